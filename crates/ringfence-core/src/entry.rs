@@ -1,0 +1,300 @@
+//! What is written to a session's log: one JSON object per entry.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AbsolutePath, AskFor, Endpoint, Grounds, Request, SessionId, SetName, Verdict};
+
+/// One entry: when, and what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A session began.
+    SessionOpened {
+        /// The session.
+        session: SessionId,
+        /// The agent's name.
+        agent: String,
+        /// What was started, lossy where not UTF-8.
+        command: Vec<String>,
+        /// Where.
+        cwd: AbsolutePath,
+        /// User id the world's processes have outside.
+        uid: u32,
+        /// Time zone of `context.clock`.
+        time_zone: String,
+        /// The policy in force.
+        policy: Vec<PolicyDigest>,
+        /// SHA-256 of the world's plan as JSON, lower-case hex.
+        plan_sha256: String,
+        /// What is really enforced.
+        layers: Vec<LayerStatus>,
+        /// Version of Ringfence.
+        version: String,
+    },
+    /// The gate's decision; for a permit this is the intent, written before the act.
+    Decided {
+        /// The request.
+        request: Request,
+        /// The verdict.
+        verdict: Verdict,
+        /// Why.
+        grounds: Grounds,
+        /// Digest of the act under the policy in force.
+        digest: String,
+        /// Roles that had approved.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approvals: Vec<String>,
+        /// The kernel carries the act out where the gate cannot see its end: no outcome follows.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unobserved: bool,
+        /// What the file act will do; only with file acts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        change: Option<FileChange>,
+    },
+    /// How a permitted act ended.
+    Finished {
+        /// Index of its `Decided` entry.
+        of: u64,
+        /// The end.
+        outcome: Outcome,
+    },
+    /// A question was put to a person.
+    Asked {
+        /// Index of the `Decided` entry.
+        of: u64,
+        /// What is needed.
+        needs: AskFor,
+        /// Where it was put.
+        channel: Channel,
+    },
+    /// A person answered, or the deadline did.
+    Answered {
+        /// Index of the `Decided` entry.
+        of: u64,
+        /// The answer.
+        answer: Answer,
+        /// Who; empty for a deadline.
+        by: String,
+    },
+    /// A process of the world ended.
+    ProcessExited {
+        /// Its id in the broker's pid namespace.
+        pid: i32,
+        /// How.
+        exit: Exit,
+        /// What it used.
+        usage: Usage,
+    },
+    /// A grant came into force in this session.
+    Granted {
+        /// The grant's id.
+        id: String,
+        /// What was granted, as on the command line.
+        text: String,
+        /// `session`, `for 2h`, `always`, `everywhere`.
+        scope: String,
+        /// Who.
+        by: String,
+    },
+    /// A grant is no longer in force in this session.
+    Revoked {
+        /// The grant's id.
+        id: String,
+        /// Who, or `expired`.
+        by: String,
+        /// Descriptors, working directories and maps that survive it, as text.
+        survivors: Vec<String>,
+    },
+    /// The policy was loaded anew.
+    PolicyReloaded {
+        /// The policy in force from here on.
+        policy: Vec<PolicyDigest>,
+    },
+    /// Files that would run code outside were changed and are held back until accepted.
+    Quarantined {
+        /// The files.
+        files: Vec<AbsolutePath>,
+    },
+    /// The session ended.
+    SessionClosed {
+        /// The totals.
+        summary: Summary,
+    },
+    /// Host log only: a session's log was opened.
+    LogOpened {
+        /// The session.
+        session: SessionId,
+        /// Public key of its checkpoints, as in a signed note.
+        key: String,
+    },
+    /// Host log only: a session's log was closed.
+    LogClosed {
+        /// The session.
+        session: SessionId,
+        /// Its final size.
+        size: u64,
+        /// Its final root hash, base64.
+        root: String,
+    },
+}
+
+/// One policy file in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyDigest {
+    /// The set it belongs to.
+    pub set: SetName,
+    /// The file.
+    pub file: String,
+    /// SHA-256 of its bytes, lower-case hex.
+    pub sha256: String,
+}
+
+/// How much of a layer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerState {
+    /// All of it.
+    Enforced,
+    /// Some of it; the detail says what is missing.
+    Degraded,
+    /// None of it.
+    Off,
+}
+
+/// What one layer of the world really does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerStatus {
+    /// `namespaces`, `mounts`, `landlock`, `seccomp`, `notify`, `net`, `pty`, `rlimits`.
+    pub layer: String,
+    /// How much holds.
+    pub state: LayerState,
+    /// In a person's words.
+    pub detail: String,
+}
+
+/// What a file act does, as seen from its system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileChange {
+    /// The file did not exist.
+    Created,
+    /// It existed.
+    Modified,
+    /// It is removed or renamed away.
+    Deleted,
+}
+
+/// How a permitted act ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It happened.
+    Done,
+    /// It was tried and failed.
+    Failed {
+        /// The error.
+        error: String,
+    },
+    /// A connection ended.
+    Connection(NetUsage),
+    /// It was stopped because what ran was not what had been decided.
+    Mismatch {
+        /// What was found instead.
+        found: String,
+    },
+    /// Nobody saw how it ended.
+    Unknown,
+}
+
+/// What a connection carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetUsage {
+    /// The name that was decided.
+    pub endpoint: Endpoint,
+    /// The address that was dialled; `None` if none was.
+    pub address: Option<String>,
+    /// Bytes from the world.
+    pub bytes_sent: u64,
+    /// Bytes to the world.
+    pub bytes_received: u64,
+    /// From dial to close.
+    pub duration_ms: u64,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Where a question was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channel {
+    /// On the session's terminal.
+    Terminal,
+    /// Nowhere: there is no terminal, so it was denied.
+    None,
+}
+
+/// An answer to a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// Yes.
+    Approved,
+    /// No.
+    Refused,
+    /// Nobody answered in time.
+    Expired,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    /// With an exit code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+    /// It is gone; the kernel did not say how.
+    Unknown,
+}
+
+/// What a process used; `None` is unknown, not zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// User and system time.
+    pub cpu_time_ms: Option<u64>,
+    /// Peak resident set, in MiB (2^20 bytes).
+    pub peak_memory_mb: Option<u64>,
+    /// Bytes fetched from storage.
+    pub disk_read_bytes: Option<u64>,
+    /// Bytes sent to storage.
+    pub disk_write_bytes: Option<u64>,
+    /// Taken by looking from time to time, so the last moments may be missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sampled: bool,
+}
+
+/// A session's totals.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Acts permitted.
+    pub permitted: u64,
+    /// Acts denied.
+    pub denied: u64,
+    /// Acts that were questions.
+    pub asked: u64,
+    /// Distinct files created, modified or deleted.
+    pub files_changed: u64,
+    /// The command's own exit code, 128+N for a signal.
+    pub exit_code: i32,
+}

@@ -1,0 +1,431 @@
+//! The gate: decide, reserve, record, permit; the only maker of [`Permit`]s.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::entry::{Entry, Event, FileChange, Outcome};
+use crate::limits::{Reservation, StepLimit};
+use crate::verdict::{AskFor, ClockFact, Facts, Grounds, Role, Ruling, Verdict};
+use crate::{EntryRef, Limits, Request, SessionId};
+
+/// How long a permit may wait to be spent, in milliseconds: an act follows its decision at once.
+const PERMIT_LIFE_MS_MAX: u64 = 10_000;
+
+/// When an entry must be on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Synced before the act.
+    Before,
+    /// Written before the act, synced soon after: a crash of the process loses nothing, a loss of
+    /// power may lose the last moments.
+    Soon,
+}
+
+/// Why an entry could not be recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the log cannot be written: {reason}")]
+pub struct RecordError {
+    /// What the log said.
+    pub reason: String,
+}
+
+/// Decides by policy: same request and facts, same ruling.
+pub trait Decide: Send + Sync {
+    /// The ruling of all sets together.
+    fn decide(&self, request: &Request, facts: &Facts) -> Ruling;
+    /// Digest of the whole policy, lower-case hex.
+    fn digest(&self) -> &str;
+}
+
+/// Records entries in a session's log.
+pub trait Record: Send + Sync {
+    /// Appends and returns the entry's index; returns only when `durability` holds.
+    fn record(&self, entry: &Entry, durability: Durability) -> Result<u64, RecordError>;
+}
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> u64;
+    /// The same moment as facts for the policy.
+    fn fact(&self) -> ClockFact;
+}
+
+/// What a gate is made of.
+pub struct GateParts {
+    /// The session it guards.
+    pub session: SessionId,
+    /// The policy.
+    pub policy: Arc<dyn Decide>,
+    /// The log.
+    pub log: Arc<dyn Record>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The limits.
+    pub limits: Limits,
+}
+
+/// The one place where acts are decided.
+#[derive(Clone)]
+pub struct Gate {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    session: SessionId,
+    policy: RwLock<Versioned>,
+    log: Arc<dyn Record>,
+    clock: Arc<dyn Clock>,
+    steps: StepLimit,
+    /// Raised by [`Gate::stop`]; a permit of an older epoch cannot be spent.
+    session_epoch: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Versioned {
+    policy: Arc<dyn Decide>,
+    /// Raised by [`Gate::reload`]; a permit of an older epoch cannot be spent.
+    epoch: u64,
+}
+
+/// The gate's answer to a request.
+#[must_use]
+pub enum Checked {
+    /// It may happen: spend the permit.
+    Permit(Permit),
+    /// It may happen once approved.
+    Ask(Question),
+    /// It may not happen.
+    Deny(Denial),
+}
+
+/// The right to carry out one act once, soon, under the policy that decided it.
+#[must_use]
+pub struct Permit {
+    shared: Arc<Shared>,
+    request: Request,
+    entry: EntryRef,
+    policy_epoch: u64,
+    session_epoch: u64,
+    expires_ms: u64,
+    reservation: Option<Reservation>,
+}
+
+/// A permitted act under way; [`Running::finish`] records its end, dropping it records *unknown*.
+#[must_use]
+pub struct Running {
+    shared: Arc<Shared>,
+    entry: EntryRef,
+    reservation: Option<Reservation>,
+    finished: bool,
+}
+
+/// An act that waits for approval.
+#[derive(Debug)]
+#[must_use]
+pub struct Question {
+    /// The act.
+    pub request: Request,
+    /// What is needed.
+    pub needs: AskFor,
+    /// The rules that ask.
+    pub grounds: Grounds,
+    /// The act's digest; an approval must name it.
+    pub digest: String,
+    /// The entry of the decision.
+    pub entry: EntryRef,
+}
+
+/// An act that may not happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The act.
+    pub request: Request,
+    /// Why.
+    pub grounds: Grounds,
+    /// The entry; `None` when the log itself failed.
+    pub entry: Option<EntryRef>,
+}
+
+/// One person's approval of one act; single use, because it is consumed by the check.
+#[derive(Debug)]
+pub struct Approval {
+    /// Digest of the act that was shown.
+    pub digest: String,
+    /// Who.
+    pub approver: String,
+    /// Roles that person holds.
+    pub roles: BTreeSet<Role>,
+}
+
+/// The approvals collected for one question.
+pub type Approvals = Vec<Approval>;
+
+impl Gate {
+    /// Makes a gate.
+    pub fn new(parts: GateParts) -> Gate {
+        Gate {
+            shared: Arc::new(Shared {
+                session: parts.session,
+                policy: RwLock::new(Versioned { policy: parts.policy, epoch: 0 }),
+                log: parts.log,
+                clock: parts.clock,
+                steps: StepLimit::new(parts.limits.steps_max),
+                session_epoch: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Decides a request: decide, reserve, record, permit.
+    pub fn check(&self, request: Request) -> Checked {
+        self.check_file(request, None)
+    }
+
+    /// Decides a request for a file act whose effect on the file is known beforehand.
+    pub fn check_file(&self, request: Request, change: Option<FileChange>) -> Checked {
+        let policy = self.policy();
+        let ruling = policy.policy.decide(&request, &self.facts(&[]));
+        self.conclude(&policy, Attempt { request, change, approvals: Vec::new() }, ruling)
+    }
+
+    /// Decides a question again with approvals as facts; those bound to another act do not count.
+    pub fn check_approved(&self, question: Question, approvals: Approvals) -> Checked {
+        let policy = self.policy();
+        let digest = question.request.act.digest(policy.policy.digest());
+        let valid: Approvals = approvals.into_iter().filter(|a| a.digest == digest).collect();
+        let ruling = policy.policy.decide(&question.request, &self.facts(&valid));
+        let attempt = Attempt { request: question.request, change: None, approvals: valid };
+        self.conclude(&policy, attempt, ruling)
+    }
+
+    /// Puts another policy in force; permits given under the old one can no longer be spent.
+    pub fn reload(&self, policy: Arc<dyn Decide>) {
+        let mut current = self.shared.policy.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Versioned { policy, epoch: current.epoch.saturating_add(1) };
+    }
+
+    /// Ends the session for the gate; permits already given can no longer be spent.
+    pub fn stop(&self) {
+        self.shared.session_epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The policy in force.
+    pub fn policy_in_force(&self) -> Arc<dyn Decide> {
+        self.policy().policy
+    }
+
+    /// The facts as they are now, without approvals.
+    pub fn facts_now(&self) -> Facts {
+        self.facts(&[])
+    }
+
+    /// Records an entry that is not a decision: an exit, a question, a grant.
+    pub fn note(&self, event: Event, durability: Durability) -> Result<EntryRef, RecordError> {
+        self.shared.record(event, durability)
+    }
+
+    fn policy(&self) -> Versioned {
+        self.shared.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn facts(&self, approvals: &[Approval]) -> Facts {
+        let people: BTreeSet<&str> = approvals.iter().map(|a| a.approver.as_str()).collect();
+        Facts {
+            session: self.shared.session.clone(),
+            clock: self.shared.clock.fact(),
+            approvals: approvals.iter().flat_map(|a| a.roles.iter().cloned()).collect(),
+            approver_count: u32::try_from(people.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn conclude(&self, policy: &Versioned, attempt: Attempt, ruling: Ruling) -> Checked {
+        let session_epoch = self.shared.session_epoch.load(Ordering::Acquire);
+        let (ruling, reservation) = self.reserve(ruling);
+        let digest = attempt.request.act.digest(policy.policy.digest());
+        let entry = match self.record_decision(&attempt, &ruling, &digest) {
+            Ok(entry) => entry,
+            Err(error) => {
+                if let Some(reservation) = reservation {
+                    self.shared.steps.give_back(reservation);
+                }
+                let failure = Some(error.to_string());
+                let grounds = Grounds { failure, ..ruling.grounds };
+                return Checked::Deny(Denial { request: attempt.request, grounds, entry: None });
+            }
+        };
+        let request = attempt.request;
+        match (ruling.verdict, reservation) {
+            (Verdict::Permit, Some(reservation)) => Checked::Permit(Permit {
+                shared: Arc::clone(&self.shared),
+                request,
+                entry,
+                policy_epoch: policy.epoch,
+                session_epoch,
+                expires_ms: self.shared.clock.now_ms().saturating_add(PERMIT_LIFE_MS_MAX),
+                reservation: Some(reservation),
+            }),
+            (Verdict::Ask(needs), _) => {
+                Checked::Ask(Question { request, needs, grounds: ruling.grounds, digest, entry })
+            }
+            (Verdict::Permit | Verdict::Deny, _) => {
+                Checked::Deny(Denial { request, grounds: ruling.grounds, entry: Some(entry) })
+            }
+        }
+    }
+
+    /// Reserves what a permit will use; a permit that cannot be reserved becomes a denial.
+    fn reserve(&self, ruling: Ruling) -> (Ruling, Option<Reservation>) {
+        if ruling.verdict != Verdict::Permit {
+            return (ruling, None);
+        }
+        if let Some(reservation) = self.shared.steps.reserve() {
+            return (ruling, Some(reservation));
+        }
+        let failure = Some("the session has used up `limits.steps_max`".to_owned());
+        let grounds = Grounds { failure, ..ruling.grounds };
+        (Ruling { verdict: Verdict::Deny, grounds }, None)
+    }
+
+    fn record_decision(
+        &self,
+        attempt: &Attempt,
+        ruling: &Ruling,
+        digest: &str,
+    ) -> Result<EntryRef, RecordError> {
+        let approvals: BTreeSet<&str> = attempt
+            .approvals
+            .iter()
+            .flat_map(|approval| approval.roles.iter().map(|role| role.0.as_str()))
+            .collect();
+        // An approved act is recorded before it happens, also across a loss of power.
+        let durability = if approvals.is_empty() { Durability::Soon } else { Durability::Before };
+        let event = Event::Decided {
+            request: attempt.request.clone(),
+            verdict: ruling.verdict.clone(),
+            grounds: ruling.grounds.clone(),
+            digest: digest.to_owned(),
+            approvals: approvals.into_iter().map(str::to_owned).collect(),
+            unobserved: attempt.change.is_some(),
+            change: attempt.change,
+        };
+        self.shared.record(event, durability)
+    }
+}
+
+/// One attempt on its way through the gate.
+struct Attempt {
+    request: Request,
+    change: Option<FileChange>,
+    approvals: Approvals,
+}
+
+impl Shared {
+    fn record(&self, event: Event, durability: Durability) -> Result<EntryRef, RecordError> {
+        let entry = Entry { at_ms: self.clock.now_ms(), event };
+        let index = self.log.record(&entry, durability)?;
+        Ok(EntryRef { session: self.session.clone(), index })
+    }
+
+    fn policy_epoch(&self) -> u64 {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).epoch
+    }
+}
+
+impl Permit {
+    /// The request that was permitted.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The entry of the decision.
+    pub fn entry(&self) -> &EntryRef {
+        &self.entry
+    }
+
+    /// Spends the permit to cause the effect; refused when kill, revoke, reload or time came first.
+    pub fn spend(mut self) -> Result<Running, Denial> {
+        let stale = self.stale();
+        let reservation = self.reservation.take();
+        if let Some(failure) = stale {
+            if let Some(reservation) = reservation {
+                self.shared.steps.give_back(reservation);
+            }
+            let outcome = Outcome::Failed { error: failure.to_owned() };
+            // The denial stands whether or not its trace could be written.
+            let _ = self
+                .shared
+                .record(Event::Finished { of: self.entry.index, outcome }, Durability::Soon);
+            let grounds = Grounds { failure: Some(failure.to_owned()), ..Grounds::default() };
+            return Err(Denial {
+                request: self.request.clone(),
+                grounds,
+                entry: Some(self.entry.clone()),
+            });
+        }
+        Ok(Running {
+            shared: Arc::clone(&self.shared),
+            entry: self.entry.clone(),
+            reservation,
+            finished: false,
+        })
+    }
+
+    fn stale(&self) -> Option<&'static str> {
+        if self.shared.session_epoch.load(Ordering::Acquire) != self.session_epoch {
+            Some("the session was stopped before the act began")
+        } else if self.shared.policy_epoch() != self.policy_epoch {
+            Some("the policy changed before the act began")
+        } else if self.shared.clock.now_ms() > self.expires_ms {
+            Some("the permit expired before the act began")
+        } else {
+            None
+        }
+    }
+}
+
+impl Drop for Permit {
+    /// An unspent permit caused nothing: its reservation goes back.
+    fn drop(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            self.shared.steps.give_back(reservation);
+        }
+    }
+}
+
+impl Running {
+    /// The entry of the decision.
+    pub fn entry(&self) -> &EntryRef {
+        &self.entry
+    }
+
+    /// Records how the act ended and settles its reservation.
+    pub fn finish(mut self, outcome: Outcome) -> Result<(), RecordError> {
+        self.finished = true;
+        self.end(outcome)
+    }
+
+    /// Leaves the act to the kernel: its decision is recorded as `unobserved` and nothing follows.
+    ///
+    /// Only for file acts checked with [`Gate::check_file`], whose entry already says so.
+    pub fn leave_to_kernel(mut self) {
+        self.finished = true;
+        self.reservation = None;
+    }
+
+    fn end(&mut self, outcome: Outcome) -> Result<(), RecordError> {
+        // Spent: dropping the token without giving it back settles it.
+        self.reservation = None;
+        let event = Event::Finished { of: self.entry.index, outcome };
+        self.shared.record(event, Durability::Soon).map(|_| ())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.finished {
+            // A log that fails here has already made every later check a denial.
+            let _ = self.end(Outcome::Unknown);
+        }
+    }
+}

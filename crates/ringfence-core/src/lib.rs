@@ -1,0 +1,36 @@
+//! The nouns every other crate speaks: requests, verdicts, permits, entries, plans and the gate.
+//!
+//! No I/O and no async: time, records and decisions come in through the traits in [`gate`].
+
+mod act;
+mod endpoint;
+mod entry;
+pub mod gate;
+mod ids;
+mod limits;
+mod path;
+mod plan;
+mod verdict;
+
+pub use act::{
+    ARGV_TEXT_BYTES_MAX, Act, Action, Agent, CommandLine, Exec, FileIdentity, Process, Request,
+};
+pub use endpoint::{Endpoint, EndpointError, HOST_BYTES_MAX, HOST_SERVICE_NAME, Host};
+pub use entry::{
+    Answer, Channel, Entry, Event, Exit, FileChange, LayerState, LayerStatus, NetUsage, Outcome,
+    PolicyDigest, Summary, Usage,
+};
+pub use gate::{
+    Approval, Approvals, Checked, Clock, Decide, Denial, Durability, Gate, GateParts, Permit,
+    Question, Record, RecordError, Running,
+};
+pub use ids::{EntryRef, IdError, SessionId};
+pub use limits::{Limits, StepLimit};
+pub use path::{AbsolutePath, PATH_BYTES_MAX, PathError};
+pub use plan::{Access, FilePlan, PathRule};
+pub use verdict::{
+    AskFor, ClockFact, Facts, Grounds, Nearest, Role, RuleRef, Ruling, SetName, Verdict,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! What a policy means for files, independent of any kernel.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AbsolutePath, RuleRef};
+
+/// What a world may do with a path and everything beneath it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// It does not exist.
+    Hidden,
+    /// It can be read and run.
+    Read,
+    /// It can be read, run, created, changed and removed.
+    Write,
+}
+
+/// One line of the plan: the rule with the longest path that holds a file decides about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathRule {
+    /// The file or directory.
+    pub path: AbsolutePath,
+    /// What may be done.
+    pub access: Access,
+    /// The policy rule behind it; `None` for what is built in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<RuleRef>,
+}
+
+/// The static part of the `fs` rules; never allows more than the policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilePlan {
+    /// Sorted by path; a path without a rule above it is hidden.
+    pub rules: Vec<PathRule>,
+    /// What the policy allows and the plan had to leave out, each with its reason.
+    pub left_out: Vec<String>,
+}
+
+impl FilePlan {
+    /// The access of `path` and the rule that decides: the longest path at or above it.
+    pub fn access(&self, path: &AbsolutePath) -> (Access, Option<&PathRule>) {
+        let rule = std::iter::once(path.clone()).chain(path.ancestors()).find_map(|candidate| {
+            let at = self.rules.binary_search_by(|rule| rule.path.cmp(&candidate)).ok()?;
+            self.rules.get(at)
+        });
+        (rule.map_or(Access::Hidden, |rule| rule.access), rule)
+    }
+}

@@ -1,0 +1,172 @@
+//! What the tests need beyond Rust and a C compiler, and how it is installed.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::process::{Done, cache, on_path, output, status, top};
+
+/// Programs the tests drive, and the Debian package that holds each.
+const PACKAGES: &[(&str, &str)] = &[
+    ("bwrap", "bubblewrap"), // the peer of the benchmarks and the nested sandbox of the tests
+    ("curl", "curl"),
+    ("gcc", "gcc"),
+    ("git", "git"),
+    ("make", "make"),
+    ("npm", "npm"),
+    ("node", "nodejs"),
+    ("python3", "python3"),
+    ("setpriv", "util-linux"),
+    ("strace", "strace"),
+    ("tmux", "tmux"), // real terminals for the questions
+];
+
+/// `cargo-deny` is built once per machine, unoptimised, into the cache.
+const DENY_VERSION: &str = "0.20.2";
+
+/// Downloads fail now and then: how often they are tried, and how long to wait between, in seconds.
+const TRIES: u32 = 3;
+const WAIT_SECONDS: u64 = 10;
+
+/// Where `cargo-deny` is.
+pub(crate) fn deny() -> PathBuf {
+    cache().join("tools").join(format!("deny-{DENY_VERSION}")).join("bin/cargo-deny")
+}
+
+/// Where the pinned agents are: their `node_modules/.bin`.
+pub(crate) fn agents() -> PathBuf {
+    cache().join("agents")
+}
+
+/// Everything that is missing, each with the way it will be got.
+pub(crate) fn missing() -> Vec<String> {
+    let mut found: Vec<String> = PACKAGES
+        .iter()
+        .filter(|(program, _)| !on_path(program))
+        .map(|(program, package)| format!("{program} (Debian package {package})"))
+        .collect();
+    if !python_has_venv() {
+        found.push("python3 -m venv (Debian package python3-venv)".to_owned());
+    }
+    if !deny().is_file() {
+        found
+            .push(format!("cargo-deny {DENY_VERSION} (built by cargo into {})", cache().display()));
+    }
+    if !agents_current() {
+        found.push(format!("the pinned agents (npm, into {})", agents().display()));
+    }
+    found
+}
+
+/// `cargo xtask setup`.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of every task")]
+pub(crate) fn report() -> Done {
+    let missing = missing();
+    if missing.is_empty() {
+        println!("nothing is missing");
+    } else {
+        println!("missing:\n  {}", missing.join("\n  "));
+        println!("hint: `cargo xtask setup --yes` installs it");
+    }
+    Ok(())
+}
+
+/// `cargo xtask setup --yes`.
+pub(crate) fn install() -> Done {
+    install_packages()?;
+    if !deny().is_file() {
+        install_deny()?;
+    }
+    if !agents_current() {
+        install_agents()?;
+    }
+    match missing().as_slice() {
+        [] => Ok(()),
+        left => Err(format!("still missing: {}", left.join(", "))),
+    }
+}
+
+fn install_packages() -> Done {
+    let mut wanted: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|(program, _)| !on_path(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if !python_has_venv() {
+        wanted.push("python3-venv");
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    println!("installing {}", wanted.join(" "));
+    let root = output("id", &["-u"])?.trim() == "0";
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new(if root { "apt-get" } else { "sudo" });
+        if !root {
+            command.arg("apt-get");
+        }
+        status(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    retry(|| apt(&["update", "-qq"]))?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(&wanted);
+    retry(|| apt(&install))
+}
+
+fn install_deny() -> Done {
+    println!("building cargo-deny {DENY_VERSION}");
+    let root = cache().join("tools").join(format!("deny-{DENY_VERSION}"));
+    retry(|| {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["install", "--locked", "--debug", "--version", DENY_VERSION, "--root"]);
+        // Its own target directory goes away with it: it is built once and kept as a binary.
+        status(cargo.arg(&root).arg("cargo-deny").env_remove("CARGO_TARGET_DIR"))
+    })
+}
+
+fn install_agents() -> Done {
+    println!("installing the pinned agents");
+    let dir = agents();
+    let make = |error: std::io::Error| format!("cannot prepare `{}`: {error}", dir.display());
+    std::fs::create_dir_all(&dir).map_err(make)?;
+    for file in ["package.json", "package-lock.json"] {
+        std::fs::copy(top().join("tests/agents").join(file), dir.join(file)).map_err(make)?;
+    }
+    retry(|| {
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&dir);
+        status(&mut npm)
+    })?;
+    std::fs::copy(dir.join("package-lock.json"), dir.join("installed.json")).map_err(make)?;
+    Ok(())
+}
+
+/// Whether what was installed last is what the lock file asks for.
+fn agents_current() -> bool {
+    let wanted = std::fs::read(top().join("tests/agents/package-lock.json"));
+    let installed = std::fs::read(agents().join("installed.json"));
+    matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
+}
+
+fn python_has_venv() -> bool {
+    Command::new("python3")
+        .args(["-c", "import venv, ensurepip"])
+        .stderr(std::process::Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn retry(mut attempt: impl FnMut() -> Done) -> Done {
+    let mut last = Ok(());
+    for round in 1..=TRIES {
+        last = attempt();
+        if last.is_ok() {
+            return Ok(());
+        }
+        if round < TRIES {
+            sleep(Duration::from_secs(WAIT_SECONDS));
+        }
+    }
+    last
+}

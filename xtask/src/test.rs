@@ -1,0 +1,229 @@
+//! `cargo xtask test`: every check, each with its time, and one closing line.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::process::{Done, call, output, status, top};
+use crate::{setup, tidy};
+
+/// After this long the run is stopped and fails.
+const RUN_MINUTES_MAX: u64 = 60;
+
+/// How often the counted tests repeat.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// A tenth.
+    Short,
+    /// All; the result is written to docs/.
+    Long,
+}
+
+/// What to do with generated files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Generated {
+    /// Write them.
+    Write,
+    /// Fail if they differ.
+    Compare,
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+/// Runs every stage; a failed stage does not hide the later ones.
+pub(crate) fn run(counts: Counts) -> Done {
+    let begun = Instant::now();
+    stop_after(Duration::from_secs(RUN_MINUTES_MAX * 60));
+    provide()?;
+    let mut tally = Tally::default();
+    stage(&mut tally, "format", || call("cargo", &["fmt", "--all", "--check"]));
+    stage(&mut tally, "clippy", clippy);
+    stage(&mut tally, "licences", licences);
+    let tests = Instant::now();
+    println!("== tests");
+    let outcome = cargo_tests(&mut tally, counts);
+    report("tests", &outcome, tests.elapsed());
+    if outcome.is_err() && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    stage(&mut tally, "tidy", tidy::run);
+    stage(&mut tally, "generated", || generate(Generated::Compare));
+    println!("== all stages: {} s", begun.elapsed().as_secs());
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    if tally.failed == 0 { Ok(()) } else { Err("not all checks passed".to_owned()) }
+}
+
+/// Installs what is missing where that is expected (as root or in CI), else says what is.
+fn provide() -> Done {
+    let missing = setup::missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let root = output("id", &["-u"])?.trim() == "0";
+    if root || std::env::var("CI").is_ok_and(|ci| ci == "true") {
+        let begun = Instant::now();
+        println!("== setup");
+        let outcome = setup::install();
+        report("setup", &outcome, begun.elapsed());
+        return outcome;
+    }
+    let list = missing.join("\n  ");
+    Err(format!(
+        "the tests need what is missing here:\n  {list}\nhint: run `cargo xtask setup --yes`"
+    ))
+}
+
+fn stage(tally: &mut Tally, name: &str, check: impl FnOnce() -> Done) {
+    println!("== {name}");
+    let begun = Instant::now();
+    let outcome = check();
+    report(name, &outcome, begun.elapsed());
+    match outcome {
+        Ok(()) => tally.passed += 1,
+        Err(_) => tally.failed += 1,
+    }
+}
+
+fn report(name: &str, outcome: &Done, took: Duration) {
+    match outcome {
+        Ok(()) => println!("== {name}: ok, {} s", took.as_secs()),
+        Err(error) => println!("== {name}: FAILED, {} s: {error}", took.as_secs()),
+    }
+}
+
+fn clippy() -> Done {
+    let arguments =
+        ["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    call("cargo", &arguments)
+}
+
+fn licences() -> Done {
+    let mut deny = Command::new(setup::deny());
+    // Only these three: the advisory database cannot be reached from our build machines.
+    status(deny.args(["--offline", "check", "licenses", "bans", "sources"]).current_dir(top()))
+}
+
+/// Runs the tests, passes their output on and adds up the closing lines of the test binaries.
+fn cargo_tests(tally: &mut Tally, counts: Counts) -> Done {
+    run_builds()?;
+    let mut command = Command::new("cargo");
+    command
+        .args(["test", "--workspace", "--locked", "--no-fail-fast"])
+        .current_dir(top())
+        .env("RINGFENCE_TEST_AGENTS", setup::agents())
+        .env("RINGFENCE_TEST_LONG", if counts == Counts::Long { "1" } else { "0" })
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("cargo did not start: {error}"))?;
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            println!("{line}");
+            count(tally, &line);
+        }
+    }
+    let status = child.wait().map_err(|error| format!("cargo was lost: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("cargo test ended with {status}")) }
+}
+
+/// The tests start the program and the examples as processes: they must exist beforehand.
+fn run_builds() -> Done {
+    call("cargo", &["build", "--quiet", "--workspace", "--locked", "--bins", "--examples"])
+}
+
+/// Reads `test result: ok. 12 passed; 0 failed; ...`.
+fn count(tally: &mut Tally, line: &str) {
+    let Some(rest) = line.trim_start().strip_prefix("test result: ") else { return };
+    for part in rest.split([';', '.']) {
+        let mut words = part.split_whitespace();
+        let (Some(number), Some(what)) = (words.next(), words.next()) else { continue };
+        let Ok(number) = number.parse::<u64>() else { continue };
+        match what {
+            "passed" => tally.passed += number,
+            "failed" => tally.failed += number,
+            _ => {}
+        }
+    }
+}
+
+/// Man pages, completions, the command-line reference and schemas, all from the program itself.
+pub(crate) fn generate(mode: Generated) -> Done {
+    let reference = top().join("docs/reference");
+    let target = match mode {
+        Generated::Write => reference.clone(),
+        Generated::Compare => {
+            std::env::temp_dir().join(format!("ringfence-gen-{}", std::process::id()))
+        }
+    };
+    let made = call(
+        "cargo",
+        &[
+            "run",
+            "--quiet",
+            "--locked",
+            "--package",
+            "ringfence",
+            "--example",
+            "gen",
+            "--",
+            &target.display().to_string(),
+        ],
+    );
+    let outcome = match (made, mode) {
+        (Ok(()), Generated::Compare) => compare(&target, &reference),
+        (other, _) => other,
+    };
+    if mode == Generated::Compare {
+        let _ = std::fs::remove_dir_all(&target);
+    }
+    outcome
+}
+
+fn compare(fresh: &Path, committed: &Path) -> Done {
+    let fresh_files = files(fresh)?;
+    if fresh_files != files(committed)? {
+        return Err("docs/reference has other files; hint: run `cargo xtask gen`".to_owned());
+    }
+    for file in fresh_files {
+        if std::fs::read(fresh.join(&file)).ok() != std::fs::read(committed.join(&file)).ok() {
+            let file = file.display();
+            return Err(format!(
+                "docs/reference/{file} is not up to date; hint: run `cargo xtask gen`"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn files(dir: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    let mut left = vec![dir.to_path_buf()];
+    while let Some(next) = left.pop() {
+        let list = std::fs::read_dir(&next)
+            .map_err(|error| format!("cannot list `{}`: {error}", next.display()))?;
+        for entry in list.flatten() {
+            if entry.path().is_dir() {
+                left.push(entry.path());
+            } else if let Ok(short) = entry.path().strip_prefix(dir) {
+                found.push(short.to_path_buf());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Ends the whole run when it takes too long: a hanging test must not hang CI.
+fn stop_after(limit: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(limit);
+        println!("== stopped: more than {} minutes", limit.as_secs() / 60);
+        println!("0 passed, 1 failed");
+        #[expect(clippy::exit, reason = "the one place that ends a hanging run")]
+        std::process::exit(1);
+    });
+}

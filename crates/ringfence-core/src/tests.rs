@@ -1,8 +1,4 @@
-use super::*;
+//! Tests of the nouns and of the gate.
 
-#[test]
-fn a_path_is_normalised_lexically() {
-    let path = AbsolutePath::parse("/a//b/./c/../d/").unwrap();
-    assert_eq!(path.as_str(), "/a/b/d");
-    assert_eq!(AbsolutePath::parse("/../..").unwrap().as_str(), "/");
-}
+mod forms;
+mod gate;

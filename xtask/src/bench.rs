@@ -1,8 +1,151 @@
-//! `cargo xtask bench`: ratios against named peers.
+//! `cargo xtask bench`: ratios against named peers, in one interleaved run of the release build.
 
-use crate::process::Done;
+mod commands;
+mod place;
 
-/// Runs the named benchmarks, or all.
+use std::time::{Duration, Instant};
+
+use crate::process::{Done, call, output, top};
+
+/// Counted runs of each side, after one that is not counted.
+const ROUNDS: usize = 15;
+
+/// One row of the table: what, must, aim, and the ratio of the minima and of the medians.
+pub(crate) struct Row {
+    what: String,
+    must: &'static str,
+    aim: &'static str,
+    ratio_min: f64,
+    ratio_median: f64,
+    note: String,
+}
+
+type Bench = fn() -> Result<Vec<Row>, String>;
+
+/// Runs the named benchmarks, or all of them.
 pub(crate) fn run(names: &[&str]) -> Done {
-    Err(format!("no such benchmark: {}", names.join(" ")))
+    call("cargo", &["build", "--quiet", "--release", "--package", "ringfence", "--locked"])?;
+    let all: &[(&str, Bench)] = &[
+        ("decide", decide),
+        ("start", commands::start),
+        ("work", commands::work),
+        ("exec", commands::exec),
+        ("write", commands::write),
+        ("log", log),
+    ];
+    if let Some(wrong) = names.iter().find(|name| !all.iter().any(|(known, _)| known == *name)) {
+        let known: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+        return Err(format!("no benchmark `{wrong}`; there are: {}", known.join(", ")));
+    }
+    println!("| what | must | aim | min | median | note |\n| --- | --- | --- | --- | --- | --- |");
+    for (name, bench) in all {
+        if !names.is_empty() && !names.contains(name) {
+            continue;
+        }
+        match bench() {
+            Ok(rows) => rows.iter().for_each(print),
+            Err(error) => println!("| {name} | | | not measured | not measured | {error} |"),
+        }
+    }
+    Ok(())
+}
+
+fn print(row: &Row) {
+    let Row { what, must, aim, ratio_min, ratio_median, note } = row;
+    println!("| {what} | {must} | {aim} | {ratio_min:.2}x | {ratio_median:.2}x | {note} |");
+}
+
+/// Decisions at 10, 1,000 and 10,000 policies, and unindexed Cedar with the same entities.
+fn decide() -> Result<Vec<Row>, String> {
+    example("ringfence-policy", "bench_decide")
+}
+
+/// Appends of 16 writers with 100 in flight, and a bare append with group fdatasync.
+fn log() -> Result<Vec<Row>, String> {
+    example("ringfence-log", "bench_append")
+}
+
+/// Benchmarks inside one process are examples of their crate; each prints a row a line:
+/// `what | must | aim | ratio of minima | ratio of medians | note`.
+fn example(package: &str, name: &str) -> Result<Vec<Row>, String> {
+    let arguments =
+        ["run", "--quiet", "--release", "--locked", "--package", package, "--example", name];
+    let text = output("cargo", &arguments)?;
+    text.lines().map(parse).collect()
+}
+
+fn parse(line: &str) -> Result<Row, String> {
+    let parts: Vec<&str> = line.split('|').map(str::trim).collect();
+    let [what, must, aim, min, median, note] = parts.as_slice() else {
+        return Err(format!("`{line}` is not a row"));
+    };
+    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a ratio"));
+    Ok(Row {
+        what: (*what).to_owned(),
+        // A handful of short texts per run; they live as long as the program.
+        must: String::from(*must).leak(),
+        aim: String::from(*aim).leak(),
+        ratio_min: number(min)?,
+        ratio_median: number(median)?,
+        note: (*note).to_owned(),
+    })
+}
+
+/// Times of one side.
+struct Times(Vec<Duration>);
+
+impl Times {
+    fn min(&self) -> f64 {
+        self.0.iter().min().map_or(f64::NAN, Duration::as_secs_f64)
+    }
+    fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort();
+        sorted.get(sorted.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+    }
+}
+
+/// Runs both sides in turn, A B A B, so that a drift of the machine meets both alike.
+fn interleave(
+    mut ours: impl FnMut() -> Done,
+    mut peer: impl FnMut() -> Done,
+) -> Result<(Times, Times), String> {
+    let (mut a, mut b) = (Times(Vec::new()), Times(Vec::new()));
+    for round in 0..=ROUNDS {
+        let begun = Instant::now();
+        ours()?;
+        let first = begun.elapsed();
+        let begun = Instant::now();
+        peer()?;
+        let second = begun.elapsed();
+        if round > 0 {
+            a.0.push(first);
+            b.0.push(second);
+        }
+    }
+    Ok((a, b))
+}
+
+fn row(what: &str, marks: (&'static str, &'static str), times: &(Times, Times)) -> Row {
+    let (ours, peer) = times;
+    let ms = |seconds: f64| seconds * 1000.0;
+    Row {
+        what: what.to_owned(),
+        must: marks.0,
+        aim: marks.1,
+        ratio_min: ours.min() / peer.min(),
+        ratio_median: ours.median() / peer.median(),
+        note: format!(
+            "median {:.2} ms against {:.2} ms, {ROUNDS} rounds",
+            ms(ours.median()),
+            ms(peer.median())
+        ),
+    }
+}
+
+/// The release binary.
+fn ringfence() -> std::path::PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| top().join("target"), std::path::PathBuf::from);
+    target.join("release/ringfence")
 }

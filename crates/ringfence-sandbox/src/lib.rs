@@ -1,1 +1,12 @@
-//! Being built.
+//! A plan applied to a process, and the kernel's true answer.
+//!
+//! [`world`] starts the isolation an agent lives in; [`notify`] hears of the acts that are decided
+//! one by one. All `unsafe` is in `sys`.
+
+pub mod base;
+pub mod notify;
+mod probe;
+mod sys;
+pub mod world;
+
+pub use probe::probe;

@@ -1,0 +1,1 @@
+//! Acts that wait in the kernel for an answer.

@@ -1,0 +1,79 @@
+//! Why a world could not be started or changed.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a world could not be started or changed; every variant says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The kernel does not offer, or does not allow, what the world is made of.
+    #[error("this kernel refuses {what}: {why}")]
+    KernelRefuses {
+        /// The thing that was needed.
+        what: String,
+        /// What was found.
+        why: String,
+        /// A command or setting that changes it.
+        fix: String,
+    },
+    /// The world forks, which is only sound in a process with one thread.
+    #[error("a world must be started before any thread, found {threads} threads")]
+    NotSingleThreaded {
+        /// How many there are.
+        threads: usize,
+    },
+    /// The specification contradicts itself.
+    #[error("the world cannot be built: {0}")]
+    Spec(String),
+    /// A file or directory could not be brought into the world.
+    #[error("cannot bind `{}` into the world: {step}: {source}", path.display())]
+    Bind {
+        /// Where in the world.
+        path: PathBuf,
+        /// What was being done.
+        step: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The path is not something that was granted to this world.
+    #[error("`{}` is not a grant of this world", target.display())]
+    NotGranted {
+        /// Where in the world.
+        target: PathBuf,
+    },
+    /// A grant outside the places that the Landlock ceiling holds.
+    #[error("`{}` lies outside what this session could ever be granted", target.display())]
+    BeyondCeiling {
+        /// Where in the world.
+        target: PathBuf,
+    },
+    /// A step of the start failed.
+    #[error("cannot start the world: {step}: {source}")]
+    Step {
+        /// What was being done.
+        step: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The world has ended.
+    #[error("the world has ended")]
+    Gone,
+}
+
+impl WorldError {
+    /// What the reader can do about it, when there is something.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            WorldError::KernelRefuses { fix, .. } => Some(fix),
+            WorldError::BeyondCeiling { .. } => Some("start a new session with this grant in it"),
+            WorldError::NotSingleThreaded { .. }
+            | WorldError::Spec(_)
+            | WorldError::Bind { .. }
+            | WorldError::NotGranted { .. }
+            | WorldError::Step { .. }
+            | WorldError::Gone => None,
+        }
+    }
+}

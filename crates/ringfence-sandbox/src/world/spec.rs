@@ -1,0 +1,147 @@
+//! What a world is to be, as data.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::base::Base;
+
+/// Everything needed to start a world.
+#[derive(Debug, Clone)]
+pub struct WorldSpec {
+    /// The runtime base: system programs and libraries, private `/etc` files, `/tmp` and the like.
+    pub base: Base,
+    /// What the plan grants, in any order; the deepest target decides.
+    pub binds: Vec<Bind>,
+    /// Well-known secret places, shown whether or not they exist: *permission denied*.
+    pub masks: Vec<PathBuf>,
+    /// Places inside a bind that are covered by something empty and unreadable; those that do not
+    /// exist on the host are left alone.
+    pub hidden: Vec<PathBuf>,
+    /// Directories beneath which grants may be mounted later; Landlock cannot be loosened, so they
+    /// are in its rules, and exist, from the start.
+    pub grantable: Vec<PathBuf>,
+    /// World-private files, read-only for the payload.
+    pub files: Vec<PrivateFile>,
+    /// World-private writable directories, empty at the start and gone at the end.
+    pub dirs: Vec<PathBuf>,
+    /// The whole environment of the payload.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where the payload starts.
+    pub cwd: PathBuf,
+    /// What is run; the first word is looked up in the `PATH` of `env` unless it has a slash.
+    pub argv: Vec<OsString>,
+    /// Who the payload is.
+    pub identity: Identity,
+    /// Whose files appear as the payload's.
+    pub idmap: IdMap,
+    /// Where its standard streams lead.
+    pub stdio: Stdio,
+    /// Which classes of system calls are notified.
+    pub notify: NotifyClasses,
+    /// The port of the net gate on the world's 127.0.0.1.
+    pub proxy_port: u16,
+    /// An empty directory of the broker's; the world's root is mounted on it where only the mount
+    /// helper sees it.
+    pub scratch: PathBuf,
+}
+
+/// What the payload may do with a bound file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read and run.
+    Read,
+    /// Read, run, create, change and remove.
+    Write,
+}
+
+/// A file or directory of the host that appears in the world, never with device nodes or set-id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// On the host: absolute, and free of symbolic links.
+    pub source: PathBuf,
+    /// In the world: absolute, and free of symbolic links.
+    pub target: PathBuf,
+    /// What may be done.
+    pub access: Access,
+}
+
+/// A file that exists in this world only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivateFile {
+    /// In the world.
+    pub target: PathBuf,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// The payload's user and group, outside and inside alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Never 0.
+    pub uid: u32,
+    /// Never 0 unless the caller's own group is.
+    pub gid: u32,
+}
+
+/// Whose files appear as the payload's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdMap {
+    /// Owners are what they are.
+    None,
+    /// Files of this user and group appear as the payload's, in plan binds and grants; needs root.
+    Owner {
+        /// The user on the host.
+        uid: u32,
+        /// The group on the host.
+        gid: u32,
+    },
+}
+
+/// Where the payload's standard streams lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stdio {
+    /// To the caller's.
+    Inherit,
+    /// To a terminal of its own, whose master the caller gets.
+    Pty(TerminalSize),
+}
+
+/// The size of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub cols: u16,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+/// The classes of system calls that wait for the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotifyClasses {
+    /// `execve` and `execveat`.
+    pub exec: Switch,
+    /// Opening for writing, and creating, renaming, linking, truncating and removing by path.
+    pub write: Switch,
+    /// `connect`.
+    pub connect: Switch,
+}
+
+impl NotifyClasses {
+    /// Every class.
+    pub const ALL: NotifyClasses =
+        NotifyClasses { exec: Switch::On, write: Switch::On, connect: Switch::On };
+    /// No class: there is no listener, and the payload starts at once.
+    pub const NONE: NotifyClasses =
+        NotifyClasses { exec: Switch::Off, write: Switch::Off, connect: Switch::Off };
+}

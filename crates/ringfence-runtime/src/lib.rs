@@ -1,1 +1,9 @@
-//! Being built.
+//! A session's life: what is in force, the world it means, the run, and its end.
+
+pub mod clock;
+pub mod environment;
+pub mod notice;
+pub mod settings;
+pub mod state;
+pub mod users;
+pub mod whole_file;

@@ -1,0 +1,468 @@
+//! `settings.toml`: what stands beside a policy and cannot be said in Cedar.
+//!
+//! Three files are joined. The system's is a ceiling, the user's fills in, and a trusted project's
+//! may only restrict: it may narrow `roles`, say `[fs] dynamic = false`, lower `[limits]`, and name
+//! its `[agent] profile` and `[net] proxy_port` (which carry no authority). Anything else in it is
+//! refused, not ignored: whoever trusted the project believed that it holds. The settings of a
+//! project that is not trusted are not read at all.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Range;
+
+use ringfence_core::Role;
+use serde::{Deserialize, Serialize};
+
+use crate::notice::Notice;
+use crate::whole_file::FileText;
+
+/// The role everyone who runs Ringfence at a terminal holds unless settings declare others.
+pub const ROLE_DEFAULT: &str = "owner";
+
+/// Most bytes of one session's log, in bytes: about a million entries.
+pub const LOG_BYTES_MAX_DEFAULT: u64 = 512 * 1024 * 1024;
+
+/// Least that `[limits] log_bytes_max` may say, in bytes: one large entry must fit.
+const LOG_BYTES_MAX_LEAST: u64 = 64 * 1024;
+
+/// TCP port of the net gate inside the world unless settings say otherwise.
+pub const PROXY_PORT_DEFAULT: u16 = 3128;
+
+/// Most roles that may be declared: an ask tries their combinations.
+pub const ROLES_MAX: usize = 8;
+
+/// The settings in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Settings {
+    /// Declared roles; the user of the terminal holds all of them.
+    pub roles: Vec<Role>,
+    /// IANA name of the time zone of `context.clock`; the host's where absent.
+    pub time_zone: Option<String>,
+    /// Whether `fs` rules may depend on state.
+    pub fs_dynamic: FsDynamicSetting,
+    /// What a session may use.
+    pub limits: LimitSettings,
+    /// Name of the user that a world runs as when Ringfence is started by root.
+    pub run_user: Option<String>,
+    /// TCP port of the net gate inside the world.
+    pub proxy_port: u16,
+    /// Which agent the world is prepared for, where settings say.
+    pub profile: Option<ProfileName>,
+    /// Layers whose absence was accepted, by name.
+    pub accepted_gaps: BTreeSet<Gap>,
+}
+
+/// Whether `fs` rules may depend on state (time, approvals), which costs a notification each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FsDynamicSetting {
+    /// Such a rule is a load error.
+    Refused,
+    /// Such a rule is decided act by act.
+    Allowed,
+}
+
+/// What a session may use.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct LimitSettings {
+    /// Most permitted acts.
+    pub steps_max: Option<u64>,
+    /// Most open files of a process, `RLIMIT_NOFILE`.
+    pub open_files_max: Option<u64>,
+    /// Most processes, `RLIMIT_NPROC`.
+    pub processes_max: Option<u64>,
+    /// Largest file a process may write, in bytes, `RLIMIT_FSIZE`.
+    pub file_bytes_max: Option<u64>,
+    /// Most bytes of the session's log.
+    pub log_bytes_max: Option<u64>,
+}
+
+/// An agent that Ringfence knows how to prepare a world for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProfileName {
+    /// Anthropic's Claude Code.
+    ClaudeCode,
+    /// OpenAI's Codex.
+    Codex,
+    /// Any program.
+    Generic,
+}
+
+/// A layer whose absence may be accepted under `[dangerous]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gap {
+    /// Start without Landlock: mounts alone hold the files.
+    Landlock,
+    /// Start without a terminal of its own: terminal reports reach the agent's terminal.
+    Pty,
+    /// Start without lowered resource limits.
+    Rlimits,
+}
+
+/// Which file settings come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// `/etc/ringfence/settings.toml`.
+    System,
+    /// The user's.
+    User,
+    /// A trusted project's.
+    Project,
+}
+
+/// One file's settings, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsFile {
+    raw: Raw,
+}
+
+/// Why a settings file was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}\n  --> {file}:{line}:{column}")]
+pub struct SettingsError {
+    /// The file, as shown to a person.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl ProfileName {
+    /// All profiles, in the order of the command line's help.
+    pub const ALL: [ProfileName; 3] =
+        [ProfileName::ClaudeCode, ProfileName::Codex, ProfileName::Generic];
+
+    /// The name in settings and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProfileName::ClaudeCode => "claude-code",
+            ProfileName::Codex => "codex",
+            ProfileName::Generic => "generic",
+        }
+    }
+
+    /// The profile for a program of this base name.
+    pub fn of_program(base_name: &str) -> ProfileName {
+        match base_name {
+            "claude" => ProfileName::ClaudeCode,
+            "codex" => ProfileName::Codex,
+            _ => ProfileName::Generic,
+        }
+    }
+}
+
+impl fmt::Display for ProfileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for ProfileName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<ProfileName, String> {
+        ProfileName::ALL
+            .into_iter()
+            .find(|profile| profile.name() == text)
+            .ok_or_else(|| format!("unknown agent profile `{text}`"))
+    }
+}
+
+impl Gap {
+    /// The layer's name, as `doctor` and the log say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Gap::Landlock => "landlock",
+            Gap::Pty => "pty",
+            Gap::Rlimits => "rlimits",
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            roles: vec![Role(ROLE_DEFAULT.to_owned())],
+            time_zone: None,
+            fs_dynamic: FsDynamicSetting::Refused,
+            limits: LimitSettings::default(),
+            run_user: None,
+            proxy_port: PROXY_PORT_DEFAULT,
+            profile: None,
+            accepted_gaps: BTreeSet::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    roles: Option<Vec<String>>,
+    time_zone: Option<String>,
+    #[serde(default)]
+    fs: RawFs,
+    #[serde(default)]
+    limits: RawLimits,
+    #[serde(default)]
+    run: RawRun,
+    #[serde(default)]
+    net: RawNet,
+    #[serde(default)]
+    agent: RawAgent,
+    dangerous: Option<RawDangerous>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFs {
+    dynamic: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLimits {
+    steps_max: Option<u64>,
+    open_files_max: Option<u64>,
+    processes_max: Option<u64>,
+    file_bytes_max: Option<u64>,
+    log_bytes_max: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRun {
+    user: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNet {
+    proxy_port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAgent {
+    profile: Option<ProfileName>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDangerous {
+    #[serde(default)]
+    accept_missing: BTreeSet<Gap>,
+}
+
+impl SettingsFile {
+    /// Parses one file and refuses what its origin may not say.
+    pub fn parse(file: &FileText, origin: Origin) -> Result<SettingsFile, SettingsError> {
+        let shown = file.path.display().to_string();
+        let place = Place { file: &shown, text: &file.text };
+        let raw: Raw = toml::from_str(&file.text).map_err(|error| place.syntax(&error))?;
+        check_values(&raw, &place)?;
+        if origin == Origin::Project {
+            check_project(&raw, &place)?;
+        }
+        Ok(SettingsFile { raw })
+    }
+}
+
+/// Joins the files: the system's ceiling over the user's choice over the project's restrictions.
+pub fn join(
+    system: Option<&SettingsFile>,
+    user: Option<&SettingsFile>,
+    project: Option<&SettingsFile>,
+) -> (Settings, Vec<Notice>) {
+    let nothing = Raw::default();
+    let of = |file: Option<&SettingsFile>| file.map_or(nothing.clone(), |file| file.raw.clone());
+    let (system, user, project) = (of(system), of(user), of(project));
+    let mut notices = Vec::new();
+    let settings = Settings {
+        roles: join_roles(&system, &user, &project, &mut notices),
+        time_zone: system.time_zone.clone().or_else(|| user.time_zone.clone()),
+        fs_dynamic: join_dynamic(&system, &user, &project),
+        limits: join_limits([&system, &user, &project].map(|raw| &raw.limits)),
+        run_user: system.run.user.clone().or_else(|| user.run.user.clone()),
+        proxy_port: [&system, &user, &project]
+            .iter()
+            .find_map(|raw| raw.net.proxy_port)
+            .unwrap_or(PROXY_PORT_DEFAULT),
+        profile: system.agent.profile.or(project.agent.profile).or(user.agent.profile),
+        accepted_gaps: join_gaps(&system, &user, &mut notices),
+    };
+    (settings, notices)
+}
+
+fn join_roles(system: &Raw, user: &Raw, project: &Raw, notices: &mut Vec<Notice>) -> Vec<Role> {
+    let default = || vec![ROLE_DEFAULT.to_owned()];
+    let mut roles = system.roles.clone().or_else(|| user.roles.clone()).unwrap_or_else(default);
+    if system.roles.is_some() {
+        narrow(&mut roles, user.roles.as_ref(), "your settings", notices);
+    }
+    narrow(&mut roles, project.roles.as_ref(), "the project's settings", notices);
+    roles.into_iter().map(Role).collect()
+}
+
+/// Keeps the roles that `wanted` names too: a role that is declared is held by the person at the
+/// terminal, so whoever may add one could answer a question that the ceiling puts to others.
+fn narrow(
+    roles: &mut Vec<String>,
+    wanted: Option<&Vec<String>>,
+    whose: &str,
+    notices: &mut Vec<Notice>,
+) {
+    let Some(wanted) = wanted else { return };
+    for role in wanted.iter().filter(|role| !roles.contains(role)) {
+        let text = format!("role `{role}` of {whose} is not declared above them and was left out");
+        notices.push(Notice::new(text).hint("declare it in your own or the system's settings"));
+    }
+    roles.retain(|role| wanted.contains(role));
+}
+
+fn join_dynamic(system: &Raw, user: &Raw, project: &Raw) -> FsDynamicSetting {
+    let said = |value| [system, user, project].iter().any(|raw| raw.fs.dynamic == Some(value));
+    if said(true) && !said(false) { FsDynamicSetting::Allowed } else { FsDynamicSetting::Refused }
+}
+
+fn join_limits(files: [&RawLimits; 3]) -> LimitSettings {
+    let least = |of: fn(&RawLimits) -> Option<u64>| files.iter().filter_map(|raw| of(raw)).min();
+    LimitSettings {
+        steps_max: least(|raw| raw.steps_max),
+        open_files_max: least(|raw| raw.open_files_max),
+        processes_max: least(|raw| raw.processes_max),
+        file_bytes_max: least(|raw| raw.file_bytes_max),
+        log_bytes_max: least(|raw| raw.log_bytes_max),
+    }
+}
+
+/// A `[dangerous]` table of the system is the most that a user may accept.
+fn join_gaps(system: &Raw, user: &Raw, notices: &mut Vec<Notice>) -> BTreeSet<Gap> {
+    let accepted = |raw: &Raw| raw.dangerous.clone().unwrap_or_default().accept_missing;
+    let (most, wanted) = (accepted(system), accepted(user));
+    if system.dangerous.is_none() {
+        return wanted;
+    }
+    for gap in wanted.difference(&most) {
+        let text =
+            format!("the system's settings do not let you accept a missing `{}`", gap.name());
+        notices.push(Notice::new(text));
+    }
+    most
+}
+
+fn check_values(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
+    if let Some(roles) = &raw.roles {
+        if roles.len() > ROLES_MAX {
+            return Err(place.at("roles", format!("more than {ROLES_MAX} roles"), None));
+        }
+        if let Some(bad) = roles.iter().find(|role| !is_role_name(role)) {
+            let hint = Some("use lower-case letters, digits and hyphens".to_owned());
+            return Err(place.at("roles", format!("`{bad}` is not a role name"), hint));
+        }
+    }
+    if let Some(zone) = &raw.time_zone
+        && let Err(error) = jiff::tz::TimeZone::get(zone)
+    {
+        let hint = Some("name it as in `Europe/Berlin`, or `UTC`".to_owned());
+        return Err(place.at("time_zone", format!("unknown time zone `{zone}`: {error}"), hint));
+    }
+    if raw.limits.log_bytes_max.is_some_and(|bytes| bytes < LOG_BYTES_MAX_LEAST) {
+        let message = format!("a log of less than {LOG_BYTES_MAX_LEAST} bytes holds no session");
+        return Err(place.at("log_bytes_max", message, None));
+    }
+    if raw.net.proxy_port.is_some_and(|port| port < 1024) {
+        let message = "the net gate's port must be 1024 or above".to_owned();
+        return Err(place.at("proxy_port", message, None));
+    }
+    Ok(())
+}
+
+fn check_project(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
+    let refused = [
+        ("dangerous", raw.dangerous.is_some()),
+        ("user", raw.run.user.is_some()),
+        ("time_zone", raw.time_zone.is_some()),
+        ("dynamic", raw.fs.dynamic == Some(true)),
+    ];
+    let Some((key, _)) = refused.into_iter().find(|(_, said)| *said) else { return Ok(()) };
+    let message = format!("a project's settings may only restrict: they cannot set `{key}`");
+    let hint = "say it in your own settings, `~/.config/ringfence/settings.toml`".to_owned();
+    Err(place.at(key, message, Some(hint)))
+}
+
+fn is_role_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// A text and its name, to say where something is wrong.
+struct Place<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    fn syntax(&self, error: &toml::de::Error) -> SettingsError {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().replace(", expected", "; expected");
+        let hint = self.nearest_key(&span, error.message());
+        self.error(span.start, message.trim().to_owned(), hint)
+    }
+
+    /// An error at the first line that sets or opens `key`.
+    fn at(&self, key: &str, message: String, hint: Option<String>) -> SettingsError {
+        let mut offset = 0;
+        for line in self.text.split_inclusive('\n') {
+            let bare = line.trim_start();
+            if bare.trim_start_matches('[').trim_start().starts_with(key) {
+                return self.error(offset + line.len() - bare.len(), message, hint);
+            }
+            offset += line.len();
+        }
+        self.error(0, message, hint)
+    }
+
+    fn error(&self, at: usize, message: String, hint: Option<String>) -> SettingsError {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        SettingsError { file: self.file.to_owned(), line, column, message, hint }
+    }
+
+    /// The key that is written most like the one at `span`, out of those the message lists.
+    fn nearest_key(&self, span: &Range<usize>, message: &str) -> Option<String> {
+        let written = self.text.get(span.clone())?;
+        let (_, expected) = message.split_once("expected")?;
+        let known = expected.split('`').skip(1).step_by(2);
+        let (distance, nearest) = known.map(|key| (edits(written, key), key)).min()?;
+        (distance <= 3).then(|| format!("did you mean `{nearest}`?"))
+    }
+}
+
+/// Levenshtein distance.
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (above, left) in from.chars().enumerate() {
+        let mut next = vec![above + 1];
+        for ((target, pair), inserted) in to.iter().zip(row.windows(2)).zip(1..) {
+            let (diagonal, up) = (pair.first().copied(), pair.last().copied());
+            let previous = next.last().copied().unwrap_or(inserted);
+            let replaced = diagonal.unwrap_or(0) + usize::from(left != *target);
+            next.push(replaced.min(up.unwrap_or(0) + 1).min(previous + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+use super::*;
+
+fn file(text: &str) -> FileText {
+    FileText::new("settings.toml".into(), text.to_owned())
+}
+
+fn parse(text: &str, origin: Origin) -> Result<SettingsFile, SettingsError> {
+    SettingsFile::parse(&file(text), origin)
+}
+
+fn joined(system: &str, user: &str, project: &str) -> (Settings, Vec<Notice>) {
+    let system = parse(system, Origin::System).unwrap();
+    let user = parse(user, Origin::User).unwrap();
+    let project = parse(project, Origin::Project).unwrap();
+    join(Some(&system), Some(&user), Some(&project))
+}
+
+#[test]
+fn nothing_said_means_the_defaults() {
+    let (settings, notices) = join(None, None, None);
+    assert_eq!(settings, Settings::default());
+    assert_eq!(notices, []);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
+    let error = parse("roles = [\"owner\"]\n[limits]\nsteps_mx = 3\n", Origin::User).unwrap_err();
+    assert_eq!((error.line, error.column), (3, 1));
+    assert!(error.message.contains("steps_mx"), "{}", error.message);
+    assert_eq!(error.hint.as_deref(), Some("did you mean `steps_max`?"));
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_refused_with_its_place() {
+    let error = parse("roles = [\n\n[fs\n", Origin::User).unwrap_err();
+    assert!(error.line >= 2, "{error}");
+}
+
+#[test]
+fn an_unknown_gap_or_profile_or_zone_or_role_is_refused() {
+    for text in [
+        "[dangerous]\naccept_missing = [\"seccomp\"]\n",
+        "[dangerous]\noff = true\n",
+        "[agent]\nprofile = \"clippy\"\n",
+        "time_zone = \"Mars/Olympus\"\n",
+        "roles = [\"On Call\"]\n",
+        "roles = [\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"]\n",
+        "[limits]\nlog_bytes_max = 10\n",
+        "[limits]\nsteps_max = -1\n",
+        "[net]\nproxy_port = 80\n",
+        "[net]\nproxy_port = 70000\n",
+    ] {
+        assert!(parse(text, Origin::User).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_project_may_not_loosen_anything() {
+    for (text, line) in [
+        ("[dangerous]\naccept_missing = [\"landlock\"]\n", 1),
+        ("[limits]\nsteps_max = 1\n[dangerous]\n", 3),
+        ("[run]\nuser = \"root\"\n", 2),
+        ("time_zone = \"UTC\"\n", 1),
+        ("[fs]\ndynamic = true\n", 2),
+    ] {
+        let error = parse(text, Origin::Project).unwrap_err();
+        assert_eq!(error.line, line, "{text}");
+        assert!(error.hint.is_some());
+        assert!(parse(text, Origin::User).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn a_project_cannot_add_a_role_only_leave_some_out() {
+    let (settings, notices) =
+        joined("", "roles = [\"owner\", \"oncall\"]", "roles = [\"oncall\", \"admin\"]");
+    assert_eq!(settings.roles, [Role("oncall".to_owned())]);
+    assert!(notices[0].text.contains("`admin`"), "{}", notices[0]);
+}
+
+#[test]
+fn a_user_cannot_take_a_role_that_the_system_does_not_declare() {
+    let (settings, notices) = joined("roles = [\"dev\"]", "roles = [\"dev\", \"security\"]", "");
+    assert_eq!(settings.roles, [Role("dev".to_owned())]);
+    assert_eq!(notices.len(), 1);
+}
+
+#[test]
+fn the_lowest_limit_holds() {
+    let (settings, _) = joined(
+        "[limits]\nsteps_max = 50",
+        "[limits]\nsteps_max = 900\nopen_files_max = 64",
+        "[limits]\nsteps_max = 70\nopen_files_max = 32",
+    );
+    assert_eq!(settings.limits.steps_max, Some(50));
+    assert_eq!(settings.limits.open_files_max, Some(32));
+    assert_eq!(settings.limits.log_bytes_max, None);
+}
+
+#[test]
+fn dynamic_file_rules_need_a_yes_and_no_no() {
+    let dynamic = |system, user, project| joined(system, user, project).0.fs_dynamic;
+    assert_eq!(dynamic("", "[fs]\ndynamic = true", ""), FsDynamicSetting::Allowed);
+    assert_eq!(
+        dynamic("", "[fs]\ndynamic = true", "[fs]\ndynamic = false"),
+        FsDynamicSetting::Refused
+    );
+    assert_eq!(
+        dynamic("[fs]\ndynamic = false", "[fs]\ndynamic = true", ""),
+        FsDynamicSetting::Refused
+    );
+}
+
+#[test]
+fn a_gap_that_the_system_does_not_accept_is_not_accepted() {
+    let user = "[dangerous]\naccept_missing = [\"landlock\"]";
+    let (settings, _) = joined("", user, "");
+    assert_eq!(settings.accepted_gaps, BTreeSet::from([Gap::Landlock]));
+    let (settings, notices) = joined("[dangerous]\n", user, "");
+    assert!(settings.accepted_gaps.is_empty());
+    assert_eq!(notices.len(), 1);
+}

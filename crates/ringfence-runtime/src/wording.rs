@@ -1,0 +1,234 @@
+//! How denials are said: to the person outside, to the denied process, and as JSON.
+
+use ringfence_core::{Act, AskFor, Denial, EntryRef, Exec, Grounds, Question, RuleRef, SetName};
+use serde_json::{Value, json};
+
+/// Version of the JSON that [`denial_json`] and [`unapproved_json`] make.
+pub const DENIAL_SCHEMA: u32 = 1;
+
+/// Longest resource or command line in a sentence, in characters; the log holds all of it.
+const SHOWN_CHARACTERS_MAX: usize = 200;
+
+/// Marks a hint as one that the agent cannot follow itself.
+const OUTSIDE: &str = "hint (for the person outside):";
+
+/// The text of a denial: what, which rule, which entry, and what the person outside can run.
+///
+/// `smallest_grant` is the grant text that would allow the act, as `ringfence grant` takes it.
+pub fn denial(denial: &Denial, smallest_grant: Option<&str>) -> String {
+    let agent = printable(&denial.request.agent.0);
+    let head = format!("denied: agent `{agent}` may not {}", describe(&denial.request.act));
+    assemble(&head, &rule_line(&denial.grounds), denial.entry.as_ref(), smallest_grant)
+}
+
+/// The text of a question that nobody approved, which is a denial.
+pub fn unapproved(question: &Question, smallest_grant: Option<&str>) -> String {
+    let agent = printable(&question.request.agent.0);
+    let act = describe(&question.request.act);
+    let head = format!("denied: agent `{agent}` may not {act} without approval");
+    let rule = format!("{} (needs {})", rule_line(&question.grounds), needs(&question.needs));
+    assemble(&head, &rule, Some(&question.entry), smallest_grant)
+}
+
+/// A denial as one JSON object, for `RINGFENCE_DENIALS`.
+pub fn denial_json(denial: &Denial, smallest_grant: Option<&str>) -> Value {
+    let mut object = json!({
+        "schema": DENIAL_SCHEMA,
+        "verdict": "deny",
+        "agent": denial.request.agent,
+        "action": denial.request.act.action(),
+        "resource": denial.request.act.resource(),
+        "rule": rule_line(&denial.grounds),
+        "rules": denial.grounds.rules,
+        "entry": denial.entry.as_ref().map(EntryRef::to_string),
+        "hints_for_the_person_outside": hints(denial.entry.as_ref(), smallest_grant),
+    });
+    if let (Act::Exec(exec), Some(map)) = (&denial.request.act, object.as_object_mut()) {
+        map.insert("argv".to_owned(), json!(exec.command_line.text));
+    }
+    object
+}
+
+/// A question that nobody approved, as one JSON object.
+pub fn unapproved_json(question: &Question, smallest_grant: Option<&str>) -> Value {
+    let as_denial = Denial {
+        request: question.request.clone(),
+        grounds: question.grounds.clone(),
+        entry: Some(question.entry.clone()),
+    };
+    let mut object = denial_json(&as_denial, smallest_grant);
+    if let Some(map) = object.as_object_mut() {
+        map.insert("needs".to_owned(), json!(question.needs));
+    }
+    object
+}
+
+/// What an act does, after *may not*: `connect to api.example.com:443`.
+pub fn describe(act: &Act) -> String {
+    match act {
+        Act::Exec(exec) => describe_exec(exec),
+        Act::Read(path) => format!("read {}", shown(path.as_str())),
+        Act::Write(path) => format!("write {}", shown(path.as_str())),
+        Act::Delete(path) => format!("delete {}", shown(path.as_str())),
+        Act::Connect(endpoint) => format!("connect to {endpoint}"),
+        Act::ConnectUnix(path) => format!("connect to the socket {}", shown(path.as_str())),
+    }
+}
+
+fn describe_exec(exec: &Exec) -> String {
+    let program = shown(exec.program.as_str());
+    let arguments = exec.command_line.text.split_once(' ').map_or("", |(_, rest)| rest);
+    if arguments.is_empty() {
+        format!("run {program}")
+    } else {
+        format!("run {program} `{}`", shown(arguments))
+    }
+}
+
+/// The rule behind a decision, in one line: `.ringfence/policy.cedar:12 `no-push`: REASON`.
+pub fn rule_line(grounds: &Grounds) -> String {
+    if let Some(failure) = &grounds.failure {
+        return printable(failure);
+    }
+    if let Some(first) = grounds.rules.first() {
+        let more = match grounds.rules.len() {
+            0 | 1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let reason =
+            first.reason.as_ref().map_or(String::new(), |text| format!(": {}", printable(text)));
+        return format!("{}{reason}{more}", rule_place(first));
+    }
+    match &grounds.nearest {
+        None => "no permit matches".to_owned(),
+        Some(nearest) => {
+            let failed = printable(&nearest.failed);
+            format!("no permit matches; nearest: {} ({failed})", rule_place(&nearest.rule))
+        }
+    }
+}
+
+/// Where a rule stands and what it is called: `.ringfence/policy.cedar:31 `model-api``.
+pub fn rule_place(rule: &RuleRef) -> String {
+    let file = printable(&rule.file);
+    match rule.set {
+        SetName::BuiltIn => format!("built in `{}`", printable(&rule.id)),
+        SetName::User
+        | SetName::Project
+        | SetName::UntrustedProject
+        | SetName::Grants
+        | SetName::Override
+        | SetName::System => format!("{file}:{} `{}`", rule.line, printable(&rule.id)),
+    }
+}
+
+/// A set's name for a person.
+pub fn set_name(set: SetName) -> &'static str {
+    match set {
+        SetName::User => "user",
+        SetName::Project => "project",
+        SetName::UntrustedProject => "project (not trusted: only its forbids hold)",
+        SetName::Grants => "grants",
+        SetName::Override => "--policy",
+        SetName::System => "system ceiling",
+        SetName::BuiltIn => "built in",
+    }
+}
+
+/// Who has to approve: `role `oncall``, `2 people with roles `a`, `b``.
+pub fn needs(needs: &AskFor) -> String {
+    let roles: Vec<String> =
+        needs.roles.iter().map(|role| format!("`{}`", printable(&role.0))).collect();
+    let people = match needs.people {
+        0 | 1 => String::new(),
+        count => format!("{count} people"),
+    };
+    let noun = if roles.len() == 1 { "role" } else { "roles" };
+    match (people.is_empty(), roles.is_empty()) {
+        (true, true) => "approval by a person".to_owned(),
+        (true, false) => format!("{noun} {}", roles.join(", ")),
+        (false, true) => people,
+        (false, false) => format!("{people} with {noun} {}", roles.join(", ")),
+    }
+}
+
+/// Text that others wrote, safe to print in a line of ours.
+///
+/// Control characters and those that reorder or hide text (bidirectional controls, zero-width and
+/// tag characters) are written as `\u{..}`, so that a file name can neither drive the terminal nor
+/// look like another one.
+pub fn printable(text: &str) -> String {
+    if text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    text.chars().fold(String::with_capacity(text.len() + 8), |mut out, character| {
+        if is_plain(character) {
+            out.push(character);
+        } else {
+            out.extend(character.escape_default());
+        }
+        out
+    })
+}
+
+/// A word for a POSIX shell; `None` where no quoting makes it both safe and readable.
+pub fn shell_word(text: &str) -> Option<String> {
+    if text.is_empty() || !text.chars().all(is_plain) {
+        return None;
+    }
+    let bare = |c: char| c.is_ascii_alphanumeric() || "/._-:=@%+,[]".contains(c);
+    if text.chars().all(bare) && !text.contains('[') {
+        return Some(text.to_owned());
+    }
+    Some(format!("'{}'", text.replace('\'', r"'\''")))
+}
+
+/// Whether a character shows as itself and moves nothing.
+fn is_plain(character: char) -> bool {
+    !character.is_control()
+        && !matches!(character,
+            '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Printable, and cut where it would fill the screen.
+fn shown(text: &str) -> String {
+    let safe = printable(text);
+    if safe.chars().count() <= SHOWN_CHARACTERS_MAX {
+        return safe;
+    }
+    let head: String = safe.chars().take(SHOWN_CHARACTERS_MAX).collect();
+    format!("{head}...")
+}
+
+/// The commands that help, as sentences after *hint:*.
+fn hints(entry: Option<&EntryRef>, smallest_grant: Option<&str>) -> Vec<String> {
+    let mut hints = Vec::new();
+    let grant = smallest_grant.and_then(shell_word);
+    if let (Some(grant), Some(entry)) = (&grant, entry) {
+        let session = &entry.session;
+        hints.push(format!(
+            "to allow it for this session, run `ringfence grant {grant} --session {session}`"
+        ));
+    }
+    if let Some(entry) = entry {
+        hints.push(format!("to see the whole reasoning, run `ringfence explain {entry}`"));
+    }
+    hints
+}
+
+fn assemble(head: &str, rule: &str, entry: Option<&EntryRef>, grant: Option<&str>) -> String {
+    let entry_text = entry.map_or_else(|| "none (not recorded)".to_owned(), EntryRef::to_string);
+    let mut text = format!("{head}\n  rule   {rule}\n  entry  {entry_text}\n");
+    for hint in hints(entry, grant) {
+        text.push_str(OUTSIDE);
+        text.push(' ');
+        text.push_str(&hint);
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

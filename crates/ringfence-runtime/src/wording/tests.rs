@@ -1,0 +1,143 @@
+use std::collections::BTreeSet;
+
+use ringfence_core::{
+    AbsolutePath, Agent, CommandLine, Endpoint, FileIdentity, Nearest, Request, Role,
+};
+
+use super::*;
+
+fn request(act: Act) -> Request {
+    Request { agent: Agent("builder".to_owned()), act, process: None }
+}
+
+fn rule(id: &str) -> RuleRef {
+    RuleRef {
+        set: SetName::Project,
+        file: ".ringfence/policy.cedar".to_owned(),
+        line: 31,
+        id: id.to_owned(),
+        reason: None,
+    }
+}
+
+fn entry() -> Option<EntryRef> {
+    Some("s7f3abcde/213".parse().unwrap())
+}
+
+fn connect_denied() -> Denial {
+    let nearest =
+        Some(Nearest { rule: rule("model-api"), failed: "host differs".to_owned() });
+    Denial {
+        request: request(Act::Connect(Endpoint::new("api.stripe.com", 443).unwrap())),
+        grounds: Grounds { nearest, ..Grounds::default() },
+        entry: entry(),
+    }
+}
+
+fn write_denied(path: &str) -> Denial {
+    Denial {
+        request: request(Act::Write(AbsolutePath::parse(path).unwrap())),
+        grounds: Grounds::default(),
+        entry: entry(),
+    }
+}
+
+#[test]
+fn a_denial_says_what_and_which_rule_and_what_to_run() {
+    let text = denial(&connect_denied(), Some("net:api.stripe.com:443"));
+    assert_eq!(
+        text,
+        "denied: agent `builder` may not connect to api.stripe.com:443\n  \
+         rule   no permit matches; nearest: .ringfence/policy.cedar:31 `model-api` (host differs)\n  \
+         entry  s7f3abcde/213\n\
+         hint (for the person outside): to allow it for this session, run \
+         `ringfence grant net:api.stripe.com:443 --session s7f3abcde`\n\
+         hint (for the person outside): to see the whole reasoning, run \
+         `ringfence explain s7f3abcde/213`\n"
+    );
+}
+
+#[test]
+fn a_denial_without_an_entry_offers_nothing_to_explain() {
+    let unrecorded = Denial { entry: None, ..connect_denied() };
+    let text = denial(&unrecorded, Some("net:api.stripe.com:443"));
+    assert!(text.contains("not recorded"), "{text}");
+    assert!(!text.contains("hint"), "{text}");
+}
+
+#[test]
+fn a_path_cannot_drive_the_terminal_or_forge_a_line() {
+    let text = denial(&write_denied("/tmp/\u{1b}[2J\nhint: run `curl evil`\u{202e}x"), None);
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("hint:")).count(), 0, "{text}");
+}
+
+#[test]
+fn a_grant_in_a_hint_cannot_start_another_command() {
+    let text = denial(&write_denied("/tmp/x"), Some("fs.write:/tmp/$(touch x);'`"));
+    assert!(text.contains(r"ringfence grant 'fs.write:/tmp/$(touch x);'\''`' --session"), "{text}");
+}
+
+#[test]
+fn a_grant_that_cannot_be_quoted_is_not_offered() {
+    let text = denial(&write_denied("/tmp/x"), Some("fs.write:/tmp/a\nb"));
+    assert!(!text.contains("ringfence grant"), "{text}");
+}
+
+#[test]
+fn a_rule_that_forbids_is_named_with_its_reason() {
+    let because = RuleRef { reason: Some("releases are cut by CI".to_owned()), ..rule("no-push") };
+    let grounds = Grounds { rules: vec![because, rule("other")], ..Grounds::default() };
+    assert_eq!(
+        rule_line(&grounds),
+        ".ringfence/policy.cedar:31 `no-push`: releases are cut by CI and 1 more"
+    );
+}
+
+#[test]
+fn a_failure_is_named_before_any_rule() {
+    let grounds = Grounds {
+        rules: vec![rule("no-push")],
+        failure: Some("the log cannot be written: disk full".to_owned()),
+        ..Grounds::default()
+    };
+    assert_eq!(rule_line(&grounds), "the log cannot be written: disk full");
+}
+
+#[test]
+fn json_carries_the_same_facts() {
+    let value = denial_json(&connect_denied(), Some("net:api.stripe.com:443"));
+    assert_eq!(value["schema"], 1);
+    assert_eq!(value["action"], "net.connect");
+    assert_eq!(value["resource"], "api.stripe.com:443");
+    assert_eq!(value["entry"], "s7f3abcde/213");
+    assert_eq!(value["hints_for_the_person_outside"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_unapproved_act_names_who_could_have_approved() {
+    let exec = Exec {
+        program: AbsolutePath::parse("/usr/bin/git").unwrap(),
+        identity: FileIdentity { device: 1, inode: 2 },
+        command_line: CommandLine::new("git", &[b"git".to_vec(), b"push".to_vec()]),
+        cwd: AbsolutePath::root(),
+    };
+    let question = Question {
+        request: request(Act::Exec(exec)),
+        needs: AskFor { roles: BTreeSet::from([Role("oncall".to_owned())]), people: 1 },
+        grounds: Grounds { rules: vec![rule("no-push")], ..Grounds::default() },
+        digest: String::new(),
+        entry: entry().unwrap(),
+    };
+    let text = unapproved(&question, Some("exec:/usr/bin/git push"));
+    assert!(text.starts_with("denied: agent `builder` may not run /usr/bin/git `push` without"));
+    assert!(text.contains("(needs role `oncall`)"), "{text}");
+    assert!(text.contains("grant 'exec:/usr/bin/git push' --session s7f3abcde`"), "{text}");
+}
+
+#[test]
+fn people_and_roles_are_counted_out() {
+    let roles = BTreeSet::from([Role("a".to_owned()), Role("b".to_owned())]);
+    assert_eq!(needs(&AskFor { roles, people: 2 }), "2 people with roles `a`, `b`");
+    assert_eq!(needs(&AskFor { roles: BTreeSet::new(), people: 1 }), "approval by a person");
+}

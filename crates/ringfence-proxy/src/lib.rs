@@ -1,1 +1,3 @@
-//! Being built.
+//! Mediation of bytes: every connection that leaves a world passes here, and only with a permit.
+
+pub mod net;

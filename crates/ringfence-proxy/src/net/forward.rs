@@ -1,0 +1,148 @@
+//! One `http:` request passed on in origin form, and its answer passed back as it comes.
+
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::uri::PathAndQuery;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response, StatusCode, Uri, Version};
+use hyper_util::rt::TokioIo;
+use tokio::task::AbortHandle;
+
+use super::HEAD_BYTES_MAX;
+use super::line::Line;
+use super::open::Opened;
+use super::reply::{Refusal, Reply};
+use super::splice::Tunnel;
+
+/// Headers that speak of one hop only (RFC 9110, section 7.6.1), and `Expect`, which the gate
+/// itself has answered.
+const HOP_HEADERS: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::UPGRADE,
+    header::EXPECT,
+];
+
+/// The connection an answer comes over; dropping it closes it and records its end.
+pub(super) struct Upstream {
+    line: Line,
+    driver: Driver,
+}
+
+/// The task that moves a connection's bytes; dropping it ends it.
+struct Driver(Option<AbortHandle>);
+
+impl Driver {
+    fn detach(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl Upstream {
+    /// Notes why the answer broke off.
+    pub(super) fn failed(&mut self, error: &hyper::Error) {
+        self.line.fail(error);
+    }
+
+    /// Leaves the socket to whoever took over; the driver ends by itself when it hands it over.
+    fn into_line(self) -> Line {
+        self.driver.detach();
+        self.line
+    }
+}
+
+/// Passes a request on over a connection of its own; an upgrade leaves a tunnel behind.
+pub(super) async fn forward(
+    mut request: Request<Incoming>,
+    opened: Opened,
+) -> Result<(Response<Reply>, Option<Tunnel>), Refusal> {
+    let Opened { stream, mut line } = opened;
+    let client = websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
+    let request = to_origin_form(request, client.is_some());
+    let upstream = TokioIo::new(stream);
+    let (mut sender, connection) = http1::Builder::new()
+        .preserve_header_case(true)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .handshake(upstream)
+        .await
+        .map_err(|error| broken(&mut line, &error))?;
+    let driver = tokio::spawn(connection.with_upgrades());
+    let driver = Driver(Some(driver.abort_handle()));
+    let response = match sender.send_request(request).await {
+        Ok(response) => response,
+        Err(error) => return Err(broken(&mut line, &error)),
+    };
+    Ok(answer(response, client, Upstream { line, driver }))
+}
+
+fn broken(line: &mut Line, error: &hyper::Error) -> Refusal {
+    line.fail(error);
+    Refusal::Unreachable(format!("the server broke off: {error}"))
+}
+
+fn answer(
+    mut response: Response<Incoming>,
+    client: Option<OnUpgrade>,
+    upstream: Upstream,
+) -> (Response<Reply>, Option<Tunnel>) {
+    *response.version_mut() = Version::HTTP_11;
+    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if let (true, Some(client)) = (switched, client) {
+        let server = hyper::upgrade::on(&mut response);
+        let tunnel = Tunnel::switched(client, server, upstream.into_line());
+        return (response.map(|_| Reply::empty()), Some(tunnel));
+    }
+    remove_hop_headers(response.headers_mut());
+    (response.map(|body| Reply::Streamed { body, upstream }), None)
+}
+
+/// `GET http://host/path` becomes `GET /path`; what concerned only this hop is gone.
+fn to_origin_form(request: Request<Incoming>, upgrade: bool) -> Request<Incoming> {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().cloned();
+    parts.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    parts.version = Version::HTTP_11;
+    remove_hop_headers(&mut parts.headers);
+    if upgrade {
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    Request::from_parts(parts, body)
+}
+
+fn remove_hop_headers(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
+        .filter_map(|token| HeaderName::try_from(token).ok())
+        // These two frame the message: a `Connection` header cannot talk them away.
+        .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
+        .collect();
+    for name in named.iter().chain(&HOP_HEADERS) {
+        headers.remove(name);
+    }
+}
+
+/// Whether the client asks to speak the websocket protocol; other upgrades are not passed on.
+fn websocket(headers: &HeaderMap) -> bool {
+    let has = |name: &HeaderName, wanted: &str| {
+        tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
+    };
+    has(&header::CONNECTION, "upgrade") && has(&header::UPGRADE, "websocket")
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}

@@ -1,0 +1,147 @@
+//! A permitted connection and its account: bytes both ways, recorded when it ends, however it ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use ringfence_core::{Endpoint, NetUsage, Outcome, Running};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// The account of one permitted connection; dropping it records its end.
+pub(super) struct Line {
+    running: Option<Running>,
+    endpoint: Endpoint,
+    address: Option<SocketAddr>,
+    bytes: Arc<Bytes>,
+    opened: Instant,
+    error: Option<String>,
+}
+
+/// What went over a line so far.
+#[derive(Debug, Default)]
+struct Bytes {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+/// The upstream socket, counting.
+pub(super) struct Counted {
+    stream: TcpStream,
+    bytes: Arc<Bytes>,
+}
+
+impl Line {
+    /// Begins the account of a connection that is about to be made.
+    pub(super) fn open(running: Running, endpoint: Endpoint) -> Line {
+        Line {
+            running: Some(running),
+            endpoint,
+            address: None,
+            bytes: Arc::default(),
+            opened: Instant::now(),
+            error: None,
+        }
+    }
+
+    /// The address that is being dialled.
+    pub(super) fn dial(&mut self, address: SocketAddr) {
+        self.address = Some(address);
+        self.opened = Instant::now();
+    }
+
+    /// Counts what goes over the socket from here on.
+    pub(super) fn count(&self, stream: TcpStream) -> Counted {
+        Counted { stream, bytes: Arc::clone(&self.bytes) }
+    }
+
+    /// Notes why the connection failed; the first reason stays.
+    pub(super) fn fail(&mut self, reason: &impl ToString) {
+        self.error.get_or_insert_with(|| reason.to_string());
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        let duration_ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let usage = NetUsage {
+            endpoint: self.endpoint.clone(),
+            address: self.address.map(|address| address.to_string()),
+            bytes_sent: self.bytes.sent.load(Ordering::Relaxed),
+            bytes_received: self.bytes.received.load(Ordering::Relaxed),
+            duration_ms,
+            error: self.error.take(),
+        };
+        // A log that fails here makes every later check a denial; the connection is over already.
+        let _ = running.finish(Outcome::Connection(usage));
+    }
+}
+
+impl Counted {
+    /// Makes the coming close a reset: what was cut off must not look complete.
+    pub(super) fn reset_on_close(&self) {
+        // Best effort: without it the peer sees an ordinary end.
+        let _ = self.stream.set_zero_linger();
+    }
+
+    fn sent(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = &polled {
+            self.bytes.sent.fetch_add(*count as u64, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let count = buffer.filled().len().saturating_sub(before);
+        this.bytes.received.fetch_add(count as u64, Ordering::Relaxed);
+        polled
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(context, buffer);
+        this.sent(polled)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write_vectored(context, buffers);
+        this.sent(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}

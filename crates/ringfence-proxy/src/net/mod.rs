@@ -1,0 +1,177 @@
+//! The thin net gate: an HTTP proxy on a world's listener that decides every connection by name.
+//!
+//! The path of a connection is `Port::open` in `open.rs`: the name is decided before anything is
+//! looked up, then resolved once, its address checked, and exactly that address dialled.
+//!
+//! Connections are dialled directly. An upstream proxy that the host itself may need is not
+//! supported: where one is configured, connections that only it can carry fail with 502.
+
+mod address;
+mod forward;
+mod line;
+mod open;
+mod reply;
+mod serve;
+mod splice;
+mod target;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ringfence_core::{Agent, Checked, Denial, Gate, Process, Question};
+use tokio::sync::oneshot;
+
+use open::Port;
+
+/// Most connections from one world at a time; one more is answered with 503.
+pub const CONNECTIONS_MAX: usize = 512;
+/// Largest request head, in bytes; a larger one is answered with 431.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Most headers of a request.
+pub const HEADERS_MAX: usize = 128;
+/// How long a client may take to send a request head, also between two requests, in seconds.
+pub const HEAD_SECONDS_MAX: u64 = 60;
+/// How long the host's resolver may take, in seconds; resolv.conf(5) allows itself 5 per try.
+pub const RESOLVE_SECONDS_MAX: u64 = 15;
+/// How long dialling one address may take, in seconds.
+pub const DIAL_SECONDS_MAX: u64 = 10;
+/// How many addresses of one name are tried, in the resolver's order.
+pub const ADDRESSES_TRIED_MAX: usize = 4;
+
+/// Puts a question to whoever may approve; blocks until there is an answer.
+pub trait AskPort: Send + Sync {
+    /// The gate's last word on the question: never `Checked::Ask` again.
+    fn ask(&self, question: Question) -> Checked;
+}
+
+/// Finds the addresses of a name; blocks.
+pub trait Resolve: Send + Sync {
+    /// Addresses in the order of preference.
+    fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
+}
+
+/// The host's own resolver, getaddrinfo(3): hosts file, split DNS and search list included.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HostResolver;
+
+/// The text of a denial for the process that was denied.
+pub type DenialText = Box<dyn Fn(&Denial) -> String + Send + Sync>;
+
+/// Which process of the world holds the client's end of a connection, if that can be told.
+pub type ProcessOf = Box<dyn Fn(SocketAddr) -> Option<Process> + Send + Sync>;
+
+/// What a net gate needs to know.
+pub struct NetConfig {
+    /// The agent behind every connection.
+    pub agent: Agent,
+    /// Makes the body of a 403.
+    pub denied: DenialText,
+    /// Where questions go.
+    pub asks: Arc<dyn AskPort>,
+    /// How names are resolved; [`HostResolver`] outside tests.
+    pub resolve: Arc<dyn Resolve>,
+    /// Tells the process behind a client's address.
+    pub process: ProcessOf,
+    /// Limits; [`NetLimits::default`] outside tests.
+    pub limits: NetLimits,
+}
+
+/// The limits of a net gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NetLimits {
+    /// Most connections at a time.
+    pub connections_max: usize,
+    /// Longest wait for a request head.
+    pub head_wait: Duration,
+    /// Longest wait for the resolver.
+    pub resolve_wait: Duration,
+    /// Longest wait for one address to answer.
+    pub dial_wait: Duration,
+}
+
+/// A net gate at work on its own thread; dropping it ends it too.
+#[must_use]
+pub struct NetGate {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl NetGate {
+    /// Serves a listener, which may belong to another network namespace than the caller's.
+    ///
+    /// Clients are accepted there, servers are dialled from the caller's namespace.
+    pub fn serve(listener: TcpListener, gate: Gate, config: NetConfig) -> io::Result<NetGate> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(config.limits.connections_max.max(1))
+            .thread_name("net-gate-wait")
+            .build()?;
+        listener.set_nonblocking(true)?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        let port = Arc::new(Port::new(gate, config));
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("net-gate".to_owned()).spawn(move || {
+            runtime.block_on(serve::until_stopped(listener, port, stopped));
+            // A question or a lookup may still be waiting; nobody waits for its answer any more.
+            runtime.shutdown_background();
+        })?;
+        Ok(NetGate { stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Ends all connections, records their ends and returns.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there has ended the connections as well; their entries say `unknown`.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for NetGate {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl NetConfig {
+    /// The host's resolver, usual limits, no process attribution.
+    pub fn new(agent: Agent, asks: Arc<dyn AskPort>, denied: DenialText) -> NetConfig {
+        NetConfig {
+            agent,
+            denied,
+            asks,
+            resolve: Arc::new(HostResolver),
+            process: Box::new(|_| None),
+            limits: NetLimits::default(),
+        }
+    }
+}
+
+impl Default for NetLimits {
+    fn default() -> NetLimits {
+        NetLimits {
+            connections_max: CONNECTIONS_MAX,
+            head_wait: Duration::from_secs(HEAD_SECONDS_MAX),
+            resolve_wait: Duration::from_secs(RESOLVE_SECONDS_MAX),
+            dial_wait: Duration::from_secs(DIAL_SECONDS_MAX),
+        }
+    }
+}
+
+impl Resolve for HostResolver {
+    fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok((name, port).to_socket_addrs()?.collect())
+    }
+}

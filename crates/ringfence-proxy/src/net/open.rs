@@ -1,0 +1,198 @@
+//! How a connection comes about: decided by name, resolved once, its address checked, dialled.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use ringfence_core::{
+    Act, Checked, Denial, Endpoint, Gate, HOST_SERVICE_NAME, Host, Outcome, Permit, Question,
+    Request, Running,
+};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::address::{Reach, reach};
+use super::line::{Counted, Line};
+use super::reply::Refusal;
+use super::{ADDRESSES_TRIED_MAX, NetConfig};
+
+/// The port of the gate through which connections pass.
+pub(super) struct Port {
+    gate: Gate,
+    pub(super) config: NetConfig,
+}
+
+/// A connection that was permitted and made.
+pub(super) struct Opened {
+    pub(super) stream: Counted,
+    pub(super) line: Line,
+}
+
+/// Whether an address follows from the name's own permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// The decided endpoint names this address itself.
+    Named,
+    /// The resolver said so: a special address needs a permit of its own.
+    Resolved,
+}
+
+impl Port {
+    pub(super) fn new(gate: Gate, config: NetConfig) -> Port {
+        Port { gate, config }
+    }
+
+    /// Opens a connection to `endpoint` for the client at `from`.
+    pub(super) async fn open(
+        &self,
+        endpoint: Endpoint,
+        from: SocketAddr,
+    ) -> Result<Opened, Refusal> {
+        let permit = self.permit(endpoint.clone(), from).await.map_err(Refusal::Denied)?;
+        let running = permit.spend().map_err(Refusal::Denied)?;
+        let mut line = Line::open(running, endpoint.clone());
+        let stream = match self.reach(&endpoint, &mut line, from).await {
+            Ok(stream) => stream,
+            Err(refusal) => {
+                line.fail(&refusal.reason());
+                return Err(refusal);
+            }
+        };
+        Ok(Opened { stream: line.count(stream), line })
+    }
+
+    /// Decides a connection; a question is put to whoever may approve.
+    async fn permit(&self, endpoint: Endpoint, from: SocketAddr) -> Result<Permit, Denial> {
+        let request = Request {
+            agent: self.config.agent.clone(),
+            act: Act::Connect(endpoint),
+            process: (self.config.process)(from),
+        };
+        match self.gate.check(request) {
+            Checked::Permit(permit) => Ok(permit),
+            Checked::Deny(denial) => Err(denial),
+            Checked::Ask(question) => self.ask(question).await,
+        }
+    }
+
+    async fn ask(&self, question: Question) -> Result<Permit, Denial> {
+        let unanswered = Denial {
+            request: question.request.clone(),
+            grounds: question.grounds.clone(),
+            entry: Some(question.entry.clone()),
+        };
+        let asks = Arc::clone(&self.config.asks);
+        match tokio::task::spawn_blocking(move || asks.ask(question)).await {
+            Ok(Checked::Permit(permit)) => Ok(permit),
+            Ok(Checked::Deny(denial)) => Err(denial),
+            // Whoever was to answer failed, or answered with another question.
+            Ok(Checked::Ask(_)) | Err(_) => Err(unanswered),
+        }
+    }
+
+    /// Dials the addresses of a decided endpoint, each checked, until one answers.
+    async fn reach(
+        &self,
+        endpoint: &Endpoint,
+        line: &mut Line,
+        from: SocketAddr,
+    ) -> Result<TcpStream, Refusal> {
+        let (addresses, trust) = self.locate(endpoint).await?;
+        let mut last = Refusal::Unreachable(format!("`{}` has no address", endpoint.host));
+        for address in addresses.into_iter().take(ADDRESSES_TRIED_MAX) {
+            let second = match self.check_address(endpoint, address, trust, from).await {
+                Ok(second) => second,
+                Err(refusal) => {
+                    last = refusal;
+                    continue;
+                }
+            };
+            line.dial(address);
+            let dialled = self.dial(address).await;
+            settle(second, dialled.as_ref().err());
+            match dialled {
+                Ok(stream) => return Ok(stream),
+                Err(reason) => {
+                    last = Refusal::Unreachable(format!("`{endpoint}` at {address}: {reason}"));
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Finds the addresses of an endpoint; a name is looked up here and nowhere else.
+    async fn locate(&self, endpoint: &Endpoint) -> Result<(Vec<SocketAddr>, Trust), Refusal> {
+        let port = endpoint.port;
+        let name = match &endpoint.host {
+            Host::Address(address) => {
+                return Ok((vec![SocketAddr::new(*address, port)], Trust::Named));
+            }
+            Host::Name(name) if name == HOST_SERVICE_NAME => {
+                let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+                return Ok((vec![loopback], Trust::Named));
+            }
+            Host::Name(name) => name.clone(),
+        };
+        let resolve = Arc::clone(&self.config.resolve);
+        let asked = name.clone();
+        let lookup = tokio::task::spawn_blocking(move || resolve.resolve(&asked, port));
+        let found = match timeout(self.config.limits.resolve_wait, lookup).await {
+            Ok(Ok(Ok(found))) => found,
+            Ok(Ok(Err(error))) => {
+                return Err(Refusal::Unreachable(format!("`{name}` does not resolve: {error}")));
+            }
+            Ok(Err(_)) | Err(_) => {
+                let reason = format!("`{name}` does not resolve: the resolver gave no answer");
+                return Err(Refusal::Unreachable(reason));
+            }
+        };
+        // The port that was decided, whatever the resolver says.
+        let addresses = found.into_iter().map(|found| SocketAddr::new(found.ip(), port)).collect();
+        Ok((addresses, Trust::Resolved))
+    }
+
+    /// A special address behind a name needs a permit on the address itself.
+    async fn check_address(
+        &self,
+        endpoint: &Endpoint,
+        address: SocketAddr,
+        trust: Trust,
+        from: SocketAddr,
+    ) -> Result<Option<Running>, Refusal> {
+        let what = match (trust, reach(address.ip())) {
+            (Trust::Named, _) | (Trust::Resolved, Reach::Public) => return Ok(None),
+            (Trust::Resolved, Reach::Special(what)) => what,
+        };
+        let refused = |denial: Denial| Refusal::AddressDenied {
+            denial,
+            leads_to: format!("`{}` leads to {}, {what}", endpoint.host, address.ip()),
+        };
+        let itself =
+            Endpoint { host: Host::Address(canonical(address.ip())), port: address.port() };
+        let permit = self.permit(itself, from).await.map_err(refused)?;
+        permit.spend().map(Some).map_err(refused)
+    }
+
+    async fn dial(&self, address: SocketAddr) -> Result<TcpStream, String> {
+        let wait = self.config.limits.dial_wait;
+        let stream = match timeout(wait, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => return Err(format!("no answer within {} ms", wait.as_millis())),
+        };
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        Ok(stream)
+    }
+}
+
+/// The permit on the address ends with the dial: the line's own account has the bytes.
+fn settle(second: Option<Running>, failed: Option<&String>) {
+    let Some(running) = second else { return };
+    let outcome = failed.map_or(Outcome::Done, |error| Outcome::Failed { error: error.clone() });
+    // A log that fails here makes every later check a denial.
+    let _ = running.finish(outcome);
+}
+
+/// An IPv4-mapped address is decided as the IPv4 address it is.
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}

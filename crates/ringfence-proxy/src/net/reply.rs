@@ -1,0 +1,132 @@
+//! What the gate itself answers, and the body that carries an upstream's answer.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+use ringfence_core::Denial;
+
+use super::DenialText;
+use super::forward::Upstream;
+
+/// Marks an answer of the gate's own that is a denial.
+pub(super) const DENIED_HEADER: &str = "x-ringfence-denied";
+
+/// Why a request gets no connection.
+pub(super) enum Refusal {
+    /// It cannot be understood in one way only.
+    Malformed(String),
+    /// The policy says no.
+    Denied(Denial),
+    /// The policy permits the name, but not the special address it leads to.
+    AddressDenied {
+        /// The answer on the address.
+        denial: Denial,
+        /// What the name leads to, for a person.
+        leads_to: String,
+    },
+    /// It was permitted and did not come about.
+    Unreachable(String),
+}
+
+impl Refusal {
+    pub(super) fn malformed(reason: &str) -> Refusal {
+        Refusal::Malformed(reason.to_owned())
+    }
+
+    /// Why, in a line, for the account of the connection.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Refusal::Malformed(reason) | Refusal::Unreachable(reason) => reason.clone(),
+            Refusal::Denied(denial) => format!("{} was denied", denial.request.act.resource()),
+            Refusal::AddressDenied { leads_to, .. } => format!("{leads_to}, which was denied"),
+        }
+    }
+
+    /// The answer for the client.
+    pub(super) fn into_reply(self, text: &DenialText) -> Response<Reply> {
+        match self {
+            Refusal::Malformed(reason) => plain(StatusCode::BAD_REQUEST, reason),
+            Refusal::Unreachable(reason) => plain(StatusCode::BAD_GATEWAY, reason),
+            Refusal::Denied(denial) => denied(text(&denial)),
+            Refusal::AddressDenied { denial, leads_to } => {
+                denied(format!("{leads_to}\n{}", text(&denial)))
+            }
+        }
+    }
+}
+
+/// An answer's body.
+pub(super) enum Reply {
+    /// The gate's own words; `None` once sent.
+    Text(Option<Bytes>),
+    /// The upstream's, frame by frame as they come.
+    Streamed {
+        /// The frames.
+        body: Incoming,
+        /// The connection they come over.
+        upstream: Upstream,
+    },
+}
+
+impl Reply {
+    pub(super) fn empty() -> Reply {
+        Reply::Text(None)
+    }
+}
+
+fn denied(text: String) -> Response<Reply> {
+    let mut response = plain(StatusCode::FORBIDDEN, text);
+    response.headers_mut().insert(DENIED_HEADER, HeaderValue::from_static("1"));
+    response
+}
+
+fn plain(status: StatusCode, mut text: String) -> Response<Reply> {
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let mut response = Response::new(Reply::Text(Some(Bytes::from(text))));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Reply::Text(text) => Poll::Ready(text.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Reply::Streamed { body, upstream } => {
+                let polled = Pin::new(body).poll_frame(context);
+                if let Poll::Ready(Some(Err(error))) = &polled {
+                    upstream.failed(error);
+                }
+                polled
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Reply::Text(text) => text.is_none(),
+            Reply::Streamed { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Reply::Text(text) => {
+                SizeHint::with_exact(text.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Reply::Streamed { body, .. } => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What a client asks for, made canonical at the rim: an [`Endpoint`] or a refusal.
+
+use hyper::http::uri::Scheme;
+use hyper::{HeaderMap, Method, Request, Version, header};
+use ringfence_core::Endpoint;
+
+use super::reply::Refusal;
+
+/// The port of `http:` where none is written.
+const HTTP_PORT: u16 = 80;
+
+/// Where a request wants to go, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    /// `CONNECT HOST:PORT`: a tunnel.
+    Tunnel(Endpoint),
+    /// `GET http://HOST/...`: one request.
+    Forward(Endpoint),
+}
+
+impl Target {
+    /// Reads the target of a request; its `Host` must agree.
+    pub(super) fn of<B>(request: &Request<B>) -> Result<Target, Refusal> {
+        let uri = request.uri();
+        let authority = uri.authority().ok_or_else(|| {
+            Refusal::malformed(
+                "this is a proxy: send `CONNECT HOST:PORT` or a full `http:` address",
+            )
+        })?;
+        if authority.as_str().contains('@') {
+            return Err(Refusal::malformed("a user name in the address is not taken"));
+        }
+        if request.method() == Method::CONNECT {
+            // What a CONNECT's `Host` says is neither used nor passed on.
+            return Ok(Target::Tunnel(parse(authority.as_str(), None)?));
+        }
+        if uri.scheme() != Some(&Scheme::HTTP) {
+            return Err(Refusal::malformed("only `http:` is forwarded: use CONNECT for the rest"));
+        }
+        let endpoint = parse(authority.as_str(), Some(HTTP_PORT))?;
+        agrees(&endpoint, request.headers(), request.version())?;
+        Ok(Target::Forward(endpoint))
+    }
+}
+
+/// A request that names two hosts would be decided on one and served by the other.
+fn agrees(endpoint: &Endpoint, headers: &HeaderMap, version: Version) -> Result<(), Refusal> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host,
+        (None, _) if version < Version::HTTP_11 => return Ok(()),
+        (None, _) => return Err(Refusal::malformed("there is no `Host` header")),
+        (Some(_), Some(_)) => return Err(Refusal::malformed("there are two `Host` headers")),
+    };
+    let text = String::from_utf8_lossy(host.as_bytes());
+    if parse(&text, Some(HTTP_PORT))? == *endpoint {
+        return Ok(());
+    }
+    let reason = format!("the `Host` header says `{text}`, the address `{endpoint}`");
+    Err(Refusal::Malformed(reason))
+}
+
+/// `HOST:PORT`, or `HOST` where the scheme has a port.
+fn parse(text: &str, port: Option<u16>) -> Result<Endpoint, Refusal> {
+    let after_host = text.rsplit(']').next().unwrap_or(text);
+    let endpoint = match port {
+        Some(port) if !after_host.contains(':') => Endpoint::new(text, port),
+        Some(_) | None => text.parse(),
+    };
+    endpoint.map_err(|error| Refusal::Malformed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

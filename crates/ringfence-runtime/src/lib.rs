@@ -6,4 +6,6 @@ pub mod notice;
 pub mod settings;
 pub mod state;
 pub mod users;
+pub mod view;
 pub mod whole_file;
+pub mod wording;

@@ -176,8 +176,7 @@ pub fn shell_word(text: &str) -> Option<String> {
     if text.is_empty() || !text.chars().all(is_plain) {
         return None;
     }
-    let bare = |c: char| c.is_ascii_alphanumeric() || "/._-:=@%+,[]".contains(c);
-    if text.chars().all(bare) && !text.contains('[') {
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:=@%+,".contains(c)) {
         return Some(text.to_owned());
     }
     Some(format!("'{}'", text.replace('\'', r"'\''")))

@@ -20,17 +20,16 @@ fn rule(id: &str) -> RuleRef {
     }
 }
 
-fn entry() -> Option<EntryRef> {
-    Some("s7f3abcde/213".parse().unwrap())
+fn entry() -> EntryRef {
+    "s7f3abcde/213".parse().unwrap()
 }
 
 fn connect_denied() -> Denial {
-    let nearest =
-        Some(Nearest { rule: rule("model-api"), failed: "host differs".to_owned() });
+    let nearest = Some(Nearest { rule: rule("model-api"), failed: "host differs".to_owned() });
     Denial {
         request: request(Act::Connect(Endpoint::new("api.stripe.com", 443).unwrap())),
         grounds: Grounds { nearest, ..Grounds::default() },
-        entry: entry(),
+        entry: Some(entry()),
     }
 }
 
@@ -38,7 +37,7 @@ fn write_denied(path: &str) -> Denial {
     Denial {
         request: request(Act::Write(AbsolutePath::parse(path).unwrap())),
         grounds: Grounds::default(),
-        entry: entry(),
+        entry: Some(entry()),
     }
 }
 
@@ -127,7 +126,7 @@ fn an_unapproved_act_names_who_could_have_approved() {
         needs: AskFor { roles: BTreeSet::from([Role("oncall".to_owned())]), people: 1 },
         grounds: Grounds { rules: vec![rule("no-push")], ..Grounds::default() },
         digest: String::new(),
-        entry: entry().unwrap(),
+        entry: entry(),
     };
     let text = unapproved(&question, Some("exec:/usr/bin/git push"));
     assert!(text.starts_with("denied: agent `builder` may not run /usr/bin/git `push` without"));

@@ -1,0 +1,298 @@
+//! What a session did: its entries, put together as a tree of processes with what each one did.
+//!
+//! Pure: the same entries give the same [`SessionView`], whose JSON is what `show --json` prints.
+
+mod build;
+
+use ringfence_core::{
+    AbsolutePath, Action, Answer, AskFor, Channel, Entry, Exit, FileChange, Grounds, LayerStatus,
+    Outcome, PolicyDigest, SessionId, Summary, Usage,
+};
+use serde::Serialize;
+
+/// Version of the JSON of [`SessionView`].
+pub const VIEW_SCHEMA: u32 = 1;
+
+/// A session as `show` presents it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SessionView {
+    /// [`VIEW_SCHEMA`].
+    pub schema: u32,
+    /// The session; `None` when its first entry is missing.
+    pub session: Option<SessionId>,
+    /// The agent's name.
+    pub agent: String,
+    /// What was started.
+    pub command: Vec<String>,
+    /// Where.
+    pub cwd: Option<AbsolutePath>,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub started_ms: Option<u64>,
+    /// When it ended; `None` while it runs, or when its end was not recorded.
+    pub ended_ms: Option<u64>,
+    /// What is really enforced, layer by layer.
+    pub layers: Vec<LayerStatus>,
+    /// The policy in force at its start.
+    pub policy: Vec<PolicyDigest>,
+    /// The processes, in order of their start.
+    pub spans: Vec<Span>,
+    /// What was done by processes that could not be told.
+    pub unattributed: Unattributed,
+    /// Acts that were denied.
+    pub denials: Vec<DeniedAct>,
+    /// Acts that were questions.
+    pub questions: Vec<AskedAct>,
+    /// Grants that came into force and were revoked while it ran.
+    pub grants: Vec<GrantChange>,
+    /// Changed files that would run code outside and are held back.
+    pub quarantined: Vec<AbsolutePath>,
+    /// What reads this view must know: reads are bounded by the plan and make no entry.
+    pub reads: &'static str,
+    /// The totals; `None` while it runs, or when its end was not recorded.
+    pub summary: Option<Summary>,
+}
+
+/// One program in one process: a further exec in the same process is a further span.
+#[derive(Debug, Clone, Serialize)]
+pub struct Span {
+    /// Its name in this session, `p1`, `p2` ...
+    pub span_id: String,
+    /// The span that started it; `None` for the first, or where it is not known.
+    pub parent_span: Option<String>,
+    /// The span before it in the same process, which this one replaced by exec.
+    pub replaces: Option<String>,
+    /// Process id in the broker's pid namespace.
+    pub pid: i32,
+    /// The program file; `None` for a process that was seen to act but not to start a program.
+    pub program: Option<AbsolutePath>,
+    /// The command line, arguments joined by spaces; that of the parent for a forked process.
+    pub command: String,
+    /// The process runs its parent's program: it forked and did not exec.
+    pub forked: bool,
+    /// Index of the entry that decided its start.
+    pub entry: Option<u64>,
+    /// When it started, in milliseconds since the Unix epoch.
+    pub started_ms: u64,
+    /// When it ended or was replaced.
+    pub ended_ms: Option<u64>,
+    /// From start to end.
+    pub duration_ms: Option<u64>,
+    /// How it ended; `None` while it runs, when replaced, or when nobody saw it.
+    pub exit: Option<Exit>,
+    /// Why it did not run: the start failed, or what ran was not what had been decided.
+    pub error: Option<String>,
+    /// What it used.
+    pub resource_usage: ResourceUsage,
+    /// What it connected to.
+    pub network_activity: NetworkActivity,
+    /// The files it changed.
+    pub fs_changes: FsChanges,
+}
+
+/// What a process used; `null` is unknown, not zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ResourceUsage {
+    /// User and system time.
+    pub cpu_time_ms: Option<u64>,
+    /// Peak resident set, in MiB.
+    pub peak_memory_mb: Option<u64>,
+    /// Bytes fetched from storage.
+    pub disk_read_bytes: Option<u64>,
+    /// Bytes sent to storage.
+    pub disk_write_bytes: Option<u64>,
+    /// Taken by looking from time to time, so the last moments may be missing.
+    pub sampled: bool,
+}
+
+/// The connections of a process.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct NetworkActivity {
+    /// In order of their decision.
+    pub connections: Vec<ConnectionView>,
+}
+
+/// One permitted connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConnectionView {
+    /// `HOST:PORT` as decided, or the path of a socket.
+    pub endpoint: String,
+    /// The address that was dialled.
+    pub address: Option<String>,
+    /// Bytes from the world; `None` while open, and where nobody counts.
+    pub bytes_sent: Option<u64>,
+    /// Bytes to the world; `None` while open, and where nobody counts.
+    pub bytes_received: Option<u64>,
+    /// From dial to close.
+    pub duration_ms: Option<u64>,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+    /// Index of the entry that decided it.
+    pub entry: u64,
+}
+
+/// The files a process changed, each list sorted; a file it created is not listed as modified.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FsChanges {
+    /// Files that did not exist before.
+    pub created: Vec<AbsolutePath>,
+    /// Files that existed.
+    pub modified: Vec<AbsolutePath>,
+    /// Files removed or renamed away.
+    pub deleted: Vec<AbsolutePath>,
+}
+
+/// What was done by processes that could not be told.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Unattributed {
+    /// Connections.
+    pub network_activity: NetworkActivity,
+    /// Files.
+    pub fs_changes: FsChanges,
+}
+
+/// An act that was denied.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeniedAct {
+    /// Index of the entry.
+    pub entry: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The process; `None` when it could not be told.
+    pub span: Option<String>,
+    /// The action.
+    pub action: Action,
+    /// The resource.
+    pub resource: String,
+    /// What it would have done, after *may not*.
+    pub act: String,
+    /// The rule, in one line.
+    pub rule: String,
+    /// The grounds in full.
+    pub grounds: Grounds,
+}
+
+/// An act that was a question.
+#[derive(Debug, Clone, Serialize)]
+pub struct AskedAct {
+    /// Index of the entry.
+    pub entry: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The process; `None` when it could not be told.
+    pub span: Option<String>,
+    /// The action.
+    pub action: Action,
+    /// The resource.
+    pub resource: String,
+    /// What it would do, after *may not*.
+    pub act: String,
+    /// What was needed.
+    pub needs: AskFor,
+    /// Where the question was put; `None` when that was not recorded.
+    pub channel: Option<Channel>,
+    /// The answer; `None` when there is none yet, or none was recorded.
+    pub answer: Option<Answer>,
+    /// Who answered.
+    pub by: Option<String>,
+}
+
+/// A grant that came into force or was revoked.
+#[derive(Debug, Clone, Serialize)]
+pub struct GrantChange {
+    /// Index of the entry.
+    pub entry: u64,
+    /// The grant's id.
+    pub id: String,
+    /// `granted` or `revoked`.
+    pub change: &'static str,
+    /// What was granted; `None` on a revocation.
+    pub text: Option<String>,
+    /// Its scope; `None` on a revocation.
+    pub scope: Option<String>,
+    /// Who.
+    pub by: String,
+    /// On a revocation: descriptors, working directories and maps that survive it.
+    pub survivors: Vec<String>,
+}
+
+/// Puts a session's entries together; `entries` come in the order of the log.
+pub fn view<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> SessionView {
+    build::build(entries)
+}
+
+impl Span {
+    /// A process that began to be known at this moment.
+    fn new(pid: i32, started_ms: u64) -> Span {
+        Span {
+            span_id: String::new(),
+            parent_span: None,
+            replaces: None,
+            pid,
+            program: None,
+            command: String::new(),
+            forked: false,
+            entry: None,
+            started_ms,
+            ended_ms: None,
+            duration_ms: None,
+            exit: None,
+            error: None,
+            resource_usage: ResourceUsage::default(),
+            network_activity: NetworkActivity::default(),
+            fs_changes: FsChanges::default(),
+        }
+    }
+
+    fn end(&mut self, at_ms: u64) {
+        self.ended_ms = Some(at_ms);
+        self.duration_ms = Some(at_ms.saturating_sub(self.started_ms));
+    }
+}
+
+impl From<Usage> for ResourceUsage {
+    fn from(usage: Usage) -> ResourceUsage {
+        let Usage { cpu_time_ms, peak_memory_mb, disk_read_bytes, disk_write_bytes, sampled } =
+            usage;
+        ResourceUsage { cpu_time_ms, peak_memory_mb, disk_read_bytes, disk_write_bytes, sampled }
+    }
+}
+
+impl ConnectionView {
+    fn end(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Connection(usage) => {
+                self.address = usage.address;
+                self.bytes_sent = Some(usage.bytes_sent);
+                self.bytes_received = Some(usage.bytes_received);
+                self.duration_ms = Some(usage.duration_ms);
+                self.error = usage.error;
+            }
+            Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
+                self.error = Some(error);
+            }
+            Outcome::Done | Outcome::Unknown => {}
+        }
+    }
+}
+
+impl FsChanges {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.created.is_empty() && self.modified.is_empty() && self.deleted.is_empty()
+    }
+
+    fn add(&mut self, change: FileChange, path: AbsolutePath) {
+        let list = match change {
+            FileChange::Created => &mut self.created,
+            FileChange::Modified if self.created.binary_search(&path).is_ok() => return,
+            FileChange::Modified => &mut self.modified,
+            FileChange::Deleted => &mut self.deleted,
+        };
+        if let Err(place) = list.binary_search(&path) {
+            list.insert(place, path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,327 @@
+//! The one pass over a session's entries that makes a [`SessionView`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use ringfence_core::{
+    Act, Entry, Event, Exec, Exit, FileChange, Grounds, Outcome, Process, Request, Usage, Verdict,
+};
+
+use super::{
+    AskedAct, ConnectionView, DeniedAct, FsChanges, GrantChange, ResourceUsage, SessionView, Span,
+    VIEW_SCHEMA,
+};
+use crate::wording;
+
+/// What a process is called that nobody saw start a program.
+const FORKED: &str = "(forked)";
+
+/// See [`super::view`].
+pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> SessionView {
+    let mut builder = Builder::default();
+    builder.view.schema = VIEW_SCHEMA;
+    builder.view.reads = "reads are bounded by the plan and make no entry; \
+        a path that may not be read does not exist in the world";
+    for (index, entry) in entries {
+        builder.take(index, entry);
+    }
+    builder.view
+}
+
+/// Where an act is attributed: a position in `spans`, or nobody.
+type At = Option<usize>;
+
+/// What a decided act waits for.
+enum Pending {
+    /// An exec that made this span, and the span that was current in its process before.
+    Exec { span: At, before: At },
+    /// A connection: its span and its position there.
+    Connection { span: At, position: usize },
+}
+
+#[derive(Default)]
+struct Builder {
+    view: SessionView,
+    /// The current span of each living process.
+    current: HashMap<i32, usize>,
+    /// Permitted acts without an outcome so far, by the index of their decision.
+    pending: HashMap<u64, Pending>,
+    /// Questions by the index of their decision.
+    questions: BTreeMap<u64, usize>,
+}
+
+impl Builder {
+    fn take(&mut self, index: u64, entry: Entry) {
+        let at_ms = entry.at_ms;
+        match entry.event {
+            Event::SessionOpened { session, agent, command, cwd, policy, layers, .. } => {
+                let view = &mut self.view;
+                view.session = Some(session);
+                view.started_ms = Some(at_ms);
+                (view.agent, view.command, view.cwd) = (agent, command, Some(cwd));
+                (view.policy, view.layers) = (policy, layers);
+            }
+            Event::Decided { request, verdict, grounds, change, .. } => {
+                self.decided(Decision { index, at_ms, request, grounds, change }, verdict);
+            }
+            Event::Finished { of, outcome } => self.finished(of, outcome, at_ms),
+            Event::Asked { of, channel, .. } => {
+                if let Some(question) = self.question(of) {
+                    question.channel = Some(channel);
+                }
+            }
+            Event::Answered { of, answer, by } => {
+                if let Some(question) = self.question(of) {
+                    question.answer = Some(answer);
+                    question.by = Some(by).filter(|name| !name.is_empty());
+                }
+            }
+            Event::ProcessExited { pid, exit, usage } => self.exited(pid, exit, usage, at_ms),
+            Event::Granted { id, text, scope, by } => {
+                let (text, scope) = (Some(text), Some(scope));
+                let change = "granted";
+                let survivors = Vec::new();
+                let grant = GrantChange { entry: index, id, change, text, scope, by, survivors };
+                self.view.grants.push(grant);
+            }
+            Event::Revoked { id, by, survivors } => {
+                let (text, scope) = (None, None);
+                let change = "revoked";
+                let grant = GrantChange { entry: index, id, change, text, scope, by, survivors };
+                self.view.grants.push(grant);
+            }
+            Event::Quarantined { files } => self.view.quarantined.extend(files),
+            Event::SessionClosed { summary } => {
+                self.view.ended_ms = Some(at_ms);
+                self.view.summary = Some(summary);
+            }
+            Event::PolicyReloaded { .. } | Event::LogOpened { .. } | Event::LogClosed { .. } => {}
+        }
+    }
+
+    fn decided(&mut self, decision: Decision, verdict: Verdict) {
+        match verdict {
+            Verdict::Permit => self.permitted(decision),
+            Verdict::Ask(needs) => {
+                let Decision { index, at_ms, request, .. } = decision;
+                let span = self.acting(request.process, at_ms);
+                self.questions.insert(index, self.view.questions.len());
+                self.view.questions.push(AskedAct {
+                    entry: index,
+                    at_ms,
+                    span: self.name_of(span),
+                    action: request.act.action(),
+                    resource: request.act.resource(),
+                    act: wording::describe(&request.act),
+                    needs,
+                    channel: None,
+                    answer: None,
+                    by: None,
+                });
+            }
+            Verdict::Deny => {
+                let Decision { index, at_ms, request, grounds, .. } = decision;
+                let span = self.acting(request.process, at_ms);
+                self.view.denials.push(DeniedAct {
+                    entry: index,
+                    at_ms,
+                    span: self.name_of(span),
+                    action: request.act.action(),
+                    resource: request.act.resource(),
+                    act: wording::describe(&request.act),
+                    rule: wording::rule_line(&grounds),
+                    grounds,
+                });
+            }
+        }
+    }
+
+    fn permitted(&mut self, decision: Decision) {
+        let Decision { index, at_ms, request, change, .. } = decision;
+        let Request { act, process, .. } = request;
+        match act {
+            Act::Exec(exec) => self.started(index, at_ms, exec, process),
+            // A read makes an entry only where it is decided act by act; it changes nothing.
+            Act::Read(_) => {}
+            Act::Write(path) => {
+                let span = self.acting(process, at_ms);
+                self.changes(span).add(change.unwrap_or(FileChange::Modified), path);
+            }
+            Act::Delete(path) => {
+                let span = self.acting(process, at_ms);
+                self.changes(span).add(change.unwrap_or(FileChange::Deleted), path);
+            }
+            Act::Connect(endpoint) => {
+                let span = self.acting(process, at_ms);
+                self.connecting(index, endpoint.to_string(), span);
+            }
+            Act::ConnectUnix(path) => {
+                let span = self.acting(process, at_ms);
+                self.connecting(index, path.to_string(), span);
+            }
+        }
+    }
+
+    fn started(&mut self, index: u64, at_ms: u64, exec: Exec, process: Option<Process>) {
+        let pid = process.map_or(0, |process| process.pid);
+        let before = self.current.get(&pid).copied().filter(|_| pid != 0);
+        let parent_span = self.parent_of(process);
+        let mut span = Span {
+            parent_span,
+            program: Some(exec.program),
+            command: exec.command_line.text,
+            entry: Some(index),
+            ..Span::new(pid, at_ms)
+        };
+        if let Some(old) = before.and_then(|at| self.view.spans.get_mut(at)) {
+            span.parent_span.clone_from(&old.parent_span);
+            if old.forked {
+                // A child that opens its redirections and then starts its program is one span.
+                span.span_id.clone_from(&old.span_id);
+                span.fs_changes = std::mem::take(&mut old.fs_changes);
+                span.network_activity = std::mem::take(&mut old.network_activity);
+                span.started_ms = old.started_ms;
+                *old = span;
+                self.pending.insert(index, Pending::Exec { span: before, before: None });
+                return;
+            }
+            old.end(at_ms);
+            span.replaces = Some(old.span_id.clone());
+        }
+        let span = self.push(span);
+        if pid != 0 {
+            self.current.insert(pid, span);
+        }
+        self.pending.insert(index, Pending::Exec { span: Some(span), before });
+    }
+
+    fn connecting(&mut self, index: u64, endpoint: String, span: At) {
+        let connections = self.connections(span);
+        let position = connections.len();
+        connections.push(ConnectionView {
+            endpoint,
+            address: None,
+            bytes_sent: None,
+            bytes_received: None,
+            duration_ms: None,
+            error: None,
+            entry: index,
+        });
+        self.pending.insert(index, Pending::Connection { span, position });
+    }
+
+    fn finished(&mut self, of: u64, outcome: Outcome, at_ms: u64) {
+        match self.pending.remove(&of) {
+            Some(Pending::Exec { span: Some(span), before }) => {
+                self.exec_ended(span, before, outcome, at_ms);
+            }
+            Some(Pending::Exec { span: None, .. }) | None => {}
+            Some(Pending::Connection { span, position }) => {
+                if let Some(connection) = self.connections(span).get_mut(position) {
+                    connection.end(outcome);
+                }
+            }
+        }
+    }
+
+    /// An exec that failed left the process as it was; the others have replaced its program.
+    fn exec_ended(&mut self, span: usize, before: At, outcome: Outcome, at_ms: u64) {
+        let Some(made) = self.view.spans.get_mut(span) else { return };
+        match outcome {
+            Outcome::Done | Outcome::Connection(_) | Outcome::Unknown => {}
+            Outcome::Mismatch { found } => {
+                made.error = Some(format!("stopped: what ran was {found}"));
+                made.end(at_ms);
+            }
+            Outcome::Failed { error } => {
+                made.error = Some(error);
+                made.end(at_ms);
+                let pid = made.pid;
+                let Some(at) = before else { return };
+                self.current.insert(pid, at);
+                if let Some(old) = self.view.spans.get_mut(at) {
+                    (old.ended_ms, old.duration_ms) = (None, None);
+                }
+            }
+        }
+    }
+
+    fn exited(&mut self, pid: i32, exit: Exit, usage: Usage, at_ms: u64) {
+        if let Some(at) = self.current.remove(&pid) {
+            if let Some(span) = self.view.spans.get_mut(at) {
+                span.end(at_ms);
+                span.exit = Some(exit);
+                span.resource_usage = ResourceUsage::from(usage);
+            }
+            return;
+        }
+        // A process that neither started a program nor acted: its start and parent are not known.
+        self.push(Span {
+            forked: true,
+            command: FORKED.to_owned(),
+            ended_ms: Some(at_ms),
+            exit: Some(exit),
+            resource_usage: ResourceUsage::from(usage),
+            ..Span::new(pid, at_ms)
+        });
+    }
+
+    /// The span of a process that acts; one is made for a process that forked and did not exec.
+    fn acting(&mut self, process: Option<Process>, at_ms: u64) -> At {
+        let process = process?;
+        if let Some(at) = self.current.get(&process.pid) {
+            return Some(*at);
+        }
+        let parent = process.parent.and_then(|pid| self.current.get(&pid)).copied();
+        let command = parent
+            .and_then(|at| self.view.spans.get(at))
+            .map_or_else(|| FORKED.to_owned(), |span| span.command.clone());
+        let parent_span = self.name_of(parent);
+        let span = Span { parent_span, forked: true, command, ..Span::new(process.pid, at_ms) };
+        let at = self.push(span);
+        self.current.insert(process.pid, at);
+        Some(at)
+    }
+
+    fn parent_of(&self, process: Option<Process>) -> Option<String> {
+        let parent = process.and_then(|process| process.parent)?;
+        self.name_of(self.current.get(&parent).copied())
+    }
+
+    fn name_of(&self, at: At) -> Option<String> {
+        at.and_then(|at| self.view.spans.get(at)).map(|span| span.span_id.clone())
+    }
+
+    fn push(&mut self, span: Span) -> usize {
+        let position = self.view.spans.len();
+        self.view.spans.push(Span { span_id: format!("p{}", position + 1), ..span });
+        position
+    }
+
+    fn changes(&mut self, span: At) -> &mut FsChanges {
+        match span.and_then(|at| self.view.spans.get_mut(at)) {
+            Some(span) => &mut span.fs_changes,
+            None => &mut self.view.unattributed.fs_changes,
+        }
+    }
+
+    fn connections(&mut self, span: At) -> &mut Vec<ConnectionView> {
+        match span.and_then(|at| self.view.spans.get_mut(at)) {
+            Some(span) => &mut span.network_activity.connections,
+            None => &mut self.view.unattributed.network_activity.connections,
+        }
+    }
+
+    fn question(&mut self, of: u64) -> Option<&mut AskedAct> {
+        let position = *self.questions.get(&of)?;
+        self.view.questions.get_mut(position)
+    }
+}
+
+/// One `Decided` entry, without its verdict.
+struct Decision {
+    index: u64,
+    at_ms: u64,
+    request: Request,
+    grounds: Grounds,
+    change: Option<FileChange>,
+}

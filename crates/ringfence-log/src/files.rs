@@ -1,0 +1,151 @@
+//! Where a log's files lie and how they are put there so that a crash leaves the old or the new.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::key::HostKey;
+use crate::note::{CHECKPOINT_BYTES_MAX, Checkpoint};
+use crate::tree::Tree;
+use crate::{LogError, VerifyError};
+
+/// The directory of the host key and the host log.
+pub(crate) fn host_dir(state_dir: &Path) -> PathBuf {
+    state_dir.join("host")
+}
+
+/// The directory of all sessions.
+pub(crate) fn sessions_dir(state_dir: &Path) -> PathBuf {
+    state_dir.join("sessions")
+}
+
+/// The files of one log: `segments/`, `origin`, `checkpoint`, `leaves`.
+#[derive(Debug, Clone)]
+pub(crate) struct LogDir {
+    pub(crate) path: PathBuf,
+}
+
+impl LogDir {
+    /// The log of the session (or the host) whose directory is `dir`.
+    pub(crate) fn of(dir: &Path) -> LogDir {
+        LogDir { path: dir.join("log") }
+    }
+
+    pub(crate) fn segments(&self) -> PathBuf {
+        self.path.join("segments")
+    }
+
+    /// The segment whose first entry is `first`.
+    pub(crate) fn segment(&self, first: u64) -> PathBuf {
+        self.segments().join(format!("{first:020}.log"))
+    }
+
+    pub(crate) fn origin(&self) -> PathBuf {
+        self.path.join("origin")
+    }
+
+    pub(crate) fn checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint")
+    }
+
+    /// Leaf hashes, 32 bytes each; made from the segments, only used to name a bad entry.
+    pub(crate) fn leaves(&self) -> PathBuf {
+        self.path.join("leaves")
+    }
+
+    /// Makes an empty log with a signed checkpoint of size 0, all at once or not at all.
+    pub(crate) fn create(&self, origin: &str, key: &HostKey) -> Result<(), LogError> {
+        let failed = |error| LogError::io("create", &self.path)(error);
+        let parent = self.path.parent().unwrap_or(Path::new("."));
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
+        if fs::symlink_metadata(&self.path).is_ok() {
+            return Err(LogError::Exists(self.path.clone()));
+        }
+        let new = LogDir { path: parent.join(format!("log.{}.new", std::process::id())) };
+        // Left behind by a process that had this id and was killed here.
+        let _ = fs::remove_dir_all(&new.path);
+        let empty = Checkpoint {
+            origin: origin.to_owned(),
+            size: 0,
+            root: Tree::new().root(),
+            closed: false,
+        };
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(new.segments())
+            .and_then(|()| write_file(&new.origin(), format!("{origin}\n").as_bytes()))
+            .and_then(|()| write_file(&new.checkpoint(), empty.signed(key).as_bytes()))
+            .and_then(|()| write_file(&new.segment(0), b""))
+            .and_then(|()| write_file(&new.leaves(), b""))
+            .and_then(|()| fs::rename(&new.path, &self.path));
+        made.map_err(|error| {
+            let _ = fs::remove_dir_all(&new.path);
+            if matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+            ) {
+                return LogError::Exists(self.path.clone());
+            }
+            failed(error)
+        })
+    }
+
+    /// Makes a log that was just created survive a loss of power, up to the state directory.
+    pub(crate) fn sync_created(&self) -> io::Result<()> {
+        for file in [self.origin(), self.checkpoint()] {
+            File::open(file)?.sync_all()?;
+        }
+        sync_dir(&self.segments())?;
+        self.path.ancestors().take(3).try_for_each(sync_dir)
+    }
+
+    /// Replaces the checkpoint so that a crash leaves the old one or the new one.
+    pub(crate) fn write_checkpoint(&self, note: &str) -> Result<(), LogError> {
+        let (path, new) = (self.checkpoint(), self.path.join("checkpoint.new"));
+        let written = write_file(&new, note.as_bytes())
+            .and_then(|()| File::open(&new)?.sync_all())
+            .and_then(|()| fs::rename(&new, &path))
+            .and_then(|()| sync_dir(&self.path));
+        written.map_err(LogError::io("write", &path))
+    }
+
+    /// The checkpoint's bytes; `None` when there is no such file.
+    pub(crate) fn read_checkpoint(&self) -> Result<Option<Vec<u8>>, VerifyError> {
+        let path = self.checkpoint();
+        let mut bytes = Vec::new();
+        let read = File::open(&path)
+            .and_then(|file| file.take(CHECKPOINT_BYTES_MAX).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(VerifyError::io(&path)(error)),
+        }
+    }
+
+    /// Opens the directory itself, whose lock says that a process writes this log.
+    pub(crate) fn open_for_lock(&self) -> Result<File, LogError> {
+        File::open(&self.path).map_err(LogError::io("open", &self.path))
+    }
+}
+
+/// Opens a segment (or the leaves) for appending, making it when needed.
+pub(crate) fn open_append(path: &Path) -> Result<File, LogError> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(LogError::io("open", path))
+}
+
+/// Makes a directory's entries survive a loss of power.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(bytes)
+}

@@ -1,0 +1,120 @@
+//! One record in a segment file, and the leaf that stands for it in the tree.
+
+use ringfence_core::Entry;
+use sha2::{Digest, Sha256};
+
+use crate::LogError;
+use crate::tree::{Hash, leaf_hash};
+
+/// Largest entry, in bytes of JSON: an argv of 1 MiB in which every byte needs six still fits.
+pub const ENTRY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of a record before its payload.
+pub(crate) const HEADER_BYTES: usize = 48;
+
+/// First byte of a leaf's data: which form of commitment follows.
+const COMMITMENT_VERSION: u8 = 1;
+
+/// Random bytes that keep the leaf from telling a guessable payload.
+pub(crate) type Salt = [u8; 32];
+
+/// Leaf hash of a payload: over `0x01 || SHA-256(salt || payload)`.
+pub fn leaf_of(salt: &[u8; 32], payload: &[u8]) -> Hash {
+    let commitment: Hash = Sha256::new().chain_update(salt).chain_update(payload).finalize().into();
+    let mut data = [COMMITMENT_VERSION; 33];
+    if let Some(tail) = data.last_chunk_mut::<32>() {
+        *tail = commitment;
+    }
+    leaf_hash(&data)
+}
+
+/// An entry ready to be appended; everything that does not depend on its index is done.
+pub(crate) struct Prepared {
+    payload: Vec<u8>,
+    salt: Salt,
+    pub(crate) leaf: Hash,
+}
+
+impl Prepared {
+    pub(crate) fn new(entry: &Entry, salt: Salt) -> Result<Prepared, LogError> {
+        let payload = serde_json::to_vec(entry).map_err(LogError::Json)?;
+        if payload.len() > ENTRY_BYTES_MAX {
+            return Err(LogError::TooLarge { bytes: payload.len() });
+        }
+        Ok(Prepared { leaf: leaf_of(&salt, &payload), payload, salt })
+    }
+
+    /// Bytes the record takes in the segment.
+    pub(crate) fn record_bytes(&self) -> usize {
+        HEADER_BYTES + self.payload.len()
+    }
+
+    /// Appends the record of entry `index` to `buffer`.
+    pub(crate) fn append_to(&self, buffer: &mut Vec<u8>, index: u64) {
+        // At most ENTRY_BYTES_MAX, so it always fits.
+        let length = u32::try_from(self.payload.len()).unwrap_or(u32::MAX).to_le_bytes();
+        buffer.reserve(self.record_bytes());
+        buffer.extend_from_slice(&length);
+        let sum = checksum(&length, &index.to_le_bytes(), &self.salt, &self.payload);
+        buffer.extend_from_slice(&sum.to_le_bytes());
+        buffer.extend_from_slice(&index.to_le_bytes());
+        buffer.extend_from_slice(&self.salt);
+        buffer.extend_from_slice(&self.payload);
+    }
+}
+
+fn checksum(length: &[u8], index: &[u8], salt: &[u8], payload: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    for part in [length, index, salt, payload] {
+        sum.update(part);
+    }
+    sum.finalize()
+}
+
+/// A record as found in a segment.
+#[derive(Debug)]
+pub(crate) struct Raw<'a> {
+    pub(crate) index: u64,
+    pub(crate) salt: &'a Salt,
+    pub(crate) payload: &'a [u8],
+}
+
+impl Raw<'_> {
+    pub(crate) fn leaf(&self) -> Hash {
+        leaf_of(self.salt, self.payload)
+    }
+
+    pub(crate) fn record_bytes(&self) -> usize {
+        HEADER_BYTES + self.payload.len()
+    }
+}
+
+/// What the first bytes of a segment's rest are.
+#[derive(Debug)]
+pub(crate) enum Parsed<'a> {
+    /// A whole record.
+    Record(Raw<'a>),
+    /// The beginning of a record.
+    Incomplete,
+    /// No record.
+    Damaged(&'static str),
+}
+
+/// Reads the record at the start of `bytes`.
+pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Parsed::Incomplete };
+    let Ok(payload_bytes) = usize::try_from(u32::from_le_bytes(*length)) else {
+        return Parsed::Damaged("its length is impossible");
+    };
+    if payload_bytes > ENTRY_BYTES_MAX {
+        return Parsed::Damaged("its length is impossible");
+    }
+    let Some((sum, rest)) = rest.split_first_chunk::<4>() else { return Parsed::Incomplete };
+    let Some((index, rest)) = rest.split_first_chunk::<8>() else { return Parsed::Incomplete };
+    let Some((salt, rest)) = rest.split_first_chunk::<32>() else { return Parsed::Incomplete };
+    let Some(payload) = rest.get(..payload_bytes) else { return Parsed::Incomplete };
+    if checksum(length, index, salt, payload) != u32::from_le_bytes(*sum) {
+        return Parsed::Damaged("its checksum is wrong");
+    }
+    Parsed::Record(Raw { index: u64::from_le_bytes(*index), salt, payload })
+}

@@ -1,0 +1,402 @@
+//! A session's log: appends entries, many writers at once, with natural group commit.
+//!
+//! One committer thread syncs whatever arrived during its last sync; there is no batching window.
+//! [`SessionLog::create`] starts that thread, so call it after the last `fork` of the process.
+
+use std::mem;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Instant;
+
+use ringfence_core::{Durability, Entry, Event, Record, RecordError, SessionId};
+
+use crate::LogError;
+use crate::commit::{self, Segments};
+use crate::files::LogDir;
+use crate::key::HostKey;
+use crate::record::{Prepared, Salt};
+use crate::tree::Hash;
+
+/// Written by the submitter itself when the queue holds this many bytes, so that it stays bounded.
+const QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Room above the size cap for the entry that closes the session, in bytes.
+const CLOSING_BYTES: u64 = 64 * 1024;
+
+/// How many salts are fetched from the kernel at a time.
+const SALTS: usize = 128;
+
+/// An open log of one session; clones share it. Dropping the last clone syncs without closing.
+#[derive(Clone)]
+pub struct SessionLog {
+    handle: Arc<Handle>,
+}
+
+/// How a log ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed {
+    /// Number of entries.
+    pub size: u64,
+    /// Root hash over them.
+    pub root: Hash,
+}
+
+/// An entry that was submitted; wait for it to be on the disk.
+#[must_use]
+pub struct Ticket {
+    shared: Arc<Shared>,
+    index: u64,
+}
+
+/// Owns the committer thread.
+struct Handle {
+    shared: Arc<Shared>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What writers and the committer share. Lock order: `segments` before `queue`.
+pub(crate) struct Shared {
+    pub(crate) session: SessionId,
+    bytes_max: u64,
+    pub(crate) queue: Mutex<Queue>,
+    pub(crate) work: Condvar,
+    pub(crate) segments: Mutex<Segments>,
+    /// Entries below this index are on the disk.
+    synced: AtomicU64,
+    waiters: Mutex<Vec<(u64, Thread)>>,
+    salts: Mutex<Vec<Salt>>,
+}
+
+/// Entries that have their index and are not yet committed.
+pub(crate) struct Queue {
+    pub(crate) next: u64,
+    /// Records that are not yet written.
+    pub(crate) buffer: Vec<u8>,
+    /// Leaves of all entries that are not yet synced.
+    pub(crate) leaves: Vec<Hash>,
+    /// Somebody waits for a sync.
+    pub(crate) urgent: bool,
+    /// Since when a `Soon` entry waits for its sync.
+    pub(crate) soon_since: Option<Instant>,
+    /// The committer sleeps without an alarm.
+    pub(crate) asleep: bool,
+    bytes: u64,
+    pub(crate) end: End,
+}
+
+/// Whether the log takes more entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It does.
+    Open,
+    /// It was asked to close.
+    Closing,
+    /// The last clone is gone.
+    Leaving,
+    /// It is closed.
+    Closed(Closed),
+    /// An entry could not be written.
+    Failed(String),
+}
+
+impl SessionLog {
+    /// Makes the log of `session` in `dir/log` and starts its committer thread.
+    ///
+    /// Nothing is synced here; the committer syncs the directories with the first entries.
+    pub fn create(
+        dir: &Path,
+        session: &SessionId,
+        key: &HostKey,
+        size_max_bytes: u64,
+    ) -> Result<SessionLog, LogError> {
+        SessionLog::with_segments(dir, session, key, Sizes::new(size_max_bytes))
+    }
+
+    pub(crate) fn with_segments(
+        dir: &Path,
+        session: &SessionId,
+        key: &HostKey,
+        sizes: Sizes,
+    ) -> Result<SessionLog, LogError> {
+        let log_dir = LogDir::of(dir);
+        log_dir.create(&key.public().origin(session.as_str()), key)?;
+        let segments = Segments::open(log_dir.clone(), sizes.segment_bytes_max)?;
+        let shared = Arc::new(Shared::new(session.clone(), sizes.log_bytes_max, segments));
+        let committer = commit::Committer::new(Arc::clone(&shared), log_dir, key.clone())?;
+        let thread = thread::Builder::new()
+            .name("log-commit".to_owned())
+            .spawn(move || committer.run())
+            .map_err(LogError::io("start the committer of", dir))?;
+        let handle = Handle { shared, committer: Mutex::new(Some(thread)) };
+        Ok(SessionLog { handle: Arc::new(handle) })
+    }
+
+    /// Appends and returns the entry's index once `durability` holds.
+    pub fn append(&self, entry: &Entry, durability: Durability) -> Result<u64, LogError> {
+        let ticket = self.submit(entry, durability)?;
+        match durability {
+            Durability::Before => ticket.wait(),
+            Durability::Soon => Ok(ticket.index),
+        }
+    }
+
+    /// Appends without waiting for the sync: a `Soon` entry is written, a `Before` entry is queued
+    /// and on the disk when [`Ticket::wait`] returns.
+    pub fn submit(&self, entry: &Entry, durability: Durability) -> Result<Ticket, LogError> {
+        let shared = &self.handle.shared;
+        let prepared = Prepared::new(entry, shared.salt()?)?;
+        let closing = matches!(entry.event, Event::SessionClosed { .. });
+        let (index, queued) = shared.enqueue(&prepared, durability, closing)?;
+        if durability == Durability::Soon || queued > QUEUE_BYTES_MAX {
+            shared.write_queued(index)?;
+        }
+        Ok(Ticket { shared: Arc::clone(shared), index })
+    }
+
+    /// Syncs everything, signs the final checkpoint and ends the log; clones can no longer append.
+    pub fn close(self) -> Result<Closed, LogError> {
+        self.handle.end(End::Closing);
+        match &self.handle.shared.queue().end {
+            End::Closed(closed) => Ok(*closed),
+            End::Failed(reason) => Err(LogError::Stopped { reason: reason.clone() }),
+            End::Open | End::Closing | End::Leaving => {
+                Err(LogError::Stopped { reason: "its committer has died".to_owned() })
+            }
+        }
+    }
+
+    /// The session whose log this is.
+    pub fn session(&self) -> &SessionId {
+        &self.handle.shared.session
+    }
+
+    /// How many entries there are.
+    pub fn size(&self) -> u64 {
+        self.handle.shared.queue().next
+    }
+}
+
+impl Record for SessionLog {
+    fn record(&self, entry: &Entry, durability: Durability) -> Result<u64, RecordError> {
+        Ok(self.append(entry, durability)?)
+    }
+}
+
+impl Ticket {
+    /// The entry's index.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Waits until the entry is on the disk.
+    pub fn wait(self) -> Result<u64, LogError> {
+        self.shared.wait_synced(self.index)?;
+        Ok(self.index)
+    }
+}
+
+impl Handle {
+    /// Asks the committer to end and waits for it.
+    fn end(&self, how: End) {
+        {
+            let mut queue = self.shared.queue();
+            if queue.end == End::Open {
+                queue.end = how;
+            }
+            self.shared.work.notify_one();
+        }
+        let thread = lock(&self.committer).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            self.shared.fail("its committer has died".to_owned());
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.end(End::Leaving);
+    }
+}
+
+/// How large a log and its segments may become, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    pub(crate) log_bytes_max: u64,
+    pub(crate) segment_bytes_max: u64,
+}
+
+impl Sizes {
+    pub(crate) fn new(log_bytes_max: u64) -> Sizes {
+        Sizes { log_bytes_max, segment_bytes_max: commit::SEGMENT_BYTES_MAX }
+    }
+}
+
+impl Shared {
+    fn new(session: SessionId, bytes_max: u64, segments: Segments) -> Shared {
+        let queue = Queue {
+            next: 0,
+            buffer: Vec::new(),
+            leaves: Vec::new(),
+            urgent: false,
+            soon_since: None,
+            asleep: false,
+            bytes: 0,
+            end: End::Open,
+        };
+        Shared {
+            session,
+            bytes_max,
+            queue: Mutex::new(queue),
+            work: Condvar::new(),
+            segments: Mutex::new(segments),
+            synced: AtomicU64::new(0),
+            waiters: Mutex::default(),
+            salts: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
+    }
+
+    /// Gives the entry its index; also says how many bytes wait to be written.
+    fn enqueue(
+        &self,
+        prepared: &Prepared,
+        durability: Durability,
+        closing: bool,
+    ) -> Result<(u64, usize), LogError> {
+        let mut queue = self.queue();
+        self.check_open(&queue.end)?;
+        let bytes = queue.bytes.saturating_add(prepared.record_bytes() as u64);
+        let reserve = if closing { CLOSING_BYTES } else { 0 };
+        if bytes > self.bytes_max.saturating_add(reserve) {
+            // INVARIANT: the cap stays reached, so that a smaller entry does not slip in later.
+            queue.bytes = queue.bytes.max(self.bytes_max);
+            let session = self.session.clone();
+            return Err(LogError::Full { session, max_bytes: self.bytes_max });
+        }
+        queue.bytes = bytes;
+        let index = queue.next;
+        queue.next += 1;
+        prepared.append_to(&mut queue.buffer, index);
+        queue.leaves.push(prepared.leaf);
+        match durability {
+            Durability::Before => queue.urgent = true,
+            Durability::Soon if queue.soon_since.is_none() => {
+                queue.soon_since = Some(Instant::now());
+            }
+            Durability::Soon => {}
+        }
+        // A committer that sleeps with an alarm set wakes early only for those who wait.
+        if queue.asleep || durability == Durability::Before {
+            queue.asleep = false;
+            self.work.notify_one();
+        }
+        Ok((index, queue.buffer.len()))
+    }
+
+    fn check_open(&self, end: &End) -> Result<(), LogError> {
+        match end {
+            End::Open => Ok(()),
+            End::Closing | End::Leaving | End::Closed(_) => {
+                Err(LogError::Closed(self.session.clone()))
+            }
+            End::Failed(reason) => Err(LogError::Stopped { reason: reason.clone() }),
+        }
+    }
+
+    /// Writes what is queued, unless another writer has already written entry `index`.
+    fn write_queued(&self, index: u64) -> Result<(), LogError> {
+        let mut segments = lock(&self.segments);
+        if segments.written() > index {
+            return Ok(());
+        }
+        self.write_all(&mut segments)
+    }
+
+    /// Writes what is queued with one write; a failure ends the log.
+    pub(crate) fn write_all(&self, segments: &mut Segments) -> Result<(), LogError> {
+        let mut buffer = segments.take_spare();
+        let next = {
+            let mut queue = self.queue();
+            self.check_writable(&queue.end)?;
+            mem::swap(&mut queue.buffer, &mut buffer);
+            queue.next
+        };
+        let written = segments.write(&buffer, next);
+        segments.give_back(buffer);
+        written.inspect_err(|error| self.fail(error.to_string()))
+    }
+
+    /// Entries queued before the end are still written, those queued before a failure never.
+    fn check_writable(&self, end: &End) -> Result<(), LogError> {
+        match end {
+            End::Open | End::Closing | End::Leaving => Ok(()),
+            End::Closed(_) | End::Failed(_) => self.check_open(end),
+        }
+    }
+
+    /// Ends the log: no later entry is taken and everybody who waits gets the error.
+    pub(crate) fn fail(&self, reason: String) {
+        {
+            let mut queue = self.queue();
+            if !matches!(queue.end, End::Failed(_)) {
+                queue.end = End::Failed(reason);
+            }
+            self.work.notify_one();
+        }
+        for (_, thread) in lock(&self.waiters).drain(..) {
+            thread.unpark();
+        }
+    }
+
+    /// Tells the waiters one by one that everything below `next` is on the disk.
+    pub(crate) fn advance_synced(&self, next: u64) {
+        self.synced.store(next, Ordering::SeqCst);
+        lock(&self.waiters).retain(|(index, thread)| {
+            let waits = *index >= next;
+            if !waits {
+                thread.unpark();
+            }
+            waits
+        });
+    }
+
+    fn wait_synced(&self, index: u64) -> Result<(), LogError> {
+        let mut registered = false;
+        loop {
+            if self.synced.load(Ordering::SeqCst) > index {
+                return Ok(());
+            }
+            if registered {
+                if let End::Failed(reason) = &self.queue().end {
+                    return Err(LogError::Stopped { reason: reason.clone() });
+                }
+                thread::park();
+            } else {
+                lock(&self.waiters).push((index, thread::current()));
+                registered = true;
+            }
+        }
+    }
+
+    fn salt(&self) -> Result<Salt, LogError> {
+        let mut salts = lock(&self.salts);
+        if salts.is_empty() {
+            let mut random = [0_u8; SALTS * 32];
+            getrandom::fill(&mut random).map_err(LogError::Random)?;
+            salts.extend(random.as_chunks::<32>().0);
+        }
+        Ok(salts.pop().unwrap_or_default())
+    }
+}
+
+/// A lock whose holder panicked still guards plain data.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

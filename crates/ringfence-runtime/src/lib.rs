@@ -2,9 +2,11 @@
 
 pub mod clock;
 pub mod environment;
+pub mod grants;
 pub mod notice;
 pub mod settings;
 pub mod state;
+pub mod trust;
 pub mod users;
 pub mod view;
 pub mod whole_file;

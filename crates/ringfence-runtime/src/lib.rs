@@ -1,9 +1,13 @@
 //! A session's life: what is in force, the world it means, the run, and its end.
 
 pub mod clock;
+pub mod control;
 pub mod environment;
 pub mod grants;
 pub mod notice;
+pub mod processes;
+pub mod pty;
+pub mod registration;
 pub mod settings;
 pub mod state;
 pub mod trust;

@@ -10,3 +10,4 @@ mod sys;
 pub mod world;
 
 pub use probe::probe;
+pub use sys::{pidinfo, signals};

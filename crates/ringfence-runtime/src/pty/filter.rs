@@ -114,7 +114,6 @@ impl Filter {
     fn escape(&mut self, byte: u8, output: &mut Vec<u8>) {
         match byte {
             ESC => self.begin(byte, State::Escape),
-            CAN | SUB => self.drop_held(),
             b'[' if self.held.len() == 1 => self.enter(byte, State::Csi),
             b']' if self.held.len() == 1 => self.enter(byte, State::Osc),
             b'P' | b'X' | b'^' | b'_' if self.held.len() == 1 => self.enter(byte, State::Swallow),
@@ -127,15 +126,14 @@ impl Filter {
                     self.drop_held();
                 }
             }
-            0x00..=0x1f => self.inner_control(byte, output),
-            0x7f..=0xff => self.drop_held(),
+            CAN | SUB | 0x7f..=0xff => self.drop_held(),
+            0x00..=0x1f => inner_control(byte, output),
         }
     }
 
     fn csi(&mut self, byte: u8, output: &mut Vec<u8>) {
         match byte {
             ESC => self.begin(byte, State::Escape),
-            CAN | SUB => self.drop_held(),
             0x20..=0x3f => self.hold(byte),
             0x40..=0x7e => {
                 self.hold(byte);
@@ -145,8 +143,8 @@ impl Filter {
                     self.drop_held();
                 }
             }
-            0x00..=0x1f => self.inner_control(byte, output),
-            0x7f..=0xff => self.drop_held(),
+            CAN | SUB | 0x7f..=0xff => self.drop_held(),
+            0x00..=0x1f => inner_control(byte, output),
         }
     }
 
@@ -172,13 +170,6 @@ impl Filter {
             self.release(output);
         } else {
             self.drop_held();
-        }
-    }
-
-    /// A control character inside a sequence is carried out at once by terminals.
-    fn inner_control(&mut self, byte: u8, output: &mut Vec<u8>) {
-        if byte != ENQ {
-            output.push(byte);
         }
     }
 
@@ -212,16 +203,23 @@ impl Filter {
     }
 }
 
+/// A control character inside a sequence is carried out at once by terminals.
+fn inner_control(byte: u8, output: &mut Vec<u8>) {
+    if byte != ENQ {
+        output.push(byte);
+    }
+}
+
 /// What follows `ESC`, when it neither answers nor changes how answers are spelt.
 ///
-/// Left out: `ESC Z` (identify), `ESC SP F/G` (7- or 8-bit answers), everything unknown.
+/// Left out: `ESC Z` (identify), `ESC SP F/G` (7- or 8-bit answers), a string's end without its
+/// beginning, everything unknown.
 fn mute_escape(body: &[u8]) -> bool {
+    let charset = |byte: &u8| (b'('..=b'/').contains(byte) && *byte != b',';
     match body {
-        [b'7' | b'8' | b'=' | b'>' | b'\\'] | [b'6' | b'9' | b'D' | b'E' | b'H' | b'M'] => true,
-        [b'N' | b'O' | b'c' | b'l' | b'm' | b'n' | b'o' | b'|' | b'}' | b'~'] => true,
-        [b'(' | b')' | b'*' | b'+' | b'-' | b'.' | b'/', _] => true,
-        [b'(' | b')' | b'*' | b'+', b'"' | b'%' | b'&', _] => true,
+        [single] => b"78=>69DEHMNOclmno|}~".contains(single),
         [b'#', b'3'..=b'8'] | [b'%', b'G' | b'@'] => true,
+        [kind, _] | [kind, b'"' | b'%' | b'&', _] => charset(kind),
         _ => false,
     }
 }
@@ -242,9 +240,8 @@ fn mute_csi(body: &[u8]) -> bool {
         // Titles pushed and popped; all other window operations answer, move or resize.
         (0, [], b't') => matches!(first_parameter(parameters), Some(22 | 23)),
         (b'?', [], b'h' | b'l' | b's' | b'r') => !names_reporting_mode(parameters),
-        (b'?', [], b'J' | b'K') => true,
         // Key encodings: they change how keys are spelt, and are set by full-screen programs.
-        (b'>', [], b'm' | b'u') | (b'<' | b'=', [], b'u') => true,
+        (b'>', [], b'm' | b'u') | (b'<' | b'=', [], b'u') | (b'?', [], b'J' | b'K') => true,
         (0, [b' '], b'q' | b'@' | b'A') | (0, [b'!'], b'p') | (0, [b'"'], b'q') => true,
         (0, [b'$'], b'r' | b't' | b'v' | b'x' | b'z' | b'{') => true,
         (0, [b'\''], b'}' | b'~') | (0, [b'*'], b'x') => true,

@@ -1,0 +1,223 @@
+//! The control socket: how `grant`, `policy reload`, `sessions` and `kill` reach a running broker.
+//!
+//! One JSON object per line each way. Only this user (and root) from outside every world is heard:
+//! what governs an agent must not be commanded by it.
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringfence_core::SessionId;
+use rustix::net::sockopt::socket_peercred;
+use serde::{Deserialize, Serialize};
+
+use crate::registration::Description;
+
+/// Longest line of the protocol, in bytes.
+const LINE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How long a caller may take to say what it wants: one caller is served at a time.
+const CALLER_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a client waits for an answer; a reload mounts and scans.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+
+/// How many ancestors of a caller are looked at.
+const ANCESTORS_MAX: usize = 256;
+
+/// What a broker can be asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// Say what the session is and how it stands.
+    Status,
+    /// Load policy and settings anew.
+    Reload,
+    /// Load the grants anew.
+    GrantsChanged,
+    /// End the session now.
+    Kill,
+}
+
+/// How a session stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// What the broker said of it when it began.
+    pub description: Description,
+    /// Acts permitted so far.
+    pub permitted: u64,
+    /// Acts denied so far.
+    pub denied: u64,
+    /// Acts that were questions so far.
+    pub asked: u64,
+    /// Questions that wait for an answer now.
+    pub waiting: u64,
+}
+
+/// A broker's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// The session's status.
+    Status(Status),
+    /// It is done; each line says one thing that changed, or that could not change now.
+    Done(Vec<String>),
+    /// It was not done, and nothing changed.
+    Refused {
+        /// Why.
+        why: String,
+        /// What to do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
+}
+
+/// Why a broker could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Nobody listens.
+    #[error("session `{session}` is not running")]
+    NotRunning {
+        /// The session.
+        session: SessionId,
+    },
+    /// The socket failed, or the broker took too long.
+    #[error("cannot reach the broker at `{}`: {source}", socket.display())]
+    Io {
+        /// The control socket.
+        socket: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The broker is of another version, or not a broker.
+    #[error("the broker at `{}` gave an answer that is not understood: {reason}", socket.display())]
+    Answer {
+        /// The control socket.
+        socket: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Asks a session's broker to do something and waits for its answer.
+pub fn ask(runtime: &Path, session: &SessionId, command: Command) -> Result<Reply, ControlError> {
+    let socket = crate::registration::socket_path(runtime, session);
+    let failed = |source: io::Error| {
+        let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+        if nobody.contains(&source.kind()) {
+            ControlError::NotRunning { session: session.clone() }
+        } else {
+            ControlError::Io { socket: socket.clone(), source }
+        }
+    };
+    let mut stream = UnixStream::connect(&socket).map_err(failed)?;
+    stream.set_read_timeout(Some(ANSWER_WAIT)).map_err(failed)?;
+    stream.set_write_timeout(Some(CALLER_WAIT)).map_err(failed)?;
+    write_line(&mut stream, &command).map_err(failed)?;
+    let line = read_line(&stream).map_err(failed)?;
+    serde_json::from_str(&line)
+        .map_err(|error| ControlError::Answer { socket: socket.clone(), reason: error.to_string() })
+}
+
+/// Serves callers one after the other until the listener fails; `answer` does what they ask.
+pub fn serve(listener: UnixListener, answer: Arc<dyn Fn(Command) -> Reply + Send + Sync>) {
+    let run = move || {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else { return };
+            // A caller that hangs up early only loses its answer.
+            let _ = serve_one(stream, &*answer);
+        }
+    };
+    // Without the thread the session runs on; callers are told that nobody answers.
+    let _ = std::thread::Builder::new().name("control".to_owned()).spawn(run);
+}
+
+fn serve_one(mut stream: UnixStream, answer: &dyn Fn(Command) -> Reply) -> io::Result<()> {
+    stream.set_read_timeout(Some(CALLER_WAIT))?;
+    stream.set_write_timeout(Some(CALLER_WAIT))?;
+    let reply = if let Some(why) = caller_refused(&stream) {
+        Reply::Refused { why, hint: None }
+    } else {
+        let line = read_line(&stream)?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        serde_json::from_str(&line).map_or_else(|error| not_understood(&error), answer)
+    };
+    write_line(&mut stream, &reply)
+}
+
+fn not_understood(error: &serde_json::Error) -> Reply {
+    Reply::Refused {
+        why: format!("the command is not understood: {error}"),
+        hint: Some("use the same version of ringfence as the session".to_owned()),
+    }
+}
+
+/// Why this caller is not heard; `None` when it is.
+fn caller_refused(stream: &UnixStream) -> Option<String> {
+    let Ok(peer) = socket_peercred(stream) else {
+        return Some("the caller cannot be identified".to_owned());
+    };
+    let ours = rustix::process::geteuid();
+    if peer.uid != ours && !peer.uid.is_root() {
+        return Some(format!("user {} may not command this session", peer.uid.as_raw()));
+    }
+    governed(Path::new("/proc"), peer.pid.as_raw_nonzero().get())
+        .then(|| "a governed process may not command a session".to_owned())
+}
+
+/// Whether a process, or one it descends from, lives in a world: in another pid namespace or user
+/// namespace than ours. What cannot be read counts as governed.
+fn governed(proc: &Path, pid: i32) -> bool {
+    let ours = namespaces(&proc.join("self"));
+    let mut pid = pid;
+    for _ in 0..ANCESTORS_MAX {
+        let dir = proc.join(pid.to_string());
+        // Namespace links of other users' processes (init, a login) are not readable for us; they
+        // are not in a world of this user's, and beyond them nobody is.
+        let Some(theirs) = namespaces(&dir) else { return !belongs_to_another(&dir) };
+        if Some(&theirs) != ours.as_ref() {
+            return true;
+        }
+        match parent(&dir) {
+            Some(0 | 1) => return false,
+            Some(next) => pid = next,
+            None => return true,
+        }
+    }
+    true
+}
+
+fn namespaces(dir: &Path) -> Option<(PathBuf, PathBuf)> {
+    Some((fs::read_link(dir.join("ns/pid")).ok()?, fs::read_link(dir.join("ns/user")).ok()?))
+}
+
+fn belongs_to_another(dir: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(dir).is_ok_and(|meta| meta.uid() != rustix::process::geteuid().as_raw())
+}
+
+fn parent(dir: &Path) -> Option<i32> {
+    let stat = fs::read_to_string(dir.join("stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+fn read_line(stream: &UnixStream) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(stream.take(LINE_BYTES_MAX)).read_line(&mut line)?;
+    Ok(line)
+}
+
+fn write_line(stream: &mut UnixStream, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+#[cfg(test)]
+#[path = "control_tests.rs"]
+mod tests;

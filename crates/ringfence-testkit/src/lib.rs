@@ -9,4 +9,6 @@
     reason = "a broken test must stop, and this crate is only ever part of one"
 )]
 
+pub mod agents;
 pub mod gate;
+pub mod model;

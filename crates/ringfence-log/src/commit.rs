@@ -15,7 +15,7 @@ use crate::session::{Closed, End, Queue, Shared, lock};
 use crate::tree::{Hash, Tree};
 
 /// A new segment begins when the current one holds this many bytes.
-pub(crate) const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A `Soon` entry is synced within 50 ms; this much of it may pass before the sync begins.
 const SOON_SYNC_AFTER: Duration = Duration::from_millis(30);
@@ -26,11 +26,24 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// How often writers that are ready to run may add to a batch before it is synced.
 const YIELDS_MAX: u32 = 64;
 
+/// How large a log and its segments may become, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    pub(crate) log_bytes_max: u64,
+    pub(crate) segment_bytes_max: u64,
+}
+
+impl Sizes {
+    pub(crate) fn new(log_bytes_max: u64) -> Sizes {
+        Sizes { log_bytes_max, segment_bytes_max: SEGMENT_BYTES_MAX }
+    }
+}
+
 /// The segment files as a writer sees them.
 pub(crate) struct Segments {
     dir: LogDir,
     segment_bytes_max: u64,
-    file: Arc<File>,
+    pub(crate) file: Arc<File>,
     bytes: u64,
     /// Index of the first entry that is not yet written.
     written: u64,

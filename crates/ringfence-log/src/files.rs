@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::key::HostKey;
 use crate::note::{CHECKPOINT_BYTES_MAX, Checkpoint};
@@ -62,7 +63,7 @@ impl LogDir {
         if fs::symlink_metadata(&self.path).is_ok() {
             return Err(LogError::Exists(self.path.clone()));
         }
-        let new = LogDir { path: parent.join(format!("log.{}.new", std::process::id())) };
+        let new = LogDir { path: parent.join(temporary_name("log")) };
         // Left behind by a process that had this id and was killed here.
         let _ = fs::remove_dir_all(&new.path);
         let empty = Checkpoint {
@@ -138,6 +139,12 @@ pub(crate) fn open_append(path: &Path) -> Result<File, LogError> {
         .mode(0o600)
         .open(path)
         .map_err(LogError::io("open", path))
+}
+
+/// A name that nothing else in this process and no other process uses.
+pub(crate) fn temporary_name(stem: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{stem}.{}.{}.new", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Makes a directory's entries survive a loss of power.

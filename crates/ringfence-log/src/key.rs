@@ -157,7 +157,7 @@ fn create(path: &Path) -> Result<(), LogError> {
     let mut seed = Zeroizing::new([0_u8; 32]);
     getrandom::fill(seed.as_mut()).map_err(LogError::Random)?;
     let text = Zeroizing::new(format!("{KEY_FILE_PREFIX}{}\n", BASE64.encode(seed.as_ref())));
-    let temporary = dir.join(format!("key.{}.new", std::process::id()));
+    let temporary = dir.join(files::temporary_name("key"));
     let written = write_new(&temporary, text.as_bytes())
         // A hard link fails where a rename would replace another process's key.
         .and_then(|()| match fs::hard_link(&temporary, path) {

@@ -13,7 +13,7 @@ use std::time::Instant;
 use ringfence_core::{Durability, Entry, Event, Record, RecordError, SessionId};
 
 use crate::LogError;
-use crate::commit::{self, Segments};
+use crate::commit::{self, Segments, Sizes};
 use crate::files::LogDir;
 use crate::key::HostKey;
 use crate::record::{Prepared, Salt};
@@ -172,6 +172,11 @@ impl SessionLog {
         &self.handle.shared.session
     }
 
+    #[cfg(test)]
+    pub(crate) fn replace_segment(&self, file: Arc<std::fs::File>) {
+        lock(&self.handle.shared.segments).file = file;
+    }
+
     /// How many entries there are.
     pub fn size(&self) -> u64 {
         self.handle.shared.queue().next
@@ -219,19 +224,6 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.end(End::Leaving);
-    }
-}
-
-/// How large a log and its segments may become, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sizes {
-    pub(crate) log_bytes_max: u64,
-    pub(crate) segment_bytes_max: u64,
-}
-
-impl Sizes {
-    pub(crate) fn new(log_bytes_max: u64) -> Sizes {
-        Sizes { log_bytes_max, segment_bytes_max: commit::SEGMENT_BYTES_MAX }
     }
 }
 

@@ -173,7 +173,7 @@ static void *swapper(void *unused) {
 
 static int swap_argv(const char *argument) {
     char program[4096];
-    int tries = 1000;
+    volatile int tries = 1000;
     snprintf(program, sizeof program, "%s", argument);
     char *equals = strrchr(program, '=');
     if (equals) { *equals = 0; tries = atoi(equals + 1); }
@@ -487,8 +487,8 @@ int main(int count, char **words) {
             if (strcmp(words[1], ATTACKS[i].name) == 0)
                 return ATTACKS[i].attack(count > 2 ? words[2] : "");
     }
-    /* `touch`-like: what swap-argv starts. */
-    if (count == 2) return write_path(words[1]);
+    /* What swap-argv starts: creates the file it is given and says nothing. */
+    if (count == 2) return open(words[1], O_WRONLY | O_CREAT, 0644) < 0;
     fprintf(stderr, "usage: attacks NAME [ARGUMENT]\n");
     return 2;
 }

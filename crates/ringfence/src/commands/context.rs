@@ -1,0 +1,112 @@
+//! What a command finds around it: environment, state directories, time, sessions.
+
+use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
+
+use ringfence_core::{EntryRef, SessionId};
+use ringfence_log::{LogReader, Logged, ReadError};
+use ringfence_runtime::environment::Environment;
+use ringfence_runtime::state::{StateDirs, StateError};
+
+use crate::cli::EntryName;
+use crate::exit::{Failure, Message};
+
+/// The environment of this process, as a value.
+pub(crate) fn environment() -> Environment {
+    std::env::vars_os().collect()
+}
+
+/// The state directories of this user; nothing is made.
+pub(crate) fn dirs() -> Result<StateDirs, Failure> {
+    StateDirs::locate(&environment()).map_err(Failure::from)
+}
+
+/// The current directory.
+pub(crate) fn current_dir() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| {
+        Message::new(format!("there is no current directory: {error}"))
+            .hint("change to a directory that exists")
+            .could_not()
+    })
+}
+
+/// The moment a command began, in milliseconds since the Unix epoch.
+#[expect(clippy::disallowed_methods, reason = "the binary is where time enters")]
+pub(crate) fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The sessions that have a log here, in no order.
+pub(crate) fn session_ids(dirs: &StateDirs) -> Result<Vec<SessionId>, Failure> {
+    let path = dirs.sessions();
+    let entries = match std::fs::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(cannot_read(&path, &error)),
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|error| cannot_read(&path, &error))?.file_name();
+        ids.extend(name.to_str().and_then(|name| name.parse().ok()));
+    }
+    Ok(ids)
+}
+
+/// A session's first entry, which says what it is; `None` where its log cannot be read.
+pub(crate) fn opening(dirs: &StateDirs, id: &SessionId) -> Option<Logged> {
+    LogReader::open(&dirs.session(id)).ok()?.next()?.ok()
+}
+
+/// The named session, or the one that started last.
+pub(crate) fn session(dirs: &StateDirs, named: Option<&SessionId>) -> Result<SessionId, Failure> {
+    if let Some(id) = named {
+        return Ok(id.clone());
+    }
+    let started = |id: &SessionId| opening(dirs, id).map(|first| first.entry.at_ms);
+    session_ids(dirs)?.into_iter().max_by_key(|id| (started(id), id.clone())).ok_or_else(|| {
+        Message::new("no session of this user has left a log")
+            .hint("to start one, run `ringfence run -- CMD`")
+            .could_not()
+    })
+}
+
+/// The full name of an entry.
+pub(crate) fn entry(dirs: &StateDirs, name: &EntryName) -> Result<EntryRef, Failure> {
+    match name {
+        EntryName::Named(entry) => Ok(entry.clone()),
+        EntryName::Last(index) => Ok(EntryRef { session: session(dirs, None)?, index: *index }),
+    }
+}
+
+/// The log of a session, from an entry on.
+pub(crate) fn reader(dirs: &StateDirs, from: &EntryRef) -> Result<LogReader, Failure> {
+    LogReader::open_at(&dirs.session(&from.session), from.index)
+        .map_err(|error| unreadable(&from.session, &error))
+}
+
+/// Why a session's log could not be read.
+pub(crate) fn unreadable(session: &SessionId, error: &ReadError) -> Failure {
+    match error {
+        ReadError::NoLog(_) => Message::new(format!("there is no session `{session}`"))
+            .hint("to see the sessions there are, run `ringfence sessions`")
+            .could_not(),
+        ReadError::Damaged { .. } => Message::new(error.to_string())
+            .hint(format!("to see what is still intact, run `ringfence log verify {session}`"))
+            .could_not(),
+        ReadError::Io { .. } | ReadError::Unknown { .. } => {
+            Message::new(error.to_string()).could_not()
+        }
+    }
+}
+
+/// A file or directory that could not be read.
+pub(crate) fn cannot_read(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    Message::new(format!("cannot read `{}`: {error}", path.display())).could_not()
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Failure {
+        Message::new(error.to_string()).hint(error.hint()).could_not()
+    }
+}

@@ -1,0 +1,201 @@
+//! `log show` and `log verify`: the entries as they stand, and whether they were changed.
+
+use std::fmt::Write as _;
+
+use ringfence_core::{EntryRef, SessionId};
+use ringfence_log::{
+    HostKey, HostLogKnows, LogError, PublicKey, ReadError, Report, SessionReport, State, Tampered,
+    Verified, VerifyError, verify_all, verify_session,
+};
+use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::wording::printable;
+use serde_json::{Value, json, value::RawValue};
+
+use super::context;
+use crate::cli::{LogCommand, LogVerifyArgs, ShowArgs};
+use crate::exit::{Done, Failure, Message};
+use crate::render::{entry, text};
+use crate::screen::{Paint, Screen, Stream, Tone};
+
+/// Version of the JSON of both commands.
+const SCHEMA: u32 = 1;
+
+pub(crate) fn log(command: &LogCommand, screen: &Screen) -> Result<Done, Failure> {
+    match command {
+        LogCommand::Show(args) => show(args, screen),
+        LogCommand::Verify(args) => verify(args, screen),
+    }
+}
+
+fn show(args: &ShowArgs, screen: &Screen) -> Result<Done, Failure> {
+    let dirs = context::dirs()?;
+    let session = context::session(&dirs, args.session.as_ref())?;
+    for logged in context::reader(&dirs, &EntryRef { session: session.clone(), index: 0 })? {
+        match logged {
+            Ok(logged) if args.json => {
+                screen.json(&as_json(&session, logged.index, logged.json)?)?;
+            }
+            Ok(logged) => screen.data(&entry::line(logged.index, &logged.entry))?,
+            Err(ReadError::Unknown { index, json, .. }) if args.json => {
+                screen.json(&as_json(&session, index, json)?)?;
+            }
+            Err(error @ ReadError::Unknown { .. }) => screen.warn(&error.to_string()),
+            Err(error) => return Err(context::unreadable(&session, &error)),
+        }
+    }
+    Ok(Done::Yes)
+}
+
+/// An entry byte for byte as it was written, with its name beside it.
+fn as_json(session: &SessionId, index: u64, written: String) -> Result<Value, Failure> {
+    let entry = RawValue::from_string(written).map_err(std::io::Error::from)?;
+    Ok(json!({ "schema": SCHEMA, "session": session, "index": index, "entry": entry }))
+}
+
+fn verify(args: &LogVerifyArgs, screen: &Screen) -> Result<Done, Failure> {
+    let dirs = context::dirs()?;
+    let Some(key) = public_key(&dirs, args.session.as_ref())? else {
+        screen.note("there is nothing to verify: no session of this user has left a log");
+        return Ok(Done::Yes);
+    };
+    let Some(session) = &args.session else {
+        let report = verify_all(dirs.state(), &key).map_err(|error| could_not(&error))?;
+        return answer(args, screen, &lines(report));
+    };
+    let dir = dirs.session(session);
+    if !dir.exists() {
+        return Err(context::unreadable(session, &ReadError::NoLog(dir)));
+    }
+    let result = verify_session(&dir, session, &key);
+    answer(args, screen, &[Line { name: session.to_string(), note: None, result }])
+}
+
+/// The key that signed; `None` when there are neither a key nor logs.
+fn public_key(dirs: &StateDirs, session: Option<&SessionId>) -> Result<Option<PublicKey>, Failure> {
+    match HostKey::load(dirs.state()) {
+        Ok(key) => Ok(Some(key.public())),
+        Err(LogError::NoKey(_)) if session.is_none() && context::session_ids(dirs)?.is_empty() => {
+            Ok(None)
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let (what, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+            let message = Message::new(what);
+            Err(if hint.is_empty() { message } else { message.hint(hint) }.could_not())
+        }
+    }
+}
+
+/// One log and the answer about it.
+struct Line {
+    name: String,
+    note: Option<&'static str>,
+    result: Result<Verified, VerifyError>,
+}
+
+/// The host log first.
+fn lines(report: Report) -> Vec<Line> {
+    let host = Line { name: "host".to_owned(), note: None, result: report.host };
+    let sessions =
+        report.sessions.into_iter().map(|SessionReport { session, result, host_log }| {
+            let note = match host_log {
+                HostLogKnows::Opened | HostLogKnows::Closed => None,
+                HostLogKnows::Nothing => Some("the host log does not know it"),
+            };
+            Line { name: session.to_string(), note, result }
+        });
+    std::iter::once(host).chain(sessions).collect()
+}
+
+fn answer(args: &LogVerifyArgs, screen: &Screen, lines: &[Line]) -> Result<Done, Failure> {
+    if args.json {
+        screen.json_lines(lines.iter().map(line_json))?;
+    } else {
+        let rows: Vec<Vec<String>> =
+            lines.iter().map(|line| row(line, screen.paint(Stream::Out))).collect();
+        screen.data(&text::table(&rows))?;
+    }
+    let failed = |line: &&Line| matches!(line.result, Err(VerifyError::Tampered(_)));
+    let tampered = lines.iter().filter(failed).count();
+    if tampered > 0 {
+        let logs = text::count(tampered, "log was", "logs were");
+        return Err(Message::new(format!("{logs} changed after being signed")).no());
+    }
+    match lines.iter().find_map(|line| line.result.as_ref().err()) {
+        Some(error) => Err(could_not(error)),
+        None => Ok(Done::Yes),
+    }
+}
+
+fn row(line: &Line, paint: Paint) -> Vec<String> {
+    let (tone, word, mut what) = match &line.result {
+        Ok(verified) => {
+            let size = usize::try_from(verified.size).unwrap_or(usize::MAX);
+            let entries = text::count(size, "entry", "entries");
+            (Tone::Good, "verified", format!("{entries}, {}", ending(verified)))
+        }
+        Err(VerifyError::Tampered(tampered)) => (Tone::Bad, "CHANGED", tampered.to_string()),
+        Err(error @ VerifyError::Io { .. }) => (Tone::Warning, "unread", error.to_string()),
+    };
+    if let Some(note) = line.note {
+        what.push_str("; ");
+        what.push_str(note);
+    }
+    vec![line.name.clone(), paint.tone(tone, word), printable(&what)]
+}
+
+fn ending(verified: &Verified) -> String {
+    let unsigned = verified.size.saturating_sub(verified.signed);
+    let behind = match unsigned {
+        0 => String::new(),
+        count => format!(", {count} behind the last checkpoint"),
+    };
+    match verified.state {
+        State::Closed => "closed".to_owned(),
+        State::Open => format!("being written{behind}"),
+        State::Unclosed => format!("not closed{behind}"),
+        State::TornTail { bytes } => {
+            format!("not closed{behind}, then {bytes} bytes of an incomplete entry")
+        }
+    }
+}
+
+fn line_json(line: &Line) -> Value {
+    let mut object = json!({ "schema": SCHEMA, "log": line.name });
+    let facts = match &line.result {
+        Ok(verified) => json!({
+            "verified": true,
+            "size": verified.size,
+            "signed": verified.signed,
+            "root": hex(&verified.root),
+            "state": match verified.state {
+                State::Closed => "closed",
+                State::Open => "open",
+                State::Unclosed => "unclosed",
+                State::TornTail { .. } => "torn-tail",
+            },
+        }),
+        Err(VerifyError::Tampered(Tampered { index, what })) => {
+            json!({ "verified": false, "index": index, "what": what })
+        }
+        Err(error @ VerifyError::Io { .. }) => json!({ "error": error.to_string() }),
+    };
+    if let (Some(object), Value::Object(facts)) = (object.as_object_mut(), facts) {
+        object.extend(facts);
+        if let Some(note) = line.note {
+            object.insert("note".to_owned(), json!(note));
+        }
+    }
+    object
+}
+
+fn could_not(error: &VerifyError) -> Failure {
+    Message::new(error.to_string()).could_not()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

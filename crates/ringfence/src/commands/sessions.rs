@@ -1,0 +1,123 @@
+//! `sessions`: the sessions of this user, running and ended.
+
+use ringfence_core::{Entry, Event, SessionId, Summary};
+use ringfence_log::LogReader;
+use ringfence_runtime::registration;
+use ringfence_runtime::state::StateDirs;
+use serde::Serialize;
+
+use super::context;
+use crate::cli::SessionsArgs;
+use crate::exit::{Done, Failure};
+use crate::render::text;
+use crate::screen::Screen;
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
+
+/// One session, as `sessions --json` prints it, one per line.
+#[derive(Debug, Serialize)]
+struct Listed {
+    schema: u32,
+    session: SessionId,
+    agent: String,
+    command: Vec<String>,
+    cwd: String,
+    started_ms: u64,
+    ended_ms: Option<u64>,
+    state: State,
+    summary: Option<Summary>,
+}
+
+/// How a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    /// Its broker answers.
+    Running,
+    /// Its end was recorded.
+    Ended,
+    /// Neither: its broker died.
+    Lost,
+}
+
+pub(crate) fn list(args: &SessionsArgs, screen: &Screen) -> Result<Done, Failure> {
+    let dirs = context::dirs()?;
+    let running: Vec<SessionId> = registration::running(dirs.runtime())
+        .map_err(|error| context::cannot_read(dirs.runtime(), &error))?
+        .into_iter()
+        .map(|description| description.session)
+        .collect();
+    let mut sessions: Vec<Listed> = context::session_ids(&dirs)?
+        .into_iter()
+        .filter_map(|id| listed(&dirs, &running, id))
+        .collect();
+    sessions.sort_by(|a, b| (b.started_ms, &b.session).cmp(&(a.started_ms, &a.session)));
+    if args.json {
+        screen.json_lines(&sessions)?;
+    } else if sessions.is_empty() {
+        screen.note("no session of this user has left a log");
+        screen.hint("to start one, run `ringfence run -- CMD`");
+    } else {
+        screen.data(&render(&sessions, screen.columns()))?;
+        screen.hint("to see what happened in one, run `ringfence show SESSION`");
+    }
+    Ok(Done::Yes)
+}
+
+fn listed(dirs: &StateDirs, running: &[SessionId], id: SessionId) -> Option<Listed> {
+    let first = context::opening(dirs, &id)?;
+    let Event::SessionOpened { agent, command, cwd, .. } = first.entry.event else { return None };
+    let last = closing(dirs, &id);
+    let (ended_ms, summary) = match last {
+        Some(Entry { at_ms, event: Event::SessionClosed { summary } }) => {
+            (Some(at_ms), Some(summary))
+        }
+        Some(_) | None => (None, None),
+    };
+    let state = match (summary.is_some(), running.contains(&id)) {
+        (true, _) => State::Ended,
+        (false, true) => State::Running,
+        (false, false) => State::Lost,
+    };
+    Some(Listed {
+        schema: SCHEMA,
+        session: id,
+        agent,
+        command,
+        cwd: cwd.to_string(),
+        started_ms: first.entry.at_ms,
+        ended_ms,
+        state,
+        summary,
+    })
+}
+
+/// The last entry that can be read.
+fn closing(dirs: &StateDirs, id: &SessionId) -> Option<Entry> {
+    let reader = LogReader::open(&dirs.session(id)).ok()?;
+    reader.filter_map(Result::ok).last().map(|logged| logged.entry)
+}
+
+fn render(sessions: &[Listed], columns: usize) -> String {
+    let head = ["session", "started", "state", "denied", "agent", "command"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for session in sessions {
+        let (state, denied) = match (&session.summary, session.state) {
+            (Some(summary), _) => {
+                (format!("exit {}", summary.exit_code), summary.denied.to_string())
+            }
+            (None, State::Running) => ("running".to_owned(), "-".to_owned()),
+            (None, State::Ended | State::Lost) => ("lost".to_owned(), "-".to_owned()),
+        };
+        rows.push(vec![
+            session.session.to_string(),
+            text::moment(session.started_ms),
+            state,
+            denied,
+            text::fit(&session.agent, 16),
+            text::fit(&session.command.join(" "), columns.saturating_sub(58).max(20)),
+        ]);
+    }
+    text::table(&rows)
+}

@@ -1,0 +1,40 @@
+//! `show`: what happened in a session.
+
+use ringfence_core::EntryRef;
+use ringfence_log::ReadError;
+use ringfence_runtime::view;
+
+use super::context;
+use crate::cli::ShowArgs;
+use crate::exit::{Done, Failure};
+use crate::render::session::{Style, render};
+use crate::screen::{Screen, Stream};
+
+pub(crate) fn show(args: &ShowArgs, screen: &Screen) -> Result<Done, Failure> {
+    let dirs = context::dirs()?;
+    let session = context::session(&dirs, args.session.as_ref())?;
+    let mut damage = None;
+    let mut entries = Vec::new();
+    for logged in context::reader(&dirs, &EntryRef { session: session.clone(), index: 0 })? {
+        match logged {
+            Ok(logged) => entries.push((logged.index, logged.entry)),
+            // Written by another version: the rest of the log is still worth seeing.
+            Err(error @ ReadError::Unknown { .. }) => screen.warn(&error.to_string()),
+            Err(error) => damage = Some(context::unreadable(&session, &error)),
+        }
+    }
+    let view = view::view(entries);
+    if args.json {
+        screen.json(&view)?;
+    } else {
+        let style = Style { columns: screen.columns(), paint: screen.paint(Stream::Out) };
+        screen.data(&render(&view, style))?;
+        if let Some(denied) = view.denials.first() {
+            let entry = denied.entry;
+            screen.hint(&format!(
+                "to see the whole reasoning, run `ringfence explain {session}/{entry}`"
+            ));
+        }
+    }
+    damage.map_or(Ok(Done::Yes), Err)
+}

@@ -1,0 +1,55 @@
+//! The command `ringfence`: parses the command line, calls the crates, renders what they answer.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub mod cli;
+mod commands;
+pub mod exit;
+pub mod render;
+pub mod screen;
+
+use cli::{Cli, Command};
+use exit::{Codes, Done, Failure};
+use screen::Screen;
+
+/// Runs one command line, `arguments` with the program's own name first.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let is_run = arguments.iter().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    let codes = if is_run.is_some_and(|word| word == "run") { Codes::Run } else { Codes::Answer };
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed stdout is the only way this fails, and then nobody reads it.
+            let _ = error.print();
+            return if error.use_stderr() { codes.usage() } else { ExitCode::SUCCESS };
+        }
+    };
+    let screen = Screen::new(cli.color, std::env::var_os("NO_COLOR").as_deref());
+    let result = dispatch(cli.command, &screen);
+    if let Err(failure) = &result {
+        screen.failure(failure);
+    }
+    codes.of(&result)
+}
+
+fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
+    match command {
+        Command::Run(args) => commands::run::run(args, screen),
+        Command::Sessions(args) => commands::sessions::list(&args, screen),
+        Command::Show(args) => commands::show::show(&args, screen),
+        Command::Log(command) => commands::log::log(&command, screen),
+        Command::Init(_)
+        | Command::Policy(_)
+        | Command::Decide(_)
+        | Command::Explain(_)
+        | Command::Trust(_)
+        | Command::Untrust(_)
+        | Command::Grant(_)
+        | Command::Grants(_)
+        | Command::Doctor(_)
+        | Command::Demo(_) => Err(exit::Message::new("not in this build").could_not()),
+    }
+}

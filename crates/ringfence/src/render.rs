@@ -1,0 +1,6 @@
+//! What people read: pure functions from data to text.
+
+pub mod entry;
+pub mod session;
+pub mod text;
+pub mod tree;

@@ -1,0 +1,134 @@
+//! One entry of a log as one line.
+
+use ringfence_core::{
+    Answer, Channel, Entry, Event, Exit, FileChange, LayerState, NetUsage, Outcome, PolicyDigest,
+    Verdict,
+};
+use ringfence_runtime::wording::{self, printable};
+
+use super::text;
+
+/// The line of an entry, with its end: `   213  14:03:55  denied     connect to a.example:443`.
+pub fn line(index: u64, entry: &Entry) -> String {
+    let (what, rest) = words(&entry.event);
+    let at = text::moment(entry.at_ms);
+    format!("{index:>6}  {at}  {what:<10} {rest}\n")
+}
+
+fn words(event: &Event) -> (&'static str, String) {
+    match event {
+        Event::SessionOpened { session, agent, command, cwd, layers, .. } => {
+            let weak = layers.iter().filter(|layer| layer.state != LayerState::Enforced).count();
+            let enforced = match weak {
+                0 => "every layer enforced".to_owned(),
+                weak => format!("{} not fully enforced", text::count(weak, "layer", "layers")),
+            };
+            let (agent, command) = (printable(agent), printable(&command.join(" ")));
+            ("opened", format!("{session}: agent `{agent}` runs `{command}` in {cwd}; {enforced}"))
+        }
+        Event::Decided { .. } => decided(event),
+        Event::Finished { of, outcome } => ("finished", format!("{of}: {}", ended(outcome))),
+        Event::Asked { of, needs, channel } => {
+            let place = match channel {
+                Channel::Terminal => "on the terminal",
+                Channel::None => "nowhere: there is no terminal",
+            };
+            ("asked", format!("{of}: {} {place}", wording::needs(needs)))
+        }
+        Event::Answered { of, answer, by } => {
+            let by = if by.is_empty() { String::new() } else { format!(" by {}", printable(by)) };
+            ("answered", format!("{of}: {}{by}", answered(*answer)))
+        }
+        Event::ProcessExited { pid, exit, usage } => {
+            let cpu = usage.cpu_time_ms.map_or_else(String::new, |ms| {
+                let sampled = if usage.sampled { " (sampled)" } else { "" };
+                format!(", {} of processor time{sampled}", text::duration(ms))
+            });
+            ("exited", format!("process {pid}: {}{cpu}", exit_words(*exit)))
+        }
+        Event::Granted { id, text, scope, by } => {
+            let (id, text) = (printable(id), printable(text));
+            ("granted", format!("{id}: {text} ({scope}) by {}", printable(by)))
+        }
+        Event::Revoked { id, by, survivors } => {
+            let left = match survivors.len() {
+                0 => String::new(),
+                count => format!("; {count} open uses survive it"),
+            };
+            ("revoked", format!("{} by {}{left}", printable(id), printable(by)))
+        }
+        Event::PolicyReloaded { policy } => ("reloaded", files(policy)),
+        Event::Quarantined { files } => {
+            let names: Vec<String> = files.iter().map(|f| printable(f.as_str())).collect();
+            ("held back", names.join(", "))
+        }
+        Event::SessionClosed { summary } => {
+            let (permitted, denied, asked) = (summary.permitted, summary.denied, summary.asked);
+            let exit = summary.exit_code;
+            let acts = format!("{permitted} permitted, {denied} denied, {asked} asked");
+            ("closed", format!("exit {exit}; {acts}, {} files changed", summary.files_changed))
+        }
+        Event::LogOpened { session, .. } => ("log opened", session.to_string()),
+        Event::LogClosed { session, size, .. } => ("log closed", format!("{session}: {size}")),
+    }
+}
+
+fn decided(event: &Event) -> (&'static str, String) {
+    let Event::Decided { request, verdict, grounds, change, .. } = event else {
+        return ("", String::new());
+    };
+    let act = wording::describe(&request.act);
+    match verdict {
+        Verdict::Permit => {
+            let change = match change {
+                None => "",
+                Some(FileChange::Created) => " (new)",
+                Some(FileChange::Modified) => " (changed)",
+                Some(FileChange::Deleted) => " (removed)",
+            };
+            ("permitted", format!("{act}{change}"))
+        }
+        Verdict::Ask(needs) => ("ask", format!("{act}; needs {}", wording::needs(needs))),
+        Verdict::Deny => ("denied", format!("{act}; {}", wording::rule_line(grounds))),
+    }
+}
+
+fn ended(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done => "done".to_owned(),
+        Outcome::Failed { error } => format!("failed: {}", printable(error)),
+        Outcome::Connection(usage) => connection(usage),
+        Outcome::Mismatch { found } => {
+            format!("stopped: what ran was {}", printable(found))
+        }
+        Outcome::Unknown => "end not seen".to_owned(),
+    }
+}
+
+fn connection(usage: &NetUsage) -> String {
+    let (sent, received) = (text::bytes(usage.bytes_sent), text::bytes(usage.bytes_received));
+    let error = usage.error.as_deref().map_or_else(String::new, |e| format!(": {}", printable(e)));
+    format!("{} sent {sent}, received {received}{error}", usage.endpoint)
+}
+
+fn answered(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Approved => "approved",
+        Answer::Refused => "refused",
+        Answer::Expired => "nobody answered in time",
+    }
+}
+
+/// How a process ended, in words.
+fn exit_words(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exit {code}"),
+        Exit::Signal(signal) => format!("ended by signal {signal}"),
+        Exit::Unknown => "end not seen".to_owned(),
+    }
+}
+
+fn files(policy: &[PolicyDigest]) -> String {
+    let names: Vec<String> = policy.iter().map(|digest| printable(&digest.file)).collect();
+    names.join(", ")
+}

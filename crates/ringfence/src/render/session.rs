@@ -1,0 +1,368 @@
+//! A session as `show` prints it: processes as a tree, then files, connections and denials.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+
+use ringfence_core::{Answer, Exit, LayerState};
+use ringfence_runtime::view::{ConnectionView, FsChanges, ResourceUsage, SessionView, Span};
+use ringfence_runtime::wording::{needs, printable};
+
+use super::text::{bytes, count, duration, fit, moment, right, table};
+use super::tree;
+use crate::screen::{Paint, Tone};
+
+/// Most lines of one list; `--json` has them all.
+const LIST_LINES_MAX: usize = 40;
+/// Most lines of the tree; `--json` has them all.
+const TREE_LINES_MAX: usize = 400;
+/// Width of a number in the tree, in columns.
+const NUMBER_COLUMNS: usize = 7;
+
+/// How wide, and how coloured.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// Width, in columns.
+    pub columns: usize,
+    /// Colour.
+    pub paint: Paint,
+}
+
+/// The whole text.
+pub fn render(view: &SessionView, style: Style) -> String {
+    let parts = [
+        head(view, style),
+        processes(view, style),
+        files(view, style),
+        connections(view, style),
+        denials(view, style),
+        questions(view, style),
+        grants(view, style),
+        quarantine(view, style),
+        foot(view, style),
+    ];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+fn head(view: &SessionView, style: Style) -> String {
+    let session = view.session.as_ref().map_or("?".to_owned(), ToString::to_string);
+    let length = view.ended_ms.zip(view.started_ms).map(|(end, start)| end.saturating_sub(start));
+    let end = match (&view.summary, length) {
+        (Some(summary), Some(ms)) => format!("exit {} after {}", summary.exit_code, duration(ms)),
+        (Some(summary), None) => format!("exit {}", summary.exit_code),
+        (None, _) => "no end recorded: it runs, or its broker died".to_owned(),
+    };
+    let title = style.paint.tone(Tone::Heading, &format!("session {session}"));
+    let agent = fit(&view.agent, 30);
+    let command = fit(&view.command.join(" "), style.columns.saturating_sub(2));
+    let place = view.cwd.as_ref().map_or("?".to_owned(), |cwd| fit(cwd.as_str(), 46));
+    let started = view.started_ms.map_or("?".to_owned(), moment);
+    format!("{title}  agent `{agent}`  {end}\n  {command}\n  in {place}, {started}\n")
+}
+
+/// A number of the tree.
+#[derive(Debug, Clone, Copy)]
+enum Column {
+    Exit,
+    Time,
+    Cpu,
+    Memory,
+    Read,
+    Written,
+}
+
+fn processes(view: &SessionView, style: Style) -> String {
+    let lines = tree::lines(view);
+    if lines.is_empty() {
+        return String::new();
+    }
+    let known = |of: fn(&ResourceUsage) -> Option<u64>| {
+        view.spans.iter().any(|span| of(&span.resource_usage).is_some())
+    };
+    let mut columns = vec![Column::Exit, Column::Time, Column::Cpu, Column::Memory];
+    if known(|usage| usage.disk_read_bytes) || known(|usage| usage.disk_write_bytes) {
+        columns.extend([Column::Read, Column::Written]);
+    }
+    let title = columns
+        .iter()
+        .fold(String::new(), |line, column| line + &right(column_title(*column), NUMBER_COLUMNS));
+    let mut out = style.paint.tone(Tone::Quiet, &format!("{title}  process")) + "\n";
+    for node in lines.iter().take(TREE_LINES_MAX) {
+        let numbers = columns.iter().fold(String::new(), |line, column| {
+            line + &right(&number(*column, node.span), NUMBER_COLUMNS)
+        });
+        let room = style.columns.saturating_sub(columns.len() * NUMBER_COLUMNS + 2);
+        let text = fit(&format!("{}{}", node.branch, command(node.span)), room.max(20));
+        let _ = writeln!(out, "{numbers}  {text}");
+    }
+    out.push_str(&more(lines.len(), TREE_LINES_MAX, "process", "processes"));
+    if view.spans.iter().any(|span| span.resource_usage.sampled) {
+        let note = "~ sampled while it ran, the last moments may be missing; - not known";
+        out.push_str(&(style.paint.tone(Tone::Quiet, note) + "\n"));
+    }
+    out
+}
+
+fn column_title(column: Column) -> &'static str {
+    match column {
+        Column::Exit => "exit",
+        Column::Time => "time",
+        Column::Cpu => "cpu",
+        Column::Memory => "memory",
+        Column::Read => "read",
+        Column::Written => "written",
+    }
+}
+
+fn number(column: Column, span: &Span) -> String {
+    let usage = &span.resource_usage;
+    let sampled = |value: Option<String>| match value {
+        Some(value) if usage.sampled => format!("~{value}"),
+        Some(value) => value,
+        None => "-".to_owned(),
+    };
+    match column {
+        Column::Exit => match span.exit {
+            Some(Exit::Code(code)) => code.to_string(),
+            Some(Exit::Signal(signal)) => format!("sig {signal}"),
+            Some(Exit::Unknown) | None => "-".to_owned(),
+        },
+        Column::Time => span.duration_ms.map_or("-".to_owned(), duration),
+        Column::Cpu => sampled(usage.cpu_time_ms.map(duration)),
+        Column::Memory => sampled(usage.peak_memory_mb.map(|mb| bytes(mb << 20))),
+        Column::Read => sampled(usage.disk_read_bytes.map(bytes)),
+        Column::Written => sampled(usage.disk_write_bytes.map(bytes)),
+    }
+}
+
+fn command(span: &Span) -> String {
+    let forked = if span.forked { "(fork of) " } else { "" };
+    let error = span.error.as_ref().map_or(String::new(), |error| format!("  [{error}]"));
+    format!("{forked}{}{error}", span.command)
+}
+
+/// The name of the program a span runs, for lists.
+fn program(span: &Span) -> String {
+    let name = span.program.as_ref().map(ringfence_core::AbsolutePath::file_name);
+    let first = || span.command.split(' ').next().unwrap_or("").to_owned();
+    fit(&name.map_or_else(first, str::to_owned), 20)
+}
+
+fn files(view: &SessionView, style: Style) -> String {
+    let spans = view.spans.iter().map(|span| (&span.fs_changes, program(span)));
+    let nobody = std::iter::once((&view.unattributed.fs_changes, String::new()));
+    let mut changed: BTreeMap<String, (BTreeSet<&str>, Vec<String>)> = BTreeMap::new();
+    for (changes, who) in spans.chain(nobody) {
+        for (mark, path) in marked(changes) {
+            let (marks, by) = changed.entry(path).or_default();
+            marks.insert(mark);
+            if !who.is_empty() && !by.contains(&who) {
+                by.push(who.clone());
+            }
+        }
+    }
+    if changed.is_empty() {
+        return String::new();
+    }
+    let title = count(changed.len(), "file changed", "files changed");
+    let mut rows = Vec::new();
+    for (path, (marks, by)) in changed.iter().take(LIST_LINES_MAX) {
+        let marks: String = marks.iter().copied().collect();
+        let path = relative(view, path);
+        let room = style.columns.saturating_sub(24).max(30);
+        rows.push(vec![format!("  {marks}"), fit(&path, room), fit(&by.join(", "), 18)]);
+    }
+    let legend = style.paint.tone(Tone::Quiet, "  + created  ~ modified  - deleted");
+    let title = style.paint.tone(Tone::Heading, &title);
+    let more = more(changed.len(), LIST_LINES_MAX, "file", "files");
+    format!("{title}{legend}\n{}{more}", table(&rows))
+}
+
+fn marked(changes: &FsChanges) -> impl Iterator<Item = (&'static str, String)> + '_ {
+    let list = |mark, paths: &'_ [ringfence_core::AbsolutePath]| {
+        paths.iter().map(move |path| (mark, path.to_string())).collect::<Vec<_>>()
+    };
+    let created = list("+", &changes.created);
+    let modified = list("~", &changes.modified);
+    let deleted = list("-", &changes.deleted);
+    created.into_iter().chain(modified).chain(deleted)
+}
+
+/// A path as seen from where the session began.
+fn relative(view: &SessionView, path: &str) -> String {
+    let inside =
+        view.cwd.as_ref().filter(|cwd| cwd.as_str() != "/").and_then(|cwd| {
+            path.strip_prefix(cwd.as_str()).and_then(|rest| rest.strip_prefix('/'))
+        });
+    inside.unwrap_or(path).to_owned()
+}
+
+fn connections(view: &SessionView, style: Style) -> String {
+    let mut by_place: BTreeMap<(String, String), Vec<&ConnectionView>> = BTreeMap::new();
+    for span in &view.spans {
+        for connection in &span.network_activity.connections {
+            let key = (connection.endpoint.clone(), program(span));
+            by_place.entry(key).or_default().push(connection);
+        }
+    }
+    for connection in &view.unattributed.network_activity.connections {
+        by_place.entry((connection.endpoint.clone(), "?".to_owned())).or_default().push(connection);
+    }
+    if by_place.is_empty() {
+        return String::new();
+    }
+    let total = by_place.values().map(Vec::len).sum();
+    let rows: Vec<Vec<String>> = by_place
+        .iter()
+        .take(LIST_LINES_MAX)
+        .map(|((endpoint, who), list)| {
+            let times =
+                if list.len() > 1 { format!("{} times", list.len()) } else { String::new() };
+            vec![
+                format!("  {}", fit(endpoint, 40)),
+                format!("sent {}", sum(list, |one| one.bytes_sent)),
+                format!("received {}", sum(list, |one| one.bytes_received)),
+                times,
+                fit(who, 12),
+            ]
+        })
+        .collect();
+    let title = style.paint.tone(Tone::Heading, &count(total, "connection", "connections"));
+    let more = more(by_place.len(), LIST_LINES_MAX, "endpoint", "endpoints");
+    format!("{title}\n{}{more}", table(&rows))
+}
+
+/// The sum of what is known; `-` when nothing is.
+fn sum(list: &[&ConnectionView], of: fn(&ConnectionView) -> Option<u64>) -> String {
+    let known: Vec<u64> = list.iter().filter_map(|one| of(one)).collect();
+    if known.is_empty() {
+        return "-".to_owned();
+    }
+    bytes(known.into_iter().fold(0, u64::saturating_add))
+}
+
+fn denials(view: &SessionView, style: Style) -> String {
+    let mut order: Vec<(&str, &str)> = Vec::new();
+    let mut groups: HashMap<(&str, &str), Vec<u64>> = HashMap::new();
+    for denial in &view.denials {
+        let key = (denial.act.as_str(), denial.rule.as_str());
+        let entries = groups.entry(key).or_default();
+        if entries.is_empty() {
+            order.push(key);
+        }
+        entries.push(denial.entry);
+    }
+    if order.is_empty() {
+        return String::new();
+    }
+    let title = format!("{} denied", count(view.denials.len(), "act", "acts"));
+    let mut out = style.paint.tone(Tone::Heading, &title) + "\n";
+    for key in order.iter().take(LIST_LINES_MAX) {
+        let entries = groups.get(key).map_or(&[][..], Vec::as_slice);
+        let first = entries.first().copied().unwrap_or(0);
+        let times = match entries.len() {
+            0 | 1 => String::new(),
+            times => format!(" ({times} times)"),
+        };
+        let room = style.columns.saturating_sub(9);
+        let (act, rule) = (fit(key.0, room.saturating_sub(times.len())), fit(key.1, room));
+        let rule = style.paint.tone(Tone::Quiet, &rule);
+        let _ = writeln!(out, "{first:>7}  {act}{times}\n         {rule}");
+    }
+    out + &more(order.len(), LIST_LINES_MAX, "denial", "denials")
+}
+
+fn questions(view: &SessionView, style: Style) -> String {
+    if view.questions.is_empty() {
+        return String::new();
+    }
+    let title = format!("{} asked about", count(view.questions.len(), "act", "acts"));
+    let mut out = style.paint.tone(Tone::Heading, &title) + "\n";
+    for question in view.questions.iter().take(LIST_LINES_MAX) {
+        let answer = match question.answer {
+            Some(Answer::Approved) => "approved",
+            Some(Answer::Refused) => "refused",
+            Some(Answer::Expired) => "not answered in time",
+            None => "no answer",
+        };
+        let by = question.by.as_ref().map_or(String::new(), |by| format!(" by {}", printable(by)));
+        let room = style.columns.saturating_sub(9);
+        let act = fit(&question.act, room);
+        let _ = writeln!(out, "{:>7}  {act}", question.entry);
+        let _ = writeln!(out, "         {answer}{by}; needs {}", needs(&question.needs));
+    }
+    out + &more(view.questions.len(), LIST_LINES_MAX, "question", "questions")
+}
+
+fn grants(view: &SessionView, style: Style) -> String {
+    if view.grants.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<String>> = view
+        .grants
+        .iter()
+        .map(|grant| {
+            let text = grant.text.as_deref().map_or(String::new(), |text| fit(text, 40));
+            let scope = grant.scope.as_deref().map_or(String::new(), printable);
+            let survivors = match grant.survivors.len() {
+                0 => String::new(),
+                left => format!("{left} open uses survive it"),
+            };
+            vec![
+                format!("{:>7}", grant.entry),
+                grant.change.to_owned(),
+                printable(&grant.id),
+                text,
+                scope,
+                format!("by {}", printable(&grant.by)),
+                survivors,
+            ]
+        })
+        .collect();
+    format!("{}\n{}", style.paint.tone(Tone::Heading, "grants"), table(&rows))
+}
+
+fn quarantine(view: &SessionView, style: Style) -> String {
+    if view.quarantined.is_empty() {
+        return String::new();
+    }
+    let title = "held back: these would run code outside until accepted";
+    let lines = view.quarantined.iter().take(LIST_LINES_MAX).fold(String::new(), |out, path| {
+        out + "  " + &fit(path.as_str(), style.columns.saturating_sub(2)) + "\n"
+    });
+    let more = more(view.quarantined.len(), LIST_LINES_MAX, "file", "files");
+    format!("{}\n{lines}{more}", style.paint.tone(Tone::Warning, title))
+}
+
+fn foot(view: &SessionView, style: Style) -> String {
+    let mut out = String::new();
+    for layer in &view.layers {
+        let state = match layer.state {
+            LayerState::Enforced => continue,
+            LayerState::Degraded => "degraded",
+            LayerState::Off => "off",
+        };
+        let text = format!("{} is {state}: {}", printable(&layer.layer), printable(&layer.detail));
+        out.push_str(&(style.paint.tone(Tone::Warning, &text) + "\n"));
+    }
+    if let Some(summary) = &view.summary {
+        let (permitted, denied, asked) = (summary.permitted, summary.denied, summary.asked);
+        let changed = summary.files_changed;
+        let _ = writeln!(
+            out,
+            "{permitted} permitted, {denied} denied, {asked} asked, {changed} files changed"
+        );
+    }
+    out.push_str(&style.paint.tone(Tone::Quiet, view.reads));
+    out.push('\n');
+    out
+}
+
+fn more(all: usize, shown: usize, one: &str, many: &str) -> String {
+    match all.saturating_sub(shown) {
+        0 => String::new(),
+        left => format!("  and {} more: `--json` prints all\n", count(left, one, many)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

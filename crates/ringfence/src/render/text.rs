@@ -1,0 +1,127 @@
+//! Small pieces of text: amounts, times, fitting into a width.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ringfence_runtime::wording::printable;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// An amount of bytes: `812B`, `12.3K`, `1.2M` (powers of 1024).
+pub fn bytes(amount: u64) -> String {
+    const UNITS: [&str; 4] = ["K", "M", "G", "T"];
+    if amount < 1024 {
+        return format!("{amount}B");
+    }
+    let mut tenths = u128::from(amount) * 10 / 1024;
+    for unit in UNITS {
+        if tenths < 10 * 1024 || unit == "T" {
+            let (whole, tenth) = (tenths / 10, tenths % 10);
+            return if whole < 100 {
+                format!("{whole}.{tenth}{unit}")
+            } else {
+                format!("{whole}{unit}")
+            };
+        }
+        tenths /= 1024;
+    }
+    String::new()
+}
+
+/// A length of time: `4ms`, `12.1s`, `3m12s`, `2h05m`, `3d04h`.
+pub fn duration(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        0 => format!("{ms}ms"),
+        1..60 => format!("{seconds}.{}s", ms % 1000 / 100),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// A moment in the reader's time zone: `2026-11-21 14:03:55 CET`.
+pub fn moment(ms: u64) -> String {
+    let stamp = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    stamp.map_or_else(
+        || format!("{ms} ms since 1970"),
+        |stamp| stamp.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+    )
+}
+
+/// Text made printable and cut to a width, with `…` where something is missing.
+pub fn fit(text: &str, columns: usize) -> String {
+    let safe = printable(text);
+    if safe.width() <= columns {
+        return safe;
+    }
+    let mut room = columns.saturating_sub(1);
+    let mut out = String::new();
+    for character in safe.chars() {
+        let width = character.width().unwrap_or(0);
+        if width > room {
+            break;
+        }
+        room -= width;
+        out.push(character);
+    }
+    out.push('…');
+    out
+}
+
+/// Text padded with spaces to a width.
+pub fn pad(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))
+}
+
+/// Text put at the right end of a width.
+pub fn right(text: &str, columns: usize) -> String {
+    format!("{}{text}", " ".repeat(columns.saturating_sub(text.width())))
+}
+
+/// A count with its noun: `1 entry`, `3 entries`.
+pub fn count(number: usize, one: &str, many: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}
+
+/// Rows as aligned columns, two spaces apart; the last column is not padded.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|at| rows.iter().filter_map(|row| row.get(at)).map(|c| c.width()).max().unwrap_or(0))
+        .collect();
+    rows.iter().fold(String::new(), |mut out, row| {
+        let last = row.len().saturating_sub(1);
+        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            out.push_str(&if at == last { cell.clone() } else { pad(cell, width + 2) });
+        }
+        out.truncate(out.trim_end_matches(' ').len());
+        out.push('\n');
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_stay_short() {
+        let shown: Vec<String> =
+            [0, 1023, 1024, 12_600, 150 << 10, 1 << 20, 3 << 40].map(bytes).to_vec();
+        assert_eq!(shown, ["0B", "1023B", "1.0K", "12.3K", "150K", "1.0M", "3.0T"]);
+    }
+
+    #[test]
+    fn times_stay_short() {
+        let shown: Vec<String> =
+            [4, 12_140, 192_000, 7_500_000, 273_600_000].map(duration).to_vec();
+        assert_eq!(shown, ["4ms", "12.1s", "3m12s", "2h05m", "3d04h"]);
+    }
+
+    #[test]
+    fn text_of_others_cannot_break_the_line_or_the_width() {
+        assert_eq!(fit("a\nb", 20), "a\\nb");
+        assert_eq!(fit("abcdef", 4), "abc…");
+        assert_eq!(fit("日本語", 5), "日本…");
+        assert_eq!(fit("日本語", 4), "日…");
+    }
+}

@@ -1,0 +1,176 @@
+//! The terminal: data on stdout, everything else on stderr, colour only where it helps.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use ringfence_runtime::wording;
+use serde::Serialize;
+
+use crate::cli::ColorChoice;
+use crate::exit::{Failure, Message};
+
+/// Width of output that goes to no terminal, in columns.
+const COLUMNS_DEFAULT: usize = 80;
+/// Widest output, in columns: longer lines are hard to read.
+const COLUMNS_MAX: usize = 140;
+
+/// Where a command writes.
+#[derive(Debug)]
+pub struct Screen {
+    choice: ColorChoice,
+    no_color: bool,
+    columns: usize,
+}
+
+/// What a piece of text is; a colour beside the words, never instead of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// A heading.
+    Heading,
+    /// Good.
+    Good,
+    /// Wants attention.
+    Warning,
+    /// Bad.
+    Bad,
+    /// Less important.
+    Quiet,
+}
+
+/// Which of the two outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Data.
+    Out,
+    /// Everything else.
+    Err,
+}
+
+/// Puts text into its tone, or leaves it as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// No colour at all.
+    pub const PLAIN: Paint = Paint { on: false };
+
+    /// The text in its tone.
+    pub fn tone(self, tone: Tone, text: &str) -> String {
+        if !self.on || text.is_empty() {
+            return text.to_owned();
+        }
+        let code = match tone {
+            Tone::Heading => "1",
+            Tone::Good => "32",
+            Tone::Warning => "33",
+            Tone::Bad => "31",
+            Tone::Quiet => "2",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
+
+impl Screen {
+    /// The screen of this process; `no_color` is the value of `NO_COLOR`.
+    pub fn new(choice: ColorChoice, no_color: Option<&std::ffi::OsStr>) -> Screen {
+        let columns = rustix::termios::tcgetwinsize(io::stdout())
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+            .filter(|&columns| columns >= 40);
+        Screen {
+            choice,
+            no_color: no_color.is_some_and(|value| !value.is_empty()),
+            columns: columns.unwrap_or(COLUMNS_DEFAULT).min(COLUMNS_MAX),
+        }
+    }
+
+    /// Width of the output, in columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// How to colour what goes to a stream.
+    pub fn paint(&self, stream: Stream) -> Paint {
+        let terminal = match stream {
+            Stream::Out => io::stdout().is_terminal(),
+            Stream::Err => io::stderr().is_terminal(),
+        };
+        Paint {
+            on: match self.choice {
+                ColorChoice::Always => true,
+                ColorChoice::Never => false,
+                ColorChoice::Auto => terminal && !self.no_color,
+            },
+        }
+    }
+
+    /// Writes data to stdout, as it is.
+    pub fn data(&self, text: &str) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+        Ok(())
+    }
+
+    /// Writes one JSON value and a line's end to stdout.
+    pub fn json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        self.json_lines(std::iter::once(value))
+    }
+
+    /// Writes JSON Lines to stdout.
+    pub fn json_lines<T: Serialize>(
+        &self,
+        values: impl IntoIterator<Item = T>,
+    ) -> Result<(), Failure> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        for value in values {
+            serde_json::to_writer(&mut out, &value).map_err(io::Error::from)?;
+            out.write_all(b"\n")?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+
+    /// Tells the person something, on stderr; a closed stderr is no reason to fail.
+    pub fn note(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Tells the person what helps, on stderr.
+    pub fn hint(&self, text: &str) {
+        self.note(&format!("{} {text}", self.paint(Stream::Err).tone(Tone::Good, "hint:")));
+    }
+
+    /// Tells the person something they should know, on stderr.
+    pub fn warn(&self, text: &str) {
+        let label = self.paint(Stream::Err).tone(Tone::Warning, "warning:");
+        self.note(&format!("{label} {}", printable_lines(text)));
+    }
+
+    /// Says why a command failed, on stderr.
+    pub fn failure(&self, failure: &Failure) {
+        match failure {
+            Failure::No(message) | Failure::CouldNot(message) | Failure::Waiting(message) => {
+                self.message(message);
+            }
+            Failure::Pipe | Failure::Said(_) => {}
+        }
+    }
+
+    fn message(&self, message: &Message) {
+        let label = self.paint(Stream::Err).tone(Tone::Bad, "error:");
+        self.note(&format!("{label} {}", printable_lines(&message.text)));
+        for detail in &message.details {
+            self.note(&format!("  {}", printable_lines(detail)));
+        }
+        for hint in &message.hints {
+            self.hint(&printable_lines(hint));
+        }
+    }
+}
+
+/// Text that may quote what others wrote, with its line breaks kept.
+fn printable_lines(text: &str) -> String {
+    text.lines().map(wording::printable).collect::<Vec<_>>().join("\n")
+}

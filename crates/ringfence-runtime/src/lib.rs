@@ -1,7 +1,9 @@
 //! A session's life: what is in force, the world it means, the run, and its end.
 
+pub mod approvals;
 pub mod clock;
 pub mod control;
+pub mod denials;
 pub mod environment;
 pub mod grants;
 pub mod notice;
@@ -10,6 +12,7 @@ pub mod pty;
 pub mod registration;
 pub mod settings;
 pub mod state;
+pub mod tally;
 pub mod trust;
 pub mod users;
 pub mod view;

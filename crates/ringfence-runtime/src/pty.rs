@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use ringfence_core::Channel;
 use ringfence_sandbox::signals::Signals;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -131,8 +132,8 @@ impl Drop for Relay {
 
 impl Asker {
     /// Whether there is a terminal to ask on.
-    pub fn has_terminal(&self) -> bool {
-        self.prompts.is_some()
+    pub fn channel(&self) -> Channel {
+        if self.prompts.is_some() { Channel::Terminal } else { Channel::None }
     }
 
     /// Queues a question; `false` when there is no terminal or too many wait already.
@@ -295,16 +296,12 @@ impl Line {
             Err(_) => return,
         };
         chunk.truncate(got);
-        match &mut self.asked {
-            Some(prompt) => {
-                if prompt.typed(&chunk) {
-                    self.end_question();
-                }
-            }
-            None => {
-                self.typed.extend_from_slice(&chunk);
-                self.write_typed();
-            }
+        let Some(prompt) = &mut self.asked else {
+            self.typed.extend_from_slice(&chunk);
+            return self.write_typed();
+        };
+        if prompt.typed(&chunk) {
+            self.end_question();
         }
     }
 

@@ -235,8 +235,7 @@ fn mute_csi(body: &[u8]) -> bool {
     let (parameters, intermediates) = rest.split_at(split);
     match (prefix, intermediates, last) {
         // Left out: c (attributes), i (printing), n (status), t (window), x (parameters).
-        (0, [], b'@'..=b'M' | b'P' | b'S'..=b'Z' | b'^' | b'`' | b'a' | b'b' | b'd'..=b'h') => true,
-        (0, [], b'l' | b'm' | b'j' | b'k' | b'q' | b'r' | b's' | b'u') => true,
+        (0, [], last) if b"@ABCDEFGHIJKLMPSTUVWXYZ^`abdefghjklmqrsu".contains(&last) => true,
         // Titles pushed and popped; all other window operations answer, move or resize.
         (0, [], b't') => matches!(first_parameter(parameters), Some(22 | 23)),
         (b'?', [], b'h' | b'l' | b's' | b'r') => !names_reporting_mode(parameters),

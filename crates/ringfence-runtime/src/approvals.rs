@@ -1,0 +1,140 @@
+//! Questions put to the user of the session's terminal, and their answers as facts for the gate.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use ringfence_core::{
+    Answer, Approval, Channel, Checked, Denial, Durability, Event, Gate, Grounds, Question, Role,
+};
+use ringfence_proxy::net::AskPort;
+
+use crate::pty::{Asker, Codes, Prompt};
+use crate::wording;
+
+/// How long a question waits for its answer, in seconds; then the act is denied.
+pub const APPROVAL_WAIT_SECONDS_MAX: u64 = 120;
+
+/// How much longer the asking thread waits, for a question that stood in the queue.
+const QUEUE_WAIT: Duration = Duration::from_secs(5);
+
+/// Puts questions and turns answers into approvals.
+pub struct Approvals {
+    gate: Gate,
+    asker: Asker,
+    approver: String,
+    roles: BTreeSet<Role>,
+    waiting: AtomicU64,
+}
+
+impl Approvals {
+    /// Questions go to `asker`; `approver` answers them and holds `roles`.
+    pub fn new(gate: Gate, asker: Asker, approver: String, roles: BTreeSet<Role>) -> Approvals {
+        Approvals { gate, asker, approver, roles, waiting: AtomicU64::new(0) }
+    }
+
+    /// How many questions wait for an answer now.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Puts a question and waits: the gate's last word, never `Checked::Ask` again.
+    pub fn ask(&self, question: Question) -> Checked {
+        let channel = self.asker.channel();
+        let asked =
+            Event::Asked { of: question.entry.index, needs: question.needs.clone(), channel };
+        if let Err(error) = self.gate.note(asked, Durability::Soon) {
+            return refused(question, &error.to_string());
+        }
+        if channel == Channel::None {
+            return refused(question, "there is no terminal to ask on");
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let answer = self.put(&question);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.conclude(question, answer)
+    }
+
+    fn put(&self, question: &Question) -> Answer {
+        let mut random = [0_u8; 4];
+        if getrandom::fill(&mut random).is_err() {
+            return Answer::Expired;
+        }
+        let (reply, answers) = sync_channel(1);
+        let wait = Duration::from_secs(APPROVAL_WAIT_SECONDS_MAX);
+        let prompt = Prompt {
+            text: text_of(question),
+            codes: Codes::from_random(random),
+            deadline: Instant::now() + wait,
+            reply,
+            typed: String::new(),
+            wrong: 0,
+        };
+        if !self.asker.put(prompt) {
+            return Answer::Expired;
+        }
+        match answers.recv_timeout(wait + QUEUE_WAIT) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Answer::Expired,
+        }
+    }
+
+    fn conclude(&self, question: Question, answer: Answer) -> Checked {
+        let by = match answer {
+            Answer::Approved | Answer::Refused => self.approver.clone(),
+            Answer::Expired => String::new(),
+        };
+        let answered = Event::Answered { of: question.entry.index, answer, by };
+        if let Err(error) = self.gate.note(answered, Durability::Before) {
+            return refused(question, &error.to_string());
+        }
+        match answer {
+            Answer::Refused => refused(question, &format!("`{}` refused it", self.approver)),
+            Answer::Expired => refused(question, "nobody answered in time"),
+            Answer::Approved => self.check_again(question),
+        }
+    }
+
+    fn check_again(&self, question: Question) -> Checked {
+        let approval = Approval {
+            digest: question.digest.clone(),
+            approver: self.approver.clone(),
+            roles: self.roles.clone(),
+        };
+        match self.gate.check_approved(question, vec![approval]) {
+            Checked::Ask(question) => refused(question, "one approval is not enough"),
+            decided @ (Checked::Permit(_) | Checked::Deny(_)) => decided,
+        }
+    }
+}
+
+impl AskPort for Approvals {
+    fn ask(&self, question: Question) -> Checked {
+        Approvals::ask(self, question)
+    }
+}
+
+/// The same approvals, for a port that keeps its own handle.
+pub fn as_port(approvals: &Arc<Approvals>) -> Arc<dyn AskPort> {
+    Arc::clone(approvals) as Arc<dyn AskPort>
+}
+
+/// A question that was not approved, as a denial that says why.
+fn refused(question: Question, why: &str) -> Checked {
+    let rule = wording::rule_line(&question.grounds);
+    let failure = format!("{rule}: needs {}, and {why}", wording::needs(&question.needs));
+    let grounds = Grounds { failure: Some(failure), ..question.grounds };
+    Checked::Deny(Denial { request: question.request, grounds, entry: Some(question.entry) })
+}
+
+/// The question in one line.
+fn text_of(question: &Question) -> String {
+    let agent = wording::printable(&question.request.agent.0);
+    format!(
+        " ringfence: may `{agent}` {}? ({})",
+        wording::describe(&question.request.act),
+        wording::rule_line(&question.grounds)
+    )
+}

@@ -1,0 +1,95 @@
+//! How a denial reaches those it concerns: text for the denied process, JSON for the agent.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ringfence_core::{Denial, Request};
+
+use crate::wording;
+
+/// The same denial is not said again on the same stream within this time; it is recorded each time.
+const SAME_DENIAL_PERIOD: Duration = Duration::from_secs(5);
+
+/// Distinct denials remembered for that.
+const REMEMBERED_MAX: usize = 1024;
+
+/// Largest file of denials in the world, in bytes: it lives in the world's memory.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Finds the smallest grant that would allow a request.
+pub type Suggest = Box<dyn Fn(&Request) -> Option<String> + Send + Sync>;
+
+/// Says denials.
+pub struct Denials {
+    suggest: Suggest,
+    file: Option<Mutex<Written>>,
+    said: Mutex<HashMap<String, Instant>>,
+}
+
+struct Written {
+    file: File,
+    bytes: u64,
+}
+
+/// What a denied process is told.
+pub struct Said {
+    /// The whole text.
+    pub text: String,
+    /// Whether it is time to write it to the process: not when the same was said just now.
+    pub now: Timing,
+}
+
+/// Whether something is said again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timing {
+    /// It has not been said lately.
+    Fresh,
+    /// It has.
+    Repeated,
+}
+
+impl Denials {
+    /// Denials are also appended to `file`, which the world can read, as JSON lines.
+    pub fn new(suggest: Suggest, file: Option<File>) -> Denials {
+        let file = file.map(|file| Mutex::new(Written { file, bytes: 0 }));
+        Denials { suggest, file, said: Mutex::new(HashMap::new()) }
+    }
+
+    /// Puts a denial into words and into the world's file.
+    pub fn say(&self, denial: &Denial) -> Said {
+        let grant = (self.suggest)(&denial.request);
+        self.append(&wording::denial_json(denial, grant.as_deref()).to_string());
+        let act = &denial.request.act;
+        let key = format!("{} {}", act.action(), act.resource());
+        Said { text: wording::denial(denial, grant.as_deref()), now: self.timing(key) }
+    }
+
+    fn append(&self, line: &str) {
+        let Some(file) = &self.file else { return };
+        let mut written = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = written.bytes.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+        if bytes < FILE_BYTES_MAX && writeln!(written.file, "{line}").is_ok() {
+            written.bytes = bytes.saturating_add(1);
+        }
+    }
+
+    fn timing(&self, key: String) -> Timing {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if said.get(&key).is_some_and(|at| now.duration_since(*at) < SAME_DENIAL_PERIOD) {
+            return Timing::Repeated;
+        }
+        if said.len() >= REMEMBERED_MAX {
+            said.clear();
+        }
+        said.insert(key, now);
+        Timing::Fresh
+    }
+}
+
+#[cfg(test)]
+#[path = "denials_tests.rs"]
+mod tests;

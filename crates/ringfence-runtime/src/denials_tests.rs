@@ -1,0 +1,55 @@
+use std::io::Read as _;
+
+use ringfence_core::{AbsolutePath, Act, Agent, Denial, Grounds, Request};
+
+use super::{Denials, FILE_BYTES_MAX, Timing};
+
+fn denial(path: &str) -> Denial {
+    Denial {
+        request: Request {
+            agent: Agent("a".to_owned()),
+            act: Act::Write(AbsolutePath::parse(path).unwrap()),
+            process: None,
+        },
+        grounds: Grounds::default(),
+        entry: Some("sabcdefgh/7".parse().unwrap()),
+    }
+}
+
+fn with_file() -> (Denials, tempfile::NamedTempFile) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let suggest = Box::new(|_: &Request| Some("fs.write:/etc/x".to_owned()));
+    (Denials::new(suggest, Some(file.reopen().unwrap())), file)
+}
+
+#[test]
+fn a_denial_names_its_entry_and_the_grant_that_helps() {
+    let (denials, _file) = with_file();
+    let text = denials.say(&denial("/etc/x")).text;
+    assert!(text.contains("sabcdefgh/7"), "{text}");
+    assert!(text.contains("ringfence grant fs.write:/etc/x"), "{text}");
+}
+
+#[test]
+fn the_same_denial_is_said_once_and_written_each_time() {
+    let (denials, mut file) = with_file();
+    assert_eq!(denials.say(&denial("/etc/x")).now, Timing::Fresh);
+    assert_eq!(denials.say(&denial("/etc/x")).now, Timing::Repeated);
+    assert_eq!(denials.say(&denial("/etc/y")).now, Timing::Fresh);
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["resource"], "/etc/x");
+}
+
+#[test]
+fn the_worlds_file_does_not_grow_without_end() {
+    let (denials, file) = with_file();
+    let long = format!("/{}", "x".repeat(3000));
+    for _ in 0..1000 {
+        let _ = denials.say(&denial(&long));
+    }
+    assert!(file.as_file().metadata().unwrap().len() <= FILE_BYTES_MAX);
+}

@@ -1,0 +1,141 @@
+//! Counts what is recorded, in the one place that every decision passes: the log.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use ringfence_core::{
+    Durability, Entry, Event, Grounds, Record, RecordError, Request, SetName, Verdict,
+};
+
+/// What has been recorded so far.
+#[derive(Default)]
+pub struct Tally {
+    permitted: AtomicU64,
+    denied: AtomicU64,
+    asked: AtomicU64,
+    entries: AtomicU64,
+    files: Mutex<Files>,
+    failure: OnceLock<String>,
+    on_failure: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// Distinct files, remembered by hash: a path can be long and there can be many.
+#[derive(Default)]
+struct Files {
+    hashes: HashSet<u64>,
+    hasher: RandomState,
+}
+
+/// The totals at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Acts permitted.
+    pub permitted: u64,
+    /// Acts denied.
+    pub denied: u64,
+    /// Acts that were questions.
+    pub asked: u64,
+    /// Distinct files of the host that were created, modified or deleted.
+    pub files_changed: u64,
+    /// Entries written.
+    pub entries: u64,
+}
+
+/// A log whose entries are counted.
+pub struct Tallied<R> {
+    log: R,
+    tally: Arc<Tally>,
+}
+
+impl<R> Tallied<R> {
+    /// Counts in `tally` what goes to `log`.
+    pub fn new(log: R, tally: Arc<Tally>) -> Tallied<R> {
+        Tallied { log, tally }
+    }
+}
+
+impl<R: Record> Record for Tallied<R> {
+    fn record(&self, entry: &Entry, durability: Durability) -> Result<u64, RecordError> {
+        match self.log.record(entry, durability) {
+            Ok(index) => {
+                self.tally.count(entry);
+                Ok(index)
+            }
+            Err(error) => {
+                self.tally.failed(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Tally {
+    /// What has been counted until now.
+    pub fn totals(&self) -> Totals {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner).hashes.len();
+        Totals {
+            permitted: self.permitted.load(Ordering::Relaxed),
+            denied: self.denied.load(Ordering::Relaxed),
+            asked: self.asked.load(Ordering::Relaxed),
+            files_changed: u64::try_from(files).unwrap_or(u64::MAX),
+            entries: self.entries.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Why the log could not be written, if it ever could not.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// What is done when the log cannot be written: nothing goes on unrecorded.
+    pub fn on_failure(&self, end_session: impl Fn() + Send + Sync + 'static) {
+        // Set once, at the start; if the log failed even before, the end comes at once.
+        let _ = self.on_failure.set(Box::new(end_session));
+        if let (Some(_), Some(end_session)) = (self.failure(), self.on_failure.get()) {
+            end_session();
+        }
+    }
+
+    fn failed(&self, error: &RecordError) {
+        let first = self.failure.set(error.reason.clone()).is_ok();
+        if let (true, Some(end_session)) = (first, self.on_failure.get()) {
+            end_session();
+        }
+    }
+
+    fn count(&self, entry: &Entry) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        let Event::Decided { request, verdict, grounds, change, .. } = &entry.event else { return };
+        match verdict {
+            Verdict::Permit => {
+                self.permitted.fetch_add(1, Ordering::Relaxed);
+                if change.is_some() && !is_private_to_the_world(grounds) {
+                    self.count_file(request);
+                }
+            }
+            Verdict::Ask(_) => {
+                self.asked.fetch_add(1, Ordering::Relaxed);
+            }
+            Verdict::Deny => {
+                self.denied.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn count_file(&self, request: &Request) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = files.hasher.hash_one(request.act.resource());
+        files.hashes.insert(hash);
+    }
+}
+
+/// A file permitted by nothing but a built-in rule exists in the world only.
+fn is_private_to_the_world(grounds: &Grounds) -> bool {
+    !grounds.rules.is_empty() && grounds.rules.iter().all(|rule| rule.set == SetName::BuiltIn)
+}
+
+#[cfg(test)]
+#[path = "tally_tests.rs"]
+mod tests;

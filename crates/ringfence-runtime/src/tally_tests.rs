@@ -1,0 +1,84 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ringfence_core::{
+    AbsolutePath, Act, Agent, Durability, Entry, Event, FileChange, Grounds, Record, RecordError,
+    Request, RuleRef, SetName, Verdict,
+};
+
+use super::{Tallied, Tally};
+
+struct Fails;
+
+impl Record for Fails {
+    fn record(&self, _: &Entry, _: Durability) -> Result<u64, RecordError> {
+        Err(RecordError { reason: "disk full".to_owned() })
+    }
+}
+
+struct Works;
+
+impl Record for Works {
+    fn record(&self, _: &Entry, _: Durability) -> Result<u64, RecordError> {
+        Ok(0)
+    }
+}
+
+fn written(path: &str, set: SetName, verdict: Verdict) -> Entry {
+    let rule = RuleRef { set, file: "f".to_owned(), line: 1, id: "r".to_owned(), reason: None };
+    let request = Request {
+        agent: Agent("a".to_owned()),
+        act: Act::Write(AbsolutePath::parse(path).unwrap()),
+        process: None,
+    };
+    let event = Event::Decided {
+        request,
+        verdict,
+        grounds: Grounds { rules: vec![rule], ..Grounds::default() },
+        digest: String::new(),
+        approvals: Vec::new(),
+        unobserved: true,
+        change: Some(FileChange::Created),
+    };
+    Entry { at_ms: 0, event }
+}
+
+#[test]
+fn a_file_written_twice_is_one_file() {
+    let tally = Arc::new(Tally::default());
+    let log = Tallied::new(Works, Arc::clone(&tally));
+    for path in ["/p/a", "/p/a", "/p/b"] {
+        log.record(&written(path, SetName::Project, Verdict::Permit), Durability::Soon).unwrap();
+    }
+    let totals = tally.totals();
+    assert_eq!((totals.permitted, totals.files_changed, totals.entries), (3, 2, 3));
+}
+
+#[test]
+fn denied_and_world_private_files_are_not_counted_as_changed() {
+    let tally = Arc::new(Tally::default());
+    let log = Tallied::new(Works, Arc::clone(&tally));
+    let denied = written("/p/a", SetName::Project, Verdict::Deny);
+    log.record(&denied, Durability::Soon).unwrap();
+    let private = written("/tmp/a", SetName::BuiltIn, Verdict::Permit);
+    log.record(&private, Durability::Soon).unwrap();
+    let totals = tally.totals();
+    assert_eq!((totals.permitted, totals.denied, totals.files_changed), (1, 1, 0));
+}
+
+#[test]
+fn a_log_that_fails_ends_the_session_once() {
+    let tally = Arc::new(Tally::default());
+    let ended = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&ended);
+    tally.on_failure(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+    });
+    let log = Tallied::new(Fails, Arc::clone(&tally));
+    let entry = written("/p/a", SetName::Project, Verdict::Permit);
+    assert!(log.record(&entry, Durability::Soon).is_err());
+    assert!(log.record(&entry, Durability::Soon).is_err());
+    assert_eq!(ended.load(Ordering::Relaxed), 1);
+    assert_eq!(tally.failure(), Some("disk full"));
+    assert_eq!(tally.totals().entries, 0);
+}

@@ -14,6 +14,7 @@ use ringfence_core::Role;
 use serde::{Deserialize, Serialize};
 
 use crate::notice::Notice;
+use crate::protected;
 use crate::whole_file::FileText;
 
 /// The role everyone who runs Ringfence at a terminal holds unless settings declare others.
@@ -48,8 +49,12 @@ pub struct Settings {
     pub proxy_port: u16,
     /// Which agent the world is prepared for, where settings say.
     pub profile: Option<ProfileName>,
+    /// Further environment variables that are passed into the world.
+    pub pass_env: Vec<String>,
     /// Layers whose absence was accepted, by name.
     pub accepted_gaps: BTreeSet<Gap>,
+    /// Protected places of a project that agents may write nevertheless, by name.
+    pub unprotected: Vec<String>,
 }
 
 /// Whether `fs` rules may depend on state (time, approvals), which costs a notification each.
@@ -195,7 +200,9 @@ impl Default for Settings {
             run_user: None,
             proxy_port: PROXY_PORT_DEFAULT,
             profile: None,
+            pass_env: Vec::new(),
             accepted_gaps: BTreeSet::new(),
+            unprotected: Vec::new(),
         }
     }
 }
@@ -238,6 +245,7 @@ struct RawLimits {
 #[serde(deny_unknown_fields)]
 struct RawRun {
     user: Option<String>,
+    pass_env: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -257,6 +265,8 @@ struct RawAgent {
 struct RawDangerous {
     #[serde(default)]
     accept_missing: BTreeSet<Gap>,
+    #[serde(default)]
+    unprotect: Vec<String>,
 }
 
 impl SettingsFile {
@@ -294,7 +304,9 @@ pub fn join(
             .find_map(|raw| raw.net.proxy_port)
             .unwrap_or(PROXY_PORT_DEFAULT),
         profile: system.agent.profile.or(project.agent.profile).or(user.agent.profile),
+        pass_env: system.run.pass_env.clone().or(user.run.pass_env.clone()).unwrap_or_default(),
         accepted_gaps: join_gaps(&system, &user, &mut notices),
+        unprotected: join_unprotected(&system, &user),
     };
     (settings, notices)
 }
@@ -356,6 +368,14 @@ fn join_gaps(system: &Raw, user: &Raw, notices: &mut Vec<Notice>) -> BTreeSet<Ga
     most
 }
 
+fn join_unprotected(system: &Raw, user: &Raw) -> Vec<String> {
+    let wanted = user.dangerous.clone().unwrap_or_default().unprotect;
+    match &system.dangerous {
+        None => wanted,
+        Some(most) => wanted.into_iter().filter(|name| most.unprotect.contains(name)).collect(),
+    }
+}
+
 fn check_values(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
     if let Some(roles) = &raw.roles {
         if roles.len() > ROLES_MAX {
@@ -376,6 +396,12 @@ fn check_values(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
         let message = format!("a log of less than {LOG_BYTES_MAX_LEAST} bytes holds no session");
         return Err(place.at("log_bytes_max", message, None));
     }
+    let unprotect = raw.dangerous.iter().flat_map(|dangerous| &dangerous.unprotect);
+    let known = |name: &str| protected::IN_PROJECT.iter().any(|(listed, _, _)| *listed == name);
+    if let Some(name) = unprotect.into_iter().find(|name| !known(name) || *name == ".ringfence") {
+        let message = format!("`{name}` is not a protected place that can be given up");
+        return Err(place.at("unprotect", message, None));
+    }
     if raw.net.proxy_port.is_some_and(|port| port < 1024) {
         let message = "the net gate's port must be 1024 or above".to_owned();
         return Err(place.at("proxy_port", message, None));
@@ -387,6 +413,7 @@ fn check_project(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
     let refused = [
         ("dangerous", raw.dangerous.is_some()),
         ("user", raw.run.user.is_some()),
+        ("pass_env", raw.run.pass_env.is_some()),
         ("time_zone", raw.time_zone.is_some()),
         ("dynamic", raw.fs.dynamic == Some(true)),
     ];

@@ -48,6 +48,8 @@ fn an_unknown_gap_or_profile_or_zone_or_role_is_refused() {
         "[limits]\nlog_bytes_max = 10\n",
         "[limits]\nsteps_max = -1\n",
         "[net]\nproxy_port = 80\n",
+        "[dangerous]\nunprotect = [\".ringfence\"]\n",
+        "[dangerous]\nunprotect = [\"/etc\"]\n",
         "[net]\nproxy_port = 70000\n",
     ] {
         assert!(parse(text, Origin::User).is_err(), "{text}");
@@ -60,6 +62,8 @@ fn a_project_may_not_loosen_anything() {
         ("[dangerous]\naccept_missing = [\"landlock\"]\n", 1),
         ("[limits]\nsteps_max = 1\n[dangerous]\n", 3),
         ("[run]\nuser = \"root\"\n", 2),
+        ("[run]\npass_env = [\"TOKEN\"]\n", 2),
+        ("[dangerous]\nunprotect = [\".vscode\"]\n", 1),
         ("time_zone = \"UTC\"\n", 1),
         ("[fs]\ndynamic = true\n", 2),
     ] {

@@ -1,0 +1,478 @@
+//! Git configuration as data: what of it an agent may see, and what of its changes comes back.
+//!
+//! Git runs programs that its configuration names (`core.fsmonitor`, `core.hooksPath`, aliases,
+//! filters, helpers ...), so no configuration that an agent wrote may reach the host's git. The
+//! world works on copies; only keys on a short list, with values of a plain form, are taken back.
+
+use std::fmt::Write as _;
+
+/// How deep includes are followed; git itself allows 10.
+const INCLUDE_DEPTH_MAX: usize = 4;
+
+/// Most keys that a file may hold; a person's has a hundred.
+const KEYS_MAX: usize = 20_000;
+
+/// Sections of a person's configuration that cannot name a program, and are shown to agents.
+const PLAIN_SECTIONS: &[&str] = &[
+    "advice",
+    "apply",
+    "branch",
+    "color",
+    "column",
+    "commit",
+    "fetch",
+    "format",
+    "grep",
+    "help",
+    "i18n",
+    "init",
+    "log",
+    "merge",
+    "notes",
+    "pack",
+    "pull",
+    "push",
+    "rebase",
+    "rerere",
+    "stash",
+    "status",
+    "submodule",
+    "tag",
+    "user",
+    "versionsort",
+    "worktree",
+];
+
+/// Keys that differ from their section.
+const KEYS: &[(&str, Shown)] = &[
+    ("core.abbrev", Shown::Yes),
+    ("core.autocrlf", Shown::Yes),
+    ("core.eol", Shown::Yes),
+    ("core.filemode", Shown::Yes),
+    ("core.ignorecase", Shown::Yes),
+    ("core.quotepath", Shown::Yes),
+    ("core.safecrlf", Shown::Yes),
+    ("core.symlinks", Shown::Yes),
+    ("core.whitespace", Shown::Yes),
+    ("diff.algorithm", Shown::Yes),
+    ("diff.colormoved", Shown::Yes),
+    ("diff.mnemonicprefix", Shown::Yes),
+    ("diff.renames", Shown::Yes),
+    ("commit.gpgsign", Shown::No),
+    ("commit.template", Shown::No),
+    ("init.templatedir", Shown::No),
+    ("push.gpgsign", Shown::No),
+    ("rebase.instructionformat", Shown::No),
+    ("submodule.recurse", Shown::Yes),
+    ("tag.forcesignannotated", Shown::No),
+    ("tag.gpgsign", Shown::No),
+    ("user.signingkey", Shown::No),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Yes,
+    No,
+}
+
+/// One `section.subsection.key = value`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Setting {
+    /// Section, lower case.
+    pub section: String,
+    /// Subsection, as written.
+    pub subsection: Option<String>,
+    /// Key, lower case.
+    pub key: String,
+    /// Value; `None` for a key without `=`, which means true.
+    pub value: Option<String>,
+}
+
+/// Why a configuration was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the git configuration is not understood")]
+pub struct GitConfigError {
+    /// Line, from 1.
+    pub line: usize,
+}
+
+impl Setting {
+    /// `section.key`, without the subsection.
+    pub fn short_name(&self) -> String {
+        format!("{}.{}", self.section, self.key)
+    }
+
+    fn header(&self) -> String {
+        match &self.subsection {
+            None => format!("[{}]", self.section),
+            Some(name) => {
+                let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
+                format!("[{} \"{quoted}\"]", self.section)
+            }
+        }
+    }
+
+    fn line(&self) -> String {
+        match &self.value {
+            None => format!("\t{}\n", self.key),
+            Some(value) => format!("\t{} = {}\n", self.key, quote(value)),
+        }
+    }
+
+    fn in_section(&self, other: &Setting) -> bool {
+        self.section == other.section && self.subsection == other.subsection
+    }
+}
+
+/// Parses a configuration file, git-config(1) "Syntax".
+pub fn parse(text: &str) -> Result<Vec<Setting>, GitConfigError> {
+    let mut parser = Parser { chars: text.chars().peekable(), line: 1 };
+    let mut settings = Vec::new();
+    let mut section: Option<(String, Option<String>)> = None;
+    loop {
+        parser.skip_blank();
+        let Some(&next) = parser.chars.peek() else { return Ok(settings) };
+        match next {
+            '#' | ';' => parser.skip_line(),
+            '[' => section = Some(parser.header()?),
+            _ => {
+                let (section, subsection) = section.clone().ok_or(parser.wrong())?;
+                let (key, value) = parser.setting()?;
+                settings.push(Setting { section, subsection, key, value });
+            }
+        }
+        if settings.len() > KEYS_MAX {
+            return Err(parser.wrong());
+        }
+    }
+}
+
+/// Writes settings as a file that [`parse`] reads back.
+pub fn render(settings: &[Setting]) -> String {
+    let mut text = String::new();
+    let mut last: Option<&Setting> = None;
+    for setting in settings {
+        if !last.is_some_and(|last| last.in_section(setting)) {
+            let _ = writeln!(text, "{}", setting.header());
+        }
+        text.push_str(&setting.line());
+        last = Some(setting);
+    }
+    text
+}
+
+/// A person's configuration as an agent may see it: who they are and how they like their output.
+/// `read` gives the text of an included file, by the path as written.
+pub fn for_agent(text: &str, read: &dyn Fn(&str) -> Option<String>) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    collect(text, read, INCLUDE_DEPTH_MAX, &mut settings);
+    settings.retain(is_shown);
+    // Owners differ where the payload's user is mapped; the mounts decide what it can reach.
+    settings.push(Setting {
+        section: "safe".to_owned(),
+        subsection: None,
+        key: "directory".to_owned(),
+        value: Some("*".to_owned()),
+    });
+    settings
+}
+
+fn collect(
+    text: &str,
+    read: &dyn Fn(&str) -> Option<String>,
+    depth: usize,
+    into: &mut Vec<Setting>,
+) {
+    // A file that git itself would refuse shows nothing rather than half of it.
+    for setting in parse(text).unwrap_or_default() {
+        // Conditional includes depend on the directory git runs in: they are left out.
+        let included = setting.section == "include" && setting.key == "path" && depth > 0;
+        match setting.value.as_deref().filter(|_| included).and_then(read) {
+            Some(text) => collect(&text, read, depth - 1, into),
+            None => into.push(setting),
+        }
+    }
+}
+
+fn is_shown(setting: &Setting) -> bool {
+    let name = setting.short_name();
+    if setting.section == "alias" {
+        return setting.value.as_deref().is_some_and(|value| !value.trim_start().starts_with('!'));
+    }
+    let of_key = KEYS.iter().find(|(key, _)| *key == name).map(|(_, shown)| *shown);
+    let plain_section = PLAIN_SECTIONS.contains(&setting.section.as_str());
+    // `merge.NAME.driver`, `submodule.NAME.update`: subsections of these name programs.
+    let names_program = matches!(setting.section.as_str(), "merge" | "submodule" | "notes")
+        && setting.subsection.is_some();
+    of_key.map_or(plain_section && !names_program, |shown| shown == Shown::Yes)
+}
+
+/// What came of taking an agent's changes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergedBack {
+    /// The host's file with the changes; `None` when nothing changed.
+    pub text: Option<String>,
+    /// Keys that the agent changed and that stay behind.
+    pub refused: Vec<String>,
+}
+
+/// Takes back what the agent changed in its copy of a repository's configuration: the plain keys
+/// of `branch.*` and `remote.*`, and nothing else.
+///
+/// `base` is what the copy began as, `host` what the host has now: its own changes meanwhile stay.
+pub fn merge_back(base: &str, copy: &str, host: &str) -> Result<MergedBack, GitConfigError> {
+    let (before, after) = (parse(base)?, parse(copy)?);
+    let only_in = |here: &[Setting], there: &[Setting]| -> Vec<Setting> {
+        here.iter().filter(|setting| !there.contains(setting)).cloned().collect()
+    };
+    let (added, removed) = (only_in(&after, &before), only_in(&before, &after));
+    let all = added.iter().chain(&removed);
+    let mut refused: Vec<String> =
+        all.filter(|setting| !comes_back(setting)).map(Setting::short_name).collect();
+    refused.sort();
+    refused.dedup();
+    let now = parse(host)?;
+    let mut result = now.clone();
+    result.retain(|setting| !(removed.contains(setting) && comes_back(setting)));
+    for setting in added.into_iter().filter(comes_back) {
+        if result.contains(&setting) {
+            continue;
+        }
+        let last = result.iter().rposition(|other| other.in_section(&setting));
+        let at = last.map_or(result.len(), |last| last + 1);
+        result.insert(at, setting);
+    }
+    let text = (result != now).then(|| render(&result));
+    Ok(MergedBack { text, refused })
+}
+
+fn comes_back(setting: &Setting) -> bool {
+    let value = setting.value.as_deref().unwrap_or("");
+    let plain = !value.starts_with('-') && !value.chars().any(char::is_control);
+    if setting.subsection.is_none() || !plain {
+        return false;
+    }
+    match (setting.section.as_str(), setting.key.as_str()) {
+        ("branch", "remote" | "pushremote" | "merge" | "rebase" | "description") => true,
+        ("remote", "url" | "pushurl") => is_plain_url(value),
+        ("remote", "fetch" | "tagopt" | "prune" | "prunetags") => true,
+        _ => false,
+    }
+}
+
+/// A URL that makes git run no program of its own choosing: `ext::`, `fd::` and any `NAME::` do.
+fn is_plain_url(url: &str) -> bool {
+    let known = ["https://", "http://", "ssh://", "git://"];
+    let scp_like = !url.contains("://") && url.contains('@') && url.contains(':');
+    !url.contains("::") && (known.iter().any(|start| url.starts_with(start)) || scp_like)
+}
+
+/// Keys of a repository's configuration that run a program, for what is born in a world.
+pub fn runs_code(text: &str) -> Vec<String> {
+    let Ok(settings) = parse(text) else { return vec!["(not understood)".to_owned()] };
+    let harmless = ["bare", "filemode", "ignorecase", "logallrefupdates", "precomposeunicode"];
+    let mut names: Vec<String> = settings
+        .iter()
+        .filter(|setting| match setting.section.as_str() {
+            "core" => {
+                let version = setting.key == "repositoryformatversion";
+                !version && setting.key != "symlinks" && !harmless.contains(&setting.key.as_str())
+            }
+            "branch" | "remote" => !comes_back(setting) && !is_local_remote(setting),
+            "user" | "color" | "init" => false,
+            _ => true,
+        })
+        .map(Setting::short_name)
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// `remote.NAME.url = ../elsewhere`: a path, which runs nothing on a fetch by itself.
+fn is_local_remote(setting: &Setting) -> bool {
+    let value = setting.value.as_deref().unwrap_or("");
+    setting.section == "remote"
+        && setting.key == "url"
+        && !value.contains("::")
+        && !value.starts_with('-')
+}
+
+fn quote(value: &str) -> String {
+    let needs = value.is_empty()
+        || value.starts_with(char::is_whitespace)
+        || value.ends_with(char::is_whitespace)
+        || value.contains(['"', '\\', '#', ';', '\n', '\t', '\u{8}']);
+    if !needs {
+        return value.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for letter in value.chars() {
+        match letter {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{8}' => quoted.push_str("\\b"),
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+struct Parser<'a> {
+    chars: std::iter::Peekable<std::str::Chars<'a>>,
+    line: usize,
+}
+
+impl Parser<'_> {
+    fn wrong(&self) -> GitConfigError {
+        GitConfigError { line: self.line }
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let next = self.chars.next();
+        if next == Some('\r') && self.chars.peek() == Some(&'\n') {
+            return self.next();
+        }
+        self.line += usize::from(next == Some('\n'));
+        next
+    }
+
+    fn skip_blank(&mut self) {
+        while self.chars.peek().is_some_and(|next| next.is_whitespace() || *next == '\u{feff}') {
+            self.next();
+        }
+    }
+
+    fn skip_line(&mut self) {
+        while let Some(next) = self.next() {
+            if next == '\n' {
+                return;
+            }
+        }
+    }
+
+    /// `[section]`, `[section "subsection"]` or the old `[section.subsection]`.
+    fn header(&mut self) -> Result<(String, Option<String>), GitConfigError> {
+        self.next();
+        let mut name = String::new();
+        loop {
+            match self.next().ok_or(self.wrong())? {
+                ']' => break,
+                ' ' | '\t' => {
+                    let subsection = self.subsection()?;
+                    return Ok((name.to_ascii_lowercase(), Some(subsection)));
+                }
+                next if next.is_ascii_alphanumeric() || next == '-' || next == '.' => {
+                    name.push(next);
+                }
+                _ => return Err(self.wrong()),
+            }
+        }
+        let name = name.to_ascii_lowercase();
+        match name.split_once('.') {
+            Some((section, subsection)) => Ok((section.to_owned(), Some(subsection.to_owned()))),
+            None => Ok((name, None)),
+        }
+    }
+
+    fn subsection(&mut self) -> Result<String, GitConfigError> {
+        self.skip_blank();
+        if self.next() != Some('"') {
+            return Err(self.wrong());
+        }
+        let mut name = String::new();
+        loop {
+            match self.next().ok_or(self.wrong())? {
+                '"' => break,
+                '\n' => return Err(self.wrong()),
+                '\\' => name.push(self.next().ok_or(self.wrong())?),
+                other => name.push(other),
+            }
+        }
+        if self.next() == Some(']') { Ok(name) } else { Err(self.wrong()) }
+    }
+
+    fn setting(&mut self) -> Result<(String, Option<String>), GitConfigError> {
+        let mut key = String::new();
+        while let Some(&next) = self.chars.peek() {
+            if !next.is_ascii_alphanumeric() && next != '-' {
+                break;
+            }
+            key.push(next.to_ascii_lowercase());
+            self.next();
+        }
+        if !key.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return Err(self.wrong());
+        }
+        while self.chars.peek().is_some_and(|next| matches!(next, ' ' | '\t' | '\r')) {
+            self.chars.next();
+        }
+        match self.chars.peek() {
+            None | Some('\n') => Ok((key, None)),
+            Some('#' | ';') => {
+                self.skip_line();
+                Ok((key, None))
+            }
+            Some('=') => {
+                self.next();
+                Ok((key, Some(self.value()?)))
+            }
+            Some(_) => Err(self.wrong()),
+        }
+    }
+
+    fn value(&mut self) -> Result<String, GitConfigError> {
+        let (mut value, mut blank, mut quoted) = (String::new(), String::new(), false);
+        loop {
+            let Some(next) = self.next() else {
+                return if quoted { Err(self.wrong()) } else { Ok(value) };
+            };
+            match next {
+                '\n' if quoted => return Err(self.wrong()),
+                '\n' => return Ok(value),
+                '"' => quoted = !quoted,
+                '#' | ';' if !quoted => {
+                    self.skip_line();
+                    return Ok(value);
+                }
+                ' ' | '\t' if !quoted => {
+                    // Blanks count only between words.
+                    blank.push(next);
+                    continue;
+                }
+                '\\' => {
+                    let escaped = self.escape()?;
+                    if !value.is_empty() {
+                        value.push_str(&blank);
+                    }
+                    value.extend(escaped);
+                }
+                other => {
+                    if !value.is_empty() {
+                        value.push_str(&blank);
+                    }
+                    value.push(other);
+                }
+            }
+            blank.clear();
+        }
+    }
+
+    /// The character a backslash stands for; none for a continued line.
+    fn escape(&mut self) -> Result<Option<char>, GitConfigError> {
+        match self.next().ok_or(self.wrong())? {
+            '\n' => Ok(None),
+            'n' => Ok(Some('\n')),
+            't' => Ok(Some('\t')),
+            'b' => Ok(Some('\u{8}')),
+            same @ ('\\' | '"') => Ok(Some(same)),
+            _ => Err(self.wrong()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+use std::process::Command;
+
+use super::*;
+
+fn setting(section: &str, subsection: Option<&str>, key: &str, value: &str) -> Setting {
+    Setting {
+        section: section.to_owned(),
+        subsection: subsection.map(str::to_owned),
+        key: key.to_owned(),
+        value: Some(value.to_owned()),
+    }
+}
+
+#[test]
+fn a_file_is_read_as_git_reads_it() {
+    let text = "; c\n[Core]\n\tbare\n fileMode = true # x\n[remote \"o\\\"r\"] url = \"a # b\"  c \\\n d\n[a.B]\nk=\n";
+    assert_eq!(
+        parse(text).unwrap(),
+        [
+            Setting { value: None, ..setting("core", None, "bare", "") },
+            setting("core", None, "filemode", "true"),
+            setting("remote", Some("o\"r"), "url", "a # b  c  d"),
+            setting("a", Some("b"), "k", ""),
+        ]
+    );
+}
+
+#[test]
+fn what_is_written_git_reads_back_alike() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("config");
+    let odd = ["plain", " lead", "tail ", "a\"b", "a\\b", "a#b", "a;b", "two\nlines", "\t", ""];
+    let settings: Vec<Setting> = odd
+        .iter()
+        .enumerate()
+        .map(|(n, value)| setting("branch", Some(&format!("x\"{n}\\")), "description", value))
+        .collect();
+    let text = render(&settings);
+    assert_eq!(parse(&text).unwrap(), settings);
+    std::fs::write(&path, &text).unwrap();
+    let listed = Command::new("git")
+        .args(["config", "--null", "--list", "--file"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let expected: String = settings
+        .iter()
+        .map(|it| {
+            let (name, value) = (it.subsection.as_deref().unwrap(), it.value.as_deref().unwrap());
+            format!("branch.{name}.description\n{value}\0")
+        })
+        .collect();
+    assert_eq!(String::from_utf8(listed.stdout).unwrap(), expected);
+}
+
+#[test]
+fn nonsense_is_refused_with_its_line() {
+    for (text, line) in [
+        ("key = value\n", 1),
+        ("[core\nx = 1\n", 2),
+        ("[core]\n= 1\n", 2),
+        ("[core]\nx = \"open\n", 3),
+        ("[core]\nx = a\\qb\n", 2),
+        ("[a \"b\nc\"]\n", 2),
+        ("[core]\n1x = 2\n", 2),
+    ] {
+        assert_eq!(parse(text).unwrap_err().line, line, "{text}");
+    }
+}
+
+#[test]
+fn an_agent_sees_identity_and_taste_but_nothing_that_runs_or_signs() {
+    let included = "[user]\n name = Ann\n[core]\n pager = evil\n";
+    let text = "[include]\n path = ~/more\n[includeIf \"gitdir:/\"]\n path = ~/x\n\
+        [user]\n email = ann@example.com\n signingkey = K\n\
+        [core]\n editor = vim\n sshCommand = evil\n fsmonitor = evil\n hooksPath = /e\n autocrlf = input\n\
+        [credential]\n helper = store\n[credential \"https://x\"]\n helper = !evil\n\
+        [alias]\n st = status\n x = !evil\n[merge \"d\"]\n driver = evil\n[merge]\n conflictstyle = zdiff3\n\
+        [filter \"lfs\"]\n clean = evil\n[http]\n extraHeader = \"Authorization: x\"\n[gpg]\n program = evil\n\
+        [url \"https://token@host/\"]\n insteadOf = x\n[init]\n templateDir = /evil\n defaultBranch = main\n\
+        [commit]\n gpgSign = true\n[sendemail]\n smtppass = s\n";
+    let read = |path: &str| (path == "~/more").then(|| included.to_owned());
+    let shown = render(&for_agent(text, &read));
+    assert_eq!(
+        shown,
+        "[user]\n\tname = Ann\n\temail = ann@example.com\n[core]\n\tautocrlf = input\n[alias]\n\tst = status\n\
+         [merge]\n\tconflictstyle = zdiff3\n[init]\n\tdefaultbranch = main\n[safe]\n\tdirectory = *\n"
+    );
+}
+
+#[test]
+fn an_include_of_itself_ends() {
+    let read = |_: &str| Some("[include]\npath = x\n[user]\nname = A\n".to_owned());
+    let shown = for_agent("[include]\npath = x\n", &read);
+    assert_eq!(shown.iter().filter(|setting| setting.section == "user").count(), 4);
+}
+
+const HOST: &str = "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = https://example.com/a\n";
+
+#[test]
+fn branches_and_remotes_come_back() {
+    let copy = format!(
+        "{HOST}[branch \"x\"]\n\tremote = origin\n\tmerge = refs/heads/x\n[remote \"up\"]\n\turl = git@example.com:a/b\n\tfetch = +refs/heads/*:refs/remotes/up/*\n"
+    );
+    let merged = merge_back(HOST, &copy, HOST).unwrap();
+    assert_eq!(parse(&merged.text.unwrap()).unwrap(), parse(&copy).unwrap());
+    assert_eq!(merged.refused, [String::new(); 0]);
+}
+
+#[test]
+fn a_removed_remote_and_a_changed_url_come_back() {
+    let merged = merge_back(HOST, "[core]\n\tbare = false\n", HOST).unwrap();
+    assert_eq!(merged.text.as_deref(), Some("[core]\n\tbare = false\n"));
+    let copy = HOST.replace("/a", "/b");
+    let merged = merge_back(HOST, &copy, HOST).unwrap();
+    assert_eq!(merged.text.as_deref(), Some(copy.as_str()));
+}
+
+#[test]
+fn what_the_person_changed_meanwhile_stays() {
+    let host = format!("{HOST}[remote \"mine\"]\n\turl = https://example.com/m\n");
+    let copy = format!("{HOST}[branch \"x\"]\n\tremote = origin\n");
+    let merged = merge_back(HOST, &copy, &host).unwrap().text.unwrap();
+    assert_eq!(merged, format!("{host}[branch \"x\"]\n\tremote = origin\n"));
+    assert_eq!(merge_back(HOST, HOST, &host).unwrap().text, None);
+}
+
+#[test]
+fn nothing_that_runs_code_comes_back() {
+    for evil in [
+        "[core]\n\tfsmonitor = /tmp/x\n",
+        "[core]\n\thooksPath = .hooks\n",
+        "[core]\n\tsshCommand = x\n",
+        "[include]\n\tpath = ../evil\n",
+        "[includeIf \"gitdir:/\"]\n\tpath = evil\n",
+        "[alias]\n\tstatus = !x\n",
+        "[filter \"a\"]\n\tclean = x\n",
+        "[diff \"a\"]\n\ttextconv = x\n",
+        "[credential]\n\thelper = !x\n",
+        "[remote \"origin\"]\n\tuploadpack = x\n",
+        "[remote \"origin\"]\n\tvcs = x\n",
+        "[remote \"origin\"]\n\turl = ext::sh -c x\n",
+        "[remote \"origin\"]\n\turl = --upload-pack=x\n",
+        "[remote \"origin\"]\n\tpushurl = fd::3\n",
+        "[remote \"o\"]\n\turl = /host/path\n",
+        "[remote]\n\turl = https://x\n",
+        "[branch \"a\"]\n\tremote = -x\n",
+        "[branch \"a\"]\n\tmerge = \"a\\nb\"\n",
+        "[url \"ext::x\"]\n\tinsteadOf = https://\n",
+        "[gpg]\n\tprogram = x\n",
+        "[extensions]\n\tworktreeConfig = true\n",
+    ] {
+        let merged = merge_back(HOST, &format!("{HOST}{evil}"), HOST).unwrap();
+        assert_eq!(merged.text, None, "{evil}");
+        assert_eq!(merged.refused.len(), 1, "{evil}");
+    }
+    assert!(merge_back(HOST, "[core\n", HOST).is_err());
+}
+
+#[test]
+fn a_repository_born_in_a_world_is_harmless_only_with_plain_keys() {
+    assert_eq!(runs_code(HOST), [String::new(); 0]);
+    assert_eq!(runs_code("[core]\nfsmonitor = x\n[core]\nbare = false\n"), ["core.fsmonitor"]);
+    assert_eq!(runs_code("[filter \"x\"]\nclean = x\n"), ["filter.clean"]);
+    assert_eq!(runs_code("[remote \"x\"]\nurl = ext::x\n"), ["remote.url"]);
+    assert_eq!(runs_code("[core"), ["(not understood)"]);
+}

@@ -1,0 +1,148 @@
+//! Places in writable trees whose content the host runs by itself: git hooks, editor tasks, agent
+//! settings.
+//!
+//! What exists is read-only in the world. What does not exist is covered too, for a file that
+//! appears there would be just as good (CVE-2026-25725). Every directory above a protected place,
+//! up to the root of the writable tree, is a mount point of its own: the kernel lets nobody rename
+//! a mount point, so that `mv .git x` cannot move the protection away.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Deepest level below a writable root at which repositories are looked for.
+const SCAN_DEPTH_MAX: usize = 4;
+
+/// Most directory entries that are looked at in one writable root.
+const SCAN_ENTRIES_MAX: usize = 20_000;
+
+/// Directories that hold a great many files and no repository a person works in.
+const SCAN_SKIPPED: &[&str] = &["node_modules", "target", ".venv", "venv", "__pycache__", ".cache"];
+
+/// A directory or a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Covered by an empty directory where absent.
+    Dir,
+    /// Held by policy and by the quarantine where absent: an empty file would show in the tree.
+    File,
+}
+
+/// One protected place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where.
+    pub path: PathBuf,
+    /// What it is where it is absent.
+    pub kind: Kind,
+    /// Why, for a person; safe inside a Cedar string.
+    pub why: &'static str,
+}
+
+/// Protected places directly in a project: name, kind, and why.
+pub const IN_PROJECT: &[(&str, Kind, &str)] = &[
+    (".ringfence", Kind::Dir, "this is the policy itself"),
+    (".claude", Kind::Dir, "Claude Code runs hooks, agents and commands from here on the host"),
+    (".codex", Kind::Dir, "Codex takes its configuration from here on the host"),
+    (".cursor", Kind::Dir, "Cursor runs hooks and servers from here on the host"),
+    (".gemini", Kind::Dir, "Gemini runs servers and commands from here on the host"),
+    (".vscode", Kind::Dir, "the editor runs tasks from here on the host"),
+    (".idea", Kind::Dir, "the editor runs configurations from here on the host"),
+    (".zed", Kind::Dir, "the editor runs tasks from here on the host"),
+    (".husky", Kind::Dir, "git runs these hooks on the host"),
+    (".devcontainer", Kind::Dir, "the editor runs commands from here on the host"),
+    (".mcp.json", Kind::File, "agents start servers from here on the host"),
+    (".envrc", Kind::File, "the shell runs this on the host"),
+];
+
+/// Protected places in a git directory.
+const IN_GIT_DIR: &[(&str, Kind, &str)] = &[
+    ("hooks", Kind::Dir, "git runs these hooks on the host"),
+    ("config", Kind::File, "git runs programs named here on the host; the world has a copy"),
+    ("config.worktree", Kind::File, "git runs programs named here on the host"),
+];
+
+/// The protected places of a project, whether or not they exist; those of its repository only if
+/// it has one (repositories born in a world are looked at when it ends).
+pub fn in_project(project: &Path, unprotected: &[String]) -> Vec<Place> {
+    let listed = IN_PROJECT
+        .iter()
+        .filter(|(name, _, _)| !unprotected.iter().any(|free| free == name))
+        .map(|(name, kind, why)| Place { path: project.join(name), kind: *kind, why });
+    listed.chain(git_dir_of(project).iter().flat_map(|dir| in_git_dir(dir))).collect()
+}
+
+/// The protected places of one git directory.
+pub fn in_git_dir(git_dir: &Path) -> Vec<Place> {
+    IN_GIT_DIR
+        .iter()
+        .map(|(name, kind, why)| Place { path: git_dir.join(name), kind: *kind, why })
+        .collect()
+}
+
+/// The git directory of a working tree, if `.git` is a real directory in it.
+pub fn git_dir_of(worktree: &Path) -> Option<PathBuf> {
+    let dot_git = worktree.join(".git");
+    fs::symlink_metadata(&dot_git).is_ok_and(|metadata| metadata.is_dir()).then_some(dot_git)
+}
+
+/// What a walk through a writable tree found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Git directories, submodules' included.
+    pub git_dirs: Vec<PathBuf>,
+    /// The tree was too large to look at all of it.
+    pub cut_short: bool,
+}
+
+/// Looks for git directories at and beneath `root`, at most [`SCAN_DEPTH_MAX`] levels deep.
+pub fn find_git_dirs(root: &Path) -> Found {
+    let mut found = Found::default();
+    let mut left = SCAN_ENTRIES_MAX;
+    let mut todo = vec![(root.to_owned(), 0)];
+    while let Some((dir, depth)) = todo.pop() {
+        if is_git_dir(&dir) {
+            todo.extend(modules_of(&dir).into_iter().map(|module| (module, depth)));
+            found.git_dirs.push(dir);
+            continue;
+        }
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        for entry in entries.flatten() {
+            let Some(rest) = left.checked_sub(1) else {
+                found.cut_short = true;
+                break;
+            };
+            left = rest;
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let skipped = SCAN_SKIPPED.iter().any(|name| entry.file_name() == *name);
+            let deep = depth >= SCAN_DEPTH_MAX && entry.file_name() != ".git";
+            if is_dir && !skipped && !deep {
+                todo.push((entry.path(), depth + 1));
+            }
+        }
+    }
+    found.git_dirs.sort();
+    found
+}
+
+/// Git itself takes a directory with these for a repository, whatever it is called.
+pub fn is_git_dir(dir: &Path) -> bool {
+    dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir()
+}
+
+/// `.git/modules/NAME`, the git directories of submodules.
+fn modules_of(git_dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(git_dir.join("modules")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// The directories above `place` up to `root`, nearest to the root first, without the root.
+pub fn between(root: &Path, place: &Path) -> Vec<PathBuf> {
+    let above = place.ancestors().skip(1);
+    let mut dirs: Vec<PathBuf> =
+        above.take_while(|dir| *dir != root && dir.starts_with(root)).map(Path::to_owned).collect();
+    dirs.reverse();
+    dirs
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,172 @@
-//! Being built.
+//! Cedar text to checked sets, decisions, plans and explanations; pure: no I/O, no clock.
+//!
+//! The session policy is one set (user, project, override, grants, built in); the system's set is
+//! a ceiling that must allow too. What decides is in conditions, never in annotations, and an
+//! error while a rule is evaluated is a denial.
+
+mod checks;
+mod decide;
+mod engine;
+mod index;
+mod load;
+mod nearest;
+mod problem;
+mod rule;
+mod tree;
+mod validation;
+
+use std::sync::OnceLock;
+
+use cedar_policy::PolicySet;
+use ringfence_core::{PolicyDigest, Role, SetName};
+use sha2::{Digest, Sha256};
+
+pub use decide::{ASK_PEOPLE_MAX, ASK_ROLES_MAX, ASK_SET_MAX};
+pub use engine::FACT_BYTES_MAX;
+pub use load::{RULE_BYTES_MAX, RULES_MAX, SCHEMA, SOURCE_BYTES_MAX};
+pub use problem::{PolicyErrors, Problem, ProblemSummary};
+pub use rule::Effect;
+
+use index::Index;
+use nearest::Neighbours;
+use rule::Rule;
+
+/// One text of a policy and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The set it belongs to.
+    pub set: SetName,
+    /// The file as shown to a person.
+    pub file: String,
+    /// Cedar text.
+    pub text: String,
+    /// Roles the author of a grant holds, which count as approvals for the acts it matches; empty
+    /// elsewhere.
+    pub approves: Vec<Role>,
+}
+
+/// What settings say about the policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The roles that can approve; at most [`ASK_ROLES_MAX`] are considered for a question.
+    pub roles: Vec<Role>,
+    /// Whether rules on files may depend on the state of things.
+    pub fs_dynamic: FsDynamic,
+}
+
+/// Whether rules on `fs` actions may look at the context.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FsDynamic {
+    /// It is an error when the policy is loaded.
+    #[default]
+    Refused,
+    /// They are decided act by act and never become part of the plan.
+    Allowed,
+}
+
+/// A checked policy: decides, plans and explains.
+#[derive(Debug)]
+pub struct Policy {
+    session: RuleSet,
+    ceiling: Option<RuleSet>,
+    roles: Vec<Role>,
+    digests: Vec<PolicyDigest>,
+    digest: String,
+}
+
+/// Rules that are decided together.
+#[derive(Debug)]
+pub(crate) struct RuleSet {
+    rules: Vec<Rule>,
+    index: Index,
+    neighbours: Neighbours,
+    all: OnceLock<PolicySet>,
+}
+
+impl Policy {
+    /// Parses and checks all sources; every problem is reported, not only the first.
+    pub fn load(sources: Vec<Source>, options: &Options) -> Result<Policy, PolicyErrors> {
+        let rules = load::load(&sources, options).map_err(PolicyErrors::new)?;
+        let (ceiling, session): (Vec<Rule>, Vec<Rule>) =
+            rules.into_iter().filter(counts).partition(|rule| rule.place.set == SetName::System);
+        let has_ceiling = sources.iter().any(|source| source.set == SetName::System);
+        Ok(Policy {
+            session: RuleSet::new(session),
+            ceiling: has_ceiling.then(|| RuleSet::new(ceiling)),
+            roles: options.roles.iter().take(ASK_ROLES_MAX).cloned().collect(),
+            digests: sources.iter().map(source_digest).collect(),
+            digest: whole_digest(&sources, options),
+        })
+    }
+
+    /// The digest of each source, in the order they were given.
+    pub fn digests(&self) -> Vec<PolicyDigest> {
+        self.digests.clone()
+    }
+
+    /// All sets with their rules, the session's first.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &RuleSet> {
+        std::iter::once(&self.session).chain(&self.ceiling)
+    }
+}
+
+impl RuleSet {
+    fn new(rules: Vec<Rule>) -> RuleSet {
+        RuleSet {
+            index: Index::new(&rules),
+            neighbours: Neighbours::new(&rules),
+            all: OnceLock::new(),
+            rules,
+        }
+    }
+
+    /// All rules as Cedar's own set, made when first asked for.
+    pub(crate) fn all(&self) -> &PolicySet {
+        self.all.get_or_init(|| {
+            let mut all = PolicySet::new();
+            for (position, rule) in self.rules.iter().enumerate() {
+                let id = cedar_policy::PolicyId::new(position.to_string());
+                // Positions are unique, so that no addition can fail.
+                let _ = all.add(rule.cedar.new_id(id));
+            }
+            all
+        })
+    }
+}
+
+/// Permits of a project that is not trusted count for nothing; its forbids hold.
+fn counts(rule: &Rule) -> bool {
+    rule.place.set != SetName::UntrustedProject || rule.effect == Effect::Forbid
+}
+
+fn source_digest(source: &Source) -> PolicyDigest {
+    let sha256 = hex(&Sha256::digest(source.text.as_bytes()));
+    PolicyDigest { set: source.set, file: source.file.clone(), sha256 }
+}
+
+/// Everything that decisions depend on: vocabulary, options, and each text with its set.
+fn whole_digest(sources: &[Source], options: &Options) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |part: &str| {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    };
+    add(SCHEMA);
+    add(&format!("{:?}", options));
+    for source in sources {
+        add(&format!("{:?} {:?}", source.set, source.approves));
+        add(&source.text);
+    }
+    hex(&hash.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

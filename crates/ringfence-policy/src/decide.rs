@@ -1,0 +1,285 @@
+//! One request decided: candidates from the index, each rule evaluated, an error is a denial.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::{Authorizer, Decision, PolicySet};
+use ringfence_core::{
+    Action, AskFor, Decide, Facts, Grounds, Request, Role, RuleRef, Ruling, Verdict,
+};
+
+use crate::engine::{Approved, Situation, holds};
+use crate::rule::{Approvable, Effect};
+use crate::{Policy, RuleSet, nearest};
+
+/// Most declared roles that are considered for a question.
+pub const ASK_ROLES_MAX: usize = 8;
+
+/// Most roles that one question may need.
+pub const ASK_SET_MAX: usize = 3;
+
+/// Most people that one question may need.
+pub const ASK_PEOPLE_MAX: u32 = 3;
+
+/// What one set answers; positions are into its rules.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) permits: Vec<usize>,
+    pub(crate) forbids: Vec<usize>,
+    pub(crate) errors: Vec<(usize, String)>,
+}
+
+/// What all sets answer.
+pub(crate) struct Answers {
+    pub(crate) session: Answer,
+    pub(crate) ceiling: Option<Answer>,
+}
+
+impl Answer {
+    pub(crate) fn permits(&self) -> bool {
+        self.errors.is_empty() && self.forbids.is_empty() && !self.permits.is_empty()
+    }
+}
+
+impl Answers {
+    fn permit(&self) -> bool {
+        self.session.permits() && self.ceiling.as_ref().is_none_or(Answer::permits)
+    }
+}
+
+/// The rules that can match a request, per set.
+pub(crate) struct Candidates {
+    session: Vec<usize>,
+    ceiling: Vec<usize>,
+}
+
+impl RuleSet {
+    /// Evaluates the candidates under the given approvals.
+    fn answer(&self, candidates: &[usize], situation: &Situation, approved: &Approved) -> Answer {
+        let evaluator = situation.evaluator(approved);
+        let mut answer = Answer::default();
+        for &position in candidates {
+            let Some(rule) = self.rules.get(position) else { continue };
+            match (holds(&evaluator, &rule.condition), rule.effect) {
+                (Ok(true), Effect::Permit) => answer.permits.push(position),
+                (Ok(true), Effect::Forbid) => answer.forbids.push(position),
+                (Ok(false), Effect::Permit | Effect::Forbid) => {}
+                (Err(error), Effect::Permit | Effect::Forbid) => {
+                    answer.errors.push((position, error));
+                }
+            }
+        }
+        answer
+    }
+
+    /// Where the rules at these positions stand.
+    pub(crate) fn places(&self, positions: &[usize]) -> Vec<RuleRef> {
+        positions
+            .iter()
+            .filter_map(|&position| self.rules.get(position))
+            .map(|rule| rule.place.clone())
+            .collect()
+    }
+}
+
+impl Decide for Policy {
+    fn decide(&self, request: &Request, facts: &Facts) -> Ruling {
+        let situation = match Situation::new(request, facts) {
+            Ok(situation) => situation,
+            Err(oversized) => return failed(oversized.to_string()),
+        };
+        let candidates = self.candidates(request);
+        let (answers, approved) = self.answers(&candidates, &situation, facts);
+        if answers.permit() {
+            return self.permitted(&answers);
+        }
+        if let Some(failure) = self.failure(&answers) {
+            return failed(failure);
+        }
+        let mut grounds = self.denied_by(&answers);
+        let asked = self.ask(request.act.action(), (&candidates, &situation), &approved);
+        let verdict = match asked {
+            Some(needs) => Verdict::Ask(needs),
+            None => Verdict::Deny,
+        };
+        if grounds.rules.is_empty() {
+            let set = if answers.session.permits() { self.ceiling.as_ref() } else { None };
+            let set = set.unwrap_or(&self.session);
+            grounds.nearest = nearest::find(set, request, (&situation, &approved));
+        }
+        Ruling { verdict, grounds }
+    }
+
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+impl Policy {
+    pub(crate) fn candidates(&self, request: &Request) -> Candidates {
+        let ceiling = self.ceiling.as_ref().map(|set| set.index.candidates(request));
+        Candidates {
+            session: self.session.index.candidates(request),
+            ceiling: ceiling.unwrap_or_default(),
+        }
+    }
+
+    /// What the sets answer; the author of a matching grant counts as an approver.
+    pub(crate) fn answers(
+        &self,
+        candidates: &Candidates,
+        situation: &Situation,
+        facts: &Facts,
+    ) -> (Answers, Approved) {
+        let mut approved =
+            Approved { roles: facts.approvals.clone(), people: facts.approver_count };
+        let answers = self.evaluate(candidates, situation, &approved);
+        let granted: BTreeSet<Role> = answers
+            .session
+            .permits
+            .iter()
+            .filter_map(|&position| self.session.rules.get(position))
+            .flat_map(|rule| rule.approves.iter().cloned())
+            .collect();
+        if answers.permit() || granted.is_empty() {
+            return (answers, approved);
+        }
+        approved.roles.extend(granted);
+        approved.people = approved.people.max(1);
+        (self.evaluate(candidates, situation, &approved), approved)
+    }
+
+    fn evaluate(
+        &self,
+        candidates: &Candidates,
+        situation: &Situation,
+        approved: &Approved,
+    ) -> Answers {
+        let session = self.session.answer(&candidates.session, situation, approved);
+        let ceiling = self.ceiling.as_ref();
+        let ceiling = ceiling.map(|set| set.answer(&candidates.ceiling, situation, approved));
+        Answers { session, ceiling }
+    }
+
+    fn permitted(&self, answers: &Answers) -> Ruling {
+        let mut rules = self.session.places(&answers.session.permits);
+        if let (Some(set), Some(answer)) = (&self.ceiling, &answers.ceiling) {
+            rules.extend(set.places(&answer.permits));
+        }
+        Ruling { verdict: Verdict::Permit, grounds: Grounds { rules, ..Grounds::default() } }
+    }
+
+    fn denied_by(&self, answers: &Answers) -> Grounds {
+        let mut rules = self.session.places(&answers.session.forbids);
+        if let (Some(set), Some(answer)) = (&self.ceiling, &answers.ceiling) {
+            rules.extend(set.places(&answer.forbids));
+        }
+        Grounds { rules, ..Grounds::default() }
+    }
+
+    /// The first evaluation error: Cedar alone would skip the rule, even a forbid.
+    fn failure(&self, answers: &Answers) -> Option<String> {
+        let sets = [
+            (Some(&self.session), Some(&answers.session)),
+            (self.ceiling.as_ref(), answers.ceiling.as_ref()),
+        ];
+        sets.into_iter().find_map(|(set, answer)| {
+            let (position, error) = answer?.errors.first()?;
+            let rule = set?.rules.get(*position)?;
+            let RuleRef { file, line, id, .. } = &rule.place;
+            Some(format!("rule `{id}` ({file}:{line}) could not be evaluated: {error}"))
+        })
+    }
+
+    /// The smallest approvals that would turn a denial into a permit.
+    ///
+    /// Rules are monotone in approvals (checked at load), so when all roles do not help, none do.
+    fn ask(
+        &self,
+        action: Action,
+        (candidates, situation): (&Candidates, &Situation),
+        approved: &Approved,
+    ) -> Option<AskFor> {
+        if !is_askable(action) || self.roles.is_empty() || !self.mentions_approvals(candidates) {
+            return None;
+        }
+        let helps = |roles: &BTreeSet<Role>, people: u32| {
+            let mut with = approved.clone();
+            with.roles.extend(roles.iter().cloned());
+            with.people = with.people.max(people);
+            self.evaluate(candidates, situation, &with).permit()
+        };
+        let all: BTreeSet<Role> = self.roles.iter().cloned().collect();
+        if !helps(&all, ASK_PEOPLE_MAX) {
+            return None;
+        }
+        role_sets(&self.roles).into_iter().find_map(|roles| {
+            if !helps(&roles, ASK_PEOPLE_MAX) {
+                return None;
+            }
+            let people = (1..=ASK_PEOPLE_MAX).find(|&people| helps(&roles, people))?;
+            Some(AskFor { roles, people })
+        })
+    }
+
+    fn mentions_approvals(&self, candidates: &Candidates) -> bool {
+        let any = |set: &RuleSet, positions: &[usize]| {
+            positions
+                .iter()
+                .filter_map(|&position| set.rules.get(position))
+                .any(|rule| rule.approvable == Approvable::Yes)
+        };
+        any(&self.session, &candidates.session)
+            || self.ceiling.as_ref().is_some_and(|set| any(set, &candidates.ceiling))
+    }
+
+    /// The same decision by Cedar's own authorizer over all rules, without index, questions and
+    /// grounds: the reference that the index is tested and measured against.
+    pub fn decide_by_full_scan(&self, request: &Request, facts: &Facts) -> Verdict {
+        let approved = Approved { roles: facts.approvals.clone(), people: facts.approver_count };
+        let all = [Some(&self.session), self.ceiling.as_ref()];
+        for set in all.into_iter().flatten() {
+            let Ok(situation) = Situation::new(request, facts) else { return Verdict::Deny };
+            let (cedar_request, entities) = situation.into_cedar(&approved);
+            let scan: &PolicySet = set.all();
+            let response =
+                Authorizer::new().is_authorized(&cedar_request.into(), scan, &entities.into());
+            let failed = response.diagnostics().errors().next().is_some();
+            if failed || response.decision() == Decision::Deny {
+                return Verdict::Deny;
+            }
+        }
+        Verdict::Permit
+    }
+}
+
+/// Whether an act of this kind can wait for an answer; reads are not seen, writes are mounts.
+pub(crate) fn is_askable(action: Action) -> bool {
+    match action {
+        Action::Exec | Action::NetConnect => true,
+        Action::FsRead | Action::FsWrite | Action::FsDelete => false,
+    }
+}
+
+fn failed(failure: String) -> Ruling {
+    let grounds = Grounds { failure: Some(failure), ..Grounds::default() };
+    Ruling { verdict: Verdict::Deny, grounds }
+}
+
+/// All sets of at most [`ASK_SET_MAX`] roles, smallest first.
+fn role_sets(roles: &[Role]) -> Vec<BTreeSet<Role>> {
+    let mut sets: Vec<BTreeSet<Role>> = Vec::new();
+    let mut last: Vec<(usize, BTreeSet<Role>)> = vec![(0, BTreeSet::new())];
+    for _ in 0..ASK_SET_MAX {
+        let mut next = Vec::new();
+        for (from, set) in &last {
+            for (position, role) in roles.iter().enumerate().skip(*from) {
+                let mut larger = set.clone();
+                larger.insert(role.clone());
+                next.push((position + 1, larger));
+            }
+        }
+        sets.extend(next.iter().map(|(_, set)| set.clone()));
+        last = next;
+    }
+    sets
+}

@@ -1,0 +1,275 @@
+//! One request as Cedar sees it, and the evaluation of single rules: the only place that speaks to
+//! Cedar's evaluator.
+//!
+//! Facts are built once as values. The one entity of a request has ALL its directories or domains
+//! as direct parents, so that no hierarchy has to be walked or closed.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, LazyLock};
+
+use cedar_policy_core::ast::{
+    Context, Eid, Entity, EntityType, EntityUID, EntityUIDEntry, Expr, Literal, Name, PartialValue,
+    Request as CedarRequest, SlotEnv, Value, ValueKind,
+};
+use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::evaluator::Evaluator;
+use cedar_policy_core::extensions::Extensions;
+use ringfence_core::{
+    ARGV_TEXT_BYTES_MAX, AbsolutePath, Act, Action, Endpoint, Exec, Facts, Request, Role,
+};
+
+use cedar_policy::pst::SmolStr;
+
+/// Longest string given to a policy, in bytes: `like` is linear in it (12 us for 10,000 bytes).
+pub const FACT_BYTES_MAX: usize = 64 * 1024;
+
+/// A string of the request is too long to be decided about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} has {bytes} bytes, more than {FACT_BYTES_MAX}")]
+pub(crate) struct Oversized {
+    what: &'static str,
+    bytes: usize,
+}
+
+/// A request and its facts in Cedar's own form.
+pub(crate) struct Situation {
+    principal: EntityUIDEntry,
+    action: EntityUIDEntry,
+    resource: EntityUIDEntry,
+    entities: Entities,
+    facts: BTreeMap<SmolStr, Value>,
+}
+
+/// Roles that approved, and how many people they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Approved {
+    pub(crate) roles: BTreeSet<Role>,
+    pub(crate) people: u32,
+}
+
+impl Situation {
+    /// Makes the entities and the context of a request; approvals come in at each evaluation.
+    pub(crate) fn new(request: &Request, facts: &Facts) -> Result<Situation, Oversized> {
+        check_length("the agent's name", &request.agent.0)?;
+        let resource = resource(&request.act);
+        let uid = resource.uid().clone();
+        let action = &*ACTIONS;
+        let entities = [Arc::new(resource)].into_iter().chain(action.iter().cloned());
+        let action = uid_of(&TYPES.action, request.act.action().name());
+        Ok(Situation {
+            principal: known(uid_of(&TYPES.agent, &request.agent.0)),
+            action: known(action),
+            resource: known(uid),
+            entities: Entities::new()
+                .add_entities(
+                    entities,
+                    None::<&NoEntitiesSchema>,
+                    // The parents are complete by construction; see `resource`.
+                    TCComputation::AssumeAlreadyComputed,
+                    Extensions::all_available(),
+                )
+                .map_err(|_| Oversized { what: "the resource", bytes: usize::MAX })?,
+            facts: context(&request.act, facts)?,
+        })
+    }
+
+    /// What this situation evaluates to, given approvals.
+    pub(crate) fn evaluator(&self, approved: &Approved) -> Evaluator<'_> {
+        let mut facts = self.facts.clone();
+        let roles = approved.roles.iter().map(|role| Value::from(role.0.as_str()));
+        facts.insert(SmolStr::new_static("approvals"), Value::set(roles, None));
+        let people = Value::from(i64::from(approved.people));
+        facts.insert(SmolStr::new_static("approver_count"), people);
+        let request = self.request(facts);
+        Evaluator::new(request, &self.entities, Extensions::all_available())
+    }
+
+    /// Cedar's own request and entities, for the reference decision by full scan.
+    pub(crate) fn into_cedar(self, approved: &Approved) -> (CedarRequest, Entities) {
+        let mut facts = self.facts.clone();
+        let roles = approved.roles.iter().map(|role| Value::from(role.0.as_str()));
+        facts.insert(SmolStr::new_static("approvals"), Value::set(roles, None));
+        let people = Value::from(i64::from(approved.people));
+        facts.insert(SmolStr::new_static("approver_count"), people);
+        (self.request(facts), self.entities)
+    }
+
+    fn request(&self, facts: BTreeMap<SmolStr, Value>) -> CedarRequest {
+        CedarRequest::new_unchecked(
+            self.principal.clone(),
+            self.action.clone(),
+            self.resource.clone(),
+            Some(Context::Value(Arc::new(facts))),
+        )
+    }
+}
+
+/// Whether a rule's condition (its scope included) holds; the error is Cedar's text.
+pub(crate) fn holds(evaluator: &Evaluator<'_>, condition: &Expr) -> Result<bool, String> {
+    static NO_SLOTS: LazyLock<SlotEnv> = LazyLock::new(SlotEnv::new);
+    let value = evaluator.interpret(condition, &NO_SLOTS).map_err(|error| error.to_string())?;
+    match value.value_kind() {
+        ValueKind::Lit(Literal::Bool(holds)) => Ok(*holds),
+        ValueKind::Lit(_)
+        | ValueKind::Set(_)
+        | ValueKind::Record(_)
+        | ValueKind::ExtensionValue(_) => Err(format!("the condition is not a truth: {value}")),
+    }
+}
+
+struct Types {
+    action: EntityType,
+    agent: EntityType,
+    dir: EntityType,
+    path: EntityType,
+    program: EntityType,
+    socket: EntityType,
+    domain: EntityType,
+    endpoint: EntityType,
+}
+
+#[expect(clippy::expect_used, reason = "the names are constants of the schema, tested by its load")]
+static TYPES: LazyLock<Types> = LazyLock::new(|| {
+    let parse = |name: &str| {
+        EntityType::from(name.parse::<Name>().expect("an entity type's name is an identifier"))
+    };
+    Types {
+        action: parse("Action"),
+        agent: parse("Agent"),
+        dir: parse("Dir"),
+        path: parse("Path"),
+        program: parse("Program"),
+        socket: parse("Socket"),
+        domain: parse("Domain"),
+        endpoint: parse("Endpoint"),
+    }
+});
+
+/// The entities of all actions, each in its group.
+static ACTIONS: LazyLock<Vec<Arc<Entity>>> = LazyLock::new(|| {
+    Action::ALL
+        .into_iter()
+        .map(|action| {
+            let groups = group(action).map(|name| uid_of(&TYPES.action, name));
+            let uid = uid_of(&TYPES.action, action.name());
+            Arc::new(entity(uid, BTreeMap::new(), groups.into_iter().collect()))
+        })
+        .collect()
+});
+
+/// The group an action belongs to in the schema.
+pub(crate) fn group(action: Action) -> Option<&'static str> {
+    match action {
+        Action::Exec => None,
+        Action::FsRead | Action::FsWrite | Action::FsDelete => Some("fs"),
+        Action::NetConnect => Some("net"),
+    }
+}
+
+fn uid_of(ty: &EntityType, id: &str) -> EntityUID {
+    EntityUID::from_components(ty.clone(), Eid::new(id), None)
+}
+
+fn known(uid: EntityUID) -> EntityUIDEntry {
+    EntityUIDEntry::Known { euid: Arc::new(uid), loc: None }
+}
+
+fn entity(
+    uid: EntityUID,
+    attributes: BTreeMap<SmolStr, PartialValue>,
+    parents: HashSet<EntityUID>,
+) -> Entity {
+    Entity::new_with_attr_partial_value(uid, attributes, HashSet::new(), parents, [])
+}
+
+fn resource(act: &Act) -> Entity {
+    match act {
+        Act::Exec(exec) => file(&TYPES.program, &exec.program),
+        Act::Read(path) | Act::Write(path) | Act::Delete(path) => file(&TYPES.path, path),
+        Act::ConnectUnix(path) => file(&TYPES.socket, path),
+        Act::Connect(to) => endpoint(to),
+    }
+}
+
+fn file(ty: &EntityType, path: &AbsolutePath) -> Entity {
+    let attributes = [("path", path.as_str()), ("name", path.file_name())]
+        .map(|(key, value)| (SmolStr::new_static(key), PartialValue::Value(Value::from(value))));
+    let parents = dirs_of(path.as_str()).map(|dir| uid_of(&TYPES.dir, dir)).collect();
+    entity(uid_of(ty, path.as_str()), attributes.into(), parents)
+}
+
+fn endpoint(to: &Endpoint) -> Entity {
+    let attributes = [
+        (SmolStr::new_static("port"), Value::from(i64::from(to.port))),
+        (SmolStr::new_static("host"), Value::from(to.host.to_string().as_str())),
+    ]
+    .map(|(key, value)| (key, PartialValue::Value(value)));
+    let parents = to.domains().iter().map(|domain| uid_of(&TYPES.domain, domain)).collect();
+    entity(uid_of(&TYPES.endpoint, &to.to_string()), attributes.into(), parents)
+}
+
+/// The path itself and all directories above it, nearest first, without allocating.
+pub(crate) fn dirs_of(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| {
+        let (head, tail) = path.rsplit_once('/')?;
+        match (head, tail) {
+            ("", "") => None,
+            ("", _) => Some("/"),
+            (head, _) => Some(head),
+        }
+    })
+}
+
+fn context(act: &Act, facts: &Facts) -> Result<BTreeMap<SmolStr, Value>, Oversized> {
+    let clock = &facts.clock;
+    check_length("the time zone", &clock.zone)?;
+    let clock = Value::record(
+        [
+            ("weekday", Value::from(i64::from(clock.weekday))),
+            ("hour", Value::from(i64::from(clock.hour))),
+            ("minute", Value::from(i64::from(clock.minute))),
+            ("date", Value::from(i64::from(clock.date))),
+            ("zone", Value::from(clock.zone.as_str())),
+        ],
+        None,
+    );
+    let session = Value::from(facts.session.as_str());
+    let mut values = BTreeMap::from([
+        (SmolStr::new_static("clock"), clock),
+        (SmolStr::new_static("session"), session),
+    ]);
+    if let Act::Exec(exec) = act {
+        exec_facts(exec, &mut values)?;
+    }
+    Ok(values)
+}
+
+fn exec_facts(exec: &Exec, values: &mut BTreeMap<SmolStr, Value>) -> Result<(), Oversized> {
+    let line = &exec.command_line;
+    check_length("the command line", &line.text)?;
+    check_length("the flags", &line.flags.join(" "))?;
+    let mut put = |key: &'static str, value: Value| {
+        values.insert(SmolStr::new_static(key), value);
+    };
+    put("argv", Value::from(line.text.as_str()));
+    if let Some(subcommand) = &line.subcommand {
+        // Longer than all of argv's text: the command line is `opaque` already.
+        put("subcommand", Value::from(capped(subcommand)));
+    }
+    put("flags", Value::set(line.flags.iter().map(|flag| Value::from(flag.as_str())), None));
+    put("cwd", Value::from(exec.cwd.as_str()));
+    put("opaque", Value::from(line.opaque));
+    Ok(())
+}
+
+fn capped(text: &str) -> &str {
+    let end = (0..=ARGV_TEXT_BYTES_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+    end.and_then(|end| text.get(..end)).unwrap_or("")
+}
+
+fn check_length(what: &'static str, text: &str) -> Result<(), Oversized> {
+    if text.len() > FACT_BYTES_MAX {
+        return Err(Oversized { what, bytes: text.len() });
+    }
+    Ok(())
+}

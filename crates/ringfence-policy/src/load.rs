@@ -1,0 +1,211 @@
+//! From Cedar text to checked rules; everything that is wrong is reported, not only the first.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
+
+use cedar_policy::{PolicySet, Schema, ValidationMode, Validator, pst};
+use miette::{Diagnostic, NamedSource, SourceSpan};
+use ringfence_core::{Role, RuleRef, SetName};
+
+use crate::checks;
+use crate::problem::{Problem, ProblemSummary};
+use crate::rule::{Effect, Named, Rule, actions_of};
+use crate::validation;
+use crate::{Options, Source};
+
+/// The committed Cedar schema.
+pub const SCHEMA: &str = include_str!("../schema/ringfence.cedarschema");
+
+/// Longest source, in bytes: 10,000 rules take about 2 MB.
+pub const SOURCE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Most rules in one source.
+pub const RULES_MAX: usize = 20_000;
+
+/// Longest rule, in bytes; it also bounds how deeply a condition nests.
+pub const RULE_BYTES_MAX: usize = 32 * 1024;
+
+#[expect(clippy::expect_used, reason = "the schema is a constant; every test loads it")]
+pub(crate) static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
+    let (schema, _warnings) =
+        Schema::from_cedarschema_str(SCHEMA).expect("the committed schema parses");
+    Validator::new(schema)
+});
+
+/// A source with what is needed to point into it.
+pub(crate) struct Page {
+    pub(crate) set: SetName,
+    pub(crate) file: String,
+    pub(crate) text: String,
+    named: Arc<NamedSource<String>>,
+    line_starts: Vec<usize>,
+}
+
+impl Page {
+    fn new(source: &Source) -> Page {
+        let breaks = source.text.match_indices('\n').map(|(at, _)| at + 1);
+        Page {
+            set: source.set,
+            file: source.file.clone(),
+            text: source.text.clone(),
+            named: Arc::new(NamedSource::new(&source.file, source.text.clone())),
+            line_starts: std::iter::once(0).chain(breaks).collect(),
+        }
+    }
+
+    pub(crate) fn line(&self, offset: usize) -> u32 {
+        let line = self.line_starts.partition_point(|&start| start <= offset);
+        u32::try_from(line).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn problem(
+        &self,
+        span: SourceSpan,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Problem {
+        let offset = span.offset().min(self.text.len());
+        let start = self.line_starts.iter().rev().find(|&&start| start <= offset);
+        let column = self.text.get(start.copied().unwrap_or(0)..offset).unwrap_or("");
+        Problem {
+            summary: ProblemSummary {
+                file: self.file.clone(),
+                line: self.line(offset),
+                column: u32::try_from(column.chars().count() + 1).unwrap_or(u32::MAX),
+                message: message.into(),
+                hint,
+            },
+            source: Arc::clone(&self.named),
+            span,
+        }
+    }
+}
+
+/// A rule with its place in its source, while it is being checked.
+pub(crate) struct Draft {
+    pub(crate) rule: Rule,
+    pub(crate) span: SourceSpan,
+}
+
+/// Parses and checks all sources; the rules of each set in the order of the sources.
+pub(crate) fn load(sources: &[Source], options: &Options) -> Result<Vec<Rule>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut ids: HashMap<(SetName, String), String> = HashMap::new();
+    let mut rules = Vec::new();
+    for source in sources {
+        let page = Page::new(source);
+        let drafts = match parse(&page, &source.approves) {
+            Ok(drafts) => drafts,
+            Err(wrong) => {
+                problems.extend(wrong);
+                continue;
+            }
+        };
+        problems.extend(duplicates(&page, &drafts, &mut ids));
+        for draft in &drafts {
+            problems.extend(checks::rule(&page, draft));
+        }
+        problems.extend(checks::dynamic_files(&page, &drafts, options.fs_dynamic));
+        rules.extend(drafts.into_iter().map(|draft| draft.rule));
+    }
+    if problems.is_empty() { Ok(rules) } else { Err(problems) }
+}
+
+fn parse(page: &Page, approves: &[Role]) -> Result<Vec<Draft>, Vec<Problem>> {
+    if page.text.len() > SOURCE_BYTES_MAX {
+        let bytes = page.text.len();
+        let message = format!("the file has {bytes} bytes, more than {SOURCE_BYTES_MAX}");
+        return Err(vec![page.problem((0, 0).into(), message, None)]);
+    }
+    let set: PolicySet = page.text.parse().map_err(|errors: cedar_policy::ParseErrors| {
+        errors.iter().map(|error| validation::parse_problem(page, error)).collect::<Vec<_>>()
+    })?;
+    if let Some(template) = set.templates().next() {
+        let message = format!("rule `{}` has a slot, and nothing fills it", template.id());
+        let hint = "name the agent or the resource in place of `?principal` or `?resource`";
+        return Err(vec![page.problem((0, 0).into(), message, Some(hint.to_owned()))]);
+    }
+    if set.num_of_policies() > RULES_MAX {
+        let message = format!("more than {RULES_MAX} rules in one file");
+        return Err(vec![page.problem((0, 0).into(), message, None)]);
+    }
+    let validated = VALIDATOR.validate(&set, ValidationMode::Strict);
+    let mut problems: Vec<Problem> =
+        validated.validation_errors().map(|error| validation::problem(page, &set, error)).collect();
+    let mut drafts = Vec::new();
+    for policy in set.policies() {
+        match draft(page, policy, approves) {
+            Ok(draft) => drafts.push(draft),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    drafts.sort_by_key(|draft| draft.span.offset());
+    problems.sort_by_key(|problem| problem.span.offset());
+    problems.dedup_by(|later, earlier| later.summary == earlier.summary);
+    if problems.is_empty() { Ok(drafts) } else { Err(problems) }
+}
+
+fn draft(page: &Page, policy: &cedar_policy::Policy, approves: &[Role]) -> Result<Draft, Problem> {
+    let span = policy.as_ref().loc().map_or(SourceSpan::from((0, 0)), |loc| loc.span);
+    if span.len() > RULE_BYTES_MAX {
+        let message = format!("the rule has {} bytes, more than {RULE_BYTES_MAX}", span.len());
+        return Err(page.problem(span, message, Some("split it into several rules".to_owned())));
+    }
+    let unreadable = |error: pst::PstConstructionError| page.problem(span, error.to_string(), None);
+    let tree = match policy.to_pst().map_err(unreadable)? {
+        pst::Policy::Static(policy) => policy.body().clone(),
+        pst::Policy::Linked(linked) => linked.body().clone(),
+    };
+    let annotations: BTreeMap<String, String> =
+        policy.annotations().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let line = page.line(span.offset());
+    let (id, named) = match annotations.get("id") {
+        Some(id) => (id.clone(), Named::ById),
+        None => (format!("{}:{line}", stem(&page.file)), Named::ByPlace),
+    };
+    let reason = annotations.get("reason").cloned();
+    let rule = Rule {
+        place: RuleRef { set: page.set, file: page.file.clone(), line, id, reason },
+        effect: match policy.effect() {
+            cedar_policy::Effect::Permit => Effect::Permit,
+            cedar_policy::Effect::Forbid => Effect::Forbid,
+        },
+        named,
+        condition: Arc::new(policy.as_ref().condition()),
+        cedar: policy.clone(),
+        actions: actions_of(&tree.action),
+        approvable: checks::approvable(&tree),
+        tree,
+        annotations,
+        approves: approves.to_vec(),
+    };
+    Ok(Draft { rule, span })
+}
+
+fn stem(file: &str) -> &str {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    name.strip_suffix(".cedar").unwrap_or(name)
+}
+
+fn duplicates(
+    page: &Page,
+    drafts: &[Draft],
+    ids: &mut HashMap<(SetName, String), String>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for Draft { rule, span } in drafts {
+        let place = format!("{}:{}", rule.place.file, rule.place.line);
+        if let Some(first) = ids.insert((page.set, rule.place.id.clone()), place) {
+            let message = format!("the id `{}` is taken by {first}", rule.place.id);
+            let hint = Some("give each rule an id of its own".to_owned());
+            problems.push(page.problem(checks::find(page, *span, "@id"), message, hint));
+        }
+    }
+    problems
+}
+
+/// The span, message and hint that Cedar gave to an error.
+pub(crate) fn place_of(error: &dyn Diagnostic) -> SourceSpan {
+    let label = error.labels().and_then(|mut labels| labels.next());
+    label.map_or(SourceSpan::from((0, 0)), |label| *label.inner())
+}

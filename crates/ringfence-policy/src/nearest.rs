@@ -1,0 +1,194 @@
+//! The permit that came nearest to a request that none matched, and what it lacked.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use cedar_policy::pst::{Clause, Expr};
+use cedar_policy_core::ast;
+use ringfence_core::{AbsolutePath, Act, Action, Endpoint, Nearest, Request};
+
+use crate::RuleSet;
+use crate::engine::{Approved, Situation, holds};
+use crate::rule::{Effect, Rule, Scope};
+
+/// Most permits whose scope holds that are looked at.
+const CANDIDATES_MAX: usize = 64;
+
+/// Longest condition that is shown, in characters.
+const CONDITION_CHARS_MAX: usize = 160;
+
+/// Permits in the order of their places, so that neighbours are found without a scan.
+#[derive(Debug, Default)]
+pub(crate) struct Neighbours {
+    actions: BTreeMap<Action, BTreeMap<String, usize>>,
+}
+
+impl Neighbours {
+    pub(crate) fn new(rules: &[Rule]) -> Neighbours {
+        let mut neighbours = Neighbours::default();
+        for (position, rule) in rules.iter().enumerate() {
+            let (Effect::Permit, Scope::Within(uid) | Scope::Exactly(uid)) =
+                (rule.effect, rule.scope())
+            else {
+                continue;
+            };
+            for &action in &rule.actions {
+                let places = neighbours.actions.entry(action).or_default();
+                places.entry(place(&uid.eid)).or_insert(position);
+            }
+        }
+        neighbours
+    }
+
+    /// Positions of the permits just before and just behind a resource.
+    fn around(&self, action: Action, resource: &str) -> Vec<usize> {
+        let Some(places) = self.actions.get(&action) else { return Vec::new() };
+        let key = place(resource);
+        let before = places.range::<str, _>((Bound::Unbounded, Bound::Included(key.as_str())));
+        let behind = places.range::<str, _>((Bound::Excluded(key.as_str()), Bound::Unbounded));
+        let mut found: Vec<(usize, usize)> = before
+            .rev()
+            .take(2)
+            .chain(behind.take(2))
+            .map(|(other, &position)| (common(&key, other), position))
+            .collect();
+        found.sort_by_key(|&(shared, position)| (std::cmp::Reverse(shared), position));
+        found.into_iter().map(|(_, position)| position).collect()
+    }
+}
+
+/// A sortable spelling in which what lies close together begins alike: hosts from the right.
+fn place(resource: &str) -> String {
+    if resource.starts_with('/') {
+        return resource.to_owned();
+    }
+    let (host, port) = resource.rsplit_once(':').unwrap_or((resource, ""));
+    let mut labels: Vec<&str> = host.split('.').rev().collect();
+    labels.push(port);
+    labels.join(".")
+}
+
+fn common(left: &str, right: &str) -> usize {
+    left.bytes().zip(right.bytes()).take_while(|(left, right)| left == right).count()
+}
+
+/// The nearest permit of a set.
+pub(crate) fn find(
+    set: &RuleSet,
+    request: &Request,
+    state: (&Situation, &Approved),
+) -> Option<Nearest> {
+    let by_scope = set.index.candidates(request);
+    let in_scope = by_scope
+        .into_iter()
+        .filter_map(|position| set.rules.get(position))
+        .filter(|rule| rule.effect == Effect::Permit)
+        .take(CANDIDATES_MAX);
+    // The permit with the narrowest scope says most about what its author had in mind.
+    let narrowest = in_scope.max_by_key(|rule| width(rule));
+    if let Some(rule) = narrowest {
+        let failed = failed_condition(rule, state)?;
+        return Some(Nearest { rule: rule.place.clone(), failed });
+    }
+    let action = request.act.action();
+    let around = set.neighbours.around(action, &request.act.resource());
+    let near = around.into_iter().next().and_then(|position| set.rules.get(position));
+    let rule = near.or_else(|| {
+        let permits = |rule: &&Rule| rule.effect == Effect::Permit && rule.applies_to(action);
+        set.rules.iter().take(CANDIDATES_MAX).find(permits)
+    })?;
+    let failed = failed_scope(rule, request).or_else(|| failed_condition(rule, state))?;
+    Some(Nearest { rule: rule.place.clone(), failed })
+}
+
+fn width(rule: &Rule) -> usize {
+    match rule.scope() {
+        Scope::Exactly(_) => usize::MAX,
+        Scope::Within(uid) => uid.eid.len(),
+        Scope::Anything => 0,
+    }
+}
+
+/// What differs between a request and a rule's head, for a person.
+fn failed_scope(rule: &Rule, request: &Request) -> Option<String> {
+    if let Some(agent) = rule.agent().filter(|agent| *agent != request.agent.0) {
+        return Some(format!("it is for agent `{agent}`"));
+    }
+    let (Scope::Exactly(uid) | Scope::Within(uid)) = rule.scope() else { return None };
+    let id = uid.eid.as_str();
+    let exactly = matches!(rule.scope(), Scope::Exactly(_));
+    match &request.act {
+        Act::Connect(to) => failed_endpoint(id, to),
+        Act::Exec(exec) => failed_path(("program", exactly), id, &exec.program),
+        Act::Read(path) | Act::Write(path) | Act::Delete(path) => {
+            failed_path(("path", exactly), id, path)
+        }
+        Act::ConnectUnix(path) => failed_path(("socket", exactly), id, path),
+    }
+}
+
+fn failed_endpoint(id: &str, to: &Endpoint) -> Option<String> {
+    match id.parse::<Endpoint>() {
+        Ok(named) if named.host != to.host => Some(format!("host differs: it permits `{id}`")),
+        Ok(named) if named.port != to.port => Some(format!("port differs: it permits `{id}`")),
+        Ok(_) => None,
+        Err(_) if to.domains().iter().any(|domain| domain == id) => None,
+        Err(_) => Some(format!("host is not in domain `{id}`")),
+    }
+}
+
+fn failed_path((what, exactly): (&str, bool), id: &str, path: &AbsolutePath) -> Option<String> {
+    if exactly {
+        return (id != path.as_str()).then(|| format!("{what} differs: it permits `{id}`"));
+    }
+    let dir = AbsolutePath::parse(id).ok()?;
+    (!path.is_within(&dir)).then(|| format!("{what} is not below `{id}`"))
+}
+
+/// The first part of a rule's conditions that does not hold, for a person.
+pub(crate) fn failed_condition(
+    rule: &Rule,
+    (situation, approved): (&Situation, &Approved),
+) -> Option<String> {
+    let evaluator = situation.evaluator(approved);
+    let value = |expr: &Expr| holds(&evaluator, &ast::Expr::from(expr.clone()));
+    for clause in rule.tree.clauses() {
+        match clause {
+            Clause::When(expr) => {
+                for part in conjuncts(expr) {
+                    match value(part) {
+                        Ok(true) => {}
+                        Ok(false) => return Some(format!("`{}` is false", shown(part))),
+                        Err(error) => return Some(error),
+                    }
+                }
+            }
+            Clause::Unless(expr) => match value(expr) {
+                Ok(false) => {}
+                Ok(true) => return Some(format!("`{}` is true", shown(expr))),
+                Err(error) => return Some(error),
+            },
+        }
+    }
+    None
+}
+
+/// The parts of `a && b && c`, in the order of evaluation.
+pub(crate) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+    use cedar_policy::pst::BinaryOp;
+    if let Expr::BinaryOp { op: BinaryOp::And, left, right } = expr {
+        let mut parts = conjuncts(left);
+        parts.extend(conjuncts(right));
+        return parts;
+    }
+    vec![expr]
+}
+
+/// An expression as text, cut to a readable length.
+pub(crate) fn shown(expr: &Expr) -> String {
+    let text = expr.to_string();
+    if text.chars().count() <= CONDITION_CHARS_MAX {
+        return text;
+    }
+    text.chars().take(CONDITION_CHARS_MAX).chain("...".chars()).collect()
+}

@@ -1,0 +1,125 @@
+//! One rule of a policy: where it stands, what it says, and its condition ready to be evaluated.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cedar_policy::pst;
+use cedar_policy_core::ast::Expr;
+use ringfence_core::{Action, Role, RuleRef};
+
+use crate::engine::group;
+
+/// What a rule does when it matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It allows, unless a forbid matches.
+    Permit,
+    /// It forbids, whatever is permitted.
+    Forbid,
+}
+
+/// Whether approvals can change a rule's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Approvable {
+    Yes,
+    No,
+}
+
+/// A checked rule.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) place: RuleRef,
+    pub(crate) effect: Effect,
+    /// Whether the person wrote an `@id`.
+    pub(crate) named: Named,
+    /// The whole condition, the scope included.
+    pub(crate) condition: Arc<Expr>,
+    /// The rule as Cedar's own policy, for the full scan.
+    pub(crate) cedar: cedar_policy::Policy,
+    /// The rule as a tree that can be taken apart.
+    pub(crate) tree: pst::Template,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) approvable: Approvable,
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// Roles of a grant's author; a match counts as their approval.
+    pub(crate) approves: Vec<Role>,
+}
+
+/// Whether a rule's id was written or derived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    ById,
+    ByPlace,
+}
+
+/// What the resource must be for a rule to match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope<'a> {
+    /// Within a directory or domain.
+    Within(&'a pst::EntityUID),
+    /// Exactly this.
+    Exactly(&'a pst::EntityUID),
+    /// Anything (of a type).
+    Anything,
+}
+
+impl Rule {
+    /// The resource's scope as written in the rule's head.
+    pub(crate) fn scope(&self) -> Scope<'_> {
+        match &self.tree.resource {
+            pst::ResourceConstraint::Eq(pst::EntityOrSlot::Entity(uid)) => Scope::Exactly(uid),
+            pst::ResourceConstraint::In(pst::EntityOrSlot::Entity(uid))
+            | pst::ResourceConstraint::IsIn(_, pst::EntityOrSlot::Entity(uid)) => {
+                if is_container(uid) { Scope::Within(uid) } else { Scope::Exactly(uid) }
+            }
+            pst::ResourceConstraint::Eq(pst::EntityOrSlot::Slot(_))
+            | pst::ResourceConstraint::In(pst::EntityOrSlot::Slot(_))
+            | pst::ResourceConstraint::IsIn(_, pst::EntityOrSlot::Slot(_))
+            | pst::ResourceConstraint::Any
+            | pst::ResourceConstraint::Is(_) => Scope::Anything,
+        }
+    }
+
+    /// The one agent the rule is about, as written in its head.
+    pub(crate) fn agent(&self) -> Option<&str> {
+        match &self.tree.principal {
+            pst::PrincipalConstraint::Eq(pst::EntityOrSlot::Entity(uid)) => Some(uid.eid.as_str()),
+            pst::PrincipalConstraint::Eq(pst::EntityOrSlot::Slot(_))
+            | pst::PrincipalConstraint::In(_)
+            | pst::PrincipalConstraint::IsIn(..)
+            | pst::PrincipalConstraint::Any
+            | pst::PrincipalConstraint::Is(_) => None,
+        }
+    }
+
+    /// Whether the rule has no condition besides agent and action.
+    pub(crate) fn is_unconditional(&self) -> bool {
+        self.tree.clauses().is_empty() && self.scope() == Scope::Anything
+    }
+
+    pub(crate) fn applies_to(&self, action: Action) -> bool {
+        self.actions.contains(&action)
+    }
+}
+
+/// Whether entities of other types lie in this one.
+pub(crate) fn is_container(uid: &pst::EntityUID) -> bool {
+    matches!(uid.ty.0.id.as_str(), "Dir" | "Domain")
+}
+
+/// The acts' actions that a rule's head names.
+pub(crate) fn actions_of(constraint: &pst::ActionConstraint) -> Vec<Action> {
+    let named = |uid: &pst::EntityUID, action: Action| {
+        uid.eid == action.name() || group(action).is_some_and(|group| uid.eid == group)
+    };
+    Action::ALL
+        .into_iter()
+        .filter(|&action| match constraint {
+            pst::ActionConstraint::Any => true,
+            // `action == Action::"fs"` names the group itself, which no act ever is.
+            pst::ActionConstraint::Eq(uid) => uid.eid == action.name(),
+            pst::ActionConstraint::In(uids) => uids.iter().any(|uid| named(uid, action)),
+        })
+        .collect()
+}

@@ -11,7 +11,7 @@ use crate::LogError;
 use crate::files::{self, LogDir};
 use crate::key::HostKey;
 use crate::note::Checkpoint;
-use crate::session::{Closed, End, Queue, Shared, lock};
+use crate::session::{Closed, End, Queue, Shared, Sleep, lock};
 use crate::tree::{Hash, Tree};
 
 /// A new segment begins when the current one holds this many bytes.
@@ -22,9 +22,6 @@ const SOON_SYNC_AFTER: Duration = Duration::from_millis(30);
 
 /// Time between two checkpoints while entries come in; signing costs two syncs of its own.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-
-/// How often writers that are ready to run may add to a batch before it is synced.
-const YIELDS_MAX: u32 = 64;
 
 /// How large a log and its segments may become, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -127,6 +124,8 @@ pub(crate) struct Committer {
     created: bool,
     checkpoint_size: u64,
     checkpoint_at: Instant,
+    /// How long the last sync took.
+    last_sync: Duration,
 }
 
 /// Why the committer woke up.
@@ -155,6 +154,7 @@ impl Committer {
             created: false,
             checkpoint_size: 0,
             checkpoint_at: Instant::now(),
+            last_sync: Duration::ZERO,
         })
     }
 
@@ -189,8 +189,7 @@ impl Committer {
             }
             let sync_due = queue.soon_since.map(|at| at + SOON_SYNC_AFTER);
             let due = sync_due.into_iter().chain(checkpoint_due).min();
-            // Asleep until a `Soon` entry starts its clock, unless that clock runs already.
-            queue.asleep = sync_due.is_none();
+            queue.sleep = if sync_due.is_none() { Sleep::UntilEntry } else { Sleep::UntilDue };
             queue = match due {
                 None => self.shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
                 Some(due) => {
@@ -199,6 +198,7 @@ impl Committer {
                     woken.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+            queue.sleep = Sleep::No;
         }
     }
 
@@ -220,7 +220,9 @@ impl Committer {
             self.shared.write_all(&mut segments)?;
             segments.unsynced()
         };
+        let begin = Instant::now();
         self.sync(&unsynced).map_err(LogError::io("sync", &self.dir.path))?;
+        self.last_sync = begin.elapsed();
         let leaves = self.take_leaves(unsynced.next);
         self.shared.advance_synced(unsynced.next);
         self.grow(&leaves)?;
@@ -230,12 +232,14 @@ impl Committer {
         Ok(())
     }
 
-    /// Lets writers that can run add to the batch, for as long as the batch still grows.
+    /// Lets writers that can run add to the batch, for as long as it grows and no longer than the
+    /// last sync took.
     ///
     /// No window: with nobody else to run, the processor is given back at once.
     fn let_writers_run(&self) {
+        let begin = Instant::now();
         let mut queued = self.shared.queue().next;
-        for _ in 0..YIELDS_MAX {
+        while begin.elapsed() < self.last_sync {
             thread::yield_now();
             let now = self.shared.queue().next;
             if now == queued {

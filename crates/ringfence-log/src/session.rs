@@ -3,6 +3,7 @@
 //! One committer thread syncs whatever arrived during its last sync; there is no batching window.
 //! [`SessionLog::create`] starts that thread, so call it after the last `fork` of the process.
 
+use std::cell::RefCell;
 use std::mem;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,7 +67,6 @@ pub(crate) struct Shared {
     /// Entries below this index are on the disk.
     synced: AtomicU64,
     waiters: Mutex<Vec<(u64, Thread)>>,
-    salts: Mutex<Vec<Salt>>,
 }
 
 /// Entries that have their index and are not yet committed.
@@ -80,10 +80,21 @@ pub(crate) struct Queue {
     pub(crate) urgent: bool,
     /// Since when a `Soon` entry waits for its sync.
     pub(crate) soon_since: Option<Instant>,
-    /// The committer sleeps without an alarm.
-    pub(crate) asleep: bool,
+    /// What the committer must be woken for; a wake-up costs a system call.
+    pub(crate) sleep: Sleep,
     bytes: u64,
     pub(crate) end: End,
+}
+
+/// Whether the committer sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    /// It is at work and looks at the queue before it sleeps.
+    No,
+    /// Until a `Soon` entry's sync is due: only those who wait need to wake it.
+    UntilDue,
+    /// Until the next entry.
+    UntilEntry,
 }
 
 /// Whether the log takes more entries.
@@ -146,7 +157,7 @@ impl SessionLog {
     /// and on the disk when [`Ticket::wait`] returns.
     pub fn submit(&self, entry: &Entry, durability: Durability) -> Result<Ticket, LogError> {
         let shared = &self.handle.shared;
-        let prepared = Prepared::new(entry, shared.salt()?)?;
+        let prepared = Prepared::new(entry, fresh_salt()?)?;
         let closing = matches!(entry.event, Event::SessionClosed { .. });
         let (index, queued) = shared.enqueue(&prepared, durability, closing)?;
         if durability == Durability::Soon || queued > QUEUE_BYTES_MAX {
@@ -235,7 +246,7 @@ impl Shared {
             leaves: Vec::new(),
             urgent: false,
             soon_since: None,
-            asleep: false,
+            sleep: Sleep::No,
             bytes: 0,
             end: End::Open,
         };
@@ -247,7 +258,6 @@ impl Shared {
             segments: Mutex::new(segments),
             synced: AtomicU64::new(0),
             waiters: Mutex::default(),
-            salts: Mutex::default(),
         }
     }
 
@@ -284,12 +294,18 @@ impl Shared {
             }
             Durability::Soon => {}
         }
-        // A committer that sleeps with an alarm set wakes early only for those who wait.
-        if queue.asleep || durability == Durability::Before {
-            queue.asleep = false;
+        let wake = match queue.sleep {
+            Sleep::No => false,
+            Sleep::UntilDue => durability == Durability::Before,
+            Sleep::UntilEntry => true,
+        };
+        let queued = queue.buffer.len();
+        if wake {
+            queue.sleep = Sleep::No;
+            drop(queue);
             self.work.notify_one();
         }
-        Ok((index, queue.buffer.len()))
+        Ok((index, queued))
     }
 
     fn check_open(&self, end: &End) -> Result<(), LogError> {
@@ -376,16 +392,22 @@ impl Shared {
             }
         }
     }
+}
 
-    fn salt(&self) -> Result<Salt, LogError> {
-        let mut salts = lock(&self.salts);
+thread_local! {
+    /// Salts fetched ahead by this thread; none is used twice.
+    static SALTS_AHEAD: RefCell<Vec<Salt>> = const { RefCell::new(Vec::new()) };
+}
+
+fn fresh_salt() -> Result<Salt, LogError> {
+    SALTS_AHEAD.with_borrow_mut(|salts| {
         if salts.is_empty() {
             let mut random = [0_u8; SALTS * 32];
             getrandom::fill(&mut random).map_err(LogError::Random)?;
             salts.extend(random.as_chunks::<32>().0);
         }
         Ok(salts.pop().unwrap_or_default())
-    }
+    })
 }
 
 /// A lock whose holder panicked still guards plain data.

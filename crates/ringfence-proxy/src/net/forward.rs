@@ -81,11 +81,10 @@ pub(super) async fn forward(
         .map_err(|error| broken(&mut line, &error))?;
     let driver = tokio::spawn(connection.with_upgrades());
     let driver = Driver(Some(driver.abort_handle()));
-    let response = match sender.send_request(request).await {
-        Ok(response) => response,
-        Err(error) => return Err(broken(&mut line, &error)),
-    };
-    Ok(answer(response, client, Upstream { line, driver }))
+    match sender.send_request(request).await {
+        Ok(response) => answer(response, client, Upstream { line, driver }),
+        Err(error) => Err(broken(&mut line, &error)),
+    }
 }
 
 fn broken(line: &mut Line, error: &hyper::Error) -> Refusal {
@@ -96,22 +95,31 @@ fn broken(line: &mut Line, error: &hyper::Error) -> Refusal {
 fn answer(
     mut response: Response<Incoming>,
     client: Option<OnUpgrade>,
-    upstream: Upstream,
-) -> (Response<Reply>, Option<Tunnel>) {
+    mut upstream: Upstream,
+) -> Result<(Response<Reply>, Option<Tunnel>), Refusal> {
     *response.version_mut() = Version::HTTP_11;
-    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if let (true, Some(client)) = (switched, client) {
-        let server = hyper::upgrade::on(&mut response);
-        let tunnel = Tunnel::switched(client, server, upstream.into_line());
-        return (response.map(|_| Reply::empty()), Some(tunnel));
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        remove_hop_headers(response.headers_mut());
+        return Ok((response.map(|body| Reply::Streamed { body, upstream }), None));
     }
-    remove_hop_headers(response.headers_mut());
-    (response.map(|body| Reply::Streamed { body, upstream }), None)
+    let Some(client) = client.filter(|_| websocket(response.headers())) else {
+        let refusal = Refusal::Unreachable("the server switched protocols unasked".to_owned());
+        upstream.line.fail(&refusal.reason());
+        return Err(refusal);
+    };
+    let server = hyper::upgrade::on(&mut response);
+    let tunnel = Tunnel::switched(client, server, upstream.into_line());
+    Ok((response.map(|_| Reply::empty()), Some(tunnel)))
 }
 
 /// `GET http://host/path` becomes `GET /path`; what concerned only this hop is gone.
 fn to_origin_form(request: Request<Incoming>, upgrade: bool) -> Request<Incoming> {
     let (mut parts, body) = request.into_parts();
+    // HTTP/1.0 may do without; where there is one, it agrees.
+    let authority = parts.uri.authority().map(|it| HeaderValue::from_str(it.as_str()));
+    if let (false, Some(Ok(host))) = (parts.headers.contains_key(header::HOST), authority) {
+        parts.headers.insert(header::HOST, host);
+    }
     let path = parts.uri.path_and_query().cloned();
     parts.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     parts.version = Version::HTTP_11;

@@ -60,8 +60,8 @@ pub struct HostResolver;
 /// The text of a denial for the process that was denied.
 pub type DenialText = Box<dyn Fn(&Denial) -> String + Send + Sync>;
 
-/// Which process of the world holds the client's end of a connection, if that can be told.
-pub type ProcessOf = Box<dyn Fn(SocketAddr) -> Option<Process> + Send + Sync>;
+/// Which process of the world holds the client's end of a connection, if that can be told; blocks.
+pub type ProcessOf = Arc<dyn Fn(SocketAddr) -> Option<Process> + Send + Sync>;
 
 /// What a net gate needs to know.
 pub struct NetConfig {
@@ -153,7 +153,7 @@ impl NetConfig {
             denied,
             asks,
             resolve: Arc::new(HostResolver),
-            process: Box::new(|_| None),
+            process: Arc::new(|_| None),
             limits: NetLimits::default(),
         }
     }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use ringfence_core::{
-    Act, Checked, Denial, Endpoint, Gate, HOST_SERVICE_NAME, Host, Outcome, Permit, Question,
-    Request, Running,
+    Act, Checked, Denial, Endpoint, Gate, HOST_SERVICE_NAME, Host, Outcome, Permit, Process,
+    Question, Request, Running,
 };
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -65,13 +65,18 @@ impl Port {
         let request = Request {
             agent: self.config.agent.clone(),
             act: Act::Connect(endpoint),
-            process: (self.config.process)(from),
+            process: self.process_of(from).await,
         };
         match self.gate.check(request) {
             Checked::Permit(permit) => Ok(permit),
             Checked::Deny(denial) => Err(denial),
             Checked::Ask(question) => self.ask(question).await,
         }
+    }
+
+    async fn process_of(&self, from: SocketAddr) -> Option<Process> {
+        let process = Arc::clone(&self.config.process);
+        tokio::task::spawn_blocking(move || process(from)).await.ok().flatten()
     }
 
     async fn ask(&self, question: Question) -> Result<Permit, Denial> {

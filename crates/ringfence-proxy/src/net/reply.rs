@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::ext::ReasonPhrase;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use ringfence_core::Denial;
@@ -14,10 +15,14 @@ use super::forward::Upstream;
 /// Marks an answer of the gate's own that is a denial.
 pub(super) const DENIED_HEADER: &str = "x-ringfence-denied";
 
+const HEAD_TOO_LARGE: &str = "the head of the request is too large";
+
 /// Why a request gets no connection.
 pub(super) enum Refusal {
     /// It cannot be understood in one way only.
     Malformed(String),
+    /// Its head exceeds the limit.
+    HeadTooLarge,
     /// The policy says no.
     Denied(Denial),
     /// The policy permits the name, but not the special address it leads to.
@@ -40,6 +45,7 @@ impl Refusal {
     pub(super) fn reason(&self) -> String {
         match self {
             Refusal::Malformed(reason) | Refusal::Unreachable(reason) => reason.clone(),
+            Refusal::HeadTooLarge => HEAD_TOO_LARGE.to_owned(),
             Refusal::Denied(denial) => format!("{} was denied", denial.request.act.resource()),
             Refusal::AddressDenied { leads_to, .. } => format!("{leads_to}, which was denied"),
         }
@@ -49,10 +55,14 @@ impl Refusal {
     pub(super) fn into_reply(self, text: &DenialText) -> Response<Reply> {
         match self {
             Refusal::Malformed(reason) => plain(StatusCode::BAD_REQUEST, reason),
+            Refusal::HeadTooLarge => {
+                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+                plain(status, HEAD_TOO_LARGE.to_owned())
+            }
             Refusal::Unreachable(reason) => plain(StatusCode::BAD_GATEWAY, reason),
-            Refusal::Denied(denial) => denied(text(&denial)),
+            Refusal::Denied(denial) => denied(&denial, text(&denial)),
             Refusal::AddressDenied { denial, leads_to } => {
-                denied(format!("{leads_to}\n{}", text(&denial)))
+                denied(&denial, format!("{leads_to}\n{}", text(&denial)))
             }
         }
     }
@@ -77,8 +87,13 @@ impl Reply {
     }
 }
 
-fn denied(text: String) -> Response<Reply> {
+fn denied(denial: &Denial, text: String) -> Response<Reply> {
     let mut response = plain(StatusCode::FORBIDDEN, text);
+    // Of a refused CONNECT most clients show the status line only.
+    let phrase = format!("Denied by Ringfence: {}", denial.request.act.resource());
+    if let Ok(phrase) = ReasonPhrase::try_from(phrase) {
+        response.extensions_mut().insert(phrase);
+    }
     response.headers_mut().insert(DENIED_HEADER, HeaderValue::from_static("1"));
     response
 }

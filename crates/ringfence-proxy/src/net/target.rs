@@ -1,9 +1,11 @@
 //! What a client asks for, made canonical at the rim: an [`Endpoint`] or a refusal.
 
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::Scheme;
-use hyper::{HeaderMap, Method, Request, Version, header};
+use hyper::{Method, Request, Version};
 use ringfence_core::Endpoint;
 
+use super::HEAD_BYTES_MAX;
 use super::reply::Refusal;
 
 /// The port of `http:` where none is written.
@@ -21,6 +23,9 @@ pub(super) enum Target {
 impl Target {
     /// Reads the target of a request; its `Host` must agree.
     pub(super) fn of<B>(request: &Request<B>) -> Result<Target, Refusal> {
+        if head_bytes(request) > HEAD_BYTES_MAX {
+            return Err(Refusal::HeadTooLarge);
+        }
         let uri = request.uri();
         let authority = uri.authority().ok_or_else(|| {
             Refusal::malformed(
@@ -31,6 +36,11 @@ impl Target {
             return Err(Refusal::malformed("a user name in the address is not taken"));
         }
         if request.method() == Method::CONNECT {
+            if uri.scheme().is_some() || uri.path_and_query().is_some() {
+                return Err(Refusal::malformed(
+                    "send `CONNECT HOST:PORT`, without scheme and path",
+                ));
+            }
             // What a CONNECT's `Host` says is neither used nor passed on.
             return Ok(Target::Tunnel(parse(authority.as_str(), None)?));
         }
@@ -41,6 +51,13 @@ impl Target {
         agrees(&endpoint, request.headers(), request.version())?;
         Ok(Target::Forward(endpoint))
     }
+}
+
+/// Size of a request's head; the reader's own limit lets the last read exceed it.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let header = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    let target = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    request.headers().iter().map(header).sum::<usize>() + target
 }
 
 /// A request that names two hosts would be decided on one and served by the other.
@@ -69,6 +86,3 @@ fn parse(text: &str, port: Option<u16>) -> Result<Endpoint, Refusal> {
     };
     endpoint.map_err(|error| Refusal::Malformed(error.to_string()))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,133 @@
+//! Tunnels: bytes pass untouched, ends pass too, everything is counted.
+
+use std::thread;
+
+use crate::harness::{permitting, server};
+
+const MIB: usize = 1024 * 1024;
+
+#[test]
+fn a_client_that_has_said_all_still_hears_the_answer() {
+    let (port, serving) = server(1, |mut client| {
+        let said = client.rest().unwrap();
+        client.send(format!("heard {}", said.len()));
+    });
+    let address = format!("127.0.0.1:{port}");
+    let proxy = permitting(&[&address]);
+    let mut client = proxy.tunnel(&address);
+    client.send("everything");
+    client.end();
+    assert_eq!(client.rest().unwrap(), b"heard 10");
+    serving.join().unwrap();
+    let usage = proxy.connection();
+    assert_eq!((usage.bytes_sent, usage.bytes_received, usage.error), (10, 8, None));
+}
+
+#[test]
+fn a_server_that_has_said_all_still_hears_the_client() {
+    let (port, serving) = server(1, |mut client| {
+        client.send("bye");
+        client.end();
+        client.rest().unwrap()
+    });
+    let address = format!("127.0.0.1:{port}");
+    let proxy = permitting(&[&address]);
+    let mut client = proxy.tunnel(&address);
+    assert_eq!(client.rest().unwrap(), b"bye");
+    client.send("not yet");
+    client.end();
+    assert_eq!(serving.join().unwrap(), [b"not yet"]);
+    let usage = proxy.connection();
+    assert_eq!((usage.bytes_sent, usage.bytes_received, usage.error), (7, 3, None));
+}
+
+#[test]
+fn what_a_client_sends_ahead_of_the_answer_arrives() {
+    let (port, serving) = server(1, |mut client| {
+        let said = client.exactly(11);
+        client.send("ok");
+        said
+    });
+    let address = format!("127.0.0.1:{port}");
+    let proxy = permitting(&[&address]);
+    let mut client = proxy.client();
+    client.send(format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\nearly bytes"));
+    assert!(client.head().starts_with("HTTP/1.1 200 "));
+    assert_eq!(client.rest().unwrap(), b"ok");
+    drop(client);
+    assert_eq!(serving.join().unwrap(), [b"early bytes"]);
+    let usage = proxy.connection();
+    assert_eq!((usage.bytes_sent, usage.bytes_received), (11, 2));
+}
+
+#[test]
+fn bytes_pass_both_ways_at_once_and_are_counted() {
+    let (port, serving) = server(1, |mut client| {
+        let mut writer = client.stream.try_clone().unwrap();
+        let writing = thread::spawn(move || {
+            use std::io::Write as _;
+            writer.write_all(&vec![b's'; 16 * MIB]).unwrap();
+        });
+        let all = client.exactly(16 * MIB).iter().all(|&byte| byte == b'c');
+        writing.join().unwrap();
+        all
+    });
+    let address = format!("127.0.0.1:{port}");
+    let proxy = permitting(&[&address]);
+    let mut client = proxy.tunnel(&address);
+    let mut writer = client.stream.try_clone().unwrap();
+    let writing = thread::spawn(move || {
+        use std::io::Write as _;
+        writer.write_all(&vec![b'c'; 16 * MIB]).unwrap();
+    });
+    assert!(client.exactly(16 * MIB).iter().all(|&byte| byte == b's'));
+    writing.join().unwrap();
+    assert_eq!(serving.join().unwrap(), [true]);
+    client.end();
+    let usage = proxy.connection();
+    let bytes = 16 * MIB as u64;
+    assert_eq!((usage.bytes_sent, usage.bytes_received), (bytes, bytes));
+}
+
+#[test]
+fn a_reset_is_passed_on_and_recorded() {
+    let (port, serving) = server(1, |mut client| {
+        client.send("half");
+        client.exactly(4);
+        reset(client.stream);
+    });
+    let address = format!("127.0.0.1:{port}");
+    let proxy = permitting(&[&address]);
+    let mut client = proxy.tunnel(&address);
+    assert_eq!(client.exactly(4), b"half");
+    client.send("more");
+    serving.join().unwrap();
+    let end = client.rest().unwrap_err();
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+    let usage = proxy.connection();
+    assert!(usage.error.unwrap().contains("reset"));
+    assert_eq!((usage.bytes_sent, usage.bytes_received), (4, 4));
+}
+
+#[test]
+fn a_client_that_resets_ends_its_tunnel() {
+    let (port, serving) = server(1, |mut client| {
+        client.send("hello");
+        client.rest().map_err(|error| error.kind())
+    });
+    let address = format!("127.0.0.1:{port}");
+    let proxy = permitting(&[&address]);
+    let mut client = proxy.tunnel(&address);
+    assert_eq!(client.exactly(5), b"hello");
+    reset(client.stream);
+    assert_eq!(serving.join().unwrap(), [Err(std::io::ErrorKind::ConnectionReset)]);
+    assert!(proxy.connection().error.is_some());
+}
+
+/// Closes with a reset.
+fn reset(stream: std::net::TcpStream) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let _inside = runtime.enter();
+    stream.set_nonblocking(true).unwrap();
+    tokio::net::TcpStream::from_std(stream).unwrap().set_zero_linger().unwrap();
+}

@@ -138,11 +138,9 @@ enum Wake {
 impl Committer {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        dir: LogDir,
+        (dir, lock): (LogDir, File),
         key: HostKey,
     ) -> Result<Committer, LogError> {
-        let lock = dir.open_for_lock()?;
-        lock.try_lock().map_err(|_| LogError::Busy(dir.path.clone()))?;
         let leaves = files::open_append(&dir.leaves())?;
         Ok(Committer {
             shared,

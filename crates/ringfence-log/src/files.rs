@@ -56,7 +56,9 @@ impl LogDir {
     }
 
     /// Makes an empty log with a signed checkpoint of size 0, all at once or not at all.
-    pub(crate) fn create(&self, origin: &str, key: &HostKey) -> Result<(), LogError> {
+    ///
+    /// Returns the directory, locked: nobody ever sees the log without its writer.
+    pub(crate) fn create(&self, origin: &str, key: &HostKey) -> Result<File, LogError> {
         let failed = |error| LogError::io("create", &self.path)(error);
         let parent = self.path.parent().unwrap_or(Path::new("."));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
@@ -80,7 +82,9 @@ impl LogDir {
             .and_then(|()| write_file(&new.checkpoint(), empty.signed(key).as_bytes()))
             .and_then(|()| write_file(&new.segment(0), b""))
             .and_then(|()| write_file(&new.leaves(), b""))
-            .and_then(|()| fs::rename(&new.path, &self.path));
+            .and_then(|()| File::open(&new.path))
+            .and_then(|lock| lock.lock().map(|()| lock))
+            .and_then(|lock| fs::rename(&new.path, &self.path).map(|()| lock));
         made.map_err(|error| {
             let _ = fs::remove_dir_all(&new.path);
             if matches!(
@@ -123,11 +127,6 @@ impl LogDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(VerifyError::io(&path)(error)),
         }
-    }
-
-    /// Opens the directory itself, whose lock says that a process writes this log.
-    pub(crate) fn open_for_lock(&self) -> Result<File, LogError> {
-        File::open(&self.path).map_err(LogError::io("open", &self.path))
     }
 }
 

@@ -51,7 +51,7 @@ impl HostLog {
     pub fn open(state_dir: &Path, key: &HostKey) -> Result<HostLog, LogError> {
         let dir = LogDir::of(&files::host_dir(state_dir));
         match dir.create(&key.public().origin(HOST_LOG), key) {
-            Ok(()) | Err(LogError::Exists(_)) => {}
+            Ok(_) | Err(LogError::Exists(_)) => {}
             Err(error) => return Err(error),
         }
         let position = Position {

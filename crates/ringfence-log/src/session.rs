@@ -132,10 +132,10 @@ impl SessionLog {
         sizes: Sizes,
     ) -> Result<SessionLog, LogError> {
         let log_dir = LogDir::of(dir);
-        log_dir.create(&key.public().origin(session.as_str()), key)?;
+        let lock = log_dir.create(&key.public().origin(session.as_str()), key)?;
         let segments = Segments::open(log_dir.clone(), sizes.segment_bytes_max)?;
         let shared = Arc::new(Shared::new(session.clone(), sizes.log_bytes_max, segments));
-        let committer = commit::Committer::new(Arc::clone(&shared), log_dir, key.clone())?;
+        let committer = commit::Committer::new(Arc::clone(&shared), (log_dir, lock), key.clone())?;
         let thread = thread::Builder::new()
             .name("log-commit".to_owned())
             .spawn(move || committer.run())

@@ -1,1 +1,151 @@
-//! Acts that wait in the kernel for an answer.
+//! Acts that wait in the kernel for an answer: programs started, files changed, sockets connected.
+//!
+//! The payload's seccomp filter makes some system calls wait; a [`Listener`] takes them one by one,
+//! reads their arguments out of the waiting process, resolves its paths as that process would, and
+//! hands out an [`Attempt`]. Whoever holds it answers it; an attempt that is dropped is denied.
+//!
+//! # What an answer can promise
+//!
+//! The kernel reads memory arguments again after `CONTINUE`, so another thread can change them
+//! meanwhile. Nothing here rests on their staying the same: files are bounded by the world's mounts
+//! whatever path is used in the end, a program whose arguments matter is checked at the end of its
+//! exec before its first instruction ([`Attempt::allow_verified`]), and connections are made by us
+//! on a copy of the address. An error never becomes `CONTINUE`.
+//!
+//! # What the filter must guarantee
+//!
+//! It kills foreign architectures, refuses `openat2`, `io_uring`, `chroot`, `mount` and new
+//! namespaces (all processes share one root), refuses addressed `sendto`, `sendmsg` and
+//! `MSG_FASTOPEN`, and is installed with `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, so that a signal
+//! handler does not restart a call that is being answered.
+
+mod answer;
+mod connect;
+mod exec;
+mod file;
+mod inside;
+mod listen;
+mod locate;
+mod memory;
+mod script;
+mod stderr;
+mod tracee;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use ringfence_core::{AbsolutePath, FileChange, FileIdentity};
+
+pub use answer::Delivery;
+pub use listen::Listener;
+pub use stderr::Written;
+pub use verify::{Ran, Verification};
+
+use answer::Pending;
+
+/// One act that waits for an answer; dropping it denies it with `EACCES`.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The process (thread group), numbered in our pid namespace.
+    pub pid: i32,
+    /// The thread of it that waits.
+    pub tid: i32,
+    /// What is attempted.
+    pub kind: Attempted,
+    /// For a connection: how to make it.
+    job: Option<connect::Job>,
+    pending: Pending,
+}
+
+/// What is attempted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempted {
+    /// Start a program.
+    Exec(ExecAttempt),
+    /// Create, change or remove files.
+    File(FileAttempt),
+    /// Connect to a unix socket that was not bound inside the world.
+    Unix(UnixConnect),
+    /// Something that cannot be named, and so cannot be permitted; to be denied.
+    Unresolvable(Unresolvable),
+}
+
+/// A program about to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecAttempt {
+    /// The file that was named, symbolic links resolved, as the world sees it.
+    pub program: AbsolutePath,
+    /// Which file that is.
+    pub identity: FileIdentity,
+    /// Its arguments as given, the program's own name included.
+    pub argv: Vec<Vec<u8>>,
+    /// The working directory.
+    pub cwd: AbsolutePath,
+    /// For a script: what its first line names, and so on; the last one is what really runs.
+    pub interpreters: Vec<Interpreter>,
+    /// What the process will look like if that is what runs.
+    expected: verify::Expected,
+}
+
+/// What the first line of a script names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interpreter {
+    /// The file, symbolic links resolved.
+    pub program: AbsolutePath,
+    /// Which file that is.
+    pub identity: FileIdentity,
+    /// The rest of the line.
+    pub argument: Option<Vec<u8>>,
+}
+
+/// A change to files, by path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileAttempt {
+    /// What changes: one path, or two for a rename.
+    pub acts: Vec<(FileChange, AbsolutePath)>,
+}
+
+/// A connection to a unix socket with a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnixConnect {
+    /// The socket's path in the world, symbolic links resolved.
+    pub path: AbsolutePath,
+    /// Whether a process of the world listens there.
+    pub bound_inside: BoundInside,
+}
+
+/// Whether a unix socket was bound inside the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoundInside {
+    /// One of its processes bound it: connections to it never become an attempt.
+    Yes,
+    /// No socket of the world's network namespace is bound to it.
+    No,
+    /// The kernel could not be asked.
+    Unknown,
+}
+
+/// An act whose target has no name that a policy could speak of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unresolvable {
+    /// The system call.
+    pub syscall: &'static str,
+    /// What is wrong.
+    pub why: String,
+    /// The error number to deny it with.
+    pub errno: i32,
+}
+
+/// Why no more acts can be heard of.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// The kernel's structures are not the ones this program knows.
+    #[error("this kernel's seccomp notification cannot be used: {0}")]
+    Unusable(io::Error),
+    /// Receiving failed.
+    #[error("cannot hear of the world's acts: {0}")]
+    Receive(io::Error),
+}

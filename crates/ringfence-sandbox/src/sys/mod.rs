@@ -1,5 +1,7 @@
 //! The kernel's interface: every `unsafe` block of the workspace is in this directory.
 #![expect(unsafe_code, reason = "the island: nothing outside this directory is unsafe")]
 
+pub(crate) mod notify;
 pub mod pidinfo;
+pub(crate) mod ptrace;
 pub mod signals;

@@ -1,0 +1,90 @@
+//! Answering a waiting call, exactly once.
+
+use std::sync::Arc;
+
+use super::listen::Shared;
+use super::{Attempt, Attempted, tracee};
+use crate::sys::notify::{self as sys, Reply};
+
+/// Whether an answer reached the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// The call has been answered.
+    Delivered,
+    /// It no longer waits: its process was killed.
+    Gone,
+    /// It may not be answered so, and was denied.
+    Refused,
+}
+
+/// The right to answer one call; dropped without an answer, it denies.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: u64,
+    answered: Answered,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    No,
+    Yes,
+}
+
+impl Pending {
+    pub(super) fn new(shared: Arc<Shared>, id: u64) -> Pending {
+        Pending { shared, id, answered: Answered::No }
+    }
+
+    pub(super) fn answer(mut self, reply: Reply) -> Delivery {
+        self.answered = Answered::Yes;
+        self.shared.reply(self.id, reply)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if self.answered == Answered::No {
+            self.shared.reply(self.id, Reply::Fail(libc::EACCES));
+        }
+    }
+}
+
+impl Shared {
+    /// Answers a call. Whatever goes wrong, the call is not carried out: a descriptor that is
+    /// closed makes it fail with `ENOSYS`.
+    pub(super) fn reply(&self, id: u64, reply: Reply) -> Delivery {
+        match sys::send(self.listener(), id, reply) {
+            Ok(()) => Delivery::Delivered,
+            Err(_) => Delivery::Gone,
+        }
+    }
+}
+
+impl Attempt {
+    /// The parent of the process, if it can still be told.
+    pub fn parent(&self) -> Option<i32> {
+        tracee::parent(self.pid)
+    }
+
+    /// Lets the kernel carry the act out, reading its arguments again.
+    ///
+    /// For files that is safe because the world's mounts bound it, whatever the path is by then;
+    /// for programs only where any program with any arguments may run
+    /// (else [`Attempt::allow_verified`]). Other acts are denied instead.
+    pub fn allow(self) -> Delivery {
+        match self.kind {
+            Attempted::Exec(_) | Attempted::File(_) => self.pending.answer(Reply::Continue),
+            Attempted::Unix(_) | Attempted::Unresolvable(_) => {
+                self.pending.answer(Reply::Fail(libc::EACCES));
+                Delivery::Refused
+            }
+        }
+    }
+
+    /// Makes the act fail with this error number.
+    pub fn deny(self, errno: i32) -> Delivery {
+        let errno = if errno > 0 { errno } else { libc::EACCES };
+        self.pending.answer(Reply::Fail(errno))
+    }
+}

@@ -1,0 +1,247 @@
+//! Connections, made by us: on a copy of the socket, to a copy of the address.
+//!
+//! The kernel is never asked to read the address again, so it does not matter who changes it. The
+//! peer of a unix socket sees the payload's user and group, but our process id.
+
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+
+use rustix::fs::{FileType, OFlags};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+
+use super::answer::Pending;
+use super::file::named;
+use super::listen::Judged;
+use super::locate::{Found, Last};
+use super::tracee::{Call, Trouble, status_numbers};
+use super::{Attempt, BoundInside, UnixConnect};
+use crate::sys::notify::{self as sys, Reply};
+
+/// Longest socket address, in bytes (`struct sockaddr_storage`).
+const ADDRESS_BYTES_MAX: usize = 128;
+
+/// Longest unix socket address, in bytes (`struct sockaddr_un`).
+const UNIX_ADDRESS_BYTES_MAX: usize = 110;
+
+/// Most connections that are being waited for at a time; the next one fails with `EAGAIN`.
+///
+/// Each is a thread. A world that opens this many connections that nobody accepts only stops itself.
+const WAITING_MAX: usize = 64;
+
+/// Threads that wait for connections of blocking sockets.
+#[derive(Debug, Default)]
+pub(super) struct Workers {
+    busy: Arc<AtomicUsize>,
+}
+
+/// A connection to be made.
+#[derive(Debug)]
+pub(super) struct Job {
+    socket: OwnedFd,
+    target: Target,
+    user: Option<(u32, u32)>,
+}
+
+#[derive(Debug)]
+enum Target {
+    /// This address, which names no file.
+    Address(Vec<u8>),
+    /// The unix socket that is this file, whatever it is called by now.
+    File(OwnedFd),
+}
+
+/// A socket address, as far as it matters who may be meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Address {
+    /// Names no file: IPv4, IPv6, an abstract unix socket, netlink, or no address at all. What it
+    /// can reach is bounded by the network namespace of the socket.
+    Bounded,
+    /// A unix socket with this path.
+    Path(Vec<u8>),
+}
+
+/// Takes an address apart; the error is the kernel's.
+pub(super) fn decode(address: &[u8]) -> Result<Address, i32> {
+    let family = address.first_chunk::<2>().ok_or(libc::EINVAL)?;
+    match i32::from(u16::from_ne_bytes(*family)) {
+        libc::AF_UNSPEC | libc::AF_INET | libc::AF_INET6 | libc::AF_NETLINK => Ok(Address::Bounded),
+        libc::AF_UNIX => {
+            let path = address.get(2..).unwrap_or_default();
+            if path.is_empty() || address.len() > UNIX_ADDRESS_BYTES_MAX {
+                return Err(libc::EINVAL);
+            }
+            let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+            match path.get(..end).unwrap_or_default() {
+                [] => Ok(Address::Bounded),
+                path => Ok(Address::Path(path.to_vec())),
+            }
+        }
+        _ => Err(libc::EAFNOSUPPORT),
+    }
+}
+
+/// What a notified `connect` would reach.
+pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
+    let length = usize::try_from(call.int(2)).map_err(|_| Trouble::Errno(libc::EINVAL))?;
+    if length > ADDRESS_BYTES_MAX {
+        return Err(Trouble::Errno(libc::EINVAL));
+    }
+    let address = call.bytes(call.arg(1), length)?;
+    let decoded = decode(&address).map_err(Trouble::Errno)?;
+    let socket = socket(call)?;
+    let Address::Path(path) = decoded else {
+        return Ok(Judged::Connect(Job { socket, target: Target::Address(address), user: None }));
+    };
+    let place = call.locate(libc::AT_FDCWD, &path, Last::Follow)?;
+    match place.found {
+        Found::Absent => return Err(Trouble::Errno(libc::ENOENT)),
+        Found::Directory | Found::Symlink => return Err(Trouble::Errno(libc::ECONNREFUSED)),
+        Found::Nameless => {
+            return Err(Trouble::unresolvable("a socket without a path", libc::EACCES));
+        }
+        Found::File => {}
+    }
+    let file = call.reference(&place.path)?;
+    let stat = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+        return Err(Trouble::Errno(libc::ECONNREFUSED));
+    }
+    let user = user(call)?;
+    let bound_inside =
+        call.shared.inside.as_ref().map_or(BoundInside::Unknown, |inside| inside.holds(&stat));
+    let job = Job { socket, target: Target::File(file), user };
+    if bound_inside == BoundInside::Yes {
+        return Ok(Judged::Connect(job));
+    }
+    Ok(Judged::Unix(UnixConnect { path: named(&place.path)?, bound_inside }, job))
+}
+
+/// A copy of the waiting thread's socket.
+fn socket(call: &Call<'_>) -> Result<OwnedFd, Trouble> {
+    let pidfd = pidfd(call)?;
+    call.check_waiting()?;
+    let socket = pidfd_getfd(pidfd, call.int(0), PidfdGetfdFlags::empty())?;
+    // A socket that somebody outside passed in would reach outside: its network is not the world's.
+    if let Some(world) = call.shared.inside.as_ref().and_then(|inside| inside.cookie) {
+        let own = sys::netns_cookie(&socket)
+            .map_err(|error| Trouble::Errno(error.raw_os_error().unwrap_or(libc::ENOTSOCK)))?;
+        if own != world {
+            return Err(Trouble::unresolvable("a socket of another network", libc::EACCES));
+        }
+    }
+    Ok(socket)
+}
+
+/// The waiting thread itself where the kernel can name it, because a thread may have descriptors of
+/// its own; else its group. The address is ours either way.
+pub(super) fn pidfd(call: &Call<'_>) -> Result<OwnedFd, Trouble> {
+    if let Ok(pidfd) = sys::pidfd_of_thread(call.tid()) {
+        return Ok(pidfd);
+    }
+    let group = Pid::from_raw(call.group()?).ok_or(Trouble::Gone)?;
+    Ok(pidfd_open(group, PidfdFlags::empty())?)
+}
+
+/// The user and group to connect as, if they are not our own: a peer asks who connects, and the
+/// kernel asks whether they may write to the socket's file.
+fn user(call: &Call<'_>) -> Result<Option<(u32, u32)>, Trouble> {
+    let id = |label| {
+        let numbers = status_numbers(call.tid(), label)?;
+        u32::try_from(*numbers.get(3)?).ok()
+    };
+    let (Some(uid), Some(gid)) = (id("Uid:"), id("Gid:")) else {
+        return Err(Trouble::unresolvable("the process does not show its user", libc::EACCES));
+    };
+    call.check_waiting()?;
+    let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    Ok(if own == (uid, gid) { None } else { Some((uid, gid)) })
+}
+
+/// Makes a connection that nobody has to decide, and answers the call.
+pub(super) fn carry_out(job: Job, pending: Pending) {
+    if job.user.is_none() && !blocks(&job.socket) {
+        let result = connect(&job);
+        pending.answer(reply(&result));
+        return;
+    }
+    hand_over(job, pending, |_| {});
+}
+
+fn blocks(socket: &OwnedFd) -> bool {
+    !rustix::fs::fcntl_getfl(socket).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK))
+}
+
+/// Has a thread make the connection: it may wait, and it may have to become another user.
+fn hand_over(job: Job, pending: Pending, done: impl FnOnce(io::Result<()>) + Send + 'static) {
+    let busy = Arc::clone(&pending.shared.workers.busy);
+    if busy.fetch_add(1, Ordering::AcqRel) >= WAITING_MAX {
+        busy.fetch_sub(1, Ordering::AcqRel);
+        pending.answer(Reply::Fail(libc::EAGAIN));
+        done(Err(io::Error::from_raw_os_error(libc::EAGAIN)));
+        return;
+    }
+    let place = Place(busy);
+    let work = move || {
+        let _place = place;
+        let result = match job.user {
+            Some((uid, gid)) => sys::become_user(uid, gid).and_then(|()| connect(&job)),
+            None => connect(&job),
+        };
+        pending.answer(reply(&result));
+        done(result);
+    };
+    // A thread that cannot be started drops the work, and with it the call, which is denied.
+    let _ = std::thread::Builder::new().name("connect".to_owned()).spawn(work);
+}
+
+/// One of the [`WAITING_MAX`]; given back when dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn connect(job: &Job) -> io::Result<()> {
+    match &job.target {
+        Target::Address(address) => sys::connect_raw(job.socket.as_fd(), address),
+        Target::File(file) => {
+            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            let mut address = Vec::with_capacity(UNIX_ADDRESS_BYTES_MAX);
+            let family = u16::try_from(libc::AF_UNIX).unwrap_or_default();
+            address.extend_from_slice(&family.to_ne_bytes());
+            address.extend_from_slice(path.as_bytes());
+            address.push(0);
+            sys::connect_raw(job.socket.as_fd(), &address)
+        }
+    }
+}
+
+fn reply(result: &io::Result<()>) -> Reply {
+    match result {
+        Ok(()) => Reply::Success,
+        Err(error) => Reply::Fail(error.raw_os_error().unwrap_or(libc::EACCES)),
+    }
+}
+
+impl Attempt {
+    /// Makes the connection, on our copies of socket and address, and answers the call with how
+    /// that ended; waits for it. Attempts of another kind are denied.
+    pub fn connect(self) -> io::Result<()> {
+        let refused = || io::Error::from_raw_os_error(libc::EACCES);
+        let Some(job) = self.job else {
+            self.pending.answer(Reply::Fail(libc::EACCES));
+            return Err(refused());
+        };
+        let (tell, told) = sync_channel(1);
+        hand_over(job, self.pending, move |result| {
+            // The receiver below waits for exactly this.
+            let _ = tell.send(result);
+        });
+        told.recv().unwrap_or_else(|_| Err(refused()))
+    }
+}

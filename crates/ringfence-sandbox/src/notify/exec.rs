@@ -1,0 +1,183 @@
+//! Programs about to be started: which file, with which arguments, read by which interpreter.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use ringfence_core::FileIdentity;
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+
+use super::file::named;
+use super::listen::Judged;
+use super::locate::{Found, Last};
+use super::script::{self, FirstLine, HEADER_BYTES};
+use super::tracee::{Call, Trouble};
+use super::verify::Expected;
+use super::{Attempted, ExecAttempt, Interpreter};
+
+/// How often one interpreter may name another: more and the kernel says `ELOOP`.
+const INTERPRETERS_MAX: usize = 5;
+
+/// A file that could run.
+struct Program {
+    path: Vec<u8>,
+    fd: OwnedFd,
+    stat: Stat,
+}
+
+/// The arguments of `execve` and `execveat`.
+struct Arguments {
+    dir: i32,
+    path: Vec<u8>,
+    argv: u64,
+    flags: i32,
+}
+
+/// What a notified exec would run.
+///
+/// What cannot run is answered here with the kernel's error: `CONTINUE` would let another thread
+/// put a program in its place that nobody has decided about.
+pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
+    let arguments = arguments(call)?;
+    let program = if arguments.path.is_empty() {
+        opened(call, &arguments)?
+    } else {
+        let keep = arguments.flags & libc::AT_SYMLINK_NOFOLLOW != 0;
+        let last = if keep { Last::Keep } else { Last::Follow };
+        find(call, arguments.dir, &arguments.path, last)?
+    };
+    let argv = call.arguments(arguments.argv)?;
+    let cwd = named(&call.directory(libc::AT_FDCWD)?)?;
+    let mut final_argv = argv.clone();
+    if final_argv.is_empty() {
+        // Since Linux 5.18 an empty argument list gets one empty argument.
+        final_argv.push(Vec::new());
+    }
+    let interpreters = interpreters(call, &program, &arguments, &mut final_argv)?;
+    let identity = identity(&program.stat);
+    let running = interpreters.last().map_or(identity, |interpreter| interpreter.identity);
+    call.check_waiting()?;
+    Ok(Judged::Attempt(Attempted::Exec(ExecAttempt {
+        program: named(&program.path)?,
+        identity,
+        argv,
+        cwd,
+        interpreters,
+        expected: Expected::new(running, &final_argv),
+    })))
+}
+
+fn arguments(call: &Call<'_>) -> Result<Arguments, Trouble> {
+    let (dir, path, argv, flags) = if call.notification.number == libc::SYS_execve {
+        (libc::AT_FDCWD, call.arg(0), call.arg(1), 0)
+    } else {
+        (call.int(0), call.arg(1), call.arg(2), call.int(4))
+    };
+    if flags & !(libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW) != 0 {
+        // AT_EXECVE_CHECK (Linux 6.14) runs nothing, but older kernels do not know it either.
+        return Err(Trouble::Errno(libc::EINVAL));
+    }
+    let path = call.path(path)?;
+    if path.is_empty() && flags & libc::AT_EMPTY_PATH == 0 {
+        return Err(Trouble::Errno(libc::ENOENT));
+    }
+    Ok(Arguments { dir, path, argv, flags })
+}
+
+/// The file behind a descriptor; one without a name cannot be decided about by name.
+fn opened(call: &Call<'_>, arguments: &Arguments) -> Result<Program, Trouble> {
+    if arguments.dir == libc::AT_FDCWD {
+        return Err(Trouble::Errno(libc::EACCES));
+    }
+    let link = format!("/proc/{}/fd/{}", call.tid(), arguments.dir);
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let fd =
+        rustix::fs::open(link, flags, Mode::empty()).map_err(|_| Trouble::Errno(libc::EBADF))?;
+    call.check_waiting()?;
+    match call.name_of(&fd)? {
+        Some(path) => runnable(path, fd),
+        None => Err(nameless()),
+    }
+}
+
+fn nameless() -> Trouble {
+    Trouble::unresolvable("the program is a file without a path", libc::EACCES)
+}
+
+/// The file at a path.
+fn find(call: &Call<'_>, dir: i32, path: &[u8], last: Last) -> Result<Program, Trouble> {
+    let place = call.locate(dir, path, last)?;
+    match place.found {
+        Found::Absent => Err(Trouble::Errno(libc::ENOENT)),
+        Found::Directory => Err(Trouble::Errno(libc::EACCES)),
+        Found::Symlink => Err(Trouble::Errno(libc::ELOOP)),
+        Found::Nameless => Err(nameless()),
+        Found::File => {
+            let fd = call.reference(&place.path)?;
+            runnable(place.path, fd)
+        }
+    }
+}
+
+fn runnable(path: Vec<u8>, fd: OwnedFd) -> Result<Program, Trouble> {
+    let stat = rustix::fs::fstat(&fd)?;
+    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if regular && stat.st_mode & 0o111 != 0 {
+        Ok(Program { path, fd, stat })
+    } else {
+        Err(Trouble::Errno(libc::EACCES))
+    }
+}
+
+fn identity(stat: &Stat) -> FileIdentity {
+    FileIdentity { device: stat.st_dev, inode: stat.st_ino }
+}
+
+/// Follows the first lines of scripts, changing the arguments as the kernel will.
+fn interpreters(
+    call: &Call<'_>,
+    program: &Program,
+    arguments: &Arguments,
+    argv: &mut Vec<Vec<u8>>,
+) -> Result<Vec<Interpreter>, Trouble> {
+    let mut found = Vec::new();
+    let mut name = name_for_interpreter(arguments);
+    let mut line = first_line(&program.fd);
+    while let Some(FirstLine { interpreter, argument }) = line {
+        if found.len() == INTERPRETERS_MAX {
+            return Err(Trouble::Errno(libc::ELOOP));
+        }
+        let next = find(call, libc::AT_FDCWD, &interpreter, Last::Follow)?;
+        let head = std::iter::once(interpreter.clone()).chain(argument.clone()).chain([name]);
+        argv.splice(..1, head);
+        name = interpreter;
+        line = first_line(&next.fd);
+        found.push(Interpreter {
+            program: named(&next.path)?,
+            identity: identity(&next.stat),
+            argument,
+        });
+    }
+    Ok(found)
+}
+
+/// What the kernel calls the script when it passes it to its interpreter (`alloc_bprm`).
+fn name_for_interpreter(arguments: &Arguments) -> Vec<u8> {
+    let Arguments { dir, path, .. } = arguments;
+    if *dir == libc::AT_FDCWD || path.starts_with(b"/") {
+        path.clone()
+    } else if path.is_empty() {
+        format!("/dev/fd/{dir}").into_bytes()
+    } else {
+        [format!("/dev/fd/{dir}/").as_bytes(), path].concat()
+    }
+}
+
+/// The first line of a script; a file that cannot be read counts as none, and if it turns out to be
+/// one, the check at the end of the exec finds another program running.
+fn first_line(program: &OwnedFd) -> Option<FirstLine> {
+    let path = format!("/proc/self/fd/{}", program.as_fd().as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+    let mut header = [0; HEADER_BYTES];
+    let got = rustix::io::pread(&file, &mut header, 0).ok()?;
+    script::parse(header.get(..got)?)
+}

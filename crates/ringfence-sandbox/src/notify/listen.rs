@@ -1,0 +1,272 @@
+//! Taking waiting calls from the kernel, and telling apart what they are.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use ringfence_core::AbsolutePath;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::answer::Pending;
+use super::connect::{self, Workers};
+use super::inside::Inside;
+use super::tracee::{Call, Trouble};
+use super::{Attempt, Attempted, NotifyError, UnixConnect, Unresolvable, exec, file};
+use crate::sys::notify::{self as sys, Notification, Reply};
+
+/// How many threads' groups are remembered; more and all are forgotten, for they are found again.
+const GROUPS_MAX: usize = 4096;
+
+/// `AUDIT_ARCH_X86_64`: the one architecture whose numbers are known here.
+const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
+
+/// Hears of the acts of one world.
+///
+/// One thread in [`Listener::next`] is the fastest; several are safe.
+#[derive(Debug)]
+pub struct Listener {
+    shared: Arc<Shared>,
+}
+
+/// What the listener and its unanswered attempts have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    fd: OwnedFd,
+    turn: Mutex<()>,
+    receiving: Receiving,
+    root: OnceLock<OwnedFd>,
+    private: Vec<AbsolutePath>,
+    groups: Mutex<HashMap<i32, i32>>,
+    pub(super) inside: Option<Inside>,
+    pub(super) workers: Workers,
+}
+
+/// Whether receiving ends by itself when the world does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Receiving {
+    /// Since Linux 6.11.
+    EndsWithWorld,
+    /// The descriptor has to be polled first.
+    AfterPoll,
+}
+
+/// What is to be done about a call.
+#[derive(Debug)]
+pub(super) enum Judged {
+    /// It is answered at once: nothing is attempted that anybody has to decide.
+    Answer(Reply),
+    /// Somebody has to decide.
+    Attempt(Attempted),
+    /// Somebody has to decide about a connection, which is made like this.
+    Unix(UnixConnect, connect::Job),
+    /// A connection that needs no decision; made on our copy of the socket and the address.
+    Connect(connect::Job),
+}
+
+impl Listener {
+    /// A listener on a seccomp notification descriptor.
+    ///
+    /// `unix_diag` is a `NETLINK_SOCK_DIAG` socket made in the world's network namespace; without
+    /// it every unix socket with a path counts as bound outside. Changes beneath `private` - the
+    /// world's own places, gone at its end - never become an attempt.
+    pub fn new(
+        fd: OwnedFd,
+        unix_diag: Option<OwnedFd>,
+        private: Vec<AbsolutePath>,
+    ) -> Result<Listener, NotifyError> {
+        sys::check_sizes().map_err(NotifyError::Unusable)?;
+        // Only a hint for the scheduler: kernels before 6.6 do without.
+        let _ = sys::wake_in_step(fd.as_fd());
+        let shared = Shared {
+            fd,
+            turn: Mutex::new(()),
+            receiving: receiving(),
+            root: OnceLock::new(),
+            private,
+            groups: Mutex::new(HashMap::new()),
+            inside: unix_diag.map(Inside::new),
+            workers: Workers::default(),
+        };
+        Ok(Listener { shared: Arc::new(shared) })
+    }
+
+    /// The next act that somebody has to decide; `None` when the world is gone.
+    ///
+    /// What needs no decision - programs and directories that do not exist, private places,
+    /// connections within the world - is answered in here.
+    pub fn next(&self) -> Result<Option<Attempt>, NotifyError> {
+        loop {
+            let Some(notification) = self.shared.receive()? else { return Ok(None) };
+            let pending = Pending::new(Arc::clone(&self.shared), notification.id);
+            if let Some(attempt) = judge(notification, pending) {
+                return Ok(Some(attempt));
+            }
+        }
+    }
+}
+
+/// Finds out what a call attempts; answers it if nobody has to decide.
+fn judge(notification: Notification, pending: Pending) -> Option<Attempt> {
+    let shared = Arc::clone(&pending.shared);
+    let call = Call { shared: &shared, notification };
+    let (kind, job) = match look(&call) {
+        Ok(Judged::Attempt(kind)) => (kind, None),
+        Ok(Judged::Unix(connect, job)) => (Attempted::Unix(connect), Some(job)),
+        Ok(Judged::Answer(reply)) => {
+            pending.answer(reply);
+            return None;
+        }
+        Ok(Judged::Connect(job)) => {
+            connect::carry_out(job, pending);
+            return None;
+        }
+        Err(Trouble::Errno(errno)) => {
+            pending.answer(Reply::Fail(errno));
+            return None;
+        }
+        Err(Trouble::Gone) => return None,
+        Err(Trouble::Unresolvable { why, errno }) => {
+            let syscall = name(notification.number);
+            (Attempted::Unresolvable(Unresolvable { syscall, why, errno }), None)
+        }
+    };
+    let pid = match call.group() {
+        Ok(group) => group,
+        Err(Trouble::Gone) => return None,
+        Err(Trouble::Errno(_) | Trouble::Unresolvable { .. }) => notification.tid,
+    };
+    Some(Attempt { pid, tid: notification.tid, kind, job, pending })
+}
+
+fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
+    let Notification { tid, arch, number, .. } = call.notification;
+    if arch != AUDIT_ARCH_X86_64 {
+        return Err(Trouble::unresolvable("a foreign architecture", libc::EACCES));
+    }
+    if tid <= 0 {
+        return Err(Trouble::unresolvable("a process without a number here", libc::EACCES));
+    }
+    match number {
+        libc::SYS_execve | libc::SYS_execveat => exec::look(call),
+        libc::SYS_connect => connect::look(call),
+        _ => file::look(call),
+    }
+}
+
+impl Shared {
+    pub(super) fn listener(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Waits for a call; `None` when the world is gone.
+    fn receive(&self) -> Result<Option<Notification>, NotifyError> {
+        // One thread at a time: the kernel would wake all of them for each call.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if self.receiving == Receiving::AfterPoll && self.is_over(Wait::Endless)? {
+                return Ok(None);
+            }
+            match sys::receive(self.fd.as_fd()) {
+                Ok(notification) => return Ok(Some(notification)),
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EINTR) => {}
+                    // A call was interrupted before it could be handed out, or nobody is left.
+                    Some(libc::ENOENT) => {
+                        if self.is_over(Wait::None)? {
+                            return Ok(None);
+                        }
+                    }
+                    _ => return Err(NotifyError::Receive(error)),
+                },
+            }
+        }
+    }
+
+    /// Whether nobody is left who could make a call.
+    fn is_over(&self, wait: Wait) -> Result<bool, NotifyError> {
+        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let timeout = match wait {
+            Wait::Endless => None,
+            Wait::None => Some(&none),
+        };
+        loop {
+            let mut polled = [PollFd::new(&self.fd, PollFlags::IN)];
+            match poll(&mut polled, timeout) {
+                Ok(_) => {
+                    let seen = polled.iter().fold(PollFlags::empty(), |a, fd| a | fd.revents());
+                    return Ok(!seen.contains(PollFlags::IN) && seen.contains(PollFlags::HUP));
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(NotifyError::Receive(errno.into())),
+            }
+        }
+    }
+
+    /// The world's root directory, opened by the first who needs it.
+    pub(super) fn root(
+        &self,
+        open: impl FnOnce() -> Result<OwnedFd, Trouble>,
+    ) -> Result<BorrowedFd<'_>, Trouble> {
+        if let Some(root) = self.root.get() {
+            return Ok(root.as_fd());
+        }
+        let opened = open()?;
+        Ok(self.root.get_or_init(|| opened).as_fd())
+    }
+
+    /// Whether a resolved path lies in one of the world's own places.
+    pub(super) fn is_private(&self, path: &[u8]) -> bool {
+        self.private.iter().any(|place| {
+            let place = place.as_str().as_bytes();
+            path.strip_prefix(place).is_some_and(|rest| {
+                rest.is_empty() || rest.starts_with(b"/") || place.ends_with(b"/")
+            })
+        })
+    }
+
+    /// The thread group of a thread seen before, if that still holds: numbers are used again.
+    pub(super) fn known_group(&self, tid: i32) -> Option<i32> {
+        // Most processes have one thread, whose number is the group's.
+        if sys::in_group(tid, tid) {
+            return Some(tid);
+        }
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.get(&tid).copied().filter(|group| sys::in_group(*group, tid))
+    }
+
+    pub(super) fn learn_group(&self, tid: i32, group: i32) {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if groups.len() >= GROUPS_MAX {
+            groups.clear();
+        }
+        groups.insert(tid, group);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Endless,
+    None,
+}
+
+/// Linux 6.11 ends `SECCOMP_IOCTL_NOTIF_RECV` when the last task of the filter has exited
+/// ("seccomp: interrupt SECCOMP_IOCTL_NOTIF_RECV when all users have exited").
+fn receiving() -> Receiving {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 11) => Receiving::EndsWithWorld,
+        _ => Receiving::AfterPoll,
+    }
+}
+
+/// The name of a system call that can be notified.
+fn name(number: i64) -> &'static str {
+    match number {
+        libc::SYS_execve => "execve",
+        libc::SYS_execveat => "execveat",
+        libc::SYS_connect => "connect",
+        _ => file::name(number),
+    }
+}

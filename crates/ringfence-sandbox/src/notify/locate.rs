@@ -1,0 +1,322 @@
+//! Where a path leads, as the waiting thread would find it, in the world's coordinates.
+//!
+//! The common path has no symbolic link in it: the kernel confirms that in one system call, and then
+//! the text itself is the answer. Everything else is walked, one component at a time.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use super::tracee::{Call, Trouble, status_numbers};
+
+/// Most symbolic links in one path (`MAXSYMLINKS`).
+const LINKS_MAX: u32 = 40;
+
+/// `PROC_SUPER_MAGIC`.
+const PROC_MAGIC: u64 = 0x9fa0;
+
+/// What the kernel puts behind the name of a file that was removed.
+const DELETED: &[u8] = b" (deleted)";
+
+/// Where a path leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Absolute and free of symbolic links, but for the last component with [`Last::Keep`].
+    pub(super) path: Vec<u8>,
+    pub(super) found: Found,
+}
+
+/// What is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing, in a directory that exists.
+    Absent,
+    Directory,
+    Symlink,
+    /// Anything else.
+    File,
+    /// A file that has no path: a pipe, a socket, a removed or memory file, reached through `/proc`.
+    Nameless,
+}
+
+/// Whether the last component is followed if it is a symbolic link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Last {
+    Follow,
+    Keep,
+}
+
+impl Call<'_> {
+    /// Finds out where `path` leads; an error is the one the kernel would give.
+    pub(super) fn locate(&self, dir: i32, path: &[u8], last: Last) -> Result<Place, Trouble> {
+        if path.is_empty() {
+            return Err(Trouble::Errno(libc::ENOENT));
+        }
+        let full = if path.starts_with(b"/") {
+            path.to_vec()
+        } else {
+            let mut full = self.directory(dir)?;
+            full.push(b'/');
+            full.extend_from_slice(path);
+            full
+        };
+        match self.straight(&full, last)? {
+            Some(place) => Ok(place),
+            None => self.walk(&full, last),
+        }
+    }
+
+    /// The path of the directory that relative paths start from.
+    pub(super) fn directory(&self, dir: i32) -> Result<Vec<u8>, Trouble> {
+        let name = if dir == libc::AT_FDCWD { "cwd".to_owned() } else { format!("fd/{dir}") };
+        let path = self.proc_link(&name).map_err(|errno| match errno {
+            Errno::NOENT if dir != libc::AT_FDCWD => Trouble::Errno(libc::EBADF),
+            _ => Trouble::unresolvable(format!("no {name}: {errno}"), libc::EACCES),
+        })?;
+        self.check_waiting()?;
+        if !path.starts_with(b"/") {
+            return Err(Trouble::Errno(libc::ENOTDIR));
+        }
+        if path.ends_with(DELETED) && self.stat(&path).is_err() {
+            // Nothing can be found or made in a directory that was removed.
+            return Err(Trouble::Errno(libc::ENOENT));
+        }
+        Ok(path)
+    }
+
+    /// What lies at a path without symbolic links in its directories.
+    fn stat(&self, path: &[u8]) -> Result<Stat, Trouble> {
+        let relative = relative(path);
+        Ok(rustix::fs::statat(self.root()?, relative, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Opens a resolved path as a mere reference; fails if a symbolic link has come in between.
+    pub(super) fn reference(&self, path: &[u8]) -> Result<OwnedFd, Trouble> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::IN_ROOT;
+        Ok(rustix::fs::openat2(self.root()?, path, flags, Mode::empty(), resolve)?)
+    }
+
+    /// The place of a path that has no symbolic link in it; `None` if it has one, or may have.
+    fn straight(&self, full: &[u8], last: Last) -> Result<Option<Place>, Trouble> {
+        let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+        if last == Last::Keep {
+            flags |= OFlags::NOFOLLOW;
+        }
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::IN_ROOT;
+        let opened = rustix::fs::openat2(self.root()?, full, flags, Mode::empty(), resolve);
+        let found = match opened {
+            Ok(fd) => found(&rustix::fs::fstat(fd)?),
+            Err(Errno::NOENT) => {
+                if !self.holds_a_place(full) {
+                    return Err(Trouble::Errno(libc::ENOENT));
+                }
+                Found::Absent
+            }
+            // EAGAIN: something was renamed while `..` was looked up.
+            Err(Errno::LOOP | Errno::AGAIN | Errno::XDEV) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        Ok(Some(Place { path: lexical(full), found }))
+    }
+
+    /// Whether only the last component of a path is missing.
+    fn holds_a_place(&self, full: &[u8]) -> bool {
+        let end = full.iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
+        let text = full.get(..end).unwrap_or_default();
+        let start = text.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        let (parent, name) = text.split_at(start);
+        if name == b"." || name == b".." {
+            return false;
+        }
+        let plain = parent.split(|byte| *byte == b'/').all(|name| name != b"..");
+        if plain {
+            return self.stat(parent).is_ok_and(|stat| found(&stat) == Found::Directory);
+        }
+        // `statat` would let `..` climb out of the world's root.
+        self.reference(parent).is_ok()
+    }
+
+    /// Follows a path one component at a time.
+    fn walk(&self, full: &[u8], last: Last) -> Result<Place, Trouble> {
+        let mut done: Vec<u8> = Vec::with_capacity(full.len());
+        let mut todo: Vec<Vec<u8>> = components(full);
+        let mut must_be_directory = ends_in_directory(full);
+        let mut links_left = LINKS_MAX;
+        while let Some(name) = todo.pop() {
+            if name == b".." {
+                let parent = done.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                done.truncate(parent);
+                continue;
+            }
+            let is_last = todo.is_empty();
+            let candidate = [done.as_slice(), b"/", &name].concat();
+            let found = match self.stat(&candidate) {
+                Ok(stat) => found(&stat),
+                Err(Trouble::Errno(libc::ENOENT)) if is_last => Found::Absent,
+                Err(trouble) => return Err(trouble),
+            };
+            let keep = is_last && last == Last::Keep && !must_be_directory;
+            match found {
+                Found::Symlink if !keep => {
+                    links_left = links_left.checked_sub(1).ok_or(Trouble::Errno(libc::ELOOP))?;
+                    match self.follow(&candidate)? {
+                        Link::To(target) => {
+                            must_be_directory |= is_last && ends_in_directory(&target);
+                            if target.starts_with(b"/") {
+                                done.clear();
+                            }
+                            todo.extend(components(&target));
+                        }
+                        Link::Straight(path) => done = path,
+                        Link::Nameless if is_last => {
+                            return Ok(Place { path: candidate, found: Found::Nameless });
+                        }
+                        Link::Nameless => return Err(Trouble::Errno(libc::ENOTDIR)),
+                    }
+                }
+                Found::Directory => done = candidate,
+                Found::Absent => return Ok(Place { path: candidate, found }),
+                Found::File | Found::Symlink | Found::Nameless => {
+                    if is_last && !must_be_directory {
+                        return Ok(Place { path: candidate, found });
+                    }
+                    return Err(Trouble::Errno(libc::ENOTDIR));
+                }
+            }
+        }
+        self.end_of_walk(done)
+    }
+
+    /// A path whose every component has been followed.
+    fn end_of_walk(&self, done: Vec<u8>) -> Result<Place, Trouble> {
+        let path = if done.is_empty() { b"/".to_vec() } else { done };
+        let found = found(&self.stat(&path)?);
+        Ok(Place { path, found })
+    }
+
+    /// Where one symbolic link points. Those in `/proc` have no text that means anything to us:
+    /// `self` would be ourselves, and the others lead to files, not to names.
+    fn follow(&self, link: &[u8]) -> Result<Link, Trouble> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let root = self.root()?;
+        let fd = rustix::fs::openat(root, relative(link), flags, Mode::empty())?;
+        let magic = rustix::fs::fstatfs(&fd)?.f_type;
+        if u64::try_from(magic) != Ok(PROC_MAGIC) {
+            let target = rustix::fs::readlinkat(&fd, c"", Vec::new())?;
+            return Ok(Link::To(target.into_bytes()));
+        }
+        let Some(name) = link.strip_prefix(b"/proc/") else {
+            return Err(Trouble::unresolvable("a second /proc", libc::EACCES));
+        };
+        match name {
+            b"self" => self.inside_number("NStgid:").map(Link::To),
+            b"thread-self" => {
+                let group = self.inside_number("NStgid:")?;
+                let thread = self.inside_number("NSpid:")?;
+                Ok(Link::To([group.as_slice(), b"/task/", &thread].concat()))
+            }
+            name if name.first().is_some_and(u8::is_ascii_digit) => self.jump(link),
+            _ => {
+                let target = rustix::fs::readlinkat(&fd, c"", Vec::new())?;
+                Ok(Link::To(target.into_bytes()))
+            }
+        }
+    }
+
+    /// The file behind a link in a process's directory, by the name it has now.
+    fn jump(&self, link: &[u8]) -> Result<Link, Trouble> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(self.root()?, relative(link), flags, Mode::empty())?;
+        Ok(match self.name_of(&fd)? {
+            Some(path) => Link::Straight(if path == b"/" { Vec::new() } else { path }),
+            None => Link::Nameless,
+        })
+    }
+
+    /// The path of an open file, if that path leads to this very file.
+    pub(super) fn name_of(&self, fd: &OwnedFd) -> Result<Option<Vec<u8>>, Trouble> {
+        let own = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+        let path = rustix::fs::readlink(own, Vec::new())?.into_bytes();
+        if !path.starts_with(b"/") {
+            return Ok(None);
+        }
+        let same = match (self.stat(&path), rustix::fs::fstat(fd)) {
+            (Ok(there), Ok(here)) => there.st_dev == here.st_dev && there.st_ino == here.st_ino,
+            _ => false,
+        };
+        Ok(same.then_some(path))
+    }
+
+    /// The waiting thread's number as its own world counts.
+    fn inside_number(&self, label: &str) -> Result<Vec<u8>, Trouble> {
+        let numbers = status_numbers(self.tid(), label);
+        self.check_waiting()?;
+        let inside = numbers.and_then(|numbers| numbers.last().copied()).ok_or_else(|| {
+            Trouble::unresolvable("the process does not show itself", libc::EACCES)
+        })?;
+        Ok(inside.to_string().into_bytes())
+    }
+}
+
+/// Where a symbolic link leads.
+enum Link {
+    /// To this text, relative to its directory unless it starts with a slash.
+    To(Vec<u8>),
+    /// To this path, which has no symbolic links.
+    Straight(Vec<u8>),
+    /// To a file without a path.
+    Nameless,
+}
+
+fn found(stat: &Stat) -> Found {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Found::Directory,
+        FileType::Symlink => Found::Symlink,
+        FileType::RegularFile
+        | FileType::Fifo
+        | FileType::Socket
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Unknown => Found::File,
+    }
+}
+
+/// The components of a path, last one first, without empty ones and `.`.
+fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    path.split(|byte| *byte == b'/')
+        .rev()
+        .filter(|name| !name.is_empty() && *name != b".")
+        .map(<[u8]>::to_vec)
+        .collect()
+}
+
+/// Whether a path can only name a directory: `a/`, `a/.`.
+fn ends_in_directory(path: &[u8]) -> bool {
+    path.ends_with(b"/") || path.ends_with(b"/.") || path == b"."
+}
+
+/// A path relative to the root directory.
+fn relative(path: &[u8]) -> &[u8] {
+    let start = path.iter().position(|byte| *byte != b'/').unwrap_or(path.len());
+    match path.get(start..) {
+        None | Some([]) => b".",
+        Some(rest) => rest,
+    }
+}
+
+/// A path without `.`, `..` and empty components; only right where no symbolic link is in it.
+pub(super) fn lexical(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            name => parts.push(name),
+        }
+    }
+    if parts.is_empty() { b"/".to_vec() } else { [b"/".as_slice(), &parts.join(&b'/')].concat() }
+}

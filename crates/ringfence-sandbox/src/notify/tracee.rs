@@ -1,0 +1,131 @@
+//! The waiting thread, as `/proc` and its memory show it.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::listen::Shared;
+use crate::sys::notify::{self as sys, Notification};
+
+/// Longest target of a link in `/proc`, in bytes: a path with ` (deleted)` behind it.
+const LINK_BYTES_MAX: usize = 4096 + 16;
+
+/// Why a call is not handed out as what it seems to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The call no longer waits.
+    Gone,
+    /// The kernel would answer with this error number, and so do we: nothing is attempted.
+    Errno(i32),
+    /// There is no telling what would happen.
+    Unresolvable {
+        /// What is wrong.
+        why: String,
+        /// What to answer.
+        errno: i32,
+    },
+}
+
+impl Trouble {
+    pub(super) fn unresolvable(why: impl Into<String>, errno: i32) -> Trouble {
+        Trouble::Unresolvable { why: why.into(), errno }
+    }
+}
+
+impl From<rustix::io::Errno> for Trouble {
+    fn from(errno: rustix::io::Errno) -> Trouble {
+        Trouble::Errno(errno.raw_os_error())
+    }
+}
+
+/// A call that waits, with what is needed to look at its thread.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) notification: Notification,
+}
+
+impl Call<'_> {
+    /// The waiting thread.
+    pub(super) fn tid(&self) -> i32 {
+        self.notification.tid
+    }
+
+    /// One of the six argument registers.
+    pub(super) fn arg(&self, at: usize) -> u64 {
+        self.notification.args.get(at).copied().unwrap_or(0)
+    }
+
+    /// An argument register as the kernel takes an `int` out of it: the low half.
+    pub(super) fn int(&self, at: usize) -> i32 {
+        #[expect(clippy::cast_possible_truncation, reason = "the kernel ignores the high half")]
+        let low = self.arg(at) as u32;
+        low.cast_signed()
+    }
+
+    /// What was read is only worth something if the thread still waited after the reading:
+    /// else its number may name another one by now.
+    pub(super) fn check_waiting(&self) -> Result<(), Trouble> {
+        if sys::still_waits(self.shared.listener(), self.notification.id) {
+            Ok(())
+        } else {
+            Err(Trouble::Gone)
+        }
+    }
+
+    /// The target of a link below the thread's directory in `/proc`.
+    pub(super) fn proc_link(&self, name: &str) -> rustix::io::Result<Vec<u8>> {
+        let mut buffer = Vec::with_capacity(LINK_BYTES_MAX);
+        let path = format!("/proc/{}/{name}", self.tid());
+        rustix::fs::readlinkat_raw(
+            rustix::fs::CWD,
+            path,
+            rustix::buffer::spare_capacity(&mut buffer),
+        )?;
+        Ok(buffer)
+    }
+
+    /// The world's root directory; opened with the first call and the same for all, because no
+    /// process of a world can change its root.
+    pub(super) fn root(&self) -> Result<BorrowedFd<'_>, Trouble> {
+        self.shared.root(|| {
+            let path = format!("/proc/{}/root", self.tid());
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| {
+                Trouble::unresolvable(format!("the root is hidden: {errno}"), libc::EACCES)
+            })?;
+            self.check_waiting()?;
+            Ok(fd)
+        })
+    }
+
+    /// The thread group of the waiting thread.
+    pub(super) fn group(&self) -> Result<i32, Trouble> {
+        let tid = self.tid();
+        if let Some(group) = self.shared.known_group(tid) {
+            return Ok(group);
+        }
+        let group = status_numbers(tid, "Tgid:").and_then(|numbers| numbers.first().copied());
+        self.check_waiting()?;
+        let group = group.ok_or_else(|| {
+            Trouble::unresolvable("the process does not show itself", libc::EACCES)
+        })?;
+        self.shared.learn_group(tid, group);
+        Ok(group)
+    }
+}
+
+/// The numbers behind a label in `/proc/TID/status`.
+pub(super) fn status_numbers(tid: i32, label: &str) -> Option<Vec<i32>> {
+    let mut text = String::with_capacity(2048);
+    fs::File::open(format!("/proc/{tid}/status")).ok()?.read_to_string(&mut text).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(label))?;
+    Some(line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
+}
+
+/// The parent of a process, if it can still be told.
+pub(super) fn parent(pid: i32) -> Option<i32> {
+    status_numbers(pid, "PPid:")?.first().copied().filter(|parent| *parent > 0)
+}

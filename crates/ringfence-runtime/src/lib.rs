@@ -1,6 +1,8 @@
 //! A session's life: what is in force, the world it means, the run, and its end.
 
 pub mod approvals;
+pub mod assemble;
+pub mod builtin;
 pub mod clock;
 pub mod control;
 pub mod denials;

@@ -6,7 +6,9 @@
 //! up to the root of the writable tree, is a mount point of its own: the kernel lets nobody rename
 //! a mount point, so that `mv .git x` cannot move the protection away.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Deepest level below a writable root at which repositories are looked for.
@@ -87,52 +89,109 @@ pub fn git_dir_of(worktree: &Path) -> Option<PathBuf> {
 
 /// What a walk through a writable tree found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct Survey {
     /// Git directories, submodules' included.
     pub git_dirs: Vec<PathBuf>,
+    /// Files that the host may run by itself, wherever in the tree they are.
+    pub runnable: BTreeMap<PathBuf, Stamp>,
     /// The tree was too large to look at all of it.
     pub cut_short: bool,
 }
 
-/// Looks for git directories at and beneath `root`, at most [`SCAN_DEPTH_MAX`] levels deep.
-pub fn find_git_dirs(root: &Path) -> Found {
-    let mut found = Found::default();
+/// Tells whether a file is still the same; the change time cannot be set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+/// Looks at `root` and beneath, at most [`SCAN_DEPTH_MAX`] levels deep, without following links.
+pub fn survey(root: &Path) -> Survey {
+    let mut found = Survey::default();
     let mut left = SCAN_ENTRIES_MAX;
-    let mut todo = vec![(root.to_owned(), 0)];
-    while let Some((dir, depth)) = todo.pop() {
-        if is_git_dir(&dir) {
-            todo.extend(modules_of(&dir).into_iter().map(|module| (module, depth)));
-            found.git_dirs.push(dir);
+    let mut todo = vec![Visit { dir: root.to_owned(), depth: 0, run_by: RunBy::Nobody }];
+    while let Some(visit) = todo.pop() {
+        if is_git_dir(&visit.dir) {
+            take_git_dir(&visit, &mut found, &mut todo);
             continue;
         }
-        let Ok(entries) = fs::read_dir(&dir) else { continue };
-        for entry in entries.flatten() {
+        for entry in fs::read_dir(&visit.dir).into_iter().flatten().flatten() {
             let Some(rest) = left.checked_sub(1) else {
                 found.cut_short = true;
                 break;
             };
             left = rest;
-            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let skipped = SCAN_SKIPPED.iter().any(|name| entry.file_name() == *name);
-            let deep = depth >= SCAN_DEPTH_MAX && entry.file_name() != ".git";
-            if is_dir && !skipped && !deep {
-                todo.push((entry.path(), depth + 1));
-            }
+            look_at(&entry, &visit, &mut found, &mut todo);
         }
     }
     found.git_dirs.sort();
     found
 }
 
+/// A directory that is still to be looked into.
+struct Visit {
+    dir: PathBuf,
+    depth: usize,
+    run_by: RunBy,
+}
+
+/// Who runs the files of a directory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RunBy {
+    Nobody,
+    /// An editor, an agent or git: it is one of [`IN_PROJECT`], or a hooks directory.
+    Host,
+}
+
+fn look_at(entry: &fs::DirEntry, visit: &Visit, found: &mut Survey, todo: &mut Vec<Visit>) {
+    let (name, path) = (entry.file_name(), entry.path());
+    let Ok(kind) = entry.file_type() else { return };
+    let listed = IN_PROJECT.iter().any(|(listed, _, _)| name == *listed);
+    let run_by = if listed { RunBy::Host } else { visit.run_by };
+    if kind.is_dir() {
+        let skipped = SCAN_SKIPPED.iter().any(|skipped| name == *skipped);
+        let deep = visit.depth >= SCAN_DEPTH_MAX && !listed && name != ".git";
+        if !skipped && !deep && visit.depth < 2 * SCAN_DEPTH_MAX {
+            todo.push(Visit { dir: path, depth: visit.depth + 1, run_by });
+        }
+    } else if run_by == RunBy::Host
+        && path.extension().is_none_or(|extension| extension != "sample")
+        && let Ok(metadata) = fs::symlink_metadata(&path)
+    {
+        found.runnable.insert(path, Stamp::of(&metadata));
+    }
+}
+
+fn take_git_dir(visit: &Visit, found: &mut Survey, todo: &mut Vec<Visit>) {
+    let modules = fs::read_dir(visit.dir.join("modules")).into_iter().flatten().flatten();
+    for module in modules.map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        todo.push(Visit { dir: module, depth: visit.depth, run_by: RunBy::Nobody });
+    }
+    let hooks = visit.dir.join("hooks");
+    todo.push(Visit { dir: hooks, depth: visit.depth, run_by: RunBy::Host });
+    for name in ["config", "config.worktree"] {
+        let path = visit.dir.join(name);
+        if let Ok(metadata) = fs::symlink_metadata(&path) {
+            found.runnable.insert(path, Stamp::of(&metadata));
+        }
+    }
+    found.git_dirs.push(visit.dir.clone());
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Stamp {
+        Stamp {
+            inode: metadata.ino(),
+            size: metadata.size(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
 /// Git itself takes a directory with these for a repository, whatever it is called.
 pub fn is_git_dir(dir: &Path) -> bool {
     dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir()
-}
-
-/// `.git/modules/NAME`, the git directories of submodules.
-fn modules_of(git_dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(git_dir.join("modules")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 /// The directories above `place` up to `root`, nearest to the root first, without the root.

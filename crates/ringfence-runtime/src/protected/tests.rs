@@ -13,7 +13,7 @@ fn nested_bare_and_submodule_repositories_are_found() {
     for at in [".git", ".git/modules/lib", "a/b/c/.git", "bare.git", "node_modules/x/.git"] {
         git_dir(&root.join(at));
     }
-    let found = find_git_dirs(root);
+    let found = survey(root);
     let names: Vec<&Path> =
         found.git_dirs.iter().map(|dir| dir.strip_prefix(root).unwrap()).collect();
     let expected = [".git", ".git/modules/lib", "a/b/c/.git", "bare.git"].map(Path::new);
@@ -28,7 +28,7 @@ fn a_link_is_not_walked_into() {
     let tree = root.path().join("tree");
     fs::create_dir(&tree).unwrap();
     std::os::unix::fs::symlink(root.path(), tree.join("out")).unwrap();
-    assert_eq!(find_git_dirs(&tree).git_dirs, [PathBuf::new(); 0]);
+    assert_eq!(survey(&tree).git_dirs, [PathBuf::new(); 0]);
 }
 
 #[test]
@@ -51,4 +51,40 @@ fn every_directory_between_root_and_place_is_named() {
     assert_eq!(between("/p", "/p/.claude"), [PathBuf::new(); 0]);
     assert_eq!(between("/p", "/p/a/b/c"), [Path::new("/p/a"), Path::new("/p/a/b")]);
     assert_eq!(between("/p", "/other/a"), [PathBuf::new(); 0]);
+}
+
+#[test]
+fn files_that_the_host_runs_are_noticed_anywhere_and_a_rewrite_changes_their_stamp() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    git_dir(&root.join("sub/.git"));
+    for file in [
+        "sub/.git/hooks/pre-commit",
+        "sub/.git/config",
+        "a/.envrc",
+        "a/.vscode/tasks.json",
+        "README",
+        ".claude/agents/x.md",
+    ] {
+        fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+        fs::write(root.join(file), "1").unwrap();
+    }
+    fs::write(root.join("sub/.git/hooks/pre-push.sample"), "1").unwrap();
+    std::os::unix::fs::symlink("/bin/sh", root.join("sub/.git/hooks/pre-push")).unwrap();
+    let before = survey(root).runnable;
+    let names: Vec<&Path> = before.keys().map(|path| path.strip_prefix(root).unwrap()).collect();
+    let expected = [
+        ".claude/agents/x.md",
+        "a/.envrc",
+        "a/.vscode/tasks.json",
+        "sub/.git/config",
+        "sub/.git/hooks/pre-commit",
+        "sub/.git/hooks/pre-push",
+    ]
+    .map(Path::new);
+    assert_eq!(names, expected);
+    fs::write(root.join("a/.envrc"), "2").unwrap();
+    let after = survey(root).runnable;
+    assert_ne!(before[&root.join("a/.envrc")], after[&root.join("a/.envrc")]);
+    assert_eq!(before[&root.join("sub/.git/config")], after[&root.join("sub/.git/config")]);
 }

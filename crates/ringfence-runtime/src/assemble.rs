@@ -1,0 +1,257 @@
+//! Which policy and which settings are in force, out of all files that have a say.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ringfence_core::{PolicyDigest, Role, SessionId, SetName};
+use ringfence_policy::{FsDynamic, Options, Policy, PolicyErrors, Source};
+
+use crate::builtin;
+use crate::grants::{self, Grant, GrantError, Moment};
+use crate::notice::Notice;
+use crate::settings::{self, FsDynamicSetting, Origin, Settings, SettingsError, SettingsFile};
+use crate::state::StateDirs;
+use crate::trust::{Project, Trust, TrustError};
+use crate::whole_file::{self, FileError, FileText, Links};
+
+/// What the answer depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Where the files are.
+    pub dirs: &'a StateDirs,
+    /// The working directory: it lies in the project.
+    pub cwd: &'a Path,
+    /// The session, for its grants.
+    pub session: &'a SessionId,
+    /// Files that stand in for the user's and the project's policy.
+    pub overrides: &'a [PathBuf],
+    /// Milliseconds since the Unix epoch, for grants that end.
+    pub now_ms: u64,
+}
+
+/// What is in force.
+#[derive(Debug, Clone)]
+pub struct Assembled {
+    /// The policy, all sets together.
+    pub policy: Arc<Policy>,
+    /// Each source's digest.
+    pub digests: Vec<PolicyDigest>,
+    /// The texts that the policy was made of.
+    pub sources: Vec<Source>,
+    /// The settings.
+    pub settings: Settings,
+    /// The project.
+    pub project: Project,
+    /// Whether the project's files count.
+    pub trust: Trust,
+    /// Grants in force.
+    pub grants: Vec<Grant>,
+    /// What the person should know.
+    pub notices: Vec<Notice>,
+}
+
+/// Why there is nothing in force; the policy that was in force before, if any, stays so.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Trust cannot be told.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// Grants cannot be read.
+    #[error(transparent)]
+    Grants(#[from] GrantError),
+    /// The policy is wrong.
+    #[error(transparent)]
+    Policy(#[from] PolicyErrors),
+    /// A file named with `--policy` does not exist.
+    #[error("no policy file `{}`", .0.display())]
+    NoOverride(PathBuf),
+    /// Nothing permits anything.
+    #[error("{0}")]
+    NoPolicy(NoPolicy),
+}
+
+/// Why there is no policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoPolicy {
+    /// The project.
+    pub project: PathBuf,
+    /// Whether the project has a policy that does not count.
+    pub untrusted: Option<Trust>,
+}
+
+impl fmt::Display for NoPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let project = self.project.display();
+        match &self.untrusted {
+            None => {
+                write!(f, "no policy: neither you nor `{project}` has one, so nothing is allowed")
+            }
+            Some(Trust::Changed { .. }) => {
+                write!(f, "the policy of `{project}` changed since you trusted it")
+            }
+            Some(Trust::Untrusted | Trust::Trusted) => {
+                write!(f, "`{project}` has a policy, but you have not trusted it")
+            }
+        }
+    }
+}
+
+impl AssembleError {
+    /// What the person can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            AssembleError::Settings(error) => error.hint.clone(),
+            AssembleError::Trust(error) => error.hint(),
+            AssembleError::Grants(error) => error.hint(),
+            AssembleError::NoPolicy(NoPolicy { untrusted: None, .. }) => {
+                Some("to write one for this project, run `ringfence init`".to_owned())
+            }
+            AssembleError::NoPolicy(NoPolicy { untrusted: Some(_), .. }) => {
+                Some("to look at it and trust it as it is now, run `ringfence trust`".to_owned())
+            }
+            AssembleError::File(_) | AssembleError::Policy(_) | AssembleError::NoOverride(_) => {
+                None
+            }
+        }
+    }
+}
+
+/// Puts together what is in force.
+pub fn assemble(inputs: Inputs<'_>) -> Result<Assembled, AssembleError> {
+    let project = Project::find(inputs.cwd, inputs.dirs.home())?;
+    let trust = project.trust(inputs.dirs)?;
+    let mut notices = trust_notices(&project, &trust);
+    let (settings, more) = read_settings(inputs.dirs, trusted(&project, &trust))?;
+    notices.extend(more);
+    let moment = Moment { session: inputs.session, project: &project.dir, now_ms: inputs.now_ms };
+    let grants = grants::in_force(inputs.dirs, moment)?;
+    let mut sources = policy_files(inputs, &project, &trust)?;
+    sources.extend(grants.iter().map(|grant| grant_source(grant, &settings.roles)));
+    sources.push(Source {
+        set: SetName::BuiltIn,
+        file: builtin::FILE.to_owned(),
+        text: builtin::cedar(inputs.dirs, &project.dir, &settings.unprotected),
+        approves: Vec::new(),
+    });
+    let policy = Arc::new(Policy::load(sources.clone(), &options(&settings))?);
+    let digests = policy.digests();
+    Ok(Assembled { policy, digests, sources, settings, project, trust, grants, notices })
+}
+
+/// The settings alone, for commands that need no policy.
+pub fn settings_in_force(
+    dirs: &StateDirs,
+    cwd: &Path,
+) -> Result<(Settings, Vec<Notice>), AssembleError> {
+    let project = Project::find(cwd, dirs.home())?;
+    let trust = project.trust(dirs)?;
+    read_settings(dirs, trusted(&project, &trust))
+}
+
+/// What the settings mean for a policy that is loaded.
+pub fn options(settings: &Settings) -> Options {
+    let fs_dynamic = match settings.fs_dynamic {
+        FsDynamicSetting::Refused => FsDynamic::Refused,
+        FsDynamicSetting::Allowed => FsDynamic::Allowed,
+    };
+    Options { roles: settings.roles.clone(), fs_dynamic }
+}
+
+fn trusted<'a>(project: &'a Project, trust: &Trust) -> Option<&'a FileText> {
+    project.settings.as_ref().filter(|_| *trust == Trust::Trusted)
+}
+
+fn trust_notices(project: &Project, trust: &Trust) -> Vec<Notice> {
+    let dir = project.dir.display();
+    let text = match trust {
+        Trust::Trusted => return Vec::new(),
+        Trust::Untrusted if !project.is_configured() => return Vec::new(),
+        Trust::Untrusted => format!(
+            "`{dir}` is not trusted: its settings and its permits are ignored, its forbids hold"
+        ),
+        Trust::Changed { .. } => format!(
+            "`{dir}` changed its policy or settings since you trusted it: they are ignored, but its forbids hold"
+        ),
+    };
+    vec![Notice::new(text).hint("to see what it says and trust it, run `ringfence trust`")]
+}
+
+fn read_settings(
+    dirs: &StateDirs,
+    project: Option<&FileText>,
+) -> Result<(Settings, Vec<Notice>), AssembleError> {
+    let parse = |file: &FileText, origin| SettingsFile::parse(file, origin);
+    let system = whole_file::read_text(&dirs.system_settings(), Links::Follow)?;
+    let user = whole_file::read_text(&dirs.user_settings(), Links::Follow)?;
+    let system = system.map(|file| parse(&file, Origin::System)).transpose()?;
+    let user = user.map(|file| parse(&file, Origin::User)).transpose()?;
+    let project = project.map(|file| parse(file, Origin::Project)).transpose()?;
+    Ok(settings::join(system.as_ref(), user.as_ref(), project.as_ref()))
+}
+
+/// The policy files, the person's first, the ceiling last.
+fn policy_files(
+    inputs: Inputs<'_>,
+    project: &Project,
+    trust: &Trust,
+) -> Result<Vec<Source>, AssembleError> {
+    let mut sources = Vec::new();
+    for path in inputs.overrides {
+        let file = whole_file::read_text(&inputs.cwd.join(path), Links::Follow)?
+            .ok_or_else(|| AssembleError::NoOverride(path.clone()))?;
+        sources.push(source(SetName::Override, path.display().to_string(), file));
+    }
+    let own = sources.is_empty();
+    if own && let Some(file) = whole_file::read_text(&inputs.dirs.user_policy(), Links::Follow)? {
+        sources.push(source(SetName::User, shown(&file.path, inputs.dirs.home()), file));
+    }
+    // With `--policy` a project that is not trusted has no say at all: it is stood in for.
+    if own && let Some(file) = project.policy.clone() {
+        let set = match trust {
+            Trust::Trusted => SetName::Project,
+            Trust::Changed { .. } | Trust::Untrusted => SetName::UntrustedProject,
+        };
+        sources.push(source(set, ".ringfence/policy.cedar".to_owned(), file));
+    }
+    if sources.iter().all(|source| source.set == SetName::UntrustedProject) {
+        let untrusted = project.policy.is_some().then(|| trust.clone());
+        let project = project.dir.clone();
+        return Err(AssembleError::NoPolicy(NoPolicy { project, untrusted }));
+    }
+    if let Some(file) = whole_file::read_text(&inputs.dirs.system_policy(), Links::Follow)? {
+        sources.push(source(SetName::System, file.path.display().to_string(), file));
+    }
+    Ok(sources)
+}
+
+fn source(set: SetName, shown: String, file: FileText) -> Source {
+    Source { set, file: shown, text: file.text, approves: Vec::new() }
+}
+
+fn grant_source(grant: &Grant, roles: &[Role]) -> Source {
+    Source {
+        set: SetName::Grants,
+        file: format!("grant {}", grant.id),
+        text: grant.cedar.clone(),
+        // Until people are told apart, whoever makes a grant holds every declared role.
+        approves: roles.to_vec(),
+    }
+}
+
+/// A path with the home directory as `~`.
+fn shown(path: &Path, home: &Path) -> String {
+    match path.strip_prefix(home) {
+        Ok(rest) => format!("~/{}", rest.display()),
+        Err(_) => path.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+use std::fs;
+
+use ringfence_core::{
+    AbsolutePath, Act, Agent, ClockFact, Decide as _, Endpoint, Facts, Request, Verdict,
+};
+
+use super::*;
+use crate::environment::Environment;
+use crate::grants::{NewGrant, Scope};
+
+struct Setup {
+    _root: tempfile::TempDir,
+    dirs: StateDirs,
+    project: PathBuf,
+    session: SessionId,
+}
+
+const OPEN: &str = "@id(\"open\") permit (principal, action, resource);\n";
+
+fn setup() -> Setup {
+    let root = tempfile::tempdir().unwrap();
+    let home = fs::canonicalize(root.path()).unwrap();
+    let environment: Environment = [("HOME", &home)].into_iter().collect();
+    let dirs = StateDirs::locate(&environment).unwrap().with_system_dir(home.join("etc"));
+    dirs.create().unwrap();
+    for dir in [dirs.config(), dirs.system()] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    let project = home.join("project");
+    fs::create_dir_all(project.join(".ringfence")).unwrap();
+    Setup { _root: root, dirs, project, session: "saaaaaaaa".parse().unwrap() }
+}
+
+impl Setup {
+    fn project_file(&self, name: &str, text: &str) {
+        fs::write(self.project.join(".ringfence").join(name), text).unwrap();
+    }
+
+    fn trust(&self) {
+        Project::read(&self.project).unwrap().give_trust(&self.dirs, 0).unwrap();
+    }
+
+    fn assemble(&self, overrides: &[PathBuf]) -> Result<Assembled, AssembleError> {
+        assemble(Inputs {
+            dirs: &self.dirs,
+            cwd: &self.project,
+            session: &self.session,
+            overrides,
+            now_ms: 1000,
+        })
+    }
+
+    fn permits(&self, act: Act) -> bool {
+        permits(&self.assemble(&[]).unwrap(), act)
+    }
+
+    fn path(&self, name: &str) -> AbsolutePath {
+        AbsolutePath::parse(self.project.join(name).to_str().unwrap()).unwrap()
+    }
+}
+
+fn permits(assembled: &Assembled, act: Act) -> bool {
+    let facts = Facts {
+        session: "saaaaaaaa".parse().unwrap(),
+        clock: ClockFact { weekday: 1, hour: 0, minute: 0, date: 20_260_101, zone: "UTC".into() },
+        approvals: std::collections::BTreeSet::new(),
+        approver_count: 0,
+    };
+    let request = Request { agent: Agent("a".to_owned()), act, process: None };
+    assembled.policy.decide(&request, &facts).verdict == Verdict::Permit
+}
+
+fn host() -> Act {
+    Act::Connect(Endpoint::new("example.com", 443).unwrap())
+}
+
+#[test]
+fn without_a_policy_nothing_starts_and_the_way_out_is_named() {
+    let setup = setup();
+    let error = setup.assemble(&[]).unwrap_err();
+    assert!(error.hint().unwrap().contains("ringfence init"));
+}
+
+#[test]
+fn a_clone_that_permits_everything_permits_nothing() {
+    let setup = setup();
+    setup.project_file("policy.cedar", OPEN);
+    let error = setup.assemble(&[]).unwrap_err();
+    assert!(error.hint().unwrap().contains("ringfence trust"), "{error}");
+
+    // Also beside a user's policy: its permits count for nothing, and a notice says so.
+    fs::write(
+        setup.dirs.user_policy(),
+        "@id(\"r\") permit (principal, action == Action::\"fs.read\", resource);",
+    )
+    .unwrap();
+    assert!(!setup.permits(host()));
+    assert!(setup.permits(Act::Read(setup.path("x"))));
+    assert!(setup.assemble(&[]).unwrap().notices[0].text.contains("not trusted"));
+}
+
+#[test]
+fn a_clone_that_forbids_is_heard() {
+    let setup = setup();
+    fs::write(setup.dirs.user_policy(), OPEN).unwrap();
+    assert!(setup.permits(host()));
+    setup.project_file(
+        "policy.cedar",
+        "@id(\"no-net\") forbid (principal, action == Action::\"net.connect\", resource);",
+    );
+    assert!(!setup.permits(host()));
+}
+
+#[test]
+fn a_clone_whose_settings_loosen_is_ignored_and_once_trusted_is_refused() {
+    let setup = setup();
+    fs::write(setup.dirs.user_policy(), OPEN).unwrap();
+    setup.project_file("policy.cedar", OPEN);
+    setup.project_file("settings.toml", "[dangerous]\naccept_missing = [\"landlock\"]\n");
+    let assembled = setup.assemble(&[]).unwrap();
+    assert!(assembled.settings.accepted_gaps.is_empty());
+    setup.trust();
+    assert!(matches!(setup.assemble(&[]), Err(AssembleError::Settings(_))));
+}
+
+#[test]
+fn a_trusted_project_that_changes_is_no_longer_heard() {
+    let setup = setup();
+    setup.project_file("policy.cedar", OPEN);
+    setup.trust();
+    assert!(setup.permits(host()));
+    setup.project_file("policy.cedar", &format!("{OPEN}// a\n"));
+    let error = setup.assemble(&[]).unwrap_err();
+    assert!(error.to_string().contains("changed since you trusted it"), "{error}");
+}
+
+#[test]
+fn our_own_files_are_out_of_reach_whatever_a_policy_says() {
+    let setup = setup();
+    fs::write(setup.dirs.user_policy(), OPEN).unwrap();
+    for dir in [setup.dirs.state(), setup.dirs.config(), setup.dirs.runtime(), setup.dirs.system()]
+    {
+        let path = AbsolutePath::parse(dir.join("x/y").to_str().unwrap()).unwrap();
+        for act in [
+            Act::Read(path.clone()),
+            Act::Write(path.clone()),
+            Act::Delete(path.clone()),
+            Act::ConnectUnix(path.clone()),
+        ] {
+            assert!(!setup.permits(act), "{path}");
+        }
+    }
+}
+
+#[test]
+fn what_the_host_runs_by_itself_can_be_read_but_not_written() {
+    let setup = setup();
+    fs::write(setup.dirs.user_policy(), OPEN).unwrap();
+    fs::create_dir(setup.project.join(".git")).unwrap();
+    for name in [
+        ".git/hooks/pre-commit",
+        ".git/config",
+        ".claude/settings.json",
+        ".envrc",
+        ".ringfence/policy.cedar",
+    ] {
+        assert!(setup.permits(Act::Read(setup.path(name))), "{name}");
+        assert!(!setup.permits(Act::Write(setup.path(name))), "{name}");
+        assert!(!setup.permits(Act::Delete(setup.path(name))), "{name}");
+    }
+    assert!(setup.permits(Act::Write(setup.path(".git/index"))));
+    assert!(setup.permits(Act::Write(setup.path("src/main.rs"))));
+}
+
+#[test]
+fn the_ceiling_holds_over_everything() {
+    let setup = setup();
+    setup.project_file("policy.cedar", OPEN);
+    setup.trust();
+    fs::write(
+        setup.dirs.system_policy(),
+        "@id(\"files\") permit (principal, action in Action::\"fs\", resource);",
+    )
+    .unwrap();
+    assert!(!setup.permits(host()));
+    assert!(setup.permits(Act::Read(setup.path("x"))));
+    let own = setup.project.join("mine.cedar");
+    fs::write(&own, OPEN).unwrap();
+    assert!(!permits(&setup.assemble(&[own]).unwrap(), host()));
+}
+
+#[test]
+fn a_named_policy_stands_in_for_user_and_project() {
+    let setup = setup();
+    fs::write(setup.dirs.user_policy(), OPEN).unwrap();
+    let file = PathBuf::from("only.cedar");
+    assert!(matches!(
+        setup.assemble(std::slice::from_ref(&file)),
+        Err(AssembleError::NoOverride(_))
+    ));
+    fs::write(
+        setup.project.join(&file),
+        "@id(\"r\") permit (principal, action == Action::\"fs.read\", resource);",
+    )
+    .unwrap();
+    let assembled = setup.assemble(&[file]).unwrap();
+    assert!(!permits(&assembled, host()));
+    assert_eq!(assembled.digests[0].set, SetName::Override);
+}
+
+#[test]
+fn a_grant_holds_until_it_ends_and_not_over_the_ceiling() {
+    let setup = setup();
+    setup.project_file(
+        "policy.cedar",
+        "@id(\"r\") permit (principal, action == Action::\"fs.read\", resource);",
+    );
+    setup.trust();
+    let grant = |expires| {
+        let new = NewGrant {
+            text: "net:example.com:443".to_owned(),
+            scope: Scope::Project(setup.project.clone()),
+            author: "ann".to_owned(),
+            expires,
+        };
+        crate::grants::add(&setup.dirs, new, 10, |id| {
+            format!("@id(\"{id}\") permit (principal, action == Action::\"net.connect\", resource == Endpoint::\"example.com:443\");")
+        })
+        .unwrap()
+    };
+    grant(Some(999));
+    assert!(!setup.permits(host()));
+    grant(Some(1001));
+    assert!(setup.permits(host()));
+    fs::write(
+        setup.dirs.system_policy(),
+        "@id(\"all\") permit (principal, action, resource);\n@id(\"no\") forbid (principal, action == Action::\"net.connect\", resource);",
+    )
+    .unwrap();
+    assert!(!setup.permits(host()));
+}
+
+#[test]
+fn a_policy_that_does_not_parse_is_refused_with_its_file() {
+    let setup = setup();
+    fs::write(
+        setup.dirs.user_policy(),
+        "permit (principal, action == Action::\"fs.wirte\", resource);",
+    )
+    .unwrap();
+    let error = setup.assemble(&[]).unwrap_err();
+    assert!(matches!(error, AssembleError::Policy(_)), "{error}");
+}

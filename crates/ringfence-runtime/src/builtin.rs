@@ -1,0 +1,70 @@
+//! Rules that no policy lifts: Ringfence's own files, and what the host would run by itself.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::protected;
+use crate::state::StateDirs;
+
+/// How the built-in rules are named where a file would be.
+pub const FILE: &str = "built in";
+
+/// The built-in rules as Cedar, for one user and one project.
+///
+/// `unprotected` are names of [`protected::IN_PROJECT`] that settings let the agent write.
+pub fn cedar(dirs: &StateDirs, project: &Path, unprotected: &[String]) -> String {
+    let mut text = String::new();
+    for dir in own_dirs(dirs) {
+        let _ = write!(
+            text,
+            "@id(\"ringfence-own-files\")\n@reason(\"Ringfence's own state, configuration and sockets are out of reach\")\nforbid (principal, action, resource in Dir::{});\n",
+            quoted(&dir)
+        );
+    }
+    for place in protected::in_project(project, unprotected) {
+        let _ = write!(
+            text,
+            "@id(\"protected\")\n@reason(\"{}\")\nforbid (principal, action in [Action::\"fs.write\", Action::\"fs.delete\"], resource in Dir::{});\n",
+            place.why,
+            quoted(&place.path)
+        );
+    }
+    number_ids(&text)
+}
+
+/// The directories of ours, also as they are called once links are resolved.
+fn own_dirs(dirs: &StateDirs) -> Vec<PathBuf> {
+    let named = [dirs.config(), dirs.state(), dirs.runtime(), dirs.system()];
+    let mut all: Vec<PathBuf> = named.iter().map(|dir| (*dir).to_owned()).collect();
+    all.extend(named.iter().filter_map(|dir| fs::canonicalize(dir).ok()));
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Each rule needs a name of its own: `protected`, `protected-2`, ...
+fn number_ids(text: &str) -> String {
+    let mut seen = std::collections::BTreeMap::<&str, u32>::new();
+    let mut numbered = String::with_capacity(text.len());
+    for line in text.lines() {
+        let count = seen.entry(line).or_default();
+        *count += 1;
+        match line.strip_suffix("\")").filter(|_| *count > 1 && line.starts_with("@id(")) {
+            Some(start) => {
+                let _ = writeln!(numbered, "{start}-{count}\")");
+            }
+            None => {
+                let _ = writeln!(numbered, "{line}");
+            }
+        }
+    }
+    numbered
+}
+
+/// A path as a Cedar string. Paths that are not UTF-8 cannot be named in a policy, and no agent's
+/// act on them is understood either.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", text.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"))
+}

@@ -6,6 +6,7 @@
 pub mod base;
 pub mod notify;
 mod probe;
+mod seccomp;
 mod sys;
 pub mod world;
 

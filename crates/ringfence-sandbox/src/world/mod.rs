@@ -1,26 +1,49 @@
 //! The isolation in which an agent's processes live: started once, changed by grants, ended whole.
+//!
+//! Three processes hold a world up. The *mount helper* stays in the outer user namespace, where it
+//! builds the root and, later, mounts and unmounts grants. *Init* is the world's first process: it
+//! closes the world around itself, reaps, and ends it when the broker is gone. The *payload* starts
+//! as init's child, enters an inner user namespace that may change nothing, gives up everything
+//! else, and becomes the agent. `docs/adr/0002-grants-in-a-running-world.md` says why.
 
+mod ceiling;
+mod channel;
 mod error;
+mod failure;
+mod helper;
+mod identity;
+mod init;
+mod layers;
+mod payload;
+mod place;
+mod root;
 mod spec;
+mod start;
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use ringfence_core::{Exit, LayerStatus};
+use rustix::process::{Pid, Signal, WaitOptions};
 
+use channel::{Channel, Topic};
 pub use error::WorldError;
+use failure::Failure;
 pub use spec::{
-    Access, Bind, IdMap, Identity, NotifyClasses, PrivateFile, Stdio, Switch, TerminalSize,
-    WorldSpec,
+    Access, Bind, IdMap, Identity, NotifyClasses, PrivateFile, Require, Stdio, Switch,
+    TerminalSize, WorldSpec,
 };
+pub use start::start;
 
 /// A running world; dropping it ends every process in it.
 #[derive(Debug)]
 pub struct World {
     /// The seccomp listener: system calls of the classes that were asked for wait here. The first
     /// is the start of the payload itself, so it must be served before anything runs.
-    /// `None` when every class is off.
+    /// `None` when every class is off, or when it has been taken.
     pub notify: Option<OwnedFd>,
     /// The listener on 127.0.0.1 inside the world on which the net gate accepts.
     pub proxy_listener: TcpListener,
@@ -34,6 +57,11 @@ pub struct World {
     pub init_pid: i32,
     /// The payload, as the broker counts processes.
     pub payload_pid: i32,
+    init: OwnedFd,
+    control: Channel,
+    grants: Mutex<Option<Channel>>,
+    helper: Pid,
+    ceiling: Vec<(PathBuf, Access)>,
 }
 
 /// How a payload ended.
@@ -45,40 +73,111 @@ pub struct Ended {
     pub not_started: Option<i32>,
 }
 
-/// Starts a world and, held back until its exec is answered, the payload in it.
-///
-/// Must be called while the process has one thread: it forks. At its end the calling process is
-/// no longer dumpable, so that nothing else of the same user reads its memory.
-pub fn start(spec: WorldSpec) -> Result<World, WorldError> {
-    let _ = spec;
-    Err(WorldError::NotSingleThreaded { threads: 0 })
-}
-
 impl World {
     /// A grant: `source` of the host appears at `target`, at once and in running processes.
     /// Masks and protected places of the plan beneath it stay covered.
     pub fn mount(&self, source: &Path, target: &Path, access: Access) -> Result<(), WorldError> {
-        let _ = (source, access);
-        Err(WorldError::NotGranted { target: target.to_path_buf() })
+        if !self.within_ceiling(target, access) {
+            return Err(WorldError::BeyondCeiling { target: target.to_path_buf() });
+        }
+        let mut bytes = vec![access.to_byte()];
+        bytes.extend(source.as_os_str().as_bytes());
+        bytes.push(0);
+        bytes.extend(target.as_os_str().as_bytes());
+        self.ask_helper(Topic::Mount, &bytes)
     }
 
     /// A revoke of an earlier [`World::mount`]; descriptors, working directories and maps that are
     /// open beneath it survive.
     pub fn unmount(&self, target: &Path) -> Result<(), WorldError> {
-        Err(WorldError::NotGranted { target: target.to_path_buf() })
+        match self.ask_helper(Topic::Unmount, target.as_os_str().as_bytes()) {
+            Err(WorldError::Bind { source, .. }) if source.raw_os_error() == Some(libc::ENOENT) => {
+                Err(WorldError::NotGranted { target: target.to_path_buf() })
+            }
+            result => result,
+        }
     }
 
     /// Sends a signal to the payload's process group.
     pub fn signal(&self, signal: i32) -> Result<(), WorldError> {
-        let _ = signal;
-        Err(WorldError::Gone)
+        let signal = u8::try_from(signal)
+            .map_err(|_| WorldError::Spec(format!("`{signal}` is not the number of a signal")))?;
+        self.control.send(Topic::Signal, &[signal]).map_err(|_| WorldError::Gone)
     }
 
-    /// Waits for the payload's end, which is the world's end.
+    /// Waits for the payload's end, which is the world's end. To be called once, by one thread.
     pub fn wait(&self) -> Result<Ended, WorldError> {
-        Err(WorldError::Gone)
+        let mut not_started = None;
+        loop {
+            let received = self.control.receive().map_err(|_| WorldError::Gone)?;
+            let Some(message) = received else {
+                return Ok(Ended { exit: Exit::Unknown, not_started });
+            };
+            let number = message.bytes.first_chunk().map(|bytes| i32::from_le_bytes(*bytes));
+            match message.topic {
+                Topic::NotStarted => not_started = number,
+                Topic::Ended => {
+                    let exit = number.map_or(Exit::Unknown, exit_of);
+                    return Ok(Ended { exit, not_started });
+                }
+                Topic::Failed => {
+                    let failure = Failure::decode(&message.bytes);
+                    return Err(failure.map_or(WorldError::Gone, Failure::explain));
+                }
+                Topic::WorldReady
+                | Topic::PayloadReady
+                | Topic::Signal
+                | Topic::Mount
+                | Topic::Unmount
+                | Topic::Done => {}
+            }
+        }
     }
 
     /// Ends every process in the world now.
-    pub fn kill(&self) {}
+    pub fn kill(&self) {
+        // Gone already is as good.
+        let _ = rustix::process::pidfd_send_signal(&self.init, Signal::KILL);
+    }
+
+    /// Whether Landlock lets the payload use a grant at `target`: its rule must hang on a directory
+    /// above, for a rule on the place itself is hidden by what is mounted there.
+    fn within_ceiling(&self, target: &Path, access: Access) -> bool {
+        self.ceiling.iter().any(|(above, most)| {
+            let enough = *most == Access::Write || access == Access::Read;
+            enough && target.starts_with(above) && target != above
+        })
+    }
+
+    fn ask_helper(&self, topic: Topic, bytes: &[u8]) -> Result<(), WorldError> {
+        // A poisoned line still works: every exchange on it is whole.
+        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        let grants = grants.as_ref().ok_or(WorldError::Gone)?;
+        grants.send(topic, bytes).map_err(|_| WorldError::Gone)?;
+        let answer = grants.receive().map_err(|_| WorldError::Gone)?.ok_or(WorldError::Gone)?;
+        if answer.topic == Topic::Done {
+            return Ok(());
+        }
+        Err(Failure::decode(&answer.bytes).map_or(WorldError::Gone, Failure::explain))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.kill();
+        // The mount helper takes away what it made on the host, and leaves.
+        *self.grants.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let _ = rustix::process::waitpid(Some(self.helper), WaitOptions::empty());
+    }
+}
+
+/// The exit in a wait status.
+fn exit_of(status: i32) -> Exit {
+    if libc::WIFEXITED(status) {
+        Exit::Code(libc::WEXITSTATUS(status))
+    } else if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Unknown
+    }
 }

@@ -38,6 +38,8 @@ pub struct WorldSpec {
     pub stdio: Stdio,
     /// Which classes of system calls are notified.
     pub notify: NotifyClasses,
+    /// How much of Landlock the kernel must have.
+    pub landlock: Require,
     /// The port of the net gate on the world's 127.0.0.1.
     pub proxy_port: u16,
     /// An empty directory of the broker's; the world's root is mounted on it where only the mount
@@ -52,6 +54,29 @@ pub enum Access {
     Read,
     /// Read, run, create, change and remove.
     Write,
+}
+
+impl Access {
+    pub(super) fn to_byte(self) -> u8 {
+        match self {
+            Access::Read => 0,
+            Access::Write => 1,
+        }
+    }
+
+    pub(super) fn from_byte(byte: u8) -> Option<Access> {
+        [Access::Read, Access::Write].into_iter().find(|access| access.to_byte() == byte)
+    }
+}
+
+/// How much of a layer the kernel must have for a world to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Require {
+    /// All that we ask of it.
+    #[default]
+    Full,
+    /// Less will do: settings name the gap under `[dangerous]`.
+    Partial,
 }
 
 /// A file or directory of the host that appears in the world, never with device nodes or set-id.

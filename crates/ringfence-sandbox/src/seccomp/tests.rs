@@ -1,0 +1,228 @@
+use super::bpf::*;
+use super::filter;
+use crate::sys::seccomp::Instruction;
+use crate::world::NotifyClasses;
+
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
+const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+
+fn errno(number: i32) -> u32 {
+    libc::SECCOMP_RET_ERRNO | u32::try_from(number).unwrap()
+}
+
+/// What the kernel's interpreter would answer.
+fn run(filter: &[Instruction], arch: u32, number: u32, args: [u64; 6]) -> u32 {
+    let mut accumulator = 0;
+    let mut at = 0;
+    loop {
+        let Instruction { code, jump_true, jump_false, operand } = filter[at];
+        at += 1;
+        let taken = match code {
+            LOAD => {
+                accumulator = match operand {
+                    NUMBER_AT => number,
+                    ARCH_AT => arch,
+                    _ => {
+                        let half = (operand - ARGS_AT) / 4;
+                        let arg = args[half as usize / 2];
+                        u32::try_from(if half % 2 == 0 { arg & 0xffff_ffff } else { arg >> 32 })
+                            .unwrap()
+                    }
+                };
+                continue;
+            }
+            AND => {
+                accumulator &= operand;
+                continue;
+            }
+            RETURN => return operand,
+            JUMP_EQUAL => accumulator == operand,
+            JUMP_AT_LEAST => accumulator >= operand,
+            JUMP_ANY_BIT => accumulator & operand != 0,
+            other => panic!("unknown instruction {other:#x}"),
+        };
+        at += usize::from(if taken { jump_true } else { jump_false });
+    }
+}
+
+fn answer(call: libc::c_long, args: &[u64]) -> u32 {
+    answer_with(NotifyClasses::ALL, call, args)
+}
+
+fn answer_with(classes: NotifyClasses, call: libc::c_long, args: &[u64]) -> u32 {
+    let mut all = [0; 6];
+    all[..args.len()].copy_from_slice(args);
+    run(&filter(classes), ARCH_X86_64, u32::try_from(call).unwrap(), all)
+}
+
+#[test]
+fn calls_of_a_foreign_architecture_or_of_x32_kill() {
+    let filter = filter(NotifyClasses::ALL);
+    let i386 = 0x4000_0003;
+    let aarch64 = 0xc000_00b7;
+    assert_eq!(run(&filter, i386, 20, [0; 6]), KILL);
+    assert_eq!(run(&filter, aarch64, 172, [0; 6]), KILL);
+    assert_eq!(run(&filter, ARCH_X86_64, X32_BIT | 39, [0; 6]), KILL);
+    assert_eq!(run(&filter, ARCH_X86_64, u32::MAX, [0; 6]), KILL);
+    assert_eq!(run(&filter, ARCH_X86_64, 39, [0; 6]), ALLOW);
+}
+
+#[test]
+fn calls_younger_than_the_profile_do_not_exist() {
+    assert_eq!(answer(470, &[]), errno(libc::ENOSYS));
+    assert_eq!(answer(4096, &[]), errno(libc::ENOSYS));
+    assert_eq!(answer(469, &[]), ALLOW);
+}
+
+#[test]
+fn opens_are_notified_only_with_write_intent() {
+    let at = libc::AT_FDCWD as u64;
+    for flags in [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC, libc::O_TMPFILE | 1] {
+        assert_eq!(answer(libc::SYS_openat, &[at, 0, flags as u64]), NOTIFY, "{flags:#x}");
+        assert_eq!(answer(libc::SYS_open, &[0, flags as u64]), NOTIFY, "{flags:#x}");
+    }
+    let reads = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_DIRECTORY | libc::O_APPEND;
+    assert_eq!(answer(libc::SYS_openat, &[at, 0, reads as u64]), ALLOW);
+    // A high half that the kernel ignores changes nothing.
+    assert_eq!(answer(libc::SYS_openat, &[at, 0, 1 << 32]), ALLOW);
+    assert_eq!(answer(libc::SYS_openat, &[at, 0, (1 << 32) | 1]), NOTIFY);
+}
+
+#[test]
+fn a_class_that_is_off_is_not_notified() {
+    let none = NotifyClasses::NONE;
+    assert_eq!(answer_with(none, libc::SYS_execve, &[]), ALLOW);
+    assert_eq!(answer_with(none, libc::SYS_connect, &[]), ALLOW);
+    assert_eq!(answer_with(none, libc::SYS_openat, &[0, 0, 1]), ALLOW);
+    assert_eq!(answer_with(none, libc::SYS_unlink, &[]), ALLOW);
+    assert_eq!(answer_with(none, libc::SYS_mount, &[]), errno(libc::EPERM));
+    for call in [libc::SYS_execve, libc::SYS_execveat, libc::SYS_connect, libc::SYS_unlink] {
+        assert_eq!(answer(call, &[]), NOTIFY);
+    }
+}
+
+#[test]
+fn namespaces_are_refused_whatever_comes_with_them() {
+    let thread = 0x003d_0f00;
+    assert_eq!(answer(libc::SYS_clone, &[thread]), ALLOW);
+    for flag in [
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWNET,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWUTS,
+        libc::CLONE_NEWCGROUP,
+    ] {
+        let flag = flag as u64;
+        assert_eq!(answer(libc::SYS_clone, &[thread | flag]), errno(libc::EPERM));
+        assert_eq!(answer(libc::SYS_unshare, &[flag]), errno(libc::EPERM));
+    }
+    assert_eq!(answer(libc::SYS_unshare, &[0x80]), errno(libc::EPERM));
+    assert_eq!(answer(libc::SYS_unshare, &[libc::CLONE_FILES as u64]), ALLOW);
+    assert_eq!(answer(libc::SYS_setns, &[3, 0]), errno(libc::EPERM));
+    assert_eq!(answer(libc::SYS_clone3, &[]), errno(libc::ENOSYS));
+}
+
+#[test]
+fn typing_into_a_terminal_is_refused_also_with_a_high_half() {
+    let high = 1_u64 << 32;
+    for request in [0x5412, 0x541c, high | 0x5412, high | 0x541c] {
+        assert_eq!(answer(libc::SYS_ioctl, &[0, request]), errno(libc::EPERM), "{request:#x}");
+    }
+    assert_eq!(answer(libc::SYS_ioctl, &[0, 0x5413]), ALLOW);
+}
+
+#[test]
+fn sockets_are_local_streams_internet_or_route_netlink() {
+    let unix = libc::AF_UNIX as u64;
+    let cloexec = libc::SOCK_CLOEXEC as u64;
+    assert_eq!(answer(libc::SYS_socket, &[unix, 1 | cloexec, 0]), ALLOW);
+    assert_eq!(answer(libc::SYS_socket, &[unix, 5, 0]), ALLOW);
+    assert_eq!(answer(libc::SYS_socket, &[2, 2, 0]), ALLOW);
+    assert_eq!(answer(libc::SYS_socket, &[10, 1, 6]), ALLOW);
+    assert_eq!(answer(libc::SYS_socket, &[16, 3, 0]), ALLOW);
+    for call in [libc::SYS_socket, libc::SYS_socketpair] {
+        for kind in [2, 3, 2 | cloexec, 3 | libc::SOCK_NONBLOCK as u64] {
+            assert_eq!(answer(call, &[unix, kind, 0]), errno(libc::EACCES), "{kind:#x}");
+        }
+    }
+    for protocol in [4, 6, 9, 12, 15, 16] {
+        assert_eq!(answer(libc::SYS_socket, &[16, 3, protocol]), errno(libc::EPERM));
+    }
+    for family in [0, 3, 17, 29, 30, 31, 38, 40, 44, 45] {
+        assert_eq!(answer(libc::SYS_socket, &[family, 1, 0]), errno(libc::EAFNOSUPPORT));
+    }
+}
+
+#[test]
+fn device_nodes_are_refused_and_other_nodes_are_notified() {
+    let mode = |kind: u32| u64::from(kind | 0o666);
+    for kind in [libc::S_IFCHR, libc::S_IFBLK] {
+        assert_eq!(answer(libc::SYS_mknod, &[0, mode(kind)]), errno(libc::EPERM));
+        assert_eq!(answer(libc::SYS_mknodat, &[0, 0, mode(kind)]), errno(libc::EPERM));
+    }
+    assert_eq!(answer(libc::SYS_mknod, &[0, mode(libc::S_IFIFO)]), NOTIFY);
+    assert_eq!(answer(libc::SYS_mknodat, &[0, 0, mode(libc::S_IFSOCK)]), NOTIFY);
+}
+
+#[test]
+fn a_second_listener_is_told_that_the_place_is_taken() {
+    assert_eq!(answer(libc::SYS_seccomp, &[1, 8, 0]), errno(libc::EBUSY));
+    assert_eq!(answer(libc::SYS_seccomp, &[1, 0, 0]), ALLOW);
+    assert_eq!(answer(libc::SYS_seccomp, &[2, 0, 0]), ALLOW);
+}
+
+#[test]
+fn personalities_that_weaken_memory_are_refused() {
+    for ok in [0, 0x0002_0000, 0x0004_0000, 0xffff_ffff] {
+        assert_eq!(answer(libc::SYS_personality, &[ok]), ALLOW);
+    }
+    for bad in [0x0040_0000, 8, 0x0004_0008, 0x0010_0000] {
+        assert_eq!(answer(libc::SYS_personality, &[bad]), errno(libc::EPERM));
+    }
+}
+
+#[test]
+fn what_reaches_around_the_walls_is_refused() {
+    for call in [
+        libc::SYS_mount,
+        libc::SYS_umount2,
+        libc::SYS_pivot_root,
+        libc::SYS_open_tree,
+        libc::SYS_move_mount,
+        libc::SYS_fsopen,
+        libc::SYS_mount_setattr,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_bpf,
+        libc::SYS_perf_event_open,
+        libc::SYS_userfaultfd,
+        libc::SYS_keyctl,
+        libc::SYS_add_key,
+        libc::SYS_request_key,
+        libc::SYS_kexec_load,
+        libc::SYS_init_module,
+        libc::SYS_finit_module,
+        libc::SYS_reboot,
+        libc::SYS_fanotify_init,
+        libc::SYS_pidfd_getfd,
+    ] {
+        assert_eq!(answer(call, &[]), errno(libc::EPERM), "call {call}");
+    }
+    for call in [libc::SYS_io_uring_setup, libc::SYS_openat2] {
+        assert_eq!(answer(call, &[]), errno(libc::ENOSYS), "call {call}");
+    }
+}
+
+#[test]
+fn ordinary_calls_pass() {
+    for call in [libc::SYS_read, libc::SYS_write, libc::SYS_mmap, libc::SYS_futex, libc::SYS_wait4]
+    {
+        assert_eq!(answer(call, &[]), ALLOW);
+    }
+    assert!(filter(NotifyClasses::ALL).len() < 4096, "the kernel's limit is 4096 instructions");
+}

@@ -1,0 +1,13 @@
+//! Leaving namespaces for fresh ones.
+
+use std::io;
+
+pub(crate) use rustix::thread::UnshareFlags as Namespaces;
+
+/// Moves the calling process, which must have one thread, into fresh namespaces.
+pub(crate) fn enter_new(namespaces: Namespaces) -> io::Result<()> {
+    // SAFETY: the flags are namespaces only (no `CLONE_FILES`, which is what makes this call
+    // unsafe: it would pull descriptors from under other threads).
+    unsafe { rustix::thread::unshare_unsafe(namespaces & !Namespaces::FILES) }?;
+    Ok(())
+}

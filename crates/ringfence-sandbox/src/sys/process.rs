@@ -1,0 +1,120 @@
+//! Forking, and what a process gives up before it runs somebody else's program.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rustix::process::Pid;
+
+/// The exit code of a forked process whose code panicked.
+const PANICKED: i32 = 70;
+
+/// Runs `child` in a new process and returns its id; `child`'s result is the exit code.
+///
+/// The calling process must have one thread: the child goes on with ordinary Rust code, which may
+/// allocate, and a lock held by a vanished thread would never be released.
+pub(crate) fn fork(child: impl FnOnce() -> i32) -> io::Result<Pid> {
+    // SAFETY: the caller has one thread (see above), so the child's memory is consistent.
+    match unsafe { libc::fork() } {
+        0 => {
+            let code = catch_unwind(AssertUnwindSafe(child)).unwrap_or(PANICKED);
+            // SAFETY: _exit(2) has no conditions; exit handlers and destructors are the parent's.
+            unsafe { libc::_exit(code) }
+        }
+        pid => Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error),
+    }
+}
+
+/// Closes every descriptor but the standard ones and `kept`.
+///
+/// For a freshly forked child whose other descriptors are the parent's business: whatever value
+/// still holds one of them must never be used again.
+pub(crate) fn close_all_but(kept: &[RawFd]) -> io::Result<()> {
+    let mut kept = kept.to_vec();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept {
+        if first < fd {
+            close_range(first, fd - 1, 0)?;
+        }
+        first = fd + 1;
+    }
+    close_range(first, RawFd::MAX, 0)
+}
+
+/// Closes one descriptor that a forked child has no use for.
+pub(crate) fn close_fd_number(fd: RawFd) {
+    // SAFETY: only called in a forked child, for a descriptor that it never uses afterwards.
+    unsafe { libc::close(fd) };
+}
+
+/// Marks every descriptor from `first` on to be closed by the next exec.
+pub(crate) fn close_on_exec_from(first: RawFd) -> io::Result<()> {
+    close_range(first, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+fn close_range(first: RawFd, last: RawFd, flags: libc::c_uint) -> io::Result<()> {
+    let (first, last) = (first.unsigned_abs(), last.unsigned_abs());
+    // SAFETY: only called by forked children that are about to run nothing of ours but code that
+    // does not use the descriptors closed here.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Empties the capability bounding set, so that no exec ever gains one.
+pub(crate) fn empty_bounding_set() -> io::Result<()> {
+    for capability in 0..=63_u64 {
+        // SAFETY: PR_CAPBSET_DROP takes one number and touches no memory.
+        let result = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        if result != 0 {
+            let error = io::Error::last_os_error();
+            // Past the last capability this kernel knows.
+            return if error.raw_os_error() == Some(libc::EINVAL) { Ok(()) } else { Err(error) };
+        }
+    }
+    Ok(())
+}
+
+/// The highest signal number.
+const SIGNAL_MAX: i32 = 64;
+
+/// Puts every signal's handling back to the default, so that nothing of ours is inherited.
+pub(crate) fn default_signals() {
+    for signal in 1..=SIGNAL_MAX {
+        // SAFETY: SIG_DFL is a valid disposition; numbers that cannot be changed are refused.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// A descriptor that becomes readable when a child changes state.
+pub(crate) fn child_events() -> io::Result<OwnedFd> {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset(3) initialises the set behind the pointer; sigaddset(3) and
+    // sigprocmask(2) then read and write that initialised set only.
+    let fd = unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
+        libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
+        libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: signalfd(2) returned a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sends `signal` to every process of the group that `leader` leads.
+pub(crate) fn signal_group(leader: Pid, signal: i32) -> io::Result<()> {
+    // SAFETY: kill(2) touches no memory; a bad number is refused.
+    let result = unsafe { libc::kill(-leader.as_raw_nonzero().get(), signal) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Moves `fd` to the number `at`, where it survives an exec.
+pub(crate) fn move_to(fd: &OwnedFd, at: RawFd) -> io::Result<()> {
+    // SAFETY: dup2(2) closes what `at` was; the callers name 0, 1 or 2, whose owners in this
+    // process (`std::io`) do not close them.
+    let result = unsafe { libc::dup2(fd.as_raw_fd(), at) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

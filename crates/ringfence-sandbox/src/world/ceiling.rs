@@ -1,0 +1,120 @@
+//! The Landlock ceiling: all that this world could ever be granted, whatever is mounted.
+//!
+//! Rules hang on directories and hold for whatever is mounted beneath them later. Landlock cannot
+//! be loosened once it holds, so the directories beneath which grants may come are in it from the
+//! start; what may be done there *now* is what the mounts say.
+
+use std::io;
+use std::path::Path;
+
+use landlock::{
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd,
+    Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, Scope,
+};
+
+use super::failure::{During as _, Failure, Need};
+use super::{Access, Require, WorldSpec};
+use crate::sys;
+
+/// With scopes for signals and abstract sockets, Landlock does all we ask of it.
+const ABI_FULL: i32 = 6;
+/// Truncation and renames across directories are governed: the least that is a ceiling.
+const ABI_LEAST: i32 = 3;
+
+/// The rules for `spec`, for a kernel that can hold them all.
+pub(super) fn build(spec: &WorldSpec) -> Result<RulesetCreated, Failure> {
+    let version = sys::landlock::abi().during(Need::Landlock, "ask for Landlock")?;
+    let least = match spec.landlock {
+        Require::Full => ABI_FULL,
+        Require::Partial => ABI_LEAST,
+    };
+    if version < least {
+        let step = format!("ABI {least} is needed, the kernel has ABI {version}");
+        return Err(Failure { need: Need::Landlock, errno: libc::EOPNOTSUPP, step });
+    }
+    Rules::new(ABI::from(version))
+        .and_then(|rules| rules.of(spec))
+        .map_err(io::Error::other)
+        .during(Need::Landlock, "build the ceiling")
+}
+
+/// Makes the ceiling hold for the calling process, for good.
+pub(super) fn enforce(ceiling: RulesetCreated) -> Result<(), Failure> {
+    let status = ceiling
+        .restrict_self()
+        .map_err(io::Error::other)
+        .during(Need::Landlock, "enforce the ceiling")?;
+    match status.ruleset {
+        landlock::RulesetStatus::FullyEnforced => Ok(()),
+        landlock::RulesetStatus::PartiallyEnforced | landlock::RulesetStatus::NotEnforced => {
+            let step = "the kernel enforced less than was asked for".to_owned();
+            Err(Failure { need: Need::Landlock, errno: libc::EOPNOTSUPP, step })
+        }
+    }
+}
+
+/// A rule set in the making.
+struct Rules {
+    set: RulesetCreated,
+    abi: ABI,
+}
+
+type Made<T> = Result<T, landlock::RulesetError>;
+
+impl Rules {
+    /// Everything this kernel can govern, governed; nothing allowed yet.
+    fn new(abi: ABI) -> Made<Rules> {
+        let set = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(abi) & !later(abi))?;
+        let scopes = Scope::from_all(abi);
+        let set = if scopes.is_empty() { set } else { set.scope(scopes)? };
+        Ok(Rules { set: set.create()?.set_no_new_privs(true), abi })
+    }
+
+    fn of(self, spec: &WorldSpec) -> Made<RulesetCreated> {
+        let read = AccessFs::from_read(self.abi);
+        let nodes = AccessFs::MakeChar | AccessFs::MakeBlock;
+        let write = AccessFs::from_all(self.abi) & !later(self.abi) & !nodes;
+        let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir;
+        let ioctl = AccessFs::from_all(self.abi) & (AccessFs::IoctlDev | AccessFs::Truncate);
+        let mut rules = self
+            .allow(Path::new("/"), AccessFs::ReadDir.into())?
+            .allow(Path::new("/proc"), AccessFs::ReadFile | AccessFs::ReadDir)?
+            .allow(Path::new("/dev"), device | ioctl)?
+            .allow(Path::new("/dev/shm"), write)?;
+        for path in &spec.base.binds {
+            rules = rules.allow(path, read)?;
+        }
+        for file in spec.base.files.iter().chain(&spec.files) {
+            rules = rules.allow(&file.target, read)?;
+        }
+        for path in spec.base.dirs.iter().chain(&spec.dirs).chain(&spec.grantable) {
+            rules = rules.allow(path, write)?;
+        }
+        for bind in &spec.binds {
+            let access = match bind.access {
+                Access::Read => read,
+                Access::Write => write,
+            };
+            rules = rules.allow(&bind.target, access)?;
+        }
+        Ok(rules.set)
+    }
+
+    /// Allows `access` to `path` and all beneath; a path that is not there needs no rule.
+    fn allow(mut self, path: &Path, access: BitFlags<AccessFs>) -> Made<Rules> {
+        let Ok(meta) = std::fs::metadata(path) else { return Ok(self) };
+        let Ok(fd) = PathFd::new(path) else { return Ok(self) };
+        let access = if meta.is_dir() { access } else { access & AccessFs::from_file(self.abi) };
+        if !access.is_empty() {
+            self.set = self.set.add_rule(PathBeneath::new(fd, access))?;
+        }
+        Ok(self)
+    }
+}
+
+/// What this version of the ceiling does not use: connects to unix sockets are the gate's.
+fn later(abi: ABI) -> BitFlags<AccessFs> {
+    AccessFs::from_all(abi) & AccessFs::ResolveUnix
+}

@@ -1,0 +1,124 @@
+//! The mount helper: builds the world's root, starts its init, then mounts and unmounts grants.
+//!
+//! It stays in the outer user namespace with a slave copy of the host's mounts, where it may do
+//! what the broker, an ordinary user outside, may not. It hears the broker only.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use rustix::fs::Mode;
+use rustix::mount::MountPropagationFlags;
+use rustix::process::{Pid, WaitOptions};
+
+use super::channel::{Channel, Message, Topic};
+use super::failure::{During as _, Failure, Need};
+use super::root::Root;
+use super::{Access, WorldSpec, identity, init};
+use crate::sys::namespaces::{Namespaces, enter_new};
+use crate::sys::process::{close_all_but, fork};
+
+/// The two lines to the broker.
+pub(super) struct Lines {
+    /// Grants.
+    pub(super) grants: Channel,
+    /// Init and payload.
+    pub(super) control: Channel,
+}
+
+/// The code of the mount helper's process; its result is the exit code.
+pub(super) fn run(spec: &WorldSpec, lines: Lines) -> i32 {
+    let kept = [lines.grants.as_fd().as_raw_fd(), lines.control.as_fd().as_raw_fd()];
+    if close_all_but(&kept).is_err() {
+        return 1;
+    }
+    // Out of the terminal's reach: its signals are for the payload.
+    let _ = rustix::process::setsid();
+    let umask = rustix::process::umask(Mode::from_raw_mode(0o022));
+    match start(spec, &lines, umask) {
+        Ok((mut root, init)) => {
+            drop(lines.control);
+            serve(&mut root, &lines.grants);
+            let _ = rustix::process::waitpid(Some(init), WaitOptions::empty());
+            root.leave();
+            0
+        }
+        Err(failure) => {
+            // The broker is told, or gone.
+            let _ = lines.control.send(Topic::Failed, &failure.encode());
+            1
+        }
+    }
+}
+
+/// Everything up to the world's first process.
+fn start(spec: &WorldSpec, lines: &Lines, umask: Mode) -> Result<(Root, Pid), Failure> {
+    let idmap = identity::mount_map(spec.idmap, spec.identity)?;
+    if rustix::process::geteuid().is_root() {
+        enter_new(Namespaces::NEWNS).during(Need::Namespaces, "unshare the mount namespace")?;
+    } else {
+        enter_new(Namespaces::NEWUSER | Namespaces::NEWNS)
+            .during(Need::UserNamespace, "unshare the user namespace")?;
+        identity::map_one("self", spec.identity)?;
+    }
+    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", slave)
+        .during(Need::Mounts, "detach from the host's mounts")?;
+    let root = Root::build(spec, idmap)?;
+    let fresh = Namespaces::NEWPID
+        | Namespaces::NEWNET
+        | Namespaces::NEWIPC
+        | Namespaces::NEWUTS
+        | Namespaces::NEWCGROUP;
+    enter_new(fresh)
+        .during(Need::Namespaces, "unshare pid, net, ipc, uts and cgroup namespaces")?;
+    let place = root.path();
+    let init = fork(|| init::run(spec, &place, lines, umask))
+        .during(Need::Namespaces, "start the world's first process")?;
+    Ok((root, init))
+}
+
+/// Answers grants and revokes until the broker is gone or has let the world go.
+fn serve(root: &mut Root, grants: &Channel) {
+    while let Ok(Some(message)) = grants.receive() {
+        let done = match message.topic {
+            Topic::Mount => mount(root, &message),
+            Topic::Unmount => unmount(root, &message),
+            Topic::WorldReady
+            | Topic::PayloadReady
+            | Topic::Failed
+            | Topic::NotStarted
+            | Topic::Ended
+            | Topic::Signal
+            | Topic::Done => return,
+        };
+        let sent = match done {
+            Ok(()) => grants.send(Topic::Done, &[]),
+            Err(failure) => grants.send(Topic::Failed, &failure.encode()),
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// `ACCESS SOURCE NUL TARGET`
+fn mount(root: &mut Root, message: &Message) -> Result<(), Failure> {
+    let malformed =
+        || Failure { need: Need::Bind, errno: libc::EINVAL, step: "\nread the request".to_owned() };
+    let (access, paths) = message.bytes.split_first().ok_or_else(malformed)?;
+    let access = Access::from_byte(*access).ok_or_else(malformed)?;
+    let mut paths = paths.split(|byte| *byte == 0).map(|path| Path::new(OsStr::from_bytes(path)));
+    let source = paths.next().ok_or_else(malformed)?;
+    let target = paths.next().ok_or_else(malformed)?;
+    root.grant(source, target, access)
+}
+
+fn unmount(root: &mut Root, message: &Message) -> Result<(), Failure> {
+    let target = Path::new(OsStr::from_bytes(&message.bytes));
+    root.revoke(target).unwrap_or_else(|| {
+        let step = format!("{}\nfind the grant", target.display());
+        Err(Failure { need: Need::Bind, errno: libc::ENOENT, step })
+    })
+}

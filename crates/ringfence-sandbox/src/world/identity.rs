@@ -1,0 +1,62 @@
+//! Which user is which in a user namespace.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Pid, Signal, WaitOptions};
+
+use super::IdMap;
+use super::channel::{Channel, Topic};
+use super::failure::{During as _, Failure, Need};
+use super::spec::Identity;
+use crate::sys::namespaces::{Namespaces, enter_new};
+use crate::sys::process::fork;
+
+/// Lets one user and one group exist in the user namespace of process `pid` (`self` for one's own),
+/// under the numbers they have outside.
+pub(super) fn map_one(pid: &str, identity: Identity) -> Result<(), Failure> {
+    let Identity { uid, gid } = identity;
+    map(pid, (uid, uid), (gid, gid)).during(Need::UserNamespace, "map the user")
+}
+
+/// `(inside, outside)` for one user and one group.
+fn map(pid: &str, uid: (u32, u32), gid: (u32, u32)) -> io::Result<()> {
+    // Without this an ordinary user may not map groups (CVE-2014-8989). Root need not, and the
+    // payload must be able to drop root's groups first.
+    if rustix::process::geteuid().as_raw() != 0 || pid == "self" {
+        match fs::write(format!("/proc/{pid}/setgroups"), "deny") {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    fs::write(format!("/proc/{pid}/uid_map"), format!("{} {} 1", uid.0, uid.1))?;
+    fs::write(format!("/proc/{pid}/gid_map"), format!("{} {} 1", gid.0, gid.1))
+}
+
+/// The user namespace by which a mount shows files of `map`'s owner as the payload's.
+pub(super) fn mount_map(map_to: IdMap, payload: Identity) -> Result<Option<OwnedFd>, Failure> {
+    let IdMap::Owner { uid, gid } = map_to else { return Ok(None) };
+    let step = "make the mapping of owners";
+    let (ours, theirs) = Channel::pair().during(Need::Mounts, step)?;
+    let holder = fork(move || {
+        let entered = enter_new(Namespaces::NEWUSER).and_then(|()| theirs.send(Topic::Done, &[]));
+        // Until the other side has opened the namespace, and is gone.
+        let _ = entered.and_then(|()| theirs.receive());
+        0
+    })
+    .during(Need::Mounts, step)?;
+    let opened = ours.receive().and_then(|_| {
+        let pid = holder.as_raw_nonzero().to_string();
+        map(&pid, (uid, payload.uid), (gid, payload.gid))?;
+        Ok(fs::File::open(format!("/proc/{pid}/ns/user"))?.into())
+    });
+    end(holder);
+    opened.map(Some).during(Need::Mounts, step)
+}
+
+/// Ends a helper process of ours and takes its status.
+fn end(process: Pid) {
+    let _ = rustix::process::kill_process(process, Signal::KILL);
+    let _ = rustix::process::waitpid(Some(process), WaitOptions::empty());
+}

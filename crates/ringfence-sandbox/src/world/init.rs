@@ -1,0 +1,200 @@
+//! The world's first process: closes the world around itself, starts the payload, reaps, and ends
+//! the world when the payload or the broker ends.
+
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::Mode;
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink};
+use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
+use rustix::pty::OpenptFlags;
+use rustix::termios::Winsize;
+
+use super::channel::{Channel, Topic};
+use super::failure::{During as _, Failure, Need};
+use super::helper::Lines;
+use super::{Stdio, WorldSpec, ceiling, identity, payload};
+use crate::sys::mount::{Attributes, NODEV, NOEXEC, NOSUID, RDONLY, Reach, set_attributes};
+use crate::sys::namespaces::{Namespaces, enter_new};
+use crate::sys::process::{child_events, close_fd_number, fork, signal_group};
+
+/// Parts of `/proc` through which the kernel is told what to do.
+const PROC_READ_ONLY: &[&str] = &["proc/sys", "proc/sysrq-trigger", "proc/irq", "proc/bus"];
+
+/// Both sides of a terminal.
+struct Terminal {
+    master: OwnedFd,
+    slave: OwnedFd,
+}
+
+/// The code of pid 1; its result is the exit code, which nobody reads.
+pub(super) fn run(spec: &WorldSpec, root: &Path, lines: &Lines, umask: Mode) -> i32 {
+    let control = &lines.control;
+    // The mount helper's line: its other end must close when the helper dies.
+    close_fd_number(lines.grants.as_fd().as_raw_fd());
+    let ended = start(spec, root, control, umask).and_then(|leader| {
+        supervise(control, leader).during(Need::Payload, "watch over the world")
+    });
+    let sent = match ended {
+        Ok(None) => Ok(()),
+        Ok(Some(status)) => control.send(Topic::Ended, &status.as_raw().to_le_bytes()),
+        Err(failure) => control.send(Topic::Failed, &failure.encode()),
+    };
+    // Leaving kills whatever is left in the world.
+    i32::from(sent.is_err())
+}
+
+/// Everything up to the payload's process.
+fn start(spec: &WorldSpec, root: &Path, control: &Channel, umask: Mode) -> Result<Pid, Failure> {
+    close_world(spec, root)?;
+    let listener = network(spec)?;
+    let diagnosis = rustix::net::socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        Some(netlink::SOCK_DIAG),
+    )
+    .during(Need::Net, "open the world's socket diagnosis")?;
+    let terminal = match spec.stdio {
+        Stdio::Inherit => None,
+        Stdio::Pty(size) => Some(terminal(size)?),
+    };
+    let mut fds = vec![listener.as_fd(), diagnosis.as_fd()];
+    fds.extend(terminal.as_ref().map(|terminal| terminal.master.as_fd()));
+    control
+        .send_with(Topic::WorldReady, &[], &fds)
+        .during(Need::Payload, "hand out the world's descriptors")?;
+    let ceiling = ceiling::build(spec)?;
+    let slave = terminal.map(|terminal| terminal.slave);
+    payload(spec, control, payload::Parts { ceiling, slave, umask })
+}
+
+/// Starts the payload's process and gives it its user.
+fn payload(spec: &WorldSpec, control: &Channel, parts: payload::Parts) -> Result<Pid, Failure> {
+    let (ours, theirs) = Channel::pair().during(Need::Payload, "reach the payload")?;
+    let pid = fork(move || payload::run(spec, control, &theirs, parts))
+        .during(Need::Payload, "start the payload's process")?;
+    if ours.receive().during(Need::Payload, "wait for the payload")?.is_some() {
+        identity::map_one(&pid.as_raw_nonzero().to_string(), spec.identity)?;
+        ours.send(Topic::Done, &[]).during(Need::Payload, "let the payload go on")?;
+    }
+    // Not before: a forked process inherits this, and its user map could not be written.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .during(Need::Payload, "hide the memory of the world's first process")?;
+    Ok(pid)
+}
+
+/// Makes `root` the only file system there is.
+fn close_world(spec: &WorldSpec, root: &Path) -> Result<(), Failure> {
+    enter_new(Namespaces::NEWNS).during(Need::Namespaces, "unshare the world's mount namespace")?;
+    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", slave).during(Need::Mounts, "detach the world's mounts")?;
+    rustix::process::chdir(root).during(Need::Mounts, "enter the world's root")?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    // Before the host's is gone: the kernel only gives a fresh one to who can see a whole one.
+    rustix::mount::mount("proc", "proc", "proc", flags, None).during(Need::Proc, "mount /proc")?;
+    for part in PROC_READ_ONLY {
+        read_only_on_itself(part)?;
+    }
+    let options = format!("newinstance,ptmxmode=0666,mode=620,uid={}", spec.identity.uid);
+    let options = std::ffi::CString::new(options).unwrap_or_default();
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+    rustix::mount::mount("devpts", "dev/pts", "devpts", flags, Some(options.as_c_str()))
+        .during(Need::Mounts, "mount /dev/pts")?;
+    let here = open_here(".")?;
+    let attributes = Attributes { set: RDONLY | NOSUID | NODEV, propagation: 0, idmap: None };
+    set_attributes(&here, Reach::One, attributes)
+        .during(Need::Mounts, "make the world's root read-only")?;
+    rustix::process::pivot_root(".", ".").during(Need::Mounts, "change to the world's root")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH)
+        .during(Need::Mounts, "leave the host's root")?;
+    rustix::process::chdir("/").during(Need::Mounts, "enter the world's root")?;
+    rustix::system::sethostname(b"ringfence").during(Need::Namespaces, "name the world")
+}
+
+/// Puts a read-only view of a part of `/proc` on top of it.
+fn read_only_on_itself(part: &str) -> Result<(), Failure> {
+    match rustix::mount::mount_bind(part, part) {
+        // Kernels are built without some of these.
+        Err(rustix::io::Errno::NOENT) => return Ok(()),
+        result => result.during(Need::Mounts, format!("cover /{part}"))?,
+    }
+    let set = RDONLY | NOSUID | NODEV | NOEXEC;
+    let attributes = Attributes { set, propagation: 0, idmap: None };
+    set_attributes(open_here(part)?, Reach::One, attributes)
+        .during(Need::Mounts, format!("make /{part} read-only"))
+}
+
+fn open_here(path: &str) -> Result<OwnedFd, Failure> {
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).during(Need::Mounts, format!("open {path}"))
+}
+
+/// The world's loopback, and on it the listener of the net gate.
+fn network(spec: &WorldSpec) -> Result<TcpListener, Failure> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::INET,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .during(Need::Net, "open a socket")?;
+    crate::sys::net::loopback_up(&socket).during(Need::Net, "bring up the loopback interface")?;
+    TcpListener::bind(("127.0.0.1", spec.proxy_port))
+        .during(Need::Net, format!("listen on port {} of the world", spec.proxy_port))
+}
+
+/// A terminal of the world's own.
+fn terminal(size: super::TerminalSize) -> Result<Terminal, Failure> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let ptmx = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;
+    let master = rustix::fs::open("/dev/pts/ptmx", ptmx, Mode::empty())
+        .during(Need::Terminal, "open a terminal")?;
+    rustix::pty::unlockpt(&master).during(Need::Terminal, "unlock the terminal")?;
+    let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)
+        .during(Need::Terminal, "open the terminal's other side")?;
+    let size = Winsize { ws_row: size.rows, ws_col: size.cols, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&master, size).during(Need::Terminal, "size the terminal")?;
+    Ok(Terminal { master, slave })
+}
+
+/// Reaps and forwards signals until the payload ends (its status) or the broker does (`None`).
+fn supervise(control: &Channel, leader: Pid) -> std::io::Result<Option<WaitStatus>> {
+    let children = child_events()?;
+    loop {
+        // Before waiting: a child may have ended before its events were listened to.
+        while let Some((pid, status)) = reap()? {
+            if pid == leader {
+                return Ok(Some(status));
+            }
+        }
+        let mut fds = [PollFd::new(control, PollFlags::IN), PollFd::new(&children, PollFlags::IN)];
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let [from_broker, from_children] = fds;
+        if !from_children.revents().is_empty() {
+            let mut events = [0; 1024];
+            let _ = rustix::io::read(&children, &mut events);
+        }
+        if !from_broker.revents().is_empty() {
+            let Some(message) = control.receive()? else { return Ok(None) };
+            if let (Topic::Signal, Some(signal)) = (message.topic, message.bytes.first()) {
+                // A group that is gone has nobody to be told.
+                let _ = signal_group(leader, i32::from(*signal));
+            }
+        }
+    }
+}
+
+fn reap() -> std::io::Result<Option<(Pid, WaitStatus)>> {
+    match rustix::process::wait(WaitOptions::NOHANG) {
+        Ok(found) => Ok(found),
+        Err(rustix::io::Errno::CHILD | rustix::io::Errno::INTR) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,71 @@
+//! What each layer of a started world really enforces.
+
+use ringfence_core::{LayerState, LayerStatus};
+
+use super::{NotifyClasses, Stdio, Switch, WorldSpec};
+
+/// The layers of a world that has started: a layer that failed would have stopped the start.
+pub(super) fn of(spec: &WorldSpec) -> Vec<LayerStatus> {
+    let version = crate::sys::landlock::abi().unwrap_or(0);
+    let mounts = format!(
+        "empty root, {} from the plan and {} of the runtime base, all nosuid and nodev",
+        spec.binds.len(),
+        spec.base.binds.len()
+    );
+    let terminal = match spec.stdio {
+        Stdio::Inherit => (LayerState::Off, "the caller's standard streams are inherited"),
+        Stdio::Pty(_) => (LayerState::Enforced, "a terminal of its own"),
+    };
+    let every = "user, mount, pid, network, ipc, uts and cgroup; an inner user namespace \
+                 locks the mounts";
+    let filter =
+        "foreign calls kill; namespaces, mounts, tracing, keyrings and raw sockets refused";
+    vec![
+        enforced("namespaces", every),
+        enforced("mounts", &mounts),
+        landlock(version),
+        enforced("seccomp", filter),
+        notify(spec.notify),
+        enforced("net", "a network of its own with nothing but loopback and the net gate"),
+        status("pty", terminal.0, terminal.1),
+        enforced("rlimits", "core dumps off; other limits are the caller's"),
+    ]
+}
+
+/// What Landlock of this version holds.
+pub(crate) fn landlock(version: i32) -> LayerStatus {
+    let (state, detail) = match version {
+        6.. => (LayerState::Enforced, format!("ABI {version}: files, abstract sockets, signals")),
+        3..=5 => {
+            let gap = "without scopes for abstract sockets and signals (the namespaces hold those)";
+            (LayerState::Degraded, format!("ABI {version}: files, {gap}"))
+        }
+        1 | 2 => (LayerState::Degraded, format!("ABI {version}: too old to govern truncation")),
+        _ => (LayerState::Off, "this kernel has no Landlock".to_owned()),
+    };
+    status("landlock", state, &detail)
+}
+
+fn notify(classes: NotifyClasses) -> LayerStatus {
+    let NotifyClasses { exec, write, connect } = classes;
+    let named = [(exec, "exec"), (write, "write"), (connect, "connect")];
+    let on: Vec<&str> =
+        named.iter().filter(|(switch, _)| *switch == Switch::On).map(|(_, name)| *name).collect();
+    let state = match on.len() {
+        0 => LayerState::Off,
+        3 => LayerState::Enforced,
+        _ => LayerState::Degraded,
+    };
+    let detail = if on.is_empty() { "no act is decided".to_owned() } else { on.join(", ") };
+    status("notify", state, &detail)
+}
+
+/// A layer that holds.
+pub(crate) fn enforced(layer: &str, detail: &str) -> LayerStatus {
+    status(layer, LayerState::Enforced, detail)
+}
+
+/// A layer in any state.
+pub(crate) fn status(layer: &str, state: LayerState, detail: &str) -> LayerStatus {
+    LayerStatus { layer: layer.to_owned(), state, detail: detail.to_owned() }
+}

@@ -1,0 +1,173 @@
+//! The payload's process: gives up everything but its program, then becomes it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use landlock::RulesetCreated;
+use rustix::fs::{Access as Check, FileType, Mode};
+use rustix::process::{Resource, Rlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
+
+use super::channel::{Channel, Topic};
+use super::failure::{During as _, Failure, Need};
+use super::{WorldSpec, ceiling};
+use crate::seccomp;
+use crate::sys::namespaces::{Namespaces, enter_new};
+use crate::sys::process::{close_on_exec_from, default_signals, empty_bounding_set, move_to};
+use crate::sys::seccomp::{Listening, install};
+
+/// What a missing program exits with, as `env(1)` does.
+const NOT_FOUND: i32 = 127;
+/// What a program that cannot be run exits with.
+const NOT_RUNNABLE: i32 = 126;
+/// Our own failure; the broker is told which.
+const OURS: i32 = 125;
+/// Where a program without a slash is looked for when the environment does not say.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// What init has made ready for the payload.
+pub(super) struct Parts {
+    pub(super) ceiling: RulesetCreated,
+    pub(super) slave: Option<OwnedFd>,
+    pub(super) umask: Mode,
+}
+
+/// The code of the payload's process: comes back only if its program could not be started.
+pub(super) fn run(spec: &WorldSpec, control: &Channel, init: &Channel, parts: Parts) -> i32 {
+    match give_up(spec, control, init, parts) {
+        Ok(program) => {
+            let error = program.map_or_else(|error| error, |program| exec(spec, &program));
+            not_started(control, &error)
+        }
+        Err(failure) => {
+            let _ = control.send(Topic::Failed, &failure.encode());
+            OURS
+        }
+    }
+}
+
+fn not_started(control: &Channel, error: &io::Error) -> i32 {
+    let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
+    let _ = control.send(Topic::NotStarted, &errno.to_le_bytes());
+    if errno == libc::ENOENT { NOT_FOUND } else { NOT_RUNNABLE }
+}
+
+/// One after the other, what an agent must not have; returns the program to become, if there is one.
+fn give_up(
+    spec: &WorldSpec,
+    control: &Channel,
+    init: &Channel,
+    parts: Parts,
+) -> Result<io::Result<PathBuf>, Failure> {
+    inner_namespaces(spec, init)?;
+    rustix::process::umask(parts.umask);
+    rustix::process::chdir(&spec.cwd)
+        .during(Need::Payload, format!("enter the working directory `{}`", spec.cwd.display()))?;
+    session(parts.slave)?;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(Resource::Core, none).during(Need::Payload, "forbid core dumps")?;
+    default_signals();
+    close_on_exec_from(3).during(Need::Payload, "close descriptors")?;
+    let program = find_program(spec);
+    capabilities()?;
+    ceiling::enforce(parts.ceiling)?;
+    filter(spec, control)?;
+    Ok(program)
+}
+
+/// The inner user namespace, in which the mounts of the world are locked.
+fn inner_namespaces(spec: &WorldSpec, init: &Channel) -> Result<(), Failure> {
+    enter_new(Namespaces::NEWUSER | Namespaces::NEWNS)
+        .during(Need::UserNamespace, "unshare the payload's user namespace")?;
+    init.send(Topic::Done, &[]).during(Need::Payload, "reach the world's first process")?;
+    init.receive().during(Need::Payload, "wait for the world's first process")?;
+    let (uid, gid) = (Uid::from_raw(spec.identity.uid), Gid::from_raw(spec.identity.gid));
+    if !rustix::process::getgroups().during(Need::Payload, "ask for groups")?.is_empty() {
+        match rustix::thread::set_thread_groups(&[]) {
+            // An ordinary user's namespace may not drop them; they are not mapped in it either.
+            Err(rustix::io::Errno::PERM) => {}
+            result => result.during(Need::Payload, "drop groups")?,
+        }
+    }
+    rustix::thread::set_thread_res_gid(gid, gid, gid)
+        .and_then(|()| rustix::thread::set_thread_res_uid(uid, uid, uid))
+        .during(Need::Payload, "become the payload's user")
+}
+
+/// A session of its own, with the terminal if there is one.
+fn session(slave: Option<OwnedFd>) -> Result<(), Failure> {
+    rustix::process::setsid().during(Need::Payload, "start a session")?;
+    let Some(slave) = slave else { return Ok(()) };
+    rustix::process::ioctl_tiocsctty(&slave).during(Need::Terminal, "take the terminal")?;
+    for standard in 0..3 {
+        move_to(&slave, standard).during(Need::Terminal, "connect the terminal")?;
+    }
+    Ok(())
+}
+
+/// No capability, now or by any exec.
+fn capabilities() -> Result<(), Failure> {
+    empty_bounding_set().during(Need::Payload, "empty the capability bounding set")?;
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    rustix::thread::clear_ambient_capability_set()
+        .and_then(|()| rustix::thread::set_capabilities(None, sets))
+        .and_then(|()| rustix::thread::set_no_new_privs(true))
+        .during(Need::Payload, "drop capabilities")
+}
+
+/// The system-call filter; its listener goes to the broker.
+fn filter(spec: &WorldSpec, control: &Channel) -> Result<(), Failure> {
+    let listening =
+        if spec.notify == super::NotifyClasses::NONE { Listening::No } else { Listening::Yes };
+    let listener = install(&seccomp::filter(spec.notify), listening)
+        .during(Need::Seccomp, "install the filter")?;
+    let fds: Vec<_> = listener.iter().map(|fd| fd.as_fd()).collect();
+    control
+        .send_with(Topic::PayloadReady, &[], &fds)
+        .during(Need::Payload, "hand out the filter's listener")
+}
+
+/// Where the first word leads; the search follows `env(1)`.
+fn find_program(spec: &WorldSpec) -> io::Result<PathBuf> {
+    let missing = || io::Error::from_raw_os_error(libc::ENOENT);
+    let name = spec.argv.first().ok_or_else(missing)?;
+    if name.as_bytes().contains(&b'/') {
+        return Ok(PathBuf::from(name));
+    }
+    let path = spec.env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone());
+    let path = path.unwrap_or_else(|| OsString::from(DEFAULT_PATH));
+    let mut found = missing();
+    for dir in path.as_bytes().split(|byte| *byte == b':') {
+        let dir = if dir.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(dir)) };
+        let candidate = dir.join(name);
+        match runnable(&candidate) {
+            Ok(()) => return Ok(candidate),
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => found = error,
+            Err(_) => {}
+        }
+    }
+    Err(found)
+}
+
+fn runnable(program: &Path) -> io::Result<()> {
+    let mode = rustix::fs::stat(program)?.st_mode;
+    if FileType::from_raw_mode(mode) != FileType::RegularFile {
+        return Err(io::Error::from_raw_os_error(libc::EACCES));
+    }
+    Ok(rustix::fs::access(program, Check::EXEC_OK)?)
+}
+
+/// Becomes the program; only comes back with an error.
+fn exec(spec: &WorldSpec, program: &Path) -> io::Error {
+    let Some((name, args)) = spec.argv.split_first() else {
+        return io::Error::from_raw_os_error(libc::ENOENT);
+    };
+    let env = spec.env.iter().map(|(key, value)| (key, value));
+    Command::new(program).arg0(name).args(args).env_clear().envs(env).exec()
+}

@@ -1,0 +1,139 @@
+//! Finding and making the places in a world on which something is mounted.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// How often a look-up that raced with a rename is tried again.
+const LOOKUP_TRIES_MAX: u32 = 16;
+
+/// What a place is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Dir,
+    File,
+}
+
+/// Something that was made in a directory of the host, to be taken away at the end.
+#[derive(Debug)]
+pub(super) struct Made {
+    parent: OwnedFd,
+    name: PathBuf,
+    kind: Kind,
+}
+
+impl Made {
+    /// Takes it away again, if nothing has been put there since.
+    pub(super) fn remove(&self) {
+        let flags = match self.kind {
+            Kind::Dir => AtFlags::REMOVEDIR,
+            Kind::File => {
+                match rustix::fs::statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(found) if found.st_size == 0 => AtFlags::empty(),
+                    Ok(_) | Err(_) => return,
+                }
+            }
+        };
+        // What is no longer empty, or gone, stays as it is.
+        let _ = rustix::fs::unlinkat(&self.parent, &self.name, flags);
+    }
+}
+
+/// A directory tree in which places are found without ever following a link out of it.
+#[derive(Debug)]
+pub(super) struct Ground {
+    root: OwnedFd,
+    /// The device of the world's own file system; what is made elsewhere is made on the host.
+    own_device: u64,
+}
+
+impl Ground {
+    /// The tree at `path`, a path of ours.
+    pub(super) fn new(path: &Path, own_device: u64) -> io::Result<Ground> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let root = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Ground { root, own_device })
+    }
+
+    /// What is at `target`, if anything.
+    pub(super) fn find(&self, target: &Path) -> io::Result<Option<OwnedFd>> {
+        match lookup(self.root.as_fd(), relative(target)) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is at `target`, made with its parents if it is absent.
+    pub(super) fn make(
+        &self,
+        target: &Path,
+        kind: Kind,
+        made: &mut Vec<Made>,
+    ) -> io::Result<OwnedFd> {
+        if let Some(found) = self.find(target)? {
+            let is = kind_of(&found)?;
+            let wrong = if is == Kind::File { libc::ENOTDIR } else { libc::EISDIR };
+            return if is == kind { Ok(found) } else { Err(io::Error::from_raw_os_error(wrong)) };
+        }
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let parent = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let parent = self.make(parent, Kind::Dir, made)?;
+        match create(parent.as_fd(), name, kind) {
+            Ok(()) => {
+                if rustix::fs::fstat(&parent)?.st_dev != self.own_device {
+                    let parent = rustix::io::fcntl_dupfd_cloexec(&parent, 3)?;
+                    made.push(Made { parent, name: name.into(), kind });
+                }
+            }
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(lookup(parent.as_fd(), Path::new(name))?)
+    }
+}
+
+/// Whether `fd` stands for a directory.
+pub(super) fn kind_of(fd: impl AsFd) -> io::Result<Kind> {
+    let mode = rustix::fs::fstat(fd)?.st_mode;
+    Ok(if mode & libc::S_IFMT == libc::S_IFDIR { Kind::Dir } else { Kind::File })
+}
+
+/// Opens a path of the host that was checked to be free of links, and refuses it if it no longer is.
+pub(super) fn open_source(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty())?;
+    Ok(lookup(root.as_fd(), relative(path))?)
+}
+
+fn create(parent: BorrowedFd<'_>, name: &OsStr, kind: Kind) -> rustix::io::Result<()> {
+    match kind {
+        Kind::Dir => rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)),
+        Kind::File => {
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+            rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+        }
+    }
+}
+
+fn lookup(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let mut tries = 0;
+    loop {
+        match rustix::fs::openat2(root, path, flags, Mode::empty(), within) {
+            Err(Errno::AGAIN | Errno::INTR) if tries < LOOKUP_TRIES_MAX => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+/// An absolute path as seen from its root.
+fn relative(path: &Path) -> &Path {
+    let path = path.strip_prefix("/").unwrap_or(path);
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}

@@ -1,0 +1,405 @@
+//! The world's root: an empty file system into which only the plan is bound.
+//!
+//! One tmpfs holds everything that is the world's own. It lies on the broker's scratch directory in
+//! the mount helper's mount namespace, where nobody else sees it:
+//!
+//! ```text
+//! scratch/          the tmpfs, unbindable, so that no recursive bind of the host picks it up
+//!   root/           a mount on itself: the world's root, shared, so that grants propagate
+//!   supply/         a mount of the tmpfs: private directories and files, masks
+//!   stage/, stage.file   where a grant is put together before it appears, whole
+//! ```
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::CWD;
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+
+use super::failure::{During as _, Failure, Need};
+use super::place::{Ground, Kind, Made, kind_of, open_source};
+use super::{Access, WorldSpec};
+use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
+
+/// Device nodes that are harmless and that everything expects.
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+/// Links of `/dev`: name and what it says.
+const DEVICE_LINKS: &[(&str, &str)] = &[
+    ("ptmx", "pts/ptmx"),
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+/// Private directories that everyone may write to, as on any system.
+const STICKY_DIRS: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
+
+/// What appears at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    /// A file or directory of the host.
+    Host { source: PathBuf, access: Access },
+    /// A file of the runtime base.
+    System(PathBuf),
+    /// A device node of the host.
+    Device(PathBuf),
+    /// A file or directory of the supply.
+    Supply { name: String, access: Access },
+    /// A place nobody may look into; made where it is absent.
+    Mask,
+    /// The same, left alone where it is absent.
+    Hidden,
+}
+
+/// One line of the plan as mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    target: PathBuf,
+    content: Content,
+}
+
+/// A grant in force.
+#[derive(Debug)]
+struct Granted {
+    entry: Entry,
+    /// The mount itself: it is found again wherever the payload has moved the directory it is in.
+    mount: OwnedFd,
+}
+
+/// The root of one world, as the mount helper holds it.
+#[derive(Debug)]
+pub(super) struct Root {
+    scratch: PathBuf,
+    ground: Ground,
+    plan: Vec<Entry>,
+    grants: Vec<Granted>,
+    made: Vec<Made>,
+    idmap: Option<OwnedFd>,
+}
+
+impl Root {
+    /// Builds the root of `spec`'s world; the calling process may mount and unmasks no mode bits.
+    pub(super) fn build(spec: &WorldSpec, idmap: Option<OwnedFd>) -> Result<Root, Failure> {
+        let own_device = foundation(spec)?;
+        let ground = Ground::new(&spec.scratch.join("root"), own_device)
+            .during(Need::Mounts, "open the world's root")?;
+        let scratch = spec.scratch.clone();
+        let (grants, made) = (Vec::new(), Vec::new());
+        let mut root = Root { scratch, ground, plan: Vec::new(), grants, made, idmap };
+        root.skeleton(spec)?;
+        root.supplies(spec)?;
+        for entry in root.plan.clone() {
+            root.attach(&entry, None)?;
+        }
+        Ok(root)
+    }
+
+    /// Where the helper sees the world's root.
+    pub(super) fn path(&self) -> PathBuf {
+        self.scratch.join("root")
+    }
+
+    /// Makes `source` appear at `target`, with everything the plan has beneath it still on top.
+    ///
+    /// It is put together aside and moved in whole: at no moment is a masked place open.
+    pub(super) fn grant(
+        &mut self,
+        source: &Path,
+        target: &Path,
+        access: Access,
+    ) -> Result<(), Failure> {
+        let content = Content::Host { source: source.to_path_buf(), access };
+        let entry = Entry { target: target.to_path_buf(), content };
+        let tree = self.tree_of(&entry.content).during(Need::Bind, step(target, "open it"))?;
+        let kind = kind_of(&tree).during(Need::Bind, step(target, "look at it"))?;
+        let stage = self.stage(kind);
+        let place = self
+            .ground
+            .make(target, kind, &mut self.made)
+            .during(Need::Bind, step(target, "make a place for it"))?;
+        rustix::mount::move_mount(&tree, "", CWD, &stage, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .during(Need::Bind, step(target, "stage it"))?;
+        let moved = self.cover(&entry, &stage).and_then(|()| {
+            let flags = MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            rustix::mount::move_mount(CWD, &stage, &place, "", flags)
+                .during(Need::Bind, step(target, "move it in"))
+        });
+        if moved.is_err() {
+            // Nothing of it was visible in the world.
+            let _ = rustix::mount::unmount(&stage, UnmountFlags::DETACH);
+        }
+        moved?;
+        self.grants.push(Granted { entry, mount: tree });
+        Ok(())
+    }
+
+    /// Takes a grant away; `None` when there is none at `target`.
+    pub(super) fn revoke(&mut self, target: &Path) -> Option<Result<(), Failure>> {
+        let at = self.grants.iter().rposition(|grant| grant.entry.target == target)?;
+        let mount = self.grants.get(at)?.mount.as_raw_fd();
+        let done = rustix::mount::unmount(format!("/proc/self/fd/{mount}"), UnmountFlags::DETACH)
+            .during(Need::Bind, step(target, "take it away"));
+        if done.is_ok() {
+            self.grants.remove(at);
+        }
+        Some(done)
+    }
+
+    /// Takes away what was made in directories of the host, at the world's end.
+    pub(super) fn leave(&mut self) {
+        let _ = rustix::mount::unmount(self.path(), UnmountFlags::DETACH);
+        for made in self.made.iter().rev() {
+            made.remove();
+        }
+    }
+
+    /// Puts what lies beneath `entry` in the plan, and in other grants, onto its staged tree.
+    fn cover(&mut self, entry: &Entry, stage: &Path) -> Result<(), Failure> {
+        let own_device = fs::metadata(&self.scratch).map(|meta| meta.dev()).unwrap_or(0);
+        let beneath: Vec<Entry> = self
+            .plan
+            .iter()
+            .chain(self.grants.iter().map(|grant| &grant.entry))
+            .filter(|other| other.target != entry.target && other.target.starts_with(&entry.target))
+            .cloned()
+            .collect();
+        if beneath.is_empty() {
+            return Ok(());
+        }
+        let ground = Ground::new(stage, own_device).during(Need::Mounts, "open the stage")?;
+        for other in beneath {
+            let inner = other.target.strip_prefix(&entry.target).unwrap_or(&other.target);
+            let staged = Entry { target: Path::new("/").join(inner), content: other.content };
+            self.attach(&staged, Some(&ground))?;
+        }
+        Ok(())
+    }
+
+    /// Mounts one entry.
+    fn attach(&mut self, entry: &Entry, ground: Option<&Ground>) -> Result<(), Failure> {
+        let ground = ground.unwrap_or(&self.ground);
+        let target = entry.target.as_path();
+        let found = ground.find(target).during(Need::Bind, step(target, "look for its place"))?;
+        let content = match (&entry.content, &found) {
+            (Content::Hidden, None) => return Ok(()),
+            (Content::Mask | Content::Hidden, Some(place)) => {
+                let kind = kind_of(place).during(Need::Bind, step(target, "look at its place"))?;
+                mask(kind)
+            }
+            (Content::Mask, None) => mask(host_kind(target)),
+            (other, _) => other.clone(),
+        };
+        let tree = self.tree_of(&content).during(Need::Bind, step(target, "open it"))?;
+        let kind = kind_of(&tree).during(Need::Bind, step(target, "look at it"))?;
+        let place = match (ground.make(target, kind, &mut self.made), &entry.content) {
+            (Ok(place), _) => place,
+            // Absent beneath something read-only: it cannot come to be, so nothing is to be hidden.
+            (Err(error), Content::Mask) if error.raw_os_error() == Some(libc::EROFS) => {
+                return Ok(());
+            }
+            (Err(error), _) => {
+                return Err(error).during(Need::Bind, step(target, "make a place for it"));
+            }
+        };
+        let flags =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        rustix::mount::move_mount(&tree, "", &place, "", flags)
+            .during(Need::Bind, step(target, "mount it"))
+    }
+
+    /// A detached copy of what an entry shows, with everything taken away that it must not have.
+    fn tree_of(&self, content: &Content) -> io::Result<OwnedFd> {
+        let (source, attributes) = match content {
+            Content::Host { source, access } => (source.clone(), restrictions(*access)),
+            Content::System(source) => (source.clone(), restrictions(Access::Read)),
+            Content::Device(source) => (source.clone(), NOSUID),
+            Content::Supply { name, access } => {
+                (self.scratch.join("supply").join(name), restrictions(*access))
+            }
+            Content::Mask | Content::Hidden => (self.supply_path(Kind::Dir), RDONLY),
+        };
+        let opened = open_source(&source)?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE
+            | OpenTreeFlags::AT_EMPTY_PATH;
+        let tree = rustix::mount::open_tree(&opened, "", flags)?;
+        let mapped = matches!(content, Content::Host { .. });
+        let idmap = self.idmap.as_ref().filter(|_| mapped).map(AsFd::as_fd);
+        // Private: what the host mounts beneath the source later does not come in by itself.
+        let attributes = Attributes { set: attributes, propagation: libc::MS_PRIVATE, idmap };
+        set_attributes(&tree, Reach::Tree, attributes)?;
+        Ok(tree)
+    }
+
+    fn supply_path(&self, kind: Kind) -> PathBuf {
+        self.scratch.join("supply").join(mask_name(kind))
+    }
+
+    fn stage(&self, kind: Kind) -> PathBuf {
+        match kind {
+            Kind::Dir => self.scratch.join("stage"),
+            Kind::File => self.scratch.join("stage.file"),
+        }
+    }
+}
+
+/// Directories, links and the order of mounts.
+impl Root {
+    /// What exists in the root without a mount of its own.
+    fn skeleton(&mut self, spec: &WorldSpec) -> Result<(), Failure> {
+        for dir in ["dev", "dev/pts", "proc"] {
+            fs::create_dir(self.path().join(dir)).during(Need::Mounts, "make /dev and /proc")?;
+        }
+        for dir in &spec.grantable {
+            self.ground
+                .make(dir, Kind::Dir, &mut self.made)
+                .during(Need::Bind, step(dir, "make a place for grants"))?;
+        }
+        for (name, says) in DEVICE_LINKS {
+            symlink(says, self.path().join("dev").join(name))
+                .during(Need::Mounts, "make the links of /dev")?;
+        }
+        for (link, says) in &spec.base.links {
+            let parent = link.parent().unwrap_or(Path::new("/"));
+            self.ground
+                .make(parent, Kind::Dir, &mut self.made)
+                .during(Need::Bind, step(link, "make a place for the link"))?;
+            symlink(says, self.path().join(link.strip_prefix("/").unwrap_or(link)))
+                .during(Need::Bind, step(link, "make the link"))?;
+        }
+        for device in DEVICES {
+            let path = Path::new("/dev").join(device);
+            self.add(&path, Content::Device(path.clone()));
+        }
+        for path in &spec.base.binds {
+            self.add(path, Content::System(path.clone()));
+        }
+        for bind in &spec.binds {
+            let content = Content::Host { source: bind.source.clone(), access: bind.access };
+            self.add(&bind.target, content);
+        }
+        for path in &spec.masks {
+            self.add(path, Content::Mask);
+        }
+        for path in &spec.hidden {
+            self.add(path, Content::Hidden);
+        }
+        Ok(())
+    }
+
+    /// Private directories and files: in the supply, and bound where they belong.
+    fn supplies(&mut self, spec: &WorldSpec) -> Result<(), Failure> {
+        let supply = self.scratch.join("supply");
+        let owner = |path: &Path| chown(path, Some(spec.identity.uid), Some(spec.identity.gid));
+        let shm = [PathBuf::from("/dev/shm")];
+        for (at, dir) in spec.base.dirs.iter().chain(&spec.dirs).chain(&shm).enumerate() {
+            let name = format!("dir{at}");
+            let path = supply.join(&name);
+            let mode = if is_sticky(dir) { 0o1777 } else { 0o755 };
+            fs::create_dir(&path)
+                .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(mode)))
+                .and_then(|()| owner(&path))
+                .during(Need::Bind, step(dir, "make a private directory"))?;
+            self.add(dir, Content::Supply { name, access: Access::Write });
+        }
+        let files = spec.base.files.iter().chain(&spec.files);
+        for (at, file) in files.enumerate() {
+            let covered = self.plan.iter().any(|entry| file.target.starts_with(&entry.target));
+            let name = format!("file{at}");
+            let path = if covered {
+                supply.join(&name)
+            } else {
+                let parent = file.target.parent().unwrap_or(Path::new("/"));
+                self.ground
+                    .make(parent, Kind::Dir, &mut self.made)
+                    .during(Need::Bind, step(&file.target, "make its directory"))?;
+                self.path().join(file.target.strip_prefix("/").unwrap_or(&file.target))
+            };
+            fs::write(&path, &file.bytes)
+                .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(file.mode)))
+                .and_then(|()| owner(&path))
+                .during(Need::Bind, step(&file.target, "write a private file"))?;
+            if covered {
+                self.add(&file.target, Content::Supply { name, access: Access::Read });
+            }
+        }
+        // Parents before what lies beneath them; at one place, in the order of the plan.
+        self.plan.sort_by(|one, other| one.target.cmp(&other.target));
+        Ok(())
+    }
+
+    fn add(&mut self, target: &Path, content: Content) {
+        self.plan.push(Entry { target: target.to_path_buf(), content });
+    }
+}
+
+/// Mounts the tmpfs and its parts; returns its device.
+fn foundation(spec: &WorldSpec) -> Result<u64, Failure> {
+    let scratch = spec.scratch.as_path();
+    let mount_flags = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount("ringfence", scratch, "tmpfs", mount_flags, Some(c"mode=755"))
+        .during(Need::Mounts, "mount the world's own file system")?;
+    let device = fs::metadata(scratch).during(Need::Mounts, "look at the world's file system")?;
+    for dir in ["root", "supply", "stage"] {
+        fs::create_dir(scratch.join(dir))
+            .during(Need::Mounts, "lay out the world's file system")?;
+    }
+    let mask_dir = scratch.join("supply").join(mask_name(Kind::Dir));
+    let mask_file = scratch.join("supply").join(mask_name(Kind::File));
+    fs::create_dir(&mask_dir)
+        .and_then(|()| fs::write(&mask_file, b""))
+        .and_then(|()| fs::write(scratch.join("stage.file"), b""))
+        .and_then(|()| fs::set_permissions(&mask_dir, fs::Permissions::from_mode(0)))
+        .and_then(|()| fs::set_permissions(&mask_file, fs::Permissions::from_mode(0)))
+        .during(Need::Mounts, "lay out the world's file system")?;
+    for dir in ["root", "supply"] {
+        let dir = scratch.join(dir);
+        rustix::mount::mount_bind(&dir, &dir).during(Need::Mounts, "mount the world's root")?;
+    }
+    rustix::mount::mount_change(scratch.join("root"), MountPropagationFlags::SHARED)
+        .and_then(|()| rustix::mount::mount_change(scratch, MountPropagationFlags::UNBINDABLE))
+        .during(Need::Mounts, "let grants propagate")?;
+    Ok(device.dev())
+}
+
+fn restrictions(access: Access) -> u64 {
+    match access {
+        Access::Read => NOSUID | NODEV | RDONLY,
+        Access::Write => NOSUID | NODEV,
+    }
+}
+
+fn mask(kind: Kind) -> Content {
+    Content::Supply { name: mask_name(kind).to_owned(), access: Access::Read }
+}
+
+fn mask_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Dir => "mask",
+        Kind::File => "mask.file",
+    }
+}
+
+/// What a masked path is on the host, for a mask where the world has nothing.
+fn host_kind(path: &Path) -> Kind {
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_dir() => Kind::File,
+        Ok(_) | Err(_) => Kind::Dir,
+    }
+}
+
+fn is_sticky(dir: &Path) -> bool {
+    STICKY_DIRS.iter().any(|sticky| dir.as_os_str() == OsStr::new(sticky))
+}
+
+/// The step of a failure about `path`.
+fn step(path: &Path, what: &str) -> String {
+    format!("{}\n{what}", path.display())
+}

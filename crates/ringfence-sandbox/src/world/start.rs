@@ -1,0 +1,131 @@
+//! Starting a world, as the broker sees it.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags};
+
+use super::channel::{Channel, Message, Topic};
+use super::failure::Failure;
+use super::helper::{self, Lines};
+use super::{Access, IdMap, World, WorldError, WorldSpec, layers};
+use crate::sys::process::fork;
+
+/// Starts a world and, held back until its exec is answered, the payload in it.
+///
+/// Must be called while the process has one thread: it forks. At its end the calling process is
+/// no longer dumpable, so that nothing else of the same user reads its memory.
+pub fn start(mut spec: WorldSpec) -> Result<World, WorldError> {
+    require_one_thread()?;
+    check(&mut spec)?;
+    let (grants, helper_grants) = Channel::pair().map_err(step("reach the mount helper"))?;
+    let (control, world_control) = Channel::pair().map_err(step("reach the world"))?;
+    control.pass_credentials().map_err(step("know who speaks"))?;
+    let lines = Lines { grants: helper_grants, control: world_control };
+    let child_spec = &spec;
+    let helper =
+        fork(move || helper::run(child_spec, lines)).map_err(step("start the mount helper"))?;
+    let world = await_world(&control)?;
+    let payload = await_topic(&control, Topic::PayloadReady)?;
+    let init = Pid::from_raw(world.pid).ok_or(WorldError::Gone)?;
+    let init = rustix::process::pidfd_open(init, PidfdFlags::empty())
+        .map_err(|error| step("hold on to the world")(error.into()))?;
+    // Only now: a process that is not dumpable could not have mapped its users.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| step("hide the broker's memory")(error.into()))?;
+    Ok(World {
+        notify: payload.fds.into_iter().next(),
+        proxy_listener: world.listener,
+        unix_diag: world.diagnosis,
+        pty: world.terminal,
+        layers: layers::of(&spec),
+        init_pid: world.pid,
+        payload_pid: payload.pid,
+        init,
+        control,
+        grants: Mutex::new(Some(grants)),
+        helper,
+        ceiling: ceiling_of(&spec),
+    })
+}
+
+/// What init hands out.
+struct Ready {
+    pid: i32,
+    listener: TcpListener,
+    diagnosis: OwnedFd,
+    terminal: Option<OwnedFd>,
+}
+
+fn await_world(control: &Channel) -> Result<Ready, WorldError> {
+    let message = await_topic(control, Topic::WorldReady)?;
+    let pid = message.pid;
+    let mut fds = message.fds.into_iter();
+    let (Some(listener), Some(diagnosis)) = (fds.next(), fds.next()) else {
+        return Err(WorldError::Gone);
+    };
+    Ok(Ready { pid, listener: TcpListener::from(listener), diagnosis, terminal: fds.next() })
+}
+
+/// The next message, which is this one or a failure.
+fn await_topic(control: &Channel, topic: Topic) -> Result<Message, WorldError> {
+    let message = control.receive().map_err(step("hear of the world"))?.ok_or(WorldError::Gone)?;
+    if message.topic == topic {
+        return Ok(message);
+    }
+    Err(Failure::decode(&message.bytes).map_or(WorldError::Gone, Failure::explain))
+}
+
+/// Forking a process with threads would leave locks that nobody releases.
+fn require_one_thread() -> Result<(), WorldError> {
+    let threads = fs::read_dir("/proc/self/task").map_err(step("count threads"))?.count();
+    if threads == 1 { Ok(()) } else { Err(WorldError::NotSingleThreaded { threads }) }
+}
+
+/// Refuses what cannot be meant, before anything is forked.
+fn check(spec: &mut WorldSpec) -> Result<(), WorldError> {
+    let wrong = |what: String| Err(WorldError::Spec(what));
+    let paths = spec.binds.iter().flat_map(|bind| [&bind.source, &bind.target]);
+    let rest = spec.masks.iter().chain(&spec.hidden).chain(&spec.grantable).chain(&spec.dirs);
+    let files = spec.files.iter().map(|file| &file.target);
+    for path in paths.chain(rest).chain(files).chain([&spec.cwd, &spec.scratch]) {
+        if !is_plain(path) {
+            return wrong(format!("`{}` is not an absolute path without `..`", path.display()));
+        }
+    }
+    if spec.argv.is_empty() {
+        return wrong("there is no command".to_owned());
+    }
+    let root = rustix::process::geteuid().is_root();
+    if spec.identity.uid == 0 {
+        return wrong("the payload would run as root; name another user".to_owned());
+    }
+    if !root && spec.identity.uid != rustix::process::getuid().as_raw() {
+        return wrong("an ordinary user can only start worlds of their own".to_owned());
+    }
+    if !root && spec.idmap != IdMap::None {
+        return wrong("only root can change whose files appear as the payload's".to_owned());
+    }
+    spec.scratch = fs::canonicalize(&spec.scratch).map_err(step("find the scratch directory"))?;
+    Ok(())
+}
+
+fn is_plain(path: &Path) -> bool {
+    let up = path.components().any(|part| part == std::path::Component::ParentDir);
+    path.is_absolute() && !up
+}
+
+/// Beneath which directories Landlock lets a grant be used, and for what.
+fn ceiling_of(spec: &WorldSpec) -> Vec<(PathBuf, Access)> {
+    let grantable = spec.grantable.iter().map(|path| (path.clone(), Access::Write));
+    let binds = spec.binds.iter().map(|bind| (bind.target.clone(), bind.access));
+    grantable.chain(binds).collect()
+}
+
+/// Names the step that an error belongs to.
+fn step(step: &'static str) -> impl Fn(std::io::Error) -> WorldError {
+    move |source| WorldError::Step { step: step.to_owned(), source }
+}

@@ -1,7 +1,14 @@
 //! One module per command: from its arguments to what it prints.
 
 pub(crate) mod context;
+pub(crate) mod decide;
+pub(crate) mod edit;
+pub(crate) mod grants;
+pub(crate) mod in_force;
 pub(crate) mod log;
+pub(crate) mod policy;
+pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod sessions;
 pub(crate) mod show;
+pub(crate) mod trust;

@@ -8,6 +8,7 @@ use clap::Parser as _;
 pub mod cli;
 mod commands;
 pub mod exit;
+pub mod prompt;
 pub mod render;
 pub mod screen;
 
@@ -38,17 +39,17 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
     match command {
         Command::Run(args) => commands::run::run(args, screen),
+        Command::Policy(command) => commands::policy::policy(&command, screen),
+        Command::Decide(args) => commands::decide::decide(&args, screen),
+        Command::Trust(args) => commands::trust::trust(&args, screen),
+        Command::Untrust(args) => commands::trust::untrust(&args, screen),
+        Command::Grants(command) => commands::grants::grants(&command, screen),
         Command::Sessions(args) => commands::sessions::list(&args, screen),
         Command::Show(args) => commands::show::show(&args, screen),
         Command::Log(command) => commands::log::log(&command, screen),
         Command::Init(_)
-        | Command::Policy(_)
-        | Command::Decide(_)
         | Command::Explain(_)
-        | Command::Trust(_)
-        | Command::Untrust(_)
         | Command::Grant(_)
-        | Command::Grants(_)
         | Command::Doctor(_)
         | Command::Demo(_) => Err(exit::Message::new("not in this build").could_not()),
     }

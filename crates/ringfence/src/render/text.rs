@@ -47,6 +47,12 @@ pub fn moment(ms: u64) -> String {
     )
 }
 
+/// A moment for programs: `2026-11-21T13:03:55.000Z` (RFC 3339).
+pub fn rfc3339(ms: u64) -> String {
+    let stamp = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    stamp.unwrap_or(Timestamp::MAX).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
 /// Text made printable and cut to a width, with `…` where something is missing.
 pub fn fit(text: &str, columns: usize) -> String {
     let safe = printable(text);

@@ -1,0 +1,176 @@
+//! `policy edit`: the person's editor on a private copy, checked before it takes effect.
+
+use std::ffi::OsString;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ringfence_core::SetName;
+use ringfence_policy::{Policy, Source};
+use ringfence_runtime::environment::Environment;
+use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::trust::{Project, Trust, TrustError};
+use ringfence_runtime::whole_file::{self, FileText, Links};
+
+use super::{context, in_force, trust};
+use crate::cli::PolicyEditArgs;
+use crate::exit::{Done, Failure, Message};
+use crate::prompt::{self, Consent};
+use crate::screen::Screen;
+
+/// Editor where neither `VISUAL` nor `EDITOR` names one (POSIX `more`, `crontab` do the same).
+const EDITOR_DEFAULT: &str = "vi";
+
+/// What is edited.
+struct Target {
+    set: SetName,
+    path: PathBuf,
+    shown: String,
+    text: String,
+}
+
+pub(crate) fn edit(args: &PolicyEditArgs, screen: &Screen) -> Result<Done, Failure> {
+    let environment = context::environment();
+    prompt::outside_only(&environment, "the policy cannot be edited")?;
+    let dirs = context::dirs()?;
+    dirs.create()?;
+    let project = trust::project(&dirs, None)?;
+    let target = if args.user { user_target(&dirs)? } else { project_target(&project)? };
+    let copy = Copy::make(&dirs, &target)?;
+    let Some(text) = edit_until_right(&target, &copy, &environment, screen)? else {
+        copy.remove();
+        screen.note("nothing changed");
+        return Ok(Done::Yes);
+    };
+    save(&dirs, &project, &target, text, screen)?;
+    copy.remove();
+    Ok(Done::Yes)
+}
+
+fn user_target(dirs: &StateDirs) -> Result<Target, Failure> {
+    let path = dirs.user_policy();
+    let text = whole_file::read_text(&path, Links::Follow)?.map(|file| file.text);
+    let text = text.unwrap_or_else(|| USER_TEXT.to_owned());
+    Ok(Target { set: SetName::User, shown: path.display().to_string(), path, text })
+}
+
+/// What a new policy of the user's begins with.
+const USER_TEXT: &str = "// What holds in every project, beside each project's own policy.\n\
+    // A forbid here cannot be undone by a project.\n";
+
+fn project_target(project: &Project) -> Result<Target, Failure> {
+    let Some(policy) = &project.policy else {
+        return Err(TrustError::Nothing(project.dir.clone()).into());
+    };
+    Ok(Target {
+        set: SetName::Project,
+        path: policy.path.clone(),
+        shown: in_force::PROJECT_POLICY.to_owned(),
+        text: policy.text.clone(),
+    })
+}
+
+/// The new text once it is right; `None` when nothing changed.
+fn edit_until_right(
+    target: &Target,
+    copy: &Copy,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<Option<String>, Failure> {
+    let settings = in_force::settings_here(screen)?;
+    loop {
+        open_editor(environment, &copy.file)?;
+        let text = whole_file::read_text(&copy.file, Links::Refuse)?.map(|file| file.text);
+        let text = text
+            .ok_or_else(|| Message::new("the editor left no file: nothing changed").could_not())?;
+        if text == target.text {
+            return Ok(None);
+        }
+        let source = Source {
+            set: target.set,
+            file: target.shown.clone(),
+            text: text.clone(),
+            approves: Vec::new(),
+        };
+        let Err(errors) = Policy::load(vec![source], &in_force::options(&settings)) else {
+            return Ok(Some(text));
+        };
+        in_force::say(&errors, screen);
+        let kept = copy.file.display();
+        let flag = format!("the policy in force is unchanged; your text is in {kept}");
+        if prompt::consent("edit again?", &flag)? == Consent::Refused {
+            return Err(Message::new("nothing changed: the policy was refused").hint(flag).no());
+        }
+    }
+}
+
+/// Runs the editor as a shell would: its variable may hold arguments.
+fn open_editor(environment: &Environment, file: &Path) -> Result<(), Failure> {
+    let named = |name| environment.get(name).map(OsString::from);
+    let editor = named("VISUAL").or_else(|| named("EDITOR"));
+    let mut script = editor.unwrap_or_else(|| EDITOR_DEFAULT.into());
+    let shown = script.to_string_lossy().into_owned();
+    script.push(" \"$1\"");
+    let status = Command::new("/bin/sh").arg("-c").arg(&script).arg("sh").arg(file).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Message::new(format!("editor `{shown}` failed: {status}"))
+            .hint("set EDITOR to an editor that is installed")
+            .could_not()),
+        Err(error) => Err(Message::new(format!("cannot start the editor: {error}")).could_not()),
+    }
+}
+
+/// Writes the text, and trusts exactly those bytes where the project was trusted before.
+fn save(
+    dirs: &StateDirs,
+    project: &Project,
+    target: &Target,
+    text: String,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    if target.set == SetName::User {
+        whole_file::create_private_dir(dirs.config())?;
+        whole_file::replace(&target.path, text.as_bytes(), 0o600)?;
+        screen.note(&format!("saved: {}", target.shown));
+    } else {
+        let was_trusted = project.trust(dirs)? == Trust::Trusted;
+        whole_file::replace(&target.path, text.as_bytes(), 0o644)?;
+        // Not what is on the disk by now, but what the person saved.
+        let edited =
+            Project { policy: Some(FileText::new(target.path.clone(), text)), ..project.clone() };
+        if was_trusted {
+            edited.give_trust(dirs, context::now_ms())?;
+            screen.note(&format!("saved and trusted: {}", target.shown));
+        } else {
+            screen.note(&format!("saved: {}", target.shown));
+            screen.hint("the project was not trusted before: to trust it, run `ringfence trust`");
+        }
+    }
+    screen.hint("to let running sessions load it, run `ringfence policy reload`");
+    Ok(())
+}
+
+/// A private copy, which no agent can change while the person edits it.
+struct Copy {
+    dir: PathBuf,
+    file: PathBuf,
+}
+
+impl Copy {
+    fn make(dirs: &StateDirs, target: &Target) -> Result<Copy, Failure> {
+        let name = format!("edit-{}-{}", std::process::id(), context::now_ms());
+        let dir = dirs.state().join(name);
+        std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|error| {
+            Message::new(format!("cannot create `{}`: {error}", dir.display())).could_not()
+        })?;
+        let file = dir.join("policy.cedar");
+        whole_file::replace(&file, target.text.as_bytes(), 0o600)?;
+        Ok(Copy { dir, file })
+    }
+
+    fn remove(&self) {
+        // What is left is private, and holds nothing that is not in the policy.
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}

@@ -1,0 +1,114 @@
+//! `trust` and `untrust`: whether a project's own policy counts.
+
+use std::path::{Path, PathBuf};
+
+use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::trust::{Forgotten, Project, Trust, TrustError, unified, untrust as forget};
+use ringfence_runtime::wording::printable;
+
+use super::context;
+use crate::cli::{TrustArgs, UntrustArgs};
+use crate::exit::{Done, Failure, Message};
+use crate::prompt::{self, Consent};
+use crate::screen::{Paint, Screen, Stream, Tone};
+
+pub(crate) fn trust(args: &TrustArgs, screen: &Screen) -> Result<Done, Failure> {
+    prompt::outside_only(&context::environment(), "a project cannot be trusted")?;
+    let dirs = context::dirs()?;
+    let project = project(&dirs, args.dir.as_deref())?;
+    if project.policy.is_none() {
+        return Err(TrustError::Nothing(project.dir.clone()).into());
+    }
+    let diff = match project.trust(&dirs)? {
+        Trust::Trusted => {
+            screen.note(&format!("already trusted: {}", shown(&project.dir)));
+            return Ok(Done::Yes);
+        }
+        Trust::Changed { diff } => {
+            screen.note(&format!("changed since it was trusted: {}", shown(&project.dir)));
+            diff
+        }
+        Trust::Untrusted => {
+            screen.note(&format!("not trusted so far: {}", shown(&project.dir)));
+            whole(&project)
+        }
+    };
+    screen.note(&coloured(&diff, screen.paint(Stream::Err)));
+    super::policy::check_project(&dirs, &project, screen)?;
+    if !args.yes {
+        let flag = "to trust what is shown above, run `ringfence trust --yes`";
+        if prompt::consent("trust this policy as it is now?", flag)? == Consent::Refused {
+            return Err(Message::new("nothing changed: the project stays untrusted").no());
+        }
+    }
+    dirs.create()?;
+    project.give_trust(&dirs, context::now_ms())?;
+    screen.note(&format!("trusted: {}", shown(&project.dir)));
+    screen.hint("to start an agent under it, run `ringfence run -- CMD`");
+    Ok(Done::Yes)
+}
+
+pub(crate) fn untrust(args: &UntrustArgs, screen: &Screen) -> Result<Done, Failure> {
+    prompt::outside_only(&context::environment(), "trust cannot be taken back")?;
+    let dirs = context::dirs()?;
+    let dir = match &args.dir {
+        // It may be gone by now, and is forgotten all the same.
+        Some(dir) => dir.clone(),
+        None => project(&dirs, None)?.dir,
+    };
+    match forget(&dirs, &dir)? {
+        Forgotten::Was => {
+            screen.note(&format!("no longer trusted: {}", shown(&dir)));
+            screen.note("its permits count for nothing from now on, its forbids still hold");
+            screen.hint(
+                "to let running sessions load the policy anew, run `ringfence policy reload`",
+            );
+        }
+        Forgotten::WasNot => screen.note(&format!("was not trusted: {}", shown(&dir))),
+    }
+    Ok(Done::Yes)
+}
+
+/// The named project, or the one around the current directory.
+pub(crate) fn project(dirs: &StateDirs, dir: Option<&Path>) -> Result<Project, Failure> {
+    let found = match dir {
+        Some(dir) => Project::read(dir),
+        None => Project::find(&context::current_dir()?, dirs.home()),
+    };
+    Ok(found?)
+}
+
+/// Both files as a diff against nothing.
+fn whole(project: &Project) -> String {
+    [("policy.cedar", &project.policy), ("settings.toml", &project.settings)]
+        .into_iter()
+        .filter_map(|(name, file)| file.as_ref().map(|file| unified(name, "", &file.text)))
+        .collect()
+}
+
+/// A diff in colour, with everything made visible that could hide or reorder text.
+fn coloured(diff: &str, paint: Paint) -> String {
+    let line = |line: &str| {
+        let safe = line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
+        match line.chars().next() {
+            Some('+') => paint.tone(Tone::Good, &safe),
+            Some('-') => paint.tone(Tone::Bad, &safe),
+            Some(_) | None => safe,
+        }
+    };
+    diff.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn shown(dir: &Path) -> String {
+    printable(&PathBuf::from(dir).display().to_string())
+}
+
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Failure {
+        let message = Message::new(error.to_string());
+        match error.hint() {
+            Some(hint) => message.hint(hint).could_not(),
+            None => message.could_not(),
+        }
+    }
+}

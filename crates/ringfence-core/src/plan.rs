@@ -33,6 +33,10 @@ pub struct PathRule {
 pub struct FilePlan {
     /// Sorted by path; a path without a rule above it is hidden.
     pub rules: Vec<PathRule>,
+    /// Sorted paths of rules that hold for the path alone: when it is a directory, nothing beneath
+    /// it is allowed (and binding it would show more than the policy permits).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exact: Vec<AbsolutePath>,
     /// What the policy allows and the plan had to leave out, each with its reason.
     pub left_out: Vec<String>,
 }
@@ -44,6 +48,16 @@ impl FilePlan {
             let at = self.rules.binary_search_by(|rule| rule.path.cmp(&candidate)).ok()?;
             self.rules.get(at)
         });
-        (rule.map_or(Access::Hidden, |rule| rule.access), rule)
+        match rule {
+            Some(rule) if rule.path == *path || !self.is_exact(&rule.path) => {
+                (rule.access, Some(rule))
+            }
+            Some(_) | None => (Access::Hidden, rule),
+        }
+    }
+
+    /// Whether the rule at `path` says nothing about what lies beneath it.
+    pub fn is_exact(&self, path: &AbsolutePath) -> bool {
+        self.exact.binary_search(path).is_ok()
     }
 }

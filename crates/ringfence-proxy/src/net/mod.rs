@@ -10,6 +10,7 @@ mod address;
 mod forward;
 mod line;
 mod open;
+mod process;
 mod reply;
 mod serve;
 mod splice;
@@ -62,6 +63,14 @@ pub type DenialText = Box<dyn Fn(&Denial) -> String + Send + Sync>;
 
 /// Which process of the world holds the client's end of a connection, if that can be told; blocks.
 pub type ProcessOf = Arc<dyn Fn(SocketAddr) -> Option<Process> + Send + Sync>;
+
+/// Finds the process behind a connection among `root` and its descendants, by looking in procfs.
+///
+/// `root` is the world's first process, as the caller numbers it: everything in the world descends
+/// from it. A process that is gone by then, or that procfs hides, is not found.
+pub fn processes_below(root: i32) -> ProcessOf {
+    Arc::new(move |client| process::holder_below(root, client))
+}
 
 /// What a net gate needs to know.
 pub struct NetConfig {

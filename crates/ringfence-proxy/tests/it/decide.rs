@@ -52,6 +52,17 @@ fn a_denial_says_so_in_the_status_line_because_many_clients_show_nothing_else() 
 }
 
 #[test]
+fn the_process_behind_a_connection_is_recorded() {
+    let proxy = permitting(&[]);
+    proxy.ask(connect("example.org:443"));
+    let decided = proxy.test.log.entries().into_iter().find_map(|entry| {
+        let Event::Decided { request, .. } = entry.event else { return None };
+        request.process
+    });
+    assert_eq!(decided.unwrap().pid, i32::try_from(std::process::id()).unwrap());
+}
+
+#[test]
 fn another_port_of_a_permitted_name_is_denied() {
     let proxy = permitting(&["example.com:443"]);
     assert!(proxy.ask(connect("example.com:22")).0.starts_with("HTTP/1.1 403 "));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use ringfence_core::{Action, Agent, Checked, Denial, NetUsage, Question};
-use ringfence_proxy::net::{AskPort, NetConfig, NetGate, NetLimits, Resolve};
+use ringfence_proxy::net::{AskPort, NetConfig, NetGate, NetLimits, Resolve, processes_below};
 use ringfence_testkit::gate::{MemoryLog, ScriptedPolicy, TestGate};
 
 /// A test that waits longer than this has failed.
@@ -92,6 +92,7 @@ impl Setup {
         let mut config = NetConfig::new(Agent("builder".to_owned()), asks(&test), Box::new(denied));
         config.resolve = Arc::clone(&lookups) as Arc<dyn Resolve>;
         config.limits = self.limits;
+        config.process = processes_below(i32::try_from(std::process::id()).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let gate = NetGate::serve(listener, test.gate.clone(), config).unwrap();

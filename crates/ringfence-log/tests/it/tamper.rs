@@ -26,12 +26,10 @@ fn a_changed_bit_anywhere_in_the_entries_is_found_with_its_entry() {
         let (path, good) = (small.segment(), fs::read(small.segment()).unwrap());
         let records = records(&path);
         for offset in 0..good.len() {
-            for bit in [0x01, 0x20, 0x80] {
-                let mut bad = good.clone();
-                bad[offset] ^= bit;
-                fs::write(&path, &bad).unwrap();
-                assert_eq!(small.bad_index(), Some(record_at(&records, offset)), "at {offset}");
-            }
+            let mut bad = good.clone();
+            bad[offset] ^= 1 << (offset % 8);
+            fs::write(&path, &bad).unwrap();
+            assert_eq!(small.bad_index(), Some(record_at(&records, offset)), "at {offset}");
         }
         fs::write(&path, &good).unwrap();
         small.verify().unwrap();
@@ -43,7 +41,7 @@ fn a_changed_bit_anywhere_in_checkpoint_or_origin_is_found() {
     let (small, _) = Small::closed(COUNT);
     for name in ["checkpoint", "origin"] {
         let (path, good) = (small.file(name), fs::read(small.file(name)).unwrap());
-        for (offset, bit) in (0..good.len()).flat_map(|at| (0..8).map(move |bit| (at, 1 << bit))) {
+        for (offset, bit) in (0..good.len()).flat_map(|at| [(at, 0x01), (at, 0x20), (at, 0x80)]) {
             let mut bad = good.clone();
             bad[offset] ^= bit;
             fs::write(&path, &bad).unwrap();

@@ -8,8 +8,8 @@ use ringfence_core::{AbsolutePath, Action, Endpoint, Host};
 use crate::FsDynamic;
 use crate::load::{Draft, Page};
 use crate::problem::{Problem, nearest_word};
-use crate::rule::{Approvable, Effect, Rule, Scope};
-use crate::tree::{body, context_attribute, entities, mentions_approvals, mentions_context};
+use crate::rule::{Approvable, Effect, Fallible, Rule, Scope};
+use crate::tree::{body, context_attribute, entities, mentions_approvals, mentions_context, walk};
 use crate::validation::did_you_mean;
 
 /// Annotations that carry what does not decide; any other is refused.
@@ -56,6 +56,40 @@ pub(crate) fn approvable(tree: &pst::Template) -> Approvable {
     } else {
         Approvable::No
     }
+}
+
+/// Whether evaluating a rule can err although it was validated: overflow is found only then.
+pub(crate) fn fallible(tree: &pst::Template) -> Fallible {
+    let mut found = false;
+    for clause in tree.clauses() {
+        walk(body(clause), &mut |part| {
+            found |= match part {
+                Expr::UnaryOp { op: UnaryOp::Not | UnaryOp::IsEmpty, .. } => false,
+                Expr::UnaryOp { .. } => true,
+                Expr::BinaryOp { op, .. } => !is_total(*op),
+                _ => false,
+            };
+        });
+    }
+    if found { Fallible::Yes } else { Fallible::No }
+}
+
+fn is_total(op: BinaryOp) -> bool {
+    matches!(
+        op,
+        BinaryOp::Eq
+            | BinaryOp::NotEq
+            | BinaryOp::Less
+            | BinaryOp::LessEq
+            | BinaryOp::Greater
+            | BinaryOp::GreaterEq
+            | BinaryOp::And
+            | BinaryOp::Or
+            | BinaryOp::In
+            | BinaryOp::Contains
+            | BinaryOp::ContainsAll
+            | BinaryOp::ContainsAny
+    )
 }
 
 /// The span of the first `text` in a rule, or the whole rule.

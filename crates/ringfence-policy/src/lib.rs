@@ -4,13 +4,20 @@
 //! a ceiling that must allow too. What decides is in conditions, never in annotations, and an
 //! error while a rule is evaluated is a denial.
 
+pub mod cases;
 mod checks;
 mod decide;
 mod engine;
+mod explain;
+mod files;
+mod formula;
+pub mod grant;
 mod index;
+mod lints;
 mod load;
 mod nearest;
 mod problem;
+mod report;
 mod rule;
 mod tree;
 mod validation;
@@ -23,8 +30,11 @@ use sha2::{Digest, Sha256};
 
 pub use decide::{ASK_PEOPLE_MAX, ASK_ROLES_MAX, ASK_SET_MAX};
 pub use engine::FACT_BYTES_MAX;
+pub use explain::{Explanation, Remedy, SetAnswer, Unmet};
+pub use lints::{Lint, LintKind};
 pub use load::{RULE_BYTES_MAX, RULES_MAX, SCHEMA, SOURCE_BYTES_MAX};
 pub use problem::{PolicyErrors, Problem, ProblemSummary};
+pub use report::{ActPlan, Cost, PlanReport, PlannedRule};
 pub use rule::Effect;
 
 use index::Index;
@@ -70,6 +80,8 @@ pub struct Policy {
     session: RuleSet,
     ceiling: Option<RuleSet>,
     roles: Vec<Role>,
+    /// Remarks on permits that were dropped.
+    untrusted: Vec<Lint>,
     digests: Vec<PolicyDigest>,
     digest: String,
 }
@@ -87,6 +99,7 @@ impl Policy {
     /// Parses and checks all sources; every problem is reported, not only the first.
     pub fn load(sources: Vec<Source>, options: &Options) -> Result<Policy, PolicyErrors> {
         let rules = load::load(&sources, options).map_err(PolicyErrors::new)?;
+        let untrusted = Policy::untrusted(&rules);
         let (ceiling, session): (Vec<Rule>, Vec<Rule>) =
             rules.into_iter().filter(counts).partition(|rule| rule.place.set == SetName::System);
         let has_ceiling = sources.iter().any(|source| source.set == SetName::System);
@@ -94,6 +107,7 @@ impl Policy {
             session: RuleSet::new(session),
             ceiling: has_ceiling.then(|| RuleSet::new(ceiling)),
             roles: options.roles.iter().take(ASK_ROLES_MAX).cloned().collect(),
+            untrusted,
             digests: sources.iter().map(source_digest).collect(),
             digest: whole_digest(&sources, options),
         })

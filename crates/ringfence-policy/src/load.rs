@@ -94,41 +94,26 @@ pub(crate) fn load(sources: &[Source], options: &Options) -> Result<Vec<Rule>, V
     let mut rules = Vec::new();
     for source in sources {
         let page = Page::new(source);
-        let drafts = match parse(&page, &source.approves) {
-            Ok(drafts) => drafts,
-            Err(wrong) => {
-                problems.extend(wrong);
-                continue;
-            }
-        };
-        problems.extend(duplicates(&page, &drafts, &mut ids));
+        let (drafts, mut wrong) = parse(&page, &source.approves);
+        wrong.extend(duplicates(&page, &drafts, &mut ids));
         for draft in &drafts {
-            problems.extend(checks::rule(&page, draft));
+            wrong.extend(checks::rule(&page, draft));
         }
-        problems.extend(checks::dynamic_files(&page, &drafts, options.fs_dynamic));
+        wrong.extend(checks::dynamic_files(&page, &drafts, options.fs_dynamic));
+        wrong.sort_by_key(|problem| problem.span.offset());
+        wrong.dedup_by(|later, earlier| later.summary == earlier.summary);
+        problems.extend(wrong);
         rules.extend(drafts.into_iter().map(|draft| draft.rule));
     }
     if problems.is_empty() { Ok(rules) } else { Err(problems) }
 }
 
-fn parse(page: &Page, approves: &[Role]) -> Result<Vec<Draft>, Vec<Problem>> {
-    if page.text.len() > SOURCE_BYTES_MAX {
-        let bytes = page.text.len();
-        let message = format!("the file has {bytes} bytes, more than {SOURCE_BYTES_MAX}");
-        return Err(vec![page.problem((0, 0).into(), message, None)]);
-    }
-    let set: PolicySet = page.text.parse().map_err(|errors: cedar_policy::ParseErrors| {
-        errors.iter().map(|error| validation::parse_problem(page, error)).collect::<Vec<_>>()
-    })?;
-    if let Some(template) = set.templates().next() {
-        let message = format!("rule `{}` has a slot, and nothing fills it", template.id());
-        let hint = "name the agent or the resource in place of `?principal` or `?resource`";
-        return Err(vec![page.problem((0, 0).into(), message, Some(hint.to_owned()))]);
-    }
-    if set.num_of_policies() > RULES_MAX {
-        let message = format!("more than {RULES_MAX} rules in one file");
-        return Err(vec![page.problem((0, 0).into(), message, None)]);
-    }
+/// The rules that could be read, and what is wrong with the text.
+fn parse(page: &Page, approves: &[Role]) -> (Vec<Draft>, Vec<Problem>) {
+    let set = match read(page) {
+        Ok(set) => set,
+        Err(problems) => return (Vec::new(), problems),
+    };
     let validated = VALIDATOR.validate(&set, ValidationMode::Strict);
     let mut problems: Vec<Problem> =
         validated.validation_errors().map(|error| validation::problem(page, &set, error)).collect();
@@ -140,9 +125,29 @@ fn parse(page: &Page, approves: &[Role]) -> Result<Vec<Draft>, Vec<Problem>> {
         }
     }
     drafts.sort_by_key(|draft| draft.span.offset());
-    problems.sort_by_key(|problem| problem.span.offset());
-    problems.dedup_by(|later, earlier| later.summary == earlier.summary);
-    if problems.is_empty() { Ok(drafts) } else { Err(problems) }
+    (drafts, problems)
+}
+
+fn read(page: &Page) -> Result<PolicySet, Vec<Problem>> {
+    let refuse = |message: String, hint: Option<String>| {
+        Err(vec![page.problem((0, 0).into(), message, hint)])
+    };
+    let bytes = page.text.len();
+    if bytes > SOURCE_BYTES_MAX {
+        return refuse(format!("the file has {bytes} bytes, more than {SOURCE_BYTES_MAX}"), None);
+    }
+    let set: PolicySet = page.text.parse().map_err(|errors: cedar_policy::ParseErrors| {
+        errors.iter().map(|error| validation::parse_problem(page, error)).collect::<Vec<_>>()
+    })?;
+    if let Some(template) = set.templates().next() {
+        let hint = "name the agent or the resource in place of `?principal` or `?resource`";
+        let message = format!("rule `{}` has a slot, and nothing fills it", template.id());
+        return refuse(message, Some(hint.to_owned()));
+    }
+    if set.num_of_policies() > RULES_MAX {
+        return refuse(format!("the file has more than {RULES_MAX} rules"), None);
+    }
+    Ok(set)
 }
 
 fn draft(page: &Page, policy: &cedar_policy::Policy, approves: &[Role]) -> Result<Draft, Problem> {
@@ -175,6 +180,7 @@ fn draft(page: &Page, policy: &cedar_policy::Policy, approves: &[Role]) -> Resul
         cedar: policy.clone(),
         actions: actions_of(&tree.action),
         approvable: checks::approvable(&tree),
+        fallible: checks::fallible(&tree),
         tree,
         annotations,
         approves: approves.to_vec(),

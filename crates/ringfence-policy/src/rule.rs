@@ -26,6 +26,14 @@ pub(crate) enum Approvable {
     No,
 }
 
+/// Whether the evaluation of a rule can err, which denies the act whatever else is permitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fallible {
+    /// It calculates or calls an extension: numbers can overflow.
+    Yes,
+    No,
+}
+
 /// A checked rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -41,6 +49,7 @@ pub(crate) struct Rule {
     pub(crate) tree: pst::Template,
     pub(crate) actions: Vec<Action>,
     pub(crate) approvable: Approvable,
+    pub(crate) fallible: Fallible,
     pub(crate) annotations: BTreeMap<String, String>,
     /// Roles of a grant's author; a match counts as their approval.
     pub(crate) approves: Vec<Role>,

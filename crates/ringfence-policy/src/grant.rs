@@ -1,0 +1,174 @@
+//! Grants as a person writes them, as Cedar text, and the smallest one for a request.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ringfence_core::{AbsolutePath, Act, Endpoint, EndpointError, PathError, Request};
+
+/// What a grant allows: `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT`, `net:SOCKET` or
+/// `exec:PROGRAM[ SUBCOMMAND]`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum GrantText {
+    /// Read a file, or a directory with everything beneath it.
+    Read(AbsolutePath),
+    /// Read, create, change and remove a file, or everything beneath a directory.
+    Write(AbsolutePath),
+    /// Connect to a host and port.
+    Connect(Endpoint),
+    /// Connect to a unix socket.
+    ConnectUnix(AbsolutePath),
+    /// Start a program, with one subcommand only where one is named.
+    Exec {
+        /// The file.
+        program: AbsolutePath,
+        /// The first argument that is not a flag.
+        subcommand: Option<String>,
+    },
+}
+
+/// Why a grant's text was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrantError {
+    /// No known kind stands before the first colon.
+    #[error(
+        "`{0}` is not a grant: expected `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT` or \
+         `exec:PROGRAM[ SUBCOMMAND]`"
+    )]
+    Kind(String),
+    /// The path was refused.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The endpoint was refused.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// A program that is neither absolute nor found.
+    #[error("no program `{0}` was found")]
+    NoProgram(String),
+    /// More than one word after the program.
+    #[error("`{0}` has more than one word after the program: a grant names one subcommand")]
+    Words(String),
+}
+
+impl GrantText {
+    /// Parses a grant; `resolve` turns a path or program that is not absolute into one that is.
+    pub fn parse(
+        text: &str,
+        resolve: &dyn Fn(&str) -> Option<AbsolutePath>,
+    ) -> Result<GrantText, GrantError> {
+        let path = |text: &str| match AbsolutePath::parse(text) {
+            Ok(path) => Ok(path),
+            Err(error) => resolve(text).ok_or(GrantError::Path(error)),
+        };
+        let (kind, rest) = text.split_once(':').ok_or_else(|| GrantError::Kind(text.to_owned()))?;
+        match kind {
+            "fs.read" => Ok(GrantText::Read(path(rest)?)),
+            "fs.write" => Ok(GrantText::Write(path(rest)?)),
+            "net" if rest.starts_with('/') => Ok(GrantText::ConnectUnix(path(rest)?)),
+            "net" => Ok(GrantText::Connect(rest.parse()?)),
+            "exec" => exec(rest, resolve),
+            _ => Err(GrantError::Kind(text.to_owned())),
+        }
+    }
+
+    /// The smallest grant that covers a request's act.
+    pub fn smallest(request: &Request) -> GrantText {
+        match &request.act {
+            Act::Exec(exec) => GrantText::Exec {
+                program: exec.program.clone(),
+                subcommand: exec.command_line.subcommand.clone().filter(|word| is_word(word)),
+            },
+            Act::Read(path) => GrantText::Read(path.clone()),
+            Act::Write(path) | Act::Delete(path) => GrantText::Write(path.clone()),
+            Act::Connect(endpoint) => GrantText::Connect(endpoint.clone()),
+            Act::ConnectUnix(path) => GrantText::ConnectUnix(path.clone()),
+        }
+    }
+
+    /// The grant as one Cedar permit.
+    pub fn to_cedar(&self, id: &str) -> String {
+        let (action, resource, condition) = match self {
+            GrantText::Read(path) => (READ, uid("in Dir", path.as_str()), String::new()),
+            GrantText::Write(path) => (WRITE, uid("in Dir", path.as_str()), String::new()),
+            GrantText::Connect(to) => (NET, uid("== Endpoint", &to.to_string()), String::new()),
+            GrantText::ConnectUnix(path) => (NET, uid("== Socket", path.as_str()), String::new()),
+            GrantText::Exec { program, subcommand } => {
+                let condition = subcommand.as_ref().map(|word| {
+                    let word = quoted(word);
+                    format!("\nwhen {{ context has subcommand && context.subcommand == {word} }}")
+                });
+                (EXEC, uid("== Program", program.as_str()), condition.unwrap_or_default())
+            }
+        };
+        let (id, source) = (quoted(id), quoted(&format!("grant {self}")));
+        format!(
+            "@id({id}) @source({source})\npermit(principal, {action}, resource {resource})\
+             {condition};\n"
+        )
+    }
+}
+
+const READ: &str = "action == Action::\"fs.read\"";
+const WRITE: &str = "action in [Action::\"fs.read\", Action::\"fs.write\", Action::\"fs.delete\"]";
+const NET: &str = "action == Action::\"net.connect\"";
+const EXEC: &str = "action == Action::\"exec\"";
+
+fn exec(
+    text: &str,
+    resolve: &dyn Fn(&str) -> Option<AbsolutePath>,
+) -> Result<GrantText, GrantError> {
+    let (program, subcommand) = match text.split_once(' ') {
+        Some((program, word)) => (program, Some(word.trim())),
+        None => (text, None),
+    };
+    let subcommand = match subcommand {
+        None | Some("") => None,
+        Some(word) if is_word(word) => Some(word.to_owned()),
+        Some(_) => return Err(GrantError::Words(text.to_owned())),
+    };
+    let program = if program.starts_with('/') {
+        AbsolutePath::parse(program)?
+    } else {
+        resolve(program).ok_or_else(|| GrantError::NoProgram(program.to_owned()))?
+    };
+    Ok(GrantText::Exec { program, subcommand })
+}
+
+/// Longest subcommand that a grant names, in characters: longer ones are somebody's data.
+const WORD_CHARS_MAX: usize = 64;
+
+fn is_word(text: &str) -> bool {
+    (1..=WORD_CHARS_MAX).contains(&text.chars().count())
+        && !text.starts_with('-')
+        && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control())
+}
+
+fn uid(relation_and_type: &str, id: &str) -> String {
+    format!("{relation_and_type}::{}", quoted(id))
+}
+
+/// A Cedar string literal.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug())
+}
+
+impl FromStr for GrantText {
+    type Err = GrantError;
+    fn from_str(text: &str) -> Result<GrantText, GrantError> {
+        GrantText::parse(text, &|_| None)
+    }
+}
+
+impl fmt::Display for GrantText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GrantText::Read(path) => write!(f, "fs.read:{path}"),
+            GrantText::Write(path) => write!(f, "fs.write:{path}"),
+            GrantText::Connect(endpoint) => write!(f, "net:{endpoint}"),
+            GrantText::ConnectUnix(path) => write!(f, "net:{path}"),
+            GrantText::Exec { program, subcommand: None } => write!(f, "exec:{program}"),
+            GrantText::Exec { program, subcommand: Some(word) } => {
+                write!(f, "exec:{program} {word}")
+            }
+        }
+    }
+}

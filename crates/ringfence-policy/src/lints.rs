@@ -1,0 +1,167 @@
+//! What is allowed in a policy and is probably not what its author thinks.
+
+use ringfence_core::{Action, RuleRef, SetName};
+use serde::Serialize;
+
+use crate::checks::{is_file_action, overlap};
+use crate::rule::{Effect, Rule, Scope};
+use crate::{Policy, RuleSet};
+
+/// A remark on one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lint {
+    /// What kind of remark it is.
+    pub kind: LintKind,
+    /// The rule.
+    pub rule: RuleRef,
+    /// The remark, for a person.
+    pub message: String,
+}
+
+/// Kinds of remarks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LintKind {
+    /// A forbidden program that can still be read can be run in other ways.
+    NotAWall,
+    /// A permit without action: it also holds for actions that come later.
+    AnyAction,
+    /// A rule on exec or net that names no resource is looked at for every such act.
+    AnyResource,
+    /// A permit that nothing can be permitted by, because a forbid always matches too.
+    AlwaysForbidden,
+    /// A rule that does not count, because its project is not trusted.
+    Untrusted,
+    /// A shell or interpreter runs programs that the rule does not see by their arguments.
+    OpaqueUnseen,
+}
+
+impl Policy {
+    /// Remarks on all rules, in their order.
+    pub fn lints(&self) -> Vec<Lint> {
+        let mut lints = self.untrusted.clone();
+        for set in self.sets() {
+            for rule in &set.rules {
+                lints.extend(any_action(rule));
+                lints.extend(self.not_a_wall(rule));
+                lints.extend(always_forbidden(set, rule));
+                lints.extend(opaque_unseen(rule));
+                lints.extend(any_resource(rule));
+            }
+        }
+        lints
+    }
+
+    /// Runs through ld.so, an interpreter or a copy need only read the file.
+    fn not_a_wall(&self, rule: &Rule) -> Option<Lint> {
+        let (Scope::Exactly(program) | Scope::Within(program)) = rule.scope() else { return None };
+        let forbids_exec = rule.effect == Effect::Forbid && rule.applies_to(Action::Exec);
+        if !forbids_exec || !rule.tree.clauses().is_empty() {
+            return None;
+        }
+        let hidden = self.sets().flat_map(|set| &set.rules).any(|other| {
+            other.effect == Effect::Forbid
+                && other.applies_to(Action::FsRead)
+                && other.tree.clauses().is_empty()
+                && (other.scope() == Scope::Anything || names(other.scope(), &program.eid))
+        });
+        let text = format!(
+            "`{}` may not be started but stays readable where files or the runtime base show it: \
+             it can still be run through a copy, an interpreter or the loader; forbid `fs.read` \
+             of it too",
+            program.eid
+        );
+        (!hidden).then(|| lint(LintKind::NotAWall, rule, text))
+    }
+
+    /// Remarks on the permits of a project that is not trusted.
+    pub(crate) fn untrusted(rules: &[Rule]) -> Vec<Lint> {
+        rules
+            .iter()
+            .filter(|rule| {
+                rule.place.set == SetName::UntrustedProject && rule.effect == Effect::Permit
+            })
+            .map(|rule| {
+                let text = "this permit does not count: the project is not trusted; look at it, \
+                            then run `ringfence trust`";
+                lint(LintKind::Untrusted, rule, text.to_owned())
+            })
+            .collect()
+    }
+}
+
+fn names(scope: Scope<'_>, id: &str) -> bool {
+    match scope {
+        Scope::Exactly(uid) | Scope::Within(uid) => uid.eid == id,
+        Scope::Anything => true,
+    }
+}
+
+fn any_action(rule: &Rule) -> Option<Lint> {
+    let any = rule.effect == Effect::Permit && rule.actions.len() == Action::ALL.len();
+    let text = "this permit names no action: it allows programs, files and connections alike";
+    any.then(|| lint(LintKind::AnyAction, rule, text.to_owned()))
+}
+
+fn any_resource(rule: &Rule) -> Option<Lint> {
+    let act_by_act = rule.actions.iter().any(|&action| !is_file_action(action));
+    let conditional = !rule.tree.clauses().is_empty();
+    let text = "this rule names no resource in its head, so that it is evaluated for every act \
+                of its kind; name one where you can";
+    (act_by_act && conditional && rule.scope() == Scope::Anything)
+        .then(|| lint(LintKind::AnyResource, rule, text.to_owned()))
+}
+
+fn always_forbidden(set: &RuleSet, rule: &Rule) -> Option<Lint> {
+    if rule.effect != Effect::Permit {
+        return None;
+    }
+    let covers = |forbid: &&Rule| {
+        forbid.effect == Effect::Forbid
+            && forbid.tree.clauses().is_empty()
+            && forbid.agent().is_none_or(|agent| rule.agent() == Some(agent))
+            && rule.actions.iter().all(|&action| forbid.applies_to(action))
+            && match (forbid.scope(), rule.scope()) {
+                (Scope::Anything, _) => true,
+                (Scope::Exactly(left), Scope::Exactly(right)) => left == right,
+                (Scope::Within(left), Scope::Within(right)) => {
+                    overlap(forbid.scope(), rule.scope())
+                        && right.eid.len() >= left.eid.len()
+                        && right.ty == left.ty
+                        && left.ty.0.id.as_str() == "Dir"
+                }
+                (Scope::Exactly(_) | Scope::Within(_), _) => false,
+            }
+    };
+    let forbid = set.rules.iter().take(FORBIDS_MAX).find(covers)?;
+    let text =
+        format!("nothing is permitted by this rule: `{}` always forbids it", forbid.place.id);
+    Some(lint(LintKind::AlwaysForbidden, rule, text))
+}
+
+/// Most rules that each permit is compared with: the comparison is quadratic.
+const FORBIDS_MAX: usize = 1_000;
+
+/// A rule that looks at a program's arguments, and the code given to an interpreter.
+fn opaque_unseen(rule: &Rule) -> Option<Lint> {
+    let mut opaque = false;
+    let mut argv = false;
+    for clause in rule.tree.clauses() {
+        crate::tree::walk(crate::tree::body(clause), &mut |part| {
+            match crate::tree::context_attribute(part) {
+                Some("opaque") => opaque = true,
+                Some("argv") => argv = true,
+                Some(_) | None => {}
+            }
+        });
+    }
+    let text = "this rule looks for a text in `context.argv`, which quoting, variables or a \
+                script can hide; `context.subcommand`, `context.flags` and `context.opaque` are \
+                harder to evade";
+    let concerned = rule.effect == Effect::Forbid && argv && !opaque;
+    concerned.then(|| lint(LintKind::OpaqueUnseen, rule, text.to_owned()))
+}
+
+fn lint(kind: LintKind, rule: &Rule, message: String) -> Lint {
+    Lint { kind, rule: rule.place.clone(), message }
+}

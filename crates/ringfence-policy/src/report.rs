@@ -1,0 +1,126 @@
+//! What a policy means for one agent: what the kernel holds, what is decided act by act, the cost.
+
+use ringfence_core::{Action, Agent, FilePlan, RuleRef};
+use serde::Serialize;
+
+use crate::Policy;
+use crate::checks::is_file_action;
+use crate::lints::Lint;
+use crate::nearest::shown;
+use crate::rule::{Approvable, Effect, Rule, Scope};
+use crate::tree::body;
+
+/// A policy's plan for one agent, for `ringfence policy plan`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanReport {
+    /// The agent.
+    pub agent: Agent,
+    /// What becomes mounts: no cost while the agent runs.
+    pub files: FilePlan,
+    /// What is decided when it happens.
+    pub acts: Vec<ActPlan>,
+    /// Remarks on rules.
+    pub lints: Vec<Lint>,
+}
+
+/// One action's rules and what their decision costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ActPlan {
+    /// The action.
+    pub action: Action,
+    /// What each such act costs.
+    pub cost: Cost,
+    /// The rules, forbids first, each in the order of the sets.
+    pub rules: Vec<PlannedRule>,
+}
+
+/// What an act costs, over the act itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cost {
+    /// Nothing: the kernel holds it.
+    Nothing,
+    /// One notification and one decision.
+    Decided,
+    /// The same, and the new program is checked before its first instruction.
+    DecidedAndVerified,
+}
+
+/// A rule as the plan shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedRule {
+    /// Where it stands.
+    pub rule: RuleRef,
+    /// What it does.
+    pub effect: Effect,
+    /// The resource it names, as in the policy; `None`: any.
+    pub resource: Option<String>,
+    /// Its conditions as text: `when { ... }`, `unless { ... }`.
+    pub conditions: Vec<String>,
+    /// Whether approvals can change its answer, so that the act is asked about.
+    pub asks: bool,
+}
+
+impl Policy {
+    /// What this policy means for one agent.
+    pub fn plan(&self, agent: &Agent) -> PlanReport {
+        let acts = Action::ALL.into_iter().map(|action| self.act_plan(action, agent)).collect();
+        let files = self.file_plan(agent);
+        PlanReport { agent: agent.clone(), files, acts, lints: self.lints() }
+    }
+
+    /// Whether an exec must be checked again when its program starts.
+    ///
+    /// True as soon as any rule on `exec` is more than a permit of all programs: then arguments or
+    /// file could be exchanged between the decision and the start.
+    pub fn exec_needs_verification(&self) -> bool {
+        self.sets()
+            .flat_map(|set| &set.rules)
+            .filter(|rule| rule.applies_to(Action::Exec))
+            .any(|rule| rule.effect == Effect::Forbid || !rule.is_unconditional())
+    }
+
+    fn act_plan(&self, action: Action, agent: &Agent) -> ActPlan {
+        let concerned =
+            |rule: &&Rule| rule.applies_to(action) && rule.agent().is_none_or(|one| one == agent.0);
+        let mut rules: Vec<PlannedRule> = self
+            .sets()
+            .flat_map(|set| &set.rules)
+            .filter(concerned)
+            .map(|rule| planned(rule, action))
+            .collect();
+        rules.sort_by_key(|rule| rule.effect == Effect::Permit);
+        ActPlan { action, cost: self.cost(action), rules }
+    }
+
+    /// Reads are held by the kernel alone; writes are notified for the record of changed files.
+    fn cost(&self, action: Action) -> Cost {
+        match action {
+            Action::FsRead => Cost::Nothing,
+            Action::FsWrite | Action::FsDelete | Action::NetConnect => Cost::Decided,
+            Action::Exec if self.exec_needs_verification() => Cost::DecidedAndVerified,
+            Action::Exec => Cost::Decided,
+        }
+    }
+}
+
+fn planned(rule: &Rule, action: Action) -> PlannedRule {
+    let resource = match rule.scope() {
+        Scope::Within(uid) | Scope::Exactly(uid) => Some(uid.to_string()),
+        Scope::Anything => None,
+    };
+    let conditions = rule.tree.clauses().iter().map(|clause| {
+        let word = match clause {
+            cedar_policy::pst::Clause::When(_) => "when",
+            cedar_policy::pst::Clause::Unless(_) => "unless",
+        };
+        format!("{word} {{ {} }}", shown(body(clause)))
+    });
+    PlannedRule {
+        rule: rule.place.clone(),
+        effect: rule.effect,
+        resource,
+        conditions: conditions.collect(),
+        asks: rule.approvable == Approvable::Yes && !is_file_action(action),
+    }
+}

@@ -1,30 +1,41 @@
-//! Starts a world from a specification in words and answers its notifications: for tests, which
-//! have threads and so cannot start one themselves.
+//! Starts one world as told by its arguments, and grants, revokes and signals as told by its
+//! standard input: for tests and benchmarks, which have threads and so cannot start one themselves.
 //!
-//! `world-probe [--read P]... [--write P]... [--mask P]... [--hide P]... [--grantable P]...
-//! [--dir P]... [--notify] [--pty] [--commands] [--cwd P] SCRATCH -- COMMAND...`
-#![allow(
+//! `world-probe [--read P | --write P | --mask P | --hide P | --grantable P | --dir P | --cwd P |
+//! --env K=V | --bare-base | --notify | --pty | --idmap-root | --identity UID |
+//! --commands | --layers]... SCRATCH -- COMMAND...`
+//!
+//! Commands, one a line: `read P`, `write P`, `copy SOURCE TARGET`, `revoke P`, `signal N`, `kill`;
+//! each is answered on standard error with `done` or `error: ...`.
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::exit,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a test's tool"
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    reason = "a tool of the tests"
 )]
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ringfence_core::Exit;
 use ringfence_sandbox::base::{Account, Base};
+use ringfence_sandbox::notify::{Attempted, Listener};
 use ringfence_sandbox::world::{
-    Access, Bind, IdMap, Identity, NotifyClasses, Require, Stdio, WorldSpec, start,
+    Access, Bind, IdMap, Identity, NotifyClasses, Require, Stdio, TerminalSize, World, WorldError,
+    WorldSpec, start,
 };
 
 fn main() {
     let mut args = std::env::args_os().skip(1);
     let mut spec = empty();
+    let (mut commands, mut layers) = (false, false);
     while let Some(arg) = args.next() {
         let mut path = || PathBuf::from(args.next().expect("a path"));
         match arg.to_str().unwrap() {
@@ -35,23 +46,52 @@ fn main() {
             "--grantable" => spec.grantable.push(path()),
             "--dir" => spec.dirs.push(path()),
             "--cwd" => spec.cwd = path(),
+            "--env" => {
+                let text = path().to_str().unwrap().to_owned();
+                let (key, value) = text.split_once('=').unwrap();
+                spec.env.push((key.into(), value.into()));
+            }
+            "--identity" => {
+                let id = path().to_str().unwrap().parse().unwrap();
+                spec.identity = Identity { uid: id, gid: id };
+            }
+            "--idmap-root" => spec.idmap = IdMap::Owner { uid: 0, gid: 0 },
+            "--bare-base" => spec.base = bare(),
+            "--notify" => spec.notify = NotifyClasses::ALL,
+            "--pty" => spec.stdio = Stdio::Pty(TerminalSize { rows: 24, cols: 80 }),
+            "--commands" => commands = true,
+            "--layers" => layers = true,
             "--" => break,
             scratch => spec.scratch = scratch.into(),
         }
     }
     spec.argv = args.collect();
-    let world = match start(spec) {
+    let mut world = match start(spec) {
         Ok(world) => world,
         Err(error) => {
             eprintln!("error: {error}\nhint: {}", error.hint().unwrap_or("none"));
             std::process::exit(125);
         }
     };
+    if layers {
+        for layer in &world.layers {
+            println!("{} {:?} {}", layer.layer, layer.state, layer.detail);
+        }
+    }
+    serve(&mut world);
+    relay(&mut world);
+    let world = Arc::new(world);
+    if commands {
+        let world = Arc::clone(&world);
+        std::thread::spawn(move || obey(&world));
+    }
     let ended = world.wait().unwrap();
     if let Some(errno) = ended.not_started {
         eprintln!("not started: {}", std::io::Error::from_raw_os_error(errno));
     }
-    drop(world);
+    if let Some(world) = Arc::into_inner(world) {
+        drop(world);
+    }
     std::process::exit(match ended.exit {
         Exit::Code(code) => code,
         Exit::Signal(signal) => 128 + signal,
@@ -59,8 +99,75 @@ fn main() {
     });
 }
 
+/// Answers every notified act with yes.
+fn serve(world: &mut World) {
+    let Some(fd) = world.notify.take() else { return };
+    let listener = Listener::new(fd, None, vec![]).unwrap();
+    std::thread::spawn(move || {
+        while let Ok(Some(attempt)) = listener.next() {
+            match attempt.kind {
+                Attempted::Exec(_) | Attempted::File(_) => drop(attempt.allow()),
+                Attempted::Unix(_) => drop(attempt.connect()),
+                Attempted::Unresolvable(_) => {}
+            }
+        }
+    });
+}
+
+/// Copies what the payload writes to its terminal.
+fn relay(world: &mut World) {
+    let Some(master) = world.pty.take() else { return };
+    let mut master = File::from(master);
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = master.read(&mut bytes) {
+            std::io::stdout().write_all(&bytes[..count]).unwrap();
+            std::io::stdout().flush().unwrap();
+        }
+    });
+}
+
+fn obey(world: &World) {
+    for line in std::io::stdin().lock().lines() {
+        let line = line.unwrap();
+        let words: Vec<&str> = line.split(' ').collect();
+        match command(world, &words) {
+            Ok(()) => eprintln!("done"),
+            Err(error) => eprintln!("error: {error}"),
+        }
+    }
+}
+
+fn command(world: &World, words: &[&str]) -> Result<(), WorldError> {
+    match words {
+        ["read", path] => world.mount(Path::new(path), Path::new(path), Access::Read),
+        ["write", path] => world.mount(Path::new(path), Path::new(path), Access::Write),
+        ["copy", source, target] => {
+            world.mount(Path::new(source), Path::new(target), Access::Write)
+        }
+        ["revoke", path] => world.unmount(Path::new(path)),
+        ["signal", number] => world.signal(number.parse().unwrap()),
+        ["kill"] => {
+            world.kill();
+            Ok(())
+        }
+        other => Err(WorldError::Spec(format!("unknown command {other:?}"))),
+    }
+}
+
 fn bind(path: PathBuf, access: Access) -> Bind {
     Bind { source: path.clone(), target: path, access }
+}
+
+/// As many mounts as the simplest `bwrap` line has.
+fn bare() -> Base {
+    let links = ["bin", "lib", "lib64", "sbin"];
+    Base {
+        binds: vec!["/usr".into()],
+        links: links.map(|name| (format!("/{name}").into(), format!("usr/{name}").into())).into(),
+        files: vec![],
+        dirs: vec!["/tmp".into()],
+    }
 }
 
 fn empty() -> WorldSpec {
@@ -81,7 +188,7 @@ fn empty() -> WorldSpec {
         hidden: vec![],
         grantable: vec![],
         files: vec![],
-        dirs: vec!["/home/agent".into()],
+        dirs: vec![],
         env: env.map(|(key, value)| (OsString::from(key), OsString::from(value))).to_vec(),
         cwd: "/".into(),
         argv: vec![],

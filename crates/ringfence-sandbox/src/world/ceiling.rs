@@ -69,7 +69,7 @@ impl Rules {
             .handle_access(AccessFs::from_all(abi) & !later(abi))?;
         let scopes = Scope::from_all(abi);
         let set = if scopes.is_empty() { set } else { set.scope(scopes)? };
-        Ok(Rules { set: set.create()?.set_no_new_privs(true), abi })
+        Ok(Rules { set: set.create()?, abi })
     }
 
     fn of(self, spec: &WorldSpec) -> Made<RulesetCreated> {

@@ -30,6 +30,14 @@ fn stop_reason(turn: &Turn) -> &'static str {
     }
 }
 
+/// Agents join messages of one id, so that every turn needs its own.
+fn message_id(turn: &Turn) -> String {
+    match turn {
+        Turn::Say(_) => "msg_scripted_end".to_owned(),
+        Turn::Call { id, .. } => format!("msg_scripted_{id}"),
+    }
+}
+
 fn whole(turn: &Turn, model: &Value) -> Reply {
     let content = match turn {
         Turn::Say(text) => json!({ "type": "text", "text": text }),
@@ -38,7 +46,7 @@ fn whole(turn: &Turn, model: &Value) -> Reply {
         }
     };
     Reply::Json(json!({
-        "id": "msg_scripted", "type": "message", "role": "assistant", "model": model,
+        "id": message_id(turn), "type": "message", "role": "assistant", "model": model,
         "content": [content], "stop_reason": stop_reason(turn), "stop_sequence": null,
         "usage": { "input_tokens": 10, "output_tokens": 10 }
     }))
@@ -56,7 +64,7 @@ fn stream(turn: &Turn, model: &Value) -> Reply {
     };
     let events = [
         json!({ "type": "message_start", "message": {
-            "id": "msg_scripted", "type": "message", "role": "assistant", "model": model,
+            "id": message_id(turn), "type": "message", "role": "assistant", "model": model,
             "content": [], "stop_reason": null, "stop_sequence": null,
             "usage": { "input_tokens": 10, "output_tokens": 1 }
         }}),

@@ -220,6 +220,18 @@ impl ModelServer {
         true
     }
 
+    /// Whether the model was shown `text` by anybody but itself: in a result, a reminder, a prompt.
+    pub fn was_shown(&self, text: &str) -> bool {
+        self.requests().iter().filter_map(Received::json).any(|body| {
+            let turns = array(&body, "messages").iter().chain(array(&body, "input"));
+            let others = turns.filter(|turn| text_at(turn, "role") != "assistant");
+            others.filter(|turn| text_at(turn, "type") != "function_call").any(|turn| {
+                let output = turn.get("output").map(texts).unwrap_or_default();
+                texts(turn).contains(text) || output.contains(text)
+            })
+        })
+    }
+
     /// What the model was told about its calls, each step once, as last told.
     pub fn tool_results(&self) -> Vec<ToolResult> {
         tool_results(&self.requests())
@@ -339,6 +351,3 @@ fn text_at<'a>(value: &'a Value, key: &str) -> &'a str {
 fn wants_stream(body: &Value) -> bool {
     body.get("stream").and_then(Value::as_bool).unwrap_or(false)
 }
-
-#[cfg(test)]
-mod tests;

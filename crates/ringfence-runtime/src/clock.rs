@@ -51,7 +51,8 @@ impl HostClock {
         &self.name
     }
 
-    fn fact_at(&self, now_ms: u64) -> ClockFact {
+    /// A moment as facts, for explaining what was decided then.
+    pub fn fact_at(&self, now_ms: u64) -> ClockFact {
         // Beyond the year 9999 the clock stands still; nothing that is decided now lives then.
         let milliseconds = i64::try_from(now_ms).unwrap_or(i64::MAX);
         let moment = Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX);

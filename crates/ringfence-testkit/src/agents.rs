@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -77,6 +78,9 @@ impl Agents {
     /// The installed agents; on CI they are installed where they are missing, elsewhere it is said
     /// on stderr that the test is skipped.
     pub fn for_tests() -> Option<Agents> {
+        // Tests run side by side; one of them installs, the others wait for it.
+        static INSTALLING: Mutex<()> = Mutex::new(());
+        let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(agents) = Agents::find() {
             return Some(agents);
         }

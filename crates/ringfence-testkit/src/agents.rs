@@ -182,6 +182,15 @@ impl Agents {
 }
 
 impl AgentCommand {
+    /// The command in a world: `RINGFENCE run ARGUMENTS -- COMMAND`, stdin empty, the environment
+    /// the caller's with the agent's variables on top.
+    pub fn under(&self, ringfence: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(ringfence);
+        command.arg("run").args(arguments).arg("--").args(&self.argv);
+        command.envs(self.env.iter().cloned()).stdin(Stdio::null());
+        command
+    }
+
     /// The command as it is, outside any world: nothing of the caller's environment but `PATH`.
     pub fn to_command(&self) -> Command {
         let mut command = Command::new(&self.argv[0]);

@@ -58,7 +58,8 @@ pub trait Resolve: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HostResolver;
 
-/// The text of a denial for the process that was denied.
+/// The text of a denial for the process that was denied; called on the gate's thread, so that it
+/// may tell others of the denial too, but must not block.
 pub type DenialText = Box<dyn Fn(&Denial) -> String + Send + Sync>;
 
 /// Which process of the world holds the client's end of a connection, if that can be told; blocks.

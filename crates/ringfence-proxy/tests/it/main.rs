@@ -9,6 +9,7 @@
     reason = "a broken test must stop; the exceptions of clippy.toml do not reach helpers"
 )]
 
+mod agents;
 mod decide;
 mod forward;
 mod harness;

@@ -90,6 +90,29 @@ fn bytes_pass_both_ways_at_once_and_are_counted() {
 }
 
 #[test]
+fn many_clients_at_once_are_all_served_and_all_recorded() {
+    let (port, serving) = server(64, |mut client| {
+        let said = client.exactly(4);
+        client.send(said);
+    });
+    let address = format!("127.0.0.1:{port}");
+    let proxy = permitting(&[&address]);
+    thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                let mut client = proxy.tunnel(&address);
+                client.send("ping");
+                assert_eq!(client.rest().unwrap(), b"ping");
+            });
+        }
+    });
+    serving.join().unwrap();
+    let connections = proxy.connections();
+    assert_eq!(connections.len(), 64);
+    assert!(connections.iter().all(|usage| (usage.bytes_sent, usage.bytes_received) == (4, 4)));
+}
+
+#[test]
 fn a_reset_is_passed_on_and_recorded() {
     let (port, serving) = server(1, |mut client| {
         client.send("half");

@@ -53,8 +53,7 @@ impl Situation {
         check_length("the agent's name", &request.agent.0)?;
         let resource = resource(&request.act);
         let uid = resource.uid().clone();
-        let action = &*ACTIONS;
-        let entities = [Arc::new(resource)].into_iter().chain(action.iter().cloned());
+        let entities = [Arc::new(resource)].into_iter().chain(ACTIONS.iter().cloned());
         let action = uid_of(&TYPES.action, request.act.action().name());
         Ok(Situation {
             principal: known(uid_of(&TYPES.agent, &request.agent.0)),
@@ -75,26 +74,20 @@ impl Situation {
 
     /// What this situation evaluates to, given approvals.
     pub(crate) fn evaluator(&self, approved: &Approved) -> Evaluator<'_> {
-        let mut facts = self.facts.clone();
-        let roles = approved.roles.iter().map(|role| Value::from(role.0.as_str()));
-        facts.insert(SmolStr::new_static("approvals"), Value::set(roles, None));
-        let people = Value::from(i64::from(approved.people));
-        facts.insert(SmolStr::new_static("approver_count"), people);
-        let request = self.request(facts);
-        Evaluator::new(request, &self.entities, Extensions::all_available())
+        Evaluator::new(self.request(approved), &self.entities, Extensions::all_available())
     }
 
     /// Cedar's own request and entities, for the reference decision by full scan.
     pub(crate) fn into_cedar(self, approved: &Approved) -> (CedarRequest, Entities) {
+        (self.request(approved), self.entities)
+    }
+
+    fn request(&self, approved: &Approved) -> CedarRequest {
         let mut facts = self.facts.clone();
         let roles = approved.roles.iter().map(|role| Value::from(role.0.as_str()));
         facts.insert(SmolStr::new_static("approvals"), Value::set(roles, None));
         let people = Value::from(i64::from(approved.people));
         facts.insert(SmolStr::new_static("approver_count"), people);
-        (self.request(facts), self.entities)
-    }
-
-    fn request(&self, facts: BTreeMap<SmolStr, Value>) -> CedarRequest {
         CedarRequest::new_unchecked(
             self.principal.clone(),
             self.action.clone(),

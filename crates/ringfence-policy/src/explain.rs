@@ -121,21 +121,22 @@ impl Policy {
         let candidates = self.candidates(request);
         let (answers, _) = self.answers(&candidates, &situation, facts);
         let ceiling_allows = answers.ceiling.as_ref().is_none_or(Answer::permits);
-        let covers = *grant == GrantText::smallest(request) || self.covers(grant, request, facts);
+        let covers = *grant == GrantText::smallest(request) || covers(grant, request, facts);
         covers
             && ceiling_allows
             && answers.session.forbids.is_empty()
             && answers.session.errors.is_empty()
     }
+}
 
-    fn covers(&self, grant: &GrantText, request: &Request, facts: &Facts) -> bool {
-        let source = crate::Source {
-            set: SetName::Grants,
-            file: "grant".to_owned(),
-            text: grant.to_cedar("grant"),
-            approves: Vec::new(),
-        };
-        let alone = Policy::load(vec![source], &crate::Options::default());
-        alone.is_ok_and(|policy| policy.decide(request, facts).verdict == Verdict::Permit)
-    }
+/// Whether a grant alone permits a request.
+fn covers(grant: &GrantText, request: &Request, facts: &Facts) -> bool {
+    let source = crate::Source {
+        set: SetName::Grants,
+        file: "grant".to_owned(),
+        text: grant.to_cedar("grant"),
+        approves: Vec::new(),
+    };
+    let alone = Policy::load(vec![source], &crate::Options::default());
+    alone.is_ok_and(|policy| policy.decide(request, facts).verdict == Verdict::Permit)
 }

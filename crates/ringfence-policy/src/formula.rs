@@ -112,7 +112,9 @@ impl Formula {
                 found.insert(path.clone());
             }
             Formula::All(parts) | Formula::Any(parts) => {
-                parts.iter().for_each(|part| part.paths(found));
+                for part in parts {
+                    part.paths(found);
+                }
             }
             Formula::Not(part) => part.paths(found),
         }
@@ -139,18 +141,14 @@ impl View<'_> {
     fn principal(&self, constraint: &pst::PrincipalConstraint) -> Formula {
         match constraint {
             pst::PrincipalConstraint::Any => Formula::Known(Truth::True),
-            pst::PrincipalConstraint::Is(ty) => self.principal_is(ty),
+            pst::PrincipalConstraint::Is(ty) => principal_is(ty),
             pst::PrincipalConstraint::Eq(pst::EntityOrSlot::Entity(uid))
             | pst::PrincipalConstraint::In(pst::EntityOrSlot::Entity(uid)) => self.agent_is(uid),
             pst::PrincipalConstraint::IsIn(ty, pst::EntityOrSlot::Entity(uid)) => {
-                Formula::All(vec![self.principal_is(ty), self.agent_is(uid)])
+                Formula::All(vec![principal_is(ty), self.agent_is(uid)])
             }
             _ => Formula::Unknown("principal".to_owned()),
         }
-    }
-
-    fn principal_is(&self, ty: &pst::EntityType) -> Formula {
-        Formula::Known(Truth::of(ty.0.id.as_str() == "Agent"))
     }
 
     /// An agent lies in nothing but itself.
@@ -181,7 +179,7 @@ impl View<'_> {
                     Expr::Var(Var::Resource) => {
                         Formula::Known(Truth::of(entity_type.0.id.as_str() == "Path"))
                     }
-                    Expr::Var(Var::Principal) => self.principal_is(entity_type),
+                    Expr::Var(Var::Principal) => principal_is(entity_type),
                     _ => unknown(expr),
                 };
                 match in_expr {
@@ -251,6 +249,10 @@ impl View<'_> {
         };
         Formula::Any(uids.iter().map(each).collect())
     }
+}
+
+fn principal_is(ty: &pst::EntityType) -> Formula {
+    Formula::Known(Truth::of(ty.0.id.as_str() == "Agent"))
 }
 
 fn resource(constraint: &pst::ResourceConstraint) -> Formula {

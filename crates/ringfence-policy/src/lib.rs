@@ -98,18 +98,20 @@ pub(crate) struct RuleSet {
 impl Policy {
     /// Parses and checks all sources; every problem is reported, not only the first.
     pub fn load(sources: Vec<Source>, options: &Options) -> Result<Policy, PolicyErrors> {
-        let rules = load::load(&sources, options).map_err(PolicyErrors::new)?;
+        let digests = sources.iter().map(source_digest).collect();
+        let digest = whole_digest(&sources, options);
+        let has_ceiling = sources.iter().any(|source| source.set == SetName::System);
+        let rules = load::load(sources, options).map_err(PolicyErrors::new)?;
         let untrusted = Policy::untrusted(&rules);
         let (ceiling, session): (Vec<Rule>, Vec<Rule>) =
             rules.into_iter().filter(counts).partition(|rule| rule.place.set == SetName::System);
-        let has_ceiling = sources.iter().any(|source| source.set == SetName::System);
         Ok(Policy {
             session: RuleSet::new(session),
             ceiling: has_ceiling.then(|| RuleSet::new(ceiling)),
             roles: options.roles.iter().take(ASK_ROLES_MAX).cloned().collect(),
             untrusted,
-            digests: sources.iter().map(source_digest).collect(),
-            digest: whole_digest(&sources, options),
+            digests,
+            digest,
         })
     }
 
@@ -166,7 +168,7 @@ fn whole_digest(sources: &[Source], options: &Options) -> String {
         hash.update(part.as_bytes());
     };
     add(SCHEMA);
-    add(&format!("{:?}", options));
+    add(&format!("{options:?}"));
     for source in sources {
         add(&format!("{:?} {:?}", source.set, source.approves));
         add(&source.text);
@@ -181,6 +183,3 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
-
-#[cfg(test)]
-mod tests;

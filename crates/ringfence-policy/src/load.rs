@@ -42,14 +42,15 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    fn new(source: &Source) -> Page {
+    fn new(source: Source) -> Page {
         let breaks = source.text.match_indices('\n').map(|(at, _)| at + 1);
+        let line_starts = std::iter::once(0).chain(breaks).collect();
         Page {
-            set: source.set,
-            file: source.file.clone(),
-            text: source.text.clone(),
             named: Arc::new(NamedSource::new(&source.file, source.text.clone())),
-            line_starts: std::iter::once(0).chain(breaks).collect(),
+            set: source.set,
+            file: source.file,
+            text: source.text,
+            line_starts,
         }
     }
 
@@ -88,13 +89,14 @@ pub(crate) struct Draft {
 }
 
 /// Parses and checks all sources; the rules of each set in the order of the sources.
-pub(crate) fn load(sources: &[Source], options: &Options) -> Result<Vec<Rule>, Vec<Problem>> {
+pub(crate) fn load(sources: Vec<Source>, options: &Options) -> Result<Vec<Rule>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut ids: HashMap<(SetName, String), String> = HashMap::new();
     let mut rules = Vec::new();
     for source in sources {
+        let approves = source.approves.clone();
         let page = Page::new(source);
-        let (drafts, mut wrong) = parse(&page, &source.approves);
+        let (drafts, mut wrong) = parse(&page, &approves);
         wrong.extend(duplicates(&page, &drafts, &mut ids));
         for draft in &drafts {
             wrong.extend(checks::rule(&page, draft));

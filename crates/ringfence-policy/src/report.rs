@@ -97,9 +97,8 @@ impl Policy {
     fn cost(&self, action: Action) -> Cost {
         match action {
             Action::FsRead => Cost::Nothing,
-            Action::FsWrite | Action::FsDelete | Action::NetConnect => Cost::Decided,
             Action::Exec if self.exec_needs_verification() => Cost::DecidedAndVerified,
-            Action::Exec => Cost::Decided,
+            Action::Exec | Action::FsWrite | Action::FsDelete | Action::NetConnect => Cost::Decided,
         }
     }
 }

@@ -1,0 +1,256 @@
+//! The map from places in the world to files of the host; the deepest place decides.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ringfence_core::{Access as Allowed, FilePlan, PathRule};
+use ringfence_sandbox::world::{Access, Bind};
+
+use crate::notice::Notice;
+use crate::protected;
+
+/// Directories beneath which later grants may be mounted, where the host has them: those that hold
+/// people's files. What is elsewhere is granted by policy, before a world starts.
+const GRANTABLE: &[&str] = &["/data", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var"];
+
+/// What may be done with a bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    Read,
+    Write,
+}
+
+/// What is at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    /// A part of the plan.
+    Planned(Bind),
+    /// Something of ours: what happens in it is no act.
+    Private(Bind),
+    /// Covered.
+    Hidden,
+}
+
+/// The map, while it is being made.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    places: BTreeMap<PathBuf, Content>,
+    links: BTreeMap<PathBuf, PathBuf>,
+    /// What was left out, and why.
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Layout {
+    /// The map of a plan: only what exists, under its real name, is bound.
+    pub(super) fn of_plan(plan: &FilePlan) -> Layout {
+        let mut layout = Layout::default();
+        for rule in &plan.rules {
+            layout.take(rule, plan);
+        }
+        layout
+    }
+
+    fn take(&mut self, rule: &PathRule, plan: &FilePlan) {
+        let path = rule.path.as_path();
+        match real(path) {
+            Real::Is => {}
+            Real::Absent => return self.note_absent(rule, plan),
+            Real::Through { link, says } => return self.take_link(rule, link, says),
+        }
+        // A rule for one directory alone must not open what lies in it.
+        let alone = plan.is_exact(&rule.path) && path.is_dir();
+        match rule.access {
+            Allowed::Read | Allowed::Write if alone => return,
+            Allowed::Hidden => {
+                self.places.insert(path.to_owned(), Content::Hidden);
+            }
+            Allowed::Read => self.bind_planned(path, path, Use::Read),
+            Allowed::Write => self.bind_planned(path, path, Use::Write),
+        }
+        let restricts = rule.access != Allowed::Write;
+        if restricts && let Some(root) = self.writable_root_of(path) {
+            self.anchor(&root, path);
+        }
+    }
+
+    /// A rule is about the path it names. What a link there leads to is another path, which the
+    /// agent may have chosen itself in an earlier session, so that it is not bound; the link is
+    /// shown as it is.
+    fn take_link(&mut self, rule: &PathRule, link: PathBuf, says: PathBuf) {
+        let inside_tree = self.root_above(&link).is_some();
+        let target = fs::canonicalize(rule.path.as_path()).unwrap_or_else(|_| says.clone());
+        if !inside_tree {
+            self.links.insert(link.clone(), says);
+        }
+        if rule.access != Allowed::Hidden && !self.shows(&target) {
+            let text = format!(
+                "`{}` leads through a symbolic link to `{}`, which the policy does not name",
+                rule.path,
+                target.display()
+            );
+            self.notices.push(Notice::new(text).hint("name the file or directory itself"));
+        }
+    }
+
+    fn note_absent(&mut self, rule: &PathRule, plan: &FilePlan) {
+        let parent = rule.path.parent();
+        let within = parent.is_some_and(|parent| plan.access(&parent).0 == Allowed::Write);
+        if rule.access == Allowed::Write && !within {
+            let text =
+                format!("`{}` does not exist, so that it cannot be written in this run", rule.path);
+            self.notices.push(Notice::new(text).hint(format!("run `mkdir -p {}`", rule.path)));
+        }
+    }
+
+    /// Binds a part of the plan.
+    pub(crate) fn bind_planned(&mut self, target: &Path, source: &Path, usage: Use) {
+        self.places.insert(target.to_owned(), Content::Planned(bind(target, source, usage)));
+    }
+
+    /// Binds something of ours.
+    pub(crate) fn bind_private(&mut self, target: &Path, source: &Path, usage: Use) {
+        self.places.insert(target.to_owned(), Content::Private(bind(target, source, usage)));
+    }
+
+    /// Takes a place, and everything beneath it, out of the map.
+    pub(crate) fn remove_tree(&mut self, target: &Path) {
+        self.places.retain(|place, _| !place.starts_with(target));
+    }
+
+    /// Makes every directory between the root of a writable tree and a place in it a mount point:
+    /// none of them can be renamed, so that the place stays where it is.
+    pub(crate) fn anchor(&mut self, root: &Path, place: &Path) {
+        for dir in protected::between(root, place) {
+            if !self.places.contains_key(&dir) && matches!(real(&dir), Real::Is) {
+                self.bind_planned(&dir, &dir, Use::Write);
+            }
+        }
+    }
+
+    /// What may be done at a place, and whether it is ours.
+    fn content_at(&self, path: &Path) -> Option<&Content> {
+        path.ancestors().find_map(|above| self.places.get(above))
+    }
+
+    /// Whether the world shows a path of the host at its own place.
+    pub(crate) fn shows(&self, path: &Path) -> bool {
+        match self.content_at(path) {
+            Some(Content::Planned(bind)) => bind.source == bind.target,
+            Some(Content::Private(_) | Content::Hidden) | None => false,
+        }
+    }
+
+    /// Whether the plan lets a path be written.
+    pub(crate) fn is_writable(&self, path: &Path) -> bool {
+        matches!(self.content_at(path), Some(Content::Planned(bind)) if bind.access == Access::Write)
+    }
+
+    /// Whether a place has a bind of the plan at it or above it.
+    pub(crate) fn root_above(&self, path: &Path) -> Option<PathBuf> {
+        let planned = |above: &&Path| matches!(self.places.get(*above), Some(Content::Planned(_)));
+        path.ancestors().filter(planned).last().map(Path::to_owned)
+    }
+
+    /// The root of the writable tree that a place lies in: the highest directory down from which
+    /// everything is writable.
+    pub(crate) fn writable_root_of(&self, path: &Path) -> Option<PathBuf> {
+        let above = path.ancestors().skip(1);
+        above
+            .filter_map(|dir| Some((dir, self.places.get(dir)?)))
+            .take_while(|(_, content)| {
+                matches!(content, Content::Planned(bind) if bind.access == Access::Write)
+            })
+            .last()
+            .map(|(dir, _)| dir.to_owned())
+    }
+
+    /// The roots of all writable trees of the plan.
+    pub(crate) fn writable_roots(&self) -> Vec<PathBuf> {
+        let writable = |place: &&PathBuf| self.is_writable(place);
+        let is_root = |place: &&PathBuf| self.writable_root_of(place).is_none();
+        self.places.keys().filter(writable).filter(is_root).cloned().collect()
+    }
+
+    pub(super) fn binds(&self) -> Vec<Bind> {
+        let all = self.places.values().filter_map(|content| match content {
+            Content::Planned(bind) | Content::Private(bind) => Some(bind.clone()),
+            Content::Hidden => None,
+        });
+        all.collect()
+    }
+
+    pub(super) fn hidden(&self) -> Vec<PathBuf> {
+        let all = self.places.iter().filter(|(_, content)| **content == Content::Hidden);
+        all.map(|(place, _)| place.clone()).collect()
+    }
+
+    /// Links that lead to places in the map, under a directory the world makes itself.
+    pub(super) fn links(&self) -> Vec<(PathBuf, PathBuf)> {
+        let free = |at: &PathBuf| self.content_at(at).is_none();
+        let all = self.links.iter().filter(|(at, _)| free(at));
+        all.map(|(at, says)| (at.clone(), says.clone())).collect()
+    }
+
+    /// Writable directories of ours.
+    pub(super) fn private_targets(&self) -> Vec<PathBuf> {
+        let all = self.places.iter().filter(|(_, content)| {
+            matches!(content, Content::Private(bind) if bind.access == Access::Write)
+        });
+        all.map(|(place, _)| place.clone()).collect()
+    }
+
+    /// Directories beneath which grants may appear while the world runs.
+    pub(super) fn grantable(&self, home: &Path, project: &Path) -> Vec<PathBuf> {
+        let known = GRANTABLE.iter().map(PathBuf::from);
+        let near = [Some(home), project.parent()].into_iter().flatten().map(Path::to_owned);
+        let mut all: Vec<PathBuf> = known
+            .chain(near)
+            .filter(|dir| dir.parent().is_some() && matches!(real(dir), Real::Is))
+            // Beneath a bind of the plan everything is there already.
+            .filter(|dir| !matches!(self.content_at(dir), Some(Content::Planned(_))))
+            .collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}
+
+fn bind(target: &Path, source: &Path, usage: Use) -> Bind {
+    let access = match usage {
+        Use::Read => Access::Read,
+        Use::Write => Access::Write,
+    };
+    Bind { source: source.to_owned(), target: target.to_owned(), access }
+}
+
+/// What a path of the host is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Real {
+    /// A file or directory under its own name.
+    Is,
+    /// Nothing.
+    Absent,
+    /// The first link on the way, and what it says.
+    Through { link: PathBuf, says: PathBuf },
+}
+
+/// Looks at every component of a path, following nothing.
+pub(crate) fn real(path: &Path) -> Real {
+    let mut above: Vec<&Path> = path.ancestors().collect();
+    above.reverse();
+    for part in above {
+        match fs::symlink_metadata(part) {
+            Ok(metadata) if metadata.is_symlink() => {
+                let says = fs::read_link(part).unwrap_or_default();
+                return Real::Through { link: part.to_owned(), says };
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Real::Absent,
+            // What cannot be looked at cannot be bound either.
+            Err(_) => return Real::Absent,
+        }
+    }
+    Real::Is
+}

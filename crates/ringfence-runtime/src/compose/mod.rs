@@ -1,0 +1,218 @@
+//! What the policy in force means as a world: what is bound where, what is covered, what is a
+//! private copy, and what is to be done on the host when the world has ended.
+
+mod caches;
+mod environment;
+mod identity;
+mod layout;
+mod places;
+mod private;
+mod secrets;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ringfence_core::{Agent, FilePlan, SessionId};
+use ringfence_sandbox::base::Base;
+use ringfence_sandbox::world::{NotifyClasses, Require, Stdio, WorldSpec};
+
+use crate::assemble::Assembled;
+use crate::environment::Environment;
+use crate::home::{self, Home};
+use crate::notice::Notice;
+use crate::quarantine::After;
+use crate::settings::{Gap, ProfileName};
+use crate::state::StateDirs;
+use crate::whole_file::FileError;
+
+pub(crate) use layout::{Layout, Use};
+pub(crate) use private::Private;
+
+pub use environment::{DENIALS_PATH, SESSION_VARIABLE};
+pub use identity::Payload;
+pub use secrets::SECRET_PLACES;
+
+/// One run, as the person asked for it.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The session.
+    pub session: SessionId,
+    /// Its agent, the principal of every act.
+    pub agent: Agent,
+    /// What is run.
+    pub argv: Vec<OsString>,
+    /// Where.
+    pub cwd: PathBuf,
+    /// The environment Ringfence was started with.
+    pub environment: Environment,
+    /// Where standard streams lead.
+    pub stdio: Stdio,
+    /// Which system calls are notified.
+    pub notify: NotifyClasses,
+}
+
+/// A world ready to be started, and what goes with it.
+#[derive(Debug)]
+pub struct Composition {
+    /// The world.
+    pub spec: WorldSpec,
+    /// The static part of the policy that it was made from.
+    pub plan: FilePlan,
+    /// Directories that exist in this world only (`/tmp`, the private home, caches, copies): what
+    /// happens in them is no act, is not put to the gate and leaves nothing on the host.
+    ///
+    /// The longest path decides: a bind of the plan beneath such a directory is not private.
+    pub private: Vec<PathBuf>,
+    /// The agent the world is prepared for.
+    pub profile: ProfileName,
+    /// The file on the host behind [`DENIALS_PATH`]: the broker appends JSON lines to it.
+    pub denials: PathBuf,
+    /// What is to be done on the host once the world has ended.
+    pub after: After,
+    /// What the person should know.
+    pub notices: Vec<Notice>,
+}
+
+/// Why no world can be made of the policy.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// A file of ours cannot be made or read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The agent could not even see where it is.
+    #[error("the policy does not let the agent read the working directory `{}`", .0.display())]
+    CwdHidden(PathBuf),
+    /// A path that the kernel or a policy could not name.
+    #[error("the working directory `{}` cannot be used: {reason}", path.display())]
+    Cwd {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The settings name a user that does not exist.
+    #[error("no user `{0}` on this host, as `[run] user` has it")]
+    NoUser(String),
+    /// The settings name root.
+    #[error("a world never runs as root, as `[run] user` has it")]
+    RootUser,
+    /// A private copy could not be made.
+    #[error("cannot make a private copy of `{}`: {source}", path.display())]
+    Copy {
+        /// What was to be copied.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ComposeError {
+    /// What the person can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ComposeError::CwdHidden(path) => Some(format!(
+                "to let it read the directory in this project, run `ringfence grant fs.read:{} --always`",
+                path.display()
+            )),
+            ComposeError::NoUser(_) | ComposeError::RootUser => {
+                Some("name an ordinary user under `[run] user`, or leave it out".to_owned())
+            }
+            ComposeError::File(_) | ComposeError::Cwd { .. } | ComposeError::Copy { .. } => None,
+        }
+    }
+}
+
+impl RunRequest {
+    /// Which agent the world is prepared for: as the settings say, else by the program's name.
+    pub fn profile(&self, assembled: &Assembled) -> ProfileName {
+        let program = self.argv.first().map(Path::new).and_then(Path::file_name);
+        let by_name = program.and_then(|name| name.to_str()).map(ProfileName::of_program);
+        // A known program is what it is; the settings say what a wrapper starts.
+        by_name
+            .filter(|profile| *profile != ProfileName::Generic)
+            .or(assembled.settings.profile)
+            .unwrap_or(ProfileName::Generic)
+    }
+}
+
+/// Makes the world of one run; writes only below the session's directory and the caches.
+pub fn compose(
+    assembled: &Assembled,
+    dirs: &StateDirs,
+    request: &RunRequest,
+) -> Result<Composition, ComposeError> {
+    let payload = identity::choose(assembled, request)?;
+    let plan = assembled.policy.file_plan(&request.agent);
+    let profile = request.profile(assembled);
+    let private = Private::create(&dirs.session(&request.session).join("private"), &payload)?;
+    let mut layout = Layout::of_plan(&plan);
+    places::protect(&mut layout, &plan, &private)?;
+    let mut after = After::new(&request.session, &layout.writable_roots());
+    let home = Home { dir: dirs.home(), profile, environment: &request.environment };
+    home::furnish(&home, &mut layout, &private, &mut after)?;
+    places::copy_git_configs(&mut layout, &private, &mut after)?;
+    caches::share(&home, &caches::Store::of(dirs, assembled, &payload), &mut layout)?;
+    layout.bind_private(Path::new(DENIALS_PATH), &private.denials(), Use::Read);
+    let cwd = check_cwd(request, &layout)?;
+    let (env, dropped) = environment::clean(&home, assembled, request);
+    layout.notices.extend(dropped);
+    let base = Base::of_host(&payload.account(dirs.home()));
+    let scratch = scratch(dirs, &request.session)?;
+    let private_dirs = base.dirs.iter().cloned().chain(layout.private_targets()).collect();
+    let spec = WorldSpec {
+        masks: secrets::masks(dirs.home(), &plan, &mut layout.notices),
+        hidden: layout.hidden(),
+        grantable: layout.grantable(dirs.home(), &assembled.project.dir),
+        base: with_links(base, layout.links()),
+        binds: layout.binds(),
+        files: Vec::new(),
+        dirs: Vec::new(),
+        env,
+        cwd,
+        argv: request.argv.clone(),
+        identity: payload.identity,
+        idmap: payload.idmap,
+        stdio: request.stdio,
+        notify: request.notify,
+        landlock: landlock(assembled),
+        proxy_port: assembled.settings.proxy_port,
+        scratch,
+    };
+    let (denials, notices) = (private.denials(), layout.notices);
+    Ok(Composition { spec, plan, private: private_dirs, profile, denials, after, notices })
+}
+
+fn landlock(assembled: &Assembled) -> Require {
+    let accepted = assembled.settings.accepted_gaps.contains(&Gap::Landlock);
+    if accepted { Require::Partial } else { Require::Full }
+}
+
+fn with_links(mut base: Base, links: Vec<(PathBuf, PathBuf)>) -> Base {
+    // What the base has a link for already, it knows better.
+    let new = links.into_iter().filter(|(at, _)| !base.links.iter().any(|(taken, _)| taken == at));
+    let new: Vec<_> = new.collect();
+    base.links.extend(new);
+    base
+}
+
+/// The working directory with links resolved, if the agent may see it.
+fn check_cwd(request: &RunRequest, layout: &Layout) -> Result<PathBuf, ComposeError> {
+    let wrong = |reason: String| ComposeError::Cwd { path: request.cwd.clone(), reason };
+    let cwd = fs::canonicalize(&request.cwd).map_err(|error| wrong(error.to_string()))?;
+    if cwd.to_str().is_none() {
+        return Err(wrong("it is not UTF-8, so no policy can name it".to_owned()));
+    }
+    if layout.shows(&cwd) { Ok(cwd) } else { Err(ComposeError::CwdHidden(cwd)) }
+}
+
+/// The empty directory on which the world's root is mounted.
+fn scratch(dirs: &StateDirs, session: &SessionId) -> Result<PathBuf, ComposeError> {
+    let scratch = dirs.worlds().join(session.as_str());
+    crate::whole_file::create_private_dir(&scratch)?;
+    Ok(scratch)
+}
+
+#[cfg(test)]
+mod tests;

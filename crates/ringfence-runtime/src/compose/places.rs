@@ -1,0 +1,119 @@
+//! Covers the protected places of writable trees, and puts copies in place of git configurations.
+
+use std::fs;
+use std::path::Path;
+
+use ringfence_core::{Access, FilePlan, PathRule, SetName};
+
+use super::layout::{Layout, Real, Use, real};
+use super::private::Private;
+use super::{ComposeError, Composition};
+use crate::notice::Notice;
+use crate::protected::{self, Kind, Place};
+use crate::quarantine::{After, GitCopy};
+use crate::whole_file::{self, Links};
+
+/// Covers what the host runs by itself, everywhere in what the agent may write.
+///
+/// The plan has the places of the project itself, because they are rules; here come those that do
+/// not exist yet, and those of other repositories. A place that a rule of the policy protects and
+/// that does not exist is covered only where the rule is built in: elsewhere a directory that
+/// appears for the length of a run would surprise, and the gate holds it.
+pub(super) fn protect(
+    layout: &mut Layout,
+    plan: &FilePlan,
+    private: &Private,
+) -> Result<(), ComposeError> {
+    let absent = plan.rules.iter().filter(|rule| is_built_in(rule));
+    let absent: Vec<&PathRule> =
+        absent.filter(|rule| real(rule.path.as_path()) == Real::Absent).collect();
+    for rule in absent {
+        let path = rule.path.as_path();
+        let name = path.file_name().unwrap_or_default();
+        let listed = protected::IN_PROJECT.iter().find(|(listed, _, _)| name == *listed);
+        let hooks = name == "hooks";
+        if hooks || listed.is_some_and(|(_, kind, _)| *kind == Kind::Dir) {
+            cover_absent(layout, path, private);
+        }
+    }
+    for root in layout.writable_roots() {
+        let survey = protected::survey(&root);
+        if survey.cut_short {
+            let text = format!(
+                "`{}` is large: repositories deep inside it were not looked for",
+                root.display()
+            );
+            layout.notices.push(Notice::new(text));
+        }
+        for git_dir in &survey.git_dirs {
+            if !layout.is_writable(git_dir) {
+                continue;
+            }
+            for place in protected::in_git_dir(git_dir) {
+                protect_place(layout, &root, &place, private);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_built_in(rule: &&PathRule) -> bool {
+    let set = rule.because.as_ref().map(|because| because.set);
+    rule.access == Access::Read && set == Some(SetName::BuiltIn)
+}
+
+fn protect_place(layout: &mut Layout, root: &Path, place: &Place, private: &Private) {
+    let path = place.path.as_path();
+    layout.anchor(root, path);
+    match real(path) {
+        Real::Is if layout.is_writable(path) => layout.bind_planned(path, path, Use::Read),
+        Real::Absent if place.kind == Kind::Dir => cover_absent(layout, path, private),
+        // A link in a git directory is as good as what it leads to: it is covered itself.
+        Real::Through { .. } if layout.is_writable(path) => {
+            layout.bind_private(path, &private.empty_dir(), Use::Read);
+        }
+        Real::Is | Real::Absent | Real::Through { .. } => {}
+    }
+}
+
+/// Covers a place that does not exist with an empty directory; the world takes it away again.
+fn cover_absent(layout: &mut Layout, path: &Path, private: &Private) {
+    let Some(parent) = path.parent() else { return };
+    let can_be_made = rustix::fs::access(parent, rustix::fs::Access::WRITE_OK).is_ok();
+    if layout.is_writable(parent) && real(parent) == Real::Is && can_be_made {
+        if let Some(root) = layout.writable_root_of(path) {
+            layout.anchor(&root, path);
+        }
+        layout.bind_private(path, &private.empty_dir(), Use::Read);
+    }
+}
+
+/// Puts a copy in place of the configuration of every repository in a writable tree.
+pub(super) fn copy_git_configs(
+    layout: &mut Layout,
+    private: &Private,
+    after: &mut After,
+) -> Result<(), ComposeError> {
+    for root in layout.writable_roots() {
+        for git_dir in protected::survey(&root).git_dirs {
+            let config = git_dir.join("config");
+            if !layout.is_writable(&git_dir) || real(&config) != Real::Is {
+                continue;
+            }
+            let Some(file) = whole_file::read_text(&config, Links::Refuse)? else { continue };
+            let copy = private.copy("config", file.text.as_bytes())?;
+            layout.bind_private(&copy.dir_in_world, &copy.dir, Use::Write);
+            layout.bind_private(&config, &copy.link, Use::Read);
+            after.take_back_git(GitCopy { host: config, copy: copy.file, base: file.text });
+        }
+    }
+    Ok(())
+}
+
+impl Composition {
+    /// Takes away what was made for this world and is of no use once it has ended.
+    pub fn scratch_is_done(&self) {
+        // It is empty unless a mount still lies on it, and then it must stay.
+        let _ = fs::remove_dir(&self.spec.scratch);
+    }
+}

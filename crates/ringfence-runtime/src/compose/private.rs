@@ -1,0 +1,114 @@
+//! The session's own files that a world sees: its home, its copies, its list of denials.
+
+use std::cell::Cell;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use super::{ComposeError, Payload};
+use crate::whole_file::create_private_dir;
+
+/// Where copies appear in the world.
+const COPIES: &str = "/run/ringfence/copies";
+
+/// `SESSION/private`, in which every directory that the payload writes is bound by itself: it can
+/// then not be renamed, and no link can be put in its place for us to follow.
+#[derive(Debug)]
+pub(crate) struct Private {
+    dir: PathBuf,
+    payload: Payload,
+    copies: Cell<usize>,
+}
+
+/// A copy that a world works on: as a file on the host and as a place in the world.
+#[derive(Debug)]
+pub(crate) struct Copy {
+    /// The directory on the host; it holds nothing but the copy.
+    pub(crate) dir: PathBuf,
+    /// The copy on the host.
+    pub(crate) file: PathBuf,
+    /// The directory in the world.
+    pub(crate) dir_in_world: PathBuf,
+    /// A symbolic link on the host that says where the copy is in the world. Mounted over the
+    /// original it survives tools that replace the file by rename, which a mounted file does not.
+    pub(crate) link: PathBuf,
+}
+
+impl Private {
+    pub(super) fn create(dir: &Path, payload: &Payload) -> Result<Private, ComposeError> {
+        create_private_dir(dir)?;
+        let payload = payload.clone();
+        let private = Private { dir: dir.to_owned(), payload, copies: Cell::new(0) };
+        // The payload only passes through here where the directory itself is bound; its mode is
+        // what it sees of its home.
+        for name in ["home", "empty", "copies", "links"] {
+            private.make_dir(&dir.join(name))?;
+        }
+        private.write(&private.denials(), b"", 0o644)?;
+        Ok(private)
+    }
+
+    /// The home directory of this world.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.dir.join("home")
+    }
+
+    /// An empty directory, to cover absent ones.
+    pub(crate) fn empty_dir(&self) -> PathBuf {
+        self.dir.join("empty")
+    }
+
+    /// The file behind `RINGFENCE_DENIALS`.
+    pub(crate) fn denials(&self) -> PathBuf {
+        self.dir.join("denials.jsonl")
+    }
+
+    /// Makes a directory that the payload owns.
+    pub(crate) fn make_dir(&self, path: &Path) -> Result<(), ComposeError> {
+        let failed = |source| ComposeError::Copy { path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(failed)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+        self.payload.own(path)
+    }
+
+    /// Writes a file that the payload owns.
+    pub(crate) fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), ComposeError> {
+        let failed = |source| ComposeError::Copy { path: path.to_owned(), source };
+        fs::write(path, bytes).map_err(failed)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
+        self.payload.own(path)
+    }
+
+    /// A file of ours with this content, to be shown read-only somewhere.
+    pub(crate) fn supply(&self, name: &str, content: &[u8]) -> Result<PathBuf, ComposeError> {
+        let path = self.next("links")?.join(name);
+        self.write(&path, content, 0o644)?;
+        Ok(path)
+    }
+
+    /// A symbolic link of ours that says `target`.
+    pub(crate) fn link_to(&self, target: &Path) -> Result<PathBuf, ComposeError> {
+        let link = self.next("links")?.join("link");
+        symlink(target, &link)
+            .map_err(|source| ComposeError::Copy { path: link.clone(), source })?;
+        Ok(link)
+    }
+
+    fn next(&self, below: &str) -> Result<PathBuf, ComposeError> {
+        let number = self.copies.get();
+        self.copies.set(number + 1);
+        let dir = self.dir.join(below).join(number.to_string());
+        self.make_dir(&dir)?;
+        Ok(dir)
+    }
+
+    /// Makes a copy with this name and content.
+    pub(crate) fn copy(&self, name: &str, bytes: &[u8]) -> Result<Copy, ComposeError> {
+        let dir = self.next("copies")?;
+        let file = dir.join(name);
+        self.write(&file, bytes, 0o644)?;
+        let dir_in_world = Path::new(COPIES).join(dir.file_name().unwrap_or_default());
+        let link = self.link_to(&dir_in_world.join(name))?;
+        Ok(Copy { dir, file, dir_in_world, link })
+    }
+}

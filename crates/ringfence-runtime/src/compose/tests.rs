@@ -1,0 +1,154 @@
+use std::os::unix::fs::symlink;
+
+use ringfence_core::{AbsolutePath, Access as Allowed, PathRule, RuleRef, SetName};
+use ringfence_sandbox::world::Access;
+
+use super::*;
+
+fn rule(path: &Path, access: Allowed) -> PathRule {
+    PathRule { path: AbsolutePath::parse(path.to_str().unwrap()).unwrap(), access, because: None }
+}
+
+fn plan(mut rules: Vec<PathRule>) -> FilePlan {
+    rules.sort_by(|a, b| a.path.cmp(&b.path));
+    FilePlan { rules, ..FilePlan::default() }
+}
+
+fn tree(files: &[&str]) -> (tempfile::TempDir, PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    let path = fs::canonicalize(root.path()).unwrap();
+    for file in files {
+        let file = path.join(file);
+        if file.to_str().unwrap().ends_with('/') {
+            fs::create_dir_all(file).unwrap();
+        } else {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "x").unwrap();
+        }
+    }
+    (root, path)
+}
+
+fn private(root: &Path) -> Private {
+    let identity = ringfence_sandbox::world::Identity {
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+    };
+    let idmap = ringfence_sandbox::world::IdMap::None;
+    Private::create(&root.join("private"), &Payload { identity, idmap, name: "a".into() }).unwrap()
+}
+
+fn binds(layout: &Layout, root: &Path) -> Vec<(String, Access)> {
+    let all = layout.binds().into_iter();
+    all.map(|bind| (bind.target.strip_prefix(root).unwrap().display().to_string(), bind.access))
+        .collect()
+}
+
+#[test]
+fn a_link_in_place_of_a_granted_path_is_not_followed() {
+    let (_root, root) = tree(&["project/src/", "secret/key"]);
+    symlink(root.join("secret"), root.join("project/cache")).unwrap();
+    let layout = Layout::of_plan(&plan(vec![
+        rule(&root.join("project/cache"), Allowed::Read),
+        rule(&root.join("project/cache/key"), Allowed::Write),
+    ]));
+    assert_eq!(layout.binds(), []);
+    assert_eq!(layout.notices.len(), 2);
+}
+
+#[test]
+fn what_does_not_exist_is_not_bound_and_a_write_to_it_is_reported() {
+    let (_root, root) = tree(&["project/"]);
+    let layout = Layout::of_plan(&plan(vec![
+        rule(&root.join("absent-read"), Allowed::Read),
+        rule(&root.join("absent-write"), Allowed::Write),
+        rule(&root.join("project"), Allowed::Write),
+    ]));
+    assert_eq!(binds(&layout, &root), [("project".to_owned(), Access::Write)]);
+    assert_eq!(layout.notices.len(), 1);
+    assert!(layout.notices[0].text.contains("absent-write"));
+}
+
+#[test]
+fn directories_above_a_restricted_place_cannot_be_renamed() {
+    let (_root, root) = tree(&["p/a/b/read/x", "p/a/c/hidden/x", "p/other/"]);
+    let layout = Layout::of_plan(&plan(vec![
+        rule(&root.join("p"), Allowed::Write),
+        rule(&root.join("p/a/b/read"), Allowed::Read),
+        rule(&root.join("p/a/c/hidden"), Allowed::Hidden),
+    ]));
+    let expected = [
+        ("p", Access::Write),
+        ("p/a", Access::Write),
+        ("p/a/b", Access::Write),
+        ("p/a/b/read", Access::Read),
+        ("p/a/c", Access::Write),
+    ];
+    assert_eq!(binds(&layout, &root), expected.map(|(at, access)| (at.to_owned(), access)));
+    assert_eq!(layout.hidden(), [root.join("p/a/c/hidden")]);
+    assert!(!layout.shows(&root.join("p/a/c/hidden/x")));
+    assert!(layout.shows(&root.join("p/other")));
+    assert_eq!(layout.writable_roots(), [root.join("p")]);
+}
+
+#[test]
+fn a_rule_for_a_directory_alone_opens_nothing_in_it() {
+    let (_root, root) = tree(&["d/file", "f"]);
+    let mut plan =
+        plan(vec![rule(&root.join("d"), Allowed::Read), rule(&root.join("f"), Allowed::Read)]);
+    plan.exact = plan.rules.iter().map(|rule| rule.path.clone()).collect();
+    assert_eq!(binds(&Layout::of_plan(&plan), &root), [("f".to_owned(), Access::Read)]);
+}
+
+#[test]
+fn repositories_anywhere_in_a_writable_tree_are_protected_and_absent_hooks_covered() {
+    let git = ["HEAD", "objects/", "refs/", "config"];
+    let files: Vec<String> =
+        git.iter().flat_map(|it| [format!("p/.git/{it}"), format!("p/sub/r/.git/{it}")]).collect();
+    let mut files: Vec<&str> = files.iter().map(String::as_str).collect();
+    files.push("p/sub/r/.git/hooks/pre-commit");
+    let (_root, root) = tree(&files);
+    let private = private(&root);
+    let mut built_in = rule(&root.join("p/.vscode"), Allowed::Read);
+    built_in.because = Some(RuleRef {
+        set: SetName::BuiltIn,
+        file: String::new(),
+        line: 1,
+        id: "protected".into(),
+        reason: None,
+    });
+    let plan = plan(vec![rule(&root.join("p"), Allowed::Write), built_in]);
+    let mut layout = Layout::of_plan(&plan);
+    places::protect(&mut layout, &plan, &private).unwrap();
+    let mut after = After::new(&"saaaaaaaa".parse().unwrap(), &layout.writable_roots());
+    places::copy_git_configs(&mut layout, &private, &mut after).unwrap();
+    let at = |name: &str| {
+        let found = layout.binds().into_iter().find(|bind| bind.target == root.join(name));
+        found.map(|bind| (bind.access, bind.source == bind.target))
+    };
+    assert_eq!(at("p/.git"), Some((Access::Write, true)));
+    assert_eq!(at("p/.git/hooks"), Some((Access::Read, false)));
+    assert_eq!(at("p/.git/config"), Some((Access::Read, false)));
+    assert_eq!(at("p/sub"), Some((Access::Write, true)));
+    assert_eq!(at("p/sub/r"), Some((Access::Write, true)));
+    assert_eq!(at("p/sub/r/.git/hooks"), Some((Access::Read, true)));
+    assert_eq!(at("p/sub/r/.git/config"), Some((Access::Read, false)));
+    assert_eq!(at("p/.vscode"), Some((Access::Read, false)));
+    // Nothing was made in the tree itself.
+    assert!(!root.join("p/.vscode").exists());
+    assert!(!root.join("p/.git/hooks").exists());
+}
+
+#[test]
+fn secret_places_stay_covered_unless_the_policy_names_them() {
+    let home = Path::new("/home/ann");
+    let mut notices = Vec::new();
+    let masks = secrets::masks(home, &plan(vec![]), &mut notices);
+    assert_eq!(masks.len(), SECRET_PLACES.len());
+    let named = plan(vec![rule(&home.join(".ssh/known_hosts"), Allowed::Read)]);
+    let masks = secrets::masks(home, &named, &mut notices);
+    assert!(!masks.contains(&home.join(".ssh")));
+    assert!(masks.contains(&home.join(".aws")));
+    let whole = plan(vec![rule(home, Allowed::Read)]);
+    assert!(secrets::masks(home, &whole, &mut notices).contains(&home.join(".ssh")));
+}

@@ -1,0 +1,211 @@
+//! After the run: what is taken back from copies, and what an agent left that the host would run.
+
+mod born;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use ringfence_core::SessionId;
+use serde::Serialize;
+
+use crate::gitconfig;
+use crate::home::merge_claude;
+use crate::notice::Notice;
+use crate::protected::{self, Stamp};
+use crate::whole_file::{self, FileText, Links};
+
+/// A copy of a repository's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GitCopy {
+    pub(crate) host: PathBuf,
+    pub(crate) copy: PathBuf,
+    pub(crate) base: String,
+}
+
+/// A copy of `~/.claude.json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClaudeCopy {
+    pub(crate) host: PathBuf,
+    pub(crate) copy: PathBuf,
+    pub(crate) base: String,
+}
+
+/// What is to be done on the host once a world has ended; without it nothing is taken back.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct After {
+    session: SessionId,
+    roots: Vec<PathBuf>,
+    before: BTreeMap<PathBuf, Stamp>,
+    git: Vec<GitCopy>,
+    claude: Vec<ClaudeCopy>,
+}
+
+/// How a run left the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Finished {
+    /// Files that the host would run by itself.
+    pub quarantined: Vec<Quarantined>,
+    /// What the person should know.
+    pub notices: Vec<Notice>,
+}
+
+/// A new or changed file that the host would run by itself: git, the shell, an editor or an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Quarantined {
+    /// Where it was put.
+    pub path: PathBuf,
+    /// Why it is here.
+    pub why: String,
+    /// Where it is now, until the person accepts it by moving it back; `None` where it could not
+    /// be moved, or existed before and was changed.
+    pub kept_as: Option<PathBuf>,
+}
+
+impl Quarantined {
+    /// The command that accepts the file.
+    pub fn accept(&self) -> Option<String> {
+        let kept = self.kept_as.as_ref()?;
+        Some(format!("mv {} {}", word(kept), word(&self.path)))
+    }
+}
+
+impl After {
+    /// Notes what there is before the run.
+    pub(crate) fn new(session: &SessionId, roots: &[PathBuf]) -> After {
+        After {
+            session: session.clone(),
+            roots: roots.to_vec(),
+            before: survey(roots),
+            git: Vec::new(),
+            claude: Vec::new(),
+        }
+    }
+
+    pub(crate) fn take_back_git(&mut self, copy: GitCopy) {
+        self.git.push(copy);
+    }
+
+    pub(crate) fn take_back_claude(&mut self, copy: ClaudeCopy) {
+        self.claude.push(copy);
+    }
+
+    /// Looks at what the run left, takes harmless changes of copies back, and moves aside what the
+    /// host would run. No process of the world may be alive any more.
+    pub fn finish(self) -> Finished {
+        let mut finished = Finished::default();
+        for (path, stamp) in survey(&self.roots) {
+            if self.before.get(&path) != Some(&stamp) {
+                let is_new = !self.before.contains_key(&path);
+                finished.quarantined.extend(self.judge(&path, is_new));
+            }
+        }
+        for copy in &self.git {
+            finished.notices.extend(copy.take_back());
+        }
+        for copy in &self.claude {
+            finished.notices.extend(copy.take_back());
+        }
+        finished
+    }
+
+    fn judge(&self, path: &Path, is_new: bool) -> Option<Quarantined> {
+        let why = born::why(path)?;
+        if !is_new {
+            return Some(Quarantined { path: path.to_owned(), why, kept_as: None });
+        }
+        let mut name = path.file_name()?.to_owned();
+        name.push(format!(".quarantined-{}", self.session));
+        let aside = path.with_file_name(name);
+        let moved = rustix::fs::renameat_with(
+            rustix::fs::CWD,
+            path,
+            rustix::fs::CWD,
+            &aside,
+            rustix::fs::RenameFlags::NOREPLACE,
+        );
+        let kept_as = moved.ok().map(|()| aside);
+        Some(Quarantined { path: path.to_owned(), why, kept_as })
+    }
+}
+
+impl GitCopy {
+    fn take_back(&self) -> Option<Notice> {
+        let named = |what: &str| format!("{what} in `{}`", self.host.display());
+        let copy = match whole_file::read_text(&self.copy, Links::Refuse) {
+            Ok(Some(copy)) => copy,
+            Ok(None) => return None,
+            Err(error) => {
+                return Some(Notice::new(named(&format!("nothing taken back: {error},"))));
+            }
+        };
+        let host = whole_file::read_text(&self.host, Links::Refuse).ok().flatten()?;
+        let merged = match gitconfig::merge_back(&self.base, &copy.text, &host.text) {
+            Ok(merged) => merged,
+            Err(error) => {
+                return Some(Notice::new(named(&format!("nothing taken back: {error},"))));
+            }
+        };
+        if let Some(text) = &merged.text
+            && let Err(error) = replace_keeping(&host, text)
+        {
+            return Some(Notice::new(format!("git settings not taken back: {error}")));
+        }
+        let refused = merged.refused.join(", ");
+        (!refused.is_empty()).then(|| {
+            Notice::new(named(&format!("not taken back: {refused}")))
+                .hint("set them yourself with `git config` if they are right")
+        })
+    }
+}
+
+impl ClaudeCopy {
+    fn take_back(&self) -> Option<Notice> {
+        let copy = whole_file::read_text(&self.copy, Links::Refuse).ok().flatten()?;
+        if copy.text == self.base {
+            return None;
+        }
+        let host = whole_file::read_text(&self.host, Links::Follow).ok().flatten();
+        let host = host.unwrap_or_else(|| FileText::new(self.host.clone(), "{}".to_owned()));
+        let text = merge_claude(&self.base, &copy.text, &host.text)?;
+        let written = if self.host.exists() {
+            replace_keeping(&host, &text)
+        } else {
+            whole_file::replace(&self.host, text.as_bytes(), 0o600)
+        };
+        written.err().map(|error| Notice::new(format!("agent state not taken back: {error}")))
+    }
+}
+
+/// Replaces a person's file, which keeps its mode and owner; a link to it stays a link.
+fn replace_keeping(file: &FileText, text: &str) -> Result<(), whole_file::FileError> {
+    let real = fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
+    let metadata = fs::metadata(&real).ok();
+    let mode = metadata.as_ref().map_or(0o600, |metadata| metadata.permissions().mode() & 0o777);
+    whole_file::replace(&real, text.as_bytes(), mode)?;
+    if let Some(metadata) = metadata {
+        // Only root can give a file away, and only then can the owner differ.
+        let _ = std::os::unix::fs::chown(&real, Some(metadata.uid()), Some(metadata.gid()));
+    }
+    Ok(())
+}
+
+fn survey(roots: &[PathBuf]) -> BTreeMap<PathBuf, Stamp> {
+    roots.iter().flat_map(|root| protected::survey(root).runnable).collect()
+}
+
+/// A path as one word for a shell.
+fn word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+".contains(letter);
+    if text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

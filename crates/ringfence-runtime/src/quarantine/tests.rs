@@ -1,0 +1,137 @@
+use super::*;
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn repository(at: &Path, config: &str) {
+    fs::create_dir_all(at.join("objects")).unwrap();
+    fs::create_dir_all(at.join("refs")).unwrap();
+    write(&at.join("HEAD"), "ref: refs/heads/main\n");
+    write(&at.join("config"), config);
+}
+
+fn after(root: &Path) -> After {
+    After::new(&"saaaaaaaa".parse().unwrap(), &[root.to_owned()])
+}
+
+const PLAIN: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n";
+
+#[test]
+fn files_that_the_host_would_run_are_moved_aside_and_the_way_back_works() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let after = after(root);
+    write(&root.join("sub dir/.envrc"), "evil");
+    write(&root.join("a/.vscode/tasks.json"), "{}");
+    repository(&root.join("born/.git"), PLAIN);
+    write(&root.join("born/.git/hooks/post-checkout"), "#!/bin/sh\n");
+    write(&root.join("born/.git/hooks/post-checkout.sample"), "#!/bin/sh\n");
+    repository(&root.join("evil/.git"), "[core]\n\tfsmonitor = /tmp/x\n");
+    write(&root.join("package.json"), "{}");
+
+    let finished = after.finish();
+    let names: Vec<String> = finished
+        .quarantined
+        .iter()
+        .map(|it| it.path.strip_prefix(root).unwrap().display().to_string())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "a/.vscode/tasks.json",
+            "born/.git/hooks/post-checkout",
+            "evil/.git/config",
+            "sub dir/.envrc"
+        ]
+    );
+    for it in &finished.quarantined {
+        assert!(!it.path.exists(), "{}", it.path.display());
+    }
+    let accepted = &finished.quarantined[3];
+    let done = std::process::Command::new("sh").arg("-c").arg(accepted.accept().unwrap()).status();
+    assert!(done.unwrap().success());
+    assert_eq!(fs::read_to_string(&accepted.path).unwrap(), "evil");
+}
+
+#[test]
+fn what_was_there_before_is_left_alone_and_what_was_changed_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write(&root.join("a/.envrc"), "mine");
+    write(&root.join("b/.envrc"), "mine");
+    repository(&root.join(".git"), "[core]\n\tfsmonitor = true\n");
+    let after = after(root);
+    write(&root.join("b/.envrc"), "changed");
+    let finished = after.finish();
+    assert_eq!(finished.quarantined.len(), 1);
+    assert_eq!(finished.quarantined[0].path, root.join("b/.envrc"));
+    assert_eq!(finished.quarantined[0].kept_as, None);
+    assert!(root.join("b/.envrc").exists());
+}
+
+#[test]
+fn a_quarantined_file_does_not_replace_one_that_is_there() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let after = after(root);
+    write(&root.join(".envrc"), "evil");
+    write(&root.join(".envrc.quarantined-saaaaaaaa"), "precious");
+    let finished = after.finish();
+    assert_eq!(finished.quarantined[0].kept_as, None);
+    let kept = fs::read_to_string(root.join(".envrc.quarantined-saaaaaaaa")).unwrap();
+    assert_eq!(kept, "precious");
+}
+
+#[test]
+fn a_link_in_place_of_a_copy_is_not_followed() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    repository(&root.join(".git"), PLAIN);
+    let host = root.join(".git/config");
+    let copy = root.join("copy/config");
+    write(&root.join("secret"), &format!("{PLAIN}[remote \"x\"]\n\turl = https://x/secret\n"));
+    fs::create_dir(root.join("copy")).unwrap();
+    std::os::unix::fs::symlink(root.join("secret"), &copy).unwrap();
+    let mut after = after(root);
+    after.take_back_git(GitCopy { host: host.clone(), copy, base: PLAIN.to_owned() });
+    let finished = after.finish();
+    assert_eq!(fs::read_to_string(&host).unwrap(), PLAIN);
+    assert_eq!(finished.notices.len(), 1);
+}
+
+#[test]
+fn a_remote_that_the_agent_added_is_taken_back_and_a_pager_is_not() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    repository(&root.join(".git"), PLAIN);
+    let (host, copy) = (root.join(".git/config"), root.join("copy/config"));
+    let remote = "[remote \"x\"]\n\turl = https://example.com/x\n";
+    write(&copy, &format!("{PLAIN}\tpager = evil\n{remote}"));
+    let mut after = after(root);
+    after.take_back_git(GitCopy { host: host.clone(), copy, base: PLAIN.to_owned() });
+    let finished = after.finish();
+    assert_eq!(fs::read_to_string(&host).unwrap(), format!("{PLAIN}{remote}"));
+    assert!(finished.notices[0].text.contains("core.pager"), "{:?}", finished.notices);
+}
+
+#[test]
+fn an_agents_state_comes_back_without_what_runs_code() {
+    let base = r#"{"theme":"dark","projects":{"/p":{"lastCost":1}},"old":1}"#;
+    let copy = r#"{"theme":"light","mcpServers":{"x":{"command":"evil"}},"hooks":{"a":1},
+        "projects":{"/p":{"lastCost":2,"hasTrustDialogAccepted":true,"allowedTools":["Bash"],
+        "mcpServers":{"y":{"command":"evil"}}}},"new":{"deep":{"command":"evil"}},"list":[{"command":"x"}]}"#;
+    let host = r#"{"theme":"dark","projects":{"/p":{"lastCost":1},"/q":{"lastCost":9}},"old":1}"#;
+    let merged = merge_claude(base, copy, host).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&merged).unwrap();
+    assert_eq!(value["theme"], "light");
+    assert_eq!(value["projects"]["/p"], serde_json::json!({"lastCost": 2}));
+    assert_eq!(value["projects"]["/q"]["lastCost"], 9);
+    for evil in ["mcpServers", "hooks", "list", "old"] {
+        assert_eq!(value.get(evil), None, "{evil}");
+    }
+    assert!(!merged.contains("evil"), "{merged}");
+    assert_eq!(merge_claude(base, base, host), None);
+    assert_eq!(merge_claude(base, "not json", host), None);
+}

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use ringfence_core::{Endpoint, NetUsage, Outcome, Running};
+use super::live::Place;
+use ringfence_core::{Endpoint, NetUsage, Outcome, Request, Running};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -20,6 +21,7 @@ pub(super) struct Line {
     bytes: Arc<Bytes>,
     opened: Instant,
     error: Option<String>,
+    place: Place,
 }
 
 /// What went over a line so far.
@@ -37,7 +39,7 @@ pub(super) struct Counted {
 
 impl Line {
     /// Begins the account of a connection that is about to be made.
-    pub(super) fn open(running: Running, endpoint: Endpoint) -> Line {
+    pub(super) fn open(running: Running, endpoint: Endpoint, place: Place) -> Line {
         Line {
             running: Some(running),
             endpoint,
@@ -45,7 +47,13 @@ impl Line {
             bytes: Arc::default(),
             opened: Instant::now(),
             error: None,
+            place,
         }
+    }
+
+    /// Notes that something more was permitted for this connection.
+    pub(super) fn also_permitted(&self, request: Request) {
+        self.place.also(request);
     }
 
     /// The address that is being dialled.
@@ -68,6 +76,9 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let Some(running) = self.running.take() else { return };
+        if self.place.ended() {
+            self.error = Some("the policy no longer permits it".to_owned());
+        }
         let duration_ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         let usage = NetUsage {
             endpoint: self.endpoint.clone(),

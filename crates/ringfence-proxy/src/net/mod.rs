@@ -9,6 +9,7 @@
 mod address;
 mod forward;
 mod line;
+mod live;
 mod open;
 mod process;
 mod reply;
@@ -105,6 +106,7 @@ pub struct NetLimits {
 /// A net gate at work on its own thread; dropping it ends it too.
 #[must_use]
 pub struct NetGate {
+    port: Arc<Port>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -127,12 +129,22 @@ impl NetGate {
         };
         let port = Arc::new(Port::new(gate, config));
         let (stop, stopped) = oneshot::channel();
+        let served = Arc::clone(&port);
         let thread = std::thread::Builder::new().name("net-gate".to_owned()).spawn(move || {
-            runtime.block_on(serve::until_stopped(listener, port, stopped));
+            runtime.block_on(serve::until_stopped(listener, served, stopped));
             // A question or a lookup may still be waiting; nobody waits for its answer any more.
             runtime.shutdown_background();
         })?;
-        Ok(NetGate { stop: Some(stop), thread: Some(thread) })
+        Ok(NetGate { port, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Ends the open connections that the policy in force denies; returns what they led to.
+    ///
+    /// To be called after a reload or a revoke: a permit is for the moment a connection is opened,
+    /// and nothing else would end one that is open. One that was approved stays while the policy
+    /// still asks.
+    pub fn end_unpermitted(&self) -> Vec<String> {
+        self.port.end_unpermitted()
     }
 
     /// Ends all connections, records their ends and returns.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use ringfence_core::{
     Act, Checked, Denial, Endpoint, Gate, HOST_SERVICE_NAME, Host, Outcome, Permit, Process,
-    Question, Request, Running,
+    Question, Request, Running, Verdict,
 };
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::address::{Reach, reach};
 use super::line::{Counted, Line};
+use super::live::{Client, Live};
 use super::reply::Refusal;
 use super::{ADDRESSES_TRIED_MAX, NetConfig};
 
@@ -19,6 +20,7 @@ use super::{ADDRESSES_TRIED_MAX, NetConfig};
 pub(super) struct Port {
     gate: Gate,
     pub(super) config: NetConfig,
+    live: Arc<Live>,
 }
 
 /// A connection that was permitted and made.
@@ -38,19 +40,22 @@ enum Trust {
 
 impl Port {
     pub(super) fn new(gate: Gate, config: NetConfig) -> Port {
-        Port { gate, config }
+        Port { gate, config, live: Arc::default() }
     }
 
-    /// Opens a connection to `endpoint` for the client at `from`.
+    /// Opens a connection to `endpoint` for a client.
     pub(super) async fn open(
         &self,
         endpoint: Endpoint,
-        from: SocketAddr,
+        client: &Client,
     ) -> Result<Opened, Refusal> {
-        let permit = self.permit(endpoint.clone(), from).await.map_err(Refusal::Denied)?;
+        let permit = self.permit(endpoint.clone(), client).await.map_err(Refusal::Denied)?;
+        // Entered before the permit is spent: a reload in between spoils the permit, one after it
+        // finds the connection.
+        let place = self.live.enter(permit.request().clone(), client);
         let running = permit.spend().map_err(Refusal::Denied)?;
-        let mut line = Line::open(running, endpoint.clone());
-        let stream = match self.reach(&endpoint, &mut line, from).await {
+        let mut line = Line::open(running, endpoint.clone(), place);
+        let stream = match self.reach(&endpoint, &mut line, client).await {
             Ok(stream) => stream,
             Err(refusal) => {
                 line.fail(&refusal.reason());
@@ -60,12 +65,18 @@ impl Port {
         Ok(Opened { stream: line.count(stream), line })
     }
 
+    /// Ends the open connections that the policy in force denies.
+    pub(super) fn end_unpermitted(&self) -> Vec<String> {
+        let (policy, facts) = (self.gate.policy_in_force(), self.gate.facts_now());
+        self.live.end_unless(|request| policy.decide(request, &facts).verdict != Verdict::Deny)
+    }
+
     /// Decides a connection; a question is put to whoever may approve.
-    async fn permit(&self, endpoint: Endpoint, from: SocketAddr) -> Result<Permit, Denial> {
+    async fn permit(&self, endpoint: Endpoint, client: &Client) -> Result<Permit, Denial> {
         let request = Request {
             agent: self.config.agent.clone(),
             act: Act::Connect(endpoint),
-            process: self.process_of(from).await,
+            process: self.process_of(client.address).await,
         };
         match self.gate.check(request) {
             Checked::Permit(permit) => Ok(permit),
@@ -99,12 +110,12 @@ impl Port {
         &self,
         endpoint: &Endpoint,
         line: &mut Line,
-        from: SocketAddr,
+        client: &Client,
     ) -> Result<TcpStream, Refusal> {
         let (addresses, trust) = self.locate(endpoint).await?;
         let mut last = Refusal::Unreachable(format!("`{}` has no address", endpoint.host));
         for address in addresses.into_iter().take(ADDRESSES_TRIED_MAX) {
-            let second = match self.check_address(endpoint, address, trust, from).await {
+            let second = match self.check_address((endpoint, address, trust), line, client).await {
                 Ok(second) => second,
                 Err(refusal) => {
                     last = refusal;
@@ -158,10 +169,9 @@ impl Port {
     /// A special address behind a name needs a permit on the address itself.
     async fn check_address(
         &self,
-        endpoint: &Endpoint,
-        address: SocketAddr,
-        trust: Trust,
-        from: SocketAddr,
+        (endpoint, address, trust): (&Endpoint, SocketAddr, Trust),
+        line: &Line,
+        client: &Client,
     ) -> Result<Option<Running>, Refusal> {
         let what = match (trust, reach(address.ip())) {
             (Trust::Named, _) | (Trust::Resolved, Reach::Public) => return Ok(None),
@@ -173,7 +183,8 @@ impl Port {
         };
         let itself =
             Endpoint { host: Host::Address(canonical(address.ip())), port: address.port() };
-        let permit = self.permit(itself, from).await.map_err(refused)?;
+        let permit = self.permit(itself, client).await.map_err(refused)?;
+        line.also_permitted(permit.request().clone());
         permit.spend().map(Some).map_err(refused)
     }
 

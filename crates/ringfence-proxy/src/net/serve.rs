@@ -1,7 +1,6 @@
 //! The accept loop and the life of one client's connection.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use super::forward::forward;
+use super::live::Client;
 use super::open::Port;
 use super::reply::{Refusal, Reply};
 use super::splice::Tunnel;
@@ -49,7 +49,9 @@ pub(super) async fn until_stopped(
         };
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => {
-                clients.spawn(client(Arc::clone(&port), stream, from, place));
+                let client = Client::at(from);
+                let serving = serve(Arc::clone(&port), stream, client.clone(), place);
+                client.served_by(clients.spawn(serving));
             }
             Err(_) => turn_away(&stream),
         }
@@ -58,18 +60,13 @@ pub(super) async fn until_stopped(
 }
 
 /// Serves one client: its requests one by one, then its tunnel if it asked for one.
-async fn client(
-    port: Arc<Port>,
-    stream: TcpStream,
-    from: SocketAddr,
-    _place: OwnedSemaphorePermit,
-) {
+async fn serve(port: Arc<Port>, stream: TcpStream, client: Client, _place: OwnedSemaphorePermit) {
     // Best effort: the client only waits longer without it.
     let _ = stream.set_nodelay(true);
     let tunnel: Mutex<Option<Tunnel>> = Mutex::new(None);
     let keep = |made| *tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
     let answer = service_fn(|request| async {
-        let (response, made) = answer(&port, request, from).await;
+        let (response, made) = answer(&port, request, &client).await;
         made.map(keep);
         Ok::<_, Infallible>(response)
     });
@@ -93,14 +90,14 @@ async fn client(
 async fn answer(
     port: &Port,
     mut request: Request<Incoming>,
-    from: SocketAddr,
+    client: &Client,
 ) -> (Response<Reply>, Option<Tunnel>) {
     let served = match Target::of(&request) {
-        Ok(Target::Tunnel(endpoint)) => port.open(endpoint, from).await.map(|opened| {
-            let client = hyper::upgrade::on(&mut request);
-            (Response::new(Reply::empty()), Some(Tunnel::dialled(client, opened)))
+        Ok(Target::Tunnel(endpoint)) => port.open(endpoint, client).await.map(|opened| {
+            let upgrade = hyper::upgrade::on(&mut request);
+            (Response::new(Reply::empty()), Some(Tunnel::dialled(upgrade, opened)))
         }),
-        Ok(Target::Forward(endpoint)) => match port.open(endpoint, from).await {
+        Ok(Target::Forward(endpoint)) => match port.open(endpoint, client).await {
             Ok(opened) => forward(request, opened).await,
             Err(refusal) => Err(refusal),
         },

@@ -134,6 +134,10 @@ impl Proxy {
         (answer != *b"HTTP/1.1 503").then_some(())
     }
 
+    pub fn end_unpermitted(&self) -> Vec<String> {
+        self.gate.as_ref().unwrap().end_unpermitted()
+    }
+
     pub fn stop(&mut self) {
         self.gate.take().unwrap().stop();
     }

@@ -1,6 +1,10 @@
 //! Tunnels: bytes pass untouched, ends pass too, everything is counted.
 
+use std::sync::Arc;
 use std::thread;
+
+use ringfence_core::Action;
+use ringfence_testkit::gate::ScriptedPolicy;
 
 use crate::harness::{permitting, server};
 
@@ -110,6 +114,50 @@ fn many_clients_at_once_are_all_served_and_all_recorded() {
     let connections = proxy.connections();
     assert_eq!(connections.len(), 64);
     assert!(connections.iter().all(|usage| (usage.bytes_sent, usage.bytes_received) == (4, 4)));
+}
+
+#[test]
+fn a_tunnel_that_loses_its_permit_is_ended_and_others_stay() {
+    let serve = |mut client: crate::harness::Client| {
+        client.send("hello");
+        client.rest().unwrap_or_default()
+    };
+    let ((kept, keeping), (lost, losing)) = (server(1, serve), server(1, serve));
+    let (kept, lost) = (format!("127.0.0.1:{kept}"), format!("127.0.0.1:{lost}"));
+    let mut proxy = permitting(&[&kept, &lost]);
+    let (mut stays, mut goes) = (proxy.tunnel(&kept), proxy.tunnel(&lost));
+    for client in [&mut stays, &mut goes] {
+        assert_eq!(client.exactly(5), b"hello");
+    }
+    assert_eq!(proxy.end_unpermitted(), Vec::<String>::new());
+    let policy = ScriptedPolicy::new().permit(Action::NetConnect, &kept).with_digest("new");
+    proxy.test.gate.reload(Arc::new(policy));
+    assert_eq!(proxy.end_unpermitted(), [lost.as_str()]);
+    assert_eq!(goes.rest().unwrap_or_default(), b"");
+    losing.join().unwrap();
+    let usage = proxy.connection();
+    assert_eq!(usage.error.as_deref(), Some("the policy no longer permits it"));
+    assert_eq!((usage.endpoint.to_string(), usage.bytes_received), (lost, 5));
+    stays.send("still here");
+    stays.end();
+    assert_eq!(keeping.join().unwrap(), [b"still here"]);
+    proxy.stop();
+}
+
+#[test]
+fn a_tunnel_whose_address_loses_its_permit_is_ended() {
+    let (port, serving) = server(1, |mut client| {
+        client.send("hello");
+        client.rest().unwrap_or_default()
+    });
+    let (name, address) = (format!("example.com:{port}"), format!("127.0.0.1:{port}"));
+    let proxy = permitting(&[&name, &address]);
+    let mut client = proxy.tunnel(&name);
+    assert_eq!(client.exactly(5), b"hello");
+    let policy = ScriptedPolicy::new().permit(Action::NetConnect, &name).with_digest("new");
+    proxy.test.gate.reload(Arc::new(policy));
+    assert_eq!(proxy.end_unpermitted(), [name]);
+    serving.join().unwrap();
 }
 
 #[test]

@@ -1,0 +1,102 @@
+//! The connections that are open now, so that those which lose their permit can be ended.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use ringfence_core::Request;
+use tokio::task::AbortHandle;
+
+/// A client of the gate: where it is, and the task that serves it.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    pub(super) address: SocketAddr,
+    task: Arc<OnceLock<AbortHandle>>,
+}
+
+/// All open connections.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    next: AtomicU64,
+    open: Mutex<BTreeMap<u64, Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// What was permitted for it: the name, and the address where that needed a permit too.
+    requests: Vec<Request>,
+    client: Client,
+    ended: Arc<AtomicBool>,
+}
+
+/// A connection's place among the open ones; dropping it gives it up.
+#[derive(Debug)]
+pub(super) struct Place {
+    live: Arc<Live>,
+    key: u64,
+    ended: Arc<AtomicBool>,
+}
+
+impl Client {
+    pub(super) fn at(address: SocketAddr) -> Client {
+        Client { address, task: Arc::default() }
+    }
+
+    /// Tells the task that serves this client; once.
+    pub(super) fn served_by(&self, task: AbortHandle) {
+        let _ = self.task.set(task);
+    }
+}
+
+impl Live {
+    /// Enters a connection that is about to be made.
+    pub(super) fn enter(self: &Arc<Live>, request: Request, client: &Client) -> Place {
+        let key = self.next.fetch_add(1, Ordering::Relaxed);
+        let ended = Arc::new(AtomicBool::new(false));
+        let (requests, client) = (vec![request], client.clone());
+        self.lock().insert(key, Open { requests, client, ended: Arc::clone(&ended) });
+        Place { live: Arc::clone(self), key, ended }
+    }
+
+    /// Ends the connections of which not everything is `permitted`; returns what they led to.
+    pub(super) fn end_unless(&self, permitted: impl Fn(&Request) -> bool) -> Vec<String> {
+        let mut lost = Vec::new();
+        for open in self.lock().values().filter(|open| !open.requests.iter().all(&permitted)) {
+            open.ended.store(true, Ordering::Release);
+            let resource = open.requests.first().map(|request| request.act.resource());
+            lost.push((resource, open.client.clone()));
+        }
+        // Only now: what ends gives its place up, and that takes the lock.
+        for (_, client) in &lost {
+            if let Some(task) = client.task.get() {
+                task.abort();
+            }
+        }
+        lost.into_iter().filter_map(|(resource, _)| resource).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Something more was permitted for the same connection.
+    pub(super) fn also(&self, request: Request) {
+        if let Some(open) = self.live.lock().get_mut(&self.key) {
+            open.requests.push(request);
+        }
+    }
+
+    /// Whether the connection lost its permit.
+    pub(super) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.live.lock().remove(&self.key);
+    }
+}

@@ -1,0 +1,3 @@
+//! The sandbox against programs that try to get around it.
+
+mod notify;

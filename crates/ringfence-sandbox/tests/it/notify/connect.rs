@@ -1,0 +1,197 @@
+//! Connections: made on a copy of the address, and to unix sockets outside only after a decision.
+
+use std::io::Read as _;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ringfence_sandbox::notify::{Attempt, Written};
+
+use super::harness::{Scratch, Session, line, unfiltered};
+
+fn attempts(args: &[&str], mut answer: impl FnMut(Attempt)) -> (Vec<String>, String) {
+    let mut lines = Vec::new();
+    let output = Session::start("cn", args, &[]).run(|attempt| {
+        lines.push(line(&attempt));
+        answer(attempt);
+    });
+    (lines, output)
+}
+
+/// Counts the connections that are accepted at a path outside.
+fn accept(path: &str) -> Arc<AtomicUsize> {
+    let listener = UnixListener::bind(path).unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    std::thread::spawn(move || {
+        while listener.accept().is_ok() {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    count
+}
+
+fn settled(count: &AtomicUsize) -> usize {
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    count.load(Ordering::SeqCst)
+}
+
+#[test]
+fn a_socket_bound_outside_is_an_attempt_that_permitting_makes() {
+    let scratch = Scratch::new();
+    let path = scratch.at("s");
+    let outside = accept(&path);
+    let (lines, output) = attempts(&["connect", &path], |attempt| attempt.connect().unwrap());
+    assert_eq!(lines, [format!("connect {path} No")]);
+    assert_eq!(output, "connect ok\n");
+    assert_eq!(settled(&outside), 1);
+}
+
+#[test]
+fn a_denied_socket_is_not_reached_and_continue_is_refused() {
+    let scratch = Scratch::new();
+    let path = scratch.at("s");
+    let outside = accept(&path);
+    assert_eq!(unfiltered(&["connect", &path]), "connect ok\n");
+    assert_eq!(settled(&outside), 1);
+    let (_, output) = attempts(&["connect", &path], drop);
+    assert_eq!(output, "connect EACCES\n");
+    let (_, output) = attempts(&["connect", &path], |attempt| {
+        attempt.allow();
+    });
+    assert_eq!(output, "connect EACCES\n");
+    assert_eq!(settled(&outside), 1);
+}
+
+#[test]
+fn a_socket_bound_inside_needs_no_decision() {
+    let scratch = Scratch::new();
+    let (lines, output) = attempts(&["connect-inside", &scratch.at("s")], drop);
+    assert_eq!((lines, output.as_str()), (vec![], "connect ok\n"));
+    let (lines, output) = attempts(&["connect-inside", "@name"], drop);
+    assert_eq!((lines, output.as_str()), (vec![], "connect ok\n"));
+}
+
+#[test]
+fn an_abstract_socket_outside_does_not_exist() {
+    use std::os::linux::net::SocketAddrExt as _;
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(b"ringfence-test").unwrap();
+    let _listener = UnixListener::bind_addr(&address).unwrap();
+    assert_eq!(unfiltered(&["connect", "@ringfence-test"]), "connect ok\n");
+    let (lines, output) = attempts(&["connect", "@ringfence-test"], drop);
+    assert_eq!((lines, output.as_str()), (vec![], "connect ECONNREFUSED\n"));
+}
+
+#[test]
+fn a_symbolic_link_does_not_hide_a_socket_outside() {
+    let scratch = Scratch::new();
+    let path = scratch.at("s");
+    let _outside = accept(&path);
+    std::os::unix::fs::symlink("s", scratch.at("link")).unwrap();
+    let (lines, _) = attempts(&["connect", &scratch.at("link")], drop);
+    assert_eq!(lines, [format!("connect {path} No")]);
+    // Bound inside by one name does not vouch for another.
+    let (lines, _) = attempts(&["connect-inside", &scratch.at("own"), &path], drop);
+    assert_eq!(lines, [format!("connect {path} No")]);
+}
+
+#[test]
+fn what_is_no_socket_has_the_error_of_the_kernel() {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.at("file"), "").unwrap();
+    drop(UnixListener::bind(scratch.at("stale")).unwrap());
+    for name in ["none", "none/x", "file"] {
+        let (lines, output) = attempts(&["connect", &scratch.at(name)], drop);
+        assert_eq!(lines, Vec::<String>::new(), "{name}");
+        assert_eq!(output, unfiltered(&["connect", &scratch.at(name)]), "{name}");
+    }
+    let (_, output) = attempts(&["connect", &scratch.at("stale")], |attempt| {
+        assert_eq!(attempt.connect().unwrap_err().raw_os_error(), Some(libc::ECONNREFUSED));
+    });
+    assert_eq!(output, "connect ECONNREFUSED\n");
+}
+
+#[test]
+fn tcp_within_the_world_needs_no_decision() {
+    let (lines, output) = attempts(&["tcp"], drop);
+    assert_eq!((lines, output.as_str()), (vec![], "blocking ok\nnon-blocking EINPROGRESS\n"));
+}
+
+#[test]
+fn an_address_swapped_while_it_is_looked_at_never_reaches_outside() {
+    let scratch = Scratch::new();
+    let (inside, outside) = (scratch.at("in"), scratch.at("ex"));
+    let reached = accept(&outside);
+    let args = ["race-connect", "300", &inside, &outside];
+    unfiltered(&args);
+    let oracle = settled(&reached);
+    assert!(oracle > 0, "the attack works where nobody looks");
+    std::fs::remove_file(&inside).unwrap();
+    let (lines, _) = attempts(&args, drop);
+    assert!(!lines.is_empty(), "the attack was made");
+    assert_eq!(settled(&reached), oracle);
+}
+
+#[test]
+fn a_descriptor_swapped_meanwhile_reaches_nothing_that_was_denied() {
+    let scratch = Scratch::new();
+    let path = scratch.at("s");
+    let reached = accept(&path);
+    let (lines, _) = attempts(&["race-fd", "300", &path], drop);
+    assert!(!lines.is_empty());
+    assert_eq!(settled(&reached), 0);
+}
+
+#[test]
+fn a_word_reaches_a_pipe_and_never_a_file() {
+    let scratch = Scratch::new();
+    let run = |command: &str| {
+        let mut written = Vec::new();
+        let command = format!("{command}; exit 0");
+        let output =
+            Session::start("w", &["run", "/bin/bash", "-c", &command], &["/dev"]).run(|attempt| {
+                written.push(attempt.write_stderr("denied: \x1b[31mno\n"));
+                attempt.deny(libc::EACCES);
+            });
+        (output, written)
+    };
+    let rm = format!("rm -f {}", scratch.at("f"));
+    std::fs::write(scratch.at("f"), "").unwrap();
+    let (output, written) = run(&format!("{rm} 2>&1"));
+    assert!(output.starts_with("denied: [31mno\n"), "{output}");
+    assert_eq!(written, [Written::Yes]);
+    std::fs::write(scratch.at("log"), "").unwrap();
+    // The shell's own opening of the file is an attempt too, which is denied before the swap.
+    let text = scratch.at("log");
+    let mut file = std::fs::File::open(&text).unwrap();
+    let code = format!(
+        "import os; os.dup2(os.open('{text}', os.O_RDONLY), 2)\n\
+         try: os.unlink('{}')\nexcept OSError: pass",
+        scratch.at("f")
+    );
+    let (_, written) = run(&format!("/usr/bin/python3 -I -c \"{code}\""));
+    assert_eq!(written, [Written::No]);
+    let mut found = String::new();
+    file.read_to_string(&mut found).unwrap();
+    assert_eq!(found, "");
+    let (_, written) = run(&format!("{rm} 2>&-"));
+    assert_eq!(written, [Written::No]);
+}
+
+#[test]
+fn a_word_does_not_wait_for_a_full_pipe() {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.at("f"), "").unwrap();
+    let code = format!(
+        "import os, fcntl; r, w = os.pipe(); os.dup2(w, 2); os.set_blocking(2, False)\n\
+         try:\n while True: os.write(2, b'x' * 4096)\nexcept BlockingIOError: pass\n\
+         os.set_blocking(2, True)\ntry: os.unlink('{}')\nexcept OSError: print('denied')",
+        scratch.at("f")
+    );
+    let command = format!("exec /usr/bin/python3 -I -c \"{code}\"");
+    let output = Session::start("w", &["run", "/bin/bash", "-c", &command], &[]).run(|attempt| {
+        attempt.write_stderr("no\n");
+        attempt.deny(libc::EACCES);
+    });
+    assert_eq!(output, "denied\n");
+}

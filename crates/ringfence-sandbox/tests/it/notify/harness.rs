@@ -1,0 +1,162 @@
+//! Starts the governed program and supervises it.
+
+use std::io::Read as _;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::thread::JoinHandle;
+
+use ringfence_core::AbsolutePath;
+use ringfence_sandbox::notify::{Attempt, Attempted, ExecAttempt, Listener};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
+    recvmsg, socketpair,
+};
+
+/// The governed program, compiled once.
+pub(crate) fn tracee() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let program = format!("{}/tracee", env!("CARGO_TARGET_TMPDIR"));
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tracee.c");
+        let fresh = format!("{program}.{}", std::process::id());
+        let compiled = Command::new("cc")
+            .args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-static", "-o", &fresh])
+            .arg(source)
+            .status()
+            .expect("a C compiler");
+        assert!(compiled.success());
+        std::fs::rename(fresh, &program).unwrap();
+        program
+    })
+}
+
+/// A governed program that waits for its supervisor.
+pub(crate) struct Session {
+    child: Child,
+    socket: OwnedFd,
+    listener: Listener,
+    output: JoinHandle<String>,
+}
+
+impl Session {
+    /// Starts `tracee CLASSES ARGS...`; changes beneath `private` need no decision.
+    pub(crate) fn start(classes: &str, args: &[&str], private: &[&str]) -> Session {
+        let flags = SocketFlags::CLOEXEC;
+        let (socket, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        let mut child = Command::new(tracee())
+            .arg(classes)
+            .args(args)
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let output = std::thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut fds = receive(&socket).into_iter();
+        let (listener, diagnosis) = (fds.next().unwrap(), fds.next().unwrap());
+        let private = private.iter().map(|path| AbsolutePath::parse(path).unwrap()).collect();
+        let listener = Listener::new(listener, Some(diagnosis), private).unwrap();
+        Session { child, socket, listener, output }
+    }
+
+    /// Answers every attempt until the program and all it started are gone; its output.
+    pub(crate) fn run(mut self, mut decide: impl FnMut(Attempt)) -> String {
+        rustix::io::write(&self.socket, b"G").unwrap();
+        while let Some(attempt) = self.listener.next().unwrap() {
+            decide(attempt);
+        }
+        // A process that was watched through an exec may already have been waited for.
+        let _ = self.child.wait();
+        self.output.join().unwrap()
+    }
+}
+
+fn receive(socket: &OwnedFd) -> Vec<OwnedFd> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let into = &mut [rustix::io::IoSliceMut::new(&mut byte)];
+    recvmsg(socket, into, &mut control, RecvFlags::CMSG_CLOEXEC).unwrap();
+    control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds.collect::<Vec<_>>()),
+            _ => None,
+        })
+        .flatten()
+        .collect()
+}
+
+/// Runs the governed program without a filter: the oracle.
+pub(crate) fn unfiltered(args: &[&str]) -> String {
+    let output = Command::new(tracee()).arg("-").args(args).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The exec behind an attempt.
+pub(crate) fn exec(attempt: &Attempt) -> &ExecAttempt {
+    match &attempt.kind {
+        Attempted::Exec(exec) => exec,
+        other => panic!("not an exec: {other:?}"),
+    }
+}
+
+/// An attempt in one line.
+pub(crate) fn line(attempt: &Attempt) -> String {
+    match &attempt.kind {
+        Attempted::Exec(exec) => {
+            let argv: Vec<_> = exec.argv.iter().map(|word| String::from_utf8_lossy(word)).collect();
+            let through: String = exec
+                .interpreters
+                .iter()
+                .map(|interpreter| format!(" through {}", interpreter.program))
+                .collect();
+            format!("exec {} [{}]{through}", exec.program, argv.join(" "))
+        }
+        Attempted::File(file) => file
+            .acts
+            .iter()
+            .map(|(change, path)| format!("{change:?} {path}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        Attempted::Unix(connect) => format!("connect {} {:?}", connect.path, connect.bound_inside),
+        Attempted::Unresolvable(it) => format!("{}: {}", it.syscall, it.why),
+    }
+}
+
+/// A directory of the test's own, by its real path.
+pub(crate) struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    pub(crate) fn new() -> Scratch {
+        Scratch(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A path in it.
+    pub(crate) fn at(&self, name: &str) -> String {
+        self.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Text with the directory's path replaced by `$D`.
+    pub(crate) fn short(&self, text: &str) -> String {
+        text.replace(self.path().to_str().unwrap(), "$D")
+    }
+}
+
+/// A copy of a program under another name.
+pub(crate) fn copy(from: &str, to: &str) -> PathBuf {
+    std::fs::copy(from, to).unwrap();
+    PathBuf::from(to)
+}

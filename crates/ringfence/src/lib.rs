@@ -47,10 +47,11 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
         Command::Sessions(args) => commands::sessions::list(&args, screen),
         Command::Show(args) => commands::show::show(&args, screen),
         Command::Log(command) => commands::log::log(&command, screen),
-        Command::Init(_)
-        | Command::Explain(_)
-        | Command::Grant(_)
-        | Command::Doctor(_)
-        | Command::Demo(_) => Err(exit::Message::new("not in this build").could_not()),
+        Command::Explain(args) => commands::explain::explain(&args, screen),
+        Command::Grant(args) => commands::grant::grant(&args, screen),
+        Command::Doctor(args) => commands::doctor::doctor(&args, screen),
+        Command::Init(_) | Command::Demo(_) => {
+            Err(exit::Message::new("not in this build").could_not())
+        }
     }
 }

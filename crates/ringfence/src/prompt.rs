@@ -1,5 +1,6 @@
 //! Questions to the person at the terminal; without one, the flag to use is named instead.
 
+use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use ringfence_runtime::environment::Environment;
@@ -26,7 +27,7 @@ pub fn consent(question: &str, flag: &str) -> Result<Consent, Failure> {
 pub fn choice(question: &str, choices: &[&str], flag: &str) -> Result<Option<usize>, Failure> {
     let mut text = format!("{question}\n");
     for (number, choice) in choices.iter().enumerate() {
-        text.push_str(&format!("  {}  {choice}\n", number + 1));
+        let _ = writeln!(text, "  {}  {choice}", number + 1);
     }
     let answer = line(&format!("{text}number, or nothing to stop: "), flag)?;
     let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));

@@ -1,6 +1,8 @@
 //! What people read: pure functions from data to text.
 
 pub mod entry;
+pub(crate) mod explain;
+pub mod plan;
 pub mod problem;
 pub mod session;
 pub mod text;

@@ -22,8 +22,6 @@ use crate::screen::Screen;
 const SCHEMA: u32 = 1;
 /// Largest request, in bytes: an argv of 1 MiB with quoting fits.
 const REQUEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// The session of a request that names none.
-const NO_SESSION: &str = "s00000000";
 
 /// A request as it is written.
 #[derive(Debug, Deserialize)]
@@ -49,7 +47,7 @@ pub(crate) fn decide(args: &DecideArgs, screen: &Screen) -> Result<Done, Failure
     let asked = read()?;
     let request = asked.request()?;
     let found = in_force::load(&args.policy, screen)?;
-    let facts = asked.facts(&found.texts.settings)?;
+    let facts = asked.facts(&found.settings)?;
     let ruling = found.policy.decide(&request, &facts);
     screen.json(&verdict(&request, &ruling, found.policy.digest()))?;
     Ok(match ruling.verdict {
@@ -130,7 +128,7 @@ impl Asked {
             .map_err(|error| Message::new(error.to_string()).could_not())?;
         let session = match &self.session {
             Some(session) => session.clone(),
-            None => NO_SESSION.parse().map_err(|_| wrong("no session"))?,
+            None => in_force::no_session()?,
         };
         let people = u32::from(!self.approvals.is_empty());
         Ok(Facts {

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use ringfence_core::SetName;
 use ringfence_policy::{Policy, Source};
+use ringfence_runtime::assemble::options;
 use ringfence_runtime::environment::Environment;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::trust::{Project, Trust, TrustError};
@@ -92,7 +93,7 @@ fn edit_until_right(
             text: text.clone(),
             approves: Vec::new(),
         };
-        let Err(errors) = Policy::load(vec![source], &in_force::options(&settings)) else {
+        let Err(errors) = Policy::load(vec![source], &options(&settings)) else {
             return Ok(Some(text));
         };
         in_force::say(&errors, screen);

@@ -1,15 +1,14 @@
 //! `policy check` and `policy show`: whether the policy is well-formed, and what is in force.
 
 use ringfence_core::{PolicyDigest, SetName};
-use ringfence_policy::{Policy, PolicyErrors, Source};
-use ringfence_runtime::settings::Settings;
-use ringfence_runtime::state::StateDirs;
-use ringfence_runtime::trust::{Project, Trust};
+use ringfence_policy::{Policy, Source};
+use ringfence_runtime::assemble::{AssembleError, Assembled, options};
+use ringfence_runtime::settings::{Origin, SettingsFile};
+use ringfence_runtime::trust::Project;
 use ringfence_runtime::wording::{printable, set_name};
 use serde_json::{Value, json};
 
-use super::in_force::{self, InForce, Texts};
-use super::{edit, reload};
+use super::{edit, in_force, plan, reload};
 use crate::cli::{PolicyCheckArgs, PolicyCommand, PolicyShowArgs};
 use crate::exit::{Done, Failure, Said};
 use crate::screen::{Screen, Stream, Tone};
@@ -20,9 +19,8 @@ pub(crate) const SCHEMA: u32 = 1;
 pub(crate) fn policy(command: &PolicyCommand, screen: &Screen) -> Result<Done, Failure> {
     match command {
         PolicyCommand::Check(args) => check(args, screen),
-        PolicyCommand::Test(_) | PolicyCommand::Plan(_) => {
-            Err(crate::exit::Message::new("not in this build").could_not())
-        }
+        PolicyCommand::Test(args) => plan::test(args, screen),
+        PolicyCommand::Plan(args) => plan::plan(args, screen),
         PolicyCommand::Show(args) => show(args, screen),
         PolicyCommand::Edit(args) => edit::edit(args, screen),
         PolicyCommand::Reload(args) => reload::reload(args, screen),
@@ -30,17 +28,17 @@ pub(crate) fn policy(command: &PolicyCommand, screen: &Screen) -> Result<Done, F
 }
 
 fn check(args: &PolicyCheckArgs, screen: &Screen) -> Result<Done, Failure> {
-    let texts = in_force::gather(&args.files, screen)?;
-    match in_force::check(&texts) {
-        Ok(policy) => {
-            if args.json {
-                screen.json(&json!({
-                    "schema": SCHEMA, "ok": true, "policy": policy.digests(), "problems": [],
-                }))?;
-            } else {
-                for digest in policy.digests() {
-                    screen.data(&format!("ok  {}\n", digest_line(&digest)))?;
-                }
+    match in_force::try_load(&in_force::no_session()?, &args.files, screen)? {
+        Ok(found) if args.json => {
+            let policy = found.digests;
+            screen.json(&json!({
+                "schema": SCHEMA, "ok": true, "policy": policy, "problems": [],
+            }))?;
+            Ok(Done::Yes)
+        }
+        Ok(found) => {
+            for digest in &found.digests {
+                screen.data(&format!("ok  {}\n", digest_line(digest)))?;
             }
             Ok(Done::Yes)
         }
@@ -56,21 +54,11 @@ fn check(args: &PolicyCheckArgs, screen: &Screen) -> Result<Done, Failure> {
 }
 
 /// Checks a project's own files before they are trusted.
-pub(crate) fn check_project(
-    dirs: &StateDirs,
-    project: &Project,
-    screen: &Screen,
-) -> Result<(), Failure> {
-    let settings = in_force::settings_in_force(dirs, project, &Trust::Trusted, screen)?;
-    if let Err(errors) = check_text(project, &settings) {
-        in_force::say(&errors, screen);
-        screen.hint("to correct it, run `ringfence policy edit`");
-        return Err(Failure::Said(Said::No));
+pub(crate) fn check_project(project: &Project, screen: &Screen) -> Result<(), Failure> {
+    if let Some(file) = &project.settings {
+        SettingsFile::parse(file, Origin::Project)
+            .map_err(|error| in_force::refused(AssembleError::Settings(error), screen))?;
     }
-    Ok(())
-}
-
-fn check_text(project: &Project, settings: &Settings) -> Result<(), PolicyErrors> {
     let Some(policy) = &project.policy else { return Ok(()) };
     let source = Source {
         set: SetName::Project,
@@ -78,19 +66,27 @@ fn check_text(project: &Project, settings: &Settings) -> Result<(), PolicyErrors
         text: policy.text.clone(),
         approves: Vec::new(),
     };
-    Policy::load(vec![source], &in_force::options(settings)).map(|_| ())
+    let settings = in_force::settings_here(screen)?;
+    let Err(errors) = Policy::load(vec![source], &options(&settings)) else { return Ok(()) };
+    in_force::say(&errors, screen);
+    screen.hint("to correct it, run `ringfence policy edit`");
+    Err(Failure::Said(Said::No))
 }
 
 fn show(args: &PolicyShowArgs, screen: &Screen) -> Result<Done, Failure> {
-    let InForce { policy, texts } = in_force::load(&[], screen)?;
+    let found = in_force::load(&[], screen)?;
     if args.json {
-        screen.json(&as_json(&policy, &texts))?;
+        screen.json(&as_json(&found))?;
         return Ok(Done::Yes);
     }
     let paint = screen.paint(Stream::Out);
-    for (source, digest) in texts.sources.iter().zip(policy.digests()) {
-        let title = paint.tone(Tone::Heading, &digest_line(&digest));
+    for (source, digest) in found.sources.iter().zip(&found.digests) {
+        let title = paint.tone(Tone::Heading, &digest_line(digest));
         screen.data(&format!("{title}\n\n"))?;
+        if source.set == SetName::BuiltIn {
+            screen.data("    what nothing lifts: Ringfence's own files, and files that run code outside\n    (`--json` has the text)\n\n")?;
+            continue;
+        }
         for line in source.text.lines() {
             let line = line.split('\t').map(printable).collect::<Vec<_>>().join("    ");
             let line = format!("    {line}");
@@ -102,11 +98,11 @@ fn show(args: &PolicyShowArgs, screen: &Screen) -> Result<Done, Failure> {
     Ok(Done::Yes)
 }
 
-fn as_json(policy: &Policy, texts: &Texts) -> Value {
-    let sets: Vec<Value> = texts
+fn as_json(found: &Assembled) -> Value {
+    let sets: Vec<Value> = found
         .sources
         .iter()
-        .zip(policy.digests())
+        .zip(&found.digests)
         .map(|(source, digest)| {
             json!({
                 "set": digest.set,
@@ -119,14 +115,24 @@ fn as_json(policy: &Policy, texts: &Texts) -> Value {
     json!({
         "schema": SCHEMA,
         "sets": sets,
-        "project": texts.project.dir,
-        "project_trust": texts.trust,
-        "roles": texts.settings.roles,
+        "project": found.project.dir,
+        "project_trust": found.trust,
+        "roles": found.settings.roles,
     })
 }
 
 /// One set in one line: its name, file and the head of its digest.
 fn digest_line(digest: &PolicyDigest) -> String {
     let head: String = digest.sha256.chars().take(12).collect();
-    format!("{}  {}  sha256 {head}", set_name(digest.set), printable(&digest.file))
+    match digest.set {
+        SetName::BuiltIn => format!("{}  sha256 {head}", set_name(digest.set)),
+        SetName::User
+        | SetName::Project
+        | SetName::UntrustedProject
+        | SetName::Grants
+        | SetName::Override
+        | SetName::System => {
+            format!("{}  {}  sha256 {head}", set_name(digest.set), printable(&digest.file))
+        }
+    }
 }

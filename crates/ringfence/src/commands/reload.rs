@@ -48,12 +48,16 @@ pub(crate) fn tell(
     match control::ask(dirs.runtime(), session, command) {
         Ok(Reply::Done(lines)) => {
             screen.note(&format!("session {session}: in force"));
-            lines.iter().for_each(|line| screen.note(&format!("  {}", printable(line))));
+            for line in &lines {
+                screen.note(&format!("  {}", printable(line)));
+            }
             Ok(Done::Yes)
         }
         Ok(Reply::Refused { why, hint }) => {
             screen.warn(&format!("session {session} refused, and goes on as before: {why}"));
-            hint.iter().for_each(|hint| screen.hint(hint));
+            if let Some(hint) = hint {
+                screen.hint(&hint);
+            }
             Ok(Done::No)
         }
         Ok(Reply::Status(_)) => {

@@ -34,7 +34,7 @@ pub(crate) fn trust(args: &TrustArgs, screen: &Screen) -> Result<Done, Failure> 
         }
     };
     screen.note(&coloured(&diff, screen.paint(Stream::Err)));
-    super::policy::check_project(&dirs, &project, screen)?;
+    super::policy::check_project(&project, screen)?;
     if !args.yes {
         let flag = "to trust what is shown above, run `ringfence trust --yes`";
         if prompt::consent("trust this policy as it is now?", flag)? == Consent::Refused {

@@ -1,0 +1,302 @@
+//! `doctor`: what this machine can enforce, what is in order, and what each finding means.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use ringfence_core::{LayerState, LayerStatus};
+use ringfence_log::{HostKey, LogError, VerifyError, verify_host, verify_session};
+use ringfence_runtime::assemble::{AssembleError, Inputs, assemble};
+use ringfence_runtime::environment::Environment;
+use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::trust::Trust;
+use ringfence_runtime::wording::printable;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{context, in_force};
+use crate::cli::DoctorArgs;
+use crate::exit::{Done, Failure};
+use crate::screen::{Screen, Stream, Tone};
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
+/// Programs that are known as agents.
+const AGENTS: [&str; 2] = ["claude", "codex"];
+
+/// One finding.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// What was looked at.
+    check: String,
+    /// How it is.
+    state: State,
+    /// What was found.
+    found: String,
+    /// What that means for enforcement.
+    means: String,
+    /// What to run or install.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    /// In order.
+    Ok,
+    /// Worth knowing; nothing is weaker for it.
+    Note,
+    /// Something is weaker or will not start.
+    Problem,
+}
+
+pub(crate) fn doctor(args: &DoctorArgs, screen: &Screen) -> Result<Done, Failure> {
+    let environment = context::environment();
+    let dirs = context::dirs()?;
+    let mut findings: Vec<Finding> = ringfence_sandbox::probe().iter().map(of_layer).collect();
+    findings.extend(switches(Path::new("/proc/sys")));
+    findings.extend([state_dir(&dirs), host_key(&dirs), logs(&dirs)]);
+    findings.extend(policy(&dirs)?);
+    findings.push(agents(&environment));
+    if args.json {
+        screen.json(&json!({ "schema": SCHEMA, "findings": findings }))?;
+    } else if args.fix {
+        print_fixes(&findings, screen)?;
+    } else {
+        print(&findings, screen)?;
+    }
+    let bad = findings.iter().any(|finding| finding.state == State::Problem);
+    Ok(if bad { Done::No } else { Done::Yes })
+}
+
+impl Finding {
+    fn new(check: &str, state: State, found: impl Into<String>, means: &str) -> Finding {
+        let (check, means) = (check.to_owned(), means.to_owned());
+        Finding { check, state, found: found.into(), means, fix: None }
+    }
+
+    fn fix(self, fix: impl Into<String>) -> Finding {
+        Finding { fix: Some(fix.into()), ..self }
+    }
+}
+
+fn of_layer(layer: &LayerStatus) -> Finding {
+    let means = layer_means(&layer.layer);
+    let (state, found, means) = match layer.state {
+        LayerState::Enforced => (State::Ok, "enforced", String::new()),
+        LayerState::Degraded => (State::Problem, "degraded", format!("in part not held: {means}")),
+        LayerState::Off => (State::Problem, "off", format!("not held: {means}")),
+    };
+    Finding::new(&layer.layer, state, format!("{found}: {}", layer.detail), &means)
+}
+
+/// What a layer holds.
+fn layer_means(layer: &str) -> &'static str {
+    match layer {
+        "namespaces" => "without namespaces no world can be built, and `run` refuses to start",
+        "mounts" => "what a policy does not grant would exist for the agent",
+        "landlock" => "mounts alone bound files; a flaw in them would not be caught a second time",
+        "seccomp" => "dangerous system calls would reach the kernel",
+        "notify" => "programs, file changes and unix sockets could not be decided or recorded",
+        "net" => "connections would not pass the net gate",
+        "pty" => "the agent could make the terminal type answers",
+        "rlimits" => "the agent could use up files, processes and memory",
+        _ => "see docs/limits.md",
+    }
+}
+
+/// Kernel switches that forbid an ordinary user what a world is made of.
+fn switches(sys: &Path) -> Vec<Finding> {
+    let read = |name: &str| {
+        std::fs::read_to_string(sys.join(name)).ok().map(|text| text.trim().to_owned())
+    };
+    let none = "an ordinary user cannot build a world: `run` refuses to start";
+    let mut found = Vec::new();
+    if read("kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
+        let what = "kernel.apparmor_restrict_unprivileged_userns = 1";
+        found.push(Finding::new("apparmor", State::Problem, what, none).fix(apparmor_profile()));
+    }
+    if read("kernel/unprivileged_userns_clone").as_deref() == Some("0") {
+        let what = "kernel.unprivileged_userns_clone = 0";
+        let fix = "sudo sysctl -w kernel.unprivileged_userns_clone=1";
+        found.push(Finding::new("user namespaces", State::Problem, what, none).fix(fix));
+    }
+    if read("user/max_user_namespaces").as_deref() == Some("0") {
+        let what = "user.max_user_namespaces = 0";
+        let fix = "sudo sysctl -w user.max_user_namespaces=15000";
+        found.push(Finding::new("user namespaces", State::Problem, what, none).fix(fix));
+    }
+    found
+}
+
+/// The AppArmor profile that lets this one program make user namespaces, and nothing else new.
+fn apparmor_profile() -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/bin/ringfence"));
+    let program = program.display();
+    format!(
+        "sudo tee /etc/apparmor.d/ringfence >/dev/null <<'END'\n\
+         abi <abi/4.0>,\n\
+         include <tunables/global>\n\
+         profile ringfence \"{program}\" flags=(unconfined) {{\n  \
+           userns,\n  \
+           include if exists <local/ringfence>\n\
+         }}\n\
+         END\n\
+         sudo apparmor_parser -r /etc/apparmor.d/ringfence"
+    )
+}
+
+fn state_dir(dirs: &StateDirs) -> Finding {
+    let shown = dirs.state().display().to_string();
+    let Ok(metadata) = std::fs::metadata(dirs.state()) else {
+        let found = format!("{shown} does not exist yet");
+        return Finding::new("state", State::Ok, found, "the first session makes it");
+    };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode.trailing_zeros() >= 6 {
+        return Finding::new("state", State::Ok, format!("{shown} is open to you only"), "");
+    }
+    let found = format!("{shown} is open to others (mode {mode:03o})");
+    let means = "other users can read what your agents did";
+    Finding::new("state", State::Problem, found, means).fix(format!("chmod 700 '{shown}'"))
+}
+
+fn host_key(dirs: &StateDirs) -> Finding {
+    let path = dirs.host().join("key");
+    match HostKey::load(dirs.state()) {
+        Ok(_) => Finding::new("host key", State::Ok, "is there, and open to you only", ""),
+        Err(LogError::NoKey(_)) => {
+            Finding::new("host key", State::Ok, "does not exist yet", "the first session makes it")
+        }
+        Err(LogError::DangerousKey { mode, .. }) => Finding::new(
+            "host key",
+            State::Problem,
+            format!("is open to others (mode {mode:03o})"),
+            "whoever can read it can change logs unnoticed; no session starts",
+        )
+        .fix(format!("chmod 600 '{}'", path.display())),
+        Err(error) => {
+            let found = error.to_string().lines().next().unwrap_or("").to_owned();
+            Finding::new("host key", State::Problem, found, "no session starts without it")
+        }
+    }
+}
+
+/// The host log and the session that started last: all others are `log verify`'s business.
+fn logs(dirs: &StateDirs) -> Finding {
+    let Ok(key) = HostKey::load(dirs.state()) else {
+        return Finding::new("log", State::Ok, "nothing to verify", "");
+    };
+    let key = key.public();
+    let last = context::session(dirs, None).ok();
+    let results = [
+        Some(("the host log".to_owned(), verify_host(dirs.state(), &key))),
+        last.map(|id| (format!("session {id}"), verify_session(&dirs.session(&id), &id, &key))),
+    ];
+    let wrong: Vec<String> = results
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, result)| match result {
+            Ok(_) => None,
+            Err(VerifyError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                None
+            }
+            Err(error) => Some(format!("{name}: {error}")),
+        })
+        .collect();
+    if wrong.is_empty() {
+        let found = "the host log and the last session verify";
+        return Finding::new("log", State::Ok, found, "`ringfence log verify` looks at all");
+    }
+    let means = "what was signed was changed afterwards: it proves nothing from there on";
+    Finding::new("log", State::Problem, wrong.join("; "), means).fix("ringfence log verify")
+}
+
+fn policy(dirs: &StateDirs) -> Result<Vec<Finding>, Failure> {
+    let (session, cwd) = (in_force::no_session()?, context::current_dir()?);
+    let now_ms = context::now_ms();
+    let inputs = Inputs { dirs, cwd: &cwd, session: &session, overrides: &[], now_ms };
+    let found = match assemble(inputs) {
+        Ok(found) => found,
+        Err(AssembleError::NoPolicy(none)) => {
+            let means = "nothing is permitted here, and `run` will not start";
+            let fix = match none.untrusted {
+                None => "ringfence init",
+                Some(_) => "ringfence trust",
+            };
+            let finding = Finding::new("policy", State::Note, none.to_string(), means);
+            return Ok(vec![finding.fix(fix)]);
+        }
+        Err(error) => {
+            let means = "no session starts here; running ones keep the policy they have";
+            let finding = Finding::new("policy", State::Problem, error.to_string(), means);
+            return Ok(vec![finding.fix("ringfence policy check")]);
+        }
+    };
+    let files: Vec<&str> = found.digests.iter().map(|digest| digest.file.as_str()).collect();
+    let mut findings = vec![Finding::new("policy", State::Ok, files.join(", "), "")];
+    if found.trust != Trust::Trusted && found.project.is_configured() {
+        let what = format!("{} is not trusted as it is now", found.project.dir.display());
+        let means = "its permits count for nothing, its forbids hold";
+        findings.push(Finding::new("trust", State::Note, what, means).fix("ringfence trust"));
+    }
+    for gap in &found.settings.accepted_gaps {
+        let what = format!("settings accept that `{}` is missing", gap.name());
+        let means = layer_means(gap.name());
+        findings.push(Finding::new("dangerous", State::Problem, what, means));
+    }
+    Ok(findings)
+}
+
+fn agents(environment: &Environment) -> Finding {
+    let path = environment.text("PATH").unwrap_or("");
+    let is_there = |name: &&str| {
+        path.split(':').any(|dir| !dir.is_empty() && Path::new(dir).join(name).is_file())
+    };
+    let found: Vec<&str> = AGENTS.iter().copied().filter(is_there).collect();
+    if found.is_empty() {
+        let means = "any other program can be run just the same";
+        return Finding::new("agents", State::Note, "neither claude nor codex is in PATH", means);
+    }
+    Finding::new("agents", State::Ok, found.join(", "), "")
+}
+
+fn print(findings: &[Finding], screen: &Screen) -> Result<(), Failure> {
+    let paint = screen.paint(Stream::Out);
+    for finding in findings {
+        let (tone, word) = match finding.state {
+            State::Ok => (Tone::Good, "ok     "),
+            State::Note => (Tone::Warning, "note   "),
+            State::Problem => (Tone::Bad, "problem"),
+        };
+        let word = paint.tone(tone, word);
+        let found = printable(&finding.found);
+        screen.data(&format!("{word}  {:<15}  {found}\n", finding.check))?;
+        if !finding.means.is_empty() {
+            screen.data(&format!("                          {}\n", printable(&finding.means)))?;
+        }
+    }
+    if findings.iter().any(|finding| finding.fix.is_some()) {
+        screen.hint("to see what to run or install, run `ringfence doctor --fix`");
+    }
+    Ok(())
+}
+
+fn print_fixes(findings: &[Finding], screen: &Screen) -> Result<(), Failure> {
+    let fixes: Vec<(&Finding, &String)> = findings
+        .iter()
+        .filter_map(|finding| finding.fix.as_ref().map(|fix| (finding, fix)))
+        .collect();
+    if fixes.is_empty() {
+        screen.note("there is nothing to fix");
+    }
+    for (finding, fix) in fixes {
+        let found = printable(&finding.found);
+        screen.data(&format!("# {}: {found}\n{fix}\n\n", finding.check))?;
+    }
+    screen.note("nothing was changed: run what you agree with");
+    Ok(())
+}

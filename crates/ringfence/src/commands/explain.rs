@@ -1,0 +1,163 @@
+//! `explain`: why an act was decided as it was, and what would have to change.
+
+use std::collections::BTreeSet;
+
+use ringfence_core::{
+    ClockFact, EntryRef, Event, Facts, Grounds, PolicyDigest, Request, Role, SessionId, Verdict,
+};
+use ringfence_log::{LogReader, Logged};
+use ringfence_policy::{Explanation, Remedy};
+use ringfence_runtime::assemble::Assembled;
+use ringfence_runtime::clock::HostClock;
+use ringfence_runtime::state::StateDirs;
+use serde_json::json;
+
+use super::{context, in_force};
+use crate::cli::ExplainArgs;
+use crate::exit::{Done, Failure, Message};
+use crate::render;
+use crate::screen::{Screen, Stream};
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
+
+/// A decision as it was recorded.
+pub(crate) struct Recorded {
+    pub(crate) entry: EntryRef,
+    pub(crate) at_ms: u64,
+    pub(crate) request: Request,
+    pub(crate) verdict: Verdict,
+    pub(crate) grounds: Grounds,
+    pub(crate) facts: Facts,
+}
+
+/// What the policy that is in force now says about the same act with the same facts.
+pub(crate) struct Now {
+    pub(crate) explanation: Explanation,
+    /// Whether it is, byte for byte, the policy that decided.
+    pub(crate) same_policy: bool,
+}
+
+pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failure> {
+    let dirs = context::dirs()?;
+    let entry = context::entry(&dirs, &args.entry)?;
+    let opening = context::opening(&dirs, &entry.session);
+    let recorded = recorded(&dirs, &entry, opening.as_ref())?;
+    let now = now(&dirs, &recorded, screen);
+    if args.json {
+        screen.json(&json!({
+            "schema": SCHEMA,
+            "entry": recorded.entry.to_string(),
+            "at_ms": recorded.at_ms,
+            "request": recorded.request,
+            "verdict": recorded.verdict,
+            "grounds": recorded.grounds,
+            "facts": recorded.facts,
+            "same_policy": now.as_ref().map(|now| now.same_policy),
+            "explanation": now.as_ref().map(|now| &now.explanation),
+        }))?;
+        return Ok(Done::Yes);
+    }
+    screen.data(&render::explain::render(&recorded, now.as_ref(), screen.paint(Stream::Out)))?;
+    hint(&recorded, now.as_ref(), screen);
+    Ok(Done::Yes)
+}
+
+/// The smallest thing that would allow the act, as a command.
+fn hint(recorded: &Recorded, now: Option<&Now>, screen: &Screen) {
+    let remedy = now.and_then(|now| now.explanation.remedy.as_ref());
+    let allowed = recorded.verdict == Verdict::Permit;
+    let Some(Remedy::Grant(text)) = remedy.filter(|_| !allowed) else { return };
+    let session = &recorded.entry.session;
+    if let Some(word) = ringfence_runtime::wording::shell_word(text) {
+        screen.hint(&format!(
+            "to allow it for that session, run `ringfence grant {word} --session {session}`"
+        ));
+    }
+}
+
+fn recorded(
+    dirs: &StateDirs,
+    entry: &EntryRef,
+    opening: Option<&Logged>,
+) -> Result<Recorded, Failure> {
+    let index = entry.index;
+    let mut reader: LogReader = context::reader(dirs, entry)?;
+    let logged = match reader.next() {
+        Some(Ok(logged)) => logged,
+        Some(Err(error)) => return Err(context::unreadable(&entry.session, &error)),
+        None => {
+            let session = &entry.session;
+            return Err(Message::new(format!("session `{session}` has no entry {index}"))
+                .hint(format!("to see its entries, run `ringfence log show {session}`"))
+                .could_not());
+        }
+    };
+    let at_ms = logged.entry.at_ms;
+    let Event::Decided { request, verdict, grounds, approvals, .. } = logged.entry.event else {
+        return Err(Message::new(format!("entry {entry} is not a decision"))
+            .hint(format!("to see what it is, run `ringfence log show {}`", entry.session))
+            .could_not());
+    };
+    let approvals: BTreeSet<Role> = approvals.into_iter().map(Role).collect();
+    let facts = Facts {
+        session: entry.session.clone(),
+        clock: clock_at(at_ms, opening)?,
+        approver_count: u32::from(!approvals.is_empty()),
+        approvals,
+    };
+    Ok(Recorded { entry: entry.clone(), at_ms, request, verdict, grounds, facts })
+}
+
+/// The clock as the policy saw it, in the time zone that the session recorded.
+fn clock_at(at_ms: u64, opening: Option<&Logged>) -> Result<ClockFact, Failure> {
+    let zone = opening.and_then(|first| {
+        let Event::SessionOpened { time_zone, .. } = &first.entry.event else { return None };
+        Some(time_zone.as_str())
+    });
+    let (clock, _) =
+        HostClock::new(zone).map_err(|error| Message::new(error.to_string()).could_not())?;
+    Ok(clock.fact_at(at_ms))
+}
+
+fn now(dirs: &StateDirs, recorded: &Recorded, screen: &Screen) -> Option<Now> {
+    let found = match in_force::try_load(&recorded.entry.session, &[], screen) {
+        Ok(Ok(found)) => found,
+        // The record stands by itself; only the reasoning beyond it is missing.
+        Ok(Err(_)) => {
+            screen.warn("the policy here does not load, so that only the record can be shown");
+            return None;
+        }
+        Err(failure) => {
+            screen.failure(&failure);
+            return None;
+        }
+    };
+    let then = policy_at(dirs, &recorded.entry.session, recorded.entry.index);
+    let same_policy = then.is_some_and(|then| same(&then, &found));
+    let explanation = found.policy.explain(&recorded.request, &recorded.facts);
+    Some(Now { explanation, same_policy })
+}
+
+/// The digests that were in force when an entry was written.
+fn policy_at(dirs: &StateDirs, session: &SessionId, index: u64) -> Option<Vec<PolicyDigest>> {
+    let entries = LogReader::open(&dirs.session(session)).ok()?.map_while(Result::ok);
+    entries
+        .take_while(|logged| logged.index <= index)
+        .filter_map(|logged| {
+            if let Event::SessionOpened { policy, .. } | Event::PolicyReloaded { policy } =
+                logged.entry.event
+            {
+                return Some(policy);
+            }
+            None
+        })
+        .last()
+}
+
+fn same(then: &[PolicyDigest], found: &Assembled) -> bool {
+    let texts = |digests: &[PolicyDigest]| -> BTreeSet<String> {
+        digests.iter().map(|digest| digest.sha256.clone()).collect()
+    };
+    texts(then) == texts(&found.digests)
+}

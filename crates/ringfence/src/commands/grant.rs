@@ -1,0 +1,170 @@
+//! `grant`: permits something for a session, for a time or always.
+
+use std::path::{Path, PathBuf};
+
+use ringfence_core::{AbsolutePath, SessionId};
+use ringfence_policy::grant::GrantText;
+use ringfence_runtime::environment::Environment;
+use ringfence_runtime::grants::{self, NewGrant, Scope, resolve_program};
+use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::users;
+use ringfence_runtime::wording::printable;
+
+use super::grants::tell_sessions;
+use super::{context, reload, trust};
+use crate::cli::GrantArgs;
+use crate::exit::{Done, Failure, Message};
+use crate::prompt::{self, Consent};
+use crate::render::text;
+use crate::screen::Screen;
+
+/// Where and how long a grant holds, in words too.
+struct Reach {
+    scope: Scope,
+    expires: Option<u64>,
+    words: String,
+}
+
+pub(crate) fn grant(args: &GrantArgs, screen: &Screen) -> Result<Done, Failure> {
+    let environment = context::environment();
+    prompt::outside_only(&environment, "nothing can be granted")?;
+    let dirs = context::dirs()?;
+    let granted = parse(&args.text, &environment)?;
+    let reach = reach(args, &dirs)?;
+    screen.note(&format!("grant {}, {}", printable(&granted.to_string()), printable(&reach.words)));
+    if !args.yes {
+        let flag = "to grant it without being asked, add `--yes`";
+        if prompt::consent("grant this?", flag)? == Consent::Refused {
+            return Err(Message::new("nothing changed: it was not granted").no());
+        }
+    }
+    dirs.create()?;
+    let Reach { scope, expires, .. } = reach;
+    let new = NewGrant { text: granted.to_string(), scope, author: author(), expires };
+    let kept = grants::add(&dirs, new, context::now_ms(), |id| granted.to_cedar(id))?;
+    screen.note(&format!("granted: {}", kept.id));
+    tell_sessions(&dirs, screen)?;
+    screen.hint(&format!("to take it back, run `ringfence grants revoke {}`", kept.id));
+    Ok(Done::Yes)
+}
+
+/// The grant with its program or path resolved now, so that it is for that file.
+fn parse(text: &str, environment: &Environment) -> Result<GrantText, Failure> {
+    let cwd = context::current_dir()?;
+    let is_program = text.starts_with("exec:");
+    let path = environment.text("PATH").unwrap_or("").to_owned();
+    let resolve = |name: &str| {
+        let found = if is_program {
+            resolve_program(name, &path, &cwd).ok()?
+        } else {
+            canonical(&cwd.join(name))
+        };
+        AbsolutePath::parse(found.to_str()?).ok()
+    };
+    let wrong = |error: ringfence_policy::grant::GrantError| {
+        Message::new(error.to_string())
+            .hint("a grant looks like `ringfence grant net:api.example.com:443 --session`")
+            .could_not()
+    };
+    let granted = GrantText::parse(text, &resolve).map_err(wrong)?;
+    let real = |path: AbsolutePath| {
+        let found = canonical(path.as_path());
+        found.to_str().and_then(|text| AbsolutePath::parse(text).ok()).unwrap_or(path)
+    };
+    Ok(match granted {
+        GrantText::Read(path) => GrantText::Read(real(path)),
+        GrantText::Write(path) => GrantText::Write(real(path)),
+        GrantText::ConnectUnix(path) => GrantText::ConnectUnix(real(path)),
+        GrantText::Exec { program, subcommand } => {
+            GrantText::Exec { program: real(program), subcommand }
+        }
+        GrantText::Connect(endpoint) => GrantText::Connect(endpoint),
+    })
+}
+
+/// The path with symbolic links resolved as far as it exists; what is missing stays as written.
+fn canonical(path: &Path) -> PathBuf {
+    if let Ok(found) = std::fs::canonicalize(path) {
+        return found;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => canonical(parent).join(name),
+        _ => path.to_owned(),
+    }
+}
+
+fn reach(args: &GrantArgs, dirs: &StateDirs) -> Result<Reach, Failure> {
+    if let Some(named) = &args.session {
+        return in_session(dirs, named.as_ref());
+    }
+    if args.always {
+        return if args.everywhere { Ok(everywhere()) } else { in_project(dirs) };
+    }
+    if let Some(time) = args.duration {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let here = in_project(dirs)?;
+        let words = format!(
+            "for {}, in {}",
+            text::duration(ms),
+            here.words.trim_start_matches("always in ")
+        );
+        let expires = Some(context::now_ms().saturating_add(ms));
+        return Ok(Reach { expires, words, ..here });
+    }
+    let choices = ["for the running session", "always, in this project", "always, everywhere"];
+    let flag = "to say where it holds, add `--session`, `--for 2h`, `--always` or \
+        `--always --everywhere`";
+    match prompt::choice("where shall it hold?", &choices, flag)? {
+        Some(0) => in_session(dirs, None),
+        Some(1) => in_project(dirs),
+        Some(2) => Ok(everywhere()),
+        Some(_) | None => Err(Message::new("nothing changed: no scope was chosen").no()),
+    }
+}
+
+/// The named session, or the only one that runs.
+fn in_session(dirs: &StateDirs, named: Option<&SessionId>) -> Result<Reach, Failure> {
+    let running = reload::running(dirs)?;
+    let session = match (named, running.as_slice()) {
+        (Some(named), running) if running.contains(named) => named.clone(),
+        (Some(named), _) => {
+            return Err(Message::new(format!("session `{named}` is not running"))
+                .hint("to see which sessions run, run `ringfence sessions`")
+                .could_not());
+        }
+        (None, [only]) => only.clone(),
+        (None, []) => {
+            return Err(Message::new("no session is running")
+                .hint("to grant it for this project, add `--always` or `--for 2h`")
+                .could_not());
+        }
+        (None, several) => {
+            let count = several.len();
+            let message = Message::new(format!("{count} sessions are running: name one"));
+            let message = several
+                .iter()
+                .fold(message, |message, session| message.detail(session.to_string()));
+            return Err(message
+                .hint("add `--session ID`; `ringfence sessions` says what each one is")
+                .could_not());
+        }
+    };
+    let words = format!("for session {session}");
+    Ok(Reach { scope: Scope::Session(session), expires: None, words })
+}
+
+fn in_project(dirs: &StateDirs) -> Result<Reach, Failure> {
+    let dir = trust::project(dirs, None)?.dir;
+    let words = format!("always in {}", dir.display());
+    Ok(Reach { scope: Scope::Project(dir), expires: None, words })
+}
+
+fn everywhere() -> Reach {
+    Reach { scope: Scope::Everywhere, expires: None, words: "always and everywhere".to_owned() }
+}
+
+/// Login name of the person, or the user id where there is none.
+fn author() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    users::by_id(uid).map_or_else(|| format!("uid {uid}"), |user| user.name)
+}

@@ -1,0 +1,121 @@
+//! The reasoning behind one decision.
+
+use std::fmt::Write as _;
+
+use ringfence_core::{Act, RuleRef, Verdict};
+use ringfence_policy::{Effect, Remedy, SetAnswer};
+use ringfence_runtime::wording::{describe, needs, printable, rule_line, rule_place};
+
+use super::text::moment;
+use crate::commands::explain::{Now, Recorded};
+use crate::screen::{Paint, Tone};
+
+/// Days as the clock numbers them, from 1.
+const WEEKDAYS: [&str; 7] =
+    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+/// The record first, then what the policy in force says about the same act.
+pub(crate) fn render(recorded: &Recorded, now: Option<&Now>, paint: Paint) -> String {
+    let mut out = head(recorded, paint);
+    let Some(now) = now else { return out };
+    if !now.same_policy {
+        let note = "the policy here is not the one that decided; this one would answer:";
+        let _ = writeln!(out, "\n{}", paint.tone(Tone::Warning, note));
+        let _ = writeln!(out, "  answer   {}", verdict_word(&now.explanation.ruling.verdict));
+        let _ = writeln!(out, "  rule     {}", rule_line(&now.explanation.ruling.grounds));
+    }
+    for set in &now.explanation.sets {
+        out.push_str(&answer(set, paint));
+    }
+    out.push_str(&change(recorded, now, paint));
+    out
+}
+
+fn head(recorded: &Recorded, paint: Paint) -> String {
+    let Recorded { entry, at_ms, request, verdict, grounds, facts } = recorded;
+    let agent = printable(&request.agent.0);
+    let may = if *verdict == Verdict::Permit { "may" } else { "may not" };
+    let title =
+        format!("{}: agent `{agent}` {may} {}", verdict_word(verdict), describe(&request.act));
+    let mut out = paint.tone(Tone::Heading, &title) + "\n";
+    let _ = writeln!(out, "  entry    {entry}, {}", moment(*at_ms));
+    let _ = writeln!(out, "  rule     {}", rule_line(grounds));
+    for rule in grounds.rules.iter().skip(1) {
+        let _ = writeln!(out, "           {}", rule_with_reason(rule));
+    }
+    if let Act::Exec(exec) = &request.act {
+        let line = &exec.command_line;
+        let _ = writeln!(out, "  argv     {}", printable(&line.text));
+        let word = line.subcommand.as_deref().map_or("none".to_owned(), printable);
+        let opaque = if line.opaque { "; the text does not tell what runs" } else { "" };
+        let _ = writeln!(out, "  facts    subcommand {word}, cwd {}{opaque}", exec.cwd);
+    }
+    let clock = &facts.clock;
+    let day = usize::from(clock.weekday).checked_sub(1).and_then(|day| WEEKDAYS.get(day));
+    let (day, hour, minute) = (day.unwrap_or(&"?"), clock.hour, clock.minute);
+    let _ = writeln!(out, "  clock    {day} {hour:02}:{minute:02} {}", printable(&clock.zone));
+    let roles: Vec<String> = facts.approvals.iter().map(|role| printable(&role.0)).collect();
+    let roles = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
+    let _ = writeln!(out, "  approved by  {roles}");
+    out
+}
+
+fn verdict_word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Permit => "permitted",
+        Verdict::Ask(_) => "asked",
+        Verdict::Deny => "denied",
+    }
+}
+
+fn rule_with_reason(rule: &RuleRef) -> String {
+    let reason =
+        rule.reason.as_ref().map_or(String::new(), |text| format!(": {}", printable(text)));
+    format!("{}{reason}", rule_place(rule))
+}
+
+fn answer(set: &SetAnswer, paint: Paint) -> String {
+    let name = match set.set {
+        "session" => "policy (yours, the project's, grants)",
+        "system" => "system ceiling",
+        other => other,
+    };
+    let word = if set.allows { "allows it" } else { "does not allow it" };
+    let mut out = format!("\n{}\n", paint.tone(Tone::Heading, &format!("{name} {word}")));
+    let mut line = |label: &str, text: String| {
+        let _ = writeln!(out, "  {label:<8} {text}");
+    };
+    for rule in &set.forbids {
+        line("forbids", rule_with_reason(rule));
+    }
+    for rule in &set.permits {
+        line("permits", rule_with_reason(rule));
+    }
+    for error in &set.errors {
+        line("error", printable(error));
+    }
+    for unmet in &set.unmet {
+        let effect = match unmet.effect {
+            Effect::Permit => "permit",
+            Effect::Forbid => "forbid",
+        };
+        let text = format!("{effect} {}: {}", rule_place(&unmet.rule), printable(&unmet.failed));
+        line("no match", text);
+    }
+    out
+}
+
+fn change(recorded: &Recorded, now: &Now, paint: Paint) -> String {
+    if recorded.verdict == Verdict::Permit {
+        return String::new();
+    }
+    let text = match &now.explanation.remedy {
+        Some(Remedy::Approvals(ask)) => format!("approval: {}", needs(ask)),
+        Some(Remedy::Grant(grant)) => format!("the smallest grant is {}", printable(grant)),
+        None if now.explanation.ruling.verdict == Verdict::Permit => {
+            "nothing: the policy here permits it by now".to_owned()
+        }
+        None => "a rule: no approval and no grant can lift what forbids it".to_owned(),
+    };
+    format!("\n{}\n  {text}\n", paint.tone(Tone::Heading, "what would have to change"))
+}

@@ -1,0 +1,94 @@
+//! What a policy means for the kernel: what exists for the agent, and what is decided when.
+
+use std::fmt::Write as _;
+
+use ringfence_core::{Access, FilePlan};
+use ringfence_policy::{ActPlan, Cost, Effect, PlanReport, PlannedRule};
+use ringfence_runtime::wording::{printable, rule_place};
+
+use super::text::table;
+use crate::screen::{Paint, Tone};
+
+/// The whole text.
+pub fn render(report: &PlanReport, base: &[String], paint: Paint) -> String {
+    let mut out = files(&report.files, paint);
+    for act in &report.acts {
+        out.push_str(&act_plan(act, paint));
+    }
+    out.push_str(&runtime_base(base, paint));
+    if !report.lints.is_empty() {
+        let _ = writeln!(out, "\n{}", paint.tone(Tone::Warning, "remarks"));
+        for lint in &report.lints {
+            let _ = writeln!(out, "  {}\n    {}", rule_place(&lint.rule), printable(&lint.message));
+        }
+    }
+    out
+}
+
+fn files(plan: &FilePlan, paint: Paint) -> String {
+    let title = "files: mounts, without cost while the agent runs";
+    let mut out = paint.tone(Tone::Heading, title) + "\n";
+    let rows: Vec<Vec<String>> = plan
+        .rules
+        .iter()
+        .map(|rule| {
+            let access = match rule.access {
+                Access::Hidden => "absent",
+                Access::Read => "read",
+                Access::Write => "read, write",
+            };
+            let because = rule.because.as_ref().map_or("built in".to_owned(), rule_place);
+            vec![format!("  {access}"), printable(rule.path.as_str()), because]
+        })
+        .collect();
+    out.push_str(&table(&rows));
+    out.push_str("  every other path does not exist for the agent\n");
+    for left_out in &plan.left_out {
+        let label = paint.tone(Tone::Warning, "left out:");
+        let _ = writeln!(out, "  {label} {}", printable(left_out));
+    }
+    out
+}
+
+fn act_plan(act: &ActPlan, paint: Paint) -> String {
+    let cost = match act.cost {
+        Cost::Nothing => "held by the kernel, costs nothing",
+        Cost::Decided => "decided act by act, some microseconds each",
+        Cost::DecidedAndVerified => {
+            "decided act by act and verified at the start, some microseconds each"
+        }
+    };
+    let title = paint.tone(Tone::Heading, act.action.name());
+    let mut out = format!("\n{title}: {cost}\n");
+    if act.rules.is_empty() {
+        out.push_str("  no rule: always denied\n");
+    }
+    for rule in &act.rules {
+        out.push_str(&planned(rule));
+    }
+    out
+}
+
+fn planned(rule: &PlannedRule) -> String {
+    let effect = match rule.effect {
+        Effect::Permit => "permit",
+        Effect::Forbid => "forbid",
+    };
+    let what = rule.resource.as_deref().map_or("anything".to_owned(), printable);
+    let asks = if rule.asks { ", asks" } else { "" };
+    let mut out = format!("  {effect}  {what}  ({}{asks})\n", rule_place(&rule.rule));
+    for condition in &rule.conditions {
+        let _ = writeln!(out, "          {}", printable(condition));
+    }
+    out
+}
+
+fn runtime_base(base: &[String], paint: Paint) -> String {
+    let title = "runtime base: in every world, read-only, outside the fs actions";
+    let mut out = format!("\n{}\n", paint.tone(Tone::Heading, title));
+    for path in base {
+        let _ = writeln!(out, "  {}", printable(path));
+    }
+    out.push_str("  and a private /tmp, a minimal /dev, /proc of the world's own processes\n");
+    out
+}

@@ -11,6 +11,7 @@ pub mod environment;
 pub mod gitconfig;
 pub mod grants;
 mod home;
+pub mod init;
 pub mod notice;
 pub mod processes;
 pub mod protected;

@@ -6,6 +6,7 @@ use miette::SourceSpan;
 use ringfence_core::{AbsolutePath, Action, Endpoint, Host};
 
 use crate::FsDynamic;
+use crate::engine::group;
 use crate::load::{Draft, Page};
 use crate::problem::{Problem, nearest_word};
 use crate::rule::{Approvable, Effect, Fallible, Rule, Scope};
@@ -41,12 +42,23 @@ pub(crate) fn rule(page: &Page, draft: &Draft) -> Vec<Problem> {
         let span = find(page, draft.span, "context.approv");
         problems.push(page.problem(span, message, Some(hint.to_owned())));
     }
-    if draft.rule.actions.is_empty() {
+    if names_a_group(&draft.rule.tree.action) {
         let message = "no act has this action: a group is matched with `in`";
         let hint = Some("write `action in Action::\"fs\"` or name one action".to_owned());
         problems.push(page.problem(find(page, draft.span, "Action::"), message, hint));
     }
     problems
+}
+
+/// Whether the head asks for a group itself, which no act ever is.
+fn names_a_group(constraint: &pst::ActionConstraint) -> bool {
+    let is_group = |uid: &pst::EntityUID| {
+        Action::ALL.into_iter().any(|action| group(action).is_some_and(|name| uid.eid == name))
+    };
+    match constraint {
+        pst::ActionConstraint::Eq(uid) => is_group(uid),
+        pst::ActionConstraint::Any | pst::ActionConstraint::In(_) => false,
+    }
 }
 
 /// Whether approvals occur in a rule.

@@ -53,8 +53,9 @@ impl Situation {
         check_length("the agent's name", &request.agent.0)?;
         let resource = resource(&request.act);
         let uid = resource.uid().clone();
-        let entities = [Arc::new(resource)].into_iter().chain(ACTIONS.iter().cloned());
         let action = uid_of(&TYPES.action, request.act.action().name());
+        let in_group = ACTIONS.iter().find(|entity| *entity.uid() == action).cloned();
+        let entities = std::iter::once(Arc::new(resource)).chain(in_group);
         Ok(Situation {
             principal: known(uid_of(&TYPES.agent, &request.agent.0)),
             action: known(action),

@@ -201,8 +201,9 @@ impl<'a> Compiled<'a> {
             return None;
         }
         let stays = if read.is_ok() { "stays read-only" } else { "stays hidden" };
+        let verb = if missing.len() == 1 { "is" } else { "are" };
         let missing = missing.join(" and ");
-        Some(format!("{}: `{path}` {stays}, because {missing} is not permitted", named(permit)))
+        Some(format!("{}: `{path}` {stays}, because {missing} {verb} not permitted", named(permit)))
     }
 }
 

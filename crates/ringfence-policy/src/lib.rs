@@ -19,6 +19,7 @@ mod nearest;
 mod problem;
 mod report;
 mod rule;
+mod shape;
 mod tree;
 mod validation;
 
@@ -36,6 +37,7 @@ pub use load::{RULE_BYTES_MAX, RULES_MAX, SCHEMA, SOURCE_BYTES_MAX};
 pub use problem::{PolicyErrors, Problem, ProblemSummary};
 pub use report::{ActPlan, Cost, PlanReport, PlannedRule};
 pub use rule::Effect;
+pub use shape::{NESTING_MAX, OPERATORS_MAX};
 
 use index::Index;
 use nearest::Neighbours;

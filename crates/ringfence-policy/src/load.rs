@@ -10,6 +10,7 @@ use ringfence_core::{Role, RuleRef, SetName};
 use crate::checks;
 use crate::problem::{Problem, ProblemSummary};
 use crate::rule::{Effect, Named, Rule, actions_of};
+use crate::shape;
 use crate::validation;
 use crate::{Options, Source};
 
@@ -102,7 +103,10 @@ pub(crate) fn load(sources: Vec<Source>, options: &Options) -> Result<Vec<Rule>,
             wrong.extend(checks::rule(&page, draft));
         }
         wrong.extend(checks::dynamic_files(&page, &drafts, options.fs_dynamic));
-        wrong.sort_by_key(|problem| problem.span.offset());
+        wrong.sort_by(|one, two| {
+            let key = |problem: &Problem| (problem.span.offset(), problem.summary.message.clone());
+            key(one).cmp(&key(two))
+        });
         wrong.dedup_by(|later, earlier| later.summary == earlier.summary);
         problems.extend(wrong);
         rules.extend(drafts.into_iter().map(|draft| draft.rule));
@@ -131,23 +135,26 @@ fn parse(page: &Page, approves: &[Role]) -> (Vec<Draft>, Vec<Problem>) {
 }
 
 fn read(page: &Page) -> Result<PolicySet, Vec<Problem>> {
-    let refuse = |message: String, hint: Option<String>| {
-        Err(vec![page.problem((0, 0).into(), message, hint)])
-    };
+    let refuse = |message: String| Err(vec![page.problem((0, 0).into(), message, None)]);
     let bytes = page.text.len();
     if bytes > SOURCE_BYTES_MAX {
-        return refuse(format!("the file has {bytes} bytes, more than {SOURCE_BYTES_MAX}"), None);
+        return refuse(format!("the file has {bytes} bytes, more than {SOURCE_BYTES_MAX}"));
+    }
+    if let Err(excess) = shape::check(&page.text) {
+        let hint = Some("split the rule into several".to_owned());
+        return Err(vec![page.problem((excess.offset, 1).into(), excess.message, hint)]);
     }
     let set: PolicySet = page.text.parse().map_err(|errors: cedar_policy::ParseErrors| {
         errors.iter().map(|error| validation::parse_problem(page, error)).collect::<Vec<_>>()
     })?;
     if let Some(template) = set.templates().next() {
         let hint = "name the agent or the resource in place of `?principal` or `?resource`";
-        let message = format!("rule `{}` has a slot, and nothing fills it", template.id());
-        return refuse(message, Some(hint.to_owned()));
+        let span = template.as_ref().loc().map_or(SourceSpan::from((0, 0)), |loc| loc.span);
+        let message = "the rule has a slot, and nothing fills it";
+        return Err(vec![page.problem(span, message, Some(hint.to_owned()))]);
     }
     if set.num_of_policies() > RULES_MAX {
-        return refuse(format!("the file has more than {RULES_MAX} rules"), None);
+        return refuse(format!("the file has more than {RULES_MAX} rules"));
     }
     Ok(set)
 }

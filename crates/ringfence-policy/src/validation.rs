@@ -42,17 +42,20 @@ pub(crate) fn parse_problem(page: &Page, error: &ParseError) -> Problem {
 /// A text that parses and is not a policy over our vocabulary.
 pub(crate) fn problem(page: &Page, set: &PolicySet, error: &ValidationError) -> Problem {
     let full = error.to_string();
-    let text = full
-        .strip_prefix("for policy `")
-        .and_then(|rest| rest.split_once("`, "))
-        .map_or(full.as_str(), |(_, text)| text);
+    let text = without_rule(&full);
     let mut span = place_of(error);
     if span.is_empty() {
         span = whole_rule(set, &full);
     }
     let (message, hint) = reworded(text);
-    let hint = hint.or_else(|| error.help().map(|help| help.to_string()));
+    let hint = hint.or_else(|| error.help().map(|help| without_rule(&help.to_string()).to_owned()));
     page.problem(span, plain(&message), hint)
+}
+
+/// Cedar's text without the rule's internal name.
+fn without_rule(text: &str) -> &str {
+    let rest = text.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, "));
+    rest.map_or(text, |(_, text)| text)
 }
 
 fn whole_rule(set: &PolicySet, text: &str) -> SourceSpan {
@@ -77,6 +80,12 @@ fn reworded(text: &str) -> (String, Option<String>) {
     if text.starts_with("attribute ") && text.ends_with(" not found") {
         let known: &[&str] = if text.contains("context") { &CONTEXT } else { &ATTRIBUTES };
         let near = nearest_word(quoted, known.iter().copied());
+        if near == Some(quoted) {
+            // One error per action that lacks it; all say the same and are reported once.
+            let hint = "name the action or type that has it, in the rule's head or with `is`";
+            let message = format!("not every act of this rule has the attribute `{quoted}`");
+            return (message, Some(hint.to_owned()));
+        }
         let hint = did_you_mean(near, known);
         return (format!("unknown {}", text.trim_end_matches(" not found")), Some(hint));
     }

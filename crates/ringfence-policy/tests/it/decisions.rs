@@ -1,5 +1,7 @@
 //! What is permitted, asked and denied.
 
+use std::fmt::Write as _;
+
 use expect_test::{Expect, expect};
 use ringfence_core::{Act, Agent, Decide, Role, SetName, Verdict};
 use ringfence_policy::{FsDynamic, Options, Policy, Source};
@@ -18,14 +20,14 @@ fn check(policy: &Policy, act: Act, expected: &Expect) {
     let ruling = policy.decide(&request(act), &facts());
     let mut text = format!("{:?}\n", ruling.verdict);
     for rule in &ruling.grounds.rules {
-        text +=
-            &format!("{:?} {}:{} {} {:?}\n", rule.set, rule.file, rule.line, rule.id, rule.reason);
+        writeln!(text, "{:?} {}:{} {} {:?}", rule.set, rule.file, rule.line, rule.id, rule.reason)
+            .unwrap();
     }
     if let Some(nearest) = &ruling.grounds.nearest {
-        text += &format!("nearest {}: {}\n", nearest.rule.id, nearest.failed);
+        writeln!(text, "nearest {}: {}", nearest.rule.id, nearest.failed).unwrap();
     }
     if let Some(failure) = &ruling.grounds.failure {
-        text += &format!("failure {failure}\n");
+        writeln!(text, "failure {failure}").unwrap();
     }
     expected.assert_eq(&text);
 }

@@ -1,1 +1,222 @@
-//! To come.
+//! What a policy means for files, and what is said about the rest.
+
+use std::fmt::Write as _;
+
+use expect_test::{Expect, expect};
+use ringfence_core::{Agent, SetName};
+use ringfence_policy::{FsDynamic, Options, Policy};
+
+use crate::support::{load, options, policy, source};
+
+fn agent() -> Agent {
+    Agent("claude".to_owned())
+}
+
+fn check(policy: &Policy, expected: &Expect) {
+    let plan = policy.file_plan(&agent());
+    let mut text = String::new();
+    for rule in &plan.rules {
+        let alone = if plan.is_exact(&rule.path) { " alone" } else { "" };
+        let because = rule.because.as_ref().map_or("-", |rule| rule.id.as_str());
+        writeln!(text, "{:?}{alone} {} {because}", rule.access, rule.path).unwrap();
+    }
+    for note in &plan.left_out {
+        writeln!(text, "left out {note}").unwrap();
+    }
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn forbids_beneath_permits_become_nested_rules() {
+    let policy = policy(
+        r#"@id("app") permit(principal, action in Action::"fs", resource in Dir::"/srv/app");
+        @id("hooks") forbid(principal, action in [Action::"fs.write", Action::"fs.delete"], resource in Dir::"/srv/app/.git/hooks");
+        @id("env") forbid(principal, action in Action::"fs", resource == Path::"/srv/app/.env");
+        @id("etc") permit(principal, action == Action::"fs.read", resource == Path::"/etc/hosts");
+        @id("lib") permit(principal, action == Action::"fs.read", resource in Dir::"/usr/lib");"#,
+    );
+    check(
+        &policy,
+        &expect![[r#"
+        Read alone /etc/hosts etc
+        Write /srv/app app
+        Hidden /srv/app/.env env
+        Read /srv/app/.git/hooks hooks
+        Read /usr/lib lib
+    "#]],
+    );
+}
+
+#[test]
+fn writing_needs_all_three_actions() {
+    let policy = policy(
+        r#"@id("w") permit(principal, action in [Action::"fs.read", Action::"fs.write"], resource in Dir::"/a");
+        @id("d") permit(principal, action == Action::"fs.delete", resource in Dir::"/b");"#,
+    );
+    check(
+        &policy,
+        &expect![[r#"
+            Read /a w
+            left out `d` (test.cedar:2): `/b` stays hidden, because `fs.read` and `fs.write` are not permitted
+            left out `w` (test.cedar:1): `/a` stays read-only, because `fs.delete` is not permitted
+        "#]],
+    );
+}
+
+#[test]
+fn a_forbid_that_cannot_be_compiled_drops_what_it_could_overlap() {
+    let policy = policy(
+        r#"@id("app") permit(principal, action in Action::"fs", resource in Dir::"/srv/app");
+        @id("lib") permit(principal, action == Action::"fs.read", resource in Dir::"/usr/lib");
+        @id("keys") forbid(principal, action in Action::"fs", resource in Dir::"/srv/app/src")
+        when { resource.path like "*.key" };"#,
+    );
+    check(
+        &policy,
+        &expect![[r#"
+        Write /srv/app app
+        Hidden /srv/app/src keys
+        Read /usr/lib lib
+        left out `app` (test.cedar:1): `fs.delete` of `/srv/app/src` is dropped, because `keys` (test.cedar:3) may forbid it: `resource.path like "*.key"` is not known beforehand
+        left out `app` (test.cedar:1): `fs.read` of `/srv/app/src` is dropped, because `keys` (test.cedar:3) may forbid it: `resource.path like "*.key"` is not known beforehand
+        left out `app` (test.cedar:1): `fs.write` of `/srv/app/src` is dropped, because `keys` (test.cedar:3) may forbid it: `resource.path like "*.key"` is not known beforehand
+    "#]],
+    );
+}
+
+#[test]
+fn a_permit_that_depends_on_the_file_or_on_time_is_left_out() {
+    let text = r#"@id("md") permit(principal, action == Action::"fs.read", resource) when { resource.path like "*.md" };
+        @id("day") permit(principal, action == Action::"fs.read", resource in Dir::"/a") when { context.clock.hour > 8 };"#;
+    let dynamic = Options { fs_dynamic: FsDynamic::Allowed, ..options() };
+    let policy = Policy::load(vec![source(SetName::User, text)], &dynamic).unwrap();
+    check(
+        &policy,
+        &expect![[r#"
+        left out `day` (test.cedar:2): its `fs.read` depends on `context.clock.hour > 8`, which is not known beforehand
+        left out `md` (test.cedar:1): its `fs.read` depends on `resource.path like "*.md"`, which is not known beforehand
+    "#]],
+    );
+}
+
+#[test]
+fn a_ceiling_cuts_the_plan() {
+    let policy = load(vec![
+        source(SetName::User, r#"@id("all") permit(principal, action in Action::"fs", resource);"#),
+        source(
+            SetName::System,
+            r#"@id("srv") permit(principal, action in Action::"fs", resource in Dir::"/srv");
+            @id("ro") permit(principal, action == Action::"fs.read", resource);
+            @id("no") forbid(principal, action in Action::"fs", resource in Dir::"/srv/secret");"#,
+        ),
+    ]);
+    check(
+        &policy,
+        &expect![[r#"
+        Read / ro
+        Write /srv all
+        Hidden /srv/secret no
+    "#]],
+    );
+}
+
+#[test]
+fn rules_for_another_agent_do_not_count() {
+    let policy = policy(
+        r#"permit(principal == Agent::"codex", action in Action::"fs", resource in Dir::"/a");
+        forbid(principal == Agent::"codex", action in Action::"fs", resource in Dir::"/b");
+        @id("b") permit(principal, action == Action::"fs.read", resource in Dir::"/b");"#,
+    );
+    check(
+        &policy,
+        &expect![[r#"
+        Read /b b
+    "#]],
+    );
+}
+
+#[test]
+fn a_rule_that_could_err_denies_wherever_it_applies() {
+    let policy = policy(
+        r#"@id("a") permit(principal, action in Action::"fs", resource in Dir::"/a");
+        @id("sum") permit(principal, action in Action::"fs", resource in Dir::"/a/b")
+        when { 9223372036854775807 + 1 > 0 };"#,
+    );
+    check(
+        &policy,
+        &expect![[r#"
+        Write /a a
+        Hidden /a/b sum
+        left out `sum` (test.cedar:2): its `fs.delete` depends on `(9223372036854775807 + 1) > 0`, which is not known beforehand
+        left out `sum` (test.cedar:2): its `fs.read` depends on `(9223372036854775807 + 1) > 0`, which is not known beforehand
+        left out `sum` (test.cedar:2): its `fs.write` depends on `(9223372036854775807 + 1) > 0`, which is not known beforehand
+    "#]],
+    );
+}
+
+#[test]
+fn lints_say_what_is_not_a_wall() {
+    let policy = policy(
+        r#"@id("all") permit(principal, action, resource);
+        @id("curl") forbid(principal, action == Action::"exec", resource == Program::"/usr/bin/curl");
+        @id("nc") forbid(principal, action == Action::"exec", resource == Program::"/usr/bin/nc");
+        forbid(principal, action == Action::"fs.read", resource == Path::"/usr/bin/nc");
+        @id("dead") permit(principal, action == Action::"exec", resource == Program::"/usr/bin/nc");
+        @id("text") forbid(principal, action == Action::"exec", resource) when { context.argv like "*rm -rf*" };"#,
+    );
+    let lints: Vec<String> =
+        policy.lints().iter().map(|lint| format!("{:?} {}", lint.kind, lint.rule.id)).collect();
+    expect![[r#"
+        AnyAction all
+        NotAWall curl
+        AlwaysForbidden dead
+        OpaqueUnseen text
+        AnyResource text"#]]
+    .assert_eq(&lints.join("\n"));
+}
+
+#[test]
+fn the_plan_of_acts_shows_costs_and_questions() {
+    let policy = policy(
+        r#"@id("any") permit(principal, action == Action::"exec", resource);
+        @id("push") forbid(principal, action == Action::"exec", resource == Program::"/usr/bin/git")
+        when { context has subcommand && context.subcommand == "push" }
+        unless { context.approvals.contains("owner") };"#,
+    );
+    let report = policy.plan(&agent());
+    expect![[r#"
+        {
+          "action": "exec",
+          "cost": "decided-and-verified",
+          "rules": [
+            {
+              "rule": {
+                "set": "user",
+                "file": "test.cedar",
+                "line": 2,
+                "id": "push"
+              },
+              "effect": "forbid",
+              "resource": "Program::\"/usr/bin/git\"",
+              "conditions": [
+                "when { (context has subcommand) && (context.subcommand == \"push\") }",
+                "unless { context.approvals.contains(\"owner\") }"
+              ],
+              "asks": true
+            },
+            {
+              "rule": {
+                "set": "user",
+                "file": "test.cedar",
+                "line": 1,
+                "id": "any"
+              },
+              "effect": "permit",
+              "resource": null,
+              "conditions": [],
+              "asks": false
+            }
+          ]
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&report.acts[0]).unwrap());
+}

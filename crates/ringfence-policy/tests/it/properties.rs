@@ -1,1 +1,214 @@
-//! To come.
+//! Laws that hold for every policy: index against full scan, plan against decision.
+
+use proptest::prelude::*;
+use ringfence_core::{Access, Act, Agent, Decide, Role, SetName, Verdict};
+use ringfence_policy::{FsDynamic, Options, Policy};
+
+use crate::support::{connect, exec, facts, options, path, request, source};
+
+/// Few names, so that rules and requests meet often.
+fn file() -> impl Strategy<Value = String> {
+    proptest::collection::vec(prop_oneof!["a", "b", "ab"], 0..4)
+        .prop_map(|parts| format!("/{}", parts.join("/")))
+}
+
+fn host() -> impl Strategy<Value = String> {
+    proptest::collection::vec(prop_oneof!["a", "b", "com"], 1..4).prop_map(|parts| parts.join("."))
+}
+
+fn action() -> impl Strategy<Value = (&'static str, &'static str)> {
+    prop_oneof![
+        Just(("action == Action::\"exec\"", "Program")),
+        Just(("action == Action::\"fs.read\"", "Path")),
+        Just(("action == Action::\"fs.write\"", "Path")),
+        Just(("action in [Action::\"fs.write\", Action::\"fs.delete\"]", "Path")),
+        Just(("action in Action::\"fs\"", "Path")),
+        Just(("action in Action::\"net\"", "Endpoint")),
+        Just(("action", "")),
+    ]
+}
+
+fn resource(ty: &'static str) -> BoxedStrategy<String> {
+    let any = Just("resource".to_owned());
+    match ty {
+        "" => any.boxed(),
+        "Endpoint" => prop_oneof![
+            1 => any,
+            3 => host().prop_map(|host| format!("resource in Domain::\"{host}\"")),
+            2 => host().prop_map(|host| format!("resource == Endpoint::\"{host}:443\"")),
+        ]
+        .boxed(),
+        _ => prop_oneof![
+            1 => any,
+            3 => file().prop_map(|dir| format!("resource in Dir::\"{dir}\"")),
+            2 => file().prop_map(move |file| format!("resource == {ty}::\"{file}\"")),
+            1 => file().prop_map(move |dir| format!("resource is {ty} in Dir::\"{dir}\"")),
+        ]
+        .boxed(),
+    }
+}
+
+fn condition(ty: &'static str) -> BoxedStrategy<String> {
+    let none = Just(String::new());
+    match ty {
+        "" => prop_oneof![
+            3 => none,
+            1 => Just("when { principal == Agent::\"claude\" }".to_owned()),
+            1 => Just("unless { action in Action::\"fs\" }".to_owned()),
+        ]
+        .boxed(),
+        "Endpoint" => prop_oneof![
+            3 => none,
+            1 => Just("when { context.clock.hour > 9 }".to_owned()),
+            1 => Just("when { resource is Endpoint && resource.port * 4 > 9 }".to_owned()),
+        ]
+        .boxed(),
+        _ => prop_oneof![
+            4 => none,
+            1 => Just("when { resource.name == \"a\" }".to_owned()),
+            1 => Just("unless { resource.path like \"*b*\" }".to_owned()),
+            1 => file().prop_map(|dir| format!("when {{ !(resource in Dir::\"{dir}\") }}")),
+            1 => file().prop_map(|file| format!("unless {{ resource.path == \"{file}\" }}")),
+            1 => file().prop_map(|dir| {
+                let dir = dir.trim_end_matches('/').to_owned();
+                format!("when {{ resource.path like \"{dir}/*\" }}")
+            }),
+            1 => (file(), file()).prop_map(|(one, two)| {
+                format!("when {{ resource in [Dir::\"{one}\", Dir::\"{two}\"] }}")
+            }),
+            1 => (file(), file()).prop_map(|(one, two)| {
+                format!(
+                    "when {{ if resource.name == \"b\" then resource in Dir::\"{one}\" else \
+                     resource in Dir::\"{two}\" }}"
+                )
+            }),
+            1 => Just("when { resource.name == \"b\" && 9223372036854775807 + 1 > 0 }".to_owned()),
+            1 => Just("when { context.session == \"saaaaaaaa\" }".to_owned()),
+        ]
+        .boxed(),
+    }
+}
+
+fn rule() -> impl Strategy<Value = String> {
+    action().prop_flat_map(|(action, ty)| {
+        let effect = prop_oneof![3 => Just("permit"), 1 => Just("forbid")];
+        let agent = prop_oneof![
+            6 => Just("principal"),
+            1 => Just("principal == Agent::\"claude\""),
+            1 => Just("principal == Agent::\"codex\""),
+            1 => Just("principal is Agent"),
+        ];
+        (effect, agent, resource(ty), condition(ty)).prop_map(
+            move |(effect, agent, resource, condition)| {
+                format!("{effect}({agent}, {action}, {resource}) {condition};\n")
+            },
+        )
+    })
+}
+
+fn rules(most: usize) -> impl Strategy<Value = String> {
+    proptest::collection::vec(rule(), 0..most).prop_map(|rules| rules.concat())
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        file().prop_map(|file| exec(&[&file, "push"])),
+        file().prop_map(|file| Act::Read(path(&file))),
+        file().prop_map(|file| Act::Write(path(&file))),
+        file().prop_map(|file| Act::Delete(path(&file))),
+        host().prop_map(|host| connect(&format!("{host}:443"))),
+    ]
+}
+
+fn dynamic() -> Options {
+    Options { fs_dynamic: FsDynamic::Allowed, ..options() }
+}
+
+fn both(user: &str, system: Option<&str>) -> Policy {
+    let mut sources = vec![source(SetName::User, user)];
+    sources.extend(system.map(|text| source(SetName::System, text)));
+    Policy::load(sources, &dynamic()).unwrap_or_else(|errors| panic!("{:#?}", errors.summaries()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_index_finds_what_a_full_scan_finds(
+        user in rules(14),
+        system in proptest::option::of(rules(8)),
+        acts in proptest::collection::vec(act(), 12),
+    ) {
+        let policy = both(&user, system.as_deref());
+        for act in acts {
+            let request = request(act);
+            let indexed = policy.decide(&request, &facts()).verdict;
+            prop_assert_eq!(indexed, policy.decide_by_full_scan(&request, &facts()), "{:?}", request);
+        }
+    }
+
+    #[test]
+    fn a_plan_never_allows_more_than_its_policy(
+        user in rules(14),
+        system in proptest::option::of(rules(8)),
+        files in proptest::collection::vec(file(), 20),
+    ) {
+        let policy = both(&user, system.as_deref());
+        let plan = policy.file_plan(&Agent("claude".to_owned()));
+        let permits = |act: Act| policy.decide(&request(act), &facts()).verdict == Verdict::Permit;
+        for file in files.into_iter().flat_map(|file| [format!("{file}/c"), file]) {
+            let file = path(&file);
+            let (access, _) = plan.access(&file);
+            if access >= Access::Read {
+                prop_assert!(permits(Act::Read(file.clone())), "read {file} {plan:#?}\n{user}");
+            }
+            if access == Access::Write {
+                prop_assert!(permits(Act::Write(file.clone())), "write {file} {plan:#?}\n{user}");
+                prop_assert!(permits(Act::Delete(file.clone())), "delete {file} {plan:#?}\n{user}");
+            }
+        }
+        prop_assert!(plan.rules.is_sorted_by(|one, two| one.path < two.path));
+    }
+
+    #[test]
+    fn more_approvals_never_turn_a_permit_into_a_denial(
+        unless in prop_oneof![
+            Just("context.approvals.contains(\"dev\")"),
+            Just("context.approvals.containsAny([\"dev\", \"owner\"])"),
+            Just("context.approver_count >= 2 || context.approvals.contains(\"oncall\")"),
+            Just("2 <= context.approver_count && !(context.opaque)"),
+        ],
+        first in 0_usize..8, second in 0_usize..8, people in 0_u32..3,
+    ) {
+        let text = format!(
+            "permit(principal, action == Action::\"exec\", resource);
+             forbid(principal, action == Action::\"exec\", resource) unless {{ {unless} }};"
+        );
+        let policy = both(&text, None);
+        let names = ["dev", "oncall", "owner"];
+        let with = |bits: usize, people: u32| {
+            let mut facts = facts();
+            let held = names.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
+            facts.approvals = held.map(|(_, name)| Role((*name).to_owned())).collect();
+            facts.approver_count = people;
+            policy.decide(&request(exec(&["/bin/ls"])), &facts).verdict
+        };
+        if with(first, people) == Verdict::Permit {
+            prop_assert_eq!(with(first | second, people + 1), Verdict::Permit);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_loader_panic(text in "[ -~\n]{0,200}") {
+        let _ = Policy::load(vec![source(SetName::User, &text)], &options());
+    }
+
+    #[test]
+    fn no_mutilated_policy_makes_the_loader_panic(text in rules(4), at in 0_usize..400, with in "[\"(){};&!é]") {
+        let mut text = text;
+        if text.is_char_boundary(at.min(text.len())) {
+            text.insert_str(at.min(text.len()), &with);
+        }
+        let _ = Policy::load(vec![source(SetName::User, &text)], &options());
+    }
+}

@@ -47,7 +47,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             times.push(time(|| drop(policy.decide(&request, &facts))));
         }
     }
-    times.iter_mut().for_each(|times| times.sort_by(f64::total_cmp));
+    for times in &mut times {
+        times.sort_by(f64::total_cmp);
+    }
     let minima: Vec<f64> = times.iter().filter_map(|times| times.first().copied()).collect();
     let medians: Vec<f64> = times.iter().map(|times| median(times)).collect();
     let note = |(size, median): (&usize, &f64)| format!("{size}: p50 {median:.1} us");

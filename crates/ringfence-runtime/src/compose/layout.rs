@@ -33,6 +33,13 @@ enum Content {
     Hidden,
 }
 
+/// A writable bind: where its files are on the host, where they appear, and whose they are.
+pub(super) struct Mounted {
+    pub(super) source: PathBuf,
+    pub(super) target: PathBuf,
+    pub(super) is_of_person: bool,
+}
+
 /// The map, while it is being made.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
@@ -151,6 +158,17 @@ impl Layout {
     pub(crate) fn root_above(&self, path: &Path) -> Option<PathBuf> {
         let planned = |above: &&Path| matches!(self.places.get(*above), Some(Content::Planned(_)));
         path.ancestors().filter(planned).last().map(Path::to_owned)
+    }
+
+    /// The writable bind beneath which a place lies, the place itself left aside.
+    pub(super) fn mounted_above(&self, place: &Path) -> Option<Mounted> {
+        let (bind, is_of_person) = match self.content_at(place.parent()?)? {
+            Content::Planned(bind) => (bind, true),
+            Content::Private(bind) => (bind, false),
+            Content::Hidden => return None,
+        };
+        let Bind { source, target, access } = bind.clone();
+        (access == Access::Write).then_some(Mounted { source, target, is_of_person })
     }
 
     /// The root of the writable tree that a place lies in: the highest directory down from which

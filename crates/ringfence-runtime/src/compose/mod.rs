@@ -5,6 +5,7 @@ mod caches;
 mod environment;
 mod identity;
 mod layout;
+mod mountpoints;
 mod places;
 mod private;
 mod secrets;
@@ -28,6 +29,8 @@ use crate::state::StateDirs;
 use crate::whole_file::FileError;
 
 pub(crate) use layout::{Layout, Use};
+pub use mountpoints::Kind;
+pub(crate) use mountpoints::Placeholder;
 pub(crate) use private::Private;
 
 pub use environment::{DENIALS_PATH, SESSION_VARIABLE};
@@ -60,7 +63,7 @@ pub struct Composition {
     pub spec: WorldSpec,
     /// The static part of the policy that it was made from.
     pub plan: FilePlan,
-    /// Directories that exist in this world only (`/tmp`, the private home, caches, copies): what
+    /// Directories that exist in this world only (`/tmp`, `/dev`, the private home, caches, copies): what
     /// happens in them is no act, is not put to the gate and leaves nothing on the host.
     ///
     /// The longest path decides: a bind of the plan beneath such a directory is not private.
@@ -160,9 +163,12 @@ pub fn compose(
     layout.notices.extend(dropped);
     let base = Base::of_host(&payload.account(dirs.home()));
     let scratch = scratch(dirs, &request.session)?;
-    let private_dirs = base.dirs.iter().cloned().chain(layout.private_targets()).collect();
+    let own = base.dirs.iter().cloned().chain([PathBuf::from("/dev")]);
+    let private_dirs = own.chain(layout.private_targets()).collect();
+    let masks = secrets::masks(dirs.home(), &plan, &mut layout.notices);
+    after.take_away(mountpoints::make(&layout, &masks, &payload));
     let spec = WorldSpec {
-        masks: secrets::masks(dirs.home(), &plan, &mut layout.notices),
+        masks: masks.into_iter().map(|(path, _)| path).collect(),
         hidden: layout.hidden(),
         grantable: layout.grantable(dirs.home(), &assembled.project.dir),
         base: with_links(base, layout.links()),

@@ -5,45 +5,50 @@ use std::path::{Path, PathBuf};
 
 use ringfence_core::{AbsolutePath, Access, FilePlan};
 
+use super::mountpoints::Kind;
 use crate::notice::Notice;
 
-/// Secret places, relative to the home directory; shown whether or not they exist.
-pub const SECRET_PLACES: &[&str] = &[
-    ".aws",
-    ".azure",
-    ".bash_history",
-    ".cargo/credentials.toml",
-    ".config/chromium",
-    ".config/doctl",
-    ".config/gcloud",
-    ".config/gh",
-    ".config/google-chrome",
-    ".config/hub",
-    ".config/op",
-    ".config/BraveSoftware",
-    ".docker/config.json",
-    ".git-credentials",
-    ".gnupg",
-    ".kube",
-    ".local/share/keyrings",
-    ".local/share/kwalletd",
-    ".mozilla",
-    ".netrc",
-    ".password-store",
-    ".pgpass",
-    ".pki",
-    ".pypirc",
-    ".ssh",
-    ".terraform.d/credentials.tfrc.json",
-    ".thunderbird",
-    ".vault-token",
-    ".zsh_history",
+/// Secret places, relative to the home directory, and what stands there where they are absent.
+pub const SECRET_PLACES: &[(&str, Kind)] = &[
+    (".aws", Kind::Dir),
+    (".azure", Kind::Dir),
+    (".bash_history", Kind::File),
+    (".cargo/credentials.toml", Kind::File),
+    (".config/chromium", Kind::Dir),
+    (".config/doctl", Kind::Dir),
+    (".config/gcloud", Kind::Dir),
+    (".config/gh", Kind::Dir),
+    (".config/google-chrome", Kind::Dir),
+    (".config/hub", Kind::Dir),
+    (".config/op", Kind::Dir),
+    (".config/BraveSoftware", Kind::Dir),
+    (".docker/config.json", Kind::File),
+    (".git-credentials", Kind::File),
+    (".gnupg", Kind::Dir),
+    (".kube", Kind::Dir),
+    (".local/share/keyrings", Kind::Dir),
+    (".local/share/kwalletd", Kind::Dir),
+    (".mozilla", Kind::Dir),
+    (".netrc", Kind::File),
+    (".password-store", Kind::Dir),
+    (".pgpass", Kind::File),
+    (".pki", Kind::Dir),
+    (".pypirc", Kind::File),
+    (".ssh", Kind::Dir),
+    (".terraform.d/credentials.tfrc.json", Kind::File),
+    (".thunderbird", Kind::Dir),
+    (".vault-token", Kind::File),
+    (".zsh_history", Kind::File),
 ];
 
 /// The secret places that stay covered: all but those that the policy itself names.
-pub(super) fn masks(home: &Path, plan: &FilePlan, notices: &mut Vec<Notice>) -> Vec<PathBuf> {
+pub(super) fn masks(
+    home: &Path,
+    plan: &FilePlan,
+    notices: &mut Vec<Notice>,
+) -> Vec<(PathBuf, Kind)> {
     let mut masks = Vec::new();
-    for place in SECRET_PLACES.iter().map(|name| home.join(name)) {
+    for (place, kind) in SECRET_PLACES.iter().map(|(name, kind)| (home.join(name), *kind)) {
         let named = plan
             .rules
             .iter()
@@ -57,7 +62,8 @@ pub(super) fn masks(home: &Path, plan: &FilePlan, notices: &mut Vec<Notice>) -> 
             let text = format!("`{}` stays covered: it holds secrets", place.display());
             notices.push(Notice::new(text).hint("to open it, name it in a rule of its own"));
         }
-        masks.push(place);
+        let kind = if place.is_dir() { Kind::Dir } else { kind };
+        masks.push((place, kind));
     }
     masks
 }

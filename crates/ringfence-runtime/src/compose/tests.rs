@@ -147,8 +147,11 @@ fn secret_places_stay_covered_unless_the_policy_names_them() {
     assert_eq!(masks.len(), SECRET_PLACES.len());
     let named = plan(vec![rule(&home.join(".ssh/known_hosts"), Allowed::Read)]);
     let masks = secrets::masks(home, &named, &mut notices);
-    assert!(!masks.contains(&home.join(".ssh")));
-    assert!(masks.contains(&home.join(".aws")));
+    let has = |masks: &[(PathBuf, Kind)], name: &str| {
+        masks.iter().any(|(path, _)| *path == home.join(name))
+    };
+    assert!(!has(&masks, ".ssh"));
+    assert!(has(&masks, ".aws"));
     let whole = plan(vec![rule(home, Allowed::Read)]);
-    assert!(secrets::masks(home, &whole, &mut notices).contains(&home.join(".ssh")));
+    assert!(has(&secrets::masks(home, &whole, &mut notices), ".ssh"));
 }

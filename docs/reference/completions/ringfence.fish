@@ -1,0 +1,249 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_ringfence_global_optspecs
+    string join \n color= h/help V/version
+end
+
+function __fish_ringfence_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_ringfence_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_ringfence_using_subcommand
+    set -l cmd (__fish_ringfence_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c ringfence -n "__fish_ringfence_needs_command" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_needs_command" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "run" -d 'Start an agent under the policy'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "init" -d 'Write a policy that fits this project, and trust it'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "policy" -d 'Check, test, plan, show, edit or reload the policy'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "decide" -d 'Decide one request: JSON on stdin, verdict as JSON on stdout'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "explain" -d 'Say why an act was decided as it was, and what would have to change'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "trust" -d 'Let a project\'s policy count, as it is now'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "untrust" -d 'Take back the trust in a project\'s policy'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "grant" -d 'Permit something for a session, for a time or always'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "grants" -d 'List or revoke grants'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "sessions" -d 'List the sessions of this user'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "show" -d 'Show what happened in a session'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "log" -d 'Read or verify the log'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "doctor" -d 'Say what this machine can enforce, and what is missing'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "demo" -d 'Watch a small scripted agent do allowed and forbidden things'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l policy -d 'Policy file that stands in for the user\'s and the project\'s; may be repeated' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l agent -d 'The agent\'s identity in the policy [default: the command\'s base name]' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l json -d 'Write the closing summary as one JSON object to stderr'
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand init" -l agent -d 'The agent to write a policy for [default: the one that is installed]' -r -f -a "claude-code\t'Claude Code'
+codex\t'Codex'
+generic\t'Any other'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand init" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand init" -l force -d 'Overwrite a policy that exists'
+complete -c ringfence -n "__fish_ringfence_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand init" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "check" -d 'Check that the policy is well-formed'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "test" -d 'Run a table of requests and compare the decisions'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "plan" -d 'Show what the policy means for files, and what is decided act by act'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "show" -d 'Show the sets in force, with their digests and rules'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "edit" -d 'Edit the project\'s policy, check it, and trust what was saved'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "reload" -d 'Let running sessions load the policy anew'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from check" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from check" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from test" -l policy -d 'Policy file to test in place of the policy in force here; may be repeated' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from test" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from test" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from plan" -l agent -d 'The agent to plan for' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from plan" -l policy -d 'Policy file that stands in for the user\'s and the project\'s; may be repeated' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from plan" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from plan" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from plan" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from show" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from show" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from edit" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from edit" -l user -d 'Edit the user\'s policy, which holds in every project'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from edit" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from reload" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from reload" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from reload" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "check" -d 'Check that the policy is well-formed'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "test" -d 'Run a table of requests and compare the decisions'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "plan" -d 'Show what the policy means for files, and what is decided act by act'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show the sets in force, with their digests and rules'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "edit" -d 'Edit the project\'s policy, check it, and trust what was saved'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "reload" -d 'Let running sessions load the policy anew'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand decide" -l policy -d 'Policy file that stands in for the user\'s and the project\'s; may be repeated' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand decide" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand decide" -l json -d 'Print JSON (it always does)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand decide" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand decide" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand explain" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand explain" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand explain" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand trust" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand trust" -l yes -d 'Do not ask for confirmation'
+complete -c ringfence -n "__fish_ringfence_using_subcommand trust" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand trust" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand untrust" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand untrust" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand untrust" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -l session -d 'For one running session [default: the only one]' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -l for -d 'For a time, like 30m, 2h or 1d' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -l always -d 'For all sessions of this project'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -l everywhere -d 'For all sessions of this user, in every project'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -l yes -d 'Do not ask for confirmation'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fish_seen_subcommand_from list revoke help" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fish_seen_subcommand_from list revoke help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fish_seen_subcommand_from list revoke help" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fish_seen_subcommand_from list revoke help" -f -a "list" -d 'List the grants in force'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fish_seen_subcommand_from list revoke help" -f -a "revoke" -d 'Revoke a grant, in running sessions too'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fish_seen_subcommand_from list revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from list" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from revoke" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the grants in force'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Revoke a grant, in running sessions too'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand sessions" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand sessions" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand sessions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand sessions" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand show" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand show" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand show" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and not __fish_seen_subcommand_from show verify help" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and not __fish_seen_subcommand_from show verify help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and not __fish_seen_subcommand_from show verify help" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and not __fish_seen_subcommand_from show verify help" -f -a "show" -d 'Print a session\'s entries'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and not __fish_seen_subcommand_from show verify help" -f -a "verify" -d 'Verify that nothing in the log was changed'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and not __fish_seen_subcommand_from show verify help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and __fish_seen_subcommand_from show" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and __fish_seen_subcommand_from show" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and __fish_seen_subcommand_from verify" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and __fish_seen_subcommand_from verify" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print a session\'s entries'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Verify that nothing in the log was changed'
+complete -c ringfence -n "__fish_ringfence_using_subcommand log; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand doctor" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand doctor" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand doctor" -l fix -d 'Print what to run or install; changes nothing'
+complete -c ringfence -n "__fish_ringfence_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand doctor" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand demo" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand demo" -l keep -d 'Keep the demo\'s directory and print where it is'
+complete -c ringfence -n "__fish_ringfence_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand demo" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "run" -d 'Start an agent under the policy'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "init" -d 'Write a policy that fits this project, and trust it'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "policy" -d 'Check, test, plan, show, edit or reload the policy'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "decide" -d 'Decide one request: JSON on stdin, verdict as JSON on stdout'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "explain" -d 'Say why an act was decided as it was, and what would have to change'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "trust" -d 'Let a project\'s policy count, as it is now'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "untrust" -d 'Take back the trust in a project\'s policy'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "grant" -d 'Permit something for a session, for a time or always'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "grants" -d 'List or revoke grants'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "sessions" -d 'List the sessions of this user'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "show" -d 'Show what happened in a session'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "log" -d 'Read or verify the log'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "doctor" -d 'Say what this machine can enforce, and what is missing'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "demo" -d 'Watch a small scripted agent do allowed and forbidden things'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and not __fish_seen_subcommand_from run init policy decide explain trust untrust grant grants sessions show log doctor demo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "check" -d 'Check that the policy is well-formed'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "test" -d 'Run a table of requests and compare the decisions'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "plan" -d 'Show what the policy means for files, and what is decided act by act'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "show" -d 'Show the sets in force, with their digests and rules'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "edit" -d 'Edit the project\'s policy, check it, and trust what was saved'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "reload" -d 'Let running sessions load the policy anew'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from grants" -f -a "list" -d 'List the grants in force'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from grants" -f -a "revoke" -d 'Revoke a grant, in running sessions too'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from log" -f -a "show" -d 'Print a session\'s entries'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from log" -f -a "verify" -d 'Verify that nothing in the log was changed'

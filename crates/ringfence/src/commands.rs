@@ -2,12 +2,14 @@
 
 pub(crate) mod context;
 pub(crate) mod decide;
+pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod edit;
 pub(crate) mod explain;
 pub(crate) mod grant;
 pub(crate) mod grants;
 pub(crate) mod in_force;
+pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod plan;
 pub(crate) mod policy;

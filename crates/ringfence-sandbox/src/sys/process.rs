@@ -42,12 +42,6 @@ pub(crate) fn close_all_but(kept: &[RawFd]) -> io::Result<()> {
     close_range(first, RawFd::MAX, 0)
 }
 
-/// Closes one descriptor that a forked child has no use for.
-pub(crate) fn close_fd_number(fd: RawFd) {
-    // SAFETY: only called in a forked child, for a descriptor that it never uses afterwards.
-    unsafe { libc::close(fd) };
-}
-
 /// Marks every descriptor from `first` on to be closed by the next exec.
 pub(crate) fn close_on_exec_from(first: RawFd) -> io::Result<()> {
     close_range(first, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC)

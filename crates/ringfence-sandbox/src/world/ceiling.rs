@@ -4,8 +4,9 @@
 //! be loosened once it holds, so the directories beneath which grants may come are in it from the
 //! start; what may be done there *now* is what the mounts say.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd,
@@ -83,10 +84,13 @@ impl Rules {
             .allow(Path::new("/proc"), AccessFs::ReadFile | AccessFs::ReadDir)?
             .allow(Path::new("/dev"), device | ioctl)?
             .allow(Path::new("/dev/shm"), write)?;
-        for path in &spec.base.binds {
+        // One rule for all of `/etc`: what is there is what was put there.
+        let system = spec.base.binds.iter().chain(spec.base.files.iter().map(|file| &file.target));
+        let system: BTreeSet<PathBuf> = system.map(|path| top(path)).collect();
+        for path in &system {
             rules = rules.allow(path, read)?;
         }
-        for file in spec.base.files.iter().chain(&spec.files) {
+        for file in spec.files.iter().filter(|file| !system.contains(&top(&file.target))) {
             rules = rules.allow(&file.target, read)?;
         }
         for path in spec.base.dirs.iter().chain(&spec.dirs).chain(&spec.grantable) {
@@ -112,6 +116,11 @@ impl Rules {
         }
         Ok(self)
     }
+}
+
+/// The first directory on the way to `path`.
+fn top(path: &Path) -> PathBuf {
+    path.components().take(2).collect()
 }
 
 /// What this version of the ceiling does not use: connects to unix sockets are the gate's.

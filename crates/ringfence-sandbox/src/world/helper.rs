@@ -8,13 +8,14 @@ use std::os::fd::{AsFd, AsRawFd as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
 use rustix::mount::MountPropagationFlags;
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::{Pid, PidfdFlags, WaitOptions};
 
 use super::channel::{Channel, Message, Topic};
 use super::failure::{During as _, Failure, Need};
-use super::root::Root;
+use super::root::{ROOT, Root};
 use super::{Access, WorldSpec, identity, init};
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::{close_all_but, fork};
@@ -39,9 +40,11 @@ pub(super) fn run(spec: &WorldSpec, lines: Lines) -> i32 {
     match start(spec, &lines, umask) {
         Ok((mut root, init)) => {
             drop(lines.control);
-            serve(&mut root, &lines.grants);
-            let _ = rustix::process::waitpid(Some(init), WaitOptions::empty());
-            root.leave();
+            serve(&mut root, &lines.grants, init);
+            if root.left_traces() {
+                let _ = rustix::process::waitpid(Some(init), WaitOptions::empty());
+                root.leave();
+            }
             0
         }
         Err(failure) => {
@@ -65,23 +68,36 @@ fn start(spec: &WorldSpec, lines: &Lines, umask: Mode) -> Result<(Root, Pid), Fa
     let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", slave)
         .during(Need::Mounts, "detach from the host's mounts")?;
-    let root = Root::build(spec, idmap)?;
-    let fresh = Namespaces::NEWPID
-        | Namespaces::NEWNET
-        | Namespaces::NEWIPC
-        | Namespaces::NEWUTS
-        | Namespaces::NEWCGROUP;
-    enter_new(fresh)
-        .during(Need::Namespaces, "unshare pid, net, ipc, uts and cgroup namespaces")?;
-    let place = root.path();
-    let init = fork(|| init::run(spec, &place, lines, umask))
+    // Init first: it makes the world's network while the root is being built.
+    let fresh =
+        Namespaces::NEWPID | Namespaces::NEWIPC | Namespaces::NEWUTS | Namespaces::NEWCGROUP;
+    enter_new(fresh).during(Need::Namespaces, "unshare pid, ipc, uts and cgroup namespaces")?;
+    let (ready, until_ready) = Channel::pair().during(Need::Mounts, "reach init")?;
+    let place = spec.scratch.join(ROOT);
+    let init = fork(move || init::run(spec, init::From { root: place, until_ready, umask }, lines))
         .during(Need::Namespaces, "start the world's first process")?;
+    let root = Root::build(spec, idmap)?;
+    ready.send(Topic::Done, &[]).during(Need::Mounts, "reach init")?;
     Ok((root, init))
 }
 
-/// Answers grants and revokes until the broker is gone or has let the world go.
-fn serve(root: &mut Root, grants: &Channel) {
-    while let Ok(Some(message)) = grants.receive() {
+/// Answers grants and revokes until the broker or the world is gone.
+fn serve(root: &mut Root, grants: &Channel, init: Pid) {
+    let Ok(init) = rustix::process::pidfd_open(init, PidfdFlags::empty()) else { return };
+    loop {
+        let mut fds = [PollFd::new(grants, PollFlags::IN), PollFd::new(&init, PollFlags::IN)];
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
+        }
+        let [from_broker, from_init] = fds;
+        if !from_init.revents().is_empty() {
+            return;
+        }
+        if from_broker.revents().is_empty() {
+            continue;
+        }
+        let Ok(Some(message)) = grants.receive() else { return };
         let done = match message.topic {
             Topic::Mount => mount(root, &message),
             Topic::Unmount => unmount(root, &message),

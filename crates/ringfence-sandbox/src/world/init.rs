@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
@@ -19,7 +19,7 @@ use super::helper::Lines;
 use super::{Stdio, WorldSpec, ceiling, identity, payload};
 use crate::sys::mount::{Attributes, NODEV, NOEXEC, NOSUID, RDONLY, Reach, set_attributes};
 use crate::sys::namespaces::{Namespaces, enter_new};
-use crate::sys::process::{child_events, close_fd_number, fork, signal_group};
+use crate::sys::process::{child_events, close_all_but, fork, signal_group};
 
 /// Parts of `/proc` through which the kernel is told what to do.
 const PROC_READ_ONLY: &[&str] = &["proc/sys", "proc/sysrq-trigger", "proc/irq", "proc/bus"];
@@ -30,13 +30,27 @@ struct Terminal {
     slave: OwnedFd,
 }
 
+/// What the mount helper gives init.
+pub(super) struct From {
+    /// Where the world's root will be.
+    pub(super) root: PathBuf,
+    /// Says when it is built.
+    pub(super) until_ready: Channel,
+    /// The broker's, for the payload.
+    pub(super) umask: Mode,
+}
+
 /// The code of pid 1; its result is the exit code, which nobody reads.
-pub(super) fn run(spec: &WorldSpec, root: &Path, lines: &Lines, umask: Mode) -> i32 {
+pub(super) fn run(spec: &WorldSpec, from: From, lines: &Lines) -> i32 {
     let control = &lines.control;
-    // The mount helper's line: its other end must close when the helper dies.
-    close_fd_number(lines.grants.as_fd().as_raw_fd());
-    let ended = start(spec, root, control, umask).and_then(|leader| {
-        supervise(control, leader).during(Need::Payload, "watch over the world")
+    // Not the mount helper's: their other ends must close when the helper dies.
+    let kept = [control.as_fd().as_raw_fd(), from.until_ready.as_fd().as_raw_fd()];
+    if close_all_but(&kept).is_err() {
+        return 1;
+    }
+    let ended = start(spec, from, control).and_then(|leader| match leader {
+        Some(leader) => supervise(control, leader).during(Need::Payload, "watch over the world"),
+        None => Ok(None),
     });
     let sent = match ended {
         Ok(None) => Ok(()),
@@ -47,9 +61,8 @@ pub(super) fn run(spec: &WorldSpec, root: &Path, lines: &Lines, umask: Mode) -> 
     i32::from(sent.is_err())
 }
 
-/// Everything up to the payload's process.
-fn start(spec: &WorldSpec, root: &Path, control: &Channel, umask: Mode) -> Result<Pid, Failure> {
-    close_world(spec, root)?;
+/// Everything up to the payload's process; `None` when the mount helper has failed, and said so.
+fn start(spec: &WorldSpec, from: From, control: &Channel) -> Result<Option<Pid>, Failure> {
     let listener = network(spec)?;
     let diagnosis = rustix::net::socket_with(
         AddressFamily::NETLINK,
@@ -58,6 +71,11 @@ fn start(spec: &WorldSpec, root: &Path, control: &Channel, umask: Mode) -> Resul
         Some(netlink::SOCK_DIAG),
     )
     .during(Need::Net, "open the world's socket diagnosis")?;
+    let built = from.until_ready.receive().during(Need::Mounts, "wait for the world's root")?;
+    if built.is_none() {
+        return Ok(None);
+    }
+    close_world(spec, &from.root)?;
     let terminal = match spec.stdio {
         Stdio::Inherit => None,
         Stdio::Pty(size) => Some(terminal(size)?),
@@ -69,7 +87,7 @@ fn start(spec: &WorldSpec, root: &Path, control: &Channel, umask: Mode) -> Resul
         .during(Need::Payload, "hand out the world's descriptors")?;
     let ceiling = ceiling::build(spec)?;
     let slave = terminal.map(|terminal| terminal.slave);
-    payload(spec, control, payload::Parts { ceiling, slave, umask })
+    payload(spec, control, payload::Parts { ceiling, slave, umask: from.umask }).map(Some)
 }
 
 /// Starts the payload's process and gives it its user.
@@ -77,7 +95,8 @@ fn payload(spec: &WorldSpec, control: &Channel, parts: payload::Parts) -> Result
     let (ours, theirs) = Channel::pair().during(Need::Payload, "reach the payload")?;
     let pid = fork(move || payload::run(spec, control, &theirs, parts))
         .during(Need::Payload, "start the payload's process")?;
-    if ours.receive().during(Need::Payload, "wait for the payload")?.is_some() {
+    let maps = !spec.identity.is_caller();
+    if maps && ours.receive().during(Need::Payload, "wait for the payload")?.is_some() {
         identity::map_one(&pid.as_raw_nonzero().to_string(), spec.identity)?;
         ours.send(Topic::Done, &[]).during(Need::Payload, "let the payload go on")?;
     }
@@ -135,6 +154,7 @@ fn open_here(path: &str) -> Result<OwnedFd, Failure> {
 
 /// The world's loopback, and on it the listener of the net gate.
 fn network(spec: &WorldSpec) -> Result<TcpListener, Failure> {
+    enter_new(Namespaces::NEWNET).during(Need::Namespaces, "unshare the network namespace")?;
     let socket = rustix::net::socket_with(
         AddressFamily::INET,
         SocketType::DGRAM,

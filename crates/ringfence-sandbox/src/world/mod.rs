@@ -59,7 +59,7 @@ pub struct World {
     pub payload_pid: i32,
     init: OwnedFd,
     control: Channel,
-    grants: Mutex<Option<Channel>>,
+    grants: Mutex<Channel>,
     helper: Pid,
     ceiling: Vec<(PathBuf, Access)>,
 }
@@ -152,7 +152,6 @@ impl World {
     fn ask_helper(&self, topic: Topic, bytes: &[u8]) -> Result<(), WorldError> {
         // A poisoned line still works: every exchange on it is whole.
         let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        let grants = grants.as_ref().ok_or(WorldError::Gone)?;
         grants.send(topic, bytes).map_err(|_| WorldError::Gone)?;
         let answer = grants.receive().map_err(|_| WorldError::Gone)?.ok_or(WorldError::Gone)?;
         if answer.topic == Topic::Done {
@@ -165,8 +164,8 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.kill();
-        // The mount helper takes away what it made on the host, and leaves.
-        *self.grants.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // The mount helper leaves when init has, which is when every process of the world has; on
+        // its way it takes away what it made on the host.
         let _ = rustix::process::waitpid(Some(self.helper), WaitOptions::empty());
     }
 }

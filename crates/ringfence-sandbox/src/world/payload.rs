@@ -15,7 +15,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
 use super::channel::{Channel, Topic};
 use super::failure::{During as _, Failure, Need};
-use super::{WorldSpec, ceiling};
+use super::{WorldSpec, ceiling, identity};
 use crate::seccomp;
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::{close_on_exec_from, default_signals, empty_bounding_set, move_to};
@@ -82,10 +82,17 @@ fn give_up(
 
 /// The inner user namespace, in which the mounts of the world are locked.
 fn inner_namespaces(spec: &WorldSpec, init: &Channel) -> Result<(), Failure> {
+    // Asked first: until it is mapped, the user has no number in the new namespace.
+    let own_user = spec.identity.is_caller();
     enter_new(Namespaces::NEWUSER | Namespaces::NEWNS)
         .during(Need::UserNamespace, "unshare the payload's user namespace")?;
-    init.send(Topic::Done, &[]).during(Need::Payload, "reach the world's first process")?;
-    init.receive().during(Need::Payload, "wait for the world's first process")?;
+    if own_user {
+        identity::map_one("self", spec.identity)?;
+    } else {
+        // Only init, which is root, may map another user than its own.
+        init.send(Topic::Done, &[]).during(Need::Payload, "reach the world's first process")?;
+        init.receive().during(Need::Payload, "wait for the world's first process")?;
+    }
     let (uid, gid) = (Uid::from_raw(spec.identity.uid), Gid::from_raw(spec.identity.gid));
     if !rustix::process::getgroups().during(Need::Payload, "ask for groups")?.is_empty() {
         match rustix::thread::set_thread_groups(&[]) {

@@ -1,5 +1,6 @@
 //! Finding and making the places in a world on which something is mounted.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -59,6 +60,11 @@ impl Ground {
         Ok(Ground { root, own_device })
     }
 
+    /// The tree's own directory.
+    pub(super) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
     /// What is at `target`, if anything.
     pub(super) fn find(&self, target: &Path) -> io::Result<Option<OwnedFd>> {
         match lookup(self.root.as_fd(), relative(target)) {
@@ -94,6 +100,47 @@ impl Ground {
             Err(error) => return Err(error.into()),
         }
         Ok(lookup(parent.as_fd(), Path::new(name))?)
+    }
+}
+
+/// The directories that the world's root has of itself, while nobody but us has touched it.
+#[derive(Debug, Default)]
+pub(super) struct Skeleton {
+    dirs: BTreeSet<PathBuf>,
+    covered: BTreeSet<PathBuf>,
+}
+
+impl Skeleton {
+    /// Whether `target` lies in the skeleton: nothing is mounted at it or above it.
+    pub(super) fn holds(&self, target: &Path) -> bool {
+        !target.ancestors().any(|above| self.covered.contains(above))
+    }
+
+    /// From now on something is mounted at `target`.
+    pub(super) fn cover(&mut self, target: &Path) {
+        self.covered.insert(target.to_path_buf());
+    }
+
+    /// Makes `target` and its parents in the root's own file system.
+    pub(super) fn make(
+        &mut self,
+        root: BorrowedFd<'_>,
+        target: &Path,
+        kind: Kind,
+    ) -> rustix::io::Result<()> {
+        let Some(parent) = target.parent() else { return Ok(()) };
+        if self.dirs.contains(target) {
+            return Ok(());
+        }
+        self.make(root, parent, Kind::Dir)?;
+        match create(root, relative(target).as_os_str(), kind) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error),
+        }
+        if kind == Kind::Dir {
+            self.dirs.insert(target.to_path_buf());
+        }
+        Ok(())
     }
 }
 
@@ -133,7 +180,7 @@ fn lookup(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 /// An absolute path as seen from its root.
-fn relative(path: &Path) -> &Path {
+pub(super) fn relative(path: &Path) -> &Path {
     let path = path.strip_prefix("/").unwrap_or(path);
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }

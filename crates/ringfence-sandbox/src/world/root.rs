@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::CWD;
@@ -23,7 +23,7 @@ use rustix::mount::{
 };
 
 use super::failure::{During as _, Failure, Need};
-use super::place::{Ground, Kind, Made, kind_of, open_source};
+use super::place::{Ground, Kind, Made, Skeleton, kind_of, open_source, relative};
 use super::{Access, WorldSpec};
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
 
@@ -39,6 +39,9 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
 ];
 /// Private directories that everyone may write to, as on any system.
 const STICKY_DIRS: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
+
+/// The world's root within the scratch directory.
+pub(super) const ROOT: &str = "root";
 
 /// What appears at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +80,7 @@ struct Granted {
 pub(super) struct Root {
     scratch: PathBuf,
     ground: Ground,
+    skeleton: Skeleton,
     plan: Vec<Entry>,
     grants: Vec<Granted>,
     made: Vec<Made>,
@@ -87,22 +91,26 @@ impl Root {
     /// Builds the root of `spec`'s world; the calling process may mount and unmasks no mode bits.
     pub(super) fn build(spec: &WorldSpec, idmap: Option<OwnedFd>) -> Result<Root, Failure> {
         let own_device = foundation(spec)?;
-        let ground = Ground::new(&spec.scratch.join("root"), own_device)
+        let ground = Ground::new(&spec.scratch.join(ROOT), own_device)
             .during(Need::Mounts, "open the world's root")?;
         let scratch = spec.scratch.clone();
-        let (grants, made) = (Vec::new(), Vec::new());
-        let mut root = Root { scratch, ground, plan: Vec::new(), grants, made, idmap };
-        root.skeleton(spec)?;
+        let (plan, grants, made) = (Vec::new(), Vec::new(), Vec::new());
+        let skeleton = Skeleton::default();
+        let mut root = Root { scratch, ground, skeleton, plan, grants, made, idmap };
+        root.entries(spec);
         root.supplies(spec)?;
-        for entry in root.plan.clone() {
-            root.attach(&entry, None)?;
-        }
-        Ok(root)
+        // Parents before what lies beneath them; at one place, in the order of the plan.
+        root.plan.sort_by(|one, other| one.target.cmp(&other.target));
+        root.lay_out(spec)?;
+        let plan = std::mem::take(&mut root.plan);
+        let attached = plan.iter().try_for_each(|entry| root.attach_first(entry));
+        root.plan = plan;
+        attached.map(|()| root)
     }
 
     /// Where the helper sees the world's root.
-    pub(super) fn path(&self) -> PathBuf {
-        self.scratch.join("root")
+    fn path(&self) -> PathBuf {
+        self.scratch.join(ROOT)
     }
 
     /// Makes `source` appear at `target`, with everything the plan has beneath it still on top.
@@ -151,6 +159,11 @@ impl Root {
         Some(done)
     }
 
+    /// Whether something was made in directories of the host.
+    pub(super) fn left_traces(&self) -> bool {
+        !self.made.is_empty()
+    }
+
     /// Takes away what was made in directories of the host, at the world's end.
     pub(super) fn leave(&mut self) {
         let _ = rustix::mount::unmount(self.path(), UnmountFlags::DETACH);
@@ -178,6 +191,29 @@ impl Root {
             let staged = Entry { target: Path::new("/").join(inner), content: other.content };
             self.attach(&staged, Some(&ground))?;
         }
+        Ok(())
+    }
+
+    /// Mounts one entry of the plan at the start, when only our own process has touched the root:
+    /// places in the skeleton are made and named without looking.
+    fn attach_first(&mut self, entry: &Entry) -> Result<(), Failure> {
+        let target = entry.target.as_path();
+        let plain = !matches!(entry.content, Content::Mask | Content::Hidden);
+        if !plain || !self.skeleton.holds(target) {
+            self.skeleton.cover(target);
+            return self.attach(entry, None);
+        }
+        let tree = self.tree_of(&entry.content).during(Need::Bind, step(target, "open it"))?;
+        let kind = kind_of(&tree).during(Need::Bind, step(target, "look at it"))?;
+        let root = self.ground.root();
+        self.skeleton
+            .make(root, target, kind)
+            .and_then(|()| {
+                let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+                rustix::mount::move_mount(&tree, "", root, relative(target), flags)
+            })
+            .during(Need::Bind, step(target, "mount it"))?;
+        self.skeleton.cover(target);
         Ok(())
     }
 
@@ -224,13 +260,17 @@ impl Root {
             }
             Content::Mask | Content::Hidden => (self.supply_path(Kind::Dir), RDONLY),
         };
-        let opened = open_source(&source)?;
+        let mapped = matches!(content, Content::Host { .. });
         let flags = OpenTreeFlags::OPEN_TREE_CLONE
             | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_RECURSIVE
-            | OpenTreeFlags::AT_EMPTY_PATH;
-        let tree = rustix::mount::open_tree(&opened, "", flags)?;
-        let mapped = matches!(content, Content::Host { .. });
+            | OpenTreeFlags::AT_RECURSIVE;
+        let tree = if mapped {
+            let flags = flags | OpenTreeFlags::AT_EMPTY_PATH;
+            rustix::mount::open_tree(open_source(&source)?, "", flags)?
+        } else {
+            // The system's own or ours: nobody else can have put a link on the way.
+            rustix::mount::open_tree(CWD, &source, flags | OpenTreeFlags::AT_SYMLINK_NOFOLLOW)?
+        };
         let idmap = self.idmap.as_ref().filter(|_| mapped).map(AsFd::as_fd);
         // Private: what the host mounts beneath the source later does not come in by itself.
         let attributes = Attributes { set: attributes, propagation: libc::MS_PRIVATE, idmap };
@@ -252,28 +292,8 @@ impl Root {
 
 /// Directories, links and the order of mounts.
 impl Root {
-    /// What exists in the root without a mount of its own.
-    fn skeleton(&mut self, spec: &WorldSpec) -> Result<(), Failure> {
-        for dir in ["dev", "dev/pts", "proc"] {
-            fs::create_dir(self.path().join(dir)).during(Need::Mounts, "make /dev and /proc")?;
-        }
-        for dir in &spec.grantable {
-            self.ground
-                .make(dir, Kind::Dir, &mut self.made)
-                .during(Need::Bind, step(dir, "make a place for grants"))?;
-        }
-        for (name, says) in DEVICE_LINKS {
-            symlink(says, self.path().join("dev").join(name))
-                .during(Need::Mounts, "make the links of /dev")?;
-        }
-        for (link, says) in &spec.base.links {
-            let parent = link.parent().unwrap_or(Path::new("/"));
-            self.ground
-                .make(parent, Kind::Dir, &mut self.made)
-                .during(Need::Bind, step(link, "make a place for the link"))?;
-            symlink(says, self.path().join(link.strip_prefix("/").unwrap_or(link)))
-                .during(Need::Bind, step(link, "make the link"))?;
-        }
+    /// The plan as mounts, without what the supply adds.
+    fn entries(&mut self, spec: &WorldSpec) {
         for device in DEVICES {
             let path = Path::new("/dev").join(device);
             self.add(&path, Content::Device(path.clone()));
@@ -290,6 +310,34 @@ impl Root {
         }
         for path in &spec.hidden {
             self.add(path, Content::Hidden);
+        }
+    }
+
+    /// What exists in the root without a mount of its own.
+    fn lay_out(&mut self, spec: &WorldSpec) -> Result<(), Failure> {
+        let root = self.ground.root();
+        for dir in ["/dev/pts", "/proc"] {
+            self.skeleton
+                .make(root, Path::new(dir), Kind::Dir)
+                .during(Need::Mounts, "make /dev and /proc")?;
+        }
+        for dir in &spec.grantable {
+            let bound = self.plan.iter().any(|entry| dir.starts_with(&entry.target));
+            if !bound {
+                self.skeleton
+                    .make(root, dir, Kind::Dir)
+                    .during(Need::Bind, step(dir, "make a place for grants"))?;
+            }
+        }
+        let devices = DEVICE_LINKS
+            .iter()
+            .map(|(name, says)| (Path::new("/dev").join(name), PathBuf::from(says)));
+        for (link, says) in devices.chain(spec.base.links.iter().cloned()) {
+            let parent = link.parent().unwrap_or(Path::new("/"));
+            self.skeleton
+                .make(root, parent, Kind::Dir)
+                .and_then(|()| rustix::fs::symlinkat(&says, root, relative(&link)))
+                .during(Need::Bind, step(&link, "make the link"))?;
         }
         Ok(())
     }
@@ -317,10 +365,10 @@ impl Root {
                 supply.join(&name)
             } else {
                 let parent = file.target.parent().unwrap_or(Path::new("/"));
-                self.ground
-                    .make(parent, Kind::Dir, &mut self.made)
+                self.skeleton
+                    .make(self.ground.root(), parent, Kind::Dir)
                     .during(Need::Bind, step(&file.target, "make its directory"))?;
-                self.path().join(file.target.strip_prefix("/").unwrap_or(&file.target))
+                self.path().join(relative(&file.target))
             };
             fs::write(&path, &file.bytes)
                 .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(file.mode)))
@@ -330,8 +378,6 @@ impl Root {
                 self.add(&file.target, Content::Supply { name, access: Access::Read });
             }
         }
-        // Parents before what lies beneath them; at one place, in the order of the plan.
-        self.plan.sort_by(|one, other| one.target.cmp(&other.target));
         Ok(())
     }
 
@@ -347,7 +393,7 @@ fn foundation(spec: &WorldSpec) -> Result<u64, Failure> {
     rustix::mount::mount("ringfence", scratch, "tmpfs", mount_flags, Some(c"mode=755"))
         .during(Need::Mounts, "mount the world's own file system")?;
     let device = fs::metadata(scratch).during(Need::Mounts, "look at the world's file system")?;
-    for dir in ["root", "supply", "stage"] {
+    for dir in [ROOT, "supply", "stage"] {
         fs::create_dir(scratch.join(dir))
             .during(Need::Mounts, "lay out the world's file system")?;
     }
@@ -359,11 +405,11 @@ fn foundation(spec: &WorldSpec) -> Result<u64, Failure> {
         .and_then(|()| fs::set_permissions(&mask_dir, fs::Permissions::from_mode(0)))
         .and_then(|()| fs::set_permissions(&mask_file, fs::Permissions::from_mode(0)))
         .during(Need::Mounts, "lay out the world's file system")?;
-    for dir in ["root", "supply"] {
+    for dir in [ROOT, "supply"] {
         let dir = scratch.join(dir);
         rustix::mount::mount_bind(&dir, &dir).during(Need::Mounts, "mount the world's root")?;
     }
-    rustix::mount::mount_change(scratch.join("root"), MountPropagationFlags::SHARED)
+    rustix::mount::mount_change(scratch.join(ROOT), MountPropagationFlags::SHARED)
         .and_then(|()| rustix::mount::mount_change(scratch, MountPropagationFlags::UNBINDABLE))
         .during(Need::Mounts, "let grants propagate")?;
     Ok(device.dev())

@@ -110,6 +110,13 @@ pub struct Identity {
     pub gid: u32,
 }
 
+impl Identity {
+    /// Whether the payload is who the caller is, who then needs nobody to map the ids.
+    pub(super) fn is_caller(self) -> bool {
+        rustix::process::geteuid().as_raw() == self.uid
+    }
+}
+
 /// Whose files appear as the payload's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdMap {

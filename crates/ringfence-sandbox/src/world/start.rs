@@ -46,7 +46,7 @@ pub fn start(mut spec: WorldSpec) -> Result<World, WorldError> {
         payload_pid: payload.pid,
         init,
         control,
-        grants: Mutex::new(Some(grants)),
+        grants: Mutex::new(grants),
         helper,
         ceiling: ceiling_of(&spec),
     })

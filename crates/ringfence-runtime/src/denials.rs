@@ -19,7 +19,7 @@ const REMEMBERED_MAX: usize = 1024;
 /// Largest file of denials in the world, in bytes: it lives in the world's memory.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Finds the smallest grant that would allow a request.
+/// Finds the smallest grant that would allow a request, where one does.
 pub type Suggest = Box<dyn Fn(&Request) -> Option<String> + Send + Sync>;
 
 /// Says denials.

@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod assemble;
+pub mod broker;
 pub mod builtin;
 pub mod clock;
 pub mod compose;
@@ -11,8 +12,10 @@ pub mod environment;
 pub mod gitconfig;
 pub mod grants;
 mod home;
+pub mod in_force;
 pub mod init;
 pub mod notice;
+pub mod ports;
 pub mod processes;
 pub mod protected;
 pub mod pty;
@@ -20,6 +23,7 @@ pub mod quarantine;
 pub mod registration;
 pub mod settings;
 pub mod state;
+pub mod survivors;
 pub mod tally;
 pub mod trust;
 pub mod users;

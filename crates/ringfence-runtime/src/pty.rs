@@ -71,6 +71,12 @@ pub fn terminal_size() -> Option<Winsize> {
     tcgetwinsize(stdout).ok()
 }
 
+/// Whether one of the standard streams is a terminal.
+pub fn inherits_a_terminal() -> bool {
+    let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    streams.into_iter().any(isatty)
+}
+
 impl Relay {
     /// Starts the thread; with a pty, the user's terminal is raw from here on.
     pub fn start(parts: RelayParts) -> io::Result<Relay> {

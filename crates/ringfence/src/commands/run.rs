@@ -1,9 +1,69 @@
-//! `run`: starts an agent under the policy.
+//! `run`: starts an agent under the policy, and says at its end what it did.
 
+use ringfence_runtime::assemble::AssembleError;
+use ringfence_runtime::broker::{self, Closing, RunError, RunRequest};
+use ringfence_runtime::notice::Notice;
+use ringfence_runtime::wording::printable;
+
+use super::context;
 use crate::cli::RunArgs;
-use crate::exit::{Done, Failure, Message};
-use crate::screen::Screen;
+use crate::exit::{Done, Failure, Message, Said};
+use crate::render::problem;
+use crate::screen::{Screen, Stream};
 
-pub(crate) fn run(_args: RunArgs, _screen: &Screen) -> Result<Done, Failure> {
-    Err(Message::new("this build cannot start worlds").could_not())
+pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
+    let request = RunRequest {
+        dirs: context::dirs()?,
+        environment: context::environment(),
+        cwd: context::current_dir()?,
+        overrides: args.policy,
+        agent: args.agent,
+        command: args.command,
+    };
+    let closing = broker::run(&request, &mut |notice| tell(notice, screen))
+        .map_err(|error| failure(&error, screen))?;
+    if args.json {
+        screen.note(&serde_json::to_string(&closing).unwrap_or_default());
+    } else {
+        say(&closing, screen);
+    }
+    // What a shell would report: codes are bytes.
+    Ok(Done::Child(u8::try_from(closing.exit_code & 0xff).unwrap_or(u8::MAX)))
+}
+
+/// The quarantined files, then one line with the command to look closer.
+fn say(closing: &Closing, screen: &Screen) {
+    for file in &closing.quarantined {
+        let path = printable(&file.path.to_string_lossy());
+        screen.note(&format!("quarantined: {path} ({})", printable(&file.why)));
+        if let Some(command) = file.accept() {
+            screen.hint(&format!("to accept it, run `{command}`"));
+        }
+    }
+    closing.notices.iter().for_each(|notice| tell(notice, screen));
+    let session = &closing.session;
+    screen.note(&format!(
+        "ringfence: {} permitted, {} denied, {} asked, {} files changed, {} entries; to look closer, run `ringfence show {session}`",
+        closing.permitted, closing.denied, closing.asked, closing.files_changed, closing.entries
+    ));
+}
+
+fn tell(notice: &Notice, screen: &Screen) {
+    screen.warn(&notice.text);
+    notice.hint.iter().for_each(|hint| screen.hint(hint));
+}
+
+fn failure(error: &RunError, screen: &Screen) -> Failure {
+    if let RunError::Assemble(AssembleError::Policy(errors)) = error {
+        for found in errors.problems() {
+            screen.note(problem::render(found, screen.paint(Stream::Err)).trim_end());
+        }
+        return Failure::Said(Said::CouldNot);
+    }
+    let hint = error.hint();
+    let message = Message::new(error.to_string());
+    match hint {
+        Some(hint) => message.hint(hint).could_not(),
+        None => message.could_not(),
+    }
 }

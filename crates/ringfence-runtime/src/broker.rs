@@ -1,0 +1,144 @@
+//! One run of an agent: policy, world, gate, ports, and the end of all of them.
+//!
+//! [`run`] is the whole story. Whatever fails on the way ends the world: it is owned by the
+//! session, and dropping it kills every process in it.
+
+mod error;
+mod live;
+mod opening;
+mod running;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use ringfence_core::{Agent, Clock as _, SessionId};
+use ringfence_sandbox::signals::Signals;
+use ringfence_sandbox::world::{self, NotifyClasses, Stdio, TerminalSize};
+use serde::Serialize;
+
+use crate::assemble::{Assembled, Inputs, assemble};
+use crate::clock::HostClock;
+use crate::compose;
+use crate::environment::Environment;
+use crate::notice::Notice;
+use crate::pty::{self, RELAYED_SIGNALS};
+use crate::quarantine::Quarantined;
+use crate::state::StateDirs;
+
+pub use error::RunError;
+
+use running::{Running, Start, Taken};
+
+/// What is to be run, by whom and where.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// Where the files are.
+    pub dirs: StateDirs,
+    /// The caller's environment.
+    pub environment: Environment,
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// Files that stand in for the user's and the project's policy.
+    pub overrides: Vec<PathBuf>,
+    /// The agent's name; the base name of the command where absent.
+    pub agent: Option<String>,
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+}
+
+/// What is said at the end of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Closing {
+    /// The session.
+    pub session: SessionId,
+    /// Acts permitted.
+    pub permitted: u64,
+    /// Acts denied.
+    pub denied: u64,
+    /// Acts that were questions.
+    pub asked: u64,
+    /// Distinct files of the host that were created, modified or deleted.
+    pub files_changed: u64,
+    /// Entries in the log.
+    pub entries: u64,
+    /// Files that would run code outside and are held back until accepted.
+    pub quarantined: Vec<Quarantined>,
+    /// What the person should know.
+    pub notices: Vec<Notice>,
+    /// The command's exit code, 128+N for a signal.
+    pub exit_code: i32,
+}
+
+/// Runs an agent from start to end. To be called while the process has one thread.
+///
+/// `tell` is given what the person should know before the agent starts.
+pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closing, RunError> {
+    request.dirs.create()?;
+    let session = opening::new_session_id()?;
+    let agent = Agent(request.agent.clone().unwrap_or_else(|| base_name(&request.command)));
+    let (assembled, clock) = in_force(request, &session, tell)?;
+    let asked = asked_of_compose(request, &session, &agent);
+    let composed = compose::compose(&assembled, &request.dirs, &asked)?;
+    composed.notices.iter().for_each(&mut *tell);
+    let mut world = world::start(composed.spec.clone())?;
+    opening::require_full(&world.layers, &assembled.settings)?;
+    let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
+    let taken = Taken::from(&mut world, signals)?;
+    let opened = opening::open(&opening::Parts {
+        request,
+        session: &session,
+        agent: &agent,
+        assembled: &assembled,
+        composed: &composed,
+        layers: &world.layers,
+        clock,
+    })?;
+    Running::start(Start { request, agent, assembled, composed, opened, world, taken })?
+        .until_the_end()
+}
+
+/// Policy and settings of this moment, and the clock that the settings name.
+fn in_force(
+    request: &RunRequest,
+    session: &SessionId,
+    tell: &mut dyn FnMut(&Notice),
+) -> Result<(Assembled, HostClock), RunError> {
+    let (host_clock, _) = HostClock::new(Some("UTC"))?;
+    let assembled = assemble(Inputs {
+        dirs: &request.dirs,
+        cwd: &request.cwd,
+        session,
+        overrides: &request.overrides,
+        now_ms: host_clock.now_ms(),
+    })?;
+    assembled.notices.iter().for_each(&mut *tell);
+    let (clock, notice) = HostClock::new(assembled.settings.time_zone.as_deref())?;
+    notice.iter().for_each(tell);
+    Ok((assembled, clock))
+}
+
+/// The run as composition wants to know it.
+fn asked_of_compose(
+    request: &RunRequest,
+    session: &SessionId,
+    agent: &Agent,
+) -> compose::RunRequest {
+    let size = pty::terminal_size();
+    compose::RunRequest {
+        session: session.clone(),
+        agent: agent.clone(),
+        argv: request.command.clone(),
+        cwd: request.cwd.clone(),
+        environment: request.environment.clone(),
+        stdio: size.map_or(Stdio::Inherit, |size| {
+            Stdio::Pty(TerminalSize { rows: size.ws_row, cols: size.ws_col })
+        }),
+        notify: NotifyClasses::ALL,
+    }
+}
+
+/// The name of the program that is run, without its directories.
+fn base_name(command: &[OsString]) -> String {
+    let program = command.first().map(|word| word.to_string_lossy().into_owned());
+    program.as_deref().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned()
+}

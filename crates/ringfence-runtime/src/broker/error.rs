@@ -1,0 +1,90 @@
+//! Why a session could not be run.
+
+use std::io;
+
+use ringfence_log::LogError;
+use ringfence_sandbox::notify::NotifyError;
+use ringfence_sandbox::world::WorldError;
+
+use crate::assemble::AssembleError;
+use crate::clock::ClockError;
+use crate::compose::ComposeError;
+use crate::registration::RegistrationError;
+use crate::state::StateError;
+
+/// Why a session could not be run; nothing of it runs any more.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state directories are unusable.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// There is no policy that could be in force.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// The settings name a time zone that does not exist.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// The policy cannot be made into a world.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// The world could not be started.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// A layer of the world does not hold, and the settings do not accept that.
+    #[error("the layer `{layer}` is not fully enforced: {detail}")]
+    Gap {
+        /// The layer.
+        layer: String,
+        /// What is missing.
+        detail: String,
+    },
+    /// The log cannot be written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The session could not be registered.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// The world's acts cannot be heard of.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
+    /// The log stopped being writable while the session ran, and the session was ended.
+    #[error("the session was ended because its log could not be written: {reason}")]
+    LogFailed {
+        /// What the log said.
+        reason: String,
+    },
+    /// A step of the start failed.
+    #[error("cannot {step}: {source}")]
+    Step {
+        /// What was being done.
+        step: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    /// What the person can do, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            RunError::State(error) => Some(error.hint()),
+            RunError::Assemble(error) => error.hint(),
+            RunError::Compose(error) => error.hint(),
+            RunError::World(error) => error.hint().map(str::to_owned),
+            RunError::Gap { .. } => {
+                Some("to see what this machine can enforce, run `ringfence doctor`".to_owned())
+            }
+            RunError::Log(_) | RunError::LogFailed { .. } => {
+                Some("to see what was recorded, run `ringfence log verify`".to_owned())
+            }
+            RunError::Clock(_)
+            | RunError::Registration(_)
+            | RunError::Notify(_)
+            | RunError::Step { .. } => None,
+        }
+    }
+
+    pub(super) fn step(step: &'static str) -> impl FnOnce(io::Error) -> RunError {
+        move |source| RunError::Step { step, source }
+    }
+}

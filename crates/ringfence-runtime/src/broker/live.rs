@@ -1,0 +1,250 @@
+//! What changes while a session runs: policy and grants are loaded anew, and the world follows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::Thread;
+use std::time::Duration;
+
+use ringfence_core::{Access, Agent, Clock as _, Durability, Event, FilePlan, Gate, SessionId};
+use ringfence_sandbox::world::{self, World, WorldError};
+
+use crate::approvals::Approvals;
+use crate::assemble::{Assembled, Inputs, assemble};
+use crate::clock::HostClock;
+use crate::control::{Command, Reply, Status};
+use crate::grants::Grant;
+use crate::in_force::InForce;
+use crate::ports::PrivatePlaces;
+use crate::registration::Description;
+use crate::state::StateDirs;
+use crate::survivors::survivors;
+use crate::tally::Tally;
+
+/// Longest time between two looks at grants that end by themselves.
+const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(3600);
+
+/// A running session as the control socket sees it.
+pub(super) struct Live {
+    pub(super) dirs: StateDirs,
+    pub(super) cwd: PathBuf,
+    pub(super) overrides: Vec<PathBuf>,
+    pub(super) session: SessionId,
+    pub(super) agent: Agent,
+    pub(super) gate: Gate,
+    pub(super) clock: Arc<HostClock>,
+    pub(super) in_force: Arc<InForce>,
+    pub(super) approvals: Arc<Approvals>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) description: Description,
+    /// Weak: the session owns the world, and its end must not wait for a caller.
+    pub(super) world: Weak<World>,
+    pub(super) private: Arc<PrivatePlaces>,
+    pub(super) changing: Mutex<Changing>,
+}
+
+/// What the world and the log have been told so far.
+pub(super) struct Changing {
+    pub(super) grants: BTreeMap<String, Grant>,
+    pub(super) plan: FilePlan,
+    /// The thread that revokes grants when their time is over.
+    pub(super) timer: Option<Thread>,
+}
+
+/// Why something is loaded anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Policy,
+    Grants,
+    Expiry,
+}
+
+impl Live {
+    /// Does what a caller asks for.
+    pub(super) fn answer(&self, command: Command) -> Reply {
+        match command {
+            Command::Status => Reply::Status(self.status()),
+            Command::Reload => self.load_anew(Cause::Policy),
+            Command::GrantsChanged => self.load_anew(Cause::Grants),
+            Command::Kill => {
+                self.gate.stop();
+                if let Some(world) = self.world.upgrade() {
+                    world.kill();
+                }
+                Reply::Done(vec![format!("session {} was ended", self.session)])
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let totals = self.tally.totals();
+        Status {
+            description: self.description.clone(),
+            permitted: totals.permitted,
+            denied: totals.denied,
+            asked: totals.asked,
+            waiting: self.approvals.waiting(),
+        }
+    }
+
+    /// Assembles policy and grants again; what is in force stays so unless all of it can be used.
+    fn load_anew(&self, cause: Cause) -> Reply {
+        let mut changing = self.changing();
+        let Some(world) = self.world.upgrade() else {
+            return Reply::Refused { why: "the session is ending".to_owned(), hint: None };
+        };
+        let assembled = assemble(Inputs {
+            dirs: &self.dirs,
+            cwd: &self.cwd,
+            session: &self.session,
+            overrides: &self.overrides,
+            now_ms: self.clock.now_ms(),
+        });
+        let assembled = match assembled {
+            Ok(assembled) => assembled,
+            Err(error) => return Reply::Refused { why: error.to_string(), hint: error.hint() },
+        };
+        match self.put_in_force(&mut changing, &world, cause, &assembled) {
+            Ok(lines) => Reply::Done(lines),
+            Err(error) => Reply::Refused { why: error.to_string(), hint: None },
+        }
+    }
+
+    /// Records what comes into force before it does, and what is revoked after it was.
+    fn put_in_force(
+        &self,
+        changing: &mut Changing,
+        world: &World,
+        cause: Cause,
+        assembled: &Assembled,
+    ) -> Result<Vec<String>, ringfence_core::RecordError> {
+        let now: BTreeMap<String, Grant> =
+            assembled.grants.iter().map(|grant| (grant.id.clone(), grant.clone())).collect();
+        let mut lines = Vec::new();
+        for grant in now.values().filter(|grant| !changing.grants.contains_key(&grant.id)) {
+            self.gate.note(granted(grant), Durability::Before)?;
+            lines.push(format!("granted {} ({})", grant.text, grant.id));
+        }
+        if cause == Cause::Policy {
+            let policy = assembled.digests.clone();
+            self.gate.note(Event::PolicyReloaded { policy }, Durability::Before)?;
+            lines.push("the policy was loaded anew".to_owned());
+        }
+        self.gate.reload(Arc::clone(&assembled.policy) as _);
+        self.in_force.replace(Arc::clone(&assembled.policy));
+        let plan = assembled.policy.file_plan(&self.agent);
+        let outcome = self.follow(world, &changing.plan, &plan);
+        lines.extend(outcome.lines);
+        let gone: Vec<Grant> = changing
+            .grants
+            .values()
+            .filter(|grant| !now.contains_key(&grant.id))
+            .cloned()
+            .collect();
+        for grant in &gone {
+            lines.push(format!("revoked {} ({})", grant.text, grant.id));
+            lines.extend(outcome.survivors.iter().map(|held| format!("still held: {held}")));
+            let by = if cause == Cause::Expiry { "expired" } else { grant.author.as_str() };
+            let event = Event::Revoked {
+                id: grant.id.clone(),
+                by: by.to_owned(),
+                survivors: outcome.survivors.clone(),
+            };
+            self.gate.note(event, Durability::Before)?;
+        }
+        changing.grants = now;
+        changing.plan = plan;
+        if let Some(timer) = &changing.timer {
+            timer.unpark();
+        }
+        Ok(lines)
+    }
+
+    /// Revokes grants when their time is over, until the session ends.
+    pub(super) fn watch_expiry(self: &Arc<Live>) {
+        let live = Arc::clone(self);
+        let run = move || {
+            while live.world.upgrade().is_some() {
+                if live.has_expired() {
+                    // A refusal leaves what is in force, and is tried again at the next look.
+                    let _ = live.load_anew(Cause::Expiry);
+                }
+                std::thread::park_timeout(live.until_next_expiry());
+            }
+        };
+        if let Ok(thread) = std::thread::Builder::new().name("expiry".to_owned()).spawn(run) {
+            self.changing().timer = Some(thread.thread().clone());
+        }
+    }
+
+    fn has_expired(&self) -> bool {
+        let now_ms = self.clock.now_ms();
+        self.changing().grants.values().any(|grant| grant.expires.is_some_and(|end| end <= now_ms))
+    }
+
+    fn until_next_expiry(&self) -> Duration {
+        let now_ms = self.clock.now_ms();
+        let next = self.changing().grants.values().filter_map(|grant| grant.expires).min();
+        let wait = next.map(|end| Duration::from_millis(end.saturating_sub(now_ms).max(1)));
+        wait.unwrap_or(EXPIRY_LOOK_MAX).min(EXPIRY_LOOK_MAX)
+    }
+
+    /// Mounts what the new plan adds and unmounts what it no longer has.
+    fn follow(&self, world: &World, before: &FilePlan, after: &FilePlan) -> Followed {
+        let mut followed = Followed::default();
+        for rule in &before.rules {
+            let (access, _) = after.access(&rule.path);
+            if access < rule.access {
+                withdraw(world, rule.path.as_path(), &mut followed);
+            }
+        }
+        for rule in &after.rules {
+            let (access, _) = before.access(&rule.path);
+            let wanted = match rule.access {
+                Access::Hidden => continue,
+                Access::Read => world::Access::Read,
+                Access::Write => world::Access::Write,
+            };
+            if access >= rule.access {
+                continue;
+            }
+            self.private.mounted(rule.path.as_path());
+            if let Err(error) = world.mount(rule.path.as_path(), rule.path.as_path(), wanted) {
+                followed.lines.push(format!("not effective in this session: {error}"));
+            }
+        }
+        followed
+    }
+
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn granted(grant: &Grant) -> Event {
+    Event::Granted {
+        id: grant.id.clone(),
+        text: grant.text.clone(),
+        scope: grant.scope.to_string(),
+        by: grant.author.clone(),
+    }
+}
+
+/// How the world followed a plan.
+#[derive(Default)]
+struct Followed {
+    lines: Vec<String>,
+    survivors: Vec<String>,
+}
+
+fn withdraw(world: &World, path: &std::path::Path, followed: &mut Followed) {
+    let held = survivors(world.init_pid, path);
+    match world.unmount(path) {
+        Ok(()) => followed.survivors.extend(held),
+        Err(WorldError::NotGranted { .. }) => followed.lines.push(format!(
+            "`{}` was there from the start and can be read until this session ends",
+            path.display()
+        )),
+        Err(error) => followed.lines.push(format!("not revoked in this session: {error}")),
+    }
+}

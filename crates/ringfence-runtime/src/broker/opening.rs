@@ -1,0 +1,124 @@
+//! The opening of a session: its log, its gate, and its first entry.
+
+use std::sync::Arc;
+
+use ringfence_core::{
+    AbsolutePath, Agent, Clock as _, Durability, Event, Gate, GateParts, LayerState, LayerStatus,
+    Limits, SessionId,
+};
+use ringfence_log::{Closed, HostKey, HostLog, LogError, SessionLog};
+
+use super::{RunError, RunRequest};
+use crate::assemble::Assembled;
+use crate::clock::HostClock;
+use crate::compose::Composition;
+use crate::pty;
+use crate::settings::{Gap, Settings};
+use crate::tally::{Tallied, Tally};
+use crate::whole_file::sha256_hex;
+
+/// Size of a session's log where the settings set none: some millions of entries.
+const LOG_BYTES_MAX_DEFAULT: u64 = 4 * 1024 * 1024 * 1024;
+
+/// What a session is opened with.
+pub(super) struct Parts<'a> {
+    pub(super) request: &'a RunRequest,
+    pub(super) session: &'a SessionId,
+    pub(super) agent: &'a Agent,
+    pub(super) assembled: &'a Assembled,
+    pub(super) composed: &'a Composition,
+    pub(super) layers: &'a [LayerStatus],
+    pub(super) clock: HostClock,
+}
+
+/// An open session: every act from here on is recorded.
+pub(super) struct Opened {
+    pub(super) session: SessionId,
+    pub(super) gate: Gate,
+    pub(super) tally: Arc<Tally>,
+    pub(super) clock: Arc<HostClock>,
+    pub(super) started_ms: u64,
+    log: SessionLog,
+    host: HostLog,
+}
+
+/// A session id of the kernel's randomness.
+pub(super) fn new_session_id() -> Result<SessionId, RunError> {
+    let mut random = [0_u8; 8];
+    getrandom::fill(&mut random)
+        .map_err(|error| RunError::step("name the session")(std::io::Error::other(error)))?;
+    Ok(SessionId::from_random(random))
+}
+
+/// Refuses a world some layer of which does not hold, unless the settings name the gap.
+pub(super) fn require_full(layers: &[LayerStatus], settings: &Settings) -> Result<(), RunError> {
+    let accepted = |layer: &LayerStatus| {
+        // Streams that are no terminals can neither answer nor be typed into.
+        let nothing_to_guard = layer.layer == "pty" && !pty::inherits_a_terminal();
+        nothing_to_guard || settings.accepted_gaps.iter().any(|gap: &Gap| gap.name() == layer.layer)
+    };
+    match layers.iter().find(|layer| layer.state != LayerState::Enforced && !accepted(layer)) {
+        None => Ok(()),
+        Some(layer) => {
+            Err(RunError::Gap { layer: layer.layer.clone(), detail: layer.detail.clone() })
+        }
+    }
+}
+
+/// Opens the log, the host's entry of it, and the gate, and records what is in force.
+pub(super) fn open(parts: &Parts<'_>) -> Result<Opened, RunError> {
+    let dirs = &parts.request.dirs;
+    let clock = Arc::new(parts.clock.clone());
+    let started_ms = clock.now_ms();
+    let key = HostKey::load_or_create(dirs.state())?;
+    let host = HostLog::open(dirs.state(), &key)?;
+    host.opened(parts.session, started_ms)?;
+    let limits = &parts.assembled.settings.limits;
+    let log_bytes_max = limits.log_bytes_max.unwrap_or(LOG_BYTES_MAX_DEFAULT);
+    let dir = dirs.session(parts.session);
+    let log = SessionLog::create(&dir, parts.session, &key, log_bytes_max)?;
+    let tally = Arc::new(Tally::default());
+    let policy = Arc::clone(&parts.assembled.policy);
+    let gate = Gate::new(GateParts {
+        session: parts.session.clone(),
+        policy,
+        log: Arc::new(Tallied::new(log.clone(), Arc::clone(&tally))),
+        clock: Arc::clone(&clock) as _,
+        limits: limits.steps_max.map_or_else(Limits::default, |steps_max| Limits { steps_max }),
+    });
+    let opened = opened_event(parts, clock.zone_name());
+    gate.note(opened, Durability::Soon)
+        .map_err(|error| RunError::LogFailed { reason: error.reason })?;
+    Ok(Opened { session: parts.session.clone(), gate, tally, clock, started_ms, log, host })
+}
+
+fn opened_event(parts: &Parts<'_>, time_zone: &str) -> Event {
+    let command = parts.request.command.iter().map(|word| word.to_string_lossy().into_owned());
+    let plan = serde_json::to_vec(&parts.composed.plan).unwrap_or_default();
+    Event::SessionOpened {
+        session: parts.session.clone(),
+        agent: parts.agent.0.clone(),
+        command: command.collect(),
+        cwd: cwd(parts.request),
+        uid: parts.composed.spec.identity.uid,
+        time_zone: time_zone.to_owned(),
+        policy: parts.assembled.digests.clone(),
+        plan_sha256: sha256_hex(&plan),
+        layers: parts.layers.to_vec(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The working directory as the log names it; lossy where it is not UTF-8.
+pub(super) fn cwd(request: &RunRequest) -> AbsolutePath {
+    AbsolutePath::parse(&request.cwd.to_string_lossy()).unwrap_or_else(|_| AbsolutePath::root())
+}
+
+impl Opened {
+    /// Closes the log and records its end in the host's.
+    pub(super) fn close(self) -> Result<(), LogError> {
+        let closed: Closed = self.log.close()?;
+        self.host.closed(&self.session, closed, self.clock.now_ms())?;
+        self.host.wait()
+    }
+}

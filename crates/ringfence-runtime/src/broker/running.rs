@@ -1,0 +1,300 @@
+//! A session while it runs, and its end.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+
+use ringfence_core::{AbsolutePath, Agent, Durability, Event, Exit, Gate, Summary};
+use ringfence_proxy::net::{NetConfig, NetGate};
+use ringfence_sandbox::notify::Listener;
+use ringfence_sandbox::signals::Signals;
+use ringfence_sandbox::world::{Ended, World};
+
+use super::live::{Changing, Live};
+use super::opening::{self, Opened};
+use super::{Closing, RunError, RunRequest};
+use crate::approvals::{self, Approvals};
+use crate::assemble::Assembled;
+use crate::compose::Composition;
+use crate::control;
+use crate::denials::Denials;
+use crate::in_force::InForce;
+use crate::ports::{self, Parents, Ports, PrivatePlaces};
+use crate::processes::Processes;
+use crate::pty::{Relay, RelayParts};
+use crate::quarantine::{After, Finished, Quarantined};
+use crate::registration::{self, Description, Registered};
+use crate::users;
+
+/// Directories of the kernel's that are the world's own: nothing is ever granted beneath them.
+const WORLD_ONLY: [&str; 2] = ["/dev", "/proc"];
+
+/// What a started world leaves to the broker's threads.
+pub(super) struct Taken {
+    notify: OwnedFd,
+    unix_diag: OwnedFd,
+    pty: Option<OwnedFd>,
+    proxy: TcpListener,
+    signals: Signals,
+}
+
+/// What a session is started from.
+pub(super) struct Start<'a> {
+    pub(super) request: &'a RunRequest,
+    pub(super) agent: Agent,
+    pub(super) assembled: Assembled,
+    pub(super) composed: Composition,
+    pub(super) opened: Opened,
+    pub(super) world: World,
+    pub(super) taken: Taken,
+}
+
+/// A session that runs.
+pub(super) struct Running {
+    world: Arc<World>,
+    gate: Gate,
+    net: NetGate,
+    processes: Processes,
+    relay: Relay,
+    registered: Registered,
+    opened: Opened,
+    after: After,
+}
+
+impl Taken {
+    /// Takes out of the world what threads will own.
+    pub(super) fn from(world: &mut World, signals: Signals) -> Result<Taken, RunError> {
+        let step = "take over the world";
+        let missing = || RunError::step(step)(std::io::ErrorKind::NotFound.into());
+        Ok(Taken {
+            notify: world.notify.take().ok_or_else(missing)?,
+            unix_diag: world.unix_diag.try_clone().map_err(RunError::step(step))?,
+            pty: world.pty.take(),
+            proxy: world.proxy_listener.try_clone().map_err(RunError::step(step))?,
+            signals,
+        })
+    }
+}
+
+impl Running {
+    /// Starts everything that serves the world; the payload goes on with the first answer.
+    pub(super) fn start(start: Start<'_>) -> Result<Running, RunError> {
+        let Start { request, agent, assembled, composed, opened, world, taken } = start;
+        let gate = opened.gate.clone();
+        let world = Arc::new(world);
+        end_with_log(&opened, &world);
+        let relay = relay(&world, taken.signals, taken.pty)?;
+        let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy)));
+        let approver = user_name();
+        let roles = assembled.settings.roles.iter().cloned().collect();
+        let approvals = Arc::new(Approvals::new(gate.clone(), relay.asker(), approver, roles));
+        let denials = denials(&composed, &in_force, &gate)?;
+        let private = Arc::new(private_places(&composed));
+        let processes =
+            Processes::start(gate.clone()).map_err(RunError::step("watch processes"))?;
+        let description = description(request, &agent, &opened);
+        let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
+        let live = Arc::new(Live {
+            dirs: request.dirs.clone(),
+            cwd: request.cwd.clone(),
+            overrides: request.overrides.clone(),
+            session: opened.session.clone(),
+            agent: agent.clone(),
+            gate: gate.clone(),
+            clock: Arc::clone(&opened.clock),
+            in_force: Arc::clone(&in_force),
+            approvals: Arc::clone(&approvals),
+            tally: Arc::clone(&opened.tally),
+            description,
+            world: Arc::downgrade(&world),
+            private: Arc::clone(&private),
+            changing: Mutex::new(Changing {
+                grants: assembled.grants.iter().map(|it| (it.id.clone(), it.clone())).collect(),
+                plan: composed.plan.clone(),
+                timer: None,
+            }),
+        });
+        live.watch_expiry();
+        control::serve(control, Arc::new(move |command| live.answer(command)));
+        let net = net(taken.proxy, &gate, &agent, &approvals, &denials)?;
+        let ports = Arc::new(Ports {
+            gate: gate.clone(),
+            agent,
+            in_force,
+            approvals,
+            denials,
+            watch: processes.watch(),
+            parents: Parents::default(),
+            private,
+        });
+        listen(&ports, &world, taken.notify, taken.unix_diag)?;
+        Ok(Running {
+            world,
+            gate,
+            net,
+            processes,
+            relay,
+            registered,
+            opened,
+            after: composed.after,
+        })
+    }
+
+    /// Waits for the payload's end and brings everything to its own.
+    pub(super) fn until_the_end(self) -> Result<Closing, RunError> {
+        let ended = self.world.wait();
+        self.gate.stop();
+        self.world.kill();
+        self.net.stop();
+        self.processes.finish();
+        self.relay.finish();
+        drop(self.registered);
+        // The last one who holds it: the mount helper takes away what it made.
+        drop(self.world);
+        let Finished { quarantined, notices } = self.after.finish();
+        let exit_code = ended.as_ref().map_or(125, exit_code);
+        let totals = self.opened.tally.totals();
+        let summary = Summary {
+            permitted: totals.permitted,
+            denied: totals.denied,
+            asked: totals.asked,
+            files_changed: totals.files_changed,
+            exit_code,
+        };
+        let mut last = Vec::new();
+        if !quarantined.is_empty() {
+            last.push(Event::Quarantined { files: paths_of(&quarantined) });
+        }
+        last.push(Event::SessionClosed { summary });
+        for event in last {
+            // A failure is reported by the close below, with its reason.
+            let _ = self.gate.note(event, Durability::Soon);
+        }
+        let tally = Arc::clone(&self.opened.tally);
+        let session = self.opened.session.clone();
+        let closed = self.opened.close();
+        if let Some(reason) = tally.failure() {
+            return Err(RunError::LogFailed { reason: reason.to_owned() });
+        }
+        closed?;
+        ended?;
+        let entries = tally.totals().entries;
+        Ok(Closing {
+            session,
+            permitted: totals.permitted,
+            denied: totals.denied,
+            asked: totals.asked,
+            files_changed: totals.files_changed,
+            entries,
+            quarantined,
+            notices,
+            exit_code,
+        })
+    }
+}
+
+/// A log that cannot be written ends the world: nothing goes on unrecorded.
+fn end_with_log(opened: &Opened, world: &Arc<World>) {
+    let world = Arc::downgrade(world);
+    opened.tally.on_failure(move || {
+        if let Some(world) = world.upgrade() {
+            world.kill();
+        }
+    });
+}
+
+fn relay(world: &Arc<World>, signals: Signals, pty: Option<OwnedFd>) -> Result<Relay, RunError> {
+    let world = Arc::downgrade(world);
+    let signal = Box::new(move |number| {
+        if let Some(world) = world.upgrade() {
+            // Gone already is as good as told.
+            let _ = world.signal(number);
+        }
+    });
+    Relay::start(RelayParts { signals, pty, signal }).map_err(RunError::step("open the terminal"))
+}
+
+fn net(
+    listener: TcpListener,
+    gate: &Gate,
+    agent: &Agent,
+    approvals: &Arc<Approvals>,
+    denials: &Arc<Denials>,
+) -> Result<NetGate, RunError> {
+    let denials = Arc::clone(denials);
+    let denied = Box::new(move |denial: &_| denials.say(denial).text);
+    let config = NetConfig::new(agent.clone(), approvals::as_port(approvals), denied);
+    NetGate::serve(listener, gate.clone(), config).map_err(RunError::step("open the net gate"))
+}
+
+/// Denials go to the world's file, with the grant that helps by the policy of that moment.
+fn denials(
+    composed: &Composition,
+    in_force: &Arc<InForce>,
+    gate: &Gate,
+) -> Result<Arc<Denials>, RunError> {
+    let file = File::options()
+        .append(true)
+        .open(&composed.denials)
+        .map_err(RunError::step("open the file of denials"))?;
+    let (in_force, gate) = (Arc::clone(in_force), gate.clone());
+    let suggest = Box::new(move |request: &_| in_force.smallest_grant(request, &gate.facts_now()));
+    Ok(Arc::new(Denials::new(suggest, Some(file))))
+}
+
+/// What is private, and what of the host lies in it.
+fn private_places(composed: &Composition) -> PrivatePlaces {
+    let mounts = composed.spec.binds.iter().map(|bind| bind.target.clone()).collect();
+    PrivatePlaces::new(composed.private.clone(), mounts)
+}
+
+/// Serves the world's acts; without anybody who decides there is no world.
+fn listen(
+    ports: &Arc<Ports>,
+    world: &Arc<World>,
+    notify: OwnedFd,
+    unix_diag: OwnedFd,
+) -> Result<(), RunError> {
+    let kernel_places = WORLD_ONLY.iter().filter_map(|path| AbsolutePath::parse(path).ok());
+    let listener = Listener::new(notify, Some(unix_diag), kernel_places.collect())?;
+    let world = Arc::downgrade(world);
+    let broken = move |_| {
+        if let Some(world) = world.upgrade() {
+            world.kill();
+        }
+    };
+    ports::serve(ports, listener, broken).map_err(RunError::step("serve the world"))
+}
+
+fn description(request: &RunRequest, agent: &Agent, opened: &Opened) -> Description {
+    Description {
+        session: opened.session.clone(),
+        agent: agent.0.clone(),
+        command: request.command.iter().map(|it| it.to_string_lossy().into_owned()).collect(),
+        cwd: opening::cwd(request),
+        broker_pid: std::process::id(),
+        started_ms: opened.started_ms,
+    }
+}
+
+/// The login name of whoever started the session.
+fn user_name() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    users::by_id(uid).map_or_else(|| format!("user {uid}"), |user| user.name)
+}
+
+/// The files that are held back; one that is not UTF-8 is named as it can be.
+fn paths_of(quarantined: &[Quarantined]) -> Vec<AbsolutePath> {
+    let path = |file: &Quarantined| AbsolutePath::parse(&file.path.to_string_lossy()).ok();
+    quarantined.iter().filter_map(path).collect()
+}
+
+/// The code that a shell would report.
+fn exit_code(ended: &Ended) -> i32 {
+    match ended.exit {
+        Exit::Code(code) => code,
+        Exit::Signal(signal) => 128_i32.saturating_add(signal),
+        Exit::Unknown => 125,
+    }
+}

@@ -1,0 +1,187 @@
+//! Where acts are intercepted: each port turns an attempt into requests and carries out the answer.
+
+mod exec;
+mod file;
+mod private;
+mod unix;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ringfence_core::{Act, Agent, Denial, Gate, Process, Request};
+use ringfence_sandbox::notify::{Attempt, Attempted, Listener, NotifyError, Unresolvable};
+
+use crate::approvals::Approvals;
+use crate::denials::{Denials, Timing};
+use crate::in_force::InForce;
+use crate::processes::Watch;
+use crate::wording;
+
+pub use private::PrivatePlaces;
+
+/// Threads that take attempts: one verified exec waits for its process, others go on meanwhile.
+const THREADS: usize = 4;
+
+/// Processes whose parent is remembered; more and all are forgotten, for they are found again.
+const PARENTS_MAX: usize = 4096;
+
+/// `EACCES`: what a denied act gets.
+const EACCES: i32 = 13;
+
+/// What the ports of one session share.
+pub struct Ports {
+    /// Decides.
+    pub gate: Gate,
+    /// Who is behind every act.
+    pub agent: Agent,
+    /// The policy in force, for what the gate does not tell.
+    pub in_force: Arc<InForce>,
+    /// Where questions go.
+    pub approvals: Arc<Approvals>,
+    /// Where denials are said.
+    pub denials: Arc<Denials>,
+    /// Where started processes are told.
+    pub watch: Watch,
+    /// Parents of processes that were seen.
+    pub parents: Parents,
+    /// What exists in the world only.
+    pub private: Arc<PrivatePlaces>,
+}
+
+/// Parents of processes that were seen; looking one up costs a read of `/proc`.
+#[derive(Default)]
+pub struct Parents {
+    known: Mutex<HashMap<i32, Option<i32>>>,
+}
+
+/// Answers a world's attempts on threads of their own until the world is gone.
+///
+/// `broken` is called when a thread ends although the world has not: without the port nothing in
+/// the world could be decided any more.
+pub fn serve(
+    ports: &Arc<Ports>,
+    listener: Listener,
+    broken: impl Fn(Option<NotifyError>) + Send + Sync + 'static,
+) -> std::io::Result<()> {
+    let listener = Arc::new(listener);
+    let broken = Arc::new(broken);
+    for number in 0..THREADS {
+        let (ports, listener, broken) =
+            (Arc::clone(ports), Arc::clone(&listener), Arc::clone(&broken));
+        std::thread::Builder::new().name(format!("port-{number}")).spawn(move || {
+            let guard = Ending { broken: &*broken, how: How::Died };
+            listen(&ports, &listener, guard);
+        })?;
+    }
+    Ok(())
+}
+
+/// Tells of the end of a port's thread, in whatever way it comes.
+struct Ending<'a, F: Fn(Option<NotifyError>)> {
+    broken: &'a F,
+    how: How,
+}
+
+/// How a port's thread ended.
+enum How {
+    /// The world is gone: nobody is left to be answered.
+    WorldGone,
+    /// Nothing more can be heard.
+    Failed(NotifyError),
+    /// It panicked.
+    Died,
+}
+
+impl<F: Fn(Option<NotifyError>)> Drop for Ending<'_, F> {
+    fn drop(&mut self) {
+        match std::mem::replace(&mut self.how, How::Died) {
+            How::WorldGone => {}
+            How::Failed(error) => (self.broken)(Some(error)),
+            How::Died => (self.broken)(None),
+        }
+    }
+}
+
+fn listen<F: Fn(Option<NotifyError>)>(
+    ports: &Arc<Ports>,
+    listener: &Listener,
+    mut ending: Ending<'_, F>,
+) {
+    loop {
+        match listener.next() {
+            Ok(Some(attempt)) => answer(ports, attempt),
+            Ok(None) => {
+                ending.how = How::WorldGone;
+                return;
+            }
+            Err(error) => {
+                ending.how = How::Failed(error);
+                return;
+            }
+        }
+    }
+}
+
+fn answer(ports: &Arc<Ports>, attempt: Attempt) {
+    match &attempt.kind {
+        Attempted::Exec(exec) => {
+            let acts = exec::acts(exec);
+            exec::answer(ports, attempt, acts);
+        }
+        Attempted::File(file) => {
+            let acts = file.acts.clone();
+            file::answer(ports, attempt, acts);
+        }
+        Attempted::Unix(connect) => {
+            let path = connect.path.clone();
+            unix::answer(ports, attempt, path);
+        }
+        Attempted::Unresolvable(what) => {
+            let (text, errno) = (unresolvable(what), what.errno);
+            attempt.write_stderr(&text);
+            attempt.deny(errno);
+        }
+    }
+}
+
+fn unresolvable(what: &Unresolvable) -> String {
+    format!("denied: {}: {}\n", what.syscall, wording::printable(&what.why))
+}
+
+impl Ports {
+    /// An act of the attempting process as a request.
+    pub(crate) fn request(&self, attempt: &Attempt, act: Act) -> Request {
+        let parent = self.parents.of(attempt);
+        let process = Some(Process { pid: attempt.pid, parent });
+        Request { agent: self.agent.clone(), act, process }
+    }
+
+    /// Says a denial to the process and makes its call fail.
+    pub(crate) fn refuse(&self, attempt: Attempt, denial: &Denial) {
+        let said = self.denials.say(denial);
+        if said.now == Timing::Fresh {
+            attempt.write_stderr(&said.text);
+        }
+        attempt.deny(EACCES);
+    }
+}
+
+impl Parents {
+    fn of(&self, attempt: &Attempt) -> Option<i32> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parent) = known.get(&attempt.pid) {
+            return *parent;
+        }
+        if known.len() >= PARENTS_MAX {
+            known.clear();
+        }
+        let parent = attempt.parent();
+        known.insert(attempt.pid, parent);
+        parent
+    }
+
+    /// A process starts a program: its number may have been another's before.
+    pub(crate) fn forget(&self, pid: i32) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+    }
+}

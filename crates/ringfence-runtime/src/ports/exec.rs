@@ -1,0 +1,179 @@
+//! The exec port: a program is started once the gate has permitted it and all it implies.
+
+use std::sync::Arc;
+
+use ringfence_core::{
+    Act, Checked, CommandLine, Denial, Exec, Outcome, Permit, Question, Request, Running,
+};
+use ringfence_sandbox::notify::{Attempt, Delivery, ExecAttempt, Ran, Verification};
+
+use super::Ports;
+
+/// How an exec is let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// The kernel goes on: any program may run with any arguments.
+    Trusting,
+    /// What comes to run is compared with what was decided, before its first instruction.
+    Verified,
+}
+
+/// What the gate said about all requests of one exec together.
+enum Answers {
+    Permitted(Vec<Permit>),
+    Asked,
+    Denied(Denial),
+}
+
+/// All acts that an exec implies: the interpreters of a script are started too.
+pub(super) fn acts(attempt: &ExecAttempt) -> Vec<Act> {
+    let mut argv = attempt.argv.clone();
+    let mut file = attempt.program.clone();
+    let named = Exec {
+        program: file.clone(),
+        identity: attempt.identity,
+        command_line: CommandLine::new(file.file_name(), &argv),
+        cwd: attempt.cwd.clone(),
+    };
+    let mut acts = vec![Act::Exec(named)];
+    for interpreter in &attempt.interpreters {
+        // execve(2): interpreter [optional-arg] pathname arg...
+        let name = interpreter.program.as_str().as_bytes().to_vec();
+        let script = file.as_str().as_bytes().to_vec();
+        let rest = argv.iter().skip(1).cloned();
+        argv = std::iter::once(name)
+            .chain(interpreter.argument.clone())
+            .chain(std::iter::once(script))
+            .chain(rest)
+            .collect();
+        file = interpreter.program.clone();
+        acts.push(Act::Exec(Exec {
+            program: file.clone(),
+            identity: interpreter.identity,
+            command_line: CommandLine::new(file.file_name(), &argv),
+            cwd: attempt.cwd.clone(),
+        }));
+    }
+    acts
+}
+
+/// Decides an exec and answers it; a question is put on a thread of its own.
+pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, acts: Vec<Act>) {
+    ports.parents.forget(attempt.pid);
+    let requests: Vec<Request> = acts.into_iter().map(|act| ports.request(&attempt, act)).collect();
+    let mut questions = Vec::new();
+    match check_all(ports, &requests, &mut questions) {
+        Answers::Permitted(permits) => carry_out(ports, attempt, permits),
+        Answers::Denied(denial) => ports.refuse(attempt, &denial),
+        Answers::Asked => ask_aside(ports, attempt, requests, questions),
+    }
+}
+
+/// Checks requests until one is denied; questions are collected with the place of their request.
+fn check_all(
+    ports: &Ports,
+    requests: &[Request],
+    questions: &mut Vec<(usize, Question)>,
+) -> Answers {
+    let mut permits = Vec::new();
+    for (place, request) in requests.iter().enumerate() {
+        match ports.gate.check(request.clone()) {
+            Checked::Permit(permit) => permits.push(permit),
+            Checked::Ask(question) => questions.push((place, question)),
+            Checked::Deny(denial) => return Answers::Denied(denial),
+        }
+    }
+    if questions.is_empty() { Answers::Permitted(permits) } else { Answers::Asked }
+}
+
+/// Only this call waits for the answer: the port goes on.
+fn ask_aside(
+    ports: &Arc<Ports>,
+    attempt: Attempt,
+    requests: Vec<Request>,
+    questions: Vec<(usize, Question)>,
+) {
+    let ports = Arc::clone(ports);
+    let wait = move || match ask_all(&ports, requests, questions) {
+        Ok(permits) => carry_out(&ports, attempt, permits),
+        Err(denial) => ports.refuse(attempt, &denial),
+    };
+    // A thread that cannot be made drops the attempt, and that denies it.
+    let _ = std::thread::Builder::new().name("question".to_owned()).spawn(wait);
+}
+
+/// Puts the questions, then decides the rest anew: a permit does not outlast a question.
+fn ask_all(
+    ports: &Ports,
+    requests: Vec<Request>,
+    questions: Vec<(usize, Question)>,
+) -> Result<Vec<Permit>, Denial> {
+    let asked: Vec<usize> = questions.iter().map(|(place, _)| *place).collect();
+    let mut permits = Vec::new();
+    for (_, question) in questions {
+        permits.push(settled(ports.approvals.ask(question))?);
+    }
+    for (place, request) in requests.into_iter().enumerate() {
+        if !asked.contains(&place) {
+            permits.push(settled(ports.gate.check(request))?);
+        }
+    }
+    Ok(permits)
+}
+
+/// A permit, or the denial that a question without an answer is.
+fn settled(checked: Checked) -> Result<Permit, Denial> {
+    match checked {
+        Checked::Permit(permit) => Ok(permit),
+        Checked::Deny(denial) => Err(denial),
+        Checked::Ask(question) => Err(Denial {
+            request: question.request,
+            grounds: question.grounds,
+            entry: Some(question.entry),
+        }),
+    }
+}
+
+fn carry_out(ports: &Ports, attempt: Attempt, permits: Vec<Permit>) {
+    let care =
+        if ports.in_force.exec_needs_verification() { Care::Verified } else { Care::Trusting };
+    let spent: Result<Vec<Running>, Denial> = permits.into_iter().map(Permit::spend).collect();
+    match spent {
+        Ok(running) => {
+            ports.watch.started(attempt.pid);
+            finish(running, &let_run(attempt, care));
+        }
+        Err(denial) => ports.refuse(attempt, &denial),
+    }
+}
+
+fn let_run(attempt: Attempt, care: Care) -> Outcome {
+    match care {
+        Care::Trusting => match attempt.allow() {
+            Delivery::Delivered => Outcome::Done,
+            Delivery::Gone => Outcome::Failed { error: "its process ended first".to_owned() },
+            Delivery::Refused => Outcome::Failed { error: "it could not be let go on".to_owned() },
+        },
+        Care::Verified => match attempt.allow_verified() {
+            Verification::Same => Outcome::Done,
+            Verification::Mismatch(ran) => Outcome::Mismatch { found: found(&ran) },
+            Verification::NotStarted => {
+                Outcome::Failed { error: "the program did not start".to_owned() }
+            }
+            Verification::Unwatchable { why } => Outcome::Failed { error: why },
+        },
+    }
+}
+
+/// What was about to run, as text.
+fn found(ran: &Ran) -> String {
+    let words: Vec<_> = ran.argv.iter().map(|word| String::from_utf8_lossy(word)).collect();
+    format!("{} `{}`", ran.program, words.join(" "))
+}
+
+fn finish(running: Vec<Running>, outcome: &Outcome) {
+    for each in running {
+        // A log that fails here has already made every later check a denial.
+        let _ = each.finish(outcome.clone());
+    }
+}

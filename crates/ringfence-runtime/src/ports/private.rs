@@ -1,0 +1,72 @@
+//! Places that exist in the world only: what happens there leaves nothing on the host.
+
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+/// Private directories, and what of the host is mounted at or beneath them.
+#[derive(Debug, Default)]
+pub struct PrivatePlaces {
+    dirs: Vec<PathBuf>,
+    mounts: RwLock<Vec<PathBuf>>,
+}
+
+impl PrivatePlaces {
+    /// The longest path decides; a path in both lists is private.
+    pub fn new(dirs: Vec<PathBuf>, mounts: Vec<PathBuf>) -> PrivatePlaces {
+        PrivatePlaces { dirs, mounts: RwLock::new(mounts) }
+    }
+
+    /// Something of the host is about to be mounted here.
+    pub fn mounted(&self, path: &Path) {
+        self.mounts.write().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+    }
+
+    /// Whether `path` exists in the world only.
+    pub fn holds(&self, path: &Path) -> bool {
+        let Some(dir) = longest(&self.dirs, path) else { return false };
+        let mounts = self.mounts.read().unwrap_or_else(PoisonError::into_inner);
+        longest(&mounts, path).is_none_or(|mount| mount <= dir)
+    }
+}
+
+/// How many bytes the longest of `places` at or above `path` has.
+fn longest(places: &[PathBuf], path: &Path) -> Option<usize> {
+    places.iter().filter(|place| path.starts_with(place)).map(|it| it.as_os_str().len()).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PrivatePlaces;
+    use std::path::Path;
+
+    fn places() -> PrivatePlaces {
+        PrivatePlaces::new(
+            vec!["/tmp".into(), "/home/u".into(), "/home/u/p/.git/config".into()],
+            vec!["/home/u/p".into(), "/usr".into(), "/home/u/p/.git/config".into()],
+        )
+    }
+
+    #[test]
+    fn a_project_beneath_the_private_home_is_not_private() {
+        assert!(!places().holds(Path::new("/home/u/p")));
+        assert!(!places().holds(Path::new("/home/u/p/src/main.rs")));
+        assert!(!places().holds(Path::new("/usr/bin/x")));
+        assert!(!places().holds(Path::new("/srv")));
+        assert!(!places().holds(Path::new("/tmpfile")));
+    }
+
+    #[test]
+    fn private_directories_and_copies_are_private() {
+        assert!(places().holds(Path::new("/tmp/x")));
+        assert!(places().holds(Path::new("/home/u/.cache/x")));
+        assert!(places().holds(Path::new("/home/u/p/.git/config")));
+    }
+
+    #[test]
+    fn a_grant_mounted_into_a_private_directory_is_not_private() {
+        let places = places();
+        places.mounted(Path::new("/tmp/shared"));
+        assert!(!places.holds(Path::new("/tmp/shared/x")));
+        assert!(places.holds(Path::new("/tmp/other")));
+    }
+}

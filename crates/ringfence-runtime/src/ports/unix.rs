@@ -1,0 +1,50 @@
+//! The unix-socket port: a socket of the host's is connected by the broker, if the policy names it.
+
+use std::sync::Arc;
+
+use ringfence_core::{AbsolutePath, Act, Checked, Denial, Outcome, Permit};
+use ringfence_sandbox::notify::Attempt;
+
+use super::Ports;
+
+/// Decides a connection and answers it, on a thread of its own when it has to wait.
+pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, path: AbsolutePath) {
+    let request = ports.request(&attempt, Act::ConnectUnix(path));
+    match ports.gate.check(request) {
+        Checked::Deny(denial) => ports.refuse(attempt, &denial),
+        Checked::Permit(permit) => aside(ports, attempt, move |_| Ok(permit)),
+        Checked::Ask(question) => {
+            aside(ports, attempt, |ports| match ports.approvals.ask(question) {
+                Checked::Permit(permit) => Ok(permit),
+                Checked::Deny(denial) => Err(denial),
+                Checked::Ask(question) => Err(Denial {
+                    request: question.request,
+                    grounds: question.grounds,
+                    entry: Some(question.entry),
+                }),
+            })
+        }
+    }
+}
+
+/// A server that does not accept lets its client wait; the port goes on meanwhile.
+fn aside(
+    ports: &Arc<Ports>,
+    attempt: Attempt,
+    permit: impl FnOnce(&Ports) -> Result<Permit, Denial> + Send + 'static,
+) {
+    let ports = Arc::clone(ports);
+    let wait = move || match permit(&ports).and_then(Permit::spend) {
+        Err(denial) => ports.refuse(attempt, &denial),
+        Ok(running) => {
+            let outcome = match attempt.connect() {
+                Ok(()) => Outcome::Done,
+                Err(error) => Outcome::Failed { error: error.to_string() },
+            };
+            // A log that fails here has already made every later check a denial.
+            let _ = running.finish(outcome);
+        }
+    };
+    // A thread that cannot be made drops the attempt, and that denies it.
+    let _ = std::thread::Builder::new().name("unix-socket".to_owned()).spawn(wait);
+}

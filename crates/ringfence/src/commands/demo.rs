@@ -55,7 +55,7 @@ impl Ended {
             return Ok(());
         }
         let status = self.0;
-        Err(Message::new(format!("the demo stopped: `ringfence {what}` ended with {status}"))
+        Err(Message::new(format!("the demo stopped: its `{what}` ended with {status}"))
             .hint("to see what this machine can enforce, run `ringfence doctor`")
             .could_not())
     }

@@ -6,13 +6,15 @@ use ringfence_core::{
     ClockFact, EntryRef, Event, Facts, Grounds, PolicyDigest, Request, Role, SessionId, Verdict,
 };
 use ringfence_log::{LogReader, Logged};
+use ringfence_policy::grant::GrantText;
 use ringfence_policy::{Explanation, Remedy};
 use ringfence_runtime::assemble::Assembled;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::wording;
 use serde_json::json;
 
-use super::{context, in_force};
+use super::{context, in_force, reload};
 use crate::cli::ExplainArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::render;
@@ -59,21 +61,29 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
         return Ok(Done::Yes);
     }
     screen.data(&render::explain::render(&recorded, now.as_ref(), screen.paint(Stream::Out)))?;
-    hint(&recorded, now.as_ref(), screen);
+    hint(&dirs, &recorded, now.as_ref(), screen);
     Ok(Done::Yes)
 }
 
-/// The smallest thing that would allow the act, as a command.
-fn hint(recorded: &Recorded, now: Option<&Now>, screen: &Screen) {
+/// The smallest thing that would allow the act, as a command that works now.
+fn hint(dirs: &StateDirs, recorded: &Recorded, now: Option<&Now>, screen: &Screen) {
     let remedy = now.and_then(|now| now.explanation.remedy.as_ref());
-    let allowed = recorded.verdict == Verdict::Permit;
-    let Some(Remedy::Grant(text)) = remedy.filter(|_| !allowed) else { return };
+    let grant = match remedy {
+        Some(Remedy::Grant(text)) => text.clone(),
+        Some(Remedy::Approvals(_)) => GrantText::smallest(&recorded.request).to_string(),
+        None => return,
+    };
+    let Some(word) = wording::shell_word(&grant) else { return };
     let session = &recorded.entry.session;
-    if let Some(word) = ringfence_runtime::wording::shell_word(text) {
-        screen.hint(&format!(
-            "to allow it for that session, run `ringfence grant {word} --session {session}`"
-        ));
+    if recorded.verdict == Verdict::Permit {
+        return;
     }
+    let running = reload::running(dirs).is_ok_and(|running| running.contains(session));
+    screen.hint(&if running {
+        format!("to allow it for that session, run `ringfence grant {word} --session {session}`")
+    } else {
+        format!("to allow it in this project from now on, run `ringfence grant {word} --always`")
+    });
 }
 
 fn recorded(

@@ -19,6 +19,8 @@ use crate::screen::{Paint, Screen, Stream, Tone};
 
 /// Version of the JSON of both commands.
 const SCHEMA: u32 = 1;
+/// How the host log is called; no session is called so.
+const HOST: &str = "host";
 
 pub(crate) fn log(command: &LogCommand, screen: &Screen) -> Result<Done, Failure> {
     match command {
@@ -54,6 +56,11 @@ fn as_json(session: &SessionId, index: u64, written: String) -> Result<Value, Fa
 
 fn verify(args: &LogVerifyArgs, screen: &Screen) -> Result<Done, Failure> {
     let dirs = context::dirs()?;
+    if let Some(session) = &args.session
+        && !dirs.session(session).exists()
+    {
+        return Err(context::unreadable(session, &ReadError::NoLog(dirs.session(session))));
+    }
     let Some(key) = public_key(&dirs, args.session.as_ref())? else {
         screen.note("there is nothing to verify: no session of this user has left a log");
         return Ok(Done::Yes);
@@ -62,11 +69,7 @@ fn verify(args: &LogVerifyArgs, screen: &Screen) -> Result<Done, Failure> {
         let report = verify_all(dirs.state(), &key).map_err(|error| could_not(&error))?;
         return answer(args, screen, &lines(report));
     };
-    let dir = dirs.session(session);
-    if !dir.exists() {
-        return Err(context::unreadable(session, &ReadError::NoLog(dir)));
-    }
-    let result = verify_session(&dir, session, &key);
+    let result = verify_session(&dirs.session(session), session, &key);
     answer(args, screen, &[Line { name: session.to_string(), note: None, result }])
 }
 
@@ -95,7 +98,7 @@ struct Line {
 
 /// The host log first.
 fn lines(report: Report) -> Vec<Line> {
-    let host = Line { name: "host".to_owned(), note: None, result: report.host };
+    let host = Line { name: HOST.to_owned(), note: None, result: report.host };
     let sessions =
         report.sessions.into_iter().map(|SessionReport { session, result, host_log }| {
             let note = match host_log {
@@ -132,7 +135,15 @@ fn row(line: &Line, paint: Paint) -> Vec<String> {
         Ok(verified) => {
             let size = usize::try_from(verified.size).unwrap_or(usize::MAX);
             let entries = text::count(size, "entry", "entries");
-            (Tone::Good, "verified", format!("{entries}, {}", ending(verified)))
+            (
+                Tone::Good,
+                "verified",
+                match line.name.as_str() {
+                    // It is never closed: every session appends to it.
+                    HOST => entries,
+                    _ => format!("{entries}, {}", ending(verified)),
+                },
+            )
         }
         Err(VerifyError::Tampered(tampered)) => (Tone::Bad, "CHANGED", tampered.to_string()),
         Err(error @ VerifyError::Io { .. }) => (Tone::Warning, "unread", error.to_string()),

@@ -66,7 +66,9 @@ fn words(event: &Event) -> (&'static str, String) {
             let (permitted, denied, asked) = (summary.permitted, summary.denied, summary.asked);
             let exit = summary.exit_code;
             let acts = format!("{permitted} permitted, {denied} denied, {asked} asked");
-            ("closed", format!("exit {exit}; {acts}, {} files changed", summary.files_changed))
+            let files = usize::try_from(summary.files_changed).unwrap_or(usize::MAX);
+            let files = text::count(files, "file changed", "files changed");
+            ("closed", format!("exit {exit}; {acts}, {files}"))
         }
         Event::LogOpened { session, .. } => ("log opened", session.to_string()),
         Event::LogClosed { session, size, .. } => ("log closed", format!("{session}: {size}")),

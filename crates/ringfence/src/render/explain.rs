@@ -56,7 +56,7 @@ fn head(recorded: &Recorded, paint: Paint) -> String {
     let _ = writeln!(out, "  clock    {day} {hour:02}:{minute:02} {}", printable(&clock.zone));
     let roles: Vec<String> = facts.approvals.iter().map(|role| printable(&role.0)).collect();
     let roles = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
-    let _ = writeln!(out, "  approved by  {roles}");
+    let _ = writeln!(out, "  approved {roles}");
     out
 }
 

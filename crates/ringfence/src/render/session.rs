@@ -7,7 +7,7 @@ use ringfence_core::{Answer, Exit, LayerState};
 use ringfence_runtime::view::{ConnectionView, FsChanges, ResourceUsage, SessionView, Span};
 use ringfence_runtime::wording::{needs, printable};
 
-use super::text::{bytes, count, duration, fit, moment, right, table};
+use super::text::{bytes, count, duration, fit, moment, right, table, wrap};
 use super::tree;
 use crate::screen::{Paint, Tone};
 
@@ -346,14 +346,13 @@ fn foot(view: &SessionView, style: Style) -> String {
     }
     if let Some(summary) = &view.summary {
         let (permitted, denied, asked) = (summary.permitted, summary.denied, summary.asked);
-        let changed = summary.files_changed;
-        let _ = writeln!(
-            out,
-            "{permitted} permitted, {denied} denied, {asked} asked, {changed} files changed"
-        );
+        let files = usize::try_from(summary.files_changed).unwrap_or(usize::MAX);
+        let files = count(files, "file changed", "files changed");
+        let _ = writeln!(out, "{permitted} permitted, {denied} denied, {asked} asked, {files}");
     }
-    out.push_str(&style.paint.tone(Tone::Quiet, view.reads));
-    out.push('\n');
+    for line in wrap(view.reads, style.columns) {
+        let _ = writeln!(out, "{}", style.paint.tone(Tone::Quiet, &line));
+    }
     out
 }
 

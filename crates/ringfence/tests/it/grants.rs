@@ -1,0 +1,97 @@
+//! `grant` and `grants`: what a person allowed.
+
+use expect_test::expect;
+
+use crate::home::Home;
+use crate::policy::POLICY;
+
+#[test]
+fn a_grant_holds_until_it_is_revoked() {
+    let home = Home::with_policy(POLICY);
+    let request = r#"{"agent":"b","action":"net.connect","resource":"api.stripe.com:443"}"#;
+    assert!(home.run_with(&["decide"], request).ends_with("[1]\n"));
+    let granted = home.run(&["grant", "net:api.stripe.com:443", "--always", "--yes"]);
+    assert!(granted.ends_with("[0]\n"), "{granted}");
+    assert!(home.run_with(&["decide"], request).ends_with("[0]\n"));
+
+    let (list, _) = home.json(&["grants", "list", "--json"]);
+    let grant = &list[0];
+    for field in ["id", "text", "scope", "author", "created", "expires"] {
+        assert!(grant.as_object().unwrap().contains_key(field), "no `{field}`");
+    }
+    assert_eq!(grant["text"], "net:api.stripe.com:443");
+    let id = grant["id"].as_str().unwrap();
+    assert!(granted.contains(&format!("ringfence grants revoke {id}")), "{granted}");
+
+    assert!(home.run(&["grants", "revoke", id]).ends_with("[0]\n"));
+    assert!(home.run_with(&["decide"], request).ends_with("[1]\n"));
+    assert_eq!(home.json(&["grants", "list", "--json"]).0, serde_json::json!([]));
+}
+
+#[test]
+fn a_grant_of_a_program_is_for_the_file_it_is_now() {
+    let home = Home::with_policy(POLICY);
+    let link = home.path("tool");
+    std::os::unix::fs::symlink("/usr/bin/env", &link).unwrap();
+    let text = format!("exec:{} push", link.display());
+    home.run(&["grant", &text, "--always", "--yes"]);
+    let (list, _) = home.json(&["grants", "list", "--json"]);
+    assert_eq!(list[0]["text"], "exec:/usr/bin/env push");
+}
+
+#[test]
+fn off_a_terminal_nothing_is_granted_without_a_flag() {
+    let home = Home::with_policy(POLICY);
+    expect![[r#"
+        $ ringfence grant net:api.stripe.com:443
+        ! error: this needs an answer, and there is no terminal to ask on
+        ! hint: to say where it holds, add `--session`, `--for 2h`, `--always` or `--always --everywhere`
+        [2]
+        $ ringfence grant net:api.stripe.com:443 --always
+        ! grant net:api.stripe.com:443, always in HOME/project
+        ! error: this needs an answer, and there is no terminal to ask on
+        ! hint: to grant it without being asked, add `--yes`
+        [2]
+        $ ringfence grant net:api.stripe.com:443 --session --yes
+        ! error: no session is running
+        ! hint: to grant it for this project, add `--always` or `--for 2h`
+        [2]
+        $ ringfence grant net:api.stripe.com:443 --session sabcdefgh --yes
+        ! error: session `sabcdefgh` is not running
+        ! hint: to see which sessions run, run `ringfence sessions`
+        [2]
+        $ ringfence grant api.stripe.com --always --yes
+        ! error: `api.stripe.com` is not a grant: expected `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT` or `exec:PROGRAM[ SUBCOMMAND]`
+        ! hint: a grant looks like `ringfence grant net:api.example.com:443 --session`
+        [2]
+        $ ringfence grant exec:no-such-program --always --yes
+        ! error: no program `no-such-program` was found
+        ! hint: a grant looks like `ringfence grant net:api.example.com:443 --session`
+        [2]
+        $ ringfence grants list
+        ! nothing is granted
+        [0]
+        $ ringfence grants revoke g-none
+        ! error: no grant `g-none`
+        ! hint: to see all grants, run `ringfence grants list`
+        [2]
+    "#]].assert_eq(&home.session(&[
+        &["grant", "net:api.stripe.com:443"],
+        &["grant", "net:api.stripe.com:443", "--always"],
+        &["grant", "net:api.stripe.com:443", "--session", "--yes"],
+        &["grant", "net:api.stripe.com:443", "--session", "sabcdefgh", "--yes"],
+        &["grant", "api.stripe.com", "--always", "--yes"],
+        &["grant", "exec:no-such-program", "--always", "--yes"],
+        &["grants", "list"],
+        &["grants", "revoke", "g-none"],
+    ]));
+}
+
+#[test]
+fn a_grant_for_a_time_says_when_it_ends() {
+    let home = Home::with_policy(POLICY);
+    let text = home.run(&["grant", "fs.read:/srv", "--for", "2h", "--yes"]);
+    assert!(text.contains("for 2h00m, in HOME/project"), "{text}");
+    let (list, _) = home.json(&["grants", "list", "--json"]);
+    assert!(list[0]["expires"].is_string());
+}

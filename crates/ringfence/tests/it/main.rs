@@ -1,0 +1,17 @@
+//! Whole command-line sessions: what is typed, what is printed, how it ends.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    clippy::needless_raw_string_hashes,
+    reason = "a test that cannot go on fails, and expect-test writes the snapshots"
+)]
+
+mod decide;
+mod grants;
+mod hints;
+mod home;
+mod log;
+mod policy;
+mod trust;

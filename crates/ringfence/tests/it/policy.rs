@@ -1,0 +1,206 @@
+//! `policy check|test|plan|show`.
+
+use expect_test::expect;
+
+use crate::home::Home;
+
+/// A small policy with a permit, a forbid that asks, and a wall.
+pub(crate) const POLICY: &str = r#"@id("project")
+permit (principal, action == Action::"fs.read", resource in Dir::"/srv/app");
+@id("api")
+permit (principal, action == Action::"net.connect", resource == Endpoint::"api.example.com:443");
+@id("programs")
+permit (principal, action == Action::"exec", resource);
+@id("no-push") @reason("pushes are made by people")
+forbid (principal, action == Action::"exec", resource == Program::"/usr/bin/git")
+when { context has subcommand && context.subcommand == "push" }
+unless { context.approvals.contains("owner") };
+"#;
+
+#[test]
+fn a_policy_that_is_wrong_is_refused_with_place_and_hint() {
+    let home = Home::new();
+    home.write(
+        "project/bad.cedar",
+        "@id(\"x\")\npermit (principal, action == Action::\"fs.wirte\", resource);\n\
+         \tpermit (principal, action == Action::\"exec\", resource) when { context.argvv == \"\" };\n",
+    );
+    expect![[r#"
+        $ ringfence policy check bad.cedar
+        ! error: unknown action `fs.wirte`
+        !   --> bad.cedar:2:30
+        !   |
+        ! 2 | permit (principal, action == Action::"fs.wirte", resource);
+        !   |                              ^^^^^^^^^^^^^^^^^^
+        ! hint: did you mean `fs.write`?
+        ! error: unknown attribute `argvv` in context for Action::"exec"
+        !   --> bad.cedar:3:64
+        !   |
+        ! 3 |     permit (principal, action == Action::"exec", resource) when { context.argvv == "" };
+        !   |                                                                   ^^^^^^^^^^^^^
+        ! hint: did you mean `argv`?
+        [1]
+    "#]].assert_eq(&home.run(&["policy", "check", "bad.cedar"]));
+}
+
+#[test]
+fn the_text_of_a_policy_cannot_drive_the_terminal() {
+    let home = Home::new();
+    home.write("project/bad.cedar", "permit (principal, action, resource \u{1b}[2J\u{202e});\n");
+    let text = home.run(&["policy", "check", "bad.cedar"]);
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text}");
+    assert!(text.ends_with("[1]\n"), "{text}");
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_is_no_answer() {
+    let home = Home::new();
+    expect![[r#"
+        $ ringfence policy check missing.cedar
+        ! error: no policy file `missing.cedar`
+        [2]
+    "#]]
+    .assert_eq(&home.run(&["policy", "check", "missing.cedar"]));
+}
+
+#[test]
+fn without_a_policy_init_is_named() {
+    let home = Home::new();
+    expect![[r#"
+        $ ringfence policy check
+        ! error: no policy: neither you nor `HOME/project` has one, so nothing is allowed
+        ! hint: to write one for this project, run `ringfence init`
+        [2]
+        $ ringfence policy plan
+        ! error: no policy: neither you nor `HOME/project` has one, so nothing is allowed
+        ! hint: to write one for this project, run `ringfence init`
+        [2]
+        $ ringfence policy edit
+        ! error: `HOME/project` has no .ringfence/policy.cedar
+        ! hint: to write one, run `ringfence init` in HOME/project
+        [2]
+    "#]]
+    .assert_eq(&home.session(&[&["policy", "check"], &["policy", "plan"], &["policy", "edit"]]));
+}
+
+#[test]
+fn a_table_of_cases_is_compared_case_by_case() {
+    let home = Home::with_policy(POLICY);
+    home.write(
+        "project/cases.toml",
+        r#"[[case]]
+name = "a push asks"
+action = "exec"
+resource = "/usr/bin/git"
+argv = ["git", "push"]
+expect = "ask"
+because = "no-push"
+
+[[case]]
+name = "strangers are reached"
+action = "net.connect"
+resource = "api.stripe.com:443"
+expect = "permit"
+"#,
+    );
+    expect![[r#"
+        $ ringfence policy test cases.toml
+        ok      a push asks
+        FAILED  strangers are reached
+                expected permit, got deny because no permit matches
+                got deny: no permit matches; nearest: .ringfence/policy.cedar:3 `api` (host differs: it permits `api.example.com:443`)
+        1 passed, 1 failed
+        ! warning: no case hits .ringfence/policy.cedar:1 `project`
+        ! warning: no case hits .ringfence/policy.cedar:3 `api`
+        ! warning: no case hits .ringfence/policy.cedar:5 `programs`
+        [1]
+    "#]].assert_eq(&home.run(&["policy", "test", "cases.toml"]));
+}
+
+#[test]
+fn a_table_that_is_wrong_is_refused() {
+    let home = Home::with_policy(POLICY);
+    home.write("project/cases.toml", "[[case]]\nname = \"x\"\nexpected = \"permit\"\n");
+    let text = home.run(&["policy", "test", "cases.toml"]);
+    assert!(text.contains("unknown field `expected`") && text.ends_with("[1]\n"), "{text}");
+}
+
+#[test]
+fn the_plan_says_what_exists_and_what_is_decided() {
+    let home = Home::with_policy(POLICY);
+    let text = home.run(&["policy", "plan"]);
+    let (plan, _) = text.split_once("runtime base").unwrap();
+    expect![[r#"
+        $ ringfence policy plan
+        files: mounts, without cost while the agent runs
+          read  /srv/app  .ringfence/policy.cedar:1 `project`
+          every other path does not exist for the agent
+
+        exec: decided act by act and verified at the start, some microseconds each
+          forbid  Program::"/usr/bin/git"  (.ringfence/policy.cedar:7 `no-push`, asks)
+                  when { (context has subcommand) && (context.subcommand == "push") }
+                  unless { context.approvals.contains("owner") }
+          permit  anything  (.ringfence/policy.cedar:5 `programs`)
+          forbid  4 built-in rules that nothing lifts: `--json` names them
+
+        fs.read: held by the kernel, costs nothing
+          permit  Dir::"/srv/app"  (.ringfence/policy.cedar:1 `project`)
+          forbid  4 built-in rules that nothing lifts: `--json` names them
+
+        fs.write: decided act by act, some microseconds each
+          no permit: always denied
+          forbid  16 built-in rules that nothing lifts: `--json` names them
+
+        fs.delete: decided act by act, some microseconds each
+          no permit: always denied
+          forbid  16 built-in rules that nothing lifts: `--json` names them
+
+        net.connect: decided act by act, some microseconds each
+          permit  Endpoint::"api.example.com:443"  (.ringfence/policy.cedar:3 `api`)
+          forbid  4 built-in rules that nothing lifts: `--json` names them
+
+    "#]]
+    .assert_eq(plan);
+}
+
+#[test]
+fn json_has_a_schema_version() {
+    let home = Home::with_policy(POLICY);
+    home.record_session();
+    for words in [
+        &["policy", "check", "--json"][..],
+        &["policy", "plan", "--json"],
+        &["policy", "show", "--json"],
+        &["show", "--json"],
+        &["sessions", "--json"],
+        &["explain", "8", "--json"],
+        &["log", "verify", "sabcdefgh", "--json"],
+        &["doctor", "--json"],
+    ] {
+        let (json, _) = home.json(words);
+        assert_eq!(json["schema"], 1, "{words:?}: {json}");
+    }
+}
+
+#[test]
+fn an_edit_that_is_wrong_leaves_the_policy_in_force() {
+    let home = Home::with_policy(POLICY);
+    home.write("editor", "#!/bin/sh\necho 'permit (principal, action, nothing);' > \"$1\"\n");
+    let editor = format!("/bin/sh {}", home.path("editor").display());
+    let status = home.command(&["policy", "edit"]).env("EDITOR", editor).output().unwrap();
+    assert_eq!(status.status.code(), Some(2));
+    let kept = std::fs::read_to_string(home.path("project/.ringfence/policy.cedar")).unwrap();
+    assert_eq!(kept, POLICY);
+    assert!(home.run(&["policy", "check"]).ends_with("[0]\n"));
+}
+
+#[test]
+fn what_a_person_saved_is_trusted_again() {
+    let home = Home::with_policy(POLICY);
+    home.write("editor", "#!/bin/sh\necho '// by hand' >> \"$1\"\n");
+    let editor = format!("/bin/sh {}", home.path("editor").display());
+    let status = home.command(&["policy", "edit"]).env("EDITOR", editor).output().unwrap();
+    assert_eq!(status.status.code(), Some(0));
+    let text = home.run(&["trust"]);
+    assert!(text.contains("already trusted") && text.ends_with("[0]\n"), "{text}");
+}

@@ -1,0 +1,131 @@
+//! `trust` and `untrust`: a project's policy counts only as it was read by a person.
+
+use expect_test::expect;
+
+use crate::home::Home;
+
+const PERMIT: &str =
+    "permit (principal, action == Action::\"fs.read\", resource in Dir::\"/srv\");\n";
+
+#[test]
+fn a_project_is_shown_before_it_is_trusted() {
+    let home = Home::new();
+    home.write("project/.ringfence/policy.cedar", PERMIT);
+    expect![[r#"
+        $ ringfence policy check
+        ! error: `HOME/project` has a policy, but you have not trusted it
+        ! hint: to look at it and trust it as it is now, run `ringfence trust`
+        [2]
+        $ ringfence trust
+        ! not trusted so far: HOME/project
+        ! --- trusted .ringfence/policy.cedar
+        ! +++ now .ringfence/policy.cedar
+        ! @@ -0,0 +1 @@
+        ! +permit (principal, action == Action::"fs.read", resource in Dir::"/srv");
+        ! error: this needs an answer, and there is no terminal to ask on
+        ! hint: to trust what is shown above, run `ringfence trust --yes`
+        [2]
+        $ ringfence trust --yes
+        ! not trusted so far: HOME/project
+        ! --- trusted .ringfence/policy.cedar
+        ! +++ now .ringfence/policy.cedar
+        ! @@ -0,0 +1 @@
+        ! +permit (principal, action == Action::"fs.read", resource in Dir::"/srv");
+        ! trusted: HOME/project
+        ! hint: to start an agent under it, run `ringfence run -- CMD`
+        [0]
+        $ ringfence trust
+        ! already trusted: HOME/project
+        [0]
+        $ ringfence policy check
+        ok  project  .ringfence/policy.cedar  sha256 fa5544b61b96
+        ok  built in  sha256 72ba9aa07f6d
+        [0]
+    "#]]
+    .assert_eq(&home.session(&[
+        &["policy", "check"],
+        &["trust"],
+        &["trust", "--yes"],
+        &["trust"],
+        &["policy", "check"],
+    ]));
+}
+
+#[test]
+fn a_change_after_trust_takes_the_permits_away() {
+    let home = Home::with_policy(PERMIT);
+    home.write(
+        "project/.ringfence/policy.cedar",
+        &format!("{PERMIT}permit (principal, action, resource);\n"),
+    );
+    let request = r#"{"agent":"b","action":"fs.read","resource":"/etc/passwd"}"#;
+    let text = home.run_with(&["decide"], request);
+    assert!(text.ends_with("[2]\n") && !text.contains("\"permit\""), "{text}");
+    expect![[r#"
+        $ ringfence policy check
+        ! error: the policy of `HOME/project` changed since you trusted it
+        ! hint: to look at it and trust it as it is now, run `ringfence trust`
+        [2]
+        $ ringfence trust
+        ! changed since it was trusted: HOME/project
+        ! --- trusted .ringfence/policy.cedar
+        ! +++ now .ringfence/policy.cedar
+        ! @@ -1 +1,2 @@
+        !  permit (principal, action == Action::"fs.read", resource in Dir::"/srv");
+        ! +permit (principal, action, resource);
+        ! error: this needs an answer, and there is no terminal to ask on
+        ! hint: to trust what is shown above, run `ringfence trust --yes`
+        [2]
+    "#]]
+    .assert_eq(&home.session(&[&["policy", "check"], &["trust"]]));
+}
+
+#[test]
+fn a_project_can_be_forgotten() {
+    let home = Home::with_policy(PERMIT);
+    expect![[r#"
+        $ ringfence untrust
+        ! no longer trusted: HOME/project
+        ! its permits count for nothing from now on, its forbids still hold
+        ! hint: to let running sessions load the policy anew, run `ringfence policy reload`
+        [0]
+        $ ringfence untrust
+        ! was not trusted: HOME/project
+        [0]
+    "#]]
+    .assert_eq(&home.session(&[&["untrust"], &["untrust"]]));
+    assert!(home.run(&["policy", "check"]).ends_with("[2]\n"));
+}
+
+#[test]
+fn a_policy_that_does_not_load_is_not_trusted() {
+    let home = Home::new();
+    home.write("project/.ringfence/policy.cedar", "permit (principal, action, nothing);\n");
+    let text = home.run(&["trust", "--yes"]);
+    assert!(text.ends_with("[1]\n"), "{text}");
+}
+
+#[test]
+fn hidden_text_is_shown_before_it_is_trusted() {
+    let home = Home::new();
+    home.write("project/.ringfence/policy.cedar", &format!("// \u{202e}harmless\n{PERMIT}"));
+    let text = home.run(&["trust"]);
+    assert!(text.contains("\\u{202e}harmless"), "{text}");
+}
+
+#[test]
+fn nothing_is_trusted_or_granted_from_inside_a_world() {
+    let home = Home::with_policy(PERMIT);
+    for words in [
+        &["trust", "--yes"][..],
+        &["untrust"],
+        &["grant", "net:a.example:443", "--always", "--yes"],
+        &["grants", "revoke", "g-1"],
+        &["policy", "edit"],
+        &["policy", "reload"],
+        &["init", "--force"],
+    ] {
+        let output = home.command(words).env("RINGFENCE_DENIALS", "/x").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+    }
+}

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use ringfence_core::SessionId;
 use serde::Serialize;
 
-use crate::compose::Placeholder;
+use crate::compose::List;
 use crate::gitconfig;
 use crate::home::merge_claude;
 use crate::notice::Notice;
@@ -42,7 +42,7 @@ pub struct After {
     before: BTreeMap<PathBuf, Stamp>,
     git: Vec<GitCopy>,
     claude: Vec<ClaudeCopy>,
-    placeholders: Vec<Placeholder>,
+    placeholders: Option<List>,
 }
 
 /// How a run left the host.
@@ -83,12 +83,12 @@ impl After {
             before: survey(roots),
             git: Vec::new(),
             claude: Vec::new(),
-            placeholders: Vec::new(),
+            placeholders: None,
         }
     }
 
-    pub(crate) fn take_away(&mut self, placeholders: Vec<Placeholder>) {
-        self.placeholders.extend(placeholders);
+    pub(crate) fn take_away(&mut self, placeholders: List) {
+        self.placeholders = Some(placeholders);
     }
 
     pub(crate) fn take_back_git(&mut self, copy: GitCopy) {
@@ -103,7 +103,7 @@ impl After {
     /// host would run. No process of the world may be alive any more.
     pub fn finish(self) -> Finished {
         let mut finished = Finished::default();
-        self.placeholders.iter().for_each(Placeholder::remove);
+        self.placeholders.iter().for_each(List::clean_up);
         for (path, stamp) in survey(&self.roots) {
             if self.before.get(&path) != Some(&stamp) {
                 let is_new = !self.before.contains_key(&path);

@@ -6,6 +6,7 @@ mod environment;
 mod identity;
 mod layout;
 mod mountpoints;
+mod placeholders;
 mod places;
 mod private;
 mod secrets;
@@ -30,7 +31,7 @@ use crate::whole_file::FileError;
 
 pub(crate) use layout::{Layout, Use};
 pub use mountpoints::Kind;
-pub(crate) use mountpoints::Placeholder;
+pub(crate) use placeholders::List;
 pub(crate) use private::Private;
 
 pub use environment::{DENIALS_PATH, SESSION_VARIABLE};
@@ -166,7 +167,9 @@ pub fn compose(
     let own = base.dirs.iter().cloned().chain([PathBuf::from("/dev")]);
     let private_dirs = own.chain(layout.private_targets()).collect();
     let masks = secrets::masks(dirs.home(), &plan, &mut layout.notices);
-    after.take_away(mountpoints::make(&layout, &masks, &payload));
+    let turn = placeholders::turn(dirs)?;
+    let used = mountpoints::make(&layout, &masks, &payload, &turn.known());
+    after.take_away(turn.record(&request.session, used)?);
     let spec = WorldSpec {
         masks: masks.into_iter().map(|(path, _)| path).collect(),
         hidden: layout.hidden(),

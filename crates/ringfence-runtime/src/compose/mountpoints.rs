@@ -3,18 +3,23 @@
 //! They are made here, on the host's side, because a bind whose owners are mapped has no room for
 //! files of root, who builds the world. What appears in a person's tree is taken away at the end.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 
+use serde::{Deserialize, Serialize};
+
 use super::identity::Payload;
 use super::layout::{Layout, Mounted};
+use super::placeholders::Placeholder;
 
 /// A directory or an empty file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A directory.
     Dir,
@@ -22,33 +27,14 @@ pub enum Kind {
     File,
 }
 
-/// Something that was made in a person's tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Placeholder {
-    pub(crate) path: PathBuf,
-    pub(crate) kind: Kind,
-}
-
-impl Placeholder {
-    /// Takes it away again, unless something has been put there since.
-    pub(crate) fn remove(&self) {
-        // Nobody waits for the answer: what is no longer empty, or gone, stays as it is.
-        let _ = match self.kind {
-            Kind::Dir => fs::remove_dir(&self.path),
-            Kind::File => match fs::symlink_metadata(&self.path) {
-                Ok(found) if found.is_file() && found.len() == 0 => fs::remove_file(&self.path),
-                Ok(_) | Err(_) => return,
-            },
-        };
-    }
-}
-
-/// Makes what is missing, and returns what is to be taken away again, innermost first. A place
-/// that cannot be made is left to the world, which says why it cannot start.
+/// Makes what is missing, and returns what in people's trees is a placeholder: made here, or
+/// `known` to be one of another session. A place that cannot be made is left to the world, which
+/// says why it cannot start.
 pub(super) fn make(
     layout: &Layout,
     masks: &[(PathBuf, Kind)],
     payload: &Payload,
+    known: &BTreeSet<PathBuf>,
 ) -> Vec<Placeholder> {
     let mut targets: Vec<(PathBuf, Kind)> =
         layout.binds().into_iter().map(|bind| (bind.target, kind_of(&bind.source))).collect();
@@ -60,8 +46,11 @@ pub(super) fn make(
         let Some(mounted) = layout.mounted_above(&target) else { continue };
         let Ok(below) = target.strip_prefix(&mounted.target) else { continue };
         make_below(&mounted, below, (kind, payload), &mut made);
+        let path = mounted.source.join(below);
+        if mounted.is_of_person && known.contains(&path) {
+            made.push(Placeholder { path, kind });
+        }
     }
-    made.reverse();
     made
 }
 
@@ -98,7 +87,8 @@ fn make_one(parent: &Path, name: &Path, (kind, payload): (Kind, &Payload)) -> io
         Kind::Dir => rustix::fs::mkdirat(&dir, name, Mode::from_raw_mode(0o755))?,
         Kind::File => {
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-            rustix::fs::openat(&dir, name, flags, Mode::from_raw_mode(0o644))?;
+            let file = rustix::fs::openat(&dir, name, flags, Mode::from_raw_mode(0o644))?;
+            fs::File::from(file).write_all(Placeholder::content(name))?;
         }
     }
     let (uid, gid) = payload.owner_on_host();

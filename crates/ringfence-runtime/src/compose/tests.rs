@@ -155,3 +155,52 @@ fn secret_places_stay_covered_unless_the_policy_names_them() {
     let whole = plan(vec![rule(home, Allowed::Read)]);
     assert!(has(&secrets::masks(home, &whole, &mut notices), ".ssh"));
 }
+
+fn sessions() -> [SessionId; 2] {
+    ["saaaaaaaa", "sbbbbbbbb"].map(|name| name.parse().unwrap())
+}
+
+fn state(root: &Path) -> StateDirs {
+    let environment: Environment = [("HOME", root)].into_iter().collect();
+    let dirs = StateDirs::locate(&environment).unwrap();
+    dirs.create().unwrap();
+    dirs
+}
+
+fn placeholder(path: &Path) -> placeholders::Placeholder {
+    let kind = if path.extension().is_some() { Kind::File } else { Kind::Dir };
+    placeholders::Placeholder { path: path.to_owned(), kind }
+}
+
+#[test]
+fn a_placeholder_stays_while_another_session_is_mounted_on_it() {
+    let (_root, root) = tree(&["p/hooks/", "p/settings.json"]);
+    fs::write(root.join("p/settings.json"), "{}\n").unwrap();
+    let dirs = state(&root);
+    let [one, other] = sessions();
+    let all = vec![placeholder(&root.join("p/hooks")), placeholder(&root.join("p/settings.json"))];
+    let first = placeholders::turn(&dirs).unwrap().record(&one, all.clone()).unwrap();
+    let turn = placeholders::turn(&dirs).unwrap();
+    assert!(turn.known().contains(&root.join("p/hooks")));
+    let second = turn.record(&other, all).unwrap();
+    first.clean_up();
+    drop(first);
+    assert!(root.join("p/hooks").exists());
+    second.clean_up();
+    assert!(!root.join("p/hooks").exists());
+    assert!(!root.join("p/settings.json").exists());
+}
+
+#[test]
+fn what_a_killed_session_left_is_cleaned_up_by_the_next_but_never_somebodys_content() {
+    let (_root, root) = tree(&["p/hooks/", "p/.vscode/tasks.json", "p/settings.json"]);
+    let dirs = state(&root);
+    let [killed, next] = sessions();
+    let left =
+        ["p/hooks", "p/.vscode", "p/settings.json"].map(|name| placeholder(&root.join(name)));
+    drop(placeholders::turn(&dirs).unwrap().record(&killed, left.to_vec()).unwrap());
+    placeholders::turn(&dirs).unwrap().record(&next, Vec::new()).unwrap().clean_up();
+    assert!(!root.join("p/hooks").exists());
+    assert!(root.join("p/.vscode/tasks.json").exists());
+    assert!(root.join("p/settings.json").exists());
+}

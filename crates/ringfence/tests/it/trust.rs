@@ -38,8 +38,8 @@ fn a_project_is_shown_before_it_is_trusted() {
         ! already trusted: HOME/project
         [0]
         $ ringfence policy check
-        ok  project  .ringfence/policy.cedar  sha256 fa5544b61b96
-        ok  built in  sha256 72ba9aa07f6d
+        ok  project  .ringfence/policy.cedar  sha256 DIGEST
+        ok  built in  sha256 DIGEST
         [0]
     "#]]
     .assert_eq(&home.session(&[

@@ -59,7 +59,11 @@ pub(super) fn name(number: i64) -> &'static str {
 /// changes it meanwhile: what can be changed at all is bounded by the world's mounts and Landlock,
 /// and no rule on files is decided by anything they do not enforce.
 pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
-    let acts = match change(call) {
+    let change = change(call);
+    if matches!(change, Some(Change::Remove(_) | Change::Rename(..))) {
+        call.shared.straight.forget();
+    }
+    let acts = match change {
         Some(Change::Open(at, flags)) => open(call, at, flags)?,
         Some(Change::Create(at)) => {
             let place = place(call, at, Last::Keep)?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use ringfence_core::AbsolutePath;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -10,12 +11,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::answer::Pending;
 use super::connect::{self, Workers};
 use super::inside::Inside;
+use super::straight::Straight;
 use super::tracee::{Call, Trouble};
 use super::{Attempt, Attempted, NotifyError, UnixConnect, Unresolvable, exec, file};
 use crate::sys::notify::{self as sys, Notification, Reply};
 
 /// How many threads' groups are remembered; more and all are forgotten, for they are found again.
 const GROUPS_MAX: usize = 4096;
+
+/// How long a thread's group is believed without asking. Numbers are given out in turn, so one comes
+/// again only after 32,768 others (`pid_max`), which takes the kernel seconds.
+const GROUP_TRUST: Duration = Duration::from_millis(50);
 
 /// `AUDIT_ARCH_X86_64`: the one architecture whose numbers are known here.
 const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
@@ -36,7 +42,8 @@ pub(super) struct Shared {
     receiving: Receiving,
     root: OnceLock<OwnedFd>,
     private: Vec<AbsolutePath>,
-    groups: Mutex<HashMap<i32, i32>>,
+    groups: Mutex<HashMap<i32, (i32, Instant)>>,
+    pub(super) straight: Straight,
     pub(super) inside: Option<Inside>,
     pub(super) workers: Workers,
 }
@@ -84,6 +91,7 @@ impl Listener {
             root: OnceLock::new(),
             private,
             groups: Mutex::new(HashMap::new()),
+            straight: Straight::default(),
             inside: unix_diag.map(Inside::new),
             workers: Workers::default(),
         };
@@ -224,14 +232,21 @@ impl Shared {
         })
     }
 
-    /// The thread group of a thread seen before, if that still holds: numbers are used again.
+    /// The thread group of a thread, if it is the leader or has been seen before.
     pub(super) fn known_group(&self, tid: i32) -> Option<i32> {
-        // Most processes have one thread, whose number is the group's.
-        if sys::in_group(tid, tid) {
-            return Some(tid);
-        }
-        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        groups.get(&tid).copied().filter(|group| sys::in_group(*group, tid))
+        let seen = {
+            let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+            groups.get(&tid).copied()
+        };
+        let group = match seen {
+            Some((group, at)) if at.elapsed() < GROUP_TRUST => return Some(group),
+            Some((group, _)) if sys::in_group(group, tid) => group,
+            // Most processes have one thread, whose number is the group's.
+            _ if sys::in_group(tid, tid) => tid,
+            _ => return None,
+        };
+        self.learn_group(tid, group);
+        Some(group)
     }
 
     pub(super) fn learn_group(&self, tid: i32, group: i32) {
@@ -239,7 +254,7 @@ impl Shared {
         if groups.len() >= GROUPS_MAX {
             groups.clear();
         }
-        groups.insert(tid, group);
+        groups.insert(tid, (group, Instant::now()));
     }
 }
 

@@ -61,7 +61,11 @@ impl Call<'_> {
             full.extend_from_slice(path);
             full
         };
-        match self.straight(&full, last)? {
+        let place = match self.in_known_directory(&full, last) {
+            Some(place) => Some(place),
+            None => self.straight(&full, last)?,
+        };
+        match place {
             Some(place) => Ok(place),
             None => self.walk(&full, last),
         }
@@ -98,6 +102,21 @@ impl Call<'_> {
         Ok(rustix::fs::openat2(self.root()?, path, flags, Mode::empty(), resolve)?)
     }
 
+    /// The place of a path in a directory that was looked at a moment ago.
+    fn in_known_directory(&self, full: &[u8], last: Last) -> Option<Place> {
+        let parent = plain_parent(full)?;
+        if !self.shared.straight.knows(parent) {
+            return None;
+        }
+        let found = match self.stat(full) {
+            Ok(stat) => found(&stat),
+            Err(Trouble::Errno(libc::ENOENT)) => Found::Absent,
+            Err(_) => return None,
+        };
+        let follow = found == Found::Symlink && last == Last::Follow;
+        (!follow).then(|| Place { path: lexical(full), found })
+    }
+
     /// The place of a path that has no symbolic link in it; `None` if it has one, or may have.
     fn straight(&self, full: &[u8], last: Last) -> Result<Option<Place>, Trouble> {
         let mut flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -118,6 +137,9 @@ impl Call<'_> {
             Err(Errno::LOOP | Errno::AGAIN | Errno::XDEV) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
+        if let Some(parent) = plain_parent(full) {
+            self.shared.straight.learn(parent);
+        }
         Ok(Some(Place { path: lexical(full), found }))
     }
 
@@ -283,6 +305,15 @@ fn found(stat: &Stat) -> Found {
     }
 }
 
+/// The directory part of a path that names an entry in it without `..`; `None` for other paths.
+fn plain_parent(full: &[u8]) -> Option<&[u8]> {
+    let at = full.iter().rposition(|byte| *byte == b'/')?;
+    let (parent, name) = full.split_at_checked(at + 1)?;
+    let plain = !matches!(name, b"" | b"." | b"..")
+        && parent.split(|byte| *byte == b'/').all(|part| part != b"..");
+    plain.then_some(parent)
+}
+
 /// The components of a path, last one first, without empty ones and `.`.
 fn components(path: &[u8]) -> Vec<Vec<u8>> {
     path.split(|byte| *byte == b'/')
@@ -308,7 +339,7 @@ fn relative(path: &[u8]) -> &[u8] {
 
 /// A path without `.`, `..` and empty components; only right where no symbolic link is in it.
 pub(super) fn lexical(path: &[u8]) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = Vec::new();
+    let mut parts: Vec<&[u8]> = Vec::with_capacity(16);
     for part in path.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}

@@ -29,6 +29,7 @@ mod locate;
 mod memory;
 mod script;
 mod stderr;
+mod straight;
 mod tracee;
 mod verify;
 

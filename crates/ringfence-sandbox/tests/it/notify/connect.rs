@@ -122,12 +122,11 @@ fn an_address_swapped_while_it_is_looked_at_never_reaches_outside() {
     let scratch = Scratch::new();
     let (inside, outside) = (scratch.at("in"), scratch.at("ex"));
     let reached = accept(&outside);
-    let args = ["race-connect", "300", &inside, &outside];
-    unfiltered(&args);
+    unfiltered(&["race-connect", "30000", &inside, &outside]);
     let oracle = settled(&reached);
     assert!(oracle > 0, "the attack works where nobody looks");
     std::fs::remove_file(&inside).unwrap();
-    let (lines, _) = attempts(&args, drop);
+    let (lines, _) = attempts(&["race-connect", "1000", &inside, &outside], drop);
     assert!(!lines.is_empty(), "the attack was made");
     assert_eq!(settled(&reached), oracle);
 }

@@ -190,7 +190,8 @@ fn a_thread_is_seen_as_its_process() {
     let scratch = Scratch::new();
     let code = "import os, threading; print(os.getpid()); \
         t = threading.Thread(target=lambda: open('x', 'w')); t.start(); t.join()";
-    let command = format!("cd {}; exec /usr/bin/python3 -I -c \"{code}\"", scratch.path().display());
+    let command =
+        format!("cd {}; exec /usr/bin/python3 -I -c \"{code}\"", scratch.path().display());
     let mut seen = Vec::new();
     let args = ["run", "/bin/bash", "-c", &command];
     let output = Session::start("w", &args, &["/dev"]).run(|attempt| {

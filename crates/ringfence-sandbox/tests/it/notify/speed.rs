@@ -5,7 +5,7 @@ use ringfence_sandbox::notify::{Attempt, Attempted};
 use super::harness::{Scratch, Session, tracee, unfiltered};
 
 /// How many interleaved rounds are measured.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
 
 fn allow(attempt: Attempt) {
     attempt.allow();
@@ -66,6 +66,21 @@ fn files() {
             ["bench-files".to_owned(), dir, "2000".to_owned(), bytes.to_owned()].to_vec()
         });
     }
+}
+
+/// In memory, where nothing but the calls themselves takes time.
+#[test]
+#[ignore = "a measurement"]
+fn files_in_memory() {
+    let scratch = tempfile::tempdir_in("/dev/shm").unwrap();
+    let count = std::cell::Cell::new(0);
+    compare("2000 files of 100 bytes in memory", "w", || {
+        count.set(count.get() + 1);
+        let dir = scratch.path().join(count.get().to_string());
+        std::fs::create_dir(&dir).unwrap();
+        let dir = dir.to_str().unwrap().to_owned();
+        ["bench-files".to_owned(), dir, "2000".to_owned(), "100".to_owned()].to_vec()
+    });
 }
 
 #[test]

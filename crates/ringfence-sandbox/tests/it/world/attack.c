@@ -1,0 +1,183 @@
+/* One attack a run, by raw system calls and without libraries: prints `ok` or `errno N`. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int report(long result) {
+    if (result < 0)
+        printf("errno %d\n", errno);
+    else
+        printf("ok\n");
+    return 0;
+}
+
+static pid_t sleeper(void) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        sleep(20);
+        _exit(0);
+    }
+    return pid;
+}
+
+static long trace(void) {
+    pid_t pid = sleeper();
+    long result = ptrace(PTRACE_ATTACH, pid, 0, 0);
+    int saved = errno;
+    if (result == 0)
+        waitpid(pid, 0, 0);
+    kill(pid, SIGKILL);
+    errno = saved;
+    return result;
+}
+
+static long peek(void) {
+    static char secret[8] = "secret";
+    char copy[8];
+    struct iovec here = {copy, 8}, there = {secret, 8};
+    pid_t pid = sleeper();
+    long result = syscall(SYS_process_vm_readv, pid, &here, 1, &there, 1, 0);
+    int saved = errno;
+    kill(pid, SIGKILL);
+    errno = saved;
+    return result;
+}
+
+static long unix_to(int type, const char *path, int abstract, int pair) {
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    socklen_t len = offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1;
+    strncpy(to.sun_path + abstract, path, sizeof to.sun_path - 2);
+    int fds[2];
+    int fd = pair ? (socketpair(AF_UNIX, type, 0, fds) < 0 ? -1 : fds[0]) : socket(AF_UNIX, type, 0);
+    if (fd < 0)
+        return -1;
+    if (type == SOCK_DGRAM || type == SOCK_RAW) {
+        struct iovec part = {"x", 1};
+        struct msghdr message = {.msg_name = &to, .msg_namelen = len, .msg_iov = &part, .msg_iovlen = 1};
+        return sendmsg(fd, &message, 0);
+    }
+    return connect(fd, (struct sockaddr *)&to, len);
+}
+
+static long inet_to(int type, const char *host, int port) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    if (inet_pton(AF_INET, host, &v4.sin_addr) == 1) {
+        int fd = socket(AF_INET, type, 0);
+        return fd < 0 ? -1 : type == SOCK_DGRAM
+            ? sendto(fd, "x", 1, 0, (struct sockaddr *)&v4, sizeof v4)
+            : connect(fd, (struct sockaddr *)&v4, sizeof v4);
+    }
+    inet_pton(AF_INET6, host, &v6.sin6_addr);
+    int fd = socket(AF_INET6, type, 0);
+    return fd < 0 ? -1 : connect(fd, (struct sockaddr *)&v6, sizeof v6);
+}
+
+static long own_mount(void) {
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        return -1;
+    return mount("none", "/tmp", "tmpfs", 0, 0);
+}
+
+static long legacy_getpid(void) {
+    long result;
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(20) : "memory");
+    return result;
+}
+
+static long escaped_fd(void) {
+    for (int fd = 3; fd < 1024; fd++)
+        if (fcntl(fd, F_GETFD) >= 0)
+            return fd;
+    errno = EBADF;
+    return -1;
+}
+
+int main(int argc, char **argv) {
+    const char *what = argc > 1 ? argv[1] : "", *arg = argc > 2 ? argv[2] : "";
+    int number = argc > 3 ? atoi(argv[3]) : 0;
+    char ring[256] = {0};
+    setbuf(stdout, 0);
+    if (!strcmp(what, "read")) {
+        char byte;
+        int fd = open(arg, O_RDONLY);
+        return report(fd < 0 ? -1 : read(fd, &byte, 1));
+    }
+    if (!strcmp(what, "write")) return report(open(arg, O_WRONLY | O_CREAT | O_APPEND, 0600));
+    if (!strcmp(what, "open-rw")) return report(open(arg, O_RDWR));
+    if (!strcmp(what, "chmod")) return report(chmod(arg, 0777));
+    if (!strcmp(what, "link")) return report(link(arg, argv[3]));
+    if (!strcmp(what, "rename")) return report(rename(arg, argv[3]));
+    if (!strcmp(what, "user-namespace")) return report(unshare(CLONE_NEWUSER));
+    if (!strcmp(what, "clone-namespace")) {
+        long pid = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+        if (pid == 0) _exit(0);
+        return report(pid);
+    }
+    if (!strcmp(what, "clone3")) return report(syscall(SYS_clone3, 0, 0) < 0 && errno == EINVAL ? 0 : -1);
+    if (!strcmp(what, "own-mount")) return report(own_mount());
+    if (!strcmp(what, "mount")) return report(mount("none", arg, "tmpfs", 0, 0));
+    if (!strcmp(what, "remount")) return report(mount(0, arg, 0, MS_REMOUNT | MS_BIND, 0));
+    if (!strcmp(what, "umount")) return report(umount2(arg, MNT_DETACH));
+    if (!strcmp(what, "chroot")) return report(chroot(arg));
+    if (!strcmp(what, "ptrace")) return report(trace());
+    if (!strcmp(what, "peek")) return report(peek());
+    if (!strcmp(what, "io-uring")) return report(syscall(SYS_io_uring_setup, 1, ring));
+    if (!strcmp(what, "int80")) return report(legacy_getpid());
+    if (!strcmp(what, "x32")) {
+        syscall(0x40000000 | SYS_getpid);
+        return report(0);
+    }
+    if (!strcmp(what, "keyring")) return report(syscall(SYS_keyctl, 0, -3, 1));
+    if (!strcmp(what, "bpf")) return report(syscall(SYS_bpf, 0, ring, 0) < 0 && errno == EINVAL ? 0 : -1);
+    if (!strcmp(what, "userfault")) return report(syscall(SYS_userfaultfd, 1));
+    if (!strcmp(what, "inherited")) return report(escaped_fd());
+    if (!strcmp(what, "kill")) return report(kill(atoi(arg), 0));
+    if (!strcmp(what, "type")) return report(ioctl(0, TIOCSTI, "x"));
+    if (!strcmp(what, "type-high")) return report(syscall(SYS_ioctl, 0, TIOCSTI | (1UL << 32), "x"));
+    if (!strcmp(what, "parent-memory")) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%d/mem", getppid());
+        return report(open(path, O_RDONLY));
+    }
+    if (!strcmp(what, "who")) {
+        printf("%d %d\n", getuid(), geteuid());
+        return 0;
+    }
+    if (!strcmp(what, "tcp")) return report(inet_to(SOCK_STREAM, arg, number));
+    if (!strcmp(what, "udp")) return report(inet_to(SOCK_DGRAM, arg, number));
+    if (!strcmp(what, "unix")) return report(unix_to(SOCK_STREAM, arg, 0, 0));
+    if (!strcmp(what, "unix-datagram")) return report(unix_to(SOCK_DGRAM, arg, 0, 0));
+    if (!strcmp(what, "unix-raw")) return report(unix_to(SOCK_RAW, arg, 0, 0));
+    if (!strcmp(what, "unix-pair")) return report(unix_to(SOCK_DGRAM, arg, 0, 1));
+    if (!strcmp(what, "abstract")) return report(unix_to(SOCK_STREAM, arg, 1, 0));
+    if (!strcmp(what, "socket")) return report(socket(atoi(arg), SOCK_DGRAM, number));
+    if (!strcmp(what, "listener")) {
+        struct { unsigned short len; void *code; } program;
+        struct { unsigned short code; unsigned char jt, jf; unsigned int k; } allow = {6, 0, 0, 0x7fff0000};
+        program.len = 1;
+        program.code = &allow;
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        return report(syscall(SYS_seccomp, 1, 8, &program));
+    }
+    printf("unknown attack %s\n", what);
+    return 2;
+}

@@ -7,6 +7,7 @@ mod error;
 mod live;
 mod opening;
 mod running;
+mod traces;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use crate::state::StateDirs;
 pub use error::RunError;
 
 use running::{Running, Start, Taken};
+use traces::Traces;
 
 /// What is to be run, by whom and where.
 #[derive(Debug, Clone)]
@@ -77,6 +79,8 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let session = opening::new_session_id()?;
     let agent = Agent(request.agent.clone().unwrap_or_else(|| base_name(&request.command)));
     let (assembled, clock) = in_force(request, &session, tell)?;
+    // Removed at the end, whatever the end is: only the log stays.
+    let _traces = Traces::of(&request.dirs, &session);
     let asked = asked_of_compose(request, &session, &agent);
     let composed = compose::compose(&assembled, &request.dirs, &asked)?;
     composed.notices.iter().for_each(&mut *tell);

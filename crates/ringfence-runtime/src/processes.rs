@@ -24,14 +24,20 @@ pub use sample::sample;
 /// How often the processes that run are looked at.
 const SAMPLE_PERIOD: Duration = Duration::from_millis(200);
 
+/// How often while one of them is young: most are gone before the first period is over.
+const YOUNG_SAMPLE_PERIOD: Duration = Duration::from_millis(10);
+
+/// Up to which age a process is young.
+const YOUNG: Duration = Duration::from_millis(200);
+
 /// Processes watched at once; more run unwatched and their end is not recorded.
 pub const WATCHED_MAX: usize = 4096;
 
 /// How long the ends of the world's last processes are waited for.
 const LAST_ENDS_WAIT: Duration = Duration::from_millis(300);
 
-/// Marks the descriptor that ends the thread; no process has this id.
-const STOP: u64 = u64::MAX;
+/// Marks the descriptor that wakes the thread; no process has this id.
+const WAKE: u64 = u64::MAX;
 
 /// Watches processes and records their ends.
 pub struct Processes {
@@ -48,7 +54,7 @@ pub struct Watch {
 struct Shared {
     gate: Gate,
     epoll: OwnedFd,
-    stop: OwnedFd,
+    wake: OwnedFd,
     stopping: AtomicBool,
     watched: Mutex<HashMap<i32, Watched>>,
 }
@@ -56,6 +62,7 @@ struct Shared {
 struct Watched {
     pidfd: OwnedFd,
     usage: Usage,
+    since: Instant,
     /// It has ended and waits to be reaped.
     ended: bool,
 }
@@ -64,12 +71,12 @@ impl Processes {
     /// Starts watching for one session.
     pub fn start(gate: Gate) -> io::Result<Processes> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let stop = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        epoll::add(&epoll, &stop, epoll::EventData::new_u64(STOP), epoll::EventFlags::IN)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         let shared = Arc::new(Shared {
             gate,
             epoll,
-            stop,
+            wake,
             stopping: AtomicBool::new(false),
             watched: Mutex::new(HashMap::new()),
         });
@@ -92,7 +99,7 @@ impl Processes {
 
     fn stop(&mut self) {
         self.shared.stopping.store(true, Ordering::Release);
-        let _ = rustix::io::write(&self.shared.stop, &1_u64.to_ne_bytes());
+        self.shared.wake();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -125,14 +132,32 @@ impl Watch {
         let data = epoll::EventData::new_u64(key);
         let events = epoll::EventFlags::IN | epoll::EventFlags::HUP | epoll::EventFlags::ET;
         if epoll::add(&self.shared.epoll, &pidfd, data, events).is_ok() {
-            watched.insert(pid, Watched { pidfd, usage: Usage::default(), ended: false });
+            let now = Instant::now();
+            let calm = !watched.values().any(|process| process.is_young(now));
+            watched
+                .insert(pid, Watched { pidfd, usage: Usage::default(), since: now, ended: false });
+            drop(watched);
+            if calm {
+                self.shared.wake();
+            }
         }
+    }
+}
+
+impl Watched {
+    fn is_young(&self, now: Instant) -> bool {
+        !self.ended && now.duration_since(self.since) < YOUNG
     }
 }
 
 impl Shared {
     fn watched(&self) -> MutexGuard<'_, HashMap<i32, Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        // Full means that it is about to wake anyway.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
 
     fn run(&self) {
@@ -142,7 +167,6 @@ impl Shared {
         loop {
             if self.stopping.load(Ordering::Acquire) && stop_at.is_none() {
                 stop_at = Some(Instant::now() + LAST_ENDS_WAIT);
-                let _ = epoll::delete(&self.epoll, &self.stop);
             }
             let now = Instant::now();
             if stop_at.is_some_and(|at| now >= at || self.watched().is_empty()) {
@@ -150,7 +174,7 @@ impl Shared {
             }
             if now >= next_sample {
                 self.look();
-                next_sample = now + SAMPLE_PERIOD;
+                next_sample = now + self.period(now);
             }
             let timeout = timespec(next_sample.saturating_duration_since(now));
             events.clear();
@@ -160,8 +184,12 @@ impl Shared {
                 Err(_) => break,
             }
             for event in &events {
-                if let Ok(pid) = i32::try_from(event.data.u64()) {
-                    self.heard(pid);
+                match i32::try_from(event.data.u64()) {
+                    Ok(pid) => self.heard(pid),
+                    Err(_) => {
+                        let _ = rustix::io::read(&self.wake, &mut [0_u8; 8]);
+                        next_sample = next_sample.min(Instant::now() + YOUNG_SAMPLE_PERIOD);
+                    }
                 }
             }
         }
@@ -169,6 +197,11 @@ impl Shared {
         for pid in left {
             self.record_end(pid, Exit::Unknown);
         }
+    }
+
+    fn period(&self, now: Instant) -> Duration {
+        let young = self.watched().values().any(|process| process.is_young(now));
+        if young { YOUNG_SAMPLE_PERIOD } else { SAMPLE_PERIOD }
     }
 
     /// Takes figures of all that run; asks again for the end of those that wait to be reaped.

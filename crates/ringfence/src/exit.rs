@@ -130,3 +130,44 @@ impl Codes {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(codes: Codes, result: &Result<Done, Failure>) -> String {
+        format!("{:?}", codes.of(result))
+    }
+
+    fn code(code: u8) -> String {
+        format!("{:?}", ExitCode::from(code))
+    }
+
+    #[test]
+    fn no_failure_of_ours_looks_like_an_answer() {
+        let could_not = || Err(Message::new("x").could_not());
+        assert_eq!(shown(Codes::Answer, &could_not()), code(2));
+        assert_eq!(shown(Codes::Run, &could_not()), code(125));
+        assert_eq!(shown(Codes::Run, &Err(Message::new("x").no())), code(125));
+        assert_eq!(shown(Codes::Run, &Err(Failure::Said(Said::CouldNot))), code(125));
+        assert_eq!(shown(Codes::Answer, &Err(Failure::Said(Said::CouldNot))), code(2));
+    }
+
+    #[test]
+    fn an_answer_is_its_own_code() {
+        assert_eq!(shown(Codes::Answer, &Ok(Done::Yes)), code(0));
+        assert_eq!(shown(Codes::Answer, &Ok(Done::No)), code(1));
+        assert_eq!(shown(Codes::Answer, &Err(Message::new("x").no())), code(1));
+        assert_eq!(shown(Codes::Answer, &Ok(Done::Ask)), code(3));
+        assert_eq!(shown(Codes::Run, &Err(Failure::Waiting(Message::new("x")))), code(3));
+        assert_eq!(shown(Codes::Run, &Ok(Done::Child(137))), code(137));
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_success() {
+        let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert_eq!(shown(Codes::Answer, &Err(Failure::from(pipe))), code(141));
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(shown(Codes::Answer, &Err(Failure::from(full))), code(2));
+    }
+}

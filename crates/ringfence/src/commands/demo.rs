@@ -72,6 +72,8 @@ impl Stage {
         };
         let program = std::env::current_exe().map_err(failed)?;
         std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&dir).map_err(failed)?;
+        std::fs::create_dir_all(dir.join(".git/hooks")).map_err(failed)?;
+        std::fs::write(dir.join(".git/HEAD"), "ref: refs/heads/main\n").map_err(failed)?;
         std::fs::write(dir.join("agent.sh"), AGENT).map_err(failed)?;
         std::fs::write(dir.join("README"), "a project for an agent to work on\n")
             .map_err(failed)?;

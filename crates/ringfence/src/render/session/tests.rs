@@ -1,1 +1,90 @@
+use ringfence_core::AbsolutePath;
+use ringfence_runtime::view::{FsChanges, NetworkActivity};
 
+use super::*;
+
+fn span(id: &str, parent: Option<&str>, command: &str) -> Span {
+    Span {
+        span_id: id.to_owned(),
+        parent_span: parent.map(str::to_owned),
+        replaces: None,
+        pid: 1,
+        program: None,
+        command: command.to_owned(),
+        forked: false,
+        entry: None,
+        started_ms: 0,
+        ended_ms: None,
+        duration_ms: None,
+        exit: None,
+        error: None,
+        resource_usage: ResourceUsage::default(),
+        network_activity: NetworkActivity::default(),
+        fs_changes: FsChanges::default(),
+    }
+}
+
+fn tree_of(spans: Vec<Span>) -> Vec<String> {
+    let view = SessionView { spans, ..SessionView::default() };
+    tree::lines(&view).iter().map(|node| format!("{}{}", node.branch, node.span.command)).collect()
+}
+
+#[test]
+fn children_stand_under_their_parent_in_order() {
+    let lines = tree_of(vec![
+        span("p1", None, "sh"),
+        span("p2", Some("p1"), "make"),
+        span("p3", Some("p2"), "cc a.c"),
+        span("p4", Some("p2"), "cc b.c"),
+        span("p5", Some("p1"), "ls"),
+    ]);
+    assert_eq!(lines, ["sh", "├─ make", "│  ├─ cc a.c", "│  └─ cc b.c", "└─ ls"]);
+}
+
+#[test]
+fn a_program_that_only_started_another_has_no_line() {
+    let mut made = span("p3", Some("p1"), "make");
+    made.replaces = Some("p2".to_owned());
+    let lines = tree_of(vec![span("p1", None, "sh"), span("p2", Some("p1"), "env make"), made]);
+    assert_eq!(lines, ["sh", "└─ make"]);
+}
+
+#[test]
+fn a_program_that_did_something_before_it_was_replaced_keeps_its_line() {
+    let mut before = span("p2", Some("p1"), "sh -c x");
+    before.fs_changes.created.push(AbsolutePath::parse("/a").unwrap());
+    let mut made = span("p3", Some("p1"), "make");
+    made.replaces = Some("p2".to_owned());
+    let lines = tree_of(vec![span("p1", None, "sh"), before, made]);
+    assert_eq!(lines, ["sh", "├─ sh -c x", "└─ make"]);
+}
+
+#[test]
+fn a_process_whose_parent_is_not_known_stands_at_the_top() {
+    let lines = tree_of(vec![span("p1", None, "sh"), span("p2", Some("p9"), "daemon")]);
+    assert_eq!(lines, ["sh", "daemon"]);
+}
+
+#[test]
+fn a_deep_chain_neither_overflows_nor_leaves_the_screen() {
+    let spans = (0..20_000).map(|depth: usize| {
+        let parent = depth.checked_sub(1).map(|above| format!("p{above}"));
+        span(&format!("p{depth}"), parent.as_deref(), "sh")
+    });
+    let view = SessionView { spans: spans.collect(), ..SessionView::default() };
+    let text = render(&view, Style { columns: 80, paint: Paint::PLAIN });
+    assert!(text.contains("and 19600 processes more"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80));
+}
+
+#[test]
+fn what_others_wrote_stays_in_its_line_and_in_80_columns() {
+    let mut evil = span("p1", None, "sh\n\u{1b}[2J\u{202e}gpj.exe ".repeat(20).as_str());
+    evil.fs_changes.created.push(AbsolutePath::parse(&format!("/{}", "日".repeat(200))).unwrap());
+    let view = SessionView { spans: vec![evil], ..SessionView::default() };
+    let text = render(&view, Style { columns: 80, paint: Paint::PLAIN });
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text}");
+    for line in text.lines() {
+        assert!(unicode_width::UnicodeWidthStr::width(line) <= 80, "{line}");
+    }
+}

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod cookbook;
+#[cfg(test)]
 mod decisions;
 #[cfg(test)]
 mod diagnostics;

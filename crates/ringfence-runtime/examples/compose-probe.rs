@@ -3,12 +3,7 @@
 //!
 //! `compose-probe --init PROFILE` and `compose-probe -- COMMAND...` in a project, with `HOME` and
 //! the like set; the latter prints how the run left the host as one JSON object to standard error.
-#![expect(
-    clippy::unwrap_used,
-    clippy::exit,
-    clippy::print_stderr,
-    reason = "a tool of the tests"
-)]
+#![expect(clippy::unwrap_used, clippy::exit, clippy::print_stderr, reason = "a tool of the tests")]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -75,14 +70,15 @@ fn main() {
         }
     };
     let bound = composition.spec.binds.iter().map(|bind| bind.target.clone()).collect();
-    let facts = Facts {
-        session,
-        clock: clock.fact(),
-        approvals: BTreeSet::new(),
-        approver_count: 0,
+    let facts =
+        Facts { session, clock: clock.fact(), approvals: BTreeSet::new(), approver_count: 0 };
+    let answers = Answers {
+        policy: assembled.policy,
+        facts,
+        agent,
+        private: composition.private.clone(),
+        bound,
     };
-    let answers =
-        Answers { policy: assembled.policy, facts, agent, private: composition.private.clone(), bound };
     let mut world = match start(composition.spec.clone()) {
         Ok(world) => world,
         Err(error) => {
@@ -118,17 +114,19 @@ impl Answers {
     fn permit(&self, kind: &Attempted) -> bool {
         match kind {
             Attempted::Exec(_) => true,
-            Attempted::File(file) => file.acts.iter().all(|(change, path)| {
-                self.is_private(path) || self.decide(*change, path)
-            }),
+            Attempted::File(file) => file
+                .acts
+                .iter()
+                .all(|(change, path)| self.is_private(path) || self.decide(*change, path)),
             Attempted::Unix(_) | Attempted::Unresolvable(_) => false,
         }
     }
 
     fn is_private(&self, path: &AbsolutePath) -> bool {
-        let bound = path.as_path().ancestors().find(|above| {
-            self.private.iter().chain(&self.bound).any(|dir| dir == above)
-        });
+        let bound = path
+            .as_path()
+            .ancestors()
+            .find(|above| self.private.iter().chain(&self.bound).any(|dir| dir == above));
         bound.is_some_and(|dir| self.private.iter().any(|private| private == dir))
     }
 

@@ -253,9 +253,9 @@ fn comes_back(setting: &Setting) -> bool {
         return false;
     }
     match (setting.section.as_str(), setting.key.as_str()) {
-        ("branch", "remote" | "pushremote" | "merge" | "rebase" | "description") => true,
+        ("branch", "remote" | "pushremote" | "merge" | "rebase" | "description")
+        | ("remote", "fetch" | "tagopt" | "prune" | "prunetags") => true,
         ("remote", "url" | "pushurl") => is_plain_url(value),
-        ("remote", "fetch" | "tagopt" | "prune" | "prunetags") => true,
         _ => false,
     }
 }

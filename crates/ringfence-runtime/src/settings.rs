@@ -233,6 +233,7 @@ struct RawFs {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "these are the keys that a person writes")]
 struct RawLimits {
     steps_max: Option<u64>,
     open_files_max: Option<u64>,

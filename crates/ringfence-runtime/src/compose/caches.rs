@@ -160,7 +160,9 @@ fn share_one(
         keep_entries(root, cache, layout);
     } else {
         let empty: Vec<PathBuf> = cache.parts.iter().map(|(part, _)| root.join(part)).collect();
-        empty.iter().for_each(|part| layout.remove_tree(part));
+        for part in &empty {
+            layout.remove_tree(part);
+        }
         for parent in empty.iter().filter_map(|part| part.parent()).filter(|it| *it != root) {
             layout.remove_tree(parent);
         }

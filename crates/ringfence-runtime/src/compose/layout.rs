@@ -64,7 +64,7 @@ impl Layout {
         match real(path) {
             Real::Is => {}
             Real::Absent => return self.note_absent(rule, plan),
-            Real::Through { link, says } => return self.take_link(rule, link, says),
+            Real::Through { link, says } => return self.take_link(rule, &link, says),
         }
         // A rule for one directory alone must not open what lies in it.
         let alone = plan.is_exact(&rule.path) && path.is_dir();
@@ -85,11 +85,11 @@ impl Layout {
     /// A rule is about the path it names. What a link there leads to is another path, which the
     /// agent may have chosen itself in an earlier session, so that it is not bound; the link is
     /// shown as it is.
-    fn take_link(&mut self, rule: &PathRule, link: PathBuf, says: PathBuf) {
-        let inside_tree = self.root_above(&link).is_some();
+    fn take_link(&mut self, rule: &PathRule, link: &Path, says: PathBuf) {
+        let inside_tree = self.root_above(link).is_some();
         let target = fs::canonicalize(rule.path.as_path()).unwrap_or_else(|_| says.clone());
         if !inside_tree {
-            self.links.insert(link.clone(), says);
+            self.links.insert(link.to_owned(), says);
         }
         if rule.access != Allowed::Hidden && !self.shows(&target) {
             let text = format!(

@@ -152,7 +152,7 @@ pub fn compose(
     let profile = request.profile(assembled);
     let private = Private::create(&dirs.session(&request.session).join("private"), &payload)?;
     let mut layout = Layout::of_plan(&plan);
-    places::protect(&mut layout, &plan, &private)?;
+    places::protect(&mut layout, &plan, &private);
     let mut after = After::new(&request.session, &layout.writable_roots());
     let home = Home { dir: dirs.home(), profile, environment: &request.environment };
     home::furnish(&home, &mut layout, &private, &mut after)?;

@@ -19,15 +19,12 @@ use crate::whole_file::{self, Links};
 /// not exist yet, and those of other repositories. A place that a rule of the policy protects and
 /// that does not exist is covered only where the rule is built in: elsewhere a directory that
 /// appears for the length of a run would surprise, and the gate holds it.
-pub(super) fn protect(
-    layout: &mut Layout,
-    plan: &FilePlan,
-    private: &Private,
-) -> Result<(), ComposeError> {
-    let absent = plan.rules.iter().filter(|rule| is_built_in(rule));
-    let absent: Vec<&PathRule> =
-        absent.filter(|rule| real(rule.path.as_path()) == Real::Absent).collect();
-    for rule in absent {
+pub(super) fn protect(layout: &mut Layout, plan: &FilePlan, private: &Private) {
+    let is_absent = |rule: &&PathRule| real(rule.path.as_path()) == Real::Absent;
+    for rule in plan.rules.iter().filter(is_absent) {
+        if !is_built_in(rule) {
+            continue;
+        }
         let path = rule.path.as_path();
         let name = path.file_name().unwrap_or_default();
         let listed = protected::IN_PROJECT.iter().find(|(listed, _, _)| name == *listed);
@@ -54,10 +51,9 @@ pub(super) fn protect(
             }
         }
     }
-    Ok(())
 }
 
-fn is_built_in(rule: &&PathRule) -> bool {
+fn is_built_in(rule: &PathRule) -> bool {
     let set = rule.because.as_ref().map(|because| because.set);
     rule.access == Access::Read && set == Some(SetName::BuiltIn)
 }

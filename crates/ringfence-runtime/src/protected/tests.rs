@@ -28,7 +28,7 @@ fn a_link_is_not_walked_into() {
     let tree = root.path().join("tree");
     fs::create_dir(&tree).unwrap();
     std::os::unix::fs::symlink(root.path(), tree.join("out")).unwrap();
-    assert_eq!(survey(&tree).git_dirs, [PathBuf::new(); 0]);
+    assert!(survey(&tree).git_dirs.is_empty());
 }
 
 #[test]
@@ -48,9 +48,9 @@ fn absent_places_are_protected_but_not_those_of_a_repository_that_is_not_there()
 fn every_directory_between_root_and_place_is_named() {
     let between = |root: &str, place: &str| between(Path::new(root), Path::new(place));
     assert_eq!(between("/p", "/p/.git/hooks"), [Path::new("/p/.git")]);
-    assert_eq!(between("/p", "/p/.claude"), [PathBuf::new(); 0]);
+    assert!(between("/p", "/p/.claude").is_empty());
     assert_eq!(between("/p", "/p/a/b/c"), [Path::new("/p/a"), Path::new("/p/a/b")]);
-    assert_eq!(between("/p", "/other/a"), [PathBuf::new(); 0]);
+    assert!(between("/p", "/other/a").is_empty());
 }
 
 #[test]

@@ -1,0 +1,3 @@
+//! Runs of whole worlds.
+
+mod compose;

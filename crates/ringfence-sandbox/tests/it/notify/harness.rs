@@ -16,7 +16,7 @@ use rustix::net::{
 };
 
 /// The governed program, compiled once.
-pub(crate) fn tracee() -> &'static str {
+pub(super) fn tracee() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let program = format!("{}/tracee", env!("CARGO_TARGET_TMPDIR"));
@@ -34,7 +34,7 @@ pub(crate) fn tracee() -> &'static str {
 }
 
 /// A governed program that waits for its supervisor.
-pub(crate) struct Session {
+pub(super) struct Session {
     child: Child,
     socket: OwnedFd,
     listener: Listener,
@@ -43,7 +43,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Starts `tracee CLASSES ARGS...`; changes beneath `private` need no decision.
-    pub(crate) fn start(classes: &str, args: &[&str], private: &[&str]) -> Session {
+    pub(super) fn start(classes: &str, args: &[&str], private: &[&str]) -> Session {
         let flags = SocketFlags::CLOEXEC;
         let (socket, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
@@ -68,7 +68,7 @@ impl Session {
     }
 
     /// Answers every attempt until the program and all it started are gone; its output.
-    pub(crate) fn run(mut self, mut decide: impl FnMut(Attempt)) -> String {
+    pub(super) fn run(mut self, mut decide: impl FnMut(Attempt)) -> String {
         rustix::io::write(&self.socket, b"G").unwrap();
         while let Some(attempt) = self.listener.next().unwrap() {
             decide(attempt);
@@ -85,41 +85,36 @@ fn receive(socket: &OwnedFd) -> Vec<OwnedFd> {
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let into = &mut [rustix::io::IoSliceMut::new(&mut byte)];
     recvmsg(socket, into, &mut control, RecvFlags::CMSG_CLOEXEC).unwrap();
-    control
-        .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(fds) => Some(fds.collect::<Vec<_>>()),
-            _ => None,
-        })
-        .flatten()
-        .collect()
+    let mut found = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(fds) = message {
+            found.extend(fds);
+        }
+    }
+    found
 }
 
 /// Runs the governed program without a filter: the oracle.
-pub(crate) fn unfiltered(args: &[&str]) -> String {
+pub(super) fn unfiltered(args: &[&str]) -> String {
     let output = Command::new(tracee()).arg("-").args(args).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// The exec behind an attempt.
-pub(crate) fn exec(attempt: &Attempt) -> &ExecAttempt {
-    match &attempt.kind {
-        Attempted::Exec(exec) => exec,
-        other => panic!("not an exec: {other:?}"),
-    }
+pub(super) fn exec(attempt: &Attempt) -> &ExecAttempt {
+    let Attempted::Exec(exec) = &attempt.kind else { panic!("not an exec: {attempt:?}") };
+    exec
 }
 
 /// An attempt in one line.
-pub(crate) fn line(attempt: &Attempt) -> String {
+pub(super) fn line(attempt: &Attempt) -> String {
     match &attempt.kind {
         Attempted::Exec(exec) => {
             let argv: Vec<_> = exec.argv.iter().map(|word| String::from_utf8_lossy(word)).collect();
-            let through: String = exec
-                .interpreters
-                .iter()
-                .map(|interpreter| format!(" through {}", interpreter.program))
-                .collect();
-            format!("exec {} [{}]{through}", exec.program, argv.join(" "))
+            let through = exec.interpreters.iter().map(|interpreter| &interpreter.program);
+            through.fold(format!("exec {} [{}]", exec.program, argv.join(" ")), |line, program| {
+                format!("{line} through {program}")
+            })
         }
         Attempted::File(file) => file
             .acts
@@ -133,30 +128,30 @@ pub(crate) fn line(attempt: &Attempt) -> String {
 }
 
 /// A directory of the test's own, by its real path.
-pub(crate) struct Scratch(tempfile::TempDir);
+pub(super) struct Scratch(tempfile::TempDir);
 
 impl Scratch {
-    pub(crate) fn new() -> Scratch {
+    pub(super) fn new() -> Scratch {
         Scratch(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// A path in it.
-    pub(crate) fn at(&self, name: &str) -> String {
+    pub(super) fn at(&self, name: &str) -> String {
         self.path().join(name).to_str().unwrap().to_owned()
     }
 
     /// Text with the directory's path replaced by `$D`.
-    pub(crate) fn short(&self, text: &str) -> String {
+    pub(super) fn short(&self, text: &str) -> String {
         text.replace(self.path().to_str().unwrap(), "$D")
     }
 }
 
 /// A copy of a program under another name.
-pub(crate) fn copy(from: &str, to: &str) -> PathBuf {
+pub(super) fn copy(from: &str, to: &str) -> PathBuf {
     std::fs::copy(from, to).unwrap();
     PathBuf::from(to)
 }

@@ -5,8 +5,8 @@
 //! that the gate wants to hear of.
 
 use libc::{
-    AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, EACCES, EAFNOSUPPORT, EBUSY, ENOSYS, EPERM, SOCK_DGRAM,
-    SOCK_RAW, c_long,
+    AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, EACCES, EAFNOSUPPORT, EBUSY, ENOSYS, EPERM,
+    EPROTONOSUPPORT, SOCK_DGRAM, SOCK_RAW, c_long,
 };
 
 use crate::world::{NotifyClasses, Switch};
@@ -76,6 +76,10 @@ const NEW_NAMESPACES: u32 = bits(
 );
 /// `CLONE_NEWTIME`, which libc does not name for every target.
 const NEW_TIME: u32 = 0x80;
+/// Set-user-id and set-group-id.
+const SET_ID: u32 = libc::S_ISUID | libc::S_ISGID;
+/// Opening with any of these makes a file, with the mode given: `O_CREAT`, `__O_TMPFILE`.
+const MAKES: u32 = bits(libc::O_CREAT | libc::O_TMPFILE & !libc::O_DIRECTORY);
 /// The file type within a mode.
 const TYPE: u32 = libc::S_IFMT;
 /// The kind of socket, without `SOCK_CLOEXEC` and `SOCK_NONBLOCK`.
@@ -125,16 +129,31 @@ pub(super) fn rules(classes: NotifyClasses) -> Vec<Rule> {
         (classes.connect, NOTIFIED_CONNECTS),
         (classes.exec, NOTIFIED_EXECS),
     ];
-    let refused = [NARROWED, OUTSIDE_THE_FILTER, NAMESPACES_AND_MOUNTS, OTHER_PROCESSES, KERNEL];
+    let refused =
+        [SET_IDS, NARROWED, OUTSIDE_THE_FILTER, NAMESPACES_AND_MOUNTS, OTHER_PROCESSES, KERNEL];
     let writes = (classes.write, NOTIFIED_WRITES);
-    notified
-        .into_iter()
+    std::iter::once((Switch::On, SET_ID_OPENS))
+        .chain(notified)
         .chain(refused.map(|table| (Switch::On, table)))
         .chain([writes])
         .filter(|(switch, _)| *switch == Switch::On)
         .flat_map(|(_, table)| table.iter().copied())
         .collect()
 }
+
+/// Making a file with a set-id bit. Before the notified opens: those would let it through.
+const SET_ID_OPENS: &[Rule] = &[
+    fail_when(
+        libc::SYS_openat,
+        &[test(2, ALL, Is::AnyBitOf(MAKES)), test(3, ALL, Is::AnyBitOf(SET_ID))],
+        EPERM,
+    ),
+    fail_when(
+        libc::SYS_open,
+        &[test(1, ALL, Is::AnyBitOf(MAKES)), test(2, ALL, Is::AnyBitOf(SET_ID))],
+        EPERM,
+    ),
+];
 
 /// Opens with write intent, told by the flags in a register; plain reads are not notified.
 const NOTIFIED_OPENS: &[Rule] = &[
@@ -168,11 +187,27 @@ const NOTIFIED_WRITES: &[Rule] = &[
     notify(libc::SYS_mknodat),
 ];
 
+/// Set-id bits do nothing in a world, whose mounts ignore them; on the host they would outlive it:
+/// what the payload makes is the person's, or root's where owners are mapped.
+const SET_IDS: &[Rule] = &[
+    fail_when(libc::SYS_chmod, &[test(1, ALL, Is::AnyBitOf(SET_ID))], EPERM),
+    fail_when(libc::SYS_fchmod, &[test(1, ALL, Is::AnyBitOf(SET_ID))], EPERM),
+    fail_when(libc::SYS_fchmodat, &[test(2, ALL, Is::AnyBitOf(SET_ID))], EPERM),
+    fail_when(libc::SYS_fchmodat2, &[test(2, ALL, Is::AnyBitOf(SET_ID))], EPERM),
+    fail_when(libc::SYS_creat, &[test(1, ALL, Is::AnyBitOf(SET_ID))], EPERM),
+    fail_when(libc::SYS_mkdir, &[test(1, ALL, Is::AnyBitOf(SET_ID))], EPERM),
+    fail_when(libc::SYS_mkdirat, &[test(2, ALL, Is::AnyBitOf(SET_ID))], EPERM),
+    fail_when(libc::SYS_mknod, &[test(1, ALL, Is::AnyBitOf(SET_ID))], EPERM),
+    fail_when(libc::SYS_mknodat, &[test(2, ALL, Is::AnyBitOf(SET_ID))], EPERM),
+];
+
 /// Calls that stay, without some of their arguments.
 const NARROWED: &[Rule] = &[
     // Typing into the terminal that the user's shell reads (CVE-2017-5226), pasting on a console.
     fail_when(libc::SYS_ioctl, &[test(1, ALL, Is::Equal(0x5412))], EPERM), // TIOCSTI
     fail_when(libc::SYS_ioctl, &[test(1, ALL, Is::Equal(0x541c))], EPERM), // TIOCLINUX
+    // TIOCSETD loads line disciplines into the kernel (CVE-2017-2636, CVE-2023-6546).
+    fail_when(libc::SYS_ioctl, &[test(1, ALL, Is::Equal(0x5423))], EPERM),
     fail_when(libc::SYS_clone, &[test(0, ALL, Is::AnyBitOf(NEW_NAMESPACES))], EPERM),
     fail_when(libc::SYS_unshare, &[test(0, ALL, Is::AnyBitOf(NEW_NAMESPACES | NEW_TIME))], EPERM),
     // Families other than these: packet, vsock (the hypervisor), alg, xdp, bluetooth, tipc, ...
@@ -190,6 +225,21 @@ const NARROWED: &[Rule] = &[
         libc::SYS_socket,
         &[test(0, ALL, Is::Equal(bits(AF_NETLINK))), test(2, ALL, Is::Not(NETLINK_ROUTE))],
         EPERM,
+    ),
+    // A pair of any family makes a socket of it, and the kernel loads the module for that.
+    fail_when(libc::SYS_socketpair, &[test(0, ALL, Is::Not(bits(AF_UNIX)))], EAFNOSUPPORT),
+    // Protocols other than these are modules with a record: SCTP, DCCP, SMC, L2TP, ...
+    fail_when(
+        libc::SYS_socket,
+        &[
+            test(2, ALL, Is::Not(0)),
+            test(2, ALL, Is::Not(bits(libc::IPPROTO_ICMP))),
+            test(2, ALL, Is::Not(bits(libc::IPPROTO_TCP))),
+            test(2, ALL, Is::Not(bits(libc::IPPROTO_UDP))),
+            test(2, ALL, Is::Not(bits(libc::IPPROTO_ICMPV6))),
+            test(2, ALL, Is::Not(bits(libc::IPPROTO_MPTCP))),
+        ],
+        EPROTONOSUPPORT,
     ),
     // A datagram names its receiver in memory the filter cannot see (`sendmsg`), so unix datagram
     // sockets are refused by type: also in pairs, whose ends may send elsewhere just as well, and

@@ -226,3 +226,47 @@ fn ordinary_calls_pass() {
     }
     assert!(filter(NotifyClasses::ALL).len() < 4096, "the kernel's limit is 4096 instructions");
 }
+
+#[test]
+fn nothing_can_be_made_set_id() {
+    let at = libc::AT_FDCWD as u64;
+    let eperm = errno(libc::EPERM);
+    for mode in [0o4755, 0o2755, 0o6000] {
+        assert_eq!(answer(libc::SYS_chmod, &[0, mode]), eperm);
+        assert_eq!(answer(libc::SYS_fchmod, &[3, mode]), eperm);
+        assert_eq!(answer(libc::SYS_fchmodat, &[at, 0, mode]), eperm);
+        assert_eq!(answer(libc::SYS_fchmodat2, &[at, 0, mode, 0]), eperm);
+        assert_eq!(answer(libc::SYS_creat, &[0, mode]), eperm);
+        assert_eq!(answer(libc::SYS_mkdir, &[0, mode]), eperm);
+        assert_eq!(answer(libc::SYS_mkdirat, &[at, 0, mode]), eperm);
+        assert_eq!(answer(libc::SYS_mknod, &[0, mode]), eperm);
+        assert_eq!(answer(libc::SYS_mknodat, &[at, 0, mode]), eperm);
+        for flags in [libc::O_CREAT | libc::O_WRONLY, libc::O_TMPFILE | libc::O_RDWR] {
+            assert_eq!(answer(libc::SYS_openat, &[at, 0, flags as u64, mode]), eperm);
+            assert_eq!(answer(libc::SYS_open, &[0, flags as u64, mode]), eperm);
+        }
+        // Without a file to make, the mode is whatever was in the register.
+        assert_eq!(answer(libc::SYS_openat, &[at, 0, 0, mode]), ALLOW);
+        assert_eq!(answer(libc::SYS_open, &[0, libc::O_WRONLY as u64, mode]), NOTIFY);
+    }
+    assert_eq!(answer(libc::SYS_chmod, &[0, 0o1777]), ALLOW);
+    assert_eq!(answer(libc::SYS_fchmod, &[3, 0o755]), ALLOW);
+}
+
+#[test]
+fn sockets_that_would_load_a_module_are_refused() {
+    for family in [2, 10, 16, 17, 21, 30, 38, 40] {
+        let refused = errno(libc::EAFNOSUPPORT);
+        assert_eq!(answer(libc::SYS_socketpair, &[family, 1, 0, 0]), refused, "{family}");
+    }
+    assert_eq!(answer(libc::SYS_socketpair, &[1, 1, 0, 0]), ALLOW);
+    for protocol in [33, 115, 132, 136, 256] {
+        let refused = errno(libc::EPROTONOSUPPORT);
+        assert_eq!(answer(libc::SYS_socket, &[2, 1, protocol]), refused, "{protocol}");
+        assert_eq!(answer(libc::SYS_socket, &[10, 5, protocol]), refused, "{protocol}");
+    }
+    for protocol in [0, 1, 6, 17, 58, 262] {
+        assert_eq!(answer(libc::SYS_socket, &[2, 1, protocol]), ALLOW, "{protocol}");
+    }
+    assert_eq!(answer(libc::SYS_ioctl, &[0, 0x5423]), errno(libc::EPERM));
+}

@@ -24,8 +24,12 @@ fn list(args: &GrantsListArgs, screen: &Screen) -> Result<Done, Failure> {
     let dirs = context::dirs()?;
     let now = context::now_ms();
     let kept = grants::list(&dirs)?;
-    let in_force: Vec<&Grant> =
-        kept.iter().filter(|grant| grant.expires.is_none_or(|end| now < end)).collect();
+    let running = reload::running(&dirs)?;
+    let holds = |grant: &&Grant| {
+        let over = matches!(&grant.scope, Scope::Session(id) if !running.contains(id));
+        !over && grant.expires.is_none_or(|end| now < end)
+    };
+    let in_force: Vec<&Grant> = kept.iter().filter(holds).collect();
     if args.json {
         let list: Vec<Value> = in_force.iter().map(|grant| as_json(grant)).collect();
         screen.json(&list)?;

@@ -223,12 +223,19 @@ fn connections(view: &SessionView, style: Style) -> String {
                 format!("received {}", sum(list, |one| one.bytes_received)),
                 times,
                 fit(who, 12),
+                failed(list),
             ]
         })
         .collect();
     let title = style.paint.tone(Tone::Heading, &count(total, "connection", "connections"));
     let more = more(by_place.len(), LIST_LINES_MAX, "endpoint", "endpoints");
     format!("{title}\n{}{more}", table(&rows))
+}
+
+/// Why a connection failed, if one did.
+fn failed(list: &[&ConnectionView]) -> String {
+    let error = list.iter().find_map(|one| one.error.as_deref());
+    error.map_or_else(String::new, |error| format!("failed: {}", fit(error, 40)))
 }
 
 /// The sum of what is known; `-` when nothing is.

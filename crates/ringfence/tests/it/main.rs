@@ -9,6 +9,7 @@
 )]
 
 mod decide;
+mod demo;
 mod grants;
 mod hints;
 mod home;

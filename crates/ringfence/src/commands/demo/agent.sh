@@ -9,7 +9,7 @@ read_readme() { cat README; }
 write_file() { echo 'first draft' > notes.txt; }
 rename_file() { mv notes.txt report.txt; }
 read_key() { cat "$HOME/.ssh/id_ed25519"; }
-look_around() { ls "$HOME/.bash_history" "$HOME/.profile" "$HOME/Documents"; }
+look_around() { cat "$HOME/.profile" "$HOME/.bash_history"; }
 loosen_policy() { echo 'permit(principal, action, resource);' >> .ringfence/policy.cedar; }
 plant_hook() { echo 'echo gotcha' > .git/hooks/post-commit; }
 phone_home() {

@@ -1,0 +1,39 @@
+//! `demo`: a first session from beginning to end, in a real world.
+
+use crate::home::Home;
+
+#[test]
+fn a_first_session_is_run_shown_and_verified() {
+    let home = Home::new();
+    let text = home.run(&["demo"]);
+    assert!(text.ends_with("[0]\n"), "{text}");
+    for expected in [
+        "agent: I write a file",
+        "it happened",
+        "refused",
+        "built in `protected`",
+        "acts denied",
+        "report.txt",
+        "verified",
+    ] {
+        assert!(text.contains(expected), "no `{expected}` in:\n{text}");
+    }
+    let policy = home.run(&["log", "verify"]);
+    assert!(policy.contains("closed") && policy.ends_with("[0]\n"), "{policy}");
+    let left = std::fs::read_dir(home.path(".cache")).unwrap().count();
+    assert_eq!(left, 0, "the demo left something behind");
+}
+
+#[test]
+fn what_the_demo_agent_was_refused_did_not_happen() {
+    let home = Home::new();
+    home.write(".profile", "mine\n");
+    let text = home.run(&["demo", "--keep"]);
+    assert!(text.ends_with("[0]\n"), "{text}");
+    let project = std::fs::read_dir(home.path(".cache")).unwrap().next().unwrap().unwrap().path();
+    assert!(project.join("report.txt").exists(), "the oracle: what was allowed did happen");
+    assert!(!project.join(".git/hooks/post-commit").exists());
+    let policy = std::fs::read_to_string(project.join(".ringfence/policy.cedar")).unwrap();
+    assert!(!policy.contains("permit(principal, action, resource);"));
+    assert!(!text.contains("\nmine\n"), "the agent read a file of the home: {text}");
+}

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ringfence_core::{LayerState, LayerStatus};
+use ringfence_core::{Event, LayerState, LayerStatus};
 use ringfence_log::{HostKey, LogError, VerifyError, verify_host, verify_session};
 use ringfence_runtime::assemble::{AssembleError, Inputs, assemble};
 use ringfence_runtime::environment::Environment;
@@ -54,7 +54,7 @@ enum State {
 pub(crate) fn doctor(args: &DoctorArgs, screen: &Screen) -> Result<Done, Failure> {
     let environment = context::environment();
     let dirs = context::dirs()?;
-    let mut findings: Vec<Finding> = ringfence_sandbox::probe().iter().map(of_layer).collect();
+    let mut findings = layers(&dirs);
     findings.extend(switches(Path::new("/proc/sys")));
     findings.extend([state_dir(&dirs), host_key(&dirs), logs(&dirs)]);
     findings.extend(policy(&dirs)?);
@@ -81,6 +81,26 @@ impl Finding {
     }
 }
 
+/// The layers as tried now; where that says nothing, as the last session recorded them.
+fn layers(dirs: &StateDirs) -> Vec<Finding> {
+    let tried = ringfence_sandbox::probe();
+    if !tried.is_empty() {
+        return tried.iter().map(of_layer).collect();
+    }
+    let opening = context::session(dirs, None).ok().and_then(|id| context::opening(dirs, &id));
+    let Some(Event::SessionOpened { layers, session, .. }) = opening.map(|first| first.entry.event)
+    else {
+        let means = "what this kernel can enforce is known after the first session";
+        let finding = Finding::new("layers", State::Note, "not tried yet", means);
+        return vec![finding.fix("ringfence demo")];
+    };
+    let recorded = |layer: &LayerStatus| {
+        let finding = of_layer(layer);
+        Finding { found: format!("{} (in session {session})", finding.found), ..finding }
+    };
+    layers.iter().map(recorded).collect()
+}
+
 fn of_layer(layer: &LayerStatus) -> Finding {
     let means = layer_means(&layer.layer);
     let (state, found, means) = match layer.state {
@@ -88,6 +108,8 @@ fn of_layer(layer: &LayerStatus) -> Finding {
         LayerState::Degraded => (State::Problem, "degraded", format!("in part not held: {means}")),
         LayerState::Off => (State::Problem, "off", format!("not held: {means}")),
     };
+    // Without a terminal there is none to protect.
+    let state = if layer.layer == "pty" && state == State::Problem { State::Note } else { state };
     Finding::new(&layer.layer, state, format!("{found}: {}", layer.detail), &means)
 }
 

@@ -3,7 +3,12 @@
 //!
 //! `compose-probe --init PROFILE` and `compose-probe -- COMMAND...` in a project, with `HOME` and
 //! the like set; the latter prints how the run left the host as one JSON object to standard error.
-#![expect(clippy::unwrap_used, clippy::exit, clippy::print_stderr, reason = "a tool of the tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::too_many_lines,
+    reason = "a tool of the tests"
+)]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -90,18 +95,18 @@ fn main() {
     std::thread::spawn(move || {
         while let Ok(Some(attempt)) = listener.next() {
             if answers.permit(&attempt.kind) {
-                drop(attempt.allow());
+                let _ = attempt.allow();
             } else {
-                drop(attempt.deny(13));
+                let _ = attempt.deny(13);
             }
         }
     });
     let ended = world.wait().unwrap();
     drop(world);
-    let finished = composition.after.clone().finish();
     composition.scratch_is_done();
     let mut notices = assembled.notices;
     notices.extend(composition.notices);
+    let finished = composition.after.finish();
     eprintln!("{}", serde_json::json!({ "before": notices, "after": finished }));
     std::process::exit(match ended.exit {
         Exit::Code(code) => code,

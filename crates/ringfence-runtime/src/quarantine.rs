@@ -34,7 +34,7 @@ pub(crate) struct ClaudeCopy {
 }
 
 /// What is to be done on the host once a world has ended; without it nothing is taken back.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 #[must_use]
 pub struct After {
     session: SessionId,
@@ -101,9 +101,10 @@ impl After {
 
     /// Looks at what the run left, takes harmless changes of copies back, and moves aside what the
     /// host would run. No process of the world may be alive any more.
-    pub fn finish(self) -> Finished {
+    pub fn finish(mut self) -> Finished {
         let mut finished = Finished::default();
-        self.placeholders.iter().for_each(List::clean_up);
+        // First, so that nothing of ours is taken for something the run left.
+        drop(self.placeholders.take());
         for (path, stamp) in survey(&self.roots) {
             if self.before.get(&path) != Some(&stamp) {
                 let is_new = !self.before.contains_key(&path);

@@ -10,7 +10,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ringfence_core::SessionId;
 use rustix::fs::{FlockOperation, flock};
@@ -62,14 +61,15 @@ pub(super) struct Turn {
     _lock: File,
 }
 
-/// A session's list, locked while the session lives.
-#[derive(Debug, Clone)]
+/// A session's list, locked while the session lives. Dropping it cleans up: also when a world
+/// could not be started, nothing stays.
+#[derive(Debug)]
 pub(crate) struct List {
     dir: PathBuf,
     path: PathBuf,
     own: Vec<Placeholder>,
     /// Closing the file ends the lock; a killed process closes it too.
-    _lock: Arc<File>,
+    _lock: File,
 }
 
 /// Waits for the right to make placeholders.
@@ -106,13 +106,13 @@ impl Turn {
             .map_err(|error| failed(error.into()))?;
         let json = serde_json::to_vec(&own).map_err(|error| failed(error.into()))?;
         file.write_all(&json).map_err(failed)?;
-        Ok(List { dir: self.dir.clone(), path, own, _lock: Arc::new(file) })
+        Ok(List { dir: self.dir.clone(), path, own, _lock: file })
     }
 }
 
-impl List {
+impl Drop for List {
     /// Removes what no living session uses, also what killed ones left.
-    pub(crate) fn clean_up(&self) {
+    fn drop(&mut self) {
         // Without the lock nothing is removed: a directory too many harms nobody.
         let Ok(_turn) = take_turn(&self.dir) else { return };
         let mut candidates = self.own.clone();

@@ -183,10 +183,9 @@ fn a_placeholder_stays_while_another_session_is_mounted_on_it() {
     let turn = placeholders::turn(&dirs).unwrap();
     assert!(turn.known().contains(&root.join("p/hooks")));
     let second = turn.record(&other, all).unwrap();
-    first.clean_up();
     drop(first);
     assert!(root.join("p/hooks").exists());
-    second.clean_up();
+    drop(second);
     assert!(!root.join("p/hooks").exists());
     assert!(!root.join("p/settings.json").exists());
 }
@@ -198,8 +197,12 @@ fn what_a_killed_session_left_is_cleaned_up_by_the_next_but_never_somebodys_cont
     let [killed, next] = sessions();
     let left =
         ["p/hooks", "p/.vscode", "p/settings.json"].map(|name| placeholder(&root.join(name)));
-    drop(placeholders::turn(&dirs).unwrap().record(&killed, left.to_vec()).unwrap());
-    placeholders::turn(&dirs).unwrap().record(&next, Vec::new()).unwrap().clean_up();
+    // A killed process leaves its list and no lock on it.
+    let list = dirs.state().join("placeholders").join(format!("{killed}.json"));
+    drop(placeholders::turn(&dirs).unwrap());
+    fs::write(&list, serde_json::to_vec(&left).unwrap()).unwrap();
+    drop(placeholders::turn(&dirs).unwrap().record(&next, Vec::new()).unwrap());
+    assert!(!list.exists());
     assert!(!root.join("p/hooks").exists());
     assert!(root.join("p/.vscode/tasks.json").exists());
     assert!(root.join("p/settings.json").exists());

@@ -1,4 +1,5 @@
 //! Worlds composed from `init`'s own template, with ordinary work and attacks in them.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

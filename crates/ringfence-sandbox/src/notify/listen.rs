@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ringfence_core::AbsolutePath;
@@ -42,6 +42,7 @@ pub(super) struct Shared {
     receiving: Receiving,
     root: OnceLock<OwnedFd>,
     private: Vec<AbsolutePath>,
+    exposed: RwLock<Vec<AbsolutePath>>,
     groups: Mutex<HashMap<i32, (i32, Instant)>>,
     pub(super) straight: Straight,
     pub(super) inside: Option<Inside>,
@@ -90,12 +91,25 @@ impl Listener {
             receiving: receiving(),
             root: OnceLock::new(),
             private,
+            exposed: RwLock::default(),
             groups: Mutex::new(HashMap::new()),
             straight: Straight::default(),
             inside: unix_diag.map(Inside::new),
             workers: Workers::default(),
         };
         Ok(Listener { shared: Arc::new(shared) })
+    }
+
+    /// Says that something of the host's is mounted at this path - a bind or a grant - so that
+    /// changes beneath it become attempts also where the path lies in a private place.
+    ///
+    /// To be said before it is mounted. It cannot be taken back: a revoked place is decided about
+    /// once too often rather than once too seldom.
+    pub fn expose(&self, path: AbsolutePath) {
+        let mut exposed = self.shared.exposed.write().unwrap_or_else(PoisonError::into_inner);
+        if !exposed.contains(&path) {
+            exposed.push(path);
+        }
     }
 
     /// The next act that somebody has to decide; `None` when the world is gone.
@@ -224,12 +238,11 @@ impl Shared {
 
     /// Whether a resolved path lies in one of the world's own places.
     pub(super) fn is_private(&self, path: &[u8]) -> bool {
-        self.private.iter().any(|place| {
-            let place = place.as_str().as_bytes();
-            path.strip_prefix(place).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with(b"/") || place.ends_with(b"/")
-            })
-        })
+        if !self.private.iter().any(|place| lies_in(path, place)) {
+            return false;
+        }
+        let exposed = self.exposed.read().unwrap_or_else(PoisonError::into_inner);
+        !exposed.iter().any(|place| lies_in(path, place))
     }
 
     /// The thread group of a thread, if it is the leader or has been seen before.
@@ -262,6 +275,13 @@ impl Shared {
 enum Wait {
     Endless,
     None,
+}
+
+/// Whether a path is this place or lies beneath it.
+fn lies_in(path: &[u8], place: &AbsolutePath) -> bool {
+    let place = place.as_str().as_bytes();
+    path.strip_prefix(place)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || place.ends_with(b"/"))
 }
 
 /// Linux 6.11 ends `SECCOMP_IOCTL_NOTIF_RECV` when the last task of the filter has exited

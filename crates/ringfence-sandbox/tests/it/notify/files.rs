@@ -157,6 +157,16 @@ fn private_places_need_no_decision_unless_a_link_leads_out_of_them() {
     let command = format!("ln -s $PWD {tmp}/out; > {tmp}/out/x; mv {tmp}/out/x {tmp}/x");
     let (lines, _) = shell(&scratch, &command);
     assert_eq!(lines, ["Created $D/x", "Deleted $D/x"]);
+    let exposed = format!("{tmp}/exposed");
+    let command = format!("cd {tmp}; > exposedx; mkdir exposed; > exposed/x; mv exposed/x y");
+    let session = Session::start("w", &["run", "/bin/bash", "-c", &command], &["/tmp", "/dev"]);
+    session.listener.expose(ringfence_core::AbsolutePath::parse(&exposed).unwrap());
+    let mut lines = Vec::new();
+    session.run(|attempt| {
+        lines.push(line(&attempt).replace(&exposed, "$E"));
+        attempt.allow();
+    });
+    assert_eq!(lines, ["Created $E", "Created $E/x", "Deleted $E/x"]);
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(super) fn tracee() -> &'static str {
 pub(super) struct Session {
     child: Child,
     socket: OwnedFd,
-    listener: Listener,
+    pub(super) listener: Listener,
     output: JoinHandle<String>,
 }
 

@@ -74,7 +74,8 @@ fn start(spec: &WorldSpec, lines: &Lines, umask: Mode) -> Result<(Root, Pid), Fa
     enter_new(fresh).during(Need::Namespaces, "unshare pid, ipc, uts and cgroup namespaces")?;
     let (ready, until_ready) = Channel::pair().during(Need::Mounts, "reach init")?;
     let place = spec.scratch.join(ROOT);
-    let init = fork(move || init::run(spec, init::From { root: place, until_ready, umask }, lines))
+    let from = init::From { root: place, until_ready, umask };
+    let init = fork(move || init::run(spec, &from, lines))
         .during(Need::Namespaces, "start the world's first process")?;
     let root = Root::build(spec, idmap)?;
     ready.send(Topic::Done, &[]).during(Need::Mounts, "reach init")?;

@@ -41,7 +41,7 @@ pub(super) struct From {
 }
 
 /// The code of pid 1; its result is the exit code, which nobody reads.
-pub(super) fn run(spec: &WorldSpec, from: From, lines: &Lines) -> i32 {
+pub(super) fn run(spec: &WorldSpec, from: &From, lines: &Lines) -> i32 {
     let control = &lines.control;
     // Not the mount helper's: their other ends must close when the helper dies.
     let kept = [control.as_fd().as_raw_fd(), from.until_ready.as_fd().as_raw_fd()];
@@ -62,7 +62,7 @@ pub(super) fn run(spec: &WorldSpec, from: From, lines: &Lines) -> i32 {
 }
 
 /// Everything up to the payload's process; `None` when the mount helper has failed, and said so.
-fn start(spec: &WorldSpec, from: From, control: &Channel) -> Result<Option<Pid>, Failure> {
+fn start(spec: &WorldSpec, from: &From, control: &Channel) -> Result<Option<Pid>, Failure> {
     let listener = network(spec)?;
     let diagnosis = rustix::net::socket_with(
         AddressFamily::NETLINK,

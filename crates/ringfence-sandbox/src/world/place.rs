@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::spec::Identity;
+use crate::sys::process::as_file_user;
+
 /// How often a look-up that raced with a rename is tried again.
 const LOOKUP_TRIES_MAX: u32 = 16;
 
@@ -50,19 +53,30 @@ pub(super) struct Ground {
     root: OwnedFd,
     /// The device of the world's own file system; what is made elsewhere is made on the host.
     own_device: u64,
+    /// Who makes places where root is nobody.
+    payload: Option<Identity>,
 }
 
 impl Ground {
     /// The tree at `path`, a path of ours.
-    pub(super) fn new(path: &Path, own_device: u64) -> io::Result<Ground> {
+    pub(super) fn new(
+        path: &Path,
+        own_device: u64,
+        payload: Option<Identity>,
+    ) -> io::Result<Ground> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let root = rustix::fs::open(path, flags, Mode::empty())?;
-        Ok(Ground { root, own_device })
+        Ok(Ground { root, own_device, payload })
     }
 
     /// The tree's own directory.
     pub(super) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
+    }
+
+    /// The same, for a tree that is being put together elsewhere.
+    pub(super) fn elsewhere(&self, path: &Path) -> io::Result<Ground> {
+        Ground::new(path, self.own_device, self.payload)
     }
 
     /// What is at `target`, if anything.
@@ -89,7 +103,7 @@ impl Ground {
         let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let parent = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
         let parent = self.make(parent, Kind::Dir, made)?;
-        match create(parent.as_fd(), name, kind) {
+        match self.create(parent.as_fd(), name, kind) {
             Ok(()) => {
                 if rustix::fs::fstat(&parent)?.st_dev != self.own_device {
                     let parent = rustix::io::fcntl_dupfd_cloexec(&parent, 3)?;
@@ -99,7 +113,18 @@ impl Ground {
             Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(lookup(parent.as_fd(), Path::new(name))?)
+        let place = lookup(parent.as_fd(), Path::new(name))?;
+        if kind_of(&place)? == kind { Ok(place) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+    }
+
+    fn create(&self, parent: BorrowedFd<'_>, name: &OsStr, kind: Kind) -> rustix::io::Result<()> {
+        match (create(parent, name, kind), self.payload) {
+            // Root is nobody in a mount whose owners are mapped: the payload is somebody.
+            (Err(Errno::OVERFLOW), Some(Identity { uid, gid })) => {
+                as_file_user(uid, gid, || create(parent, name, kind))
+            }
+            (result, _) => result,
+        }
     }
 }
 
@@ -144,10 +169,13 @@ impl Skeleton {
     }
 }
 
-/// Whether `fd` stands for a directory.
+/// Whether `fd` stands for a directory or for something else that is not a link.
 pub(super) fn kind_of(fd: impl AsFd) -> io::Result<Kind> {
-    let mode = rustix::fs::fstat(fd)?.st_mode;
-    Ok(if mode & libc::S_IFMT == libc::S_IFDIR { Kind::Dir } else { Kind::File })
+    match rustix::fs::fstat(fd)?.st_mode & libc::S_IFMT {
+        libc::S_IFDIR => Ok(Kind::Dir),
+        libc::S_IFLNK => Err(io::Error::from_raw_os_error(libc::ELOOP)),
+        _ => Ok(Kind::File),
+    }
 }
 
 /// Opens a path of the host that was checked to be free of links, and refuses it if it no longer is.

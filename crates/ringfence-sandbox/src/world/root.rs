@@ -91,7 +91,8 @@ impl Root {
     /// Builds the root of `spec`'s world; the calling process may mount and unmasks no mode bits.
     pub(super) fn build(spec: &WorldSpec, idmap: Option<OwnedFd>) -> Result<Root, Failure> {
         let own_device = foundation(spec)?;
-        let ground = Ground::new(&spec.scratch.join(ROOT), own_device)
+        let payload = idmap.as_ref().map(|_| spec.identity);
+        let ground = Ground::new(&spec.scratch.join(ROOT), own_device, payload)
             .during(Need::Mounts, "open the world's root")?;
         let scratch = spec.scratch.clone();
         let (plan, grants, made) = (Vec::new(), Vec::new(), Vec::new());
@@ -105,7 +106,9 @@ impl Root {
         let plan = std::mem::take(&mut root.plan);
         let attached = plan.iter().try_for_each(|entry| root.attach_first(entry));
         root.plan = plan;
-        attached.map(|()| root)
+        attached?;
+        root.grantable_places(spec)?;
+        Ok(root)
     }
 
     /// Where the helper sees the world's root.
@@ -174,7 +177,6 @@ impl Root {
 
     /// Puts what lies beneath `entry` in the plan, and in other grants, onto its staged tree.
     fn cover(&mut self, entry: &Entry, stage: &Path) -> Result<(), Failure> {
-        let own_device = fs::metadata(&self.scratch).map(|meta| meta.dev()).unwrap_or(0);
         let beneath: Vec<Entry> = self
             .plan
             .iter()
@@ -185,7 +187,7 @@ impl Root {
         if beneath.is_empty() {
             return Ok(());
         }
-        let ground = Ground::new(stage, own_device).during(Need::Mounts, "open the stage")?;
+        let ground = self.ground.elsewhere(stage).during(Need::Mounts, "open the stage")?;
         for other in beneath {
             let inner = other.target.strip_prefix(&entry.target).unwrap_or(&other.target);
             let staged = Entry { target: Path::new("/").join(inner), content: other.content };
@@ -313,6 +315,19 @@ impl Root {
         }
     }
 
+    /// Places for grants that lie within private directories.
+    fn grantable_places(&mut self, spec: &WorldSpec) -> Result<(), Failure> {
+        for dir in &spec.grantable {
+            let above = self.plan.iter().rfind(|entry| dir.starts_with(&entry.target));
+            if matches!(above.map(|entry| &entry.content), Some(Content::Supply { .. })) {
+                self.ground
+                    .make(dir, Kind::Dir, &mut self.made)
+                    .during(Need::Bind, step(dir, "make a place for grants"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// What exists in the root without a mount of its own.
     fn lay_out(&mut self, spec: &WorldSpec) -> Result<(), Failure> {
         let root = self.ground.root();
@@ -402,8 +417,8 @@ fn foundation(spec: &WorldSpec) -> Result<u64, Failure> {
     fs::create_dir(&mask_dir)
         .and_then(|()| fs::write(&mask_file, b""))
         .and_then(|()| fs::write(scratch.join("stage.file"), b""))
-        .and_then(|()| fs::set_permissions(&mask_dir, fs::Permissions::from_mode(0)))
-        .and_then(|()| fs::set_permissions(&mask_file, fs::Permissions::from_mode(0)))
+        .and_then(|()| fs::set_permissions(&mask_dir, fs::Permissions::from_mode(0o000)))
+        .and_then(|()| fs::set_permissions(&mask_file, fs::Permissions::from_mode(0o000)))
         .during(Need::Mounts, "lay out the world's file system")?;
     for dir in [ROOT, "supply"] {
         let dir = scratch.join(dir);

@@ -11,3 +11,4 @@
 )]
 
 mod notify;
+mod world;

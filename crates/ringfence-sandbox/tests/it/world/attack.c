@@ -169,7 +169,7 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "unix-raw")) return report(unix_to(SOCK_RAW, arg, 0, 0));
     if (!strcmp(what, "unix-pair")) return report(unix_to(SOCK_DGRAM, arg, 0, 1));
     if (!strcmp(what, "abstract")) return report(unix_to(SOCK_STREAM, arg, 1, 0));
-    if (!strcmp(what, "socket")) return report(socket(atoi(arg), SOCK_DGRAM, number));
+    if (!strcmp(what, "socket")) return report(socket(atoi(arg), atoi(arg) == AF_VSOCK ? SOCK_STREAM : SOCK_DGRAM, number));
     if (!strcmp(what, "listener")) {
         struct { unsigned short len; void *code; } program;
         struct { unsigned short code; unsigned char jt, jf; unsigned int k; } allow = {6, 0, 0, 0x7fff0000};

@@ -1,0 +1,7 @@
+//! Worlds started for real.
+
+mod attacks;
+mod files;
+mod grants;
+mod harness;
+mod life;

@@ -1,6 +1,6 @@
 //! Runs a command in a world and shows every act that somebody would have to decide; programs are
 //! verified, everything is permitted: `notify-probe SCRATCH WRITABLE -- COMMAND...`
-#![expect(clippy::unwrap_used, clippy::exit, clippy::print_stderr, reason = "a tool of the tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a tool of the tests")]
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -13,6 +13,7 @@ use super::connect::{self, Workers};
 use super::inside::Inside;
 use super::straight::Straight;
 use super::tracee::{Call, Trouble};
+use super::turns::{Turn, Turns};
 use super::{Attempt, Attempted, NotifyError, UnixConnect, Unresolvable, exec, file};
 use crate::sys::notify::{self as sys, Notification, Reply};
 
@@ -28,17 +29,17 @@ const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
 
 /// Hears of the acts of one world.
 ///
-/// One thread in [`Listener::next`] is the fastest; several are safe.
+/// Several threads may be in [`Listener::next`]; one of them receives.
 #[derive(Debug)]
 pub struct Listener {
     shared: Arc<Shared>,
+    turns: Turns,
 }
 
 /// What the listener and its unanswered attempts have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
     fd: OwnedFd,
-    turn: Mutex<()>,
     receiving: Receiving,
     root: OnceLock<OwnedFd>,
     private: Vec<AbsolutePath>,
@@ -87,7 +88,6 @@ impl Listener {
         let _ = sys::wake_in_step(fd.as_fd());
         let shared = Shared {
             fd,
-            turn: Mutex::new(()),
             receiving: receiving(),
             root: OnceLock::new(),
             private,
@@ -97,7 +97,7 @@ impl Listener {
             inside: unix_diag.map(Inside::new),
             workers: Workers::default(),
         };
-        Ok(Listener { shared: Arc::new(shared) })
+        Ok(Listener { shared: Arc::new(shared), turns: Turns::default() })
     }
 
     /// Says that something of the host's is mounted at this path - a bind or a grant - so that
@@ -117,11 +117,31 @@ impl Listener {
     /// What needs no decision - programs and directories that do not exist, private places,
     /// connections within the world - is answered in here.
     pub fn next(&self) -> Result<Option<Attempt>, NotifyError> {
+        match self.turns.wait() {
+            Turn::Receive => self.receive(),
+            Turn::Answer(attempt) => Ok(Some(*attempt)),
+            Turn::Over => Ok(None),
+        }
+    }
+
+    /// Receives until there is something that this thread has to answer.
+    fn receive(&self) -> Result<Option<Attempt>, NotifyError> {
         loop {
-            let Some(notification) = self.shared.receive()? else { return Ok(None) };
+            let notification = match self.shared.receive() {
+                Ok(Some(notification)) => notification,
+                Ok(None) => {
+                    self.turns.end();
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.turns.leave();
+                    return Err(error);
+                }
+            };
             let pending = Pending::new(Arc::clone(&self.shared), notification.id);
-            if let Some(attempt) = judge(notification, pending) {
-                return Ok(Some(attempt));
+            let attempt = judge(notification, pending);
+            if let Some(own) = attempt.and_then(|attempt| self.turns.keep_or_hand(attempt)) {
+                return Ok(Some(own));
             }
         }
     }
@@ -182,8 +202,6 @@ impl Shared {
 
     /// Waits for a call; `None` when the world is gone.
     fn receive(&self) -> Result<Option<Notification>, NotifyError> {
-        // One thread at a time: the kernel would wake all of them for each call.
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if self.receiving == Receiving::AfterPoll && self.is_over(Wait::Endless)? {
                 return Ok(None);

@@ -31,6 +31,7 @@ mod script;
 mod stderr;
 mod straight;
 mod tracee;
+mod turns;
 mod verify;
 
 #[cfg(test)]

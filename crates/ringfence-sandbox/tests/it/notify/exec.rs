@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ringfence_sandbox::notify::{Attempt, Verification};
+use ringfence_sandbox::notify::{Attempt, Attempted, Verification};
 
 use super::harness::{Scratch, Session, copy, exec, line, tracee, unfiltered};
 
@@ -104,6 +105,49 @@ fn a_shell_runs_its_pipeline_under_verification() {
     assert_eq!(output, "TWO ONE\n");
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert!(ends.iter().all(|end| *end == Verification::Same), "{ends:?}");
+}
+
+#[test]
+fn several_threads_share_the_work() {
+    let scratch = Scratch::new();
+    let command = format!(
+        "cd {}; for i in {{1..25}}; do {{ > $i; /bin/echo $i >> $i; cat $i; rm $i; }} & done; wait",
+        scratch.path().display()
+    );
+    let (same, files) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let session = Session::start("ew", &["run", "/bin/bash", "-c", &command], &["/dev"]);
+    let output = session.run_by(4, |attempt| {
+        if matches!(attempt.kind, Attempted::Exec(_)) {
+            assert_eq!(attempt.allow_verified(), Verification::Same);
+            same.fetch_add(1, Ordering::SeqCst);
+        } else {
+            attempt.allow();
+            files.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let mut seen: Vec<u32> = output.lines().map(|line| line.parse().unwrap()).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=25).collect::<Vec<u32>>());
+    assert_eq!((same.into_inner(), files.into_inner()), (1 + 3 * 25, 3 * 25));
+}
+
+#[test]
+fn a_receiver_that_does_not_come_back_is_replaced() {
+    let scratch = Scratch::new();
+    let command = format!("cd {}; > a & > b & > c & wait; /bin/echo end", scratch.path().display());
+    let session = Session::start("ew", &["run", "/bin/bash", "-c", &command], &["/dev"]);
+    let first = AtomicUsize::new(0);
+    let output = session.run_by(3, |attempt| {
+        if let Attempted::File(_) = attempt.kind {
+            // Both others must be heard while this one is not answered.
+            first.fetch_add(1, Ordering::SeqCst);
+            while first.load(Ordering::SeqCst) < 3 {
+                std::thread::yield_now();
+            }
+        }
+        attempt.allow();
+    });
+    assert_eq!(output, "end\n");
 }
 
 #[test]

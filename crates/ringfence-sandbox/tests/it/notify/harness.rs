@@ -79,6 +79,24 @@ impl Session {
     }
 }
 
+impl Session {
+    /// [`Session::run`] with several threads that take attempts.
+    pub(super) fn run_by(mut self, threads: usize, decide: impl Fn(Attempt) + Sync) -> String {
+        rustix::io::write(&self.socket, b"G").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    while let Some(attempt) = self.listener.next().unwrap() {
+                        decide(attempt);
+                    }
+                });
+            }
+        });
+        let _ = self.child.wait();
+        self.output.join().unwrap()
+    }
+}
+
 fn receive(socket: &OwnedFd) -> Vec<OwnedFd> {
     let mut byte = [0];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];

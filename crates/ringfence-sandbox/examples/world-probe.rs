@@ -21,6 +21,7 @@ use std::fs::File;
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use ringfence_core::Exit;
 use ringfence_sandbox::base::{Account, Base};
@@ -77,7 +78,7 @@ fn main() {
         }
     }
     serve(&mut world);
-    relay(&mut world);
+    let relay = relay(&mut world);
     let world = Arc::new(world);
     if commands {
         let world = Arc::clone(&world);
@@ -87,8 +88,9 @@ fn main() {
     if let Some(errno) = ended.not_started {
         eprintln!("not started: {}", std::io::Error::from_raw_os_error(errno));
     }
-    if let Some(world) = Arc::into_inner(world) {
-        drop(world);
+    drop(Arc::into_inner(world));
+    if let Some(relay) = relay {
+        relay.join().unwrap();
     }
     std::process::exit(match ended.exit {
         Exit::Code(code) => code,
@@ -113,16 +115,15 @@ fn serve(world: &mut World) {
 }
 
 /// Copies what the payload writes to its terminal.
-fn relay(world: &mut World) {
-    let Some(master) = world.pty.take() else { return };
-    let mut master = File::from(master);
-    std::thread::spawn(move || {
+fn relay(world: &mut World) -> Option<JoinHandle<()>> {
+    let mut master = File::from(world.pty.take()?);
+    Some(std::thread::spawn(move || {
         let mut bytes = [0; 4096];
         while let Ok(count @ 1..) = master.read(&mut bytes) {
             std::io::stdout().write_all(&bytes[..count]).unwrap();
             std::io::stdout().flush().unwrap();
         }
-    });
+    }))
 }
 
 fn obey(world: &World) {

@@ -56,8 +56,12 @@ impl Place {
         for name in ["scratch", "tools", "data"] {
             place.make_dir(name);
         }
-        fs::copy(attack(), place.path("tools/attack")).unwrap();
-        fs::copy(probe(), place.path("tools/probe")).unwrap();
+        // Not by this process: a child forked meanwhile by another test would hold the program open
+        // for writing, and it could not be run.
+        for (program, name) in [(attack(), "tools/attack"), (&probe(), "tools/probe")] {
+            let copied = Command::new("cp").arg(program).arg(place.path(name)).status();
+            assert!(copied.unwrap().success());
+        }
         place
     }
 
@@ -163,7 +167,10 @@ pub(crate) struct Live {
 impl Live {
     /// The payload's next line.
     pub(crate) fn line(&self) -> String {
-        self.out.recv_timeout(LINE_WAIT).expect("a line from the payload")
+        self.out.recv_timeout(LINE_WAIT).unwrap_or_else(|_| {
+            let err: Vec<String> = self.err.try_iter().collect();
+            panic!("no line from the payload, but {err:?}");
+        })
     }
 
     /// Gives a command to the world's broker and returns its answer.

@@ -15,4 +15,5 @@ mod hints;
 mod home;
 mod log;
 mod policy;
+mod run;
 mod trust;

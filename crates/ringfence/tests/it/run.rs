@@ -1,0 +1,496 @@
+//! `run`, end to end: a world is started, acts are decided, the log says what happened.
+//!
+//! Each test runs as whoever runs the tests, and, where that is root, as an ordinary user too.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use ringfence_core::SessionId;
+use ringfence_runtime::control::{self, Reply};
+use ringfence_runtime::registration;
+
+use crate::home::Home;
+
+/// How long something that must happen may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An ordinary user for tests that root runs; nobody's name, nobody's files.
+const ORDINARY: &str = "54321";
+
+/// A home that belongs to the user who starts the sessions.
+struct Person {
+    home: Home,
+    who: Who,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Whoever runs the tests.
+    Us,
+    /// An ordinary user, started by root.
+    Ordinary,
+}
+
+impl Person {
+    fn new(who: Who, policy: &str) -> Person {
+        let home = Home::new();
+        let project = home.path("project").display().to_string();
+        let policy = policy
+            .replace("PROJECT", &project)
+            .replace("HOME", home.path("").to_str().unwrap().trim_end_matches('/'));
+        home.write("policy.cedar", &policy);
+        let person = Person { home, who };
+        person.own();
+        person
+    }
+
+    /// Gives all files of the home to its person.
+    fn own(&self) {
+        if self.who == Who::Ordinary {
+            let owner = format!("{ORDINARY}:{ORDINARY}");
+            let done = Command::new("chown").args(["-R", &owner]).arg(self.home.path("")).status();
+            assert!(done.unwrap().success());
+        }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = match self.who {
+            Who::Us => Command::new(env!("CARGO_BIN_EXE_ringfence")),
+            Who::Ordinary => {
+                let ids = ["--reuid", ORDINARY, "--regid", ORDINARY, "--clear-groups", "--"];
+                let mut command = Command::new("setpriv");
+                command.args(ids).arg(program_for_all());
+                command
+            }
+        };
+        command
+            .args(words)
+            .current_dir(self.home.path("project"))
+            .env_clear()
+            .env("HOME", self.home.path(""))
+            .env("PATH", "/usr/bin:/bin")
+            .env("TZ", "UTC")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The arguments that run a command under this person's policy.
+    fn under_policy<'a>(&self, policy: &'a str, command: &[&'a str]) -> Vec<&'a str> {
+        let mut words = vec!["run", "--policy", policy, "--agent", "builder", "--"];
+        words.extend(command);
+        words
+    }
+
+    fn run(&self, command: &[&str]) -> Ended {
+        let policy = self.home.path("policy.cedar");
+        let words = self.under_policy(policy.to_str().unwrap(), command);
+        Ended::from(self.command(&words).output().unwrap())
+    }
+
+    fn sh(&self, script: &str) -> Ended {
+        self.run(&["sh", "-c", script])
+    }
+
+    /// Starts a session and waits until it is registered.
+    fn start(&self, script: &str) -> (Child, SessionId) {
+        let policy = self.home.path("policy.cedar");
+        let words = self.under_policy(policy.to_str().unwrap(), &["sh", "-c", script]);
+        let mut command = self.command(&words);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let runtime = self.runtime();
+        let found = wait_for(|| registration::running(&runtime).unwrap().pop());
+        (child, found.session)
+    }
+
+    fn runtime(&self) -> PathBuf {
+        self.home.path(".local/state/ringfence/run")
+    }
+
+    fn ringfence(&self, words: &[&str]) -> Ended {
+        Ended::from(self.command(words).output().unwrap())
+    }
+}
+
+/// How a command ended.
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Ended {
+        Ended {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{}]\nstdout:\n{}\nstderr:\n{}", self.code, self.out, self.err)
+    }
+}
+
+/// The program where every user can read it: a build directory may be private.
+fn program_for_all() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = std::env::temp_dir().join(format!("ringfence-test-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let copy = dir.join("ringfence");
+        std::fs::copy(env!("CARGO_BIN_EXE_ringfence"), &copy).unwrap();
+        copy
+    })
+}
+
+/// Everybody who can start sessions here.
+fn everybody() -> Vec<Who> {
+    if rustix::process::geteuid().is_root() { vec![Who::Us, Who::Ordinary] } else { vec![Who::Us] }
+}
+
+fn each(policy: &str, check: impl Fn(&Person)) {
+    for who in everybody() {
+        let person = Person::new(who, policy);
+        // The home is reached through its parents, which only `mktemp` made private.
+        use std::os::unix::fs::PermissionsExt as _;
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(person.home.path(""), open).unwrap();
+        check(&person);
+    }
+}
+
+/// Lines of a session's output as they come; nobody waits for one for ever.
+struct Lines(std::sync::mpsc::Receiver<String>);
+
+impl Lines {
+    fn of(child: &mut Child) -> Lines {
+        let (sender, lines) = std::sync::mpsc::sync_channel(1000);
+        let out = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in out.lines() {
+                let Ok(line) = line else { return };
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Lines(lines)
+    }
+
+    fn next(&self) -> String {
+        self.0.recv_timeout(PATIENCE).unwrap()
+    }
+}
+
+fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited too long");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+const POLICY: &str = r#"
+@id("programs") permit (principal, action == Action::"exec", resource);
+@id("project") permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
+@id("no-id") forbid (principal, action == Action::"exec", resource == Program::"/usr/bin/id");
+@id("no-push") @reason("ask before publishing")
+forbid (principal, action == Action::"exec", resource)
+when { context has subcommand && context.subcommand == "push" };
+@id("no-secret")
+forbid (principal, action in Action::"fs", resource in Dir::"PROJECT/secret");
+"#;
+
+#[test]
+fn the_exit_code_is_the_commands_own() {
+    each(POLICY, |person| {
+        assert_eq!(person.run(&["true"]).code, 0);
+        assert_eq!(person.run(&["false"]).code, 1);
+        assert_eq!(person.sh("exit 7").code, 7);
+        assert_eq!(person.sh("kill -9 $$").code, 137);
+        assert_eq!(person.run(&["no-such-program"]).code, 127);
+        assert_eq!(person.run(&["/etc/passwd"]).code, 126);
+    });
+}
+
+#[test]
+fn a_command_that_policy_denies_is_126() {
+    each(POLICY, |person| {
+        let ended = person.run(&["/usr/bin/id"]);
+        assert_eq!(ended.code, 126, "{ended}");
+        assert!(ended.err.contains("1 denied"), "{ended}");
+        assert!(!ended.out.contains("uid="), "{ended}");
+    });
+}
+
+#[test]
+fn a_session_without_a_policy_does_not_start() {
+    for who in everybody() {
+        let person = Person::new(who, POLICY);
+        person.own();
+        let ended = person.ringfence(&["run", "--", "true"]);
+        assert_eq!(ended.code, 125, "{ended}");
+        assert!(ended.err.contains("ringfence init"), "{ended}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_wrong_starts_nothing() {
+    each("permit (principal, action == Action::\"fs.wirte\", resource);", |person| {
+        let ended = person.sh("touch PROJECT");
+        assert_eq!(ended.code, 125, "{ended}");
+        assert!(ended.err.contains("fs.wirte"), "{ended}");
+    });
+}
+
+#[test]
+fn files_change_where_the_policy_says_and_nowhere_else() {
+    each(POLICY, |person| {
+        let ended = person.sh("echo yes > allowed; echo no > /usr/forbidden; echo no > secret/x");
+        assert_ne!(ended.code, 0, "{ended}");
+        let project = person.home.path("project");
+        assert_eq!(std::fs::read_to_string(project.join("allowed")).unwrap(), "yes\n");
+        assert!(!Path::new("/usr/forbidden").exists());
+        assert!(!project.join("secret/x").exists());
+        assert!(ended.err.contains("1 files changed"), "{ended}");
+    });
+}
+
+#[test]
+fn what_is_not_granted_does_not_exist() {
+    each(POLICY, |person| {
+        person.home.write("elsewhere/file", "host");
+        person.own();
+        let outside = person.home.path("elsewhere/file");
+        let ended = person.sh(&format!("cat {}", outside.display()));
+        assert!(ended.err.contains("No such file"), "{ended}");
+        let state = person.home.path(".local/state/ringfence");
+        assert!(state.exists());
+        let ended = person.sh(&format!("ls -A {}", state.display()));
+        assert_ne!(ended.code, 0, "{ended}");
+    });
+}
+
+#[test]
+fn a_denied_process_is_told_on_its_stderr_and_in_the_worlds_file() {
+    each(POLICY, |person| {
+        let ended = person.sh("id 2>&1 | cat; cat $RINGFENCE_DENIALS");
+        assert!(ended.out.contains("denied: agent `builder` may not run /usr/bin/id"), "{ended}");
+        assert!(ended.out.contains("`no-id`"), "{ended}");
+        let line = ended.out.lines().find(|line| line.starts_with('{')).unwrap();
+        let denial: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(denial["resource"], "/usr/bin/id");
+        assert_eq!(denial["action"], "exec");
+    });
+}
+
+#[test]
+fn nothing_is_said_into_a_file() {
+    each(POLICY, |person| {
+        let ended = person.sh("id 2> said; cat said");
+        assert!(!ended.out.contains("denied: agent"), "{ended}");
+    });
+}
+
+#[test]
+fn the_arguments_of_a_program_decide() {
+    each(POLICY, |person| {
+        let ended = person.sh("env echo pull; env echo push");
+        assert!(ended.out.contains("pull"), "{ended}");
+        assert!(!ended.out.contains("push"), "{ended}");
+    });
+}
+
+#[test]
+fn a_script_is_not_a_way_around_a_forbidden_interpreter() {
+    each(POLICY, |person| {
+        person.home.write("project/script", "#!/usr/bin/id\n");
+        person.own();
+        let ended = person.sh("chmod +x script; ./script");
+        assert!(!ended.out.contains("uid="), "{ended}");
+        assert_ne!(ended.code, 0, "{ended}");
+    });
+}
+
+#[test]
+fn a_connection_is_denied_by_name_with_a_reason() {
+    each(POLICY, |person| {
+        let ended = person.run(&[
+            "bash",
+            "-c",
+            r"exec 3<>/dev/tcp/127.0.0.1/3128
+              printf 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n' >&3
+              head -c 300 <&3",
+        ]);
+        assert!(ended.out.contains(" 403 "), "{ended}");
+        assert!(ended.err.contains("1 denied"), "{ended}");
+    });
+}
+
+#[test]
+fn there_is_no_way_out_but_the_net_gate() {
+    each(POLICY, |person| {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        // The oracle: outside, the same works.
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && echo reached");
+        let ended = person.run(&["bash", "-c", &script]);
+        assert!(!ended.out.contains("reached"), "{ended}");
+    });
+}
+
+#[test]
+fn the_log_of_a_session_verifies_and_shows_what_happened() {
+    each(POLICY, |person| {
+        assert_eq!(person.sh("echo x > made; rm made; id").code, 126);
+        let verified = person.ringfence(&["log", "verify"]);
+        assert_eq!(verified.code, 0, "{verified}");
+        let shown = person.ringfence(&["show"]);
+        assert!(shown.out.contains("made"), "{shown}");
+        assert!(shown.out.contains("/usr/bin/id"), "{shown}");
+    });
+}
+
+#[test]
+fn nothing_but_the_log_is_left_behind() {
+    each(POLICY, |person| {
+        assert_eq!(person.run(&["true"]).code, 0);
+        let state = person.home.path(".local/state/ringfence");
+        let session = std::fs::read_dir(state.join("sessions")).unwrap().next().unwrap().unwrap();
+        let names: Vec<_> = std::fs::read_dir(session.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["log"]);
+        assert_eq!(std::fs::read_dir(state.join("worlds")).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(person.runtime()).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn the_summary_can_be_read_by_a_program() {
+    each(POLICY, |person| {
+        let policy = person.home.path("policy.cedar");
+        let words = ["run", "--json", "--policy", policy.to_str().unwrap(), "--", "false"];
+        let ended = person.ringfence(&words);
+        assert_eq!(ended.code, 1, "{ended}");
+        let summary: serde_json::Value =
+            serde_json::from_str(ended.err.lines().last().unwrap()).unwrap();
+        assert_eq!(summary["permitted"], 1);
+        assert_eq!(summary["exit_code"], 1);
+    });
+}
+
+#[test]
+fn killing_the_broker_ends_the_world_and_leaves_a_log_that_verifies() {
+    each(POLICY, |person| {
+        let (mut child, _session) = person.start("echo started; sleep 1000 & sleep 1001");
+        assert_eq!(Lines::of(&mut child).next(), "started");
+        let broker = registration::running(&person.runtime()).unwrap().pop().unwrap().broker_pid;
+        let below = wait_for(|| Some(descendants(broker)).filter(|found| found.len() > 2));
+        let killed = Command::new("kill").args(["-9", &broker.to_string()]).status().unwrap();
+        assert!(killed.success());
+        child.wait().unwrap();
+        wait_for(|| below.iter().all(|pid| !runs(*pid)).then_some(()));
+        let verified = person.ringfence(&["log", "verify"]);
+        assert_eq!(verified.code, 0, "{verified}");
+    });
+}
+
+#[test]
+fn a_session_that_is_killed_ends_and_says_so() {
+    each(POLICY, |person| {
+        let (child, session) = person.start("sleep 1000");
+        let reply = control::ask(&person.runtime(), &session, control::Command::Kill).unwrap();
+        assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        assert_ne!(ended.code, 0, "{ended}");
+        let verified = person.ringfence(&["log", "verify"]);
+        assert_eq!(verified.code, 0, "{verified}");
+    });
+}
+
+#[test]
+fn a_signal_for_the_broker_reaches_the_command() {
+    each(POLICY, |person| {
+        let (mut child, _session) = person
+            .start("trap 'echo caught; exit 9' TERM; echo started; while :; do sleep 0.05; done");
+        let out = Lines::of(&mut child);
+        assert_eq!(out.next(), "started");
+        let broker = registration::running(&person.runtime()).unwrap().pop().unwrap().broker_pid;
+        assert!(Command::new("kill").arg(broker.to_string()).status().unwrap().success());
+        assert_eq!(out.next(), "caught");
+        assert_eq!(child.wait().unwrap().code(), Some(9));
+    });
+}
+
+#[test]
+fn a_grant_opens_a_directory_in_a_running_session_and_a_revoke_closes_it() {
+    each(POLICY, |person| {
+        person.home.write("shared/file", "shared\n");
+        person.own();
+        let file = person.home.path("shared/file");
+        let script = format!(
+            "until cat {0} 2>/dev/null; do sleep 0.05; done; while cat {0} >/dev/null 2>&1; do sleep 0.05; done; echo gone",
+            file.display()
+        );
+        let (mut child, session) = person.start(&script);
+        let out = Lines::of(&mut child);
+        let grant = format!("fs.read:{}", person.home.path("shared").display());
+        let words = ["grant", &grant, "--session", session.as_str(), "--yes"];
+        let granted = person.ringfence(&words);
+        assert_eq!(granted.code, 0, "{granted}");
+        assert_eq!(out.next(), "shared", "{granted}");
+        let list = person.ringfence(&["grants", "list", "--json"]);
+        let list: serde_json::Value = serde_json::from_str(&list.out).unwrap();
+        let revoked = person.ringfence(&["grants", "revoke", list[0]["id"].as_str().unwrap()]);
+        assert_eq!(revoked.code, 0, "{revoked}");
+        assert_eq!(out.next(), "gone", "{revoked}");
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        let shown = person.ringfence(&["log", "show"]);
+        assert!(shown.out.contains("granted") && shown.out.contains("revoked"), "{shown}");
+    });
+}
+
+#[test]
+fn a_policy_that_is_wrong_is_not_loaded_into_a_running_session() {
+    each(POLICY, |person| {
+        let (child, session) = person.start("sleep 1000");
+        person.home.write("policy.cedar", "permit (principal, action, resource");
+        let reply = control::ask(&person.runtime(), &session, control::Command::Reload).unwrap();
+        assert!(matches!(reply, Reply::Refused { .. }), "{reply:?}");
+        control::ask(&person.runtime(), &session, control::Command::Kill).unwrap();
+        let _ = child.wait_with_output().unwrap();
+    });
+}
+
+/// All processes that descend from one, by the kernel's account.
+fn descendants(of: u32) -> Vec<u32> {
+    let mut found = vec![of];
+    let mut at = 0;
+    while at < found.len() {
+        let tasks = format!("/proc/{0}/task/{0}/children", found[at]);
+        let children = std::fs::read_to_string(tasks).unwrap_or_default();
+        found.extend(children.split_ascii_whitespace().map(|pid| pid.parse::<u32>().unwrap()));
+        at += 1;
+    }
+    found
+}
+
+/// Whether a process runs: a zombie does not.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}

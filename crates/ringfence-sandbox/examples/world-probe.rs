@@ -3,7 +3,7 @@
 //!
 //! `world-probe [--read P | --write P | --mask P | --hide P | --grantable P | --dir P | --cwd P |
 //! --env K=V | --bare-base | --notify | --pty | --idmap-root | --identity UID |
-//! --commands | --layers]... SCRATCH -- COMMAND...`
+//! --commands | --layers | --guarded | --try]... SCRATCH -- COMMAND...`
 //!
 //! Commands, one a line: `read P`, `write P`, `copy SOURCE TARGET`, `revoke P`, `signal N`, `kill`;
 //! each is answered on standard error with `done` or `error: ...`.
@@ -60,6 +60,17 @@ fn main() {
             "--pty" => spec.stdio = Stdio::Pty(TerminalSize { rows: 24, cols: 80 }),
             "--commands" => commands = true,
             "--layers" => layers = true,
+            "--try" => {
+                for layer in ringfence_sandbox::probe() {
+                    println!("{} {:?} {}", layer.layer, layer.state, layer.detail);
+                }
+                return;
+            }
+            // As a broker that has started a world before.
+            "--guarded" => {
+                let guard = rustix::process::DumpableBehavior::NotDumpable;
+                rustix::process::set_dumpable_behavior(guard).unwrap();
+            }
             "--" => break,
             scratch => spec.scratch = scratch.into(),
         }

@@ -17,8 +17,8 @@ const SYSTEM_ETC: &[&str] = &[
     "/etc/debian_version",
     "/etc/fonts",
     "/etc/gai.conf",
+    "/etc/host.conf",
     "/etc/inputrc",
-    "/etc/java-17-openjdk",
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
@@ -26,16 +26,23 @@ const SYSTEM_ETC: &[&str] = &[
     "/etc/localtime",
     "/etc/magic",
     "/etc/mime.types",
+    "/etc/mtab",
     "/etc/os-release",
-    "/etc/pki",
+    "/etc/pki/ca-trust",
+    "/etc/pki/java",
+    "/etc/pki/tls/certs",
     "/etc/protocols",
     "/etc/python3",
     "/etc/services",
+    "/etc/shells",
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
     "/etc/terminfo",
     "/etc/timezone",
 ];
+
+/// Beginnings of names in `/etc` that carry a version.
+const SYSTEM_ETC_PREFIXES: &[&str] = &["java-", "java.conf", "maven", "perl", "python3."];
 
 /// World-private writable directories that programs expect.
 const PRIVATE_DIRS: &[&str] = &["/tmp", "/var/tmp", "/run"];
@@ -74,6 +81,19 @@ impl Base {
         let mut base = Base { files: etc_files(account), ..Base::default() };
         for path in SYSTEM_DIRS.iter().chain(SYSTEM_ETC).map(Path::new) {
             base.take(path);
+        }
+        let names = fs::read_dir("/etc").into_iter().flatten().flatten();
+        let mut versioned: Vec<PathBuf> = names
+            .filter(|entry| {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                SYSTEM_ETC_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            })
+            .map(|entry| entry.path())
+            .collect();
+        versioned.sort();
+        for path in versioned {
+            base.take(&path);
         }
         base.dirs.extend(PRIVATE_DIRS.iter().map(PathBuf::from));
         base.links.push(("/var/run".into(), "/run".into()));

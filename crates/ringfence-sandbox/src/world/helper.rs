@@ -57,6 +57,8 @@ pub(super) fn run(spec: &WorldSpec, lines: Lines) -> i32 {
 
 /// Everything up to the world's first process.
 fn start(spec: &WorldSpec, lines: &Lines, umask: Mode) -> Result<(Root, Pid), Failure> {
+    // The broker may have guarded its memory already, for an earlier world.
+    identity::dumpable(identity::Dumpable::Yes)?;
     let idmap = identity::mount_map(spec.idmap, spec.identity)?;
     if rustix::process::geteuid().is_root() {
         enter_new(Namespaces::NEWNS).during(Need::Namespaces, "unshare the mount namespace")?;
@@ -77,6 +79,7 @@ fn start(spec: &WorldSpec, lines: &Lines, umask: Mode) -> Result<(Root, Pid), Fa
     let from = init::From { root: place, until_ready, umask };
     let init = fork(move || init::run(spec, &from, lines))
         .during(Need::Namespaces, "start the world's first process")?;
+    identity::dumpable(identity::Dumpable::No)?;
     let root = Root::build(spec, idmap)?;
     ready.send(Topic::Done, &[]).during(Need::Mounts, "reach init")?;
     Ok((root, init))

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 
 use super::IdMap;
 use super::channel::{Channel, Topic};
@@ -12,6 +12,24 @@ use super::failure::{During as _, Failure, Need};
 use super::spec::Identity;
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::fork;
+
+/// Whether other processes of the same user may look into this one's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dumpable {
+    /// They may; and its `/proc` files are its own, which mapping a user needs.
+    Yes,
+    /// They may not.
+    No,
+}
+
+/// Opens or closes this process's memory to others; a forked process starts as its parent is.
+pub(super) fn dumpable(dumpable: Dumpable) -> Result<(), Failure> {
+    let behavior = match dumpable {
+        Dumpable::Yes => DumpableBehavior::Dumpable,
+        Dumpable::No => DumpableBehavior::NotDumpable,
+    };
+    rustix::process::set_dumpable_behavior(behavior).during(Need::Payload, "guard the memory")
+}
 
 /// Lets one user and one group exist in the user namespace of process `pid` (`self` for one's own),
 /// under the numbers they have outside.

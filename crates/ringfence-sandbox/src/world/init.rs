@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink};
-use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
+use rustix::process::{Pid, WaitOptions, WaitStatus};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 
@@ -101,8 +101,7 @@ fn payload(spec: &WorldSpec, control: &Channel, parts: payload::Parts) -> Result
         ours.send(Topic::Done, &[]).during(Need::Payload, "let the payload go on")?;
     }
     // Not before: a forked process inherits this, and its user map could not be written.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .during(Need::Payload, "hide the memory of the world's first process")?;
+    identity::dumpable(identity::Dumpable::No)?;
     Ok(pid)
 }
 

@@ -19,6 +19,7 @@ mod place;
 mod root;
 mod spec;
 mod start;
+pub(crate) mod trial;
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;

@@ -178,6 +178,15 @@ pub(super) fn kind_of(fd: impl AsFd) -> io::Result<Kind> {
     }
 }
 
+/// Whether what is mounted over a place covers a directory or a file. A link of ours over a file of
+/// the plan is shown as the link it is; nobody follows it in building the world.
+pub(super) fn shown_as(tree: impl AsFd) -> io::Result<Kind> {
+    match rustix::fs::fstat(tree)?.st_mode & libc::S_IFMT {
+        libc::S_IFDIR => Ok(Kind::Dir),
+        _ => Ok(Kind::File),
+    }
+}
+
 /// Opens a path of the host that was checked to be free of links, and refuses it if it no longer is.
 pub(super) fn open_source(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

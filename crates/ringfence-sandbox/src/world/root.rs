@@ -23,8 +23,8 @@ use rustix::mount::{
 };
 
 use super::failure::{During as _, Failure, Need};
-use super::place::{Ground, Kind, Made, Skeleton, kind_of, open_source, relative};
-use super::{Access, WorldSpec};
+use super::place::{Ground, Kind, Made, Skeleton, kind_of, open_source, relative, shown_as};
+use super::{Access, WorldSpec, identity};
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
 
 /// Device nodes that are harmless and that everything expects.
@@ -154,8 +154,16 @@ impl Root {
     pub(super) fn revoke(&mut self, target: &Path) -> Option<Result<(), Failure>> {
         let at = self.grants.iter().rposition(|grant| grant.entry.target == target)?;
         let mount = self.grants.get(at)?.mount.as_raw_fd();
-        let done = rustix::mount::unmount(format!("/proc/self/fd/{mount}"), UnmountFlags::DETACH)
-            .during(Need::Bind, step(target, "take it away"));
+        let unmount = || {
+            // For this one call its own `/proc` files must be its own.
+            identity::dumpable(identity::Dumpable::Yes)?;
+            let done =
+                rustix::mount::unmount(format!("/proc/self/fd/{mount}"), UnmountFlags::DETACH)
+                    .during(Need::Bind, step(target, "take it away"));
+            identity::dumpable(identity::Dumpable::No)?;
+            done
+        };
+        let done = unmount();
         if done.is_ok() {
             self.grants.remove(at);
         }
@@ -234,7 +242,7 @@ impl Root {
             (other, _) => other.clone(),
         };
         let tree = self.tree_of(&content).during(Need::Bind, step(target, "open it"))?;
-        let kind = kind_of(&tree).during(Need::Bind, step(target, "look at it"))?;
+        let kind = shown_as(&tree).during(Need::Bind, step(target, "look at it"))?;
         let place = match (ground.make(target, kind, &mut self.made), &entry.content) {
             (Ok(place), _) => place,
             // Absent beneath something read-only: it cannot come to be, so nothing is to be hidden.

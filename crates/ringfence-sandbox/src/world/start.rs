@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitOptions};
 
 use super::channel::{Channel, Message, Topic};
 use super::failure::Failure;
@@ -28,28 +28,40 @@ pub fn start(mut spec: WorldSpec) -> Result<World, WorldError> {
     let child_spec = &spec;
     let helper =
         fork(move || helper::run(child_spec, lines)).map_err(step("start the mount helper"))?;
-    let world = await_world(&control)?;
-    let payload = await_topic(&control, Topic::PayloadReady)?;
-    let init = Pid::from_raw(world.pid).ok_or(WorldError::Gone)?;
+    match await_start(&control) {
+        Ok((ready, payload, init)) => Ok(World {
+            notify: payload.fds.into_iter().next(),
+            proxy_listener: ready.listener,
+            unix_diag: ready.diagnosis,
+            pty: ready.terminal,
+            layers: layers::of(&spec),
+            init_pid: ready.pid,
+            payload_pid: payload.pid,
+            init,
+            control,
+            grants: Mutex::new(grants),
+            helper,
+            ceiling: ceiling_of(&spec),
+        }),
+        Err(error) => {
+            // Without these the mount helper and init leave.
+            drop((grants, control));
+            let _ = rustix::process::waitpid(Some(helper), WaitOptions::empty());
+            Err(error)
+        }
+    }
+}
+
+/// Waits until the payload has given up everything but its exec.
+fn await_start(control: &Channel) -> Result<(Ready, Message, OwnedFd), WorldError> {
+    let ready = await_world(control)?;
+    let payload = await_topic(control, Topic::PayloadReady)?;
+    let init = Pid::from_raw(ready.pid).ok_or(WorldError::Gone)?;
     let init = rustix::process::pidfd_open(init, PidfdFlags::empty())
         .map_err(|error| step("hold on to the world")(error.into()))?;
-    // Only now: a process that is not dumpable could not have mapped its users.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|error| step("hide the broker's memory")(error.into()))?;
-    Ok(World {
-        notify: payload.fds.into_iter().next(),
-        proxy_listener: world.listener,
-        unix_diag: world.diagnosis,
-        pty: world.terminal,
-        layers: layers::of(&spec),
-        init_pid: world.pid,
-        payload_pid: payload.pid,
-        init,
-        control,
-        grants: Mutex::new(grants),
-        helper,
-        ceiling: ceiling_of(&spec),
-    })
+        .map_err(|error| step("guard the broker's memory")(error.into()))?;
+    Ok((ready, payload, init))
 }
 
 /// What init hands out.

@@ -103,6 +103,16 @@ static long legacy_getpid(void) {
     return result;
 }
 
+/* Runs a command on a kernel that lacks one system call. */
+static long without(int number, char **command) {
+    struct { unsigned short code; unsigned char jt, jf; unsigned int k; } code[] = {
+        {0x20, 0, 0, 0}, {0x15, 0, 1, number}, {6, 0, 0, 0x00050000 | ENOSYS}, {6, 0, 0, 0x7fff0000}};
+    struct { unsigned short len; void *code; } program = {4, code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, 2, &program) < 0)
+        return -1;
+    return execvp(command[0], command);
+}
+
 static long escaped_fd(void) {
     for (int fd = 3; fd < 1024; fd++)
         if (fcntl(fd, F_GETFD) >= 0)
@@ -170,6 +180,7 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "unix-pair")) return report(unix_to(SOCK_DGRAM, arg, 0, 1));
     if (!strcmp(what, "abstract")) return report(unix_to(SOCK_STREAM, arg, 1, 0));
     if (!strcmp(what, "socket")) return report(socket(atoi(arg), atoi(arg) == AF_VSOCK ? SOCK_STREAM : SOCK_DGRAM, number));
+    if (!strcmp(what, "without")) return report(without(atoi(arg), argv + 3));
     if (!strcmp(what, "listener")) {
         struct { unsigned short len; void *code; } program;
         struct { unsigned short code; unsigned char jt, jf; unsigned int k; } allow = {6, 0, 0, 0x7fff0000};

@@ -110,6 +110,13 @@ impl Place {
         said(self.world(options, command).stdin(Stdio::null()))
     }
 
+    /// Runs `true` in a world that is started by `prefix`, which makes the kernel poorer.
+    pub(crate) fn poorer(&self, program: &Path, prefix: &[&str]) -> Said {
+        let mut command = self.command(program);
+        command.args(prefix).arg(self.path("tools/probe")).arg(self.path("scratch"));
+        said(command.args(["--", "true"]))
+    }
+
     /// Starts a world that takes commands while it runs.
     pub(crate) fn live(&self, options: &[&str], script: &str) -> Live {
         let options: Vec<&str> = options.iter().copied().chain(["--commands"]).collect();

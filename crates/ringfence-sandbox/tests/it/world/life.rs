@@ -148,6 +148,70 @@ fn every_layer_says_what_it_enforces() {
     }
 }
 
+#[test]
+fn a_broker_that_has_guarded_its_memory_can_start_another_world() {
+    for who in everyone() {
+        let place = Place::new(who);
+        assert_eq!(place.run(&["--guarded"], &["true"]).code, 0);
+    }
+}
+
+#[test]
+fn every_layer_can_be_tried_on_its_own() {
+    for who in everyone() {
+        let place = Place::new(who);
+        let said = place.run(&["--try"], &[]);
+        for layer in ["namespaces", "mounts", "landlock", "seccomp", "notify", "net"] {
+            assert!(said.out.contains(&format!("{layer} Enforced ")), "{layer}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_kernel_without_landlock_stops_the_start_and_says_so() {
+    for who in everyone() {
+        let place = Place::new(who);
+        let call = libc::SYS_landlock_create_ruleset.to_string();
+        let said = place.poorer(&place.path("tools/attack"), &["without", &call]);
+        assert_eq!(said.code, 125, "{said:?}");
+        assert!(said.err.contains("error: this kernel refuses Landlock: "), "{said:?}");
+        assert!(said.err.contains("hint: boot with `lsm=landlock"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_kernel_without_filters_stops_the_start_and_says_so() {
+    for who in everyone() {
+        let place = Place::new(who);
+        let call = libc::SYS_seccomp.to_string();
+        let said = place.poorer(&place.path("tools/attack"), &["without", &call]);
+        assert_eq!(said.code, 125, "{said:?}");
+        assert!(said.err.contains("refuses system-call filters with notification"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_kernel_without_new_mounts_stops_the_start_and_says_so() {
+    for who in everyone() {
+        let place = Place::new(who);
+        let call = libc::SYS_open_tree.to_string();
+        let said = place.poorer(&place.path("tools/attack"), &["without", &call]);
+        assert_eq!(said.code, 125, "{said:?}");
+        assert!(said.err.contains("open it: Function not implemented"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_kernel_that_gives_no_user_namespace_stops_the_start_and_names_the_switch() {
+    let place = Place::new(super::harness::Who::Ordinary);
+    let poor = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let prefix = ["--user", "--map-current-user", "--keep-caps", "sh", "-c", poor, "sh"];
+    let said = place.poorer(std::path::Path::new("unshare"), &prefix);
+    assert_eq!(said.code, 125, "{said:?}");
+    assert!(said.err.contains("user.max_user_namespaces = 0"), "{said:?}");
+    assert!(said.err.contains("hint: sudo sysctl -w user.max_user_namespaces="), "{said:?}");
+}
+
 /// Waits until no process has `sleep TAG` as its command.
 fn gone(tag: &str) {
     let until = Instant::now() + Duration::from_secs(10);

@@ -1,9 +1,9 @@
 //! Questions put to the user of the session's terminal, and their answers as facts for the gate.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringfence_core::{
@@ -17,6 +17,13 @@ use crate::wording;
 /// How long a question waits for its answer, in seconds; then the act is denied.
 pub const APPROVAL_WAIT_SECONDS_MAX: u64 = 120;
 
+/// How long a refusal answers the same act again: execvp(3) tries each directory of PATH, and one
+/// program often has two names there.
+const REFUSAL_PERIOD: Duration = Duration::from_secs(10);
+
+/// Refusals remembered for that.
+const REFUSALS_MAX: usize = 256;
+
 /// How much longer the asking thread waits, for a question that stood in the queue.
 const QUEUE_WAIT: Duration = Duration::from_secs(5);
 
@@ -27,12 +34,21 @@ pub struct Approvals {
     approver: String,
     roles: BTreeSet<Role>,
     waiting: AtomicU64,
+    /// Digests of acts that were refused, and when.
+    refused: Mutex<HashMap<String, Instant>>,
 }
 
 impl Approvals {
     /// Questions go to `asker`; `approver` answers them and holds `roles`.
     pub fn new(gate: Gate, asker: Asker, approver: String, roles: BTreeSet<Role>) -> Approvals {
-        Approvals { gate, asker, approver, roles, waiting: AtomicU64::new(0) }
+        Approvals {
+            gate,
+            asker,
+            approver,
+            roles,
+            waiting: AtomicU64::new(0),
+            refused: Mutex::default(),
+        }
     }
 
     /// How many questions wait for an answer now.
@@ -42,6 +58,9 @@ impl Approvals {
 
     /// Puts a question and waits: the gate's last word, never `Checked::Ask` again.
     pub fn ask(&self, question: Question) -> Checked {
+        if self.was_just_refused(&question.digest) {
+            return refused(question, &format!("`{}` refused it just now", self.approver));
+        }
         let channel = self.asker.channel();
         let asked =
             Event::Asked { of: question.entry.index, needs: question.needs.clone(), channel };
@@ -91,10 +110,26 @@ impl Approvals {
             return refused(question, &error.to_string());
         }
         match answer {
-            Answer::Refused => refused(question, &format!("`{}` refused it", self.approver)),
+            Answer::Refused => {
+                self.remember_refusal(question.digest.clone());
+                refused(question, &format!("`{}` refused it", self.approver))
+            }
             Answer::Expired => refused(question, "nobody answered in time"),
             Answer::Approved => self.check_again(question),
         }
+    }
+
+    fn was_just_refused(&self, digest: &str) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get(digest).is_some_and(|at| at.elapsed() < REFUSAL_PERIOD)
+    }
+
+    fn remember_refusal(&self, digest: String) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= REFUSALS_MAX {
+            refused.clear();
+        }
+        refused.insert(digest, Instant::now());
     }
 
     fn check_again(&self, question: Question) -> Checked {

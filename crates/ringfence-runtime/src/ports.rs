@@ -8,7 +8,7 @@ mod unix;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ringfence_core::{Act, Agent, Denial, Gate, Process, Request};
+use ringfence_core::{Act, Agent, Checked, Denial, Gate, Permit, Process, Request};
 use ringfence_sandbox::notify::{Attempt, Attempted, Listener, NotifyError, Unresolvable};
 
 use crate::approvals::Approvals;
@@ -146,6 +146,19 @@ fn answer(ports: &Arc<Ports>, attempt: Attempt) {
 
 fn unresolvable(what: &Unresolvable) -> String {
     format!("denied: {}: {}\n", what.syscall, wording::printable(&what.why))
+}
+
+/// A permit, or the denial that a question without an answer is.
+pub(crate) fn settled(checked: Checked) -> Result<Permit, Denial> {
+    match checked {
+        Checked::Permit(permit) => Ok(permit),
+        Checked::Deny(denial) => Err(denial),
+        Checked::Ask(question) => Err(Denial {
+            request: question.request,
+            grounds: question.grounds,
+            entry: Some(question.entry),
+        }),
+    }
 }
 
 impl Ports {

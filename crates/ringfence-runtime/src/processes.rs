@@ -184,12 +184,11 @@ impl Shared {
                 Err(_) => break,
             }
             for event in &events {
-                match i32::try_from(event.data.u64()) {
-                    Ok(pid) => self.heard(pid),
-                    Err(_) => {
-                        let _ = rustix::io::read(&self.wake, &mut [0_u8; 8]);
-                        next_sample = next_sample.min(Instant::now() + YOUNG_SAMPLE_PERIOD);
-                    }
+                if let Ok(pid) = i32::try_from(event.data.u64()) {
+                    self.heard(pid);
+                } else {
+                    let _ = rustix::io::read(&self.wake, &mut [0_u8; 8]);
+                    next_sample = next_sample.min(Instant::now() + YOUNG_SAMPLE_PERIOD);
                 }
             }
         }

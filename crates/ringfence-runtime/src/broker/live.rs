@@ -22,7 +22,7 @@ use crate::survivors::survivors;
 use crate::tally::Tally;
 
 /// Longest time between two looks at grants that end by themselves.
-const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(3600);
+const EXPIRY_LOOK_MAX: Duration = Duration::from_hours(1);
 
 /// A running session as the control socket sees it.
 pub(super) struct Live {

@@ -7,7 +7,7 @@ use ringfence_core::{
 };
 use ringfence_sandbox::notify::{Attempt, Delivery, ExecAttempt, Ran, Verification};
 
-use super::Ports;
+use super::{Ports, settled};
 
 /// How an exec is let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,19 +119,6 @@ fn ask_all(
         }
     }
     Ok(permits)
-}
-
-/// A permit, or the denial that a question without an answer is.
-fn settled(checked: Checked) -> Result<Permit, Denial> {
-    match checked {
-        Checked::Permit(permit) => Ok(permit),
-        Checked::Deny(denial) => Err(denial),
-        Checked::Ask(question) => Err(Denial {
-            request: question.request,
-            grounds: question.grounds,
-            entry: Some(question.entry),
-        }),
-    }
 }
 
 fn carry_out(ports: &Ports, attempt: Attempt, permits: Vec<Permit>) {

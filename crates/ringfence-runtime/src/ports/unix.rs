@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringfence_core::{AbsolutePath, Act, Checked, Denial, Outcome, Permit};
 use ringfence_sandbox::notify::Attempt;
 
-use super::Ports;
+use super::{Ports, settled};
 
 /// Decides a connection and answers it, on a thread of its own when it has to wait.
 pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, path: AbsolutePath) {
@@ -14,15 +14,7 @@ pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, path: AbsolutePath) {
         Checked::Deny(denial) => ports.refuse(attempt, &denial),
         Checked::Permit(permit) => aside(ports, attempt, move |_| Ok(permit)),
         Checked::Ask(question) => {
-            aside(ports, attempt, |ports| match ports.approvals.ask(question) {
-                Checked::Permit(permit) => Ok(permit),
-                Checked::Deny(denial) => Err(denial),
-                Checked::Ask(question) => Err(Denial {
-                    request: question.request,
-                    grounds: question.grounds,
-                    entry: Some(question.entry),
-                }),
-            })
+            aside(ports, attempt, |ports| settled(ports.approvals.ask(question)));
         }
     }
 }

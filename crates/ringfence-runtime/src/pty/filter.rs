@@ -15,6 +15,26 @@ const ESC: u8 = 0x1b;
 /// Asks for the answerback message.
 const ENQ: u8 = 0x05;
 
+/// Control sequences that only draw or set: prefix, intermediates, final bytes.
+///
+/// Left out: c (attributes), i (printing), n (status), t (window), x (parameters), `$p`, `*y`, `$w`
+/// and everything unknown. Key encodings (`>u` and the like) change how keys are spelt and are set
+/// by full-screen programs.
+const MUTE_CSI: &[(u8, &[u8], &[u8])] = &[
+    (0, b"", b"@ABCDEFGHIJKLMPSTUVWXYZ^`abdefghjklmqrsu"),
+    (0, b" ", b"q@A"),
+    (0, b"!", b"p"),
+    (0, b"\"", b"q"),
+    (0, b"#", b"pq{}"),
+    (0, b"$", b"rtvxz{"),
+    (0, b"'", b"}~"),
+    (0, b"*", b"x"),
+    (b'?', b"", b"hlsrJK"),
+    (b'>', b"", b"mu"),
+    (b'<', b"", b"u"),
+    (b'=', b"", b"u"),
+];
+
 /// Where the parser stands; a sequence is held back in [`Filter::held`] until it is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -233,19 +253,16 @@ fn mute_csi(body: &[u8]) -> bool {
     };
     let split = rest.iter().position(|byte| (0x20..=0x2f).contains(byte)).unwrap_or(rest.len());
     let (parameters, intermediates) = rest.split_at(split);
-    match (prefix, intermediates, last) {
-        // Left out: c (attributes), i (printing), n (status), t (window), x (parameters).
-        (0, [], last) if b"@ABCDEFGHIJKLMPSTUVWXYZ^`abdefghjklmqrsu".contains(&last) => true,
+    let mute = MUTE_CSI.iter().any(|(with, between, finals)| {
+        *with == prefix && *between == intermediates && finals.contains(&last)
+    });
+    match (prefix, last) {
         // Titles pushed and popped; all other window operations answer, move or resize.
-        (0, [], b't') => matches!(first_parameter(parameters), Some(22 | 23)),
-        (b'?', [], b'h' | b'l' | b's' | b'r') => !names_reporting_mode(parameters),
-        // Key encodings: they change how keys are spelt, and are set by full-screen programs.
-        (b'>', [], b'm' | b'u') | (b'<' | b'=', [], b'u') | (b'?', [], b'J' | b'K') => true,
-        (0, [b' '], b'q' | b'@' | b'A') | (0, [b'!'], b'p') | (0, [b'"'], b'q') => true,
-        (0, [b'$'], b'r' | b't' | b'v' | b'x' | b'z' | b'{') => true,
-        (0, [b'\''], b'}' | b'~') | (0, [b'*'], b'x') => true,
-        (0, [b'#'], b'p' | b'q' | b'{' | b'}') => true,
-        _ => false,
+        (0, b't') if intermediates.is_empty() => {
+            matches!(first_parameter(parameters), Some(22 | 23))
+        }
+        (b'?', b'h' | b'l' | b's' | b'r') => mute && !names_reporting_mode(parameters),
+        _ => mute,
     }
 }
 

@@ -15,8 +15,8 @@ const CODE_LETTERS: &[u8; 31] = b"abcdefghijkmnpqrstuvwxyz2345678";
 /// Wrong codes until the question counts as refused.
 const WRONG_CODES_MAX: u32 = 3;
 
-/// Width assumed where the terminal does not tell.
-const COLUMNS_DEFAULT: u16 = 80;
+/// Lines and columns assumed where the terminal does not tell.
+const SIZE_DEFAULT: (u16, u16) = (24, 80);
 
 /// The two answers' codes; each two characters, never alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +63,7 @@ impl Prompt {
     /// Draws the question on the bottom line, after what was typed before has been thrown away.
     pub(super) fn draw(&self) {
         let _ = tcflush(rustix::stdio::stdin(), QueueSelector::IFlush);
-        let size = tcgetwinsize(rustix::stdio::stdout()).ok();
-        let columns = size.map_or(COLUMNS_DEFAULT, |size| size.ws_col);
-        let rows = size.map_or(24, |size| size.ws_row);
+        let (rows, columns) = size();
         let line = self.line(usize::from(columns));
         // Saved cursor; no synchronised update, origin mode, character set or attribute of the
         // agent's may hide the question.
@@ -77,7 +75,7 @@ impl Prompt {
 
     /// Takes the question off the screen.
     pub(super) fn erase() {
-        let rows = tcgetwinsize(rustix::stdio::stdout()).map_or(24, |size| size.ws_row);
+        let (rows, _) = size();
         super::show(format!("\x1b[{rows};1H\x1b[2K\x1b8").as_bytes());
     }
 
@@ -138,6 +136,13 @@ impl Prompt {
         let _ = self.reply.try_send(answer);
         true
     }
+}
+
+/// Lines and columns of the terminal; one that does not know says zero.
+fn size() -> (u16, u16) {
+    let size = tcgetwinsize(rustix::stdio::stdout()).ok();
+    let known = size.map(|size| (size.ws_row, size.ws_col));
+    known.filter(|(rows, columns)| *rows > 0 && *columns > 0).unwrap_or(SIZE_DEFAULT)
 }
 
 /// The text within `room` characters, with its middle left out where it is longer.

@@ -3,6 +3,7 @@
 //! Each test runs as whoever runs the tests, and, where that is root, as an ordinary user too.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -78,7 +79,7 @@ impl Person {
     }
 
     /// The arguments that run a command under this person's policy.
-    fn under_policy<'a>(&self, policy: &'a str, command: &[&'a str]) -> Vec<&'a str> {
+    fn under_policy<'a>(policy: &'a str, command: &[&'a str]) -> Vec<&'a str> {
         let mut words = vec!["run", "--policy", policy, "--agent", "builder", "--"];
         words.extend(command);
         words
@@ -86,7 +87,7 @@ impl Person {
 
     fn run(&self, command: &[&str]) -> Ended {
         let policy = self.home.path("policy.cedar");
-        let words = self.under_policy(policy.to_str().unwrap(), command);
+        let words = Person::under_policy(policy.to_str().unwrap(), command);
         Ended::from(self.command(&words).output().unwrap())
     }
 
@@ -97,7 +98,7 @@ impl Person {
     /// Starts a session and waits until it is registered.
     fn start(&self, script: &str) -> (Child, SessionId) {
         let policy = self.home.path("policy.cedar");
-        let words = self.under_policy(policy.to_str().unwrap(), &["sh", "-c", script]);
+        let words = Person::under_policy(policy.to_str().unwrap(), &["sh", "-c", script]);
         let mut command = self.command(&words);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let runtime = self.runtime();
@@ -141,7 +142,6 @@ impl std::fmt::Display for Ended {
 fn program_for_all() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
-        use std::os::unix::fs::PermissionsExt as _;
         let dir = std::env::temp_dir().join(format!("ringfence-test-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -160,7 +160,6 @@ fn each(policy: &str, check: impl Fn(&Person)) {
     for who in everybody() {
         let person = Person::new(who, policy);
         // The home is reached through its parents, which only `mktemp` made private.
-        use std::os::unix::fs::PermissionsExt as _;
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(person.home.path(""), open).unwrap();
         check(&person);

@@ -13,6 +13,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::indexing_slicing,
+    clippy::too_many_lines,
     reason = "a tool of the tests"
 )]
 

@@ -167,9 +167,7 @@ fn refused(question: Question, why: &str) -> Checked {
 /// The question in one line.
 fn text_of(question: &Question) -> String {
     let agent = wording::printable(&question.request.agent.0);
-    format!(
-        " ringfence: may `{agent}` {}? ({})",
-        wording::describe(&question.request.act),
-        wording::rule_line(&question.grounds)
-    )
+    let rule = question.grounds.rules.first().map_or("", |rule| rule.id.as_str());
+    let act = wording::describe(&question.request.act);
+    format!(" ringfence: may `{agent}` {act}? ({})", wording::printable(rule))
 }

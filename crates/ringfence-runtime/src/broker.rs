@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use ringfence_core::{Agent, Clock as _, SessionId};
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{self, NotifyClasses, Stdio, TerminalSize};
+use ringfence_sandbox::world::{self, NotifyClasses, Stdio, TerminalSize, World, WorldSpec};
 use serde::Serialize;
 
 use crate::assemble::{Assembled, Inputs, assemble};
@@ -22,7 +22,7 @@ use crate::clock::HostClock;
 use crate::compose;
 use crate::environment::Environment;
 use crate::notice::Notice;
-use crate::pty::{self, RELAYED_SIGNALS};
+use crate::pty::{self, Pipes, RELAYED_SIGNALS, StandIn};
 use crate::quarantine::Quarantined;
 use crate::state::StateDirs;
 
@@ -84,10 +84,10 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let asked = asked_of_compose(request, &session, &agent);
     let composed = compose::compose(&assembled, &request.dirs, &asked)?;
     composed.notices.iter().for_each(&mut *tell);
-    let mut world = world::start(composed.spec.clone())?;
+    let (mut world, pipes) = start(composed.spec.clone())?;
     opening::require_full(&world.layers, &assembled.settings)?;
     let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
-    let taken = Taken::from(&mut world, signals)?;
+    let taken = Taken::from(&mut world, signals, pipes)?;
     let opened = opening::open(&opening::Parts {
         request,
         session: &session,
@@ -99,6 +99,16 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     })?;
     Running::start(Start { request, agent, assembled, composed, opened, world, taken })?
         .until_the_end()
+}
+
+/// Starts the world; it never holds the user's own terminal.
+fn start(spec: WorldSpec) -> Result<(World, Pipes), RunError> {
+    if spec.stdio != Stdio::Inherit || !pty::inherits_a_terminal() {
+        return Ok((world::start(spec)?, Pipes::default()));
+    }
+    let (_terminal, pipes) =
+        StandIn::replace().map_err(RunError::step("keep the terminal out of the world"))?;
+    Ok((world::start(spec)?, pipes))
 }
 
 /// Policy and settings of this moment, and the clock that the settings name.

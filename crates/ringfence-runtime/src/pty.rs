@@ -5,9 +5,10 @@
 
 mod filter;
 mod prompt;
+mod stand_in;
 
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,11 +19,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::{
-    OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+    OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
+    tcsetwinsize,
 };
 
 pub use filter::Filter;
 pub use prompt::{Codes, Prompt};
+pub use stand_in::{Pipes, StandIn};
 
 /// How many bytes are moved at once.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -32,6 +35,10 @@ const QUESTIONS_WAITING_MAX: usize = 16;
 
 /// What the world has written and nobody has read is drained for at most this many chunks.
 const DRAIN_CHUNKS_MAX: usize = 1024;
+
+/// How often the relay looks again although nothing was heard: whether it is in the foreground is
+/// not told by any event.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 const SIGWINCH: i32 = 28;
 
@@ -44,6 +51,8 @@ pub struct RelayParts {
     pub signals: Signals,
     /// The world's terminal, if it has one.
     pub pty: Option<OwnedFd>,
+    /// Pipes that stand in for the user's terminal, where only some streams are one.
+    pub pipes: Pipes,
     /// Passes a signal to the payload.
     pub signal: Box<dyn Fn(i32) + Send>,
 }
@@ -86,23 +95,18 @@ impl Relay {
             prompts: parts.pty.is_some().then_some(prompts),
             wake: std::sync::Arc::new(wake.try_clone()?),
         };
-        let raw = match &parts.pty {
-            Some(pty) => {
-                fcntl_setfl(pty, fcntl_getfl(pty)? | OFlags::NONBLOCK)?;
-                Some(RawMode::set()?)
-            }
-            None => None,
-        };
+        let raw = parts.pty.as_ref().map(|_| RawMode::set()).transpose()?;
+        let (flows, input) = connect(parts.pty.as_ref(), parts.pipes)?;
         let mut line = Line {
             signals: parts.signals,
             pty: parts.pty,
+            flows,
+            input,
             signal: parts.signal,
             wake: wake_read,
             questions,
             asked: None,
-            filter: Filter::default(),
             typed: Vec::new(),
-            stdin_open: true,
         };
         let thread = std::thread::Builder::new().name("terminal".to_owned()).spawn(move || {
             // Restored when the thread ends, in whatever way it does.
@@ -149,6 +153,25 @@ impl Asker {
     }
 }
 
+/// The ways between the user's streams and the world's.
+fn connect(pty: Option<&OwnedFd>, pipes: Pipes) -> io::Result<(Vec<Flow>, Option<OwnedFd>)> {
+    let mut flows = Vec::new();
+    if let Some(pty) = pty {
+        flows.push(Flow::new(pty.try_clone()?, Target::Out)?);
+        return Ok((flows, Some(pty.try_clone()?)));
+    }
+    if let Some(out) = pipes.out {
+        flows.push(Flow::new(out, Target::Out)?);
+    }
+    if let Some(err) = pipes.err {
+        flows.push(Flow::new(err, Target::Err)?);
+    }
+    if let Some(input) = &pipes.input {
+        fcntl_setfl(input, fcntl_getfl(input)? | OFlags::NONBLOCK)?;
+    }
+    Ok((flows, pipes.input))
+}
+
 /// The user's terminal in raw mode, as it was before again when dropped.
 struct RawMode {
     before: Termios,
@@ -174,26 +197,49 @@ impl Drop for RawMode {
 /// What the thread works with.
 struct Line {
     signals: Signals,
+    /// The world's terminal; without one, its streams are inherited or pipes.
     pty: Option<OwnedFd>,
+    flows: Vec<Flow>,
+    /// Where typed bytes go.
+    input: Option<OwnedFd>,
     signal: Box<dyn Fn(i32) + Send>,
     wake: OwnedFd,
     questions: Receiver<Prompt>,
     asked: Option<Prompt>,
-    filter: Filter,
     /// Typed and not yet taken by the world.
     typed: Vec<u8>,
-    stdin_open: bool,
+}
+
+/// One stream of output on its way from the world to the user's terminal.
+struct Flow {
+    from: OwnedFd,
+    to: Target,
+    filter: Filter,
+}
+
+/// Which of the user's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Out,
+    Err,
 }
 
 /// What the descriptors have to say after a poll.
-#[expect(clippy::struct_excessive_bools, reason = "one per descriptor and direction, as polled")]
 #[derive(Default)]
 struct Ready {
-    signals: bool,
-    wake: bool,
-    stdin: bool,
-    pty_read: bool,
-    pty_write: bool,
+    signals: Heard,
+    wake: Heard,
+    stdin: Heard,
+    input: Heard,
+    flows: Vec<Heard>,
+}
+
+/// Whether a descriptor is ready for what was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Heard {
+    #[default]
+    Nothing,
+    Ready,
 }
 
 impl Line {
@@ -204,21 +250,21 @@ impl Line {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(_) => return,
             };
-            if ready.signals {
+            if ready.signals == Heard::Ready {
                 self.pass_signals();
             }
-            if ready.wake && self.woken() {
+            if ready.wake == Heard::Ready && self.woken() {
                 break;
             }
             self.next_question();
-            if ready.stdin {
+            if ready.stdin == Heard::Ready {
                 self.read_stdin();
             }
-            if ready.pty_write {
+            if ready.input == Heard::Ready {
                 self.write_typed();
             }
-            if ready.pty_read && self.asked.is_none() {
-                self.read_pty();
+            if self.asked.is_none() {
+                self.pass_output(&ready.flows);
             }
             if self.asked.as_mut().is_some_and(Prompt::expire_if_due) {
                 self.end_question();
@@ -231,30 +277,44 @@ impl Line {
     }
 
     fn poll(&self) -> Result<Ready, rustix::io::Errno> {
-        let timeout = self.asked.as_ref().map(|prompt| timespec(prompt.time_left(Instant::now())));
+        let timeout = self.asked.as_ref().map(|prompt| prompt.time_left(Instant::now()));
+        let timeout = timeout.unwrap_or(LOOK_PERIOD).min(LOOK_PERIOD);
+        let listens = if self.wants_stdin() { PollFlags::IN } else { PollFlags::empty() };
+        let flowing = if self.asked.is_none() { PollFlags::IN } else { PollFlags::empty() };
         let mut fds = vec![
             PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
         ];
-        let stdin = rustix::stdio::stdin();
-        let want_stdin = self.pty.is_some() && self.stdin_open && self.typed.is_empty();
-        fds.push(polled(stdin, want_stdin, PollFlags::IN));
-        let mut wanted = PollFlags::empty();
-        wanted.set(PollFlags::IN, self.asked.is_none());
-        wanted.set(PollFlags::OUT, !self.typed.is_empty());
-        if let Some(pty) = &self.pty {
-            fds.push(polled(pty.as_fd(), !wanted.is_empty(), wanted));
+        if !listens.is_empty() {
+            fds.push(PollFd::from_borrowed_fd(rustix::stdio::stdin(), listens));
         }
-        poll(&mut fds, timeout.as_ref())?;
-        let heard = |at: usize| fds.get(at).map_or(PollFlags::empty(), PollFd::revents);
-        let gone = PollFlags::HUP | PollFlags::ERR;
+        let typing = self.input.as_ref().filter(|_| !self.typed.is_empty());
+        if let Some(input) = typing {
+            fds.push(PollFd::from_borrowed_fd(input.as_fd(), PollFlags::OUT));
+        }
+        if !flowing.is_empty() {
+            let flows = self.flows.iter();
+            fds.extend(flows.map(|flow| PollFd::from_borrowed_fd(flow.from.as_fd(), flowing)));
+        }
+        poll(&mut fds, Some(&timespec(timeout)))?;
+        let mut heard = fds.iter().map(|fd| heard(fd.revents()));
+        let mut next = || heard.next().unwrap_or_default();
         Ok(Ready {
-            signals: heard(0).contains(PollFlags::IN),
-            wake: heard(1).contains(PollFlags::IN),
-            stdin: want_stdin && heard(2).intersects(PollFlags::IN | gone),
-            pty_read: self.asked.is_none() && heard(3).intersects(PollFlags::IN | gone),
-            pty_write: heard(3).contains(PollFlags::OUT),
+            signals: next(),
+            wake: next(),
+            stdin: if listens.is_empty() { Heard::Nothing } else { next() },
+            input: if typing.is_none() { Heard::Nothing } else { next() },
+            flows: heard.collect(),
         })
+    }
+
+    /// Whether typed bytes are to be read: they are the world's, or answer a question, and what was
+    /// typed before has been taken. In the background they belong to somebody else.
+    fn wants_stdin(&self) -> bool {
+        let stdin = rustix::stdio::stdin();
+        self.input.is_some()
+            && self.typed.is_empty()
+            && tcgetpgrp(stdin).is_ok_and(|group| group == rustix::process::getpgrp())
     }
 
     fn pass_signals(&self) {
@@ -293,15 +353,15 @@ impl Line {
 
     fn read_stdin(&mut self) {
         let mut chunk = vec![0_u8; CHUNK_BYTES];
-        let got = match rustix::io::read(rustix::stdio::stdin(), &mut chunk) {
-            Ok(0) | Err(rustix::io::Errno::IO) => {
-                self.stdin_open = false;
+        match rustix::io::read(rustix::stdio::stdin(), &mut chunk) {
+            Ok(got) if got > 0 => chunk.truncate(got),
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return,
+            // The end of what is typed is the end of the world's input too.
+            Ok(_) | Err(_) => {
+                self.input = None;
                 return;
             }
-            Ok(got) => got,
-            Err(_) => return,
-        };
-        chunk.truncate(got);
+        }
         let Some(prompt) = &mut self.asked else {
             self.typed.extend_from_slice(&chunk);
             return self.write_typed();
@@ -330,49 +390,79 @@ impl Line {
     }
 
     fn write_typed(&mut self) {
-        let Some(pty) = &self.pty else { return };
-        match rustix::io::write(pty, &self.typed) {
+        let Some(input) = &self.input else { return };
+        match rustix::io::write(input, &self.typed) {
             Ok(taken) => {
                 self.typed.drain(..taken);
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-            Err(_) => self.typed.clear(),
+            // Nobody reads there any more.
+            Err(_) => {
+                self.typed.clear();
+                self.input = None;
+            }
         }
     }
 
-    /// Passes one chunk of output on; `false` when there is none now.
-    fn read_pty(&mut self) -> bool {
-        let Some(pty) = &self.pty else { return false };
-        let mut chunk = vec![0_u8; CHUNK_BYTES];
-        match rustix::io::read(pty, &mut chunk) {
-            Ok(got) if got > 0 => {
-                chunk.truncate(got);
-                let mut output = Vec::with_capacity(got);
-                self.filter.pass(&chunk, &mut output);
-                show(&output);
-                true
-            }
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,
-            // EIO: no process of the world holds the terminal any more.
-            Ok(_) | Err(_) => {
-                self.pty = None;
-                false
-            }
-        }
+    fn pass_output(&mut self, ready: &[Heard]) {
+        let mut ready = ready.iter();
+        self.flows.retain_mut(|flow| match ready.next() {
+            Some(Heard::Ready) => flow.pass() != Passed::Ended,
+            Some(Heard::Nothing) | None => true,
+        });
     }
 
     fn drain(&mut self) {
-        for _ in 0..DRAIN_CHUNKS_MAX {
-            if !self.read_pty() {
-                return;
+        for flow in &mut self.flows {
+            for _ in 0..DRAIN_CHUNKS_MAX {
+                if flow.pass() != Passed::Some {
+                    break;
+                }
             }
         }
     }
 }
 
-/// A descriptor in a poll set; unwanted ones are watched for nothing.
-fn polled(fd: BorrowedFd<'_>, wanted: bool, flags: PollFlags) -> PollFd<'_> {
-    PollFd::from_borrowed_fd(fd, if wanted { flags } else { PollFlags::empty() })
+/// What became of one attempt to pass output on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    Some,
+    Nothing,
+    Ended,
+}
+
+impl Flow {
+    fn new(from: OwnedFd, to: Target) -> io::Result<Flow> {
+        fcntl_setfl(&from, fcntl_getfl(&from)? | OFlags::NONBLOCK)?;
+        Ok(Flow { from, to, filter: Filter::default() })
+    }
+
+    /// Passes one chunk of output on.
+    fn pass(&mut self) -> Passed {
+        let mut chunk = vec![0_u8; CHUNK_BYTES];
+        match rustix::io::read(&self.from, &mut chunk) {
+            Ok(got) if got > 0 => {
+                chunk.truncate(got);
+                let mut output = Vec::with_capacity(got);
+                self.filter.pass(&chunk, &mut output);
+                match self.to {
+                    Target::Out => show(&output),
+                    Target::Err => {
+                        let _ = io::stderr().lock().write_all(&output);
+                    }
+                }
+                Passed::Some
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Passed::Nothing,
+            // EIO on a pty, the end on a pipe: no process of the world holds it any more.
+            Ok(_) | Err(_) => Passed::Ended,
+        }
+    }
+}
+
+fn heard(events: PollFlags) -> Heard {
+    let any = PollFlags::IN | PollFlags::OUT | PollFlags::HUP | PollFlags::ERR;
+    if events.intersects(any) { Heard::Ready } else { Heard::Nothing }
 }
 
 fn timespec(duration: Duration) -> Timespec {

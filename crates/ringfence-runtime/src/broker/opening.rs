@@ -12,7 +12,6 @@ use super::{RunError, RunRequest};
 use crate::assemble::Assembled;
 use crate::clock::HostClock;
 use crate::compose::Composition;
-use crate::pty;
 use crate::settings::{Gap, Settings};
 use crate::tally::{Tallied, Tally};
 use crate::whole_file::sha256_hex;
@@ -53,9 +52,10 @@ pub(super) fn new_session_id() -> Result<SessionId, RunError> {
 /// Refuses a world some layer of which does not hold, unless the settings name the gap.
 pub(super) fn require_full(layers: &[LayerStatus], settings: &Settings) -> Result<(), RunError> {
     let accepted = |layer: &LayerStatus| {
-        // Streams that are no terminals can neither answer nor be typed into.
-        let nothing_to_guard = layer.layer == "pty" && !pty::inherits_a_terminal();
-        nothing_to_guard || settings.accepted_gaps.iter().any(|gap: &Gap| gap.name() == layer.layer)
+        // A world without a terminal of its own has no other either: its streams are files and
+        // pipes, which can neither answer nor be typed into.
+        layer.layer == "pty"
+            || settings.accepted_gaps.iter().any(|gap: &Gap| gap.name() == layer.layer)
     };
     match layers.iter().find(|layer| layer.state != LayerState::Enforced && !accepted(layer)) {
         None => Ok(()),

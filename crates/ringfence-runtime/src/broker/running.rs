@@ -22,7 +22,7 @@ use crate::denials::Denials;
 use crate::in_force::InForce;
 use crate::ports::{self, Parents, Ports, PrivatePlaces};
 use crate::processes::Processes;
-use crate::pty::{Relay, RelayParts};
+use crate::pty::{Pipes, Relay, RelayParts};
 use crate::quarantine::{After, Finished, Quarantined};
 use crate::registration::{self, Description, Registered};
 use crate::users;
@@ -37,6 +37,7 @@ pub(super) struct Taken {
     pty: Option<OwnedFd>,
     proxy: TcpListener,
     signals: Signals,
+    pipes: Pipes,
 }
 
 /// What a session is started from.
@@ -64,7 +65,11 @@ pub(super) struct Running {
 
 impl Taken {
     /// Takes out of the world what threads will own.
-    pub(super) fn from(world: &mut World, signals: Signals) -> Result<Taken, RunError> {
+    pub(super) fn from(
+        world: &mut World,
+        signals: Signals,
+        pipes: Pipes,
+    ) -> Result<Taken, RunError> {
         let step = "take over the world";
         let missing = || RunError::step(step)(std::io::ErrorKind::NotFound.into());
         Ok(Taken {
@@ -73,6 +78,7 @@ impl Taken {
             pty: world.pty.take(),
             proxy: world.proxy_listener.try_clone().map_err(RunError::step(step))?,
             signals,
+            pipes,
         })
     }
 }
@@ -84,7 +90,7 @@ impl Running {
         let gate = opened.gate.clone();
         let world = Arc::new(world);
         end_with_log(&opened, &world);
-        let relay = relay(&world, taken.signals, taken.pty)?;
+        let relay = relay(&world, taken.signals, taken.pty, taken.pipes)?;
         let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy)));
         let approver = user_name();
         let roles = assembled.settings.roles.iter().cloned().collect();
@@ -204,7 +210,12 @@ fn end_with_log(opened: &Opened, world: &Arc<World>) {
     });
 }
 
-fn relay(world: &Arc<World>, signals: Signals, pty: Option<OwnedFd>) -> Result<Relay, RunError> {
+fn relay(
+    world: &Arc<World>,
+    signals: Signals,
+    pty: Option<OwnedFd>,
+    pipes: Pipes,
+) -> Result<Relay, RunError> {
     let world = Arc::downgrade(world);
     let signal = Box::new(move |number| {
         if let Some(world) = world.upgrade() {
@@ -212,7 +223,8 @@ fn relay(world: &Arc<World>, signals: Signals, pty: Option<OwnedFd>) -> Result<R
             let _ = world.signal(number);
         }
     });
-    Relay::start(RelayParts { signals, pty, signal }).map_err(RunError::step("open the terminal"))
+    Relay::start(RelayParts { signals, pty, pipes, signal })
+        .map_err(RunError::step("open the terminal"))
 }
 
 fn net(

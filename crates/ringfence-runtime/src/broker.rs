@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use ringfence_core::{Agent, Clock as _, SessionId};
 use ringfence_sandbox::signals::Signals;
+use ringfence_sandbox::world::{self, Stdio, TerminalSize};
 use ringfence_sandbox::world::{self, NotifyClasses, Stdio, TerminalSize, World, WorldSpec};
 use serde::Serialize;
 
@@ -24,6 +25,7 @@ use crate::environment::Environment;
 use crate::notice::Notice;
 use crate::pty::{self, Pipes, RELAYED_SIGNALS, StandIn};
 use crate::quarantine::Quarantined;
+use crate::settings::ActClass;
 use crate::state::StateDirs;
 
 pub use error::RunError;
@@ -81,7 +83,7 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let (assembled, clock) = in_force(request, &session, tell)?;
     // Removed at the end, whatever the end is: only the log stays.
     let _traces = Traces::of(&request.dirs, &session);
-    let asked = asked_of_compose(request, &session, &agent);
+    let asked = asked_of_compose(request, (&session, &agent), &assembled);
     let composed = compose::compose(&assembled, &request.dirs, &asked)?;
     composed.notices.iter().for_each(&mut *tell);
     let (mut world, pipes) = start(composed.spec.clone())?;
@@ -134,8 +136,8 @@ fn in_force(
 /// The run as composition wants to know it.
 fn asked_of_compose(
     request: &RunRequest,
-    session: &SessionId,
-    agent: &Agent,
+    (session, agent): (&SessionId, &Agent),
+    assembled: &Assembled,
 ) -> compose::RunRequest {
     let size = pty::terminal_size();
     compose::RunRequest {
@@ -147,7 +149,7 @@ fn asked_of_compose(
         stdio: size.map_or(Stdio::Inherit, |size| {
             Stdio::Pty(TerminalSize { rows: size.ws_row, cols: size.ws_col })
         }),
-        notify: NotifyClasses::ALL,
+        notify: ActClass::notified(&assembled.settings.unnotified),
     }
 }
 

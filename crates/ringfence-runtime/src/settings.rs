@@ -6,6 +6,8 @@
 //! refused, not ignored: whoever trusted the project believed that it holds. The settings of a
 //! project that is not trusted are not read at all.
 
+mod dangerous;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
@@ -16,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::notice::Notice;
 use crate::protected;
 use crate::whole_file::FileText;
+
+pub use dangerous::{ActClass, Gap};
 
 /// The role everyone who runs Ringfence at a terminal holds unless settings declare others.
 pub const ROLE_DEFAULT: &str = "owner";
@@ -55,6 +59,8 @@ pub struct Settings {
     pub accepted_gaps: BTreeSet<Gap>,
     /// Protected places of a project that agents may write nevertheless, by name.
     pub unprotected: Vec<String>,
+    /// Classes of acts that go on without being decided or recorded, by name.
+    pub unnotified: BTreeSet<ActClass>,
 }
 
 /// Whether `fs` rules may depend on state (time, approvals), which costs a notification each.
@@ -92,18 +98,6 @@ pub enum ProfileName {
     Codex,
     /// Any program.
     Generic,
-}
-
-/// A layer whose absence may be accepted under `[dangerous]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Gap {
-    /// Start without Landlock: mounts alone hold the files.
-    Landlock,
-    /// Start without a terminal of its own: terminal reports reach the agent's terminal.
-    Pty,
-    /// Start without lowered resource limits.
-    Rlimits,
 }
 
 /// Which file settings come from.
@@ -179,17 +173,6 @@ impl std::str::FromStr for ProfileName {
     }
 }
 
-impl Gap {
-    /// The layer's name, as `doctor` and the log say it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Gap::Landlock => "landlock",
-            Gap::Pty => "pty",
-            Gap::Rlimits => "rlimits",
-        }
-    }
-}
-
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
@@ -203,6 +186,7 @@ impl Default for Settings {
             pass_env: Vec::new(),
             accepted_gaps: BTreeSet::new(),
             unprotected: Vec::new(),
+            unnotified: BTreeSet::new(),
         }
     }
 }
@@ -222,7 +206,7 @@ struct Raw {
     net: RawNet,
     #[serde(default)]
     agent: RawAgent,
-    dangerous: Option<RawDangerous>,
+    dangerous: Option<dangerous::Raw>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -261,15 +245,6 @@ struct RawAgent {
     profile: Option<ProfileName>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawDangerous {
-    #[serde(default)]
-    accept_missing: BTreeSet<Gap>,
-    #[serde(default)]
-    unprotect: Vec<String>,
-}
-
 impl SettingsFile {
     /// Parses one file and refuses what its origin may not say.
     pub fn parse(file: &FileText, origin: Origin) -> Result<SettingsFile, SettingsError> {
@@ -306,8 +281,9 @@ pub fn join(
             .unwrap_or(PROXY_PORT_DEFAULT),
         profile: system.agent.profile.or(project.agent.profile).or(user.agent.profile),
         pass_env: system.run.pass_env.clone().or(user.run.pass_env.clone()).unwrap_or_default(),
-        accepted_gaps: join_gaps(&system, &user, &mut notices),
-        unprotected: join_unprotected(&system, &user),
+        accepted_gaps: dangerous::gaps(&system, &user, &mut notices),
+        unprotected: dangerous::unprotected(&system, &user),
+        unnotified: dangerous::unnotified(&system, &user, &mut notices),
     };
     (settings, notices)
 }
@@ -351,29 +327,6 @@ fn join_limits(files: [&RawLimits; 3]) -> LimitSettings {
         processes_max: least(|raw| raw.processes_max),
         file_bytes_max: least(|raw| raw.file_bytes_max),
         log_bytes_max: least(|raw| raw.log_bytes_max),
-    }
-}
-
-/// A `[dangerous]` table of the system is the most that a user may accept.
-fn join_gaps(system: &Raw, user: &Raw, notices: &mut Vec<Notice>) -> BTreeSet<Gap> {
-    let accepted = |raw: &Raw| raw.dangerous.clone().unwrap_or_default().accept_missing;
-    let (most, wanted) = (accepted(system), accepted(user));
-    if system.dangerous.is_none() {
-        return wanted;
-    }
-    for gap in wanted.difference(&most) {
-        let text =
-            format!("the system's settings do not let you accept a missing `{}`", gap.name());
-        notices.push(Notice::new(text));
-    }
-    most
-}
-
-fn join_unprotected(system: &Raw, user: &Raw) -> Vec<String> {
-    let wanted = user.dangerous.clone().unwrap_or_default().unprotect;
-    match &system.dangerous {
-        None => wanted,
-        Some(most) => wanted.into_iter().filter(|name| most.unprotect.contains(name)).collect(),
     }
 }
 

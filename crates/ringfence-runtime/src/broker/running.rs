@@ -32,7 +32,8 @@ const WORLD_ONLY: [&str; 2] = ["/dev", "/proc"];
 
 /// What a started world leaves to the broker's threads.
 pub(super) struct Taken {
-    notify: OwnedFd,
+    /// Absent where the settings leave every class of acts undecided.
+    notify: Option<OwnedFd>,
     unix_diag: OwnedFd,
     pty: Option<OwnedFd>,
     proxy: TcpListener,
@@ -71,9 +72,8 @@ impl Taken {
         pipes: Pipes,
     ) -> Result<Taken, RunError> {
         let step = "take over the world";
-        let missing = || RunError::step(step)(std::io::ErrorKind::NotFound.into());
         Ok(Taken {
-            notify: world.notify.take().ok_or_else(missing)?,
+            notify: world.notify.take(),
             unix_diag: world.unix_diag.try_clone().map_err(RunError::step(step))?,
             pty: world.pty.take(),
             proxy: world.proxy_listener.try_clone().map_err(RunError::step(step))?,
@@ -265,9 +265,10 @@ fn private_places(composed: &Composition) -> PrivatePlaces {
 fn listen(
     ports: &Arc<Ports>,
     world: &Arc<World>,
-    notify: OwnedFd,
+    notify: Option<OwnedFd>,
     unix_diag: OwnedFd,
 ) -> Result<(), RunError> {
+    let Some(notify) = notify else { return Ok(()) };
     let kernel_places = WORLD_ONLY.iter().filter_map(|path| AbsolutePath::parse(path).ok());
     let listener = Listener::new(notify, Some(unix_diag), kernel_places.collect())?;
     let world = Arc::downgrade(world);

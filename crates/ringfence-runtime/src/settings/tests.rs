@@ -1,3 +1,5 @@
+use ringfence_sandbox::world::{NotifyClasses, Switch};
+
 use super::*;
 
 fn file(text: &str) -> FileText {
@@ -41,6 +43,7 @@ fn an_unknown_gap_or_profile_or_zone_or_role_is_refused() {
     for text in [
         "[dangerous]\naccept_missing = [\"seccomp\"]\n",
         "[dangerous]\noff = true\n",
+        "[dangerous]\nunnotified = [\"read\"]\n",
         "[agent]\nprofile = \"clippy\"\n",
         "time_zone = \"Mars/Olympus\"\n",
         "roles = [\"On Call\"]\n",
@@ -61,6 +64,7 @@ fn a_project_may_not_loosen_anything() {
     for (text, line) in [
         ("[dangerous]\naccept_missing = [\"landlock\"]\n", 1),
         ("[limits]\nsteps_max = 1\n[dangerous]\n", 3),
+        ("[dangerous]\nunnotified = [\"exec\"]\n", 1),
         ("[run]\nuser = \"root\"\n", 2),
         ("[run]\npass_env = [\"TOKEN\"]\n", 2),
         ("[dangerous]\nunprotect = [\".vscode\"]\n", 1),
@@ -123,4 +127,26 @@ fn a_gap_that_the_system_does_not_accept_is_not_accepted() {
     let (settings, notices) = joined("[dangerous]\n", user, "");
     assert!(settings.accepted_gaps.is_empty());
     assert_eq!(notices.len(), 1);
+}
+
+#[test]
+fn acts_are_decided_unless_the_settings_give_them_up_and_each_start_says_so() {
+    let (settings, notices) = joined("", "", "");
+    assert!(settings.unnotified.is_empty() && notices.is_empty());
+    assert_eq!(ActClass::notified(&settings.unnotified), NotifyClasses::ALL);
+    let (settings, notices) = joined("", "[dangerous]\nunnotified = [\"exec\"]", "");
+    let NotifyClasses { exec, write, connect } = ActClass::notified(&settings.unnotified);
+    assert_eq!([exec, write, connect], [Switch::Off, Switch::On, Switch::On]);
+    assert!(notices[0].text.contains("`exec` undecided"), "{}", notices[0]);
+}
+
+#[test]
+fn a_class_that_the_system_does_not_give_up_stays_decided() {
+    let user = "[dangerous]\nunnotified = [\"exec\", \"write\"]";
+    let (settings, notices) = joined("[dangerous]\nunnotified = [\"write\"]", user, "");
+    assert_eq!(settings.unnotified, BTreeSet::from([ActClass::Write]));
+    assert_eq!(notices.len(), 2, "{notices:?}");
+    let (settings, notices) = joined("[dangerous]\n", user, "");
+    assert!(settings.unnotified.is_empty());
+    assert_eq!(notices.len(), 2, "{notices:?}");
 }

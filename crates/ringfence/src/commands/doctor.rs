@@ -270,6 +270,10 @@ fn policy(dirs: &StateDirs) -> Result<Vec<Finding>, Failure> {
         let means = layer_means(gap.name());
         findings.push(Finding::new("dangerous", State::Problem, what, means));
     }
+    for class in &found.settings.unnotified {
+        let what = format!("settings leave `{}` undecided", class.name());
+        findings.push(Finding::new("dangerous", State::Problem, what, class.means()));
+    }
     Ok(findings)
 }
 

@@ -14,8 +14,7 @@ use std::path::PathBuf;
 
 use ringfence_core::{Agent, Clock as _, SessionId};
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{self, Stdio, TerminalSize};
-use ringfence_sandbox::world::{self, NotifyClasses, Stdio, TerminalSize, World, WorldSpec};
+use ringfence_sandbox::world::{self, Stdio, TerminalSize, World, WorldSpec};
 use serde::Serialize;
 
 use crate::assemble::{Assembled, Inputs, assemble};

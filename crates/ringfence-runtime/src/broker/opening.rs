@@ -52,14 +52,11 @@ pub(super) fn new_session_id() -> Result<SessionId, RunError> {
 /// Refuses a world some layer of which does not hold, unless the settings name the gap.
 pub(super) fn require_full(layers: &[LayerStatus], settings: &Settings) -> Result<(), RunError> {
     let accepted = |layer: &LayerStatus| {
-        // Streams that are no terminals can neither answer nor be typed into.
-        let nothing_to_guard = layer.layer == "pty" && !pty::inherits_a_terminal();
         let given_up = layer.layer == "notify" && !settings.unnotified.is_empty();
-        nothing_to_guard
-            || given_up
         // A world without a terminal of its own has no other either: its streams are files and
         // pipes, which can neither answer nor be typed into.
-        layer.layer == "pty"
+        given_up
+            || layer.layer == "pty"
             || settings.accepted_gaps.iter().any(|gap: &Gap| gap.name() == layer.layer)
     };
     match layers.iter().find(|layer| layer.state != LayerState::Enforced && !accepted(layer)) {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ringfence_core::{Facts, Request};
+use ringfence_core::{Decide as _, Facts, Request, Verdict};
 use ringfence_policy::Policy;
 use ringfence_policy::grant::GrantText;
 
@@ -28,9 +28,17 @@ impl InForce {
     }
 
     /// The smallest grant that would allow a request as things are, if one does.
+    ///
+    /// What waits for one person's approval is allowed by a grant too: whoever makes it holds the
+    /// roles, and it counts as their approval of what it covers.
     pub fn smallest_grant(&self, request: &Request, facts: &Facts) -> Option<String> {
-        let grant = GrantText::smallest(request);
-        self.policy().grant_helps(&grant, request, facts).then(|| grant.to_string())
+        let (policy, grant) = (self.policy(), GrantText::smallest(request));
+        let helps = match policy.decide(request, facts).verdict {
+            Verdict::Ask(needs) => needs.people <= 1,
+            Verdict::Deny => policy.grant_helps(&grant, request, facts),
+            Verdict::Permit => false,
+        };
+        helps.then(|| grant.to_string())
     }
 
     /// Whether what comes to run has to be compared with what was decided.

@@ -493,3 +493,153 @@ fn runs(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
+
+/// A session on a terminal of its own, as a person sits at it.
+struct Terminal {
+    child: Child,
+    master: std::fs::File,
+    seen: String,
+}
+
+impl Terminal {
+    /// Starts a script; `setsid` makes the terminal its own.
+    fn start(person: &Person, script: &str) -> Terminal {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        if person.who == Who::Ordinary {
+            assert!(Command::new("chown").args([ORDINARY, &name]).status().unwrap().success());
+        }
+        let open = || std::fs::File::options().read(true).write(true).open(&name).unwrap();
+        let policy = person.home.path("policy.cedar");
+        let words = Person::under_policy(policy.to_str().unwrap(), &["sh", "-c", script]);
+        let inner = person.command(&words);
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait"]).arg(inner.get_program()).args(inner.get_args());
+        command.env_clear().current_dir(inner.get_current_dir().unwrap());
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let child = command.stdin(open()).stdout(open()).stderr(open()).spawn().unwrap();
+        Terminal { child, master: master.into(), seen: String::new() }
+    }
+
+    /// Reads until the terminal has shown `text`.
+    fn shows(&mut self, text: &str) {
+        use std::io::Read as _;
+        let mut chunk = [0; 4096];
+        while !self.seen.contains(text) {
+            let mut polled =
+                [rustix::event::PollFd::new(&self.master, rustix::event::PollFlags::IN)];
+            let wait = rustix::event::Timespec { tv_sec: 20, tv_nsec: 0 };
+            let ready = rustix::event::poll(&mut polled, Some(&wait)).unwrap();
+            assert_ne!(ready, 0, "waited for {text:?}, saw {:?}", self.seen);
+            // EIO: nobody is left who could write.
+            let got = self.master.read(&mut chunk).unwrap_or(0);
+            assert_ne!(got, 0, "ended before {text:?}, saw {:?}", self.seen);
+            self.seen.push_str(&String::from_utf8_lossy(&chunk[..got]));
+        }
+    }
+
+    /// The code that the question shows before `answer`.
+    fn code(&mut self, answer: &str) -> String {
+        let after = format!("] {answer}");
+        self.shows(&after);
+        let (before, _) = self.seen.split_once(&after).unwrap();
+        before.rsplit('[').next().unwrap().to_owned()
+    }
+
+    fn types(&mut self, text: &str) {
+        use std::io::Write as _;
+        self.master.write_all(text.as_bytes()).unwrap();
+    }
+}
+
+/// `id` needs approval by a role that the settings declare.
+const ASKING: &str = r#"
+permit (principal, action == Action::"exec", resource);
+permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
+@id("ask-id") forbid (principal, action == Action::"exec", resource == Program::"/usr/bin/id")
+unless { context.approvals.contains("oncall") };
+"#;
+
+fn each_asking(check: impl Fn(&Person)) {
+    each(ASKING, |person| {
+        person.home.write(".config/ringfence/settings.toml", "roles = [\"oncall\"]\n");
+        person.own();
+        check(person);
+    });
+}
+
+#[test]
+fn a_question_is_answered_with_the_code_it_shows() {
+    each_asking(|person| {
+        let mut terminal = Terminal::start(person, "id; echo ended $?");
+        let code = terminal.code("allow once");
+        terminal.types(&code);
+        terminal.shows("uid=");
+        terminal.shows("ended 0");
+        assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
+        let log = person.ringfence(&["log", "show"]);
+        assert!(log.out.contains("approved"), "{log}");
+    });
+}
+
+#[test]
+fn a_refused_question_is_a_denial_and_is_not_asked_again_at_once() {
+    each_asking(|person| {
+        let mut terminal = Terminal::start(person, "id; echo ended $?");
+        let code = terminal.code("refuse");
+        terminal.types("y\r");
+        terminal.types(&code);
+        terminal.shows("ended 126");
+        assert!(!terminal.seen.contains("uid="), "{}", terminal.seen);
+        assert_eq!(terminal.seen.matches("allow once").count(), 1, "{}", terminal.seen);
+    });
+}
+
+#[test]
+fn without_a_terminal_a_question_is_a_denial_that_names_the_way() {
+    each_asking(|person| {
+        let ended = person.sh("id 2>&1 | cat");
+        assert!(ended.out.contains("no terminal to ask on"), "{ended}");
+        assert!(ended.out.contains("ringfence grant exec:/usr/bin/id"), "{ended}");
+        assert!(!ended.out.contains("uid="), "{ended}");
+        // The hint is true: the same is allowed afterwards.
+        let granted = person.ringfence(&["grant", "exec:/usr/bin/id", "--always", "--yes"]);
+        assert_eq!(granted.code, 0, "{granted}");
+        let ended = person.sh("id");
+        assert!(ended.out.contains("uid="), "{ended}");
+    });
+}
+
+#[test]
+fn a_grant_for_a_time_ends_by_itself_in_a_running_session() {
+    each(POLICY, |person| {
+        person.home.write("shared/file", "shared\n");
+        person.own();
+        let file = person.home.path("shared/file");
+        let script = format!(
+            "until cat {0} 2>/dev/null; do sleep 0.05; done; while cat {0} >/dev/null 2>&1; do sleep 0.05; done; echo gone",
+            file.display()
+        );
+        let (mut child, _session) = person.start(&script);
+        let out = Lines::of(&mut child);
+        let grant = format!("fs.read:{}", person.home.path("shared").display());
+        let granted = person.ringfence(&["grant", &grant, "--for", "2s", "--yes"]);
+        assert_eq!(granted.code, 0, "{granted}");
+        assert_eq!(out.next(), "shared", "{granted}");
+        assert_eq!(out.next(), "gone", "{granted}");
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    });
+}
+
+#[test]
+fn a_terminal_is_not_made_to_answer() {
+    each(POLICY, |person| {
+        let mut terminal = Terminal::start(person, r"printf 'a\033[6n\033[c\033]11;?\007b\n'");
+        terminal.shows("ab\r\n");
+        assert!(!terminal.seen.contains('\u{1b}'), "{:?}", terminal.seen);
+    });
+}

@@ -7,10 +7,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
 #include <linux/keyctl.h>
+#include <linux/seccomp.h>
 #include <linux/netlink.h>
 #include <linux/vm_sockets.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -22,6 +26,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -93,6 +98,57 @@ static int inherited(const char *name) {
     return write(fd, "attacked\n", 9) == 9 ? reached(name) : stopped("write");
 }
 
+/* A file without a name, named afterwards. */
+static int tmpfile_link(const char *dir) {
+    char from[64], to[4096];
+    int fd = open(dir, O_TMPFILE | O_WRONLY, 0644);
+    if (fd < 0) return stopped("open of O_TMPFILE");
+    snprintf(from, sizeof from, "/proc/self/fd/%d", fd);
+    snprintf(to, sizeof to, "%s/linked-tmpfile", dir);
+    return linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW) ? stopped("linkat") : reached(to);
+}
+
+/* A directory of ours changes places with a protected one. */
+static int exchange(const char *path) {
+    mkdir("exchanging", 0755);
+    close(open("exchanging/exchanged", O_WRONLY | O_CREAT, 0755));
+    return syscall(SYS_renameat2, AT_FDCWD, "exchanging", AT_FDCWD, path, 2 /* RENAME_EXCHANGE */)
+               ? stopped("renameat2")
+               : reached(path);
+}
+
+static int truncate_path(const char *path) {
+    return truncate(path, 1) ? stopped("truncate") : reached(path);
+}
+
+static int chmod_path(const char *path) {
+    return chmod(path, 0666) ? stopped("chmod") : reached(path);
+}
+
+/* Opened for reading, and again for writing by its number. */
+static int reopen(const char *path) {
+    char link[64];
+    int fd = open(path, O_PATH);
+    if (fd < 0) return stopped("open of O_PATH");
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    return write_path(link);
+}
+
+/* Set-id bits do nothing inside, but the file stays when the world is gone. */
+static int set_id(const char *path) {
+    struct stat made;
+    int fd = open(path, O_WRONLY | O_CREAT, 04755);
+    if (fd < 0) fd = open(path, O_WRONLY | O_CREAT, 0755);
+    if (fd < 0) return stopped("open");
+    fchmod(fd, 04755);
+    chmod(path, 04755);
+    syscall(452 /* fchmodat2 */, AT_FDCWD, path, 04755, 0);
+    if (fstat(fd, &made)) return 2;
+    if (made.st_mode & (S_ISUID | S_ISGID)) return reached("a set-id file");
+    unlink(path);
+    return stopped("set-id bits");
+}
+
 static int device_node(const char *unused) {
     (void)unused;
     unlink("node");
@@ -131,6 +187,20 @@ static int exec_path(const char *path) {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? reached(path) : stopped("execve");
 }
 
+/* By descriptor: no path is given. */
+static int exec_at(const char *path) {
+    char *argv[] = {(char *)path, "attacked", NULL};
+    int fd = open(path, O_PATH);
+    pid_t child = fork();
+    if (child == 0) {
+        syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH);
+        _exit(126);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? reached(path) : stopped("execveat");
+}
+
 static int exec_by_loader(const char *path) {
     char *argv[] = {"ld.so", (char *)path, "attacked", NULL};
     int status = run("/lib64/ld-linux-x86-64.so.2", argv);
@@ -164,9 +234,10 @@ static void *swapper(void *unused) {
     (void)unused;
     while (swapping) {
         memcpy(swapped, "forbidden", 10);
-        for (volatile int i = 0; i < 200; i++) {}
+        /* The compiler must not think that nobody reads it in between. */
+        for (int i = 0; i < 200; i++) __asm__ volatile("" ::: "memory");
         memcpy(swapped, "allowed", 8);
-        for (volatile int i = 0; i < 200; i++) {}
+        for (int i = 0; i < 200; i++) __asm__ volatile("" ::: "memory");
     }
     return NULL;
 }
@@ -294,6 +365,58 @@ static int int80(const char *unused) {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? reached("int 0x80") : stopped("int 0x80");
 }
 
+static int set_namespace(const char *unused) {
+    (void)unused;
+    int fd = open("/proc/self/ns/mnt", O_RDONLY);
+    return fd < 0 || setns(fd, CLONE_NEWNS) ? stopped("setns") : reached("a mount namespace");
+}
+
+static int session_keyring(const char *unused) {
+    (void)unused;
+    return syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0) < 0
+               ? stopped("keyctl")
+               : reached("the session keyring");
+}
+
+static int user_faults(const char *unused) {
+    (void)unused;
+    return syscall(SYS_userfaultfd, 1 /* UFFD_USER_MODE_ONLY */) < 0 ? stopped("userfaultfd")
+                                                                     : reached("userfaultfd");
+}
+
+/* A line discipline is a kernel module that anybody with a terminal can load. */
+static int line_discipline(const char *unused) {
+    (void)unused;
+    int discipline = 0, fd = posix_openpt(O_RDWR | O_NOCTTY);
+    if (fd < 0) return 2;
+    return ioctl(fd, TIOCSETD, &discipline) ? stopped("TIOCSETD") : reached("a line discipline");
+}
+
+/* A supervisor of one's own would answer in place of ours. */
+static int second_listener(const char *unused) {
+    (void)unused;
+    struct sock_filter allow[] = {{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF}};
+    struct sock_fprog filter = {1, allow};
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                          &filter);
+        /* Every call would wait now. */
+        __asm__ volatile("" ::: "memory");
+        if (fd >= 0) kill(getpid(), SIGKILL);
+        _exit(1);
+    }
+    int status;
+    for (int i = 0; i < 100; i++) {
+        if (waitpid(child, &status, WNOHANG) == child)
+            return WIFEXITED(status) ? stopped("a second listener") : reached("a second listener");
+        usleep(5000);
+    }
+    kill(child, SIGKILL);
+    return reached("a second listener");
+}
+
 static int add_key_(const char *unused) {
     (void)unused;
     return syscall(SYS_add_key, "user", "attack", "x", 1, KEY_SPEC_PROCESS_KEYRING) < 0
@@ -384,6 +507,17 @@ static int tcp6(const char *port) {
     return connected(socket(AF_INET6, SOCK_STREAM, 0), &to, sizeof to, "TCP over IPv6");
 }
 
+/* Connects without connect(2). */
+static int fast_open(const char *port) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0) return stopped("socket");
+    return sendto(fd, "attacked\n", 9, MSG_FASTOPEN, (void *)&to, sizeof to) < 0
+               ? stopped("sendto with MSG_FASTOPEN")
+               : reached("TCP by fast open");
+}
+
 /* The datagram is the effect: the listener outside says whether it came. */
 static int udp4(const char *port) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
@@ -435,8 +569,9 @@ static int swap_socket(const char *path) {
     swap_fd = dup(unix_fd);
     pthread_t thread;
     if (pthread_create(&thread, NULL, fd_swapper, &unix_fd)) return 2;
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 600; i++) {
         if (i % 2) both.un = to; else both.in = decoy;
+        usleep(20); /* Both threads get their turns. */
         if (connect(swap_fd, (void *)&both, sizeof both.un) == 0 && i % 2) {
             swapping = 0;
             return reached("a unix socket by swapping descriptors");
@@ -449,6 +584,12 @@ static int swap_socket(const char *path) {
 static int vsock(const char *unused) {
     (void)unused;
     return socket(AF_VSOCK, SOCK_STREAM, 0) < 0 ? stopped("socket") : reached("AF_VSOCK");
+}
+
+static int pair_of_family(const char *unused) {
+    (void)unused;
+    int pair[2];
+    return socketpair(AF_TIPC, SOCK_SEQPACKET, 0, pair) ? stopped("socketpair") : reached("AF_TIPC");
 }
 
 static int packet(const char *unused) {
@@ -476,12 +617,17 @@ static const struct { const char *name; int (*attack)(const char *); } ATTACKS[]
     {"am-i-root", am_i_root}, {"daemon", daemonise}, {"tcp4", tcp4}, {"tcp6", tcp6},
     {"udp4", udp4}, {"unix", unix_path}, {"abstract", unix_abstract},
     {"unix-datagram", unix_datagram}, {"swap-socket", swap_socket}, {"vsock", vsock},
+    {"tmpfile", tmpfile_link}, {"exchange", exchange}, {"truncate", truncate_path},
+    {"chmod", chmod_path}, {"reopen", reopen}, {"set-id", set_id}, {"execveat", exec_at},
+    {"setns", set_namespace}, {"keyctl", session_keyring}, {"userfaultfd", user_faults},
+    {"tiocsetd", line_discipline}, {"second-listener", second_listener},
+    {"fast-open", fast_open}, {"socketpair-family", pair_of_family},
     {"packet", packet}, {"netlink-audit", netlink_audit},
 };
 
 int main(int count, char **words) {
     /* Started under another attack's name: the effect is that it runs at all. */
-    if (count == 2 && strcmp(words[1], "attacked") == 0) return 0;
+    if (count >= 2 && strcmp(words[count - 1], "attacked") == 0) return 0;
     if (count >= 2) {
         for (size_t i = 0; i < sizeof ATTACKS / sizeof *ATTACKS; i++)
             if (strcmp(words[1], ATTACKS[i].name) == 0)

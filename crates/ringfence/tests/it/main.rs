@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails, and expect-test writes the snapshots"
 )]
 
+mod attacks;
 mod decide;
 mod demo;
 mod grants;
@@ -15,5 +16,6 @@ mod hints;
 mod home;
 mod log;
 mod policy;
+mod schemas;
 mod run;
 mod trust;

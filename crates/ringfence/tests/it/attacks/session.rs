@@ -1,0 +1,109 @@
+//! Attacks on the running session's own means: its control socket, its grants, its neighbours.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use super::stage::{Side, Stage, everybody, text};
+use super::targets::wait_until;
+
+const POLICY: &str = r#"
+@id("programs")
+permit (principal, action == Action::"exec", resource);
+@id("project")
+permit (principal, action in Action::"fs", resource in Dir::"HOME/project");
+@id("tools")
+permit (principal, action == Action::"fs.read", resource in Dir::"HOME/tools");
+"#;
+
+/// Works until the file `finish` is there.
+const WAITS: &str = "echo > ready; while [ ! -e finish ]; do sleep 0.02; done";
+
+fn with_tools(stage: &Stage) {
+    let tools = stage.home().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    std::fs::copy(stage.ringfence(), tools.join("ringfence")).unwrap();
+    stage.write("outside/secret", "the-secret\n");
+}
+
+#[test]
+fn an_agent_can_grant_itself_nothing() {
+    for who in everybody() {
+        let stage = Stage::new(who, POLICY);
+        with_tools(&stage);
+        stage.copy_attacks("project/attacks");
+        let secret = stage.home().join("outside/secret");
+        let (home, secret) = (stage.home().display().to_string(), secret.display().to_string());
+        let script = format!(
+            "{home}/tools/ringfence grant fs.read:{secret} --session $RINGFENCE_SESSION --yes; \
+             echo \"= granted $?\"; \
+             {home}/tools/ringfence grant fs.read:{secret} --always --yes; echo \"= always $?\"; \
+             for socket in {home}/.local/state/ringfence/run/ringfence/$RINGFENCE_SESSION.sock \
+             {home}/.local/state/ringfence/run/$RINGFENCE_SESSION.sock; do \
+             ./attacks unix $socket; echo \"= socket $?\"; done; \
+             cat {secret}; echo \"= read $?\"; {WAITS}; cat {secret}; echo \"= later $?\""
+        );
+        stage.write("project/script.sh", &script);
+        let mut run = stage.ringfence_command(&["run", "--", "sh", "./script.sh"]);
+        let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("the agent has tried", || stage.has("project/ready"));
+        let session = stage.running().unwrap();
+        // The oracle: the person does the same outside, where the sockets are.
+        let sockets = format!("find {home}/.local/state/ringfence -name '{session}*.sock'");
+        let found = stage.command(Path::new("/bin/sh"), &["-c", &sockets]).output().unwrap();
+        let found = text(&found);
+        let socket = found.lines().next().expect("a control socket");
+        let attacks = stage.home().join("project/attacks");
+        assert!(stage.command(&attacks, &["unix", socket]).output().unwrap().status.success());
+        stage.succeed(&["grant", &format!("fs.read:{secret}"), "--session", &session, "--yes"]);
+        stage.write("project/finish", "");
+        let said = text(&run.wait_with_output().unwrap());
+        let line = |start: &str| said.lines().find(|line| line.starts_with(start)).unwrap_or("");
+        assert!(!["", "= granted 0"].contains(&line("= granted")), "{who:?}: {said}");
+        assert!(!["", "= always 0"].contains(&line("= always")), "{who:?}: {said}");
+        assert!(!said.contains("= socket 0"), "{who:?}: {said}");
+        assert!(!["", "= read 0"].contains(&line("= read")), "{who:?}: {said}");
+        assert_eq!(line("= later"), "= later 0", "{who:?}: {said}");
+    }
+}
+
+/// A protected place that does not exist is covered by something made for the purpose; the end of
+/// one session must not take it away from under another.
+#[test]
+fn the_end_of_a_session_uncovers_nothing_in_another() {
+    for who in everybody() {
+        let stage = Stage::new(who, POLICY);
+        std::fs::create_dir_all(stage.project().join(".git/objects")).unwrap();
+        std::fs::create_dir_all(stage.project().join(".git/refs")).unwrap();
+        stage.write("project/.git/HEAD", "ref: refs/heads/main\n");
+        stage.give(&stage.project().join(".git"));
+        let plant = "mkdir .vscode .git/hooks; echo x > .vscode/tasks.json; \
+                     echo x > .git/hooks/pre-commit";
+        let start = |name: &str, then: &str| {
+            let text = WAITS.replace("ready", &format!("ready-{name}"));
+            let text = text.replace("finish", &format!("finish-{name}"));
+            stage.write(&format!("project/{name}.sh"), &format!("{text}; {then}"));
+            let script = format!("./{name}.sh");
+            let mut run = stage.ringfence_command(&["run", "--", "sh", &script]);
+            let run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            wait_until("a session runs", || stage.has(&format!("project/ready-{name}")));
+            run
+        };
+        let mut first = start("first", "true");
+        let mut second = start("second", &format!("{plant}; echo > tried"));
+        stage.write("project/finish-first", "");
+        first.wait().unwrap();
+        stage.write("project/finish-second", "");
+        // While it still runs: the person's editor and git look at any moment.
+        wait_until("the second has tried", || stage.has("project/tried"));
+        for name in [".vscode/tasks.json", ".git/hooks/pre-commit"] {
+            assert!(!stage.has(&format!("project/{name}")), "{who:?}: {name}");
+        }
+        second.wait().unwrap();
+        for name in [".vscode/tasks.json", ".git/hooks/pre-commit"] {
+            assert!(!stage.has(&format!("project/{name}")), "{who:?}: {name} after the end");
+        }
+        stage.script(Side::Outside, plant);
+        assert!(stage.has("project/.vscode/tasks.json"));
+        assert!(stage.has("project/.git/hooks/pre-commit"));
+    }
+}

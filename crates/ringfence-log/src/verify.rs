@@ -185,6 +185,7 @@ fn read_host(state_dir: &Path, key: &PublicKey) -> Result<(Verified, Known), Ver
     Ok((verified, known))
 }
 
+/// The sessions that have a log.
 fn session_dirs(state_dir: &Path) -> Result<Vec<SessionId>, VerifyError> {
     let path = files::sessions_dir(state_dir);
     let dirs = match fs::read_dir(&path) {
@@ -195,7 +196,11 @@ fn session_dirs(state_dir: &Path) -> Result<Vec<SessionId>, VerifyError> {
     let mut sessions = Vec::new();
     for dir in dirs {
         let dir = dir.map_err(VerifyError::io(&path))?;
-        sessions.extend(dir.file_name().to_str().and_then(|name| name.parse().ok()));
+        // A broker that was killed early has made a directory and no log in it. A log that was
+        // taken away is not forgotten by that: the host log knows it.
+        if fs::symlink_metadata(LogDir::of(&dir.path()).path).is_ok() {
+            sessions.extend(dir.file_name().to_str().and_then(|name| name.parse().ok()));
+        }
     }
     Ok(sessions)
 }

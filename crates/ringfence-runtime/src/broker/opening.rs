@@ -74,11 +74,12 @@ pub(super) fn open(parts: &Parts<'_>) -> Result<Opened, RunError> {
     let started_ms = clock.now_ms();
     let key = HostKey::load_or_create(dirs.state())?;
     let host = HostLog::open(dirs.state(), &key)?;
-    host.opened(parts.session, started_ms)?;
     let limits = &parts.assembled.settings.limits;
     let log_bytes_max = limits.log_bytes_max.unwrap_or(LOG_BYTES_MAX_DEFAULT);
     let dir = dirs.session(parts.session);
     let log = SessionLog::create(&dir, parts.session, &key, log_bytes_max)?;
+    // The log first, then who knows of it: killed in between, what the host log knows is there.
+    host.opened(parts.session, started_ms)?;
     let tally = Arc::new(Tally::default());
     let policy = Arc::clone(&parts.assembled.policy);
     let gate = Gate::new(GateParts {

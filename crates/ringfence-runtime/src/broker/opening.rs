@@ -12,12 +12,9 @@ use super::{RunError, RunRequest};
 use crate::assemble::Assembled;
 use crate::clock::HostClock;
 use crate::compose::Composition;
-use crate::settings::{Gap, Settings};
+use crate::settings::{Gap, LOG_BYTES_MAX_DEFAULT, Settings};
 use crate::tally::{Tallied, Tally};
 use crate::whole_file::sha256_hex;
-
-/// Size of a session's log where the settings set none: some millions of entries.
-const LOG_BYTES_MAX_DEFAULT: u64 = 4 * 1024 * 1024 * 1024;
 
 /// What a session is opened with.
 pub(super) struct Parts<'a> {

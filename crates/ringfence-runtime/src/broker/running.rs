@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
 use ringfence_core::{AbsolutePath, Agent, Durability, Event, Exit, Gate, Summary};
-use ringfence_proxy::net::{NetConfig, NetGate};
+use ringfence_proxy::net::{NetConfig, NetGate, processes_below};
 use ringfence_sandbox::notify::Listener;
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{Ended, World};
@@ -123,7 +123,9 @@ impl Running {
         });
         live.watch_expiry();
         control::serve(control, Arc::new(move |command| live.answer(command)));
-        let net = net(taken.proxy, &gate, &agent, &approvals, &denials)?;
+        let config = net_config(&agent, &approvals, &denials, world.init_pid);
+        let net = NetGate::serve(taken.proxy, gate.clone(), config)
+            .map_err(RunError::step("open the net gate"))?;
         let ports = Arc::new(Ports {
             gate: gate.clone(),
             agent,
@@ -227,17 +229,17 @@ fn relay(
         .map_err(RunError::step("open the terminal"))
 }
 
-fn net(
-    listener: TcpListener,
-    gate: &Gate,
+/// How the net gate asks, refuses, and tells which process of the world connects.
+fn net_config(
     agent: &Agent,
     approvals: &Arc<Approvals>,
     denials: &Arc<Denials>,
-) -> Result<NetGate, RunError> {
+    init_pid: i32,
+) -> NetConfig {
     let denials = Arc::clone(denials);
     let denied = Box::new(move |denial: &_| denials.say(denial).text);
     let config = NetConfig::new(agent.clone(), approvals::as_port(approvals), denied);
-    NetGate::serve(listener, gate.clone(), config).map_err(RunError::step("open the net gate"))
+    NetConfig { process: processes_below(init_pid), ..config }
 }
 
 /// Denials go to the world's file, with the grant that helps by the policy of that moment.

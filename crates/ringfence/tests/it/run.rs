@@ -636,6 +636,20 @@ fn a_grant_for_a_time_ends_by_itself_in_a_running_session() {
 }
 
 #[test]
+fn a_log_that_is_full_ends_the_session_and_says_so() {
+    each(POLICY, |person| {
+        let settings = "[limits]\nlog_bytes_max = 65536\n";
+        person.home.write(".config/ringfence/settings.toml", settings);
+        person.own();
+        let ended = person.sh("while :; do echo x > a; done");
+        assert_eq!(ended.code, 125, "{ended}");
+        assert!(ended.err.contains("log could not be written"), "{ended}");
+        let verified = person.ringfence(&["log", "verify"]);
+        assert_eq!(verified.code, 0, "{verified}");
+    });
+}
+
+#[test]
 fn a_terminal_is_not_made_to_answer() {
     each(POLICY, |person| {
         let mut terminal = Terminal::start(person, r"printf 'a\033[6n\033[c\033]11;?\007b\n'");

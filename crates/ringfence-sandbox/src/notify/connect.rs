@@ -28,7 +28,7 @@ const UNIX_ADDRESS_BYTES_MAX: usize = 110;
 
 /// Most connections that are being waited for at a time; the next one fails with `EAGAIN`.
 ///
-/// Each is a thread. A world that opens this many connections that nobody accepts only stops itself.
+/// Each is a thread. A world that opens this many that nobody accepts only stops itself.
 const WAITING_MAX: usize = 64;
 
 /// Threads that wait for connections of blocking sockets.

@@ -20,8 +20,8 @@ use crate::sys::notify::{self as sys, Notification, Reply};
 /// How many threads' groups are remembered; more and all are forgotten, for they are found again.
 const GROUPS_MAX: usize = 4096;
 
-/// How long a thread's group is believed without asking. Numbers are given out in turn, so one comes
-/// again only after 32,768 others (`pid_max`), which takes the kernel seconds.
+/// How long a thread's group is believed without asking. Numbers are given out in turn, so one
+/// comes again only after 32,768 others (`pid_max`), which takes the kernel seconds.
 const GROUP_TRUST: Duration = Duration::from_millis(50);
 
 /// `AUDIT_ARCH_X86_64`: the one architecture whose numbers are known here.

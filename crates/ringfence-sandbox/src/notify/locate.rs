@@ -1,7 +1,7 @@
 //! Where a path leads, as the waiting thread would find it, in the world's coordinates.
 //!
-//! The common path has no symbolic link in it: the kernel confirms that in one system call, and then
-//! the text itself is the answer. Everything else is walked, one component at a time.
+//! The common path has no symbolic link in it: the kernel confirms that in one system call, and
+//! then the text itself is the answer. Everything else is walked, one component at a time.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
@@ -36,7 +36,7 @@ pub(super) enum Found {
     Symlink,
     /// Anything else.
     File,
-    /// A file that has no path: a pipe, a socket, a removed or memory file, reached through `/proc`.
+    /// A file without a path: a pipe, a socket, a removed or memory file, reached through `/proc`.
     Nameless,
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::{Attempt, Attempted};
 
-/// How long calls can go unheard at worst, if a receiver does not come back from a change to a file.
+/// How long calls can go unheard at worst, if a receiver stays with a change to a file.
 const UNHEARD_MAX: Duration = Duration::from_millis(50);
 
 /// The threads' order.

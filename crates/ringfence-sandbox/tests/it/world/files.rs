@@ -190,6 +190,19 @@ fn devices_are_the_harmless_ones() {
 }
 
 #[test]
+fn a_link_in_the_plan_is_shown_as_a_link_and_brings_nothing_in() {
+    for who in everyone() {
+        let place = Place::new(who);
+        let (link, file) = (place.text("link"), place.make_file("data/file", "secret"));
+        std::os::unix::fs::symlink(place.path("data"), &link).unwrap();
+        let through = place.text("link/file");
+        assert_eq!(place.outside(&["read", &through]).out, "ok");
+        assert_eq!(place.inside(&["--read", &link], &["read", &through]).out, "errno 2");
+        assert_eq!(place.inside(&["--read", &link], &["read", &file]).out, "errno 2");
+    }
+}
+
+#[test]
 fn what_cannot_be_bound_stops_the_start_and_is_named() {
     for who in everyone() {
         let place = Place::new(who);
@@ -199,7 +212,9 @@ fn what_cannot_be_bound_stops_the_start_and_is_named() {
         assert!(said.err.contains(&format!("cannot bind `{absent}` into the world")), "{said:?}");
         let link = place.text("link");
         std::os::unix::fs::symlink(place.path("data"), &link).unwrap();
-        let said = place.run(&["--read", &link], &["true"]);
+        place.make_dir("data/sub");
+        let through = place.text("link/sub");
+        let said = place.run(&["--read", &through], &["true"]);
         assert_eq!(said.code, 125, "a source with a link on its way is refused: {said:?}");
         let said = place.run(&["--read", "relative"], &["true"]);
         assert!(said.err.contains("`relative` is not an absolute path"), "{said:?}");

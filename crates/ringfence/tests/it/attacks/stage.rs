@@ -100,10 +100,10 @@ impl Stage {
     /// Writes a file below the home, owned by whoever attacks.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.home().join(name);
-        let parent = path.parent().unwrap();
-        if !parent.exists() {
-            fs::create_dir_all(parent).unwrap();
-            self.give(parent);
+        let above: Vec<&Path> = path.ancestors().skip(1).collect();
+        for dir in above.into_iter().rev().filter(|dir| !dir.exists()).collect::<Vec<_>>() {
+            fs::create_dir(dir).unwrap();
+            self.give(dir);
         }
         fs::write(&path, text).unwrap();
         self.give(&path);

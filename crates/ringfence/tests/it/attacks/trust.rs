@@ -5,7 +5,7 @@ use super::stage::{Stage, everybody, text};
 /// Lets everything happen; `HOME` stands for the home.
 const EVERYTHING: &str = r#"
 @id("everything")
-permit (principal, action, resource);
+permit (principal, action in [Action::"exec", Action::"net.connect"], resource);
 @id("every-file")
 permit (principal, action in Action::"fs", resource in Dir::"HOME");
 "#;

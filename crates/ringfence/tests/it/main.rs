@@ -16,6 +16,5 @@ mod hints;
 mod home;
 mod log;
 mod policy;
-mod schemas;
 mod run;
 mod trust;

@@ -61,7 +61,15 @@ const IN_GIT_DIR: &[(&str, Kind, &str)] = &[
     ("hooks", Kind::Dir, "git runs these hooks on the host"),
     ("config", Kind::File, "git runs programs named here on the host; the world has a copy"),
     ("config.worktree", Kind::File, "git runs programs named here on the host"),
+    (COMMON_DIR, Kind::File, "git takes configuration and hooks from where this says"),
 ];
+
+/// Says where a git directory takes configuration, hooks and objects from; absent in most.
+pub const COMMON_DIR: &str = "commondir";
+/// What it says when that is the directory itself.
+pub const COMMON_DIR_ITSELF: &str = ".\n";
+/// The protected places of a git directory whose configuration and hooks are elsewhere.
+const IN_LINKED_GIT_DIR: &[&str] = &[COMMON_DIR, "config.worktree"];
 
 /// The protected places of a project, whether or not they exist; those of its repository only if
 /// it has one (repositories born in a world are looked at when it ends).
@@ -75,8 +83,10 @@ pub fn in_project(project: &Path, unprotected: &[String]) -> Vec<Place> {
 
 /// The protected places of one git directory.
 pub fn in_git_dir(git_dir: &Path) -> Vec<Place> {
+    let linked = git_dir.join(COMMON_DIR).exists() && !git_dir.join("objects").exists();
     IN_GIT_DIR
         .iter()
+        .filter(|(name, _, _)| !linked || IN_LINKED_GIT_DIR.contains(name))
         .map(|(name, kind, why)| Place { path: git_dir.join(name), kind: *kind, why })
         .collect()
 }
@@ -164,13 +174,14 @@ fn look_at(entry: &fs::DirEntry, visit: &Visit, found: &mut Survey, todo: &mut V
 }
 
 fn take_git_dir(visit: &Visit, found: &mut Survey, todo: &mut Vec<Visit>) {
-    let modules = fs::read_dir(visit.dir.join("modules")).into_iter().flatten().flatten();
+    let below = ["modules", "worktrees"].map(|name| fs::read_dir(visit.dir.join(name)));
+    let modules = below.into_iter().flatten().flatten().flatten();
     for module in modules.map(|entry| entry.path()).filter(|path| path.is_dir()) {
         todo.push(Visit { dir: module, depth: visit.depth, run_by: RunBy::Nobody });
     }
     let hooks = visit.dir.join("hooks");
     todo.push(Visit { dir: hooks, depth: visit.depth, run_by: RunBy::Host });
-    for name in ["config", "config.worktree"] {
+    for name in ["config", "config.worktree", COMMON_DIR] {
         let path = visit.dir.join(name);
         if let Ok(metadata) = fs::symlink_metadata(&path) {
             found.runnable.insert(path, Stamp::of(&metadata));
@@ -189,9 +200,22 @@ impl Stamp {
     }
 }
 
-/// Git itself takes a directory with these for a repository, whatever it is called.
+/// Git itself takes a directory with these for a repository, whatever it is called: `HEAD` may be a
+/// link that leads nowhere, and a file may say where the rest is.
 pub fn is_git_dir(dir: &Path) -> bool {
-    dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir()
+    let has = |name: &str| fs::symlink_metadata(dir.join(name)).is_ok();
+    let whole = dir.join("objects").is_dir() && dir.join("refs").is_dir();
+    has("HEAD") && (whole || has(COMMON_DIR))
+}
+
+/// Whether a repository of its own, or a working tree of one, takes nothing from elsewhere.
+pub fn is_plain_common_dir(git_dir: &Path, says: &str) -> bool {
+    let worktrees = git_dir.parent().filter(|above| above.ends_with("worktrees"));
+    match (says.trim_end(), worktrees.and_then(Path::parent)) {
+        (".", _) => git_dir.join("objects").is_dir() && git_dir.join("refs").is_dir(),
+        ("../..", Some(common)) => is_git_dir(common),
+        _ => false,
+    }
 }
 
 /// The directories above `place` up to `root`, nearest to the root first, without the root.

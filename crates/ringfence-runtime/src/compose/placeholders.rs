@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ComposeError;
 use super::mountpoints::Kind;
+use crate::protected::{COMMON_DIR, COMMON_DIR_ITSELF};
 use crate::state::StateDirs;
 use crate::whole_file::{FILE_BYTES_MAX, FileError, create_private_dir};
 
@@ -33,6 +34,10 @@ pub(crate) struct Placeholder {
 impl Placeholder {
     /// What a file contains while it is only a placeholder.
     pub(super) fn content(path: &Path) -> &'static [u8] {
+        if path.file_name().is_some_and(|name| name == COMMON_DIR) {
+            // Git refuses an empty one.
+            return COMMON_DIR_ITSELF.as_bytes();
+        }
         if path.extension().is_some_and(|extension| extension == "json") { EMPTY_JSON } else { b"" }
     }
 

@@ -9,7 +9,7 @@ use super::layout::{Layout, Real, Use, real};
 use super::private::Private;
 use super::{ComposeError, Composition};
 use crate::notice::Notice;
-use crate::protected::{self, Kind, Place};
+use crate::protected::{self, COMMON_DIR, Kind, Place};
 use crate::quarantine::{After, GitCopy};
 use crate::whole_file::{self, Links};
 
@@ -64,6 +64,9 @@ fn protect_place(layout: &mut Layout, root: &Path, place: &Place, private: &Priv
     match real(path) {
         Real::Is if layout.is_writable(path) => layout.bind_planned(path, path, Use::Read),
         Real::Absent if place.kind == Kind::Dir => cover_absent(layout, path, private),
+        Real::Absent if path.ends_with(COMMON_DIR) && can_be_made(layout, path) => {
+            layout.bind_private(path, &private.common_dir(), Use::Read);
+        }
         // A link in a git directory is as good as what it leads to: it is covered itself.
         Real::Through { .. } if layout.is_writable(path) => {
             layout.bind_private(path, &private.empty_dir(), Use::Read);
@@ -72,11 +75,16 @@ fn protect_place(layout: &mut Layout, root: &Path, place: &Place, private: &Priv
     }
 }
 
+/// Whether the agent could make something at a place, and so can we.
+fn can_be_made(layout: &Layout, path: &Path) -> bool {
+    let Some(parent) = path.parent() else { return false };
+    let ours = rustix::fs::access(parent, rustix::fs::Access::WRITE_OK).is_ok();
+    layout.is_writable(parent) && real(parent) == Real::Is && ours
+}
+
 /// Covers a place that does not exist with an empty directory; the world takes it away again.
 fn cover_absent(layout: &mut Layout, path: &Path, private: &Private) {
-    let Some(parent) = path.parent() else { return };
-    let can_be_made = rustix::fs::access(parent, rustix::fs::Access::WRITE_OK).is_ok();
-    if layout.is_writable(parent) && real(parent) == Real::Is && can_be_made {
+    if can_be_made(layout, path) {
         if let Some(root) = layout.writable_root_of(path) {
             layout.anchor(&root, path);
         }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{ComposeError, Payload};
+use crate::protected::COMMON_DIR_ITSELF;
 use crate::whole_file::create_private_dir;
 
 /// Where copies appear in the world.
@@ -45,6 +46,7 @@ impl Private {
             private.make_dir(&dir.join(name))?;
         }
         private.write(&private.denials(), b"", 0o644)?;
+        private.write(&private.common_dir(), COMMON_DIR_ITSELF.as_bytes(), 0o644)?;
         Ok(private)
     }
 
@@ -56,6 +58,11 @@ impl Private {
     /// An empty directory, to cover absent ones.
     pub(crate) fn empty_dir(&self) -> PathBuf {
         self.dir.join("empty")
+    }
+
+    /// What stands where a repository says that it takes nothing from elsewhere.
+    pub(crate) fn common_dir(&self) -> PathBuf {
+        self.dir.join("commondir")
     }
 
     /// The file behind `RINGFENCE_DENIALS`.

@@ -88,3 +88,37 @@ fn files_that_the_host_runs_are_noticed_anywhere_and_a_rewrite_changes_their_sta
     assert_ne!(before[&root.join("a/.envrc")], after[&root.join("a/.envrc")]);
     assert_eq!(before[&root.join("sub/.git/config")], after[&root.join("sub/.git/config")]);
 }
+
+#[test]
+fn what_git_takes_for_a_repository_is_found_also_when_it_is_redirected() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    git_dir(&root.join("linked-head"));
+    fs::remove_file(root.join("linked-head/HEAD")).unwrap();
+    std::os::unix::fs::symlink("refs/heads/none", root.join("linked-head/HEAD")).unwrap();
+    fs::create_dir_all(root.join("elsewhere")).unwrap();
+    fs::write(root.join("elsewhere/HEAD"), "ref: refs/heads/main\n").unwrap();
+    assert!(!is_git_dir(&root.join("elsewhere")));
+    fs::write(root.join("elsewhere/commondir"), "../x\n").unwrap();
+    let found = survey(root);
+    assert_eq!(found.git_dirs, [root.join("elsewhere"), root.join("linked-head")]);
+    assert!(found.runnable.contains_key(&root.join("elsewhere/commondir")));
+}
+
+#[test]
+fn only_a_repository_itself_or_that_of_a_working_tree_is_a_plain_common_directory() {
+    let root = tempfile::tempdir().unwrap();
+    let git = root.path().join(".git");
+    git_dir(&git);
+    let worktree = git.join("worktrees/w");
+    fs::create_dir_all(&worktree).unwrap();
+    assert!(is_plain_common_dir(&git, COMMON_DIR_ITSELF));
+    assert!(is_plain_common_dir(&worktree, "../..\n"));
+    assert!(!is_plain_common_dir(&git, "../x\n"));
+    assert!(!is_plain_common_dir(&git, "/elsewhere\n"));
+    assert!(!is_plain_common_dir(&git, "../..\n"));
+    assert!(!is_plain_common_dir(&worktree, ".\n"));
+    // What stands two levels up is no repository: nobody has looked at its configuration.
+    fs::remove_file(git.join("HEAD")).unwrap();
+    assert!(!is_plain_common_dir(&worktree, "../..\n"));
+}

@@ -19,6 +19,12 @@ pub(super) fn why(path: &Path) -> Option<String> {
     {
         return Some("git runs this hook".to_owned());
     }
+    if protected::is_git_dir(dir) && name == protected::COMMON_DIR {
+        let says = whole_file::read_text(path, Links::Refuse).ok().flatten();
+        let plain = says.is_some_and(|file| protected::is_plain_common_dir(dir, &file.text));
+        let why = "git takes configuration and hooks from where this says";
+        return (!plain).then(|| why.to_owned());
+    }
     if protected::is_git_dir(dir) {
         let keys = match whole_file::read_text(path, Links::Refuse) {
             Ok(Some(file)) => gitconfig::runs_code(&file.text),

@@ -88,11 +88,13 @@ const REDIRECTED: &[Plant] = &[
         script: "mkdir -p x/objects x/refs d s; printf '[core]\n\trepositoryformatversion = 0\n\tfsmonitor = \"touch MARK; false\"\n' > x/config; printf 'ref: refs/heads/x\n' > d/HEAD; echo ../x > d/commondir; echo 'gitdir: ../d' > s/.git",
         later: "cd s && git status",
     },
-    plant(
-        "submodule",
-        "git init -q target/s; git -C target/s -c user.name=a -c user.email=a@b commit -q --allow-empty -m y; git -C target/s config core.fsmonitor 'touch MARK; false'; git update-index --add --cacheinfo 160000,$(git -C target/s rev-parse HEAD),target/s",
-    ),
 ];
+
+/// Where a walk does not look, but where git goes from the root of the project.
+const SKIPPED: &[Plant] = &[plant(
+    "submodule",
+    "git init -q target/s; git -C target/s -c user.name=a -c user.email=a@b commit -q --allow-empty -m y; git -C target/s config core.fsmonitor 'touch MARK; false'; git update-index --add --cacheinfo 160000,$(git -C target/s rev-parse HEAD),target/s",
+)];
 
 /// Makes all repositories, has `side` plant in all of them, uses git as the person; which ran it.
 fn ran(stage: &Stage, side: Side, plants: &'static [Plant]) -> Vec<&'static str> {
@@ -140,7 +142,12 @@ fn what_is_planted_in_a_repository_is_not_run_by_the_hosts_git() {
 }
 
 #[test]
-#[ignore = "a hole: redirected repositories are neither covered nor quarantined yet"]
 fn a_repository_that_is_redirected_is_not_run_by_the_hosts_git() {
     stopped(REDIRECTED);
+}
+
+#[test]
+#[ignore = "a hole: repositories beneath `target` and its like are not looked for at the end"]
+fn a_submodule_in_a_place_that_is_not_walked_is_not_run_by_the_hosts_git() {
+    stopped(SKIPPED);
 }

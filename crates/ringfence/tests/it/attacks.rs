@@ -143,7 +143,7 @@ const ATTACKS: &[Attack] = &[
     attack("second-listener", nothing, Outside::Perhaps),
     // Connections.
     attack("tcp4", |it| port(it.listeners.tcp4.local_addr()), Outside::Everybody),
-    attack("tcp6", |it| it.tcp6_port(), Outside::Perhaps),
+    attack("tcp6", Scene::tcp6_port, Outside::Perhaps),
     attack("fast-open", |it| port(it.listeners.tcp4.local_addr()), Outside::Perhaps),
     Attack {
         word: "udp4",

@@ -114,8 +114,7 @@ fn ran(stage: &Stage, side: Side, plants: &'static [Plant]) -> Vec<&'static str>
         let planted = plant.script.replace("MARK", mark.to_str().unwrap());
         script.push_str(&format!("(cd {}; {planted})\n", plant.repository));
     }
-    let planted = stage.script(side, &script);
-    println!("{side:?}: {}", text(&planted));
+    stage.script(side, &script);
     let used = |plant: &&Plant| {
         let at = stage.project().join(plant.repository);
         let mut git = stage.command(Path::new("/bin/sh"), &["-c", plant.later]);

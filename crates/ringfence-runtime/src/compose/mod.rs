@@ -152,6 +152,9 @@ pub fn compose(
     let profile = request.profile(assembled);
     let private = Private::create(&dirs.session(&request.session).join("private"), &payload)?;
     let mut layout = Layout::of_plan(&plan);
+    if places::make_own_dirs(&layout, dirs) {
+        layout = Layout::of_plan(&plan);
+    }
     places::protect(&mut layout, &plan, &private);
     let mut after = After::new(&request.session, &layout.writable_roots());
     let home = Home { dir: dirs.home(), profile, environment: &request.environment };

@@ -1,6 +1,8 @@
 //! Covers the protected places of writable trees, and puts copies in place of git configurations.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
 use std::path::Path;
 
 use ringfence_core::{Access, FilePlan, PathRule, SetName};
@@ -11,7 +13,31 @@ use super::{ComposeError, Composition};
 use crate::notice::Notice;
 use crate::protected::{self, COMMON_DIR, Kind, Place};
 use crate::quarantine::{After, GitCopy};
+use crate::state::StateDirs;
 use crate::whole_file::{self, Links};
+
+/// Makes those of our own directories that the agent could otherwise make: moved in from elsewhere
+/// within a home that it may write, `~/.config/ringfence` would be the policy of its next session.
+/// Says whether any was made, so that the plan has something to cover.
+pub(super) fn make_own_dirs(layout: &Layout, dirs: &StateDirs) -> bool {
+    let own = [dirs.config(), dirs.runtime()];
+    let open = own.into_iter().filter(|dir| real(dir) == Real::Absent && layout.is_writable(dir));
+    // What we cannot make, the agent, who is nobody more, cannot make either.
+    open.filter(|dir| make_like_parent(dir).is_ok()).count() > 0
+}
+
+/// Makes a directory and those above it, owned like what was there.
+fn make_like_parent(dir: &Path) -> io::Result<()> {
+    let absent: Vec<&Path> =
+        dir.ancestors().take_while(|above| fs::symlink_metadata(above).is_err()).collect();
+    let there = absent.last().and_then(|highest| highest.parent()).unwrap_or(dir);
+    let owner = fs::symlink_metadata(there)?;
+    for each in absent.iter().rev() {
+        fs::DirBuilder::new().mode(0o700).create(each)?;
+        lchown(each, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
+}
 
 /// Covers what the host runs by itself, everywhere in what the agent may write.
 ///

@@ -110,3 +110,23 @@ fn an_agent_cannot_change_the_policy_of_its_next_session() {
         assert!(read_secret(&stage).contains("the-secret"), "{who:?}");
     }
 }
+
+/// The person has no configuration yet, and the whole home may be written.
+#[test]
+fn an_agent_cannot_make_the_first_policy_of_a_person() {
+    for who in everybody() {
+        let stage = Stage::without_policy(who);
+        stage.write("project/.ringfence/policy.cedar", &here(&stage, EVERYTHING));
+        stage.succeed(&["trust", "--yes"]);
+        assert!(!stage.has(".config"), "{who:?}");
+        let script = "mkdir -p ../c/ringfence; echo > ../c/ringfence/policy.cedar
+                      mv -T ../c ../.config || mv -T ../c/ringfence ../.config/ringfence
+                      mkdir -p ../.config/ringfence; echo > ../.config/ringfence/policy.cedar
+                      echo > tried";
+        stage.script(super::Side::Inside, script);
+        assert!(stage.has("project/tried"), "{who:?}");
+        assert!(!stage.has(".config/ringfence/policy.cedar"), "{who:?}");
+        stage.script(super::Side::Outside, script);
+        assert!(stage.has(".config/ringfence/policy.cedar"), "{who:?}");
+    }
+}

@@ -67,8 +67,24 @@ const CODES_OF: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
-/// Schemas of what is printed with `--json`: file name, text.
-const SCHEMAS: &[(&str, &str)] = &[];
+/// Schemas of what is printed with `--json`, each held to by a test: file name, text.
+const SCHEMAS: &[(&str, &str)] = &[
+    ("common.schema.json", include_str!("../schemas/common.schema.json")),
+    ("decide.schema.json", include_str!("../schemas/decide.schema.json")),
+    ("denial.schema.json", include_str!("../schemas/denial.schema.json")),
+    ("doctor.schema.json", include_str!("../schemas/doctor.schema.json")),
+    ("explain.schema.json", include_str!("../schemas/explain.schema.json")),
+    ("grants-list.schema.json", include_str!("../schemas/grants-list.schema.json")),
+    ("log-show.schema.json", include_str!("../schemas/log-show.schema.json")),
+    ("log-verify.schema.json", include_str!("../schemas/log-verify.schema.json")),
+    ("policy-check.schema.json", include_str!("../schemas/policy-check.schema.json")),
+    ("policy-plan.schema.json", include_str!("../schemas/policy-plan.schema.json")),
+    ("policy-show.schema.json", include_str!("../schemas/policy-show.schema.json")),
+    ("policy-test.schema.json", include_str!("../schemas/policy-test.schema.json")),
+    ("run-summary.schema.json", include_str!("../schemas/run-summary.schema.json")),
+    ("sessions.schema.json", include_str!("../schemas/sessions.schema.json")),
+    ("show.schema.json", include_str!("../schemas/show.schema.json")),
+];
 
 fn main() -> io::Result<()> {
     let Some(dir) = std::env::args_os().nth(1) else {
@@ -146,7 +162,9 @@ fn describe(text: &mut String, command: &Command, above: &str) {
         .collect();
     if !arguments.is_empty() {
         text.push('\n');
-        arguments.iter().for_each(|argument| text.push_str(&line(argument)));
+        for argument in arguments {
+            text.push_str(&line(argument));
+        }
     }
     if let Some((_, list)) = CODES_OF.iter().find(|(of, _)| *of == name) {
         let _ = write!(text, "\nExit codes:\n\n{}", codes(list));

@@ -17,4 +17,5 @@ mod home;
 mod log;
 mod policy;
 mod run;
+mod schemas;
 mod trust;

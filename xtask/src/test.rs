@@ -105,7 +105,7 @@ fn clippy() -> Done {
 fn licences() -> Done {
     let mut deny = Command::new(setup::deny());
     // Only these three: the advisory database cannot be reached from our build machines.
-    status(deny.args(["--offline", "check", "licenses", "bans", "sources"]).current_dir(top()))
+    status(deny.args(["--locked", "check", "licenses", "bans", "sources"]).current_dir(top()))
 }
 
 /// Runs the tests, passes their output on and adds up the closing lines of the test binaries.

@@ -68,7 +68,7 @@ fn main() -> Result<(), Failed> {
 
 /// The smallest of sorted times (`part` 0) or the middle one (`part` 2), in seconds.
 fn at(times: &[Duration], part: usize) -> f64 {
-    let index = if part == 0 { 0 } else { times.len() / part };
+    let index = times.len().checked_div(part).unwrap_or(0);
     times.get(index).map_or(f64::NAN, Duration::as_secs_f64)
 }
 
@@ -194,7 +194,9 @@ fn append_bare(bare: &Bare, entry: &Entry) -> Result<(), Failed> {
             }
             pending.push_back(bare.submit(&serde_json::to_vec(entry)?));
         }
-        pending.into_iter().for_each(|number| bare.wait(number));
+        for number in pending {
+            bare.wait(number);
+        }
         bare.queue().writers -= 1;
         bare.work.notify_one();
         Ok(())

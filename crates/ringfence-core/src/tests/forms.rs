@@ -154,12 +154,20 @@ fn the_longest_path_of_a_plan_decides() {
         rule("/p/.git/hooks", Access::Read),
         rule("/p/secret", Access::Hidden),
     ];
-    let plan = FilePlan { rules, left_out: Vec::new() };
+    let plan = FilePlan { rules, ..FilePlan::default() };
     assert_eq!(plan.access(&path("/p/x")).0, Access::Write);
     assert_eq!(plan.access(&path("/p/.git/hooks/pre-commit")).0, Access::Read);
     assert_eq!(plan.access(&path("/p/secret/x")).0, Access::Hidden);
     assert_eq!(plan.access(&path("/px")).0, Access::Hidden);
     assert_eq!(plan.access(&AbsolutePath::root()).0, Access::Hidden);
+}
+
+#[test]
+fn an_exact_rule_says_nothing_of_what_lies_beneath() {
+    let rules = vec![PathRule { path: path("/p"), access: Access::Read, because: None }];
+    let plan = FilePlan { rules, exact: vec![path("/p")], ..FilePlan::default() };
+    assert_eq!(plan.access(&path("/p")).0, Access::Read);
+    assert_eq!(plan.access(&path("/p/x")).0, Access::Hidden);
 }
 
 #[test]

@@ -84,7 +84,11 @@ pub(super) struct Raw {
 }
 
 /// A `[dangerous]` table of the system is the most that a user may accept.
-pub(super) fn gaps(system: &super::Raw, user: &super::Raw, notices: &mut Vec<Notice>) -> BTreeSet<Gap> {
+pub(super) fn gaps(
+    system: &super::Raw,
+    user: &super::Raw,
+    notices: &mut Vec<Notice>,
+) -> BTreeSet<Gap> {
     let accepted = |raw: &super::Raw| raw.dangerous.clone().unwrap_or_default().accept_missing;
     let (most, wanted) = (accepted(system), accepted(user));
     if system.dangerous.is_none() {
@@ -126,7 +130,8 @@ pub(super) fn unnotified(
     }
     for class in &all {
         let text = format!("settings leave `{}` undecided: {}", class.name(), class.means());
-        notices.push(Notice::new(text).hint("to decide it, remove it from `[dangerous] unnotified`"));
+        notices
+            .push(Notice::new(text).hint("to decide it, remove it from `[dangerous] unnotified`"));
     }
     all
 }

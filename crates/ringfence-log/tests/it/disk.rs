@@ -26,7 +26,8 @@ fn child_that_fills_the_disk() {
         }
         good += 1;
     };
-    assert!(matches!(first, LogError::Io { .. }), "{first:?}");
+    // Either this write met the full disk, or the committer's did a moment earlier.
+    assert!(matches!(first, LogError::Io { .. } | LogError::Stopped { .. }), "{first:?}");
     for durability in [Durability::Soon, Durability::Before] {
         let later = log.append(&entry(0), durability);
         assert!(matches!(later, Err(LogError::Stopped { .. })), "{later:?}");

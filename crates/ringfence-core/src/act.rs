@@ -111,10 +111,42 @@ const FLAGS_WITH_VALUE: &[(&str, &[&str])] = &[
         ],
     ),
     ("cargo", &["--config", "-C", "-Z", "--color", "--manifest-path", "--target-dir"]),
-    ("npm", &["--prefix", "-C", "--loglevel", "-w", "--workspace", "--registry", "--userconfig"]),
+    (
+        "npm",
+        &[
+            "--access",
+            "--cache",
+            "-C",
+            "--globalconfig",
+            "--include",
+            "--location",
+            "--loglevel",
+            "--omit",
+            "--otp",
+            "--prefix",
+            "--registry",
+            "--scope",
+            "--script-shell",
+            "--tag",
+            "--userconfig",
+            "-w",
+            "--workspace",
+        ],
+    ),
+    ("pnpm", &["-C", "--dir", "--filter", "-F", "--loglevel", "--registry"]),
+    ("yarn", &["--cwd", "--cache-folder", "--registry", "--use-yarnrc"]),
     ("docker", &["-H", "--host", "--context", "-c", "--config", "-l", "--log-level"]),
     ("kubectl", &["-n", "--namespace", "--context", "--kubeconfig", "-s", "--server", "--cluster"]),
     ("gh", &["-R", "--repo"]),
+];
+
+/// Tools whose program is a script with another name than the tool.
+const SCRIPTS: &[(&str, &str)] = &[
+    ("npm-cli.js", "npm"),
+    ("npx-cli.js", "npx"),
+    ("pnpm.cjs", "pnpm"),
+    ("yarn.js", "yarn"),
+    ("yarnpkg", "yarn"),
 ];
 
 /// Programs whose argument after these flags is code, so that argv does not tell what runs.
@@ -148,7 +180,7 @@ impl CommandLine {
         truncate_at_char(&mut text, ARGV_TEXT_BYTES_MAX);
         let tail = words.get(1..).unwrap_or_default();
         CommandLine {
-            subcommand: subcommand(program_name, tail),
+            subcommand: subcommand(program_name, words.first().map_or("", String::as_str), tail),
             flags: if fits { flags(tail) } else { Vec::new() },
             opaque: !utf8 || !fits || runs_code(program_name, tail),
             text,
@@ -162,9 +194,30 @@ fn values_of<'a>(table: &'a [(&str, &[&'a str])], program: &str) -> &'a [&'a str
     table.iter().find(|(name, _)| *name == program).map_or(&[], |(_, flags)| flags)
 }
 
-fn subcommand(program: &str, arguments: &[String]) -> Option<String> {
-    let with_value = values_of(FLAGS_WITH_VALUE, program);
+/// The tool that a program is, where one file is several by the name it is called with.
+fn tool<'a>(program: &'a str, called: &'a str) -> &'a str {
+    if program == "rustup" && !called.is_empty() {
+        return called;
+    }
+    SCRIPTS.iter().find(|(script, _)| *script == program).map_or(program, |(_, tool)| tool)
+}
+
+fn subcommand(program: &str, first_word: &str, arguments: &[String]) -> Option<String> {
+    let called = first_word.rsplit('/').next().unwrap_or(first_word);
+    // Git obeys the name it is called with: `git-push` is the same file as `git`.
+    if program == "git"
+        && let Some(own) = called.strip_prefix("git-")
+    {
+        return Some(own.to_owned());
+    }
+    let tool = tool(program, called);
+    let with_value = values_of(FLAGS_WITH_VALUE, tool);
     let mut rest = arguments.iter();
+    // `cargo +stable publish`: the first word chooses the toolchain.
+    if matches!(tool, "cargo" | "rustup") && arguments.first().is_some_and(|it| it.starts_with('+'))
+    {
+        rest.next();
+    }
     while let Some(argument) = rest.next() {
         if argument == "--" {
             return rest.next().cloned();

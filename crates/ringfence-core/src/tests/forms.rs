@@ -94,6 +94,27 @@ fn line(program: &str, argv: &[&str]) -> CommandLine {
 }
 
 #[test]
+fn another_name_of_a_tool_does_not_hide_its_subcommand() {
+    let check = |program: &str, argv: &[&str], expected: &str| {
+        assert_eq!(line(program, argv).subcommand.as_deref(), Some(expected), "{program} {argv:?}");
+    };
+    check("npm-cli.js", &["npm", "--prefix", "x", "publish"], "publish");
+    check("npm-cli.js", &["/usr/bin/npm", "--otp", "1", "--tag", "next", "publish"], "publish");
+    check("pnpm.cjs", &["pnpm", "-C", "x", "publish"], "publish");
+    check("yarn.js", &["yarn", "--cwd", "x", "publish"], "publish");
+    check("cargo", &["cargo", "+stable", "publish"], "publish");
+    check("cargo", &["cargo", "+nightly", "--config", "x", "publish"], "publish");
+    check("rustup", &["cargo", "+stable", "-Z", "x", "publish"], "publish");
+    check("rustup", &["/home/a/.cargo/bin/cargo", "--config", "x", "publish"], "publish");
+    check("rustup", &["rustup", "run", "stable", "cargo", "publish"], "run");
+    check("git", &["git-push", "origin"], "push");
+    check("git", &["/usr/lib/git-core/git-push", "--force"], "push");
+    // Only git takes its subcommand from its name, and only a toolchain's word is passed over.
+    check("git", &["xgit-status", "push"], "push");
+    check("npm-cli.js", &["npm", "+x", "publish"], "+x");
+}
+
+#[test]
 fn a_flag_before_the_subcommand_does_not_hide_it() {
     let sub = |argv: &[&str]| line("git", argv).subcommand;
     assert_eq!(sub(&["git", "push"]).as_deref(), Some("push"));

@@ -10,6 +10,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ringfence_sandbox::world::PrivateFile;
+
 use crate::compose::{ComposeError, Layout, Private, Use};
 use crate::environment::Environment;
 use crate::gitconfig;
@@ -44,6 +46,14 @@ pub(crate) fn furnish(
         ProfileName::ClaudeCode => claude::furnish(home, layout, private, after),
         ProfileName::Codex => codex::furnish(home, layout, private),
         ProfileName::Generic => Ok(()),
+    }
+}
+
+/// What an agent needs outside its home, in this world only.
+pub(crate) fn files(profile: ProfileName) -> Vec<PrivateFile> {
+    match profile {
+        ProfileName::ClaudeCode => claude::managed(),
+        ProfileName::Codex | ProfileName::Generic => Vec::new(),
     }
 }
 

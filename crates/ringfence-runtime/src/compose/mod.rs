@@ -179,7 +179,7 @@ pub fn compose(
         grantable: layout.grantable(dirs.home(), &assembled.project.dir),
         base: with_links(base, layout.links()),
         binds: layout.binds(),
-        files: Vec::new(),
+        files: home::files(profile),
         dirs: Vec::new(),
         env,
         cwd,

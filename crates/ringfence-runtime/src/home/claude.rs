@@ -1,5 +1,8 @@
 //! Claude Code: its state survives runs, and what it runs code from is read-only.
 
+use std::path::Path;
+
+use ringfence_sandbox::world::PrivateFile;
 use serde_json::{Map, Value};
 
 use super::{Home, agent_dir, cover};
@@ -49,6 +52,21 @@ const STAYS: &[&str] = &[
 
 /// Deepest object that is merged key by key; what is deeper is taken or left as a whole.
 const MERGE_DEPTH_MAX: usize = 8;
+
+/// Managed settings with a hook that shows the model what was denied: its commands have a file as
+/// stderr, into which no reason is written. They apply besides the person's, and are not the
+/// agent's to change.
+pub(super) fn managed() -> Vec<PrivateFile> {
+    let file = |name: &str, bytes: &[u8], mode| PrivateFile {
+        target: Path::new("/etc/claude-code").join(name),
+        bytes: bytes.to_vec(),
+        mode,
+    };
+    vec![
+        file("managed-settings.d/50-ringfence.json", include_bytes!("claude/managed.json"), 0o644),
+        file("ringfence-denials", include_bytes!("claude/denials.sh"), 0o755),
+    ]
+}
 
 pub(super) fn furnish(
     home: &Home<'_>,

@@ -168,7 +168,7 @@ impl Agents {
             "model = \"scripted\"\nmodel_provider = \"scripted\"\n\
              check_for_update_on_startup = false\n\n[analytics]\nenabled = false\n\n\
              [features]\nplugins = false\n\n[model_providers.scripted]\nname = \"scripted\"\n\
-             base_url = \"{}/v1\"\nenv_key = \"SCRIPTED_KEY\"\nwire_api = \"responses\"\n",
+             base_url = \"{}/v1\"\nenv_key = \"OPENAI_API_KEY\"\nwire_api = \"responses\"\n",
             task.model_url
         );
         let dir = task.home.join(".codex");
@@ -177,7 +177,7 @@ impl Agents {
         let program = self.codex_program().display().to_string();
         let arguments =
             ["exec", "--skip-git-repo-check", "--sandbox", "danger-full-access", task.prompt];
-        command(program, &arguments, task.home, &[("SCRIPTED_KEY", "scripted")])
+        command(program, &arguments, task.home, &[("OPENAI_API_KEY", "scripted")])
     }
 }
 

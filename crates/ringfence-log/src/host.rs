@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -21,6 +22,9 @@ use crate::{LogError, Tampered, VerifyError};
 
 /// Name of the host log in its origin; no session is called so.
 pub(crate) const HOST_LOG: &str = "host";
+
+/// When an entry is synced, unless somebody waits for it.
+const SYNC_AFTER: Duration = Duration::from_millis(30);
 
 /// The host log of a state directory.
 ///
@@ -87,6 +91,7 @@ impl HostLog {
     pub fn wait(&self) -> Result<(), LogError> {
         let threads = std::mem::take(&mut *lock(&self.syncing));
         for thread in threads {
+            thread.thread().unpark();
             thread.join().unwrap_or_else(|_| {
                 Err(LogError::Stopped { reason: "its thread has died".to_owned() })
             })?;
@@ -101,7 +106,11 @@ impl HostLog {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new()
             .name("host-log-sync".to_owned())
-            .spawn(move || shared.sync())
+            .spawn(move || {
+                // Soon, not now: starting a session contends with nothing.
+                thread::park_timeout(SYNC_AFTER);
+                shared.sync()
+            })
             .map_err(LogError::io("sync", &self.shared.dir.path))?;
         lock(&self.syncing).push(thread);
         Ok(())

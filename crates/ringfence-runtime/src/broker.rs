@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use ringfence_core::{Agent, Clock as _, SessionId};
+use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{self, Stdio, TerminalSize, World, WorldSpec};
 use serde::Serialize;
@@ -24,6 +25,7 @@ use crate::environment::Environment;
 use crate::notice::Notice;
 use crate::pty::{self, Pipes, RELAYED_SIGNALS, StandIn};
 use crate::quarantine::Quarantined;
+use crate::sealing::Sealing;
 use crate::settings::ActClass;
 use crate::state::StateDirs;
 
@@ -85,6 +87,8 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let asked = asked_of_compose(request, (&session, &agent), &assembled);
     let composed = compose::compose(&assembled, &request.dirs, &asked)?;
     composed.notices.iter().for_each(&mut *tell);
+    let sealer = Aside::start(Sealing::of(&request.dirs, &session, &clock))
+        .map_err(RunError::step("start the process that seals the log"))?;
     let (mut world, pipes) = start(composed.spec.clone())?;
     opening::require_full(&world.layers, &assembled.settings)?;
     let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
@@ -99,7 +103,7 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
         clock,
     })?;
     Running::start(Start { request, agent, assembled, composed, opened, world, taken })?
-        .until_the_end()
+        .until_the_end(sealer)
 }
 
 /// Starts the world; it never holds the user's own terminal.

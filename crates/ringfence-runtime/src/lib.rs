@@ -21,6 +21,7 @@ pub mod protected;
 pub mod pty;
 pub mod quarantine;
 pub mod registration;
+pub mod sealing;
 pub mod settings;
 pub mod state;
 pub mod survivors;

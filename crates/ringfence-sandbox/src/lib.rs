@@ -3,6 +3,7 @@
 //! [`world`] starts the isolation an agent lives in; [`notify`] hears of the acts that are decided
 //! one by one. All `unsafe` is in `sys`.
 
+pub mod aside;
 pub mod base;
 pub mod notify;
 mod probe;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use ringfence_core::{AbsolutePath, Agent, Durability, Event, Exit, Gate, Summary};
 use ringfence_proxy::net::{NetConfig, NetGate, processes_below};
+use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::notify::Listener;
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{Ended, World};
@@ -150,7 +151,7 @@ impl Running {
     }
 
     /// Waits for the payload's end and brings everything to its own.
-    pub(super) fn until_the_end(self) -> Result<Closing, RunError> {
+    pub(super) fn until_the_end(self, sealer: Aside) -> Result<Closing, RunError> {
         let ended = self.world.wait();
         self.gate.stop();
         self.world.kill();
@@ -181,7 +182,7 @@ impl Running {
         }
         let tally = Arc::clone(&self.opened.tally);
         let session = self.opened.session.clone();
-        let closed = self.opened.close();
+        let closed = self.opened.close(sealer);
         if let Some(reason) = tally.failure() {
             return Err(RunError::LogFailed { reason: reason.to_owned() });
         }

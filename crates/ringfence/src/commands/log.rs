@@ -7,6 +7,7 @@ use ringfence_log::{
     HostKey, HostLogKnows, LogError, PublicKey, ReadError, Report, SessionReport, State, Tampered,
     Verified, VerifyError, verify_all, verify_session,
 };
+use ringfence_runtime::sealing;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::printable;
 use serde_json::{Value, json, value::RawValue};
@@ -56,6 +57,7 @@ fn as_json(session: &SessionId, index: u64, written: String) -> Result<Value, Fa
 
 fn verify(args: &LogVerifyArgs, screen: &Screen) -> Result<Done, Failure> {
     let dirs = context::dirs()?;
+    sealing::wait(&dirs);
     if let Some(session) = &args.session
         && !dirs.session(session).exists()
     {

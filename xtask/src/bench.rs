@@ -10,6 +10,10 @@ use crate::process::{Done, call, output, top};
 /// Counted runs of each side, after one that is not counted.
 const ROUNDS: usize = 15;
 
+/// Between two runs: what one leaves to the background (sealing a log, taking namespaces down)
+/// must not be paid by the other.
+const SETTLE: Duration = Duration::from_millis(60);
+
 /// One row of the table: what, must, aim, and the ratio of the minima and of the medians.
 pub(crate) struct Row {
     what: String,
@@ -115,9 +119,11 @@ fn interleave(
         let begun = Instant::now();
         ours()?;
         let first = begun.elapsed();
+        std::thread::sleep(SETTLE);
         let begun = Instant::now();
         peer()?;
         let second = begun.elapsed();
+        std::thread::sleep(SETTLE);
         if round > 0 {
             a.0.push(first);
             b.0.push(second);

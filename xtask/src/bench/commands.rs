@@ -17,7 +17,8 @@ const SOURCES: usize = 20;
 /// `run -- true` against bubblewrap.
 pub(crate) fn start() -> Result<Vec<Row>, String> {
     let place = Place::new("start", DECIDED, "")?;
-    let times = interleave(|| place.ringfence(&["true"]), || place.bwrap(&["true"]))?;
+    let mounts = place.mounts()?;
+    let times = interleave(|| place.ringfence(&["true"]), || place.bwrap(mounts, &["true"]))?;
     Ok(vec![row("`run -- true` against `bwrap`", ("1.0x", "0.6x"), &times)])
 }
 
@@ -25,6 +26,7 @@ pub(crate) fn start() -> Result<Vec<Row>, String> {
 pub(crate) fn work() -> Result<Vec<Row>, String> {
     let place = Place::new("work", DECIDED, "")?;
     let project = place.project();
+    let mounts = place.mounts()?;
     fill(&project)?;
     let rows: [(&str, &[&str]); 3] = [
         ("reading 2,000 files", &["sh", "-c", "cat files/*"]),
@@ -33,7 +35,7 @@ pub(crate) fn work() -> Result<Vec<Row>, String> {
     ];
     rows.iter()
         .map(|(what, command)| {
-            let times = interleave(|| place.ringfence(command), || place.bwrap(command))?;
+            let times = interleave(|| place.ringfence(command), || place.bwrap(mounts, command))?;
             Ok(row(&format!("{what} against `bwrap`"), ("1.05x", "1.0x"), &times))
         })
         .collect()

@@ -60,7 +60,7 @@ impl Place {
     }
 
     /// Runs a command under bubblewrap with the same namespaces and as many binds.
-    pub(crate) fn bwrap(&self, command: &[&str]) -> Done {
+    pub(crate) fn bwrap(&self, mounts: usize, command: &[&str]) -> Done {
         let project = self.project();
         let project = project.to_string_lossy();
         let mut run = Command::new("bwrap");
@@ -75,8 +75,23 @@ impl Place {
         for file in ETC.iter().filter(|file| Path::new(file).exists()) {
             run.args(["--ro-bind", file, file]);
         }
+        // As many mounts as a world of ours has: it shows masks and private copies besides.
+        let own = BWRAP_MOUNTS + ETC.iter().filter(|file| Path::new(file).exists()).count();
+        for number in own..mounts {
+            run.args(["--ro-bind", &project, &format!("/mnt/{number}")]);
+        }
         run.args(["--bind", &project, &project, "--chdir", &project, "--"]).args(command);
         self.finish(&mut run)
+    }
+
+    /// How many mounts a world of ours shows.
+    pub(crate) fn mounts(&self) -> Result<usize, String> {
+        let listed = self.project().join("mounts");
+        let script = format!("cat /proc/self/mountinfo > {}", listed.display());
+        self.ringfence(&["sh", "-c", &script])?;
+        let text = std::fs::read_to_string(&listed).map_err(|error| error.to_string())?;
+        std::fs::remove_file(&listed).map_err(|error| error.to_string())?;
+        Ok(text.lines().count())
     }
 
     fn finish(&self, command: &mut Command) -> Done {
@@ -99,6 +114,10 @@ impl Place {
         Err(format!("{shown} ended with {}: {said}", made.status))
     }
 }
+
+/// Mounts that bubblewrap makes besides what is bound: its root, `/proc` and what it covers in it,
+/// `/dev` with its nodes and terminals, `/tmp`, `/run`, `/usr` and the project.
+const BWRAP_MOUNTS: usize = 17;
 
 /// What both sides bind of /etc.
 const ETC: &[&str] = &[

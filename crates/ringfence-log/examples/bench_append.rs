@@ -23,8 +23,8 @@ use ringfence_log::{HostKey, SessionLog, Ticket};
 const WRITERS: usize = 16;
 /// Entries of each writer that are not yet known to be on the disk.
 const IN_FLIGHT: usize = 100;
-/// Entries of each writer in a round.
-const ENTRIES: usize = 2_500;
+/// Entries of each writer in a round: long enough that one late wake-up does not decide it.
+const ENTRIES: usize = 5_000;
 /// Counted rounds of each side, after one that is not counted.
 const ROUNDS: usize = 11;
 /// More than all rounds write.

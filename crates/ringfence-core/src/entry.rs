@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AbsolutePath, AskFor, Endpoint, Grounds, Request, SessionId, SetName, Verdict};
+use crate::{
+    AbsolutePath, AskFor, Endpoint, Grounds, Process, Request, SessionId, SetName, Verdict,
+};
 
 /// One entry: when, and what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +62,15 @@ pub enum Event {
         /// What the file act will do; only with file acts.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         change: Option<FileChange>,
+    },
+    /// A call that names nothing a policy could speak of, and that was therefore denied unasked.
+    Refused {
+        /// The process that made it.
+        process: Process,
+        /// The system call.
+        syscall: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// How a permitted act ended.
     Finished {

@@ -8,7 +8,9 @@ mod unix;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ringfence_core::{Act, Agent, Checked, Denial, Gate, Permit, Process, Request};
+use ringfence_core::{
+    Act, Agent, Checked, Denial, Durability, Event, Gate, Permit, Process, Request,
+};
 use ringfence_sandbox::notify::{Attempt, Attempted, Listener, NotifyError, Unresolvable};
 
 use crate::approvals::Approvals;
@@ -138,6 +140,8 @@ fn answer(ports: &Arc<Ports>, attempt: Attempt) {
         }
         Attempted::Unresolvable(what) => {
             let (text, errno) = (unresolvable(what), what.errno);
+            // Denied whether or not it could be recorded; a log that fails ends the session.
+            let _ = ports.gate.note(ports.refused(&attempt, what), Durability::Soon);
             attempt.write_stderr(&text);
             attempt.deny(errno);
         }
@@ -164,9 +168,16 @@ pub(crate) fn settled(checked: Checked) -> Result<Permit, Denial> {
 impl Ports {
     /// An act of the attempting process as a request.
     pub(crate) fn request(&self, attempt: &Attempt, act: Act) -> Request {
-        let parent = self.parents.of(attempt);
-        let process = Some(Process { pid: attempt.pid, parent });
-        Request { agent: self.agent.clone(), act, process }
+        Request { agent: self.agent.clone(), act, process: Some(self.process(attempt)) }
+    }
+
+    fn process(&self, attempt: &Attempt) -> Process {
+        Process { pid: attempt.pid, parent: self.parents.of(attempt) }
+    }
+
+    fn refused(&self, attempt: &Attempt, what: &Unresolvable) -> Event {
+        let (syscall, why) = (what.syscall.to_owned(), what.why.clone());
+        Event::Refused { process: self.process(attempt), syscall, why }
     }
 
     /// Says a denial to the process and makes its call fail.

@@ -40,6 +40,8 @@ pub struct SessionView {
     pub unattributed: Unattributed,
     /// Acts that were denied.
     pub denials: Vec<DeniedAct>,
+    /// Calls that named nothing a policy could speak of, and that were denied unasked.
+    pub refused: Vec<RefusedCall>,
     /// Acts that were questions.
     pub questions: Vec<AskedAct>,
     /// Grants that came into force and were revoked while it ran.
@@ -109,6 +111,21 @@ pub struct ResourceUsage {
 pub struct NetworkActivity {
     /// In order of their decision.
     pub connections: Vec<ConnectionView>,
+}
+
+/// One call that was denied because what it asks for has no name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedCall {
+    /// Index of its entry.
+    pub entry: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The span that made it.
+    pub span: Option<String>,
+    /// The system call.
+    pub syscall: String,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 /// One permitted connection.

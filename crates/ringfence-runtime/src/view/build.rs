@@ -7,8 +7,8 @@ use ringfence_core::{
 };
 
 use super::{
-    AskedAct, ConnectionView, DeniedAct, FsChanges, GrantChange, ResourceUsage, SessionView, Span,
-    VIEW_SCHEMA,
+    AskedAct, ConnectionView, DeniedAct, FsChanges, GrantChange, RefusedCall, ResourceUsage,
+    SessionView, Span, VIEW_SCHEMA,
 };
 use crate::wording;
 
@@ -62,6 +62,11 @@ impl Builder {
             }
             Event::Decided { request, verdict, grounds, change, .. } => {
                 self.decided(Decision { index, at_ms, request, grounds, change }, verdict);
+            }
+            Event::Refused { process, syscall, why } => {
+                let span = self.acting(Some(process), at_ms);
+                let span = self.name_of(span);
+                self.view.refused.push(RefusedCall { entry: index, at_ms, span, syscall, why });
             }
             Event::Finished { of, outcome } => self.finished(of, outcome, at_ms),
             Event::Asked { of, channel, .. } => {

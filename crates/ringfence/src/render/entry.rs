@@ -27,6 +27,10 @@ fn words(event: &Event) -> (&'static str, String) {
             ("opened", format!("{session}: agent `{agent}` runs `{command}` in {cwd}; {enforced}"))
         }
         Event::Decided { .. } => decided(event),
+        Event::Refused { process, syscall, why } => {
+            let (syscall, why) = (printable(syscall), printable(why));
+            ("refused", format!("{syscall} of process {}: {why}", process.pid))
+        }
         Event::Finished { of, outcome } => ("finished", format!("{of}: {}", ended(outcome))),
         Event::Asked { of, needs, channel } => {
             let place = match channel {

@@ -35,6 +35,7 @@ pub fn render(view: &SessionView, style: Style) -> String {
         files(view, style),
         connections(view, style),
         denials(view, style),
+        refused(view, style),
         questions(view, style),
         grants(view, style),
         quarantine(view, style),
@@ -276,6 +277,19 @@ fn denials(view: &SessionView, style: Style) -> String {
         let _ = writeln!(out, "{first:>7}  {act}{times}\n         {rule}");
     }
     out + &more(order.len(), LIST_LINES_MAX, "denial", "denials")
+}
+
+fn refused(view: &SessionView, style: Style) -> String {
+    if view.refused.is_empty() {
+        return String::new();
+    }
+    let title = format!("{} that no policy can name", count(view.refused.len(), "call", "calls"));
+    let mut out = style.paint.tone(Tone::Heading, &title) + "\n";
+    for call in view.refused.iter().take(LIST_LINES_MAX) {
+        let said = fit(&format!("{}: {}", call.syscall, call.why), style.columns.saturating_sub(9));
+        let _ = writeln!(out, "{:>7}  {said}", call.entry);
+    }
+    out + &more(view.refused.len(), LIST_LINES_MAX, "call", "calls")
 }
 
 fn questions(view: &SessionView, style: Style) -> String {

@@ -1,27 +1,57 @@
 //! What a session keeps on the host while it runs, and does not leave behind.
+//!
+//! A killed broker cannot take it away. So a session locks its directory while it lives, and each
+//! start removes what sessions left whose directory nobody locks.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use ringfence_core::SessionId;
+use rustix::fs::{FlockOperation, flock};
 
+use crate::registration::socket_path;
 use crate::state::StateDirs;
+use crate::whole_file::create_private_dir;
+
+/// Most dead sessions that one start cleans up after: a start stays quick, the next goes on.
+const SWEPT_MAX: usize = 16;
 
 /// A session's private files and mount point; dropping it removes them.
 pub(super) struct Traces {
     private: PathBuf,
     scratch: PathBuf,
     session: PathBuf,
+    /// Closing it ends the lock; a killed process closes it too.
+    _alive: Option<File>,
 }
 
 impl Traces {
+    /// Takes the session's directory, and removes what killed sessions left.
     pub(super) fn of(dirs: &StateDirs, session: &SessionId) -> Traces {
+        let mut traces = Traces::at(dirs, session);
+        // The lock first: whoever sees the mount point finds the session alive. Where this fails,
+        // making the private files fails too, and says why.
+        traces._alive = create_private_dir(&traces.session).ok().and_then(|()| traces.lock());
+        sweep(dirs, session);
+        traces
+    }
+
+    fn at(dirs: &StateDirs, session: &SessionId) -> Traces {
         let dir = dirs.session(session);
         Traces {
             private: dir.join("private"),
             scratch: dirs.worlds().join(session.as_str()),
             session: dir,
+            _alive: None,
         }
+    }
+
+    /// The lock on the session's directory, unless somebody has it.
+    fn lock(&self) -> Option<File> {
+        let dir = File::open(&self.session).ok()?;
+        flock(&dir, FlockOperation::NonBlockingLockExclusive).ok()?;
+        Some(dir)
     }
 }
 
@@ -34,3 +64,23 @@ impl Drop for Traces {
         let _ = fs::remove_dir(&self.session);
     }
 }
+
+/// Removes what dead sessions left; every session that left something has a mount point still.
+fn sweep(dirs: &StateDirs, own: &SessionId) {
+    let names = fs::read_dir(dirs.worlds()).into_iter().flatten().flatten();
+    let sessions = names.filter_map(|entry| entry.file_name().to_str()?.parse::<SessionId>().ok());
+    for session in sessions.filter(|session| session != own).take(SWEPT_MAX) {
+        let mut left = Traces::at(dirs, &session);
+        let listens = UnixStream::connect(socket_path(dirs.runtime(), &session)).is_ok();
+        let gone = fs::symlink_metadata(&left.session).is_err();
+        left._alive = left.lock();
+        if listens || !(gone || left._alive.is_some()) {
+            // It lives: nothing of it is touched.
+            std::mem::forget(left);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "traces_tests.rs"]
+mod tests;

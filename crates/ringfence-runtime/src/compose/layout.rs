@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use ringfence_core::{Access as Allowed, FilePlan, PathRule};
 use ringfence_sandbox::world::{Access, Bind};
 
+use super::everything;
 use crate::notice::Notice;
 use crate::protected;
 
@@ -51,16 +52,22 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// The map of a plan: only what exists, under its real name, is bound.
-    pub(super) fn of_plan(plan: &FilePlan) -> Layout {
+    pub(super) fn of_plan(plan: &FilePlan, project: &Path) -> Layout {
         let mut layout = Layout::default();
         for rule in &plan.rules {
-            layout.take(rule, plan);
+            layout.take(rule, plan, project);
         }
         layout
     }
 
-    fn take(&mut self, rule: &PathRule, plan: &FilePlan) {
+    fn take(&mut self, rule: &PathRule, plan: &FilePlan, project: &Path) {
         let path = rule.path.as_path();
+        if path.parent().is_none() {
+            if !plan.is_exact(&rule.path) {
+                everything::take(self, rule.access, project);
+            }
+            return;
+        }
         match real(path) {
             Real::Is => {}
             Real::Absent => return self.note_absent(rule, plan),
@@ -119,6 +126,11 @@ impl Layout {
     /// Binds something of ours.
     pub(crate) fn bind_private(&mut self, target: &Path, source: &Path, usage: Use) {
         self.places.insert(target.to_owned(), Content::Private(bind(target, source, usage)));
+    }
+
+    /// Shows a link of the host as it is.
+    pub(super) fn link(&mut self, at: &Path, says: PathBuf) {
+        self.links.insert(at.to_owned(), says);
     }
 
     /// Takes a place, and everything beneath it, out of the map.

@@ -3,6 +3,7 @@
 
 mod caches;
 mod environment;
+mod everything;
 mod identity;
 mod layout;
 mod mountpoints;
@@ -151,9 +152,9 @@ pub fn compose(
     let plan = assembled.policy.file_plan(&request.agent);
     let profile = request.profile(assembled);
     let private = Private::create(&dirs.session(&request.session).join("private"), &payload)?;
-    let mut layout = Layout::of_plan(&plan);
+    let mut layout = Layout::of_plan(&plan, &assembled.project.dir);
     if places::make_own_dirs(&layout, dirs) {
-        layout = Layout::of_plan(&plan);
+        layout = Layout::of_plan(&plan, &assembled.project.dir);
     }
     places::protect(&mut layout, &plan, &private);
     let mut after = After::new(&request.session, &layout.writable_roots());

@@ -48,10 +48,13 @@ fn binds(layout: &Layout, root: &Path) -> Vec<(String, Access)> {
 fn a_link_in_place_of_a_granted_path_is_not_followed() {
     let (_root, root) = tree(&["project/src/", "secret/key"]);
     symlink(root.join("secret"), root.join("project/cache")).unwrap();
-    let layout = Layout::of_plan(&plan(vec![
-        rule(&root.join("project/cache"), Allowed::Read),
-        rule(&root.join("project/cache/key"), Allowed::Write),
-    ]));
+    let layout = Layout::of_plan(
+        &plan(vec![
+            rule(&root.join("project/cache"), Allowed::Read),
+            rule(&root.join("project/cache/key"), Allowed::Write),
+        ]),
+        Path::new("/p"),
+    );
     assert_eq!(layout.binds(), []);
     assert_eq!(layout.notices.len(), 2);
 }
@@ -59,11 +62,14 @@ fn a_link_in_place_of_a_granted_path_is_not_followed() {
 #[test]
 fn what_does_not_exist_is_not_bound_and_a_write_to_it_is_reported() {
     let (_root, root) = tree(&["project/"]);
-    let layout = Layout::of_plan(&plan(vec![
-        rule(&root.join("absent-read"), Allowed::Read),
-        rule(&root.join("absent-write"), Allowed::Write),
-        rule(&root.join("project"), Allowed::Write),
-    ]));
+    let layout = Layout::of_plan(
+        &plan(vec![
+            rule(&root.join("absent-read"), Allowed::Read),
+            rule(&root.join("absent-write"), Allowed::Write),
+            rule(&root.join("project"), Allowed::Write),
+        ]),
+        Path::new("/p"),
+    );
     assert_eq!(binds(&layout, &root), [("project".to_owned(), Access::Write)]);
     assert_eq!(layout.notices.len(), 1);
     assert!(layout.notices[0].text.contains("absent-write"));
@@ -72,11 +78,14 @@ fn what_does_not_exist_is_not_bound_and_a_write_to_it_is_reported() {
 #[test]
 fn directories_above_a_restricted_place_cannot_be_renamed() {
     let (_root, root) = tree(&["p/a/b/read/x", "p/a/c/hidden/x", "p/other/"]);
-    let layout = Layout::of_plan(&plan(vec![
-        rule(&root.join("p"), Allowed::Write),
-        rule(&root.join("p/a/b/read"), Allowed::Read),
-        rule(&root.join("p/a/c/hidden"), Allowed::Hidden),
-    ]));
+    let layout = Layout::of_plan(
+        &plan(vec![
+            rule(&root.join("p"), Allowed::Write),
+            rule(&root.join("p/a/b/read"), Allowed::Read),
+            rule(&root.join("p/a/c/hidden"), Allowed::Hidden),
+        ]),
+        Path::new("/p"),
+    );
     let expected = [
         ("p", Access::Write),
         ("p/a", Access::Write),
@@ -97,7 +106,10 @@ fn a_rule_for_a_directory_alone_opens_nothing_in_it() {
     let mut plan =
         plan(vec![rule(&root.join("d"), Allowed::Read), rule(&root.join("f"), Allowed::Read)]);
     plan.exact = plan.rules.iter().map(|rule| rule.path.clone()).collect();
-    assert_eq!(binds(&Layout::of_plan(&plan), &root), [("f".to_owned(), Access::Read)]);
+    assert_eq!(
+        binds(&Layout::of_plan(&plan, Path::new("/p")), &root),
+        [("f".to_owned(), Access::Read)]
+    );
 }
 
 #[test]
@@ -118,7 +130,7 @@ fn repositories_anywhere_in_a_writable_tree_are_protected_and_absent_hooks_cover
         reason: None,
     });
     let plan = plan(vec![rule(&root.join("p"), Allowed::Write), built_in]);
-    let mut layout = Layout::of_plan(&plan);
+    let mut layout = Layout::of_plan(&plan, Path::new("/p"));
     places::protect(&mut layout, &plan, &private);
     let mut after = After::new(&"saaaaaaaa".parse().unwrap(), &layout.writable_roots());
     places::copy_git_configs(&mut layout, &private, &mut after).unwrap();
@@ -206,4 +218,28 @@ fn what_a_killed_session_left_is_cleaned_up_by_the_next_but_never_somebodys_cont
     assert!(!root.join("p/hooks").exists());
     assert!(root.join("p/.vscode/tasks.json").exists());
     assert!(root.join("p/settings.json").exists());
+}
+
+#[test]
+fn a_rule_for_the_root_shows_the_host_one_by_one_and_never_as_a_whole() {
+    let home = tempfile::tempdir().unwrap();
+    let project = home.path().canonicalize().unwrap();
+    let layout = Layout::of_plan(&plan(vec![rule(Path::new("/"), Allowed::Write)]), &project);
+    let binds = layout.binds();
+    let of = |path: &str| binds.iter().find(|bind| bind.target == Path::new(path));
+    for own in ["/", "/dev", "/proc", "/run", "/sys", "/tmp", "/etc", "/etc/passwd"] {
+        assert!(of(own).is_none(), "{own}");
+    }
+    assert_eq!(of("/usr").unwrap().access, Access::Read);
+    assert_eq!(of("/etc/ld.so.cache").unwrap().access, Access::Read);
+    assert_eq!(of("/var").unwrap().access, Access::Write);
+    assert_eq!(of(project.to_str().unwrap()).unwrap().access, Access::Write);
+    assert_eq!(layout.notices.len(), 1);
+}
+
+#[test]
+fn a_rule_for_the_root_alone_shows_nothing() {
+    let mut plan = plan(vec![rule(Path::new("/"), Allowed::Read)]);
+    plan.exact.push(AbsolutePath::root());
+    assert!(Layout::of_plan(&plan, Path::new("/p")).binds().is_empty());
 }

@@ -43,6 +43,13 @@ fn files(plan: &FilePlan, paint: Paint) -> String {
         .collect();
     out.push_str(&table(&rows));
     out.push_str("  every other path does not exist for the agent\n");
+    let all = plan.rules.iter().find(|rule| rule.path.as_str() == "/");
+    if all.is_some_and(|rule| rule.access == Access::Write) {
+        out.push_str(
+            "  the system's programs, libraries and /etc stay read-only; /dev, /proc, /run, /sys\n  \
+             and /tmp are the world's own\n",
+        );
+    }
     for left_out in &plan.left_out {
         let label = paint.tone(Tone::Warning, "left out:");
         let _ = writeln!(out, "  {label} {}", printable(left_out));

@@ -9,6 +9,7 @@
 )]
 
 mod attacks;
+mod bad_input;
 mod decide;
 mod demo;
 mod grants;

@@ -22,13 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ORDINARY: &str = "54321";
 
 /// A home that belongs to the user who starts the sessions.
-struct Person {
-    home: Home,
+pub(crate) struct Person {
+    pub(crate) home: Home,
     who: Who,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Who {
+pub(crate) enum Who {
     /// Whoever runs the tests.
     Us,
     /// An ordinary user, started by root.
@@ -36,7 +36,7 @@ enum Who {
 }
 
 impl Person {
-    fn new(who: Who, policy: &str) -> Person {
+    pub(crate) fn new(who: Who, policy: &str) -> Person {
         let home = Home::new();
         let project = home.path("project").display().to_string();
         let policy = policy
@@ -49,7 +49,7 @@ impl Person {
     }
 
     /// Gives all files of the home to its person.
-    fn own(&self) {
+    pub(crate) fn own(&self) {
         if self.who == Who::Ordinary {
             let owner = format!("{ORDINARY}:{ORDINARY}");
             let done = Command::new("chown").args(["-R", &owner]).arg(self.home.path("")).status();
@@ -57,7 +57,7 @@ impl Person {
         }
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = match self.who {
             Who::Us => Command::new(env!("CARGO_BIN_EXE_ringfence")),
             Who::Ordinary => {
@@ -79,24 +79,24 @@ impl Person {
     }
 
     /// The arguments that run a command under this person's policy.
-    fn under_policy<'a>(policy: &'a str, command: &[&'a str]) -> Vec<&'a str> {
+    pub(crate) fn under_policy<'a>(policy: &'a str, command: &[&'a str]) -> Vec<&'a str> {
         let mut words = vec!["run", "--policy", policy, "--agent", "builder", "--"];
         words.extend(command);
         words
     }
 
-    fn run(&self, command: &[&str]) -> Ended {
+    pub(crate) fn run(&self, command: &[&str]) -> Ended {
         let policy = self.home.path("policy.cedar");
         let words = Person::under_policy(policy.to_str().unwrap(), command);
         Ended::from(self.command(&words).output().unwrap())
     }
 
-    fn sh(&self, script: &str) -> Ended {
+    pub(crate) fn sh(&self, script: &str) -> Ended {
         self.run(&["sh", "-c", script])
     }
 
     /// Starts a session and waits until it is registered.
-    fn start(&self, script: &str) -> (Child, SessionId) {
+    pub(crate) fn start(&self, script: &str) -> (Child, SessionId) {
         let policy = self.home.path("policy.cedar");
         let words = Person::under_policy(policy.to_str().unwrap(), &["sh", "-c", script]);
         let mut command = self.command(&words);
@@ -106,20 +106,20 @@ impl Person {
         (child, found.session)
     }
 
-    fn runtime(&self) -> PathBuf {
+    pub(crate) fn runtime(&self) -> PathBuf {
         self.home.path(".local/state/ringfence/run")
     }
 
-    fn ringfence(&self, words: &[&str]) -> Ended {
+    pub(crate) fn ringfence(&self, words: &[&str]) -> Ended {
         Ended::from(self.command(words).output().unwrap())
     }
 }
 
 /// How a command ended.
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl From<Output> for Ended {
@@ -162,7 +162,7 @@ fn everybody() -> Vec<Who> {
     if rustix::process::geteuid().is_root() { vec![Who::Us, Who::Ordinary] } else { vec![Who::Us] }
 }
 
-fn each(policy: &str, check: impl Fn(&Person)) {
+pub(crate) fn each(policy: &str, check: impl Fn(&Person)) {
     for who in everybody() {
         let person = Person::new(who, policy);
         // The home is reached through its parents, which only `mktemp` made private.

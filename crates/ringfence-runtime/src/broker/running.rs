@@ -5,10 +5,10 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
-use ringfence_core::{AbsolutePath, Agent, Durability, Event, Exit, Gate, Summary};
+use ringfence_core::{AbsolutePath, Agent, Denial, Durability, Event, Exit, Gate, Summary};
 use ringfence_proxy::net::{NetConfig, NetGate, processes_below};
 use ringfence_sandbox::aside::Aside;
-use ringfence_sandbox::notify::Listener;
+use ringfence_sandbox::notify::{Listener, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{Ended, World};
 
@@ -19,7 +19,7 @@ use crate::approvals::{self, Approvals};
 use crate::assemble::Assembled;
 use crate::compose::Composition;
 use crate::control;
-use crate::denials::Denials;
+use crate::denials::{Denials, Timing};
 use crate::in_force::InForce;
 use crate::ports::{self, Parents, Ports, PrivatePlaces};
 use crate::processes::Processes;
@@ -238,7 +238,14 @@ fn net_config(
     init_pid: i32,
 ) -> NetConfig {
     let denials = Arc::clone(denials);
-    let denied = Box::new(move |denial: &_| denials.say(denial).text);
+    let denied = Box::new(move |denial: &Denial| {
+        let said = denials.say(denial);
+        // Few programs show the answer to a refused CONNECT.
+        if let (Timing::Fresh, Some(process)) = (said.now, denial.request.process) {
+            write_stderr_of(process.pid, init_pid, &said.text);
+        }
+        said.text
+    });
     let config = NetConfig::new(agent.clone(), approvals::as_port(approvals), denied);
     NetConfig { process: processes_below(init_pid), ..config }
 }

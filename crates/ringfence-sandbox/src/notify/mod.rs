@@ -43,7 +43,7 @@ use ringfence_core::{AbsolutePath, FileChange, FileIdentity};
 
 pub use answer::Delivery;
 pub use listen::Listener;
-pub use stderr::Written;
+pub use stderr::{Written, write_stderr_of};
 pub use verify::{Ran, Verification};
 
 use answer::Pending;

@@ -2,9 +2,10 @@
 
 use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::net::SendFlags;
-use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::tracee::{Call, Trouble};
 use super::{Attempt, connect};
@@ -30,38 +31,83 @@ impl Attempt {
     /// Writes to the standard error of the process, if that is a terminal, a pipe or a socket with
     /// room; control characters other than line ends and tabs are left out.
     pub fn write_stderr(&self, text: &str) -> Written {
-        let mut bytes = Vec::with_capacity(text.len());
-        for character in text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()) {
-            if bytes.len() + character.len_utf8() > TEXT_BYTES_MAX {
-                break;
-            }
-            bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-        }
         let notification =
             Notification { id: self.pending.id, tid: self.tid, arch: 0, number: 0, args: [0; 6] };
         let call = Call { shared: &self.pending.shared, notification };
-        if write(&call, &bytes).is_ok() { Written::Yes } else { Written::No }
+        let target = Target {
+            pid: call.tid(),
+            pidfd: &|| connect::pidfd(&call),
+            still_the_same: &|| call.check_waiting(),
+        };
+        target.tell(text)
     }
 }
 
-fn write(call: &Call<'_>, bytes: &[u8]) -> Result<(), Trouble> {
-    let path = format!("/proc/{}/fd/2", call.tid());
+/// The same for a process that waits elsewhere, for the answer of a server of ours; `init` is the
+/// first process of its world.
+pub fn write_stderr_of(pid: i32, init: i32, text: &str) -> Written {
+    let open = || -> Result<OwnedFd, Trouble> {
+        let pid = Pid::from_raw(pid).ok_or(Trouble::Errno(libc::ESRCH))?;
+        Ok(pidfd_open(pid, PidfdFlags::empty())?)
+    };
+    let Ok(pidfd) = open() else { return Written::No };
+    let still_the_same = || {
+        // A world has a network of its own, so that a number that is another's by now is seen;
+        // and as long as the process lives its number is its own.
+        let network = |pid: i32| rustix::fs::stat(format!("/proc/{pid}/ns/net"));
+        let (its, worlds) = (network(pid)?, network(init)?);
+        let mut ended = [PollFd::new(&pidfd, PollFlags::IN)];
+        let lives = poll(&mut ended, Some(&Timespec::default()))? == 0;
+        let inside = (its.st_dev, its.st_ino) == (worlds.st_dev, worlds.st_ino);
+        if lives && inside { Ok(()) } else { Err(Trouble::Errno(libc::ESRCH)) }
+    };
+    let pidfd = || Ok(pidfd.try_clone().map_err(|_| Trouble::Errno(libc::EMFILE))?);
+    Target { pid, pidfd: &pidfd, still_the_same: &still_the_same }.tell(text)
+}
+
+/// A process that is told something.
+struct Target<'a> {
+    pid: i32,
+    pidfd: &'a dyn Fn() -> Result<OwnedFd, Trouble>,
+    still_the_same: &'a dyn Fn() -> Result<(), Trouble>,
+}
+
+impl Target<'_> {
+    fn tell(&self, text: &str) -> Written {
+        if write(self, &plain(text)).is_ok() { Written::Yes } else { Written::No }
+    }
+}
+
+/// The text without control characters, as far as it fits.
+fn plain(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for character in text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()) {
+        if bytes.len() + character.len_utf8() > TEXT_BYTES_MAX {
+            break;
+        }
+        bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    bytes
+}
+
+fn write(target: &Target<'_>, bytes: &[u8]) -> Result<(), Trouble> {
+    let path = format!("/proc/{}/fd/2", target.pid);
     let stat = rustix::fs::stat(&path)?;
     let major = rustix::fs::major(stat.st_rdev);
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Fifo => {
-            rustix::io::write(open(call, &path)?, bytes)?;
+            rustix::io::write(open(target, &path)?, bytes)?;
         }
         FileType::CharacterDevice if TERMINAL_MAJORS.iter().any(|range| range.contains(&major)) => {
-            let terminal = open(call, &path)?;
+            let terminal = open(target, &path)?;
             if !rustix::termios::isatty(&terminal) {
                 return Err(Trouble::Errno(libc::ENOTTY));
             }
             rustix::io::write(terminal, bytes)?;
         }
         FileType::Socket => {
-            let pidfd = connect::pidfd(call)?;
-            call.check_waiting()?;
+            let pidfd = (target.pidfd)()?;
+            (target.still_the_same)()?;
             let socket = pidfd_getfd(pidfd, 2, PidfdGetfdFlags::empty())?;
             rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
         }
@@ -76,10 +122,10 @@ fn write(call: &Call<'_>, bytes: &[u8]) -> Result<(), Trouble> {
 }
 
 /// Opens standard error once more: the process's own open file may be one that waits.
-fn open(call: &Call<'_>, path: &str) -> Result<OwnedFd, Trouble> {
+fn open(target: &Target<'_>, path: &str) -> Result<OwnedFd, Trouble> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = rustix::fs::open(path, flags, Mode::empty())?;
-    call.check_waiting()?;
+    (target.still_the_same)()?;
     // The link may lead elsewhere by now than it did when it was looked at.
     let regular = FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) == FileType::RegularFile;
     if regular { Err(Trouble::Errno(libc::EINVAL)) } else { Ok(fd) }

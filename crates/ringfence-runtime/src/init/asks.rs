@@ -1,5 +1,8 @@
 //! Programs whose work leaves the machine, and which of their subcommands do.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use super::found::programs;
 use crate::builtin;
 
@@ -59,12 +62,26 @@ const ASKS: &[Ask] = &[
     Ask { program: "netlify", subcommands: &["deploy"], reason: "deploys" },
 ];
 
+/// Where else git lies, where that is a file of its own.
+const GIT_ITSELF: &[&str] = &["/usr/lib/git-core/git", "/usr/libexec/git-core/git"];
+
+fn is_another(path: &Path, known: &[PathBuf]) -> bool {
+    fs::canonicalize(path).is_ok_and(|real| real == path && !known.contains(&real))
+}
+
 /// The rules for the programs that are installed. A rule names the file, so that it is looked at
 /// for that file only; a program that is installed later has no rule yet.
 pub(super) fn rules(path: &str) -> Vec<String> {
     let mut rules = Vec::new();
     for ask in ASKS {
-        for (at, program) in programs(ask.program, path).into_iter().enumerate() {
+        let mut all = programs(ask.program, path);
+        if ask.program == "git" && !all.is_empty() {
+            // Git calls itself by these, and so can anybody.
+            let own = GIT_ITSELF.iter().map(PathBuf::from).filter(|it| is_another(it, &all));
+            let own: Vec<PathBuf> = own.collect();
+            all.extend(own);
+        }
+        for (at, program) in all.into_iter().enumerate() {
             let number = if at == 0 { String::new() } else { format!("-{}", at + 1) };
             let named = format!("Program::{}", builtin::quoted(&program));
             let condition = match ask.subcommands {

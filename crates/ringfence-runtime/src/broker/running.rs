@@ -242,7 +242,7 @@ fn net_config(
         let said = denials.say(denial);
         // Few programs show the answer to a refused CONNECT.
         if let (Timing::Fresh, Some(process)) = (said.now, denial.request.process) {
-            write_stderr_of(process.pid, init_pid, &said.text);
+            write_stderr_of(process.pid, &said.text);
         }
         said.text
     });

@@ -43,25 +43,24 @@ impl Attempt {
     }
 }
 
-/// The same for a process that waits elsewhere, for the answer of a server of ours; `init` is the
-/// first process of its world.
-pub fn write_stderr_of(pid: i32, init: i32, text: &str) -> Written {
+/// The same for a process of a world that waits elsewhere, for the answer of a server of ours.
+pub fn write_stderr_of(pid: i32, text: &str) -> Written {
     let open = || -> Result<OwnedFd, Trouble> {
         let pid = Pid::from_raw(pid).ok_or(Trouble::Errno(libc::ESRCH))?;
         Ok(pidfd_open(pid, PidfdFlags::empty())?)
     };
     let Ok(pidfd) = open() else { return Written::No };
     let still_the_same = || {
-        // A world has a network of its own, so that a number that is another's by now is seen;
-        // and as long as the process lives its number is its own.
-        let network = |pid: i32| rustix::fs::stat(format!("/proc/{pid}/ns/net"));
-        let (its, worlds) = (network(pid)?, network(init)?);
+        // A world has a network of its own, so that a number that is a host's process by now is
+        // seen; and as long as the process lives its number is its own.
+        let network = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/ns/net"));
+        let (its, ours) = (network(&pid.to_string())?, network("self")?);
         let mut ended = [PollFd::new(&pidfd, PollFlags::IN)];
         let lives = poll(&mut ended, Some(&Timespec::default()))? == 0;
-        let inside = (its.st_dev, its.st_ino) == (worlds.st_dev, worlds.st_ino);
-        if lives && inside { Ok(()) } else { Err(Trouble::Errno(libc::ESRCH)) }
+        let elsewhere = (its.st_dev, its.st_ino) != (ours.st_dev, ours.st_ino);
+        if lives && elsewhere { Ok(()) } else { Err(Trouble::Errno(libc::ESRCH)) }
     };
-    let pidfd = || Ok(pidfd.try_clone().map_err(|_| Trouble::Errno(libc::EMFILE))?);
+    let pidfd = || pidfd.try_clone().map_err(|_| Trouble::Errno(libc::EMFILE));
     Target { pid, pidfd: &pidfd, still_the_same: &still_the_same }.tell(text)
 }
 

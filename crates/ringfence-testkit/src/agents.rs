@@ -76,7 +76,7 @@ impl Attempts {
 
 impl Agents {
     /// The installed agents; on CI they are installed where they are missing, elsewhere it is said
-    /// on stderr that the test is skipped.
+    /// on stderr that the test is skipped. Where [`AGENTS_ENV`] names them they must be there.
     pub fn for_tests() -> Option<Agents> {
         // Tests run side by side; one of them installs, the others wait for it.
         static INSTALLING: Mutex<()> = Mutex::new(());
@@ -84,6 +84,8 @@ impl Agents {
         if let Some(agents) = Agents::find() {
             return Some(agents);
         }
+        let named = std::env::var_os(AGENTS_ENV);
+        assert!(named.is_none(), "{AGENTS_ENV} names {named:?}, where the pinned agents are not");
         if std::env::var_os("CI").is_some() {
             return Some(Agents::install().expect("the pinned agents can be installed"));
         }
@@ -98,7 +100,8 @@ impl Agents {
     pub fn find() -> Option<Agents> {
         let named = std::env::var_os(AGENTS_ENV).map(PathBuf::from);
         let agents = Agents { dir: named.unwrap_or_else(cache_dir) };
-        agents.claude_program().exists().then_some(agents)
+        let complete = agents.claude_program().exists() && agents.codex_program().exists();
+        complete.then_some(agents)
     }
 
     /// Installs the agents into the cache with `npm ci`; their own install scripts do not run.

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails, and expect-test writes the snapshots"
 )]
 
+mod agents;
 mod attacks;
 mod bad_input;
 mod decide;
@@ -16,7 +17,9 @@ mod grants;
 mod hints;
 mod home;
 mod log;
+mod person;
 mod policy;
 mod run;
 mod schemas;
 mod trust;
+mod work;

@@ -1,0 +1,200 @@
+//! Ordinary work in the world of `init`'s template: what works outside works inside.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::person::{Person, Who, text};
+
+/// Runs the same script outside for one person and inside for another.
+fn alike(who: Who, prepare: &str, script: &str) -> (Person, Person) {
+    let [outside, inside] = [Person::new(who), Person::new(who)];
+    for person in [&outside, &inside] {
+        let prepared = person.outside(prepare);
+        assert!(prepared.status.success(), "{}", text(&prepared));
+        person.succeed(&["init", "--agent", "generic"]);
+    }
+    compare(&outside, &inside, script);
+    (outside, inside)
+}
+
+fn compare(outside: &Person, inside: &Person, script: &str) {
+    let there = outside.outside(script);
+    assert!(there.status.success(), "not even outside: {}", text(&there));
+    let here = inside.inside(script);
+    assert!(here.status.success(), "only outside: {}", text(&here));
+    assert_eq!(inside.stable(&here.stdout), outside.stable(&there.stdout));
+    let decided = inside.decided();
+    let denied: Vec<_> = decided.iter().filter(|(verdict, _)| verdict != "\"permit\"").collect();
+    assert!(denied.is_empty(), "{denied:#?}");
+}
+
+#[test]
+fn git_works_and_remotes_come_back() {
+    for who in Who::all() {
+        let (_, inside) = alike(
+            who,
+            "git init -q -b main .; git config user.name Ann; git config user.email a@example.com",
+            "echo one > f; git add f; git commit -q -m one; git checkout -q -b topic
+             echo two >> f; git commit -q -am two; git checkout -q main; git merge -q topic
+             git remote add origin https://example.com/x.git; git remote -v
+             git config branch.main.remote origin; git log --format=%s; git branch
+             git tag v1; git stash list; git clone -q . ../project/copy; git -C copy log --format=%s
+             git init -q born; git -C born status --short; git gc -q; git worktree list | wc -l",
+        );
+        let remote = inside.outside("git remote -v; git config branch.main.remote");
+        assert!(text(&remote).contains("https://example.com/x.git"), "{}", text(&remote));
+        let log = inside.outside("git log --format=%s; git fsck");
+        assert!(log.status.success() && text(&log).contains("two"), "{}", text(&log));
+    }
+}
+
+#[test]
+fn compilers_make_pipelines_and_editors_work() {
+    for who in Who::all() {
+        alike(
+            who,
+            "for i in $(seq 20); do echo \"int f$i(void){return $i;}\" > f$i.c; done
+             echo 'int main(void){return 0;}' > main.c
+             printf 'all: a b\\na:\\n\\techo a > a\\nb:\\n\\techo b > b\\n' > Makefile",
+            "cc -c f*.c main.c; cc -o prog *.o; ./prog; ls | wc -l; make -s -j2; cat a b
+             printf 'x\\ny\\nx\\n' | sort | uniq -c | awk '{ print $2, $1 }'
+             sed -i s/a/z/ a; cat a
+             python3 -c 'import os; open(\"t.new\", \"w\").write(\"new\\n\"); os.replace(\"t.new\", \"a\")'
+             cat a; if command -v vim >/dev/null; then vim -N -u NONE -es -c s/new/vim/ -c wq a; fi
+             cat a; ln -s a l; cp a c; mkdir -p d/e; mv c d/e; rm -r d; mktemp -d >/dev/null
+             tar cf x.tar f1.c; tar tf x.tar; find . -name 'f1*.c' | sort | head -3; echo $((1 + 1))",
+        );
+    }
+}
+
+#[test]
+fn python_and_npm_work() {
+    alike(
+        Who::Caller,
+        "echo '{\"name\":\"x\",\"version\":\"1.0.0\",\"scripts\":{\"hello\":\"node -p 42\"}}' > package.json",
+        "python3 -m venv v; v/bin/python -c 'import sys; print(sys.prefix != sys.base_prefix)'
+         v/bin/pip --version >/dev/null; npm run -s --no-update-notifier hello; node -p 6*7",
+    );
+}
+
+/// Cargo's home as the tests run with it.
+fn cargo_home() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cargo");
+    std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
+}
+
+/// Copies one package of the host's cache, and its index, into another home.
+fn copy_cache(to: &Path, package: &str, index: &str) {
+    let registry = cargo_home().join("registry");
+    let host = fs::read_dir(registry.join("cache")).unwrap().next().unwrap().unwrap().file_name();
+    let copy = |below: PathBuf| {
+        let target = to.join(".cargo/registry").join(&below);
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        let mut cp = Command::new("cp");
+        cp.arg("-r").arg(registry.join(&below)).arg(&target);
+        assert!(cp.status().unwrap().success(), "{}", below.display());
+    };
+    copy(Path::new("cache").join(&host).join(package));
+    copy(Path::new("index").join(&host).join("config.json"));
+    copy(Path::new("index").join(&host).join(".cache").join(index));
+    let settings = cargo_home().join("config.toml");
+    if settings.exists() {
+        fs::copy(settings, to.join(".cargo/config.toml")).unwrap();
+    }
+}
+
+#[test]
+fn cargo_builds_offline_with_the_hosts_cache() {
+    let lock =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
+    let (_, rest) = lock.split_once("name = \"cfg-if\"\nversion = \"").unwrap();
+    let version = rest.split('"').next().unwrap();
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
+    let sysroot = PathBuf::from(String::from_utf8(sysroot.stdout).unwrap().trim());
+    let people = [Person::new(Who::Caller), Person::new(Who::Caller)].map(|mut person| {
+        person.prepend_path(&sysroot.join("bin"));
+        copy_cache(&person.home(), &format!("cfg-if-{version}.crate"), "cf/g-");
+        let manifest =
+            "[package]\nname = \"x\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[dependencies]\n";
+        person.write("Cargo.toml", &format!("{manifest}cfg-if = \"={version}\"\n"));
+        person.write(
+            "src/main.rs",
+            "fn main() { cfg_if::cfg_if! { if #[cfg(unix)] { println!(\"built\") } } }\n",
+        );
+        person.succeed(&["init", "--agent", "generic"]);
+        person.succeed(&["grant", &format!("fs.read:{}", sysroot.display()), "--always", "--yes"]);
+        person
+    });
+    let [outside, inside] = &people;
+    compare(outside, inside, "cargo build -q --offline; target/debug/x; cargo run -q --offline");
+    // What the agent's cargo unpacked is not in the cache that the host builds from.
+    assert!(outside.home().join(".cargo/registry/src").exists());
+    assert!(!inside.home().join(".cargo/registry/src").exists());
+}
+
+#[test]
+fn what_leaves_the_machine_asks_however_it_is_called() {
+    let person = Person::new(Who::Caller);
+    person.write("x/package.json", "{\"name\":\"x\",\"version\":\"1.0.0\"}");
+    person.succeed(&["init", "--agent", "generic"]);
+    for script in [
+        "npm publish x",
+        "npm --prefix x publish",
+        "npm --otp 123 --tag next publish x",
+        "git push",
+        "git -C . push",
+        "/usr/lib/git-core/git push",
+        "/usr/lib/git-core/git-push origin",
+        "exec -a git-push git origin",
+    ] {
+        let script = format!("exec bash -c '{script}'");
+        let output = person.inside(&script);
+        assert!(!output.status.success(), "{script}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("denied: ") && said.contains("a person decides"), "{script}: {said}");
+    }
+    assert!(person.inside("npm --version; git --version; npm --prefix x ls").status.success());
+}
+
+/// In a fresh project, without a repository or anything else.
+#[test]
+fn what_the_host_would_run_is_listed_at_the_end_and_held_back() {
+    for who in Who::all() {
+        for (plant, file) in [
+            ("git init -q . && cp /bin/true .git/hooks/post-commit", ".git/hooks/post-commit"),
+            ("git init -q . && git config core.fsmonitor /tmp/evil", ".git/config"),
+            ("mkdir sub; echo evil > sub/.envrc", "sub/.envrc"),
+            ("mkdir -p sub/.vscode; echo {} > sub/.vscode/tasks.json", "sub/.vscode/tasks.json"),
+            (
+                "mkdir -p sub/.claude; echo {} > sub/.claude/settings.json",
+                "sub/.claude/settings.json",
+            ),
+        ] {
+            let person = Person::new(who);
+            person.succeed(&["init", "--agent", "generic"]);
+            let output = person.inside(plant);
+            assert!(output.status.success(), "{plant}: {}", text(&output));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let path = person.project().join(file);
+            assert!(said.contains(path.to_str().unwrap()), "{plant} is not listed: {said}");
+            assert!(!path.exists(), "{plant} was not held back");
+        }
+    }
+}
+
+#[test]
+fn at_the_top_of_a_project_it_cannot_even_come_to_be() {
+    let person = Person::new(Who::Caller);
+    person.succeed(&["init", "--agent", "generic"]);
+    for file in [".envrc", ".vscode/tasks.json", ".claude/settings.json", ".mcp.json"] {
+        let plant = format!(
+            "mkdir -p {}; echo evil > {file}",
+            Path::new(file).parent().unwrap().join(".").display()
+        );
+        let output = person.inside(&plant);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains("denied: "), "{file}: {said}");
+        assert!(!person.project().join(file).exists(), "{file}");
+    }
+}

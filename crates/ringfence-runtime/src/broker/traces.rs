@@ -23,7 +23,7 @@ pub(super) struct Traces {
     scratch: PathBuf,
     session: PathBuf,
     /// Closing it ends the lock; a killed process closes it too.
-    _alive: Option<File>,
+    alive: Option<File>,
 }
 
 impl Traces {
@@ -32,7 +32,7 @@ impl Traces {
         let mut traces = Traces::at(dirs, session);
         // The lock first: whoever sees the mount point finds the session alive. Where this fails,
         // making the private files fails too, and says why.
-        traces._alive = create_private_dir(&traces.session).ok().and_then(|()| traces.lock());
+        traces.alive = create_private_dir(&traces.session).ok().and_then(|()| traces.lock());
         sweep(dirs, session);
         traces
     }
@@ -43,7 +43,7 @@ impl Traces {
             private: dir.join("private"),
             scratch: dirs.worlds().join(session.as_str()),
             session: dir,
-            _alive: None,
+            alive: None,
         }
     }
 
@@ -73,8 +73,8 @@ fn sweep(dirs: &StateDirs, own: &SessionId) {
         let mut left = Traces::at(dirs, &session);
         let listens = UnixStream::connect(socket_path(dirs.runtime(), &session)).is_ok();
         let gone = fs::symlink_metadata(&left.session).is_err();
-        left._alive = left.lock();
-        if listens || !(gone || left._alive.is_some()) {
+        left.alive = left.lock();
+        if listens || !(gone || left.alive.is_some()) {
             // It lives: nothing of it is touched.
             std::mem::forget(left);
         }

@@ -186,6 +186,10 @@ fn a_log_that_does_not_verify_is_named_and_keeps_nobody_from_working() {
     each(POLICY, |person| {
         let ended = person.sh("echo one > a");
         assert_eq!(ended.code, 0, "{ended}");
+        // A log is sealed after its session has ended; what is not sealed yet is not promised.
+        crate::run::wait_for(|| {
+            person.ringfence(&["log", "verify"]).out.contains("closed").then_some(())
+        });
         let sessions = person.home.path(".local/state/ringfence/sessions");
         let dir = std::fs::read_dir(sessions).unwrap().next().unwrap().unwrap().path();
         let id = dir.file_name().unwrap().to_str().unwrap().to_owned();

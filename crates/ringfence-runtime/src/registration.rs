@@ -67,7 +67,7 @@ pub fn register(
     let listener = UnixListener::bind(&registered.socket).map_err(failed)?;
     fs::set_permissions(&registered.socket, fs::Permissions::from_mode(0o600)).map_err(failed)?;
     let text = serde_json::to_vec_pretty(description).unwrap_or_default();
-    whole_file::replace(&registered.description, &text, 0o600)?;
+    whole_file::replace_for_now(&registered.description, &text, 0o600)?;
     Ok((registered, listener))
 }
 

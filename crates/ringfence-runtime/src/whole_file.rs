@@ -118,24 +118,45 @@ fn read_bounded(path: &Path, file: File) -> Result<Vec<u8>, FileError> {
 /// Replaces a file whole: written beside, synced, renamed over. `mode` is its permission bits.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let fail = |error| FileError::io("write", path, error);
+    put(path, bytes, (mode, Lasts::PowerLoss))?;
+    // The rename itself must survive a loss of power, as the content does.
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(fail)
+}
+
+/// The same for a file that means nothing after a restart of the machine: nobody waits for a disk.
+pub fn replace_for_now(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    put(path, bytes, (mode, Lasts::ThisBoot))
+}
+
+/// How long a file has to last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lasts {
+    PowerLoss,
+    ThisBoot,
+}
+
+fn put(path: &Path, bytes: &[u8], as_what: (u32, Lasts)) -> Result<(), FileError> {
+    let fail = |error| FileError::io("write", path, error);
     let dir = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = dir.join(format!(".{name}.{}", random_hex(4).map_err(fail)?));
-    let result = write_new(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path));
+    let result = write_new(&beside, bytes, as_what).and_then(|()| fs::rename(&beside, path));
     if result.is_err() {
         // The temporary file is ours alone; a failure to remove it changes nothing.
         let _ = fs::remove_file(&beside);
     }
-    result.map_err(fail)?;
-    // The rename itself must survive a loss of power, as the content does.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(fail)
+    result.map_err(fail)
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], (mode, lasts): (u32, Lasts)) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
-    file.sync_all()
+    match lasts {
+        Lasts::PowerLoss => file.sync_all(),
+        Lasts::ThisBoot => Ok(()),
+    }
 }
 
 /// Makes a directory (and those above it) that only its owner may enter.

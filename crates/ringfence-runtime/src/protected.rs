@@ -6,6 +6,8 @@
 //! up to the root of the writable tree, is a mount point of its own: the kernel lets nobody rename
 //! a mount point, so that `mv .git x` cannot move the protection away.
 
+mod gitlinks;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -123,7 +125,11 @@ pub fn survey(root: &Path) -> Survey {
     let mut todo = vec![Visit { dir: root.to_owned(), depth: 0, run_by: RunBy::Nobody }];
     while let Some(visit) = todo.pop() {
         if is_git_dir(&visit.dir) {
+            if found.git_dirs.contains(&visit.dir) {
+                continue;
+            }
             take_git_dir(&visit, &mut found, &mut todo);
+            take_submodules(root, &visit, &mut found, &mut todo);
             continue;
         }
         for entry in fs::read_dir(&visit.dir).into_iter().flatten().flatten() {
@@ -188,6 +194,22 @@ fn take_git_dir(visit: &Visit, found: &mut Survey, todo: &mut Vec<Visit>) {
         }
     }
     found.git_dirs.push(visit.dir.clone());
+}
+
+/// Git enters the submodules that an index names, however deep and in whatever directory.
+fn take_submodules(root: &Path, visit: &Visit, found: &mut Survey, todo: &mut Vec<Visit>) {
+    let Some(worktree) = visit.dir.parent() else { return };
+    let links = gitlinks::of(&visit.dir);
+    found.cut_short |= links.unreadable;
+    for path in links.paths {
+        let Some(dir) = gitlinks::git_dir(&worktree.join(path)) else { continue };
+        // What lies outside of the writable tree was not written from within.
+        if let Ok(dir) = fs::canonicalize(dir)
+            && dir.starts_with(root)
+        {
+            todo.push(Visit { dir, depth: visit.depth, run_by: RunBy::Nobody });
+        }
+    }
 }
 
 impl Stamp {

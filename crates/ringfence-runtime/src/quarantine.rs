@@ -105,10 +105,21 @@ impl After {
         let mut finished = Finished::default();
         // First, so that nothing of ours is taken for something the run left.
         drop(self.placeholders.take());
-        for (path, stamp) in survey(&self.roots) {
-            if self.before.get(&path) != Some(&stamp) {
-                let is_new = !self.before.contains_key(&path);
-                finished.quarantined.extend(self.judge(&path, is_new));
+        for root in &self.roots {
+            let seen = protected::survey(root);
+            if seen.cut_short {
+                let text = format!(
+                    "`{}` is large, or has an index that cannot be read: not all of it was looked \
+                     at for files that the host would run",
+                    root.display()
+                );
+                finished.notices.push(Notice::new(text));
+            }
+            for (path, stamp) in seen.runnable {
+                if self.before.get(&path) != Some(&stamp) {
+                    let is_new = !self.before.contains_key(&path);
+                    finished.quarantined.extend(self.judge(&path, is_new));
+                }
             }
         }
         for copy in &self.git {

@@ -155,6 +155,19 @@ impl Person {
     }
 }
 
+impl Drop for Person {
+    /// A session's log may still be on its way to the disk when its `run` has ended: a file that
+    /// appears meanwhile keeps its directory from being removed.
+    fn drop(&mut self) {
+        for _ in 0..20 {
+            if fs::remove_dir_all(self.dir.path()).is_ok() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+}
+
 pub(crate) fn text(output: &Output) -> String {
     let stdout = String::from_utf8_lossy(&output.stdout);
     format!("{stdout}{}", String::from_utf8_lossy(&output.stderr))

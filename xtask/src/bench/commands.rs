@@ -110,11 +110,16 @@ fn build_spawner(project: &Path) -> Done {
     compile(project, "nothing", "int main(void) { return 0; }\n")
 }
 
-/// A static program that creates and writes many files, then removes them.
+/// A static program that creates and writes many files, in a new directory each time: to truncate
+/// a file that exists makes ext4 flush it, and that would be all there is to measure.
 fn build_writer(project: &Path) -> Done {
     let writer = format!(
-        "#include <fcntl.h>\n#include <stdio.h>\n#include <string.h>\n#include <unistd.h>\n\
-         int main(void) {{ char n[64], b[4096]; memset(b, 'x', sizeof b);\n\
+        "#include <fcntl.h>\n#include <stdio.h>\n#include <string.h>\n#include <sys/stat.h>\n\
+         #include <time.h>\n#include <unistd.h>\n\
+         int main(void) {{ char n[64], b[4096]; struct timespec t; memset(b, 'x', sizeof b);\n\
+         clock_gettime(CLOCK_REALTIME, &t);\n\
+         snprintf(n, sizeof n, \"w%ld.%ld\", t.tv_sec, t.tv_nsec);\n\
+         if (mkdir(n, 0755) || chdir(n)) return 1;\n\
          for (int i = 0; i < {FILES}; i++) {{ snprintf(n, sizeof n, \"w%d\", i);\n\
          int f = open(n, O_CREAT | O_WRONLY | O_TRUNC, 0644); if (f < 0) return 1;\n\
          if (write(f, b, sizeof b) < 0) return 1; close(f); }}\n return 0; }}\n"

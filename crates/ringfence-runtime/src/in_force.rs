@@ -2,29 +2,57 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ringfence_core::{Decide as _, Facts, Request, Verdict};
+use ringfence_core::{AbsolutePath, Access, Agent, Decide as _, Facts, Request, Verdict};
 use ringfence_policy::Policy;
 use ringfence_policy::grant::GrantText;
 
 /// The policy in force, as loaded.
 pub struct InForce {
-    policy: RwLock<Arc<Policy>>,
+    agent: Agent,
+    loaded: RwLock<Loaded>,
+}
+
+#[derive(Clone)]
+struct Loaded {
+    policy: Arc<Policy>,
+    /// Sorted paths that the agent may not write to, whatever it may do around them.
+    restricted: Arc<[AbsolutePath]>,
+}
+
+impl Loaded {
+    fn of(policy: Arc<Policy>, agent: &Agent) -> Loaded {
+        let rules = policy.file_plan(agent).rules.into_iter();
+        let below_write = rules.filter(|rule| rule.access < Access::Write);
+        let restricted = below_write.map(|rule| rule.path).collect();
+        Loaded { policy, restricted }
+    }
 }
 
 impl InForce {
-    /// Starts with `policy`.
-    pub fn new(policy: Arc<Policy>) -> InForce {
-        InForce { policy: RwLock::new(policy) }
+    /// Starts with `policy`, for `agent`.
+    pub fn new(policy: Arc<Policy>, agent: Agent) -> InForce {
+        InForce { loaded: RwLock::new(Loaded::of(policy, &agent)), agent }
     }
 
     /// The policy now.
     pub fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+        self.loaded().policy
+    }
+
+    /// A path beneath `dir` that the agent may not write to, if there is one.
+    pub fn restricted_beneath(&self, dir: &AbsolutePath) -> Option<AbsolutePath> {
+        let restricted = self.loaded().restricted;
+        restricted.iter().find(|path| *path != dir && path.is_within(dir)).cloned()
+    }
+
+    fn loaded(&self) -> Loaded {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts another policy in force.
     pub fn replace(&self, policy: Arc<Policy>) {
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+        let loaded = Loaded::of(policy, &self.agent);
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
     }
 
     /// The smallest grant that would allow a request as things are, if one does.

@@ -92,7 +92,7 @@ impl Running {
         let world = Arc::new(world);
         end_with_log(&opened, &world);
         let relay = relay(&world, taken.signals, taken.pty, taken.pipes)?;
-        let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy)));
+        let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
         let approver = user_name();
         let roles = assembled.settings.roles.iter().cloned().collect();
         let approvals = Arc::new(Approvals::new(gate.clone(), relay.asker(), approver, roles));

@@ -3,7 +3,10 @@
 //! The world's mounts bound what the kernel can do whatever path it reads in the end, so that the
 //! call goes on as it is; its entry says `unobserved`, and no outcome follows.
 
-use ringfence_core::{AbsolutePath, Act, Checked, Denial, FileChange, Grounds, Permit, Question};
+use ringfence_core::{
+    AbsolutePath, Act, Checked, Denial, Durability, Event, FileChange, Grounds, Permit, Question,
+    Verdict,
+};
 use ringfence_sandbox::notify::Attempt;
 
 use super::Ports;
@@ -11,6 +14,9 @@ use crate::wording;
 
 /// Decides a change and answers it; changes in the world's own places are no acts.
 pub(super) fn answer(ports: &Ports, attempt: Attempt, acts: Vec<(FileChange, AbsolutePath)>) {
+    if let Some(denial) = moved_over(ports, &attempt, &acts) {
+        return ports.refuse(attempt, &denial);
+    }
     let acts: Vec<_> =
         acts.into_iter().filter(|(_, path)| !ports.private.holds(path.as_path())).collect();
     let permits: Result<Vec<Permit>, Denial> =
@@ -35,15 +41,56 @@ fn check(
     change: FileChange,
     path: AbsolutePath,
 ) -> Result<Permit, Denial> {
-    let act = match change {
-        FileChange::Created | FileChange::Modified => Act::Write(path),
-        FileChange::Deleted => Act::Delete(path),
-    };
-    match ports.gate.check_file(ports.request(attempt, act), Some(change)) {
+    match ports.gate.check_file(ports.request(attempt, act(change, path)), Some(change)) {
         Checked::Permit(permit) => Ok(permit),
         Checked::Deny(denial) => Err(denial),
         Checked::Ask(question) => Err(unasked(question)),
     }
+}
+
+fn act(change: FileChange, path: AbsolutePath) -> Act {
+    match change {
+        FileChange::Created | FileChange::Modified => Act::Write(path),
+        FileChange::Deleted => Act::Delete(path),
+    }
+}
+
+/// Denies a rename that would put what it moves in place of a directory above a restricted path.
+///
+/// What was made elsewhere would appear at that path although nobody was asked about it: policy is
+/// asked about the two ends of a rename, not about what lies beneath. A restricted path that exists
+/// is a mount, which the kernel moves nowhere; this is for those that do not.
+fn moved_over(
+    ports: &Ports,
+    attempt: &Attempt,
+    acts: &[(FileChange, AbsolutePath)],
+) -> Option<Denial> {
+    // Only a rename names two paths; an exchange changes both.
+    if acts.len() < 2 {
+        return None;
+    }
+    let targets = acts.iter().filter(|(change, _)| *change != FileChange::Deleted);
+    let (change, path, restricted) = targets
+        .filter(|(_, path)| !ports.private.holds(path.as_path()))
+        .find_map(|(change, path)| {
+            Some((*change, path.clone(), ports.in_force.restricted_beneath(path)?))
+        })?;
+    let failure =
+        format!("a rename to here could put something at `{restricted}`, a forbidden place");
+    let grounds = Grounds { failure: Some(failure), ..Grounds::default() };
+    let request = ports.request(attempt, act(change, path));
+    let decided = Event::Decided {
+        digest: request.act.digest(ports.gate.policy_in_force().digest()),
+        request: request.clone(),
+        verdict: Verdict::Deny,
+        grounds: grounds.clone(),
+        approvals: Vec::new(),
+        unobserved: true,
+        change: Some(change),
+    };
+    // Denied whether or not it could be recorded; a log that fails ends the session.
+    let entry = ports.gate.note(decided, Durability::Soon).ok();
+    Some(Denial { request, grounds, entry })
 }
 
 /// Files are not asked about, one by one, while a program waits.

@@ -136,7 +136,6 @@ fn a_granted_repository_keeps_its_hooks() {
 
 /// The policy forbids a place that does not exist; a directory that holds it comes from elsewhere.
 #[test]
-#[ignore = "a hole: an absent place is held by the gate alone, which is not asked about it here"]
 fn a_forbidden_place_cannot_be_moved_in_from_elsewhere() {
     const FORBIDS: &str = r#"
 @id("deploy")

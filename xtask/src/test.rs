@@ -11,6 +11,9 @@ use crate::{setup, tidy};
 /// After this long the run is stopped and fails.
 const RUN_MINUTES_MAX: u64 = 60;
 
+/// When more tests fail than this, nothing is tried again: it is not the machine.
+const RETRIED_TESTS_MAX: usize = 12;
+
 /// How often the counted tests repeat.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counts {
@@ -119,15 +122,64 @@ fn cargo_tests(tally: &mut Tally, counts: Counts) -> Done {
         .env("RINGFENCE_TEST_LONG", if counts == Counts::Long { "1" } else { "0" })
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    let mut failed = Vec::new();
+    let status = pass_on(&mut command, |line| {
+        count(tally, line);
+        failed.extend(failed_test(line));
+    })?;
+    if status.success() {
+        return Ok(());
+    }
+    if failed.is_empty() || failed.len() > RETRIED_TESTS_MAX || tally.failed != failed.len() as u64
+    {
+        return Err(format!("cargo test ended with {status}"));
+    }
+    retry(tally, &failed)
+}
+
+/// Runs what failed once more, alone, and says so: a test of processes and time may fail on a
+/// machine that is short of both, a broken program fails again.
+fn retry(tally: &mut Tally, failed: &[String]) -> Done {
+    println!("== retry: {}", failed.join(" "));
+    let mut command = Command::new("cargo");
+    command
+        .args(["test", "--workspace", "--locked", "--no-fail-fast", "--"])
+        .args(["--exact", "--test-threads", "1"])
+        .args(failed)
+        .current_dir(top())
+        .env("RINGFENCE_TEST_AGENTS", setup::agents())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut again = Tally::default();
+    let status = pass_on(&mut command, |line| count(&mut again, line))?;
+    if !status.success() || again.passed < failed.len() as u64 {
+        return Err(format!("cargo test ended with {status}, also the second time"));
+    }
+    println!("== flaky, passed alone: {}", failed.join(" "));
+    tally.failed = 0;
+    tally.passed += failed.len() as u64;
+    Ok(())
+}
+
+/// Runs a command, prints its lines and shows each to `look`.
+fn pass_on(
+    command: &mut Command,
+    mut look: impl FnMut(&str),
+) -> Result<std::process::ExitStatus, String> {
     let mut child = command.spawn().map_err(|error| format!("cargo did not start: {error}"))?;
     if let Some(out) = child.stdout.take() {
         for line in BufReader::new(out).lines().map_while(Result::ok) {
             println!("{line}");
-            count(tally, &line);
+            look(&line);
         }
     }
-    let status = child.wait().map_err(|error| format!("cargo was lost: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("cargo test ended with {status}")) }
+    child.wait().map_err(|error| format!("cargo was lost: {error}"))
+}
+
+/// The name in `test NAME ... FAILED`.
+fn failed_test(line: &str) -> Option<String> {
+    let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
+    Some(name.to_owned())
 }
 
 /// The tests start the program and the examples as processes: they must exist beforehand.

@@ -1,7 +1,7 @@
 //! What changes while a session runs: policy and grants are loaded anew, and the world follows.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use crate::control::{Command, Reply, Status};
 use crate::grants::Grant;
 use crate::in_force::InForce;
 use crate::ports::PrivatePlaces;
+use crate::protected;
 use crate::registration::Description;
 use crate::state::StateDirs;
 use crate::survivors::survivors;
@@ -132,8 +133,8 @@ impl Live {
         }
         self.gate.reload(Arc::clone(&assembled.policy) as _);
         self.in_force.replace(Arc::clone(&assembled.policy));
-        let plan = assembled.policy.file_plan(&self.agent);
-        let outcome = self.follow(world, &changing.plan, &plan);
+        let mut plan = assembled.policy.file_plan(&self.agent);
+        let outcome = self.follow(world, &changing.plan, &mut plan);
         lines.extend(outcome.lines);
         let gone: Vec<Grant> = changing
             .grants
@@ -190,7 +191,11 @@ impl Live {
     }
 
     /// Mounts what the new plan adds and unmounts what it no longer has.
-    fn follow(&self, world: &World, before: &FilePlan, after: &FilePlan) -> Followed {
+    ///
+    /// A tree in which the host runs something by itself is not mounted for writing: its protected
+    /// places are made, and looked at in the end, only by a session that starts with it. Its rule in
+    /// `after` stays as it was before.
+    fn follow(&self, world: &World, before: &FilePlan, after: &mut FilePlan) -> Followed {
         let mut followed = Followed::default();
         for rule in &before.rules {
             let (access, _) = after.access(&rule.path);
@@ -198,7 +203,7 @@ impl Live {
                 withdraw(world, rule.path.as_path(), &mut followed);
             }
         }
-        for rule in &after.rules {
+        for rule in &mut after.rules {
             let (access, _) = before.access(&rule.path);
             let wanted = match rule.access {
                 Access::Hidden => continue,
@@ -206,6 +211,13 @@ impl Live {
                 Access::Write => world::Access::Write,
             };
             if access >= rule.access {
+                continue;
+            }
+            if rule.access == Access::Write
+                && let Some(runs) = run_by_host(rule.path.as_path())
+            {
+                followed.lines.push(not_effective(rule.path.as_path(), &runs));
+                rule.access = access;
                 continue;
             }
             self.private.mounted(rule.path.as_path());
@@ -237,7 +249,34 @@ struct Followed {
     survivors: Vec<String>,
 }
 
-fn withdraw(world: &World, path: &std::path::Path, followed: &mut Followed) {
+/// A place in the tree, or above it, that the host runs something from or that decides what it runs.
+fn run_by_host(tree: &Path) -> Option<PathBuf> {
+    // What cannot be resolved is looked at under the name it has.
+    let tree = std::fs::canonicalize(tree).unwrap_or_else(|_| tree.to_owned());
+    let listed = |path: &Path| {
+        let is = |(name, _, _): &(&str, _, _)| path.file_name().is_some_and(|it| it == *name);
+        path.ends_with(".git") || protected::IN_PROJECT.iter().any(is)
+    };
+    if let Some(above) = tree.ancestors().find(|it| listed(it) || protected::is_git_dir(it)) {
+        return Some(above.to_owned());
+    }
+    let found = protected::survey(&tree);
+    let places = protected::in_project(&tree, &[]).into_iter().map(|place| place.path);
+    let there = places.filter(|path| std::fs::symlink_metadata(path).is_ok());
+    let found_within = found.git_dirs.into_iter().chain(there).chain(found.runnable.into_keys());
+    // A tree too large to look at all of may hold anything.
+    found_within.into_iter().next().or_else(|| found.cut_short.then_some(tree))
+}
+
+fn not_effective(tree: &Path, runs: &Path) -> String {
+    let (tree, runs) = (tree.display(), runs.display());
+    format!(
+        "not effective in this session: writing to `{tree}` is granted, but the host runs or may \
+         run what is in `{runs}`; a grant with `--always` takes effect with the next `ringfence run`"
+    )
+}
+
+fn withdraw(world: &World, path: &Path, followed: &mut Followed) {
     let held = survivors(world.init_pid, path);
     match world.unmount(path) {
         Ok(()) => followed.survivors.extend(held),

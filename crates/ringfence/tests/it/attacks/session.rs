@@ -108,9 +108,9 @@ fn the_end_of_a_session_uncovers_nothing_in_another() {
     }
 }
 
-/// What is granted while a session runs is protected like what was granted before.
+/// What is granted while a session runs would have none of the protections of what was before: a
+/// repository waits for the next session, and a tree without one does not.
 #[test]
-#[ignore = "a hole: a tree that is granted to a running session has no protected places"]
 fn a_granted_repository_keeps_its_hooks() {
     for who in everybody() {
         let stage = Stage::new(who, POLICY);
@@ -119,17 +119,27 @@ fn a_granted_repository_keeps_its_hooks() {
             stage.command(Path::new("git"), &["init", "-q", repository.to_str().unwrap()]);
         assert!(git.output().unwrap().status.success());
         let hook = repository.join(".git/hooks/pre-commit").display().to_string();
-        let script = format!("{WAITS}; echo x > {hook}; echo y > ../outside/repository/file");
+        let script = format!("{WAITS}; echo x > {hook}; echo y > ../outside/plain/file");
+        let plain = stage.home().join("outside/plain");
+        std::fs::create_dir(&plain).unwrap();
+        stage.give(&plain);
         stage.write("project/script.sh", &script);
         let mut run = stage.ringfence_command(&["run", "--", "sh", "./script.sh"]);
         let run = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         wait_until("the agent waits", || stage.has("project/ready"));
         let session = stage.running().unwrap();
-        let grant = format!("fs.write:{}", repository.display());
-        stage.succeed(&["grant", &grant, "--session", &session, "--yes"]);
+        let grant = |tree: &Path| {
+            let grant = format!("fs.write:{}", tree.display());
+            stage.succeed(&["grant", &grant, "--session", &session, "--yes"])
+        };
+        let hint = "not effective in this session";
+        let answer = grant(&repository);
+        assert!(answer.contains(hint) && answer.contains("repository/.git"), "{who:?}: {answer}");
+        let answer = grant(&plain);
+        assert!(!answer.contains("outside/plain` is granted, but"), "{who:?}: {answer}");
         stage.write("project/finish", "");
         let said = text(&run.wait_with_output().unwrap());
-        assert!(stage.has("outside/repository/file"), "{who:?}: the grant works: {said}");
+        assert!(stage.has("outside/plain/file"), "{who:?}: the grant works: {said}");
         assert!(!stage.has("outside/repository/.git/hooks/pre-commit"), "{who:?}: {said}");
     }
 }

@@ -272,7 +272,7 @@ fn not_effective(tree: &Path, runs: &Path) -> String {
     let (tree, runs) = (tree.display(), runs.display());
     format!(
         "not effective in this session: writing to `{tree}` is granted, but the host runs or may \
-         run what is in `{runs}`; a grant with `--always` takes effect with the next `ringfence run`"
+         run what is in `{runs}`; a grant with `--always` takes effect with the next session"
     )
 }
 

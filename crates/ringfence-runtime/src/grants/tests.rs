@@ -26,7 +26,7 @@ fn a_grant_holds_only_where_and_while_it_says() {
     let (_root, dirs) = dirs();
     let ours = session("saaaaaaaa");
     let other = session("sbbbbbbbb");
-    let (here, there) = (Path::new("/work/here"), Path::new("/work/there"));
+    let (here, there) = (Path::new("/proj/here"), Path::new("/proj/there"));
     let of_session = give(&dirs, Scope::Session(ours.clone()), None);
     let of_project = give(&dirs, Scope::Project(here.to_owned()), None);
     let for_a_time = give(&dirs, Scope::Everywhere, Some(1000));
@@ -36,7 +36,7 @@ fn a_grant_holds_only_where_and_while_it_says() {
     assert!(!holds(&of_session, &other, here, 0));
     assert!(holds(&of_project, &other, here, 0));
     assert!(!holds(&of_project, &ours, there, 0));
-    assert!(!holds(&of_project, &ours, Path::new("/work/here/below"), 0));
+    assert!(!holds(&of_project, &ours, Path::new("/proj/here/below"), 0));
     assert!(holds(&for_a_time, &ours, there, 999));
     assert!(!holds(&for_a_time, &ours, there, 1000));
     let now = Moment { session: &other, project: there, now_ms: 5 };

@@ -130,10 +130,10 @@ fn an_exec_that_failed_leaves_the_process_as_it_was() {
     let of = script.decided((10, 1), exec("broken"), Verdict::Permit);
     let outcome = Outcome::Failed { error: "exec format error".to_owned() };
     script.event(Event::Finished { of, outcome });
-    script.decided((10, 1), Act::Write(path("/work/a")), Verdict::Permit);
+    script.decided((10, 1), Act::Write(path("/proj/a")), Verdict::Permit);
     script.exit(10, 0);
     let view = script.view();
-    assert_eq!(view.spans[0].fs_changes.created, [path("/work/a")]);
+    assert_eq!(view.spans[0].fs_changes.created, [path("/proj/a")]);
     assert_eq!(view.spans[0].exit, Some(Exit::Code(0)));
     assert_eq!(view.spans[1].error.as_deref(), Some("exec format error"));
 }
@@ -163,11 +163,11 @@ fn a_denied_exec_is_no_span() {
 fn a_child_that_opens_its_output_and_execs_is_one_span() {
     let mut script = Script::default();
     script.exec((10, 1), "sh");
-    script.decided((11, 10), Act::Write(path("/work/out")), Verdict::Permit);
+    script.decided((11, 10), Act::Write(path("/proj/out")), Verdict::Permit);
     script.exec((11, 10), "ls");
     let view = script.view();
     assert_eq!(shape(&view), ["p1 - sh", "p2 p1 ls"]);
-    assert_eq!(view.spans[1].fs_changes.created, [path("/work/out")]);
+    assert_eq!(view.spans[1].fs_changes.created, [path("/proj/out")]);
     assert!(!view.spans[1].forked);
 }
 
@@ -175,7 +175,7 @@ fn a_child_that_opens_its_output_and_execs_is_one_span() {
 fn a_process_that_acts_without_exec_is_a_fork_of_its_parent() {
     let mut script = Script::default();
     script.exec((10, 1), "python3 pool.py");
-    script.decided((11, 10), Act::Write(path("/work/part")), Verdict::Permit);
+    script.decided((11, 10), Act::Write(path("/proj/part")), Verdict::Permit);
     script.exit(11, 0);
     let view = script.view();
     assert_eq!(shape(&view), ["p1 - python3 pool.py", "p2 p1 python3 pool.py"]);

@@ -5,6 +5,7 @@
 
 mod error;
 mod live;
+mod not_started;
 mod opening;
 mod running;
 mod traces;
@@ -30,6 +31,7 @@ use crate::settings::ActClass;
 use crate::state::StateDirs;
 
 pub use error::RunError;
+pub use not_started::NotStarted;
 
 use running::{Running, Start, Taken};
 use traces::Traces;
@@ -70,6 +72,9 @@ pub struct Closing {
     pub quarantined: Vec<Quarantined>,
     /// What the person should know.
     pub notices: Vec<Notice>,
+    /// Why the command did not start; absent where it did, or where its denial has been said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_started: Option<NotStarted>,
     /// The command's exit code, 128+N for a signal.
     pub exit_code: i32,
 }

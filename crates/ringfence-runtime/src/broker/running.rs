@@ -11,8 +11,10 @@ use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::notify::{Listener, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{Ended, World};
+use rustix::io::Errno;
 
 use super::live::{Changing, Live};
+use super::not_started::{NotStarted, Wanted};
 use super::opening::{self, Opened};
 use super::{Closing, RunError, RunRequest};
 use crate::approvals::{self, Approvals};
@@ -63,6 +65,7 @@ pub(super) struct Running {
     registered: Registered,
     opened: Opened,
     after: After,
+    wanted: Wanted,
 }
 
 impl Taken {
@@ -146,6 +149,7 @@ impl Running {
             relay,
             registered,
             opened,
+            wanted: Wanted::of(&composed.spec),
             after: composed.after,
         })
     }
@@ -187,7 +191,7 @@ impl Running {
             return Err(RunError::LogFailed { reason: reason.to_owned() });
         }
         closed?;
-        ended?;
+        let not_started = not_started(&ended?, &self.wanted, totals.denied);
         let entries = tally.totals().entries;
         Ok(Closing {
             session,
@@ -198,6 +202,7 @@ impl Running {
             entries,
             quarantined,
             notices,
+            not_started,
             exit_code,
         })
     }
@@ -311,6 +316,12 @@ fn user_name() -> String {
 fn paths_of(quarantined: &[Quarantined]) -> Vec<AbsolutePath> {
     let path = |file: &Quarantined| AbsolutePath::parse(&file.path.to_string_lossy()).ok();
     quarantined.iter().filter_map(path).collect()
+}
+
+/// Why the command did not start. A denial of it has been said where its errors go.
+fn not_started(ended: &Ended, wanted: &Wanted, denied: u64) -> Option<NotStarted> {
+    let errno = Errno::from_raw_os_error(ended.not_started?);
+    (errno != Errno::ACCESS || denied == 0).then(|| wanted.explain(errno))
 }
 
 /// The code that a shell would report.

@@ -31,8 +31,12 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
     Ok(Done::Child(u8::try_from(closing.exit_code & 0xff).unwrap_or(u8::MAX)))
 }
 
-/// The quarantined files, then one line with the command to look closer.
+/// Why nothing ran, the quarantined files, then one line with the command to look closer.
 fn say(closing: &Closing, screen: &Screen) {
+    if let Some(missing) = &closing.not_started {
+        let message = missing.hints.iter().fold(Message::new(&missing.reason), Message::hint);
+        screen.failure(&message.no());
+    }
     for file in &closing.quarantined {
         let path = printable(&file.path.to_string_lossy());
         screen.note(&format!("quarantined: {path} ({})", printable(&file.why)));

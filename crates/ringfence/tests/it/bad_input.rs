@@ -66,8 +66,10 @@ fn a_missing_program_is_127_and_no_act() {
         let ended = person.run(&["no-such-program"]);
         assert_eq!(ended.code, 127, "{ended}");
         assert!(ended.err.contains("0 permitted, 0 denied"), "{ended}");
+        assert!(ended.err.contains("error: there is no program `no-such-program`"), "{ended}");
         let ended = person.run(&["/etc/passwd"]);
         assert_eq!(ended.code, 126, "{ended}");
+        assert!(ended.err.contains("error: `/etc/passwd` is not a program"), "{ended}");
         // A path is relative to where the command runs.
         person.home.write("project/here", "#!/bin/sh\necho ran\n");
         person.own();
@@ -131,6 +133,47 @@ env true $x $x $x $x $x $x $x $x $x $x $x $x $x $x $x $x"#;
     let person = Person::new(Who::Us, POLICY);
     let ended = person.sh(script);
     assert_eq!(ended.code, 0, "{ended}");
+}
+
+#[test]
+fn a_program_that_is_only_outside_is_named_with_the_grant_that_shows_it() {
+    each(POLICY, |person| {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let tool = person.home.path("tools/tool");
+        person.home.write("tools/tool", "#!/bin/sh\necho it runs\n");
+        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::create_dir(person.home.path("links")).unwrap();
+        let link = person.home.path("links/tool");
+        symlink(&tool, &link).unwrap();
+        person.own();
+        // Each hint, run, is one step further; then it runs.
+        for grants in [2, 0] {
+            let ended = person.run(&[link.to_str().unwrap()]);
+            let hints: Vec<_> =
+                ended.err.lines().filter_map(|line| line.split('`').nth(1)).collect();
+            let hints: Vec<_> =
+                hints.iter().filter(|it| it.starts_with("ringfence grant")).collect();
+            assert_eq!(hints.len(), grants, "{ended}");
+            assert_eq!(ended.code, if grants == 0 { 0 } else { 127 }, "{ended}");
+            for hint in hints {
+                let words: Vec<_> = hint.split(' ').skip(1).chain(["--yes"]).collect();
+                assert_eq!(person.ringfence(&words).code, 0, "{hint}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_script_whose_interpreter_is_missing_is_named_with_it() {
+    each(POLICY, |person| {
+        person.home.write("project/script", "#!/opt/no such interpreter\n");
+        person.own();
+        assert_eq!(person.sh("chmod +x script").code, 0);
+        let ended = person.run(&["./script"]);
+        assert_eq!(ended.code, 127, "{ended}");
+        let said = "error: `./script` is to be run by /opt/no, which does not exist";
+        assert!(ended.err.contains(said), "{ended}");
+    });
 }
 
 #[test]

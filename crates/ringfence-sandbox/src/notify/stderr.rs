@@ -1,6 +1,6 @@
 //! A word to the process that waits, on its standard error: never into a file, and never waiting.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -34,11 +34,8 @@ impl Attempt {
         let notification =
             Notification { id: self.pending.id, tid: self.tid, arch: 0, number: 0, args: [0; 6] };
         let call = Call { shared: &self.pending.shared, notification };
-        let target = Target {
-            pid: call.tid(),
-            pidfd: &|| connect::pidfd(&call),
-            still_the_same: &|| call.check_waiting(),
-        };
+        let target =
+            Target { pidfd: &|| connect::pidfd(&call), still_the_same: &|| call.check_waiting() };
         target.tell(text)
     }
 }
@@ -61,12 +58,11 @@ pub fn write_stderr_of(pid: i32, text: &str) -> Written {
         if lives && elsewhere { Ok(()) } else { Err(Trouble::Errno(libc::ESRCH)) }
     };
     let pidfd = || pidfd.try_clone().map_err(|_| Trouble::Errno(libc::EMFILE));
-    Target { pid, pidfd: &pidfd, still_the_same: &still_the_same }.tell(text)
+    Target { pidfd: &pidfd, still_the_same: &still_the_same }.tell(text)
 }
 
 /// A process that is told something.
 struct Target<'a> {
-    pid: i32,
     pidfd: &'a dyn Fn() -> Result<OwnedFd, Trouble>,
     still_the_same: &'a dyn Fn() -> Result<(), Trouble>,
 }
@@ -89,26 +85,31 @@ fn plain(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// Writes where the process itself may write, which says nothing about what we may open: a pipe or
+/// a terminal that it can only read is not written for it.
 fn write(target: &Target<'_>, bytes: &[u8]) -> Result<(), Trouble> {
-    let path = format!("/proc/{}/fd/2", target.pid);
-    let stat = rustix::fs::stat(&path)?;
+    let pidfd = (target.pidfd)()?;
+    (target.still_the_same)()?;
+    let stderr = pidfd_getfd(pidfd, 2, PidfdGetfdFlags::empty())?;
+    let flags = rustix::fs::fcntl_getfl(&stderr)?;
+    let writes = [OFlags::WRONLY, OFlags::RDWR].contains(&(flags & OFlags::ACCMODE));
+    if !writes || flags.contains(OFlags::PATH) {
+        return Err(Trouble::Errno(libc::EBADF));
+    }
+    let stat = rustix::fs::fstat(&stderr)?;
     let major = rustix::fs::major(stat.st_rdev);
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Fifo => {
-            rustix::io::write(open(target, &path)?, bytes)?;
+            rustix::io::write(without_waiting(&stderr)?, bytes)?;
         }
         FileType::CharacterDevice if TERMINAL_MAJORS.iter().any(|range| range.contains(&major)) => {
-            let terminal = open(target, &path)?;
-            if !rustix::termios::isatty(&terminal) {
+            if !rustix::termios::isatty(&stderr) {
                 return Err(Trouble::Errno(libc::ENOTTY));
             }
-            rustix::io::write(terminal, bytes)?;
+            rustix::io::write(without_waiting(&stderr)?, bytes)?;
         }
         FileType::Socket => {
-            let pidfd = (target.pidfd)()?;
-            (target.still_the_same)()?;
-            let socket = pidfd_getfd(pidfd, 2, PidfdGetfdFlags::empty())?;
-            rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+            rustix::net::send(stderr, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
         }
         FileType::CharacterDevice
         | FileType::RegularFile
@@ -120,12 +121,10 @@ fn write(target: &Target<'_>, bytes: &[u8]) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Opens standard error once more: the process's own open file may be one that waits.
-fn open(target: &Target<'_>, path: &str) -> Result<OwnedFd, Trouble> {
+/// The same pipe or terminal once more: whether the process's own open file waits is a state that
+/// all who hold it share, so that it is not ours to change.
+fn without_waiting(stderr: &OwnedFd) -> Result<OwnedFd, Trouble> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(path, flags, Mode::empty())?;
-    (target.still_the_same)()?;
-    // The link may lead elsewhere by now than it did when it was looked at.
-    let regular = FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) == FileType::RegularFile;
-    if regular { Err(Trouble::Errno(libc::EINVAL)) } else { Ok(fd) }
+    let path = format!("/proc/self/fd/{}", stderr.as_raw_fd());
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }

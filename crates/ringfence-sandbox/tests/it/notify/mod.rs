@@ -6,3 +6,4 @@ mod exec;
 mod files;
 mod harness;
 mod speed;
+mod stderr;

@@ -13,6 +13,7 @@ mod attacks;
 mod bad_input;
 mod decide;
 mod demo;
+mod docs;
 mod grants;
 mod hints;
 mod home;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use ringfence_core::{Denial, Request};
 
+use crate::advice::Advice;
 use crate::wording;
 
 /// The same denial is not said again on the same stream within this time; it is recorded each time.
@@ -19,8 +20,8 @@ const REMEMBERED_MAX: usize = 1024;
 /// Largest file of denials in the world, in bytes: it lives in the world's memory.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Finds the smallest grant that would allow a request, where one does.
-pub type Suggest = Box<dyn Fn(&Request) -> Option<String> + Send + Sync>;
+/// Finds what would allow a request, where something does.
+pub type Suggest = Box<dyn Fn(&Request) -> Option<Advice> + Send + Sync>;
 
 /// Says denials.
 pub struct Denials {
@@ -60,11 +61,11 @@ impl Denials {
 
     /// Puts a denial into words and into the world's file.
     pub fn say(&self, denial: &Denial) -> Said {
-        let grant = (self.suggest)(&denial.request);
-        self.append(&wording::denial_json(denial, grant.as_deref()).to_string());
+        let advice = (self.suggest)(&denial.request);
+        self.append(&wording::denial_json(denial, advice.as_ref()).to_string());
         let act = &denial.request.act;
         let key = format!("{} {}", act.action(), act.resource());
-        Said { text: wording::denial(denial, grant.as_deref()), now: self.timing(key) }
+        Said { text: wording::denial(denial, advice.as_ref()), now: self.timing(key) }
     }
 
     fn append(&self, line: &str) {

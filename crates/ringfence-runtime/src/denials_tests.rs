@@ -2,7 +2,7 @@ use std::io::Read as _;
 
 use ringfence_core::{AbsolutePath, Act, Agent, Denial, Grounds, Request};
 
-use super::{Denials, FILE_BYTES_MAX, Timing};
+use super::{Advice, Denials, FILE_BYTES_MAX, Timing};
 
 fn denial(path: &str) -> Denial {
     Denial {
@@ -18,7 +18,7 @@ fn denial(path: &str) -> Denial {
 
 fn with_file() -> (Denials, tempfile::NamedTempFile) {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let suggest = Box::new(|_: &Request| Some("fs.write:/etc/x".to_owned()));
+    let suggest = Box::new(|_: &Request| Some(Advice::Grant("fs.write:/srv/x".to_owned())));
     (Denials::new(suggest, Some(file.reopen().unwrap())), file)
 }
 
@@ -27,7 +27,7 @@ fn a_denial_names_its_entry_and_the_grant_that_helps() {
     let (denials, _file) = with_file();
     let text = denials.say(&denial("/etc/x")).text;
     assert!(text.contains("sabcdefgh/7"), "{text}");
-    assert!(text.contains("ringfence grant fs.write:/etc/x"), "{text}");
+    assert!(text.contains("ringfence grant fs.write:/srv/x"), "{text}");
 }
 
 #[test]

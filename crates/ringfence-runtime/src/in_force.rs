@@ -59,14 +59,14 @@ impl InForce {
     ///
     /// What waits for one person's approval is allowed by a grant too: whoever makes it holds the
     /// roles, and it counts as their approval of what it covers.
-    pub fn smallest_grant(&self, request: &Request, facts: &Facts) -> Option<String> {
+    pub fn smallest_grant(&self, request: &Request, facts: &Facts) -> Option<GrantText> {
         let (policy, grant) = (self.policy(), GrantText::smallest(request));
         let helps = match policy.decide(request, facts).verdict {
             Verdict::Ask(needs) => needs.people <= 1,
             Verdict::Deny => policy.grant_helps(&grant, request, facts),
             Verdict::Permit => false,
         };
-        helps.then(|| grant.to_string())
+        helps.then_some(grant)
     }
 
     /// Whether what comes to run has to be compared with what was decided.

@@ -1,9 +1,11 @@
 //! How denials are said: to the person outside, to the denied process, and as JSON.
 
-use ringfence_core::{Act, AskFor, Denial, EntryRef, Exec, Grounds, Question, RuleRef, SetName};
+use ringfence_core::{Act, AskFor, Denial, EntryRef, Exec, Grounds, RuleRef, SetName};
 use serde_json::{Value, json};
 
-/// Version of the JSON that [`denial_json`] and [`unapproved_json`] make.
+use crate::advice::{Advice, Session};
+
+/// Version of the JSON that [`denial_json`] makes.
 pub const DENIAL_SCHEMA: u32 = 1;
 
 /// Longest resource or command line in a sentence, in characters; the log holds all of it.
@@ -14,24 +16,15 @@ const OUTSIDE: &str = "hint (for the person outside):";
 
 /// The text of a denial: what, which rule, which entry, and what the person outside can run.
 ///
-/// `smallest_grant` is the grant text that would allow the act, as `ringfence grant` takes it.
-pub fn denial(denial: &Denial, smallest_grant: Option<&str>) -> String {
+/// `advice` is what would allow the act, where something does.
+pub fn denial(denial: &Denial, advice: Option<&Advice>) -> String {
     let agent = printable(&denial.request.agent.0);
     let head = format!("denied: agent `{agent}` may not {}", describe(&denial.request.act));
-    assemble(&head, &rule_line(&denial.grounds), denial.entry.as_ref(), smallest_grant)
-}
-
-/// The text of a question that nobody approved, which is a denial.
-pub fn unapproved(question: &Question, smallest_grant: Option<&str>) -> String {
-    let agent = printable(&question.request.agent.0);
-    let act = describe(&question.request.act);
-    let head = format!("denied: agent `{agent}` may not {act} without approval");
-    let rule = format!("{} (needs {})", rule_line(&question.grounds), needs(&question.needs));
-    assemble(&head, &rule, Some(&question.entry), smallest_grant)
+    assemble(&head, &rule_line(&denial.grounds), denial.entry.as_ref(), advice)
 }
 
 /// A denial as one JSON object, for `RINGFENCE_DENIALS`.
-pub fn denial_json(denial: &Denial, smallest_grant: Option<&str>) -> Value {
+pub fn denial_json(denial: &Denial, advice: Option<&Advice>) -> Value {
     let mut object = json!({
         "schema": DENIAL_SCHEMA,
         "verdict": "deny",
@@ -41,24 +34,10 @@ pub fn denial_json(denial: &Denial, smallest_grant: Option<&str>) -> Value {
         "rule": rule_line(&denial.grounds),
         "rules": denial.grounds.rules,
         "entry": denial.entry.as_ref().map(EntryRef::to_string),
-        "hints_for_the_person_outside": hints(denial.entry.as_ref(), smallest_grant),
+        "hints_for_the_person_outside": hints(denial.entry.as_ref(), advice),
     });
     if let (Act::Exec(exec), Some(map)) = (&denial.request.act, object.as_object_mut()) {
         map.insert("argv".to_owned(), json!(exec.command_line.text));
-    }
-    object
-}
-
-/// A question that nobody approved, as one JSON object.
-pub fn unapproved_json(question: &Question, smallest_grant: Option<&str>) -> Value {
-    let as_denial = Denial {
-        request: question.request.clone(),
-        grounds: question.grounds.clone(),
-        entry: Some(question.entry.clone()),
-    };
-    let mut object = denial_json(&as_denial, smallest_grant);
-    if let Some(map) = object.as_object_mut() {
-        map.insert("needs".to_owned(), json!(question.needs));
     }
     object
 }
@@ -202,25 +181,19 @@ fn shown(text: &str) -> String {
 }
 
 /// The commands that help, as sentences after *hint:*.
-fn hints(entry: Option<&EntryRef>, smallest_grant: Option<&str>) -> Vec<String> {
+fn hints(entry: Option<&EntryRef>, advice: Option<&Advice>) -> Vec<String> {
     let mut hints = Vec::new();
-    let grant = smallest_grant.and_then(shell_word);
-    if let (Some(grant), Some(entry)) = (&grant, entry) {
-        let session = &entry.session;
-        hints.push(format!(
-            "to allow it for this session, run `ringfence grant {grant} --session {session}`"
-        ));
-    }
     if let Some(entry) = entry {
+        hints.extend(advice.and_then(|advice| advice.hint(Session::Runs(&entry.session))));
         hints.push(format!("to see the whole reasoning, run `ringfence explain {entry}`"));
     }
     hints
 }
 
-fn assemble(head: &str, rule: &str, entry: Option<&EntryRef>, grant: Option<&str>) -> String {
+fn assemble(head: &str, rule: &str, entry: Option<&EntryRef>, advice: Option<&Advice>) -> String {
     let entry_text = entry.map_or_else(|| "none (not recorded)".to_owned(), EntryRef::to_string);
     let mut text = format!("{head}\n  rule   {rule}\n  entry  {entry_text}\n");
-    for hint in hints(entry, grant) {
+    for hint in hints(entry, advice) {
         text.push_str(OUTSIDE);
         text.push(' ');
         text.push_str(&hint);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ringfence_core::{AbsolutePath, Agent, Denial, Durability, Event, Exit, Gate, Summary};
@@ -17,6 +18,7 @@ use super::live::{Changing, Live};
 use super::not_started::{NotStarted, Wanted};
 use super::opening::{self, Opened};
 use super::{Closing, RunError, RunRequest};
+use crate::advice::Advice;
 use crate::approvals::{self, Approvals};
 use crate::assemble::Assembled;
 use crate::compose::Composition;
@@ -99,7 +101,8 @@ impl Running {
         let approver = user_name();
         let roles = assembled.settings.roles.iter().cloned().collect();
         let approvals = Arc::new(Approvals::new(gate.clone(), relay.asker(), approver, roles));
-        let denials = denials(&composed, &in_force, &gate)?;
+        let places = (request.dirs.home(), assembled.project.dir.as_path());
+        let denials = denials(&composed, places, &in_force, &gate)?;
         let private = Arc::new(private_places(&composed));
         let processes =
             Processes::start(gate.clone()).map_err(RunError::step("watch processes"))?;
@@ -258,6 +261,7 @@ fn net_config(
 /// Denials go to the world's file, with the grant that helps by the policy of that moment.
 fn denials(
     composed: &Composition,
+    (home, project): (&Path, &Path),
     in_force: &Arc<InForce>,
     gate: &Gate,
 ) -> Result<Arc<Denials>, RunError> {
@@ -266,7 +270,11 @@ fn denials(
         .open(&composed.denials)
         .map_err(RunError::step("open the file of denials"))?;
     let (in_force, gate) = (Arc::clone(in_force), gate.clone());
-    let suggest = Box::new(move |request: &_| in_force.smallest_grant(request, &gate.facts_now()));
+    let (home, project) = (home.to_owned(), project.to_owned());
+    let suggest = Box::new(move |request: &_| {
+        let grant = in_force.smallest_grant(request, &gate.facts_now())?;
+        Some(Advice::of(&grant, &home, &project))
+    });
     Ok(Arc::new(Denials::new(suggest, Some(file))))
 }
 

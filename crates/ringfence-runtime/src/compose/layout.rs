@@ -14,7 +14,8 @@ use crate::protected;
 
 /// Directories beneath which later grants may be mounted, where the host has them: those that hold
 /// people's files. What is elsewhere is granted by policy, before a world starts.
-const GRANTABLE: &[&str] = &["/data", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var"];
+pub(crate) const GRANTABLE: &[&str] =
+    &["/data", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var"];
 
 /// What may be done with a bind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,7 +30,7 @@ use crate::settings::{Gap, ProfileName};
 use crate::state::StateDirs;
 use crate::whole_file::FileError;
 
-pub(crate) use layout::{Layout, Use};
+pub(crate) use layout::{GRANTABLE, Layout, Real, Use, real};
 pub use mountpoints::Kind;
 pub(crate) use placeholders::List;
 pub(crate) use private::Private;

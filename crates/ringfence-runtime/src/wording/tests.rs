@@ -1,8 +1,6 @@
 use std::collections::BTreeSet;
 
-use ringfence_core::{
-    AbsolutePath, Agent, CommandLine, Endpoint, FileIdentity, Nearest, Request, Role,
-};
+use ringfence_core::{AbsolutePath, Agent, Endpoint, Nearest, Request, Role};
 
 use super::*;
 
@@ -43,7 +41,7 @@ fn write_denied(path: &str) -> Denial {
 
 #[test]
 fn a_denial_says_what_and_which_rule_and_what_to_run() {
-    let text = denial(&connect_denied(), Some("net:api.stripe.com:443"));
+    let text = denial(&connect_denied(), Some(&Advice::Grant("net:api.stripe.com:443".to_owned())));
     assert_eq!(
         text,
         "denied: agent `builder` may not connect to api.stripe.com:443\n  \
@@ -59,7 +57,7 @@ fn a_denial_says_what_and_which_rule_and_what_to_run() {
 #[test]
 fn a_denial_without_an_entry_offers_nothing_to_explain() {
     let unrecorded = Denial { entry: None, ..connect_denied() };
-    let text = denial(&unrecorded, Some("net:api.stripe.com:443"));
+    let text = denial(&unrecorded, Some(&Advice::Grant("net:api.stripe.com:443".to_owned())));
     assert!(text.contains("not recorded"), "{text}");
     assert!(!text.contains("hint"), "{text}");
 }
@@ -73,13 +71,17 @@ fn a_path_cannot_drive_the_terminal_or_forge_a_line() {
 
 #[test]
 fn a_grant_in_a_hint_cannot_start_another_command() {
-    let text = denial(&write_denied("/tmp/x"), Some("fs.write:/tmp/$(touch x);'`"));
+    let text = denial(
+        &write_denied("/tmp/x"),
+        Some(&Advice::Grant("fs.write:/tmp/$(touch x);'`".to_owned())),
+    );
     assert!(text.contains(r"ringfence grant 'fs.write:/tmp/$(touch x);'\''`' --session"), "{text}");
 }
 
 #[test]
 fn a_grant_that_cannot_be_quoted_is_not_offered() {
-    let text = denial(&write_denied("/tmp/x"), Some("fs.write:/tmp/a\nb"));
+    let text =
+        denial(&write_denied("/tmp/x"), Some(&Advice::Grant("fs.write:/tmp/a\nb".to_owned())));
     assert!(!text.contains("ringfence grant"), "{text}");
 }
 
@@ -105,33 +107,13 @@ fn a_failure_is_named_before_any_rule() {
 
 #[test]
 fn json_carries_the_same_facts() {
-    let value = denial_json(&connect_denied(), Some("net:api.stripe.com:443"));
+    let value =
+        denial_json(&connect_denied(), Some(&Advice::Grant("net:api.stripe.com:443".to_owned())));
     assert_eq!(value["schema"], 1);
     assert_eq!(value["action"], "net.connect");
     assert_eq!(value["resource"], "api.stripe.com:443");
     assert_eq!(value["entry"], "s7f3abcde/213");
     assert_eq!(value["hints_for_the_person_outside"].as_array().unwrap().len(), 2);
-}
-
-#[test]
-fn an_unapproved_act_names_who_could_have_approved() {
-    let exec = Exec {
-        program: AbsolutePath::parse("/usr/bin/git").unwrap(),
-        identity: FileIdentity { device: 1, inode: 2 },
-        command_line: CommandLine::new("git", &[b"git".to_vec(), b"push".to_vec()]),
-        cwd: AbsolutePath::root(),
-    };
-    let question = Question {
-        request: request(Act::Exec(exec)),
-        needs: AskFor { roles: BTreeSet::from([Role("oncall".to_owned())]), people: 1 },
-        grounds: Grounds { rules: vec![rule("no-push")], ..Grounds::default() },
-        digest: String::new(),
-        entry: entry(),
-    };
-    let text = unapproved(&question, Some("exec:/usr/bin/git push"));
-    assert!(text.starts_with("denied: agent `builder` may not run /usr/bin/git `push` without"));
-    assert!(text.contains("(needs role `oncall`)"), "{text}");
-    assert!(text.contains("grant 'exec:/usr/bin/git push' --session s7f3abcde`"), "{text}");
 }
 
 #[test]

@@ -6,12 +6,12 @@ use ringfence_core::{
     ClockFact, EntryRef, Event, Facts, Grounds, PolicyDigest, Request, Role, SessionId, Verdict,
 };
 use ringfence_log::{LogReader, Logged};
+use ringfence_policy::Explanation;
 use ringfence_policy::grant::GrantText;
-use ringfence_policy::{Explanation, Remedy};
+use ringfence_runtime::advice::{Advice, Session};
 use ringfence_runtime::assemble::Assembled;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::state::StateDirs;
-use ringfence_runtime::wording;
 use serde_json::json;
 
 use super::{context, in_force, reload};
@@ -38,6 +38,8 @@ pub(crate) struct Now {
     pub(crate) explanation: Explanation,
     /// Whether it is, byte for byte, the policy that decided.
     pub(crate) same_policy: bool,
+    /// What a person can do, where something helps.
+    pub(crate) advice: Option<Advice>,
 }
 
 pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failure> {
@@ -67,23 +69,11 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
 
 /// The smallest thing that would allow the act, as a command that works now.
 fn hint(dirs: &StateDirs, recorded: &Recorded, now: Option<&Now>, screen: &Screen) {
-    let remedy = now.and_then(|now| now.explanation.remedy.as_ref());
-    let grant = match remedy {
-        Some(Remedy::Grant(text)) => text.clone(),
-        Some(Remedy::Approvals(_)) => GrantText::smallest(&recorded.request).to_string(),
-        None => return,
-    };
-    let Some(word) = wording::shell_word(&grant) else { return };
+    let Some(advice) = now.and_then(|now| now.advice.as_ref()) else { return };
     let session = &recorded.entry.session;
-    if recorded.verdict == Verdict::Permit {
-        return;
-    }
     let running = reload::running(dirs).is_ok_and(|running| running.contains(session));
-    screen.hint(&if running {
-        format!("to allow it for that session, run `ringfence grant {word} --session {session}`")
-    } else {
-        format!("to allow it in this project from now on, run `ringfence grant {word} --always`")
-    });
+    let session = if running { Session::Runs(session) } else { Session::Ended };
+    advice.hint(session).iter().for_each(|hint| screen.hint(hint));
 }
 
 fn recorded(
@@ -146,7 +136,10 @@ fn now(dirs: &StateDirs, recorded: &Recorded, screen: &Screen) -> Option<Now> {
     let then = policy_at(dirs, &recorded.entry.session, recorded.entry.index);
     let same_policy = then.is_some_and(|then| same(&then, &found));
     let explanation = found.policy.explain(&recorded.request, &recorded.facts);
-    Some(Now { explanation, same_policy })
+    let grant = GrantText::smallest(&recorded.request);
+    let helps = recorded.verdict != Verdict::Permit && explanation.remedy.is_some();
+    let advice = helps.then(|| Advice::of(&grant, dirs.home(), &found.project.dir));
+    Some(Now { explanation, same_policy, advice })
 }
 
 /// The digests that were in force when an entry was written.

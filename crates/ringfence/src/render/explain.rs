@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use ringfence_core::{Act, RuleRef, Verdict};
 use ringfence_policy::{Effect, Remedy, SetAnswer};
+use ringfence_runtime::advice::Advice;
 use ringfence_runtime::wording::{describe, needs, printable, rule_line, rule_place};
 
 use super::text::moment;
@@ -13,6 +14,9 @@ use crate::screen::{Paint, Tone};
 /// Days as the clock numbers them, from 1.
 const WEEKDAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+/// Over what would permit a denied act.
+const CHANGE: &str = "what would have to change";
 
 /// The record first, then what the policy in force says about the same act.
 pub(crate) fn render(recorded: &Recorded, now: Option<&Now>, paint: Paint) -> String {
@@ -109,6 +113,11 @@ fn change(recorded: &Recorded, now: &Now, paint: Paint) -> String {
     if recorded.verdict == Verdict::Permit {
         return String::new();
     }
+    if let Some(Advice::Base(dir)) = &now.advice {
+        let dir = printable(&dir.to_string_lossy());
+        let text = format!("the place: `{dir}` belongs to the runtime base, not to the agent");
+        return format!("\n{}\n  {text}\n", paint.tone(Tone::Heading, CHANGE));
+    }
     let text = match &now.explanation.remedy {
         Some(Remedy::Approvals(ask)) => format!("approval: {}", needs(ask)),
         Some(Remedy::Grant(grant)) => format!("the smallest grant is {}", printable(grant)),
@@ -117,5 +126,5 @@ fn change(recorded: &Recorded, now: &Now, paint: Paint) -> String {
         }
         None => "a rule: no approval and no grant can lift what forbids it".to_owned(),
     };
-    format!("\n{}\n  {text}\n", paint.tone(Tone::Heading, "what would have to change"))
+    format!("\n{}\n  {text}\n", paint.tone(Tone::Heading, CHANGE))
 }

@@ -1,0 +1,159 @@
+//! What a person can do about a denied act: the grant that helps, and when it can take effect.
+
+use std::path::{Path, PathBuf};
+
+use ringfence_core::{AbsolutePath, SessionId};
+use ringfence_policy::grant::GrantText;
+
+use crate::compose::{GRANTABLE, Real, real};
+use crate::wording::{printable, shell_word};
+
+/// Directories that every world has by itself, read-only or of its own: what a policy names there
+/// is shown from the start or not at all.
+const OF_EVERY_WORLD: &[&str] = &[
+    "/bin", "/dev", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/proc",
+    "/sbin", "/sys", "/usr",
+];
+
+/// What helps against a denial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advice {
+    /// A grant, at once.
+    Grant(String),
+    /// A grant, once there is something that it can show.
+    Make {
+        /// What is not there.
+        place: AbsolutePath,
+        /// The grant.
+        grant: String,
+    },
+    /// A grant, from the next session on: a running world cannot be given the place.
+    NextSession {
+        /// The place.
+        place: AbsolutePath,
+        /// The grant.
+        grant: String,
+    },
+    /// No grant: the place belongs to every world.
+    Base(PathBuf),
+}
+
+/// Whether the session that was denied something still runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session<'a> {
+    /// It does.
+    Runs(&'a SessionId),
+    /// It does not, so that only later ones can be helped.
+    Ended,
+}
+
+impl Advice {
+    /// What becomes of a grant that the policy would honour, on a host as it is now.
+    pub fn of(grant: &GrantText, home: &Path, project: &Path) -> Advice {
+        let text = grant.to_string();
+        let place = match grant {
+            GrantText::Read(place) | GrantText::Write(place) => place.clone(),
+            GrantText::Connect(_) | GrantText::ConnectUnix(_) | GrantText::Exec { .. } => {
+                return Advice::Grant(text);
+            }
+        };
+        let path = place.as_path();
+        if let Some(dir) = of_every_world(path) {
+            return Advice::Base(dir);
+        }
+        let known = GRANTABLE.iter().map(Path::new);
+        let near = [Some(home), project.parent(), Some(project)].into_iter().flatten();
+        let beneath = |dir: &Path| path.starts_with(dir) && path != dir;
+        let reached = known.chain(near).filter(|dir| dir.parent().is_some()).any(beneath);
+        match (real(path), reached) {
+            (Real::Absent, _) => Advice::Make { place, grant: text },
+            (Real::Is | Real::Through { .. }, true) => Advice::Grant(text),
+            (Real::Is | Real::Through { .. }, false) => Advice::NextSession { place, grant: text },
+        }
+    }
+
+    /// The advice as a sentence after *hint:*; `None` where no quoting makes its command safe.
+    pub fn hint(&self, session: Session<'_>) -> Option<String> {
+        let command = |grant: &str, lasting: Session<'_>| {
+            let grant = shell_word(grant)?;
+            Some(match lasting {
+                Session::Runs(id) => format!("`ringfence grant {grant} --session {id}`"),
+                Session::Ended => format!("`ringfence grant {grant} --always`"),
+            })
+        };
+        let to_allow_it = match session {
+            Session::Runs(_) => "to allow it for this session",
+            Session::Ended => "to allow it in this project from now on",
+        };
+        Some(match self {
+            Advice::Grant(grant) => format!("{to_allow_it}, run {}", command(grant, session)?),
+            Advice::Make { place, grant } => {
+                let (place, command) = (printable(place.as_str()), command(grant, session)?);
+                format!(
+                    "{to_allow_it}, make `{place}` yourself, for a grant can only show what is there; then run {command}"
+                )
+            }
+            Advice::NextSession { place, grant } => {
+                let place = printable(place.as_str());
+                let command = command(grant, Session::Ended)?;
+                format!(
+                    "a running world cannot be given `{place}`; to allow it from the next session on, run {command}"
+                )
+            }
+            Advice::Base(dir) => format!(
+                "`{}` belongs to the runtime base, which no grant opens in a running world: have it written somewhere else, such as in the project or in /tmp",
+                dir.display()
+            ),
+        })
+    }
+}
+
+/// The directory of every world that a path is in, or that it is itself.
+fn of_every_world(path: &Path) -> Option<PathBuf> {
+    let dir = OF_EVERY_WORLD.iter().map(Path::new).find(|dir| path.starts_with(dir));
+    // Right in the root there are only directories that the world was started with.
+    let top = path.parent().filter(|parent| parent.parent().is_none());
+    dir.or(top.filter(|_| !path.exists())).map(Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint(grant: &str, session: Session<'_>) -> String {
+        let grant = GrantText::parse(grant, &|_| None).unwrap();
+        Advice::of(&grant, Path::new("/home/u"), Path::new("/home/u/p")).hint(session).unwrap()
+    }
+
+    fn check(grant: &str, part: &str) {
+        let id = "sabcdefgh".parse().unwrap();
+        let said = hint(grant, Session::Runs(&id));
+        assert!(said.contains(part), "{grant}: {said}");
+    }
+
+    #[test]
+    fn a_grant_that_no_running_world_could_use_is_not_offered() {
+        for path in ["/usr/x", "/etc/hosts", "/usr", "/bin/x", "/dev/x", "/no-such-top"] {
+            for kind in ["fs.write", "fs.read"] {
+                let said = hint(&format!("{kind}:{path}"), Session::Ended);
+                assert!(said.contains("runtime base"), "{said}");
+                assert!(!said.contains("ringfence grant"), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_grant_says_when_it_takes_effect() {
+        check("net:a.example:443", "run `ringfence grant net:a.example:443 --session sabcdefgh`");
+        check("exec:/usr/bin/git push", "run `ringfence grant 'exec:/usr/bin/git push' --session");
+        check("fs.write:/var/tmp", "run `ringfence grant fs.write:/var/tmp --session sabcdefgh`");
+        check("fs.write:/var/no-such", "make `/var/no-such` yourself");
+        check("fs.write:/var", "from the next session on, run `ringfence grant fs.write:/var --al");
+    }
+
+    #[test]
+    fn what_cannot_be_quoted_is_not_offered() {
+        let grant = Advice::Grant("fs.write:/tmp/a\nb".to_owned());
+        assert_eq!(grant.hint(Session::Ended), None);
+    }
+}

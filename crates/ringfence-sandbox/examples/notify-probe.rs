@@ -9,7 +9,8 @@ use ringfence_core::{AbsolutePath, Exit};
 use ringfence_sandbox::base::{Account, Base};
 use ringfence_sandbox::notify::{Attempt, Attempted, Listener};
 use ringfence_sandbox::world::{
-    Access, Bind, IdMap, Identity, NotifyClasses, Require, Stdio, World, WorldSpec, start,
+    Access, Bind, IdMap, Identity, NotifyClasses, Require, ResourceLimits, Stdio, World, WorldSpec,
+    start,
 };
 
 /// Places that are the world's own.
@@ -95,6 +96,7 @@ fn spec(scratch: PathBuf, writable: PathBuf, argv: Vec<OsString>) -> WorldSpec {
         idmap: IdMap::None,
         stdio: Stdio::Inherit,
         notify: NotifyClasses::ALL,
+        limits: ResourceLimits::default(),
         landlock: Require::Full,
         proxy_port: 3128,
         scratch,

@@ -2,7 +2,7 @@
 //! standard input: for tests and benchmarks, which have threads and so cannot start one themselves.
 //!
 //! `world-probe [--read P | --write P | --mask P | --hide P | --grantable P | --dir P | --cwd P |
-//! --env K=V | --bare-base | --notify | --pty | --idmap-root | --identity UID |
+//! --env K=V | --open-files N | --processes N | --file-bytes N | --bare-base | --notify | --pty | --idmap-root | --identity UID |
 //! --commands | --layers | --guarded | --try]... SCRATCH -- COMMAND...`
 //!
 //! Commands, one a line: `read P`, `write P`, `copy SOURCE TARGET`, `revoke P`, `signal N`, `kill`;
@@ -28,8 +28,8 @@ use ringfence_core::Exit;
 use ringfence_sandbox::base::{Account, Base};
 use ringfence_sandbox::notify::{Attempted, Listener};
 use ringfence_sandbox::world::{
-    Access, Bind, IdMap, Identity, NotifyClasses, Require, Stdio, TerminalSize, World, WorldError,
-    WorldSpec, start,
+    Access, Bind, IdMap, Identity, NotifyClasses, Require, ResourceLimits, Stdio, TerminalSize,
+    World, WorldError, WorldSpec, start,
 };
 
 fn main() {
@@ -56,6 +56,9 @@ fn main() {
                 spec.identity = Identity { uid: id, gid: id };
             }
             "--idmap-root" => spec.idmap = IdMap::Owner { uid: 0, gid: 0 },
+            "--open-files" => spec.limits.open_files = Some(number(&path())),
+            "--processes" => spec.limits.processes = Some(number(&path())),
+            "--file-bytes" => spec.limits.file_bytes = Some(number(&path())),
             "--bare-base" => spec.base = bare(),
             "--notify" => spec.notify = NotifyClasses::ALL,
             "--pty" => spec.stdio = Stdio::Pty(TerminalSize { rows: 24, cols: 80 }),
@@ -170,6 +173,10 @@ fn bind(path: PathBuf, access: Access) -> Bind {
     Bind { source: path.clone(), target: path, access }
 }
 
+fn number(word: &Path) -> u64 {
+    word.to_str().unwrap().parse().unwrap()
+}
+
 /// As many mounts as the simplest `bwrap` line has.
 fn bare() -> Base {
     let links = ["bin", "lib", "lib64", "sbin"];
@@ -207,6 +214,7 @@ fn empty() -> WorldSpec {
         idmap: IdMap::None,
         stdio: Stdio::Inherit,
         notify: NotifyClasses::NONE,
+        limits: ResourceLimits::default(),
         landlock: Require::Full,
         proxy_port: 3128,
         scratch: PathBuf::new(),

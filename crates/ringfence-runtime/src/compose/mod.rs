@@ -19,14 +19,14 @@ use std::path::{Path, PathBuf};
 
 use ringfence_core::{Agent, FilePlan, SessionId};
 use ringfence_sandbox::base::Base;
-use ringfence_sandbox::world::{NotifyClasses, Require, Stdio, WorldSpec};
+use ringfence_sandbox::world::{NotifyClasses, Require, ResourceLimits, Stdio, WorldSpec};
 
 use crate::assemble::Assembled;
 use crate::environment::Environment;
 use crate::home::{self, Home};
 use crate::notice::Notice;
 use crate::quarantine::After;
-use crate::settings::{Gap, ProfileName};
+use crate::settings::{Gap, LimitSettings, ProfileName};
 use crate::state::StateDirs;
 use crate::whole_file::FileError;
 
@@ -189,12 +189,23 @@ pub fn compose(
         idmap: payload.idmap,
         stdio: request.stdio,
         notify: request.notify,
+        limits: limits(assembled),
         landlock: landlock(assembled),
         proxy_port: assembled.settings.proxy_port,
         scratch,
     };
     let (denials, notices) = (private.denials(), layout.notices);
     Ok(Composition { spec, plan, private: private_dirs, profile, denials, after, notices })
+}
+
+fn limits(assembled: &Assembled) -> ResourceLimits {
+    let LimitSettings { open_files_max, processes_max, file_bytes_max, .. } =
+        assembled.settings.limits;
+    ResourceLimits {
+        open_files: open_files_max,
+        processes: processes_max,
+        file_bytes: file_bytes_max,
+    }
 }
 
 fn landlock(assembled: &Assembled) -> Require {

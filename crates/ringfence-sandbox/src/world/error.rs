@@ -25,6 +25,12 @@ pub enum WorldError {
     /// The specification contradicts itself.
     #[error("the world cannot be built: {0}")]
     Spec(String),
+    /// A standard stream would lead around the world's mounts.
+    #[error("{name} is a directory, which a world would read and write past its own mounts")]
+    DirectoryStream {
+        /// Which stream.
+        name: &'static str,
+    },
     /// A file or directory could not be brought into the world.
     #[error("cannot bind `{}` into the world: {step}: {source}", path.display())]
     Bind {
@@ -68,6 +74,7 @@ impl WorldError {
         match self {
             WorldError::KernelRefuses { fix, .. } => Some(fix),
             WorldError::BeyondCeiling { .. } => Some("start a new session with this grant in it"),
+            WorldError::DirectoryStream { .. } => Some("redirect it from or to a file"),
             WorldError::NotSingleThreaded { .. }
             | WorldError::Spec(_)
             | WorldError::Bind { .. }

@@ -2,7 +2,7 @@
 
 use ringfence_core::{LayerState, LayerStatus};
 
-use super::{NotifyClasses, Stdio, Switch, WorldSpec};
+use super::{NotifyClasses, ResourceLimits, Stdio, Switch, WorldSpec};
 
 /// The layers of a world that has started: a layer that failed would have stopped the start.
 pub(super) fn of(spec: &WorldSpec) -> Vec<LayerStatus> {
@@ -28,8 +28,21 @@ pub(super) fn of(spec: &WorldSpec) -> Vec<LayerStatus> {
         notify(spec.notify),
         enforced("net", "a network of its own with nothing but loopback and the net gate"),
         status("pty", terminal.0, terminal.1),
-        enforced("rlimits", "core dumps off; other limits are the caller's"),
+        enforced("rlimits", &rlimits(spec.limits)),
     ]
+}
+
+fn rlimits(limits: ResourceLimits) -> String {
+    let named = [
+        ("open files", limits.open_files),
+        ("processes", limits.processes),
+        ("bytes of a file", limits.file_bytes),
+    ];
+    let set: String = named
+        .iter()
+        .filter_map(|(name, most)| most.map(|most| format!("at most {most} {name}, ")))
+        .collect();
+    format!("core dumps off, {set}other limits are the caller's")
 }
 
 /// What Landlock of this version holds.

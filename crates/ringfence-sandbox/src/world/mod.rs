@@ -34,8 +34,8 @@ use channel::{Channel, Topic};
 pub use error::WorldError;
 use failure::Failure;
 pub use spec::{
-    Access, Bind, IdMap, Identity, NotifyClasses, PrivateFile, Require, Stdio, Switch,
-    TerminalSize, WorldSpec,
+    Access, Bind, IdMap, Identity, NotifyClasses, PrivateFile, Require, ResourceLimits, Stdio,
+    Switch, TerminalSize, WorldSpec,
 };
 pub use start::start;
 

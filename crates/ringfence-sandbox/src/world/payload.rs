@@ -15,7 +15,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
 use super::channel::{Channel, Topic};
 use super::failure::{During as _, Failure, Need};
-use super::{WorldSpec, ceiling, identity};
+use super::{ResourceLimits, WorldSpec, ceiling, identity};
 use crate::seccomp;
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::{close_on_exec_from, default_signals, empty_bounding_set, move_to};
@@ -69,13 +69,12 @@ fn give_up(
     rustix::process::chdir(&spec.cwd)
         .during(Need::Payload, format!("enter the working directory `{}`", spec.cwd.display()))?;
     session(parts.slave)?;
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(Resource::Core, none).during(Need::Payload, "forbid core dumps")?;
     default_signals();
     close_on_exec_from(3).during(Need::Payload, "close descriptors")?;
     let program = find_program(spec);
     capabilities()?;
     ceiling::enforce(parts.ceiling)?;
+    limits(spec.limits)?;
     filter(spec, control)?;
     Ok(program)
 }
@@ -126,6 +125,31 @@ fn capabilities() -> Result<(), Failure> {
         .and_then(|()| rustix::thread::set_capabilities(None, sets))
         .and_then(|()| rustix::thread::set_no_new_privs(true))
         .during(Need::Payload, "drop capabilities")
+}
+
+/// No core dumps, and what the settings limit. In the inner user namespace, in which the kernel
+/// counts the processes of this world alone.
+fn limits(limits: ResourceLimits) -> Result<(), Failure> {
+    lower(Resource::Core, 0).during(Need::Payload, "forbid core dumps")?;
+    let wanted = [
+        (Resource::Nofile, limits.open_files, "limit open files"),
+        (Resource::Nproc, limits.processes, "limit processes"),
+        (Resource::Fsize, limits.file_bytes, "limit the size of files"),
+    ];
+    for (resource, most, step) in wanted {
+        if let Some(most) = most {
+            lower(resource, most).during(Need::Payload, step)?;
+        }
+    }
+    Ok(())
+}
+
+/// Limits to `most`, and where the limit is lower already, to that.
+fn lower(resource: Resource, most: u64) -> rustix::io::Result<()> {
+    let now = rustix::process::getrlimit(resource);
+    let least = |limit: Option<u64>| Some(limit.map_or(most, |limit| limit.min(most)));
+    let limit = Rlimit { current: least(now.current), maximum: least(now.maximum) };
+    rustix::process::setrlimit(resource, limit)
 }
 
 /// The system-call filter; its listener goes to the broker.

@@ -38,6 +38,8 @@ pub struct WorldSpec {
     pub stdio: Stdio,
     /// Which classes of system calls are notified.
     pub notify: NotifyClasses,
+    /// What the payload may use up.
+    pub limits: ResourceLimits,
     /// How much of Landlock the kernel must have.
     pub landlock: Require,
     /// The port of the net gate on the world's 127.0.0.1.
@@ -67,6 +69,18 @@ impl Access {
     pub(super) fn from_byte(byte: u8) -> Option<Access> {
         [Access::Read, Access::Write].into_iter().find(|access| access.to_byte() == byte)
     }
+}
+
+/// Limits of resources that the kernel counts (`setrlimit(2)`); a world has never more of one than
+/// the caller itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ResourceLimits {
+    /// Most open files of one process.
+    pub open_files: Option<u64>,
+    /// Most processes and threads of the world.
+    pub processes: Option<u64>,
+    /// Largest file a process may write, in bytes.
+    pub file_bytes: Option<u64>,
 }
 
 /// How much of a layer the kernel must have for a world to start.

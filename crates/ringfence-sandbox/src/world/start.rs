@@ -6,12 +6,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use rustix::fs::FileType;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitOptions};
 
 use super::channel::{Channel, Message, Topic};
 use super::failure::Failure;
 use super::helper::{self, Lines};
-use super::{Access, IdMap, World, WorldError, WorldSpec, layers};
+use super::{Access, IdMap, Stdio, World, WorldError, WorldSpec, layers};
 use crate::sys::process::fork;
 
 /// Starts a world and, held back until its exec is answered, the payload in it.
@@ -121,7 +122,28 @@ fn check(spec: &mut WorldSpec) -> Result<(), WorldError> {
     if !root && spec.idmap != IdMap::None {
         return wrong("only root can change whose files appear as the payload's".to_owned());
     }
+    if spec.stdio == Stdio::Inherit {
+        check_streams()?;
+    }
     spec.scratch = fs::canonicalize(&spec.scratch).map_err(step("find the scratch directory"))?;
+    Ok(())
+}
+
+/// A directory of the host's, once it is open, leads through the host's mounts, not the world's:
+/// nothing covers what is protected in it, and what happens in it is taken for the world's own.
+fn check_streams() -> Result<(), WorldError> {
+    let streams = [
+        ("standard input", rustix::stdio::stdin()),
+        ("standard output", rustix::stdio::stdout()),
+        ("standard error", rustix::stdio::stderr()),
+    ];
+    for (name, stream) in streams {
+        // One that is closed leads nowhere.
+        let Ok(stat) = rustix::fs::fstat(stream) else { continue };
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            return Err(WorldError::DirectoryStream { name });
+        }
+    }
     Ok(())
 }
 

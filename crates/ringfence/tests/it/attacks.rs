@@ -2,9 +2,11 @@
 //! outside and must succeed there, so that "stopped" is never empty.
 
 mod killed;
+mod limits;
 mod planted;
 mod session;
 mod stage;
+mod streams;
 mod targets;
 mod terminal;
 mod trust;

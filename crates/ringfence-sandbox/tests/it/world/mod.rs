@@ -5,3 +5,4 @@ mod files;
 mod grants;
 mod harness;
 mod life;
+mod limits;

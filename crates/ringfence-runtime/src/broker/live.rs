@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 
-use ringfence_core::{Access, Agent, Clock as _, Durability, Event, FilePlan, Gate, SessionId};
+use ringfence_core::{
+    AbsolutePath, Access, Agent, Clock as _, Durability, Event, FilePlan, Gate, PathRule, SessionId,
+};
+use ringfence_policy::grant::GrantText;
 use ringfence_sandbox::world::{self, World, WorldError};
 
 use crate::approvals::Approvals;
@@ -21,6 +24,7 @@ use crate::registration::Description;
 use crate::state::StateDirs;
 use crate::survivors::survivors;
 use crate::tally::Tally;
+use crate::wording::rule_place;
 
 /// Longest time between two looks at grants that end by themselves.
 const EXPIRY_LOOK_MAX: Duration = Duration::from_hours(1);
@@ -121,11 +125,12 @@ impl Live {
     ) -> Result<Vec<String>, ringfence_core::RecordError> {
         let now: BTreeMap<String, Grant> =
             assembled.grants.iter().map(|grant| (grant.id.clone(), grant.clone())).collect();
-        let mut lines = Vec::new();
-        for grant in now.values().filter(|grant| !changing.grants.contains_key(&grant.id)) {
+        let is_new = |grant: &&Grant| !changing.grants.contains_key(&grant.id);
+        let new: Vec<&Grant> = now.values().filter(is_new).collect();
+        for grant in &new {
             self.gate.note(granted(grant), Durability::Before)?;
-            lines.push(format!("granted {} ({})", grant.text, grant.id));
         }
+        let mut lines = Vec::new();
         if cause == Cause::Policy {
             let policy = assembled.digests.clone();
             self.gate.note(Event::PolicyReloaded { policy }, Durability::Before)?;
@@ -135,7 +140,12 @@ impl Live {
         self.in_force.replace(Arc::clone(&assembled.policy));
         let mut plan = assembled.policy.file_plan(&self.agent);
         let outcome = self.follow(world, &changing.plan, &mut plan);
-        lines.extend(outcome.lines);
+        lines.extend(outcome.lines.iter().cloned());
+        lines.extend(new.iter().map(|grant| outcome.of_grant(grant, &plan)));
+        if cause == Cause::Policy {
+            let left = outcome.left_out.values();
+            lines.extend(left.map(|why| format!("not in force in this session: {why}")));
+        }
         let gone: Vec<Grant> = changing
             .grants
             .values()
@@ -143,7 +153,7 @@ impl Live {
             .cloned()
             .collect();
         for grant in &gone {
-            lines.push(format!("revoked {} ({})", grant.text, grant.id));
+            lines.push(format!("revoked: {} ({})", grant.text, grant.id));
             lines.extend(outcome.survivors.iter().map(|held| format!("still held: {held}")));
             let by = if cause == Cause::Expiry { "expired" } else { grant.author.as_str() };
             let event = Event::Revoked {
@@ -193,8 +203,8 @@ impl Live {
     /// Mounts what the new plan adds and unmounts what it no longer has.
     ///
     /// A tree in which the host runs something by itself is not mounted for writing: its protected
-    /// places are made, and looked at in the end, only by a session that starts with it. Its rule in
-    /// `after` stays as it was before.
+    /// places are made, and looked at in the end, only by a session that starts with it. What is not
+    /// mounted stays in `after` as it was before.
     fn follow(&self, world: &World, before: &FilePlan, after: &mut FilePlan) -> Followed {
         let mut followed = Followed::default();
         for rule in &before.rules {
@@ -216,13 +226,15 @@ impl Live {
             if rule.access == Access::Write
                 && let Some(runs) = run_by_host(rule.path.as_path())
             {
-                followed.lines.push(not_effective(rule.path.as_path(), &runs));
+                let why = run_outside(rule.path.as_path(), &runs);
+                followed.left_out.insert(rule.path.clone(), why);
                 rule.access = access;
                 continue;
             }
             self.private.mounted(rule.path.as_path());
             if let Err(error) = world.mount(rule.path.as_path(), rule.path.as_path(), wanted) {
-                followed.lines.push(format!("not effective in this session: {error}"));
+                followed.left_out.insert(rule.path.clone(), error.to_string());
+                rule.access = access;
             }
         }
         followed
@@ -247,6 +259,35 @@ fn granted(grant: &Grant) -> Event {
 struct Followed {
     lines: Vec<String>,
     survivors: Vec<String>,
+    /// What the plan has and the world could not be given, and why.
+    left_out: BTreeMap<AbsolutePath, String>,
+}
+
+impl Followed {
+    /// What became of a new grant, in one line; `plan` is what the world has now.
+    fn of_grant(&self, grant: &Grant, plan: &FilePlan) -> String {
+        let (text, id) = (&grant.text, &grant.id);
+        let (path, wanted) = match GrantText::parse(text, &|_| None) {
+            Ok(GrantText::Read(path)) => (path, Access::Read),
+            Ok(GrantText::Write(path)) => (path, Access::Write),
+            // Decided act by act: no mount is needed.
+            Ok(GrantText::Connect(_) | GrantText::ConnectUnix(_) | GrantText::Exec { .. })
+            | Err(_) => return format!("in force: {text} ({id})"),
+        };
+        if let Some(why) = self.left_out.get(&path) {
+            return format!("not in force in this session: {text} ({id}): {why}");
+        }
+        match plan.access(&path) {
+            (access, Some(PathRule { because: Some(rule), .. })) if access < wanted => {
+                let rule = rule_place(rule);
+                format!("not in force in this session: {text} ({id}): by the rule {rule}")
+            }
+            (access, _) if access < wanted => {
+                format!("not in force in this session: {text} ({id})")
+            }
+            _ => format!("in force: {text} ({id})"),
+        }
+    }
 }
 
 /// A place in the tree, or above it, that the host runs something from or that decides what it runs.
@@ -268,11 +309,11 @@ fn run_by_host(tree: &Path) -> Option<PathBuf> {
     found_within.into_iter().next().or_else(|| found.cut_short.then_some(tree))
 }
 
-fn not_effective(tree: &Path, runs: &Path) -> String {
+fn run_outside(tree: &Path, runs: &Path) -> String {
     let (tree, runs) = (tree.display(), runs.display());
     format!(
-        "not effective in this session: writing to `{tree}` is granted, but the host runs or may \
-         run what is in `{runs}`; a grant with `--always` takes effect with the next session"
+        "the host runs or may run what is in `{runs}`, so that `{tree}` can only be written in a \
+         session that starts with it; a grant with `--always` takes effect with the next session"
     )
 }
 
@@ -280,6 +321,8 @@ fn withdraw(world: &World, path: &Path, followed: &mut Followed) {
     let held = survivors(world.init_pid, path);
     match world.unmount(path) {
         Ok(()) => followed.survivors.extend(held),
+        // What was not there could not be shown, so that nothing is left of it.
+        Err(WorldError::NotGranted { .. }) if std::fs::symlink_metadata(path).is_err() => {}
         Err(WorldError::NotGranted { .. }) => followed.lines.push(format!(
             "`{}` was there from the start and can be read until this session ends",
             path.display()

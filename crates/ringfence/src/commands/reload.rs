@@ -47,7 +47,8 @@ pub(crate) fn tell(
 ) -> Result<Done, Failure> {
     match control::ask(dirs.runtime(), session, command) {
         Ok(Reply::Done(lines)) => {
-            screen.note(&format!("session {session}: in force"));
+            let nothing = if lines.is_empty() { " nothing changes for it" } else { "" };
+            screen.note(&format!("session {session}:{nothing}"));
             for line in &lines {
                 screen.note(&format!("  {}", printable(line)));
             }

@@ -1,9 +1,11 @@
 //! `grant` and `grants`: what a person allowed.
 
 use expect_test::expect;
+use ringfence_runtime::control;
 
 use crate::home::Home;
 use crate::policy::POLICY;
+use crate::run::each;
 
 #[test]
 fn a_grant_holds_until_it_is_revoked() {
@@ -94,4 +96,40 @@ fn a_grant_for_a_time_says_when_it_ends() {
     assert!(text.contains("for 2h00m, in HOME/project"), "{text}");
     let (list, _) = home.json(&["grants", "list", "--json"]);
     assert!(list[0]["expires"].is_string());
+}
+
+#[test]
+fn what_a_running_session_cannot_be_given_is_not_said_to_be_in_force_nor_to_have_been_there() {
+    each(crate::run::POLICY, |person| {
+        person.home.write("shared/x", "");
+        person.own();
+        let (mut child, session) = person.start("sleep 1000");
+        let project = person.home.path("project");
+        let hooks = project.join(".vscode");
+        let shared = person.home.path("shared");
+        for (grant, said) in [
+            ("fs.read:/etc/shadow".to_owned(), "/etc/shadow` lies outside"),
+            (format!("fs.write:{}", hooks.display()), "by the rule built in"),
+            (format!("fs.read:{}/missing", shared.display()), "No such file"),
+        ] {
+            let words = ["grant", &grant, "--session", session.as_str(), "--yes"];
+            let granted = person.ringfence(&words);
+            let not = format!("not in force in this session: {grant}");
+            assert!(granted.err.contains(&not) && granted.err.contains(said), "{granted}");
+            let revoked = person.ringfence(&["grants", "revoke", &id_of(&granted.err)]);
+            assert!(revoked.err.contains(&format!("revoked: {grant}")), "{revoked}");
+            assert!(!revoked.err.contains("was there from the start"), "{revoked}");
+        }
+        let grant = format!("fs.read:{}", shared.display());
+        let granted = person.ringfence(&["grant", &grant, "--session", "--yes"]);
+        assert!(granted.err.contains(&format!("\n  in force: {grant}")), "{granted}");
+        control::ask(&person.runtime(), &session, control::Command::Kill).unwrap();
+        child.wait().unwrap();
+    });
+}
+
+/// The name of the grant that was just made.
+fn id_of(said: &str) -> String {
+    let line = said.lines().find_map(|line| line.strip_prefix("granted: ")).unwrap();
+    line.to_owned()
 }

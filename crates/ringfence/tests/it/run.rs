@@ -206,7 +206,7 @@ pub(crate) fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 @id("programs") permit (principal, action == Action::"exec", resource);
 @id("project") permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
 @id("no-id") forbid (principal, action == Action::"exec", resource == Program::"/usr/bin/id");

@@ -132,7 +132,7 @@ fn a_granted_repository_keeps_its_hooks() {
             let grant = format!("fs.write:{}", tree.display());
             stage.succeed(&["grant", &grant, "--session", &session, "--yes"])
         };
-        let hint = "not effective in this session";
+        let hint = "not in force in this session";
         let answer = grant(&repository);
         assert!(answer.contains(hint) && answer.contains("repository/.git"), "{who:?}: {answer}");
         let answer = grant(&plain);

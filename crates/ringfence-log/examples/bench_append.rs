@@ -101,7 +101,7 @@ fn open(dir: &Path) -> Result<SessionLog, Failed> {
 
 fn append_ours(log: &SessionLog, entry: &Entry) -> Result<(), Failed> {
     all(|| {
-        let mut tickets: VecDeque<Ticket> = VecDeque::with_capacity(IN_FLIGHT);
+        let mut tickets: VecDeque<Ticket<'_>> = VecDeque::with_capacity(IN_FLIGHT);
         for _ in 0..ENTRIES {
             if tickets.len() == IN_FLIGHT
                 && let Some(ticket) = tickets.pop_front()

@@ -102,7 +102,8 @@ impl HostLog {
     fn append(&self, entry: &Entry) -> Result<(), LogError> {
         let mut salt = Salt::default();
         getrandom::fill(&mut salt).map_err(LogError::Random)?;
-        self.shared.append(&Prepared::new(entry, salt)?)?;
+        let mut room = Vec::new();
+        self.shared.append(Prepared::new(entry, &salt, &mut room)?)?;
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new()
             .name("host-log-sync".to_owned())
@@ -146,7 +147,7 @@ impl Shared {
         Ok(file)
     }
 
-    fn append(&self, prepared: &Prepared) -> Result<(), LogError> {
+    fn append(&self, mut prepared: Prepared<'_>) -> Result<(), LogError> {
         let _held = self.hold(&self.dir.path)?;
         let mut position = lock(&self.position);
         position.catch_up(&self.dir, u64::MAX)?;

@@ -9,8 +9,8 @@ use crate::tree::{Hash, leaf_hash};
 /// Largest entry, in bytes of JSON: an argv of 1 MiB in which every byte needs six still fits.
 pub const ENTRY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Room that most entries fit in, in bytes: saves growing step by step.
-const ENTRY_BYTES_USUAL: usize = 1024;
+/// Room that most records fit in, in bytes: saves growing step by step.
+const RECORD_BYTES_USUAL: usize = 1024;
 
 /// Bytes of a record before its payload.
 pub(crate) const HEADER_BYTES: usize = 48;
@@ -18,52 +18,76 @@ pub(crate) const HEADER_BYTES: usize = 48;
 /// First byte of a leaf's data: which form of commitment follows.
 const COMMITMENT_VERSION: u8 = 1;
 
+/// Bytes of the checksum.
+const SUM_BYTES: usize = 4;
+
+/// Bytes of length and index.
+const BYTES_BEFORE_SALT: usize = 12;
+
 /// Random bytes that keep the leaf from telling a guessable payload.
 pub(crate) type Salt = [u8; 32];
 
 /// Leaf hash of a payload: over `0x01 || SHA-256(salt || payload)`.
 pub fn leaf_of(salt: &[u8; 32], payload: &[u8]) -> Hash {
-    let commitment: Hash = Sha256::new().chain_update(salt).chain_update(payload).finalize().into();
+    leaf_over(&Sha256::new().chain_update(salt).chain_update(payload).finalize().into())
+}
+
+/// Leaf hash over a commitment.
+fn leaf_over(commitment: &Hash) -> Hash {
     let mut data = [COMMITMENT_VERSION; 33];
     if let Some(tail) = data.last_chunk_mut::<32>() {
-        *tail = commitment;
+        *tail = *commitment;
     }
     leaf_hash(&data)
 }
 
 /// An entry ready to be appended; everything that does not depend on its index is done.
-pub(crate) struct Prepared {
-    payload: Vec<u8>,
-    salt: Salt,
+pub(crate) struct Prepared<'a> {
+    /// Length, index, salt and payload: what the checksum is over, in its order.
+    summed: &'a mut Vec<u8>,
     pub(crate) leaf: Hash,
 }
 
-impl Prepared {
-    pub(crate) fn new(entry: &Entry, salt: Salt) -> Result<Prepared, LogError> {
-        let mut payload = Vec::with_capacity(ENTRY_BYTES_USUAL);
-        serde_json::to_writer(&mut payload, entry).map_err(LogError::Json)?;
-        if payload.len() > ENTRY_BYTES_MAX {
-            return Err(LogError::TooLarge { bytes: payload.len() });
+impl Prepared<'_> {
+    /// Prepares `entry` in `room`, whose contents are of no use to anybody.
+    pub(crate) fn new<'a>(
+        entry: &Entry,
+        salt: &Salt,
+        room: &'a mut Vec<u8>,
+    ) -> Result<Prepared<'a>, LogError> {
+        room.clear();
+        room.reserve(RECORD_BYTES_USUAL);
+        room.extend_from_slice(&[0; BYTES_BEFORE_SALT]);
+        room.extend_from_slice(salt);
+        serde_json::to_writer(&mut *room, entry).map_err(LogError::Json)?;
+        let payload_bytes = room.len() - BYTES_BEFORE_SALT - salt.len();
+        if payload_bytes > ENTRY_BYTES_MAX {
+            return Err(LogError::TooLarge { bytes: payload_bytes });
         }
-        Ok(Prepared { leaf: leaf_of(&salt, &payload), payload, salt })
+        if let Some(length) = room.first_chunk_mut::<4>() {
+            // At most ENTRY_BYTES_MAX, so it always fits.
+            *length = u32::try_from(payload_bytes).unwrap_or(u32::MAX).to_le_bytes();
+        }
+        let committed = room.get(BYTES_BEFORE_SALT..).unwrap_or_default();
+        Ok(Prepared { leaf: leaf_over(&Sha256::digest(committed).into()), summed: room })
     }
 
     /// Bytes the record takes in the segment.
     pub(crate) fn record_bytes(&self) -> usize {
-        HEADER_BYTES + self.payload.len()
+        SUM_BYTES + self.summed.len()
     }
 
     /// Appends the record of entry `index` to `buffer`.
-    pub(crate) fn append_to(&self, buffer: &mut Vec<u8>, index: u64) {
-        // At most ENTRY_BYTES_MAX, so it always fits.
-        let length = u32::try_from(self.payload.len()).unwrap_or(u32::MAX).to_le_bytes();
+    pub(crate) fn append_to(&mut self, buffer: &mut Vec<u8>, index: u64) {
+        if let Some(place) = self.summed.get_mut(4..BYTES_BEFORE_SALT) {
+            place.copy_from_slice(&index.to_le_bytes());
+        }
         buffer.reserve(self.record_bytes());
-        buffer.extend_from_slice(&length);
-        let sum = checksum(&length, &index.to_le_bytes(), &self.salt, &self.payload);
-        buffer.extend_from_slice(&sum.to_le_bytes());
-        buffer.extend_from_slice(&index.to_le_bytes());
-        buffer.extend_from_slice(&self.salt);
-        buffer.extend_from_slice(&self.payload);
+        if let Some((length, rest)) = self.summed.split_first_chunk::<4>() {
+            buffer.extend_from_slice(length);
+            buffer.extend_from_slice(&crc32fast::hash(self.summed).to_le_bytes());
+            buffer.extend_from_slice(rest);
+        }
     }
 }
 

@@ -26,6 +26,9 @@ const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 /// Room above the size cap for the entry that closes the session, in bytes.
 const CLOSING_BYTES: u64 = 64 * 1024;
 
+/// What a thread keeps of the room in which it prepared an entry, in bytes.
+const ROOM_BYTES_MAX: usize = 64 * 1024;
+
 /// How many salts are fetched from the kernel at a time.
 const SALTS: usize = 128;
 
@@ -46,8 +49,8 @@ pub struct Closed {
 
 /// An entry that was submitted; wait for it to be on the disk.
 #[must_use]
-pub struct Ticket {
-    shared: Arc<Shared>,
+pub struct Ticket<'log> {
+    shared: &'log Shared,
     index: u64,
 }
 
@@ -155,15 +158,21 @@ impl SessionLog {
 
     /// Appends without waiting for the sync: a `Soon` entry is written, a `Before` entry is queued
     /// and on the disk when [`Ticket::wait`] returns.
-    pub fn submit(&self, entry: &Entry, durability: Durability) -> Result<Ticket, LogError> {
-        let shared = &self.handle.shared;
-        let prepared = Prepared::new(entry, fresh_salt()?)?;
+    pub fn submit(&self, entry: &Entry, durability: Durability) -> Result<Ticket<'_>, LogError> {
+        let shared = &*self.handle.shared;
         let closing = matches!(entry.event, Event::SessionClosed { .. });
-        let (index, queued) = shared.enqueue(&prepared, durability, closing)?;
+        let (index, queued) = AHEAD.with_borrow_mut(|ahead| {
+            let salt = ahead.salt()?;
+            let queued = Prepared::new(entry, &salt, &mut ahead.room)
+                .and_then(|mut prepared| shared.enqueue(&mut prepared, durability, closing));
+            ahead.room.clear();
+            ahead.room.shrink_to(ROOM_BYTES_MAX);
+            queued
+        })?;
         if durability == Durability::Soon || queued > QUEUE_BYTES_MAX {
             shared.write_queued(index)?;
         }
-        Ok(Ticket { shared: Arc::clone(shared), index })
+        Ok(Ticket { shared, index })
     }
 
     /// Syncs everything, signs the final checkpoint and ends the log; clones can no longer append.
@@ -200,7 +209,7 @@ impl Record for SessionLog {
     }
 }
 
-impl Ticket {
+impl Ticket<'_> {
     /// The entry's index.
     pub fn index(&self) -> u64 {
         self.index
@@ -268,7 +277,7 @@ impl Shared {
     /// Gives the entry its index; also says how many bytes wait to be written.
     fn enqueue(
         &self,
-        prepared: &Prepared,
+        prepared: &mut Prepared<'_>,
         durability: Durability,
         closing: bool,
     ) -> Result<(u64, usize), LogError> {
@@ -394,20 +403,28 @@ impl Shared {
     }
 }
 
-thread_local! {
-    /// Salts fetched ahead by this thread; none is used twice.
-    static SALTS_AHEAD: RefCell<Vec<Salt>> = const { RefCell::new(Vec::new()) };
+/// What a thread that appends keeps for its next entries.
+#[derive(Default)]
+struct Ahead {
+    /// Salts fetched ahead; none is used twice.
+    salts: Vec<Salt>,
+    /// Where an entry is prepared.
+    room: Vec<u8>,
 }
 
-fn fresh_salt() -> Result<Salt, LogError> {
-    SALTS_AHEAD.with_borrow_mut(|salts| {
-        if salts.is_empty() {
+thread_local! {
+    static AHEAD: RefCell<Ahead> = RefCell::default();
+}
+
+impl Ahead {
+    fn salt(&mut self) -> Result<Salt, LogError> {
+        if self.salts.is_empty() {
             let mut random = [0_u8; SALTS * 32];
             getrandom::fill(&mut random).map_err(LogError::Random)?;
-            salts.extend(random.as_chunks::<32>().0);
+            self.salts.extend(random.as_chunks::<32>().0);
         }
-        Ok(salts.pop().unwrap_or_default())
-    })
+        Ok(self.salts.pop().unwrap_or_default())
+    }
 }
 
 /// A lock whose holder panicked still guards plain data.

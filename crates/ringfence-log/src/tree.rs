@@ -12,7 +12,14 @@ pub fn leaf_hash(data: &[u8]) -> Hash {
 
 /// Hash of an inner node: SHA-256 of a one byte and both children.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+    // One piece: the hash then reads it where it stands.
+    let mut data = [1; 1 + 32 + 32];
+    if let Some((_, children)) = data.split_first_mut()
+        && let ([first, second], _) = children.as_chunks_mut::<32>()
+    {
+        (*first, *second) = (*left, *right);
+    }
+    Sha256::digest(data).into()
 }
 
 /// A growing tree: only the roots of its perfect subtrees, largest first.

@@ -2,8 +2,9 @@
 
 use ringfence_core::{Act, SetName};
 use ringfence_policy::grant::GrantText;
+use ringfence_policy::{Extent, Source};
 
-use crate::support::{connect, exec, load, path, request, source, verdict};
+use crate::support::{connect, exec, facts, load, options, path, request, source, verdict};
 
 fn granted(text: &str, act: Act) -> String {
     let grant: GrantText = text.parse().unwrap();
@@ -83,5 +84,52 @@ fn the_smallest_grant_covers_its_request_and_reads_back() {
         let policy = load(vec![source(SetName::Grants, &grant.to_cedar("g"))]);
         assert_eq!(verdict(&policy, act), "permit", "{grant}");
         assert_eq!(grant.to_string().parse::<GrantText>().unwrap(), grant);
+    }
+}
+
+/// The ids of the forbids that a grant runs into, in the words of a person.
+fn overruled(forbids: &str, grant: &str) -> String {
+    let grant: GrantText = grant.parse().unwrap();
+    let granted =
+        Source { approves: options().roles, ..source(SetName::Grants, &grant.to_cedar("g-1")) };
+    let policy = load(vec![source(SetName::User, forbids), granted]);
+    let words = policy.overrules(&grant, &facts()).into_iter().map(|overrule| {
+        let extent = match overrule.extent {
+            Extent::Whole => "whole",
+            Extent::Part => "part",
+        };
+        format!("{extent} {}", overrule.rule.id)
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_forbid_is_stronger_than_a_grant_and_is_named() {
+    let forbids = r#"
+        @id("hooks") forbid (principal, action == Action::"fs.write", resource in Dir::"/p/.git");
+        @id("meta") forbid (principal, action == Action::"net.connect", resource == Endpoint::"meta.example:80");
+        @id("night") forbid (principal, action == Action::"net.connect", resource)
+            when { context.clock.hour < 12 };
+        @id("push") forbid (principal, action == Action::"exec", resource == Program::"/usr/bin/git")
+            when { context has subcommand && context.subcommand == "push" };
+        @id("asks") forbid (principal, action == Action::"exec", resource == Program::"/usr/bin/npm")
+            unless { context.approvals.contains("owner") };
+        @id("not-it") forbid (principal, action == Action::"net.connect",
+            resource == Endpoint::"it.example:80") unless { principal == Agent::"it" };
+        @id("other") forbid (principal == Agent::"other", action, resource);
+    "#;
+    for (grant, found) in [
+        ("fs.write:/p/.git/hooks", "whole hooks"),
+        ("fs.write:/p", "part hooks"),
+        ("fs.read:/p/.git", ""),
+        ("fs.write:/q", ""),
+        ("net:meta.example:80", "whole meta, part night"),
+        ("net:a.example:80", "part night"),
+        ("net:it.example:80", "part night, part not-it"),
+        ("exec:/usr/bin/git push", "whole push"),
+        ("exec:/usr/bin/git", ""),
+        ("exec:/usr/bin/npm", ""),
+    ] {
+        assert_eq!(overruled(forbids, grant), found, "{grant}");
     }
 }

@@ -11,7 +11,7 @@ use ringfence_runtime::users;
 use ringfence_runtime::wording::printable;
 
 use super::grants::tell_sessions;
-use super::{context, reload, trust};
+use super::{context, overruled, reload, trust};
 use crate::cli::GrantArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
@@ -32,6 +32,7 @@ pub(crate) fn grant(args: &GrantArgs, screen: &Screen) -> Result<Done, Failure> 
     let granted = parse(&args.text, &environment)?;
     let reach = reach(args, &dirs)?;
     screen.note(&format!("grant {}, {}", printable(&granted.to_string()), printable(&reach.words)));
+    overruled::check(&granted, &reach.scope, &dirs, screen)?;
     if !args.yes {
         let flag = "to grant it without being asked, add `--yes`";
         if prompt::consent("grant this?", flag)? == Consent::Refused {

@@ -133,3 +133,56 @@ fn id_of(said: &str) -> String {
     let line = said.lines().find_map(|line| line.strip_prefix("granted: ")).unwrap();
     line.to_owned()
 }
+
+#[test]
+fn a_grant_that_a_forbid_overrules_is_refused_or_warned_of_with_the_rule() {
+    let home = Home::with_policy(
+        r#"@id("all") permit (principal, action == Action::"exec", resource);
+@id("no-meta") @reason("no metadata") forbid (principal, action == Action::"net.connect", resource == Endpoint::"meta.example:80");
+@id("asks") forbid (principal, action == Action::"exec", resource == Program::"/usr/bin/env");
+@id("day") forbid (principal, action == Action::"net.connect", resource == Endpoint::"day.example:80")
+when { context.clock.hour < 25 };
+"#,
+    );
+    let state = home.state().join("x");
+    let state = format!("fs.read:{}", state.display());
+    let editor = format!("fs.write:{}", home.path("project/.vscode").display());
+    let said = home.session(&[
+        &["grant", "net:meta.example:80", "--always", "--yes"],
+        &["grant", "exec:/usr/bin/env", "--for", "1h", "--yes"],
+        &["grant", &state, "--always", "--everywhere", "--yes"],
+        &["grant", &editor, "--always", "--yes"],
+    ]);
+    expect![[r#"
+        $ ringfence grant net:meta.example:80 --always --yes
+        ! grant net:meta.example:80, always in HOME/project
+        ! error: nothing changed: granting net:meta.example:80 has no effect
+        !   forbidden by .ringfence/policy.cedar:2 `no-meta`: no metadata
+        !   a forbid is stronger than a grant
+        ! hint: to change the rule, run `ringfence policy edit`
+        [1]
+        $ ringfence grant exec:/usr/bin/env --for 1h --yes
+        ! grant exec:/usr/bin/env, for 1h00m, in HOME/project
+        ! error: nothing changed: granting exec:/usr/bin/env has no effect
+        !   forbidden by .ringfence/policy.cedar:3 `asks`
+        !   a forbid is stronger than a grant
+        ! hint: to change the rule, run `ringfence policy edit`
+        [1]
+        $ ringfence grant fs.read:HOME/.local/state/ringfence/x --always --everywhere --yes
+        ! grant fs.read:HOME/.local/state/ringfence/x, always and everywhere
+        ! error: nothing changed: granting fs.read:HOME/.local/state/ringfence/x has no effect
+        !   forbidden by built in `ringfence-own-files-3`: Ringfence's own state, configuration and sockets are out of reach
+        !   a forbid is stronger than a grant
+        [1]
+        $ ringfence grant fs.write:HOME/project/.vscode --always --yes
+        ! grant fs.write:HOME/project/.vscode, always in HOME/project
+        ! error: nothing changed: granting fs.write:HOME/project/.vscode has no effect
+        !   forbidden by built in `protected-6`: the editor runs tasks from here on the host
+        !   a forbid is stronger than a grant
+        [1]
+    "#]].assert_eq(&said);
+    assert_eq!(home.json(&["grants", "list", "--json"]).0, serde_json::json!([]));
+    let said = home.run(&["grant", "net:day.example:80", "--always", "--yes"]);
+    assert!(said.contains("! warning: a forbid is stronger than a grant"), "{said}");
+    assert!(said.contains("!   .ringfence/policy.cedar:4 `day`\n! granted: g-"), "{said}");
+}

@@ -45,6 +45,18 @@ pub enum Session<'a> {
     Runs(&'a SessionId),
     /// It does not, so that only later ones can be helped.
     Ended,
+    /// The same, in another project than the one where this is said.
+    EndedIn(&'a Path),
+}
+
+impl Session<'_> {
+    /// The same when it has ended.
+    fn after(self) -> Self {
+        match self {
+            Session::Runs(_) | Session::Ended => Session::Ended,
+            Session::EndedIn(dir) => Session::EndedIn(dir),
+        }
+    }
 }
 
 impl Advice {
@@ -79,11 +91,16 @@ impl Advice {
             Some(match lasting {
                 Session::Runs(id) => format!("`ringfence grant {grant} --session {id}`"),
                 Session::Ended => format!("`ringfence grant {grant} --always`"),
+                Session::EndedIn(_) => format!("`ringfence grant {grant} --always` there"),
             })
         };
         let to_allow_it = match session {
-            Session::Runs(_) => "to allow it for this session",
-            Session::Ended => "to allow it in this project from now on",
+            Session::Runs(_) => "to allow it for this session".to_owned(),
+            Session::Ended => "to allow it in this project from now on".to_owned(),
+            Session::EndedIn(dir) => {
+                let dir = printable(&dir.to_string_lossy());
+                format!("to allow it in {dir} from now on")
+            }
         };
         Some(match self {
             Advice::Grant(grant) => format!("{to_allow_it}, run {}", command(grant, session)?),
@@ -95,7 +112,7 @@ impl Advice {
             }
             Advice::NextSession { place, grant } => {
                 let place = printable(place.as_str());
-                let command = command(grant, Session::Ended)?;
+                let command = command(grant, session.after())?;
                 format!(
                     "a running world cannot be given `{place}`; to allow it from the next session on, run {command}"
                 )

@@ -1,6 +1,7 @@
 //! `explain`: why an act was decided as it was, and what would have to change.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use ringfence_core::{
     ClockFact, EntryRef, Event, Facts, Grounds, PolicyDigest, Request, Role, SessionId, Verdict,
@@ -14,7 +15,7 @@ use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::state::StateDirs;
 use serde_json::json;
 
-use super::{context, in_force, reload};
+use super::{context, in_force, reload, trust};
 use crate::cli::ExplainArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::render;
@@ -40,6 +41,8 @@ pub(crate) struct Now {
     pub(crate) same_policy: bool,
     /// What a person can do, where something helps.
     pub(crate) advice: Option<Advice>,
+    /// The project in which the session ran.
+    pub(crate) project: PathBuf,
 }
 
 pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failure> {
@@ -47,7 +50,8 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
     let entry = context::entry(&dirs, &args.entry)?;
     let opening = context::opening(&dirs, &entry.session);
     let recorded = recorded(&dirs, &entry, opening.as_ref())?;
-    let now = now(&dirs, &recorded, screen);
+    let cwd = directory(opening.as_ref());
+    let now = now((&dirs, &cwd), &recorded, screen);
     if args.json {
         screen.json(&json!({
             "schema": SCHEMA,
@@ -69,10 +73,15 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
 
 /// The smallest thing that would allow the act, as a command that works now.
 fn hint(dirs: &StateDirs, recorded: &Recorded, now: Option<&Now>, screen: &Screen) {
-    let Some(advice) = now.and_then(|now| now.advice.as_ref()) else { return };
+    let Some((now, advice)) = now.and_then(|now| Some((now, now.advice.as_ref()?))) else { return };
     let session = &recorded.entry.session;
     let running = reload::running(dirs).is_ok_and(|running| running.contains(session));
-    let session = if running { Session::Runs(session) } else { Session::Ended };
+    let here = trust::project(dirs, None).is_ok_and(|here| here.dir == now.project);
+    let session = match (running, here) {
+        (true, _) => Session::Runs(session),
+        (false, true) => Session::Ended,
+        (false, false) => Session::EndedIn(&now.project),
+    };
     advice.hint(session).iter().for_each(|hint| screen.hint(hint));
 }
 
@@ -120,18 +129,28 @@ fn clock_at(at_ms: u64, opening: Option<&Logged>) -> Result<ClockFact, Failure> 
     Ok(clock.fact_at(at_ms))
 }
 
-fn now(dirs: &StateDirs, recorded: &Recorded, screen: &Screen) -> Option<Now> {
-    let found = match in_force::try_load(&recorded.entry.session, &[], screen) {
+/// Where the session ran, whose policy is the one to ask; here, if it did not say.
+fn directory(opening: Option<&Logged>) -> PathBuf {
+    if let Some(Event::SessionOpened { cwd, .. }) = opening.map(|first| &first.entry.event) {
+        return cwd.as_path().to_owned();
+    }
+    context::current_dir().unwrap_or_default()
+}
+
+fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -> Option<Now> {
+    let found = match in_force::try_load((cwd, &recorded.entry.session), &[], screen) {
         Ok(Ok(found)) => found,
         // The record stands by itself; only the reasoning beyond it is missing.
         Ok(Err(_)) => {
-            screen.warn("the policy here does not load, so that only the record can be shown");
+            screen.warn("the policy in force now does not load, so that only the record is shown");
             return None;
         }
-        Err(failure) => {
-            screen.failure(&failure);
+        Err(Failure::CouldNot(why) | Failure::No(why) | Failure::Waiting(why)) => {
+            let text = why.text;
+            screen.warn(&format!("only the record is shown, there is no policy to ask: {text}"));
             return None;
         }
+        Err(Failure::Pipe | Failure::Said(_)) => return None,
     };
     let then = policy_at(dirs, &recorded.entry.session, recorded.entry.index);
     let same_policy = then.is_some_and(|then| same(&then, &found));
@@ -139,7 +158,7 @@ fn now(dirs: &StateDirs, recorded: &Recorded, screen: &Screen) -> Option<Now> {
     let grant = GrantText::smallest(&recorded.request);
     let helps = recorded.verdict != Verdict::Permit && explanation.remedy.is_some();
     let advice = helps.then(|| Advice::of(&grant, dirs.home(), &found.project.dir));
-    Some(Now { explanation, same_policy, advice })
+    Some(Now { explanation, same_policy, advice, project: found.project.dir })
 }
 
 /// The digests that were in force when an entry was written.

@@ -1,6 +1,6 @@
 //! The policy that is in force here, or the one that was named on the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ringfence_core::SessionId;
 use ringfence_policy::PolicyErrors;
@@ -36,21 +36,20 @@ pub(crate) fn load_for(
     files: &[PathBuf],
     screen: &Screen,
 ) -> Result<Assembled, Failure> {
-    try_load(session, files, screen)?.map_err(|errors| {
+    try_load((&context::current_dir()?, session), files, screen)?.map_err(|errors| {
         say(&errors, screen);
         Failure::Said(Said::CouldNot)
     })
 }
 
-/// The same, where the caller has its own use for what is wrong with the policy.
+/// The same in a directory, where the caller has its own use for what is wrong with the policy.
 pub(crate) fn try_load(
-    session: &SessionId,
+    (cwd, session): (&Path, &SessionId),
     files: &[PathBuf],
     screen: &Screen,
 ) -> Result<Result<Assembled, PolicyErrors>, Failure> {
-    let (dirs, cwd) = (context::dirs()?, context::current_dir()?);
-    let inputs =
-        Inputs { dirs: &dirs, cwd: &cwd, session, overrides: files, now_ms: context::now_ms() };
+    let dirs = context::dirs()?;
+    let inputs = Inputs { dirs: &dirs, cwd, session, overrides: files, now_ms: context::now_ms() };
     match assemble(inputs) {
         Ok(assembled) => {
             assembled.notices.iter().for_each(|notice| notify(notice, screen));

@@ -8,7 +8,7 @@ use ringfence_runtime::trust::Project;
 use ringfence_runtime::wording::{printable, set_name};
 use serde_json::{Value, json};
 
-use super::{edit, in_force, plan, reload};
+use super::{context, edit, in_force, plan, reload};
 use crate::cli::{PolicyCheckArgs, PolicyCommand, PolicyShowArgs};
 use crate::exit::{Done, Failure, Said};
 use crate::screen::{Screen, Stream, Tone};
@@ -28,7 +28,8 @@ pub(crate) fn policy(command: &PolicyCommand, screen: &Screen) -> Result<Done, F
 }
 
 fn check(args: &PolicyCheckArgs, screen: &Screen) -> Result<Done, Failure> {
-    match in_force::try_load(&in_force::no_session()?, &args.files, screen)? {
+    let here = (context::current_dir()?, in_force::no_session()?);
+    match in_force::try_load((&here.0, &here.1), &args.files, screen)? {
         Ok(found) if args.json => {
             let policy = found.digests;
             screen.json(&json!({

@@ -23,7 +23,7 @@ pub(crate) fn render(recorded: &Recorded, now: Option<&Now>, paint: Paint) -> St
     let mut out = head(recorded, paint);
     let Some(now) = now else { return out };
     if !now.same_policy {
-        let note = "the policy here is not the one that decided; this one would answer:";
+        let note = "the policy in force now is not the one that decided; it would answer:";
         let _ = writeln!(out, "\n{}", paint.tone(Tone::Warning, note));
         let _ = writeln!(out, "  answer   {}", verdict_word(&now.explanation.ruling.verdict));
         let _ = writeln!(out, "  rule     {}", rule_line(&now.explanation.ruling.grounds));
@@ -122,7 +122,7 @@ fn change(recorded: &Recorded, now: &Now, paint: Paint) -> String {
         Some(Remedy::Approvals(ask)) => format!("approval: {}", needs(ask)),
         Some(Remedy::Grant(grant)) => format!("the smallest grant is {}", printable(grant)),
         None if now.explanation.ruling.verdict == Verdict::Permit => {
-            "nothing: the policy here permits it by now".to_owned()
+            "nothing: the policy in force now permits it".to_owned()
         }
         None => "a rule: no approval and no grant can lift what forbids it".to_owned(),
     };

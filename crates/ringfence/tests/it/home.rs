@@ -58,8 +58,18 @@ impl Home {
 
     /// The same with something on stdin.
     pub(crate) fn run_with(&self, words: &[&str], input: &str) -> String {
-        let mut child = self
-            .command(words)
+        self.transcript((self.command(words), words), input)
+    }
+
+    /// Runs one command in another directory of the home.
+    pub(crate) fn run_in(&self, dir: &str, words: &[&str]) -> String {
+        let mut command = self.command(words);
+        command.current_dir(self.path(dir));
+        self.transcript((command, words), "")
+    }
+
+    fn transcript(&self, (mut command, words): (Command, &[&str]), input: &str) -> String {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -170,7 +170,7 @@ fn a_denial_is_explained_with_the_smallest_grant() {
           clock    Saturday 13:04 UTC
           approved none
 
-        the policy here is not the one that decided; this one would answer:
+        the policy in force now is not the one that decided; it would answer:
           answer   denied
           rule     no permit matches; nearest: .ringfence/policy.cedar:3 `api` (host differs: it permits `api.example.com:443`)
 
@@ -218,4 +218,23 @@ fn colour_is_only_where_it_was_asked_for() {
     home.record_session();
     assert!(!home.run(&["show"]).contains('\u{1b}'));
     assert!(home.run(&["show", "--color", "always"]).contains("\u{1b}[1m"));
+}
+
+#[test]
+fn a_denial_is_explained_from_anywhere_by_the_policy_of_its_session() {
+    let home = Home::with_policy(POLICY);
+    home.record_session();
+    std::fs::create_dir(home.path("elsewhere")).unwrap();
+    let here = home.run(&["explain", "8"]);
+    let there = home.run_in("elsewhere", &["explain", "8"]);
+    let hint =
+        |text: &str| text.lines().find(|line| line.starts_with("! hint")).unwrap().to_owned();
+    assert_eq!(there.replace(&hint(&there), &hint(&here)), here);
+    assert_eq!(
+        hint(&there),
+        "! hint: to allow it in HOME/project from now on, run `ringfence grant net:api.stripe.com:443 --always` there"
+    );
+    std::fs::remove_dir_all(home.path("project")).unwrap();
+    let gone = home.run_in("elsewhere", &["explain", "8"]);
+    assert!(gone.contains("\n! warning: only the record is shown"), "{gone}");
 }

@@ -1,10 +1,13 @@
 //! What is allowed in a policy and is probably not what its author thinks.
 
+use std::collections::BTreeSet;
+
 use ringfence_core::{Action, RuleRef, SetName};
 use serde::Serialize;
 
 use crate::checks::{is_file_action, overlap};
 use crate::rule::{Effect, Rule, Scope};
+use crate::tree::{approvers, body};
 use crate::{Policy, RuleSet};
 
 /// A remark on one rule.
@@ -34,6 +37,8 @@ pub enum LintKind {
     Untrusted,
     /// A shell or interpreter runs programs that the rule does not see by their arguments.
     OpaqueUnseen,
+    /// A rule waits for approval by a role that nobody can hold.
+    UndeclaredRole,
 }
 
 impl Policy {
@@ -47,6 +52,7 @@ impl Policy {
                 lints.extend(always_forbidden(set, rule));
                 lints.extend(opaque_unseen(rule));
                 lints.extend(any_resource(rule));
+                lints.extend(self.undeclared_role(rule));
             }
         }
         lints
@@ -72,6 +78,19 @@ impl Policy {
             program.eid
         );
         (!hidden).then(|| lint(LintKind::NotAWall, rule, text))
+    }
+
+    /// A role that no settings declare can approve nothing: the act is denied, not asked about.
+    fn undeclared_role(&self, rule: &Rule) -> Option<Lint> {
+        let mut named = BTreeSet::new();
+        rule.tree.clauses().iter().for_each(|clause| approvers(body(clause), &mut named));
+        let missing =
+            named.into_iter().find(|name| !self.roles.iter().any(|role| role.0 == *name))?;
+        let text = format!(
+            "no settings declare the role `{missing}`, so that nobody can approve and the act is \
+             denied; add it to `roles` in settings.toml"
+        );
+        Some(lint(LintKind::UndeclaredRole, rule, text))
     }
 
     /// Remarks on the permits of a project that is not trusted.

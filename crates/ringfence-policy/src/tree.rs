@@ -1,7 +1,9 @@
 //! Walks through the conditions of rules.
 #![expect(clippy::wildcard_enum_match_arm, reason = "cedar's syntax tree is non-exhaustive")]
 
-use cedar_policy::pst::{self, Clause, Expr, Var};
+use std::collections::BTreeSet;
+
+use cedar_policy::pst::{self, Clause, Expr, Literal, Var};
 
 /// Calls `visit` for an expression and everything within it.
 pub(crate) fn walk<'a>(expr: &'a Expr, visit: &mut impl FnMut(&'a Expr)) {
@@ -62,6 +64,22 @@ pub(crate) fn mentions_approvals(expr: &Expr) -> bool {
         found |= matches!(context_attribute(part), Some("approvals" | "approver_count"));
     });
     found
+}
+
+/// The roles that an expression looks for in `context.approvals`.
+pub(crate) fn approvers<'a>(expr: &'a Expr, found: &mut BTreeSet<&'a str>) {
+    walk(expr, &mut |part| {
+        let Expr::BinaryOp { left, right, .. } = part else { return };
+        for (side, other) in [(left, right), (right, left)] {
+            if context_attribute(side) == Some("approvals") {
+                walk(other, &mut |part| {
+                    if let Expr::Literal(Literal::String(name)) = part {
+                        found.insert(name.as_str());
+                    }
+                });
+            }
+        }
+    });
 }
 
 /// Whether an expression looks at the context at all.

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use ringfence_core::SessionId;
-use ringfence_policy::PolicyErrors;
+use ringfence_policy::{LintKind, Policy, PolicyErrors};
 use ringfence_runtime::assemble::{AssembleError, Assembled, Inputs, assemble, settings_in_force};
 use ringfence_runtime::notice::Notice;
 use ringfence_runtime::settings::Settings;
 use ringfence_runtime::whole_file::FileError;
+use ringfence_runtime::wording::rule_place;
 
 use super::context;
 use crate::exit::{Failure, Message, Said};
@@ -71,6 +72,13 @@ pub(crate) fn settings_here(screen: &Screen) -> Result<Settings, Failure> {
 pub(crate) fn say(errors: &PolicyErrors, screen: &Screen) {
     for found in errors.problems() {
         screen.note(problem::render(found, screen.paint(Stream::Err)).trim_end());
+    }
+}
+
+/// Warns of rules that wait for an approval that nobody can give.
+pub(crate) fn warn_of_roles(policy: &Policy, screen: &Screen) {
+    for lint in policy.lints().iter().filter(|lint| lint.kind == LintKind::UndeclaredRole) {
+        screen.warn(&format!("{}: {}", rule_place(&lint.rule), lint.message));
     }
 }
 

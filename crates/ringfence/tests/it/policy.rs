@@ -204,3 +204,23 @@ fn what_a_person_saved_is_trusted_again() {
     let text = home.run(&["trust"]);
     assert!(text.contains("already trusted") && text.ends_with("[0]\n"), "{text}");
 }
+
+#[test]
+fn a_role_that_no_settings_declare_is_warned_of() {
+    let home = Home::with_policy(
+        r#"@id("two") forbid (principal, action == Action::"exec", resource == Program::"/usr/bin/git")
+unless { context.approvals.containsAll(["owner", "oncal"]) };
+"#,
+    );
+    home.write("project/.ringfence/settings.toml", "roles = [\"owner\", \"oncall\"]\n");
+    home.write("cases.toml", "");
+    home.run(&["trust", "--yes"]);
+    let cases = home.path("cases.toml");
+    for command in [["policy", "check"].as_slice(), &["policy", "test", cases.to_str().unwrap()]] {
+        let said = home.run(command);
+        let warned =
+            "! warning: .ringfence/policy.cedar:1 `two`: no settings declare the role `oncal`";
+        assert!(said.contains(warned), "{said}");
+        assert!(!said.contains("`owner`"), "{said}");
+    }
+}

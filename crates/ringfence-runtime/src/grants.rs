@@ -119,7 +119,7 @@ impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Scope::Session(id) => write!(f, "session {id}"),
-            Scope::Project(dir) => write!(f, "always in {}", dir.display()),
+            Scope::Project(dir) => write!(f, "in {}", dir.display()),
             Scope::Everywhere => f.write_str("everywhere"),
         }
     }

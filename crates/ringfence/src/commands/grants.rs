@@ -66,13 +66,17 @@ pub(crate) fn scope_name(scope: &Scope) -> String {
 fn render(kept: &[&Grant], now_ms: u64, columns: usize) -> String {
     let mut rows = vec![["id", "granted", "scope", "ends", "by"].map(str::to_owned).to_vec()];
     for grant in kept {
-        let ends = match grant.expires {
-            Some(end) => format!("in {}", text::duration(end.saturating_sub(now_ms))),
-            None => "-".to_owned(),
+        let ends = match (grant.expires, &grant.scope) {
+            (Some(end), _) => {
+                let left = text::duration(end.saturating_sub(now_ms));
+                format!("{}, in {left}", text::moment(end))
+            }
+            (None, Scope::Session(_)) => "with the session".to_owned(),
+            (None, Scope::Project(_) | Scope::Everywhere) => "when revoked".to_owned(),
         };
         rows.push(vec![
             grant.id.clone(),
-            text::fit(&grant.text, columns / 2),
+            text::fit(&grant.text, columns / 3),
             text::fit(&grant.scope.to_string(), columns / 3),
             ends,
             printable(&grant.author),

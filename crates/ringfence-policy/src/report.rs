@@ -1,6 +1,6 @@
 //! What a policy means for one agent: what the kernel holds, what is decided act by act, the cost.
 
-use ringfence_core::{Action, Agent, FilePlan, RuleRef};
+use ringfence_core::{Action, Agent, FilePlan, RuleRef, SetName};
 use serde::Serialize;
 
 use crate::Policy;
@@ -72,11 +72,12 @@ impl Policy {
     /// Whether an exec must be checked again when its program starts.
     ///
     /// True as soon as any rule on `exec` is more than a permit of all programs: then arguments or
-    /// file could be exchanged between the decision and the start.
+    /// file could be exchanged between the decision and the start. Built-in rules that hide a
+    /// directory do not count: no world has anything there that could be exchanged for.
     pub fn exec_needs_verification(&self) -> bool {
         self.sets()
             .flat_map(|set| &set.rules)
-            .filter(|rule| rule.applies_to(Action::Exec))
+            .filter(|rule| rule.applies_to(Action::Exec) && !hides_by_mount(rule))
             .any(|rule| rule.effect == Effect::Forbid || !rule.is_unconditional())
     }
 
@@ -101,6 +102,20 @@ impl Policy {
             Action::Exec | Action::FsWrite | Action::FsDelete | Action::NetConnect => Cost::Decided,
         }
     }
+}
+
+/// Whether a rule is one of ours that keeps a whole directory out of every world, so that it adds
+/// nothing on `exec` that the kernel does not hold.
+///
+/// A person's rule of the same form is decided and verified: it may name what the runtime base
+/// shows whatever the policy says.
+fn hides_by_mount(rule: &Rule) -> bool {
+    rule.place.set == SetName::BuiltIn
+        && rule.effect == Effect::Forbid
+        && rule.applies_to(Action::FsRead)
+        && rule.agent().is_none()
+        && rule.tree.clauses().is_empty()
+        && matches!(rule.scope(), Scope::Within(_))
 }
 
 fn planned(rule: &Rule, action: Action) -> PlannedRule {

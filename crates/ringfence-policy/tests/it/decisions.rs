@@ -355,3 +355,25 @@ fn exec_needs_no_verification_only_where_every_program_may_run() {
     let all = r#"permit(principal, action == Action::"exec", resource);"#;
     assert!(!policy(all).exec_needs_verification());
 }
+
+#[test]
+fn a_built_in_rule_that_hides_a_directory_needs_no_verification_and_any_other_rule_does() {
+    let all = r#"permit(principal, action == Action::"exec", resource);"#;
+    let hides = r#"forbid(principal, action, resource in Dir::"/srv/own");"#;
+    let needed = |set: SetName, rule: &str| {
+        let rule = format!("@id(\"own\")\n{rule}");
+        load(vec![source(SetName::User, all), source(set, &rule)]).exec_needs_verification()
+    };
+    assert!(!needed(SetName::BuiltIn, hides));
+    for set in [SetName::User, SetName::Project, SetName::Grants, SetName::System] {
+        assert!(needed(set, hides), "{set:?}");
+    }
+    for stays_visible in [
+        r#"forbid(principal, action == Action::"exec", resource in Dir::"/srv/own");"#,
+        r#"forbid(principal, action, resource);"#,
+        r#"forbid(principal, action, resource in Dir::"/srv/own") when { resource has name };"#,
+        r#"forbid(principal == Agent::"a", action, resource in Dir::"/srv/own");"#,
+    ] {
+        assert!(needed(SetName::BuiltIn, stays_visible), "{stays_visible}");
+    }
+}

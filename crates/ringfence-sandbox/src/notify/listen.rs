@@ -29,7 +29,8 @@ const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
 
 /// Hears of the acts of one world.
 ///
-/// Several threads may be in [`Listener::next`]; one of them receives.
+/// Several threads may be in [`Listener::next`]: one of them receives, and whoever answers for long
+/// is replaced.
 #[derive(Debug)]
 pub struct Listener {
     shared: Arc<Shared>,
@@ -119,12 +120,11 @@ impl Listener {
     pub fn next(&self) -> Result<Option<Attempt>, NotifyError> {
         match self.turns.wait() {
             Turn::Receive => self.receive(),
-            Turn::Answer(attempt) => Ok(Some(*attempt)),
             Turn::Over => Ok(None),
         }
     }
 
-    /// Receives until there is something that this thread has to answer.
+    /// Receives until there is something that somebody has to decide.
     fn receive(&self) -> Result<Option<Attempt>, NotifyError> {
         loop {
             let notification = match self.shared.receive() {
@@ -134,14 +134,14 @@ impl Listener {
                     return Ok(None);
                 }
                 Err(error) => {
-                    self.turns.leave();
+                    self.turns.fail();
                     return Err(error);
                 }
             };
             let pending = Pending::new(Arc::clone(&self.shared), notification.id);
-            let attempt = judge(notification, pending);
-            if let Some(own) = attempt.and_then(|attempt| self.turns.keep_or_hand(attempt)) {
-                return Ok(Some(own));
+            if let Some(attempt) = judge(notification, pending) {
+                self.turns.answer();
+                return Ok(Some(attempt));
             }
         }
     }

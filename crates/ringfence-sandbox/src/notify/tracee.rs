@@ -5,9 +5,11 @@ use std::io::Read as _;
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::listen::Shared;
 use crate::sys::notify::{self as sys, Notification};
+use crate::sys::pidinfo;
 
 /// Longest target of a link in `/proc`, in bytes: a path with ` (deleted)` behind it.
 const LINK_BYTES_MAX: usize = 4096 + 16;
@@ -127,5 +129,9 @@ pub(super) fn status_numbers(tid: i32, label: &str) -> Option<Vec<i32>> {
 
 /// The parent of a process, if it can still be told.
 pub(super) fn parent(pid: i32) -> Option<i32> {
-    status_numbers(pid, "PPid:")?.first().copied().filter(|parent| *parent > 0)
+    let told = Pid::from_raw(pid)
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+        .and_then(|pidfd| pidinfo::parent(pidfd).ok());
+    // Kernels before 6.13 have to be read.
+    told.or_else(|| status_numbers(pid, "PPid:")?.first().copied()).filter(|parent| *parent > 0)
 }

@@ -1,18 +1,18 @@
-//! Which of several threads receives: one does, and hands what takes long to those that wait.
+//! Which of several threads receives: one does, answers what it received, and receives again.
 //!
-//! Passing the turn with every call would wake a thread for each of them, which costs more than the
-//! call itself. So whoever received a change to a file, which is answered in microseconds, goes on
-//! receiving when it comes back, and wakes nobody in between. A program or a connection is handed
-//! to a thread that waits, and the receiver stays.
+//! Passing calls from thread to thread would wake one for each of them, which costs more than most
+//! calls themselves. So whoever received a call answers it, and wakes nobody: the others sleep, but
+//! for one that looks, now and then, whether the receiver has stayed away for long.
 
-use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Attempt, Attempted};
-
-/// How long calls can go unheard at worst, if a receiver stays with a change to a file.
+/// How long calls can go unheard if a receiver stays with an answer, after some quiet.
 const UNHEARD_MAX: Duration = Duration::from_millis(50);
+
+/// The same while there is much to answer: most answers take microseconds, a program that is
+/// verified and must be read from a disk takes longer.
+const UNHEARD_BUSY_MAX: Duration = Duration::from_millis(4);
 
 /// The threads' order.
 #[derive(Debug, Default)]
@@ -24,8 +24,8 @@ pub(super) struct Turns {
 #[derive(Debug, Default)]
 struct State {
     receiver: Receiver,
-    /// Attempts for threads that wait; never more than these.
-    handed: VecDeque<Attempt>,
+    /// How often a receiver has left with something to answer.
+    left: u64,
     waiting: usize,
     sentinel: Sentinel,
     world: World,
@@ -54,12 +54,10 @@ enum World {
 }
 
 /// What a thread is to do.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Receive, until [`Turns::keep_or_hand`] or [`Turns::leave`] says otherwise.
+    /// Receive, until [`Turns::answer`] or [`Turns::fail`] has been called.
     Receive,
-    /// Answer this.
-    Answer(Box<Attempt>),
     /// Nothing: the world is gone.
     Over,
 }
@@ -72,28 +70,27 @@ impl Turns {
     /// Waits for something to do.
     pub(super) fn wait(&self) -> Turn {
         let mut state = self.state();
+        let mut pause = UNHEARD_MAX;
         loop {
-            if let Some(attempt) = state.handed.pop_front() {
-                self.post_another(&state);
-                return Turn::Answer(Box::new(attempt));
-            }
             if state.world == World::Gone {
                 return Turn::Over;
             }
             if state.receiver == Receiver::Away {
                 state.receiver = Receiver::Receiving;
-                self.post_another(&state);
+                // Whoever leaves may have been the sentinel.
+                if state.sentinel == Sentinel::Missing && state.waiting > 0 {
+                    self.wake.notify_one();
+                }
                 return Turn::Receive;
             }
             state.waiting += 1;
             if state.sentinel == Sentinel::Missing {
                 state.sentinel = Sentinel::Posted;
-                state = self
-                    .wake
-                    .wait_timeout(state, UNHEARD_MAX)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
+                let left = state.left;
+                state =
+                    self.wake.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
                 state.sentinel = Sentinel::Missing;
+                pause = if state.left == left { UNHEARD_MAX } else { UNHEARD_BUSY_MAX };
             } else {
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
@@ -101,29 +98,15 @@ impl Turns {
         }
     }
 
-    /// A thread that leaves may have been the sentinel.
-    fn post_another(&self, state: &State) {
-        if state.sentinel == Sentinel::Missing && state.waiting > 0 {
-            self.wake.notify_one();
-        }
-    }
-
-    /// What the receiver does with an attempt: `None` when another thread has it and the receiver
-    /// goes on; else it is the receiver's own to answer, and its turn is over.
-    pub(super) fn keep_or_hand(&self, attempt: Attempt) -> Option<Attempt> {
+    /// The receiver leaves to answer what it received.
+    pub(super) fn answer(&self) {
         let mut state = self.state();
-        let quick = matches!(attempt.kind, Attempted::File(_));
-        if !quick && state.waiting > state.handed.len() {
-            state.handed.push_back(attempt);
-            self.wake.notify_one();
-            return None;
-        }
+        state.left = state.left.wrapping_add(1);
         state.receiver = Receiver::Away;
-        Some(attempt)
     }
 
     /// The receiver ends because it failed; another one may try.
-    pub(super) fn leave(&self) {
+    pub(super) fn fail(&self) {
         self.state().receiver = Receiver::Away;
         self.wake.notify_one();
     }

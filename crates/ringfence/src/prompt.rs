@@ -60,6 +60,5 @@ pub fn outside_only(environment: &Environment, what: &str) -> Result<(), Failure
     if environment.get("RINGFENCE_DENIALS").is_none() {
         return Ok(());
     }
-    Err(Message::new(format!("{what} from inside a world: that is for the person outside"))
-        .could_not())
+    Err(Message::new(format!("{what} from inside a world: ask the person outside")).could_not())
 }

@@ -10,14 +10,21 @@ use ringfence_runtime::state::{StateDirs, StateError};
 
 use crate::cli::EntryName;
 use crate::exit::{Failure, Message};
+use crate::prompt;
 
 /// The environment of this process, as a value.
 pub(crate) fn environment() -> Environment {
     std::env::vars_os().collect()
 }
 
-/// The state directories of this user; nothing is made.
+/// The state directories of this user; nothing is made. A world has none.
 pub(crate) fn dirs() -> Result<StateDirs, Failure> {
+    prompt::outside_only(&environment(), "nothing of Ringfence's own can be seen")?;
+    dirs_anywhere()
+}
+
+/// The same for what needs none of our files, as a check of files that are named does.
+pub(crate) fn dirs_anywhere() -> Result<StateDirs, Failure> {
     StateDirs::locate(&environment()).map_err(Failure::from)
 }
 

@@ -124,7 +124,7 @@ fn layer_means(layer: &str) -> &'static str {
         "net" => "connections would not pass the net gate",
         "pty" => "the agent could make the terminal type answers",
         "rlimits" => "the agent could use up files, processes and memory",
-        _ => "see docs/limits.md",
+        _ => "see docs/security-model.md",
     }
 }
 

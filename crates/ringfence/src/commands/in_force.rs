@@ -49,7 +49,7 @@ pub(crate) fn try_load(
     files: &[PathBuf],
     screen: &Screen,
 ) -> Result<Result<Assembled, PolicyErrors>, Failure> {
-    let dirs = context::dirs()?;
+    let dirs = if files.is_empty() { context::dirs()? } else { context::dirs_anywhere()? };
     let inputs = Inputs { dirs: &dirs, cwd, session, overrides: files, now_ms: context::now_ms() };
     match assemble(inputs) {
         Ok(assembled) => {

@@ -663,3 +663,31 @@ fn a_terminal_is_not_made_to_answer() {
         assert!(!terminal.seen.contains('\u{1b}'), "{:?}", terminal.seen);
     });
 }
+
+#[test]
+fn what_only_the_person_outside_can_see_is_refused_inside_in_one_line() {
+    each(POLICY, |person| {
+        let dir = program_for_all().parent().unwrap();
+        let policy = std::fs::read_to_string(person.home.path("policy.cedar")).unwrap();
+        let program = dir.display();
+        let more = format!(
+            "permit (principal, action == Action::\"fs.read\", resource in Dir::\"{program}\");\n"
+        );
+        person.home.write("policy.cedar", &(policy + &more));
+        person
+            .home
+            .write("project/a.cedar", "permit (principal, action == Action::\"exec\", resource);");
+        person.own();
+        let commands = ["sessions", "explain 1", "grants list", "show", "log show", "log verify"];
+        let more = ["policy plan", "grant net:a.example:1 --always --yes", "trust", "doctor"];
+        for command in commands.iter().chain(&more) {
+            let ended = person.sh(&format!("{program}/ringfence {command}; echo $?"));
+            assert_eq!(ended.out, "2\n", "{command}: {ended}");
+            let said: Vec<_> = ended.err.lines().collect();
+            assert_eq!(said.len(), 2, "{command}: {ended}");
+            assert!(said[0].ends_with("from inside a world: ask the person outside"), "{ended}");
+        }
+        let ended = person.sh(&format!("{program}/ringfence policy check a.cedar"));
+        assert_eq!(ended.code, 0, "an agent may check what it wrote: {ended}");
+    });
+}

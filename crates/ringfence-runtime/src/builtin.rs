@@ -35,7 +35,7 @@ pub fn cedar(dirs: &StateDirs, project: &Path, unprotected: &[String]) -> String
 
 /// The directories of ours, also as they are called once links are resolved.
 fn own_dirs(dirs: &StateDirs) -> Vec<PathBuf> {
-    let named = [dirs.config(), dirs.state(), dirs.runtime(), dirs.system()];
+    let named = [dirs.config(), dirs.state(), dirs.runtime(), dirs.private(), dirs.system()];
     let mut all: Vec<PathBuf> = named.iter().map(|dir| (*dir).to_owned()).collect();
     all.extend(named.iter().filter_map(|dir| fs::canonicalize(dir).ok()));
     all.sort();

@@ -39,6 +39,10 @@ pub(crate) fn furnish(
     // Where the policy shows the whole home, or a directory above it, that is the home.
     if layout.root_above(home.dir).is_none() {
         layout.bind_private(home.dir, &private.home(), Use::Write);
+        let cache = home.dir.join(".cache");
+        if !layout.shows(&cache) {
+            layout.bind_private(&cache, private.cache()?, Use::Write);
+        }
         let text = gitconfig::render(&git_config(home));
         private.write(&private.home().join(".gitconfig"), text.as_bytes(), 0o644)?;
     }

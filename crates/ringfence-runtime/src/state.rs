@@ -6,12 +6,19 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::SessionId;
+use rustix::fs::{Access, StatVfsMountFlags};
 
 use crate::environment::Environment;
 use crate::whole_file::{FileError, create_private_dir};
 
 /// Directory of the system's own policy and settings; no variable moves it.
 pub const SYSTEM_DIR: &str = "/etc/ringfence";
+
+/// Where Linux has files in memory that every user may make.
+const SHARED_MEMORY: &str = "/dev/shm";
+
+/// What `statfs(2)` says of such a file system.
+const TMPFS_MAGIC: i64 = 0x0102_1994;
 
 /// The directories of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +27,7 @@ pub struct StateDirs {
     config: PathBuf,
     state: PathBuf,
     runtime: PathBuf,
+    private: PathBuf,
     system: PathBuf,
 }
 
@@ -76,7 +84,9 @@ impl StateDirs {
         let runtime = environment
             .path("XDG_RUNTIME_DIR")
             .map_or_else(|| state.join("run"), |dir| dir.join("ringfence"));
-        Ok(StateDirs { home, config, state, runtime, system: PathBuf::from(SYSTEM_DIR) })
+        let private = in_memory().unwrap_or_else(|| state.join("private"));
+        let system = PathBuf::from(SYSTEM_DIR);
+        Ok(StateDirs { home, config, state, runtime, private, system })
     }
 
     /// The same with another system directory; for tests, which may not write to `/etc`.
@@ -85,9 +95,9 @@ impl StateDirs {
         StateDirs { system, ..self }
     }
 
-    /// Makes the state and runtime directories, open to their owner only.
+    /// Makes the state, runtime and private directories, open to their owner only.
     pub fn create(&self) -> Result<(), StateError> {
-        let own = [self.state.clone(), self.runtime.clone()];
+        let own = [self.state.clone(), self.runtime.clone(), self.private.clone()];
         let below = ["host", "sessions", "trust", "grants", "worlds", "caches"];
         let dirs = own.into_iter().chain(below.iter().map(|name| self.state.join(name)));
         for dir in dirs {
@@ -114,6 +124,21 @@ impl StateDirs {
     /// Control sockets, one per running session.
     pub fn runtime(&self) -> &Path {
         &self.runtime
+    }
+
+    /// What running sessions keep for their worlds alone.
+    pub fn private(&self) -> &Path {
+        &self.private
+    }
+
+    /// What one running session keeps for its world alone: its home, copies of settings.
+    pub fn private_of(&self, id: &SessionId) -> PathBuf {
+        self.private.join(id.as_str())
+    }
+
+    /// The cache directory of one world's home: it may grow large, and lies on the disk.
+    pub fn private_cache_of(&self, id: &SessionId) -> PathBuf {
+        self.session(id).join("cache")
     }
 
     /// The system's policy and settings.
@@ -192,6 +217,25 @@ fn make_our_own(dir: &Path) -> Result<(), StateError> {
         .uid();
     let us = rustix::process::geteuid().as_raw();
     if owner == us { Ok(()) } else { Err(StateError::NotOurs { path: dir.to_owned(), owner, us }) }
+}
+
+/// A directory of this user's in memory, where there is one in which programs may run.
+///
+/// A start makes some sixty directories and files for a world, and the end removes them: in memory
+/// that is nothing, while a file system on disk takes longer for it than for all the rest.
+fn in_memory() -> Option<PathBuf> {
+    let shared = Path::new(SHARED_MEMORY);
+    let serves = rustix::fs::statfs(shared).ok()?.f_type == TMPFS_MAGIC
+        && !rustix::fs::statvfs(shared).ok()?.f_flag.contains(StatVfsMountFlags::NOEXEC)
+        && rustix::fs::access(shared, Access::WRITE_OK).is_ok();
+    let us = rustix::process::geteuid().as_raw();
+    let dir = shared.join(format!("ringfence-{us}"));
+    // Anybody may make a directory of this name there: then it is left alone.
+    let free = match fs::symlink_metadata(&dir) {
+        Ok(metadata) => metadata.is_dir() && metadata.uid() == us,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    (serves && free).then_some(dir)
 }
 
 fn home_of_this_user() -> Option<PathBuf> {

@@ -3,9 +3,11 @@
 //! A killed broker cannot take it away. So a session locks its directory while it lives, and each
 //! start removes what sessions left whose directory nobody locks.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ringfence_core::SessionId;
 use rustix::fs::{FlockOperation, flock};
@@ -20,6 +22,7 @@ const SWEPT_MAX: usize = 16;
 /// A session's private files and mount point; dropping it removes them.
 pub(super) struct Traces {
     private: PathBuf,
+    cache: PathBuf,
     scratch: PathBuf,
     session: PathBuf,
     /// Closing it ends the lock; a killed process closes it too.
@@ -40,7 +43,8 @@ impl Traces {
     fn at(dirs: &StateDirs, session: &SessionId) -> Traces {
         let dir = dirs.session(session);
         Traces {
-            private: dir.join("private"),
+            private: dirs.private_of(session),
+            cache: dirs.private_cache_of(session),
             scratch: dirs.worlds().join(session.as_str()),
             session: dir,
             alive: None,
@@ -57,11 +61,32 @@ impl Traces {
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        // What cannot be removed stays and does no harm. Links are removed, never followed.
-        let _ = fs::remove_dir_all(&self.private);
+        remove_tree(&self.private);
+        remove_tree(&self.cache);
         let _ = fs::remove_dir(&self.scratch);
         // Only a session that left no log has nothing more in it.
         let _ = fs::remove_dir(&self.session);
+    }
+}
+
+/// Removes a tree of ours that nobody uses any more. Links are removed, never followed.
+fn remove_tree(tree: &Path) {
+    // The agent may have closed a directory of its own even to its owner.
+    if let Err(error) = fs::remove_dir_all(tree)
+        && error.kind() == io::ErrorKind::PermissionDenied
+    {
+        open_dirs(tree);
+        // What still cannot be removed stays and does no harm.
+        let _ = fs::remove_dir_all(tree);
+    }
+}
+
+/// Lets the owner into every directory of a tree again.
+fn open_dirs(dir: &Path) {
+    let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        open_dirs(&entry.path());
     }
 }
 

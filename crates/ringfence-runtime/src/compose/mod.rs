@@ -151,7 +151,8 @@ pub fn compose(
     let payload = identity::choose(assembled, request)?;
     let plan = assembled.policy.file_plan(&request.agent);
     let profile = request.profile(assembled);
-    let private = Private::create(&dirs.session(&request.session).join("private"), &payload)?;
+    let cache = dirs.private_cache_of(&request.session);
+    let private = Private::create(&dirs.private_of(&request.session), cache, &payload)?;
     let mut layout = Layout::of_plan(&plan, &assembled.project.dir);
     if places::make_own_dirs(&layout, dirs) {
         layout = Layout::of_plan(&plan, &assembled.project.dir);

@@ -12,11 +12,12 @@ use crate::whole_file::create_private_dir;
 /// Where copies appear in the world.
 const COPIES: &str = "/run/ringfence/copies";
 
-/// `SESSION/private`, in which every directory that the payload writes is bound by itself: it can
+/// One directory, in memory where there is some, in which every directory that the payload writes is bound by itself: it can
 /// then not be renamed, and no link can be put in its place for us to follow.
 #[derive(Debug)]
 pub(crate) struct Private {
     dir: PathBuf,
+    cache: PathBuf,
     payload: Payload,
     copies: Cell<usize>,
 }
@@ -36,10 +37,14 @@ pub(crate) struct Copy {
 }
 
 impl Private {
-    pub(super) fn create(dir: &Path, payload: &Payload) -> Result<Private, ComposeError> {
+    pub(super) fn create(
+        dir: &Path,
+        cache: PathBuf,
+        payload: &Payload,
+    ) -> Result<Private, ComposeError> {
         create_private_dir(dir)?;
         let payload = payload.clone();
-        let private = Private { dir: dir.to_owned(), payload, copies: Cell::new(0) };
+        let private = Private { dir: dir.to_owned(), cache, payload, copies: Cell::new(0) };
         // The payload only passes through here where the directory itself is bound; its mode is
         // what it sees of its home.
         for name in ["home", "empty", "copies", "links"] {
@@ -53,6 +58,12 @@ impl Private {
     /// The home directory of this world.
     pub(crate) fn home(&self) -> PathBuf {
         self.dir.join("home")
+    }
+
+    /// The cache directory of that home, on the disk: downloads and build results may be large.
+    pub(crate) fn cache(&self) -> Result<&Path, ComposeError> {
+        self.make_dir(&self.cache)?;
+        Ok(&self.cache)
     }
 
     /// An empty directory, to cover absent ones.

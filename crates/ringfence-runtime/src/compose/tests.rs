@@ -35,7 +35,12 @@ fn private(root: &Path) -> Private {
         gid: rustix::process::getegid().as_raw(),
     };
     let idmap = ringfence_sandbox::world::IdMap::None;
-    Private::create(&root.join("private"), &Payload { identity, idmap, name: "a".into() }).unwrap()
+    Private::create(
+        &root.join("private"),
+        root.join("cache"),
+        &Payload { identity, idmap, name: "a".into() },
+    )
+    .unwrap()
 }
 
 fn binds(layout: &Layout, root: &Path) -> Vec<(String, Access)> {

@@ -101,7 +101,7 @@ fn main() {
             }
         }
     });
-    let ended = world.wait().unwrap();
+    let ended = world.wait(&mut || ()).unwrap();
     drop(world);
     composition.scratch_is_done();
     let mut notices = assembled.notices;

@@ -99,7 +99,7 @@ fn main() {
         let world = Arc::clone(&world);
         std::thread::spawn(move || obey(&world));
     }
-    let ended = world.wait().unwrap();
+    let ended = world.wait(&mut || ()).unwrap();
     if let Some(errno) = ended.not_started {
         eprintln!("not started: {}", std::io::Error::from_raw_os_error(errno));
     }

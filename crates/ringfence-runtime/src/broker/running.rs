@@ -159,7 +159,8 @@ impl Running {
 
     /// Waits for the payload's end and brings everything to its own.
     pub(super) fn until_the_end(self, sealer: Aside) -> Result<Closing, RunError> {
-        let ended = self.world.wait();
+        let (world, relay) = (&self.world, &self.relay);
+        let ended = world.wait(&mut || relay.suspend());
         self.gate.stop();
         self.world.kill();
         self.net.stop();
@@ -227,14 +228,19 @@ fn relay(
     pty: Option<OwnedFd>,
     pipes: Pipes,
 ) -> Result<Relay, RunError> {
-    let world = Arc::downgrade(world);
+    let (world, same) = (Arc::downgrade(world), Arc::downgrade(world));
+    let end = Box::new(move || {
+        if let Some(world) = same.upgrade() {
+            world.kill();
+        }
+    });
     let signal = Box::new(move |number| {
         if let Some(world) = world.upgrade() {
             // Gone already is as good as told.
             let _ = world.signal(number);
         }
     });
-    Relay::start(RelayParts { signals, pty, pipes, signal })
+    Relay::start(RelayParts { signals, pty, pipes, signal, end })
         .map_err(RunError::step("open the terminal"))
 }
 

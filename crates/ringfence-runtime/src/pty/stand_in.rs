@@ -22,6 +22,13 @@ pub struct Pipes {
     pub(super) err: Option<OwnedFd>,
 }
 
+impl Pipes {
+    /// Whether one of the standard streams is a terminal.
+    pub(super) fn are_some(&self) -> bool {
+        self.input.is_some() || self.out.is_some() || self.err.is_some()
+    }
+}
+
 /// Standard streams that were replaced; they come back when this is dropped.
 #[derive(Debug, Default)]
 pub struct StandIn {

@@ -36,10 +36,12 @@ pub(super) enum Topic {
     Unmount,
     /// Done as asked.
     Done,
+    /// Init: the payload was stopped.
+    Stopped,
 }
 
 impl Topic {
-    const EVERY: [Topic; 9] = [
+    const EVERY: [Topic; 10] = [
         Topic::WorldReady,
         Topic::PayloadReady,
         Topic::Failed,
@@ -49,6 +51,7 @@ impl Topic {
         Topic::Mount,
         Topic::Unmount,
         Topic::Done,
+        Topic::Stopped,
     ];
 }
 

@@ -111,6 +111,7 @@ fn serve(root: &mut Root, grants: &Channel, init: Pid) {
             | Topic::NotStarted
             | Topic::Ended
             | Topic::Signal
+            | Topic::Stopped
             | Topic::Done => return,
         };
         let sent = match done {

@@ -186,7 +186,9 @@ fn supervise(control: &Channel, leader: Pid) -> std::io::Result<Option<WaitStatu
     loop {
         // Before waiting: a child may have ended before its events were listened to.
         while let Some((pid, status)) = reap()? {
-            if pid == leader {
+            if pid == leader && status.stopped() {
+                control.send(Topic::Stopped, &[])?;
+            } else if pid == leader {
                 return Ok(Some(status));
             }
         }
@@ -210,8 +212,9 @@ fn supervise(control: &Channel, leader: Pid) -> std::io::Result<Option<WaitStatu
     }
 }
 
+/// Who has ended or was stopped meanwhile.
 fn reap() -> std::io::Result<Option<(Pid, WaitStatus)>> {
-    match rustix::process::wait(WaitOptions::NOHANG) {
+    match rustix::process::wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
         Ok(found) => Ok(found),
         Err(rustix::io::Errno::CHILD | rustix::io::Errno::INTR) => Ok(None),
         Err(error) => Err(error.into()),

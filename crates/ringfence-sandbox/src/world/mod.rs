@@ -107,7 +107,9 @@ impl World {
     }
 
     /// Waits for the payload's end, which is the world's end. To be called once, by one thread.
-    pub fn wait(&self) -> Result<Ended, WorldError> {
+    ///
+    /// `stopped` is told whenever the payload stops without ending: it goes on with `SIGCONT`.
+    pub fn wait(&self, stopped: &mut dyn FnMut()) -> Result<Ended, WorldError> {
         let mut not_started = None;
         loop {
             let received = self.control.receive().map_err(|_| WorldError::Gone)?;
@@ -117,6 +119,7 @@ impl World {
             let number = message.bytes.first_chunk().map(|bytes| i32::from_le_bytes(*bytes));
             match message.topic {
                 Topic::NotStarted => not_started = number,
+                Topic::Stopped => stopped(),
                 Topic::Ended => {
                     let exit = number.map_or(Exit::Unknown, exit_of);
                     return Ok(Ended { exit, not_started });

@@ -17,6 +17,7 @@ mod docs;
 mod grants;
 mod hints;
 mod home;
+mod jobs;
 mod log;
 mod person;
 mod policy;

@@ -501,15 +501,45 @@ fn runs(pid: u32) -> bool {
 }
 
 /// A session on a terminal of its own, as a person sits at it.
-struct Terminal {
-    child: Child,
+pub(crate) struct Terminal {
+    pub(crate) child: Child,
     master: std::fs::File,
-    seen: String,
+    pub(crate) seen: String,
 }
 
 impl Terminal {
     /// Starts a script; `setsid` makes the terminal its own.
-    fn start(person: &Person, script: &str) -> Terminal {
+    pub(crate) fn start(person: &Person, script: &str) -> Terminal {
+        let policy = person.home.path("policy.cedar");
+        let words = Person::under_policy(policy.to_str().unwrap(), &["sh", "-c", script]);
+        Terminal::of(person, &person.command(&words))
+    }
+
+    /// A shell with job control, in which the program is `ringfence`.
+    pub(crate) fn shell(person: &Person) -> Terminal {
+        let inner = person.command(&[]);
+        let (program, before) = match person.who {
+            Who::Us => (inner.get_program(), Vec::new()),
+            Who::Ordinary => (program_for_all().as_os_str(), inner.get_args().collect()),
+        };
+        let script = format!("ringfence() {{ {} \"$@\"; }}", program.to_str().unwrap());
+        let mut shell = match before.split_last() {
+            None => Command::new("bash"),
+            Some((_, ids)) => {
+                let mut shell = Command::new(inner.get_program());
+                shell.args(ids).arg("bash");
+                shell
+            }
+        };
+        shell.args(["--norc", "--noprofile", "-i"]).env_clear();
+        shell.current_dir(inner.get_current_dir().unwrap());
+        shell.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut terminal = Terminal::of(person, &shell);
+        terminal.types(&format!("{script}\r"));
+        terminal
+    }
+
+    fn of(person: &Person, inner: &Command) -> Terminal {
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
@@ -520,9 +550,6 @@ impl Terminal {
             assert!(Command::new("chown").args([ORDINARY, &name]).status().unwrap().success());
         }
         let open = || std::fs::File::options().read(true).write(true).open(&name).unwrap();
-        let policy = person.home.path("policy.cedar");
-        let words = Person::under_policy(policy.to_str().unwrap(), &["sh", "-c", script]);
-        let inner = person.command(&words);
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait"]).arg(inner.get_program()).args(inner.get_args());
         command.env_clear().current_dir(inner.get_current_dir().unwrap());
@@ -532,7 +559,7 @@ impl Terminal {
     }
 
     /// Reads until the terminal has shown `text`.
-    fn shows(&mut self, text: &str) {
+    pub(crate) fn shows(&mut self, text: &str) {
         use std::io::Read as _;
         let mut chunk = [0; 4096];
         while !self.seen.contains(text) {
@@ -556,9 +583,16 @@ impl Terminal {
         before.rsplit('[').next().unwrap().to_owned()
     }
 
-    fn types(&mut self, text: &str) {
+    pub(crate) fn types(&mut self, text: &str) {
         use std::io::Write as _;
         self.master.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Closes the terminal, and waits for what ran on it.
+    pub(crate) fn hang_up(self) -> std::process::ExitStatus {
+        let Terminal { mut child, master, .. } = self;
+        drop(master);
+        child.wait().unwrap()
     }
 }
 

@@ -50,6 +50,11 @@ impl LogDir {
         self.path.join("checkpoint")
     }
 
+    /// Where the host log is read on from; signed, and derived from the rest.
+    pub(crate) fn resume(&self) -> PathBuf {
+        self.path.join("resume")
+    }
+
     /// Leaf hashes, 32 bytes each; made from the segments, only used to name a bad entry.
     pub(crate) fn leaves(&self) -> PathBuf {
         self.path.join("leaves")
@@ -113,6 +118,15 @@ impl LogDir {
             .and_then(|()| File::open(&new)?.sync_all())
             .and_then(|()| fs::rename(&new, &path))
             .and_then(|()| sync_dir(&self.path));
+        written.map_err(LogError::io("write", &path))
+    }
+
+    /// Replaces the note that says where the log is read on from.
+    ///
+    /// Not synced: what a crash leaves of it is the old one, the new one, or one that is refused.
+    pub(crate) fn write_resume(&self, note: &str) -> Result<(), LogError> {
+        let (path, new) = (self.resume(), self.path.join("resume.new"));
+        let written = write_file(&new, note.as_bytes()).and_then(|()| fs::rename(&new, &path));
         written.map_err(LogError::io("write", &path))
     }
 

@@ -1,7 +1,7 @@
 //! The host log: every session log's opening and closing, written by all brokers under a lock.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -15,6 +15,7 @@ use crate::files::{self, LogDir};
 use crate::key::HostKey;
 use crate::note::Checkpoint;
 use crate::record::{Prepared, Salt};
+use crate::resume::{RESUME_BYTES_MAX, Resume};
 use crate::scan::{Found, Scanner};
 use crate::session::{Closed, lock};
 use crate::tree::Tree;
@@ -51,24 +52,20 @@ struct Position {
 }
 
 impl HostLog {
-    /// Opens the host log, making it when there is none; refuses one that does not verify.
+    /// Opens the host log, making it when there is none; refuses one that is shorter than was
+    /// signed, or whose entries since the last [`Resume`] do not verify.
+    ///
+    /// What was signed before is not read again: to find a change there is left to
+    /// [`verify_host`](crate::verify_host). A change does not get a signature by that: the tree
+    /// goes on from what was signed, whatever the file says now.
     pub fn open(state_dir: &Path, key: &HostKey) -> Result<HostLog, LogError> {
         let dir = LogDir::of(&files::host_dir(state_dir));
         match dir.create(&key.public().origin(HOST_LOG), key) {
             Ok(_) | Err(LogError::Exists(_)) => {}
             Err(error) => return Err(error),
         }
-        let position = Position {
-            scanner: Scanner::new(dir.clone(), 0),
-            tree: Tree::new(),
-            opened: Vec::new(),
-        };
-        let shared = Shared {
-            state_dir: state_dir.to_owned(),
-            dir,
-            key: key.clone(),
-            position: Mutex::new(position),
-        };
+        let position = Mutex::new(Position::at_beginning(&dir));
+        let shared = Shared { state_dir: state_dir.to_owned(), dir, key: key.clone(), position };
         shared.check()?;
         Ok(HostLog { shared: Arc::new(shared), syncing: Mutex::default() })
     }
@@ -119,7 +116,7 @@ impl HostLog {
 }
 
 impl Shared {
-    /// Reads to the end and compares with the checkpoint.
+    /// Reads on to the end and compares with the checkpoint.
     fn check(&self) -> Result<(), LogError> {
         let _held = self.hold(&self.dir.path)?;
         let origin = self.key.public().origin(HOST_LOG);
@@ -127,6 +124,9 @@ impl Shared {
         let signed = Checkpoint::verify(&note, &origin, &self.key.public())
             .map_err(|what| VerifyError::tampered(None, what))?;
         let mut position = lock(&self.position);
+        if let Some(resumed) = Position::resumed(&self.dir, &self.key, signed.size) {
+            *position = resumed;
+        }
         position.catch_up(&self.dir, signed.size)?;
         if position.tree.size() != signed.size {
             let (index, what) = (position.tree.size(), "the host log is shorter than was signed");
@@ -169,17 +169,21 @@ impl Shared {
     /// Syncs what is written and signs it; sessions it names are made durable first.
     fn sync(&self) -> Result<(), LogError> {
         let _one_at_a_time = self.hold(&self.dir.segments())?;
-        let (size, root, opened) = {
+        let (resume, opened) = {
             let _held = self.hold(&self.dir.path)?;
             let mut position = lock(&self.position);
             position.catch_up(&self.dir, u64::MAX)?;
             let opened = std::mem::take(&mut position.opened);
-            (position.tree.size(), position.tree.root(), opened)
+            let (tree, offset) = (position.tree.clone(), position.scanner.offset());
+            (Resume { tree, offset }, opened)
         };
         self.sync_files(&opened).map_err(LogError::io("sync", &self.dir.path))?;
         let origin = self.key.public().origin(HOST_LOG);
+        let (size, root) = (resume.tree.size(), resume.tree.root());
         let note = Checkpoint { origin, size, root, closed: false }.signed(&self.key);
-        self.dir.write_checkpoint(&note)
+        self.dir.write_checkpoint(&note)?;
+        // Behind the checkpoint: one that speaks of more than was signed is of no use.
+        self.dir.write_resume(&resume.signed(&self.key))
     }
 
     fn sync_files(&self, opened: &[SessionId]) -> std::io::Result<()> {
@@ -197,6 +201,26 @@ impl Shared {
 }
 
 impl Position {
+    fn at_beginning(dir: &LogDir) -> Position {
+        Position { scanner: Scanner::new(dir.clone(), 0), tree: Tree::new(), opened: Vec::new() }
+    }
+
+    /// Where the host key has signed that can be read on from, if that covers at most the
+    /// `signed` entries of the checkpoint and the file reaches that far.
+    fn resumed(dir: &LogDir, key: &HostKey, signed: u64) -> Option<Position> {
+        let mut note = Vec::new();
+        let file = File::open(dir.resume()).ok()?;
+        file.take(RESUME_BYTES_MAX).read_to_end(&mut note).ok()?;
+        let Resume { tree, offset } = Resume::verify(&note, key)?;
+        let bytes = std::fs::metadata(dir.segment(0)).ok()?.len();
+        let usable = tree.size() <= signed && offset <= bytes;
+        usable.then(|| Position {
+            scanner: Scanner::resume(dir.clone(), offset, tree.size()),
+            tree,
+            opened: Vec::new(),
+        })
+    }
+
     /// Reads what was appended, up to `limit` entries in all.
     fn catch_up(&mut self, dir: &LogDir, limit: u64) -> Result<(), LogError> {
         while self.tree.size() < limit {

@@ -12,6 +12,7 @@ mod key;
 mod note;
 mod read;
 mod record;
+mod resume;
 mod scan;
 mod seal;
 mod session;

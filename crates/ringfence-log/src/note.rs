@@ -33,25 +33,42 @@ impl Checkpoint {
 
     /// The signed note.
     pub(crate) fn signed(&self, key: &HostKey) -> String {
-        let text = self.text();
-        let mut signature = key.public().note_hash(&self.origin).to_vec();
-        signature.extend_from_slice(&key.sign(text.as_bytes()));
-        format!("{text}\n\u{2014} {} {}\n", self.origin, BASE64.encode(signature))
+        signed(&self.text(), &self.origin, key)
     }
 
     /// Reads a note and checks its signature; the text says what is wrong.
     pub fn verify(note: &[u8], origin: &str, key: &PublicKey) -> Result<Checkpoint, &'static str> {
-        let note = std::str::from_utf8(note).map_err(|_| "its checkpoint is not text")?;
-        let (text, signatures) =
-            note.split_once("\n\n").ok_or("its checkpoint is not a signed note")?;
-        let text = format!("{text}\n");
-        let signatures = signatures.strip_suffix('\n').ok_or("its checkpoint is cut short")?;
+        let text = open(note, origin, key)?;
         let checkpoint = parse(&text).ok_or("its checkpoint is malformed")?;
         if checkpoint.origin != origin {
             return Err("its checkpoint belongs to another log or another host key");
         }
-        let signed = signatures.split('\n').any(|line| signs(line, &text, origin, key));
-        if signed { Ok(checkpoint) } else { Err("the signature of its checkpoint is wrong") }
+        Ok(checkpoint)
+    }
+}
+
+/// A C2SP signed note over `text`, which ends with a newline, in the name of `origin`.
+pub(crate) fn signed(text: &str, origin: &str, key: &HostKey) -> String {
+    let mut signature = key.public().note_hash(origin).to_vec();
+    signature.extend_from_slice(&key.sign(text.as_bytes()));
+    format!("{text}\n\u{2014} {origin} {}\n", BASE64.encode(signature))
+}
+
+/// The text of a note that `key` has signed in the name of `origin`.
+pub(crate) fn open(note: &[u8], origin: &str, key: &PublicKey) -> Result<String, &'static str> {
+    let note = std::str::from_utf8(note).map_err(|_| "its checkpoint is not text")?;
+    let (text, signatures) =
+        note.split_once("\n\n").ok_or("its checkpoint is not a signed note")?;
+    let text = format!("{text}\n");
+    let signatures = signatures.strip_suffix('\n').ok_or("its checkpoint is cut short")?;
+    if signatures.split('\n').any(|line| signs(line, &text, origin, key)) {
+        return Ok(text);
+    }
+    // What a person can tell apart: a note of somebody else, and one that was changed.
+    if text.lines().next() == Some(origin) {
+        Err("the signature of its checkpoint is wrong")
+    } else {
+        Err("its checkpoint belongs to another log or another host key")
     }
 }
 

@@ -60,6 +60,11 @@ impl Scanner {
         }
     }
 
+    /// Starts in the first segment, `offset` bytes from its beginning, where entry `next` begins.
+    pub(crate) fn resume(dir: LogDir, offset: u64, next: u64) -> Scanner {
+        Scanner { read_to: offset, next, ..Scanner::new(dir, 0) }
+    }
+
     /// Index of the record that comes next.
     pub(crate) fn next_index(&self) -> u64 {
         self.next

@@ -35,6 +35,17 @@ impl Tree {
         Tree::default()
     }
 
+    /// The tree of `size` leaves whose perfect subtrees have these roots, largest first.
+    pub(crate) fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Tree> {
+        let whole = u32::try_from(peaks.len()) == Ok(size.count_ones());
+        whole.then_some(Tree { size, peaks })
+    }
+
+    /// The roots of its perfect subtrees, largest first.
+    pub(crate) fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
     /// How many leaves it has.
     pub fn size(&self) -> u64 {
         self.size

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringfence_core::{
-    Answer, Approval, Channel, Checked, Denial, Durability, Event, Gate, Grounds, Question, Role,
+    Act, Answer, Approval, Channel, Checked, Denial, Durability, Event, Gate, Grounds, Question,
+    Role,
 };
 use ringfence_proxy::net::AskPort;
 
@@ -34,7 +35,7 @@ pub struct Approvals {
     approver: String,
     roles: BTreeSet<Role>,
     waiting: AtomicU64,
-    /// Digests of acts that were refused, and when.
+    /// What was refused, and when.
     refused: Mutex<HashMap<String, Instant>>,
 }
 
@@ -58,7 +59,7 @@ impl Approvals {
 
     /// Puts a question and waits: the gate's last word, never `Checked::Ask` again.
     pub fn ask(&self, question: Question) -> Checked {
-        if self.was_just_refused(&question.digest) {
+        if self.was_just_refused(&same(&question)) {
             return refused(question, &format!("`{}` refused it just now", self.approver));
         }
         let channel = self.asker.channel();
@@ -85,6 +86,7 @@ impl Approvals {
         let wait = Duration::from_secs(APPROVAL_WAIT_SECONDS_MAX);
         let prompt = Prompt {
             text: text_of(question),
+            reason: format!("asked by {}", wording::rule_line(&question.grounds)),
             codes: Codes::from_random(random),
             deadline: Instant::now() + wait,
             reply,
@@ -111,7 +113,7 @@ impl Approvals {
         }
         match answer {
             Answer::Refused => {
-                self.remember_refusal(question.digest.clone());
+                self.remember_refusal(same(&question));
                 refused(question, &format!("`{}` refused it", self.approver))
             }
             Answer::Expired => refused(question, "nobody answered in time"),
@@ -119,17 +121,17 @@ impl Approvals {
         }
     }
 
-    fn was_just_refused(&self, digest: &str) -> bool {
+    fn was_just_refused(&self, same: &str) -> bool {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.get(digest).is_some_and(|at| at.elapsed() < REFUSAL_PERIOD)
+        refused.get(same).is_some_and(|at| at.elapsed() < REFUSAL_PERIOD)
     }
 
-    fn remember_refusal(&self, digest: String) {
+    fn remember_refusal(&self, same: String) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused.len() >= REFUSALS_MAX {
             refused.clear();
         }
-        refused.insert(digest, Instant::now());
+        refused.insert(same, Instant::now());
     }
 
     fn check_again(&self, question: Question) -> Checked {
@@ -164,10 +166,19 @@ fn refused(question: Question, why: &str) -> Checked {
     Checked::Deny(Denial { request: question.request, grounds, entry: Some(question.entry) })
 }
 
-/// The question in one line.
+/// What a refusal is for: a shell whose command was refused tries the next of that name in `PATH`,
+/// and a person who said no to the command line has said so.
+fn same(question: &Question) -> String {
+    match &question.request.act {
+        Act::Exec(exec) => format!("run {}", exec.command_line.text),
+        Act::Read(_) | Act::Write(_) | Act::Delete(_) | Act::Connect(_) | Act::ConnectUnix(_) => {
+            question.digest.clone()
+        }
+    }
+}
+
+/// What is asked, all of it.
 fn text_of(question: &Question) -> String {
     let agent = wording::printable(&question.request.agent.0);
-    let rule = question.grounds.rules.first().map_or("", |rule| rule.id.as_str());
-    let act = wording::describe(&question.request.act);
-    format!(" ringfence: may `{agent}` {act}? ({})", wording::printable(rule))
+    format!("ringfence: may `{agent}` {}?", wording::describe_in_full(&question.request.act))
 }

@@ -54,6 +54,19 @@ pub fn describe(act: &Act) -> String {
     }
 }
 
+/// The same with the whole command line, however long it is.
+pub fn describe_in_full(act: &Act) -> String {
+    let Act::Exec(exec) = act else { return describe(act) };
+    let line = printable(&exec.command_line.text);
+    let arguments = line.split_once(' ').map_or("", |(_, rest)| rest);
+    let program = printable(exec.program.as_str());
+    if arguments.is_empty() {
+        format!("run {program}")
+    } else {
+        format!("run {program} `{arguments}`")
+    }
+}
+
 fn describe_exec(exec: &Exec) -> String {
     let program = shown(exec.program.as_str());
     let arguments = exec.command_line.text.split_once(' ').map_or("", |(_, rest)| rest);

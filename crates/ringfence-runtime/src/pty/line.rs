@@ -268,8 +268,8 @@ impl Line {
     }
 
     fn end_question(&mut self) {
-        if self.asked.take().is_some() {
-            Prompt::erase();
+        if let Some(prompt) = self.asked.take() {
+            prompt.erase();
         }
         self.nudge();
         self.next_question();

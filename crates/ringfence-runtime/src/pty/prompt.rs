@@ -1,8 +1,9 @@
-//! One question on the terminal's bottom line, answered by typing a random two-character code.
+//! One question on the terminal's bottom lines, answered by typing a random two-character code.
 //!
 //! A bare `y` could be typed by a terminal report or be on its way already: input is flushed when
 //! the question appears, the codes are new each time, and the world's output stands still.
 
+use std::fmt::Write as _;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,14 @@ const CODE_LETTERS: &[u8; 31] = b"abcdefghijkmnpqrstuvwxyz2345678";
 
 /// Wrong codes until the question counts as refused.
 const WRONG_CODES_MAX: u32 = 3;
+
+/// Most lines of what is asked; a longer text is cut in the middle, and says so.
+const QUESTION_LINES_MAX: usize = 4;
+/// Fewest of the same, on a very small screen.
+const QUESTION_LINES_MIN: usize = 2;
+
+/// Fewest columns that are drawn for.
+const COLUMNS_MIN: usize = 40;
 
 /// Lines and columns assumed where the terminal does not tell.
 const SIZE_DEFAULT: (u16, u16) = (24, 80);
@@ -45,8 +54,10 @@ impl Codes {
 
 /// A question on its way to the user and its answer's way back.
 pub struct Prompt {
-    /// What is asked, one line, already free of control characters.
+    /// What is asked, all of it.
     pub text: String,
+    /// The rule that asks, and why.
+    pub reason: String,
     /// The codes.
     pub codes: Codes,
     /// Until when an answer counts.
@@ -60,30 +71,49 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// Draws the question on the bottom line, after what was typed before has been thrown away.
+    /// Draws the question on the bottom lines, after what was typed before has been thrown away.
     pub(super) fn draw(&self) {
         let _ = tcflush(rustix::stdio::stdin(), QueueSelector::IFlush);
-        let (rows, columns) = size();
-        let line = self.line(usize::from(columns));
-        // Saved cursor; no synchronised update, origin mode, character set or attribute of the
-        // agent's may hide the question.
-        super::show(
-            format!("\x1b7\x1b[?2026l\x1b[?6l\x0f\x1b(B\x1b[0m\x1b[{rows};1H\x1b[2K\x1b[7m{line}\x1b[0m\x07")
-                .as_bytes(),
-        );
+        super::show(self.drawing(size()).as_bytes());
+    }
+
+    fn drawing(&self, (rows, columns): (u16, u16)) -> String {
+        let lines = self.lines(usize::from(rows), usize::from(columns));
+        let count = lines.len();
+        // Room beneath what was said last, so that none of it is drawn over; then the cursor is
+        // saved. No synchronised update, origin mode, character set or attribute of the agent's may
+        // hide the question.
+        let mut out = "\n".repeat(count);
+        let _ = write!(out, "\x1b[{count}A\x1b7\x1b[?2026l\x1b[?6l\x0f\x1b(B\x1b[0m");
+        for (row, line) in bottom(rows, count).zip(&lines) {
+            let _ = write!(out, "\x1b[{row};1H\x1b[2K\x1b[7m{line}\x1b[0m");
+        }
+        out.push('\x07');
+        out
     }
 
     /// Takes the question off the screen.
-    pub(super) fn erase() {
-        let (rows, _) = size();
-        super::show(format!("\x1b[{rows};1H\x1b[2K\x1b8").as_bytes());
+    pub(super) fn erase(&self) {
+        let (rows, columns) = size();
+        let count = self.lines(usize::from(rows), usize::from(columns)).len();
+        let mut out = String::new();
+        for row in bottom(rows, count) {
+            let _ = write!(out, "\x1b[{row};1H\x1b[2K");
+        }
+        super::show((out + "\x1b8").as_bytes());
     }
 
-    /// The line as drawn: the codes always fit, the question is cut in the middle.
-    fn line(&self, columns: usize) -> String {
-        let ways = format!(" [{}] allow once  [{}] refuse ", self.codes.approve, self.codes.refuse);
-        let room = columns.saturating_sub(ways.chars().count() + 1).max(20);
-        format!("{}{ways}", shortened(&self.text, room))
+    /// The question, its reason and the codes, each line as wide as the screen. What is asked is
+    /// whole if it fits at all: what is left out of it could be what matters.
+    fn lines(&self, rows: usize, columns: usize) -> Vec<String> {
+        let columns = columns.max(COLUMNS_MIN);
+        let most = (rows / 4).clamp(QUESTION_LINES_MIN, QUESTION_LINES_MAX);
+        let asked = whole_or_cut(&ascii(&self.text), most * (columns - 2));
+        let reason = whole_or_cut(&ascii(&self.reason), columns - 2);
+        let codes = format!("[{}] allow once  [{}] refuse", self.codes.approve, self.codes.refuse);
+        let mut lines = wrapped(&asked, columns - 2);
+        lines.extend([reason, codes]);
+        lines.iter().map(|line| format!(" {line:<width$} ", width = columns - 2)).collect()
     }
 
     pub(super) fn time_left(&self, now: Instant) -> Duration {
@@ -127,7 +157,7 @@ impl Prompt {
 
     /// The session ends: nobody will answer.
     pub(super) fn give_up(self) {
-        Prompt::erase();
+        self.erase();
         let _ = self.reply.try_send(Answer::Expired);
     }
 
@@ -138,6 +168,12 @@ impl Prompt {
     }
 }
 
+/// The last rows of a screen.
+fn bottom(rows: u16, count: usize) -> impl Iterator<Item = u16> {
+    let count = u16::try_from(count).unwrap_or(u16::MAX);
+    rows.saturating_sub(count).saturating_add(1)..=rows
+}
+
 /// Lines and columns of the terminal; one that does not know says zero.
 fn size() -> (u16, u16) {
     let size = tcgetwinsize(rustix::stdio::stdout()).ok();
@@ -145,17 +181,38 @@ fn size() -> (u16, u16) {
     known.filter(|(rows, columns)| *rows > 0 && *columns > 0).unwrap_or(SIZE_DEFAULT)
 }
 
+/// The text in characters of one column each: what is wider, or combines with another, could push
+/// the codes off the screen or look like something else.
+fn ascii(text: &str) -> String {
+    let plain = |character: char| (' '..='~').contains(&character);
+    text.chars().fold(String::with_capacity(text.len()), |mut out, character| {
+        if plain(character) {
+            out.push(character);
+        } else {
+            out.extend(character.escape_default());
+        }
+        out
+    })
+}
+
 /// The text within `room` characters, with its middle left out where it is longer.
-fn shortened(text: &str, room: usize) -> String {
+fn whole_or_cut(text: &str, room: usize) -> String {
     let characters: Vec<char> = text.chars().collect();
     if characters.len() <= room {
         return text.to_owned();
     }
-    let head = room.saturating_sub(3) * 2 / 3;
-    let tail = room.saturating_sub(3).saturating_sub(head);
+    let mark = format!(" ...[{} characters left out]... ", characters.len() - room);
+    let kept = room.saturating_sub(mark.chars().count());
+    let head = kept * 2 / 3;
     let start: String = characters.iter().take(head).collect();
-    let end: String = characters.iter().skip(characters.len().saturating_sub(tail)).collect();
-    format!("{start}...{end}")
+    let end: String = characters.iter().skip(characters.len() - (kept - head)).collect();
+    format!("{start}{mark}{end}")
+}
+
+/// Lines of at most `columns` characters, broken wherever they are full.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let characters: Vec<char> = text.chars().collect();
+    characters.chunks(columns.max(1)).map(|line| line.iter().collect()).collect()
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@ use std::time::{Duration, Instant};
 
 use ringfence_core::Answer;
 
-use super::{Codes, Prompt, shortened};
+use super::{Codes, Prompt, whole_or_cut};
 
 fn prompt() -> (Prompt, Receiver<Answer>) {
     let (reply, answers) = sync_channel(1);
     let prompt = Prompt {
-        text: "agent `a` asks to run `git push`".to_owned(),
+        text: "may `a` run `git push`?".to_owned(),
+        reason: "asked by policy.cedar:1 `no-push`".to_owned(),
         codes: Codes { approve: "k7".to_owned(), refuse: "m3".to_owned() },
         deadline: Instant::now() + Duration::from_mins(1),
         reply,
@@ -74,11 +75,45 @@ fn the_two_codes_are_never_alike() {
 }
 
 #[test]
-fn a_long_question_is_cut_in_the_middle_and_the_codes_stay() {
+fn a_question_shows_the_whole_command_line_its_reason_and_the_codes() {
     let (mut prompt, _answers) = prompt();
-    prompt.text = "x".repeat(500);
-    let line = prompt.line(80);
-    assert!(line.chars().count() < 80, "{line}");
-    assert!(line.contains("k7") && line.contains("m3"), "{line}");
-    assert_eq!(shortened("abcdefghij", 8), "abc...ij");
+    let words: Vec<String> = (0..40).map(|n| format!("word{n:02}")).collect();
+    prompt.text = words.join(" ");
+    let lines = prompt.lines(24, 100);
+    assert!(lines.iter().all(|line| line.chars().count() == 100), "{lines:#?}");
+    let inner = lines.iter().map(|line| line.chars().skip(1).take(98).collect::<String>());
+    let inner: Vec<String> = inner.collect();
+    assert_eq!(inner[..3].concat().trim_end(), prompt.text);
+    assert_eq!(inner[3].trim_end(), prompt.reason);
+    assert_eq!(inner[4].trim_end(), "[k7] allow once  [m3] refuse");
+}
+
+#[test]
+fn what_does_not_fit_is_left_out_of_the_middle_and_counted() {
+    let (mut prompt, _answers) = prompt();
+    prompt.text = format!("start {} end", "x".repeat(5000));
+    for (rows, columns) in [(24, 80), (5, 40), (1, 10), (0, 0)] {
+        let lines = prompt.lines(rows, columns);
+        let text = lines.concat();
+        assert!(text.contains("start") && text.contains("end"), "{text}");
+        assert!(text.contains("characters left out"), "{text}");
+        assert!(text.contains("[k7] allow once  [m3] refuse"), "{text}");
+        assert!(lines.len() <= 6, "{lines:#?}");
+    }
+    assert_eq!(whole_or_cut("short", 5), "short");
+}
+
+#[test]
+fn nothing_in_a_question_is_wider_than_it_looks_or_moves_the_cursor() {
+    let (mut prompt, _answers) = prompt();
+    prompt.text = "\u{6f22}\u{5b57} e\u{301} \u{1b}[2J \u{202e}".to_owned();
+    let drawn = prompt.drawing((24, 80));
+    let inner = prompt.lines(24, 80).concat();
+    assert!(inner.is_ascii() && !inner.chars().any(char::is_control), "{inner:?}");
+    assert!(drawn.contains("\\u{6f22}") && !drawn.contains("[2J\u{1b}"), "{drawn:?}");
+    // Room is made before the cursor is saved, and all of it is drawn.
+    assert!(drawn.starts_with("\n\n\n\u{1b}[3A\u{1b}7"), "{drawn:?}");
+    for row in 22..=24 {
+        assert!(drawn.contains(&format!("\u{1b}[{row};1H")), "{drawn:?}");
+    }
 }

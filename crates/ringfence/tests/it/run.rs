@@ -725,3 +725,24 @@ fn what_only_the_person_outside_can_see_is_refused_inside_in_one_line() {
         assert_eq!(ended.code, 0, "an agent may check what it wrote: {ended}");
     });
 }
+
+#[test]
+fn a_refused_command_is_not_asked_about_again_for_the_next_program_of_its_name() {
+    let both = format!(
+        "{ASKING}\n{}",
+        r#"@id("ask-other") forbid (principal, action == Action::"exec", resource == Program::"PROJECT/bin/id")
+unless { context.approvals.contains("oncall") };"#
+    );
+    each(&both, |person| {
+        person.home.write(".config/ringfence/settings.toml", "roles = [\"oncall\"]\n");
+        person.home.write("project/bin/id", "#!/bin/sh\necho uid=\n");
+        person.own();
+        let script = "chmod +x bin/id; PATH=$PWD/bin:$PATH; id; echo ended $?";
+        let mut terminal = Terminal::start(person, script);
+        let code = terminal.code("refuse");
+        terminal.types(&code);
+        terminal.shows("ended 126");
+        assert!(!terminal.seen.contains("uid="), "{}", terminal.seen);
+        assert_eq!(terminal.seen.matches("allow once").count(), 1, "{}", terminal.seen);
+    });
+}

@@ -91,7 +91,8 @@ fn main() {
             std::process::exit(125);
         }
     };
-    let listener = Listener::new(world.notify.take().unwrap(), None, vec![]).unwrap();
+    let confinement = std::mem::take(&mut world.confinement);
+    let listener = Listener::new(world.notify.take().unwrap(), None, vec![], confinement).unwrap();
     std::thread::spawn(move || {
         while let Ok(Some(attempt)) = listener.next() {
             if answers.permit(&attempt.kind) {

@@ -131,8 +131,8 @@ fn answer(ports: &Arc<Ports>, attempt: Attempt) {
             exec::answer(ports, attempt, acts);
         }
         Attempted::File(file) => {
-            let acts = file.acts.clone();
-            file::answer(ports, attempt, acts);
+            let file = file.clone();
+            file::answer(ports, attempt, file);
         }
         Attempted::Unix(connect) => {
             let path = connect.path.clone();

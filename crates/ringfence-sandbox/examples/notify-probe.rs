@@ -36,7 +36,9 @@ fn main() {
 fn serve(world: &mut World, exposed: AbsolutePath) -> std::thread::JoinHandle<()> {
     let diagnosis = world.unix_diag.try_clone().unwrap();
     let private = PRIVATE.map(|path| AbsolutePath::parse(path).unwrap()).to_vec();
-    let listener = Listener::new(world.notify.take().unwrap(), Some(diagnosis), private).unwrap();
+    let confinement = std::mem::take(&mut world.confinement);
+    let listener =
+        Listener::new(world.notify.take().unwrap(), Some(diagnosis), private, confinement).unwrap();
     listener.expose(exposed);
     std::thread::spawn(move || {
         while let Some(attempt) = listener.next().unwrap() {

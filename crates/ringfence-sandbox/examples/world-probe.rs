@@ -117,7 +117,8 @@ fn main() {
 /// Permits every program and every change, and no connection out of the world.
 fn serve(world: &mut World) {
     let Some(fd) = world.notify.take() else { return };
-    let listener = Listener::new(fd, None, vec![]).unwrap();
+    let confinement = std::mem::take(&mut world.confinement);
+    let listener = Listener::new(fd, None, vec![], confinement).unwrap();
     std::thread::spawn(move || {
         while let Ok(Some(attempt)) = listener.next() {
             match attempt.kind {

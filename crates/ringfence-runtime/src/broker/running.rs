@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use ringfence_core::{AbsolutePath, Agent, Denial, Durability, Event, Exit, Gate, Summary};
 use ringfence_proxy::net::{NetConfig, NetGate, processes_below};
 use ringfence_sandbox::aside::Aside;
-use ringfence_sandbox::notify::{Listener, write_stderr_of};
+use ringfence_sandbox::notify::{Confinement, Listener, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{Ended, World};
 use rustix::io::Errno;
@@ -39,6 +39,7 @@ const WORLD_ONLY: [&str; 2] = ["/dev", "/proc"];
 pub(super) struct Taken {
     /// Absent where the settings leave every class of acts undecided.
     notify: Option<OwnedFd>,
+    confinement: Confinement,
     unix_diag: OwnedFd,
     pty: Option<OwnedFd>,
     proxy: TcpListener,
@@ -80,6 +81,7 @@ impl Taken {
         let step = "take over the world";
         Ok(Taken {
             notify: world.notify.take(),
+            confinement: std::mem::take(&mut world.confinement),
             unix_diag: world.unix_diag.try_clone().map_err(RunError::step(step))?,
             pty: world.pty.take(),
             proxy: world.proxy_listener.try_clone().map_err(RunError::step(step))?,
@@ -143,7 +145,12 @@ impl Running {
             parents: Parents::default(),
             private,
         });
-        listen(&ports, &world, taken.notify, taken.unix_diag)?;
+        let heard = Heard {
+            notify: taken.notify,
+            confinement: taken.confinement,
+            unix_diag: taken.unix_diag,
+        };
+        listen(&ports, &world, heard)?;
         Ok(Running {
             world,
             gate,
@@ -290,16 +297,19 @@ fn private_places(composed: &Composition) -> PrivatePlaces {
     PrivatePlaces::new(composed.private.clone(), mounts)
 }
 
-/// Serves the world's acts; without anybody who decides there is no world.
-fn listen(
-    ports: &Arc<Ports>,
-    world: &Arc<World>,
+/// What the world's acts are heard through, and how those are held who act in its place.
+struct Heard {
     notify: Option<OwnedFd>,
+    confinement: Confinement,
     unix_diag: OwnedFd,
-) -> Result<(), RunError> {
+}
+
+/// Serves the world's acts; without anybody who decides there is no world.
+fn listen(ports: &Arc<Ports>, world: &Arc<World>, heard: Heard) -> Result<(), RunError> {
+    let Heard { notify, confinement, unix_diag } = heard;
     let Some(notify) = notify else { return Ok(()) };
     let kernel_places = WORLD_ONLY.iter().filter_map(|path| AbsolutePath::parse(path).ok());
-    let listener = Listener::new(notify, Some(unix_diag), kernel_places.collect())?;
+    let listener = Listener::new(notify, Some(unix_diag), kernel_places.collect(), confinement)?;
     let world = Arc::downgrade(world);
     let broken = move |_| {
         if let Some(world) = world.upgrade() {

@@ -1,24 +1,25 @@
-//! The file port: a change to files is left to the kernel once every path of it is permitted.
+//! The file port: a change to files goes on once every path of it is permitted.
 //!
-//! The world's mounts bound what the kernel can do whatever path it reads in the end, so that the
-//! call goes on as it is; its entry says `unobserved`, and no outcome follows.
+//! What makes a name is carried out at the path that was decided about. The world's mounts bound
+//! the rest whatever path the kernel reads in the end. Either way its entry says `unobserved`, and
+//! no outcome follows.
 
 use ringfence_core::{
     AbsolutePath, Act, Checked, Denial, Durability, Event, FileChange, Grounds, Permit, Question,
     Verdict,
 };
-use ringfence_sandbox::notify::Attempt;
+use ringfence_sandbox::notify::{Appears, Attempt, FileAttempt};
 
 use super::Ports;
 use crate::wording;
 
 /// Decides a change and answers it; changes in the world's own places are no acts.
-pub(super) fn answer(ports: &Ports, attempt: Attempt, acts: Vec<(FileChange, AbsolutePath)>) {
-    if let Some(denial) = moved_over(ports, &attempt, &acts) {
+pub(super) fn answer(ports: &Ports, attempt: Attempt, file: FileAttempt) {
+    if let Some(denial) = put_over(ports, &attempt, &file) {
         return ports.refuse(attempt, &denial);
     }
     let acts: Vec<_> =
-        acts.into_iter().filter(|(_, path)| !ports.private.holds(path.as_path())).collect();
+        file.acts.into_iter().filter(|(_, path)| !ports.private.holds(path.as_path())).collect();
     let permits: Result<Vec<Permit>, Denial> =
         acts.into_iter().map(|(change, path)| check(ports, &attempt, change, path)).collect();
     let spent = permits.and_then(|permits| {
@@ -55,28 +56,25 @@ fn act(change: FileChange, path: AbsolutePath) -> Act {
     }
 }
 
-/// Denies a rename that would put what it moves in place of a directory above a restricted path.
+/// Denies a rename or a link that would put what lies elsewhere in place of a directory above a
+/// restricted path.
 ///
-/// What was made elsewhere would appear at that path although nobody was asked about it: policy is
-/// asked about the two ends of a rename, not about what lies beneath. A restricted path that exists
+/// What was made there would appear at that path although nobody was asked about it: policy is
+/// asked about the ends of a rename and about a link, not about what lies beneath. A restricted path that exists
 /// is a mount, which the kernel moves nowhere; this is for those that do not.
-fn moved_over(
-    ports: &Ports,
-    attempt: &Attempt,
-    acts: &[(FileChange, AbsolutePath)],
-) -> Option<Denial> {
-    // Only a rename names two paths; an exchange changes both.
-    if acts.len() < 2 {
+fn put_over(ports: &Ports, attempt: &Attempt, file: &FileAttempt) -> Option<Denial> {
+    if file.appears == Appears::Nothing {
         return None;
     }
-    let targets = acts.iter().filter(|(change, _)| *change != FileChange::Deleted);
+    // An exchange changes both paths.
+    let targets = file.acts.iter().filter(|(change, _)| *change != FileChange::Deleted);
     let (change, path, restricted) = targets
         .filter(|(_, path)| !ports.private.holds(path.as_path()))
         .find_map(|(change, path)| {
             Some((*change, path.clone(), ports.in_force.restricted_beneath(path)?))
         })?;
     let failure =
-        format!("a rename to here could put something at `{restricted}`, a forbidden place");
+        format!("a rename or a link here could put something at `{restricted}`, a forbidden place");
     let grounds = Grounds { failure: Some(failure), ..Grounds::default() };
     let request = ports.request(attempt, act(change, path));
     let decided = Event::Decided {

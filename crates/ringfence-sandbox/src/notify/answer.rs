@@ -1,15 +1,17 @@
 //! Answering a waiting call, exactly once.
 
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use super::listen::Shared;
+use super::making::Making;
 use super::{Attempt, Attempted, tracee};
-use crate::sys::notify::{self as sys, Reply};
+use crate::sys::notify::{self as sys, OnExec, Reply};
 
 /// Whether an answer reached the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// The call has been answered.
+    /// The call has been answered, or is about to be by who carries it out.
     Delivered,
     /// It no longer waits: its process was killed.
     Gone,
@@ -40,6 +42,27 @@ impl Pending {
         self.answered = Answered::Yes;
         self.shared.reply(self.id, reply)
     }
+
+    /// Answers with an open file, which becomes the process's own.
+    pub(super) fn hand_in(mut self, file: &OwnedFd, on_exec: OnExec) -> Delivery {
+        self.answered = Answered::Yes;
+        match sys::hand_in(self.shared.listener(), self.id, file.as_fd(), on_exec) {
+            Ok(()) => Delivery::Delivered,
+            // It may have as many open files as it may: then it still waits.
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EACCES);
+                self.shared.reply(self.id, Reply::Fail(errno))
+            }
+        }
+    }
+}
+
+impl Pending {
+    /// Has something made in place of the process, and the call answered with how that ended.
+    pub(super) fn make(self, making: Making) -> Delivery {
+        let shared = Arc::clone(&self.shared);
+        shared.opener.make(making, self)
+    }
 }
 
 impl Drop for Pending {
@@ -67,14 +90,19 @@ impl Attempt {
         tracee::parent(self.pid)
     }
 
-    /// Lets the kernel carry the act out, reading its arguments again.
+    /// Has the act carried out: what makes a name at the path that was decided about, everything
+    /// else by the kernel, which reads its arguments again.
     ///
     /// For files that is safe because the world's mounts bound it, whatever the path is by then;
     /// for programs only where any program with any arguments may run
     /// (else [`Attempt::allow_verified`]). Other acts are denied instead.
     pub fn allow(self) -> Delivery {
         match self.kind {
-            Attempted::Exec(_) | Attempted::File(_) => self.pending.answer(Reply::Continue),
+            Attempted::File(_) => match self.making {
+                Some(making) => self.pending.make(making),
+                None => self.pending.answer(Reply::Continue),
+            },
+            Attempted::Exec(_) => self.pending.answer(Reply::Continue),
             Attempted::Unix(_) | Attempted::Unresolvable(_) => {
                 self.pending.answer(Reply::Fail(libc::EACCES));
                 Delivery::Refused

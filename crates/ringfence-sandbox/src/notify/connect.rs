@@ -26,12 +26,12 @@ const ADDRESS_BYTES_MAX: usize = 128;
 /// Longest unix socket address, in bytes (`struct sockaddr_un`).
 const UNIX_ADDRESS_BYTES_MAX: usize = 110;
 
-/// Most connections that are being waited for at a time; the next one fails with `EAGAIN`.
+/// Most connections, and pipes, that are being waited for at a time; the next one fails with `EAGAIN`.
 ///
 /// Each is a thread. A world that opens this many that nobody accepts only stops itself.
 const WAITING_MAX: usize = 64;
 
-/// Threads that wait for connections of blocking sockets.
+/// Threads that wait for connections of blocking sockets, and for the other ends of pipes.
 #[derive(Debug, Default)]
 pub(super) struct Workers {
     busy: Arc<AtomicUsize>,
@@ -176,14 +176,11 @@ fn blocks(socket: &OwnedFd) -> bool {
 
 /// Has a thread make the connection: it may wait, and it may have to become another user.
 fn hand_over(job: Job, pending: Pending, done: impl FnOnce(io::Result<()>) + Send + 'static) {
-    let busy = Arc::clone(&pending.shared.workers.busy);
-    if busy.fetch_add(1, Ordering::AcqRel) >= WAITING_MAX {
-        busy.fetch_sub(1, Ordering::AcqRel);
+    let Some(place) = pending.shared.workers.place() else {
         pending.answer(Reply::Fail(libc::EAGAIN));
         done(Err(io::Error::from_raw_os_error(libc::EAGAIN)));
         return;
-    }
-    let place = Place(busy);
+    };
     let work = move || {
         let _place = place;
         let result = match job.user {
@@ -197,8 +194,16 @@ fn hand_over(job: Job, pending: Pending, done: impl FnOnce(io::Result<()>) + Sen
     let _ = std::thread::Builder::new().name("connect".to_owned()).spawn(work);
 }
 
+impl Workers {
+    /// A place for one more thread that waits, if there is one.
+    pub(super) fn place(&self) -> Option<Place> {
+        let place = Place(Arc::clone(&self.busy));
+        (self.busy.fetch_add(1, Ordering::AcqRel) < WAITING_MAX).then_some(place)
+    }
+}
+
 /// One of the [`WAITING_MAX`]; given back when dropped.
-struct Place(Arc<AtomicUsize>);
+pub(super) struct Place(Arc<AtomicUsize>);
 
 impl Drop for Place {
     fn drop(&mut self) {

@@ -1,20 +1,28 @@
 //! Changes to files by path: what each system call would create, change and remove.
 
+use std::os::fd::OwnedFd;
+
 use ringfence_core::{AbsolutePath, FileChange};
+use rustix::fs::{Mode, OFlags, RenameFlags};
 
 use super::listen::Judged;
 use super::locate::{Found, Last, Place};
+use super::making::{Making, What};
 use super::tracee::{Call, Trouble};
-use super::{Attempted, FileAttempt};
+use super::{Appears, FileAttempt};
 use crate::sys::notify::Reply;
 
 /// What a call would do, once its arguments are taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
-    Open(At, i32),
-    Create(At),
+    Open(At, i32, u32),
+    Directory(At, u32),
+    Node(At, u32),
+    /// What it says, and where.
+    Symlink(u64, At),
+    Link(At, At, i32),
     Remove(At),
-    Rename(At, At, i32),
+    Rename(At, At, u32),
     Truncate(At),
 }
 
@@ -23,6 +31,29 @@ enum Change {
 struct At {
     dir: i32,
     path: u64,
+}
+
+/// Paths that change, and how what makes a name is made.
+struct Seen {
+    acts: Vec<(FileChange, Vec<u8>)>,
+    what: Option<What>,
+    appears: Appears,
+}
+
+impl Seen {
+    /// The kernel carries it out.
+    fn by_kernel(acts: Vec<(FileChange, Vec<u8>)>) -> Seen {
+        Seen { acts, what: None, appears: Appears::Nothing }
+    }
+
+    fn made(path: Vec<u8>, what: What) -> Seen {
+        let acts = vec![(FileChange::Created, path)];
+        Seen { acts, what: Some(what), appears: Appears::Nothing }
+    }
+
+    fn out_of_elsewhere(self) -> Seen {
+        Seen { appears: Appears::Elsewhere, ..self }
+    }
 }
 
 /// `O_TMPFILE` without the `O_DIRECTORY` in it.
@@ -55,48 +86,72 @@ pub(super) fn name(number: i64) -> &'static str {
 
 /// What a notified call does to files.
 ///
-/// Permitted ones are carried out by the kernel, which reads the path again. That is safe, whoever
-/// changes it meanwhile: what can be changed at all is bounded by the world's mounts and Landlock,
-/// and no rule on files is decided by anything they do not enforce.
+/// What can make a name is carried out by us. The rest, once permitted, is carried out by the
+/// kernel, which reads the path again. That is safe, whoever changes it meanwhile: what stands
+/// somewhere is bounded by the world's mounts and Landlock.
 pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     let change = change(call);
     if matches!(change, Some(Change::Remove(_) | Change::Rename(..))) {
         call.shared.straight.forget();
     }
-    let acts = match change {
-        Some(Change::Open(at, flags)) => open(call, at, flags)?,
-        Some(Change::Create(at)) => {
-            let place = place(call, at, Last::Keep)?;
-            if place.found != Found::Absent {
-                return Err(Trouble::Errno(libc::EEXIST));
-            }
-            vec![(FileChange::Created, place.path)]
+    let seen = match change {
+        Some(Change::Open(at, flags, mode)) => open(call, at, flags, mode)?,
+        Some(Change::Directory(at, mode)) => {
+            let path = absent(call, at, Named::Anything)?;
+            Seen::made(path.clone(), What::Directory { path, mode })
         }
+        Some(Change::Node(at, mode)) => {
+            let path = absent(call, at, Named::NoDirectory)?;
+            Seen::made(path.clone(), What::Node { path, mode })
+        }
+        Some(Change::Symlink(says, at)) => {
+            let says = call.path(says)?;
+            let path = absent(call, at, Named::NoDirectory)?;
+            Seen::made(path.clone(), What::Symlink { says, path }).out_of_elsewhere()
+        }
+        Some(Change::Link(from, to, flags)) => link(call, from, to, flags)?.out_of_elsewhere(),
         Some(Change::Remove(at)) => {
-            vec![(FileChange::Deleted, existing(place(call, at, Last::Keep)?)?)]
+            let path = existing(place(call, at, Last::Keep)?)?;
+            Seen::by_kernel(vec![(FileChange::Deleted, path)])
         }
-        Some(Change::Rename(from, to, flags)) => rename(call, from, to, flags)?,
+        Some(Change::Rename(from, to, flags)) => rename(call, from, to, flags)?.out_of_elsewhere(),
         Some(Change::Truncate(at)) => match place(call, at, Last::Follow)? {
             Place { found: Found::Directory, .. } => return Err(Trouble::Errno(libc::EISDIR)),
-            Place { found: Found::Nameless, .. } => Vec::new(),
-            place => vec![(FileChange::Modified, existing(place)?)],
+            Place { found: Found::Nameless, .. } => Seen::by_kernel(Vec::new()),
+            place => Seen::by_kernel(vec![(FileChange::Modified, existing(place)?)]),
         },
         None => return Err(Trouble::unresolvable("it is not known here", libc::EACCES)),
     };
-    hand_out(call, acts)
+    hand_out(call, seen)
 }
 
 /// Leaves out what happens in private places; nothing else means nobody has to decide.
-fn hand_out(call: &Call<'_>, acts: Vec<(FileChange, Vec<u8>)>) -> Result<Judged, Trouble> {
+fn hand_out(call: &Call<'_>, seen: Seen) -> Result<Judged, Trouble> {
+    let Seen { acts, what, appears } = seen;
     let acts: Vec<(FileChange, AbsolutePath)> = acts
         .into_iter()
         .filter(|(_, path)| !call.shared.is_private(path))
         .map(|(change, path)| Ok((change, named(&path)?)))
         .collect::<Result<_, Trouble>>()?;
-    if acts.is_empty() {
-        return Ok(Judged::Answer(Reply::Continue));
-    }
-    Ok(Judged::Attempt(Attempted::File(FileAttempt { acts })))
+    let making = what.map(|what| making(call, what)).transpose()?;
+    Ok(match making {
+        making if !acts.is_empty() => Judged::File(FileAttempt { acts, appears }, making),
+        Some(making) => Judged::Make(making),
+        None => Judged::Answer(Reply::Continue),
+    })
+}
+
+/// With the umask where it counts.
+fn making(call: &Call<'_>, what: What) -> Result<Making, Trouble> {
+    let umask = match &what {
+        What::Open { .. } | What::Directory { .. } | What::Node { .. } => call.umask()?,
+        What::Reopen { .. }
+        | What::Symlink { .. }
+        | What::Link { .. }
+        | What::LinkFile { .. }
+        | What::Rename { .. } => Mode::empty(),
+    };
+    Ok(Making { what, umask })
 }
 
 /// A resolved path as the policy reads it.
@@ -108,21 +163,26 @@ pub(super) fn named(path: &[u8]) -> Result<AbsolutePath, Trouble> {
 fn change(call: &Call<'_>) -> Option<Change> {
     let at = |dir: usize, path: usize| At { dir: call.int(dir), path: call.arg(path) };
     let cwd = |path: usize| At { dir: libc::AT_FDCWD, path: call.arg(path) };
+    let bits = |at: usize| call.int(at).cast_unsigned();
+    let creat = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
     Some(match call.notification.number {
-        libc::SYS_open => Change::Open(cwd(0), call.int(1)),
-        libc::SYS_openat => Change::Open(at(0, 1), call.int(2)),
-        libc::SYS_creat => Change::Open(cwd(0), libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC),
+        libc::SYS_open => Change::Open(cwd(0), call.int(1), bits(2)),
+        libc::SYS_openat => Change::Open(at(0, 1), call.int(2), bits(3)),
+        libc::SYS_creat => Change::Open(cwd(0), creat, bits(1)),
         libc::SYS_unlink | libc::SYS_rmdir => Change::Remove(cwd(0)),
         libc::SYS_unlinkat => Change::Remove(at(0, 1)),
         libc::SYS_rename => Change::Rename(cwd(0), cwd(1), 0),
         libc::SYS_renameat => Change::Rename(at(0, 1), at(2, 3), 0),
-        libc::SYS_renameat2 => Change::Rename(at(0, 1), at(2, 3), call.int(4)),
-        libc::SYS_mkdir | libc::SYS_mknod => Change::Create(cwd(0)),
-        libc::SYS_mkdirat | libc::SYS_mknodat => Change::Create(at(0, 1)),
+        libc::SYS_renameat2 => Change::Rename(at(0, 1), at(2, 3), bits(4)),
+        libc::SYS_mkdir => Change::Directory(cwd(0), bits(1)),
+        libc::SYS_mkdirat => Change::Directory(at(0, 1), bits(2)),
+        libc::SYS_mknod => Change::Node(cwd(0), bits(1)),
+        libc::SYS_mknodat => Change::Node(at(0, 1), bits(2)),
         // What a link points to is not changed by it.
-        libc::SYS_link | libc::SYS_symlink => Change::Create(cwd(1)),
-        libc::SYS_linkat => Change::Create(at(2, 3)),
-        libc::SYS_symlinkat => Change::Create(at(1, 2)),
+        libc::SYS_link => Change::Link(cwd(0), cwd(1), 0),
+        libc::SYS_linkat => Change::Link(at(0, 1), at(2, 3), call.int(4)),
+        libc::SYS_symlink => Change::Symlink(call.arg(0), cwd(1)),
+        libc::SYS_symlinkat => Change::Symlink(call.arg(0), at(1, 2)),
         libc::SYS_truncate => Change::Truncate(cwd(0)),
         _ => return None,
     })
@@ -137,43 +197,133 @@ fn existing(place: Place) -> Result<Vec<u8>, Trouble> {
     if place.found == Found::Absent { Err(Trouble::Errno(libc::ENOENT)) } else { Ok(place.path) }
 }
 
-fn open(call: &Call<'_>, at: At, flags: i32) -> Result<Vec<(FileChange, Vec<u8>)>, Trouble> {
-    let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
-    // Registers cannot change: these cannot turn into an open that makes or changes a named file.
-    if flags & libc::O_PATH != 0 || flags & TMPFILE != 0 || !writes && flags & libc::O_CREAT == 0 {
-        return Ok(Vec::new());
-    }
-    let exclusive = flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0;
-    let keep = exclusive || flags & libc::O_NOFOLLOW != 0;
-    let place = place(call, at, if keep { Last::Keep } else { Last::Follow })?;
+/// What a path with a slash at its end may stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Anything,
+    NoDirectory,
+}
+
+/// The last component of a path itself, also where a slash behind it asks for a directory; and
+/// whether one does.
+fn last_itself(call: &Call<'_>, at: At) -> Result<(Place, bool), Trouble> {
+    let path = call.path(at.path)?;
+    let end = path.iter().rposition(|byte| *byte != b'/').map_or(path.len(), |last| last + 1);
+    let (name, slashes) = path.split_at_checked(end).unwrap_or((&path, &[]));
+    Ok((call.locate(at.dir, name, Last::Keep)?, !slashes.is_empty()))
+}
+
+/// A path at which something is to be made.
+fn absent(call: &Call<'_>, at: At, named: Named) -> Result<Vec<u8>, Trouble> {
+    let (place, slash) = last_itself(call, at)?;
     match place.found {
-        Found::Absent if flags & libc::O_CREAT == 0 => Err(Trouble::Errno(libc::ENOENT)),
-        Found::Absent => Ok(vec![(FileChange::Created, place.path)]),
-        _ if exclusive => Err(Trouble::Errno(libc::EEXIST)),
-        Found::Directory => Err(Trouble::Errno(libc::EISDIR)),
-        Found::Symlink => Err(Trouble::Errno(libc::ELOOP)),
-        Found::File if writes => Ok(vec![(FileChange::Modified, place.path)]),
-        // Nothing that has a name changes.
-        Found::File | Found::Nameless => Ok(Vec::new()),
+        Found::Absent if slash && named == Named::NoDirectory => Err(Trouble::Errno(libc::ENOENT)),
+        Found::Absent => Ok(place.path),
+        Found::Directory | Found::Symlink | Found::File | Found::Nameless => {
+            Err(Trouble::Errno(libc::EEXIST))
+        }
     }
 }
 
-fn rename(
-    call: &Call<'_>,
-    from: At,
-    to: At,
-    flags: i32,
-) -> Result<Vec<(FileChange, Vec<u8>)>, Trouble> {
-    let exchange = flags & libc::RENAME_EXCHANGE.cast_signed() != 0;
-    let replace = flags & libc::RENAME_NOREPLACE.cast_signed() == 0;
-    let from = existing(place(call, from, Last::Keep)?)?;
-    let to = place(call, to, Last::Keep)?;
-    let there = to.found != Found::Absent;
-    match (exchange, there) {
-        (true, true) => Ok(vec![(FileChange::Modified, from), (FileChange::Modified, to.path)]),
-        (true, false) => Err(Trouble::Errno(libc::ENOENT)),
-        (false, true) if !replace => Err(Trouble::Errno(libc::EEXIST)),
-        (false, true) => Ok(vec![(FileChange::Deleted, from), (FileChange::Modified, to.path)]),
-        (false, false) => Ok(vec![(FileChange::Deleted, from), (FileChange::Created, to.path)]),
+fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble> {
+    let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
+    let creates = flags & libc::O_CREAT != 0;
+    // Registers cannot change: these cannot turn into an open that makes or changes a named file.
+    if flags & libc::O_PATH != 0 || flags & TMPFILE != 0 || !writes && !creates {
+        return Ok(Seen::by_kernel(Vec::new()));
     }
+    let exclusive = creates && flags & libc::O_EXCL != 0;
+    let keep = exclusive || flags & libc::O_NOFOLLOW != 0;
+    let path = call.path(at.path)?;
+    let Place { path: resolved, found } =
+        call.locate(at.dir, &path, if keep { Last::Keep } else { Last::Follow })?;
+    if creates && path.ends_with(b"/") {
+        return Err(Trouble::Errno(libc::EISDIR));
+    }
+    let acts = match found {
+        Found::Absent if !creates => return Err(Trouble::Errno(libc::ENOENT)),
+        Found::Absent => vec![(FileChange::Created, resolved.clone())],
+        _ if exclusive => return Err(Trouble::Errno(libc::EEXIST)),
+        Found::Directory => return Err(Trouble::Errno(libc::EISDIR)),
+        Found::Symlink => return Err(Trouble::Errno(libc::ELOOP)),
+        Found::File if writes => vec![(FileChange::Modified, resolved.clone())],
+        // Nothing that has a name changes.
+        Found::File | Found::Nameless => Vec::new(),
+    };
+    if !creates {
+        return Ok(Seen::by_kernel(acts));
+    }
+    let flags = OFlags::from_bits_retain(flags.cast_unsigned());
+    let what = if found == Found::Nameless {
+        What::Reopen { file: call.nameless(&resolved)?, flags }
+    } else if resolved == b"/dev/tty" {
+        What::Open { path: call.terminal()?, flags, mode }
+    } else {
+        What::Open { path: resolved, flags, mode }
+    };
+    Ok(Seen { acts, what: Some(what), appears: Appears::Nothing })
+}
+
+fn link(call: &Call<'_>, from: At, to: At, flags: i32) -> Result<Seen, Trouble> {
+    let text = call.path(from.path)?;
+    let source = if text.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
+        Source::File(call.open_file(from.dir)?)
+    } else {
+        let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
+        let last = if follow { Last::Follow } else { Last::Keep };
+        let place = call.locate(from.dir, &text, last)?;
+        match place.found {
+            Found::Absent => return Err(Trouble::Errno(libc::ENOENT)),
+            Found::Directory => return Err(Trouble::Errno(libc::EPERM)),
+            Found::Nameless => Source::File(call.nameless(&place.path)?),
+            Found::Symlink | Found::File => Source::Name(place.path),
+        }
+    };
+    let path = absent(call, to, Named::NoDirectory)?;
+    let what = match source {
+        Source::Name(from) => What::Link { from, path: path.clone() },
+        Source::File(file) => What::LinkFile { file, path: path.clone() },
+    };
+    Ok(Seen::made(path, what))
+}
+
+/// What gets a second name: by the name it has, or the file, which may have none.
+enum Source {
+    Name(Vec<u8>),
+    File(OwnedFd),
+}
+
+fn rename(call: &Call<'_>, from: At, to: At, flags: u32) -> Result<Seen, Trouble> {
+    let flags = RenameFlags::from_bits_retain(flags);
+    let (from_dots, to_dots) = (ends_in_dots(call, from)?, ends_in_dots(call, to)?);
+    if from_dots || to_dots {
+        return Err(Trouble::Errno(libc::EBUSY));
+    }
+    let ((from, from_slash), (to, to_slash)) = (last_itself(call, from)?, last_itself(call, to)?);
+    let is_directory = from.found == Found::Directory;
+    let from = existing(from)?;
+    if (from_slash || to_slash) && !is_directory {
+        return Err(Trouble::Errno(libc::ENOTDIR));
+    }
+    let exchange = flags.contains(RenameFlags::EXCHANGE);
+    let there = to.found != Found::Absent;
+    let (left, made) = match (exchange, there) {
+        (true, false) => return Err(Trouble::Errno(libc::ENOENT)),
+        (false, true) if flags.contains(RenameFlags::NOREPLACE) => {
+            return Err(Trouble::Errno(libc::EEXIST));
+        }
+        (true, true) => (FileChange::Modified, FileChange::Modified),
+        (false, true) => (FileChange::Deleted, FileChange::Modified),
+        (false, false) => (FileChange::Deleted, FileChange::Created),
+    };
+    let acts = vec![(left, from.clone()), (made, to.path.clone())];
+    let what = Some(What::Rename { from, to: to.path, flags });
+    Ok(Seen { acts, what, appears: Appears::Elsewhere })
+}
+
+/// Whether a path ends in what has no name of its own: the root, `.` or `..`.
+fn ends_in_dots(call: &Call<'_>, at: At) -> Result<bool, Trouble> {
+    let path = call.path(at.path)?;
+    let last = path.split(|byte| *byte == b'/').rfind(|name| !name.is_empty());
+    Ok(matches!(last, Some(b"." | b"..")) || last.is_none() && !path.is_empty())
 }

@@ -11,10 +11,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::answer::Pending;
 use super::connect::{self, Workers};
 use super::inside::Inside;
+use super::making::Making;
+use super::opener::{Confinement, Opener};
 use super::straight::Straight;
 use super::tracee::{Call, Trouble};
 use super::turns::{Turn, Turns};
-use super::{Attempt, Attempted, NotifyError, UnixConnect, Unresolvable, exec, file};
+use super::{Attempt, Attempted, FileAttempt, NotifyError, UnixConnect, Unresolvable, exec, file};
 use crate::sys::notify::{self as sys, Notification, Reply};
 
 /// How many threads' groups are remembered; more and all are forgotten, for they are found again.
@@ -49,6 +51,7 @@ pub(super) struct Shared {
     pub(super) straight: Straight,
     pub(super) inside: Option<Inside>,
     pub(super) workers: Workers,
+    pub(super) opener: Opener,
 }
 
 /// Whether receiving ends by itself when the world does.
@@ -65,6 +68,10 @@ enum Receiving {
 pub(super) enum Judged {
     /// It is answered at once: nothing is attempted that anybody has to decide.
     Answer(Reply),
+    /// Something is made that nobody has to decide.
+    Make(Making),
+    /// Somebody has to decide about files, and then something is made, unless the kernel goes on.
+    File(FileAttempt, Option<Making>),
     /// Somebody has to decide.
     Attempt(Attempted),
     /// Somebody has to decide about a connection, which is made like this.
@@ -78,11 +85,13 @@ impl Listener {
     ///
     /// `unix_diag` is a `NETLINK_SOCK_DIAG` socket made in the world's network namespace; without
     /// it every unix socket with a path counts as bound outside. Changes beneath `private` - the
-    /// world's own places, gone at its end - never become an attempt.
+    /// world's own places, gone at its end - never become an attempt. `confinement` is what the
+    /// payload is held by, for those who make files in its place.
     pub fn new(
         fd: OwnedFd,
         unix_diag: Option<OwnedFd>,
         private: Vec<AbsolutePath>,
+        confinement: Confinement,
     ) -> Result<Listener, NotifyError> {
         sys::check_sizes().map_err(NotifyError::Unusable)?;
         // Only a hint for the scheduler: kernels before 6.6 do without.
@@ -97,6 +106,7 @@ impl Listener {
             straight: Straight::default(),
             inside: unix_diag.map(Inside::new),
             workers: Workers::default(),
+            opener: Opener::start(confinement)?,
         };
         Ok(Listener { shared: Arc::new(shared), turns: Turns::default() })
     }
@@ -151,9 +161,21 @@ impl Listener {
 fn judge(notification: Notification, pending: Pending) -> Option<Attempt> {
     let shared = Arc::clone(&pending.shared);
     let call = Call { shared: &shared, notification };
-    let (kind, job) = match look(&call) {
-        Ok(Judged::Attempt(kind)) => (kind, None),
-        Ok(Judged::Unix(connect, job)) => (Attempted::Unix(connect), Some(job)),
+    let (mut job, mut making) = (None, None);
+    let kind = match look(&call) {
+        Ok(Judged::Attempt(kind)) => kind,
+        Ok(Judged::Unix(connect, its_job)) => {
+            job = Some(its_job);
+            Attempted::Unix(connect)
+        }
+        Ok(Judged::File(file, its_making)) => {
+            making = its_making;
+            Attempted::File(file)
+        }
+        Ok(Judged::Make(making)) => {
+            pending.make(making);
+            return None;
+        }
         Ok(Judged::Answer(reply)) => {
             pending.answer(reply);
             return None;
@@ -169,7 +191,7 @@ fn judge(notification: Notification, pending: Pending) -> Option<Attempt> {
         Err(Trouble::Gone) => return None,
         Err(Trouble::Unresolvable { why, errno }) => {
             let syscall = name(notification.number);
-            (Attempted::Unresolvable(Unresolvable { syscall, why, errno }), None)
+            Attempted::Unresolvable(Unresolvable { syscall, why, errno })
         }
     };
     let pid = match call.group() {
@@ -177,7 +199,7 @@ fn judge(notification: Notification, pending: Pending) -> Option<Attempt> {
         Err(Trouble::Gone) => return None,
         Err(Trouble::Errno(_) | Trouble::Unresolvable { .. }) => notification.tid,
     };
-    Some(Attempt { pid, tid: notification.tid, kind, job, pending })
+    Some(Attempt { pid, tid: notification.tid, kind, job, making, pending })
 }
 
 fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
@@ -252,6 +274,11 @@ impl Shared {
         }
         let opened = open()?;
         Ok(self.root.get_or_init(|| opened).as_fd())
+    }
+
+    /// The world's root directory, once somebody has needed it.
+    pub(super) fn known_root(&self) -> Option<BorrowedFd<'_>> {
+        self.root.get().map(OwnedFd::as_fd)
     }
 
     /// Whether a resolved path lies in one of the world's own places.

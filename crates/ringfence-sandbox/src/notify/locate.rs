@@ -257,6 +257,26 @@ impl Call<'_> {
         })
     }
 
+    /// A reference to the file behind a link in a process's directory that leads to no path; fails
+    /// where it leads to one by now.
+    pub(super) fn nameless(&self, link: &[u8]) -> Result<OwnedFd, Trouble> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(self.root()?, relative(link), flags, Mode::empty())?;
+        if self.name_of(&fd)?.is_some() { Err(Trouble::Errno(libc::EAGAIN)) } else { Ok(fd) }
+    }
+
+    /// A reference to a file that the process has open.
+    pub(super) fn open_file(&self, number: i32) -> Result<OwnedFd, Trouble> {
+        let path = format!("/proc/{}/fd/{number}", self.tid());
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::NOENT => Trouble::Errno(libc::EBADF),
+            errno => errno.into(),
+        })?;
+        self.check_waiting()?;
+        Ok(fd)
+    }
+
     /// The path of an open file, if that path leads to this very file.
     pub(super) fn name_of(&self, fd: &OwnedFd) -> Result<Option<Vec<u8>>, Trouble> {
         let own = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());

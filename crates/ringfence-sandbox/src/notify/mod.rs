@@ -7,8 +7,9 @@
 //! # What an answer can promise
 //!
 //! The kernel reads memory arguments again after `CONTINUE`, so another thread can change them
-//! meanwhile. Nothing here rests on their staying the same: files are bounded by the world's mounts
-//! whatever path is used in the end, a program whose arguments matter is checked at the end of its
+//! meanwhile. Nothing here rests on their staying the same: what can make a name is carried out here
+//! on a copy of the path, other changes to files are bounded by the world's mounts whatever path is
+//! used in the end, a program whose arguments matter is checked at the end of its
 //! exec before its first instruction ([`Attempt::allow_verified`]), and connections are made by us
 //! on a copy of the address. An error never becomes `CONTINUE`.
 //!
@@ -26,7 +27,9 @@ mod file;
 mod inside;
 mod listen;
 mod locate;
+mod making;
 mod memory;
+mod opener;
 mod script;
 mod stderr;
 mod straight;
@@ -43,6 +46,7 @@ use ringfence_core::{AbsolutePath, FileChange, FileIdentity};
 
 pub use answer::Delivery;
 pub use listen::Listener;
+pub use opener::Confinement;
 pub use stderr::{Written, write_stderr_of};
 pub use verify::{Ran, Verification};
 
@@ -59,6 +63,8 @@ pub struct Attempt {
     pub kind: Attempted,
     /// For a connection: how to make it.
     job: Option<connect::Job>,
+    /// For a change to files that makes a name: how to make it.
+    making: Option<making::Making>,
     pending: Pending,
 }
 
@@ -108,6 +114,17 @@ pub struct Interpreter {
 pub struct FileAttempt {
     /// What changes: one path, or two for a rename.
     pub acts: Vec<(FileChange, AbsolutePath)>,
+    /// What there will be.
+    pub appears: Appears,
+}
+
+/// What there will be at a path that changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appears {
+    /// Nothing, what was there before, or something new and empty.
+    Nothing,
+    /// What lies elsewhere by now, with all beneath it: by a rename or a link.
+    Elsewhere,
 }
 
 /// A connection to a unix socket with a path.

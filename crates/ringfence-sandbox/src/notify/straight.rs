@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 /// against what a person or another program outside could do.
 ///
 /// Inside, whatever could put a symbolic link in a directory's place is notified, and all is
-/// forgotten before it happens. Somebody who wins this race has won nothing new: the kernel reads
-/// the path again after the decision, and the world's mounts bound what it finds.
+/// forgotten before it happens. Somebody who wins this race has won nothing new: the path is walked
+/// again after the decision, without links where something is made, and the world's mounts bound
+/// what is found.
 const TRUST: Duration = Duration::from_millis(2);
 
 /// Most directories that are remembered.

@@ -103,6 +103,33 @@ impl Call<'_> {
         })
     }
 
+    /// The waiting thread's mask for the permissions of what it makes.
+    pub(super) fn umask(&self) -> Result<Mode, Trouble> {
+        let mask = status_line(self.tid(), "Umask:");
+        self.check_waiting()?;
+        let mask = mask.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok());
+        mask.map(Mode::from_raw_mode).ok_or_else(|| {
+            Trouble::unresolvable("the process does not show its umask", libc::EACCES)
+        })
+    }
+
+    /// What `/dev/tty` means to the waiting thread, by its own name.
+    pub(super) fn terminal(&self) -> Result<Vec<u8>, Trouble> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.tid()));
+        self.check_waiting()?;
+        // Behind the program's name, which may hold anything: state, parent, group, session, tty.
+        let stat = stat.ok();
+        let number = stat.as_ref().and_then(|stat| stat.rsplit_once(')')?.1.split(' ').nth(5));
+        let number: u64 = number.and_then(|number| number.parse().ok()).unwrap_or(0);
+        let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+        // Pseudoterminals have majors 136 to 143, of which the kernel uses the first.
+        if major == 136 {
+            Ok(format!("/dev/pts/{minor}").into_bytes())
+        } else {
+            Err(Trouble::Errno(libc::ENXIO))
+        }
+    }
+
     /// The thread group of the waiting thread.
     pub(super) fn group(&self) -> Result<i32, Trouble> {
         let tid = self.tid();
@@ -121,10 +148,15 @@ impl Call<'_> {
 
 /// The numbers behind a label in `/proc/TID/status`.
 pub(super) fn status_numbers(tid: i32, label: &str) -> Option<Vec<i32>> {
+    let line = status_line(tid, label)?;
+    Some(line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
+}
+
+/// What stands behind a label in `/proc/TID/status`.
+fn status_line(tid: i32, label: &str) -> Option<String> {
     let mut text = String::with_capacity(2048);
     fs::File::open(format!("/proc/{tid}/status")).ok()?.read_to_string(&mut text).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(label))?;
-    Some(line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
+    text.lines().find_map(|line| line.strip_prefix(label)).map(str::to_owned)
 }
 
 /// The parent of a process, if it can still be told.

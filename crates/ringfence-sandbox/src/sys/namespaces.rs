@@ -11,3 +11,11 @@ pub(crate) fn enter_new(namespaces: Namespaces) -> io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(namespaces & !Namespaces::FILES) }?;
     Ok(())
 }
+
+/// Gives the calling thread a working directory and a umask of its own, which threads else share.
+pub(crate) fn own_umask() -> io::Result<()> {
+    // SAFETY: `CLONE_FS` leaves the table of open files, which is what makes this call unsafe,
+    // shared by all threads.
+    unsafe { rustix::thread::unshare_unsafe(Namespaces::FS) }?;
+    Ok(())
+}

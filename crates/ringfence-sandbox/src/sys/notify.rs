@@ -29,6 +29,15 @@ pub(crate) enum Reply {
     Fail(i32),
 }
 
+/// Whether an open file stays when its process starts another program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnExec {
+    /// It does.
+    Keep,
+    /// `O_CLOEXEC`.
+    Close,
+}
+
 /// Checks that this kernel's structures have the sizes this program was built with.
 pub(crate) fn check_sizes() -> io::Result<()> {
     let mut sizes =
@@ -85,6 +94,31 @@ pub(crate) fn send(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> io::Resul
     let status =
         unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut raw) };
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Answers a call with an open file, which gets the lowest free number in the waiting process, in
+/// one step (`SECCOMP_ADDFD_FLAG_SEND`, since Linux 5.14); `ENOENT` when it no longer waits,
+/// `EMFILE` when it has no number left, and then it does.
+pub(crate) fn hand_in(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    file: BorrowedFd<'_>,
+    on_exec: OnExec,
+) -> io::Result<()> {
+    const FLAG_SEND: u32 = 2;
+    let invalid = |_| io::Error::from_raw_os_error(libc::EINVAL);
+    let newfd_flags = match on_exec {
+        OnExec::Keep => 0,
+        OnExec::Close => u32::try_from(libc::O_CLOEXEC).map_err(invalid)?,
+    };
+    let srcfd = u32::try_from(file.as_raw_fd()).map_err(invalid)?;
+    let raw = libc::seccomp_notif_addfd { id, flags: FLAG_SEND, srcfd, newfd: 0, newfd_flags };
+    // SAFETY: the request reads one `seccomp_notif_addfd`, which the pointer names; its size is
+    // part of the request's number.
+    let number = unsafe {
+        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const raw)
+    };
+    if number >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Whether the call still waits: only then does its thread id still name the thread that made it.

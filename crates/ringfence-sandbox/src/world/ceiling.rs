@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -52,6 +53,12 @@ pub(super) fn enforce(ceiling: RulesetCreated) -> Result<(), Failure> {
             Err(Failure { need: Need::Landlock, errno: libc::EOPNOTSUPP, step })
         }
     }
+}
+
+/// The rules once more, for those who act in the payload's place.
+pub(super) fn copy(ceiling: &RulesetCreated) -> Result<Option<OwnedFd>, Failure> {
+    let copy = ceiling.try_clone().during(Need::Landlock, "hand out the ceiling")?;
+    Ok(copy.into())
 }
 
 /// A rule set in the making.

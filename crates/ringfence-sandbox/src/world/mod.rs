@@ -39,6 +39,8 @@ pub use spec::{
 };
 pub use start::start;
 
+use crate::notify::Confinement;
+
 /// A running world; dropping it ends every process in it.
 #[derive(Debug)]
 pub struct World {
@@ -46,6 +48,9 @@ pub struct World {
     /// is the start of the payload itself, so it must be served before anything runs.
     /// `None` when every class is off, or when it has been taken.
     pub notify: Option<OwnedFd>,
+    /// Who the payload is and what it may never do, for those who act in its place; to be taken
+    /// with `notify`.
+    pub confinement: Confinement,
     /// The listener on 127.0.0.1 inside the world on which the net gate accepts.
     pub proxy_listener: TcpListener,
     /// A `NETLINK_SOCK_DIAG` socket of the world's network namespace.

@@ -73,9 +73,10 @@ fn give_up(
     close_on_exec_from(3).during(Need::Payload, "close descriptors")?;
     let program = find_program(spec);
     capabilities()?;
+    let rules = ceiling::copy(&parts.ceiling)?;
     ceiling::enforce(parts.ceiling)?;
     limits(spec.limits)?;
-    filter(spec, control)?;
+    filter(spec, control, rules.as_ref())?;
     Ok(program)
 }
 
@@ -152,13 +153,13 @@ fn lower(resource: Resource, most: u64) -> rustix::io::Result<()> {
     rustix::process::setrlimit(resource, limit)
 }
 
-/// The system-call filter; its listener goes to the broker.
-fn filter(spec: &WorldSpec, control: &Channel) -> Result<(), Failure> {
+/// The system-call filter; its listener goes to the broker, with the rules of the ceiling.
+fn filter(spec: &WorldSpec, control: &Channel, rules: Option<&OwnedFd>) -> Result<(), Failure> {
     let listening =
         if spec.notify == super::NotifyClasses::NONE { Listening::No } else { Listening::Yes };
     let listener = install(&seccomp::filter(spec.notify), listening)
         .during(Need::Seccomp, "install the filter")?;
-    let fds: Vec<_> = listener.iter().map(|fd| fd.as_fd()).collect();
+    let fds: Vec<_> = listener.iter().chain(rules).map(|fd| fd.as_fd()).collect();
     control
         .send_with(Topic::PayloadReady, &[], &fds)
         .during(Need::Payload, "hand out the filter's listener")

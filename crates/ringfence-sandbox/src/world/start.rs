@@ -12,7 +12,8 @@ use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitOptions};
 use super::channel::{Channel, Message, Topic};
 use super::failure::Failure;
 use super::helper::{self, Lines};
-use super::{Access, IdMap, Stdio, World, WorldError, WorldSpec, layers};
+use super::{Access, IdMap, NotifyClasses, Stdio, World, WorldError, WorldSpec, layers};
+use crate::notify::Confinement;
 use crate::sys::process::fork;
 
 /// Starts a world and, held back until its exec is answered, the payload in it.
@@ -30,20 +31,27 @@ pub fn start(mut spec: WorldSpec) -> Result<World, WorldError> {
     let helper =
         fork(move || helper::run(child_spec, lines)).map_err(step("start the mount helper"))?;
     match await_start(&control) {
-        Ok((ready, payload, init)) => Ok(World {
-            notify: payload.fds.into_iter().next(),
-            proxy_listener: ready.listener,
-            unix_diag: ready.diagnosis,
-            pty: ready.terminal,
-            layers: layers::of(&spec),
-            init_pid: ready.pid,
-            payload_pid: payload.pid,
-            init,
-            control,
-            grants: Mutex::new(grants),
-            helper,
-            ceiling: ceiling_of(&spec),
-        }),
+        Ok((ready, payload, init)) => {
+            let listens = spec.notify != NotifyClasses::NONE;
+            let mut fds = payload.fds.into_iter();
+            let notify = if listens { fds.next() } else { None };
+            let user = Some((spec.identity.uid, spec.identity.gid));
+            Ok(World {
+                notify,
+                confinement: Confinement { user, ceiling: fds.next() },
+                proxy_listener: ready.listener,
+                unix_diag: ready.diagnosis,
+                pty: ready.terminal,
+                layers: layers::of(&spec),
+                init_pid: ready.pid,
+                payload_pid: payload.pid,
+                init,
+                control,
+                grants: Mutex::new(grants),
+                helper,
+                ceiling: ceiling_of(&spec),
+            })
+        }
         Err(error) => {
             // Without these the mount helper and init leave.
             drop((grants, control));

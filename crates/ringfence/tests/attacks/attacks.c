@@ -268,6 +268,71 @@ static int swap_argv(const char *argument) {
     return stopped("no swap won");
 }
 
+/* A thread swaps the path while a permitted change is being decided: `swap-HOW PATH=TRIES`, where
+ * HOW makes something at a name as long as PATH's, next to it, which may be made.
+ */
+static char swapped_path[4096];
+static char swapped_to[2][4096];
+
+static void *path_swapper(void *unused) {
+    (void)unused;
+    size_t length = strlen(swapped_to[0]);
+    for (unsigned turn = 0; swapping; turn++) {
+        memcpy(swapped_path, swapped_to[turn & 1], length);
+        for (volatile int i = 0; i < 2000; i++)
+            ;
+    }
+    return NULL;
+}
+
+static int swap_path(const char *argument, int (*make)(void)) {
+    int tries = 1000;
+    char *forbidden = swapped_to[1], *permitted = swapped_to[0];
+    snprintf(forbidden, sizeof swapped_to[1], "%s", argument);
+    char *equals = strrchr(forbidden, '=');
+    if (equals) { *equals = 0; tries = atoi(equals + 1); }
+    memcpy(permitted, forbidden, sizeof swapped_to[0]);
+    permitted[strlen(permitted) - 1] = '~';
+    memcpy(swapped_path, permitted, sizeof swapped_path);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, path_swapper, NULL)) return 2;
+    int made = 0, won = 0;
+    struct stat found;
+    for (int i = 0; i < tries && !won; i++) {
+        made += make() == 0;
+        won = lstat(forbidden, &found) == 0;
+        unlink(permitted);
+        rmdir(permitted);
+    }
+    swapping = 0;
+    errno = 0;
+    if (won) return reached("a swapped path");
+    return made ? stopped("no swap won") : 2;
+}
+
+static int make_by_open(void) {
+    int fd = open(swapped_path, O_WRONLY | O_CREAT, 0600);
+    return fd < 0 ? -1 : close(fd);
+}
+static int make_by_rename(void) {
+    close(open("swap-source", O_WRONLY | O_CREAT, 0600));
+    return rename("swap-source", swapped_path);
+}
+static int make_by_link(void) { return link("swap-linked", swapped_path); }
+static int make_by_symlink(void) { return symlink("elsewhere", swapped_path); }
+static int make_by_mkdir(void) { return mkdir(swapped_path, 0700); }
+static int make_by_mknod(void) { return mknod(swapped_path, S_IFREG | 0600, 0); }
+
+static int swap_open(const char *argument) { return swap_path(argument, make_by_open); }
+static int swap_rename(const char *argument) { return swap_path(argument, make_by_rename); }
+static int swap_symlink(const char *argument) { return swap_path(argument, make_by_symlink); }
+static int swap_mkdir(const char *argument) { return swap_path(argument, make_by_mkdir); }
+static int swap_mknod(const char *argument) { return swap_path(argument, make_by_mknod); }
+static int swap_link(const char *argument) {
+    close(open("swap-linked", O_WRONLY | O_CREAT, 0600));
+    return swap_path(argument, make_by_link);
+}
+
 /* --- processes and the kernel --- */
 
 static int kill_outside(const char *pid) {
@@ -608,6 +673,8 @@ static const struct { const char *name; int (*attack)(const char *); } ATTACKS[]
     {"symlink", symlink_write}, {"hard-link", hard_link}, {"inherited", inherited},
     {"device-node", device_node}, {"handle", handle_open}, {"exec", exec_path},
     {"ld.so", exec_by_loader}, {"memfd", exec_memfd}, {"swap-argv", swap_argv},
+    {"swap-open", swap_open}, {"swap-rename", swap_rename}, {"swap-symlink", swap_symlink},
+    {"swap-mkdir", swap_mkdir}, {"swap-mknod", swap_mknod}, {"swap-link", swap_link},
     {"kill", kill_outside}, {"ptrace", ptrace_outside}, {"ptrace-own", ptrace_own},
     {"memory", memory_of}, {"root-of", root_of}, {"mount", mount_tmpfs},
     {"user-namespace", user_namespace}, {"clone-namespace", clone_namespace},

@@ -7,6 +7,7 @@ mod planted;
 mod session;
 mod stage;
 mod streams;
+mod swapped;
 mod targets;
 mod terminal;
 mod trust;

@@ -212,3 +212,38 @@ fn a_thread_is_seen_as_its_process() {
     assert_eq!(output, format!("{pid}\n"));
     assert!(tid != pid && parent == Some(std::process::id().cast_signed()));
 }
+
+/// What is made in place of the process cannot be told from what it makes itself.
+#[test]
+fn what_is_made_is_what_the_process_would_have_made() {
+    for command in [
+        "umask 027; > f; mkdir d; mkfifo p; ln -s x l; ln f h; stat -c '%A %h %N %U %G' *",
+        "umask 0; install -m 600 /dev/null f; mkdir -m 1777 d; stat -c '%A %N' *",
+        "echo one > f; echo two > f; echo three >> f; cat f; ls -l /proc/self/fd 8> f | wc -l",
+        "exec 7> f; cat /proc/self/fdinfo/7 | grep flags; echo x >&7; cat f",
+        "exec 7>> f; cat /proc/self/fdinfo/7 | grep flags; readlink /proc/self/fd/7 | wc -l",
+        "mkfifo p; cat p & echo through > p; wait",
+        "mkfifo p; exec 5<> p; echo both > p; read x <&5; echo $x",
+        "echo out > /dev/stdout; echo null > /dev/null; echo tty > /dev/tty; echo $?",
+        "mkdir d; mv d e/; mv e f; ls; mv -T f f/x; > g; mv g h/; echo $?; mv f/. k; mv . k",
+        "> f; ln f g/; ln -s f g/; mkfifo g/; > g/; mkdir g/; ls -F; ln -s f l; mv l/ m; ls -F",
+        "> a; > b; mv --exchange a b; ln -s nowhere l; mkdir l; ln l m; readlink m; > l; ls",
+        "ulimit -n 9; for i in 1 2 3 4 5; do eval \"exec $((i + 4))> f$i\"; done; ls",
+        "python3 -I -c 'import os\nd = os.open(\".\", os.O_RDONLY)\n\
+         f = os.open(\".\", os.O_TMPFILE | os.O_RDWR); os.write(f, b\"kept\")\n\
+         os.link(f\"/proc/self/fd/{f}\", \"kept\", dst_dir_fd=d, follow_symlinks=True)\n\
+         print(open(\"kept\").read(), os.get_inheritable(os.open(\"x\", os.O_CREAT)))'",
+    ] {
+        let run = |start: &dyn Fn(&[&str]) -> String| {
+            let scratch = Scratch::new();
+            let command = format!("exec 2>&1; cd {}; {command}", scratch.path().display());
+            scratch.short(&start(&["run", "/bin/bash", "-c", &command]))
+        };
+        let ours = run(&|args| {
+            Session::start("w", args, &["/dev", "/proc"]).run(|attempt| {
+                attempt.allow();
+            })
+        });
+        assert_eq!(ours, run(&unfiltered), "{command}");
+    }
+}

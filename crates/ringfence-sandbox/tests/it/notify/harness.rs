@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::thread::JoinHandle;
 
 use ringfence_core::AbsolutePath;
-use ringfence_sandbox::notify::{Attempt, Attempted, ExecAttempt, Listener};
+use ringfence_sandbox::notify::{Attempt, Attempted, Confinement, ExecAttempt, Listener};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
     recvmsg, socketpair,
@@ -63,7 +63,8 @@ impl Session {
         let mut fds = receive(&socket).into_iter();
         let (listener, diagnosis) = (fds.next().unwrap(), fds.next().unwrap());
         let private = private.iter().map(|path| AbsolutePath::parse(path).unwrap()).collect();
-        let listener = Listener::new(listener, Some(diagnosis), private).unwrap();
+        let listener =
+            Listener::new(listener, Some(diagnosis), private, Confinement::default()).unwrap();
         Session { child, socket, listener, output }
     }
 

@@ -297,3 +297,22 @@ fn links_do_not_lead_out_of_a_bind() {
         assert_eq!(place.outside(&["link", &original, &hard]).out, "ok");
     }
 }
+
+/// Files are made in the payload's place by threads outside, beneath the same ceiling.
+#[test]
+fn those_who_make_files_for_the_payload_can_do_no_more_than_it() {
+    for who in everyone() {
+        let place = Place::new(who);
+        let (data, other) = (place.text("data"), place.make_dir("other"));
+        let attack = |path: &str| format!("sh -c 'echo x > {path}' 2>/dev/null && echo made");
+        let options = ["--write", &data, "--notify"];
+        for path in ["/proc/self/comm", &format!("{other}/x")] {
+            let script = attack(path);
+            let outside = place.outside_script(&script);
+            assert_eq!(outside.out, "made", "{who:?} {path}: {outside:?}");
+            assert_eq!(place.script(&options, &script).out, "", "{who:?} {path}");
+        }
+        let made = place.script(&options, &attack(&format!("{data}/x")));
+        assert_eq!(made.out, "made", "{who:?}");
+    }
+}

@@ -92,6 +92,11 @@ impl Place {
         said(command.args(args))
     }
 
+    /// Runs a shell script without a world.
+    pub(crate) fn outside_script(&self, script: &str) -> Said {
+        said(self.command(Path::new("/bin/sh")).args(["-c", script]))
+    }
+
     /// Runs the attack in a world with these options.
     pub(crate) fn inside(&self, options: &[&str], args: &[&str]) -> Said {
         let attack = self.text("tools/attack");

@@ -1,0 +1,233 @@
+//! What can make a name, carried out on a copy of the path, following no symbolic link.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxAttributes, StatxFlags,
+};
+use rustix::io::Errno;
+
+use crate::sys::notify::OnExec;
+
+/// What a process may ask for that is passed on, of the flags of `open(2)`.
+const OPEN_FLAGS: OFlags = OFlags::RWMODE
+    .union(OFlags::CREATE)
+    .union(OFlags::EXCL)
+    .union(OFlags::TRUNC)
+    .union(OFlags::APPEND)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::DSYNC)
+    .union(OFlags::SYNC)
+    .union(OFlags::DIRECT)
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOATIME);
+
+/// Permission bits of what is made; set-id bits are none of them.
+const MODE_BITS: u32 = 0o1777;
+
+/// How often a file may come and go while it is being opened.
+const OPEN_TRIES_MAX: usize = 8;
+
+/// The device number of `/dev/tty`, which for us would be our own terminal.
+const OWN_TERMINAL: (u32, u32) = (5, 0);
+
+/// Something to be made.
+#[derive(Debug)]
+pub(super) struct Making {
+    pub(super) what: What,
+    /// The process's own mask for the permissions of what it makes.
+    pub(super) umask: Mode,
+}
+
+/// What is to be made. Paths are absolute, without symbolic links, and in the world's coordinates.
+#[derive(Debug)]
+pub(super) enum What {
+    /// Opens a file, with flags that make it where it is missing.
+    Open { path: Vec<u8>, flags: OFlags, mode: u32 },
+    /// Opens what has no path.
+    Reopen { file: OwnedFd, flags: OFlags },
+    /// Makes a directory.
+    Directory { path: Vec<u8>, mode: u32 },
+    /// Makes a pipe, a socket or an empty file.
+    Node { path: Vec<u8>, mode: u32 },
+    /// Makes a symbolic link.
+    Symlink { says: Vec<u8>, path: Vec<u8> },
+    /// Gives a second name to what has this one.
+    Link { from: Vec<u8>, path: Vec<u8> },
+    /// Gives a name to an open file.
+    LinkFile { file: OwnedFd, path: Vec<u8> },
+    /// Gives another name.
+    Rename { from: Vec<u8>, to: Vec<u8>, flags: RenameFlags },
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// Nothing for the process to hold.
+    Nothing,
+    /// An open file for the process.
+    File { file: OwnedFd, on_exec: OnExec },
+    /// A pipe that opens when somebody has the other end.
+    Waiting(Pipe),
+}
+
+/// A pipe that is not open yet.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    file: OwnedFd,
+    flags: OFlags,
+}
+
+/// Makes something in the world with this root, as the calling thread.
+pub(super) fn make(root: BorrowedFd<'_>, what: What) -> Result<Made, Errno> {
+    match what {
+        What::Open { path, flags, mode } => return open(root, &path, flags, mode),
+        What::Reopen { file, flags } => return reopen(file, flags),
+        What::Directory { path, mode } => {
+            let (dir, name) = parent(root, &path)?;
+            rustix::fs::mkdirat(dir, name, bits(mode))?;
+        }
+        What::Node { path, mode } => {
+            let (dir, name) = parent(root, &path)?;
+            match FileType::from_raw_mode(mode) {
+                kind @ (FileType::Fifo | FileType::Socket) => {
+                    rustix::fs::mknodat(dir, name, kind, bits(mode), 0)?;
+                }
+                FileType::RegularFile | FileType::Unknown => {
+                    rustix::fs::mknodat(dir, name, FileType::RegularFile, bits(mode), 0)?;
+                }
+                FileType::Directory
+                | FileType::Symlink
+                | FileType::CharacterDevice
+                | FileType::BlockDevice => return Err(Errno::PERM),
+            }
+        }
+        What::Symlink { says, path } => {
+            let (dir, name) = parent(root, &path)?;
+            rustix::fs::symlinkat(OsStr::from_bytes(&says), dir, name)?;
+        }
+        What::Link { from, path } => {
+            let ((from_dir, from), (dir, name)) = (parent(root, &from)?, parent(root, &path)?);
+            rustix::fs::linkat(from_dir, from, dir, name, AtFlags::empty())?;
+        }
+        What::LinkFile { file, path } => {
+            let (dir, name) = parent(root, &path)?;
+            rustix::fs::linkat(CWD, own(&file), dir, name, AtFlags::SYMLINK_FOLLOW)?;
+        }
+        What::Rename { from, to, flags } => rename(root, &from, &to, flags)?,
+    }
+    Ok(Made::Nothing)
+}
+
+/// The directory of a path, opened as a mere reference, and the name in it.
+fn parent<'a>(root: BorrowedFd<'_>, path: &'a [u8]) -> Result<(OwnedFd, &'a OsStr), Errno> {
+    let at = path.iter().rposition(|byte| *byte == b'/').ok_or(Errno::INVAL)?;
+    let (dir, name) = path.split_at_checked(at + 1).ok_or(Errno::INVAL)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::openat2(root, OsStr::from_bytes(dir), flags, Mode::empty(), straight())?;
+    Ok((dir, OsStr::from_bytes(name)))
+}
+
+fn straight() -> ResolveFlags {
+    ResolveFlags::NO_SYMLINKS | ResolveFlags::IN_ROOT
+}
+
+fn bits(mode: u32) -> Mode {
+    Mode::from_raw_mode(mode & MODE_BITS)
+}
+
+/// The name of an open file of ours.
+fn own(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// Opens what is there, or else makes it. In two steps, because what is there may be a pipe or a
+/// device, on which one open would wait or would mean ourselves.
+fn open(root: BorrowedFd<'_>, path: &[u8], flags: OFlags, mode: u32) -> Result<Made, Errno> {
+    let path = OsStr::from_bytes(path);
+    let fresh = passed_on(flags) | OFlags::CREATE | OFlags::EXCL;
+    let make = || rustix::fs::openat2(root, path, fresh, bits(mode), straight());
+    if flags.contains(OFlags::EXCL) {
+        return Ok(Made::File { file: make()?, on_exec: on_exec(flags) });
+    }
+    for _ in 0..OPEN_TRIES_MAX {
+        let reference = OFlags::PATH | OFlags::CLOEXEC;
+        match rustix::fs::openat2(root, path, reference, Mode::empty(), straight()) {
+            Ok(file) => return reopen(file, flags),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+        match make() {
+            Ok(file) => return Ok(Made::File { file, on_exec: on_exec(flags) }),
+            // Somebody else has made it meanwhile.
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+fn passed_on(flags: OFlags) -> OFlags {
+    flags & OPEN_FLAGS | OFlags::CLOEXEC | OFlags::NOCTTY
+}
+
+fn on_exec(flags: OFlags) -> OnExec {
+    if flags.contains(OFlags::CLOEXEC) { OnExec::Close } else { OnExec::Keep }
+}
+
+/// Opens once more, as it was asked for, what we hold as a mere reference.
+fn reopen(file: OwnedFd, flags: OFlags) -> Result<Made, Errno> {
+    let stat = rustix::fs::fstat(&file)?;
+    let device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+    let existing = flags - OFlags::CREATE - OFlags::EXCL;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Err(Errno::ISDIR),
+        FileType::CharacterDevice if device == OWN_TERMINAL => Err(Errno::NXIO),
+        FileType::Fifo if !flags.contains(OFlags::NONBLOCK) => {
+            Ok(Made::Waiting(Pipe { file, flags: existing }))
+        }
+        FileType::RegularFile
+        | FileType::Symlink
+        | FileType::Fifo
+        | FileType::Socket
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Unknown => {
+            let file = rustix::fs::open(own(&file), passed_on(existing), Mode::empty())?;
+            Ok(Made::File { file, on_exec: on_exec(flags) })
+        }
+    }
+}
+
+impl Pipe {
+    /// Waits until somebody has the other end.
+    pub(super) fn open(self) -> Result<(OwnedFd, OnExec), Errno> {
+        let file = rustix::fs::open(own(&self.file), passed_on(self.flags), Mode::empty())?;
+        Ok((file, on_exec(self.flags)))
+    }
+}
+
+/// Renames what the process itself could rename: not what something is mounted on. The kernel asks
+/// that of the mounts of whoever renames, and the world's are not ours.
+fn rename(root: BorrowedFd<'_>, from: &[u8], to: &[u8], flags: RenameFlags) -> Result<(), Errno> {
+    let ((from_dir, from), (to_dir, to)) = (parent(root, from)?, parent(root, to)?);
+    for (dir, name) in [(&from_dir, from), (&to_dir, to)] {
+        match is_mount_point(dir, name) {
+            Ok(false) | Err(Errno::NOENT) => {}
+            Ok(true) => return Err(Errno::BUSY),
+            Err(errno) => return Err(errno),
+        }
+    }
+    rustix::fs::renameat_with(from_dir, from, to_dir, to, flags)
+}
+
+fn is_mount_point(dir: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(dir, name, flags, StatxFlags::TYPE)?;
+    if !stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
+        return Err(Errno::OPNOTSUPP);
+    }
+    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}

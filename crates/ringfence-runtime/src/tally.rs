@@ -107,7 +107,12 @@ impl Tally {
 
     fn count(&self, entry: &Entry) {
         self.entries.fetch_add(1, Ordering::Relaxed);
-        let Event::Decided { request, verdict, grounds, change, .. } = &entry.event else { return };
+        let Event::Decided { request, verdict, grounds, change, .. } = &entry.event else {
+            if matches!(entry.event, Event::Refused { .. }) {
+                self.denied.fetch_add(1, Ordering::Relaxed);
+            }
+            return;
+        };
         match verdict {
             Verdict::Permit => {
                 self.permitted.fetch_add(1, Ordering::Relaxed);

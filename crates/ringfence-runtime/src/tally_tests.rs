@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ringfence_core::{
-    AbsolutePath, Act, Agent, Durability, Entry, Event, FileChange, Grounds, Record, RecordError,
-    Request, RuleRef, SetName, Verdict,
+    AbsolutePath, Act, Agent, Durability, Entry, Event, FileChange, Grounds, Process, Record,
+    RecordError, Request, RuleRef, SetName, Verdict,
 };
 
 use super::{Tallied, Tally};
@@ -81,4 +81,17 @@ fn a_log_that_fails_ends_the_session_once() {
     assert_eq!(ended.load(Ordering::Relaxed), 1);
     assert_eq!(tally.failure(), Some("disk full"));
     assert_eq!(tally.totals().entries, 0);
+}
+
+#[test]
+fn a_call_that_is_refused_unasked_counts_as_denied() {
+    let tally = Arc::new(Tally::default());
+    let log = Tallied::new(Works, Arc::clone(&tally));
+    let event = Event::Refused {
+        process: Process { pid: 7, parent: None },
+        syscall: "openat2".to_owned(),
+        why: "its path cannot be read".to_owned(),
+    };
+    log.record(&Entry { at_ms: 0, event }, Durability::Soon).unwrap();
+    assert_eq!((tally.totals().denied, tally.totals().permitted), (1, 0));
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{AbsolutePath, Endpoint};
+use crate::{AbsolutePath, Endpoint, npm};
 
 /// Longest argv text given to the policy, in bytes; a longer command line is `opaque`.
 pub const ARGV_TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -220,16 +220,21 @@ fn subcommand(program: &str, first_word: &str, arguments: &[String]) -> Option<S
     }
     while let Some(argument) = rest.next() {
         if argument == "--" {
-            return rest.next().cloned();
+            return rest.next().map(|word| meant_by(tool, word));
         }
         if !argument.starts_with('-') {
-            return Some(argument.clone());
+            return Some(meant_by(tool, argument));
         }
         if with_value.contains(&argument.as_str()) {
             rest.next();
         }
     }
     None
+}
+
+/// The subcommand's own name, where a tool takes others for it.
+fn meant_by(tool: &str, word: &str) -> String {
+    if tool == "npm" { npm::command(word) } else { word.to_owned() }
 }
 
 fn flags(arguments: &[String]) -> Vec<String> {

@@ -8,6 +8,7 @@ mod entry;
 pub mod gate;
 mod ids;
 mod limits;
+mod npm;
 mod path;
 mod plan;
 mod verdict;

@@ -101,6 +101,17 @@ fn another_name_of_a_tool_does_not_hide_its_subcommand() {
     check("npm-cli.js", &["npm", "--prefix", "x", "publish"], "publish");
     check("npm-cli.js", &["/usr/bin/npm", "--otp", "1", "--tag", "next", "publish"], "publish");
     check("pnpm.cjs", &["pnpm", "-C", "x", "publish"], "publish");
+    for word in ["publ", "publi", "pub", "pu"] {
+        check("npm-cli.js", &["npm", word], "publish");
+    }
+    check("npm-cli.js", &["npm", "unp"], "unpublish");
+    check("npm-cli.js", &["npm", "author"], "owner");
+    check("npm-cli.js", &["npm", "distTag"], "dist-tag");
+    check("npm-cli.js", &["npm", "--", "dep"], "deprecate");
+    check("npm-cli.js", &["npm", "un"], "uninstall");
+    check("npm-cli.js", &["npm", "de"], "de");
+    check("npm-cli.js", &["npm", "no-such"], "no-such");
+    check("git", &["git", "pu"], "pu");
     check("yarn.js", &["yarn", "--cwd", "x", "publish"], "publish");
     check("cargo", &["cargo", "+stable", "publish"], "publish");
     check("cargo", &["cargo", "+nightly", "--config", "x", "publish"], "publish");

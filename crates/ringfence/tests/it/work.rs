@@ -1,8 +1,11 @@
 //! Ordinary work in the world of `init`'s template: what works outside works inside.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use ringfence_core::CommandLine;
 
 use crate::person::{Person, Who, text};
 
@@ -196,5 +199,40 @@ fn at_the_top_of_a_project_it_cannot_even_come_to_be() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains("denied: "), "{file}: {said}");
         assert!(!person.project().join(file).exists(), "{file}");
+    }
+}
+
+/// Prints what npm takes each beginning of a command's or alias's name for.
+const NPM_MEANS: &str = r#"
+const { commands, aliases, deref } = require(process.argv[1])
+const means = {}
+for (const name of commands.concat(Object.keys(aliases)))
+  for (let end = 1; end <= name.length; end++) means[name.slice(0, end)] = deref(name.slice(0, end))
+console.log(JSON.stringify(means))
+"#;
+
+#[test]
+fn an_abbreviated_npm_command_asks_as_its_full_name_does() {
+    let person = Person::new(Who::Caller);
+    person.write("package.json", "{\"name\":\"x\",\"version\":\"1.0.0\"}");
+    person.succeed(&["init", "--agent", "generic"]);
+    let ended = person.inside("npm publ --dry-run");
+    assert!(!ended.status.success(), "{}", text(&ended));
+    let asked = person.decided().into_iter().find(|(verdict, _)| verdict.contains("ask"));
+    assert!(asked.is_some_and(|(_, act)| act.contains("npm publ")), "{}", text(&ended));
+    let policy = fs::read_to_string(person.project().join(".ringfence/policy.cedar")).unwrap();
+    let rule = policy.split("@id(\"ask-npm").nth(1).unwrap().split("unless").next().unwrap();
+    // What the template asks about, by the names that the installed npm takes for it.
+    let npm = person.outside("readlink -f $(command -v npm)");
+    let npm = PathBuf::from(String::from_utf8(npm.stdout).unwrap().trim());
+    let list = npm.parent().unwrap().parent().unwrap().join("lib/utils/cmd-list.js");
+    let node = Command::new("node").args(["-e", NPM_MEANS]).arg(list).output().unwrap();
+    let means: BTreeMap<String, Option<String>> = serde_json::from_slice(&node.stdout).unwrap();
+    let asking = means.iter().filter_map(|(word, full)| Some((word, full.as_ref()?)));
+    let asking: Vec<_> = asking.filter(|(_, full)| rule.contains(&format!("\"{full}\""))).collect();
+    assert!(asking.iter().any(|(word, _)| *word == "publ"), "{asking:?}");
+    for (word, full) in asking {
+        let line = CommandLine::new("npm-cli.js", &[b"npm".to_vec(), word.clone().into_bytes()]);
+        assert_eq!(line.subcommand.as_ref(), Some(full), "{word}");
     }
 }

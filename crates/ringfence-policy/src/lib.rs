@@ -24,6 +24,7 @@ mod shape;
 mod tree;
 mod validation;
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use cedar_policy::PolicySet;
@@ -66,6 +67,9 @@ pub struct Options {
     pub roles: Vec<Role>,
     /// Whether rules on files may depend on the state of things.
     pub fs_dynamic: FsDynamic,
+    /// Texts, by their [`validation_key`], that were found valid before: they are parsed and
+    /// checked as any other, but not held against the schema again.
+    pub validated: BTreeSet<String>,
 }
 
 /// Whether rules on `fs` actions may look at the context.
@@ -159,6 +163,16 @@ fn counts(rule: &Rule) -> bool {
     rule.place.set != SetName::UntrustedProject || rule.effect == Effect::Forbid
 }
 
+/// Names a text together with everything its validity depends on: the schema, and the validator.
+pub fn validation_key(text: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [cedar_policy::get_sdk_version().to_string().as_str(), SCHEMA, text] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex(&hash.finalize())
+}
+
 fn source_digest(source: &Source) -> PolicyDigest {
     let sha256 = hex(&Sha256::digest(source.text.as_bytes()));
     PolicyDigest { set: source.set, file: source.file.clone(), sha256 }
@@ -172,7 +186,7 @@ fn whole_digest(sources: &[Source], options: &Options) -> String {
         hash.update(part.as_bytes());
     };
     add(SCHEMA);
-    add(&format!("{options:?}"));
+    add(&format!("{:?} {:?}", options.roles, options.fs_dynamic));
     for source in sources {
         add(&format!("{:?} {:?}", source.set, source.approves));
         add(&source.text);

@@ -13,6 +13,7 @@ use crate::notice::Notice;
 use crate::settings::{self, FsDynamicSetting, Origin, Settings, SettingsError, SettingsFile};
 use crate::state::StateDirs;
 use crate::trust::{Project, Trust, TrustError};
+use crate::validated::Validated;
 use crate::whole_file::{self, FileError, FileText, Links};
 
 /// What the answer depends on.
@@ -140,7 +141,10 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Assembled, AssembleError> {
         text: builtin::cedar(inputs.dirs, &project.dir, &settings.unprotected),
         approves: Vec::new(),
     });
-    let policy = Arc::new(Policy::load(sources.clone(), &options(&settings))?);
+    let validated = Validated::read(inputs.dirs);
+    let options = Options { validated: validated.keys(), ..options(&settings) };
+    let policy = Arc::new(Policy::load(sources.clone(), &options)?);
+    validated.remember(&sources);
     let digests = policy.digests();
     Ok(Assembled { policy, digests, sources, settings, project, trust, grants, notices })
 }
@@ -161,7 +165,7 @@ pub fn options(settings: &Settings) -> Options {
         FsDynamicSetting::Refused => FsDynamic::Refused,
         FsDynamicSetting::Allowed => FsDynamic::Allowed,
     };
-    Options { roles: settings.roles.clone(), fs_dynamic }
+    Options { roles: settings.roles.clone(), fs_dynamic, ..Options::default() }
 }
 
 fn trusted<'a>(project: &'a Project, trust: &Trust) -> Option<&'a FileText> {

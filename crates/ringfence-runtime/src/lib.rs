@@ -29,6 +29,7 @@ pub mod survivors;
 pub mod tally;
 pub mod trust;
 pub mod users;
+mod validated;
 pub mod view;
 pub mod whole_file;
 pub mod wording;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use ringfence_core::{Act, Agent, Decide, Role, SetName, Verdict};
-use ringfence_policy::{FsDynamic, Options, Policy, Source};
+use ringfence_policy::{FsDynamic, Options, Policy, Source, validation_key};
 
 use crate::support::{connect, exec, facts, load, options, path, policy, request, source, verdict};
 
@@ -376,4 +376,17 @@ fn a_built_in_rule_that_hides_a_directory_needs_no_verification_and_any_other_ru
     ] {
         assert!(needed(SetName::BuiltIn, stays_visible), "{stays_visible}");
     }
+}
+
+#[test]
+fn what_was_validated_before_is_not_validated_again_and_an_error_in_it_still_denies() {
+    let text = r#"permit (principal, action == Action::"exec", resource) when { resource.pth == "/bin/sh" };"#;
+    let sources = || vec![source(SetName::User, text)];
+    assert!(Policy::load(sources(), &options()).is_err());
+    let validated = [validation_key(text)].into();
+    let policy = Policy::load(sources(), &Options { validated, ..options() }).unwrap();
+    let ruling = policy.decide(&request(exec(&["/bin/sh"])), &facts());
+    assert_eq!(ruling.verdict, Verdict::Deny);
+    let other = [validation_key(&format!("{text} "))].into();
+    assert!(Policy::load(sources(), &Options { validated: other, ..options() }).is_err());
 }

@@ -251,3 +251,20 @@ fn a_policy_that_does_not_parse_is_refused_with_its_file() {
     let error = setup.assemble(&[]).unwrap_err();
     assert!(matches!(error, AssembleError::Policy(_)), "{error}");
 }
+
+#[test]
+fn a_text_is_held_against_the_schema_once_and_again_when_it_changes() {
+    let setup = setup();
+    setup.project_file("policy.cedar", "permit (principal, action == Action::\"exec\", resource);");
+    setup.trust();
+    setup.assemble(&[]).unwrap();
+    let list = setup.dirs.state().join("validated");
+    let first = fs::read_to_string(&list).unwrap();
+    assert!(first.lines().count() >= 2, "the project's and the built-in rules: {first}");
+    setup.assemble(&[]).unwrap();
+    assert_eq!(fs::read_to_string(&list).unwrap(), first);
+    setup.project_file("policy.cedar", "permit (principal, action == Action::\"exce\", resource);");
+    setup.trust();
+    assert!(setup.assemble(&[]).is_err());
+    assert_eq!(fs::read_to_string(&list).unwrap(), first);
+}

@@ -1,6 +1,6 @@
 //! `policy plan` and `policy test`: what the policy means, and whether it means what it should.
 
-use ringfence_core::{Agent, Verdict};
+use ringfence_core::{AbsolutePath, Access, Agent, FilePlan, SetName, Verdict};
 use ringfence_policy::cases::{self, CasesError, CasesReport};
 use ringfence_runtime::whole_file::{self, Links};
 use ringfence_runtime::wording::{printable, rule_line, rule_place};
@@ -17,12 +17,27 @@ pub(crate) fn plan(args: &PolicyPlanArgs, screen: &Screen) -> Result<Done, Failu
     let found = in_force::load(&args.policy, screen)?;
     let report = found.policy.plan(&Agent(args.agent.clone()));
     let base = runtime_base();
+    let absent = absent(&report.files);
     if args.json {
-        screen.json(&json!({ "schema": SCHEMA, "plan": report, "runtime_base": base }))?;
+        screen.json(&json!({ "schema": SCHEMA, "plan": report, "runtime_base": base, "held_by_the_gate_only": absent,
+        }))?;
     } else {
-        screen.data(&render::plan::render(&report, &base, screen.paint(Stream::Out)))?;
+        let paint = screen.paint(Stream::Out);
+        screen.data(&render::plan::render(&report, (&base, &absent), paint))?;
     }
     Ok(Done::Yes)
+}
+
+/// Places that a policy keeps from being written and that do not exist, so that no mount covers
+/// them. What is built in is covered where it is missing.
+fn absent(plan: &FilePlan) -> Vec<AbsolutePath> {
+    let kept = plan.rules.iter().filter(|rule| {
+        let above = rule.path.parent().map_or(Access::Hidden, |above| plan.access(&above).0);
+        let by_person = rule.because.as_ref().is_some_and(|rule| rule.set != SetName::BuiltIn);
+        above == Access::Write && rule.access < Access::Write && by_person
+    });
+    let absent = kept.filter(|rule| std::fs::symlink_metadata(rule.path.as_path()).is_err());
+    absent.map(|rule| rule.path.clone()).collect()
 }
 
 /// What every world has, whatever the policy says: read-only, outside the `fs` actions.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ringfence_core::{Access, FilePlan, SetName};
+use ringfence_core::{AbsolutePath, Access, FilePlan, SetName};
 use ringfence_policy::{ActPlan, Cost, Effect, PlanReport, PlannedRule};
 use ringfence_runtime::wording::{printable, rule_place};
 
@@ -10,8 +10,17 @@ use super::text::{count, table};
 use crate::screen::{Paint, Tone};
 
 /// The whole text.
-pub fn render(report: &PlanReport, base: &[String], paint: Paint) -> String {
+pub fn render(
+    report: &PlanReport,
+    (base, absent): (&[String], &[AbsolutePath]),
+    paint: Paint,
+) -> String {
     let mut out = files(&report.files, paint);
+    for place in absent {
+        let label = paint.tone(Tone::Warning, "held by the gate only:");
+        let place = printable(place.as_str());
+        let _ = writeln!(out, "  {label} {place} does not exist; make it, and it is a wall");
+    }
     for act in &report.acts {
         out.push_str(&act_plan(act, paint));
     }

@@ -141,23 +141,23 @@ fn the_plan_says_what_exists_and_what_is_decided() {
                   when { (context has subcommand) && (context.subcommand == "push") }
                   unless { context.approvals.contains("owner") }
           permit  anything  (.ringfence/policy.cedar:5 `programs`)
-          forbid  4 built-in rules that nothing lifts: `--json` names them
+          forbid  5 built-in rules that nothing lifts: `--json` names them
 
         fs.read: held by the kernel, costs nothing
           permit  Dir::"/srv/app"  (.ringfence/policy.cedar:1 `project`)
-          forbid  4 built-in rules that nothing lifts: `--json` names them
+          forbid  5 built-in rules that nothing lifts: `--json` names them
 
         fs.write: decided act by act, some microseconds each
           no permit: always denied
-          forbid  16 built-in rules that nothing lifts: `--json` names them
+          forbid  17 built-in rules that nothing lifts: `--json` names them
 
         fs.delete: decided act by act, some microseconds each
           no permit: always denied
-          forbid  16 built-in rules that nothing lifts: `--json` names them
+          forbid  17 built-in rules that nothing lifts: `--json` names them
 
         net.connect: decided act by act, some microseconds each
           permit  Endpoint::"api.example.com:443"  (.ringfence/policy.cedar:3 `api`)
-          forbid  4 built-in rules that nothing lifts: `--json` names them
+          forbid  5 built-in rules that nothing lifts: `--json` names them
 
     "#]]
     .assert_eq(plan);
@@ -223,4 +223,24 @@ unless { context.approvals.containsAll(["owner", "oncal"]) };
         assert!(said.contains(warned), "{said}");
         assert!(!said.contains("`owner`"), "{said}");
     }
+}
+
+#[test]
+fn the_plan_says_which_forbidden_places_no_mount_holds() {
+    let home = Home::new();
+    let project = home.path("project").display().to_string();
+    let policy = format!(
+        r#"@id("p") permit (principal, action in Action::"fs", resource in Dir::"{project}");
+@id("there") forbid (principal, action == Action::"fs.write", resource in Dir::"{project}/there");
+@id("gone") forbid (principal, action == Action::"fs.write", resource in Dir::"{project}/gone");
+"#
+    );
+    home.write("project/.ringfence/policy.cedar", &policy);
+    home.write("project/there/x", "");
+    home.run(&["trust", "--yes"]);
+    let said = home.run(&["policy", "plan"]);
+    let line =
+        "  held by the gate only: HOME/project/gone does not exist; make it, and it is a wall\n";
+    assert!(said.contains(line), "{said}");
+    assert_eq!(said.matches("held by the gate only").count(), 1, "{said}");
 }

@@ -1,30 +1,37 @@
 //! The world's processes: how each ended and what it used, as far as the kernel tells an observer.
 //!
-//! Ends are heard from pidfds. CPU time, memory and bytes are looked up in `/proc` from time to
-//! time and when a process ends, before its parent reaps it: figures are marked `sampled`.
+//! Most processes are gone within milliseconds, and to be woken for each of their ends costs more
+//! than all else that is done for them. So a new one is only remembered, and all new ones together
+//! are looked at every few milliseconds; whoever lives longer is heard from when it ends. CPU time,
+//! memory and bytes are looked up in `/proc` from time to time and, where the end is heard, before
+//! the parent reaps it: figures are marked `sampled`, and those of the shortest lives are unknown.
 
 mod sample;
 
 use std::collections::HashMap;
 use std::io;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ringfence_core::{Durability, Event, Exit, Gate, Usage};
+use ringfence_core::{Durability, Event, Exit, Gate, Outcome, Running, Usage};
 use ringfence_sandbox::pidinfo;
 use rustix::buffer::spare_capacity;
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 
 pub use sample::sample;
 
-/// How often the processes that run are looked at.
+/// How often new processes are looked at. The end of one, and that its program was started, is
+/// recorded that much later at worst.
+const LOOK_PERIOD: Duration = Duration::from_millis(4);
+
+/// How often the processes that run are sampled.
 const SAMPLE_PERIOD: Duration = Duration::from_millis(200);
 
-/// How often while one of them is young: most are gone before the first period is over.
+/// How often the young among them are: most are gone before the first period is over.
 const YOUNG_SAMPLE_PERIOD: Duration = Duration::from_millis(10);
 
 /// Up to which age a process is young.
@@ -56,15 +63,43 @@ struct Shared {
     epoll: OwnedFd,
     wake: OwnedFd,
     stopping: AtomicBool,
+    /// Raised while a look is due, so that the thread need not be woken.
+    looking: AtomicBool,
     watched: Mutex<HashMap<i32, Watched>>,
+    /// Programs that were started; the log does not have that yet.
+    done: Mutex<Vec<Running>>,
 }
 
 struct Watched {
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     usage: Usage,
     since: Instant,
+    phase: Phase,
+}
+
+/// How the end of a process becomes known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// By looking.
+    New,
+    /// By an event.
+    Heard,
     /// It has ended and waits to be reaped.
-    ended: bool,
+    Ended,
+}
+
+/// When what is due next.
+struct Due {
+    look: Option<Instant>,
+    sample_young: Option<Instant>,
+    sample: Instant,
+}
+
+/// Which processes are sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sampled {
+    All,
+    Young,
 }
 
 impl Processes {
@@ -78,7 +113,9 @@ impl Processes {
             epoll,
             wake,
             stopping: AtomicBool::new(false),
-            watched: Mutex::new(HashMap::new()),
+            looking: AtomicBool::new(false),
+            watched: Mutex::default(),
+            done: Mutex::default(),
         });
         let watcher = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -117,36 +154,50 @@ impl Watch {
     ///
     /// Of a process that ran another program before, the figures so far are kept: the peak of its
     /// memory belongs to the image that goes.
-    pub fn started(&self, pid: i32) {
+    pub fn started(&self, pid: i32, pidfd: OwnedFd) {
         let mut watched = self.shared.watched();
-        if let Some(known) = watched.get_mut(&pid).filter(|known| !known.ended) {
+        if let Some(known) = watched.get_mut(&pid).filter(|known| known.phase != Phase::Ended) {
             known.usage = merged(known.usage, sample(pid));
             return;
         }
         if watched.len() >= WATCHED_MAX {
             return;
         }
-        let Some(raw) = Pid::from_raw(pid) else { return };
-        let Ok(pidfd) = pidfd_open(raw, PidfdFlags::empty()) else { return };
-        let Ok(key) = u64::try_from(pid) else { return };
-        let data = epoll::EventData::new_u64(key);
-        let events = epoll::EventFlags::IN | epoll::EventFlags::HUP | epoll::EventFlags::ET;
-        if epoll::add(&self.shared.epoll, &pidfd, data, events).is_ok() {
-            let now = Instant::now();
-            let calm = !watched.values().any(|process| process.is_young(now));
-            watched
-                .insert(pid, Watched { pidfd, usage: Usage::default(), since: now, ended: false });
-            drop(watched);
-            if calm {
-                self.shared.wake();
-            }
-        }
+        let process = Watched {
+            pidfd: Arc::new(pidfd),
+            usage: Usage::default(),
+            since: Instant::now(),
+            phase: Phase::New,
+        };
+        watched.insert(pid, process);
+        drop(watched);
+        self.shared.look_soon();
+    }
+
+    /// The program of an act runs; to be recorded with the next look.
+    ///
+    /// If the broker dies before, its act has no outcome in the log, which means *unknown*.
+    pub fn done(&self, running: Vec<Running>) {
+        self.shared.done.lock().unwrap_or_else(PoisonError::into_inner).extend(running);
+        self.shared.look_soon();
     }
 }
 
 impl Watched {
     fn is_young(&self, now: Instant) -> bool {
-        !self.ended && now.duration_since(self.since) < YOUNG
+        self.phase != Phase::Ended && now.duration_since(self.since) < YOUNG
+    }
+}
+
+impl Due {
+    /// How long to wait for the first of them.
+    fn timeout(&self, now: Instant) -> Timespec {
+        let first = [self.look, self.sample_young, Some(self.sample)].into_iter().flatten().min();
+        let wait = first.unwrap_or(now).saturating_duration_since(now);
+        Timespec {
+            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        }
     }
 }
 
@@ -160,24 +211,29 @@ impl Shared {
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
 
+    /// Has the thread look within the period, by waking it if it does not do so already.
+    fn look_soon(&self) {
+        if !self.looking.swap(true, Ordering::AcqRel) {
+            self.wake();
+        }
+    }
+
     fn run(&self) {
         let mut stop_at: Option<Instant> = None;
-        let mut next_sample = Instant::now();
+        let mut due = Due { look: None, sample_young: None, sample: Instant::now() };
         let mut events = Vec::with_capacity(64);
         loop {
-            if self.stopping.load(Ordering::Acquire) && stop_at.is_none() {
-                stop_at = Some(Instant::now() + LAST_ENDS_WAIT);
-            }
             let now = Instant::now();
+            if self.stopping.load(Ordering::Acquire) && stop_at.is_none() {
+                stop_at = Some(now + LAST_ENDS_WAIT);
+                due.look = Some(now);
+            }
             if stop_at.is_some_and(|at| now >= at || self.watched().is_empty()) {
                 break;
             }
-            if now >= next_sample {
-                self.look();
-                next_sample = now + self.period(now);
-            }
-            let timeout = timespec(next_sample.saturating_duration_since(now));
+            self.do_what_is_due(&mut due, now);
             events.clear();
+            let timeout = due.timeout(Instant::now());
             match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
                 Ok(_) => {}
                 Err(rustix::io::Errno::INTR) => continue,
@@ -185,55 +241,134 @@ impl Shared {
             }
             for event in &events {
                 if let Ok(pid) = i32::try_from(event.data.u64()) {
-                    self.heard(pid);
+                    self.ended(pid);
                 } else {
                     let _ = rustix::io::read(&self.wake, &mut [0_u8; 8]);
-                    next_sample = next_sample.min(Instant::now() + YOUNG_SAMPLE_PERIOD);
+                    due.look.get_or_insert(Instant::now() + LOOK_PERIOD);
                 }
             }
         }
+        self.record_done();
         let left: Vec<i32> = self.watched().keys().copied().collect();
         for pid in left {
             self.record_end(pid, Exit::Unknown);
         }
     }
 
-    fn period(&self, now: Instant) -> Duration {
-        let young = self.watched().values().any(|process| process.is_young(now));
-        if young { YOUNG_SAMPLE_PERIOD } else { SAMPLE_PERIOD }
+    fn do_what_is_due(&self, due: &mut Due, now: Instant) {
+        if due.look.is_some_and(|at| now >= at) {
+            // Lowered first: who raises it from here on wakes us, or is seen below.
+            self.looking.store(false, Ordering::Release);
+            self.record_done();
+            self.look(now);
+            let unseen = self.watched().values().any(|process| process.phase == Phase::New);
+            if unseen {
+                self.looking.store(true, Ordering::Release);
+            }
+            due.look = unseen.then(|| now + LOOK_PERIOD);
+            due.sample_young.get_or_insert(now + YOUNG_SAMPLE_PERIOD);
+        }
+        if now >= due.sample {
+            self.sample(Sampled::All, now);
+            due.sample = now + SAMPLE_PERIOD;
+        } else if due.sample_young.is_some_and(|at| now >= at) {
+            self.sample(Sampled::Young, now);
+            let young = self.watched().values().any(|process| process.is_young(now));
+            due.sample_young = young.then(|| now + YOUNG_SAMPLE_PERIOD);
+        }
     }
 
-    /// Takes figures of all that run; asks again for the end of those that wait to be reaped.
-    fn look(&self) {
-        let ended: Vec<i32> = {
-            let mut watched = self.watched();
-            for (pid, process) in watched.iter_mut().filter(|(_, process)| !process.ended) {
-                process.usage = merged(process.usage, sample(*pid));
+    fn record_done(&self) {
+        let done = mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner));
+        for running in done {
+            // A log that fails here has already made every later check a denial.
+            let _ = running.finish(Outcome::Done);
+        }
+    }
+
+    /// Finds out which of the new processes have ended; who has lived for a while is heard from
+    /// here on, and at the end everybody.
+    fn look(&self, now: Instant) {
+        let stopping = self.stopping.load(Ordering::Acquire);
+        let mut new: Vec<(Instant, i32, Arc<OwnedFd>)> = self
+            .watched()
+            .iter()
+            .filter(|(_, process)| process.phase == Phase::New)
+            .map(|(pid, process)| (process.since, *pid, Arc::clone(&process.pidfd)))
+            .collect();
+        new.sort_unstable_by_key(|(since, pid, _)| (*since, *pid));
+        let mut polled: Vec<PollFd<'_>> =
+            new.iter().map(|(.., pidfd)| PollFd::new(&**pidfd, PollFlags::IN)).collect();
+        // If it fails all seem to live, and are heard from.
+        let _ = poll(&mut polled, Some(&Timespec::default()));
+        for ((since, pid, pidfd), seen) in new.iter().zip(&polled) {
+            if !seen.revents().is_empty() {
+                self.ended(*pid);
+            } else if stopping || now.duration_since(*since) >= LOOK_PERIOD {
+                self.listen_to(*pid, pidfd);
             }
-            watched.iter().filter(|(_, process)| process.ended).map(|(pid, _)| *pid).collect()
-        };
-        for pid in ended {
-            self.heard(pid);
+        }
+    }
+
+    /// Asks the kernel to tell the end of a process, also one that has come in the meantime.
+    fn listen_to(&self, pid: i32, pidfd: &OwnedFd) {
+        let Ok(key) = u64::try_from(pid) else { return };
+        let data = epoll::EventData::new_u64(key);
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::HUP | epoll::EventFlags::ET;
+        if epoll::add(&self.epoll, pidfd, data, flags).is_ok()
+            && let Some(process) = self.watched().get_mut(&pid)
+        {
+            process.phase = Phase::Heard;
+        }
+    }
+
+    /// Takes figures of those that run; asks again for the end of those that wait to be reaped.
+    fn sample(&self, which: Sampled, now: Instant) {
+        let (running, ended): (Vec<_>, Vec<_>) = self
+            .watched()
+            .iter()
+            .filter(|(_, process)| which == Sampled::All || process.is_young(now))
+            .map(|(pid, process)| (*pid, process.phase))
+            .partition(|(_, phase)| *phase != Phase::Ended);
+        for (pid, _) in running {
+            self.add(pid, sample(pid));
+        }
+        for (pid, _) in ended {
+            self.ended(pid);
+        }
+    }
+
+    fn add(&self, pid: i32, usage: Usage) {
+        if let Some(process) = self.watched().get_mut(&pid) {
+            process.usage = merged(process.usage, usage);
         }
     }
 
     /// A process has ended, or has been reaped.
-    fn heard(&self, pid: i32) {
-        let exit = {
-            let mut watched = self.watched();
-            let Some(process) = watched.get_mut(&pid) else { return };
-            if !process.ended {
-                process.ended = true;
-                process.usage = merged(process.usage, sample(pid));
-            }
-            match pidinfo::exit_status(&process.pidfd) {
-                Ok(Some(status)) => exit_of(status),
-                // Not reaped yet: the exit is told afterwards.
-                Ok(None) => return,
-                Err(_) => Exit::Unknown,
-            }
-        };
-        self.record_end(pid, exit);
+    fn ended(&self, pid: i32) {
+        let known = self.watched().get(&pid).map(|it| (Arc::clone(&it.pidfd), it.phase));
+        let Some((pidfd, phase)) = known else { return };
+        let mut told = pidinfo::exit_status(&pidfd);
+        if phase != Phase::Ended && !matches!(told, Ok(Some(_))) {
+            // It keeps its number until it is reaped.
+            self.add(pid, sample::of_ended(pid));
+            told = pidinfo::exit_status(&pidfd);
+        }
+        match told {
+            Ok(Some(status)) => self.record_end(pid, exit_of(status)),
+            Err(_) => self.record_end(pid, Exit::Unknown),
+            // Not reaped yet: the exit is told afterwards.
+            Ok(None) => self.wait_for_reaping(pid, &pidfd, phase),
+        }
+    }
+
+    fn wait_for_reaping(&self, pid: i32, pidfd: &OwnedFd, phase: Phase) {
+        if phase == Phase::New {
+            self.listen_to(pid, pidfd);
+        }
+        if let Some(process) = self.watched().get_mut(&pid) {
+            process.phase = Phase::Ended;
+        }
     }
 
     fn record_end(&self, pid: i32, exit: Exit) {
@@ -260,13 +395,6 @@ fn merged(before: Usage, now: Usage) -> Usage {
         disk_read_bytes: before.disk_read_bytes.max(now.disk_read_bytes),
         disk_write_bytes: before.disk_write_bytes.max(now.disk_write_bytes),
         sampled: true,
-    }
-}
-
-fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(duration.subsec_nanos()),
     }
 }
 

@@ -121,14 +121,16 @@ fn ask_all(
     Ok(permits)
 }
 
-fn carry_out(ports: &Ports, attempt: Attempt, permits: Vec<Permit>) {
+fn carry_out(ports: &Ports, mut attempt: Attempt, permits: Vec<Permit>) {
     let care =
         if ports.in_force.exec_needs_verification() { Care::Verified } else { Care::Trusting };
     let spent: Result<Vec<Running>, Denial> = permits.into_iter().map(Permit::spend).collect();
     match spent {
         Ok(running) => {
-            ports.watch.started(attempt.pid);
-            finish(running, &let_run(attempt, care));
+            if let Some(pidfd) = attempt.take_pidfd() {
+                ports.watch.started(attempt.pid, pidfd);
+            }
+            finish(ports, running, &let_run(attempt, care));
         }
         Err(denial) => ports.refuse(attempt, &denial),
     }
@@ -158,7 +160,11 @@ fn found(ran: &Ran) -> String {
     format!("{} `{}`", ran.program, words.join(" "))
 }
 
-fn finish(running: Vec<Running>, outcome: &Outcome) {
+/// The program runs by now and shares a processor with us: what went well is recorded aside.
+fn finish(ports: &Ports, running: Vec<Running>, outcome: &Outcome) {
+    if *outcome == Outcome::Done {
+        return ports.watch.done(running);
+    }
     for each in running {
         // A log that fails here has already made every later check a denial.
         let _ = each.finish(outcome.clone());

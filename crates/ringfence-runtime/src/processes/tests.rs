@@ -2,9 +2,12 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use ringfence_core::{
-    Clock, ClockFact, Decide, Durability, Entry, Event, Exit, Facts, Gate, GateParts, Grounds,
-    Limits, Record, RecordError, Request, Ruling, Verdict,
+    AbsolutePath, Act, Agent, Checked, Clock, ClockFact, Decide, Durability, Entry, Event, Exit,
+    Facts, Gate, GateParts, Grounds, Limits, Outcome, Record, RecordError, Request, Ruling,
+    Verdict,
 };
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{Processes, exit_of};
 
@@ -19,18 +22,18 @@ impl Record for Memory {
     }
 }
 
-struct Nobody;
+struct Anything;
 
-impl Decide for Nobody {
+impl Decide for Anything {
     fn decide(&self, _: &Request, _: &Facts) -> Ruling {
-        Ruling { verdict: Verdict::Deny, grounds: Grounds::default() }
+        Ruling { verdict: Verdict::Permit, grounds: Grounds::default() }
     }
     fn digest(&self) -> &'static str {
         ""
     }
 }
 
-impl Clock for Nobody {
+impl Clock for Anything {
     fn now_ms(&self) -> u64 {
         0
     }
@@ -39,15 +42,19 @@ impl Clock for Nobody {
     }
 }
 
+fn gate(log: &Arc<Memory>) -> Gate {
+    Gate::new(GateParts {
+        session: "sabcdefgh".parse().unwrap(),
+        policy: Arc::new(Anything),
+        log: log.clone(),
+        clock: Arc::new(Anything),
+        limits: Limits::default(),
+    })
+}
+
 fn ends_of(commands: &[&str]) -> Vec<(Exit, u64)> {
     let log = Arc::new(Memory::default());
-    let gate = Gate::new(GateParts {
-        session: "sabcdefgh".parse().unwrap(),
-        policy: Arc::new(Nobody),
-        log: log.clone(),
-        clock: Arc::new(Nobody),
-        limits: Limits::default(),
-    });
+    let gate = gate(&log);
     let processes = Processes::start(gate).unwrap();
     let watch = processes.watch();
     for command in commands {
@@ -56,7 +63,9 @@ fn ends_of(commands: &[&str]) -> Vec<(Exit, u64)> {
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        watch.started(i32::try_from(child.id()).unwrap());
+        let pid = i32::try_from(child.id()).unwrap();
+        let pidfd = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+        watch.started(pid, pidfd);
         drop(child.stdin.take());
         child.wait().unwrap();
     }
@@ -83,6 +92,32 @@ fn every_watched_process_has_one_recorded_end() {
     if !known.contains(&Exit::Unknown) {
         assert_eq!(known, vec![Exit::Code(0), Exit::Code(7), Exit::Signal(9)]);
     }
+}
+
+#[test]
+fn a_started_program_is_recorded_before_the_end_of_the_session() {
+    let log = Arc::new(Memory::default());
+    let gate = gate(&log);
+    let processes = Processes::start(gate.clone()).unwrap();
+    let request = Request {
+        agent: Agent("a".to_owned()),
+        act: Act::Read(AbsolutePath::parse("/srv/x").unwrap()),
+        process: None,
+    };
+    let Checked::Permit(permit) = gate.check(request) else { panic!("not permitted") };
+    processes.watch().done(vec![permit.spend().unwrap()]);
+    processes.finish();
+    let entries = log.0.lock().unwrap();
+    let ends: Vec<&Event> = entries.iter().skip(1).map(|entry| &entry.event).collect();
+    assert_eq!(ends, [&Event::Finished { of: 0, outcome: Outcome::Done }]);
+}
+
+#[test]
+fn a_process_that_lives_on_is_sampled_and_heard_when_it_ends() {
+    let ends = ends_of(&["sleep 0.1; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; exit 3"]);
+    let [(exit, cpu_time_ms)] = ends.as_slice() else { panic!("{ends:?}") };
+    assert!(matches!(exit, Exit::Code(3) | Exit::Unknown), "{exit:?}");
+    assert!(*cpu_time_ms > 0);
 }
 
 #[test]

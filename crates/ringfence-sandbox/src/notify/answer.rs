@@ -87,7 +87,13 @@ impl Shared {
 impl Attempt {
     /// The parent of the process, if it can still be told.
     pub fn parent(&self) -> Option<i32> {
-        tracee::parent(self.pid)
+        let opened = if self.pidfd.is_none() { tracee::pidfd(self.pid) } else { None };
+        tracee::parent(self.pid, self.pidfd.as_ref().or(opened.as_ref()))
+    }
+
+    /// A descriptor of the process, if it is still there.
+    pub fn take_pidfd(&mut self) -> Option<OwnedFd> {
+        self.pidfd.take().or_else(|| tracee::pidfd(self.pid))
     }
 
     /// Has the act carried out: what makes a name at the path that was decided about, everything

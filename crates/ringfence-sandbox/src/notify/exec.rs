@@ -7,7 +7,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 
 use super::file::named;
 use super::listen::Judged;
-use super::locate::{Found, Last};
+use super::locate::{Found, Last, Opened};
 use super::script::{self, FirstLine, HEADER_BYTES};
 use super::tracee::{Call, Trouble};
 use super::verify::Expected;
@@ -37,29 +37,31 @@ struct Arguments {
 /// put a program in its place that nobody has decided about.
 pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     let arguments = arguments(call)?;
+    let cwd = call.directory(libc::AT_FDCWD)?;
     let program = if arguments.path.is_empty() {
         opened(call, &arguments)?
     } else {
         let keep = arguments.flags & libc::AT_SYMLINK_NOFOLLOW != 0;
         let last = if keep { Last::Keep } else { Last::Follow };
-        find(call, arguments.dir, &arguments.path, last)?
+        find(call, &arguments.path, last, || match arguments.dir {
+            libc::AT_FDCWD => Ok(cwd.clone()),
+            dir => call.directory(dir),
+        })?
     };
     let argv = call.arguments(arguments.argv)?;
-    let cwd = named(&call.directory(libc::AT_FDCWD)?)?;
     let mut final_argv = argv.clone();
     if final_argv.is_empty() {
         // Since Linux 5.18 an empty argument list gets one empty argument.
         final_argv.push(Vec::new());
     }
-    let interpreters = interpreters(call, &program, &arguments, &mut final_argv)?;
+    let interpreters = interpreters(call, &program, (&arguments, &cwd), &mut final_argv)?;
     let identity = identity(&program.stat);
     let running = interpreters.last().map_or(identity, |interpreter| interpreter.identity);
-    call.check_waiting()?;
     Ok(Judged::Attempt(Attempted::Exec(ExecAttempt {
         program: named(&program.path)?,
         identity,
         argv,
-        cwd,
+        cwd: named(&cwd)?,
         interpreters,
         expected: Expected::new(running, &final_argv),
     })))
@@ -91,9 +93,8 @@ fn opened(call: &Call<'_>, arguments: &Arguments) -> Result<Program, Trouble> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let fd =
         rustix::fs::open(link, flags, Mode::empty()).map_err(|_| Trouble::Errno(libc::EBADF))?;
-    call.check_waiting()?;
     match call.name_of(&fd)? {
-        Some(path) => runnable(path, fd),
+        Some(path) => runnable(path, open_stat(fd)?),
         None => Err(nameless()),
     }
 }
@@ -102,23 +103,35 @@ fn nameless() -> Trouble {
     Trouble::unresolvable("the program is a file without a path", libc::EACCES)
 }
 
-/// The file at a path.
-fn find(call: &Call<'_>, dir: i32, path: &[u8], last: Last) -> Result<Program, Trouble> {
-    let place = call.locate(dir, path, last)?;
+/// The file at a path, which starts in `directory` if it is relative.
+fn find(
+    call: &Call<'_>,
+    path: &[u8],
+    last: Last,
+    directory: impl FnOnce() -> Result<Vec<u8>, Trouble>,
+) -> Result<Program, Trouble> {
+    let (place, opened) = call.locate_open(path, last, directory)?;
     match place.found {
         Found::Absent => Err(Trouble::Errno(libc::ENOENT)),
         Found::Directory => Err(Trouble::Errno(libc::EACCES)),
         Found::Symlink => Err(Trouble::Errno(libc::ELOOP)),
         Found::Nameless => Err(nameless()),
         Found::File => {
-            let fd = call.reference(&place.path)?;
-            runnable(place.path, fd)
+            let opened = match opened {
+                Some(opened) => opened,
+                None => open_stat(call.reference(&place.path)?)?,
+            };
+            runnable(place.path, opened)
         }
     }
 }
 
-fn runnable(path: Vec<u8>, fd: OwnedFd) -> Result<Program, Trouble> {
+fn open_stat(fd: OwnedFd) -> Result<Opened, Trouble> {
     let stat = rustix::fs::fstat(&fd)?;
+    Ok(Opened { fd, stat })
+}
+
+fn runnable(path: Vec<u8>, Opened { fd, stat }: Opened) -> Result<Program, Trouble> {
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     if regular && stat.st_mode & 0o111 != 0 {
         Ok(Program { path, fd, stat })
@@ -135,21 +148,21 @@ fn identity(stat: &Stat) -> FileIdentity {
 fn interpreters(
     call: &Call<'_>,
     program: &Program,
-    arguments: &Arguments,
+    (arguments, cwd): (&Arguments, &[u8]),
     argv: &mut Vec<Vec<u8>>,
 ) -> Result<Vec<Interpreter>, Trouble> {
     let mut found = Vec::new();
     let mut name = name_for_interpreter(arguments);
-    let mut line = first_line(&program.fd);
+    let mut line = first_line(call, program);
     while let Some(FirstLine { interpreter, argument }) = line {
         if found.len() == INTERPRETERS_MAX {
             return Err(Trouble::Errno(libc::ELOOP));
         }
-        let next = find(call, libc::AT_FDCWD, &interpreter, Last::Follow)?;
+        let next = find(call, &interpreter, Last::Follow, || Ok(cwd.to_vec()))?;
         let head = std::iter::once(interpreter.clone()).chain(argument.clone()).chain([name]);
         argv.splice(..1, head);
         name = interpreter;
-        line = first_line(&next.fd);
+        line = first_line(call, &next);
         found.push(Interpreter {
             program: named(&next.path)?,
             identity: identity(&next.stat),
@@ -173,7 +186,11 @@ fn name_for_interpreter(arguments: &Arguments) -> Vec<u8> {
 
 /// The first line of a script; a file that cannot be read counts as none, and if it turns out to be
 /// one, the check at the end of the exec finds another program running.
-fn first_line(program: &OwnedFd) -> Option<FirstLine> {
+fn first_line(call: &Call<'_>, program: &Program) -> Option<FirstLine> {
+    call.shared.first_lines.of(&program.stat, || read_first_line(&program.fd))
+}
+
+fn read_first_line(program: &OwnedFd) -> Option<FirstLine> {
     let path = format!("/proc/self/fd/{}", program.as_fd().as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;

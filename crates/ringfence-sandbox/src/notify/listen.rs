@@ -13,8 +13,9 @@ use super::connect::{self, Workers};
 use super::inside::Inside;
 use super::making::Making;
 use super::opener::{Confinement, Opener};
+use super::script::FirstLines;
 use super::straight::Straight;
-use super::tracee::{Call, Trouble};
+use super::tracee::{self, Call, Trouble};
 use super::turns::{Turn, Turns};
 use super::{Attempt, Attempted, FileAttempt, NotifyError, UnixConnect, Unresolvable, exec, file};
 use crate::sys::notify::{self as sys, Notification, Reply};
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     exposed: RwLock<Vec<AbsolutePath>>,
     groups: Mutex<HashMap<i32, (i32, Instant)>>,
     pub(super) straight: Straight,
+    pub(super) first_lines: FirstLines,
     pub(super) inside: Option<Inside>,
     pub(super) workers: Workers,
     pub(super) opener: Opener,
@@ -104,6 +106,7 @@ impl Listener {
             exposed: RwLock::default(),
             groups: Mutex::new(HashMap::new()),
             straight: Straight::default(),
+            first_lines: FirstLines::default(),
             inside: unix_diag.map(Inside::new),
             workers: Workers::default(),
             opener: Opener::start(confinement)?,
@@ -173,7 +176,9 @@ fn judge(notification: Notification, pending: Pending) -> Option<Attempt> {
             Attempted::File(file)
         }
         Ok(Judged::Make(making)) => {
-            pending.make(making);
+            if call.check_waiting().is_ok() {
+                pending.make(making);
+            }
             return None;
         }
         Ok(Judged::Answer(reply)) => {
@@ -181,7 +186,9 @@ fn judge(notification: Notification, pending: Pending) -> Option<Attempt> {
             return None;
         }
         Ok(Judged::Connect(job)) => {
-            connect::carry_out(job, pending);
+            if call.check_waiting().is_ok() {
+                connect::carry_out(job, pending);
+            }
             return None;
         }
         Err(Trouble::Errno(errno)) => {
@@ -194,12 +201,19 @@ fn judge(notification: Notification, pending: Pending) -> Option<Attempt> {
             Attempted::Unresolvable(Unresolvable { syscall, why, errno })
         }
     };
-    let pid = match call.group() {
-        Ok(group) => group,
-        Err(Trouble::Gone) => return None,
-        Err(Trouble::Errno(_) | Trouble::Unresolvable { .. }) => notification.tid,
+    let tid = notification.tid;
+    // Only the first thread of a process can be opened as one.
+    let pidfd = if matches!(kind, Attempted::Exec(_)) { tracee::pidfd(tid) } else { None };
+    let pid = match &pidfd {
+        Some(_) => tid,
+        None => match call.group() {
+            Ok(group) => group,
+            Err(Trouble::Gone) => return None,
+            Err(Trouble::Errno(_) | Trouble::Unresolvable { .. }) => tid,
+        },
     };
-    Some(Attempt { pid, tid: notification.tid, kind, job, making, pending })
+    call.check_waiting().ok()?;
+    Some(Attempt { pid, tid, kind, pidfd, job, making, pending })
 }
 
 fn look(call: &Call<'_>) -> Result<Judged, Trouble> {

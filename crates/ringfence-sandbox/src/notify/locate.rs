@@ -40,6 +40,13 @@ pub(super) enum Found {
     Nameless,
 }
 
+/// A file opened as a mere reference, and what it is.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) fd: OwnedFd,
+    pub(super) stat: Stat,
+}
+
 /// Whether the last component is followed if it is a symbolic link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Last {
@@ -50,24 +57,27 @@ pub(super) enum Last {
 impl Call<'_> {
     /// Finds out where `path` leads; an error is the one the kernel would give.
     pub(super) fn locate(&self, dir: i32, path: &[u8], last: Last) -> Result<Place, Trouble> {
-        if path.is_empty() {
-            return Err(Trouble::Errno(libc::ENOENT));
+        let full = full(path, || self.directory(dir))?;
+        if let Some(place) = self.in_known_directory(&full, last) {
+            return Ok(place);
         }
-        let full = if path.starts_with(b"/") {
-            path.to_vec()
-        } else {
-            let mut full = self.directory(dir)?;
-            full.push(b'/');
-            full.extend_from_slice(path);
-            full
-        };
-        let place = match self.in_known_directory(&full, last) {
-            Some(place) => Some(place),
-            None => self.straight(&full, last)?,
-        };
-        match place {
-            Some(place) => Ok(place),
+        match self.straight(&full, last)? {
+            Some((place, _)) => Ok(place),
             None => self.walk(&full, last),
+        }
+    }
+
+    /// The same for a path that is to be opened: with the file, if it was opened on the way.
+    pub(super) fn locate_open(
+        &self,
+        path: &[u8],
+        last: Last,
+        directory: impl FnOnce() -> Result<Vec<u8>, Trouble>,
+    ) -> Result<(Place, Option<Opened>), Trouble> {
+        let full = full(path, directory)?;
+        match self.straight(&full, last)? {
+            Some(found) => Ok(found),
+            None => Ok((self.walk(&full, last)?, None)),
         }
     }
 
@@ -78,7 +88,6 @@ impl Call<'_> {
             Errno::NOENT if dir != libc::AT_FDCWD => Trouble::Errno(libc::EBADF),
             _ => Trouble::unresolvable(format!("no {name}: {errno}"), libc::EACCES),
         })?;
-        self.check_waiting()?;
         if !path.starts_with(b"/") {
             return Err(Trouble::Errno(libc::ENOTDIR));
         }
@@ -117,21 +126,29 @@ impl Call<'_> {
         (!follow).then(|| Place { path: lexical(full), found })
     }
 
-    /// The place of a path that has no symbolic link in it; `None` if it has one, or may have.
-    fn straight(&self, full: &[u8], last: Last) -> Result<Option<Place>, Trouble> {
+    /// The place of a path that has no symbolic link in it, and what is there; `None` if it has
+    /// one, or may have.
+    fn straight(
+        &self,
+        full: &[u8],
+        last: Last,
+    ) -> Result<Option<(Place, Option<Opened>)>, Trouble> {
         let mut flags = OFlags::PATH | OFlags::CLOEXEC;
         if last == Last::Keep {
             flags |= OFlags::NOFOLLOW;
         }
         let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::IN_ROOT;
         let opened = rustix::fs::openat2(self.root()?, full, flags, Mode::empty(), resolve);
-        let found = match opened {
-            Ok(fd) => found(&rustix::fs::fstat(fd)?),
+        let (found, opened) = match opened {
+            Ok(fd) => {
+                let stat = rustix::fs::fstat(&fd)?;
+                (found(&stat), Some(Opened { fd, stat }))
+            }
             Err(Errno::NOENT) => {
                 if !self.holds_a_place(full) {
                     return Err(Trouble::Errno(libc::ENOENT));
                 }
-                Found::Absent
+                (Found::Absent, None)
             }
             // EAGAIN: something was renamed while `..` was looked up.
             Err(Errno::LOOP | Errno::AGAIN | Errno::XDEV) => return Ok(None),
@@ -140,7 +157,7 @@ impl Call<'_> {
         if let Some(parent) = plain_parent(full) {
             self.shared.straight.learn(parent);
         }
-        Ok(Some(Place { path: lexical(full), found }))
+        Ok(Some((Place { path: lexical(full), found }, opened)))
     }
 
     /// Whether only the last component of a path is missing.
@@ -294,12 +311,28 @@ impl Call<'_> {
     /// The waiting thread's number as its own world counts.
     fn inside_number(&self, label: &str) -> Result<Vec<u8>, Trouble> {
         let numbers = status_numbers(self.tid(), label);
-        self.check_waiting()?;
         let inside = numbers.and_then(|numbers| numbers.last().copied()).ok_or_else(|| {
             Trouble::unresolvable("the process does not show itself", libc::EACCES)
         })?;
         Ok(inside.to_string().into_bytes())
     }
+}
+
+/// The path from the world's root, with the directory before it if it is relative.
+fn full(
+    path: &[u8],
+    directory: impl FnOnce() -> Result<Vec<u8>, Trouble>,
+) -> Result<Vec<u8>, Trouble> {
+    if path.is_empty() {
+        return Err(Trouble::Errno(libc::ENOENT));
+    }
+    if path.starts_with(b"/") {
+        return Ok(path.to_vec());
+    }
+    let mut full = directory()?;
+    full.push(b'/');
+    full.extend_from_slice(path);
+    Ok(full)
 }
 
 /// Where a symbolic link leads.

@@ -27,9 +27,7 @@ const PAGE_BYTES: u64 = 4096;
 impl Call<'_> {
     /// A path argument, without its NUL.
     pub(super) fn path(&self, address: u64) -> Result<Vec<u8>, Trouble> {
-        let path = self.string(address, PATH_BYTES_MAX, libc::ENAMETOOLONG)?;
-        self.check_waiting()?;
-        Ok(path)
+        self.string(address, PATH_BYTES_MAX, libc::ENAMETOOLONG)
     }
 
     /// `length` bytes, as a socket address is given.
@@ -48,7 +46,6 @@ impl Call<'_> {
         for batch in pointers.chunks(PIECES_MAX) {
             self.read_batch(batch, &mut arguments, &mut bytes_left)?;
         }
-        self.check_waiting()?;
         Ok(arguments)
     }
 

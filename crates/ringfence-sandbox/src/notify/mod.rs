@@ -41,6 +41,7 @@ mod verify;
 mod tests;
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use ringfence_core::{AbsolutePath, FileChange, FileIdentity};
 
@@ -61,6 +62,8 @@ pub struct Attempt {
     pub tid: i32,
     /// What is attempted.
     pub kind: Attempted,
+    /// For a program: the process that starts it.
+    pidfd: Option<OwnedFd>,
     /// For a connection: how to make it.
     job: Option<connect::Job>,
     /// For a change to files that makes a name: how to make it.

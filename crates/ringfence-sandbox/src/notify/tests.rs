@@ -6,7 +6,7 @@ use ringfence_core::AbsolutePath;
 use super::connect::{Address, decode};
 use super::inside::{BoundFile, Dump, collect};
 use super::locate::lexical;
-use super::script::{FirstLine, parse};
+use super::script::{FirstLine, FirstLines, parse};
 
 fn line(interpreter: &str, argument: Option<&str>) -> FirstLine {
     FirstLine {
@@ -41,6 +41,34 @@ fn a_first_line_is_read_as_the_kernel_reads_it() {
     assert_eq!(whole, line(&format!("/{}", "x".repeat(252)), None));
     let cut = parse(format!("{} {}", long(100), "y".repeat(400)).as_bytes()).unwrap();
     assert_eq!(cut.argument.unwrap().len(), 255 - 103 - 1);
+}
+
+#[test]
+fn a_first_line_is_read_again_once_the_file_has_changed_or_is_too_young_to_tell() {
+    let mut stat = rustix::fs::stat("/").unwrap();
+    stat.st_ctime = 1_000_000_000;
+    let (old, new) = (Some(line("/bin/old", None)), Some(line("/bin/new", None)));
+    let known = FirstLines::default();
+    assert_eq!(known.of(&stat, || old.clone()), old);
+    assert_eq!(known.of(&stat, || panic!("it is known")), old);
+    let before = stat;
+    let changes: [fn(&mut rustix::fs::Stat); 5] = [
+        |stat| stat.st_ctime_nsec ^= 1,
+        |stat| stat.st_mtime -= 1,
+        |stat| stat.st_size += 1,
+        |stat| stat.st_ino += 1,
+        |stat| stat.st_dev += 1,
+    ];
+    for change in changes {
+        change(&mut stat);
+        assert_eq!(known.of(&stat, || new.clone()), new);
+        stat = before;
+        known.of(&stat, || old.clone());
+    }
+    // Two changes within a tick of the clock bear the same time.
+    stat.st_ctime = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+    assert_eq!(known.of(&stat, || old.clone()), old);
+    assert_eq!(known.of(&stat, || new.clone()), new);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -13,6 +13,10 @@ use crate::sys::pidinfo;
 
 /// Longest target of a link in `/proc`, in bytes: a path with ` (deleted)` behind it.
 const LINK_BYTES_MAX: usize = 4096 + 16;
+
+/// Most of `/proc/TID/status` that is read, in bytes: it has about 1,500. Of a process in some
+/// hundred groups the lines behind those are not found, and what needs them is denied.
+const STATUS_BYTES_MAX: usize = 4096;
 
 /// Why a call is not handed out as what it seems to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +73,10 @@ impl Call<'_> {
 
     /// What was read is only worth something if the thread still waited after the reading:
     /// else its number may name another one by now.
+    ///
+    /// An answer checks that by itself, for a call that no longer waits cannot be answered. So this
+    /// is asked once before anybody decides, connects or makes something, and before anything is
+    /// kept.
     pub(super) fn check_waiting(&self) -> Result<(), Trouble> {
         if sys::still_waits(self.shared.listener(), self.notification.id) {
             Ok(())
@@ -106,7 +114,6 @@ impl Call<'_> {
     /// The waiting thread's mask for the permissions of what it makes.
     pub(super) fn umask(&self) -> Result<Mode, Trouble> {
         let mask = status_line(self.tid(), "Umask:");
-        self.check_waiting()?;
         let mask = mask.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok());
         mask.map(Mode::from_raw_mode).ok_or_else(|| {
             Trouble::unresolvable("the process does not show its umask", libc::EACCES)
@@ -116,7 +123,6 @@ impl Call<'_> {
     /// What `/dev/tty` means to the waiting thread, by its own name.
     pub(super) fn terminal(&self) -> Result<Vec<u8>, Trouble> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.tid()));
-        self.check_waiting()?;
         // Behind the program's name, which may hold anything: state, parent, group, session, tty.
         let stat = stat.ok();
         let number = stat.as_ref().and_then(|stat| stat.rsplit_once(')')?.1.split(' ').nth(5));
@@ -146,6 +152,11 @@ impl Call<'_> {
     }
 }
 
+/// A descriptor of a process; `None` if it is none, but a thread that is not the first of its own.
+pub(super) fn pidfd(pid: i32) -> Option<OwnedFd> {
+    pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
+}
+
 /// The numbers behind a label in `/proc/TID/status`.
 pub(super) fn status_numbers(tid: i32, label: &str) -> Option<Vec<i32>> {
     let line = status_line(tid, label)?;
@@ -154,16 +165,18 @@ pub(super) fn status_numbers(tid: i32, label: &str) -> Option<Vec<i32>> {
 
 /// What stands behind a label in `/proc/TID/status`.
 fn status_line(tid: i32, label: &str) -> Option<String> {
-    let mut text = String::with_capacity(2048);
-    fs::File::open(format!("/proc/{tid}/status")).ok()?.read_to_string(&mut text).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(label)).map(str::to_owned)
+    let mut file = fs::File::open(format!("/proc/{tid}/status")).ok()?;
+    // The kernel writes the whole text anew for each call that reads it, and all of it at once.
+    let mut text = [0; STATUS_BYTES_MAX];
+    let length = file.read(&mut text).ok()?;
+    let mut lines = text.get(..length)?.split(|byte| *byte == b'\n');
+    let found = lines.find_map(|line| line.strip_prefix(label.as_bytes()))?;
+    String::from_utf8(found.to_vec()).ok()
 }
 
 /// The parent of a process, if it can still be told.
-pub(super) fn parent(pid: i32) -> Option<i32> {
-    let told = Pid::from_raw(pid)
-        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
-        .and_then(|pidfd| pidinfo::parent(pidfd).ok());
-    // Kernels before 6.13 have to be read.
+pub(super) fn parent(pid: i32, pidfd: Option<&OwnedFd>) -> Option<i32> {
+    let told = pidfd.and_then(|pidfd| pidinfo::parent(pidfd).ok());
+    // Kernels before 6.13 do not tell.
     told.or_else(|| status_numbers(pid, "PPid:")?.first().copied()).filter(|parent| *parent > 0)
 }

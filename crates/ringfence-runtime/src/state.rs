@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use ringfence_core::SessionId;
 use rustix::fs::{Access, StatVfsMountFlags};
 
 use crate::environment::Environment;
-use crate::whole_file::{FileError, create_private_dir};
+use crate::whole_file::{FileError, create_private_dir, sha256_hex};
 
 /// Directory of the system's own policy and settings; no variable moves it.
 pub const SYSTEM_DIR: &str = "/etc/ringfence";
@@ -84,7 +85,7 @@ impl StateDirs {
         let runtime = environment
             .path("XDG_RUNTIME_DIR")
             .map_or_else(|| state.join("run"), |dir| dir.join("ringfence"));
-        let private = in_memory().unwrap_or_else(|| state.join("private"));
+        let private = in_memory(&state).unwrap_or_else(|| state.join("private"));
         let system = PathBuf::from(SYSTEM_DIR);
         Ok(StateDirs { home, config, state, runtime, private, system })
     }
@@ -98,7 +99,7 @@ impl StateDirs {
     /// Makes the state, runtime and private directories, open to their owner only.
     pub fn create(&self) -> Result<(), StateError> {
         let own = [self.state.clone(), self.runtime.clone(), self.private.clone()];
-        let below = ["host", "sessions", "trust", "grants", "worlds", "caches"];
+        let below = ["host", "sessions", "trust", "grants", "caches"];
         let dirs = own.into_iter().chain(below.iter().map(|name| self.state.join(name)));
         for dir in dirs {
             make_our_own(&dir)?;
@@ -134,11 +135,6 @@ impl StateDirs {
     /// What one running session keeps for its world alone: its home, copies of settings.
     pub fn private_of(&self, id: &SessionId) -> PathBuf {
         self.private.join(id.as_str())
-    }
-
-    /// The cache directory of one world's home: it may grow large, and lies on the disk.
-    pub fn private_cache_of(&self, id: &SessionId) -> PathBuf {
-        self.session(id).join("cache")
     }
 
     /// The system's policy and settings.
@@ -191,11 +187,6 @@ impl StateDirs {
         self.state.join("grants")
     }
 
-    /// Scratch directories on which worlds are built.
-    pub fn worlds(&self) -> PathBuf {
-        self.state.join("worlds")
-    }
-
     /// Private writable copies of host caches, one directory per project.
     pub fn caches(&self) -> PathBuf {
         self.state.join("caches")
@@ -223,13 +214,15 @@ fn make_our_own(dir: &Path) -> Result<(), StateError> {
 ///
 /// A start makes some sixty directories and files for a world, and the end removes them: in memory
 /// that is nothing, while a file system on disk takes longer for it than for all the rest.
-fn in_memory() -> Option<PathBuf> {
+fn in_memory(state: &Path) -> Option<PathBuf> {
     let shared = Path::new(SHARED_MEMORY);
     let serves = rustix::fs::statfs(shared).ok()?.f_type == TMPFS_MAGIC
         && !rustix::fs::statvfs(shared).ok()?.f_flag.contains(StatVfsMountFlags::NOEXEC)
         && rustix::fs::access(shared, Access::WRITE_OK).is_ok();
     let us = rustix::process::geteuid().as_raw();
-    let dir = shared.join(format!("ringfence-{us}"));
+    // Sessions of another state directory are not ours to clean up after.
+    let which = sha256_hex(state.as_os_str().as_bytes());
+    let dir = shared.join(format!("ringfence-{us}-{}", which.get(..16)?));
     // Anybody may make a directory of this name there: then it is left alone.
     let free = match fs::symlink_metadata(&dir) {
         Ok(metadata) => metadata.is_dir() && metadata.uid() == us,

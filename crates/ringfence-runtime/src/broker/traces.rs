@@ -19,11 +19,9 @@ use crate::whole_file::create_private_dir;
 /// Most dead sessions that one start cleans up after: a start stays quick, the next goes on.
 const SWEPT_MAX: usize = 16;
 
-/// A session's private files and mount point; dropping it removes them.
+/// A session's private files; dropping it removes them.
 pub(super) struct Traces {
     private: PathBuf,
-    cache: PathBuf,
-    scratch: PathBuf,
     session: PathBuf,
     /// Closing it ends the lock; a killed process closes it too.
     alive: Option<File>,
@@ -33,7 +31,7 @@ impl Traces {
     /// Takes the session's directory, and removes what killed sessions left.
     pub(super) fn of(dirs: &StateDirs, session: &SessionId) -> Traces {
         let mut traces = Traces::at(dirs, session);
-        // The lock first: whoever sees the mount point finds the session alive. Where this fails,
+        // The lock first: whoever sees the private files finds the session alive. Where this fails,
         // making the private files fails too, and says why.
         traces.alive = create_private_dir(&traces.session).ok().and_then(|()| traces.lock());
         sweep(dirs, session);
@@ -42,13 +40,7 @@ impl Traces {
 
     fn at(dirs: &StateDirs, session: &SessionId) -> Traces {
         let dir = dirs.session(session);
-        Traces {
-            private: dirs.private_of(session),
-            cache: dirs.private_cache_of(session),
-            scratch: dirs.worlds().join(session.as_str()),
-            session: dir,
-            alive: None,
-        }
+        Traces { private: dirs.private_of(session), session: dir, alive: None }
     }
 
     /// The lock on the session's directory, unless somebody has it.
@@ -62,8 +54,6 @@ impl Traces {
 impl Drop for Traces {
     fn drop(&mut self) {
         remove_tree(&self.private);
-        remove_tree(&self.cache);
-        let _ = fs::remove_dir(&self.scratch);
         // Only a session that left no log has nothing more in it.
         let _ = fs::remove_dir(&self.session);
     }
@@ -90,9 +80,9 @@ fn open_dirs(dir: &Path) {
     }
 }
 
-/// Removes what dead sessions left; every session that left something has a mount point still.
+/// Removes what dead sessions left.
 fn sweep(dirs: &StateDirs, own: &SessionId) {
-    let names = fs::read_dir(dirs.worlds()).into_iter().flatten().flatten();
+    let names = fs::read_dir(dirs.private()).into_iter().flatten().flatten();
     let sessions = names.filter_map(|entry| entry.file_name().to_str()?.parse::<SessionId>().ok());
     for session in sessions.filter(|session| session != own).take(SWEPT_MAX) {
         let mut left = Traces::at(dirs, &session);

@@ -11,9 +11,7 @@ fn dirs(home: &std::path::Path) -> StateDirs {
 /// Lays out what a session has while it runs.
 fn furnish(dirs: &StateDirs, session: &SessionId) {
     fs::create_dir_all(dirs.private_of(session).join("home")).unwrap();
-    fs::create_dir_all(dirs.private_cache_of(session).join("pip")).unwrap();
     fs::create_dir_all(dirs.session(session).join("log")).unwrap();
-    fs::create_dir_all(dirs.worlds().join(session.as_str())).unwrap();
 }
 
 #[test]
@@ -24,8 +22,6 @@ fn what_a_killed_session_left_goes_at_the_next_start_and_its_log_stays() {
     furnish(&dirs, &dead);
     let _next = Traces::of(&dirs, &next);
     assert!(!dirs.private_of(&dead).exists());
-    assert!(!dirs.private_cache_of(&dead).exists());
-    assert!(!dirs.worlds().join(dead.as_str()).exists());
     assert!(dirs.session(&dead).join("log").exists());
 }
 
@@ -38,8 +34,6 @@ fn nothing_of_a_living_session_is_touched() {
     furnish(&dirs, &alive);
     let _next = Traces::of(&dirs, &next);
     assert!(dirs.private_of(&alive).join("home").exists());
-    assert!(dirs.private_cache_of(&alive).join("pip").exists());
-    assert!(dirs.worlds().join(alive.as_str()).exists());
 }
 
 /// Root is let in everywhere; what a session leaves belongs to whoever ran it.

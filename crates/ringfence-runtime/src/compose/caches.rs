@@ -100,6 +100,11 @@ impl Store<'_> {
         let short = project.get(..16).unwrap_or(&project);
         Store { dir: dirs.caches().join(short), payload }
     }
+
+    /// The `.cache` of the worlds' homes.
+    pub(super) fn of_home(&self) -> PathBuf {
+        self.dir.join("home")
+    }
 }
 
 /// Puts the project's own caches in place of the host's, where the plan shows those read-only.

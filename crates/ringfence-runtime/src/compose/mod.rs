@@ -151,8 +151,9 @@ pub fn compose(
     let payload = identity::choose(assembled, request)?;
     let plan = assembled.policy.file_plan(&request.agent);
     let profile = request.profile(assembled);
-    let cache = dirs.private_cache_of(&request.session);
-    let private = Private::create(&dirs.private_of(&request.session), cache, &payload)?;
+    let store = caches::Store::of(dirs, assembled, &payload);
+    let own = dirs.private_of(&request.session);
+    let private = Private::create(&own, store.of_home(), &payload)?;
     let mut layout = Layout::of_plan(&plan, &assembled.project.dir);
     if places::make_own_dirs(&layout, dirs) {
         layout = Layout::of_plan(&plan, &assembled.project.dir);
@@ -162,15 +163,16 @@ pub fn compose(
     let home = Home { dir: dirs.home(), profile, environment: &request.environment };
     home::furnish(&home, &mut layout, &private, &mut after)?;
     places::copy_git_configs(&mut layout, &private, &mut after)?;
-    caches::share(&home, &caches::Store::of(dirs, assembled, &payload), &mut layout)?;
+    caches::share(&home, &store, &mut layout)?;
     layout.bind_private(Path::new(DENIALS_PATH), &private.denials(), Use::Read);
     let cwd = check_cwd(request, &layout)?;
     let (env, dropped) = environment::clean(&home, assembled, request);
     layout.notices.extend(dropped);
     let base = Base::of_host(&payload.account(dirs.home()));
-    let scratch = scratch(dirs, &request.session)?;
-    let own = base.dirs.iter().cloned().chain([PathBuf::from("/dev")]);
-    let private_dirs = own.chain(layout.private_targets()).collect();
+    let scratch = own.join("world");
+    crate::whole_file::create_private_dir(&scratch)?;
+    let made = base.dirs.iter().cloned().chain([PathBuf::from("/dev")]);
+    let private_dirs = made.chain(layout.private_targets()).collect();
     let masks = secrets::masks(dirs.home(), &plan, &mut layout.notices);
     let turn = placeholders::turn(dirs)?;
     let used = mountpoints::make(&layout, &masks, &payload, &turn.known());
@@ -230,13 +232,6 @@ fn check_cwd(request: &RunRequest, layout: &Layout) -> Result<PathBuf, ComposeEr
         return Err(wrong("it is not UTF-8, so no policy can name it".to_owned()));
     }
     if layout.shows(&cwd) { Ok(cwd) } else { Err(ComposeError::CwdHidden(cwd)) }
-}
-
-/// The empty directory on which the world's root is mounted.
-fn scratch(dirs: &StateDirs, session: &SessionId) -> Result<PathBuf, ComposeError> {
-    let scratch = dirs.worlds().join(session.as_str());
-    crate::whole_file::create_private_dir(&scratch)?;
-    Ok(scratch)
 }
 
 #[cfg(test)]

@@ -60,9 +60,12 @@ impl Private {
         self.dir.join("home")
     }
 
-    /// The cache directory of that home, on the disk: downloads and build results may be large.
+    /// The cache directory of that home, on the disk, as old as the project: downloads and build
+    /// results may be large, and are wanted again.
     pub(crate) fn cache(&self) -> Result<&Path, ComposeError> {
-        self.make_dir(&self.cache)?;
+        if !self.cache.exists() {
+            self.make_dir(&self.cache)?;
+        }
         Ok(&self.cache)
     }
 

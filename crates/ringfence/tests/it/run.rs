@@ -379,7 +379,11 @@ fn nothing_but_the_log_is_left_behind() {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         assert_eq!(names, ["log"]);
-        assert_eq!(std::fs::read_dir(state.join("worlds")).unwrap().count(), 0);
+        let session = session.file_name();
+        let own = std::fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().path());
+        let left = own.map(|dir| dir.join(&session)).find(|dir| dir.exists());
+        assert_eq!(left, None);
+        assert!(!state.join("private").join(&session).exists());
         assert_eq!(std::fs::read_dir(person.runtime()).unwrap().count(), 0);
     });
 }

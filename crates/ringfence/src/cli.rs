@@ -112,6 +112,7 @@ pub enum PolicyCommand {
     /// Check that the policy is well-formed
     Check(PolicyCheckArgs),
     /// Run a table of requests and compare the decisions
+    #[command(after_help = CASES)]
     Test(PolicyTestArgs),
     /// Show what the policy means for files, and what is decided act by act
     Plan(PolicyPlanArgs),
@@ -133,6 +134,20 @@ pub struct PolicyCheckArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+/// What a table of requests looks like.
+const CASES: &str = r#"The table is TOML, one `[[case]]` per request:
+
+  [[case]]
+  name = "a push is asked about"
+  action = "exec"                    # or fs.read, fs.write, fs.delete, net.connect
+  resource = "/usr/bin/git"          # a path, HOST:PORT or a socket's path
+  argv = ["git", "push"]             # with exec; cwd = "/srv/app" too
+  expect = "ask"                     # or permit, deny
+  because = "no-push"                # the @id of the rule that decides; may be left out
+
+Besides: agent, approvals = ["owner"], people = 1, time = "2026-11-23T10:00", weekday = 1,
+zone = "Europe/Vienna", session. Every rule with an @id should be hit by a case."#;
 
 /// Arguments of `policy test`.
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod prompt;
 pub mod render;
 pub mod screen;
+mod usage;
 
 use cli::{Cli, Command};
 use exit::{Codes, Done, Failure};
@@ -22,9 +23,15 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let codes = if is_run.is_some_and(|word| word == "run") { Codes::Run } else { Codes::Answer };
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            usage::correct(&mut error);
             // A closed stdout is the only way this fails, and then nobody reads it.
             let _ = error.print();
+            let screen =
+                Screen::new(cli::ColorChoice::Auto, std::env::var_os("NO_COLOR").as_deref());
+            if let Some(hint) = usage::hint(&error) {
+                screen.hint(&hint);
+            }
             return if error.use_stderr() { codes.usage() } else { ExitCode::SUCCESS };
         }
     };

@@ -305,7 +305,8 @@ fn print(findings: &[Finding], screen: &Screen) -> Result<(), Failure> {
             screen.data(&format!("                          {}\n", printable(&finding.means)))?;
         }
     }
-    if findings.iter().any(|finding| finding.fix.is_some()) {
+    let to_fix = |it: &Finding| it.state == State::Problem && it.fix.is_some();
+    if findings.iter().any(to_fix) {
         screen.hint("to see what to run or install, run `ringfence doctor --fix`");
     }
     Ok(())

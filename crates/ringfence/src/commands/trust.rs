@@ -59,9 +59,9 @@ pub(crate) fn untrust(args: &UntrustArgs, screen: &Screen) -> Result<Done, Failu
     match forget(&dirs, &dir)? {
         Forgotten::Was => {
             screen.note(&format!("no longer trusted: {}", shown(&dir)));
-            screen.note("its permits count for nothing from now on, its forbids still hold");
+            screen.note("its permits count for nothing in sessions that start from now on, its forbids still hold");
             screen.hint(
-                "to let running sessions load the policy anew, run `ringfence policy reload`",
+                "running sessions keep what they have; to take it from them too, run `ringfence policy reload`",
             );
         }
         Forgotten::WasNot => screen.note(&format!("was not trusted: {}", shown(&dir))),

@@ -370,3 +370,29 @@ fn the_plan_says_what_stays_read_only_where_everything_is_permitted() {
     assert_eq!(planned.code, 0, "{planned}");
     assert!(planned.out.contains("stay read-only"), "{planned}");
 }
+
+#[test]
+fn a_command_line_that_is_wrong_is_answered_with_what_to_run() {
+    let home = crate::home::Home::new();
+    for (words, said) in [
+        (
+            ["show", "foo"].as_slice(),
+            "! hint: to see what the sessions are called, run `ringfence sessions`",
+        ),
+        (
+            &["explain", "foo"],
+            "! hint: to see what the sessions are called, run `ringfence sessions`",
+        ),
+        (&["log", "show", "foo"], "! hint: to see what the sessions are called"),
+        (&["explain"], "run `ringfence log show`"),
+        (&["run", "claude"], "! hint: the command comes after two dashes: `ringfence run -- CMD`"),
+        (&["rn", "--", "ls"], "a similar subcommand exists: 'run'"),
+        (&["shwo"], "a similar subcommand exists: 'show'"),
+        (&["policy", "chek"], "a similar subcommand exists: 'check'"),
+    ] {
+        let text = home.run(words);
+        assert!(text.contains(said), "{text}");
+    }
+    let help = home.run(&["policy", "test", "--help"]);
+    assert!(help.contains("[[case]]") && help.contains("expect = "), "{help}");
+}

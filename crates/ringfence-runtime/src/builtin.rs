@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::protected;
+use crate::protected::{self, PersonsFiles};
 use crate::state::StateDirs;
 
 /// How the built-in rules are named where a file would be.
@@ -22,7 +22,10 @@ pub fn cedar(dirs: &StateDirs, project: &Path, unprotected: &[String]) -> String
             quoted(&dir)
         );
     }
-    for place in protected::in_project(project, unprotected) {
+    let persons = PersonsFiles::of(dirs);
+    let git_dir = protected::git_dir_of(project);
+    let named = git_dir.iter().flat_map(|it| protected::named_in_git(it, project, &persons));
+    for place in protected::in_project(project, unprotected).into_iter().chain(named) {
         let _ = write!(
             text,
             "@id(\"protected\")\n@reason(\"{}\")\nforbid (principal, action in [Action::\"fs.write\", Action::\"fs.delete\"], resource in Dir::{});\n",

@@ -7,11 +7,14 @@
 //! a mount point, so that `mv .git x` cannot move the protection away.
 
 mod gitlinks;
+mod named;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+pub(crate) use named::PersonsFiles;
 
 /// Deepest level below a writable root at which repositories are looked for.
 const SCAN_DEPTH_MAX: usize = 4;
@@ -81,6 +84,15 @@ pub fn in_project(project: &Path, unprotected: &[String]) -> Vec<Place> {
         .filter(|(name, _, _)| !unprotected.iter().any(|free| free == name))
         .map(|(name, kind, why)| Place { path: project.join(name), kind: *kind, why });
     listed.chain(git_dir_of(project).iter().flat_map(|dir| in_git_dir(dir))).collect()
+}
+
+/// The places in `tree` that git runs or reads because a person's own configuration of this
+/// repository, or of all, names them; none where there is no repository.
+pub(crate) fn named_in_git(git_dir: &Path, tree: &Path, persons: &PersonsFiles) -> Vec<Place> {
+    match git_dir.parent().filter(|_| git_dir.ends_with(".git")) {
+        Some(worktree) => named::places(worktree, tree, persons),
+        None => Vec::new(),
+    }
 }
 
 /// The protected places of one git directory.

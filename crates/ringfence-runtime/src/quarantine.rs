@@ -14,7 +14,7 @@ use crate::compose::List;
 use crate::gitconfig;
 use crate::home::merge_claude;
 use crate::notice::Notice;
-use crate::protected::{self, Stamp};
+use crate::protected::{self, Place, Stamp};
 use crate::whole_file::{self, FileText, Links};
 
 /// A copy of a repository's configuration.
@@ -40,6 +40,7 @@ pub struct After {
     session: SessionId,
     roots: Vec<PathBuf>,
     before: BTreeMap<PathBuf, Stamp>,
+    absent: Vec<Place>,
     git: Vec<GitCopy>,
     claude: Vec<ClaudeCopy>,
     placeholders: Option<List>,
@@ -81,10 +82,16 @@ impl After {
             session: session.clone(),
             roots: roots.to_vec(),
             before: survey(roots),
+            absent: Vec::new(),
             git: Vec::new(),
             claude: Vec::new(),
             placeholders: None,
         }
+    }
+
+    /// Places at which nothing was before the run, and which the host would run or read.
+    pub(crate) fn look_for(&mut self, absent: Vec<Place>) {
+        self.absent = absent;
     }
 
     pub(crate) fn take_away(&mut self, placeholders: List) {
@@ -122,6 +129,11 @@ impl After {
                 }
             }
         }
+        for place in &self.absent {
+            if fs::symlink_metadata(&place.path).is_ok() {
+                finished.quarantined.extend(self.put_aside(&place.path, place.why.to_owned()));
+            }
+        }
         for copy in &self.git {
             finished.notices.extend(copy.take_back());
         }
@@ -136,6 +148,10 @@ impl After {
         if !is_new {
             return Some(Quarantined { path: path.to_owned(), why, kept_as: None });
         }
+        self.put_aside(path, why)
+    }
+
+    fn put_aside(&self, path: &Path, why: String) -> Option<Quarantined> {
         let mut name = path.file_name()?.to_owned();
         name.push(format!(".quarantined-{}", self.session));
         let aside = path.with_file_name(name);

@@ -19,7 +19,7 @@ use crate::control::{Command, Reply, Status};
 use crate::grants::Grant;
 use crate::in_force::InForce;
 use crate::ports::PrivatePlaces;
-use crate::protected;
+use crate::protected::{self, PersonsFiles};
 use crate::registration::Description;
 use crate::state::StateDirs;
 use crate::survivors::survivors;
@@ -224,7 +224,7 @@ impl Live {
                 continue;
             }
             if rule.access == Access::Write
-                && let Some(runs) = run_by_host(rule.path.as_path())
+                && let Some(runs) = run_by_host(rule.path.as_path(), &PersonsFiles::of(&self.dirs))
             {
                 let why = run_outside(rule.path.as_path(), &runs);
                 followed.left_out.insert(rule.path.clone(), why);
@@ -291,7 +291,7 @@ impl Followed {
 }
 
 /// A place in the tree, or above it, that the host runs something from or that decides what it runs.
-fn run_by_host(tree: &Path) -> Option<PathBuf> {
+fn run_by_host(tree: &Path, persons: &PersonsFiles) -> Option<PathBuf> {
     // What cannot be resolved is looked at under the name it has.
     let tree = std::fs::canonicalize(tree).unwrap_or_else(|_| tree.to_owned());
     let listed = |path: &Path| {
@@ -302,8 +302,10 @@ fn run_by_host(tree: &Path) -> Option<PathBuf> {
         return Some(above.to_owned());
     }
     let found = protected::survey(&tree);
-    let places = protected::in_project(&tree, &[]).into_iter().map(|place| place.path);
-    let there = places.filter(|path| std::fs::symlink_metadata(path).is_ok());
+    let named = protected::named_in_git(&tree.join(".git"), &tree, persons);
+    let places = protected::in_project(&tree, &[]).into_iter().chain(named);
+    let there =
+        places.map(|place| place.path).filter(|path| std::fs::symlink_metadata(path).is_ok());
     let found_within = found.git_dirs.into_iter().chain(there).chain(found.runnable.into_keys());
     // A tree too large to look at all of may hold anything.
     found_within.into_iter().next().or_else(|| found.cut_short.then_some(tree))

@@ -25,6 +25,7 @@ use crate::assemble::Assembled;
 use crate::environment::Environment;
 use crate::home::{self, Home};
 use crate::notice::Notice;
+use crate::protected::PersonsFiles;
 use crate::quarantine::After;
 use crate::settings::{Gap, LimitSettings, ProfileName};
 use crate::state::StateDirs;
@@ -158,8 +159,10 @@ pub fn compose(
     if places::make_own_dirs(&layout, dirs) {
         layout = Layout::of_plan(&plan, &assembled.project.dir);
     }
-    places::protect(&mut layout, &plan, &private);
+    let persons = PersonsFiles::of(dirs);
+    let absent = places::protect(&mut layout, &plan, &private, &persons);
     let mut after = After::new(&request.session, &layout.writable_roots());
+    after.look_for(absent);
     let home = Home { dir: dirs.home(), profile, environment: &request.environment };
     home::furnish(&home, &mut layout, &private, &mut after)?;
     places::copy_git_configs(&mut layout, &private, &mut after)?;

@@ -11,7 +11,7 @@ use super::layout::{Layout, Real, Use, real};
 use super::private::Private;
 use super::{ComposeError, Composition};
 use crate::notice::Notice;
-use crate::protected::{self, COMMON_DIR, Kind, Place};
+use crate::protected::{self, COMMON_DIR, Kind, PersonsFiles, Place};
 use crate::quarantine::{After, GitCopy};
 use crate::state::StateDirs;
 use crate::whole_file::{self, Links};
@@ -44,8 +44,15 @@ fn make_like_parent(dir: &Path) -> io::Result<()> {
 /// The plan has the places of the project itself, because they are rules; here come those that do
 /// not exist yet, and those of other repositories. A place that a rule of the policy protects and
 /// that does not exist is covered only where the rule is built in: elsewhere a directory that
-/// appears for the length of a run would surprise, and the gate holds it.
-pub(super) fn protect(layout: &mut Layout, plan: &FilePlan, private: &Private) {
+/// appears for the length of a run would surprise, and the gate holds it. Returns the files that the
+/// person's git would read and that do not exist: they are looked for at the end.
+pub(super) fn protect(
+    layout: &mut Layout,
+    plan: &FilePlan,
+    private: &Private,
+    persons: &PersonsFiles,
+) -> Vec<Place> {
+    let mut absent = Vec::new();
     let is_absent = |rule: &&PathRule| real(rule.path.as_path()) == Real::Absent;
     for rule in plan.rules.iter().filter(is_absent) {
         if !is_built_in(rule) {
@@ -75,8 +82,20 @@ pub(super) fn protect(layout: &mut Layout, plan: &FilePlan, private: &Private) {
             for place in protected::in_git_dir(git_dir) {
                 protect_place(layout, &root, &place, private);
             }
+            for place in protected::named_in_git(git_dir, &root, persons) {
+                // What a link leads to is a place of its own.
+                match real(&place.path) {
+                    Real::Is => protect_place(layout, &root, &place, private),
+                    Real::Absent if place.kind == Kind::Dir => {
+                        protect_place(layout, &root, &place, private);
+                    }
+                    Real::Absent => absent.push(place),
+                    Real::Through { .. } => {}
+                }
+            }
         }
     }
+    absent
 }
 
 fn is_built_in(rule: &PathRule) -> bool {

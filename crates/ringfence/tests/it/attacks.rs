@@ -3,6 +3,7 @@
 
 mod killed;
 mod limits;
+mod named;
 mod planted;
 mod session;
 mod stage;

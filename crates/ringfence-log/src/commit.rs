@@ -11,8 +11,8 @@ use crate::LogError;
 use crate::files::{self, LogDir};
 use crate::key::HostKey;
 use crate::note::Checkpoint;
-use crate::session::{Closed, End, Queue, Shared, Sleep, lock};
-use crate::tree::{Hash, Tree};
+use crate::session::{Closed, End, Shared, Sleep, lock};
+use crate::tree::Tree;
 
 /// A new segment begins when the current one holds this many bytes.
 const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -42,17 +42,17 @@ pub(crate) struct Segments {
     segment_bytes_max: u64,
     pub(crate) file: Arc<File>,
     bytes: u64,
-    /// Index of the first entry that is not yet written.
-    written: u64,
+    /// Over the entries that are written.
+    written: Tree,
     /// Full segments that are not yet synced.
     full: Vec<Arc<File>>,
     /// A buffer to write from, kept for its capacity.
     spare: Vec<u8>,
 }
 
-/// What has to be synced so that everything below `next` is on the disk.
+/// What has to be synced so that all entries of `tree` are on the disk.
 struct Unsynced {
-    next: u64,
+    tree: Tree,
     files: Vec<Arc<File>>,
     /// A segment was added: its directory entry must be synced too.
     rotated: bool,
@@ -61,12 +61,13 @@ struct Unsynced {
 impl Segments {
     pub(crate) fn open(dir: LogDir, segment_bytes_max: u64) -> Result<Segments, LogError> {
         let file = Arc::new(files::open_append(&dir.segment(0))?);
-        let (full, spare) = (Vec::new(), Vec::new());
-        Ok(Segments { dir, segment_bytes_max, file, bytes: 0, written: 0, full, spare })
+        let (written, full, spare) = (Tree::new(), Vec::new(), Vec::new());
+        Ok(Segments { dir, segment_bytes_max, file, bytes: 0, written, full, spare })
     }
 
-    pub(crate) fn written(&self) -> u64 {
-        self.written
+    /// The tree over the entries that are written.
+    pub(crate) fn written(&self) -> &Tree {
+        &self.written
     }
 
     pub(crate) fn take_spare(&mut self) -> Vec<u8> {
@@ -78,8 +79,8 @@ impl Segments {
         self.spare = buffer;
     }
 
-    /// Writes whole records, the last of them that of entry `next - 1`.
-    pub(crate) fn write(&mut self, records: &[u8], next: u64) -> Result<(), LogError> {
+    /// Writes whole records; `tree` is that over all entries with them.
+    pub(crate) fn write(&mut self, records: &[u8], tree: Tree) -> Result<(), LogError> {
         if records.is_empty() {
             return Ok(());
         }
@@ -92,12 +93,12 @@ impl Segments {
             return Err(LogError::io("write", &self.dir.segments())(error));
         }
         self.bytes += records.len() as u64;
-        self.written = next;
+        self.written = tree;
         Ok(())
     }
 
     fn rotate(&mut self) -> Result<(), LogError> {
-        let file = Arc::new(files::open_append(&self.dir.segment(self.written))?);
+        let file = Arc::new(files::open_append(&self.dir.segment(self.written.size()))?);
         self.full.push(mem::replace(&mut self.file, file));
         self.bytes = 0;
         Ok(())
@@ -107,7 +108,7 @@ impl Segments {
         let mut files = mem::take(&mut self.full);
         let rotated = !files.is_empty();
         files.push(Arc::clone(&self.file));
-        Unsynced { next: self.written, files, rotated }
+        Unsynced { tree: self.written.clone(), files, rotated }
     }
 }
 
@@ -118,7 +119,7 @@ pub(crate) struct Committer {
     key: HostKey,
     /// Held while the log is being written.
     _lock: File,
-    leaves: File,
+    /// Over the entries that are on the disk.
     tree: Tree,
     /// The directories have been synced.
     created: bool,
@@ -136,24 +137,18 @@ enum Wake {
 }
 
 impl Committer {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        (dir, lock): (LogDir, File),
-        key: HostKey,
-    ) -> Result<Committer, LogError> {
-        let leaves = files::open_append(&dir.leaves())?;
-        Ok(Committer {
+    pub(crate) fn new(shared: Arc<Shared>, (dir, lock): (LogDir, File), key: HostKey) -> Committer {
+        Committer {
             shared,
             dir,
             key,
             _lock: lock,
-            leaves,
             tree: Tree::new(),
             created: false,
             checkpoint_size: 0,
             checkpoint_at: Instant::now(),
             last_sync: Duration::ZERO,
-        })
+        }
     }
 
     pub(crate) fn run(mut self) {
@@ -174,8 +169,17 @@ impl Committer {
     fn sleep(&self) -> Wake {
         let mut queue = self.shared.queue();
         loop {
-            if queue.end != End::Open {
-                return Wake::End(queue.end.clone());
+            match &queue.end {
+                End::Open => {}
+                // Another process goes on when this one has ended.
+                End::HandedOver => {
+                    let woken = self.shared.work.wait(queue);
+                    queue = woken.unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+                end @ (End::Closing | End::Leaving | End::Closed(_) | End::Failed(_)) => {
+                    return Wake::End(end.clone());
+                }
             }
             let now = Instant::now();
             if queue.urgent || queue.soon_since.is_some_and(|at| at + SOON_SYNC_AFTER <= now) {
@@ -221,9 +225,9 @@ impl Committer {
         let begin = Instant::now();
         self.sync(&unsynced).map_err(LogError::io("sync", &self.dir.path))?;
         self.last_sync = begin.elapsed();
-        let leaves = self.take_leaves(unsynced.next);
-        self.shared.advance_synced(unsynced.next);
-        self.grow(&leaves)?;
+        self.shared.advance_synced(unsynced.tree.size());
+        self.tree = unsynced.tree;
+        self.shared.write_leaves()?;
         if self.checkpoint_due().is_some_and(|due| due <= Instant::now()) {
             self.checkpoint(Last::No)?;
         }
@@ -236,10 +240,10 @@ impl Committer {
     /// No window: with nobody else to run, the processor is given back at once.
     fn let_writers_run(&self) {
         let begin = Instant::now();
-        let mut queued = self.shared.queue().next;
+        let mut queued = self.shared.queue().tree.size();
         while begin.elapsed() < self.last_sync {
             thread::yield_now();
-            let now = self.shared.queue().next;
+            let now = self.shared.queue().tree.size();
             if now == queued {
                 return;
             }
@@ -255,22 +259,6 @@ impl Committer {
             files::sync_dir(&self.dir.segments())?;
         }
         unsynced.files.iter().try_for_each(|file| file.sync_data())
-    }
-
-    fn take_leaves(&self, next: u64) -> Vec<Hash> {
-        let count = usize::try_from(next - self.tree.size()).unwrap_or(usize::MAX);
-        let mut queue = self.shared.queue();
-        let Queue { leaves, .. } = &mut *queue;
-        let rest = leaves.split_off(count.min(leaves.len()));
-        mem::replace(leaves, rest)
-    }
-
-    fn grow(&mut self, leaves: &[Hash]) -> Result<(), LogError> {
-        for leaf in leaves {
-            self.tree.push(*leaf);
-        }
-        let written = self.leaves.write_all(leaves.as_flattened());
-        written.map_err(LogError::io("write", &self.dir.leaves()))
     }
 
     /// Signs the prefix that is on the disk.
@@ -290,7 +278,7 @@ impl Committer {
     fn close(mut self) {
         match self.commit().and_then(|()| self.checkpoint(Last::Yes)) {
             Ok(()) => {
-                let closed = Closed { size: self.tree.size(), root: self.tree.root() };
+                let closed = Closed::of(&self.tree);
                 self.shared.queue().end = End::Closed(closed);
             }
             Err(error) => self.shared.fail(error.to_string()),

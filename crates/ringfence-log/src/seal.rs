@@ -1,44 +1,51 @@
-//! Closes the log of a session whose broker died: cuts the torn tail, syncs, signs.
+//! Closes the log of a session whose broker has ended: syncs it and signs what the broker wrote.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use ringfence_core::SessionId;
 
-use crate::files::{self, LogDir};
+use crate::files::LogDir;
 use crate::key::HostKey;
 use crate::note::Checkpoint;
 use crate::session::Closed;
-use crate::verify::{self, State};
+use crate::verify;
 use crate::{LogError, VerifyError};
 
-/// Closes a log that nobody writes any more; refuses one that does not verify.
+/// Closes the log of which [`SessionLog::hand_over`](crate::SessionLog::hand_over) said that
+/// `written` is all of it, once nobody holds it any more.
 ///
-/// Bytes behind the last whole entry are cut off: `record` never returned for them. A log that is
-/// closed already stays as it is. The caller then records the closing in the host log.
-pub fn seal(dir: &Path, session: &SessionId, key: &HostKey) -> Result<Closed, LogError> {
+/// What is signed is what the broker wrote, not what is found now: an entry that was changed, cut
+/// off or added since then does not get a signature, and whoever verifies the log is told of it.
+pub fn seal(
+    dir: &Path,
+    session: &SessionId,
+    key: &HostKey,
+    written: Closed,
+) -> Result<(), LogError> {
     let log = LogDir::of(dir);
     let lock = File::open(&log.path).map_err(LogError::io("open", &log.path))?;
     lock.try_lock().map_err(|_| LogError::Busy(log.path.clone()))?;
     let origin = key.public().origin(session.as_str());
-    let walked = verify::walk(&log, &origin, &key.public())?;
-    let closed = Closed { size: walked.verified.size, root: walked.verified.root };
-    match walked.verified.state {
-        State::Closed => return Ok(closed),
-        State::TornTail { .. } | State::Unclosed | State::Open => {}
+    let Closed { size, root } = written;
+    let last = Checkpoint { origin, size, root, closed: true };
+    if let Some(note) = log.read_checkpoint()?
+        && let Ok(signed) = Checkpoint::verify(&note, &last.origin, &key.public())
+        && (signed.closed || signed.size > size)
+    {
+        if signed == last {
+            return Ok(());
+        }
+        let what = "its broker has ended it otherwise than its checkpoint says";
+        return Err(VerifyError::tampered(None, what).into());
     }
-    if walked.stray {
-        let what = "there are segments that do not follow on the last entry";
-        return Err(VerifyError::tampered(Some(closed.size), what).into());
+    match log.sync_created().and_then(|()| verify::sync_segments(&log)) {
+        // What is gone cannot be synced; the checkpoint says that it was there.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(LogError::io("sync", &log.path)(error));
+        }
+        Ok(()) | Err(_) => {}
     }
-    let path = log.segment(walked.segment);
-    let file = files::open_append(&path)?;
-    file.set_len(walked.offset)
-        .and_then(|()| log.sync_created())
-        .and_then(|()| file.sync_data())
-        .and_then(|()| verify::sync_segments(&log))
-        .map_err(LogError::io("sync", &path))?;
-    let checkpoint = Checkpoint { origin, size: closed.size, root: closed.root, closed: true };
-    log.write_checkpoint(&checkpoint.signed(key))?;
-    Ok(closed)
+    log.write_checkpoint(&last.signed(key))
 }

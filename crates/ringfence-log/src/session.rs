@@ -4,6 +4,8 @@
 //! [`SessionLog::create`] starts that thread, so call it after the last `fork` of the process.
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::io::Write as _;
 use std::mem;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +17,10 @@ use ringfence_core::{Durability, Entry, Event, Record, RecordError, SessionId};
 
 use crate::LogError;
 use crate::commit::{self, Segments, Sizes};
-use crate::files::LogDir;
+use crate::files::{self, LogDir};
 use crate::key::HostKey;
 use crate::record::{Prepared, Salt};
-use crate::tree::Hash;
+use crate::tree::{Hash, Tree};
 
 /// Written by the submitter itself when the queue holds this many bytes, so that it stays bounded.
 const QUEUE_BYTES_MAX: usize = 1024 * 1024;
@@ -47,6 +49,23 @@ pub struct Closed {
     pub root: Hash,
 }
 
+impl Closed {
+    pub(crate) fn of(tree: &Tree) -> Closed {
+        Closed { size: tree.size(), root: tree.root() }
+    }
+
+    /// As bytes, for another process: the size (little-endian) and the root.
+    pub fn to_bytes(self) -> Vec<u8> {
+        [self.size.to_le_bytes().as_slice(), &self.root].concat()
+    }
+
+    /// What [`Closed::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Closed> {
+        let (size, root) = bytes.split_first_chunk::<8>()?;
+        Some(Closed { size: u64::from_le_bytes(*size), root: root.try_into().ok()? })
+    }
+}
+
 /// An entry that was submitted; wait for it to be on the disk.
 #[must_use]
 pub struct Ticket<'log> {
@@ -60,13 +79,15 @@ struct Handle {
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What writers and the committer share. Lock order: `segments` before `queue`.
+/// What writers and the committer share. Lock order: `segments`, `leaves`, `queue`.
 pub(crate) struct Shared {
     pub(crate) session: SessionId,
     bytes_max: u64,
     pub(crate) queue: Mutex<Queue>,
     pub(crate) work: Condvar,
     pub(crate) segments: Mutex<Segments>,
+    /// The leaf file: it gets the leaves of the queue in their order.
+    leaves: Mutex<File>,
     /// Entries below this index are on the disk.
     synced: AtomicU64,
     waiters: Mutex<Vec<(u64, Thread)>>,
@@ -74,11 +95,12 @@ pub(crate) struct Shared {
 
 /// Entries that have their index and are not yet committed.
 pub(crate) struct Queue {
-    pub(crate) next: u64,
+    /// Over all entries that have their index.
+    pub(crate) tree: Tree,
     /// Records that are not yet written.
     pub(crate) buffer: Vec<u8>,
-    /// Leaves of all entries that are not yet synced.
-    pub(crate) leaves: Vec<Hash>,
+    /// Leaves that are not yet in the leaf file.
+    leaves: Vec<Hash>,
     /// Somebody waits for a sync.
     pub(crate) urgent: bool,
     /// Since when a `Soon` entry waits for its sync.
@@ -105,6 +127,8 @@ pub(crate) enum Sleep {
 pub(crate) enum End {
     /// It does.
     Open,
+    /// All of it is written, and another process closes it; see [`SessionLog::hand_over`].
+    HandedOver,
     /// It was asked to close.
     Closing,
     /// The last clone is gone.
@@ -137,8 +161,10 @@ impl SessionLog {
         let log_dir = LogDir::of(dir);
         let lock = log_dir.create(&key.public().origin(session.as_str()), key)?;
         let segments = Segments::open(log_dir.clone(), sizes.segment_bytes_max)?;
-        let shared = Arc::new(Shared::new(session.clone(), sizes.log_bytes_max, segments));
-        let committer = commit::Committer::new(Arc::clone(&shared), (log_dir, lock), key.clone())?;
+        let leaves = files::open_append(&log_dir.leaves())?;
+        let shared = Shared::new(session.clone(), sizes.log_bytes_max, segments, leaves);
+        let shared = Arc::new(shared);
+        let committer = commit::Committer::new(Arc::clone(&shared), (log_dir, lock), key.clone());
         let thread = thread::Builder::new()
             .name("log-commit".to_owned())
             .spawn(move || committer.run())
@@ -181,10 +207,18 @@ impl SessionLog {
         match &self.handle.shared.queue().end {
             End::Closed(closed) => Ok(*closed),
             End::Failed(reason) => Err(LogError::Stopped { reason: reason.clone() }),
-            End::Open | End::Closing | End::Leaving => {
+            End::Open | End::HandedOver | End::Closing | End::Leaving => {
                 Err(LogError::Stopped { reason: "its committer has died".to_owned() })
             }
         }
+    }
+
+    /// Writes what is queued, takes no entry any more, and says what has been written.
+    ///
+    /// Waits for no disk: whoever [`seal`](crate::seal)s the log with this answer does, once this
+    /// process has ended. [`SessionLog::close`] is still possible where that fails.
+    pub fn hand_over(&self) -> Result<Closed, LogError> {
+        self.handle.shared.hand_over()
     }
 
     /// The session whose log this is.
@@ -199,7 +233,7 @@ impl SessionLog {
 
     /// How many entries there are.
     pub fn size(&self) -> u64 {
-        self.handle.shared.queue().next
+        self.handle.shared.queue().tree.size()
     }
 }
 
@@ -227,7 +261,7 @@ impl Handle {
     fn end(&self, how: End) {
         {
             let mut queue = self.shared.queue();
-            if queue.end == End::Open {
+            if matches!(queue.end, End::Open | End::HandedOver) {
                 queue.end = how;
             }
             self.shared.work.notify_one();
@@ -248,9 +282,9 @@ impl Drop for Handle {
 }
 
 impl Shared {
-    fn new(session: SessionId, bytes_max: u64, segments: Segments) -> Shared {
+    fn new(session: SessionId, bytes_max: u64, segments: Segments, leaves: File) -> Shared {
         let queue = Queue {
-            next: 0,
+            tree: Tree::new(),
             buffer: Vec::new(),
             leaves: Vec::new(),
             urgent: false,
@@ -265,6 +299,7 @@ impl Shared {
             queue: Mutex::new(queue),
             work: Condvar::new(),
             segments: Mutex::new(segments),
+            leaves: Mutex::new(leaves),
             synced: AtomicU64::new(0),
             waiters: Mutex::default(),
         }
@@ -292,8 +327,8 @@ impl Shared {
             return Err(LogError::Full { session, max_bytes: self.bytes_max });
         }
         queue.bytes = bytes;
-        let index = queue.next;
-        queue.next += 1;
+        let index = queue.tree.size();
+        queue.tree.push(prepared.leaf);
         prepared.append_to(&mut queue.buffer, index);
         queue.leaves.push(prepared.leaf);
         match durability {
@@ -320,7 +355,7 @@ impl Shared {
     fn check_open(&self, end: &End) -> Result<(), LogError> {
         match end {
             End::Open => Ok(()),
-            End::Closing | End::Leaving | End::Closed(_) => {
+            End::HandedOver | End::Closing | End::Leaving | End::Closed(_) => {
                 Err(LogError::Closed(self.session.clone()))
             }
             End::Failed(reason) => Err(LogError::Stopped { reason: reason.clone() }),
@@ -330,7 +365,7 @@ impl Shared {
     /// Writes what is queued, unless another writer has already written entry `index`.
     fn write_queued(&self, index: u64) -> Result<(), LogError> {
         let mut segments = lock(&self.segments);
-        if segments.written() > index {
+        if segments.written().size() > index {
             return Ok(());
         }
         self.write_all(&mut segments)
@@ -339,13 +374,13 @@ impl Shared {
     /// Writes what is queued with one write; a failure ends the log.
     pub(crate) fn write_all(&self, segments: &mut Segments) -> Result<(), LogError> {
         let mut buffer = segments.take_spare();
-        let next = {
+        let tree = {
             let mut queue = self.queue();
             self.check_writable(&queue.end)?;
             mem::swap(&mut queue.buffer, &mut buffer);
-            queue.next
+            queue.tree.clone()
         };
-        let written = segments.write(&buffer, next);
+        let written = segments.write(&buffer, tree);
         segments.give_back(buffer);
         written.inspect_err(|error| self.fail(error.to_string()))
     }
@@ -353,9 +388,34 @@ impl Shared {
     /// Entries queued before the end are still written, those queued before a failure never.
     fn check_writable(&self, end: &End) -> Result<(), LogError> {
         match end {
-            End::Open | End::Closing | End::Leaving => Ok(()),
+            End::Open | End::HandedOver | End::Closing | End::Leaving => Ok(()),
             End::Closed(_) | End::Failed(_) => self.check_open(end),
         }
+    }
+
+    fn hand_over(&self) -> Result<Closed, LogError> {
+        let mut segments = lock(&self.segments);
+        {
+            let mut queue = self.queue();
+            self.check_open(&queue.end)?;
+            queue.end = End::HandedOver;
+        }
+        self.write_all(&mut segments)?;
+        let closed = Closed::of(segments.written());
+        drop(segments);
+        self.write_leaves()?;
+        // Nobody will sync for them any more: their entries stand, and their acts are denied.
+        self.wake_all();
+        Ok(closed)
+    }
+
+    /// Writes to the leaf file what it does not hold yet.
+    pub(crate) fn write_leaves(&self) -> Result<(), LogError> {
+        let mut file = lock(&self.leaves);
+        let leaves = mem::take(&mut self.queue().leaves);
+        file.write_all(leaves.as_flattened())
+            .map_err(LogError::io("write", Path::new("leaves")))
+            .inspect_err(|error| self.fail(error.to_string()))
     }
 
     /// Ends the log: no later entry is taken and everybody who waits gets the error.
@@ -367,6 +427,10 @@ impl Shared {
             }
             self.work.notify_one();
         }
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
         for (_, thread) in lock(&self.waiters).drain(..) {
             thread.unpark();
         }
@@ -391,9 +455,11 @@ impl Shared {
                 return Ok(());
             }
             if registered {
-                if let End::Failed(reason) = &self.queue().end {
-                    return Err(LogError::Stopped { reason: reason.clone() });
+                let queue = self.queue();
+                if matches!(queue.end, End::Failed(_) | End::HandedOver) {
+                    return self.check_open(&queue.end);
                 }
+                drop(queue);
                 thread::park();
             } else {
                 lock(&self.waiters).push((index, thread::current()));

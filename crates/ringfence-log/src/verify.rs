@@ -91,7 +91,7 @@ pub fn verify_session(
     session: &SessionId,
     key: &PublicKey,
 ) -> Result<Verified, VerifyError> {
-    walk(&LogDir::of(dir), &key.origin(session.as_str()), key).map(|walked| walked.verified)
+    walk(&LogDir::of(dir), &key.origin(session.as_str()), key)
 }
 
 /// Verifies the host log by itself.
@@ -170,7 +170,7 @@ type Known = BTreeMap<SessionId, Option<Ending>>;
 
 fn read_host(state_dir: &Path, key: &PublicKey) -> Result<(Verified, Known), VerifyError> {
     let dir = LogDir::of(&files::host_dir(state_dir));
-    let verified = walk(&dir, &key.origin(HOST_LOG), key)?.verified;
+    let verified = walk(&dir, &key.origin(HOST_LOG), key)?;
     let mut known = Known::new();
     let mut scanner = Scanner::new(dir.clone(), 0);
     while scanner.next_index() < verified.size {
@@ -205,16 +205,6 @@ fn session_dirs(state_dir: &Path) -> Result<Vec<SessionId>, VerifyError> {
     Ok(sessions)
 }
 
-/// What a walk over a whole log found.
-pub(crate) struct Walked {
-    pub(crate) verified: Verified,
-    /// First entry of the last segment, and where in it the last whole record ends.
-    pub(crate) segment: u64,
-    pub(crate) offset: u64,
-    /// There are segment files that cannot be reached from the first.
-    pub(crate) stray: bool,
-}
-
 /// How the records of a log end.
 enum Tail {
     Clean,
@@ -223,7 +213,7 @@ enum Tail {
 }
 
 /// Reads a whole log and compares it with its checkpoint.
-pub(crate) fn walk(dir: &LogDir, origin: &str, key: &PublicKey) -> Result<Walked, VerifyError> {
+fn walk(dir: &LogDir, origin: &str, key: &PublicKey) -> Result<Verified, VerifyError> {
     check_origin(dir, origin)?;
     let note = dir.read_checkpoint()?;
     let note = note.ok_or_else(|| VerifyError::tampered(None, "its checkpoint is missing"))?;
@@ -257,8 +247,7 @@ pub(crate) fn walk(dir: &LogDir, origin: &str, key: &PublicKey) -> Result<Walked
     }
     let (segment, offset) = (scanner.segment(), scanner.offset());
     let state = if signed.closed { State::Closed } else { ending(dir, segment, offset)? };
-    let verified = Verified { size, root: tree.root(), signed: signed.size, state };
-    Ok(Walked { verified, segment, offset, stray })
+    Ok(Verified { size, root: tree.root(), signed: signed.size, state })
 }
 
 fn check_origin(dir: &LogDir, origin: &str) -> Result<(), VerifyError> {
@@ -288,7 +277,7 @@ fn first_changed(dir: &LogDir, signed: &Checkpoint) -> Result<Tampered, VerifyEr
     let leaves = bytes.as_chunks::<32>().0.get(..count).unwrap_or_default();
     if crate::tree::root_of(leaves) != signed.root {
         let what = "one of the signed entries, from this one on, was changed; which one cannot be \
-                    told, because the leaf file was changed too";
+                    told, because the leaf file is not what was signed either";
         return Ok(Tampered { index: Some(0), what: what.to_owned() });
     }
     let mut scanner = Scanner::new(dir.clone(), 0);

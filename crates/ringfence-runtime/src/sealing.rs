@@ -1,8 +1,9 @@
 //! The sealing of a session's log, which nobody who runs an agent waits for.
 //!
-//! Every entry is written when a session ends. A process beside the broker then syncs it, signs
-//! its last checkpoint and has the host log say so. Until that is done it holds a lock, for which
-//! those wait who want to verify what has just ended.
+//! Every entry is written when a session ends, and the broker says what it has written. A process
+//! beside it then syncs the log, signs just that as its last checkpoint and has the host log say
+//! so. Until that is done it holds a lock, for which those wait who want to verify what has just
+//! ended. If the broker is killed before it has said anything, nothing is signed.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ringfence_core::{Clock as _, SessionId};
-use ringfence_log::{HostKey, HostLog, LogError, seal};
+use ringfence_log::{Closed, HostKey, HostLog, LogError, seal};
 use ringfence_sandbox::aside::Chore;
 
 use crate::clock::HostClock;
@@ -31,7 +32,8 @@ pub(crate) struct Sealing {
     dir: PathBuf,
     session: SessionId,
     clock: HostClock,
-    held: Option<File>,
+    /// What the broker has written, and the lock for those who verify.
+    accepted: Option<(Closed, File)>,
 }
 
 impl Sealing {
@@ -41,39 +43,42 @@ impl Sealing {
             dir: dirs.session(session),
             session: session.clone(),
             clock: clock.clone(),
-            held: None,
+            accepted: None,
         }
     }
 
-    fn seal(&self) -> Result<(), LogError> {
+    fn seal(&self, written: Closed) -> Result<(), LogError> {
         let key = HostKey::load(&self.state)?;
         let begun = Instant::now();
-        let closed = loop {
-            match seal(&self.dir, &self.session, &key) {
+        loop {
+            match seal(&self.dir, &self.session, &key, written) {
                 // The broker's hold ends a moment after its line to us.
                 Err(LogError::Busy(_)) if begun.elapsed() < RELEASE_WAIT_MAX => {
                     std::thread::sleep(LOOK_PERIOD);
                 }
                 sealed => break sealed?,
             }
-        };
+        }
         let host = HostLog::open(&self.state, &key)?;
-        host.closed(&self.session, closed, self.clock.now_ms())?;
+        host.closed(&self.session, written, self.clock.now_ms())?;
         host.wait()
     }
 }
 
 impl Chore for Sealing {
-    fn accept(&mut self) -> io::Result<()> {
+    fn accept(&mut self, word: &[u8]) -> io::Result<()> {
+        let written = Closed::from_bytes(word).ok_or(io::ErrorKind::InvalidData)?;
         let lock = open_lock(&self.state)?;
         lock.lock_shared()?;
-        self.held = Some(lock);
+        self.accepted = Some((written, lock));
         Ok(())
     }
 
     fn finish(self) {
-        // A log that cannot be sealed is whole and verifies as one that was not closed.
-        let _ = self.seal();
+        if let Some((written, _lock)) = &self.accepted {
+            // A log that cannot be sealed is whole and verifies as one that was not closed.
+            let _ = self.seal(*written);
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::sys::process::{close_all_but, fork};
 
+/// Longest word with which something is left to the process, in bytes.
+pub const WORD_BYTES_MAX: usize = 64;
+
 /// The line to a process that waits; when the broker ends without a word, so does that process.
 #[derive(Debug)]
 pub struct Aside {
@@ -17,8 +20,8 @@ pub struct Aside {
 
 /// What is done aside.
 pub trait Chore {
-    /// Done as soon as the rest is left to this process, before the broker goes on.
-    fn accept(&mut self) -> io::Result<()>;
+    /// Done as soon as the rest is left to this process with `word`, before the broker goes on.
+    fn accept(&mut self, word: &[u8]) -> io::Result<()>;
     /// Done once the broker has ended.
     fn finish(self);
 }
@@ -32,9 +35,13 @@ impl Aside {
         Ok(Aside { line })
     }
 
-    /// Leaves the rest to the process; it begins when the calling process has ended.
-    pub fn leave(self) -> io::Result<()> {
-        rustix::io::write(&self.line, b"l")?;
+    /// Leaves the rest to the process, with a word of 1 to [`WORD_BYTES_MAX`] bytes that it needs
+    /// for that; it begins when the calling process has ended.
+    pub fn leave(self, word: &[u8]) -> io::Result<()> {
+        if word.is_empty() || word.len() > WORD_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        rustix::io::write(&self.line, word)?;
         if rustix::io::read(&self.line, &mut [0_u8; 1])? == 0 {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -54,10 +61,12 @@ fn wait(line: &OwnedFd, mut chore: impl Chore) -> io::Result<()> {
     // Out of the terminal's reach, and out of sight of the user's other processes.
     rustix::process::setsid()?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    if rustix::io::read(line, &mut [0_u8; 1])? == 0 {
+    let mut word = [0_u8; WORD_BYTES_MAX];
+    let bytes = rustix::io::read(line, &mut word)?;
+    if bytes == 0 {
         return Ok(());
     }
-    chore.accept()?;
+    chore.accept(word.get(..bytes).unwrap_or_default())?;
     rustix::io::write(line, b"a")?;
     // Says nothing more: this is its end.
     let _ = rustix::io::read(line, &mut [0_u8; 1]);

@@ -105,15 +105,26 @@ fn a_closed_log_takes_no_entry_and_no_second_log_takes_its_place() {
 }
 
 #[test]
-fn a_log_that_is_being_written_cannot_be_sealed() {
+fn a_log_that_somebody_still_holds_cannot_be_sealed() {
     let small = Small::new();
     let log = small.log();
-    append(&log, 0..2);
-    assert!(matches!(seal(&small.dir(), &small.session, &small.key), Err(LogError::Busy(_))));
-    append(&log, 2..4);
+    append(&log, 0..4);
+    let written = log.hand_over().unwrap();
+    let sealed = || seal(&small.dir(), &small.session, &small.key, written);
+    assert!(matches!(sealed(), Err(LogError::Busy(_))));
     drop(log);
-    assert_eq!(small.verify().unwrap().signed, 4);
-    assert_eq!(seal(&small.dir(), &small.session, &small.key).unwrap().size, 4);
+    sealed().unwrap();
+    assert_eq!(small.verify().unwrap().size, 4);
+}
+
+#[test]
+fn a_log_that_nobody_took_over_is_closed_by_its_own_process() {
+    let small = Small::new();
+    let log = small.log();
+    append(&log, 0..4);
+    let written = log.hand_over().unwrap();
+    assert_eq!(log.close().unwrap(), written);
+    assert_eq!(small.state(), State::Closed);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Any change made without the host key to what was signed is found, with its first bad index.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 
 use proptest::prelude::*;
-use ringfence_log::{HostLog, State, VerifyError, seal, verify_all};
+use ringfence_core::Durability;
+use ringfence_log::{Closed, HostLog, LogError, State, VerifyError, seal, verify_all};
 
-use crate::small::{Small, append, forged, records};
+use crate::small::{Small, append, entry, forged, records};
 
 const COUNT: u64 = 5;
 
@@ -206,25 +206,75 @@ fn an_incomplete_record_behind_the_checkpoint_is_said_and_verifies() {
     assert_eq!((verified.size, verified.signed), (COUNT + 1, COUNT));
 }
 
-#[test]
-fn sealing_cuts_the_torn_tail_and_closes_the_log() {
-    let small = Small::unclosed(COUNT);
-    let mut segment = OpenOptions::new().append(true).open(small.segment()).unwrap();
-    segment.write_all(&[7; 21]).unwrap();
-    let closed = seal(&small.dir(), &small.session, &small.key).unwrap();
-    let verified = small.verify().unwrap();
-    assert_eq!((verified.size, verified.state), (COUNT, State::Closed));
-    assert_eq!(verified.root, closed.root);
-    assert_eq!(seal(&small.dir(), &small.session, &small.key).unwrap(), closed);
+/// A log as a broker leaves it that has ended and waited for no disk: signed up to nothing yet.
+fn handed_over(count: u64) -> (Small, Closed) {
+    let small = Small::new();
+    let log = small.log();
+    let checkpoint = fs::read(small.file("checkpoint")).unwrap();
+    append(&log, 0..count);
+    let written = log.hand_over().unwrap();
+    assert!(matches!(log.append(&entry(0), Durability::Soon), Err(LogError::Closed(_))));
+    assert!(matches!(log.append(&entry(0), Durability::Before), Err(LogError::Closed(_))));
+    // In a process that ends, the committer signs nothing any more.
+    drop(log);
+    fs::write(small.file("checkpoint"), checkpoint).unwrap();
+    (small, written)
 }
 
 #[test]
-fn a_log_that_does_not_verify_is_not_sealed() {
-    let small = Small::unclosed(COUNT);
-    let good = fs::read(small.segment()).unwrap();
-    fs::write(small.segment(), &good[..good.len() - 1]).unwrap();
-    assert!(seal(&small.dir(), &small.session, &small.key).is_err());
-    assert_eq!(fs::read(small.segment()).unwrap(), &good[..good.len() - 1]);
+fn a_log_that_was_handed_over_is_sealed_as_it_was_written() {
+    let (small, written) = handed_over(COUNT);
+    assert_eq!(Closed::from_bytes(&written.to_bytes()), Some(written));
+    assert_eq!(small.verify().unwrap().signed, 0);
+    for _ in 0..2 {
+        seal(&small.dir(), &small.session, &small.key, written).unwrap();
+        let verified = small.verify().unwrap();
+        assert_eq!((verified.size, verified.state), (COUNT, State::Closed));
+        assert_eq!(verified.root, written.root);
+    }
+}
+
+#[test]
+fn what_is_changed_between_the_brokers_end_and_the_sealing_is_found() {
+    type Change = fn(&mut Vec<Vec<u8>>);
+    let changes: [(Change, u64); 6] = [
+        (|records| records[3] = forged(&records[3], 3, br#"{"at_ms":0,"event":"x"}"#), 3),
+        (|records| drop(records.pop()), COUNT - 1),
+        (|records| records.clear(), 0),
+        (|records| records.push(forged(&records[0], COUNT, &records[0].clone()[48..])), COUNT),
+        (|records| records.push(vec![7; 21]), COUNT),
+        (|records| records[4].truncate(9), 4),
+    ];
+    for (number, (change, index)) in changes.into_iter().enumerate() {
+        let (small, written) = handed_over(COUNT);
+        let mut records = records(&small.segment());
+        change(&mut records);
+        fs::write(small.segment(), records.concat()).unwrap();
+        // Nothing was signed: as it stands, nobody could tell.
+        assert!(small.verify().is_ok());
+        seal(&small.dir(), &small.session, &small.key, written).unwrap();
+        assert_eq!(small.bad_index(), Some(index), "change {number}");
+    }
+}
+
+#[test]
+fn a_log_whose_segments_are_gone_is_found_after_the_sealing() {
+    let (small, written) = handed_over(COUNT);
+    fs::remove_dir_all(small.file("segments")).unwrap();
+    seal(&small.dir(), &small.session, &small.key, written).unwrap();
+    assert_eq!(small.bad_index(), Some(0));
+}
+
+#[test]
+fn a_log_is_not_sealed_with_less_than_was_signed_or_with_another_end() {
+    let (small, closed) = Small::closed(COUNT);
+    let shorter = Closed { size: COUNT - 1, ..closed };
+    assert!(seal(&small.dir(), &small.session, &small.key, shorter).is_err());
+    let other = Closed { root: [0; 32], ..closed };
+    assert!(seal(&small.dir(), &small.session, &small.key, other).is_err());
+    let open = Small::unclosed(COUNT);
+    assert!(seal(&open.dir(), &open.session, &open.key, shorter).is_err());
+    assert_eq!((small.state(), open.state()), (State::Closed, State::Unclosed));
 }
 
 proptest! {

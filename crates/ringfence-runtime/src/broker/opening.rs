@@ -118,10 +118,13 @@ pub(super) fn cwd(request: &RunRequest) -> AbsolutePath {
 impl Opened {
     /// Leaves it to `sealer` to close the log and to record its end in the host's.
     ///
-    /// Every entry is written by now. Only where something is wrong is the log closed here and
-    /// waited for: then the reason is told.
+    /// Every entry is written by now, and the sealer is told which these are. Only where something
+    /// is wrong is the log closed here and waited for: then the reason is told.
     pub(super) fn close(self, sealer: Aside) -> Result<(), LogError> {
-        if self.tally.failure().is_none() && sealer.leave().is_ok() {
+        if self.tally.failure().is_none()
+            && let Ok(written) = self.log.hand_over()
+            && sealer.leave(&written.to_bytes()).is_ok()
+        {
             // Not dropped: that would wait for the disk.
             std::mem::forget((self.log, self.host));
             return Ok(());

@@ -197,9 +197,11 @@ impl Running {
         }
         let tally = Arc::clone(&self.opened.tally);
         let session = self.opened.session.clone();
+        // Asked before: what comes too late for the log is denied, and no failure of it.
+        let failure = tally.failure().map(str::to_owned);
         let closed = self.opened.close(sealer);
-        if let Some(reason) = tally.failure() {
-            return Err(RunError::LogFailed { reason: reason.to_owned() });
+        if let Some(reason) = failure {
+            return Err(RunError::LogFailed { reason });
         }
         closed?;
         let not_started = not_started(&ended?, &self.wanted, totals.denied);

@@ -4,6 +4,7 @@ use expect_test::expect;
 
 use crate::home::{Home, SESSION};
 use crate::policy::POLICY;
+use crate::run::{Ended, Person, each};
 
 #[test]
 fn without_sessions_there_is_nothing_to_show() {
@@ -238,4 +239,39 @@ fn a_denial_is_explained_from_anywhere_by_the_policy_of_its_session() {
     std::fs::remove_dir_all(home.path("project")).unwrap();
     let gone = home.run_in("elsewhere", &["explain", "8"]);
     assert!(gone.contains("\n! warning: only the record is shown"), "{gone}");
+}
+
+/// Runs a session and cuts its last entry off before it is sealed; `None` when the sealer was first.
+fn cut_before_the_sealing(person: &Person) -> Option<Ended> {
+    let (child, session) = person.start("sleep 0.2");
+    let log = person.home.state().join("sessions").join(session.as_str()).join("log");
+    // Free when the broker has ended; the sealer waits for it as well.
+    let lock = std::fs::File::open(&log).unwrap();
+    lock.lock().unwrap();
+    let checkpoint = std::fs::read_to_string(log.join("checkpoint")).unwrap();
+    if checkpoint.contains("\nclosed\n") {
+        return None;
+    }
+    let segment = log.join("segments/00000000000000000000.log");
+    let bytes = std::fs::read(&segment).unwrap();
+    let (mut last, mut next) = (0, 0);
+    while next < bytes.len() {
+        last = next;
+        let payload = u32::from_le_bytes(bytes[next..next + 4].try_into().unwrap());
+        next += 48 + payload as usize;
+    }
+    std::fs::write(&segment, &bytes[..last]).unwrap();
+    drop(lock);
+    assert!(child.wait_with_output().unwrap().status.success());
+    Some(person.ringfence(&["log", "verify", session.as_str()]))
+}
+
+#[test]
+fn an_entry_cut_off_between_the_end_of_a_session_and_its_sealing_is_missed() {
+    each(crate::run::POLICY, |person| {
+        let verified = (0..50).find_map(|_| cut_before_the_sealing(person)).unwrap();
+        assert_eq!(verified.code, 1, "{verified}");
+        assert!(verified.out.contains("CHANGED"), "{verified}");
+        assert!(verified.out.contains("it is missing"), "{verified}");
+    });
 }

@@ -84,8 +84,9 @@ impl Wanted {
     /// Nothing of that name can be run, outside of the world neither.
     fn not_found(&self, name: &str, errno: Errno) -> NotStarted {
         if !self.has_slash() {
-            let reason =
-                format!("there is no program `{name}` in PATH, outside of this world neither");
+            let reason = format!(
+                "there is no program `{name}` in PATH, neither in this world nor outside of it"
+            );
             return NotStarted { reason, hints: Vec::new() };
         }
         let place = self.cwd.join(&self.program);

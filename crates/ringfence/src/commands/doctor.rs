@@ -304,6 +304,9 @@ fn print(findings: &[Finding], screen: &Screen) -> Result<(), Failure> {
         if !finding.means.is_empty() {
             screen.data(&format!("                          {}\n", printable(&finding.means)))?;
         }
+        if let (State::Note, Some(fix)) = (finding.state, &finding.fix) {
+            screen.data(&format!("                          to change it, run `{fix}`\n"))?;
+        }
     }
     let to_fix = |it: &Finding| it.state == State::Problem && it.fix.is_some();
     if findings.iter().any(to_fix) {

@@ -16,10 +16,13 @@ pub fn render(
     paint: Paint,
 ) -> String {
     let mut out = files(&report.files, paint);
-    for place in absent {
+    if !absent.is_empty() {
         let label = paint.tone(Tone::Warning, "held by the gate only:");
-        let place = printable(place.as_str());
-        let _ = writeln!(out, "  {label} {place} does not exist; make it, and it is a wall");
+        let _ =
+            writeln!(out, "  {label} what does not exist has no mount; make it, and it is a wall");
+        for place in absent {
+            let _ = writeln!(out, "    {}", printable(place.as_str()));
+        }
     }
     for act in &report.acts {
         out.push_str(&act_plan(act, paint));

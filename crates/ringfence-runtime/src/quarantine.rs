@@ -2,10 +2,11 @@
 
 mod born;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ringfence_core::SessionId;
 use serde::Serialize;
@@ -41,9 +42,25 @@ pub struct After {
     roots: Vec<PathBuf>,
     before: BTreeMap<PathBuf, Stamp>,
     absent: Vec<Place>,
+    opened: OpenedTrees,
     git: Vec<GitCopy>,
     claude: Vec<ClaudeCopy>,
     placeholders: Option<List>,
+}
+
+/// Trees that became writable while a world ran. Nothing in them was run by the host before.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OpenedTrees(Arc<Mutex<BTreeSet<PathBuf>>>);
+
+impl OpenedTrees {
+    /// To be said before the tree is mounted.
+    pub(crate) fn note(&self, tree: &Path) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(tree.to_owned());
+    }
+
+    fn all(&self) -> BTreeSet<PathBuf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// How a run left the host.
@@ -83,6 +100,7 @@ impl After {
             roots: roots.to_vec(),
             before: survey(roots),
             absent: Vec::new(),
+            opened: OpenedTrees::default(),
             git: Vec::new(),
             claude: Vec::new(),
             placeholders: None,
@@ -92,6 +110,11 @@ impl After {
     /// Places at which nothing was before the run, and which the host would run or read.
     pub(crate) fn look_for(&mut self, absent: Vec<Place>) {
         self.absent = absent;
+    }
+
+    /// The list of trees that become writable during the run.
+    pub(crate) fn opened(&self) -> OpenedTrees {
+        self.opened.clone()
     }
 
     pub(crate) fn take_away(&mut self, placeholders: List) {
@@ -112,7 +135,7 @@ impl After {
         let mut finished = Finished::default();
         // First, so that nothing of ours is taken for something the run left.
         drop(self.placeholders.take());
-        for root in &self.roots {
+        for root in self.roots.iter().chain(&self.opened.all()) {
             let seen = protected::survey(root);
             if seen.cut_short {
                 let text = format!(

@@ -20,6 +20,7 @@ use crate::grants::Grant;
 use crate::in_force::InForce;
 use crate::ports::PrivatePlaces;
 use crate::protected::{self, PersonsFiles};
+use crate::quarantine::OpenedTrees;
 use crate::registration::Description;
 use crate::state::StateDirs;
 use crate::survivors::survivors;
@@ -45,6 +46,7 @@ pub(super) struct Live {
     /// Weak: the session owns the world, and its end must not wait for a caller.
     pub(super) world: Weak<World>,
     pub(super) private: Arc<PrivatePlaces>,
+    pub(super) opened: OpenedTrees,
     pub(super) changing: Mutex<Changing>,
 }
 
@@ -203,8 +205,7 @@ impl Live {
     /// Mounts what the new plan adds and unmounts what it no longer has.
     ///
     /// A tree in which the host runs something by itself is not mounted for writing: its protected
-    /// places are made, and looked at in the end, only by a session that starts with it. What is not
-    /// mounted stays in `after` as it was before.
+    /// places are made only by a session that starts with it. What is not mounted stays in `after` as it was before.
     fn follow(&self, world: &World, before: &FilePlan, after: &mut FilePlan) -> Followed {
         let mut followed = Followed::default();
         for rule in &before.rules {
@@ -230,6 +231,9 @@ impl Live {
                 followed.left_out.insert(rule.path.clone(), why);
                 rule.access = access;
                 continue;
+            }
+            if rule.access == Access::Write {
+                self.opened.note(rule.path.as_path());
             }
             self.private.mounted(rule.path.as_path());
             if let Err(error) = world.mount(rule.path.as_path(), rule.path.as_path(), wanted) {

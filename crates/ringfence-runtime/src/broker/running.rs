@@ -124,6 +124,7 @@ impl Running {
             description,
             world: Arc::downgrade(&world),
             private: Arc::clone(&private),
+            opened: composed.after.opened(),
             changing: Mutex::new(Changing {
                 grants: assembled.grants.iter().map(|it| (it.id.clone(), it.clone())).collect(),
                 plan: composed.plan.clone(),

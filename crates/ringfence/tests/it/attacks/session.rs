@@ -144,6 +144,46 @@ fn a_granted_repository_keeps_its_hooks() {
     }
 }
 
+/// It begins without anything that the host runs; what the agent makes of it is looked at.
+#[test]
+fn a_tree_granted_meanwhile_is_looked_at_in_the_end() {
+    for who in everybody() {
+        let stage = Stage::new(who, POLICY);
+        let plain = stage.home().join("outside/plain");
+        std::fs::create_dir(&plain).unwrap();
+        stage.give(&plain);
+        let plant = format!(
+            "cd {}; git init -q . && printf '#!/bin/sh\\ntouch ran\\n' > .git/hooks/pre-commit; \
+             chmod +x .git/hooks/pre-commit; mkdir .vscode; echo '{{}}' > .vscode/tasks.json; \
+             echo y > file",
+            plain.display()
+        );
+        stage.write("project/script.sh", &format!("{WAITS}; {plant}"));
+        let mut run = stage.ringfence_command(&["run", "--", "sh", "./script.sh"]);
+        let run = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("the agent waits", || stage.has("project/ready"));
+        let session = stage.running().unwrap();
+        let grant = format!("fs.write:{}", plain.display());
+        stage.succeed(&["grant", &grant, "--session", &session, "--yes"]);
+        stage.write("project/finish", "");
+        let said = text(&run.wait_with_output().unwrap());
+        assert!(stage.has("outside/plain/file"), "{who:?}: the grant works: {said}");
+        assert!(said.contains("pre-commit"), "{who:?}: {said}");
+        let mut commit = stage.command(Path::new("git"), &[]);
+        commit.current_dir(&plain).args(["-c", "user.name=a", "-c", "user.email=a@b"]);
+        let _ = commit.args(["commit", "-q", "--allow-empty", "-m", "later"]).output().unwrap();
+        assert!(!stage.has("outside/plain/ran"), "{who:?}: {said}");
+        assert!(!stage.has("outside/plain/.vscode/tasks.json"), "{who:?}: {said}");
+        // The oracle: without a world the hook runs.
+        std::fs::remove_dir_all(&plain).unwrap();
+        std::fs::create_dir(&plain).unwrap();
+        stage.give(&plain);
+        stage.script(Side::Outside, &plant);
+        let _ = commit.output().unwrap();
+        assert!(stage.has("outside/plain/ran"), "{who:?}");
+    }
+}
+
 /// The policy forbids a place that does not exist; a directory that holds it comes from elsewhere.
 #[test]
 fn a_forbidden_place_cannot_be_moved_in_from_elsewhere() {

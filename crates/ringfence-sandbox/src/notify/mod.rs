@@ -9,16 +9,18 @@
 //! The kernel reads memory arguments again after `CONTINUE`, so another thread can change them
 //! meanwhile. Nothing here rests on their staying the same: what can make a name is carried out here
 //! on a copy of the path, other changes to files are bounded by the world's mounts whatever path is
-//! used in the end, a program whose arguments matter is checked at the end of its
-//! exec before its first instruction ([`Attempt::allow_verified`]), and connections are made by us
-//! on a copy of the address. An error never becomes `CONTINUE`.
+//! used in the end, a program whose arguments matter is checked at the end of its exec before its
+//! first instruction ([`Attempt::allow_verified`]), and connections are made by us on a copy of the
+//! address. An error never becomes `CONTINUE`.
 //!
 //! # What the filter must guarantee
 //!
 //! It kills foreign architectures, refuses `openat2`, `io_uring`, `chroot`, `mount` and new
-//! namespaces (all processes share one root), refuses addressed `sendto`, `sendmsg` and
-//! `MSG_FASTOPEN`, and is installed with `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, so that a signal
-//! handler does not restart a call that is being answered.
+//! namespaces (all processes share one root), refuses unix datagram sockets (`sendto` and `sendmsg`,
+//! which name their receivers, are not notified), and is installed with
+//! `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, so that a signal handler does not restart a call that is
+//! being answered. What IP sockets send, also to open a connection (`MSG_FASTOPEN`), stays within the
+//! world's own network: a world is not given a socket of another that has no peer.
 
 mod answer;
 mod connect;

@@ -1,5 +1,6 @@
 //! Forking, and what a process gives up before it runs somebody else's program.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +24,33 @@ pub(crate) fn fork(child: impl FnOnce() -> i32) -> io::Result<Pid> {
         }
         pid => Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error),
     }
+}
+
+/// Gives the calling process, which must have been forked and never ask for its arguments again,
+/// this name and no arguments, as `/proc/PID/cmdline` and `comm` show them.
+pub(crate) fn retitle(title: &CStr) -> io::Result<()> {
+    let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // Behind the name, which may hold anything, the third field is the first: proc_pid_stat(5).
+    let (_, fields) = stat.rsplit_once(") ").ok_or_else(invalid)?;
+    let mut bounds = fields.split(' ').skip(48 - 3).map(|field| field.trim().parse::<usize>());
+    let (Some(Ok(start)), Some(Ok(end))) = (bounds.next(), bounds.next()) else {
+        return Err(invalid());
+    };
+    let length = end.checked_sub(start).filter(|_| start != 0).ok_or_else(invalid)?;
+    let shown = title.to_bytes();
+    let shown = shown.get(..shown.len().min(length.saturating_sub(1))).unwrap_or_default();
+    let arguments: *mut u8 = std::ptr::with_exposed_provenance_mut(start);
+    // SAFETY: the kernel put the arguments of this program between these two addresses, in one
+    // mapping of its stack that stays and can be written. Nobody has a reference to them: Rust
+    // copies them when it is asked, which the caller does not do again, and until then they stay
+    // strings, because the last byte is 0. `shown` is shorter, and lies elsewhere.
+    unsafe {
+        arguments.write_bytes(0, length);
+        arguments.copy_from_nonoverlapping(shown.as_ptr(), shown.len());
+    }
+    rustix::thread::set_name(title)?;
+    Ok(())
 }
 
 /// Closes every descriptor but the standard ones and `kept`.

@@ -25,11 +25,13 @@ pub enum WorldError {
     /// The specification contradicts itself.
     #[error("the world cannot be built: {0}")]
     Spec(String),
-    /// A standard stream would lead around the world's mounts.
-    #[error("{name} is a directory, which a world would read and write past its own mounts")]
-    DirectoryStream {
+    /// A standard stream would lead around the world's walls.
+    #[error("{name} is {what}")]
+    Stream {
         /// Which stream.
         name: &'static str,
+        /// What it is, and why that is no stream for a world.
+        what: &'static str,
     },
     /// A file or directory could not be brought into the world.
     #[error("cannot bind `{}` into the world: {step}: {source}", path.display())]
@@ -74,7 +76,7 @@ impl WorldError {
         match self {
             WorldError::KernelRefuses { fix, .. } => Some(fix),
             WorldError::BeyondCeiling { .. } => Some("start a new session with this grant in it"),
-            WorldError::DirectoryStream { .. } => Some("redirect it from or to a file"),
+            WorldError::Stream { .. } => Some("redirect it from or to a file or a pipe"),
             WorldError::NotSingleThreaded { .. }
             | WorldError::Spec(_)
             | WorldError::Bind { .. }

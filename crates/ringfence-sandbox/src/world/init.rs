@@ -1,6 +1,7 @@
 //! The world's first process: closes the world around itself, starts the payload, reaps, and ends
 //! the world when the payload or the broker ends.
 
+use std::ffi::CStr;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -19,10 +20,13 @@ use super::helper::Lines;
 use super::{Stdio, WorldSpec, ceiling, identity, payload};
 use crate::sys::mount::{Attributes, NODEV, NOEXEC, NOSUID, RDONLY, Reach, set_attributes};
 use crate::sys::namespaces::{Namespaces, enter_new};
-use crate::sys::process::{child_events, close_all_but, fork, signal_group};
+use crate::sys::process::{child_events, close_all_but, fork, retitle, signal_group};
 
 /// Parts of `/proc` through which the kernel is told what to do.
 const PROC_READ_ONLY: &[&str] = &["proc/sys", "proc/sysrq-trigger", "proc/irq", "proc/bus"];
+
+/// What the world's first process is called.
+const TITLE: &CStr = c"ringfence-init";
 
 /// Both sides of a terminal.
 struct Terminal {
@@ -43,6 +47,10 @@ pub(super) struct From {
 /// The code of pid 1; its result is the exit code, which nobody reads.
 pub(super) fn run(spec: &WorldSpec, from: &From, lines: &Lines) -> i32 {
     let control = &lines.control;
+    // What a world can see of it is no business of the payload's.
+    if retitle(TITLE).is_err() {
+        return 1;
+    }
     // Not the mount helper's: their other ends must close when the helper dies.
     let kept = [control.as_fd().as_raw_fd(), from.until_ready.as_fd().as_raw_fd()];
     if close_all_but(&kept).is_err() {

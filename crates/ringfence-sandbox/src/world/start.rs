@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rustix::fs::FileType;
+use rustix::net::SocketType;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitOptions};
 
 use super::channel::{Channel, Message, Topic};
@@ -137,8 +138,9 @@ fn check(spec: &mut WorldSpec) -> Result<(), WorldError> {
     Ok(())
 }
 
-/// A directory of the host's, once it is open, leads through the host's mounts, not the world's:
-/// nothing covers what is protected in it, and what happens in it is taken for the world's own.
+/// What is open leads where it was opened. A directory of the host's leads through the host's mounts,
+/// not the world's: nothing covers what is protected in it, and what happens in it is taken for the
+/// world's own. A socket that is not bound to one peer sends from the host's network to anybody.
 fn check_streams() -> Result<(), WorldError> {
     let streams = [
         ("standard input", rustix::stdio::stdin()),
@@ -148,11 +150,29 @@ fn check_streams() -> Result<(), WorldError> {
     for (name, stream) in streams {
         // One that is closed leads nowhere.
         let Ok(stat) = rustix::fs::fstat(stream) else { continue };
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            return Err(WorldError::DirectoryStream { name });
-        }
+        let what = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => "a directory, in which a world would pass its own mounts by",
+            FileType::Socket if !has_one_peer(stream) => {
+                "a socket without a peer, which sends past the world's network"
+            }
+            FileType::Socket
+            | FileType::RegularFile
+            | FileType::Symlink
+            | FileType::Fifo
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => continue,
+        };
+        return Err(WorldError::Stream { name, what });
     }
     Ok(())
+}
+
+/// Whether a socket is connected, and cannot send to anybody else.
+fn has_one_peer(socket: BorrowedFd<'_>) -> bool {
+    let kind = rustix::net::sockopt::socket_type(socket);
+    let stream = kind.is_ok_and(|it| [SocketType::STREAM, SocketType::SEQPACKET].contains(&it));
+    stream && rustix::net::getpeername(socket).is_ok_and(|peer| peer.is_some())
 }
 
 fn is_plain(path: &Path) -> bool {

@@ -316,3 +316,16 @@ fn those_who_make_files_for_the_payload_can_do_no_more_than_it() {
         assert_eq!(made.out, "made", "{who:?}");
     }
 }
+
+#[test]
+fn the_worlds_first_process_does_not_tell_how_the_broker_was_called() {
+    for who in everyone() {
+        let place = Place::new(who);
+        let script = "tr '\\0' ' ' < /proc/$PPID/cmdline; cat /proc/$PPID/comm";
+        let outside = place.outside_script(script).out;
+        assert!(outside.contains("timeout") && outside.contains("KILL"), "{outside}");
+        let said = place.script(&[], script);
+        let words: Vec<&str> = said.out.split_whitespace().collect();
+        assert_eq!(words, ["ringfence-init", "ringfence-init"], "{who:?}: {said:?}");
+    }
+}

@@ -1,6 +1,7 @@
 //! `policy edit`: the person's editor on a private copy, checked before it takes effect.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -109,6 +110,12 @@ fn edit_until_right(
 fn open_editor(environment: &Environment, file: &Path) -> Result<(), Failure> {
     let named = |name| environment.get(name).map(OsString::from);
     let editor = named("VISUAL").or_else(|| named("EDITOR"));
+    // An editor that was named may work by itself; the usual one would wait for ever.
+    if editor.is_none() && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return Err(Message::new("there is no terminal to edit on")
+            .hint("change the file itself, then run `ringfence trust`; or set EDITOR to a program that edits by itself")
+            .could_not());
+    }
     let mut script = editor.unwrap_or_else(|| EDITOR_DEFAULT.into());
     let shown = script.to_string_lossy().into_owned();
     script.push(" \"$1\"");

@@ -243,3 +243,11 @@ fn the_plan_says_which_forbidden_places_no_mount_holds() {
     assert!(said.contains(line), "{said}");
     assert_eq!(said.matches("held by the gate only").count(), 1, "{said}");
 }
+
+#[test]
+fn off_a_terminal_no_editor_is_left_waiting() {
+    let home = Home::with_policy(POLICY);
+    let said = home.run(&["policy", "edit"]);
+    assert!(said.contains("! error: there is no terminal to edit on\n"), "{said}");
+    assert!(said.ends_with("[2]\n"), "{said}");
+}

@@ -260,12 +260,12 @@ impl Shared {
             // Lowered first: who raises it from here on wakes us, or is seen below.
             self.looking.store(false, Ordering::Release);
             self.record_done();
-            self.look(now);
-            let unseen = self.watched().values().any(|process| process.phase == Phase::New);
-            if unseen {
+            // Where some were new there will be more soon.
+            let again = self.look(now) > 0;
+            if again {
                 self.looking.store(true, Ordering::Release);
             }
-            due.look = unseen.then(|| now + LOOK_PERIOD);
+            due.look = again.then(|| now + LOOK_PERIOD);
             due.sample_young.get_or_insert(now + YOUNG_SAMPLE_PERIOD);
         }
         if now >= due.sample {
@@ -287,8 +287,8 @@ impl Shared {
     }
 
     /// Finds out which of the new processes have ended; who has lived for a while is heard from
-    /// here on, and at the end everybody.
-    fn look(&self, now: Instant) {
+    /// here on, and at the end everybody. Says how many were new.
+    fn look(&self, now: Instant) -> usize {
         let stopping = self.stopping.load(Ordering::Acquire);
         let mut new: Vec<(Instant, i32, Arc<OwnedFd>)> = self
             .watched()
@@ -308,6 +308,7 @@ impl Shared {
                 self.listen_to(*pid, pidfd);
             }
         }
+        new.len()
     }
 
     /// Asks the kernel to tell the end of a process, also one that has come in the meantime.

@@ -7,9 +7,10 @@
 //! is walked without following a symbolic link. The threads that do it are who the payload is,
 //! beneath its Landlock ceiling, and with nobody's capabilities.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::io::Errno;
@@ -36,26 +37,55 @@ pub struct Confinement {
     pub ceiling: Option<OwnedFd>,
 }
 
-/// The threads that make files.
+/// The threads that make files; they end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Opener {
-    jobs: SyncSender<(Making, Pending)>,
+    jobs: Arc<Jobs>,
 }
+
+/// What the threads have to do. A lock around a channel would wake two of them for each call: the
+/// one that gets it, and the one that takes its place at the channel.
+#[derive(Debug, Default)]
+struct Jobs {
+    state: Mutex<State>,
+    /// There is something to do.
+    more: Condvar,
+    /// There is room again.
+    room: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<(Making, Pending)>,
+    /// Threads that serve; without one nothing is taken, and so denied.
+    serving: usize,
+    end: End,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    Closed,
+}
+
+/// One thread that serves, until it ends in whatever way.
+struct Serving<'a>(&'a Jobs);
 
 impl Opener {
     /// Starts the threads; the error is that of the first that cannot be confined.
     pub(super) fn start(confinement: Confinement) -> Result<Opener, NotifyError> {
-        let (jobs, waiting) = sync_channel(JOBS_MAX);
-        let waiting = Arc::new(Mutex::new(waiting));
+        let opener = Opener { jobs: Arc::new(Jobs::default()) };
         let confinement = Arc::new(confinement);
         for _ in 0..THREADS {
-            let (waiting, confinement) = (Arc::clone(&waiting), Arc::clone(&confinement));
+            let (jobs, confinement) = (Arc::clone(&opener.jobs), Arc::clone(&confinement));
             let (tell, told) = sync_channel(1);
             let work = move || {
+                let serving = jobs.serve_from_now();
                 let confined = confine(&confinement);
                 let go_on = confined.is_ok();
                 if tell.send(confined).is_ok() && go_on {
-                    serve(&waiting);
+                    serving.serve();
                 }
             };
             thread::Builder::new()
@@ -65,16 +95,80 @@ impl Opener {
             let gone = |_| NotifyError::Unusable(Errno::SRCH.into());
             told.recv().map_err(gone)?.map_err(NotifyError::Unusable)?;
         }
-        Ok(Opener { jobs })
+        Ok(opener)
     }
 
     /// Has it made, and the call answered with how that ended.
     pub(super) fn make(&self, making: Making, pending: Pending) -> Delivery {
-        match self.jobs.send((making, pending)) {
-            Ok(()) => Delivery::Delivered,
-            // The threads are gone; the call is dropped, and so denied.
-            Err(_) => Delivery::Refused,
+        let jobs = &*self.jobs;
+        let mut state = jobs.state();
+        while state.waiting.len() >= JOBS_MAX && state.serving > 0 {
+            state = jobs.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        if state.serving == 0 {
+            // The threads are gone; the call is dropped, and so denied.
+            return Delivery::Refused;
+        }
+        state.waiting.push_back((making, pending));
+        drop(state);
+        jobs.more.notify_one();
+        Delivery::Delivered
+    }
+}
+
+impl Drop for Opener {
+    fn drop(&mut self) {
+        self.jobs.state().end = End::Closed;
+        self.jobs.more.notify_all();
+    }
+}
+
+impl Jobs {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve_from_now(&self) -> Serving<'_> {
+        self.state().serving += 1;
+        Serving(self)
+    }
+
+    /// Waits for something to do; `None` when nothing will come any more.
+    fn next(&self) -> Option<(Making, Pending)> {
+        let mut state = self.state();
+        loop {
+            if let Some(job) = state.waiting.pop_front() {
+                if state.waiting.len() + 1 == JOBS_MAX {
+                    self.room.notify_all();
+                }
+                return Some(job);
+            }
+            if state.end == End::Closed {
+                return None;
+            }
+            state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Serving<'_> {
+    fn serve(&self) {
+        while let Some((making, pending)) = self.0.next() {
+            carry_out(making, pending);
+        }
+    }
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.serving -= 1;
+        // Nobody would ever answer these: dropped, they are denied.
+        let left =
+            if state.serving == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
+        drop(state);
+        self.0.room.notify_all();
+        drop(left);
     }
 }
 
@@ -89,14 +183,6 @@ fn confine(confinement: &Confinement) -> std::io::Result<()> {
     match confinement.user {
         Some(user) if user != own => sys::become_user(user.0, user.1),
         Some(_) | None => Ok(()),
-    }
-}
-
-fn serve(waiting: &Mutex<Receiver<(Making, Pending)>>) {
-    loop {
-        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((making, pending)) = next else { return };
-        carry_out(making, pending);
     }
 }
 

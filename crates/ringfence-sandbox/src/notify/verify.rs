@@ -8,7 +8,7 @@
 //! the script, or a directory on its way, changes what is run.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
@@ -155,12 +155,19 @@ fn running(pid: i32) -> Option<FileIdentity> {
 }
 
 fn has_command_line(pid: i32, expected: &Expected) -> bool {
-    let Ok(file) = fs::File::open(format!("/proc/{pid}/cmdline")) else { return false };
-    let length = expected.command_line.len();
-    let mut found = Vec::with_capacity(length + 1);
+    let Ok(mut file) = fs::File::open(format!("/proc/{pid}/cmdline")) else { return false };
     // One byte more than expected, so that a longer one is not the same.
-    let limit = u64::try_from(length).map_or(u64::MAX, |length| length + 1);
-    file.take(limit).read_to_end(&mut found).is_ok() && found == expected.command_line
+    let mut found = vec![0; expected.command_line.len() + 1];
+    let mut length = 0;
+    while let Some(rest) = found.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(got) => length += got,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+    found.get(..length) == Some(expected.command_line.as_slice())
 }
 
 fn ran(pid: i32) -> Ran {

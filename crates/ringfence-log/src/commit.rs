@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use crate::LogError;
+use crate::closed::Closed;
 use crate::files::{self, LogDir};
 use crate::key::HostKey;
 use crate::note::Checkpoint;
-use crate::session::{Closed, End, Shared, Sleep, lock};
+use crate::session::{End, Shared, Sleep, lock};
 use crate::tree::Tree;
 
 /// A new segment begins when the current one holds this many bytes.
@@ -42,17 +43,17 @@ pub(crate) struct Segments {
     segment_bytes_max: u64,
     pub(crate) file: Arc<File>,
     bytes: u64,
-    /// Over the entries that are written.
-    written: Tree,
+    /// Index of the first entry that is not yet written.
+    written: u64,
     /// Full segments that are not yet synced.
     full: Vec<Arc<File>>,
     /// A buffer to write from, kept for its capacity.
     spare: Vec<u8>,
 }
 
-/// What has to be synced so that all entries of `tree` are on the disk.
+/// What has to be synced so that everything below `next` is on the disk.
 struct Unsynced {
-    tree: Tree,
+    next: u64,
     files: Vec<Arc<File>>,
     /// A segment was added: its directory entry must be synced too.
     rotated: bool,
@@ -61,13 +62,12 @@ struct Unsynced {
 impl Segments {
     pub(crate) fn open(dir: LogDir, segment_bytes_max: u64) -> Result<Segments, LogError> {
         let file = Arc::new(files::open_append(&dir.segment(0))?);
-        let (written, full, spare) = (Tree::new(), Vec::new(), Vec::new());
-        Ok(Segments { dir, segment_bytes_max, file, bytes: 0, written, full, spare })
+        let (full, spare) = (Vec::new(), Vec::new());
+        Ok(Segments { dir, segment_bytes_max, file, bytes: 0, written: 0, full, spare })
     }
 
-    /// The tree over the entries that are written.
-    pub(crate) fn written(&self) -> &Tree {
-        &self.written
+    pub(crate) fn written(&self) -> u64 {
+        self.written
     }
 
     pub(crate) fn take_spare(&mut self) -> Vec<u8> {
@@ -79,8 +79,8 @@ impl Segments {
         self.spare = buffer;
     }
 
-    /// Writes whole records; `tree` is that over all entries with them.
-    pub(crate) fn write(&mut self, records: &[u8], tree: Tree) -> Result<(), LogError> {
+    /// Writes whole records, the last of them that of entry `next - 1`.
+    pub(crate) fn write(&mut self, records: &[u8], next: u64) -> Result<(), LogError> {
         if records.is_empty() {
             return Ok(());
         }
@@ -93,12 +93,12 @@ impl Segments {
             return Err(LogError::io("write", &self.dir.segments())(error));
         }
         self.bytes += records.len() as u64;
-        self.written = tree;
+        self.written = next;
         Ok(())
     }
 
     fn rotate(&mut self) -> Result<(), LogError> {
-        let file = Arc::new(files::open_append(&self.dir.segment(self.written.size()))?);
+        let file = Arc::new(files::open_append(&self.dir.segment(self.written))?);
         self.full.push(mem::replace(&mut self.file, file));
         self.bytes = 0;
         Ok(())
@@ -108,7 +108,7 @@ impl Segments {
         let mut files = mem::take(&mut self.full);
         let rotated = !files.is_empty();
         files.push(Arc::clone(&self.file));
-        Unsynced { tree: self.written.clone(), files, rotated }
+        Unsynced { next: self.written, files, rotated }
     }
 }
 
@@ -225,9 +225,12 @@ impl Committer {
         let begin = Instant::now();
         self.sync(&unsynced).map_err(LogError::io("sync", &self.dir.path))?;
         self.last_sync = begin.elapsed();
-        self.shared.advance_synced(unsynced.tree.size());
-        self.tree = unsynced.tree;
-        self.shared.write_leaves()?;
+        self.shared.advance_synced(unsynced.next);
+        let tree = self.shared.grow(unsynced.next)?;
+        // A tree that was handed over meanwhile may hold entries that nobody has synced.
+        if tree.size() == unsynced.next {
+            self.tree = tree;
+        }
         if self.checkpoint_due().is_some_and(|due| due <= Instant::now()) {
             self.checkpoint(Last::No)?;
         }
@@ -240,10 +243,10 @@ impl Committer {
     /// No window: with nobody else to run, the processor is given back at once.
     fn let_writers_run(&self) {
         let begin = Instant::now();
-        let mut queued = self.shared.queue().tree.size();
+        let mut queued = self.shared.queue().next;
         while begin.elapsed() < self.last_sync {
             thread::yield_now();
-            let now = self.shared.queue().tree.size();
+            let now = self.shared.queue().next;
             if now == queued {
                 return;
             }

@@ -11,13 +11,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ringfence_core::{Entry, Event, SessionId};
 
+use crate::closed::Closed;
 use crate::files::{self, LogDir};
 use crate::key::HostKey;
 use crate::note::Checkpoint;
 use crate::record::{Prepared, Salt};
 use crate::resume::{RESUME_BYTES_MAX, Resume};
 use crate::scan::{Found, Scanner};
-use crate::session::{Closed, lock};
+use crate::session::lock;
 use crate::tree::Tree;
 use crate::{LogError, Tampered, VerifyError};
 

@@ -4,6 +4,7 @@
 //! [`LogReader`] reads, [`verify_all`] finds any change to what was signed. The exact bytes are in
 //! `docs/log-format.md`. Files only: no network, no clock; entries carry their own time.
 
+mod closed;
 mod commit;
 mod error;
 mod files;
@@ -19,6 +20,7 @@ mod session;
 pub mod tree;
 mod verify;
 
+pub use closed::Closed;
 pub use error::{LogError, Tampered, VerifyError};
 pub use host::HostLog;
 pub use key::{HostKey, PublicKey};
@@ -26,7 +28,7 @@ pub use note::Checkpoint;
 pub use read::{LogReader, Logged, ReadError};
 pub use record::{ENTRY_BYTES_MAX, leaf_of};
 pub use seal::seal;
-pub use session::{Closed, SessionLog, Ticket};
+pub use session::{SessionLog, Ticket};
 pub use tree::Hash;
 pub use verify::{
     HostLogKnows, Report, SessionReport, State, Verified, verify_all, verify_host, verify_session,

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use ringfence_core::SessionId;
 
+use crate::closed::Closed;
 use crate::files::LogDir;
 use crate::key::HostKey;
 use crate::note::Checkpoint;
-use crate::session::Closed;
 use crate::verify;
 use crate::{LogError, VerifyError};
 

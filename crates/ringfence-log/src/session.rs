@@ -16,6 +16,7 @@ use std::time::Instant;
 use ringfence_core::{Durability, Entry, Event, Record, RecordError, SessionId};
 
 use crate::LogError;
+use crate::closed::Closed;
 use crate::commit::{self, Segments, Sizes};
 use crate::files::{self, LogDir};
 use crate::key::HostKey;
@@ -40,32 +41,6 @@ pub struct SessionLog {
     handle: Arc<Handle>,
 }
 
-/// How a log ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed {
-    /// Number of entries.
-    pub size: u64,
-    /// Root hash over them.
-    pub root: Hash,
-}
-
-impl Closed {
-    pub(crate) fn of(tree: &Tree) -> Closed {
-        Closed { size: tree.size(), root: tree.root() }
-    }
-
-    /// As bytes, for another process: the size (little-endian) and the root.
-    pub fn to_bytes(self) -> Vec<u8> {
-        [self.size.to_le_bytes().as_slice(), &self.root].concat()
-    }
-
-    /// What [`Closed::to_bytes`] wrote.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Closed> {
-        let (size, root) = bytes.split_first_chunk::<8>()?;
-        Some(Closed { size: u64::from_le_bytes(*size), root: root.try_into().ok()? })
-    }
-}
-
 /// An entry that was submitted; wait for it to be on the disk.
 #[must_use]
 pub struct Ticket<'log> {
@@ -79,27 +54,31 @@ struct Handle {
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What writers and the committer share. Lock order: `segments`, `leaves`, `queue`.
+/// What writers and the committer share. Lock order: `segments`, `growth`, `queue`.
 pub(crate) struct Shared {
     pub(crate) session: SessionId,
     bytes_max: u64,
     pub(crate) queue: Mutex<Queue>,
     pub(crate) work: Condvar,
     pub(crate) segments: Mutex<Segments>,
-    /// The leaf file: it gets the leaves of the queue in their order.
-    leaves: Mutex<File>,
+    growth: Mutex<Growth>,
     /// Entries below this index are on the disk.
     synced: AtomicU64,
     waiters: Mutex<Vec<(u64, Thread)>>,
 }
 
+/// The tree and the leaf file, which grow by the leaves of the queue in their order.
+struct Growth {
+    tree: Tree,
+    file: File,
+}
+
 /// Entries that have their index and are not yet committed.
 pub(crate) struct Queue {
-    /// Over all entries that have their index.
-    pub(crate) tree: Tree,
+    pub(crate) next: u64,
     /// Records that are not yet written.
     pub(crate) buffer: Vec<u8>,
-    /// Leaves that are not yet in the leaf file.
+    /// Leaves that are not yet in the tree.
     leaves: Vec<Hash>,
     /// Somebody waits for a sync.
     pub(crate) urgent: bool,
@@ -233,7 +212,7 @@ impl SessionLog {
 
     /// How many entries there are.
     pub fn size(&self) -> u64 {
-        self.handle.shared.queue().tree.size()
+        self.handle.shared.queue().next
     }
 }
 
@@ -284,7 +263,7 @@ impl Drop for Handle {
 impl Shared {
     fn new(session: SessionId, bytes_max: u64, segments: Segments, leaves: File) -> Shared {
         let queue = Queue {
-            tree: Tree::new(),
+            next: 0,
             buffer: Vec::new(),
             leaves: Vec::new(),
             urgent: false,
@@ -299,7 +278,7 @@ impl Shared {
             queue: Mutex::new(queue),
             work: Condvar::new(),
             segments: Mutex::new(segments),
-            leaves: Mutex::new(leaves),
+            growth: Mutex::new(Growth { tree: Tree::new(), file: leaves }),
             synced: AtomicU64::new(0),
             waiters: Mutex::default(),
         }
@@ -327,8 +306,8 @@ impl Shared {
             return Err(LogError::Full { session, max_bytes: self.bytes_max });
         }
         queue.bytes = bytes;
-        let index = queue.tree.size();
-        queue.tree.push(prepared.leaf);
+        let index = queue.next;
+        queue.next += 1;
         prepared.append_to(&mut queue.buffer, index);
         queue.leaves.push(prepared.leaf);
         match durability {
@@ -365,7 +344,7 @@ impl Shared {
     /// Writes what is queued, unless another writer has already written entry `index`.
     fn write_queued(&self, index: u64) -> Result<(), LogError> {
         let mut segments = lock(&self.segments);
-        if segments.written().size() > index {
+        if segments.written() > index {
             return Ok(());
         }
         self.write_all(&mut segments)
@@ -374,13 +353,13 @@ impl Shared {
     /// Writes what is queued with one write; a failure ends the log.
     pub(crate) fn write_all(&self, segments: &mut Segments) -> Result<(), LogError> {
         let mut buffer = segments.take_spare();
-        let tree = {
+        let next = {
             let mut queue = self.queue();
             self.check_writable(&queue.end)?;
             mem::swap(&mut queue.buffer, &mut buffer);
-            queue.tree.clone()
+            queue.next
         };
-        let written = segments.write(&buffer, tree);
+        let written = segments.write(&buffer, next);
         segments.give_back(buffer);
         written.inspect_err(|error| self.fail(error.to_string()))
     }
@@ -401,21 +380,32 @@ impl Shared {
             queue.end = End::HandedOver;
         }
         self.write_all(&mut segments)?;
-        let closed = Closed::of(segments.written());
+        let next = segments.written();
         drop(segments);
-        self.write_leaves()?;
+        let closed = Closed::of(&self.grow(next)?);
         // Nobody will sync for them any more: their entries stand, and their acts are denied.
         self.wake_all();
         Ok(closed)
     }
 
-    /// Writes to the leaf file what it does not hold yet.
-    pub(crate) fn write_leaves(&self) -> Result<(), LogError> {
-        let mut file = lock(&self.leaves);
-        let leaves = mem::take(&mut self.queue().leaves);
-        file.write_all(leaves.as_flattened())
+    /// Lets the tree and the leaf file grow up to entry `next`, and answers the tree.
+    pub(crate) fn grow(&self, next: u64) -> Result<Tree, LogError> {
+        let mut growth = lock(&self.growth);
+        let Growth { tree, file } = &mut *growth;
+        let count = usize::try_from(next.saturating_sub(tree.size())).unwrap_or(usize::MAX);
+        let leaves = {
+            let leaves = &mut self.queue().leaves;
+            let rest = leaves.split_off(count.min(leaves.len()));
+            mem::replace(leaves, rest)
+        };
+        for leaf in &leaves {
+            tree.push(*leaf);
+        }
+        let written = file.write_all(leaves.as_flattened());
+        written
             .map_err(LogError::io("write", Path::new("leaves")))
-            .inspect_err(|error| self.fail(error.to_string()))
+            .inspect_err(|error| self.fail(error.to_string()))?;
+        Ok(tree.clone())
     }
 
     /// Ends the log: no later entry is taken and everybody who waits gets the error.

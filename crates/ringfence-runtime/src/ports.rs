@@ -6,10 +6,11 @@ mod private;
 mod unix;
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ringfence_core::{
-    Act, Agent, Checked, Denial, Durability, Event, Gate, Permit, Process, Request,
+    AbsolutePath, Act, Agent, Checked, Denial, Durability, Event, Gate, Permit, Process, Request,
 };
 use ringfence_sandbox::notify::{Attempt, Attempted, Listener, NotifyError, Unresolvable};
 
@@ -48,6 +49,8 @@ pub struct Ports {
     pub parents: Parents,
     /// What exists in the world only.
     pub private: Arc<PrivatePlaces>,
+    /// Places at which nothing may come to be.
+    pub covered: Vec<PathBuf>,
 }
 
 /// Parents of processes that were seen; looking one up costs a read of `/proc`.
@@ -178,6 +181,12 @@ impl Ports {
     fn refused(&self, attempt: &Attempt, what: &Unresolvable) -> Event {
         let (syscall, why) = (what.syscall.to_owned(), what.why.clone());
         Event::Refused { process: self.process(attempt), syscall, why }
+    }
+
+    /// The covered place that a path is at or in.
+    pub(crate) fn cover_of(&self, path: &AbsolutePath) -> Option<&Path> {
+        let mut covered = self.covered.iter().map(PathBuf::as_path);
+        covered.find(|cover| path.as_path().starts_with(cover))
     }
 
     /// Says a denial to the process and makes its call fail.

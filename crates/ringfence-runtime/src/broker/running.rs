@@ -145,6 +145,7 @@ impl Running {
             watch: processes.watch(),
             parents: Parents::default(),
             private,
+            covered: composed.covered.clone(),
         });
         let heard = Heard {
             notify: taken.notify,

@@ -217,6 +217,14 @@ impl Layout {
         all.map(|(place, _)| place.clone()).collect()
     }
 
+    /// Places that nothing of the host is at, covered by one of `sources`.
+    pub(super) fn covered_by(&self, sources: &[PathBuf]) -> Vec<PathBuf> {
+        let all = self.places.iter().filter(|(_, content)| {
+            matches!(content, Content::Private(bind) if sources.contains(&bind.source))
+        });
+        all.map(|(place, _)| place.clone()).collect()
+    }
+
     /// Links that lead to places in the map, under a directory the world makes itself.
     pub(super) fn links(&self) -> Vec<(PathBuf, PathBuf)> {
         let free = |at: &PathBuf| self.content_at(at).is_none();

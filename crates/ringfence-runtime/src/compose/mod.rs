@@ -71,6 +71,9 @@ pub struct Composition {
     ///
     /// The longest path decides: a bind of the plan beneath such a directory is not private.
     pub private: Vec<PathBuf>,
+    /// Places at which nothing may come to be, whatever the policy says of them: covered by a mount,
+    /// unless somebody outside takes that away, or too small to be.
+    pub covered: Vec<PathBuf>,
     /// The agent the world is prepared for.
     pub profile: ProfileName,
     /// The file on the host behind [`DENIALS_PATH`]: the broker appends JSON lines to it.
@@ -162,6 +165,7 @@ pub fn compose(
     let persons = PersonsFiles::of(dirs);
     let absent = places::protect(&mut layout, &plan, &private, &persons);
     let mut after = After::new(&request.session, &layout.writable_roots());
+    let mut covered: Vec<PathBuf> = absent.iter().map(|place| place.path.clone()).collect();
     after.look_for(absent);
     let home = Home { dir: dirs.home(), profile, environment: &request.environment };
     home::furnish(&home, &mut layout, &private, &mut after)?;
@@ -178,8 +182,10 @@ pub fn compose(
     let private_dirs = made.chain(layout.private_targets()).collect();
     let masks = secrets::masks(dirs.home(), &plan, &mut layout.notices);
     let turn = placeholders::turn(dirs)?;
-    let used = mountpoints::make(&layout, &masks, &payload, &turn.known());
+    let used = mountpoints::used(&layout, &masks, &turn.known());
     after.take_away(turn.record(&request.session, used)?);
+    mountpoints::make(&layout, &masks, &payload);
+    drop(turn);
     let spec = WorldSpec {
         masks: masks.into_iter().map(|(path, _)| path).collect(),
         hidden: layout.hidden(),
@@ -200,8 +206,10 @@ pub fn compose(
         proxy_port: assembled.settings.proxy_port,
         scratch,
     };
+    covered.extend(layout.covered_by(&[private.empty_dir(), private.common_dir()]));
     let (denials, notices) = (private.denials(), layout.notices);
-    Ok(Composition { spec, plan, private: private_dirs, profile, denials, after, notices })
+    let private = private_dirs;
+    Ok(Composition { spec, plan, private, covered, profile, denials, after, notices })
 }
 
 fn limits(assembled: &Assembled) -> ResourceLimits {

@@ -27,55 +27,67 @@ pub enum Kind {
     File,
 }
 
-/// Makes what is missing, and returns what in people's trees is a placeholder: made here, or
-/// `known` to be one of another session. A place that cannot be made is left to the world, which
-/// says why it cannot start.
-pub(super) fn make(
+/// What in people's trees will be a placeholder: missing so far, or `known` to be one of another
+/// session. Asked before anything is made, so that it is written down by then.
+pub(super) fn used(
     layout: &Layout,
     masks: &[(PathBuf, Kind)],
-    payload: &Payload,
     known: &BTreeSet<PathBuf>,
 ) -> Vec<Placeholder> {
+    let mut used: Vec<Placeholder> = Vec::new();
+    for (mounted, below, kind) in targets(layout, masks) {
+        if !mounted.is_of_person {
+            continue;
+        }
+        for (path, kind) in missing(&mounted, &below, kind) {
+            if !used.iter().any(|it| it.path == path) {
+                used.push(Placeholder { path, kind });
+            }
+        }
+        let path = mounted.source.join(below);
+        if known.contains(&path) {
+            used.push(Placeholder { path, kind });
+        }
+    }
+    used
+}
+
+/// Makes what is missing. A place that cannot be made is left to the world, which says why it
+/// cannot start.
+pub(super) fn make(layout: &Layout, masks: &[(PathBuf, Kind)], payload: &Payload) {
+    for (mounted, below, kind) in targets(layout, masks) {
+        for (path, kind) in missing(&mounted, &below, kind) {
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { break };
+            if make_one(parent, Path::new(name), (kind, payload)).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// Where something is mounted inside what is bound from the host, parents first.
+fn targets(layout: &Layout, masks: &[(PathBuf, Kind)]) -> Vec<(Mounted, PathBuf, Kind)> {
     let mut targets: Vec<(PathBuf, Kind)> =
         layout.binds().into_iter().map(|bind| (bind.target, kind_of(&bind.source))).collect();
     targets.extend(masks.iter().cloned());
-    // Parents first.
     targets.sort_by(|one, other| one.0.cmp(&other.0));
-    let mut made = Vec::new();
-    for (target, kind) in targets {
-        let Some(mounted) = layout.mounted_above(&target) else { continue };
-        let Ok(below) = target.strip_prefix(&mounted.target) else { continue };
-        make_below(&mounted, below, (kind, payload), &mut made);
-        let path = mounted.source.join(below);
-        if mounted.is_of_person && known.contains(&path) {
-            made.push(Placeholder { path, kind });
-        }
-    }
-    made
+    let within = targets.into_iter().filter_map(|(target, kind)| {
+        let mounted = layout.mounted_above(&target)?;
+        let below = target.strip_prefix(&mounted.target).ok()?.to_owned();
+        Some((mounted, below, kind))
+    });
+    within.collect()
 }
 
-fn make_below(
-    mounted: &Mounted,
-    below: &Path,
-    (kind, payload): (Kind, &Payload),
-    made: &mut Vec<Placeholder>,
-) {
-    let mut path = mounted.source.clone();
-    let mut parts = below.components().peekable();
-    while let Some(part) = parts.next() {
-        let parent = path.clone();
-        path.push(part);
-        if fs::symlink_metadata(&path).is_ok() {
-            continue;
-        }
-        let kind = if parts.peek().is_some() { Kind::Dir } else { kind };
-        if make_one(&parent, part.as_os_str().as_ref(), (kind, payload)).is_err() {
-            return;
-        }
-        if mounted.is_of_person {
-            made.push(Placeholder { path: path.clone(), kind });
-        }
-    }
+/// What is missing on the way to a place, and itself, outermost first.
+fn missing(mounted: &Mounted, below: &Path, kind: Kind) -> Vec<(PathBuf, Kind)> {
+    let place = mounted.source.join(below);
+    let above = place.ancestors().take_while(|path| *path != mounted.source);
+    let absent = above.filter(|path| fs::symlink_metadata(path).is_err());
+    let kind_at = |path: &Path| if *path == *place { kind } else { Kind::Dir };
+    let mut missing: Vec<_> = absent.map(|path| (path.to_owned(), kind_at(path))).collect();
+    missing.reverse();
+    missing
 }
 
 fn make_one(parent: &Path, name: &Path, (kind, payload): (Kind, &Payload)) -> io::Result<()> {

@@ -98,9 +98,10 @@ impl Turn {
         lists(&self.dir).iter().flat_map(|path| read(path)).map(|it| it.path).collect()
     }
 
-    /// Writes down what a session uses.
+    /// Writes down what a session uses, before it is made: a session that is killed in between
+    /// leaves nothing that nobody knows.
     pub(super) fn record(
-        self,
+        &self,
         session: &SessionId,
         own: Vec<Placeholder>,
     ) -> Result<List, ComposeError> {

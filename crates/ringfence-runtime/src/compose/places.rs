@@ -44,8 +44,8 @@ fn make_like_parent(dir: &Path) -> io::Result<()> {
 /// The plan has the places of the project itself, because they are rules; here come those that do
 /// not exist yet, and those of other repositories. A place that a rule of the policy protects and
 /// that does not exist is covered only where the rule is built in: elsewhere a directory that
-/// appears for the length of a run would surprise, and the gate holds it. Returns the files that the
-/// person's git would read and that do not exist: they are looked for at the end.
+/// appears for the length of a run would surprise, and the gate holds it. Returns what the person's
+/// git would run or read and what does not exist: it is looked for at the end.
 pub(super) fn protect(
     layout: &mut Layout,
     plan: &FilePlan,
@@ -86,10 +86,12 @@ pub(super) fn protect(
                 // What a link leads to is a place of its own.
                 match real(&place.path) {
                     Real::Is => protect_place(layout, &root, &place, private),
-                    Real::Absent if place.kind == Kind::Dir => {
-                        protect_place(layout, &root, &place, private);
+                    Real::Absent => {
+                        if place.kind == Kind::Dir {
+                            protect_place(layout, &root, &place, private);
+                        }
+                        absent.push(place);
                     }
-                    Real::Absent => absent.push(place),
                     Real::Through { .. } => {}
                 }
             }

@@ -200,6 +200,7 @@ fn a_placeholder_stays_while_another_session_is_mounted_on_it() {
     let turn = placeholders::turn(&dirs).unwrap();
     assert!(turn.known().contains(&root.join("p/hooks")));
     let second = turn.record(&other, all).unwrap();
+    drop(turn);
     drop(first);
     assert!(root.join("p/hooks").exists());
     drop(second);
@@ -218,7 +219,8 @@ fn what_a_killed_session_left_is_cleaned_up_by_the_next_but_never_somebodys_cont
     let list = dirs.state().join("placeholders").join(format!("{killed}.json"));
     drop(placeholders::turn(&dirs).unwrap());
     fs::write(&list, serde_json::to_vec(&left).unwrap()).unwrap();
-    drop(placeholders::turn(&dirs).unwrap().record(&next, Vec::new()).unwrap());
+    let next = placeholders::turn(&dirs).unwrap().record(&next, Vec::new()).unwrap();
+    drop(next);
     assert!(!list.exists());
     assert!(!root.join("p/hooks").exists());
     assert!(root.join("p/.vscode/tasks.json").exists());

@@ -15,7 +15,8 @@ use crate::wording;
 
 /// Decides a change and answers it; changes in the world's own places are no acts.
 pub(super) fn answer(ports: &Ports, attempt: Attempt, file: FileAttempt) {
-    if let Some(denial) = put_over(ports, &attempt, &file) {
+    let forbidden = covered(ports, &attempt, &file);
+    if let Some(denial) = forbidden.or_else(|| put_over(ports, &attempt, &file)) {
         return ports.refuse(attempt, &denial);
     }
     let acts: Vec<_> =
@@ -75,6 +76,30 @@ fn put_over(ports: &Ports, attempt: &Attempt, file: &FileAttempt) -> Option<Deni
         })?;
     let failure =
         format!("a rename or a link here could put something at `{restricted}`, a forbidden place");
+    Some(denied(ports, attempt, (change, path), failure))
+}
+
+/// Denies what would come to be at or in a covered place.
+///
+/// The mount that covers it says no as well, unless somebody outside has taken it away: that of an
+/// absent place stands on an empty directory, which `git clean -fd` removes.
+fn covered(ports: &Ports, attempt: &Attempt, file: &FileAttempt) -> Option<Denial> {
+    let made = file.acts.iter().filter(|(change, _)| *change != FileChange::Deleted);
+    let (change, path, cover) = made
+        .filter_map(|(change, path)| Some((change, path, ports.cover_of(path)?)))
+        .find(|(_, path, _)| !ports.private.holds(path.as_path()))?;
+    let failure =
+        format!("the host runs what is at `{}`, where there was nothing", cover.display());
+    Some(denied(ports, attempt, (*change, path.clone()), failure))
+}
+
+/// A denial that no rule of the policy makes, as it is recorded.
+fn denied(
+    ports: &Ports,
+    attempt: &Attempt,
+    (change, path): (FileChange, AbsolutePath),
+    failure: String,
+) -> Denial {
     let grounds = Grounds { failure: Some(failure), ..Grounds::default() };
     let request = ports.request(attempt, act(change, path));
     let decided = Event::Decided {
@@ -88,7 +113,7 @@ fn put_over(ports: &Ports, attempt: &Attempt, file: &FileAttempt) -> Option<Deni
     };
     // Denied whether or not it could be recorded; a log that fails ends the session.
     let entry = ports.gate.note(decided, Durability::Soon).ok();
-    Some(Denial { request, grounds, entry })
+    Denial { request, grounds, entry }
 }
 
 /// Files are not asked about, one by one, while a program waits.

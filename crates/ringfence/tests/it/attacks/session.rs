@@ -144,6 +144,44 @@ fn a_granted_repository_keeps_its_hooks() {
     }
 }
 
+/// A person's `git clean -fd` takes away the empty directories that stand for absent places.
+#[test]
+fn a_cover_that_is_taken_away_opens_nothing() {
+    for who in everybody() {
+        let stage = Stage::new(who, POLICY);
+        let git = |words: &[&str]| {
+            let output = stage.command(Path::new("git"), words).output().unwrap();
+            assert!(output.status.success(), "{}", text(&output));
+        };
+        git(&["init", "-q", "."]);
+        git(&["init", "-q", "nested"]);
+        git(&["-C", "nested", "config", "core.hooksPath", ".githooks"]);
+        let covers = [".vscode", "nested/.githooks"];
+        let plant: String = covers
+            .iter()
+            .map(|cover| format!("mkdir {cover}; echo x > {cover}/pre-commit; "))
+            .chain(["mkdir t; echo x > t/pre-commit; mv -T t .vscode".to_owned()])
+            .collect();
+        stage.write("project/script.sh", &format!("{WAITS}; {plant}"));
+        let mut run = stage.ringfence_command(&["run", "--", "sh", "./script.sh"]);
+        let run = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("the agent waits", || stage.has("project/ready"));
+        assert!(covers.iter().all(|cover| stage.has(&format!("project/{cover}"))), "{who:?}");
+        git(&["clean", "-q", "-fd", ".vscode"]);
+        git(&["-C", "nested", "clean", "-q", "-fd"]);
+        assert!(!covers.iter().any(|cover| stage.has(&format!("project/{cover}"))), "{who:?}");
+        stage.write("project/finish", "");
+        let said = text(&run.wait_with_output().unwrap());
+        for cover in covers {
+            assert!(!stage.has(&format!("project/{cover}/pre-commit")), "{who:?} {cover}: {said}");
+        }
+        stage.script(Side::Outside, &plant);
+        for cover in covers {
+            assert!(stage.has(&format!("project/{cover}/pre-commit")), "{who:?} {cover}");
+        }
+    }
+}
+
 /// It begins without anything that the host runs; what the agent makes of it is looked at.
 #[test]
 fn a_tree_granted_meanwhile_is_looked_at_in_the_end() {

@@ -5,6 +5,7 @@
 
 mod error;
 mod live;
+mod mounted;
 mod not_started;
 mod opening;
 mod running;

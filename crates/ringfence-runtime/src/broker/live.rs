@@ -10,8 +10,9 @@ use ringfence_core::{
     AbsolutePath, Access, Agent, Clock as _, Durability, Event, FilePlan, Gate, PathRule, SessionId,
 };
 use ringfence_policy::grant::GrantText;
-use ringfence_sandbox::world::{self, World, WorldError};
+use ringfence_sandbox::world::{self, World};
 
+use super::mounted::{Mounted, Tree, newly_restricted};
 use crate::approvals::Approvals;
 use crate::assemble::{Assembled, Inputs, assemble};
 use crate::clock::HostClock;
@@ -54,8 +55,25 @@ pub(super) struct Live {
 pub(super) struct Changing {
     pub(super) grants: BTreeMap<String, Grant>,
     pub(super) plan: FilePlan,
+    /// The plan that the world was started with: what it shows stays.
+    pub(super) start: FilePlan,
+    /// What was mounted since.
+    pub(super) mounted: Mounted,
     /// The thread that revokes grants when their time is over.
     pub(super) timer: Option<Thread>,
+}
+
+impl Changing {
+    /// What a world was started with.
+    pub(super) fn from_start(grants: &[Grant], plan: &FilePlan) -> Changing {
+        Changing {
+            grants: grants.iter().map(|grant| (grant.id.clone(), grant.clone())).collect(),
+            plan: plan.clone(),
+            start: plan.clone(),
+            mounted: Mounted::default(),
+            timer: None,
+        }
+    }
 }
 
 /// Why something is loaded anew.
@@ -141,7 +159,7 @@ impl Live {
         self.gate.reload(Arc::clone(&assembled.policy) as _);
         self.in_force.replace(Arc::clone(&assembled.policy));
         let mut plan = assembled.policy.file_plan(&self.agent);
-        let outcome = self.follow(world, &changing.plan, &mut plan);
+        let outcome = self.follow(world, changing, &mut plan);
         lines.extend(outcome.lines.iter().cloned());
         lines.extend(new.iter().map(|grant| outcome.of_grant(grant, &plan)));
         if cause == Cause::Policy {
@@ -205,43 +223,54 @@ impl Live {
     /// Mounts what the new plan adds and unmounts what it no longer has.
     ///
     /// A tree in which the host runs something by itself is not mounted for writing: its protected
-    /// places are made only by a session that starts with it. What is not mounted stays in `after` as it was before.
-    fn follow(&self, world: &World, before: &FilePlan, after: &mut FilePlan) -> Followed {
+    /// places are made only by a session that starts with it. What is not mounted stays in `after`
+    /// as it was before.
+    fn follow(&self, world: &World, changing: &mut Changing, after: &mut FilePlan) -> Followed {
         let mut followed = Followed::default();
-        for rule in &before.rules {
-            let (access, _) = after.access(&rule.path);
-            if access < rule.access {
-                withdraw(world, rule.path.as_path(), &mut followed);
-            }
+        let Changing { mounted, start, plan: before, .. } = changing;
+        let leaving = mounted.take_stale(after, start);
+        for tree in &leaving.trees {
+            withdraw(world, tree, &leaving.revoked, &mut followed);
         }
+        still_there(before, after, start, &mut followed);
+        let restricted = after.clone();
         for rule in &mut after.rules {
-            let (access, _) = before.access(&rule.path);
-            let wanted = match rule.access {
-                Access::Hidden => continue,
-                Access::Read => world::Access::Read,
-                Access::Write => world::Access::Write,
+            let have = start.access(&rule.path).0.max(mounted.access(&rule.path));
+            if have >= rule.access {
+                continue;
+            }
+            let tree = Tree { path: rule.path.clone(), access: rule.access };
+            let mount = match newly_restricted(&tree, &restricted, start) {
+                Some(place) => Err(forbidden_since(&place)),
+                None => self.mount(world, &tree),
             };
-            if access >= rule.access {
-                continue;
-            }
-            if rule.access == Access::Write
-                && let Some(runs) = run_by_host(rule.path.as_path(), &PersonsFiles::of(&self.dirs))
-            {
-                let why = run_outside(rule.path.as_path(), &runs);
-                followed.left_out.insert(rule.path.clone(), why);
-                rule.access = access;
-                continue;
-            }
-            if rule.access == Access::Write {
-                self.opened.note(rule.path.as_path());
-            }
-            self.private.mounted(rule.path.as_path());
-            if let Err(error) = world.mount(rule.path.as_path(), rule.path.as_path(), wanted) {
-                followed.left_out.insert(rule.path.clone(), error.to_string());
-                rule.access = access;
+            match mount {
+                Ok(()) => mounted.add(&tree.path, tree.access),
+                Err(why) => {
+                    followed.left_out.insert(rule.path.clone(), why);
+                    rule.access = have;
+                }
             }
         }
         followed
+    }
+
+    /// Mounts one tree that the plan shows; the error says why it is not.
+    fn mount(&self, world: &World, tree: &Tree) -> Result<(), String> {
+        let path = tree.path.as_path();
+        let wanted = match tree.access {
+            Access::Hidden => return Ok(()),
+            Access::Read => world::Access::Read,
+            Access::Write => {
+                if let Some(runs) = run_by_host(path, &PersonsFiles::of(&self.dirs)) {
+                    return Err(run_outside(path, &runs));
+                }
+                self.opened.note(path);
+                world::Access::Write
+            }
+        };
+        self.private.mounted(path);
+        world.mount(path, path, wanted).map_err(|error| error.to_string())
     }
 
     fn changing(&self) -> MutexGuard<'_, Changing> {
@@ -323,16 +352,41 @@ fn run_outside(tree: &Path, runs: &Path) -> String {
     )
 }
 
-fn withdraw(world: &World, path: &Path, followed: &mut Followed) {
-    let held = survivors(world.init_pid, path);
+fn forbidden_since(place: &AbsolutePath) -> String {
+    format!(
+        "a rule that is newer than this session restricts `{place}` in it; it takes effect with the \
+         next session"
+    )
+}
+
+/// Unmounts a tree; what processes hold of it is told where it is revoked.
+fn withdraw(world: &World, tree: &Tree, revoked: &[Tree], followed: &mut Followed) {
+    let path = tree.path.as_path();
+    let held = if revoked.contains(tree) { survivors(world.init_pid, path) } else { Vec::new() };
     match world.unmount(path) {
-        Ok(()) => followed.survivors.extend(held),
-        // What was not there could not be shown, so that nothing is left of it.
-        Err(WorldError::NotGranted { .. }) if std::fs::symlink_metadata(path).is_err() => {}
-        Err(WorldError::NotGranted { .. }) => followed.lines.push(format!(
-            "`{}` was there from the start and can be read until this session ends",
-            path.display()
-        )),
+        Ok(()) => {
+            followed.survivors.extend(held);
+            followed.survivors.sort();
+            followed.survivors.dedup();
+        }
         Err(error) => followed.lines.push(format!("not revoked in this session: {error}")),
+    }
+}
+
+/// Says what a plan takes away and the world shows until it ends.
+fn still_there(before: &FilePlan, after: &FilePlan, start: &FilePlan, followed: &mut Followed) {
+    let mut paths: Vec<&AbsolutePath> =
+        before.rules.iter().chain(&after.rules).map(|rule| &rule.path).collect();
+    paths.sort();
+    paths.dedup();
+    for path in paths {
+        let now = after.access(path).0;
+        let taken = now < before.access(path).0 && now < start.access(path).0;
+        // What was not there could not be shown, so that nothing is left of it.
+        if taken && std::fs::symlink_metadata(path.as_path()).is_ok() {
+            followed.lines.push(format!(
+                "`{path}` was there from the start and can be read until this session ends"
+            ));
+        }
     }
 }

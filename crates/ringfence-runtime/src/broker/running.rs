@@ -125,11 +125,7 @@ impl Running {
             world: Arc::downgrade(&world),
             private: Arc::clone(&private),
             opened: composed.after.opened(),
-            changing: Mutex::new(Changing {
-                grants: assembled.grants.iter().map(|it| (it.id.clone(), it.clone())).collect(),
-                plan: composed.plan.clone(),
-                timer: None,
-            }),
+            changing: Mutex::new(Changing::from_start(&assembled.grants, &composed.plan)),
         });
         live.watch_expiry();
         control::serve(control, Arc::new(move |command| live.answer(command)));

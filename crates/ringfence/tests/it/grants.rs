@@ -134,6 +134,63 @@ fn what_a_running_session_cannot_be_given_is_not_said_to_be_in_force_nor_to_have
     });
 }
 
+#[test]
+fn grants_that_overlap_leave_nothing_when_all_are_revoked() {
+    each(crate::run::POLICY, |person| {
+        for dir in ["one", "two", "three"] {
+            person.home.write(&format!("shared/{dir}/sub/f"), "text");
+        }
+        person.own();
+        let shared = person.home.path("shared");
+        let log = person.home.path("project/seen");
+        let script = format!(
+            "while sleep 0.05; do for d in one two three; do cat {0}/$d/sub/f >/dev/null 2>&1 && \
+             echo $d >> {1}.now; chmod 600 {0}/$d/sub/f 2>/dev/null && echo $d! >> {1}.now; done; \
+             echo . >> {1}.now; mv {1}.now {1}; done",
+            shared.display(),
+            log.display()
+        );
+        let (mut child, session) = person.start(&script);
+        let seen = |wanted: &str| {
+            let mut last = String::new();
+            for _ in 0..400 {
+                last = std::fs::read_to_string(&log).unwrap_or_default();
+                if last == wanted {
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(25));
+            }
+            panic!("wanted `{wanted}`, saw `{last}`");
+        };
+        seen(".\n");
+        let grant = |text: String| {
+            let granted =
+                person.ringfence(&["grant", &text, "--session", session.as_str(), "--yes"]);
+            assert!(granted.err.contains("in force: "), "{granted}");
+            id_of(&granted.err)
+        };
+        let shared = shared.display();
+        let ids = [
+            grant(format!("fs.read:{shared}/one")),
+            grant(format!("fs.write:{shared}/one")),
+            grant(format!("fs.read:{shared}/two/sub")),
+            grant(format!("fs.read:{shared}/two")),
+            grant(format!("fs.write:{shared}/three/sub")),
+            grant(format!("fs.read:{shared}/three")),
+        ];
+        seen("one\none!\ntwo\nthree\nthree!\n.\n");
+        // What only one of two allowed goes with it, also out of the newer mount.
+        assert_eq!(person.ringfence(&["grants", "revoke", &ids[4]]).code, 0);
+        seen("one\none!\ntwo\nthree\n.\n");
+        for id in ids.iter().filter(|id| **id != ids[4]) {
+            assert_eq!(person.ringfence(&["grants", "revoke", id]).code, 0);
+        }
+        seen(".\n");
+        control::ask(&person.runtime(), &session, control::Command::Kill).unwrap();
+        child.wait().unwrap();
+    });
+}
+
 /// The name of the grant that was just made.
 fn id_of(said: &str) -> String {
     let line = said.lines().find_map(|line| line.strip_prefix("granted: ")).unwrap();

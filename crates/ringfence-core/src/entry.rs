@@ -265,6 +265,8 @@ pub enum Answer {
     Refused,
     /// Nobody answered in time.
     Expired,
+    /// Something was typed, and it was none of the codes.
+    Invalid,
 }
 
 /// How a process ended.

@@ -12,7 +12,7 @@ use ringfence_core::{
 };
 use ringfence_proxy::net::AskPort;
 
-use crate::pty::{Asker, Codes, Prompt};
+use crate::pty::{Asker, Codes, Prompt, Typing};
 use crate::wording;
 
 /// How long a question waits for its answer, in seconds; then the act is denied.
@@ -35,8 +35,8 @@ pub struct Approvals {
     approver: String,
     roles: BTreeSet<Role>,
     waiting: AtomicU64,
-    /// What was refused, and when.
-    refused: Mutex<HashMap<String, Instant>>,
+    /// What was refused, when, and what is said of it.
+    refused: Mutex<HashMap<String, (Instant, String)>>,
 }
 
 impl Approvals {
@@ -59,8 +59,8 @@ impl Approvals {
 
     /// Puts a question and waits: the gate's last word, never `Checked::Ask` again.
     pub fn ask(&self, question: Question) -> Checked {
-        if self.was_just_refused(&same(&question)) {
-            return refused(question, &format!("`{}` refused it just now", self.approver));
+        if let Some(why) = self.just_refused(&same(&question)) {
+            return refused(question, &format!("{why} just now"));
         }
         let channel = self.asker.channel();
         let asked =
@@ -90,8 +90,7 @@ impl Approvals {
             codes: Codes::from_random(random),
             deadline: Instant::now() + wait,
             reply,
-            typed: String::new(),
-            wrong: 0,
+            typing: Typing::default(),
         };
         if !self.asker.put(prompt) {
             return Answer::Expired;
@@ -105,33 +104,36 @@ impl Approvals {
     fn conclude(&self, question: Question, answer: Answer) -> Checked {
         let by = match answer {
             Answer::Approved | Answer::Refused => self.approver.clone(),
-            Answer::Expired => String::new(),
+            Answer::Expired | Answer::Invalid => String::new(),
         };
         let answered = Event::Answered { of: question.entry.index, answer, by };
         if let Err(error) = self.gate.note(answered, Durability::Before) {
             return refused(question, &error.to_string());
         }
         match answer {
-            Answer::Refused => {
-                self.remember_refusal(same(&question));
-                refused(question, &format!("`{}` refused it", self.approver))
-            }
+            Answer::Refused => self.refuse(question, format!("`{}` refused it", self.approver)),
+            Answer::Invalid => self.refuse(question, "no valid answer was typed".to_owned()),
             Answer::Expired => refused(question, "nobody answered in time"),
             Answer::Approved => self.check_again(question),
         }
     }
 
-    fn was_just_refused(&self, same: &str) -> bool {
+    fn just_refused(&self, same: &str) -> Option<String> {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.get(same).is_some_and(|at| at.elapsed() < REFUSAL_PERIOD)
+        let (at, why) = refused.get(same)?;
+        (at.elapsed() < REFUSAL_PERIOD).then(|| why.clone())
     }
 
-    fn remember_refusal(&self, same: String) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.len() >= REFUSALS_MAX {
-            refused.clear();
+    /// A denial that also holds for the same act, for a while.
+    fn refuse(&self, question: Question, why: String) -> Checked {
+        let key = same(&question);
+        let denied = refused(question, &why);
+        let mut remembered = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REFUSALS_MAX {
+            remembered.clear();
         }
-        refused.insert(same, Instant::now());
+        remembered.insert(key, (Instant::now(), why));
+        denied
     }
 
     fn check_again(&self, question: Question) -> Checked {

@@ -25,7 +25,7 @@ use line::{Flow, Line, Target};
 use raw::RawMode;
 
 pub use filter::Filter;
-pub use prompt::{Codes, Prompt};
+pub use prompt::{Codes, Prompt, Typing};
 pub use stand_in::{Pipes, StandIn};
 
 /// Questions that may wait for the terminal; one more is answered *expired* at once.

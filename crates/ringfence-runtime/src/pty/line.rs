@@ -264,6 +264,8 @@ impl Line {
         };
         if prompt.typed(&chunk) {
             self.end_question();
+        } else {
+            prompt.draw_typed();
         }
     }
 

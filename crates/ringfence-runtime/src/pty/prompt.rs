@@ -13,8 +13,13 @@ use rustix::termios::{QueueSelector, tcflush, tcgetwinsize};
 /// Letters and digits that are not mistaken for each other.
 const CODE_LETTERS: &[u8; 31] = b"abcdefghijkmnpqrstuvwxyz2345678";
 
-/// Wrong codes until the question counts as refused.
-const WRONG_CODES_MAX: u32 = 3;
+/// Letters and digits that may be typed until the question ends without an answer.
+///
+/// The last two keys are what is compared, so that a stray key costs nothing but itself. What the
+/// world makes the terminal report is typed too, and would slide over many pairs: N keys are N - 1
+/// pairs, and each is the approving code with a chance of 1 in 961 (31 letters, twice). Six keys
+/// hit it blindly in at most 5 of 961 questions (0.5 %), and leave a person a whole wrong word.
+const KEYS_MAX: usize = 6;
 
 /// Most lines of what is asked; a longer text is cut in the middle, and says so.
 const QUESTION_LINES_MAX: usize = 4;
@@ -64,10 +69,19 @@ pub struct Prompt {
     pub deadline: Instant,
     /// Where the answer goes; holds one.
     pub reply: SyncSender<Answer>,
-    /// What was typed since the last whole code.
-    pub typed: String,
-    /// Wrong codes so far.
-    pub wrong: u32,
+    /// What was typed until now.
+    pub typing: Typing,
+}
+
+/// What was typed at a question that it does not answer yet.
+#[derive(Debug, Default)]
+pub struct Typing {
+    /// The last keys, two at most.
+    last: String,
+    /// Letters and digits so far.
+    keys: usize,
+    /// The pair that was no code, or the lone key that was followed by something else.
+    wrong: Option<String>,
 }
 
 impl Prompt {
@@ -110,44 +124,77 @@ impl Prompt {
         let most = (rows / 4).clamp(QUESTION_LINES_MIN, QUESTION_LINES_MAX);
         let asked = whole_or_cut(&ascii(&self.text), most * (columns - 2));
         let reason = whole_or_cut(&ascii(&self.reason), columns - 2);
-        let codes = format!("[{}] allow once  [{}] refuse", self.codes.approve, self.codes.refuse);
         let mut lines = wrapped(&asked, columns - 2);
-        lines.extend([reason, codes]);
+        lines.extend([reason, self.last_line(columns)]);
         lines.iter().map(|line| format!(" {line:<width$} ", width = columns - 2)).collect()
+    }
+
+    /// The codes, and what became of the keys so far: cut at its end where the screen is narrow.
+    fn last_line(&self, columns: usize) -> String {
+        let Codes { approve, refuse } = &self.codes;
+        let said = match &self.typing.wrong {
+            Some(wrong) => {
+                let left = KEYS_MAX.saturating_sub(self.typing.keys);
+                format!("  `{wrong}` is a wrong code, {left} keys left")
+            }
+            None if self.typing.last.is_empty() => String::new(),
+            None => format!("  `{}`", self.typing.last),
+        };
+        let line = format!("[{approve}] allow once  [{refuse}] refuse{said}");
+        line.chars().take(columns - 2).collect()
+    }
+
+    /// Draws the codes' line again, with what was typed.
+    pub(super) fn draw_typed(&self) {
+        super::show(self.last_line_drawn(size()).as_bytes());
+    }
+
+    fn last_line_drawn(&self, (rows, columns): (u16, u16)) -> String {
+        let columns = usize::from(columns).max(COLUMNS_MIN);
+        let line = self.last_line(columns);
+        format!("\x1b[{rows};1H\x1b[2K\x1b[7m {line:<width$} \x1b[0m", width = columns - 2)
     }
 
     pub(super) fn time_left(&self, now: Instant) -> Duration {
         self.deadline.saturating_duration_since(now)
     }
 
-    /// Takes typed bytes; `true` when they answered the question.
+    /// Takes typed bytes; `true` when they ended the question.
     pub(super) fn typed(&mut self, bytes: &[u8]) -> bool {
-        // Ctrl-C refuses. Anything that is no letter or digit starts the code anew, so that the
-        // letters of an escape sequence do not add up to one.
         for byte in bytes {
-            match byte {
-                3 => return self.answer(Answer::Refused),
-                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                    self.typed.push(char::from(byte.to_ascii_lowercase()));
-                }
-                _ => self.typed.clear(),
-            }
-            if self.typed.len() < 2 {
-                continue;
-            }
-            let code = std::mem::take(&mut self.typed);
-            if code == self.codes.approve {
-                return self.answer(Answer::Approved);
-            }
-            if code == self.codes.refuse {
-                return self.answer(Answer::Refused);
-            }
-            self.wrong += 1;
-            if self.wrong >= WRONG_CODES_MAX {
-                return self.answer(Answer::Refused);
+            if let Some(answer) = self.key(*byte) {
+                return self.answer(answer);
             }
         }
         false
+    }
+
+    /// Takes one byte; the answer, if it completes one.
+    fn key(&mut self, byte: u8) -> Option<Answer> {
+        const CONTROL_C: u8 = 3;
+        if byte == CONTROL_C {
+            return Some(Answer::Refused);
+        }
+        let typing = &mut self.typing;
+        // Anything that is no letter or digit starts the code anew, so that the letters of an
+        // escape sequence do not add up to one with what was typed before.
+        if !byte.is_ascii_alphanumeric() {
+            if !typing.last.is_empty() {
+                typing.wrong = Some(std::mem::take(&mut typing.last));
+            }
+            return None;
+        }
+        typing.keys += 1;
+        typing.last = typing.last.chars().skip(typing.last.len().saturating_sub(1)).collect();
+        typing.last.push(char::from(byte.to_ascii_lowercase()));
+        if typing.last == self.codes.approve {
+            return Some(Answer::Approved);
+        }
+        if typing.last == self.codes.refuse {
+            return Some(Answer::Refused);
+        }
+        typing.wrong = (typing.last.len() == 2).then(|| typing.last.clone());
+        (typing.keys >= KEYS_MAX).then_some(Answer::Invalid)
     }
 
     /// Answers *expired* once the deadline has passed.

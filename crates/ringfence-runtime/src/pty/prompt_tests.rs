@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use ringfence_core::Answer;
 
-use super::{Codes, Prompt, whole_or_cut};
+use super::{Codes, KEYS_MAX, Prompt, Typing, whole_or_cut};
 
 fn prompt() -> (Prompt, Receiver<Answer>) {
     let (reply, answers) = sync_channel(1);
@@ -13,8 +13,7 @@ fn prompt() -> (Prompt, Receiver<Answer>) {
         codes: Codes { approve: "k7".to_owned(), refuse: "m3".to_owned() },
         deadline: Instant::now() + Duration::from_mins(1),
         reply,
-        typed: String::new(),
-        wrong: 0,
+        typing: Typing::default(),
     };
     (prompt, answers)
 }
@@ -42,12 +41,53 @@ fn the_letters_of_an_escape_sequence_do_not_add_up_to_a_code() {
 }
 
 #[test]
-fn three_wrong_codes_refuse() {
+fn a_stray_key_before_a_code_costs_nothing_but_itself() {
     let (mut prompt, answers) = prompt();
-    assert!(!prompt.typed(b"aa"));
-    assert!(!prompt.typed(b"bb"));
-    assert!(prompt.typed(b"cc"));
+    assert!(!prompt.typed(b"x"));
+    assert!(prompt.typed(b"k7"));
+    assert_eq!(answers.try_recv(), Ok(Answer::Approved));
+    let (mut prompt, answers) = self::prompt();
+    assert!(!prompt.typed(b"yes\r"));
+    assert!(prompt.typed(b"m3"));
     assert_eq!(answers.try_recv(), Ok(Answer::Refused));
+}
+
+#[test]
+fn wrong_keys_end_the_question_as_nobodys_answer() {
+    let (mut prompt, answers) = prompt();
+    assert!(!prompt.typed(b"aa\rb\r\rbc"));
+    assert!(prompt.typed(b"k7"));
+    assert_eq!(answers.try_recv(), Ok(Answer::Invalid));
+}
+
+#[test]
+fn many_bytes_from_a_terminal_cannot_slide_over_the_code() {
+    for start in KEYS_MAX - 1..40 {
+        let (mut prompt, answers) = prompt();
+        let report = "a".repeat(start) + "k7";
+        assert!(prompt.typed(report.as_bytes()));
+        assert_eq!(answers.try_recv(), Ok(Answer::Invalid), "{report}");
+    }
+    let (mut prompt, answers) = prompt();
+    assert!(prompt.typed(b"\x1b]11;rgb:1k1k/1k1k/1k7\x07"));
+    assert_eq!(answers.try_recv(), Ok(Answer::Invalid));
+}
+
+#[test]
+fn what_was_typed_and_that_it_is_wrong_is_shown_beside_the_codes() {
+    let (mut prompt, _answers) = prompt();
+    let shown = |prompt: &Prompt| prompt.lines(24, 80).pop().unwrap().trim().to_owned();
+    let codes = "[k7] allow once  [m3] refuse";
+    assert_eq!(shown(&prompt), codes);
+    prompt.typed(b"k");
+    assert_eq!(shown(&prompt), format!("{codes}  `k`"));
+    prompt.typed(b"b");
+    assert_eq!(shown(&prompt), format!("{codes}  `kb` is a wrong code, 4 keys left"));
+    prompt.typed(b"y\r");
+    assert_eq!(shown(&prompt), format!("{codes}  `by` is a wrong code, 3 keys left"));
+    let drawn = prompt.last_line_drawn((24, 40));
+    assert!(drawn.starts_with("\x1b[24;1H\x1b[2K\x1b[7m [k7] allow once"), "{drawn:?}");
+    assert!(prompt.lines(24, 40).iter().all(|line| line.chars().count() == 40));
 }
 
 #[test]

@@ -122,6 +122,7 @@ fn answered(answer: Answer) -> &'static str {
         Answer::Approved => "approved",
         Answer::Refused => "refused",
         Answer::Expired => "nobody answered in time",
+        Answer::Invalid => "no valid answer",
     }
 }
 

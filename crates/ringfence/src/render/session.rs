@@ -303,6 +303,7 @@ fn questions(view: &SessionView, style: Style) -> String {
             Some(Answer::Approved) => "approved",
             Some(Answer::Refused) => "refused",
             Some(Answer::Expired) => "not answered in time",
+            Some(Answer::Invalid) => "no valid answer",
             None => "no answer",
         };
         let by = question.by.as_ref().map_or(String::new(), |by| format!(" by {}", printable(by)));

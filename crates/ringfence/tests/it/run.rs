@@ -639,7 +639,27 @@ fn a_refused_question_is_a_denial_and_is_not_asked_again_at_once() {
         terminal.types(&code);
         terminal.shows("ended 126");
         assert!(!terminal.seen.contains("uid="), "{}", terminal.seen);
-        assert_eq!(terminal.seen.matches("allow once").count(), 1, "{}", terminal.seen);
+        assert_eq!(terminal.seen.matches("asked by").count(), 1, "{}", terminal.seen);
+    });
+}
+
+#[test]
+fn a_stray_key_does_not_spoil_the_code_and_wrong_ones_are_nobodys_refusal() {
+    each_asking(|person| {
+        let mut terminal = Terminal::start(person, "id; echo ended $?");
+        let code = terminal.code("allow once");
+        // No code has a zero.
+        terminal.types("00");
+        terminal.shows("`00` is a wrong code, 4 keys left");
+        terminal.types(&code);
+        terminal.shows("ended 0");
+        let mut terminal = Terminal::start(person, "id; echo ended $?");
+        terminal.code("refuse");
+        terminal.types("000000");
+        terminal.shows("ended 126");
+        assert!(terminal.seen.contains("no valid answer was typed"), "{}", terminal.seen);
+        let log = person.ringfence(&["log", "show"]);
+        assert!(log.out.contains("no valid answer") && !log.out.contains("refused"), "{log}");
     });
 }
 
@@ -747,6 +767,6 @@ unless { context.approvals.contains("oncall") };"#
         terminal.types(&code);
         terminal.shows("ended 126");
         assert!(!terminal.seen.contains("uid="), "{}", terminal.seen);
-        assert_eq!(terminal.seen.matches("allow once").count(), 1, "{}", terminal.seen);
+        assert_eq!(terminal.seen.matches("asked by").count(), 1, "{}", terminal.seen);
     });
 }

@@ -122,7 +122,17 @@ fn any_action(rule: &Rule) -> Option<Lint> {
     any.then(|| lint(LintKind::AnyAction, rule, text.to_owned()))
 }
 
+/// A forbid of programs by name says nothing less than it means: they may lie anywhere.
 fn any_resource(rule: &Rule) -> Option<Lint> {
+    let mut by_name = false;
+    for clause in rule.tree.clauses() {
+        crate::tree::walk(crate::tree::body(clause), &mut |part| {
+            by_name |= crate::tree::resource_attribute(part) == Some("name");
+        });
+    }
+    if by_name && rule.effect == Effect::Forbid && rule.actions == [Action::Exec] {
+        return None;
+    }
     let act_by_act = rule.actions.iter().any(|&action| !is_file_action(action));
     let conditional = !rule.tree.clauses().is_empty();
     let text = "this rule names no resource in its head, so that it is evaluated for every act \

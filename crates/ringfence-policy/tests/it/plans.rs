@@ -162,7 +162,8 @@ fn lints_say_what_is_not_a_wall() {
         @id("nc") forbid(principal, action == Action::"exec", resource == Program::"/usr/bin/nc");
         forbid(principal, action == Action::"fs.read", resource == Path::"/usr/bin/nc");
         @id("dead") permit(principal, action == Action::"exec", resource == Program::"/usr/bin/nc");
-        @id("text") forbid(principal, action == Action::"exec", resource) when { context.argv like "*rm -rf*" };"#,
+        @id("text") forbid(principal, action == Action::"exec", resource) when { context.argv like "*rm -rf*" };
+        @id("by-name") forbid(principal, action == Action::"exec", resource) when { resource.name == "gh" };"#,
     );
     let lints: Vec<String> =
         policy.lints().iter().map(|lint| format!("{:?} {}", lint.kind, lint.rule.id)).collect();

@@ -1,7 +1,6 @@
 //! Programs whose work leaves the machine, and which of their subcommands do.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::found::programs;
 use crate::builtin;
@@ -75,45 +74,55 @@ const ASKS: &[Ask] = &[
     Ask { program: "netlify", subcommands: &["deploy"], reason: "deploys" },
 ];
 
-/// Where else git lies, where that is a file of its own.
-const GIT_ITSELF: &[&str] = &["/usr/lib/git-core/git", "/usr/libexec/git-core/git"];
+/// Scripts behind programs: the file that is started has another name than the one that is typed.
+const SCRIPTS: &[(&str, &[&str])] =
+    &[("npm", &["npm-cli.js"]), ("pnpm", &["pnpm.cjs", "pnpm.js"]), ("yarn", &["yarn.js"])];
 
-fn is_another(path: &Path, known: &[PathBuf]) -> bool {
-    fs::canonicalize(path).is_ok_and(|real| real == path && !known.contains(&real))
+/// The rules for the programs that are installed. A rule names the program by its file's name,
+/// wherever it lies: a second one, or the one in git's own directory, is the same program to a
+/// person. A file of another name that the search path leads to is named by its path.
+pub(super) fn rules(path: &str) -> Vec<String> {
+    let installed = ASKS.iter().map(|ask| (ask, programs(ask.program, path)));
+    installed.filter(|(_, found)| !found.is_empty()).map(|(ask, found)| rule(ask, &found)).collect()
 }
 
-/// The rules for the programs that are installed. A rule names the file, so that it is looked at
-/// for that file only; a program that is installed later has no rule yet.
-pub(super) fn rules(path: &str) -> Vec<String> {
-    let mut rules = Vec::new();
-    for ask in ASKS {
-        let mut all = programs(ask.program, path);
-        if ask.program == "git" && !all.is_empty() {
-            // Git calls itself by these, and so can anybody.
-            let own = GIT_ITSELF.iter().map(PathBuf::from).filter(|it| is_another(it, &all));
-            let own: Vec<PathBuf> = own.collect();
-            all.extend(own);
-        }
-        for (at, program) in all.into_iter().enumerate() {
-            let number = if at == 0 { String::new() } else { format!("-{}", at + 1) };
-            let named = format!("Program::{}", builtin::quoted(&program));
-            let condition = match ask.subcommands {
-                [] => String::new(),
-                [one] => {
-                    format!(
-                        "when {{ context has subcommand && context.subcommand == \"{one}\" }}\n"
-                    )
-                }
-                several => format!(
-                    "when {{ context has subcommand && [{}].contains(context.subcommand) }}\n",
-                    several.iter().map(|it| format!("\"{it}\"")).collect::<Vec<_>>().join(", ")
-                ),
-            };
-            rules.push(format!(
-                "@id(\"ask-{}{number}\")\n@reason(\"`{}` {}: a person decides\")\nforbid (principal, action == Action::\"exec\", resource == {named})\n{condition}unless {{ context.approvals.contains(\"owner\") }};\n",
-                ask.program, ask.program, ask.reason
-            ));
+fn rule(ask: &Ask, found: &[PathBuf]) -> String {
+    let scripts = SCRIPTS.iter().find(|(program, _)| *program == ask.program);
+    let scripts = scripts.map_or(&[][..], |(_, scripts)| scripts);
+    let names: Vec<&str> = [ask.program].iter().chain(scripts).copied().collect();
+    let by_name = |file: &&PathBuf| names.iter().any(|name| file.ends_with(name));
+    let others = found.iter().filter(|file| !by_name(file));
+    let others = others.map(|file| format!("resource == Program::{}", builtin::quoted(file)));
+    let programs: Vec<String> =
+        [one_of("resource.name", &names)].into_iter().chain(others).collect();
+    let mut condition = programs.join(" || ");
+    if !ask.subcommands.is_empty() {
+        let subcommand = one_of("context.subcommand", ask.subcommands);
+        let program = if programs.len() > 1 { format!("({condition})") } else { condition };
+        condition = format!("{program} && context has subcommand && {subcommand}");
+    }
+    if ask.program == "git" {
+        // Where they are files of their own, git's subcommands are programs.
+        let own: Vec<String> = ask.subcommands.iter().map(|it| format!("git-{it}")).collect();
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        condition = format!("({condition}) || {}", one_of("resource.name", &own));
+    }
+    let Ask { program, reason, .. } = ask;
+    format!(
+        "@id(\"ask-{program}\")\n@reason(\"`{program}` {reason}: a person decides\")\n\
+         forbid (principal, action == Action::\"exec\", resource)\n\
+         when {{ {condition} }}\n\
+         unless {{ context.approvals.contains(\"owner\") }};\n"
+    )
+}
+
+/// A condition: the attribute is one of these words.
+fn one_of(attribute: &str, words: &[&str]) -> String {
+    match words {
+        [one] => format!("{attribute} == \"{one}\""),
+        several => {
+            let several: Vec<String> = several.iter().map(|it| format!("\"{it}\"")).collect();
+            format!("[{}].contains({attribute})", several.join(", "))
         }
     }
-    rules
 }

@@ -174,6 +174,46 @@ fn what_leaves_the_machine_asks() {
 }
 
 #[test]
+fn what_leaves_the_machine_asks_wherever_the_program_lies() {
+    let setup = setup(&["bin/cargo"]);
+    // What is found is a link, as npm's own is.
+    fs::rename(setup.home.join("bin/npm"), setup.home.join("bin/other.js")).unwrap();
+    symlink("other.js", setup.home.join("bin/npm")).unwrap();
+    setup.init(ProfileName::Generic, Existing::Keep).unwrap();
+    let verdict = |file: &str, words: &[&str]| {
+        let program = AbsolutePath::parse(file).unwrap();
+        let argv: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        setup.verdict(Act::Exec(Exec {
+            command_line: CommandLine::new(program.file_name(), &argv),
+            program,
+            identity: FileIdentity { device: 1, inode: 1 },
+            cwd: setup.in_project("."),
+        }))
+    };
+    let other = setup.path("bin/other.js");
+    for (file, words) in [
+        ("/usr/local/libexec/git-core/git", ["git", "push"]),
+        ("/usr/bin/git", ["git", "push"]),
+        ("/usr/local/libexec/git-core/git-push", ["git-push", "origin"]),
+        ("/opt/cargo", ["cargo", "publish"]),
+        ("/usr/bin/npm", ["npm", "publish"]),
+        ("/usr/lib/node_modules/npm/bin/npm-cli.js", ["npm", "publish"]),
+        (other.as_str(), ["npm", "publish"]),
+        ("/opt/gh", ["gh", "status"]),
+    ] {
+        let verdict = verdict(file, &words);
+        assert!(matches!(verdict, Verdict::Ask(_)), "{file} {words:?}: {verdict:?}");
+    }
+    for (file, words) in [
+        ("/usr/local/libexec/git-core/git", ["git", "status"]),
+        ("/usr/bin/pusher", ["pusher", "push"]),
+        (other.as_str(), ["npm", "ls"]),
+    ] {
+        assert_eq!(verdict(file, &words), Verdict::Permit, "{file} {words:?}");
+    }
+}
+
+#[test]
 fn registries_come_from_the_persons_own_files_and_not_from_the_project() {
     let setup = setup(&[]);
     fs::create_dir_all(setup.home.join(".cargo")).unwrap();

@@ -149,6 +149,9 @@ fn what_leaves_the_machine_asks_however_it_is_called() {
         "git -C . push",
         "/usr/lib/git-core/git push",
         "/usr/lib/git-core/git-push origin",
+        "$(git --exec-path)/git push",
+        "$(git --exec-path)/git-push origin",
+        "git -c alias.p=push p",
         "exec -a git-push git origin",
     ] {
         let script = format!("exec bash -c '{script}'");

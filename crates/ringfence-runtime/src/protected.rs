@@ -7,6 +7,7 @@
 //! a mount point, so that `mv .git x` cannot move the protection away.
 
 mod gitlinks;
+mod half_made;
 mod named;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+pub(crate) use half_made::is_dot_git;
+pub use half_made::may_become_git_dir;
 pub(crate) use named::PersonsFiles;
 
 /// Deepest level below a writable root at which repositories are looked for.
@@ -144,6 +147,10 @@ pub fn survey(root: &Path) -> Survey {
             take_submodules(root, &visit, &mut found, &mut todo);
             continue;
         }
+        if may_become_git_dir(&visit.dir) {
+            half_made::take(&visit, &mut found);
+        }
+        follow_dot_git(root, &visit, &mut todo);
         for entry in fs::read_dir(&visit.dir).into_iter().flatten().flatten() {
             let Some(rest) = left.checked_sub(1) else {
                 found.cut_short = true;
@@ -183,7 +190,7 @@ fn look_at(entry: &fs::DirEntry, visit: &Visit, found: &mut Survey, todo: &mut V
         if !skipped && !deep && visit.depth < 2 * SCAN_DEPTH_MAX {
             todo.push(Visit { dir: path, depth: visit.depth + 1, run_by });
         }
-    } else if run_by == RunBy::Host
+    } else if (run_by == RunBy::Host || kind.is_symlink() && name == ".git")
         && path.extension().is_none_or(|extension| extension != "sample")
         && let Ok(metadata) = fs::symlink_metadata(&path)
     {
@@ -199,13 +206,18 @@ fn take_git_dir(visit: &Visit, found: &mut Survey, todo: &mut Vec<Visit>) {
     }
     let hooks = visit.dir.join("hooks");
     todo.push(Visit { dir: hooks, depth: visit.depth, run_by: RunBy::Host });
+    take_git_files(&visit.dir, found);
+    found.git_dirs.push(visit.dir.clone());
+}
+
+/// The files by which git knows what to run and where the rest is.
+fn take_git_files(git_dir: &Path, found: &mut Survey) {
     for name in ["config", "config.worktree", COMMON_DIR] {
-        let path = visit.dir.join(name);
+        let path = git_dir.join(name);
         if let Ok(metadata) = fs::symlink_metadata(&path) {
             found.runnable.insert(path, Stamp::of(&metadata));
         }
     }
-    found.git_dirs.push(visit.dir.clone());
 }
 
 /// Git enters the submodules that an index names, however deep and in whatever directory.
@@ -213,15 +225,23 @@ fn take_submodules(root: &Path, visit: &Visit, found: &mut Survey, todo: &mut Ve
     let Some(worktree) = visit.dir.parent() else { return };
     let links = gitlinks::of(&visit.dir);
     found.cut_short |= links.unreadable;
-    for path in links.paths {
-        let Some(dir) = gitlinks::git_dir(&worktree.join(path)) else { continue };
-        // What lies outside of the writable tree was not written from within.
-        if let Ok(dir) = fs::canonicalize(dir)
-            && dir.starts_with(root)
-        {
-            todo.push(Visit { dir, depth: visit.depth, run_by: RunBy::Nobody });
-        }
+    let dirs = links.paths.iter().filter_map(|path| gitlinks::git_dir(&worktree.join(path)));
+    todo.extend(dirs.filter_map(|dir| within(root, &dir, visit.depth)));
+}
+
+/// A working tree's `.git` may be a link or a file that leads to a repository anywhere.
+fn follow_dot_git(root: &Path, visit: &Visit, todo: &mut Vec<Visit>) {
+    let leads_on = |metadata: fs::Metadata| !metadata.is_dir();
+    if fs::symlink_metadata(visit.dir.join(".git")).is_ok_and(leads_on) {
+        let dir = gitlinks::git_dir(&visit.dir).filter(|dir| is_git_dir(dir));
+        todo.extend(dir.and_then(|dir| within(root, &dir, visit.depth)));
     }
+}
+
+/// What lies outside of the writable tree was not written from within.
+fn within(root: &Path, dir: &Path, depth: usize) -> Option<Visit> {
+    let dir = fs::canonicalize(dir).ok().filter(|dir| dir.starts_with(root))?;
+    Some(Visit { dir, depth, run_by: RunBy::Nobody })
 }
 
 impl Stamp {

@@ -145,11 +145,13 @@ impl After {
                 );
                 finished.notices.push(Notice::new(text));
             }
-            for (path, stamp) in seen.runnable {
-                if self.before.get(&path) != Some(&stamp) {
-                    let is_new = !self.before.contains_key(&path);
-                    finished.quarantined.extend(self.judge(&path, is_new));
-                }
+            // All are judged before one is moved: without it, its repository may be no longer one.
+            let changed =
+                seen.runnable.iter().filter(|(path, now)| self.before.get(*path) != Some(now));
+            let judged: Vec<(&PathBuf, String)> =
+                changed.filter_map(|(path, _)| Some((path, born::why(path)?))).collect();
+            for (path, why) in judged {
+                finished.quarantined.extend(self.hold_back(path, why));
             }
         }
         for place in &self.absent {
@@ -166,9 +168,8 @@ impl After {
         finished
     }
 
-    fn judge(&self, path: &Path, is_new: bool) -> Option<Quarantined> {
-        let why = born::why(path)?;
-        if !is_new {
+    fn hold_back(&self, path: &Path, why: String) -> Option<Quarantined> {
+        if self.before.contains_key(path) {
             return Some(Quarantined { path: path.to_owned(), why, kept_as: None });
         }
         self.put_aside(path, why)

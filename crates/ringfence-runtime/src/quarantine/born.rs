@@ -15,17 +15,23 @@ pub(super) fn why(path: &Path) -> Option<String> {
     let dir = path.parent()?;
     let name = path.file_name()?;
     if dir.file_name().is_some_and(|dir| dir == "hooks")
-        && dir.parent().is_some_and(protected::is_git_dir)
+        && dir.parent().is_some_and(protected::may_become_git_dir)
     {
         return Some("git runs this hook".to_owned());
     }
-    if protected::is_git_dir(dir) && name == protected::COMMON_DIR {
+    if protected::is_dot_git(path) {
+        // A link: what is in a whole repository is looked at where that lies.
+        let why = "git takes its repository from where this leads, once there is one";
+        return (!protected::is_git_dir(path)).then(|| why.to_owned());
+    }
+    let in_git_dir = protected::may_become_git_dir(dir);
+    if in_git_dir && name == protected::COMMON_DIR {
         let says = whole_file::read_text(path, Links::Refuse).ok().flatten();
         let plain = says.is_some_and(|file| protected::is_plain_common_dir(dir, &file.text));
         let why = "git takes configuration and hooks from where this says";
         return (!plain).then(|| why.to_owned());
     }
-    if protected::is_git_dir(dir) {
+    if in_git_dir && (name == "config" || name == "config.worktree") {
         let keys = match whole_file::read_text(path, Links::Refuse) {
             Ok(Some(file)) => gitconfig::runs_code(&file.text),
             Ok(None) => return None,

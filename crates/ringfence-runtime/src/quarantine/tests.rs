@@ -71,6 +71,71 @@ fn what_was_there_before_is_left_alone_and_what_was_changed_is_named() {
     assert!(root.join("b/.envrc").exists());
 }
 
+fn hook(at: &Path) {
+    write(at, "#!/bin/sh\n");
+    fs::set_permissions(at, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn held_back(after: After, root: &Path) -> Vec<String> {
+    let below = |it: &Quarantined| it.path.strip_prefix(root).unwrap().display().to_string();
+    after.finish().quarantined.iter().map(below).collect()
+}
+
+#[test]
+fn what_git_init_would_make_a_repository_of_is_looked_at_like_one() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let after = after(root);
+    hook(&root.join("nested/.git/hooks/pre-commit"));
+    write(&root.join("nested/.git/hooks/not-a-hook"), "");
+    write(&root.join("plain/.git/hooks/post-merge"), "");
+    write(&root.join("config-only/.git/config"), "[core]\n\tfsmonitor = /tmp/x\n");
+    write(&root.join("elsewhere/.git/commondir"), "../../x\n");
+    hook(&root.join("bare/hooks/update"));
+    write(&root.join("bare/config"), "[core]\n\tbare = true\n");
+    hook(&root.join("headed/hooks/update"));
+    write(&root.join("headed/HEAD"), "ref: refs/heads/main\n");
+    // The configuration goes first, and the hook is one nevertheless.
+    hook(&root.join("both/hooks/update"));
+    write(&root.join("both/config"), "[core]\n\tfsmonitor = /tmp/x\n");
+    hook(&root.join("store/hooks/pre-commit"));
+    fs::create_dir(root.join("linked")).unwrap();
+    std::os::unix::fs::symlink("../store", root.join("linked/.git")).unwrap();
+    // Neither is one of git's.
+    write(&root.join("src/hooks/useUpdate.js"), "");
+    write(&root.join("src/hooks/update"), "");
+    write(&root.join("src/config"), "");
+    assert_eq!(
+        held_back(after, root),
+        [
+            "bare/hooks/update",
+            "both/config",
+            "both/hooks/update",
+            "config-only/.git/config",
+            "elsewhere/.git/commondir",
+            "headed/hooks/update",
+            "linked/.git",
+            "nested/.git/hooks/pre-commit",
+            "plain/.git/hooks/post-merge",
+        ]
+    );
+}
+
+#[test]
+fn a_repository_in_what_is_not_walked_is_found_where_a_dot_git_leads_to_it() {
+    let root = tempfile::tempdir().unwrap();
+    let root = &fs::canonicalize(root.path()).unwrap();
+    let after = after(root);
+    for (name, store) in [("linked", "target/a"), ("filed", "target/b")] {
+        repository(&root.join(store), PLAIN);
+        hook(&root.join(store).join("hooks/pre-commit"));
+        fs::create_dir(root.join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("../target/a", root.join("linked/.git")).unwrap();
+    write(&root.join("filed/.git"), "gitdir: ../target/b\n");
+    assert_eq!(held_back(after, root), ["target/a/hooks/pre-commit", "target/b/hooks/pre-commit"]);
+}
+
 #[test]
 fn a_quarantined_file_does_not_replace_one_that_is_there() {
     let root = tempfile::tempdir().unwrap();

@@ -170,6 +170,10 @@ fn what_the_host_would_run_is_listed_at_the_end_and_held_back() {
         for (plant, file) in [
             ("git init -q . && cp /bin/true .git/hooks/post-commit", ".git/hooks/post-commit"),
             ("git init -q . && git config core.fsmonitor /tmp/evil", ".git/config"),
+            (
+                "mkdir -p sub/.git/hooks && cp /bin/true sub/.git/hooks/pre-commit",
+                "sub/.git/hooks/pre-commit",
+            ),
             ("mkdir sub; echo evil > sub/.envrc", "sub/.envrc"),
             ("mkdir -p sub/.vscode; echo {} > sub/.vscode/tasks.json", "sub/.vscode/tasks.json"),
             (

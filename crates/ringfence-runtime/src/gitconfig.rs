@@ -219,22 +219,30 @@ pub struct MergedBack {
 /// Takes back what the agent changed in its copy of a repository's configuration: the plain keys
 /// of `branch.*` and `remote.*`, and nothing else.
 ///
-/// `base` is what the copy began as, `host` what the host has now: its own changes meanwhile stay.
+/// Where the person's remotes lead stays as it is, and a branch follows only remotes that have a
+/// name: in place of one git takes a path, and a push there runs the hooks it finds. `base` is what the copy began as, `host` what the host has now: its own changes meanwhile stay.
 pub fn merge_back(base: &str, copy: &str, host: &str) -> Result<MergedBack, GitConfigError> {
-    let (before, after) = (parse(base)?, parse(copy)?);
+    let (before, after, now) = (parse(base)?, parse(copy)?, parse(host)?);
     let only_in = |here: &[Setting], there: &[Setting]| -> Vec<Setting> {
         here.iter().filter(|setting| !there.contains(setting)).cloned().collect()
     };
-    let (added, removed) = (only_in(&after, &before), only_in(&before, &after));
-    let all = added.iter().chain(&removed);
-    let mut refused: Vec<String> =
-        all.filter(|setting| !comes_back(setting)).map(Setting::short_name).collect();
+    let allowed = |setting: &Setting| {
+        comes_back(setting) && names_a_remote(setting, [&now, &after]) && !redirects(setting, &now)
+    };
+    // A remote that is gone as a whole may go; one that is to lead elsewhere stays.
+    let may_go = |setting: &Setting| {
+        comes_back(setting)
+            && !(is_url(setting) && after.iter().any(|kept| kept.in_section(setting)))
+    };
+    let (added, gone) = (only_in(&after, &before), only_in(&before, &after));
+    let kept_out = added.iter().filter(|setting| !allowed(setting));
+    let kept_in = gone.iter().filter(|setting| !may_go(setting));
+    let mut refused: Vec<String> = kept_out.chain(kept_in).map(Setting::short_name).collect();
     refused.sort();
     refused.dedup();
-    let now = parse(host)?;
     let mut result = now.clone();
-    result.retain(|setting| !(removed.contains(setting) && comes_back(setting)));
-    for setting in added.into_iter().filter(comes_back) {
+    result.retain(|setting| !(gone.contains(setting) && may_go(setting)));
+    for setting in added.into_iter().filter(allowed) {
         if result.contains(&setting) {
             continue;
         }
@@ -244,6 +252,26 @@ pub fn merge_back(base: &str, copy: &str, host: &str) -> Result<MergedBack, GitC
     }
     let text = (result != now).then(|| render(&result));
     Ok(MergedBack { text, refused })
+}
+
+fn is_url(setting: &Setting) -> bool {
+    setting.section == "remote" && matches!(setting.key.as_str(), "url" | "pushurl")
+}
+
+/// Whether a setting makes a remote that the person has lead elsewhere.
+fn redirects(setting: &Setting, now: &[Setting]) -> bool {
+    is_url(setting) && now.iter().any(|other| is_url(other) && other.in_section(setting))
+}
+
+/// Whether what a branch follows is the repository itself or a remote with a name.
+fn names_a_remote(setting: &Setting, configured: [&[Setting]; 2]) -> bool {
+    let follows = matches!(setting.key.as_str(), "remote" | "pushremote");
+    if setting.section != "branch" || !follows {
+        return true;
+    }
+    let value = setting.value.as_deref().unwrap_or("");
+    let named = |other: &Setting| other.subsection.as_deref() == Some(value) && is_url(other);
+    value == "." || configured.iter().any(|settings| settings.iter().any(named))
 }
 
 fn comes_back(setting: &Setting) -> bool {
@@ -278,7 +306,10 @@ pub fn runs_code(text: &str) -> Vec<String> {
                 let version = setting.key == "repositoryformatversion";
                 !version && setting.key != "symlinks" && !harmless.contains(&setting.key.as_str())
             }
-            "branch" | "remote" => !comes_back(setting) && !is_local_remote(setting),
+            "branch" | "remote" => {
+                let plain = comes_back(setting) && names_a_remote(setting, [&settings, &[]]);
+                !plain && !is_local_remote(setting)
+            }
             "user" | "color" | "init" => false,
             _ => true,
         })

@@ -21,6 +21,7 @@ pub mod processes;
 pub mod protected;
 pub mod pty;
 pub mod quarantine;
+mod real_dir;
 pub mod registration;
 pub mod sealing;
 pub mod settings;

@@ -4,6 +4,7 @@ mod born;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,7 @@ use crate::gitconfig;
 use crate::home::merge_claude;
 use crate::notice::Notice;
 use crate::protected::{self, Place, Stamp};
+use crate::real_dir::RealDir;
 use crate::whole_file::{self, FileText, Links};
 
 /// A copy of a repository's configuration.
@@ -178,14 +180,8 @@ impl After {
     fn put_aside(&self, path: &Path, why: String) -> Option<Quarantined> {
         let mut name = path.file_name()?.to_owned();
         name.push(format!(".quarantined-{}", self.session));
-        let aside = path.with_file_name(name);
-        let moved = rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            path,
-            rustix::fs::CWD,
-            &aside,
-            rustix::fs::RenameFlags::NOREPLACE,
-        );
+        let aside = path.with_file_name(&name);
+        let moved = RealDir::of(path).and_then(|(dir, was)| dir.rename(was, &name));
         let kept_as = moved.ok().map(|()| aside);
         Some(Quarantined { path: path.to_owned(), why, kept_as })
     }
@@ -201,17 +197,25 @@ impl GitCopy {
                 return Some(Notice::new(named(&format!("nothing taken back: {error},"))));
             }
         };
-        let host = whole_file::read_text(&self.host, Links::Refuse).ok().flatten()?;
-        let merged = match gitconfig::merge_back(&self.base, &copy.text, &host.text) {
+        let nothing = |error: &dyn std::fmt::Display| {
+            Some(Notice::new(named(&format!("nothing taken back: {error},"))))
+        };
+        let opened = RealDir::of(&self.host)
+            .and_then(|(dir, name)| dir.read_text(name).map(|text| (dir, name, text)));
+        let (dir, name, host) = match opened {
+            Ok(opened) => opened,
+            // The repository is gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => return nothing(&error),
+        };
+        let merged = match gitconfig::merge_back(&self.base, &copy.text, &host) {
             Ok(merged) => merged,
-            Err(error) => {
-                return Some(Notice::new(named(&format!("nothing taken back: {error},"))));
-            }
+            Err(error) => return nothing(&error),
         };
         if let Some(text) = &merged.text
-            && let Err(error) = replace_keeping(&host, text)
+            && let Err(error) = dir.replace(name, text)
         {
-            return Some(Notice::new(format!("git settings not taken back: {error}")));
+            return nothing(&error);
         }
         let refused = merged.refused.join(", ");
         (!refused.is_empty()).then(|| {

@@ -12,12 +12,13 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::SessionId;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{AtFlags, FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::ComposeError;
 use super::mountpoints::Kind;
 use crate::protected::{COMMON_DIR, COMMON_DIR_ITSELF};
+use crate::real_dir::RealDir;
 use crate::state::StateDirs;
 use crate::whole_file::{FILE_BYTES_MAX, FileError, create_private_dir};
 
@@ -43,20 +44,22 @@ impl Placeholder {
 
     /// Takes it away again, unless something has been put there since.
     fn remove(&self) {
-        // Nobody waits for the answer: what is no longer empty, or gone, stays as it is.
-        let _ = match self.kind {
-            Kind::Dir => fs::remove_dir(&self.path),
-            Kind::File => match fs::symlink_metadata(&self.path) {
-                Ok(found) if found.is_file() && self.is_untouched() => fs::remove_file(&self.path),
-                Ok(_) | Err(_) => return,
-            },
+        // A directory on the way that has become a link leads to what is not ours.
+        let Ok((dir, name)) = RealDir::of(&self.path) else { return };
+        let flags = match self.kind {
+            Kind::Dir => AtFlags::REMOVEDIR,
+            Kind::File => {
+                let untouched = dir
+                    .read_text(name)
+                    .is_ok_and(|text| text.as_bytes() == Placeholder::content(&self.path));
+                if !untouched {
+                    return;
+                }
+                AtFlags::empty()
+            }
         };
-    }
-
-    fn is_untouched(&self) -> bool {
-        let mut bytes = Vec::new();
-        let read = File::open(&self.path).and_then(|file| file.take(8).read_to_end(&mut bytes));
-        read.is_ok() && bytes == Placeholder::content(&self.path)
+        // Nobody waits for the answer: what is no longer empty, or gone, stays as it is.
+        let _ = dir.remove(name, flags);
     }
 }
 

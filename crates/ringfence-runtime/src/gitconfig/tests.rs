@@ -106,12 +106,29 @@ fn branches_and_remotes_come_back() {
 }
 
 #[test]
-fn a_removed_remote_and_a_changed_url_come_back() {
+fn a_removed_remote_comes_back_and_a_changed_url_does_not() {
     let merged = merge_back(HOST, "[core]\n\tbare = false\n", HOST).unwrap();
     assert_eq!(merged.text.as_deref(), Some("[core]\n\tbare = false\n"));
-    let copy = HOST.replace("/a", "/b");
-    let merged = merge_back(HOST, &copy, HOST).unwrap();
-    assert_eq!(merged.text.as_deref(), Some(copy.as_str()));
+    for copy in [HOST.replace("/a", "/b"), format!("{HOST}\tpushurl = https://evil.example/a\n")] {
+        let merged = merge_back(HOST, &copy, HOST).unwrap();
+        assert_eq!(merged.text, None, "{copy}");
+        assert_eq!(merged.refused.len(), 1, "{:?}", merged.refused);
+    }
+}
+
+#[test]
+fn a_branch_follows_a_remote_that_has_a_name_and_no_path() {
+    for path in ["./node_modules/ev", "../ev", "/tmp/ev", "ev", "https://evil.example/a"] {
+        for key in ["remote", "pushRemote"] {
+            let copy = format!("{HOST}[branch \"main\"]\n\t{key} = {path}\n");
+            let merged = merge_back(HOST, &copy, HOST).unwrap();
+            assert_eq!(merged.text, None, "{copy}");
+            assert_eq!(merged.refused.len(), 1, "{copy}");
+            assert_eq!(runs_code(&copy).len(), 1, "{copy}");
+        }
+    }
+    let copy = format!("{HOST}[branch \"main\"]\n\tremote = .\n\tpushRemote = origin\n");
+    assert!(merge_back(HOST, &copy, HOST).unwrap().text.is_some());
 }
 
 #[test]

@@ -121,7 +121,10 @@ impl Filter {
             return self.ground(byte, output);
         }
         self.hold(byte);
-        if left > 1 {
+        if matches!(self.held.as_slice(), [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f]) {
+            // Longer than need be: some terminals read a control character in it.
+            self.drop_held();
+        } else if left > 1 {
             self.state = State::Utf8(left - 1);
         } else if matches!(self.held.as_slice(), [0xc2, 0x80..=0x9f]) {
             // U+0080 to U+009F: xterm reads U+009B as CSI in UTF-8 mode too.
@@ -232,13 +235,14 @@ fn inner_control(byte: u8, output: &mut Vec<u8>) {
 
 /// What follows `ESC`, when it neither answers nor changes how answers are spelt.
 ///
-/// Left out: `ESC Z` (identify), `ESC SP F/G` (7- or 8-bit answers), a string's end without its
-/// beginning, everything unknown.
+/// Left out: `ESC Z` (identify), `ESC SP F/G` (7- or 8-bit answers), `ESC % @` (leaves UTF-8, after
+/// which the second byte of a letter may be CSI), a string's end without its beginning, everything
+/// unknown.
 fn mute_escape(body: &[u8]) -> bool {
     let charset = |byte: &u8| (b'('..=b'/').contains(byte) && *byte != b',';
     match body {
         [single] => b"78=>69DEHMNOclmno|}~".contains(single),
-        [b'#', b'3'..=b'8'] | [b'%', b'G' | b'@'] => true,
+        [b'#', b'3'..=b'8'] | [b'%', b'G'] => true,
         [kind, _] | [kind, b'"' | b'%' | b'&', _] => charset(kind),
         _ => false,
     }

@@ -27,6 +27,7 @@ const ANSWERED: &[&str] = &[
     "\x1b[>0;1c",
     "\x1b[=c",
     "\x1bZ",
+    "\x1b%@",
     "\x05",
     "\x1b[18t",
     "\x1b[14t",
@@ -129,5 +130,15 @@ fn what_draws_passes_unchanged() {
     ] {
         assert_eq!(passed(text.as_bytes()), text.as_bytes(), "{text:?}");
         assert_eq!(passed_slowly(text.as_bytes()), text.as_bytes(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_letter_that_is_longer_than_need_be_does_not_pass() {
+    for (bytes, wanted) in
+        [(&b"a\xe0\x82\x9b6nb"[..], &b"a6nb"[..]), (b"a\xf0\x80\x82\x9b6nb", b"a6nb")]
+    {
+        assert_eq!(passed(bytes), wanted);
+        assert_eq!(passed_slowly(bytes), wanted);
     }
 }

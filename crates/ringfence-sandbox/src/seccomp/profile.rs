@@ -84,6 +84,8 @@ const MAKES: u32 = bits(libc::O_CREAT | libc::O_TMPFILE & !libc::O_DIRECTORY);
 const TYPE: u32 = libc::S_IFMT;
 /// The kind of socket, without `SOCK_CLOEXEC` and `SOCK_NONBLOCK`.
 const SOCKET_KIND: u32 = 0xf;
+/// The type and number of an ioctl, without its direction and the size of what it points to.
+const IOCTL: u32 = 0xffff;
 /// `SECCOMP_SET_MODE_FILTER`.
 const SET_FILTER: u32 = 1;
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
@@ -129,8 +131,15 @@ pub(super) fn rules(classes: NotifyClasses) -> Vec<Rule> {
         (classes.connect, NOTIFIED_CONNECTS),
         (classes.exec, NOTIFIED_EXECS),
     ];
-    let refused =
-        [SET_IDS, NARROWED, OUTSIDE_THE_FILTER, NAMESPACES_AND_MOUNTS, OTHER_PROCESSES, KERNEL];
+    let refused = [
+        SET_IDS,
+        NARROWED,
+        NAMES_BY_IOCTL,
+        OUTSIDE_THE_FILTER,
+        NAMESPACES_AND_MOUNTS,
+        OTHER_PROCESSES,
+        KERNEL,
+    ];
     let writes = (classes.write, NOTIFIED_WRITES);
     std::iter::once((Switch::On, SET_ID_OPENS))
         .chain(notified)
@@ -269,6 +278,26 @@ const NARROWED: &[Rule] = &[
         &[test(0, ALL, Is::Equal(SET_FILTER)), test(1, ALL, Is::AnyBitOf(NEW_LISTENER))],
         EBUSY,
     ),
+];
+
+const fn fail_ioctl(when: &'static [Test]) -> Rule {
+    fail_when(libc::SYS_ioctl, when, EPERM)
+}
+
+/// Subvolumes and snapshots are names in a directory that are made and removed by ioctl, with the
+/// name in memory: no filter sees it, and nobody would be asked.
+const NAMES_BY_IOCTL: &[Rule] = &[
+    // btrfs: SNAP_CREATE, SUBVOL_CREATE, SNAP_DESTROY, SNAP_CREATE_V2, SUBVOL_CREATE_V2,
+    // SNAP_DESTROY_V2.
+    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x9401))]),
+    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x940e))]),
+    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x940f))]),
+    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x9417))]),
+    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x9418))]),
+    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x943f))]),
+    // bcachefs: SUBVOLUME_CREATE, SUBVOLUME_DESTROY.
+    fail_ioctl(&[test(1, IOCTL, Is::Equal(0xbc10))]),
+    fail_ioctl(&[test(1, IOCTL, Is::Equal(0xbc11))]),
 ];
 
 const UNIX_DATAGRAM: &[Test] =

@@ -141,6 +141,22 @@ fn typing_into_a_terminal_is_refused_also_with_a_high_half() {
 }
 
 #[test]
+fn names_are_not_made_by_ioctl_whatever_size_it_says() {
+    let wrong_size = 0x4000_0000;
+    let high = 1_u64 << 32;
+    for request in [0x9401, 0x940e, 0x940f, 0x9417, 0x9418, 0x943f, 0xbc10, 0xbc11] {
+        for bits in [0x5000_0000, 0x4001_0000, wrong_size, 0, high, high | 0xffff_0000] {
+            let asked = answer(libc::SYS_ioctl, &[3, request | bits]);
+            assert_eq!(asked, errno(libc::EPERM), "{request:#x} {bits:#x}");
+        }
+    }
+    // FICLONE, FICLONERANGE and FIDEDUPERANGE have the type of btrfs, and make no name.
+    for request in [0x4004_9409, 0x4020_940d, 0xc018_9436] {
+        assert_eq!(answer(libc::SYS_ioctl, &[3, request]), ALLOW, "{request:#x}");
+    }
+}
+
+#[test]
 fn sockets_are_local_streams_internet_or_route_netlink() {
     let unix = libc::AF_UNIX as u64;
     let cloexec = libc::SOCK_CLOEXEC as u64;

@@ -253,7 +253,11 @@ fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble>
     if !creates {
         return Ok(Seen::by_kernel(acts));
     }
-    let flags = OFlags::from_bits_retain(flags.cast_unsigned());
+    let mut flags = OFlags::from_bits_retain(flags.cast_unsigned());
+    if acts.is_empty() {
+        // Nobody decides about making it: gone by then, it stays gone.
+        flags -= OFlags::CREATE | OFlags::EXCL;
+    }
     let what = if found == Found::Nameless {
         What::Reopen { file: call.nameless(&resolved)?, flags }
     } else if resolved == b"/dev/tty" {

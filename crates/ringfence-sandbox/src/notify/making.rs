@@ -44,7 +44,7 @@ pub(super) struct Making {
 /// What is to be made. Paths are absolute, without symbolic links, and in the world's coordinates.
 #[derive(Debug)]
 pub(super) enum What {
-    /// Opens a file, with flags that make it where it is missing.
+    /// Opens a file; makes it where it is missing, if the flags say so.
     Open { path: Vec<u8>, flags: OFlags, mode: u32 },
     /// Opens what has no path.
     Reopen { file: OwnedFd, flags: OFlags },
@@ -156,7 +156,7 @@ fn open(root: BorrowedFd<'_>, path: &[u8], flags: OFlags, mode: u32) -> Result<M
         let reference = OFlags::PATH | OFlags::CLOEXEC;
         match rustix::fs::openat2(root, path, reference, Mode::empty(), straight()) {
             Ok(file) => return reopen(file, flags),
-            Err(Errno::NOENT) => {}
+            Err(Errno::NOENT) if flags.contains(OFlags::CREATE) => {}
             Err(errno) => return Err(errno),
         }
         match make() {

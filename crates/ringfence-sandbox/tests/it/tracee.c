@@ -252,6 +252,21 @@ static void race_connect(int tries, const char *inside, const char *outside) {
     }
 }
 
+/* PATH TRIES: opens what somebody else makes and removes meanwhile; the mode tells who made it. */
+static void open_gone(const char *path, int tries) {
+    int made = 0, found = 0;
+    for (int i = 0; i < tries; i++) {
+        struct stat file;
+        int fd = open(path, O_RDONLY | O_CREAT, 0701);
+        if (fd < 0)
+            continue;
+        found++;
+        made += !fstat(fd, &file) && (file.st_mode & 0777) == 0701;
+        close(fd);
+    }
+    put(made ? "made it\n" : found ? "only found it\n" : "never there\n");
+}
+
 static int swap_fds[2];
 
 static void *swap(void *arg) {
@@ -396,6 +411,8 @@ static int act(const char *what, char **args) {
         tell("non-blocking", tcp(0));
     } else if (!strcmp(what, "open")) {
         tell("open", open(args[0], strtol(args[1], NULL, 0), 0644));
+    } else if (!strcmp(what, "open-gone")) {
+        open_gone(args[0], atoi(args[1]));
     } else if (!strcmp(what, "bad-pointers")) {
         void *volatile bad = (void *)8;
         tell("open", open(bad, O_CREAT | O_WRONLY, 0644));

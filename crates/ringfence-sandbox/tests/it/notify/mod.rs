@@ -7,3 +7,4 @@ mod files;
 mod harness;
 mod speed;
 mod stderr;
+mod swaps;

@@ -1,0 +1,45 @@
+//! Changes to files that are something else by the time they are carried out.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ringfence_core::FileChange;
+use ringfence_sandbox::notify::{Attempt, Attempted};
+
+use super::harness::{Scratch, Session, unfiltered};
+
+/// Permits all but making names.
+fn make_nothing(attempt: Attempt) {
+    let Attempted::File(file) = &attempt.kind else { panic!("{attempt:?}") };
+    if file.acts.iter().any(|(change, _)| *change == FileChange::Created) {
+        attempt.deny(libc::EACCES);
+    } else {
+        attempt.allow();
+    }
+}
+
+/// A file that comes and goes while something happens.
+fn blinking<T>(path: &str, meanwhile: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                std::fs::write(path, "").unwrap();
+                // Made by the governed program, it is not ours and may be gone.
+                let _ = std::fs::remove_file(path);
+            }
+        });
+        let result = meanwhile();
+        over.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+#[test]
+fn a_file_that_was_there_when_it_was_looked_at_is_not_made_when_it_is_opened() {
+    let scratch = Scratch::new();
+    let path = scratch.at("blinks");
+    let args = ["open-gone", path.as_str(), "5000"];
+    assert_eq!(blinking(&path, || unfiltered(&args)), "made it\n");
+    let ours = blinking(&path, || Session::start("w", &args, &[]).run(make_nothing));
+    assert_eq!(ours, "only found it\n");
+}

@@ -54,6 +54,8 @@ impl Traces {
 impl Drop for Traces {
     fn drop(&mut self) {
         remove_tree(&self.private);
+        // Where it was the last one; another session's files keep it.
+        let _ = self.private.parent().map(fs::remove_dir);
         // Only a session that left no log has nothing more in it.
         let _ = fs::remove_dir(&self.session);
     }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::identity::Payload;
 use super::layout::{Layout, Mounted};
 use super::placeholders::Placeholder;
+use crate::real_dir::RealDir;
 
 /// A directory or an empty file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +57,27 @@ pub(super) fn used(
 /// cannot start.
 pub(super) fn make(layout: &Layout, masks: &[(PathBuf, Kind)], payload: &Payload) {
     for (mounted, below, kind) in targets(layout, masks) {
+        if !mounted.is_of_person {
+            remove_links(&mounted, &below);
+        }
         for (path, kind) in missing(&mounted, &below, kind) {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { break };
             if make_one(parent, Path::new(name), (kind, payload)).is_err() {
                 break;
             }
+        }
+    }
+}
+
+/// In a store of ours that outlives a session, an agent may have put a link where we mount.
+fn remove_links(mounted: &Mounted, below: &Path) {
+    let mut path = mounted.source.clone();
+    for part in below.components() {
+        path.push(part);
+        let is_link = fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink());
+        if is_link && let Ok((dir, name)) = RealDir::of(&path) {
+            // One that stays is refused where the place is made.
+            let _ = dir.remove(name, AtFlags::empty());
         }
     }
 }

@@ -250,3 +250,20 @@ fn a_rule_for_the_root_alone_shows_nothing() {
     plan.exact.push(AbsolutePath::root());
     assert!(Layout::of_plan(&plan, Path::new("/p")).binds().is_empty());
 }
+
+#[test]
+fn a_link_that_an_earlier_session_left_where_we_mount_is_taken_away() {
+    let (_root, root) = tree(&["outside/x", "store/y", "host-pip/z"]);
+    symlink(root.join("outside"), root.join("store/pip")).unwrap();
+    let mut layout = Layout::default();
+    layout.bind_private(&root.join("home"), &root.join("store"), Use::Write);
+    layout.bind_private(&root.join("home/pip"), &root.join("host-pip"), Use::Read);
+    let identity = ringfence_sandbox::world::Identity {
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+    };
+    let idmap = ringfence_sandbox::world::IdMap::None;
+    mountpoints::make(&layout, &[], &Payload { identity, idmap, name: "a".into() });
+    assert!(fs::symlink_metadata(root.join("store/pip")).unwrap().is_dir());
+    assert_eq!(fs::read_dir(root.join("outside")).unwrap().count(), 1);
+}

@@ -131,7 +131,9 @@ fn capabilities() -> Result<(), Failure> {
 /// No core dumps, and what the settings limit. In the inner user namespace, in which the kernel
 /// counts the processes of this world alone.
 fn limits(limits: ResourceLimits) -> Result<(), Failure> {
-    lower(Resource::Core, 0).during(Need::Payload, "forbid core dumps")?;
+    // One byte and not none: with none the kernel still runs a program of the host's that
+    // `core_pattern` pipes to, core(5).
+    lower(Resource::Core, 1).during(Need::Payload, "forbid core dumps")?;
     let wanted = [
         (Resource::Nofile, limits.open_files, "limit open files"),
         (Resource::Nproc, limits.processes, "limit processes"),

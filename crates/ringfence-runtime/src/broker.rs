@@ -32,7 +32,7 @@ use crate::settings::ActClass;
 use crate::state::StateDirs;
 
 pub use error::RunError;
-pub use not_started::NotStarted;
+pub use not_started::{NotStarted, Said};
 
 use running::{Running, Start, Taken};
 use traces::Traces;
@@ -61,7 +61,7 @@ pub struct Closing {
     pub session: SessionId,
     /// Acts permitted.
     pub permitted: u64,
-    /// Acts denied.
+    /// Acts denied, with the questions that were not approved.
     pub denied: u64,
     /// Acts that were questions.
     pub asked: u64,
@@ -73,7 +73,9 @@ pub struct Closing {
     pub quarantined: Vec<Quarantined>,
     /// What the person should know.
     pub notices: Vec<Notice>,
-    /// Why the command did not start; absent where it did, or where its denial has been said.
+    /// What would allow what was denied, from the next session on.
+    pub hints: Vec<String>,
+    /// Why the command did not start; absent where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_started: Option<NotStarted>,
     /// The command's exit code, 128+N for a signal.

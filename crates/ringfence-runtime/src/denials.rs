@@ -20,6 +20,9 @@ const REMEMBERED_MAX: usize = 1024;
 /// Largest file of denials in the world, in bytes: it lives in the world's memory.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Grants remembered for what is said at the end; more would be a list that nobody reads.
+const GRANTS_AT_THE_END_MAX: usize = 3;
+
 /// Finds what would allow a request, where something does.
 pub type Suggest = Box<dyn Fn(&Request) -> Option<Advice> + Send + Sync>;
 
@@ -28,6 +31,25 @@ pub struct Denials {
     suggest: Suggest,
     file: Option<Mutex<Written>>,
     said: Mutex<HashMap<String, Instant>>,
+    so_far: Mutex<SoFar>,
+}
+
+/// What was denied until now, as far as it is said again at the end.
+#[derive(Debug, Clone, Default)]
+pub struct SoFar {
+    /// The first denial: of the command itself, where that did not start.
+    pub first: Option<First>,
+    /// The grants that would have helped, each once, not all of them.
+    pub grants: Vec<Advice>,
+}
+
+/// The first denial of a session.
+#[derive(Debug, Clone)]
+pub struct First {
+    /// The denial.
+    pub denial: Denial,
+    /// What would have helped.
+    pub advice: Option<Advice>,
 }
 
 struct Written {
@@ -56,16 +78,33 @@ impl Denials {
     /// Denials are also appended to `file`, which the world can read, as JSON lines.
     pub fn new(suggest: Suggest, file: Option<File>) -> Denials {
         let file = file.map(|file| Mutex::new(Written { file, bytes: 0 }));
-        Denials { suggest, file, said: Mutex::new(HashMap::new()) }
+        Denials { suggest, file, said: Mutex::default(), so_far: Mutex::default() }
     }
 
     /// Puts a denial into words and into the world's file.
     pub fn say(&self, denial: &Denial) -> Said {
         let advice = (self.suggest)(&denial.request);
         self.append(&wording::denial_json(denial, advice.as_ref()).to_string());
+        self.remember(denial, advice.as_ref());
         let act = &denial.request.act;
         let key = format!("{} {}", act.action(), act.resource());
         Said { text: wording::denial(denial, advice.as_ref()), now: self.timing(key) }
+    }
+
+    /// What was denied until now.
+    pub fn so_far(&self) -> SoFar {
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, denial: &Denial, advice: Option<&Advice>) {
+        let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        let advice = advice.cloned();
+        if so_far.first.is_none() {
+            so_far.first = Some(First { denial: denial.clone(), advice: advice.clone() });
+        }
+        let room = so_far.grants.len() < GRANTS_AT_THE_END_MAX;
+        let helps = advice.filter(|advice| room && !so_far.grants.contains(advice));
+        so_far.grants.extend(helps.filter(|advice| !matches!(advice, Advice::Base(_))));
     }
 
     fn append(&self, line: &str) {

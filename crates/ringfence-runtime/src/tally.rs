@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ringfence_core::{
-    Durability, Entry, Event, Grounds, Record, RecordError, Request, SetName, Verdict,
+    Answer, Durability, Entry, Event, Grounds, Record, RecordError, Request, SetName, Verdict,
 };
 
 /// What has been recorded so far.
@@ -33,7 +33,7 @@ struct Files {
 pub struct Totals {
     /// Acts permitted.
     pub permitted: u64,
-    /// Acts denied.
+    /// Acts denied, with the questions that nobody has approved.
     pub denied: u64,
     /// Acts that were questions.
     pub asked: u64,
@@ -111,6 +111,10 @@ impl Tally {
             if matches!(entry.event, Event::Refused { .. }) {
                 self.denied.fetch_add(1, Ordering::Relaxed);
             }
+            // What was approved is decided once more, and counted by that.
+            if matches!(entry.event, Event::Answered { answer: Answer::Approved, .. }) {
+                self.denied.fetch_sub(1, Ordering::Relaxed);
+            }
             return;
         };
         match verdict {
@@ -122,6 +126,8 @@ impl Tally {
             }
             Verdict::Ask(_) => {
                 self.asked.fetch_add(1, Ordering::Relaxed);
+                // Until somebody approves it, it does not happen.
+                self.denied.fetch_add(1, Ordering::Relaxed);
             }
             Verdict::Deny => {
                 self.denied.fetch_add(1, Ordering::Relaxed);

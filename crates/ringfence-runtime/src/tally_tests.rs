@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ringfence_core::{
-    AbsolutePath, Act, Agent, Durability, Entry, Event, FileChange, Grounds, Process, Record,
-    RecordError, Request, RuleRef, SetName, Verdict,
+    AbsolutePath, Act, Agent, Answer, AskFor, Durability, Entry, Event, FileChange, Grounds,
+    Process, Record, RecordError, Request, RuleRef, SetName, Verdict,
 };
 
 use super::{Tallied, Tally};
@@ -52,6 +52,24 @@ fn a_file_written_twice_is_one_file() {
     }
     let totals = tally.totals();
     assert_eq!((totals.permitted, totals.files_changed, totals.entries), (3, 2, 3));
+}
+
+#[test]
+fn a_question_is_denied_until_it_is_approved() {
+    let tally = Arc::new(Tally::default());
+    let log = Tallied::new(Works, Arc::clone(&tally));
+    let needs = AskFor { roles: std::collections::BTreeSet::new(), people: 1 };
+    for _ in 0..4 {
+        let asked = written("/p/a", SetName::Project, Verdict::Ask(needs.clone()));
+        log.record(&asked, Durability::Soon).unwrap();
+    }
+    for answer in [Answer::Refused, Answer::Expired, Answer::Approved] {
+        let event = Event::Answered { of: 0, answer, by: String::new() };
+        log.record(&Entry { at_ms: 0, event }, Durability::Before).unwrap();
+    }
+    log.record(&written("/p/a", SetName::Project, Verdict::Permit), Durability::Soon).unwrap();
+    let totals = tally.totals();
+    assert_eq!((totals.permitted, totals.denied, totals.asked), (1, 3, 4));
 }
 
 #[test]

@@ -203,6 +203,8 @@ pub struct AskedAct {
     pub resource: String,
     /// What it would do, after *may not*.
     pub act: String,
+    /// The rule that asked, in one line.
+    pub rule: String,
     /// What was needed.
     pub needs: AskFor,
     /// Where the question was put; `None` when that was not recorded.

@@ -102,13 +102,13 @@ impl Live {
     }
 
     fn status(&self) -> Status {
-        let totals = self.tally.totals();
+        let (totals, waiting) = (self.tally.totals(), self.approvals.waiting());
         Status {
             description: self.description.clone(),
             permitted: totals.permitted,
-            denied: totals.denied,
+            denied: totals.denied.saturating_sub(waiting),
             asked: totals.asked,
-            waiting: self.approvals.waiting(),
+            waiting,
         }
     }
 

@@ -11,8 +11,10 @@ use ringfence_sandbox::world::{Bind, WorldSpec};
 use rustix::io::Errno;
 use serde::Serialize;
 
+use crate::advice::Session;
+use crate::denials::First;
 use crate::grants;
-use crate::wording::{printable, shell_word};
+use crate::wording::{self, printable, shell_word};
 
 /// As much of a script's first line as the kernel reads.
 const FIRST_LINE_BYTES: u64 = 256;
@@ -24,6 +26,43 @@ pub struct NotStarted {
     pub reason: String,
     /// What would make it start.
     pub hints: Vec<String>,
+    /// Whether it has been said where the command's errors go.
+    #[serde(skip)]
+    pub said: Said,
+}
+
+/// Whether somebody was told already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Said {
+    /// Nobody was.
+    #[default]
+    NotYet,
+    /// It was said.
+    Already,
+}
+
+impl NotStarted {
+    /// A command that was denied, in a session that has ended with that.
+    pub(super) fn denied(first: &First) -> NotStarted {
+        let First { denial, advice } = first;
+        let act = wording::describe(&denial.request.act);
+        let agent = printable(&denial.request.agent.0);
+        let rule = wording::rule_line(&denial.grounds);
+        let grant = advice.as_ref().and_then(|advice| advice.hint(Session::Ended));
+        let explain = denial
+            .entry
+            .as_ref()
+            .map(|entry| format!("to see the whole reasoning, run `ringfence explain {entry}`"));
+        NotStarted {
+            reason: format!("denied: agent `{agent}` may not {act}: {rule}"),
+            hints: grant.into_iter().chain(explain).collect(),
+            said: Said::Already,
+        }
+    }
+
+    fn because(reason: String, hints: Vec<String>) -> NotStarted {
+        NotStarted { reason, hints, said: Said::NotYet }
+    }
 }
 
 /// The command of a world, and what that world shows.
@@ -70,7 +109,7 @@ impl Wanted {
             } else {
                 format!("`{name}` is not in this world; outside of it, it is {place}")
             };
-            return NotStarted { reason, hints: grants_for(&hidden) };
+            return NotStarted::because(reason, grants_for(&hidden));
         }
         if errno == Errno::NOENT {
             return self.no_interpreter(&name, &program);
@@ -78,7 +117,7 @@ impl Wanted {
         let reason = format!("cannot run `{name}`: {}", said(errno));
         let hint = (errno == Errno::NOEXEC)
             .then(|| "a script says in its first line what runs it, such as #!/bin/sh".to_owned());
-        NotStarted { reason, hints: hint.into_iter().collect() }
+        NotStarted::because(reason, hint.into_iter().collect())
     }
 
     /// Nothing of that name can be run, outside of the world neither.
@@ -87,7 +126,7 @@ impl Wanted {
             let reason = format!(
                 "there is no program `{name}` in PATH, neither in this world nor outside of it"
             );
-            return NotStarted { reason, hints: Vec::new() };
+            return NotStarted::because(reason, Vec::new());
         }
         let place = self.cwd.join(&self.program);
         let (reason, hint) = match fs::metadata(&place) {
@@ -99,22 +138,22 @@ impl Wanted {
             Ok(_) => (format!("cannot run `{name}`: {}", said(errno)), None),
             Err(error) => (format!("cannot run `{name}`: {}", plain(&error)), None),
         };
-        NotStarted { reason, hints: hint.into_iter().collect() }
+        NotStarted::because(reason, hint.into_iter().collect())
     }
 
     /// The program is there, and what is needed to start it is not.
     fn no_interpreter(&self, name: &str, program: &Path) -> NotStarted {
         let Some(interpreter) = interpreter(program) else {
             let reason = format!("`{name}` is in this world, and the loader that it needs is not");
-            return NotStarted { reason, hints: Vec::new() };
+            return NotStarted::because(reason, Vec::new());
         };
         let shown = printable(&interpreter.to_string_lossy());
         let Ok(target) = fs::canonicalize(&interpreter) else {
             let reason = format!("`{name}` is to be run by {shown}, which does not exist");
-            return NotStarted { reason, hints: Vec::new() };
+            return NotStarted::because(reason, Vec::new());
         };
         let reason = format!("`{name}` is to be run by {shown}, which is not in this world");
-        NotStarted { reason, hints: grants_for(&self.hidden(&interpreter, &target)) }
+        NotStarted::because(reason, grants_for(&self.hidden(&interpreter, &target)))
     }
 
     fn has_slash(&self) -> bool {

@@ -18,12 +18,12 @@ use super::live::{Changing, Live};
 use super::not_started::{NotStarted, Wanted};
 use super::opening::{self, Opened};
 use super::{Closing, RunError, RunRequest};
-use crate::advice::Advice;
+use crate::advice::{Advice, Session};
 use crate::approvals::{self, Approvals};
 use crate::assemble::Assembled;
 use crate::compose::Composition;
 use crate::control;
-use crate::denials::{Denials, Timing};
+use crate::denials::{Denials, First, Timing};
 use crate::in_force::InForce;
 use crate::ports::{self, Parents, Ports, PrivatePlaces};
 use crate::processes::Processes;
@@ -69,6 +69,7 @@ pub(super) struct Running {
     opened: Opened,
     after: After,
     wanted: Wanted,
+    denials: Arc<Denials>,
 }
 
 impl Taken {
@@ -137,7 +138,7 @@ impl Running {
             agent,
             in_force,
             approvals,
-            denials,
+            denials: Arc::clone(&denials),
             watch: processes.watch(),
             parents: Parents::default(),
             private,
@@ -159,6 +160,7 @@ impl Running {
             opened,
             wanted: Wanted::of(&composed.spec),
             after: composed.after,
+            denials,
         })
     }
 
@@ -202,7 +204,10 @@ impl Running {
             return Err(RunError::LogFailed { reason });
         }
         closed?;
-        let not_started = not_started(&ended?, &self.wanted, totals.denied);
+        let so_far = self.denials.so_far();
+        let not_started = not_started(&ended?, &self.wanted, so_far.first.as_ref());
+        let helps = so_far.grants.iter();
+        let hints = helps.filter_map(|advice| advice.hint(Session::Ended)).collect();
         let entries = tally.totals().entries;
         Ok(Closing {
             session,
@@ -213,6 +218,7 @@ impl Running {
             entries,
             quarantined,
             notices,
+            hints,
             not_started,
             exit_code,
         })
@@ -342,10 +348,11 @@ fn paths_of(quarantined: &[Quarantined]) -> Vec<AbsolutePath> {
     quarantined.iter().filter_map(path).collect()
 }
 
-/// Why the command did not start. A denial of it has been said where its errors go.
-fn not_started(ended: &Ended, wanted: &Wanted, denied: u64) -> Option<NotStarted> {
+/// Why the command did not start. What was denied first is that, for nothing else ran before.
+fn not_started(ended: &Ended, wanted: &Wanted, first: Option<&First>) -> Option<NotStarted> {
     let errno = Errno::from_raw_os_error(ended.not_started?);
-    (errno != Errno::ACCESS || denied == 0).then(|| wanted.explain(errno))
+    let denied = first.filter(|_| errno == Errno::ACCESS).map(NotStarted::denied);
+    Some(denied.unwrap_or_else(|| wanted.explain(errno)))
 }
 
 /// The code that a shell would report.

@@ -102,6 +102,10 @@ impl Line {
                     break;
                 }
                 if said.contains(&b's') {
+                    // What the command wrote before it stopped is seen before the session stops.
+                    if self.asked.is_none() {
+                        self.drain();
+                    }
                     self.suspend();
                 }
             }

@@ -107,7 +107,7 @@ impl Builder {
         match verdict {
             Verdict::Permit => self.permitted(decision),
             Verdict::Ask(needs) => {
-                let Decision { index, at_ms, request, .. } = decision;
+                let Decision { index, at_ms, request, grounds, .. } = decision;
                 let span = self.acting(request.process, at_ms);
                 self.questions.insert(index, self.view.questions.len());
                 self.view.questions.push(AskedAct {
@@ -117,6 +117,7 @@ impl Builder {
                     action: request.act.action(),
                     resource: request.act.resource(),
                     act: wording::describe(&request.act),
+                    rule: wording::rule_line(&grounds),
                     needs,
                     channel: None,
                     answer: None,

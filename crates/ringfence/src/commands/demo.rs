@@ -36,6 +36,7 @@ fn play(stage: &Stage, screen: &Screen) -> Result<Done, Failure> {
     let verified = stage.run(&["log", "verify", session.as_str()], screen)?;
     verified.succeeded("log verify")?;
     ran.succeeded("run")?;
+    screen.note("\nthe grants that are named above were for the demo's session, which has ended");
     screen.hint("to use it in a project of yours, run `ringfence init` there");
     Ok(Done::Yes)
 }

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_core::{AbsolutePath, SessionId};
+use ringfence_core::{AbsolutePath, Event, SessionId};
 use ringfence_policy::grant::GrantText;
+use ringfence_runtime::advice::{Advice, Session};
 use ringfence_runtime::environment::Environment;
 use ringfence_runtime::grants::{self, NewGrant, Scope, resolve_program};
 use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::trust::Project;
 use ringfence_runtime::users;
 use ringfence_runtime::wording::printable;
 
@@ -30,7 +32,7 @@ pub(crate) fn grant(args: &GrantArgs, screen: &Screen) -> Result<Done, Failure> 
     prompt::outside_only(&environment, "nothing can be granted")?;
     let dirs = context::dirs()?;
     let granted = parse(&args.text, &environment)?;
-    let reach = reach(args, &dirs)?;
+    let reach = reach(args, &granted, &dirs)?;
     screen.note(&format!("grant {}, {}", printable(&granted.to_string()), printable(&reach.words)));
     overruled::check(&granted, &reach.scope, &dirs, screen)?;
     if !args.yes {
@@ -94,9 +96,9 @@ fn canonical(path: &Path) -> PathBuf {
     }
 }
 
-fn reach(args: &GrantArgs, dirs: &StateDirs) -> Result<Reach, Failure> {
+fn reach(args: &GrantArgs, granted: &GrantText, dirs: &StateDirs) -> Result<Reach, Failure> {
     if let Some(named) = &args.session {
-        return in_session(dirs, named.as_ref());
+        return in_session(dirs, named.as_ref(), granted);
     }
     if args.always {
         return if args.everywhere { Ok(everywhere()) } else { in_project(dirs) };
@@ -116,7 +118,7 @@ fn reach(args: &GrantArgs, dirs: &StateDirs) -> Result<Reach, Failure> {
     let flag = "to say where it holds, add `--session`, `--for 2h`, `--always` or \
         `--always --everywhere`";
     match prompt::choice("where shall it hold?", &choices, flag)? {
-        Some(0) => in_session(dirs, None),
+        Some(0) => in_session(dirs, None, granted),
         Some(1) => in_project(dirs),
         Some(2) => Ok(everywhere()),
         Some(_) | None => Err(Message::new("nothing changed: no scope was chosen").no()),
@@ -124,14 +126,16 @@ fn reach(args: &GrantArgs, dirs: &StateDirs) -> Result<Reach, Failure> {
 }
 
 /// The named session, or the only one that runs.
-fn in_session(dirs: &StateDirs, named: Option<&SessionId>) -> Result<Reach, Failure> {
+fn in_session(
+    dirs: &StateDirs,
+    named: Option<&SessionId>,
+    granted: &GrantText,
+) -> Result<Reach, Failure> {
     let running = reload::running(dirs)?;
     let session = match (named, running.as_slice()) {
         (Some(named), running) if running.contains(named) => named.clone(),
         (Some(named), _) => {
-            return Err(Message::new(format!("session `{named}` is not running"))
-                .hint("to see which sessions run, run `ringfence sessions`")
-                .could_not());
+            return Err(not_running(dirs, named, granted));
         }
         (None, [only]) => only.clone(),
         (None, []) => {
@@ -152,6 +156,29 @@ fn in_session(dirs: &StateDirs, named: Option<&SessionId>) -> Result<Reach, Fail
     };
     let words = format!("for session {session}");
     Ok(Reach { scope: Scope::Session(session), expires: None, words })
+}
+
+/// A session that has ended cannot be given anything; its project can, for the next one.
+fn not_running(dirs: &StateDirs, named: &SessionId, granted: &GrantText) -> Failure {
+    let first = context::opening(dirs, named).map(|first| first.entry.event);
+    let Some(Event::SessionOpened { cwd, .. }) = first else {
+        return Message::new(format!("there is no session `{named}`"))
+            .hint("to see which sessions run, run `ringfence sessions`")
+            .could_not();
+    };
+    let message = Message::new(format!("session `{named}` has ended"));
+    if !cwd.as_path().exists() {
+        let dir = printable(cwd.as_str());
+        return message.detail(format!("and {dir}, where it ran, is gone")).could_not();
+    }
+    let project = Project::find(cwd.as_path(), dirs.home()).map(|project| project.dir);
+    let here = trust::project(dirs, None).map(|project| project.dir);
+    let advice = Advice::Grant(granted.to_string());
+    let hint = match (&project, &here) {
+        (Ok(there), Ok(here)) if there != here => advice.hint(Session::EndedIn(there)),
+        _ => advice.hint(Session::Ended),
+    };
+    hint.into_iter().fold(message, Message::hint).could_not()
 }
 
 fn in_project(dirs: &StateDirs) -> Result<Reach, Failure> {

@@ -1,7 +1,7 @@
 //! `run`: starts an agent under the policy, and says at its end what it did.
 
 use ringfence_runtime::assemble::AssembleError;
-use ringfence_runtime::broker::{self, Closing, RunError, RunRequest};
+use ringfence_runtime::broker::{self, Closing, RunError, RunRequest, Said as Told};
 use ringfence_runtime::notice::Notice;
 use ringfence_runtime::wording::printable;
 
@@ -33,7 +33,8 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
 
 /// Why nothing ran, the quarantined files, then one line with the command to look closer.
 fn say(closing: &Closing, screen: &Screen) {
-    if let Some(missing) = &closing.not_started {
+    let unsaid = closing.not_started.as_ref().filter(|missing| missing.said == Told::NotYet);
+    if let Some(missing) = unsaid {
         let message = missing.hints.iter().fold(Message::new(&missing.reason), Message::hint);
         screen.failure(&message.no());
     }
@@ -45,6 +46,7 @@ fn say(closing: &Closing, screen: &Screen) {
         }
     }
     closing.notices.iter().for_each(|notice| tell(notice, screen));
+    closing.hints.iter().for_each(|hint| screen.hint(hint));
     let session = &closing.session;
     screen.note(&format!(
         "ringfence: {} permitted, {} denied, {} asked, {} files changed, {} entries; to look closer, run `ringfence show {session}`",

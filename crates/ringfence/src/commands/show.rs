@@ -1,8 +1,8 @@
 //! `show`: what happened in a session.
 
-use ringfence_core::EntryRef;
+use ringfence_core::{Answer, EntryRef};
 use ringfence_log::ReadError;
-use ringfence_runtime::view;
+use ringfence_runtime::view::{self, AskedAct};
 
 use super::context;
 use crate::cli::ShowArgs;
@@ -29,8 +29,10 @@ pub(crate) fn show(args: &ShowArgs, screen: &Screen) -> Result<Done, Failure> {
     } else {
         let style = Style { columns: screen.columns(), paint: screen.paint(Stream::Out) };
         screen.data(&render(&view, style))?;
-        if let Some(denied) = view.denials.first() {
-            let entry = denied.entry;
+        let denied = view.denials.iter().map(|denied| denied.entry);
+        let approved = |asked: &&AskedAct| asked.answer == Some(Answer::Approved);
+        let asked = view.questions.iter().filter(|it| !approved(it)).map(|asked| asked.entry);
+        if let Some(entry) = denied.chain(asked).min() {
             screen.hint(&format!(
                 "to see the whole reasoning, run `ringfence explain {session}/{entry}`"
             ));

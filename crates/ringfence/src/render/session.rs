@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
-use ringfence_core::{Answer, Exit, LayerState};
+use ringfence_core::{Answer, Channel, Exit, LayerState};
 use ringfence_runtime::view::{ConnectionView, FsChanges, ResourceUsage, SessionView, Span};
 use ringfence_runtime::wording::{needs, printable};
 
@@ -299,17 +299,21 @@ fn questions(view: &SessionView, style: Style) -> String {
     let title = format!("{} asked about", count(view.questions.len(), "act", "acts"));
     let mut out = style.paint.tone(Tone::Heading, &title) + "\n";
     for question in view.questions.iter().take(LIST_LINES_MAX) {
-        let answer = match question.answer {
-            Some(Answer::Approved) => "approved",
-            Some(Answer::Refused) => "refused",
-            Some(Answer::Expired) => "not answered in time",
-            Some(Answer::Invalid) => "no valid answer",
-            None => "no answer",
+        let answer = match (question.answer, question.channel) {
+            (Some(Answer::Approved), _) => "approved",
+            (Some(Answer::Refused), _) => "denied: refused",
+            (Some(Answer::Expired), _) => "denied: not answered in time",
+            (Some(Answer::Invalid), _) => "denied: no valid answer",
+            (None, Some(Channel::None)) => "denied: no terminal to ask on",
+            (None, Some(Channel::Terminal)) => "no answer",
+            (None, None) => "denied: not asked again so soon",
         };
         let by = question.by.as_ref().map_or(String::new(), |by| format!(" by {}", printable(by)));
         let room = style.columns.saturating_sub(9);
         let act = fit(&question.act, room);
         let _ = writeln!(out, "{:>7}  {act}", question.entry);
+        let rule = style.paint.tone(Tone::Quiet, &fit(&question.rule, room));
+        let _ = writeln!(out, "         {rule}");
         let _ = writeln!(out, "         {answer}{by}; needs {}", needs(&question.needs));
     }
     out + &more(view.questions.len(), LIST_LINES_MAX, "question", "questions")

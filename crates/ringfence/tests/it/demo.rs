@@ -20,8 +20,17 @@ fn a_first_session_is_run_shown_and_verified() {
     }
     let policy = home.run(&["log", "verify"]);
     assert!(policy.contains("closed") && policy.ends_with("[0]\n"), "{policy}");
+    assert!(text.contains("which has ended"), "{text}");
+    let late = home.run(&["grant", "net:example.com:80", "--session", &session(&text), "--yes"]);
+    assert!(late.contains("has ended") && !late.contains("--always"), "{late}");
     let left = std::fs::read_dir(home.path(".cache")).unwrap().count();
     assert_eq!(left, 0, "the demo left something behind");
+}
+
+/// The session that a denial of the demo names.
+fn session(text: &str) -> String {
+    let (_, rest) = text.split_once("ringfence show ").unwrap();
+    rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap().to_owned()
 }
 
 #[test]

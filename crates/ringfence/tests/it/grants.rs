@@ -59,7 +59,7 @@ fn off_a_terminal_nothing_is_granted_without_a_flag() {
         ! hint: to grant it for this project, add `--always` or `--for 2h`
         [2]
         $ ringfence grant net:api.stripe.com:443 --session sabcdefgh --yes
-        ! error: session `sabcdefgh` is not running
+        ! error: there is no session `sabcdefgh`
         ! hint: to see which sessions run, run `ringfence sessions`
         [2]
         $ ringfence grant api.stripe.com --always --yes

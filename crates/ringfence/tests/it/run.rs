@@ -670,6 +670,27 @@ fn without_a_terminal_a_question_is_a_denial_that_names_the_way() {
         assert!(ended.out.contains("no terminal to ask on"), "{ended}");
         assert!(ended.out.contains("ringfence grant exec:/usr/bin/id"), "{ended}");
         assert!(!ended.out.contains("uid="), "{ended}");
+        // The shell tries two directories of PATH.
+        assert!(ended.err.contains(" 2 denied, 2 asked"), "{ended}");
+        let always = "ringfence grant exec:/usr/bin/id --always";
+        assert!(ended.err.contains(always), "{ended}");
+        let session = ended.err.split("ringfence show ").nth(1).unwrap().split('`').next().unwrap();
+        let shown = person.ringfence(&["show"]);
+        assert!(shown.out.contains("ask-id") && shown.out.contains("no terminal"), "{shown}");
+        let explain = format!("ringfence explain {session}/");
+        assert!(shown.err.contains(&explain), "{shown}");
+        // What the denial named while the session ran says what to do after it.
+        let late = person.ringfence(&["grant", "exec:/usr/bin/id", "--session", session, "--yes"]);
+        assert!(late.err.contains("has ended") && late.err.contains(always), "{late}");
+        let policy = person.home.path("policy.cedar");
+        let words = ["run", "--json", "--policy", policy.to_str().unwrap(), "--", "/usr/bin/id"];
+        let itself = person.ringfence(&words);
+        let summary: serde_json::Value =
+            serde_json::from_str(itself.err.lines().last().unwrap()).unwrap();
+        assert_eq!((&summary["denied"], &summary["asked"]), (&1.into(), &1.into()), "{itself}");
+        let why = summary["not_started"]["reason"].as_str().unwrap();
+        assert!(why.contains("ask-id") && why.contains("no terminal to ask on"), "{itself}");
+        assert!(summary["not_started"]["hints"].to_string().contains(always), "{itself}");
         // The hint is true: the same is allowed afterwards.
         let granted = person.ringfence(&["grant", "exec:/usr/bin/id", "--always", "--yes"]);
         assert_eq!(granted.code, 0, "{granted}");

@@ -90,6 +90,11 @@ impl Screen {
         self.columns
     }
 
+    /// Width that a list is cut to, in columns; a program that reads it gets all of it.
+    pub fn room(&self) -> usize {
+        if io::stdout().is_terminal() { self.columns } else { usize::MAX }
+    }
+
     /// How to colour what goes to a stream.
     pub fn paint(&self, stream: Stream) -> Paint {
         let terminal = match stream {

@@ -6,7 +6,7 @@ use ringfence_core::{AbsolutePath, Event, SessionId};
 use ringfence_policy::grant::GrantText;
 use ringfence_runtime::advice::{Advice, Session};
 use ringfence_runtime::environment::Environment;
-use ringfence_runtime::grants::{self, NewGrant, Scope, resolve_program};
+use ringfence_runtime::grants::{self, Grant, NewGrant, Scope, resolve_program};
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::users;
@@ -31,10 +31,16 @@ pub(crate) fn grant(args: &GrantArgs, screen: &Screen) -> Result<Done, Failure> 
     let environment = context::environment();
     prompt::outside_only(&environment, "nothing can be granted")?;
     let dirs = context::dirs()?;
-    let granted = parse(&args.text, &environment)?;
+    let granted = parse(&args.text, &environment, dirs.home())?;
     let reach = reach(args, &granted, &dirs)?;
     screen.note(&format!("grant {}, {}", printable(&granted.to_string()), printable(&reach.words)));
     overruled::check(&granted, &reach.scope, &dirs, screen)?;
+    look_for(&granted, screen)?;
+    if let Some(kept) = same(&granted, &reach, &dirs)? {
+        screen.warn("this is granted already, and holds as long: nothing changed");
+        screen.note(&format!("granted: {kept}"));
+        return Ok(Done::Yes);
+    }
     if !args.yes {
         let flag = "to grant it without being asked, add `--yes`";
         if prompt::consent("grant this?", flag)? == Consent::Refused {
@@ -51,12 +57,45 @@ pub(crate) fn grant(args: &GrantArgs, screen: &Screen) -> Result<Done, Failure> 
     Ok(Done::Yes)
 }
 
+/// A grant that is kept already for the same, in the same place, and no shorter.
+fn same(granted: &GrantText, reach: &Reach, dirs: &StateDirs) -> Result<Option<String>, Failure> {
+    let (text, now_ms) = (granted.to_string(), context::now_ms());
+    let lasts = |end: u64| now_ms < end && reach.expires.is_some_and(|wanted| wanted <= end);
+    let is_same = |kept: &Grant| {
+        kept.text == text && kept.scope == reach.scope && kept.expires.is_none_or(lasts)
+    };
+    Ok(grants::list(dirs)?.into_iter().find(is_same).map(|kept| kept.id))
+}
+
+/// Says what is not there: a program that is none is a slip, a path may be made later.
+fn look_for(granted: &GrantText, screen: &Screen) -> Result<(), Failure> {
+    let path = match granted {
+        GrantText::Read(path) | GrantText::Write(path) | GrantText::ConnectUnix(path) => path,
+        GrantText::Exec { program, .. } => program,
+        GrantText::Connect(_) => return Ok(()),
+    };
+    let found = std::fs::symlink_metadata(path.as_path());
+    if !found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return Ok(());
+    }
+    let missing = format!("`{}` does not exist", printable(path.as_str()));
+    if matches!(granted, GrantText::Exec { .. }) {
+        return Err(Message::new(missing).could_not());
+    }
+    screen.warn(&format!("{missing}: a session can be given it only once it does"));
+    Ok(())
+}
+
 /// The grant with its program or path resolved now, so that it is for that file.
-fn parse(text: &str, environment: &Environment) -> Result<GrantText, Failure> {
+fn parse(text: &str, environment: &Environment, home: &Path) -> Result<GrantText, Failure> {
     let cwd = context::current_dir()?;
     let is_program = text.starts_with("exec:");
     let path = environment.text("PATH").unwrap_or("").to_owned();
     let resolve = |name: &str| {
+        // In quotes the shell leaves it alone.
+        let at_home =
+            name.strip_prefix("~/").and_then(|rest| home.join(rest).to_str().map(str::to_owned));
+        let name = at_home.as_deref().unwrap_or(name);
         let found = if is_program {
             resolve_program(name, &path, &cwd).ok()?
         } else {

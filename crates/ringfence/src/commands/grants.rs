@@ -36,7 +36,7 @@ fn list(args: &GrantsListArgs, screen: &Screen) -> Result<Done, Failure> {
     } else if in_force.is_empty() {
         screen.note("nothing is granted");
     } else {
-        screen.data(&render(&in_force, now, screen.columns()))?;
+        screen.data(&render(&in_force, now, screen.room()))?;
         screen.hint("to take one back, run `ringfence grants revoke ID`");
     }
     Ok(Done::Yes)

@@ -42,6 +42,48 @@ fn a_grant_of_a_program_is_for_the_file_it_is_now() {
 }
 
 #[test]
+fn what_is_listed_through_a_pipe_is_whole() {
+    let home = Home::with_policy(POLICY);
+    let place = home.path(&"long".repeat(30));
+    std::fs::create_dir(&place).unwrap();
+    let text = format!("fs.read:{}", place.display());
+    home.run(&["grant", &text, "--always", "--yes"]);
+    let list = home.run(&["grants", "list"]);
+    let name = "long".repeat(30);
+    assert!(list.contains(&name) && list.contains("HOME/project") && !list.contains('…'), "{list}");
+}
+
+#[test]
+fn the_same_grant_is_made_once() {
+    let home = Home::with_policy(POLICY);
+    let first = home.run(&["grant", "net:a.example:443", "--for", "2h", "--yes"]);
+    let shorter = home.run(&["grant", "net:a.example:443", "--for", "1h", "--yes"]);
+    assert!(shorter.contains("granted already") && shorter.ends_with("[0]\n"), "{shorter}");
+    assert!(shorter.contains(&id_of(&first.replace("! ", ""))), "{first}{shorter}");
+    let longer = home.run(&["grant", "net:a.example:443", "--always", "--yes"]);
+    assert!(!longer.contains("granted already"), "{longer}");
+    let again = home.run(&["grant", "net:a.example:443", "--always", "--yes"]);
+    assert!(again.contains("granted already"), "{again}");
+    let elsewhere = home.run(&["grant", "net:a.example:443", "--always", "--everywhere", "--yes"]);
+    assert!(!elsewhere.contains("granted already"), "{elsewhere}");
+    assert_eq!(home.json(&["grants", "list", "--json"]).0.as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn what_does_not_exist_is_said_to_and_a_tilde_is_the_home() {
+    let home = Home::with_policy(POLICY);
+    let program = home.run(&["grant", "exec:/no/such", "--always", "--yes"]);
+    assert!(program.contains("error: `/no/such` does not exist"), "{program}");
+    assert!(program.ends_with("[2]\n"), "{program}");
+    home.write("there/x", "");
+    let there = home.run(&["grant", "fs.read:~/there", "--always", "--yes"]);
+    assert!(there.contains("grant fs.read:HOME/there, ") && !there.contains("exist"), "{there}");
+    let missing = home.run(&["grant", "fs.write:~/missing", "--always", "--yes"]);
+    assert!(missing.contains("warning: `HOME/missing` does not exist"), "{missing}");
+    assert!(missing.ends_with("[0]\n"), "{missing}");
+}
+
+#[test]
 fn off_a_terminal_nothing_is_granted_without_a_flag() {
     let home = Home::with_policy(POLICY);
     expect![[r#"

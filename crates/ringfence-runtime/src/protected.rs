@@ -130,6 +130,7 @@ pub struct Survey {
 pub struct Stamp {
     inode: u64,
     size: u64,
+    names: u64,
     changed: (i64, i64),
 }
 
@@ -245,10 +246,16 @@ fn within(root: &Path, dir: &Path, depth: usize) -> Option<Visit> {
 }
 
 impl Stamp {
+    /// Whether the file could be reached by another name as well.
+    pub(crate) fn has_other_names(&self) -> bool {
+        self.names > 1
+    }
+
     fn of(metadata: &fs::Metadata) -> Stamp {
         Stamp {
             inode: metadata.ino(),
             size: metadata.size(),
+            names: metadata.nlink(),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
@@ -270,6 +277,14 @@ pub fn is_plain_common_dir(git_dir: &Path, says: &str) -> bool {
         ("../..", Some(common)) => is_git_dir(common),
         _ => false,
     }
+}
+
+/// Whether a protected place is a file by its name: nothing that shows in the tree covers it where
+/// it is absent.
+pub(crate) fn is_single_file(path: &Path) -> bool {
+    let mut all = IN_PROJECT.iter().chain(IN_GIT_DIR);
+    let is = |name: &str| path.file_name().is_some_and(|it| it == name);
+    all.any(|(name, kind, _)| *kind == Kind::File && is(name))
 }
 
 /// The directories above `place` up to `root`, nearest to the root first, without the root.

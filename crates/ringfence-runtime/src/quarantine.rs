@@ -1,24 +1,27 @@
 //! After the run: what is taken back from copies, and what an agent left that the host would run.
 
 mod born;
+mod held;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use ringfence_core::SessionId;
+use ringfence_core::{FilePlan, SessionId};
 use serde::Serialize;
 
 use crate::compose::List;
 use crate::gitconfig;
 use crate::home::merge_claude;
 use crate::notice::Notice;
-use crate::protected::{self, Place, Stamp};
+use crate::protected::{self, Kind, Place, Stamp};
 use crate::real_dir::RealDir;
 use crate::whole_file::{self, FileText, Links};
+
+use held::Reach;
+pub(crate) use held::{Held, OpenedTrees};
 
 /// A copy of a repository's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,24 +48,10 @@ pub struct After {
     before: BTreeMap<PathBuf, Stamp>,
     absent: Vec<Place>,
     opened: OpenedTrees,
+    held: Held,
     git: Vec<GitCopy>,
     claude: Vec<ClaudeCopy>,
     placeholders: Option<List>,
-}
-
-/// Trees that became writable while a world ran. Nothing in them was run by the host before.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct OpenedTrees(Arc<Mutex<BTreeSet<PathBuf>>>);
-
-impl OpenedTrees {
-    /// To be said before the tree is mounted.
-    pub(crate) fn note(&self, tree: &Path) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(tree.to_owned());
-    }
-
-    fn all(&self) -> BTreeSet<PathBuf> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }
 
 /// How a run left the host.
@@ -103,6 +92,7 @@ impl After {
             before: survey(roots),
             absent: Vec::new(),
             opened: OpenedTrees::default(),
+            held: Held::default(),
             git: Vec::new(),
             claude: Vec::new(),
             placeholders: None,
@@ -112,6 +102,14 @@ impl After {
     /// Places at which nothing was before the run, and which the host would run or read.
     pub(crate) fn look_for(&mut self, absent: Vec<Place>) {
         self.absent = absent;
+    }
+
+    /// What the world is kept from: by mounts, and single files by the gate where `plan` holds them.
+    pub(crate) fn hold(&mut self, held: Held, plan: &FilePlan, files: Vec<PathBuf>) {
+        let absent = self.absent.iter().filter(|place| place.kind == Kind::File);
+        let absent = absent.map(|place| place.path.clone()).collect();
+        self.opened.hold_by_gate(absent, plan, files);
+        self.held = held;
     }
 
     /// The list of trees that become writable during the run.
@@ -135,9 +133,10 @@ impl After {
     /// host would run. No process of the world may be alive any more.
     pub fn finish(mut self) -> Finished {
         let mut finished = Finished::default();
+        let mut persons = Vec::new();
         // First, so that nothing of ours is taken for something the run left.
         drop(self.placeholders.take());
-        for root in self.roots.iter().chain(&self.opened.all()) {
+        for root in self.roots.iter().chain(&self.opened.trees()) {
             let seen = protected::survey(root);
             if seen.cut_short {
                 let text = format!(
@@ -153,14 +152,25 @@ impl After {
             let judged: Vec<(&PathBuf, String)> =
                 changed.filter_map(|(path, _)| Some((path, born::why(path)?))).collect();
             for (path, why) in judged {
-                finished.quarantined.extend(self.hold_back(path, why));
+                match self.reach(path) {
+                    Reach::Nothing => {}
+                    Reach::Gate => persons.push(path.clone()),
+                    Reach::World => finished.quarantined.extend(self.hold_back(path, why)),
+                }
             }
         }
-        for place in &self.absent {
-            if fs::symlink_metadata(&place.path).is_ok() {
-                finished.quarantined.extend(self.put_aside(&place.path, place.why.to_owned()));
+        for Place { path, why, .. } in &self.absent {
+            if fs::symlink_metadata(path).is_ok() {
+                match self.reach(path) {
+                    Reach::Nothing => {}
+                    Reach::Gate => persons.push(path.clone()),
+                    Reach::World => {
+                        finished.quarantined.extend(self.put_aside(path, (*why).to_owned()));
+                    }
+                }
             }
         }
+        finished.notices.extend(changed_outside(&persons));
         for copy in &self.git {
             finished.notices.extend(copy.take_back());
         }
@@ -168,6 +178,15 @@ impl After {
             finished.notices.extend(copy.take_back());
         }
         finished
+    }
+
+    /// Who could have changed a file. It is the world if it had another name before: that is one
+    /// by which it could be written.
+    fn reach(&self, path: &Path) -> Reach {
+        if self.before.get(path).is_some_and(Stamp::has_other_names) {
+            return Reach::World;
+        }
+        self.held.reach(path, &self.opened)
     }
 
     fn hold_back(&self, path: &Path, why: String) -> Option<Quarantined> {
@@ -254,6 +273,21 @@ fn replace_keeping(file: &FileText, text: &str) -> Result<(), whole_file::FileEr
         let _ = std::os::unix::fs::chown(&real, Some(metadata.uid()), Some(metadata.gid()));
     }
     Ok(())
+}
+
+/// Says what changed at places where only the gate stood in the way: a person has done that, but a
+/// thread that swaps a path can write to what a person makes.
+fn changed_outside(paths: &[PathBuf]) -> Option<Notice> {
+    let mut names: Vec<String> = paths.iter().map(|it| format!("`{}`", it.display())).collect();
+    names.sort();
+    names.dedup();
+    (!names.is_empty()).then(|| {
+        let text = format!(
+            "changed while the session ran, which let nothing in it write there: {}",
+            names.join(", ")
+        );
+        Notice::new(text).hint("look at it if that was not you: the host runs it")
+    })
 }
 
 fn survey(roots: &[PathBuf]) -> BTreeMap<PathBuf, Stamp> {

@@ -156,6 +156,7 @@ impl Live {
             self.gate.note(Event::PolicyReloaded { policy }, Durability::Before)?;
             lines.push("the policy was loaded anew".to_owned());
         }
+        self.opened.follow(&assembled.policy.file_plan(&self.agent));
         self.gate.reload(Arc::clone(&assembled.policy) as _);
         self.in_force.replace(Arc::clone(&assembled.policy));
         let mut plan = assembled.policy.file_plan(&self.agent);
@@ -230,6 +231,7 @@ impl Live {
         let Changing { mounted, start, plan: before, .. } = changing;
         let leaving = mounted.take_stale(after, start);
         for tree in &leaving.trees {
+            self.opened.uncover(tree.path.as_path());
             withdraw(world, tree, &leaving.revoked, &mut followed);
         }
         still_there(before, after, start, &mut followed);

@@ -204,6 +204,16 @@ impl Layout {
         self.places.keys().filter(writable).filter(is_root).cloned().collect()
     }
 
+    /// Every place of the map, and what may be done to what the host has there.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&Path, Use)> {
+        self.places.iter().map(|(place, content)| match content {
+            Content::Planned(bind) if bind.access == Access::Write => (place.as_path(), Use::Write),
+            Content::Planned(_) | Content::Private(_) | Content::Hidden => {
+                (place.as_path(), Use::Read)
+            }
+        })
+    }
+
     pub(super) fn binds(&self) -> Vec<Bind> {
         let all = self.places.values().filter_map(|content| match content {
             Content::Planned(bind) | Content::Private(bind) => Some(bind.clone()),

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use ringfence_core::{Agent, FilePlan, SessionId};
 use ringfence_sandbox::base::Base;
-use ringfence_sandbox::world::{NotifyClasses, Require, ResourceLimits, Stdio, WorldSpec};
+use ringfence_sandbox::world::{NotifyClasses, Require, ResourceLimits, Stdio, Switch, WorldSpec};
 
 use crate::assemble::Assembled;
 use crate::environment::Environment;
@@ -186,6 +186,9 @@ pub fn compose(
     after.take_away(turn.record(&request.session, used)?);
     mountpoints::make(&layout, &masks, &payload);
     drop(turn);
+    if request.notify.write == Switch::On {
+        places::hold(&mut after, &layout, &plan);
+    }
     let spec = WorldSpec {
         masks: masks.into_iter().map(|(path, _)| path).collect(),
         hidden: layout.hidden(),

@@ -12,7 +12,7 @@ use super::private::Private;
 use super::{ComposeError, Composition};
 use crate::notice::Notice;
 use crate::protected::{self, COMMON_DIR, Kind, PersonsFiles, Place};
-use crate::quarantine::{After, GitCopy};
+use crate::quarantine::{After, GitCopy, Held};
 use crate::state::StateDirs;
 use crate::whole_file::{self, Links};
 
@@ -159,6 +159,14 @@ pub(super) fn copy_git_configs(
         }
     }
     Ok(())
+}
+
+/// Says what the world is kept from. Without notification of writes the gate holds nothing, and
+/// whatever changes may have been changed from within.
+pub(super) fn hold(after: &mut After, layout: &Layout, plan: &FilePlan) {
+    let is_file = |rule: &&PathRule| protected::is_single_file(rule.path.as_path());
+    let files = plan.rules.iter().filter(is_file).map(|rule| rule.path.as_path().to_owned());
+    after.hold(Held::of(layout.places()), plan, files.collect());
 }
 
 impl Composition {

@@ -1,4 +1,7 @@
+use ringfence_core::{AbsolutePath, Access, PathRule, RuleRef, SetName};
+
 use super::*;
+use crate::compose::Use;
 
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -134,6 +137,108 @@ fn a_repository_in_what_is_not_walked_is_found_where_a_dot_git_leads_to_it() {
     std::os::unix::fs::symlink("../target/a", root.join("linked/.git")).unwrap();
     write(&root.join("filed/.git"), "gitdir: ../target/b\n");
     assert_eq!(held_back(after, root), ["target/a/hooks/pre-commit", "target/b/hooks/pre-commit"]);
+}
+
+/// A plan in which a built-in rule keeps the agent from some files of a writable tree.
+fn plan(root: &Path, held: &[&str]) -> FilePlan {
+    let rule = |path: PathBuf, access, because| PathRule {
+        path: AbsolutePath::parse(path.to_str().unwrap()).unwrap(),
+        access,
+        because,
+    };
+    let built_in = || RuleRef {
+        set: SetName::BuiltIn,
+        file: "built-in".to_owned(),
+        line: 1,
+        id: "x".to_owned(),
+        reason: None,
+    };
+    let held = held.iter().map(|name| rule(root.join(name), Access::Read, Some(built_in())));
+    let mut rules: Vec<PathRule> = held.collect();
+    rules.push(rule(root.to_owned(), Access::Write, None));
+    rules.sort_by(|a, b| a.path.cmp(&b.path));
+    FilePlan { rules, ..FilePlan::default() }
+}
+
+/// A world that may write `root`, but what is in `.vscode` and `.husky`, `.envrc` and `.mcp.json`.
+fn held(root: &Path) -> After {
+    for (file, text) in [(".vscode/settings.json", "{}"), (".mcp.json", "{}"), (".husky/x", "")] {
+        write(&root.join(file), text);
+    }
+    let mut after = after(root);
+    let covers = [".vscode", ".husky", ".mcp.json"].map(|name| root.join(name));
+    let places = covers.iter().map(|cover| (cover.as_path(), Use::Read));
+    let files = [".envrc", ".mcp.json"];
+    let held = Held::of(places.chain([(root, Use::Write)]));
+    after.hold(held, &plan(root, &files), files.map(|name| root.join(name)).to_vec());
+    after
+}
+
+#[test]
+fn what_the_world_could_not_change_is_not_held_back() {
+    let root = tempfile::tempdir().unwrap();
+    let root = &fs::canonicalize(root.path()).unwrap();
+    let after = held(root);
+    write(&root.join(".vscode/settings.json"), "{ }");
+    write(&root.join(".vscode/tasks.json"), "{}");
+    write(&root.join(".envrc"), "mine");
+    whole_file::replace(&root.join(".mcp.json"), b"{ }", 0o600).unwrap();
+    write(&root.join("sub/.envrc"), "evil");
+    let finished = after.finish();
+    let names: Vec<&Path> = finished.quarantined.iter().map(|it| it.path.as_path()).collect();
+    assert_eq!(names, [root.join("sub/.envrc")]);
+    assert_eq!(fs::read_to_string(root.join(".envrc")).unwrap(), "mine");
+    let said = &finished.notices[0].text;
+    assert!(said.ends_with(&format!("`{0}/.envrc`, `{0}/.mcp.json`", root.display())), "{said}");
+    assert_eq!(finished.notices.len(), 1);
+}
+
+#[test]
+fn what_the_world_may_have_changed_is_held_back() {
+    let root = tempfile::tempdir().unwrap();
+    let root = &fs::canonicalize(root.path()).unwrap();
+    let check = |meanwhile: &dyn Fn(&After), file: &str| {
+        for entry in fs::read_dir(root).unwrap() {
+            let path = entry.unwrap().path();
+            fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path)).unwrap();
+        }
+        let after = held(root);
+        meanwhile(&after);
+        if !root.join(file).exists() {
+            write(&root.join(file), "evil");
+        }
+        assert_eq!(held_back(after, root), [file], "{file}");
+    };
+    // The cover goes with the directory it lies on, whatever comes in its place.
+    let again = |_: &After| {
+        fs::remove_dir_all(root.join(".vscode")).unwrap();
+        fs::create_dir(root.join(".vscode")).unwrap();
+    };
+    check(&again, ".vscode/tasks.json");
+    check(&|after| after.opened().uncover(&root.join(".vscode")), ".vscode/tasks.json");
+    check(&|after| after.opened().note(&root.join(".vscode")), ".vscode/tasks.json");
+    check(&|after| after.opened().follow(&plan(root, &[])), ".envrc");
+    // By another name it can be written.
+    let linked = |_: &After| {
+        write(&root.join("other"), "evil");
+        fs::hard_link(root.join("other"), root.join(".vscode/tasks.json")).unwrap();
+    };
+    check(&linked, ".vscode/tasks.json");
+}
+
+#[test]
+fn a_cover_at_a_link_holds_nothing_behind_it() {
+    let root = tempfile::tempdir().unwrap();
+    let root = &fs::canonicalize(root.path()).unwrap();
+    repository(&root.join(".git"), PLAIN);
+    fs::create_dir(root.join("tools")).unwrap();
+    let hooks = root.join(".git/hooks");
+    std::os::unix::fs::symlink("../tools", &hooks).unwrap();
+    let mut after = after(root);
+    let places = [(root.as_path(), Use::Write), (hooks.as_path(), Use::Read)];
+    after.hold(Held::of(places.into_iter()), &plan(root, &[]), Vec::new());
+    hook(&root.join("tools/pre-push"));
+    assert_eq!(held_back(after, root), [".git/hooks/pre-push"]);
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use ringfence_core::CommandLine;
 
 use crate::person::{Person, Who, text};
+use crate::run::wait_for;
 
 /// Runs the same script outside for one person and inside for another.
 fn alike(who: Who, prepare: &str, script: &str) -> (Person, Person) {
@@ -189,6 +190,50 @@ fn what_the_host_would_run_is_listed_at_the_end_and_held_back() {
             let path = person.project().join(file);
             assert!(said.contains(path.to_str().unwrap()), "{plant} is not listed: {said}");
             assert!(!path.exists(), "{plant} was not held back");
+        }
+    }
+}
+
+#[test]
+fn what_the_person_changes_meanwhile_stays_where_it_is() {
+    for who in Who::all() {
+        let person = Person::new(who);
+        person.write("sub/x", "");
+        person.write(".vscode/settings.json", "{}");
+        person.write(".git-hook", "#!/bin/sh\n");
+        let prepared = person.outside(
+            "git init -q .; mkdir -p .git/hooks; mv .git-hook .git/hooks/pre-push; \
+             chmod +x .git/hooks/pre-push",
+        );
+        assert!(prepared.status.success(), "{}", text(&prepared));
+        person.succeed(&["init", "--agent", "generic"]);
+        // Without its cover a file is held by the gate.
+        let wait = "touch started; until test -e go; do sleep 0.02; done; echo evil > sub/.envrc; \
+                    for file in .envrc .git/config .vscode/tasks.json; do \
+                    if echo evil >> $file; then exit 9; fi; done";
+        let mut session = person.ringfence(&["run", "--", "/bin/sh", "-ec", wait]);
+        let session = session.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for(|| person.project().join("started").exists().then_some(()));
+        let changed = person.outside(
+            "echo '// mine' >> .ringfence/policy.cedar; echo true >> .git/hooks/pre-push; \
+             cp .git/hooks/pre-push .git/hooks/pre-commit; echo '{ }' > .vscode/settings.json; \
+             echo '{}' > .vscode/tasks.json; echo '{}' > .claude/settings.json; \
+             echo mine > .envrc; git config alias.x '!true'; touch go",
+        );
+        assert!(changed.status.success(), "{}", text(&changed));
+        let output = session.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let held: Vec<&str> = said.lines().filter(|line| line.contains("quarantined: ")).collect();
+        assert_eq!(held.len(), 1, "{said}");
+        assert!(held[0].contains("/sub/.envrc "), "{said}");
+        let project = person.project();
+        let told = format!("`{0}/.envrc`, `{0}/.git/config`", project.display());
+        assert!(said.contains(&told), "{said}");
+        for file in
+            [".git/hooks/pre-commit", ".vscode/tasks.json", ".claude/settings.json", ".envrc"]
+        {
+            assert!(project.join(file).exists(), "{file}");
         }
     }
 }

@@ -21,10 +21,10 @@ use super::{Attempt, BoundInside, UnixConnect};
 use crate::sys::notify::{self as sys, Reply};
 
 /// Longest socket address, in bytes (`struct sockaddr_storage`).
-const ADDRESS_BYTES_MAX: usize = 128;
+pub(super) const ADDRESS_BYTES_MAX: usize = 128;
 
 /// Longest unix socket address, in bytes (`struct sockaddr_un`).
-const UNIX_ADDRESS_BYTES_MAX: usize = 110;
+pub(super) const UNIX_ADDRESS_BYTES_MAX: usize = 110;
 
 /// Most connections, and pipes, that are being waited for at a time; the next one fails with `EAGAIN`.
 ///
@@ -120,7 +120,10 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
 }
 
 /// A copy of the waiting thread's socket.
-fn socket(call: &Call<'_>) -> Result<OwnedFd, Trouble> {
+pub(super) fn socket(call: &Call<'_>) -> Result<OwnedFd, Trouble> {
+    if call.int(0) < 0 {
+        return Err(Trouble::Errno(libc::EBADF));
+    }
     let pidfd = pidfd(call)?;
     call.check_waiting()?;
     let socket = pidfd_getfd(pidfd, call.int(0), PidfdGetfdFlags::empty())?;

@@ -141,11 +141,22 @@ fn hand_out(call: &Call<'_>, seen: Seen) -> Result<Judged, Trouble> {
     })
 }
 
+/// Something made at a path, or that has none.
+pub(super) fn made(call: &Call<'_>, path: Option<Vec<u8>>, what: What) -> Result<Judged, Trouble> {
+    match path {
+        Some(path) => hand_out(call, Seen::made(path, what)),
+        None => Ok(Judged::Make(making(call, what)?)),
+    }
+}
+
 /// With the umask where it counts.
 fn making(call: &Call<'_>, what: What) -> Result<Making, Trouble> {
     let umask = match &what {
-        What::Open { .. } | What::Directory { .. } | What::Node { .. } => call.umask()?,
+        What::Open { .. } | What::Directory { .. } | What::Node { .. } | What::Socket { .. } => {
+            call.umask()?
+        }
         What::Reopen { .. }
+        | What::Address { .. }
         | What::Symlink { .. }
         | What::Link { .. }
         | What::LinkFile { .. }
@@ -199,23 +210,32 @@ fn existing(place: Place) -> Result<Vec<u8>, Trouble> {
 
 /// What a path with a slash at its end may stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Named {
+pub(super) enum Named {
     Anything,
     NoDirectory,
 }
 
 /// The last component of a path itself, also where a slash behind it asks for a directory; and
 /// whether one does.
-fn last_itself(call: &Call<'_>, at: At) -> Result<(Place, bool), Trouble> {
-    let path = call.path(at.path)?;
+fn last_itself(call: &Call<'_>, dir: i32, path: &[u8]) -> Result<(Place, bool), Trouble> {
     let end = path.iter().rposition(|byte| *byte != b'/').map_or(path.len(), |last| last + 1);
-    let (name, slashes) = path.split_at_checked(end).unwrap_or((&path, &[]));
-    Ok((call.locate(at.dir, name, Last::Keep)?, !slashes.is_empty()))
+    let (name, slashes) = path.split_at_checked(end).unwrap_or((path, &[]));
+    Ok((call.locate(dir, name, Last::Keep)?, !slashes.is_empty()))
 }
 
 /// A path at which something is to be made.
 fn absent(call: &Call<'_>, at: At, named: Named) -> Result<Vec<u8>, Trouble> {
-    let (place, slash) = last_itself(call, at)?;
+    absent_at(call, at.dir, &call.path(at.path)?, named)
+}
+
+/// The same for a path that has been read.
+pub(super) fn absent_at(
+    call: &Call<'_>,
+    dir: i32,
+    path: &[u8],
+    named: Named,
+) -> Result<Vec<u8>, Trouble> {
+    let (place, slash) = last_itself(call, dir, path)?;
     match place.found {
         Found::Absent if slash && named == Named::NoDirectory => Err(Trouble::Errno(libc::ENOENT)),
         Found::Absent => Ok(place.path),
@@ -299,11 +319,12 @@ enum Source {
 
 fn rename(call: &Call<'_>, from: At, to: At, flags: u32) -> Result<Seen, Trouble> {
     let flags = RenameFlags::from_bits_retain(flags);
-    let (from_dots, to_dots) = (ends_in_dots(call, from)?, ends_in_dots(call, to)?);
-    if from_dots || to_dots {
+    let (from_text, to_text) = (call.path(from.path)?, call.path(to.path)?);
+    if ends_in_dots(&from_text) || ends_in_dots(&to_text) {
         return Err(Trouble::Errno(libc::EBUSY));
     }
-    let ((from, from_slash), (to, to_slash)) = (last_itself(call, from)?, last_itself(call, to)?);
+    let (from, from_slash) = last_itself(call, from.dir, &from_text)?;
+    let (to, to_slash) = last_itself(call, to.dir, &to_text)?;
     let is_directory = from.found == Found::Directory;
     let from = existing(from)?;
     if (from_slash || to_slash) && !is_directory {
@@ -326,8 +347,7 @@ fn rename(call: &Call<'_>, from: At, to: At, flags: u32) -> Result<Seen, Trouble
 }
 
 /// Whether a path ends in what has no name of its own: the root, `.` or `..`.
-fn ends_in_dots(call: &Call<'_>, at: At) -> Result<bool, Trouble> {
-    let path = call.path(at.path)?;
+fn ends_in_dots(path: &[u8]) -> bool {
     let last = path.split(|byte| *byte == b'/').rfind(|name| !name.is_empty());
-    Ok(matches!(last, Some(b"." | b"..")) || last.is_none() && !path.is_empty())
+    matches!(last, Some(b"." | b"..")) || last.is_none() && !path.is_empty()
 }

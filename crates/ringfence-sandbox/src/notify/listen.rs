@@ -17,7 +17,9 @@ use super::script::FirstLines;
 use super::straight::Straight;
 use super::tracee::{self, Call, Trouble};
 use super::turns::{Turn, Turns};
-use super::{Attempt, Attempted, FileAttempt, NotifyError, UnixConnect, Unresolvable, exec, file};
+use super::{
+    Attempt, Attempted, FileAttempt, NotifyError, UnixConnect, Unresolvable, bind, exec, file,
+};
 use crate::sys::notify::{self as sys, Notification, Reply};
 
 /// How many threads' groups are remembered; more and all are forgotten, for they are found again.
@@ -227,6 +229,7 @@ fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     match number {
         libc::SYS_execve | libc::SYS_execveat => exec::look(call),
         libc::SYS_connect => connect::look(call),
+        libc::SYS_bind => bind::look(call),
         _ => file::look(call),
     }
 }
@@ -361,6 +364,7 @@ fn name(number: i64) -> &'static str {
         libc::SYS_execve => "execve",
         libc::SYS_execveat => "execveat",
         libc::SYS_connect => "connect",
+        libc::SYS_bind => "bind",
         _ => file::name(number),
     }
 }

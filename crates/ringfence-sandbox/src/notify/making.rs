@@ -1,7 +1,7 @@
 //! What can make a name, carried out on a copy of the path, following no symbolic link.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{
@@ -9,7 +9,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::sys::notify::OnExec;
+use crate::sys::notify::{self as sys, OnExec};
 
 /// What a process may ask for that is passed on, of the flags of `open(2)`.
 const OPEN_FLAGS: OFlags = OFlags::RWMODE
@@ -29,6 +29,9 @@ const MODE_BITS: u32 = 0o1777;
 
 /// How often a file may come and go while it is being opened.
 const OPEN_TRIES_MAX: usize = 8;
+
+/// Longest path in a unix socket's address.
+const SOCKET_PATH_BYTES_MAX: usize = 108;
 
 /// The device number of `/dev/tty`, which for us would be our own terminal.
 const OWN_TERMINAL: (u32, u32) = (5, 0);
@@ -52,6 +55,10 @@ pub(super) enum What {
     Directory { path: Vec<u8>, mode: u32 },
     /// Makes a pipe, a socket or an empty file.
     Node { path: Vec<u8>, mode: u32 },
+    /// Gives a socket a path.
+    Socket { socket: OwnedFd, path: Vec<u8>, shown: Shown },
+    /// Gives a socket an address that names no file.
+    Address { socket: OwnedFd, address: Vec<u8> },
     /// Makes a symbolic link.
     Symlink { says: Vec<u8>, path: Vec<u8> },
     /// Gives a second name to what has this one.
@@ -60,6 +67,16 @@ pub(super) enum What {
     LinkFile { file: OwnedFd, path: Vec<u8> },
     /// Gives another name.
     Rename { from: Vec<u8>, to: Vec<u8>, flags: RenameFlags },
+}
+
+/// What a socket says it is called. The kernel keeps the text that it was given, and follows links
+/// in it: only a bare name leads where it was decided to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The name that the process gave.
+    AsGiven,
+    /// A path that leads nowhere for the process, so that what it removes by it is nothing else.
+    Elsewhere,
 }
 
 /// What came of it.
@@ -104,6 +121,8 @@ pub(super) fn make(root: BorrowedFd<'_>, what: What) -> Result<Made, Errno> {
                 | FileType::BlockDevice => return Err(Errno::PERM),
             }
         }
+        What::Socket { socket, path, shown } => bind(root, &socket, &path, shown)?,
+        What::Address { socket, address } => sys::bind_raw(socket.as_fd(), &address)?,
         What::Symlink { says, path } => {
             let (dir, name) = parent(root, &path)?;
             rustix::fs::symlinkat(OsStr::from_bytes(&says), dir, name)?;
@@ -207,6 +226,26 @@ impl Pipe {
         let file = rustix::fs::open(own(&self.file), passed_on(self.flags), Mode::empty())?;
         Ok((file, on_exec(self.flags)))
     }
+}
+
+/// Binds a socket to a name in its directory, to which the calling thread goes for that if the way
+/// through `/proc` is too long for an address.
+fn bind(root: BorrowedFd<'_>, socket: &OwnedFd, path: &[u8], shown: Shown) -> Result<(), Errno> {
+    let (dir, name) = parent(root, path)?;
+    let through = [own(&dir).as_bytes(), b"/", name.as_bytes()].concat();
+    if shown == Shown::Elsewhere && through.len() <= SOCKET_PATH_BYTES_MAX {
+        return sys::bind_raw(socket.as_fd(), &unix_address(&through));
+    }
+    rustix::process::fchdir(dir)?;
+    let bound = sys::bind_raw(socket.as_fd(), &unix_address(name.as_bytes()));
+    // It would keep what is mounted there from being unmounted.
+    rustix::process::chdir("/")?;
+    bound
+}
+
+fn unix_address(path: &[u8]) -> Vec<u8> {
+    let family = u16::try_from(libc::AF_UNIX).unwrap_or_default();
+    [&family.to_ne_bytes(), path].concat()
 }
 
 /// Renames what the process itself could rename: not what something is mounted on. The kernel asks

@@ -23,6 +23,7 @@
 //! world's own network: a world is not given a socket of another that has no peer.
 
 mod answer;
+mod bind;
 mod connect;
 mod exec;
 mod file;

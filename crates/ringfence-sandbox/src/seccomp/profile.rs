@@ -194,6 +194,8 @@ const NOTIFIED_WRITES: &[Rule] = &[
     notify(libc::SYS_symlinkat),
     notify(libc::SYS_mknod),
     notify(libc::SYS_mknodat),
+    // A unix socket's path is a file.
+    notify(libc::SYS_bind),
 ];
 
 /// Set-id bits do nothing in a world, whose mounts ignore them; on the host they would outlive it:

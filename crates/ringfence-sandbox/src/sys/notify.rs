@@ -194,6 +194,20 @@ pub(crate) fn connect_raw(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Gives a socket an address.
+pub(crate) fn bind_raw(socket: BorrowedFd<'_>, address: &[u8]) -> rustix::io::Result<()> {
+    let invalid = |_| rustix::io::Errno::INVAL;
+    let length = libc::socklen_t::try_from(address.len()).map_err(invalid)?;
+    // SAFETY: bind(2) reads `length` bytes from the pointer, all of `address`; the kernel copies
+    // them and asks for no alignment.
+    let status = unsafe { libc::bind(socket.as_raw_fd(), address.as_ptr().cast(), length) };
+    if status == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    Err(rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::ACCESS))
+}
+
 /// The cookie of the network namespace a socket belongs to (`SO_NETNS_COOKIE`, since Linux 5.14).
 pub(crate) fn netns_cookie(socket: impl AsFd) -> io::Result<u64> {
     const SO_NETNS_COOKIE: libc::c_int = 71;

@@ -65,7 +65,7 @@ static int confine(const char *classes) {
     static const int writes[] = {
         SYS_creat,   SYS_unlink, SYS_unlinkat, SYS_rmdir, SYS_rename, SYS_renameat, SYS_renameat2,
         SYS_link,    SYS_linkat, SYS_symlink,  SYS_symlinkat, SYS_mkdir, SYS_mkdirat, SYS_mknod,
-        SYS_mknodat, SYS_truncate,
+        SYS_mknodat, SYS_truncate, SYS_bind,
     };
     add((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
     if (strchr(classes, 'w')) {
@@ -267,6 +267,60 @@ static void open_gone(const char *path, int tries) {
     put(made ? "made it\n" : found ? "only found it\n" : "never there\n");
 }
 
+/* PATH: binds, and says what the socket is called and whether it can be connected to. */
+static void bind_to(const char *path) {
+    struct sockaddr_un address, named = {0};
+    socklen_t size = sizeof named;
+    int length = unix_address(&address, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    tell("bind", bind(fd, (struct sockaddr *)&address, length));
+    if (!getsockname(fd, (struct sockaddr *)&named, &size) && !strchr(path, '/'))
+        put(named.sun_path + (path[0] == '@'));
+    tell("", listen(fd, 5));
+    tell("connect", connect_to(path));
+    tell("again", bind(fd, (struct sockaddr *)&address, length));
+}
+
+/* Addresses that name no file, and such as are none. */
+static void bind_others(void) {
+    struct sockaddr_storage any = {.ss_family = AF_UNIX};
+    struct sockaddr *address = (struct sockaddr *)&any;
+    tell("chosen", bind(socket(AF_UNIX, SOCK_STREAM, 0), address, sizeof(sa_family_t)));
+    tell("long", bind(socket(AF_UNIX, SOCK_STREAM, 0), address, 111));
+    tell("empty", bind(socket(AF_UNIX, SOCK_STREAM, 0), address, 0));
+    tell("longer", bind(socket(AF_UNIX, SOCK_STREAM, 0), address, 129));
+    tell("negative", bind(socket(AF_UNIX, SOCK_STREAM, 0), address, -1));
+    tell("unix", bind(socket(AF_INET, SOCK_STREAM, 0), address, 16));
+    tell("none", bind(-1, address, 16));
+    tell("file", bind(open("/dev/null", O_RDONLY), address, 16));
+    any.ss_family = AF_INET;
+    tell("tcp", bind(socket(AF_INET, SOCK_STREAM, 0), address, sizeof(struct sockaddr_in)));
+    tell("internet", bind(socket(AF_UNIX, SOCK_STREAM, 0), address, 16));
+    any.ss_family = AF_INET6;
+    tell("udp", bind(socket(AF_INET6, SOCK_DGRAM, 0), address, sizeof(struct sockaddr_in6)));
+    any.ss_family = AF_NETLINK;
+    tell("netlink", bind(socket(AF_NETLINK, SOCK_RAW, 0), address, sizeof(struct sockaddr_nl)));
+    any.ss_family = 77;
+    tell("unknown", bind(socket(AF_UNIX, SOCK_STREAM, 0), address, 16));
+}
+
+/* TRIES GOOD EVIL: binds to an address that changes meanwhile; `@` stands for a zero in GOOD. */
+static void race_bind(int tries, char *good, const char *evil) {
+    static struct flip it;
+    static struct sockaddr_un address;
+    struct stat file;
+    int length = unix_address(&address, evil);
+    if (good[0] == '@')
+        good[0] = 0;
+    start_flipping(&it, address.sun_path, evil, good);
+    for (int i = 0; i < tries && lstat(evil, &file); i++) {
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        bind(fd, (struct sockaddr *)&address, length);
+        close(fd);
+        unlink(good);
+    }
+}
+
 static int swap_fds[2];
 
 static void *swap(void *arg) {
@@ -413,6 +467,14 @@ static int act(const char *what, char **args) {
         tell("open", open(args[0], strtol(args[1], NULL, 0), 0644));
     } else if (!strcmp(what, "open-gone")) {
         open_gone(args[0], atoi(args[1]));
+    } else if (!strcmp(what, "bind")) {
+        if (args[1] && chdir(args[1]))
+            die("chdir");
+        bind_to(args[0]);
+    } else if (!strcmp(what, "bind-others")) {
+        bind_others();
+    } else if (!strcmp(what, "race-bind")) {
+        race_bind(atoi(args[0]), args[1], args[2]);
     } else if (!strcmp(what, "bad-pointers")) {
         void *volatile bad = (void *)8;
         tell("open", open(bad, O_CREAT | O_WRONLY, 0644));

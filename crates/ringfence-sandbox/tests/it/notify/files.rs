@@ -247,3 +247,49 @@ fn what_is_made_is_what_the_process_would_have_made() {
         assert_eq!(ours, run(&unfiltered), "{command}");
     }
 }
+
+#[test]
+fn a_bound_socket_is_a_file_that_is_made() {
+    let long = "x".repeat(100);
+    for name in
+        ["s", "d/s", "to-d/s", "$D/d/../s", "none/s", "f", "dangling", "s/", "@s", ".", &long]
+    {
+        let run = |start: &dyn Fn(&[&str]) -> String| {
+            let scratch = Scratch::new();
+            std::fs::create_dir(scratch.at("d")).unwrap();
+            std::fs::write(scratch.at("f"), "").unwrap();
+            symlink("d", scratch.at("to-d")).unwrap();
+            symlink("d/absent", scratch.at("dangling")).unwrap();
+            let name = name.replace("$D", "/proc/self/cwd").replacen('@', "@ringfence-", 1);
+            let said = start(&["bind", &name, scratch.path().to_str().unwrap()]);
+            let mode = std::fs::symlink_metadata(scratch.at("s")).ok().map(|it| it.permissions());
+            format!("{said}{mode:?}")
+        };
+        let made = std::cell::Cell::new(0);
+        let ours = run(&|args| {
+            Session::start("w", args, &["/dev", "/proc"]).run(|attempt| {
+                assert!(line(&attempt).starts_with("Created /"), "{}", line(&attempt));
+                made.set(made.get() + 1);
+                attempt.allow();
+            })
+        });
+        assert_eq!(ours, run(&unfiltered), "{name}");
+        let makes = !["none/s", "f", "dangling", "s/", "@s", "."].contains(&name);
+        assert_eq!(made.get() > 0, makes, "{name}");
+    }
+    let args = ["bind-others"];
+    let ours = Session::start("w", &args, &[]).run(|attempt| panic!("{}", line(&attempt)));
+    assert_eq!(ours, unfiltered(&args));
+}
+
+#[test]
+fn a_socket_that_is_denied_its_path_makes_no_file() {
+    let scratch = Scratch::new();
+    let path = scratch.at("s");
+    let output = Session::start("w", &["bind", &path], &[]).run(|attempt: Attempt| {
+        assert_eq!(line(&attempt), format!("Created {path}"));
+        attempt.deny(libc::EACCES);
+    });
+    assert!(output.starts_with("bind EACCES"), "{output}");
+    assert!(!std::path::Path::new(&path).exists());
+}

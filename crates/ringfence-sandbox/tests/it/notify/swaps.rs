@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ringfence_core::FileChange;
 use ringfence_sandbox::notify::{Attempt, Attempted};
 
-use super::harness::{Scratch, Session, unfiltered};
+use super::harness::{Scratch, Session, line, unfiltered};
 
 /// Permits all but making names.
 fn make_nothing(attempt: Attempt) {
@@ -42,4 +42,31 @@ fn a_file_that_was_there_when_it_was_looked_at_is_not_made_when_it_is_opened() {
     assert_eq!(blinking(&path, || unfiltered(&args)), "made it\n");
     let ours = blinking(&path, || Session::start("w", &args, &[]).run(make_nothing));
     assert_eq!(ours, "only found it\n");
+}
+
+/// A path in the directory that is as long as this one, and another.
+fn twins(scratch: &Scratch) -> (String, String) {
+    (scratch.at("good"), scratch.at("evil"))
+}
+
+fn deny(path: &str, attempt: Attempt) {
+    if line(&attempt).contains(path) {
+        attempt.deny(libc::EACCES);
+    } else {
+        attempt.allow();
+    }
+}
+
+#[test]
+fn a_socket_whose_path_is_swapped_gets_no_name_that_was_not_permitted() {
+    for hidden in [false, true] {
+        let scratch = Scratch::new();
+        let (good, evil) = twins(&scratch);
+        let good = if hidden { good.replacen('/', "@", 1) } else { good };
+        let args = |tries| ["race-bind", tries, good.as_str(), evil.as_str()];
+        unfiltered(&args("2000000"));
+        std::fs::remove_file(&evil).unwrap();
+        Session::start("w", &args("2000"), &[]).run(|attempt| deny(&evil, attempt));
+        assert!(!std::path::Path::new(&evil).exists(), "{good}");
+    }
 }

@@ -4,7 +4,12 @@
 //! filters, helpers ...), so no configuration that an agent wrote may reach the host's git. The
 //! world works on copies; only keys on a short list, with values of a plain form, are taken back.
 
+mod merge;
+
 use std::fmt::Write as _;
+
+pub use merge::{MergedBack, merge_back};
+use merge::{comes_back, names_a_remote};
 
 /// How deep includes are followed; git itself allows 10.
 const INCLUDE_DEPTH_MAX: usize = 4;
@@ -205,94 +210,6 @@ fn is_shown(setting: &Setting) -> bool {
     let names_program = matches!(setting.section.as_str(), "merge" | "submodule" | "notes")
         && setting.subsection.is_some();
     of_key.map_or(plain_section && !names_program, |shown| shown == Shown::Yes)
-}
-
-/// What came of taking an agent's changes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MergedBack {
-    /// The host's file with the changes; `None` when nothing changed.
-    pub text: Option<String>,
-    /// Keys that the agent changed and that stay behind.
-    pub refused: Vec<String>,
-}
-
-/// Takes back what the agent changed in its copy of a repository's configuration: the plain keys
-/// of `branch.*` and `remote.*`, and nothing else.
-///
-/// Where the person's remotes lead stays as it is, and a branch follows only remotes that have a
-/// name: in place of one git takes a path, and a push there runs the hooks it finds. `base` is what the copy began as, `host` what the host has now: its own changes meanwhile stay.
-pub fn merge_back(base: &str, copy: &str, host: &str) -> Result<MergedBack, GitConfigError> {
-    let (before, after, now) = (parse(base)?, parse(copy)?, parse(host)?);
-    let only_in = |here: &[Setting], there: &[Setting]| -> Vec<Setting> {
-        here.iter().filter(|setting| !there.contains(setting)).cloned().collect()
-    };
-    let allowed = |setting: &Setting| {
-        comes_back(setting) && names_a_remote(setting, [&now, &after]) && !redirects(setting, &now)
-    };
-    // A remote that is gone as a whole may go; one that is to lead elsewhere stays.
-    let may_go = |setting: &Setting| {
-        comes_back(setting)
-            && !(is_url(setting) && after.iter().any(|kept| kept.in_section(setting)))
-    };
-    let (added, gone) = (only_in(&after, &before), only_in(&before, &after));
-    let kept_out = added.iter().filter(|setting| !allowed(setting));
-    let kept_in = gone.iter().filter(|setting| !may_go(setting));
-    let mut refused: Vec<String> = kept_out.chain(kept_in).map(Setting::short_name).collect();
-    refused.sort();
-    refused.dedup();
-    let mut result = now.clone();
-    result.retain(|setting| !(gone.contains(setting) && may_go(setting)));
-    for setting in added.into_iter().filter(allowed) {
-        if result.contains(&setting) {
-            continue;
-        }
-        let last = result.iter().rposition(|other| other.in_section(&setting));
-        let at = last.map_or(result.len(), |last| last + 1);
-        result.insert(at, setting);
-    }
-    let text = (result != now).then(|| render(&result));
-    Ok(MergedBack { text, refused })
-}
-
-fn is_url(setting: &Setting) -> bool {
-    setting.section == "remote" && matches!(setting.key.as_str(), "url" | "pushurl")
-}
-
-/// Whether a setting makes a remote that the person has lead elsewhere.
-fn redirects(setting: &Setting, now: &[Setting]) -> bool {
-    is_url(setting) && now.iter().any(|other| is_url(other) && other.in_section(setting))
-}
-
-/// Whether what a branch follows is the repository itself or a remote with a name.
-fn names_a_remote(setting: &Setting, configured: [&[Setting]; 2]) -> bool {
-    let follows = matches!(setting.key.as_str(), "remote" | "pushremote");
-    if setting.section != "branch" || !follows {
-        return true;
-    }
-    let value = setting.value.as_deref().unwrap_or("");
-    let named = |other: &Setting| other.subsection.as_deref() == Some(value) && is_url(other);
-    value == "." || configured.iter().any(|settings| settings.iter().any(named))
-}
-
-fn comes_back(setting: &Setting) -> bool {
-    let value = setting.value.as_deref().unwrap_or("");
-    let plain = !value.starts_with('-') && !value.chars().any(char::is_control);
-    if setting.subsection.is_none() || !plain {
-        return false;
-    }
-    match (setting.section.as_str(), setting.key.as_str()) {
-        ("branch", "remote" | "pushremote" | "merge" | "rebase" | "description")
-        | ("remote", "fetch" | "tagopt" | "prune" | "prunetags") => true,
-        ("remote", "url" | "pushurl") => is_plain_url(value),
-        _ => false,
-    }
-}
-
-/// A URL that makes git run no program of its own choosing: `ext::`, `fd::` and any `NAME::` do.
-fn is_plain_url(url: &str) -> bool {
-    let known = ["https://", "http://", "ssh://", "git://"];
-    let scp_like = !url.contains("://") && url.contains('@') && url.contains(':');
-    !url.contains("::") && (known.iter().any(|start| url.starts_with(start)) || scp_like)
 }
 
 /// Keys of a repository's configuration that run a program, for what is born in a world.

@@ -6,27 +6,22 @@
 //! up to the root of the writable tree, is a mount point of its own: the kernel lets nobody rename
 //! a mount point, so that `mv .git x` cannot move the protection away.
 
+mod dot_git;
 mod gitlinks;
 mod half_made;
 mod named;
+mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+pub(crate) use dot_git::is_plain as is_plain_dot_git;
 pub(crate) use half_made::is_dot_git;
 pub use half_made::may_become_git_dir;
 pub(crate) use named::PersonsFiles;
-
-/// Deepest level below a writable root at which repositories are looked for.
-const SCAN_DEPTH_MAX: usize = 4;
-
-/// Most directory entries that are looked at in one writable root.
-const SCAN_ENTRIES_MAX: usize = 20_000;
-
-/// Directories that hold a great many files and no repository a person works in.
-const SCAN_SKIPPED: &[&str] = &["node_modules", "target", ".venv", "venv", "__pycache__", ".cache"];
+pub use walk::survey;
 
 /// A directory or a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +81,9 @@ pub fn in_project(project: &Path, unprotected: &[String]) -> Vec<Place> {
         .iter()
         .filter(|(name, _, _)| !unprotected.iter().any(|free| free == name))
         .map(|(name, kind, why)| Place { path: project.join(name), kind: *kind, why });
-    listed.chain(git_dir_of(project).iter().flat_map(|dir| in_git_dir(dir))).collect()
+    let repository = git_dir_of(project);
+    let in_repository = repository.iter().flat_map(|dir| in_git_dir(dir));
+    listed.chain(in_repository).chain(dot_git_file(project)).collect()
 }
 
 /// The places in `tree` that git runs or reads because a person's own configuration of this
@@ -114,11 +111,28 @@ pub fn git_dir_of(worktree: &Path) -> Option<PathBuf> {
     fs::symlink_metadata(&dot_git).is_ok_and(|metadata| metadata.is_dir()).then_some(dot_git)
 }
 
+/// The link or the file that says where the repository of a working tree is, if it has one.
+fn dot_git_file(worktree: &Path) -> Option<Place> {
+    let path = worktree.join(".git");
+    let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_dir());
+    is_file.then(|| Place::of_dot_git_file(path))
+}
+
+impl Place {
+    /// What a [`Survey`] has among [`Survey::dot_git_files`].
+    pub fn of_dot_git_file(path: PathBuf) -> Place {
+        let why = "git takes configuration and hooks from where this leads";
+        Place { path, kind: Kind::File, why }
+    }
+}
+
 /// What a walk through a writable tree found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Git directories, submodules' included.
     pub git_dirs: Vec<PathBuf>,
+    /// Files and links that are called `.git`: they say which repository a working tree has.
+    pub dot_git_files: BTreeSet<PathBuf>,
     /// Files that the host may run by itself, wherever in the tree they are.
     pub runnable: BTreeMap<PathBuf, Stamp>,
     /// The tree was too large to look at all of it.
@@ -132,117 +146,6 @@ pub struct Stamp {
     size: u64,
     names: u64,
     changed: (i64, i64),
-}
-
-/// Looks at `root` and beneath, at most [`SCAN_DEPTH_MAX`] levels deep, without following links.
-pub fn survey(root: &Path) -> Survey {
-    let mut found = Survey::default();
-    let mut left = SCAN_ENTRIES_MAX;
-    let mut todo = vec![Visit { dir: root.to_owned(), depth: 0, run_by: RunBy::Nobody }];
-    while let Some(visit) = todo.pop() {
-        if is_git_dir(&visit.dir) {
-            if found.git_dirs.contains(&visit.dir) {
-                continue;
-            }
-            take_git_dir(&visit, &mut found, &mut todo);
-            take_submodules(root, &visit, &mut found, &mut todo);
-            continue;
-        }
-        if may_become_git_dir(&visit.dir) {
-            half_made::take(&visit, &mut found);
-        }
-        follow_dot_git(root, &visit, &mut todo);
-        for entry in fs::read_dir(&visit.dir).into_iter().flatten().flatten() {
-            let Some(rest) = left.checked_sub(1) else {
-                found.cut_short = true;
-                break;
-            };
-            left = rest;
-            look_at(&entry, &visit, &mut found, &mut todo);
-        }
-    }
-    found.git_dirs.sort();
-    found
-}
-
-/// A directory that is still to be looked into.
-struct Visit {
-    dir: PathBuf,
-    depth: usize,
-    run_by: RunBy,
-}
-
-/// Who runs the files of a directory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum RunBy {
-    Nobody,
-    /// An editor, an agent or git: it is one of [`IN_PROJECT`], or a hooks directory.
-    Host,
-}
-
-fn look_at(entry: &fs::DirEntry, visit: &Visit, found: &mut Survey, todo: &mut Vec<Visit>) {
-    let (name, path) = (entry.file_name(), entry.path());
-    let Ok(kind) = entry.file_type() else { return };
-    let listed = IN_PROJECT.iter().any(|(listed, _, _)| name == *listed);
-    let run_by = if listed { RunBy::Host } else { visit.run_by };
-    if kind.is_dir() {
-        let skipped = SCAN_SKIPPED.iter().any(|skipped| name == *skipped);
-        let deep = visit.depth >= SCAN_DEPTH_MAX && !listed && name != ".git";
-        if !skipped && !deep && visit.depth < 2 * SCAN_DEPTH_MAX {
-            todo.push(Visit { dir: path, depth: visit.depth + 1, run_by });
-        }
-    } else if (run_by == RunBy::Host || kind.is_symlink() && name == ".git")
-        && path.extension().is_none_or(|extension| extension != "sample")
-        && let Ok(metadata) = fs::symlink_metadata(&path)
-    {
-        found.runnable.insert(path, Stamp::of(&metadata));
-    }
-}
-
-fn take_git_dir(visit: &Visit, found: &mut Survey, todo: &mut Vec<Visit>) {
-    let below = ["modules", "worktrees"].map(|name| fs::read_dir(visit.dir.join(name)));
-    let modules = below.into_iter().flatten().flatten().flatten();
-    for module in modules.map(|entry| entry.path()).filter(|path| path.is_dir()) {
-        todo.push(Visit { dir: module, depth: visit.depth, run_by: RunBy::Nobody });
-    }
-    let hooks = visit.dir.join("hooks");
-    todo.push(Visit { dir: hooks, depth: visit.depth, run_by: RunBy::Host });
-    take_git_files(&visit.dir, found);
-    found.git_dirs.push(visit.dir.clone());
-}
-
-/// The files by which git knows what to run and where the rest is.
-fn take_git_files(git_dir: &Path, found: &mut Survey) {
-    for name in ["config", "config.worktree", COMMON_DIR] {
-        let path = git_dir.join(name);
-        if let Ok(metadata) = fs::symlink_metadata(&path) {
-            found.runnable.insert(path, Stamp::of(&metadata));
-        }
-    }
-}
-
-/// Git enters the submodules that an index names, however deep and in whatever directory.
-fn take_submodules(root: &Path, visit: &Visit, found: &mut Survey, todo: &mut Vec<Visit>) {
-    let Some(worktree) = visit.dir.parent() else { return };
-    let links = gitlinks::of(&visit.dir);
-    found.cut_short |= links.unreadable;
-    let dirs = links.paths.iter().filter_map(|path| gitlinks::git_dir(&worktree.join(path)));
-    todo.extend(dirs.filter_map(|dir| within(root, &dir, visit.depth)));
-}
-
-/// A working tree's `.git` may be a link or a file that leads to a repository anywhere.
-fn follow_dot_git(root: &Path, visit: &Visit, todo: &mut Vec<Visit>) {
-    let leads_on = |metadata: fs::Metadata| !metadata.is_dir();
-    if fs::symlink_metadata(visit.dir.join(".git")).is_ok_and(leads_on) {
-        let dir = gitlinks::git_dir(&visit.dir).filter(|dir| is_git_dir(dir));
-        todo.extend(dir.and_then(|dir| within(root, &dir, visit.depth)));
-    }
-}
-
-/// What lies outside of the writable tree was not written from within.
-fn within(root: &Path, dir: &Path, depth: usize) -> Option<Visit> {
-    let dir = fs::canonicalize(dir).ok().filter(|dir| dir.starts_with(root))?;
-    Some(Visit { dir, depth, run_by: RunBy::Nobody })
 }
 
 impl Stamp {
@@ -265,7 +168,8 @@ impl Stamp {
 /// link that leads nowhere, and a file may say where the rest is.
 pub fn is_git_dir(dir: &Path) -> bool {
     let has = |name: &str| fs::symlink_metadata(dir.join(name)).is_ok();
-    let whole = dir.join("objects").is_dir() && dir.join("refs").is_dir();
+    // Git asks whether it may enter them, and so takes a file that may be run.
+    let whole = dir.join("objects").exists() && dir.join("refs").exists();
     has("HEAD") && (whole || has(COMMON_DIR))
 }
 

@@ -75,6 +75,11 @@ pub(super) fn protect(
             );
             layout.notices.push(Notice::new(text));
         }
+        for path in survey.dot_git_files {
+            if real(&path) == Real::Is {
+                protect_place(layout, &root, &Place::of_dot_git_file(path), private);
+            }
+        }
         for git_dir in &survey.git_dirs {
             if !layout.is_writable(git_dir) {
                 continue;

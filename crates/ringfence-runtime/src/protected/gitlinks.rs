@@ -3,8 +3,10 @@
 //! The index is read as git writes it (gitformat-index(5), versions 2 to 4). An agent may have
 //! written it, so every length is checked, and what cannot be read is said to be so.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// Largest index that is read, in bytes: about half a million files.
@@ -82,8 +84,7 @@ fn parse(bytes: &[u8]) -> Option<Vec<PathBuf>> {
         let end = name_at + length;
         at = if version == 4 { end + 1 } else { at + (end - at + 8) / 8 * 8 };
         if mode == GITLINK {
-            let text = std::str::from_utf8(&name).ok()?;
-            found.push(PathBuf::from(text));
+            found.push(PathBuf::from(OsStr::from_bytes(&name)));
         }
     }
     Some(found)
@@ -106,19 +107,6 @@ fn varint(bytes: &[u8]) -> Option<(usize, usize)> {
         }
     }
     None
-}
-
-/// The git directory of a submodule's working tree: `.git` itself, or where the file `.git` leads.
-pub(super) fn git_dir(worktree: &Path) -> Option<PathBuf> {
-    let dot_git = worktree.join(".git");
-    let metadata = fs::metadata(&dot_git).ok()?;
-    if metadata.is_dir() {
-        return Some(dot_git);
-    }
-    let bytes = read(&dot_git)?;
-    let text = std::str::from_utf8(&bytes).ok()?;
-    let to = text.strip_prefix("gitdir:")?.trim();
-    Some(worktree.join(to))
 }
 
 #[cfg(test)]

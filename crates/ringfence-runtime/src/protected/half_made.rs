@@ -8,7 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::{Stamp, Survey, Visit, take_git_files};
+use super::walk::take_git_files;
+use super::{Stamp, Survey};
 
 /// How many of a repository's parts make a directory look like one.
 const PARTS_MIN: usize = 2;
@@ -63,14 +64,14 @@ pub(crate) fn is_dot_git(path: &Path) -> bool {
 }
 
 /// Notes what git would run or read of it.
-pub(super) fn take(visit: &Visit, found: &mut Survey) {
-    take_git_files(&visit.dir, found);
+pub(super) fn take(dir: &Path, found: &mut Survey) {
+    take_git_files(dir, found);
     for name in HOOKS {
-        let path = visit.dir.join("hooks").join(name);
+        let path = dir.join("hooks").join(name);
         let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
         // What cannot be started is no hook; where only git looks, no other file has that name.
         let starts = metadata.is_symlink() || metadata.permissions().mode() & 0o111 != 0;
-        if starts || is_dot_git(&visit.dir) {
+        if starts || is_dot_git(dir) {
             found.runnable.insert(path, Stamp::of(&metadata));
         }
     }

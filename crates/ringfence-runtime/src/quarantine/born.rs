@@ -20,9 +20,8 @@ pub(super) fn why(path: &Path) -> Option<String> {
         return Some("git runs this hook".to_owned());
     }
     if protected::is_dot_git(path) {
-        // A link: what is in a whole repository is looked at where that lies.
-        let why = "git takes its repository from where this leads, once there is one";
-        return (!protected::is_git_dir(path)).then(|| why.to_owned());
+        let why = "git takes configuration and hooks from where this leads";
+        return (!protected::is_plain_dot_git(path)).then(|| why.to_owned());
     }
     let in_git_dir = protected::may_become_git_dir(dir);
     if in_git_dir && name == protected::COMMON_DIR {

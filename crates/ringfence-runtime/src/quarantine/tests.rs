@@ -136,7 +136,10 @@ fn a_repository_in_what_is_not_walked_is_found_where_a_dot_git_leads_to_it() {
     }
     std::os::unix::fs::symlink("../target/a", root.join("linked/.git")).unwrap();
     write(&root.join("filed/.git"), "gitdir: ../target/b\n");
-    assert_eq!(held_back(after, root), ["target/a/hooks/pre-commit", "target/b/hooks/pre-commit"]);
+    assert_eq!(
+        held_back(after, root),
+        ["filed/.git", "linked/.git", "target/a/hooks/pre-commit", "target/b/hooks/pre-commit"]
+    );
 }
 
 /// A plan in which a built-in rule keeps the agent from some files of a writable tree.

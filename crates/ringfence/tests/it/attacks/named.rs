@@ -93,6 +93,13 @@ const NAMED: &[Named] = &[
         later: "git status",
     },
     Named {
+        repository: "working-tree",
+        set_up: "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x; \
+                 git worktree add -q w; mkdir e; mv w/.git e/.git; git worktree add -q v",
+        plant: "grep gitdir: e/.git > v/.git",
+        later: "cd v; test $(git rev-parse --git-dir | sed s,.*/,,) = v || touch MARK",
+    },
+    Named {
         repository: "alias",
         set_up: "git config alias.go '!sh tools/go.sh \"$@\"'; mkdir tools; touch tools/go.sh",
         plant: "rm -f tools/go.sh; echo 'touch MARK' > tools/go.sh",
@@ -123,7 +130,9 @@ fn ran(stage: &Stage, side: Side) -> Vec<&'static str> {
     }
     stage.script(side, &script);
     let used = |it: &&Named| {
-        let mut git = stage.command(Path::new("/bin/sh"), &["-c", it.later]);
+        let mark = stage.home().join("outside").join(it.repository);
+        let later = it.later.replace("MARK", mark.to_str().unwrap());
+        let mut git = stage.command(Path::new("/bin/sh"), &["-c", &later]);
         let _ = git.current_dir(stage.project().join(it.repository)).output().unwrap();
         stage.has(&format!("outside/{}", it.repository))
     };

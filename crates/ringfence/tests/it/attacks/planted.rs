@@ -90,6 +90,42 @@ const REDIRECTED: &[Plant] = &[
     },
 ];
 
+/// What git takes for a repository, or hides one, and what looks like one and is none.
+const DISGUISED: &[Plant] = &[
+    Plant {
+        repository: "born-of-files",
+        script: "mkdir -p b/.git; cd b/.git; echo x > objects; echo x > refs; chmod 755 objects refs; EVIL",
+        later: "cd b && git status",
+    },
+    Plant {
+        repository: "born-behind-file",
+        script: "mkdir -p node_modules/e/objects node_modules/e/refs b; echo 'gitdir: ../node_modules/e' > b/.git; cd node_modules/e; EVIL",
+        later: "cd b && git status",
+    },
+    Plant {
+        repository: "born-behind-link",
+        script: "mkdir -p node_modules/e/objects node_modules/e/refs b; ln -s ../node_modules/e b/.git; cd node_modules/e; EVIL",
+        later: "cd b && git status",
+    },
+    Plant {
+        repository: "born-behind-blank",
+        script: "mkdir -p 'node_modules/e /objects' 'node_modules/e /refs' b; echo 'gitdir: ../node_modules/e ' > b/.git; cd 'node_modules/e '; EVIL",
+        later: "cd b && git status",
+    },
+    Plant {
+        repository: "born-in-disguise",
+        script: "mkdir -p d/objects d/refs d/b/.git/objects d/b/.git/refs; : > d/HEAD; cd d/b/.git; EVIL",
+        later: "cd d/b && git status",
+    },
+    Plant {
+        repository: "born-in-submodule",
+        script: "mkdir -p target/g/objects target/g/refs target/s/in; echo 'gitdir: ../g' > target/s/.git; echo 'ref: refs/heads/x' > target/g/HEAD; printf '[core]\n\trepositoryformatversion = 0\n' > target/g/config; git init -q target/s/in; git -C target/s/in -c user.name=a -c user.email=a@b commit -q --allow-empty -m y; git -C target/s update-index --add --cacheinfo 160000,$(git -C target/s/in rev-parse HEAD),in; git -C target/s -c user.name=a -c user.email=a@b commit -q -m y; git update-index --add --cacheinfo 160000,$(git -C target/s rev-parse HEAD),target/s; cd target/s/in/.git; EVIL",
+        later: "git status",
+    },
+];
+
+const EVIL: &str = "printf 'ref: refs/heads/x\n' > HEAD; printf '[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tfsmonitor = \"touch MARK; false\"\n' > config";
+
 /// Where a walk does not look, but where git goes from the root of the project.
 const SKIPPED: &[Plant] = &[plant(
     "submodule",
@@ -111,7 +147,7 @@ fn ran(stage: &Stage, side: Side, plants: &'static [Plant]) -> Vec<&'static str>
             std::fs::remove_dir_all(stage.home().join(at).join(".git/hooks")).unwrap();
         }
         let mark = marks.join(plant.repository);
-        let planted = plant.script.replace("MARK", mark.to_str().unwrap());
+        let planted = plant.script.replace("EVIL", EVIL).replace("MARK", mark.to_str().unwrap());
         script.push_str(&format!("(cd {}; {planted})\n", plant.repository));
     }
     stage.script(side, &script);
@@ -143,6 +179,11 @@ fn what_is_planted_in_a_repository_is_not_run_by_the_hosts_git() {
 #[test]
 fn a_repository_that_is_redirected_is_not_run_by_the_hosts_git() {
     stopped(REDIRECTED);
+}
+
+#[test]
+fn a_repository_in_disguise_is_not_run_by_the_hosts_git() {
+    stopped(DISGUISED);
 }
 
 #[test]

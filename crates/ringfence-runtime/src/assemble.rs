@@ -12,7 +12,7 @@ use crate::grants::{self, Grant, GrantError, Moment};
 use crate::notice::Notice;
 use crate::settings::{self, FsDynamicSetting, Origin, Settings, SettingsError, SettingsFile};
 use crate::state::StateDirs;
-use crate::trust::{Project, Trust, TrustError};
+use crate::trust::{Project, TOO_HIGH_HINT, Trust, TrustError, is_too_high};
 use crate::validated::Validated;
 use crate::whole_file::{self, FileError, FileText, Links};
 
@@ -85,6 +85,15 @@ pub struct NoPolicy {
     pub project: PathBuf,
     /// Whether the project has a policy that does not count.
     pub untrusted: Option<Trust>,
+    /// The user's home, for which `init` writes none.
+    pub home: PathBuf,
+}
+
+impl NoPolicy {
+    /// Whether it is missing where `init` writes none.
+    pub fn is_too_high(&self) -> bool {
+        self.untrusted.is_none() && is_too_high(&self.project, &self.home)
+    }
 }
 
 impl fmt::Display for NoPolicy {
@@ -111,6 +120,7 @@ impl AssembleError {
             AssembleError::Settings(error) => error.hint.clone(),
             AssembleError::Trust(error) => error.hint(),
             AssembleError::Grants(error) => error.hint(),
+            AssembleError::NoPolicy(none) if none.is_too_high() => Some(TOO_HIGH_HINT.to_owned()),
             AssembleError::NoPolicy(NoPolicy { untrusted: None, .. }) => {
                 Some("to write one for this project, run `ringfence init`".to_owned())
             }
@@ -226,8 +236,8 @@ fn policy_files(
     }
     if sources.iter().all(|source| source.set == SetName::UntrustedProject) {
         let untrusted = project.policy.is_some().then(|| trust.clone());
-        let project = project.dir.clone();
-        return Err(AssembleError::NoPolicy(NoPolicy { project, untrusted }));
+        let (project, home) = (project.dir.clone(), inputs.dirs.home().to_owned());
+        return Err(AssembleError::NoPolicy(NoPolicy { project, untrusted, home }));
     }
     if let Some(file) = whole_file::read_text(&inputs.dirs.system_policy(), Links::Follow)? {
         sources.push(source(SetName::System, file.path.display().to_string(), file));

@@ -116,7 +116,8 @@ impl Denials {
         }
     }
 
-    fn timing(&self, key: String) -> Timing {
+    /// Whether it is time to say what `key` stands for.
+    pub fn timing(&self, key: String) -> Timing {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if said.get(&key).is_some_and(|at| now.duration_since(*at) < SAME_DENIAL_PERIOD) {

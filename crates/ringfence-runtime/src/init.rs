@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::notice::Notice;
 use crate::settings::ProfileName;
 use crate::state::StateDirs;
-use crate::trust::{PROJECT_DIR, Project, TrustError};
+use crate::trust::{self, PROJECT_DIR, Project, TrustError};
 use crate::whole_file::{self, FileError};
 
 pub use found::Language;
@@ -110,7 +110,7 @@ impl InitError {
 pub fn init(request: &InitRequest<'_>, dirs: &StateDirs) -> Result<Written, InitError> {
     let before = Project::read(request.dir)?;
     let project = before.dir.clone();
-    if project == dirs.home() || project.parent().is_none() {
+    if trust::is_too_high(&project, dirs.home()) {
         return Err(InitError::TooHigh(project));
     }
     if project.to_str().is_none() {

@@ -60,8 +60,13 @@ pub enum TrustError {
     #[error("`{}` is not a real directory: a symbolic link could change what was trusted", .0.display())]
     NotADirectory(PathBuf),
     /// There is nothing to trust.
-    #[error("`{}` has no {PROJECT_DIR}/policy.cedar", .0.display())]
-    Nothing(PathBuf),
+    #[error("`{}` has no {PROJECT_DIR}/policy.cedar", dir.display())]
+    Nothing {
+        /// The directory.
+        dir: PathBuf,
+        /// The user's home.
+        home: PathBuf,
+    },
     /// What was remembered cannot be read.
     #[error("the trust record `{}` is damaged: {reason}", path.display())]
     Damaged {
@@ -72,11 +77,24 @@ pub enum TrustError {
     },
 }
 
+/// What is said where `init` writes nothing.
+pub(crate) const TOO_HIGH_HINT: &str = "no policy is written for a home or the root directory: \
+    change to a project and run `ringfence init` there, or name a policy with \
+    `ringfence run --policy FILE -- CMD`";
+
+/// Whether a directory holds too much to be a project: the user's home, or the root.
+pub fn is_too_high(dir: &Path, home: &Path) -> bool {
+    dir == home || dir.parent().is_none()
+}
+
 impl TrustError {
     /// What the person can do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            TrustError::Nothing(dir) => {
+            TrustError::Nothing { dir, home } if is_too_high(dir, home) => {
+                Some(TOO_HIGH_HINT.to_owned())
+            }
+            TrustError::Nothing { dir, .. } => {
                 Some(format!("to write one, run `ringfence init` in {}", dir.display()))
             }
             TrustError::Damaged { .. } => {
@@ -164,7 +182,8 @@ impl Project {
     /// Remembers the texts that were read as trusted. A later change of a file undoes it.
     pub fn give_trust(&self, dirs: &StateDirs, now_ms: u64) -> Result<(), TrustError> {
         if self.policy.is_none() {
-            return Err(TrustError::Nothing(self.dir.clone()));
+            let (dir, home) = (self.dir.clone(), dirs.home().to_owned());
+            return Err(TrustError::Nothing { dir, home });
         }
         let remember =
             |file: &FileText| Remembered { sha256: file.sha256.clone(), text: file.text.clone() };

@@ -1,6 +1,6 @@
 //! How denials are said: to the person outside, to the denied process, and as JSON.
 
-use ringfence_core::{Act, AskFor, Denial, EntryRef, Exec, Grounds, RuleRef, SetName};
+use ringfence_core::{Act, AskFor, Denial, EntryRef, Exec, Grounds, Request, RuleRef, SetName};
 use serde_json::{Value, json};
 
 use crate::advice::{Advice, Session};
@@ -21,6 +21,12 @@ pub fn denial(denial: &Denial, advice: Option<&Advice>) -> String {
     let agent = printable(&denial.request.agent.0);
     let head = format!("denied: agent `{agent}` may not {}", describe(&denial.request.act));
     assemble(&head, &rule_line(&denial.grounds), denial.entry.as_ref(), advice)
+}
+
+/// What a process is told whose permitted connection did not come about.
+pub fn unreachable(request: &Request, reason: &str) -> String {
+    let act = describe(&request.act);
+    format!("permitted, but it did not come about: {act}: {}\n", printable(reason))
 }
 
 /// A denial as one JSON object, for `RINGFENCE_DENIALS`.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ringfence_core::{Agent, Checked, Denial, Gate, Process, Question};
+use ringfence_core::{Agent, Checked, Denial, Gate, Process, Question, Request};
 use tokio::sync::oneshot;
 
 use open::Port;
@@ -63,6 +63,9 @@ pub struct HostResolver;
 /// may tell others of the denial too, but must not block.
 pub type DenialText = Box<dyn Fn(&Denial) -> String + Send + Sync>;
 
+/// Told of a permitted connection that did not come about, and why; must not block either.
+pub type Unreachable = Box<dyn Fn(&Request, &str) + Send + Sync>;
+
 /// Which process of the world holds the client's end of a connection, if that can be told; blocks.
 pub type ProcessOf = Arc<dyn Fn(SocketAddr) -> Option<Process> + Send + Sync>;
 
@@ -80,6 +83,8 @@ pub struct NetConfig {
     pub agent: Agent,
     /// Makes the body of a 403.
     pub denied: DenialText,
+    /// Told what a 502 says, which few programs show.
+    pub unreachable: Unreachable,
     /// Where questions go.
     pub asks: Arc<dyn AskPort>,
     /// How names are resolved; [`HostResolver`] outside tests.
@@ -173,6 +178,7 @@ impl NetConfig {
         NetConfig {
             agent,
             denied,
+            unreachable: Box::new(|_, _| {}),
             asks,
             resolve: Arc::new(HostResolver),
             process: Arc::new(|_| None),

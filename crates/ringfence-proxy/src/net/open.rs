@@ -52,13 +52,18 @@ impl Port {
         let permit = self.permit(endpoint.clone(), client).await.map_err(Refusal::Denied)?;
         // Entered before the permit is spent: a reload in between spoils the permit, one after it
         // finds the connection.
-        let place = self.live.enter(permit.request().clone(), client);
+        let request = permit.request().clone();
+        let place = self.live.enter(request.clone(), client);
         let running = permit.spend().map_err(Refusal::Denied)?;
         let mut line = Line::open(running, endpoint.clone(), place);
         let stream = match self.reach(&endpoint, &mut line, client).await {
             Ok(stream) => stream,
             Err(refusal) => {
-                line.fail(&refusal.reason());
+                let reason = refusal.reason();
+                line.fail(&reason);
+                if matches!(refusal, Refusal::Unreachable(_)) {
+                    (self.config.unreachable)(&request, &reason);
+                }
                 return Err(refusal);
             }
         };

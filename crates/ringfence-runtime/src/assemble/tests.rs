@@ -82,6 +82,20 @@ fn without_a_policy_nothing_starts_and_the_way_out_is_named() {
 }
 
 #[test]
+fn in_a_home_directory_nobody_is_sent_to_init_there() {
+    let setup = setup();
+    let inputs = Inputs {
+        dirs: &setup.dirs,
+        cwd: setup.dirs.home(),
+        session: &setup.session,
+        overrides: &[],
+        now_ms: 0,
+    };
+    let hint = assemble(inputs).unwrap_err().hint().unwrap();
+    assert!(hint.contains("change to a project") && hint.contains("--policy"), "{hint}");
+}
+
+#[test]
 fn a_clone_that_permits_everything_permits_nothing() {
     let setup = setup();
     setup.project_file("policy.cedar", OPEN);

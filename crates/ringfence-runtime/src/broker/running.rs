@@ -6,7 +6,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use ringfence_core::{AbsolutePath, Agent, Denial, Durability, Event, Exit, Gate, Summary};
+use ringfence_core::{
+    AbsolutePath, Agent, Denial, Durability, Event, Exit, Gate, Request, Summary,
+};
 use ringfence_proxy::net::{NetConfig, NetGate, processes_below};
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::notify::{Confinement, Listener, write_stderr_of};
@@ -31,6 +33,7 @@ use crate::pty::{Pipes, Relay, RelayParts};
 use crate::quarantine::{After, Finished, Quarantined};
 use crate::registration::{self, Description, Registered};
 use crate::users;
+use crate::wording;
 
 /// Directories of the kernel's that are the world's own: nothing is ever granted beneath them.
 const WORLD_ONLY: [&str; 2] = ["/dev", "/proc"];
@@ -264,7 +267,7 @@ fn net_config(
     denials: &Arc<Denials>,
     init_pid: i32,
 ) -> NetConfig {
-    let denials = Arc::clone(denials);
+    let (denials, same) = (Arc::clone(denials), Arc::clone(denials));
     let denied = Box::new(move |denial: &Denial| {
         let said = denials.say(denial);
         // Few programs show the answer to a refused CONNECT.
@@ -273,8 +276,15 @@ fn net_config(
         }
         said.text
     });
+    let unreachable = Box::new(move |request: &Request, reason: &str| {
+        let Some(process) = request.process else { return };
+        let text = wording::unreachable(request, reason);
+        if same.timing(text.clone()) == Timing::Fresh {
+            write_stderr_of(process.pid, &text);
+        }
+    });
     let config = NetConfig::new(agent.clone(), approvals::as_port(approvals), denied);
-    NetConfig { process: processes_below(init_pid), ..config }
+    NetConfig { process: processes_below(init_pid), unreachable, ..config }
 }
 
 /// Denials go to the world's file, with the grant that helps by the policy of that moment.

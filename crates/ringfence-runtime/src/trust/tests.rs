@@ -122,7 +122,7 @@ fn a_project_without_a_policy_cannot_be_trusted() {
     let empty = place.root.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let error = Project::read(&empty).unwrap().give_trust(&place.dirs, 1).unwrap_err();
-    assert!(matches!(error, TrustError::Nothing(_)));
+    assert!(matches!(error, TrustError::Nothing { .. }));
 }
 
 #[test]

@@ -246,6 +246,7 @@ fn policy(dirs: &StateDirs) -> Result<Vec<Finding>, Failure> {
         Err(AssembleError::NoPolicy(none)) => {
             let means = "nothing is permitted here, and `run` will not start";
             let fix = match none.untrusted {
+                None if none.is_too_high() => "cd PROJECT && ringfence init",
                 None => "ringfence init",
                 Some(_) => "ringfence trust",
             };

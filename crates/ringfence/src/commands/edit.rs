@@ -37,7 +37,8 @@ pub(crate) fn edit(args: &PolicyEditArgs, screen: &Screen) -> Result<Done, Failu
     let dirs = context::dirs()?;
     dirs.create()?;
     let project = trust::project(&dirs, None)?;
-    let target = if args.user { user_target(&dirs)? } else { project_target(&project)? };
+    let target =
+        if args.user { user_target(&dirs)? } else { project_target(&project, dirs.home())? };
     let copy = Copy::make(&dirs, &target)?;
     let Some(text) = edit_until_right(&target, &copy, &environment, screen)? else {
         copy.remove();
@@ -60,9 +61,10 @@ fn user_target(dirs: &StateDirs) -> Result<Target, Failure> {
 const USER_TEXT: &str = "// What holds in every project, beside each project's own policy.\n\
     // A forbid here cannot be undone by a project.\n";
 
-fn project_target(project: &Project) -> Result<Target, Failure> {
+fn project_target(project: &Project, home: &Path) -> Result<Target, Failure> {
     let Some(policy) = &project.policy else {
-        return Err(TrustError::Nothing(project.dir.clone()).into());
+        let (dir, home) = (project.dir.clone(), home.to_owned());
+        return Err(TrustError::Nothing { dir, home }.into());
     };
     Ok(Target {
         set: SetName::Project,

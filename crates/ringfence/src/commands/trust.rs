@@ -17,7 +17,8 @@ pub(crate) fn trust(args: &TrustArgs, screen: &Screen) -> Result<Done, Failure> 
     let dirs = context::dirs()?;
     let project = project(&dirs, args.dir.as_deref())?;
     if project.policy.is_none() {
-        return Err(TrustError::Nothing(project.dir.clone()).into());
+        let (dir, home) = (project.dir.clone(), dirs.home().to_owned());
+        return Err(TrustError::Nothing { dir, home }.into());
     }
     let diff = match project.trust(&dirs)? {
         Trust::Trusted => {

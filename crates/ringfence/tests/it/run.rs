@@ -600,6 +600,19 @@ impl Terminal {
     }
 }
 
+#[test]
+fn a_permitted_connection_that_does_not_come_about_says_why() {
+    let policy = format!(
+        "{POLICY}\n{}",
+        r#"permit (principal, action == Action::"net.connect", resource == Endpoint::"host.ringfence.internal:1");"#
+    );
+    each(&policy, |person| {
+        let ended = person.sh("curl -sS https://host.ringfence.internal:1 2>&1 | cat");
+        let said = "permitted, but it did not come about: connect to host.ringfence.internal:1: ";
+        assert!(ended.out.contains(said) && ended.out.contains("refused"), "{ended}");
+    });
+}
+
 /// `id` needs approval by a role that the settings declare.
 const ASKING: &str = r#"
 permit (principal, action == Action::"exec", resource);

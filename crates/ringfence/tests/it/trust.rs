@@ -8,6 +8,18 @@ const PERMIT: &str =
     "permit (principal, action == Action::\"fs.read\", resource in Dir::\"/srv\");\n";
 
 #[test]
+fn in_a_home_nobody_is_sent_to_init_there() {
+    let home = Home::new();
+    for command in ["run -- true", "trust", "doctor"] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let output = home.command(&words).current_dir(home.path("")).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let sent = ["change to a project and run", "cd PROJECT && ringfence init"];
+        assert!(sent.iter().any(|sent| text.contains(sent)), "{command}: {text}");
+    }
+}
+
+#[test]
 fn a_project_is_shown_before_it_is_trusted() {
     let home = Home::new();
     home.write("project/.ringfence/policy.cedar", PERMIT);

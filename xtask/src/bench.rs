@@ -5,7 +5,7 @@ mod place;
 
 use std::time::{Duration, Instant};
 
-use crate::process::{Done, call, output, top};
+use crate::process::{Done, call, output, target_dir};
 
 /// Counted runs of each side, after one that is not counted.
 const ROUNDS: usize = 15;
@@ -151,7 +151,5 @@ fn row(what: &str, marks: (&'static str, &'static str), times: &(Times, Times)) 
 
 /// The release binary.
 fn ringfence() -> std::path::PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| top().join("target"), std::path::PathBuf::from);
-    target.join("release/ringfence")
+    target_dir().join("release/ringfence")
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::process::{Done, call, output, status, top};
+use crate::process::{Done, call, output, status, target_dir, top};
 use crate::{setup, tidy};
 
 /// After this long the run is stopped and fails.
@@ -211,20 +211,11 @@ pub(crate) fn generate(mode: Generated) -> Done {
             std::env::temp_dir().join(format!("ringfence-gen-{}", std::process::id()))
         }
     };
-    let made = call(
-        "cargo",
-        &[
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "ringfence",
-            "--example",
-            "gen",
-            "--",
-            &target.display().to_string(),
-        ],
-    );
+    // The whole workspace, as the tests have it: with one package alone cargo would choose other
+    // features, and build half of what there is a second time.
+    let generator = target_dir().join("debug/examples/gen");
+    let made =
+        run_builds().and_then(|()| status(Command::new(generator).arg(&target).current_dir(top())));
     let outcome = match (made, mode) {
         (Ok(()), Generated::Compare) => compare(&target, &reference),
         (other, _) => other,

@@ -96,8 +96,8 @@ impl Attempt {
         self.pidfd.take().or_else(|| tracee::pidfd(self.pid))
     }
 
-    /// Has the act carried out: what makes a name at the path that was decided about, everything
-    /// else by the kernel, which reads its arguments again.
+    /// Has the act carried out: what makes or removes a name at the path that was decided about,
+    /// everything else by the kernel, which reads its arguments again.
     ///
     /// For files that is safe because the world's mounts bound it, whatever the path is by then;
     /// for programs only where any program with any arguments may run

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use ringfence_core::{AbsolutePath, FileChange};
-use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
 use super::listen::Judged;
 use super::locate::{Found, Last, Place};
@@ -21,7 +21,7 @@ enum Change {
     /// What it says, and where.
     Symlink(u64, At),
     Link(At, At, i32),
-    Remove(At),
+    Remove(At, i32),
     Rename(At, At, u32),
     Truncate(At),
 }
@@ -86,12 +86,12 @@ pub(super) fn name(number: i64) -> &'static str {
 
 /// What a notified call does to files.
 ///
-/// What can make a name is carried out by us. The rest, once permitted, is carried out by the
+/// What can make or remove a name is carried out by us. The rest, once permitted, is carried out by the
 /// kernel, which reads the path again. That is safe, whoever changes it meanwhile: what stands
 /// somewhere is bounded by the world's mounts and Landlock.
 pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     let change = change(call);
-    if matches!(change, Some(Change::Remove(_) | Change::Rename(..))) {
+    if matches!(change, Some(Change::Remove(..) | Change::Rename(..))) {
         call.shared.straight.forget();
     }
     let seen = match change {
@@ -110,10 +110,7 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
             Seen::made(path.clone(), What::Symlink { says, path }).out_of_elsewhere()
         }
         Some(Change::Link(from, to, flags)) => link(call, from, to, flags)?.out_of_elsewhere(),
-        Some(Change::Remove(at)) => {
-            let path = existing(place(call, at, Last::Keep)?)?;
-            Seen::by_kernel(vec![(FileChange::Deleted, path)])
-        }
+        Some(Change::Remove(at, flags)) => remove(call, at, flags)?,
         Some(Change::Rename(from, to, flags)) => rename(call, from, to, flags)?.out_of_elsewhere(),
         Some(Change::Truncate(at)) => match place(call, at, Last::Follow)? {
             Place { found: Found::Directory, .. } => return Err(Trouble::Errno(libc::EISDIR)),
@@ -157,6 +154,7 @@ fn making(call: &Call<'_>, what: What) -> Result<Making, Trouble> {
         }
         What::Reopen { .. }
         | What::Address { .. }
+        | What::Remove { .. }
         | What::Symlink { .. }
         | What::Link { .. }
         | What::LinkFile { .. }
@@ -180,8 +178,9 @@ fn change(call: &Call<'_>) -> Option<Change> {
         libc::SYS_open => Change::Open(cwd(0), call.int(1), bits(2)),
         libc::SYS_openat => Change::Open(at(0, 1), call.int(2), bits(3)),
         libc::SYS_creat => Change::Open(cwd(0), creat, bits(1)),
-        libc::SYS_unlink | libc::SYS_rmdir => Change::Remove(cwd(0)),
-        libc::SYS_unlinkat => Change::Remove(at(0, 1)),
+        libc::SYS_unlink => Change::Remove(cwd(0), 0),
+        libc::SYS_rmdir => Change::Remove(cwd(0), libc::AT_REMOVEDIR),
+        libc::SYS_unlinkat => Change::Remove(at(0, 1), call.int(2)),
         libc::SYS_rename => Change::Rename(cwd(0), cwd(1), 0),
         libc::SYS_renameat => Change::Rename(at(0, 1), at(2, 3), 0),
         libc::SYS_renameat2 => Change::Rename(at(0, 1), at(2, 3), bits(4)),
@@ -317,6 +316,35 @@ enum Source {
     File(OwnedFd),
 }
 
+fn remove(call: &Call<'_>, at: At, flags: i32) -> Result<Seen, Trouble> {
+    if flags & !libc::AT_REMOVEDIR != 0 {
+        return Err(Trouble::Errno(libc::EINVAL));
+    }
+    let directory = flags == libc::AT_REMOVEDIR;
+    let text = call.path(at.path)?;
+    let (place, slash) = last_itself(call, at.dir, &text)?;
+    let errno = match (last_name(&text), place.found) {
+        (_, Found::Absent) => libc::ENOENT,
+        (_, Found::Directory) if !directory => libc::EISDIR,
+        (_, Found::Symlink | Found::File | Found::Nameless) if directory || slash => libc::ENOTDIR,
+        (Some(b"."), _) => libc::EINVAL,
+        (Some(b".."), _) => libc::ENOTEMPTY,
+        (None, _) => libc::EBUSY,
+        (Some(_), Found::Directory | Found::Symlink | Found::File | Found::Nameless) => {
+            let acts = vec![(FileChange::Deleted, place.path.clone())];
+            let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+            let what = Some(What::Remove { path: place.path, flags });
+            return Ok(Seen { acts, what, appears: Appears::Nothing });
+        }
+    };
+    Err(Trouble::Errno(errno))
+}
+
+/// The last component of a path; the root has none.
+fn last_name(path: &[u8]) -> Option<&[u8]> {
+    path.split(|byte| *byte == b'/').rfind(|name| !name.is_empty())
+}
+
 fn rename(call: &Call<'_>, from: At, to: At, flags: u32) -> Result<Seen, Trouble> {
     let flags = RenameFlags::from_bits_retain(flags);
     let (from_text, to_text) = (call.path(from.path)?, call.path(to.path)?);
@@ -348,6 +376,6 @@ fn rename(call: &Call<'_>, from: At, to: At, flags: u32) -> Result<Seen, Trouble
 
 /// Whether a path ends in what has no name of its own: the root, `.` or `..`.
 fn ends_in_dots(path: &[u8]) -> bool {
-    let last = path.split(|byte| *byte == b'/').rfind(|name| !name.is_empty());
+    let last = last_name(path);
     matches!(last, Some(b"." | b"..")) || last.is_none() && !path.is_empty()
 }

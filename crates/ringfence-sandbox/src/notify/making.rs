@@ -1,4 +1,4 @@
-//! What can make a name, carried out on a copy of the path, following no symbolic link.
+//! What can make or remove a name, carried out on a copy of the path, following no symbolic link.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -65,6 +65,8 @@ pub(super) enum What {
     Link { from: Vec<u8>, path: Vec<u8> },
     /// Gives a name to an open file.
     LinkFile { file: OwnedFd, path: Vec<u8> },
+    /// Takes a name away.
+    Remove { path: Vec<u8>, flags: AtFlags },
     /// Gives another name.
     Rename { from: Vec<u8>, to: Vec<u8>, flags: RenameFlags },
 }
@@ -86,13 +88,14 @@ pub(super) enum Made {
     Nothing,
     /// An open file for the process.
     File { file: OwnedFd, on_exec: OnExec },
-    /// A pipe that opens when somebody has the other end.
-    Waiting(Pipe),
+    /// Something that does not open at once.
+    Waiting(Later),
 }
 
-/// A pipe that is not open yet.
+/// A file that is not open yet: a pipe opens when somebody has the other end, and what somebody
+/// holds a lease on (`F_SETLEASE`) when they give it back.
 #[derive(Debug)]
-pub(super) struct Pipe {
+pub(super) struct Later {
     file: OwnedFd,
     flags: OFlags,
 }
@@ -134,6 +137,13 @@ pub(super) fn make(root: BorrowedFd<'_>, what: What) -> Result<Made, Errno> {
         What::LinkFile { file, path } => {
             let (dir, name) = parent(root, &path)?;
             rustix::fs::linkat(CWD, own(&file), dir, name, AtFlags::SYMLINK_FOLLOW)?;
+        }
+        What::Remove { path, flags } => {
+            let (dir, name) = parent(root, &path)?;
+            if is_mount_point(&dir, name)? {
+                return Err(Errno::BUSY);
+            }
+            rustix::fs::unlinkat(dir, name, flags)?;
         }
         What::Rename { from, to, flags } => rename(root, &from, &to, flags)?,
     }
@@ -205,10 +215,10 @@ fn reopen(file: OwnedFd, flags: OFlags) -> Result<Made, Errno> {
         FileType::Directory => Err(Errno::ISDIR),
         FileType::CharacterDevice if device == OWN_TERMINAL => Err(Errno::NXIO),
         FileType::Fifo if !flags.contains(OFlags::NONBLOCK) => {
-            Ok(Made::Waiting(Pipe { file, flags: existing }))
+            Ok(Made::Waiting(Later { file, flags: existing }))
         }
-        FileType::RegularFile
-        | FileType::Symlink
+        FileType::RegularFile => open_at_once(file, existing),
+        FileType::Symlink
         | FileType::Fifo
         | FileType::Socket
         | FileType::CharacterDevice
@@ -220,8 +230,25 @@ fn reopen(file: OwnedFd, flags: OFlags) -> Result<Made, Errno> {
     }
 }
 
-impl Pipe {
-    /// Waits until somebody has the other end.
+/// Opens a file if nobody has to be waited for.
+fn open_at_once(file: OwnedFd, flags: OFlags) -> Result<Made, Errno> {
+    let waits = !flags.contains(OFlags::NONBLOCK);
+    let now = passed_on(flags) | OFlags::NONBLOCK;
+    match rustix::fs::open(own(&file), now, Mode::empty()) {
+        Ok(file) => {
+            if waits {
+                let set = rustix::fs::fcntl_getfl(&file)?;
+                rustix::fs::fcntl_setfl(&file, set - OFlags::NONBLOCK)?;
+            }
+            Ok(Made::File { file, on_exec: on_exec(flags) })
+        }
+        Err(Errno::AGAIN) if waits => Ok(Made::Waiting(Later { file, flags })),
+        Err(errno) => Err(errno),
+    }
+}
+
+impl Later {
+    /// Waits for it.
     pub(super) fn open(self) -> Result<(OwnedFd, OnExec), Errno> {
         let file = rustix::fs::open(own(&self.file), passed_on(self.flags), Mode::empty())?;
         Ok((file, on_exec(self.flags)))

@@ -7,11 +7,11 @@
 //! # What an answer can promise
 //!
 //! The kernel reads memory arguments again after `CONTINUE`, so another thread can change them
-//! meanwhile. Nothing here rests on their staying the same: what can make a name is carried out here
-//! on a copy of the path, other changes to files are bounded by the world's mounts whatever path is
-//! used in the end, a program whose arguments matter is checked at the end of its exec before its
-//! first instruction ([`Attempt::allow_verified`]), and connections are made by us on a copy of the
-//! address. An error never becomes `CONTINUE`.
+//! meanwhile. Nothing here rests on their staying the same: what can make or remove a name is
+//! carried out here on a copy of the path, other changes to files are bounded by the world's mounts
+//! whatever path is used in the end, a program whose arguments matter is checked at the end of its
+//! exec before its first instruction ([`Attempt::allow_verified`]), and connections are made by us
+//! on a copy of the address. An error never becomes `CONTINUE`.
 //!
 //! # What the filter must guarantee
 //!

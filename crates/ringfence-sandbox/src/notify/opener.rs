@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::NotifyError;
 use super::answer::{Delivery, Pending};
-use super::making::{Made, Making, Pipe, make};
+use super::making::{Later, Made, Making, make};
 use crate::sys::notify::{self as sys, Reply};
 use crate::sys::{landlock, namespaces};
 
@@ -200,26 +200,26 @@ fn carry_out(making: Making, pending: Pending) {
         Ok(Made::File { file, on_exec }) => {
             pending.hand_in(&file, on_exec);
         }
-        Ok(Made::Waiting(pipe)) => wait_for_other_end(pipe, pending),
+        Ok(Made::Waiting(later)) => wait_for(later, pending),
         Err(errno) => {
             pending.answer(Reply::Fail(errno.raw_os_error()));
         }
     }
 }
 
-/// A pipe opens when somebody has the other end: a thread of its own waits for that.
-fn wait_for_other_end(pipe: Pipe, pending: Pending) {
+/// A thread of its own waits for what others have to do first, so that they cannot keep this one.
+fn wait_for(later: Later, pending: Pending) {
     let Some(place) = pending.shared.workers.place() else {
         pending.answer(Reply::Fail(libc::EAGAIN));
         return;
     };
     let work = move || {
         let _place = place;
-        match pipe.open() {
+        match later.open() {
             Ok((file, on_exec)) => pending.hand_in(&file, on_exec),
             Err(errno) => pending.answer(Reply::Fail(errno.raw_os_error())),
         }
     };
     // It inherits what this thread has given up. One that cannot be started drops the call.
-    let _ = thread::Builder::new().name("pipe".to_owned()).spawn(work);
+    let _ = thread::Builder::new().name("open-later".to_owned()).spawn(work);
 }

@@ -1,7 +1,8 @@
 /* The governed side of the notification tests: puts on a filter, hands its listener out, acts.
  *
  * tracee CLASSES ACT ARGS...   standard input is a socket on which the listener is handed out.
- * CLASSES: any of e(xec) w(rite) c(onnect) n(etwork namespace of its own), or - for none.
+ * CLASSES: any of e(xec) w(rite) c(onnect) n(etwork namespace of its own), or - for none;
+ * r: with the next word as its root.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -14,6 +15,7 @@
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -321,6 +323,56 @@ static void race_bind(int tries, char *good, const char *evil) {
     }
 }
 
+static volatile int opened;
+
+static void *open_leased(void *path) {
+    tell("leased", open(path, O_WRONLY | O_CREAT, 0644));
+    opened++;
+    return NULL;
+}
+
+/* A B C: opens A and B, which have leases, and meanwhile C. */
+static void leases(char **paths) {
+    pthread_t threads[2];
+    int held[2];
+    signal(SIGIO, SIG_IGN);
+    for (int i = 0; i < 2; i++) {
+        held[i] = open(paths[i], O_RDONLY);
+        if (fcntl(held[i], F_SETLEASE, F_RDLCK))
+            die("lease");
+        pthread_create(&threads[i], NULL, open_leased, paths[i]);
+    }
+    /* A lease that is asked back says so. */
+    for (int i = 0; i < 2; i++)
+        while (fcntl(held[i], F_GETLEASE) == F_RDLCK)
+            usleep(1000);
+    tell("other", open(paths[2], O_WRONLY | O_CREAT, 0644));
+    put(opened ? "too late\n" : "at once\n");
+    for (int i = 0; i < 2; i++)
+        fcntl(held[i], F_SETLEASE, F_UNLCK);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* TRIES GOOD EVIL: removes a file whose path changes meanwhile. */
+static void race_unlink(int tries, const char *good, const char *evil) {
+    static struct flip it;
+    static char buffer[4096];
+    strcpy(buffer, good);
+    start_flipping(&it, buffer, good, evil);
+    for (int i = 0; i < tries; i++) {
+        close(open(good, O_WRONLY | O_CREAT, 0644));
+        unlink(buffer);
+    }
+}
+
+/* TRIES PATH: makes a directory. */
+static void make_directory(int tries, const char *path) {
+    for (int i = 0; i < tries; i++)
+        mkdir(path, 0755);
+    tell("mkdir", mkdir(path, 0755));
+}
+
 static int swap_fds[2];
 
 static void *swap(void *arg) {
@@ -475,6 +527,12 @@ static int act(const char *what, char **args) {
         bind_others();
     } else if (!strcmp(what, "race-bind")) {
         race_bind(atoi(args[0]), args[1], args[2]);
+    } else if (!strcmp(what, "leases")) {
+        leases(args);
+    } else if (!strcmp(what, "race-unlink")) {
+        race_unlink(atoi(args[0]), args[1], args[2]);
+    } else if (!strcmp(what, "mkdir")) {
+        make_directory(atoi(args[0]), args[1]);
     } else if (!strcmp(what, "bad-pointers")) {
         void *volatile bad = (void *)8;
         tell("open", open(bad, O_CREAT | O_WRONLY, 0644));
@@ -512,6 +570,12 @@ int main(int argc, char **argv) {
         return 97;
     if (strchr(argv[1], 'n') && unshare(geteuid() ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET))
         die("unshare");
+    if (strchr(argv[1], 'r')) {
+        if ((geteuid() && unshare(CLONE_NEWUSER)) || chroot(argv[2]) || chdir("/"))
+            die("chroot");
+        argv[2] = argv[1];
+        argv++;
+    }
     if (strcmp(argv[1], "-") && strcmp(argv[1], "n")) {
         int diagnosis = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
         hand_out(confine(argv[1]), diagnosis);

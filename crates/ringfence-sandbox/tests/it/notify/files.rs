@@ -229,6 +229,11 @@ fn what_is_made_is_what_the_process_would_have_made() {
         "> f; ln f g/; ln -s f g/; mkfifo g/; > g/; mkdir g/; ls -F; ln -s f l; mv l/ m; ls -F",
         "> a; > b; mv --exchange a b; ln -s nowhere l; mkdir l; ln l m; readlink m; > l; ls",
         "ulimit -n 9; for i in 1 2 3 4 5; do eval \"exec $((i + 4))> f$i\"; done; ls",
+        "mkdir d d/e; > f; ln -s d l; ln -s f m; mkfifo p; python3 -I -c 'import os\n\
+         for path in \"d d/ d/. d/.. f f/ l l/ m m/ p / . .. none none/ none/. f/x \".split(\" \"):\n\
+          for act in os.unlink, os.rmdir:\n\
+           try: print(path, act(path))\n\
+           except OSError as error: print(path, error)'; ls",
         "python3 -I -c 'import os\nd = os.open(\".\", os.O_RDONLY)\n\
          f = os.open(\".\", os.O_TMPFILE | os.O_RDWR); os.write(f, b\"kept\")\n\
          os.link(f\"/proc/self/fd/{f}\", \"kept\", dst_dir_fd=d, follow_symlinks=True)\n\

@@ -70,3 +70,33 @@ fn a_socket_whose_path_is_swapped_gets_no_name_that_was_not_permitted() {
         assert!(!std::path::Path::new(&evil).exists(), "{good}");
     }
 }
+
+#[test]
+fn a_swapped_path_removes_nothing_that_was_not_permitted() {
+    let scratch = Scratch::new();
+    let (good, evil) = twins(&scratch);
+    let args = |tries| ["race-unlink", tries, good.as_str(), evil.as_str()];
+    std::fs::write(&evil, "").unwrap();
+    unfiltered(&args("20000"));
+    assert!(!std::path::Path::new(&evil).exists());
+    std::fs::write(&evil, "").unwrap();
+    Session::start("w", &args("2000"), &[]).run(|attempt| deny(&evil, attempt));
+    assert!(std::path::Path::new(&evil).exists());
+}
+
+#[test]
+fn leases_do_not_keep_others_from_opening_files() {
+    let scratch = Scratch::new();
+    let paths = ["a", "b", "c"].map(|name| scratch.at(name));
+    for path in &paths {
+        std::fs::write(path, "").unwrap();
+    }
+    let [a, b, c] = &paths;
+    let args = ["leases", a, b, c];
+    let expected = "other ok\nat once\nleased ok\nleased ok\n";
+    assert_eq!(unfiltered(&args), expected);
+    let ours = Session::start("w", &args, &[]).run(|attempt| {
+        attempt.allow();
+    });
+    assert_eq!(ours, expected);
+}

@@ -5,7 +5,7 @@
 
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::tracee::{Call, Trouble, status_numbers};
@@ -100,8 +100,17 @@ impl Call<'_> {
 
     /// What lies at a path without symbolic links in its directories.
     fn stat(&self, path: &[u8]) -> Result<Stat, Trouble> {
-        let relative = relative(path);
-        Ok(rustix::fs::statat(self.root()?, relative, AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(self.look_at(path)?.stat)
+    }
+
+    /// The same with the file itself. A directory that has become a symbolic link since it was
+    /// looked at is not followed: an absolute one would lead us to the host's files.
+    fn look_at(&self, path: &[u8]) -> Result<Opened, Trouble> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::IN_ROOT;
+        let fd = rustix::fs::openat2(self.root()?, path, flags, Mode::empty(), resolve)?;
+        let stat = rustix::fs::fstat(&fd)?;
+        Ok(Opened { fd, stat })
     }
 
     /// Opens a resolved path as a mere reference; fails if a symbolic link has come in between.
@@ -169,12 +178,7 @@ impl Call<'_> {
         if name == b"." || name == b".." {
             return false;
         }
-        let plain = parent.split(|byte| *byte == b'/').all(|name| name != b"..");
-        if plain {
-            return self.stat(parent).is_ok_and(|stat| found(&stat) == Found::Directory);
-        }
-        // `statat` would let `..` climb out of the world's root.
-        self.reference(parent).is_ok()
+        self.stat(parent).is_ok_and(|stat| found(&stat) == Found::Directory)
     }
 
     /// Follows a path one component at a time.
@@ -238,11 +242,8 @@ impl Call<'_> {
     /// Where one symbolic link points. Those in `/proc` have no text that means anything to us:
     /// `self` would be ourselves, and the others lead to files, not to names.
     fn follow(&self, link: &[u8]) -> Result<Link, Trouble> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let root = self.root()?;
-        let fd = rustix::fs::openat(root, relative(link), flags, Mode::empty())?;
-        let magic = rustix::fs::fstatfs(&fd)?.f_type;
-        if u64::try_from(magic) != Ok(PROC_MAGIC) {
+        let fd = self.look_at(link)?.fd;
+        if !is_proc(&fd)? {
             let target = rustix::fs::readlinkat(&fd, c"", Vec::new())?;
             return Ok(Link::To(target.into_bytes()));
         }
@@ -264,10 +265,22 @@ impl Call<'_> {
         }
     }
 
+    /// A reference to the file behind a link in a process's directory. Only there is a link followed
+    /// by the kernel: it has no text.
+    fn behind(&self, link: &[u8]) -> Result<OwnedFd, Trouble> {
+        let at = link.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        let (directory, name) = link.split_at_checked(at).unwrap_or_default();
+        let directory = self.reference(directory)?;
+        if !is_proc(&directory)? {
+            return Err(Trouble::Errno(libc::EAGAIN));
+        }
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(directory, name, flags, Mode::empty())?)
+    }
+
     /// The file behind a link in a process's directory, by the name it has now.
     fn jump(&self, link: &[u8]) -> Result<Link, Trouble> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(self.root()?, relative(link), flags, Mode::empty())?;
+        let fd = self.behind(link)?;
         Ok(match self.name_of(&fd)? {
             Some(path) => Link::Straight(if path == b"/" { Vec::new() } else { path }),
             None => Link::Nameless,
@@ -277,8 +290,7 @@ impl Call<'_> {
     /// A reference to the file behind a link in a process's directory that leads to no path; fails
     /// where it leads to one by now.
     pub(super) fn nameless(&self, link: &[u8]) -> Result<OwnedFd, Trouble> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(self.root()?, relative(link), flags, Mode::empty())?;
+        let fd = self.behind(link)?;
         if self.name_of(&fd)?.is_some() { Err(Trouble::Errno(libc::EAGAIN)) } else { Ok(fd) }
     }
 
@@ -381,13 +393,10 @@ fn ends_in_directory(path: &[u8]) -> bool {
     path.ends_with(b"/") || path.ends_with(b"/.") || path == b"."
 }
 
-/// A path relative to the root directory.
-fn relative(path: &[u8]) -> &[u8] {
-    let start = path.iter().position(|byte| *byte != b'/').unwrap_or(path.len());
-    match path.get(start..) {
-        None | Some([]) => b".",
-        Some(rest) => rest,
-    }
+/// Whether a file belongs to a `/proc`.
+fn is_proc(file: &OwnedFd) -> Result<bool, Trouble> {
+    let magic = rustix::fs::fstatfs(file)?.f_type;
+    Ok(u64::try_from(magic) == Ok(PROC_MAGIC))
 }
 
 /// A path without `.`, `..` and empty components; only right where no symbolic link is in it.

@@ -1,9 +1,11 @@
 //! Changes to files that are something else by the time they are carried out.
 
+use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringfence_core::FileChange;
 use ringfence_sandbox::notify::{Attempt, Attempted};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::harness::{Scratch, Session, line, unfiltered};
 
@@ -99,4 +101,34 @@ fn leases_do_not_keep_others_from_opening_files() {
         attempt.allow();
     });
     assert_eq!(ours, expected);
+}
+
+/// Inside, the link leads to a place that does not exist; outside it does.
+#[test]
+fn a_directory_that_becomes_a_link_does_not_lead_outside() {
+    let scratch = Scratch::new();
+    let (dir, link) = (scratch.at("root/d"), scratch.at("root/e"));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::create_dir_all(scratch.at("outside/secret")).unwrap();
+    symlink(scratch.at("outside"), &link).unwrap();
+    symlink(".", scratch.at("root/here")).unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                renameat_with(CWD, &dir, CWD, &link, RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        let args = [scratch.at("root"), "mkdir".into(), "20000".into(), "/here/d/secret/x".into()];
+        let args = args.each_ref().map(String::as_str);
+        let mut seen = Vec::new();
+        let output = Session::start("wr", &args, &[]).run(|attempt| {
+            seen.push(line(&attempt));
+            attempt.deny(libc::EACCES);
+        });
+        over.store(true, Ordering::Relaxed);
+        seen.dedup();
+        assert_eq!(seen, Vec::<String>::new());
+        assert!(output == "mkdir ENOENT\n" || output == "mkdir ELOOP\n", "{output}");
+    });
 }

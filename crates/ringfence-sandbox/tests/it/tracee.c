@@ -256,17 +256,16 @@ static void race_connect(int tries, const char *inside, const char *outside) {
 
 /* PATH TRIES: opens what somebody else makes and removes meanwhile; the mode tells who made it. */
 static void open_gone(const char *path, int tries) {
-    int made = 0, found = 0;
-    for (int i = 0; i < tries; i++) {
+    int made = 0;
+    for (int i = 0; i < tries && !made; i++) {
         struct stat file;
         int fd = open(path, O_RDONLY | O_CREAT, 0701);
         if (fd < 0)
             continue;
-        found++;
         made += !fstat(fd, &file) && (file.st_mode & 0777) == 0701;
         close(fd);
     }
-    put(made ? "made it\n" : found ? "only found it\n" : "never there\n");
+    put(made ? "made it\n" : "did not make it\n");
 }
 
 /* PATH: binds, and says what the socket is called and whether it can be connected to. */
@@ -360,7 +359,7 @@ static void race_unlink(int tries, const char *good, const char *evil) {
     static char buffer[4096];
     strcpy(buffer, good);
     start_flipping(&it, buffer, good, evil);
-    for (int i = 0; i < tries; i++) {
+    for (int i = 0; i < tries && !access(evil, F_OK); i++) {
         close(open(good, O_WRONLY | O_CREAT, 0644));
         unlink(buffer);
     }

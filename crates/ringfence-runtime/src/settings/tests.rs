@@ -130,6 +130,26 @@ fn a_gap_that_the_system_does_not_accept_is_not_accepted() {
 }
 
 #[test]
+fn the_page_of_settings_lists_every_key_and_no_other() {
+    let page = include_str!("../../../../docs/settings.md");
+    let parse = |text: &str| SettingsFile::parse(&file(text), Origin::User);
+    let mut keys = Vec::new();
+    for table in ["", "fs.", "limits.", "run.", "net.", "agent.", "dangerous."] {
+        let error = parse(&format!("{table}nosuch = 1")).unwrap_err().message;
+        let (_, expected) = error.split_once("expected").unwrap();
+        let known = expected.split('`').skip(1).step_by(2).map(|key| format!("{table}{key}"));
+        keys.extend(known.filter(|key| {
+            !["fs", "limits", "run", "net", "agent", "dangerous"].contains(&key.as_str())
+        }));
+    }
+    let listed = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let listed: Vec<&str> = listed.filter(|key| !key.contains('/')).collect();
+    assert_eq!(listed, keys);
+    let example: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    parse(&example.join("\n")).unwrap();
+}
+
+#[test]
 fn acts_are_decided_unless_the_settings_give_them_up_and_each_start_says_so() {
     let (settings, notices) = joined("", "", "");
     assert!(settings.unnotified.is_empty() && notices.is_empty());

@@ -4,11 +4,11 @@ use ringfence_core::{PolicyDigest, SetName};
 use ringfence_policy::{Policy, Source};
 use ringfence_runtime::assemble::{AssembleError, Assembled, options};
 use ringfence_runtime::settings::{Origin, SettingsFile};
-use ringfence_runtime::trust::Project;
-use ringfence_runtime::wording::{printable, set_name};
+use ringfence_runtime::trust::{Project, Trust};
+use ringfence_runtime::wording::{printable, set_name, shell_word};
 use serde_json::{Value, json};
 
-use super::{context, edit, in_force, plan, reload};
+use super::{context, edit, in_force, plan, reload, trust};
 use crate::cli::{PolicyCheckArgs, PolicyCommand, PolicyShowArgs};
 use crate::exit::{Done, Failure, Said};
 use crate::screen::{Screen, Stream, Tone};
@@ -28,6 +28,9 @@ pub(crate) fn policy(command: &PolicyCommand, screen: &Screen) -> Result<Done, F
 }
 
 fn check(args: &PolicyCheckArgs, screen: &Screen) -> Result<Done, Failure> {
+    if args.files.is_empty() {
+        say_what_is_left_out(screen)?;
+    }
     let here = (context::current_dir()?, in_force::no_session()?);
     match in_force::try_load((&here.0, &here.1), &args.files, screen)? {
         Ok(found) if args.json => {
@@ -54,6 +57,25 @@ fn check(args: &PolicyCheckArgs, screen: &Screen) -> Result<Done, Failure> {
             Ok(Done::No)
         }
     }
+}
+
+/// A project's policy that is not trusted as it is now is not what is checked here.
+fn say_what_is_left_out(screen: &Screen) -> Result<(), Failure> {
+    let dirs = context::dirs()?;
+    let project = trust::project(&dirs, None)?;
+    if project.policy.is_none() || project.trust(&dirs)? == Trust::Trusted {
+        return Ok(());
+    }
+    let own = project.dir.join(in_force::PROJECT_POLICY);
+    let here = context::current_dir()?;
+    let shown = own.strip_prefix(&here).unwrap_or(&own).to_string_lossy().into_owned();
+    if let Some(file) = shell_word(&shown) {
+        let said = format!(
+            "to check the project's policy as it is now, run `ringfence policy check {file}`"
+        );
+        screen.hint(&said);
+    }
+    Ok(())
 }
 
 /// Checks a project's own files before they are trusted.

@@ -25,6 +25,7 @@ fn a_project_is_shown_before_it_is_trusted() {
     home.write("project/.ringfence/policy.cedar", PERMIT);
     expect![[r#"
         $ ringfence policy check
+        ! hint: to check the project's policy as it is now, run `ringfence policy check .ringfence/policy.cedar`
         ! error: `HOME/project` has a policy, but you have not trusted it
         ! hint: to look at it and trust it as it is now, run `ringfence trust`
         [2]
@@ -75,6 +76,7 @@ fn a_change_after_trust_takes_the_permits_away() {
     assert!(text.ends_with("[2]\n") && !text.contains("\"permit\""), "{text}");
     expect![[r#"
         $ ringfence policy check
+        ! hint: to check the project's policy as it is now, run `ringfence policy check .ringfence/policy.cedar`
         ! error: the policy of `HOME/project` changed since you trusted it
         ! hint: to look at it and trust it as it is now, run `ringfence trust`
         [2]

@@ -11,6 +11,7 @@ mod placeholders;
 mod places;
 mod private;
 mod secrets;
+mod way;
 
 use std::ffi::OsString;
 use std::fs;
@@ -163,7 +164,7 @@ pub fn compose(
         layout = Layout::of_plan(&plan, &assembled.project.dir);
     }
     let persons = PersonsFiles::of(dirs);
-    let absent = places::protect(&mut layout, &plan, &private, &persons);
+    let absent = places::protect(&mut layout, &plan, &private, &persons)?;
     let mut after = After::new(&request.session, &layout.writable_roots());
     let mut covered: Vec<PathBuf> = absent.iter().map(|place| place.path.clone()).collect();
     after.look_for(absent);

@@ -3,12 +3,13 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ringfence_core::{Access, FilePlan, PathRule, SetName};
 
 use super::layout::{Layout, Real, Use, real};
 use super::private::Private;
+use super::way::Way;
 use super::{ComposeError, Composition};
 use crate::notice::Notice;
 use crate::protected::{self, COMMON_DIR, Kind, PersonsFiles, Place};
@@ -51,7 +52,7 @@ pub(super) fn protect(
     plan: &FilePlan,
     private: &Private,
     persons: &PersonsFiles,
-) -> Vec<Place> {
+) -> Result<Vec<Place>, ComposeError> {
     let mut absent = Vec::new();
     let is_absent = |rule: &&PathRule| real(rule.path.as_path()) == Real::Absent;
     for rule in plan.rules.iter().filter(is_absent) {
@@ -76,8 +77,10 @@ pub(super) fn protect(
             layout.notices.push(Notice::new(text));
         }
         for path in survey.dot_git_files {
-            if real(&path) == Real::Is {
-                protect_place(layout, &root, &Place::of_dot_git_file(path), private);
+            let end = hold_links(layout, &path, private)?;
+            // A link may lead to the repository itself, which has places of its own.
+            if !end.is_dir() {
+                protect_place(layout, &Place::of_dot_git_file(end), private)?;
             }
         }
         for git_dir in &survey.git_dirs {
@@ -85,24 +88,17 @@ pub(super) fn protect(
                 continue;
             }
             for place in protected::in_git_dir(git_dir) {
-                protect_place(layout, &root, &place, private);
+                protect_place(layout, &place, private)?;
             }
             for place in protected::named_in_git(git_dir, &root, persons) {
-                // What a link leads to is a place of its own.
-                match real(&place.path) {
-                    Real::Is => protect_place(layout, &root, &place, private),
-                    Real::Absent => {
-                        if place.kind == Kind::Dir {
-                            protect_place(layout, &root, &place, private);
-                        }
-                        absent.push(place);
-                    }
-                    Real::Through { .. } => {}
+                let end = protect_place(layout, &place, private)?;
+                if end.starts_with(&root) && real(&end) == Real::Absent {
+                    absent.push(Place { path: end, ..place });
                 }
             }
         }
     }
-    absent
+    Ok(absent)
 }
 
 fn is_built_in(rule: &PathRule) -> bool {
@@ -110,21 +106,43 @@ fn is_built_in(rule: &PathRule) -> bool {
     rule.access == Access::Read && set == Some(SetName::BuiltIn)
 }
 
-fn protect_place(layout: &mut Layout, root: &Path, place: &Place, private: &Private) {
-    let path = place.path.as_path();
-    layout.anchor(root, path);
+/// Protects a place: the links on the way to it, and where they end, which is returned.
+fn protect_place(
+    layout: &mut Layout,
+    place: &Place,
+    private: &Private,
+) -> Result<PathBuf, ComposeError> {
+    let end = hold_links(layout, &place.path, private)?;
+    let path = end.as_path();
+    // What is the root of a writable tree, or lies outside of them, is for the policy.
+    let Some(root) = layout.writable_root_of(path) else { return Ok(end) };
+    layout.anchor(&root, path);
     match real(path) {
         Real::Is if layout.is_writable(path) => layout.bind_planned(path, path, Use::Read),
         Real::Absent if place.kind == Kind::Dir => cover_absent(layout, path, private),
         Real::Absent if path.ends_with(COMMON_DIR) && can_be_made(layout, path) => {
             layout.bind_private(path, &private.common_dir(), Use::Read);
         }
-        // A link in a git directory is as good as what it leads to: it is covered itself.
-        Real::Through { .. } if layout.is_writable(path) => {
-            layout.bind_private(path, &private.empty_dir(), Use::Read);
-        }
         Real::Is | Real::Absent | Real::Through { .. } => {}
     }
+    Ok(end)
+}
+
+/// Puts a link that says the same over each link on the way to a place, for nobody can remove a
+/// mount point and make something else there; where they end.
+fn hold_links(
+    layout: &mut Layout,
+    path: &Path,
+    private: &Private,
+) -> Result<PathBuf, ComposeError> {
+    let way = Way::of(path);
+    for (link, says) in &way.links {
+        if let Some(root) = layout.writable_root_of(link).filter(|_| layout.is_writable(link)) {
+            layout.anchor(&root, link);
+            layout.bind_private(link, &private.link_to(says)?, Use::Read);
+        }
+    }
+    Ok(way.end)
 }
 
 /// Whether the agent could make something at a place, and so can we.

@@ -187,6 +187,11 @@ pub(super) fn shown_as(tree: impl AsFd) -> io::Result<Kind> {
     }
 }
 
+/// Whether `fd` stands for a symbolic link; what cannot be looked at is none.
+pub(super) fn is_link(fd: impl AsFd) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|found| found.st_mode & libc::S_IFMT == libc::S_IFLNK)
+}
+
 /// Opens a path of the host that was checked to be free of links, and refuses it if it no longer is.
 pub(super) fn open_source(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -23,7 +23,9 @@ use rustix::mount::{
 };
 
 use super::failure::{During as _, Failure, Need};
-use super::place::{Ground, Kind, Made, Skeleton, kind_of, open_source, relative, shown_as};
+use super::place::{
+    Ground, Kind, Made, Skeleton, is_link, kind_of, open_source, relative, shown_as,
+};
 use super::{Access, WorldSpec, identity};
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
 
@@ -243,7 +245,12 @@ impl Root {
         };
         let tree = self.tree_of(&content).during(Need::Bind, step(target, "open it"))?;
         let kind = shown_as(&tree).during(Need::Bind, step(target, "look at it"))?;
-        let place = match (ground.make(target, kind, &mut self.made), &entry.content) {
+        let place = match found.filter(|place| is_link(&tree) && is_link(place)) {
+            // A link of ours over one that is there, so that nobody takes that away.
+            Some(link) => Ok(link),
+            None => ground.make(target, kind, &mut self.made),
+        };
+        let place = match (place, &entry.content) {
             (Ok(place), _) => place,
             // Absent beneath something read-only: it cannot come to be, so nothing is to be hidden.
             (Err(error), Content::Mask) if error.raw_os_error() == Some(libc::EROFS) => {

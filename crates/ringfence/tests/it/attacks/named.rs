@@ -93,6 +93,40 @@ const NAMED: &[Named] = &[
         later: "git status",
     },
     Named {
+        repository: "hooks-path-other-link",
+        set_up: "git config core.hooksPath .githooks; mkdir -p t/h; touch t/h/keep; \
+                 ln -s x .githooks; ln -s t/h x",
+        plant: "rm .githooks && mkdir .githooks && HOOK; rm x && mkdir x && VIA",
+        later: COMMIT,
+    },
+    Named {
+        repository: "hooks-path-link-to-nothing",
+        set_up: "git config core.hooksPath .githooks; ln -s t .githooks",
+        plant: "mkdir t; HOOK",
+        later: COMMIT,
+    },
+    Named {
+        repository: "hooks-link",
+        set_up: "rm -rf .git/hooks; mkdir t; touch t/keep; ln -s ../t .git/hooks",
+        plant: "TARGET; rm .git/hooks && mkdir .git/hooks && OWN",
+        // The person's own hooksPath, above, is for all repositories.
+        later: "git -c core.hooksPath=.git/hooks -c user.name=a -c user.email=a@b commit -q \
+                --allow-empty -m later",
+    },
+    Named {
+        repository: "include-link",
+        set_up: "git config include.path ../.gitsettings; touch x; ln -s x .gitsettings",
+        plant: "rm -f .gitsettings; CONFIG",
+        later: "git status",
+    },
+    Named {
+        repository: "dot-git-link",
+        set_up: "mv .git g; ln -s g .git; mkdir e; git init -q e; \
+                 git -C e config core.fsmonitor 'touch MARK; false'",
+        plant: "rm .git; ln -s e/.git .git",
+        later: "git status",
+    },
+    Named {
         repository: "working-tree",
         set_up: "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x; \
                  git worktree add -q w; mkdir e; mv w/.git e/.git; git worktree add -q v",
@@ -111,18 +145,20 @@ const NAMED: &[Named] = &[
 fn ran(stage: &Stage, side: Side) -> Vec<&'static str> {
     let mut script = String::new();
     for it in NAMED {
-        let made = format!(
-            "git init -q {} && cd {} && {{ {}; }}",
-            it.repository, it.repository, it.set_up
-        );
+        let mark = stage.home().join("outside").join(it.repository);
+        let set_up = it.set_up.replace("MARK", mark.to_str().unwrap());
+        let made =
+            format!("git init -q {} && cd {} && {{ {}; }}", it.repository, it.repository, set_up);
         let made = stage.command(Path::new("/bin/sh"), &["-c", &made]).output().unwrap();
         assert!(made.status.success(), "{}", text(&made));
-        let mark = stage.home().join("outside").join(it.repository);
         let plant = it
             .plant
             .replace("HOOK", HOOK)
             .replace("CONFIG", &CONFIG.replace("FILE", ".gitsettings"))
             .replace("AB", &HOOK.replace("DIR", "a/b/.githooks"))
+            .replace("VIA", &HOOK.replace("DIR", "x"))
+            .replace("TARGET", &HOOK.replace("DIR", "t"))
+            .replace("OWN", &HOOK.replace("DIR", ".git/hooks"))
             .replace("USER", &HOOK.replace("DIR", ".userhooks"))
             .replace("DIR", ".githooks")
             .replace("MARK", mark.to_str().unwrap());

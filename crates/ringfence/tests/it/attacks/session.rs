@@ -118,6 +118,17 @@ fn a_granted_repository_keeps_its_hooks() {
         let mut git =
             stage.command(Path::new("git"), &["init", "-q", repository.to_str().unwrap()]);
         assert!(git.output().unwrap().status.success());
+        // One whose repository lies elsewhere is one as well.
+        let tree = stage.home().join("outside/tree");
+        let (at, tree_at) = (repository.to_str().unwrap(), tree.to_str().unwrap());
+        for words in [
+            "-c user.name=a -c user.email=a@b commit -q --allow-empty -m x".to_owned(),
+            format!("worktree add -q {tree_at}"),
+        ] {
+            let words: Vec<&str> = ["-C", at].into_iter().chain(words.split(' ')).collect();
+            let made = stage.command(Path::new("git"), &words).output().unwrap();
+            assert!(made.status.success(), "{}", text(&made));
+        }
         let hook = repository.join(".git/hooks/pre-commit").display().to_string();
         let script = format!("{WAITS}; echo x > {hook}; echo y > ../outside/plain/file");
         let plain = stage.home().join("outside/plain");
@@ -135,6 +146,8 @@ fn a_granted_repository_keeps_its_hooks() {
         let hint = "not in force in this session";
         let answer = grant(&repository);
         assert!(answer.contains(hint) && answer.contains("repository/.git"), "{who:?}: {answer}");
+        let answer = grant(&tree);
+        assert!(answer.contains(hint) && answer.contains("tree/.git"), "{who:?}: {answer}");
         let answer = grant(&plain);
         assert!(!answer.contains("outside/plain` is granted, but"), "{who:?}: {answer}");
         stage.write("project/finish", "");

@@ -1,0 +1,77 @@
+//! The links on the way to a path.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+/// Most links that the kernel follows in one path, path_resolution(7).
+const LINKS_MAX: usize = 40;
+
+/// Where a path leads, and over which links.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Each link under its real name, and what it says.
+    pub(super) links: Vec<(PathBuf, PathBuf)>,
+    /// The end, which may be absent.
+    pub(super) end: PathBuf,
+}
+
+impl Way {
+    pub(super) fn of(path: &Path) -> Way {
+        let mut way = Way { links: Vec::new(), end: PathBuf::from("/") };
+        let mut rest: Vec<PathBuf> = parts(path);
+        while let Some(part) = rest.pop() {
+            if part == Path::new("..") {
+                way.end.pop();
+                continue;
+            }
+            let next = way.end.join(&part);
+            match fs::read_link(&next) {
+                Ok(says) if way.links.len() < LINKS_MAX => {
+                    if says.is_absolute() {
+                        way.end = PathBuf::from("/");
+                    }
+                    rest.extend(parts(&says));
+                    way.links.push((next, says));
+                }
+                // No link, absent, or in a circle.
+                Ok(_) | Err(_) => way.end = next,
+            }
+        }
+        way
+    }
+}
+
+/// The parts of a path, the last one first.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    let named = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::ParentDir);
+    path.components().rev().filter(named).map(|part| PathBuf::from(part.as_os_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn every_link_on_the_way_is_named_and_the_end_need_not_be() {
+        let root = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(root.path()).unwrap();
+        fs::create_dir_all(root.join("t/h")).unwrap();
+        symlink("x", root.join("a")).unwrap();
+        symlink(root.join("t/h"), root.join("x")).unwrap();
+        symlink("../../t/none", root.join("t/h/up")).unwrap();
+        let way = Way::of(&root.join("a/up/f"));
+        let links = [("a", "x".into()), ("x", root.join("t/h")), ("t/h/up", "../../t/none".into())];
+        assert_eq!(way.links, links.map(|(link, says)| (root.join(link), says)));
+        assert_eq!(way.end, root.join("t/none/f"));
+    }
+
+    #[test]
+    fn a_circle_ends() {
+        let root = tempfile::tempdir().unwrap();
+        symlink("b", root.path().join("a")).unwrap();
+        symlink("a", root.path().join("b")).unwrap();
+        assert_eq!(Way::of(&root.path().join("a")).links.len(), LINKS_MAX);
+    }
+}

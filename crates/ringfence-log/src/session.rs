@@ -474,12 +474,14 @@ thread_local! {
 
 impl Ahead {
     fn salt(&mut self) -> Result<Salt, LogError> {
-        if self.salts.is_empty() {
-            let mut random = [0_u8; SALTS * 32];
-            getrandom::fill(&mut random).map_err(LogError::Random)?;
-            self.salts.extend(random.as_chunks::<32>().0);
+        if let Some(salt) = self.salts.pop() {
+            return Ok(salt);
         }
-        Ok(self.salts.pop().unwrap_or_default())
+        let mut random = [[0_u8; 32]; SALTS];
+        getrandom::fill(random.as_flattened_mut()).map_err(LogError::Random)?;
+        let [first, rest @ ..] = random;
+        self.salts.extend(rest);
+        Ok(first)
     }
 }
 

@@ -232,7 +232,11 @@ impl Live {
         let leaving = mounted.take_stale(after, start);
         for tree in &leaving.trees {
             self.opened.uncover(tree.path.as_path());
-            withdraw(world, tree, &leaving.revoked, &mut followed);
+            if let Err(why) = withdraw(world, tree, &leaving.revoked, &mut followed) {
+                // It is still there: the next change of the plan tries again.
+                mounted.add(&tree.path, tree.access);
+                followed.lines.push(why);
+            }
         }
         still_there(before, after, start, &mut followed);
         let restricted = after.clone();
@@ -362,17 +366,19 @@ fn forbidden_since(place: &AbsolutePath) -> String {
 }
 
 /// Unmounts a tree; what processes hold of it is told where it is revoked.
-fn withdraw(world: &World, tree: &Tree, revoked: &[Tree], followed: &mut Followed) {
+fn withdraw(
+    world: &World,
+    tree: &Tree,
+    revoked: &[Tree],
+    followed: &mut Followed,
+) -> Result<(), String> {
     let path = tree.path.as_path();
     let held = if revoked.contains(tree) { survivors(world.init_pid, path) } else { Vec::new() };
-    match world.unmount(path) {
-        Ok(()) => {
-            followed.survivors.extend(held);
-            followed.survivors.sort();
-            followed.survivors.dedup();
-        }
-        Err(error) => followed.lines.push(format!("not revoked in this session: {error}")),
-    }
+    world.unmount(path).map_err(|error| format!("not revoked in this session: {error}"))?;
+    followed.survivors.extend(held);
+    followed.survivors.sort();
+    followed.survivors.dedup();
+    Ok(())
 }
 
 /// Says what a plan takes away and the world shows until it ends.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ringfence_sandbox::signals::Signals;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::termios::{Winsize, tcgetpgrp, tcgetwinsize, tcsetwinsize};
+use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 
 use super::jobs::{self, SIGCONT, SIGSTOP, SIGTSTP, is_job};
 use super::raw::RawMode;
@@ -168,7 +168,9 @@ impl Line {
     /// Whether typed bytes are to be read: they are the world's, or answer a question, and what was
     /// typed before has been taken. In the background they belong to somebody else.
     fn wants_stdin(&self) -> bool {
-        self.input.is_some() && self.typed.is_empty() && is_in_foreground()
+        self.input.is_some()
+            && self.typed.is_empty()
+            && jobs::is_in_foreground(rustix::stdio::stdin())
     }
 
     fn pass_signals(&mut self) {
@@ -208,7 +210,7 @@ impl Line {
 
     /// Continued: the terminal may have been somebody else's meanwhile.
     fn go_on(&mut self) {
-        if is_in_foreground() {
+        if jobs::is_in_foreground(rustix::stdio::stdin()) {
             self.raw = None;
         }
         self.take_terminal();
@@ -221,7 +223,10 @@ impl Line {
 
     /// In the background the terminal is left as it is: changing it would stop the session.
     fn take_terminal(&mut self) {
-        if self.raw.is_none() && self.pty.is_some() && is_in_foreground() {
+        if self.raw.is_none()
+            && self.pty.is_some()
+            && jobs::is_in_foreground(rustix::stdio::stdin())
+        {
             self.raw = RawMode::set().ok();
         }
     }
@@ -360,12 +365,6 @@ impl Flow {
             Ok(_) | Err(_) => Passed::Ended,
         }
     }
-}
-
-/// Whether what is typed is ours.
-fn is_in_foreground() -> bool {
-    let group = tcgetpgrp(rustix::stdio::stdin());
-    group.is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
 fn heard(events: PollFlags) -> Heard {

@@ -6,10 +6,12 @@ use std::process::{Command, Stdio};
 /// What a task answers: nothing, or one line that says what is wrong.
 pub(crate) type Done = Result<(), String>;
 
-/// The top of the checkout.
+/// The top of the checkout that cargo was called in. What is known at compile time may be another
+/// checkout: two that share a target directory share this program too.
 pub(crate) fn top() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_path_buf()
+    let set = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let here = set.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    here.parent().unwrap_or(&here).to_path_buf()
 }
 
 /// Where cargo puts what it builds.

@@ -12,7 +12,7 @@ use crate::support::{load, source};
 const PAGE: &str = include_str!("../../../../docs/cookbook.md");
 
 fn dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/cookbook")
+    PathBuf::from("examples/cookbook")
 }
 
 /// The recipes' names and texts.

@@ -59,7 +59,7 @@ fn parses(command: &str) -> Result<(), clap::Error> {
 
 #[test]
 fn every_hint_names_a_command_that_parses() {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let crates = Path::new("..");
     let mut files = Vec::new();
     sources(crates, &mut files);
     let mut seen = 0;

@@ -17,7 +17,7 @@ unless { context.approvals.contains("owner") };
 
 /// A schema of `schemas/`.
 fn schema(file: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(file);
+    let path = Path::new("schemas").join(file);
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

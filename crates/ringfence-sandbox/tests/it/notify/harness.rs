@@ -20,7 +20,7 @@ pub(super) fn tracee() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let program = format!("{}/tracee", env!("CARGO_TARGET_TMPDIR"));
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tracee.c");
+        let source = "tests/it/tracee.c";
         let fresh = format!("{program}.{}", std::process::id());
         let compiled = Command::new("cc")
             .args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-static", "-o", &fresh])

@@ -232,7 +232,7 @@ fn attack() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("attack");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/world/attack.c");
+        let source = "tests/it/world/attack.c";
         let fresh = program.with_extension(std::process::id().to_string());
         let compiled = Command::new("cc")
             .args(["-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o"])

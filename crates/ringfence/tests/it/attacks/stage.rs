@@ -198,7 +198,7 @@ fn attacks() -> &'static Path {
     PROGRAM.get_or_init(|| {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let program = dir.join(format!("attacks-{}", std::process::id()));
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/attacks/attacks.c");
+        let source = "tests/attacks/attacks.c";
         let made = Command::new("cc")
             .args(["-O1", "-static", "-pthread", "-Wall", "-o"])
             .arg(&program)

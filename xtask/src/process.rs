@@ -1,6 +1,6 @@
 //! Running other programs, and where things lie.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// What a task answers: nothing, or one line that says what is wrong.

@@ -64,6 +64,11 @@ impl LogDir {
     ///
     /// Returns the directory, locked: nobody ever sees the log without its writer.
     pub(crate) fn create(&self, origin: &str, key: &HostKey) -> Result<File, LogError> {
+        self.prepare(origin, key)?.put()
+    }
+
+    /// Makes the same beside its place, where nobody takes it for a log yet.
+    pub(crate) fn prepare(&self, origin: &str, key: &HostKey) -> Result<NewDir, LogError> {
         let failed = |error| LogError::io("create", &self.path)(error);
         let parent = self.path.parent().unwrap_or(Path::new("."));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
@@ -88,18 +93,11 @@ impl LogDir {
             .and_then(|()| write_file(&new.segment(0), b""))
             .and_then(|()| write_file(&new.leaves(), b""))
             .and_then(|()| File::open(&new.path))
-            .and_then(|lock| lock.lock().map(|()| lock))
-            .and_then(|lock| fs::rename(&new.path, &self.path).map(|()| lock));
-        made.map_err(|error| {
-            let _ = fs::remove_dir_all(&new.path);
-            if matches!(
-                error.kind(),
-                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
-            ) {
-                return LogError::Exists(self.path.clone());
-            }
-            failed(error)
-        })
+            .and_then(|lock| lock.lock().map(|()| lock));
+        let mut dir = NewDir { new, at: self.clone(), lock: None };
+        // Where this failed, `dir` takes away what there is of it.
+        dir.lock = Some(made.map_err(failed)?);
+        Ok(dir)
     }
 
     /// Makes a log that was just created survive a loss of power, up to the state directory.
@@ -140,6 +138,49 @@ impl LogDir {
             Ok(_) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(VerifyError::io(&path)(error)),
+        }
+    }
+}
+
+/// A log's files before they are put in their place; dropping it removes them.
+#[derive(Debug)]
+pub(crate) struct NewDir {
+    new: LogDir,
+    at: LogDir,
+    /// The directory, locked; absent where the files could not be made.
+    lock: Option<File>,
+}
+
+impl NewDir {
+    /// Puts it where logs are looked for.
+    pub(crate) fn put(mut self) -> Result<File, LogError> {
+        let taken = [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::AlreadyExists];
+        fs::rename(&self.new.path, &self.at.path).map_err(|error| {
+            if taken.contains(&error.kind()) {
+                return LogError::Exists(self.at.path.clone());
+            }
+            LogError::io("create", &self.at.path)(error)
+        })?;
+        self.lock.take().ok_or_else(|| LogError::Exists(self.at.path.clone()))
+    }
+}
+
+impl Drop for NewDir {
+    fn drop(&mut self) {
+        // There is nothing any more where it was put in its place.
+        let _ = fs::remove_dir_all(&self.new.path);
+    }
+}
+
+/// Removes what a process left that was killed while it prepared the log of the session whose
+/// directory is `dir`. Nobody may be preparing one there.
+pub fn remove_unfinished(dir: &Path) {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("log.") && name.ends_with(".new") {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A session's log: appends entries, many writers at once, with natural group commit.
 //!
 //! One committer thread syncs whatever arrived during its last sync; there is no batching window.
-//! [`SessionLog::create`] starts that thread, so call it after the last `fork` of the process.
+//! [`NewLog::start`] starts that thread, so call it after the last `fork` of the process.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -18,7 +18,7 @@ use ringfence_core::{Durability, Entry, Event, Record, RecordError, SessionId};
 use crate::LogError;
 use crate::closed::Closed;
 use crate::commit::{self, Segments, Sizes};
-use crate::files::{self, LogDir};
+use crate::files::{self, LogDir, NewDir};
 use crate::key::HostKey;
 use crate::record::{Prepared, Salt};
 use crate::tree::{Hash, Tree};
@@ -39,6 +39,16 @@ const SALTS: usize = 128;
 #[derive(Clone)]
 pub struct SessionLog {
     handle: Arc<Handle>,
+}
+
+/// The files of a session's log before it is one: nobody sees it yet, and dropping it removes them.
+#[must_use]
+pub struct NewLog {
+    new: NewDir,
+    dir: LogDir,
+    session: SessionId,
+    key: HostKey,
+    sizes: Sizes,
 }
 
 /// An entry that was submitted; wait for it to be on the disk.
@@ -118,6 +128,25 @@ pub(crate) enum End {
     Failed(String),
 }
 
+impl NewLog {
+    /// Makes it a log and starts its committer thread.
+    pub fn start(self) -> Result<SessionLog, LogError> {
+        let NewLog { new, dir, session, key, sizes } = self;
+        let lock = new.put()?;
+        let segments = Segments::open(dir.clone(), sizes.segment_bytes_max)?;
+        let leaves = files::open_append(&dir.leaves())?;
+        let shared = Arc::new(Shared::new(session, sizes.log_bytes_max, segments, leaves));
+        let failed = LogError::io("start the committer of", &dir.path);
+        let committer = commit::Committer::new(Arc::clone(&shared), (dir, lock), key);
+        let thread = thread::Builder::new()
+            .name("log-commit".to_owned())
+            .spawn(move || committer.run())
+            .map_err(failed)?;
+        let handle = Handle { shared, committer: Mutex::new(Some(thread)) };
+        Ok(SessionLog { handle: Arc::new(handle) })
+    }
+}
+
 impl SessionLog {
     /// Makes the log of `session` in `dir/log` and starts its committer thread.
     ///
@@ -128,6 +157,16 @@ impl SessionLog {
         key: &HostKey,
         size_max_bytes: u64,
     ) -> Result<SessionLog, LogError> {
+        SessionLog::prepare(dir, session, key, size_max_bytes)?.start()
+    }
+
+    /// Makes the files of the log of `session`, for [`NewLog::start`] to put them in `dir/log`.
+    pub fn prepare(
+        dir: &Path,
+        session: &SessionId,
+        key: &HostKey,
+        size_max_bytes: u64,
+    ) -> Result<NewLog, LogError> {
         SessionLog::with_segments(dir, session, key, Sizes::new(size_max_bytes))
     }
 
@@ -136,20 +175,10 @@ impl SessionLog {
         session: &SessionId,
         key: &HostKey,
         sizes: Sizes,
-    ) -> Result<SessionLog, LogError> {
-        let log_dir = LogDir::of(dir);
-        let lock = log_dir.create(&key.public().origin(session.as_str()), key)?;
-        let segments = Segments::open(log_dir.clone(), sizes.segment_bytes_max)?;
-        let leaves = files::open_append(&log_dir.leaves())?;
-        let shared = Shared::new(session.clone(), sizes.log_bytes_max, segments, leaves);
-        let shared = Arc::new(shared);
-        let committer = commit::Committer::new(Arc::clone(&shared), (log_dir, lock), key.clone());
-        let thread = thread::Builder::new()
-            .name("log-commit".to_owned())
-            .spawn(move || committer.run())
-            .map_err(LogError::io("start the committer of", dir))?;
-        let handle = Handle { shared, committer: Mutex::new(Some(thread)) };
-        Ok(SessionLog { handle: Arc::new(handle) })
+    ) -> Result<NewLog, LogError> {
+        let dir = LogDir::of(dir);
+        let new = dir.prepare(&key.public().origin(session.as_str()), key)?;
+        Ok(NewLog { new, dir, session: session.clone(), key: key.clone(), sizes })
     }
 
     /// Appends and returns the entry's index once `durability` holds.

@@ -1,5 +1,6 @@
 //! Unit tests of the log; whole logs under attack are in `tests/it`.
 
+use std::fs;
 use std::fs::OpenOptions;
 use std::sync::Arc;
 
@@ -43,7 +44,8 @@ fn in_many_segments(count: u64) -> (tempfile::TempDir, HostKey) {
     let state = tempfile::tempdir().unwrap();
     let key = HostKey::load_or_create(state.path()).unwrap();
     let sizes = Sizes { log_bytes_max: 1 << 20, segment_bytes_max: 300 };
-    let log = SessionLog::with_segments(state.path(), &session(), &key, sizes).unwrap();
+    let log =
+        SessionLog::with_segments(state.path(), &session(), &key, sizes).unwrap().start().unwrap();
     for number in 0..count {
         let durability = if number % 4 == 0 { Durability::Before } else { Durability::Soon };
         log.append(&entry(number), durability).unwrap();
@@ -146,4 +148,24 @@ fn the_documented_leaf_is_the_leaf() {
     let commitment = Sha256::digest([&salt[..], payload].concat());
     let leaf = Sha256::digest([&[0_u8, 1][..], &commitment].concat());
     assert_eq!(leaf_of(&salt, payload).as_slice(), &leaf[..]);
+}
+
+#[test]
+fn a_log_that_is_only_prepared_is_none_and_leaves_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let key = HostKey::load_or_create(state.path()).unwrap();
+    let dir = state.path().join("sessions/s");
+    let names =
+        || fs::read_dir(&dir).unwrap().map(|it| it.unwrap().file_name()).collect::<Vec<_>>();
+    let new = SessionLog::prepare(&dir, &session(), &key, 1 << 20).unwrap();
+    assert_eq!(names().len(), 1);
+    assert!(!dir.join("log").exists());
+    drop(new);
+    assert!(names().is_empty(), "{:?}", names());
+    // Killed in between: nothing was dropped.
+    std::mem::forget(SessionLog::prepare(&dir, &session(), &key, 1 << 20).unwrap());
+    let log = SessionLog::create(&dir, &session(), &key, 1 << 20).unwrap();
+    crate::remove_unfinished(&dir);
+    assert_eq!(names(), ["log"]);
+    drop(log);
 }

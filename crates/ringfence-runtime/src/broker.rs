@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use ringfence_core::{Agent, Clock as _, SessionId};
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{self, Stdio, TerminalSize, World, WorldSpec};
+use ringfence_sandbox::world::{self, Starting, Stdio, TerminalSize, WorldSpec};
 use serde::Serialize;
 
 use crate::assemble::{Assembled, Inputs, assemble};
@@ -97,31 +97,34 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     composed.notices.iter().for_each(&mut *tell);
     let sealer = Aside::start(Sealing::of(&request.dirs, &session, &clock))
         .map_err(RunError::step("start the process that seals the log"))?;
-    let (mut world, pipes) = start(composed.spec.clone())?;
+    let (starting, pipes) = start(composed.spec.clone())?;
+    // While the world is being built.
+    let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
+    let mut world = starting.finish()?;
     opening::require_full(&world.layers, &assembled.settings)?;
     let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
     let taken = Taken::from(&mut world, signals, pipes)?;
-    let opened = opening::open(&opening::Parts {
+    let parts = opening::Parts {
         request,
         session: &session,
         agent: &agent,
         assembled: &assembled,
         composed: &composed,
         layers: &world.layers,
-        clock,
-    })?;
+    };
+    let opened = opening::open(ready, &parts)?;
     Running::start(Start { request, agent, assembled, composed, opened, world, taken })?
         .until_the_end(sealer)
 }
 
-/// Starts the world; it never holds the user's own terminal.
-fn start(spec: WorldSpec) -> Result<(World, Pipes), RunError> {
+/// Begins the world; it never holds the user's own terminal.
+fn start(spec: WorldSpec) -> Result<(Starting, Pipes), RunError> {
     if spec.stdio != Stdio::Inherit || !pty::inherits_a_terminal() {
-        return Ok((world::start(spec)?, Pipes::default()));
+        return Ok((world::begin(spec)?, Pipes::default()));
     }
     let (_terminal, pipes) =
         StandIn::replace().map_err(RunError::step("keep the terminal out of the world"))?;
-    Ok((world::start(spec)?, pipes))
+    Ok((world::begin(spec)?, pipes))
 }
 
 /// Policy and settings of this moment, and the clock that the settings name.

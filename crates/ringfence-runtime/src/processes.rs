@@ -228,10 +228,10 @@ impl Shared {
                 stop_at = Some(now + LAST_ENDS_WAIT);
                 due.look = Some(now);
             }
+            self.do_what_is_due(&mut due, now);
             if stop_at.is_some_and(|at| now >= at || self.watched().is_empty()) {
                 break;
             }
-            self.do_what_is_due(&mut due, now);
             events.clear();
             let timeout = due.timeout(Instant::now());
             match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {

@@ -6,7 +6,7 @@ use ringfence_core::{
     AbsolutePath, Agent, Clock as _, Durability, Event, Gate, GateParts, LayerState, LayerStatus,
     Limits, SessionId,
 };
-use ringfence_log::{Closed, HostKey, HostLog, LogError, SessionLog};
+use ringfence_log::{Closed, HostKey, HostLog, LogError, NewLog, SessionLog};
 use ringfence_sandbox::aside::Aside;
 
 use super::{RunError, RunRequest};
@@ -14,6 +14,7 @@ use crate::assemble::Assembled;
 use crate::clock::HostClock;
 use crate::compose::Composition;
 use crate::settings::{Gap, LOG_BYTES_MAX_DEFAULT, Settings};
+use crate::state::StateDirs;
 use crate::tally::{Tallied, Tally};
 use crate::whole_file::sha256_hex;
 
@@ -25,7 +26,13 @@ pub(super) struct Parts<'a> {
     pub(super) assembled: &'a Assembled,
     pub(super) composed: &'a Composition,
     pub(super) layers: &'a [LayerStatus],
-    pub(super) clock: HostClock,
+}
+
+/// What of a session's log can be made ready before its world stands.
+pub(super) struct Ready {
+    host: HostLog,
+    log: NewLog,
+    clock: Arc<HostClock>,
 }
 
 /// An open session: every act from here on is recorded.
@@ -65,17 +72,27 @@ pub(super) fn require_full(layers: &[LayerStatus], settings: &Settings) -> Resul
     }
 }
 
-/// Opens the log, the host's entry of it, and the gate, and records what is in force.
-pub(super) fn open(parts: &Parts<'_>) -> Result<Opened, RunError> {
-    let dirs = &parts.request.dirs;
-    let clock = Arc::new(parts.clock.clone());
-    let started_ms = clock.now_ms();
+/// Makes the log ready that `assembled` limits, without anybody seeing it: a world that does not
+/// come about leaves none.
+pub(super) fn make_ready(
+    dirs: &StateDirs,
+    session: &SessionId,
+    assembled: &Assembled,
+    clock: HostClock,
+) -> Result<Ready, RunError> {
     let key = HostKey::load_or_create(dirs.state())?;
     let host = HostLog::open(dirs.state(), &key)?;
+    let log_bytes_max = assembled.settings.limits.log_bytes_max.unwrap_or(LOG_BYTES_MAX_DEFAULT);
+    let log = SessionLog::prepare(&dirs.session(session), session, &key, log_bytes_max)?;
+    Ok(Ready { host, log, clock: Arc::new(clock) })
+}
+
+/// Opens the log, the host's entry of it, and the gate, and records what is in force.
+pub(super) fn open(ready: Ready, parts: &Parts<'_>) -> Result<Opened, RunError> {
+    let Ready { host, log, clock } = ready;
+    let started_ms = clock.now_ms();
     let limits = &parts.assembled.settings.limits;
-    let log_bytes_max = limits.log_bytes_max.unwrap_or(LOG_BYTES_MAX_DEFAULT);
-    let dir = dirs.session(parts.session);
-    let log = SessionLog::create(&dir, parts.session, &key, log_bytes_max)?;
+    let log = log.start()?;
     // The log first, then who knows of it: killed in between, what the host log knows is there.
     host.opened(parts.session, started_ms)?;
     let tally = Arc::new(Tally::default());

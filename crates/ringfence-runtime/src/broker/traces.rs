@@ -56,6 +56,7 @@ impl Drop for Traces {
         remove_tree(&self.private);
         // Where it was the last one; another session's files keep it.
         let _ = self.private.parent().map(fs::remove_dir);
+        ringfence_log::remove_unfinished(&self.session);
         // Only a session that left no log has nothing more in it.
         let _ = fs::remove_dir(&self.session);
     }

@@ -37,7 +37,7 @@ pub use spec::{
     Access, Bind, IdMap, Identity, NotifyClasses, PrivateFile, Require, ResourceLimits, Stdio,
     Switch, TerminalSize, WorldSpec,
 };
-pub use start::start;
+pub use start::{Starting, begin, start};
 
 use crate::notify::Confinement;
 

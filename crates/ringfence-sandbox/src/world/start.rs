@@ -21,7 +21,12 @@ use crate::sys::process::fork;
 ///
 /// Must be called while the process has one thread: it forks. At its end the calling process is
 /// no longer dumpable, so that nothing else of the same user reads its memory.
-pub fn start(mut spec: WorldSpec) -> Result<World, WorldError> {
+pub fn start(spec: WorldSpec) -> Result<World, WorldError> {
+    begin(spec)?.finish()
+}
+
+/// Begins to start a world, as [`start`] does, and does not wait for it.
+pub fn begin(mut spec: WorldSpec) -> Result<Starting, WorldError> {
     require_one_thread()?;
     check(&mut spec)?;
     let (grants, helper_grants) = Channel::pair().map_err(step("reach the mount helper"))?;
@@ -31,33 +36,61 @@ pub fn start(mut spec: WorldSpec) -> Result<World, WorldError> {
     let child_spec = &spec;
     let helper =
         fork(move || helper::run(child_spec, lines)).map_err(step("start the mount helper"))?;
-    match await_start(&control) {
-        Ok((ready, payload, init)) => {
-            let listens = spec.notify != NotifyClasses::NONE;
-            let mut fds = payload.fds.into_iter();
-            let notify = if listens { fds.next() } else { None };
-            let user = Some((spec.identity.uid, spec.identity.gid));
-            Ok(World {
-                notify,
-                confinement: Confinement { user, ceiling: fds.next() },
-                proxy_listener: ready.listener,
-                unix_diag: ready.diagnosis,
-                pty: ready.terminal,
-                layers: layers::of(&spec),
-                init_pid: ready.pid,
-                payload_pid: payload.pid,
-                init,
-                control,
-                grants: Mutex::new(grants),
-                helper,
-                ceiling: ceiling_of(&spec),
-            })
-        }
-        Err(error) => {
-            // Without these the mount helper and init leave.
-            drop((grants, control));
-            let _ = rustix::process::waitpid(Some(helper), WaitOptions::empty());
-            Err(error)
+    let starting = Starting { spec, lines: Some((control, grants)), helper };
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| step("guard the broker's memory")(error.into()))?;
+    Ok(starting)
+}
+
+/// A world that other processes are building; dropping it ends them.
+#[derive(Debug)]
+pub struct Starting {
+    spec: WorldSpec,
+    /// To init and to the mount helper, which leave when these are closed.
+    lines: Option<(Channel, Channel)>,
+    helper: Pid,
+}
+
+impl Starting {
+    /// Waits until the payload has given up everything but its exec.
+    pub fn finish(mut self) -> Result<World, WorldError> {
+        let Some((control, grants)) = self.lines.take() else { return Err(WorldError::Gone) };
+        let awaited = await_start(&control);
+        let (ready, payload, init) = match awaited {
+            Ok(started) => started,
+            Err(error) => {
+                self.lines = Some((control, grants));
+                return Err(error);
+            }
+        };
+        let listens = self.spec.notify != NotifyClasses::NONE;
+        let mut fds = payload.fds.into_iter();
+        let notify = if listens { fds.next() } else { None };
+        let user = Some((self.spec.identity.uid, self.spec.identity.gid));
+        Ok(World {
+            notify,
+            confinement: Confinement { user, ceiling: fds.next() },
+            proxy_listener: ready.listener,
+            unix_diag: ready.diagnosis,
+            pty: ready.terminal,
+            layers: layers::of(&self.spec),
+            init_pid: ready.pid,
+            payload_pid: payload.pid,
+            init,
+            control,
+            grants: Mutex::new(grants),
+            helper: self.helper,
+            ceiling: ceiling_of(&self.spec),
+        })
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        // A world that has started has taken the lines, and waits for its helper itself.
+        if let Some(lines) = self.lines.take() {
+            drop(lines);
+            let _ = rustix::process::waitpid(Some(self.helper), WaitOptions::empty());
         }
     }
 }
@@ -69,8 +102,6 @@ fn await_start(control: &Channel) -> Result<(Ready, Message, OwnedFd), WorldErro
     let init = Pid::from_raw(ready.pid).ok_or(WorldError::Gone)?;
     let init = rustix::process::pidfd_open(init, PidfdFlags::empty())
         .map_err(|error| step("hold on to the world")(error.into()))?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|error| step("guard the broker's memory")(error.into()))?;
     Ok((ready, payload, init))
 }
 

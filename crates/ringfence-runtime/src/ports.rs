@@ -186,7 +186,7 @@ impl Ports {
     /// The covered place that a path is at or in.
     pub(crate) fn cover_of(&self, path: &AbsolutePath) -> Option<&Path> {
         let mut covered = self.covered.iter().map(PathBuf::as_path);
-        covered.find(|cover| path.as_path().starts_with(cover))
+        covered.find(|cover| private::lies_in(path.as_path(), cover))
     }
 
     /// Says a denial to the process and makes its call fail.

@@ -145,7 +145,7 @@ impl Running {
             watch: processes.watch(),
             parents: Parents::default(),
             private,
-            covered: composed.covered.clone(),
+            covered: composed.covered.iter().map(|it| it.components().collect()).collect(),
         });
         let heard = Heard {
             notify: taken.notify,

@@ -1,5 +1,6 @@
 //! Places that exist in the world only: what happens there leaves nothing on the host.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -13,12 +14,16 @@ pub struct PrivatePlaces {
 impl PrivatePlaces {
     /// The longest path decides; a path in both lists is private.
     pub fn new(dirs: Vec<PathBuf>, mounts: Vec<PathBuf>) -> PrivatePlaces {
-        PrivatePlaces { dirs, mounts: RwLock::new(mounts) }
+        let plain = |places: Vec<PathBuf>| -> Vec<PathBuf> {
+            places.iter().map(|it| it.components().collect()).collect()
+        };
+        PrivatePlaces { dirs: plain(dirs), mounts: RwLock::new(plain(mounts)) }
     }
 
     /// Something of the host is about to be mounted here.
     pub fn mounted(&self, path: &Path) {
-        self.mounts.write().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+        let path = path.components().collect();
+        self.mounts.write().unwrap_or_else(PoisonError::into_inner).push(path);
     }
 
     /// Whether `path` exists in the world only.
@@ -31,7 +36,15 @@ impl PrivatePlaces {
 
 /// How many bytes the longest of `places` at or above `path` has.
 fn longest(places: &[PathBuf], path: &Path) -> Option<usize> {
-    places.iter().filter(|place| path.starts_with(place)).map(|it| it.as_os_str().len()).max()
+    places.iter().filter(|place| lies_in(path, place)).map(|it| it.as_os_str().len()).max()
+}
+
+/// Whether a path is this place or lies beneath it; both without `.`, `..` and doubled slashes,
+/// which spares taking them apart: every change to a file is asked about several dozen places.
+pub(super) fn lies_in(path: &Path, place: &Path) -> bool {
+    let (path, place) = (path.as_os_str().as_bytes(), place.as_os_str().as_bytes());
+    path.strip_prefix(place)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || place.ends_with(b"/"))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::script::FirstLines;
 use super::straight::Straight;
 use super::tracee::{self, Call, Trouble};
 use super::turns::{Turn, Turns};
+use super::umasks::Umasks;
 use super::{
     Attempt, Attempted, FileAttempt, NotifyError, UnixConnect, Unresolvable, bind, exec, file,
 };
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     exposed: RwLock<Vec<AbsolutePath>>,
     groups: Mutex<HashMap<i32, (i32, Instant)>>,
     pub(super) straight: Straight,
+    pub(super) umasks: Umasks,
     pub(super) first_lines: FirstLines,
     pub(super) inside: Option<Inside>,
     pub(super) workers: Workers,
@@ -108,6 +110,7 @@ impl Listener {
             exposed: RwLock::default(),
             groups: Mutex::new(HashMap::new()),
             straight: Straight::default(),
+            umasks: Umasks::default(),
             first_lines: FirstLines::default(),
             inside: unix_diag.map(Inside::new),
             workers: Workers::default(),
@@ -230,6 +233,8 @@ fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         libc::SYS_execve | libc::SYS_execveat => exec::look(call),
         libc::SYS_connect => connect::look(call),
         libc::SYS_bind => bind::look(call),
+        libc::SYS_umask => call.sets_umask(),
+        libc::SYS_clone | libc::SYS_unshare => Ok(call.shares_umask()),
         _ => file::look(call),
     }
 }
@@ -365,6 +370,9 @@ fn name(number: i64) -> &'static str {
         libc::SYS_execveat => "execveat",
         libc::SYS_connect => "connect",
         libc::SYS_bind => "bind",
+        libc::SYS_umask => "umask",
+        libc::SYS_clone => "clone",
+        libc::SYS_unshare => "unshare",
         _ => file::name(number),
     }
 }

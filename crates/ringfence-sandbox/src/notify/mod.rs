@@ -38,6 +38,7 @@ mod stderr;
 mod straight;
 mod tracee;
 mod turns;
+mod umasks;
 mod verify;
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::listen::Shared;
-use crate::sys::notify::{self as sys, Notification};
+use super::listen::{Judged, Shared};
+use crate::sys::notify::{self as sys, Notification, Reply};
 use crate::sys::pidinfo;
 
 /// Longest target of a link in `/proc`, in bytes: a path with ` (deleted)` behind it.
@@ -113,11 +113,32 @@ impl Call<'_> {
 
     /// The waiting thread's mask for the permissions of what it makes.
     pub(super) fn umask(&self) -> Result<Mode, Trouble> {
-        let mask = status_line(self.tid(), "Umask:");
-        let mask = mask.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok());
-        mask.map(Mode::from_raw_mode).ok_or_else(|| {
-            Trouble::unresolvable("the process does not show its umask", libc::EACCES)
+        self.shared.umasks.of(self.group()?, || {
+            let mask = status_line(self.tid(), "Umask:");
+            let mask = mask.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok());
+            let mask = mask.map(Mode::from_raw_mode).ok_or_else(|| {
+                Trouble::unresolvable("the process does not show its umask", libc::EACCES)
+            })?;
+            self.check_waiting()?;
+            Ok(mask)
         })
+    }
+
+    /// The waiting thread sets that mask: remembered first, so that nothing it makes next is made
+    /// with the one before.
+    pub(super) fn sets_umask(&self) -> Result<Judged, Trouble> {
+        let group = self.group()?;
+        self.check_waiting()?;
+        let mask = Mode::from_raw_mode(self.int(0).cast_unsigned() & 0o777);
+        self.shared.umasks.set(group, mask);
+        Ok(Judged::Answer(Reply::Continue))
+    }
+
+    /// The waiting thread is about to have a mask together with another process, or apart from its
+    /// own.
+    pub(super) fn shares_umask(&self) -> Judged {
+        self.shared.umasks.forget_for_good();
+        Judged::Answer(Reply::Continue)
     }
 
     /// What `/dev/tty` means to the waiting thread, by its own name.

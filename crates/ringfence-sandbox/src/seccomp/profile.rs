@@ -76,6 +76,8 @@ const NEW_NAMESPACES: u32 = bits(
 );
 /// `CLONE_NEWTIME`, which libc does not name for every target.
 const NEW_TIME: u32 = 0x80;
+/// Whether a task shares its umask, and whether it is a thread of the same process.
+const FS_OR_THREAD: u32 = bits(libc::CLONE_FS | libc::CLONE_THREAD);
 /// Set-user-id and set-group-id.
 const SET_ID: u32 = libc::S_ISUID | libc::S_ISGID;
 /// Opening with any of these makes a file, with the mode given: `O_CREAT`, `__O_TMPFILE`.
@@ -196,6 +198,12 @@ const NOTIFIED_WRITES: &[Rule] = &[
     notify(libc::SYS_mknodat),
     // A unix socket's path is a file.
     notify(libc::SYS_bind),
+    // Whatever is made is made with the umask that the process has by then.
+    notify(libc::SYS_umask),
+    // A group of threads has one umask for itself, unless it is asked for otherwise.
+    notify_when(libc::SYS_clone, &[test(0, FS_OR_THREAD, Is::Equal(bits(libc::CLONE_FS)))]),
+    notify_when(libc::SYS_clone, &[test(0, FS_OR_THREAD, Is::Equal(bits(libc::CLONE_THREAD)))]),
+    notify_when(libc::SYS_unshare, &[test(0, ALL, Is::AnyBitOf(bits(libc::CLONE_FS)))]),
 ];
 
 /// Set-id bits do nothing in a world, whose mounts ignore them; on the host they would outlive it:

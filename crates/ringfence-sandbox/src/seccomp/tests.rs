@@ -292,3 +292,17 @@ fn sockets_that_would_load_a_module_are_refused() {
     }
     assert_eq!(answer(libc::SYS_ioctl, &[0, 0x5423]), errno(libc::EPERM));
 }
+
+#[test]
+fn whoever_sets_a_umask_or_shares_it_otherwise_than_threads_do_is_heard() {
+    let (thread, fork) = (0x003d_0f00, libc::SIGCHLD as u64);
+    let (fs, of_group) = (libc::CLONE_FS as u64, libc::CLONE_THREAD as u64);
+    assert_eq!(answer(libc::SYS_umask, &[0o22]), NOTIFY);
+    assert_eq!(answer(libc::SYS_clone, &[thread]), ALLOW);
+    assert_eq!(answer(libc::SYS_clone, &[fork]), ALLOW);
+    assert_eq!(answer(libc::SYS_clone, &[fork | fs]), NOTIFY);
+    assert_eq!(answer(libc::SYS_clone, &[thread & !fs]), NOTIFY);
+    assert_eq!(answer(libc::SYS_clone, &[of_group]), NOTIFY);
+    assert_eq!(answer(libc::SYS_unshare, &[fs]), NOTIFY);
+    assert_eq!(answer(libc::SYS_unshare, &[libc::CLONE_FILES as u64]), ALLOW);
+}

@@ -63,11 +63,24 @@ static void notify_writing(int number, int flags_at) {
     add((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 }
 
+/* A task that shares its umask with another process, or a thread that does not with its own. */
+static void notify_sharing(int number) {
+    unsigned both = CLONE_FS | CLONE_THREAD;
+    add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 6));
+    add((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                     offsetof(struct seccomp_data, args[0])));
+    add((struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, both));
+    add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CLONE_FS, 1, 0));
+    add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CLONE_THREAD, 0, 1));
+    add((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));
+    add((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+}
+
 static int confine(const char *classes) {
     static const int writes[] = {
         SYS_creat,   SYS_unlink, SYS_unlinkat, SYS_rmdir, SYS_rename, SYS_renameat, SYS_renameat2,
         SYS_link,    SYS_linkat, SYS_symlink,  SYS_symlinkat, SYS_mkdir, SYS_mkdirat, SYS_mknod,
-        SYS_mknodat, SYS_truncate, SYS_bind,
+        SYS_mknodat, SYS_truncate, SYS_bind, SYS_umask,
     };
     add((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
     if (strchr(classes, 'w')) {
@@ -75,6 +88,11 @@ static int confine(const char *classes) {
         notify_writing(SYS_open, 1);
         for (size_t i = 0; i < sizeof writes / sizeof *writes; i++)
             notify(writes[i]);
+        notify_sharing(SYS_clone);
+        notify_sharing(SYS_unshare);
+        /* As in a world: arguments in memory are not seen. */
+        add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1));
+        add((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
     }
     if (strchr(classes, 'e')) {
         notify(SYS_execve);

@@ -253,6 +253,46 @@ fn what_is_made_is_what_the_process_would_have_made() {
     }
 }
 
+/// The mask counts that a process has by then, whoever set it: itself, another thread of it, or
+/// another process with which it is shared.
+#[test]
+fn what_is_made_has_the_permissions_that_the_process_leaves_it() {
+    for command in [
+        "for m in 0 077 027 0 777 7; do umask $m; > $m; mkdir d$m; > x$m; done; stat -c '%A %n' *",
+        "umask 077; > a; (umask 0; > b; bash -c '> c; umask 7; > d'; > e); > f; stat -c '%A %n' *",
+        "for i in {1..40}; do umask $((i % 8)); > $i; done; stat -c '%A %n' *",
+        "python3 -I -c 'import os, threading\ndef make(name): os.close(os.open(name, os.O_CREAT))\n\
+         for i in range(40):\n  make(f\"a{i}\")\n\
+           t = threading.Thread(target=os.umask, args=(i,)); t.start(); t.join(); make(f\"b{i}\")\n\
+         '; stat -c '%A %n' *",
+        // A process with the same mask: clone(CLONE_FS | SIGCHLD).
+        "python3 -I -c 'import ctypes, os\nc = ctypes.CDLL(None)\n\
+         def make(name): os.close(os.open(name, os.O_CREAT))\n\
+         os.umask(0); make(\"a\")\n\
+         if c.syscall(56, 0x211, 0, 0, 0, 0) == 0: os.umask(0o77); os._exit(0)\n\
+         os.wait(); make(\"b\")'; stat -c '%A %n' *",
+        // A thread with a mask of its own: unshare(CLONE_FS).
+        "python3 -I -c 'import ctypes, os, threading\nc = ctypes.CDLL(None)\n\
+         def make(name): os.close(os.open(name, os.O_CREAT))\n\
+         def apart(): c.unshare(0x200); os.umask(0o77); make(\"b\")\n\
+         os.umask(0); make(\"a\")\n\
+         t = threading.Thread(target=apart); t.start(); t.join(); make(\"c\")'; stat -c '%A %n' *",
+    ] {
+        let run = |start: &dyn Fn(&[&str]) -> String| {
+            let scratch = Scratch::new();
+            let command = format!("exec 2>&1; cd {}; {command}", scratch.path().display());
+            scratch.short(&start(&["run", "/bin/bash", "-c", &command]))
+        };
+        let ours = run(&|args| {
+            Session::start("w", args, &["/dev", "/proc"]).run(|attempt| {
+                attempt.allow();
+            })
+        });
+        assert_eq!(ours, run(&unfiltered), "{command}");
+        assert!(!ours.contains("rror") && ours.lines().count() > 1, "{ours}");
+    }
+}
+
 #[test]
 fn a_bound_socket_is_a_file_that_is_made() {
     let long = "x".repeat(100);

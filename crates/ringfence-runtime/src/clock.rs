@@ -1,5 +1,6 @@
 //! The real clock, in the policy's time zone.
 
+use std::path::{Component, Path};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -7,6 +8,12 @@ use jiff::tz::TimeZone;
 use ringfence_core::{Clock, ClockFact};
 
 use crate::notice::Notice;
+
+/// Where the time zone database is, tzfile(5).
+const DATABASE: &str = "/usr/share/zoneinfo";
+
+/// What names the host's zone, localtime(5).
+const LOCALTIME: &str = "/etc/localtime";
 
 /// The host's time, told in one time zone.
 #[derive(Debug, Clone)]
@@ -25,6 +32,28 @@ pub struct ClockError {
     pub reason: String,
 }
 
+/// The zone of this name, where the database is in its usual place.
+///
+/// Without a search through all of the database, which every start would pay for.
+fn zone_called(name: &str) -> Option<TimeZone> {
+    let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    if name.is_empty() || !Path::new(name).components().all(plain) {
+        return None;
+    }
+    let bytes = std::fs::read(Path::new(DATABASE).join(name)).ok()?;
+    TimeZone::tzif(name, &bytes).ok()
+}
+
+/// The zone that localtime(5) links to, unless the environment names another.
+fn linked_zone() -> Option<(String, TimeZone)> {
+    if std::env::var_os("TZ").is_some() {
+        return None;
+    }
+    let link = std::fs::read_link(LOCALTIME).ok()?;
+    let (_, name) = link.to_str()?.split_once("zoneinfo/")?;
+    Some((name.to_owned(), zone_called(name)?))
+}
+
 impl HostClock {
     /// A clock in the zone that the settings name, else in the host's.
     ///
@@ -36,9 +65,13 @@ impl HostClock {
             return Ok((HostClock { zone: TimeZone::UTC, name: "UTC".to_owned() }, None));
         }
         if let Some(name) = zone {
-            let zone = TimeZone::get(name)
+            let zone = zone_called(name)
+                .map_or_else(|| TimeZone::get(name), Ok)
                 .map_err(|error| ClockError { zone: name.to_owned(), reason: error.to_string() })?;
             return Ok((HostClock { zone, name: name.to_owned() }, None));
+        }
+        if let Some((name, zone)) = linked_zone() {
+            return Ok((HostClock { zone, name }, None));
         }
         let host = TimeZone::try_system().ok();
         let named = host.and_then(|zone| zone.iana_name().map(str::to_owned).zip(Some(zone)));
@@ -107,6 +140,16 @@ mod tests {
     fn an_unknown_zone_is_no_clock() {
         assert!(HostClock::new(Some("Nowhere/Town")).is_err());
         assert!(HostClock::new(Some("")).is_err());
+        assert!(HostClock::new(Some("../../../etc/localtime")).is_err());
+    }
+
+    #[test]
+    fn a_zone_is_what_the_whole_database_says_it_is() {
+        for name in ["Asia/Tokyo", "America/New_York", "Etc/UTC"] {
+            assert_eq!(zone_called(name), TimeZone::get(name).ok(), "{name}");
+        }
+        assert_eq!(zone_called("Nowhere/Town"), None);
+        assert_eq!(zone_called("/etc/localtime"), None);
     }
 
     #[test]

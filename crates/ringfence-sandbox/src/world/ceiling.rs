@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -24,7 +24,9 @@ const ABI_FULL: i32 = 6;
 const ABI_LEAST: i32 = 3;
 
 /// The rules for `spec`, for a kernel that can hold them all.
-pub(super) fn build(spec: &WorldSpec) -> Result<RulesetCreated, Failure> {
+///
+/// All that is asked for is a hard requirement: what the kernel lacks is an error here.
+pub(super) fn build(spec: &WorldSpec) -> Result<OwnedFd, Failure> {
     let version = sys::landlock::abi().during(Need::Landlock, "ask for Landlock")?;
     let least = match spec.landlock {
         Require::Full => ABI_FULL,
@@ -34,31 +36,20 @@ pub(super) fn build(spec: &WorldSpec) -> Result<RulesetCreated, Failure> {
         let step = format!("ABI {least} is needed, the kernel has ABI {version}");
         return Err(Failure { need: Need::Landlock, errno: libc::EOPNOTSUPP, step });
     }
-    Rules::new(ABI::from(version))
+    let step = "build the ceiling";
+    let rules = Rules::new(ABI::from(version))
         .and_then(|rules| rules.of(spec))
         .map_err(io::Error::other)
-        .during(Need::Landlock, "build the ceiling")
+        .during(Need::Landlock, step)?;
+    Option::<OwnedFd>::from(rules).ok_or_else(|| {
+        let errno = libc::EOPNOTSUPP;
+        Failure { need: Need::Landlock, errno, step: step.to_owned() }
+    })
 }
 
 /// Makes the ceiling hold for the calling process, for good.
-pub(super) fn enforce(ceiling: RulesetCreated) -> Result<(), Failure> {
-    let status = ceiling
-        .restrict_self()
-        .map_err(io::Error::other)
-        .during(Need::Landlock, "enforce the ceiling")?;
-    match status.ruleset {
-        landlock::RulesetStatus::FullyEnforced => Ok(()),
-        landlock::RulesetStatus::PartiallyEnforced | landlock::RulesetStatus::NotEnforced => {
-            let step = "the kernel enforced less than was asked for".to_owned();
-            Err(Failure { need: Need::Landlock, errno: libc::EOPNOTSUPP, step })
-        }
-    }
-}
-
-/// The rules once more, for those who act in the payload's place.
-pub(super) fn copy(ceiling: &RulesetCreated) -> Result<Option<OwnedFd>, Failure> {
-    let copy = ceiling.try_clone().during(Need::Landlock, "hand out the ceiling")?;
-    Ok(copy.into())
+pub(super) fn enforce(ceiling: &OwnedFd) -> Result<(), Failure> {
+    sys::landlock::restrict_thread(ceiling.as_fd()).during(Need::Landlock, "enforce the ceiling")
 }
 
 /// A rule set in the making.

@@ -59,7 +59,7 @@ pub(super) fn run(spec: &WorldSpec, lines: Lines) -> i32 {
 fn start(spec: &WorldSpec, lines: &Lines, umask: Mode) -> Result<(Root, Pid), Failure> {
     // The broker may have guarded its memory already, for an earlier world.
     identity::dumpable(identity::Dumpable::Yes)?;
-    let idmap = identity::mount_map(spec.idmap, spec.identity)?;
+    let holder = identity::begin_mount_map(spec.idmap)?;
     if rustix::process::geteuid().is_root() {
         enter_new(Namespaces::NEWNS).during(Need::Namespaces, "unshare the mount namespace")?;
     } else {
@@ -80,6 +80,7 @@ fn start(spec: &WorldSpec, lines: &Lines, umask: Mode) -> Result<(Root, Pid), Fa
     let init = fork(move || init::run(spec, &from, lines))
         .during(Need::Namespaces, "start the world's first process")?;
     identity::dumpable(identity::Dumpable::No)?;
+    let idmap = holder.map(|holder| holder.finish(spec.idmap, spec.identity)).transpose()?;
     let root = Root::build(spec, idmap)?;
     ready.send(Topic::Done, &[]).during(Need::Mounts, "reach init")?;
     Ok((root, init))

@@ -52,25 +52,50 @@ fn map(pid: &str, uid: (u32, u32), gid: (u32, u32)) -> io::Result<()> {
     fs::write(format!("/proc/{pid}/gid_map"), format!("{} {} 1", gid.0, gid.1))
 }
 
-/// The user namespace by which a mount shows files of `map`'s owner as the payload's.
-pub(super) fn mount_map(map_to: IdMap, payload: Identity) -> Result<Option<OwnedFd>, Failure> {
-    let IdMap::Owner { uid, gid } = map_to else { return Ok(None) };
-    let step = "make the mapping of owners";
-    let (ours, theirs) = Channel::pair().during(Need::Mounts, step)?;
-    let holder = fork(move || {
+/// What mapping the owners of files is called in errors.
+const MAPPING_OWNERS: &str = "make the mapping of owners";
+
+/// A process that makes a user namespace, for as long as it takes to open that.
+pub(super) struct MapHolder {
+    process: Pid,
+    line: Channel,
+}
+
+/// Begins to make the user namespace by which a mount shows files of `map`'s owner as the
+/// payload's, if there is such a mount.
+pub(super) fn begin_mount_map(map: IdMap) -> Result<Option<MapHolder>, Failure> {
+    if map == IdMap::None {
+        return Ok(None);
+    }
+    let (line, theirs) = Channel::pair().during(Need::Mounts, MAPPING_OWNERS)?;
+    let process = fork(move || {
         let entered = enter_new(Namespaces::NEWUSER).and_then(|()| theirs.send(Topic::Done, &[]));
         // Until the other side has opened the namespace, and is gone.
         let _ = entered.and_then(|()| theirs.receive());
         0
     })
-    .during(Need::Mounts, step)?;
-    let opened = ours.receive().and_then(|_| {
-        let pid = holder.as_raw_nonzero().to_string();
-        map(&pid, (uid, payload.uid), (gid, payload.gid))?;
-        Ok(fs::File::open(format!("/proc/{pid}/ns/user"))?.into())
-    });
-    end(holder);
-    opened.map(Some).during(Need::Mounts, step)
+    .during(Need::Mounts, MAPPING_OWNERS)?;
+    Ok(Some(MapHolder { process, line }))
+}
+
+impl MapHolder {
+    /// The namespace, in which the owner that `map` names is the payload.
+    pub(super) fn finish(&self, map_to: IdMap, payload: Identity) -> Result<OwnedFd, Failure> {
+        let pid = self.process.as_raw_nonzero().to_string();
+        let opened = self.line.receive().and_then(|_| {
+            if let IdMap::Owner { uid, gid } = map_to {
+                map(&pid, (uid, payload.uid), (gid, payload.gid))?;
+            }
+            Ok(fs::File::open(format!("/proc/{pid}/ns/user"))?.into())
+        });
+        opened.during(Need::Mounts, MAPPING_OWNERS)
+    }
+}
+
+impl Drop for MapHolder {
+    fn drop(&mut self) {
+        end(self.process);
+    }
 }
 
 /// Ends a helper process of ours and takes its status.

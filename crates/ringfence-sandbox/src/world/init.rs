@@ -93,9 +93,8 @@ fn start(spec: &WorldSpec, from: &From, control: &Channel) -> Result<Option<Pid>
     control
         .send_with(Topic::WorldReady, &[], &fds)
         .during(Need::Payload, "hand out the world's descriptors")?;
-    let ceiling = ceiling::build(spec)?;
     let slave = terminal.map(|terminal| terminal.slave);
-    payload(spec, control, payload::Parts { ceiling, slave, umask: from.umask }).map(Some)
+    payload(spec, control, payload::Parts { slave, umask: from.umask }).map(Some)
 }
 
 /// Starts the payload's process and gives it its user.
@@ -103,10 +102,22 @@ fn payload(spec: &WorldSpec, control: &Channel, parts: payload::Parts) -> Result
     let (ours, theirs) = Channel::pair().during(Need::Payload, "reach the payload")?;
     let pid = fork(move || payload::run(spec, control, &theirs, parts))
         .during(Need::Payload, "start the payload's process")?;
-    let maps = !spec.identity.is_caller();
-    if maps && ours.receive().during(Need::Payload, "wait for the payload")?.is_some() {
-        identity::map_one(&pid.as_raw_nonzero().to_string(), spec.identity)?;
-        ours.send(Topic::Done, &[]).during(Need::Payload, "let the payload go on")?;
+    // While the payload's process makes its namespaces.
+    let ceiling = match ceiling::build(spec) {
+        Ok(ceiling) => ceiling,
+        Err(failure) => {
+            // Left open: it would say that nothing came, before this can be told.
+            std::mem::forget(ours);
+            return Err(failure);
+        }
+    };
+    // One that failed has told the broker so.
+    if ours.receive().during(Need::Payload, "wait for the payload")?.is_some() {
+        if !spec.identity.is_caller() {
+            identity::map_one(&pid.as_raw_nonzero().to_string(), spec.identity)?;
+        }
+        ours.send_with(Topic::Done, &[], &[ceiling.as_fd()])
+            .during(Need::Payload, "let the payload go on")?;
     }
     // Not before: a forked process inherits this, and its user map could not be written.
     identity::dumpable(identity::Dumpable::No)?;

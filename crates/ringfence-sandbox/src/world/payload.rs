@@ -8,7 +8,6 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use landlock::RulesetCreated;
 use rustix::fs::{Access as Check, FileType, Mode};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
@@ -32,7 +31,6 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What init has made ready for the payload.
 pub(super) struct Parts {
-    pub(super) ceiling: RulesetCreated,
     pub(super) slave: Option<OwnedFd>,
     pub(super) umask: Mode,
 }
@@ -64,7 +62,7 @@ fn give_up(
     init: &Channel,
     parts: Parts,
 ) -> Result<io::Result<PathBuf>, Failure> {
-    inner_namespaces(spec, init)?;
+    let ceiling = inner_namespaces(spec, init)?;
     rustix::process::umask(parts.umask);
     rustix::process::chdir(&spec.cwd)
         .during(Need::Payload, format!("enter the working directory `{}`", spec.cwd.display()))?;
@@ -73,26 +71,28 @@ fn give_up(
     close_on_exec_from(3).during(Need::Payload, "close descriptors")?;
     let program = find_program(spec);
     capabilities()?;
-    let rules = ceiling::copy(&parts.ceiling)?;
-    ceiling::enforce(parts.ceiling)?;
+    ceiling::enforce(&ceiling)?;
     limits(spec.limits)?;
-    filter(spec, control, rules.as_ref())?;
+    filter(spec, control, &ceiling)?;
     Ok(program)
 }
 
-/// The inner user namespace, in which the mounts of the world are locked.
-fn inner_namespaces(spec: &WorldSpec, init: &Channel) -> Result<(), Failure> {
+/// The inner user namespace, in which the mounts of the world are locked; returns the ceiling.
+fn inner_namespaces(spec: &WorldSpec, init: &Channel) -> Result<OwnedFd, Failure> {
     // Asked first: until it is mapped, the user has no number in the new namespace.
     let own_user = spec.identity.is_caller();
     enter_new(Namespaces::NEWUSER | Namespaces::NEWNS)
         .during(Need::UserNamespace, "unshare the payload's user namespace")?;
     if own_user {
         identity::map_one("self", spec.identity)?;
-    } else {
-        // Only init, which is root, may map another user than its own.
-        init.send(Topic::Done, &[]).during(Need::Payload, "reach the world's first process")?;
-        init.receive().during(Need::Payload, "wait for the world's first process")?;
     }
+    // Only init, which is root then, may map another user than its own.
+    init.send(Topic::Done, &[]).during(Need::Payload, "reach the world's first process")?;
+    let answer = init.receive().during(Need::Payload, "wait for the world's first process")?;
+    let ceiling = answer.and_then(|answer| answer.fds.into_iter().next()).ok_or_else(|| {
+        let step = "wait for the world's ceiling".to_owned();
+        Failure { need: Need::Landlock, errno: libc::EPIPE, step }
+    })?;
     let (uid, gid) = (Uid::from_raw(spec.identity.uid), Gid::from_raw(spec.identity.gid));
     if !rustix::process::getgroups().during(Need::Payload, "ask for groups")?.is_empty() {
         match rustix::thread::set_thread_groups(&[]) {
@@ -103,7 +103,8 @@ fn inner_namespaces(spec: &WorldSpec, init: &Channel) -> Result<(), Failure> {
     }
     rustix::thread::set_thread_res_gid(gid, gid, gid)
         .and_then(|()| rustix::thread::set_thread_res_uid(uid, uid, uid))
-        .during(Need::Payload, "become the payload's user")
+        .during(Need::Payload, "become the payload's user")?;
+    Ok(ceiling)
 }
 
 /// A session of its own, with the terminal if there is one.
@@ -156,12 +157,12 @@ fn lower(resource: Resource, most: u64) -> rustix::io::Result<()> {
 }
 
 /// The system-call filter; its listener goes to the broker, with the rules of the ceiling.
-fn filter(spec: &WorldSpec, control: &Channel, rules: Option<&OwnedFd>) -> Result<(), Failure> {
+fn filter(spec: &WorldSpec, control: &Channel, rules: &OwnedFd) -> Result<(), Failure> {
     let listening =
         if spec.notify == super::NotifyClasses::NONE { Listening::No } else { Listening::Yes };
     let listener = install(&seccomp::filter(spec.notify), listening)
         .during(Need::Seccomp, "install the filter")?;
-    let fds: Vec<_> = listener.iter().chain(rules).map(|fd| fd.as_fd()).collect();
+    let fds: Vec<_> = listener.iter().chain([rules]).map(|fd| fd.as_fd()).collect();
     control
         .send_with(Topic::PayloadReady, &[], &fds)
         .during(Need::Payload, "hand out the filter's listener")

@@ -21,7 +21,7 @@ pub(crate) use dot_git::is_plain as is_plain_dot_git;
 pub(crate) use half_made::is_dot_git;
 pub use half_made::may_become_git_dir;
 pub(crate) use named::PersonsFiles;
-pub use walk::survey;
+pub use walk::{Surveys, survey};
 
 /// A directory or a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

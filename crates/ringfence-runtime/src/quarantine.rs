@@ -16,7 +16,7 @@ use crate::compose::List;
 use crate::gitconfig;
 use crate::home::merge_claude;
 use crate::notice::Notice;
-use crate::protected::{self, Kind, Place, Stamp};
+use crate::protected::{self, Kind, Place, Stamp, Surveys};
 use crate::real_dir::RealDir;
 use crate::whole_file::{self, FileText, Links};
 
@@ -85,11 +85,12 @@ impl Quarantined {
 
 impl After {
     /// Notes what there is before the run.
-    pub(crate) fn new(session: &SessionId, roots: &[PathBuf]) -> After {
+    pub(crate) fn new(session: &SessionId, roots: &[PathBuf], surveys: &mut Surveys) -> After {
+        let runnable = roots.iter().map(|root| surveys.of(root).runnable.clone());
         After {
             session: session.clone(),
             roots: roots.to_vec(),
-            before: survey(roots),
+            before: runnable.flatten().collect(),
             absent: Vec::new(),
             opened: OpenedTrees::default(),
             held: Held::default(),
@@ -288,10 +289,6 @@ fn changed_outside(paths: &[PathBuf]) -> Option<Notice> {
         );
         Notice::new(text).hint("look at it if that was not you: the host runs it")
     })
-}
-
-fn survey(roots: &[PathBuf]) -> BTreeMap<PathBuf, Stamp> {
-    roots.iter().flat_map(|root| protected::survey(root).runnable).collect()
 }
 
 /// A path as one word for a shell.

@@ -26,7 +26,7 @@ use crate::assemble::Assembled;
 use crate::environment::Environment;
 use crate::home::{self, Home};
 use crate::notice::Notice;
-use crate::protected::PersonsFiles;
+use crate::protected::{PersonsFiles, Surveys};
 use crate::quarantine::After;
 use crate::settings::{Gap, LimitSettings, ProfileName};
 use crate::state::StateDirs;
@@ -164,13 +164,14 @@ pub fn compose(
         layout = Layout::of_plan(&plan, &assembled.project.dir);
     }
     let persons = PersonsFiles::of(dirs);
-    let absent = places::protect(&mut layout, &plan, &private, &persons)?;
-    let mut after = After::new(&request.session, &layout.writable_roots());
+    let mut surveys = Surveys::default();
+    let absent = places::protect(&mut layout, &plan, &private, (&persons, &mut surveys))?;
+    let mut after = After::new(&request.session, &layout.writable_roots(), &mut surveys);
     let mut covered: Vec<PathBuf> = absent.iter().map(|place| place.path.clone()).collect();
     after.look_for(absent);
     let home = Home { dir: dirs.home(), profile, environment: &request.environment };
     home::furnish(&home, &mut layout, &private, &mut after)?;
-    places::copy_git_configs(&mut layout, &private, &mut after)?;
+    places::copy_git_configs(&mut layout, &private, &mut after, &mut surveys)?;
     caches::share(&home, &store, &mut layout)?;
     layout.bind_private(Path::new(DENIALS_PATH), &private.denials(), Use::Read);
     let cwd = check_cwd(request, &layout)?;

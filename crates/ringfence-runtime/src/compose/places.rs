@@ -12,7 +12,7 @@ use super::private::Private;
 use super::way::Way;
 use super::{ComposeError, Composition};
 use crate::notice::Notice;
-use crate::protected::{self, COMMON_DIR, Kind, PersonsFiles, Place};
+use crate::protected::{self, COMMON_DIR, Kind, PersonsFiles, Place, Surveys};
 use crate::quarantine::{After, GitCopy, Held};
 use crate::state::StateDirs;
 use crate::whole_file::{self, Links};
@@ -51,7 +51,7 @@ pub(super) fn protect(
     layout: &mut Layout,
     plan: &FilePlan,
     private: &Private,
-    persons: &PersonsFiles,
+    (persons, surveys): (&PersonsFiles, &mut Surveys),
 ) -> Result<Vec<Place>, ComposeError> {
     let mut absent = Vec::new();
     let is_absent = |rule: &&PathRule| real(rule.path.as_path()) == Real::Absent;
@@ -68,7 +68,7 @@ pub(super) fn protect(
         }
     }
     for root in layout.writable_roots() {
-        let survey = protected::survey(&root);
+        let survey = surveys.of(&root);
         if survey.cut_short {
             let text = format!(
                 "`{}` is large: repositories deep inside it were not looked for",
@@ -76,8 +76,8 @@ pub(super) fn protect(
             );
             layout.notices.push(Notice::new(text));
         }
-        for path in survey.dot_git_files {
-            let end = hold_links(layout, &path, private)?;
+        for path in &survey.dot_git_files {
+            let end = hold_links(layout, path, private)?;
             // A link may lead to the repository itself, which has places of its own.
             if !end.is_dir() {
                 protect_place(layout, &Place::of_dot_git_file(end), private)?;
@@ -167,11 +167,12 @@ pub(super) fn copy_git_configs(
     layout: &mut Layout,
     private: &Private,
     after: &mut After,
+    surveys: &mut Surveys,
 ) -> Result<(), ComposeError> {
     for root in layout.writable_roots() {
-        for git_dir in protected::survey(&root).git_dirs {
+        for git_dir in &surveys.of(&root).git_dirs {
             let config = git_dir.join("config");
-            if !layout.is_writable(&git_dir) || real(&config) != Real::Is {
+            if !layout.is_writable(git_dir) || real(&config) != Real::Is {
                 continue;
             }
             let Some(file) = whole_file::read_text(&config, Links::Refuse)? else { continue };

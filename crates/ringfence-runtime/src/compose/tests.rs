@@ -136,9 +136,14 @@ fn repositories_anywhere_in_a_writable_tree_are_protected_and_absent_hooks_cover
     });
     let plan = plan(vec![rule(&root.join("p"), Allowed::Write), built_in]);
     let mut layout = Layout::of_plan(&plan, Path::new("/p"));
-    places::protect(&mut layout, &plan, &private, &PersonsFiles::of(&state(&root))).unwrap();
-    let mut after = After::new(&"saaaaaaaa".parse().unwrap(), &layout.writable_roots());
-    places::copy_git_configs(&mut layout, &private, &mut after).unwrap();
+    let (persons, mut surveys) = (PersonsFiles::of(&state(&root)), Surveys::default());
+    places::protect(&mut layout, &plan, &private, (&persons, &mut surveys)).unwrap();
+    let mut after = After::new(
+        &"saaaaaaaa".parse().unwrap(),
+        &layout.writable_roots(),
+        &mut Surveys::default(),
+    );
+    places::copy_git_configs(&mut layout, &private, &mut after, &mut surveys).unwrap();
     let at = |name: &str| {
         let found = layout.binds().into_iter().find(|bind| bind.target == root.join(name));
         found.map(|bind| (bind.access, bind.source == bind.target))

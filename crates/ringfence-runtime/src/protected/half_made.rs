@@ -12,7 +12,7 @@ use super::walk::take_git_files;
 use super::{Stamp, Survey};
 
 /// How many of a repository's parts make a directory look like one.
-const PARTS_MIN: usize = 2;
+pub(super) const PARTS_MIN: usize = 2;
 
 /// The hooks that git runs (githooks(5)); a file of another name beside them is not run.
 const HOOKS: &[&str] = &[

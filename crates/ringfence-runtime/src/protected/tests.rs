@@ -230,3 +230,17 @@ fn links_in_a_circle_end() {
     index(&root.join(".git"), &[".", "w", "own"]);
     assert_eq!(found_git_dirs(&root), [".git"]);
 }
+
+#[test]
+fn a_name_beyond_ascii_hides_no_repository() {
+    // Where names are compared without case it may be the one that is looked for.
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    for part in ["objects", "refs"] {
+        fs::create_dir_all(root.join("bare").join(part)).unwrap();
+    }
+    fs::write(root.join("bare/HEAD"), "ref: refs/heads/main\n").unwrap();
+    fs::write(root.join("bare/h\u{17f}"), "").unwrap();
+    fs::write(root.join("plain"), "").unwrap();
+    assert_eq!(survey(&root).git_dirs, [root.join("bare")]);
+}

@@ -40,6 +40,17 @@ pub fn survey(root: &Path) -> Survey {
     walk.found
 }
 
+/// Each tree is looked through once, however many want to know what is in it.
+#[derive(Debug, Default)]
+pub struct Surveys(BTreeMap<PathBuf, Survey>);
+
+impl Surveys {
+    /// What was found in `root` when it was first asked for.
+    pub fn of(&mut self, root: &Path) -> &Survey {
+        self.0.entry(root.to_owned()).or_insert_with(|| survey(root))
+    }
+}
+
 /// A directory that is still to be looked into.
 struct Visit {
     dir: PathBuf,
@@ -67,6 +78,37 @@ enum Way {
     OfWorktree(PathBuf),
 }
 
+/// What a directory lists.
+struct Listing {
+    entries: Vec<fs::DirEntry>,
+    /// The names among [`KNOWN`].
+    known: Vec<&'static str>,
+    whole: Whole,
+}
+
+/// Whether what is not listed is not there. Where names are compared without case, letters beyond
+/// ASCII may stand for plain ones.
+#[derive(PartialEq, Eq)]
+enum Whole {
+    Yes,
+    No,
+}
+
+/// The names that make a directory look like a repository or a working tree, in lower case.
+const KNOWN: &[&str] = &[".git", "head", "config", COMMON_DIR, "hooks", "objects", "refs"];
+
+impl Listing {
+    fn may_have(&self, name: &str) -> bool {
+        self.whole == Whole::No || self.known.contains(&name)
+    }
+
+    /// Whether it is worth a closer look whether `dir` is a repository, or nearly one.
+    fn may_be_git_dir(&self, dir: &Path) -> bool {
+        let parts = self.known.iter().filter(|name| **name != ".git").count();
+        self.whole == Whole::No || is_dot_git(dir) || parts >= half_made::PARTS_MIN
+    }
+}
+
 struct Walk<'a> {
     root: &'a Path,
     left: usize,
@@ -80,26 +122,50 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn visit(&mut self, visit: &Visit) {
-        if is_git_dir(&visit.dir) {
-            self.take_git_dir(visit);
-            // One of another name may be no repository at all, but what hides the rest.
-            let walked = visit.way == Way::Walked && !is_dot_git(&visit.dir);
-            if !walked && visit.dir != self.root {
-                return;
+        let listing = self.list(&visit.dir);
+        if listing.may_be_git_dir(&visit.dir) {
+            if is_git_dir(&visit.dir) {
+                self.take_git_dir(visit);
+                // One of another name may be no repository at all, but what hides the rest.
+                let walked = visit.way == Way::Walked && !is_dot_git(&visit.dir);
+                if !walked && visit.dir != self.root {
+                    return;
+                }
+            } else if may_become_git_dir(&visit.dir) {
+                half_made::take(&visit.dir, &mut self.found);
             }
-        } else if may_become_git_dir(&visit.dir) {
-            half_made::take(&visit.dir, &mut self.found);
         }
         // A directory is met among the others.
-        if fs::symlink_metadata(visit.dir.join(".git")).is_ok_and(|it| !it.is_dir()) {
+        if listing.may_have(".git")
+            && fs::symlink_metadata(visit.dir.join(".git")).is_ok_and(|it| !it.is_dir())
+        {
             self.follow_dot_git(&visit.dir, visit.depth);
         }
-        for entry in fs::read_dir(&visit.dir).into_iter().flatten().flatten() {
-            if !self.counts() {
-                break;
-            }
-            self.look_at(&entry, visit);
+        for entry in &listing.entries {
+            self.look_at(entry, visit);
         }
+    }
+
+    /// What is in a directory, as far as there are steps left.
+    fn list(&mut self, dir: &Path) -> Listing {
+        let mut listing = Listing { entries: Vec::new(), known: Vec::new(), whole: Whole::No };
+        let Ok(entries) = fs::read_dir(dir) else { return listing };
+        listing.whole = Whole::Yes;
+        for entry in entries {
+            let (true, Ok(entry)) = (self.counts(), entry) else {
+                listing.whole = Whole::No;
+                break;
+            };
+            let name = entry.file_name();
+            let lower = name.to_ascii_lowercase();
+            if let Some(known) = KNOWN.iter().find(|known| lower == **known) {
+                listing.known.push(known);
+            } else if !name.is_ascii() {
+                listing.whole = Whole::No;
+            }
+            listing.entries.push(entry);
+        }
+        listing
     }
 
     /// Whether one more step may be taken.
@@ -111,7 +177,7 @@ impl Walk<'_> {
     }
 
     fn look_at(&mut self, entry: &fs::DirEntry, visit: &Visit) {
-        let (name, path) = (entry.file_name(), entry.path());
+        let name = entry.file_name();
         let Ok(kind) = entry.file_type() else { return };
         let listed = IN_PROJECT.iter().any(|(listed, _, _)| name == *listed);
         let run_by = if listed { RunBy::Host } else { visit.run_by };
@@ -119,13 +185,13 @@ impl Walk<'_> {
             let skipped = SCAN_SKIPPED.iter().any(|skipped| name == *skipped);
             let deep = visit.depth >= SCAN_DEPTH_MAX && !listed && name != ".git";
             if !skipped && !deep && visit.depth < 2 * SCAN_DEPTH_MAX {
-                let depth = visit.depth + 1;
-                self.todo.push(Visit { dir: path, depth, run_by, way: Way::Walked });
+                let (dir, depth) = (entry.path(), visit.depth + 1);
+                self.todo.push(Visit { dir, depth, run_by, way: Way::Walked });
             }
         } else if run_by == RunBy::Host
-            && path.extension().is_none_or(|extension| extension != "sample")
+            && Path::new(&name).extension().is_none_or(|extension| extension != "sample")
         {
-            note(&path, &mut self.found);
+            note(&entry.path(), &mut self.found);
         }
     }
 

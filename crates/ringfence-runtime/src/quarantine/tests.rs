@@ -16,7 +16,7 @@ fn repository(at: &Path, config: &str) {
 }
 
 fn after(root: &Path) -> After {
-    After::new(&"saaaaaaaa".parse().unwrap(), &[root.to_owned()])
+    After::new(&"saaaaaaaa".parse().unwrap(), &[root.to_owned()], &mut Surveys::default())
 }
 
 const PLAIN: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n";

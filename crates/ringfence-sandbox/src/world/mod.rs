@@ -25,9 +25,11 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use ringfence_core::{Exit, LayerStatus};
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitOptions};
 
 use channel::{Channel, Topic};
@@ -66,6 +68,8 @@ pub struct World {
     init: OwnedFd,
     control: Channel,
     grants: Mutex<Channel>,
+    /// Whether something was ever granted.
+    granted: AtomicBool,
     helper: Pid,
     ceiling: Vec<(PathBuf, Access)>,
 }
@@ -86,6 +90,7 @@ impl World {
         if !self.within_ceiling(target, access) {
             return Err(WorldError::BeyondCeiling { target: target.to_path_buf() });
         }
+        self.granted.store(true, Ordering::Release);
         let mut bytes = vec![access.to_byte()];
         bytes.extend(source.as_os_str().as_bytes());
         bytes.push(0);
@@ -173,9 +178,18 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.kill();
-        // The mount helper leaves when init has, which is when every process of the world has; on
-        // its way it takes away what it made on the host.
-        let _ = rustix::process::waitpid(Some(self.helper), WaitOptions::empty());
+        // Init has left when every process of the world has.
+        loop {
+            let mut fds = [PollFd::new(&self.init, PollFlags::IN)];
+            if rustix::event::poll(&mut fds, None) != Err(rustix::io::Errno::INTR) {
+                break;
+            }
+        }
+        // Then the mount helper leaves. What it made on the host for grants it takes away first;
+        // else nobody needs to wait until the kernel has taken down its mounts.
+        let made = self.granted.load(Ordering::Acquire);
+        let wait = if made { WaitOptions::empty() } else { WaitOptions::NOHANG };
+        let _ = rustix::process::waitpid(Some(self.helper), wait);
     }
 }
 

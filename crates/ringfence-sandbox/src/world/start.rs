@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
 use rustix::fs::FileType;
 use rustix::net::SocketType;
@@ -79,6 +80,7 @@ impl Starting {
             init,
             control,
             grants: Mutex::new(grants),
+            granted: AtomicBool::new(false),
             helper: self.helper,
             ceiling: ceiling_of(&self.spec),
         })

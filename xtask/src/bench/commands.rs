@@ -8,9 +8,9 @@ use super::{Row, interleave, row};
 use crate::process::{Done, status};
 
 /// How many files are read or written.
-const FILES: usize = 2_000;
+pub(super) const FILES: usize = 2_000;
 /// How many programs are started.
-const PROGRAMS: usize = 1_000;
+pub(super) const PROGRAMS: usize = 1_000;
 /// How many small C files are compiled.
 const SOURCES: usize = 20;
 
@@ -99,7 +99,7 @@ fn fill(project: &Path) -> Done {
 }
 
 /// A static program that starts another static program many times.
-fn build_spawner(project: &Path) -> Done {
+pub(super) fn build_spawner(project: &Path) -> Done {
     let spawner = format!(
         "#include <spawn.h>\n#include <sys/wait.h>\nextern char **environ;\n\
          int main(int c, char **v) {{ for (int i = 0; i < {PROGRAMS}; i++) {{ pid_t p; int s;\n\
@@ -112,7 +112,7 @@ fn build_spawner(project: &Path) -> Done {
 
 /// A static program that creates and writes many files, in a new directory each time: to truncate
 /// a file that exists makes ext4 flush it, and that would be all there is to measure.
-fn build_writer(project: &Path) -> Done {
+pub(super) fn build_writer(project: &Path) -> Done {
     let writer = format!(
         "#include <fcntl.h>\n#include <stdio.h>\n#include <string.h>\n#include <sys/stat.h>\n\
          #include <time.h>\n#include <unistd.h>\n\
@@ -127,7 +127,7 @@ fn build_writer(project: &Path) -> Done {
     compile(project, "write", &writer)
 }
 
-fn compile(project: &Path, name: &str, text: &str) -> Done {
+pub(super) fn compile(project: &Path, name: &str, text: &str) -> Done {
     let source = project.join(format!("{name}.c"));
     std::fs::write(&source, text).map_err(|error| format!("{}: {error}", source.display()))?;
     status(

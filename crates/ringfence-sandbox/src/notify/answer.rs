@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::listen::Shared;
 use super::making::Making;
-use super::{Attempt, Attempted, tracee};
+use super::{Attempt, Attempted, in_place, opener, tracee};
 use crate::sys::notify::{self as sys, OnExec, Reply};
 
 /// Whether an answer reached the call.
@@ -61,7 +61,16 @@ impl Pending {
     /// Has something made in place of the process, and the call answered with how that ended.
     pub(super) fn make(self, making: Making) -> Delivery {
         let shared = Arc::clone(&self.shared);
-        shared.opener.make(making, self)
+        // Without it nothing was looked up either; the call is dropped, and so denied.
+        let Some(root) = shared.known_root() else { return Delivery::Refused };
+        match shared.in_place.make(root, making) {
+            in_place::Attempted::Done(made) => {
+                opener::answer(made, self);
+                Delivery::Delivered
+            }
+            in_place::Attempted::NotHere(making) => shared.opener.make(making, self),
+            in_place::Attempted::Lost => Delivery::Refused,
+        }
     }
 }
 

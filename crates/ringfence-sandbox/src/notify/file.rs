@@ -149,9 +149,11 @@ pub(super) fn made(call: &Call<'_>, path: Option<Vec<u8>>, what: What) -> Result
 /// With the umask where it counts.
 fn making(call: &Call<'_>, what: What) -> Result<Making, Trouble> {
     let umask = match &what {
-        What::Open { .. } | What::Directory { .. } | What::Node { .. } | What::Socket { .. } => {
-            call.umask()?
-        }
+        What::Open { .. }
+        | What::Create { .. }
+        | What::Directory { .. }
+        | What::Node { .. }
+        | What::Socket { .. } => call.umask()?,
         What::Reopen { .. }
         | What::Address { .. }
         | What::Remove { .. }
@@ -281,6 +283,8 @@ fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble>
         What::Reopen { file: call.nameless(&resolved)?, flags }
     } else if resolved == b"/dev/tty" {
         What::Open { path: call.terminal()?, flags, mode }
+    } else if found == Found::Absent {
+        What::Create { path: resolved, flags, mode }
     } else {
         What::Open { path: resolved, flags, mode }
     };

@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::answer::Pending;
 use super::connect::{self, Workers};
+use super::in_place::{self, InPlace};
 use super::inside::Inside;
 use super::making::Making;
 use super::opener::{Confinement, Opener};
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     pub(super) first_lines: FirstLines,
     pub(super) inside: Option<Inside>,
     pub(super) workers: Workers,
+    pub(super) in_place: InPlace,
     pub(super) opener: Opener,
 }
 
@@ -114,6 +116,7 @@ impl Listener {
             first_lines: FirstLines::default(),
             inside: unix_diag.map(Inside::new),
             workers: Workers::default(),
+            in_place: InPlace::new(&confinement),
             opener: Opener::start(confinement)?,
         };
         Ok(Listener { shared: Arc::new(shared), turns: Turns::default() })
@@ -136,20 +139,30 @@ impl Listener {
     /// What needs no decision - programs and directories that do not exist, private places,
     /// connections within the world - is answered in here.
     pub fn next(&self) -> Result<Option<Attempt>, NotifyError> {
-        match self.turns.wait() {
-            Turn::Receive => self.receive(),
-            Turn::Over => Ok(None),
+        loop {
+            if in_place::is_lost() {
+                return Err(NotifyError::Lost);
+            }
+            match self.turns.wait() {
+                Turn::Receive => {}
+                Turn::Over => return Ok(None),
+            }
+            match self.receive()? {
+                Received::Attempt(attempt) => return Ok(Some(*attempt)),
+                Received::Make(making, pending) => pending.make(making),
+                Received::Nothing => return Ok(None),
+            };
         }
     }
 
-    /// Receives until there is something that somebody has to decide.
-    fn receive(&self) -> Result<Option<Attempt>, NotifyError> {
+    /// Receives until there is something that takes time.
+    fn receive(&self) -> Result<Received, NotifyError> {
         loop {
             let notification = match self.shared.receive() {
                 Ok(Some(notification)) => notification,
                 Ok(None) => {
                     self.turns.end();
-                    return Ok(None);
+                    return Ok(Received::Nothing);
                 }
                 Err(error) => {
                     self.turns.fail();
@@ -157,16 +170,25 @@ impl Listener {
                 }
             };
             let pending = Pending::new(Arc::clone(&self.shared), notification.id);
-            if let Some(attempt) = judge(notification, pending) {
+            if let Some(received) = judge(notification, pending) {
                 self.turns.answer();
-                return Ok(Some(attempt));
+                return Ok(received);
             }
         }
     }
 }
 
+/// What a receiver leaves with.
+enum Received {
+    Attempt(Box<Attempt>),
+    /// Nobody has to decide, but a disk may have to be waited for.
+    Make(Making, Pending),
+    /// The world is gone.
+    Nothing,
+}
+
 /// Finds out what a call attempts; answers it if nobody has to decide.
-fn judge(notification: Notification, pending: Pending) -> Option<Attempt> {
+fn judge(notification: Notification, pending: Pending) -> Option<Received> {
     let shared = Arc::clone(&pending.shared);
     let call = Call { shared: &shared, notification };
     let (mut job, mut making) = (None, None);
@@ -181,10 +203,7 @@ fn judge(notification: Notification, pending: Pending) -> Option<Attempt> {
             Attempted::File(file)
         }
         Ok(Judged::Make(making)) => {
-            if call.check_waiting().is_ok() {
-                pending.make(making);
-            }
-            return None;
+            return call.check_waiting().is_ok().then_some(Received::Make(making, pending));
         }
         Ok(Judged::Answer(reply)) => {
             pending.answer(reply);
@@ -218,7 +237,8 @@ fn judge(notification: Notification, pending: Pending) -> Option<Attempt> {
         },
     };
     call.check_waiting().ok()?;
-    Some(Attempt { pid, tid, kind, pidfd, job, making, pending })
+    let attempt = Attempt { pid, tid, kind, pidfd, job, making, pending };
+    Some(Received::Attempt(Box::new(attempt)))
 }
 
 fn look(call: &Call<'_>) -> Result<Judged, Trouble> {

@@ -49,6 +49,8 @@ pub(super) struct Making {
 pub(super) enum What {
     /// Opens a file; makes it where it is missing, if the flags say so.
     Open { path: Vec<u8>, flags: OFlags, mode: u32 },
+    /// The same for what was not there a moment ago.
+    Create { path: Vec<u8>, flags: OFlags, mode: u32 },
     /// Opens what has no path.
     Reopen { file: OwnedFd, flags: OFlags },
     /// Makes a directory.
@@ -103,12 +105,11 @@ pub(super) struct Later {
 /// Makes something in the world with this root, as the calling thread.
 pub(super) fn make(root: BorrowedFd<'_>, what: What) -> Result<Made, Errno> {
     match what {
-        What::Open { path, flags, mode } => return open(root, &path, flags, mode),
-        What::Reopen { file, flags } => return reopen(file, flags),
-        What::Directory { path, mode } => {
-            let (dir, name) = parent(root, &path)?;
-            rustix::fs::mkdirat(dir, name, bits(mode))?;
+        What::Open { path, flags, mode } | What::Create { path, flags, mode } => {
+            return open(root, &path, flags, mode);
         }
+        What::Reopen { file, flags } => return reopen(file, flags),
+        What::Directory { path, mode } => directory(root, &path, mode)?,
         What::Node { path, mode } => {
             let (dir, name) = parent(root, &path)?;
             match FileType::from_raw_mode(mode) {
@@ -150,6 +151,39 @@ pub(super) fn make(root: BorrowedFd<'_>, what: What) -> Result<Made, Errno> {
     Ok(Made::Nothing)
 }
 
+/// Makes a file or a directory where nothing is, and opens nothing that is there; other things fail.
+pub(super) fn fresh(root: BorrowedFd<'_>, what: &What) -> Result<Made, Errno> {
+    match what {
+        What::Create { path, flags, mode } => create(root, path, *flags, *mode),
+        What::Directory { path, mode } => {
+            directory(root, path, *mode)?;
+            Ok(Made::Nothing)
+        }
+        What::Open { .. }
+        | What::Reopen { .. }
+        | What::Node { .. }
+        | What::Socket { .. }
+        | What::Address { .. }
+        | What::Symlink { .. }
+        | What::Link { .. }
+        | What::LinkFile { .. }
+        | What::Remove { .. }
+        | What::Rename { .. } => Err(Errno::OPNOTSUPP),
+    }
+}
+
+fn directory(root: BorrowedFd<'_>, path: &[u8], mode: u32) -> Result<(), Errno> {
+    let (dir, name) = parent(root, path)?;
+    rustix::fs::mkdirat(dir, name, bits(mode))
+}
+
+fn create(root: BorrowedFd<'_>, path: &[u8], flags: OFlags, mode: u32) -> Result<Made, Errno> {
+    let fresh = passed_on(flags) | OFlags::CREATE | OFlags::EXCL;
+    let path = OsStr::from_bytes(path);
+    let file = rustix::fs::openat2(root, path, fresh, bits(mode), straight())?;
+    Ok(Made::File { file, on_exec: on_exec(flags) })
+}
+
 /// The directory of a path, opened as a mere reference, and the name in it.
 fn parent<'a>(root: BorrowedFd<'_>, path: &'a [u8]) -> Result<(OwnedFd, &'a OsStr), Errno> {
     let at = path.iter().rposition(|byte| *byte == b'/').ok_or(Errno::INVAL)?;
@@ -175,24 +209,21 @@ fn own(file: &OwnedFd) -> String {
 /// Opens what is there, or else makes it. In two steps, because what is there may be a pipe or a
 /// device, on which one open would wait or would mean ourselves.
 fn open(root: BorrowedFd<'_>, path: &[u8], flags: OFlags, mode: u32) -> Result<Made, Errno> {
-    let path = OsStr::from_bytes(path);
-    let fresh = passed_on(flags) | OFlags::CREATE | OFlags::EXCL;
-    let make = || rustix::fs::openat2(root, path, fresh, bits(mode), straight());
     if flags.contains(OFlags::EXCL) {
-        return Ok(Made::File { file: make()?, on_exec: on_exec(flags) });
+        return create(root, path, flags, mode);
     }
     for _ in 0..OPEN_TRIES_MAX {
         let reference = OFlags::PATH | OFlags::CLOEXEC;
-        match rustix::fs::openat2(root, path, reference, Mode::empty(), straight()) {
+        let there = OsStr::from_bytes(path);
+        match rustix::fs::openat2(root, there, reference, Mode::empty(), straight()) {
             Ok(file) => return reopen(file, flags),
             Err(Errno::NOENT) if flags.contains(OFlags::CREATE) => {}
             Err(errno) => return Err(errno),
         }
-        match make() {
-            Ok(file) => return Ok(Made::File { file, on_exec: on_exec(flags) }),
+        match create(root, path, flags, mode) {
             // Somebody else has made it meanwhile.
             Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno),
+            made => return made,
         }
     }
     Err(Errno::AGAIN)

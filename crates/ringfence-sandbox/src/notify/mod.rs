@@ -27,6 +27,7 @@ mod bind;
 mod connect;
 mod exec;
 mod file;
+mod in_place;
 mod inside;
 mod listen;
 mod locate;
@@ -171,6 +172,9 @@ pub enum NotifyError {
     /// The kernel's structures are not the ones this program knows.
     #[error("this kernel's seccomp notification cannot be used: {0}")]
     Unusable(io::Error),
+    /// A thread that made something for the payload could not become again what it was.
+    #[error("a thread cannot become again what it was before it made a file")]
+    Lost,
     /// Receiving failed.
     #[error("cannot hear of the world's acts: {0}")]
     Receive(io::Error),

@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -35,6 +36,9 @@ pub struct Confinement {
     pub user: Option<(u32, u32)>,
     /// Its Landlock rules.
     pub ceiling: Option<OwnedFd>,
+    /// The places that these rules open for writing, as the world sees them; what is new beneath
+    /// them may be made by a thread that only takes on the user.
+    pub writable: Vec<PathBuf>,
 }
 
 /// The threads that make files; they end when this is dropped.
@@ -191,10 +195,15 @@ fn carry_out(making: Making, pending: Pending) {
     // Without it nothing was looked up either; the call is dropped, and so denied.
     let Some(root) = shared.known_root() else { return };
     rustix::process::umask(making.umask);
-    match make(root, making.what) {
+    answer(make(root, making.what), pending);
+}
+
+/// Answers with what came of it.
+pub(super) fn answer(made: Result<Made, Errno>, pending: Pending) {
+    match made {
         Ok(Made::Nothing) => {
             // What was renamed may have been on the way to something.
-            shared.straight.forget();
+            pending.shared.straight.forget();
             pending.answer(Reply::Success);
         }
         Ok(Made::File { file, on_exec }) => {

@@ -70,7 +70,7 @@ impl Starting {
         let user = Some((self.spec.identity.uid, self.spec.identity.gid));
         Ok(World {
             notify,
-            confinement: Confinement { user, ceiling: fds.next() },
+            confinement: Confinement { user, ceiling: fds.next(), writable: writable(&self.spec) },
             proxy_listener: ready.listener,
             unix_diag: ready.diagnosis,
             pty: ready.terminal,
@@ -218,6 +218,13 @@ fn ceiling_of(spec: &WorldSpec) -> Vec<(PathBuf, Access)> {
     let grantable = spec.grantable.iter().map(|path| (path.clone(), Access::Write));
     let binds = spec.binds.iter().map(|bind| (bind.target.clone(), bind.access));
     grantable.chain(binds).collect()
+}
+
+/// The places that the Landlock ceiling opens for writing.
+fn writable(spec: &WorldSpec) -> Vec<PathBuf> {
+    let granted = ceiling_of(spec).into_iter().filter(|(_, access)| *access == Access::Write);
+    let own = spec.base.dirs.iter().chain(&spec.dirs).cloned();
+    granted.map(|(path, _)| path).chain(own).collect()
 }
 
 /// Names the step that an error belongs to.

@@ -3,6 +3,7 @@
 
 mod killed;
 mod limits;
+mod making;
 mod named;
 mod planted;
 mod session;

@@ -17,7 +17,8 @@ use std::path::PathBuf;
 use ringfence_core::{Agent, Clock as _, SessionId};
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{self, Starting, Stdio, TerminalSize, WorldSpec};
+use ringfence_sandbox::world::{self, Prepared, Stdio, TerminalSize};
+use rustix::termios::Winsize;
 use serde::Serialize;
 
 use crate::assemble::{Assembled, Inputs, assemble};
@@ -88,16 +89,18 @@ pub struct Closing {
 pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closing, RunError> {
     request.dirs.create()?;
     let session = opening::new_session_id()?;
+    let sealer = Aside::start(Sealing::of(&request.dirs, &session))
+        .map_err(RunError::step("start the process that seals the log"))?;
+    let size = pty::terminal_size();
+    let (prepared, pipes) = prepare(size)?;
     let agent = Agent(request.agent.clone().unwrap_or_else(|| base_name(&request.command)));
     let (assembled, clock) = in_force(request, &session, tell)?;
     // Removed at the end, whatever the end is: only the log stays.
     let _traces = Traces::of(&request.dirs, &session);
-    let asked = asked_of_compose(request, (&session, &agent), &assembled);
+    let asked = asked_of_compose(request, (&session, &agent), &assembled, size);
     let composed = compose::compose(&assembled, &request.dirs, &asked)?;
     composed.notices.iter().for_each(&mut *tell);
-    let sealer = Aside::start(Sealing::of(&request.dirs, &session, &clock))
-        .map_err(RunError::step("start the process that seals the log"))?;
-    let (starting, pipes) = start(composed.spec.clone())?;
+    let starting = prepared.begin(composed.spec.clone())?;
     // While the world is being built.
     let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
     let mut world = starting.finish()?;
@@ -117,14 +120,15 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
         .until_the_end(sealer)
 }
 
-/// Begins the world; it never holds the user's own terminal.
-fn start(spec: WorldSpec) -> Result<(Starting, Pipes), RunError> {
-    if spec.stdio != Stdio::Inherit || !pty::inherits_a_terminal() {
-        return Ok((world::begin(spec)?, Pipes::default()));
+/// Starts those who will build the world; it never holds the user's own terminal, for which it gets
+/// one of its own where `size` is known.
+fn prepare(size: Option<Winsize>) -> Result<(Prepared, Pipes), RunError> {
+    if size.is_some() || !pty::inherits_a_terminal() {
+        return Ok((world::prepare()?, Pipes::default()));
     }
     let (_terminal, pipes) =
         StandIn::replace().map_err(RunError::step("keep the terminal out of the world"))?;
-    Ok((world::begin(spec)?, pipes))
+    Ok((world::prepare()?, pipes))
 }
 
 /// Policy and settings of this moment, and the clock that the settings name.
@@ -133,13 +137,12 @@ fn in_force(
     session: &SessionId,
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<(Assembled, HostClock), RunError> {
-    let (host_clock, _) = HostClock::new(Some("UTC"))?;
     let assembled = assemble(Inputs {
         dirs: &request.dirs,
         cwd: &request.cwd,
         session,
         overrides: &request.overrides,
-        now_ms: host_clock.now_ms(),
+        now_ms: HostClock::utc().now_ms(),
     })?;
     assembled.notices.iter().for_each(&mut *tell);
     let (clock, notice) = HostClock::new(assembled.settings.time_zone.as_deref())?;
@@ -152,8 +155,8 @@ fn asked_of_compose(
     request: &RunRequest,
     (session, agent): (&SessionId, &Agent),
     assembled: &Assembled,
+    size: Option<Winsize>,
 ) -> compose::RunRequest {
-    let size = pty::terminal_size();
     compose::RunRequest {
         session: session.clone(),
         agent: agent.clone(),

@@ -61,8 +61,7 @@ impl HostClock {
     /// records the zone's name, and a zone without one could not be checked later.
     pub fn new(zone: Option<&str>) -> Result<(HostClock, Option<Notice>), ClockError> {
         if zone == Some("UTC") {
-            // Without a search through the time zone database, which every start would pay for.
-            return Ok((HostClock { zone: TimeZone::UTC, name: "UTC".to_owned() }, None));
+            return Ok((HostClock::utc(), None));
         }
         if let Some(name) = zone {
             let zone = zone_called(name)
@@ -80,7 +79,12 @@ impl HostClock {
         }
         let notice = Notice::new("this host does not tell its time zone: policies see UTC")
             .hint("set `time_zone` in `~/.config/ringfence/settings.toml`");
-        Ok((HostClock { zone: TimeZone::UTC, name: "UTC".to_owned() }, Some(notice)))
+        Ok((HostClock::utc(), Some(notice)))
+    }
+
+    /// A clock for those who only ask for the moment.
+    pub fn utc() -> HostClock {
+        HostClock { zone: TimeZone::UTC, name: "UTC".to_owned() }
     }
 
     /// IANA name of the zone.

@@ -31,18 +31,16 @@ pub(crate) struct Sealing {
     state: PathBuf,
     dir: PathBuf,
     session: SessionId,
-    clock: HostClock,
     /// What the broker has written, and the lock for those who verify.
     accepted: Option<(Closed, File)>,
 }
 
 impl Sealing {
-    pub(crate) fn of(dirs: &StateDirs, session: &SessionId, clock: &HostClock) -> Sealing {
+    pub(crate) fn of(dirs: &StateDirs, session: &SessionId) -> Sealing {
         Sealing {
             state: dirs.state().to_owned(),
             dir: dirs.session(session),
             session: session.clone(),
-            clock: clock.clone(),
             accepted: None,
         }
     }
@@ -60,7 +58,7 @@ impl Sealing {
             }
         }
         let host = HostLog::open(&self.state, &key)?;
-        host.closed(&self.session, written, self.clock.now_ms())?;
+        host.closed(&self.session, written, HostClock::utc().now_ms())?;
         host.wait()
     }
 }

@@ -38,10 +38,12 @@ pub(super) enum Topic {
     Done,
     /// Init: the payload was stopped.
     Stopped,
+    /// Broker to mount helper: this is the world to build. Carries a file with its specification.
+    Spec,
 }
 
 impl Topic {
-    const EVERY: [Topic; 10] = [
+    const EVERY: [Topic; 11] = [
         Topic::WorldReady,
         Topic::PayloadReady,
         Topic::Failed,
@@ -52,6 +54,7 @@ impl Topic {
         Topic::Unmount,
         Topic::Done,
         Topic::Stopped,
+        Topic::Spec,
     ];
 }
 

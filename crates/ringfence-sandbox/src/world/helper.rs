@@ -4,7 +4,7 @@
 //! what the broker, an ordinary user outside, may not. It hears the broker only.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, AsRawFd as _};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -15,8 +15,8 @@ use rustix::process::{Pid, PidfdFlags, WaitOptions};
 
 use super::channel::{Channel, Message, Topic};
 use super::failure::{During as _, Failure, Need};
-use super::root::{ROOT, Root};
-use super::{Access, WorldSpec, identity, init};
+use super::root::Root;
+use super::{Access, Identity, identity, init, wire};
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::{close_all_but, fork};
 
@@ -29,7 +29,7 @@ pub(super) struct Lines {
 }
 
 /// The code of the mount helper's process; its result is the exit code.
-pub(super) fn run(spec: &WorldSpec, lines: Lines) -> i32 {
+pub(super) fn run(lines: Lines) -> i32 {
     let kept = [lines.grants.as_fd().as_raw_fd(), lines.control.as_fd().as_raw_fd()];
     if close_all_but(&kept).is_err() {
         return 1;
@@ -37,8 +37,10 @@ pub(super) fn run(spec: &WorldSpec, lines: Lines) -> i32 {
     // Out of the terminal's reach: its signals are for the payload.
     let _ = rustix::process::setsid();
     let umask = rustix::process::umask(Mode::from_raw_mode(0o022));
-    match start(spec, &lines, umask) {
-        Ok((mut root, init)) => {
+    match start(&lines, umask) {
+        // The broker has thought better of it.
+        Ok(None) => 0,
+        Ok(Some((mut root, init))) => {
             drop(lines.control);
             serve(&mut root, &lines.grants, init);
             if root.left_traces() {
@@ -55,17 +57,19 @@ pub(super) fn run(spec: &WorldSpec, lines: Lines) -> i32 {
     }
 }
 
-/// Everything up to the world's first process.
-fn start(spec: &WorldSpec, lines: &Lines, umask: Mode) -> Result<(Root, Pid), Failure> {
+/// Everything up to the world's root. The namespaces are made, and its first process is started,
+/// before the broker says which world it is to be.
+fn start(lines: &Lines, umask: Mode) -> Result<Option<(Root, Pid)>, Failure> {
     // The broker may have guarded its memory already, for an earlier world.
     identity::dumpable(identity::Dumpable::Yes)?;
-    let holder = identity::begin_mount_map(spec.idmap)?;
+    let caller = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let holder = identity::begin_mount_map()?;
     if rustix::process::geteuid().is_root() {
         enter_new(Namespaces::NEWNS).during(Need::Namespaces, "unshare the mount namespace")?;
     } else {
         enter_new(Namespaces::NEWUSER | Namespaces::NEWNS)
             .during(Need::UserNamespace, "unshare the user namespace")?;
-        identity::map_one("self", spec.identity)?;
+        identity::map_one("self", Identity { uid: caller.0, gid: caller.1 })?;
     }
     let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", slave)
@@ -75,15 +79,31 @@ fn start(spec: &WorldSpec, lines: &Lines, umask: Mode) -> Result<(Root, Pid), Fa
         Namespaces::NEWPID | Namespaces::NEWIPC | Namespaces::NEWUTS | Namespaces::NEWCGROUP;
     enter_new(fresh).during(Need::Namespaces, "unshare pid, ipc, uts and cgroup namespaces")?;
     let (ready, until_ready) = Channel::pair().during(Need::Mounts, "reach init")?;
-    let place = spec.scratch.join(ROOT);
-    let from = init::From { root: place, until_ready, umask };
-    let init = fork(move || init::run(spec, &from, lines))
+    let from = init::From { until_ready, umask };
+    let init = fork(move || init::run(&from, lines))
         .during(Need::Namespaces, "start the world's first process")?;
     identity::dumpable(identity::Dumpable::No)?;
-    let idmap = holder.map(|holder| holder.finish(spec.idmap, spec.identity)).transpose()?;
-    let root = Root::build(spec, idmap)?;
-    ready.send(Topic::Done, &[]).during(Need::Mounts, "reach init")?;
-    Ok((root, init))
+    let Some(memory) = told(&lines.grants)? else { return Ok(None) };
+    let spec = wire::receive(&memory).during(Need::Mounts, TOLD)?;
+    let idmap = match &holder {
+        Some(holder) => holder.finish(spec.idmap, spec.identity)?,
+        None => None,
+    };
+    drop(holder);
+    let root = Root::build(&spec, idmap)?;
+    ready.send_with(Topic::Done, &[], &[memory.as_fd()]).during(Need::Mounts, "reach init")?;
+    Ok(Some((root, init)))
+}
+
+/// What being told is called in errors.
+const TOLD: &str = "hear which world to build";
+
+/// Waits for the specification; none comes when the broker is gone.
+fn told(grants: &Channel) -> Result<Option<OwnedFd>, Failure> {
+    let Some(message) = grants.receive().during(Need::Mounts, TOLD)? else { return Ok(None) };
+    let memory = message.fds.into_iter().next().filter(|_| message.topic == Topic::Spec);
+    let missing = || Failure { need: Need::Mounts, errno: libc::EINVAL, step: TOLD.to_owned() };
+    memory.map(Some).ok_or_else(missing)
 }
 
 /// Answers grants and revokes until the broker or the world is gone.
@@ -113,6 +133,7 @@ fn serve(root: &mut Root, grants: &Channel, init: Pid) {
             | Topic::Ended
             | Topic::Signal
             | Topic::Stopped
+            | Topic::Spec
             | Topic::Done => return,
         };
         let sent = match done {

@@ -61,10 +61,10 @@ pub(super) struct MapHolder {
     line: Channel,
 }
 
-/// Begins to make the user namespace by which a mount shows files of `map`'s owner as the
-/// payload's, if there is such a mount.
-pub(super) fn begin_mount_map(map: IdMap) -> Result<Option<MapHolder>, Failure> {
-    if map == IdMap::None {
+/// Begins to make the user namespace by which a mount shows files of somebody else as the
+/// payload's; only root can.
+pub(super) fn begin_mount_map() -> Result<Option<MapHolder>, Failure> {
+    if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
     let (line, theirs) = Channel::pair().during(Need::Mounts, MAPPING_OWNERS)?;
@@ -79,16 +79,19 @@ pub(super) fn begin_mount_map(map: IdMap) -> Result<Option<MapHolder>, Failure> 
 }
 
 impl MapHolder {
-    /// The namespace, in which the owner that `map` names is the payload.
-    pub(super) fn finish(&self, map_to: IdMap, payload: Identity) -> Result<OwnedFd, Failure> {
+    /// The namespace, in which the owner that `map_to` names is the payload, if it names one.
+    pub(super) fn finish(
+        &self,
+        map_to: IdMap,
+        payload: Identity,
+    ) -> Result<Option<OwnedFd>, Failure> {
+        let IdMap::Owner { uid, gid } = map_to else { return Ok(None) };
         let pid = self.process.as_raw_nonzero().to_string();
         let opened = self.line.receive().and_then(|_| {
-            if let IdMap::Owner { uid, gid } = map_to {
-                map(&pid, (uid, payload.uid), (gid, payload.gid))?;
-            }
+            map(&pid, (uid, payload.uid), (gid, payload.gid))?;
             Ok(fs::File::open(format!("/proc/{pid}/ns/user"))?.into())
         });
-        opened.during(Need::Mounts, MAPPING_OWNERS)
+        opened.map(Some).during(Need::Mounts, MAPPING_OWNERS)
     }
 }
 

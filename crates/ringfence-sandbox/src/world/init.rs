@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
@@ -17,7 +17,8 @@ use rustix::termios::Winsize;
 use super::channel::{Channel, Topic};
 use super::failure::{During as _, Failure, Need};
 use super::helper::Lines;
-use super::{Stdio, WorldSpec, ceiling, identity, payload};
+use super::root::ROOT;
+use super::{Stdio, WorldSpec, ceiling, identity, payload, wire};
 use crate::sys::mount::{Attributes, NODEV, NOEXEC, NOSUID, RDONLY, Reach, set_attributes};
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::{child_events, close_all_but, fork, retitle, signal_group};
@@ -36,16 +37,14 @@ struct Terminal {
 
 /// What the mount helper gives init.
 pub(super) struct From {
-    /// Where the world's root will be.
-    pub(super) root: PathBuf,
-    /// Says when it is built.
+    /// Says when the world's root is built, and brings the specification.
     pub(super) until_ready: Channel,
     /// The broker's, for the payload.
     pub(super) umask: Mode,
 }
 
 /// The code of pid 1; its result is the exit code, which nobody reads.
-pub(super) fn run(spec: &WorldSpec, from: &From, lines: &Lines) -> i32 {
+pub(super) fn run(from: &From, lines: &Lines) -> i32 {
     let control = &lines.control;
     // What a world can see of it is no business of the payload's.
     if retitle(TITLE).is_err() {
@@ -56,7 +55,7 @@ pub(super) fn run(spec: &WorldSpec, from: &From, lines: &Lines) -> i32 {
     if close_all_but(&kept).is_err() {
         return 1;
     }
-    let ended = start(spec, from, control).and_then(|leader| match leader {
+    let ended = start(from, control).and_then(|leader| match leader {
         Some(leader) => supervise(control, leader).during(Need::Payload, "watch over the world"),
         None => Ok(None),
     });
@@ -69,9 +68,12 @@ pub(super) fn run(spec: &WorldSpec, from: &From, lines: &Lines) -> i32 {
     i32::from(sent.is_err())
 }
 
+/// What waiting for the root is called in errors.
+const BUILT: &str = "wait for the world's root";
+
 /// Everything up to the payload's process; `None` when the mount helper has failed, and said so.
-fn start(spec: &WorldSpec, from: &From, control: &Channel) -> Result<Option<Pid>, Failure> {
-    let listener = network(spec)?;
+fn start(from: &From, control: &Channel) -> Result<Option<Pid>, Failure> {
+    network()?;
     let diagnosis = rustix::net::socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
@@ -79,11 +81,15 @@ fn start(spec: &WorldSpec, from: &From, control: &Channel) -> Result<Option<Pid>
         Some(netlink::SOCK_DIAG),
     )
     .during(Need::Net, "open the world's socket diagnosis")?;
-    let built = from.until_ready.receive().during(Need::Mounts, "wait for the world's root")?;
-    if built.is_none() {
-        return Ok(None);
-    }
-    close_world(spec, &from.root)?;
+    let built = from.until_ready.receive().during(Need::Mounts, BUILT)?;
+    let Some(built) = built else { return Ok(None) };
+    let missing = || Failure { need: Need::Mounts, errno: libc::EINVAL, step: BUILT.to_owned() };
+    let memory = built.fds.into_iter().next().ok_or_else(missing)?;
+    let spec = &wire::receive(&memory).during(Need::Mounts, BUILT)?;
+    drop(memory);
+    let listener = TcpListener::bind(("127.0.0.1", spec.proxy_port))
+        .during(Need::Net, format!("listen on port {} of the world", spec.proxy_port))?;
+    close_world(spec, &spec.scratch.join(ROOT))?;
     let terminal = match spec.stdio {
         Stdio::Inherit => None,
         Stdio::Pty(size) => Some(terminal(size)?),
@@ -170,8 +176,8 @@ fn open_here(path: &str) -> Result<OwnedFd, Failure> {
     rustix::fs::open(path, flags, Mode::empty()).during(Need::Mounts, format!("open {path}"))
 }
 
-/// The world's loopback, and on it the listener of the net gate.
-fn network(spec: &WorldSpec) -> Result<TcpListener, Failure> {
+/// The world's loopback.
+fn network() -> Result<(), Failure> {
     enter_new(Namespaces::NEWNET).during(Need::Namespaces, "unshare the network namespace")?;
     let socket = rustix::net::socket_with(
         AddressFamily::INET,
@@ -180,9 +186,7 @@ fn network(spec: &WorldSpec) -> Result<TcpListener, Failure> {
         None,
     )
     .during(Need::Net, "open a socket")?;
-    crate::sys::net::loopback_up(&socket).during(Need::Net, "bring up the loopback interface")?;
-    TcpListener::bind(("127.0.0.1", spec.proxy_port))
-        .during(Need::Net, format!("listen on port {} of the world", spec.proxy_port))
+    crate::sys::net::loopback_up(&socket).during(Need::Net, "bring up the loopback interface")
 }
 
 /// A terminal of the world's own.

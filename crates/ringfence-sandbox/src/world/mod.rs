@@ -20,6 +20,7 @@ mod root;
 mod spec;
 mod start;
 pub(crate) mod trial;
+mod wire;
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -39,7 +40,7 @@ pub use spec::{
     Access, Bind, IdMap, Identity, NotifyClasses, PrivateFile, Require, ResourceLimits, Stdio,
     Switch, TerminalSize, WorldSpec,
 };
-pub use start::{Starting, begin, start};
+pub use start::{Prepared, Starting, prepare, start};
 
 use crate::notify::Confinement;
 
@@ -143,6 +144,7 @@ impl World {
                 | Topic::Signal
                 | Topic::Mount
                 | Topic::Unmount
+                | Topic::Spec
                 | Topic::Done => {}
             }
         }

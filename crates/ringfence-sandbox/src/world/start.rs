@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -14,7 +14,7 @@ use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitOptions};
 use super::channel::{Channel, Message, Topic};
 use super::failure::Failure;
 use super::helper::{self, Lines};
-use super::{Access, IdMap, NotifyClasses, Stdio, World, WorldError, WorldSpec, layers};
+use super::{Access, IdMap, NotifyClasses, Stdio, World, WorldError, WorldSpec, layers, wire};
 use crate::notify::Confinement;
 use crate::sys::process::fork;
 
@@ -23,47 +23,59 @@ use crate::sys::process::fork;
 /// Must be called while the process has one thread: it forks. At its end the calling process is
 /// no longer dumpable, so that nothing else of the same user reads its memory.
 pub fn start(spec: WorldSpec) -> Result<World, WorldError> {
-    begin(spec)?.finish()
+    prepare()?.begin(spec)?.finish()
 }
 
-/// Begins to start a world, as [`start`] does, and does not wait for it.
-pub fn begin(mut spec: WorldSpec) -> Result<Starting, WorldError> {
+/// Starts the processes that will build a world, as [`start`] does: they make its namespaces while
+/// the caller finds out what it is to be. The payload will have the caller's standard streams of
+/// this moment, unless it gets a terminal.
+pub fn prepare() -> Result<Prepared, WorldError> {
     require_one_thread()?;
-    check(&mut spec)?;
     let (grants, helper_grants) = Channel::pair().map_err(step("reach the mount helper"))?;
     let (control, world_control) = Channel::pair().map_err(step("reach the world"))?;
     control.pass_credentials().map_err(step("know who speaks"))?;
     let lines = Lines { grants: helper_grants, control: world_control };
-    let child_spec = &spec;
-    let helper =
-        fork(move || helper::run(child_spec, lines)).map_err(step("start the mount helper"))?;
-    let starting = Starting { spec, lines: Some((control, grants)), helper };
+    let helper = fork(move || helper::run(lines)).map_err(step("start the mount helper"))?;
+    let prepared = Prepared { lines: Some((control, grants)), helper };
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| step("guard the broker's memory")(error.into()))?;
-    Ok(starting)
+    Ok(prepared)
+}
+
+/// Processes that wait to be told which world to build; dropping it ends them.
+#[derive(Debug)]
+pub struct Prepared {
+    /// To init and to the mount helper, which leave when these are closed.
+    lines: Option<(Channel, Channel)>,
+    helper: Pid,
 }
 
 /// A world that other processes are building; dropping it ends them.
 #[derive(Debug)]
 pub struct Starting {
     spec: WorldSpec,
-    /// To init and to the mount helper, which leave when these are closed.
-    lines: Option<(Channel, Channel)>,
-    helper: Pid,
+    prepared: Prepared,
+}
+
+impl Prepared {
+    /// Says which world to build, and does not wait for it.
+    pub fn begin(self, mut spec: WorldSpec) -> Result<Starting, WorldError> {
+        check(&mut spec)?;
+        let memory = wire::send(&spec).map_err(step("write down the world"))?;
+        if let Some((_, grants)) = &self.lines {
+            // A mount helper that has failed and is gone has said why.
+            let _ = grants.send_with(Topic::Spec, &[], &[memory.as_fd()]);
+        }
+        Ok(Starting { spec, prepared: self })
+    }
 }
 
 impl Starting {
     /// Waits until the payload has given up everything but its exec.
     pub fn finish(mut self) -> Result<World, WorldError> {
-        let Some((control, grants)) = self.lines.take() else { return Err(WorldError::Gone) };
-        let awaited = await_start(&control);
-        let (ready, payload, init) = match awaited {
-            Ok(started) => started,
-            Err(error) => {
-                self.lines = Some((control, grants));
-                return Err(error);
-            }
-        };
+        let Some((control, _)) = &self.prepared.lines else { return Err(WorldError::Gone) };
+        let (ready, payload, init) = await_start(control)?;
+        let (control, grants) = self.prepared.lines.take().ok_or(WorldError::Gone)?;
         let listens = self.spec.notify != NotifyClasses::NONE;
         let mut fds = payload.fds.into_iter();
         let notify = if listens { fds.next() } else { None };
@@ -81,13 +93,13 @@ impl Starting {
             control,
             grants: Mutex::new(grants),
             granted: AtomicBool::new(false),
-            helper: self.helper,
+            helper: self.prepared.helper,
             ceiling: ceiling_of(&self.spec),
         })
     }
 }
 
-impl Drop for Starting {
+impl Drop for Prepared {
     fn drop(&mut self) {
         // A world that has started has taken the lines, and waits for its helper itself.
         if let Some(lines) = self.lines.take() {
@@ -158,7 +170,8 @@ fn check(spec: &mut WorldSpec) -> Result<(), WorldError> {
     if spec.identity.uid == 0 {
         return wrong("the payload would run as root; name another user".to_owned());
     }
-    if !root && spec.identity.uid != rustix::process::getuid().as_raw() {
+    let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    if !root && (spec.identity.uid, spec.identity.gid) != own {
         return wrong("an ordinary user can only start worlds of their own".to_owned());
     }
     if !root && spec.idmap != IdMap::None {

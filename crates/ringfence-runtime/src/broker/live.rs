@@ -86,7 +86,7 @@ enum Cause {
 
 impl Live {
     /// Does what a caller asks for.
-    pub(super) fn answer(&self, command: Command) -> Reply {
+    fn answer(&self, command: Command) -> Reply {
         match command {
             Command::Status => Reply::Status(self.status()),
             Command::Reload => self.load_anew(Cause::Policy),
@@ -192,8 +192,23 @@ impl Live {
         Ok(lines)
     }
 
-    /// Revokes grants when their time is over, until the session ends.
+    /// Does what a caller asks for, and goes on minding what it granted.
+    pub(super) fn serve(self: &Arc<Live>, command: Command) -> Reply {
+        let reply = self.answer(command);
+        self.watch_expiry();
+        reply
+    }
+
+    /// Revokes grants when their time is over, until the session ends; once there are some that
+    /// end, a thread does.
     pub(super) fn watch_expiry(self: &Arc<Live>) {
+        {
+            let changing = self.changing();
+            let none_ends = changing.grants.values().all(|grant| grant.expires.is_none());
+            if changing.timer.is_some() || none_ends {
+                return;
+            }
+        }
         let live = Arc::clone(self);
         let run = move || {
             while live.world.upgrade().is_some() {

@@ -132,7 +132,7 @@ impl Running {
             changing: Mutex::new(Changing::from_start(&assembled.grants, &composed.plan)),
         });
         live.watch_expiry();
-        control::serve(control, Arc::new(move |command| live.answer(command)));
+        control::serve(control, Arc::new(move |command| live.serve(command)));
         let config = net_config(&agent, &approvals, &denials, world.init_pid);
         let net = NetGate::serve(taken.proxy, gate.clone(), config)
             .map_err(RunError::step("open the net gate"))?;

@@ -81,9 +81,10 @@ impl Opener {
     pub(super) fn start(confinement: Confinement) -> Result<Opener, NotifyError> {
         let opener = Opener { jobs: Arc::new(Jobs::default()) };
         let confinement = Arc::new(confinement);
+        let (tell, told) = sync_channel(THREADS);
         for _ in 0..THREADS {
             let (jobs, confinement) = (Arc::clone(&opener.jobs), Arc::clone(&confinement));
-            let (tell, told) = sync_channel(1);
+            let tell = tell.clone();
             let work = move || {
                 let serving = jobs.serve_from_now();
                 let confined = confine(&confinement);
@@ -96,6 +97,9 @@ impl Opener {
                 .name("opener".to_owned())
                 .spawn(work)
                 .map_err(NotifyError::Unusable)?;
+        }
+        drop(tell);
+        for _ in 0..THREADS {
             let gone = |_| NotifyError::Unusable(Errno::SRCH.into());
             told.recv().map_err(gone)?.map_err(NotifyError::Unusable)?;
         }

@@ -21,8 +21,15 @@ enum Care {
 /// What the gate said about all requests of one exec together.
 enum Answers {
     Permitted(Vec<Permit>),
-    Asked,
+    Asked(Open),
     Denied(Denial),
+}
+
+/// Requests of one exec, at least one of which a person has to answer.
+struct Open {
+    questions: Vec<Question>,
+    /// The others, which were permitted.
+    others: Vec<Request>,
 }
 
 /// All acts that an exec implies: the interpreters of a script are started too.
@@ -61,40 +68,34 @@ pub(super) fn acts(attempt: &ExecAttempt) -> Vec<Act> {
 pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, acts: Vec<Act>) {
     ports.parents.forget(attempt.pid);
     let requests: Vec<Request> = acts.into_iter().map(|act| ports.request(&attempt, act)).collect();
-    let mut questions = Vec::new();
-    match check_all(ports, &requests, &mut questions) {
+    match check_all(ports, requests) {
         Answers::Permitted(permits) => carry_out(ports, attempt, permits),
         Answers::Denied(denial) => ports.refuse(attempt, &denial),
-        Answers::Asked => ask_aside(ports, attempt, requests, questions),
+        Answers::Asked(open) => ask_aside(ports, attempt, open),
     }
 }
 
-/// Checks requests until one is denied; questions are collected with the place of their request.
-fn check_all(
-    ports: &Ports,
-    requests: &[Request],
-    questions: &mut Vec<(usize, Question)>,
-) -> Answers {
-    let mut permits = Vec::new();
-    for (place, request) in requests.iter().enumerate() {
-        match ports.gate.check(request.clone()) {
+/// Checks requests until one is denied.
+fn check_all(ports: &Ports, requests: Vec<Request>) -> Answers {
+    let (mut permits, mut questions) = (Vec::new(), Vec::new());
+    for request in requests {
+        match ports.gate.check(request) {
             Checked::Permit(permit) => permits.push(permit),
-            Checked::Ask(question) => questions.push((place, question)),
+            Checked::Ask(question) => questions.push(question),
             Checked::Deny(denial) => return Answers::Denied(denial),
         }
     }
-    if questions.is_empty() { Answers::Permitted(permits) } else { Answers::Asked }
+    if questions.is_empty() {
+        return Answers::Permitted(permits);
+    }
+    let others = permits.iter().map(|permit| permit.request().clone()).collect();
+    Answers::Asked(Open { questions, others })
 }
 
 /// Only this call waits for the answer: the port goes on.
-fn ask_aside(
-    ports: &Arc<Ports>,
-    attempt: Attempt,
-    requests: Vec<Request>,
-    questions: Vec<(usize, Question)>,
-) {
+fn ask_aside(ports: &Arc<Ports>, attempt: Attempt, open: Open) {
     let ports = Arc::clone(ports);
-    let wait = move || match ask_all(&ports, requests, questions) {
+    let wait = move || match ask_all(&ports, open) {
         Ok(permits) => carry_out(&ports, attempt, permits),
         Err(denial) => ports.refuse(attempt, &denial),
     };
@@ -103,20 +104,13 @@ fn ask_aside(
 }
 
 /// Puts the questions, then decides the rest anew: a permit does not outlast a question.
-fn ask_all(
-    ports: &Ports,
-    requests: Vec<Request>,
-    questions: Vec<(usize, Question)>,
-) -> Result<Vec<Permit>, Denial> {
-    let asked: Vec<usize> = questions.iter().map(|(place, _)| *place).collect();
+fn ask_all(ports: &Ports, open: Open) -> Result<Vec<Permit>, Denial> {
     let mut permits = Vec::new();
-    for (_, question) in questions {
+    for question in open.questions {
         permits.push(settled(ports.approvals.ask(question))?);
     }
-    for (place, request) in requests.into_iter().enumerate() {
-        if !asked.contains(&place) {
-            permits.push(settled(ports.gate.check(request))?);
-        }
+    for request in open.others {
+        permits.push(settled(ports.gate.check(request))?);
     }
     Ok(permits)
 }

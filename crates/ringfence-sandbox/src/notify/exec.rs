@@ -8,6 +8,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use super::file::named;
 use super::listen::Judged;
 use super::locate::{Found, Last, Opened};
+use super::memory::Window;
 use super::script::{self, FirstLine, HEADER_BYTES};
 use super::tracee::{Call, Trouble};
 use super::verify::Expected;
@@ -29,6 +30,8 @@ struct Arguments {
     path: Vec<u8>,
     argv: u64,
     flags: i32,
+    /// What was read with the path.
+    windows: [Window; 2],
 }
 
 /// What a notified exec would run.
@@ -48,7 +51,7 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
             dir => call.directory(dir),
         })?
     };
-    let argv = call.arguments(arguments.argv)?;
+    let argv = call.arguments(&arguments.windows, arguments.argv)?;
     let mut final_argv = argv.clone();
     if final_argv.is_empty() {
         // Since Linux 5.18 an empty argument list gets one empty argument.
@@ -77,11 +80,12 @@ fn arguments(call: &Call<'_>) -> Result<Arguments, Trouble> {
         // AT_EXECVE_CHECK (Linux 6.14) runs nothing, but older kernels do not know it either.
         return Err(Trouble::Errno(libc::EINVAL));
     }
-    let path = call.path(path)?;
+    let windows = call.windows(path, argv);
+    let path = call.path_in(&windows, path)?;
     if path.is_empty() && flags & libc::AT_EMPTY_PATH == 0 {
         return Err(Trouble::Errno(libc::ENOENT));
     }
-    Ok(Arguments { dir, path, argv, flags })
+    Ok(Arguments { dir, path, argv, flags, windows })
 }
 
 /// The file behind a descriptor; one without a name cannot be decided about by name.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringfence_core::{
     Act, Checked, CommandLine, Denial, Exec, Outcome, Permit, Question, Request, Running,
 };
-use ringfence_sandbox::notify::{Attempt, Delivery, ExecAttempt, Ran, Verification};
+use ringfence_sandbox::notify::{Attempt, Delivery, ExecAttempt, Ran, Verification, own_umask};
 
 use super::{Ports, settled};
 
@@ -95,9 +95,15 @@ fn check_all(ports: &Ports, requests: Vec<Request>) -> Answers {
 /// Only this call waits for the answer: the port goes on.
 fn ask_aside(ports: &Arc<Ports>, attempt: Attempt, open: Open) {
     let ports = Arc::clone(ports);
-    let wait = move || match ask_all(&ports, open) {
-        Ok(permits) => carry_out(&ports, attempt, permits),
-        Err(denial) => ports.refuse(attempt, &denial),
+    let wait = move || {
+        if own_umask().is_err() {
+            // Dropped, it is denied.
+            return;
+        }
+        match ask_all(&ports, open) {
+            Ok(permits) => carry_out(&ports, attempt, permits),
+            Err(denial) => ports.refuse(attempt, &denial),
+        }
     };
     // A thread that cannot be made drops the attempt, and that denies it.
     let _ = std::thread::Builder::new().name("question".to_owned()).spawn(wait);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringfence_core::{AbsolutePath, Act, Checked, Denial, Outcome, Permit};
-use ringfence_sandbox::notify::Attempt;
+use ringfence_sandbox::notify::{Attempt, own_umask};
 
 use super::{Ports, settled};
 
@@ -26,15 +26,21 @@ fn aside(
     permit: impl FnOnce(&Ports) -> Result<Permit, Denial> + Send + 'static,
 ) {
     let ports = Arc::clone(ports);
-    let wait = move || match permit(&ports).and_then(Permit::spend) {
-        Err(denial) => ports.refuse(attempt, &denial),
-        Ok(running) => {
-            let outcome = match attempt.connect() {
-                Ok(()) => Outcome::Done,
-                Err(error) => Outcome::Failed { error: error.to_string() },
-            };
-            // A log that fails here has already made every later check a denial.
-            let _ = running.finish(outcome);
+    let wait = move || {
+        if own_umask().is_err() {
+            // Dropped, it is denied.
+            return;
+        }
+        match permit(&ports).and_then(Permit::spend) {
+            Err(denial) => ports.refuse(attempt, &denial),
+            Ok(running) => {
+                let outcome = match attempt.connect() {
+                    Ok(()) => Outcome::Done,
+                    Err(error) => Outcome::Failed { error: error.to_string() },
+                };
+                // A log that fails here has already made every later check a denial.
+                let _ = running.finish(outcome);
+            }
         }
     };
     // A thread that cannot be made drops the attempt, and that denies it.

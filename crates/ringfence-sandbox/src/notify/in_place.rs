@@ -70,6 +70,17 @@ pub(super) enum Attempted {
     Lost,
 }
 
+/// Gives a thread that one of those who answer has started a umask of its own; to be called first.
+///
+/// Else it shares that of its starter, which for moments is the payload's: a file of ours that is
+/// made in such a moment could be read by others, or by nobody. What such a thread makes is private.
+pub fn own_umask() -> std::io::Result<()> {
+    namespaces::own_umask()?;
+    // What it has by now may be the payload's.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    Ok(())
+}
+
 impl InPlace {
     /// Who and where, for a payload held like this.
     pub(super) fn new(confinement: &Confinement) -> InPlace {
@@ -188,8 +199,34 @@ fn lies_beneath(path: &[u8], place: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{lies_beneath, place};
+    use super::{lies_beneath, own_umask, place, with_umask};
+    use crate::sys::namespaces;
+    use rustix::fs::Mode;
     use std::path::Path;
+
+    fn umask_now() -> Mode {
+        let text = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let mask = text.lines().find_map(|line| line.strip_prefix("Umask:")).unwrap();
+        Mode::from_raw_mode(u32::from_str_radix(mask.trim(), 8).unwrap())
+    }
+
+    #[test]
+    fn a_thread_that_is_started_meanwhile_never_makes_files_with_the_umask_of_the_payload() {
+        let starter = || {
+            namespaces::own_umask().unwrap();
+            let before = umask_now();
+            let started = with_umask(Mode::empty(), || {
+                let work = || {
+                    own_umask().unwrap();
+                    umask_now()
+                };
+                std::thread::spawn(work).join().unwrap()
+            });
+            assert_eq!(started, Mode::from_raw_mode(0o77));
+            assert_eq!(umask_now(), before);
+        };
+        std::thread::spawn(starter).join().unwrap();
+    }
 
     fn beneath(path: &str, writable: &str) -> bool {
         place(Path::new(writable)).is_some_and(|place| lies_beneath(path.as_bytes(), &place))

@@ -51,6 +51,7 @@ use std::os::fd::OwnedFd;
 use ringfence_core::{AbsolutePath, FileChange, FileIdentity};
 
 pub use answer::Delivery;
+pub use in_place::own_umask;
 pub use listen::Listener;
 pub use opener::Confinement;
 pub use stderr::{Written, write_stderr_of};

@@ -43,6 +43,11 @@ impl AbsolutePath {
         if !text.starts_with('/') {
             return Err(PathError::NotAbsolute(text.to_owned()));
         }
+        // Most are canonical: what the kernel says is.
+        let mut names = text.split('/').skip(1);
+        if names.all(|part| !matches!(part, "" | "." | "..")) {
+            return Ok(AbsolutePath(text.to_owned()));
+        }
         let mut parts: Vec<&str> = Vec::new();
         for part in text.split('/') {
             match part {

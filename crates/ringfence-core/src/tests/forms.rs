@@ -10,6 +10,18 @@ fn path(text: &str) -> AbsolutePath {
 fn a_path_is_normalised_lexically() {
     assert_eq!(path("/a//b/./c/../d/").as_str(), "/a/b/d");
     assert_eq!(path("/../..").as_str(), "/");
+    for (text, plain) in [
+        ("/", "/"),
+        ("/a", "/a"),
+        ("/a/b", "/a/b"),
+        ("//a/b", "/a/b"),
+        ("/a/b/", "/a/b"),
+        ("/a/.", "/a"),
+        ("/a/..", "/"),
+        ("/.a/..b/...", "/.a/..b/..."),
+    ] {
+        assert_eq!(path(text).as_str(), plain);
+    }
 }
 
 #[test]

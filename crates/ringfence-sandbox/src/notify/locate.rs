@@ -401,6 +401,10 @@ fn is_proc(file: &OwnedFd) -> Result<bool, Trouble> {
 
 /// A path without `.`, `..` and empty components; only right where no symbolic link is in it.
 pub(super) fn lexical(path: &[u8]) -> Vec<u8> {
+    let mut names = path.split(|byte| *byte == b'/').skip(1);
+    if path.starts_with(b"/") && names.all(|part| !matches!(part, b"" | b"." | b"..")) {
+        return path.to_vec();
+    }
     let mut parts: Vec<&[u8]> = Vec::with_capacity(16);
     for part in path.split(|byte| *byte == b'/') {
         match part {

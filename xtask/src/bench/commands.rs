@@ -22,18 +22,20 @@ pub(crate) fn start() -> Result<Vec<Row>, String> {
     Ok(vec![row("`run -- true` against `bwrap`", ("1.0x", "0.6x"), &times)])
 }
 
+/// Ordinary work, and the commands that do it.
+pub(crate) const WORK: [(&str, &[&str]); 3] = [
+    ("reading 2,000 files", &["sh", "-c", "cat files/*"]),
+    ("`git status` on 2,000 files", &["git", "-c", "safe.directory=*", "status", "--short"]),
+    ("`cc` on 20 files", &["sh", "-c", "cc -O1 -c *.c"]),
+];
+
 /// Reading files, `git status` and `cc`, each against the same under bubblewrap.
 pub(crate) fn work() -> Result<Vec<Row>, String> {
     let place = Place::new("work", DECIDED, "")?;
     let project = place.project();
     let mounts = place.mounts()?;
     fill(&project)?;
-    let rows: [(&str, &[&str]); 3] = [
-        ("reading 2,000 files", &["sh", "-c", "cat files/*"]),
-        ("`git status` on 2,000 files", &["git", "-c", "safe.directory=*", "status", "--short"]),
-        ("`cc` on 20 files", &["sh", "-c", "cc -O1 -c *.c"]),
-    ];
-    rows.iter()
+    WORK.iter()
         .map(|(what, command)| {
             let times = interleave(|| place.ringfence(command), || place.bwrap(mounts, command))?;
             Ok(row(&format!("{what} against `bwrap`"), ("1.05x", "1.0x"), &times))
@@ -71,7 +73,7 @@ pub(crate) fn write() -> Result<Vec<Row>, String> {
     Ok(vec![row(what, ("1.25x", "1.1x"), &times)])
 }
 
-fn fill(project: &Path) -> Done {
+pub(crate) fn fill(project: &Path) -> Done {
     let put = |path: std::path::PathBuf, text: String| {
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
     };

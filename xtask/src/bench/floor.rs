@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::commands::{FILES, PROGRAMS, build_spawner, build_writer, compile};
+use super::commands::{FILES, PROGRAMS, WORK, build_spawner, build_writer, compile, fill};
 use super::{Row, Times, interleave, row};
 use crate::process::{Done, status};
 
@@ -18,19 +18,24 @@ pub(crate) fn floor() -> Result<Vec<Row>, String> {
     build_writer(&dir.0)?;
     build_spawner(&dir.0)?;
     let (write, exec): (&[&str], &[&str]) = (&["./write"], &["./spawn", "./nothing"]);
-    [
+    let notified = [
         ("2,000 files, opens continued", "continue", write, FILES),
         ("2,000 files, made and handed in", "hand-in", write, FILES),
         ("1,000 execs, continued", "continue-execs", exec, PROGRAMS),
-    ]
-    .into_iter()
-    .map(|(what, mode, command, calls)| {
+    ];
+    let mut rows = Vec::new();
+    for (what, mode, command, calls) in notified {
         let times = interleave(|| dir.run(mode, command), || dir.run("off", command))?;
         let mut row = row(&format!("floor: {what}, against no filter"), ("", ""), &times);
         row.note = format!("{}, {:.1} us for each call", row.note, each(&times, calls));
-        Ok(row)
-    })
-    .collect()
+        rows.push(row);
+    }
+    fill(&dir.0)?;
+    for (what, command) in WORK {
+        let times = interleave(|| dir.run("confined", command), || dir.run("off", command))?;
+        rows.push(row(&format!("floor: {what}, Landlock and a filter alone"), ("", ""), &times));
+    }
+    Ok(rows)
 }
 
 /// Microseconds that the filter adds to one call, by the minima.

@@ -160,7 +160,7 @@ int main(int count, char **words) {
             confine_files();
         if (!quiet)
             close(pass(sockets[0], confine(execs)));
-        execv(words[2], words + 2);
+        execvp(words[2], words + 2);
         die(words[2]);
     }
     close(sockets[0]);

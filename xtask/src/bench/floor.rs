@@ -2,7 +2,7 @@
 //! decides nothing and records nothing. It is started outside, because a world refuses a second one.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::commands::{FILES, PROGRAMS, WORK, build_spawner, build_writer, compile, fill};
 use super::{Row, Times, interleave, row};
@@ -57,7 +57,8 @@ impl Dir {
 
     fn run(&self, mode: &str, command: &[&str]) -> Done {
         let floor: &Path = &self.0.join("floor");
-        status(Command::new(floor).arg(mode).args(command).current_dir(&self.0))
+        let mut run = Command::new(floor);
+        status(run.arg(mode).args(command).current_dir(&self.0).stdout(Stdio::null()))
     }
 }
 

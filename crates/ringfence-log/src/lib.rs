@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod host;
 mod key;
+mod new_log;
 mod note;
 mod read;
 mod record;
@@ -25,11 +26,12 @@ pub use error::{LogError, Tampered, VerifyError};
 pub use files::remove_unfinished;
 pub use host::HostLog;
 pub use key::{HostKey, PublicKey};
+pub use new_log::NewLog;
 pub use note::Checkpoint;
 pub use read::{LogReader, Logged, ReadError};
 pub use record::{ENTRY_BYTES_MAX, leaf_of};
 pub use seal::seal;
-pub use session::{NewLog, SessionLog, Ticket};
+pub use session::{SessionLog, Ticket};
 pub use tree::Hash;
 pub use verify::{
     HostLogKnows, Report, SessionReport, State, Verified, verify_all, verify_host, verify_session,

@@ -15,13 +15,12 @@ use std::time::Instant;
 
 use ringfence_core::{Durability, Entry, Event, Record, RecordError, SessionId};
 
-use crate::LogError;
 use crate::closed::Closed;
-use crate::commit::{self, Segments, Sizes};
-use crate::files::{self, LogDir, NewDir};
+use crate::commit::{Segments, Sizes};
 use crate::key::HostKey;
 use crate::record::{Prepared, Salt};
 use crate::tree::{Hash, Tree};
+use crate::{LogError, NewLog};
 
 /// Written by the submitter itself when the queue holds this many bytes, so that it stays bounded.
 const QUEUE_BYTES_MAX: usize = 1024 * 1024;
@@ -39,16 +38,6 @@ const SALTS: usize = 128;
 #[derive(Clone)]
 pub struct SessionLog {
     handle: Arc<Handle>,
-}
-
-/// The files of a session's log before it is one: nobody sees it yet, and dropping it removes them.
-#[must_use]
-pub struct NewLog {
-    new: NewDir,
-    dir: LogDir,
-    session: SessionId,
-    key: HostKey,
-    sizes: Sizes,
 }
 
 /// An entry that was submitted; wait for it to be on the disk.
@@ -128,26 +117,12 @@ pub(crate) enum End {
     Failed(String),
 }
 
-impl NewLog {
-    /// Makes it a log and starts its committer thread.
-    pub fn start(self) -> Result<SessionLog, LogError> {
-        let NewLog { new, dir, session, key, sizes } = self;
-        let lock = new.put()?;
-        let segments = Segments::open(dir.clone(), sizes.segment_bytes_max)?;
-        let leaves = files::open_append(&dir.leaves())?;
-        let shared = Arc::new(Shared::new(session, sizes.log_bytes_max, segments, leaves));
-        let failed = LogError::io("start the committer of", &dir.path);
-        let committer = commit::Committer::new(Arc::clone(&shared), (dir, lock), key);
-        let thread = thread::Builder::new()
-            .name("log-commit".to_owned())
-            .spawn(move || committer.run())
-            .map_err(failed)?;
-        let handle = Handle { shared, committer: Mutex::new(Some(thread)) };
-        Ok(SessionLog { handle: Arc::new(handle) })
-    }
-}
-
 impl SessionLog {
+    pub(crate) fn of(shared: Arc<Shared>, committer: JoinHandle<()>) -> SessionLog {
+        let handle = Handle { shared, committer: Mutex::new(Some(committer)) };
+        SessionLog { handle: Arc::new(handle) }
+    }
+
     /// Makes the log of `session` in `dir/log` and starts its committer thread.
     ///
     /// Nothing is synced here; the committer syncs the directories with the first entries.
@@ -167,18 +142,7 @@ impl SessionLog {
         key: &HostKey,
         size_max_bytes: u64,
     ) -> Result<NewLog, LogError> {
-        SessionLog::with_segments(dir, session, key, Sizes::new(size_max_bytes))
-    }
-
-    pub(crate) fn with_segments(
-        dir: &Path,
-        session: &SessionId,
-        key: &HostKey,
-        sizes: Sizes,
-    ) -> Result<NewLog, LogError> {
-        let dir = LogDir::of(dir);
-        let new = dir.prepare(&key.public().origin(session.as_str()), key)?;
-        Ok(NewLog { new, dir, session: session.clone(), key: key.clone(), sizes })
+        NewLog::prepare(dir, session, key, Sizes::new(size_max_bytes))
     }
 
     /// Appends and returns the entry's index once `durability` holds.
@@ -290,7 +254,12 @@ impl Drop for Handle {
 }
 
 impl Shared {
-    fn new(session: SessionId, bytes_max: u64, segments: Segments, leaves: File) -> Shared {
+    pub(crate) fn new(
+        session: SessionId,
+        bytes_max: u64,
+        segments: Segments,
+        leaves: File,
+    ) -> Shared {
         let queue = Queue {
             next: 0,
             buffer: Vec::new(),

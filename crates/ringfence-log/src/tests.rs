@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ringfence_core::{Durability, Entry, Event, SessionId};
 
 use super::*;
+use crate::NewLog;
 use crate::commit::Sizes;
 
 fn entry(number: u64) -> Entry {
@@ -44,8 +45,7 @@ fn in_many_segments(count: u64) -> (tempfile::TempDir, HostKey) {
     let state = tempfile::tempdir().unwrap();
     let key = HostKey::load_or_create(state.path()).unwrap();
     let sizes = Sizes { log_bytes_max: 1 << 20, segment_bytes_max: 300 };
-    let log =
-        SessionLog::with_segments(state.path(), &session(), &key, sizes).unwrap().start().unwrap();
+    let log = NewLog::prepare(state.path(), &session(), &key, sizes).unwrap().start().unwrap();
     for number in 0..count {
         let durability = if number % 4 == 0 { Durability::Before } else { Durability::Soon };
         log.append(&entry(number), durability).unwrap();

@@ -3,7 +3,7 @@
 //!
 //! `world-probe [--read P | --write P | --mask P | --hide P | --grantable P | --dir P | --cwd P |
 //! --env K=V | --open-files N | --processes N | --file-bytes N | --bare-base | --notify | --pty | --idmap-root | --identity UID |
-//! --commands | --layers | --guarded | --try]... SCRATCH -- COMMAND...`
+//! --commands | --layers | --guarded | --lost-helper | --try]... SCRATCH -- COMMAND...`
 //!
 //! Commands, one a line: `read P`, `write P`, `copy SOURCE TARGET`, `revoke P`, `signal N`, `kill`;
 //! each is answered on standard error with `done` or `error: ...`.
@@ -29,13 +29,13 @@ use ringfence_sandbox::base::{Account, Base};
 use ringfence_sandbox::notify::{Attempted, Listener};
 use ringfence_sandbox::world::{
     Access, Bind, IdMap, Identity, NotifyClasses, Require, ResourceLimits, Stdio, TerminalSize,
-    World, WorldError, WorldSpec, start,
+    World, WorldError, WorldSpec, prepare, start,
 };
 
 fn main() {
     let mut args = std::env::args_os().skip(1);
     let mut spec = empty();
-    let (mut commands, mut layers) = (false, false);
+    let (mut commands, mut layers, mut lost_helper) = (false, false, false);
     while let Some(arg) = args.next() {
         let mut path = || PathBuf::from(args.next().expect("a path"));
         match arg.to_str().unwrap() {
@@ -64,6 +64,7 @@ fn main() {
             "--pty" => spec.stdio = Stdio::Pty(TerminalSize { rows: 24, cols: 80 }),
             "--commands" => commands = true,
             "--layers" => layers = true,
+            "--lost-helper" => lost_helper = true,
             "--try" => {
                 for layer in ringfence_sandbox::probe() {
                     println!("{} {:?} {}", layer.layer, layer.state, layer.detail);
@@ -80,7 +81,8 @@ fn main() {
         }
     }
     spec.argv = args.collect();
-    let mut world = match start(spec) {
+    let started = if lost_helper { start_without_helper(spec) } else { start(spec) };
+    let mut world = match started {
         Ok(world) => world,
         Err(error) => {
             eprintln!("error: {error}\nhint: {}", error.hint().unwrap_or("none"));
@@ -112,6 +114,25 @@ fn main() {
         Exit::Signal(signal) => 128 + signal,
         Exit::Unknown => 125,
     });
+}
+
+/// Starts a world whose mount helper is killed while it waits to be told which.
+fn start_without_helper(spec: WorldSpec) -> Result<World, WorldError> {
+    let prepared = prepare()?;
+    let helper = children(std::process::id())[0];
+    // The world's first process, and for root one that maps owners.
+    let all = if rustix::process::geteuid().is_root() { 2 } else { 1 };
+    while children(helper).len() < all {
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_raw(helper.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    prepared.begin(spec)?.finish()
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 /// Permits every program and every change, and no connection out of the world.

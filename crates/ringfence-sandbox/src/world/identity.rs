@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 
@@ -11,7 +11,7 @@ use super::channel::{Channel, Topic};
 use super::failure::{During as _, Failure, Need};
 use super::spec::Identity;
 use crate::sys::namespaces::{Namespaces, enter_new};
-use crate::sys::process::fork;
+use crate::sys::process::{close_all_but, fork};
 
 /// Whether other processes of the same user may look into this one's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,11 @@ pub(super) fn begin_mount_map() -> Result<Option<MapHolder>, Failure> {
     }
     let (line, theirs) = Channel::pair().during(Need::Mounts, MAPPING_OWNERS)?;
     let process = fork(move || {
+        // The broker's lines and the other end of its own: their readers would not hear of the end
+        // of a mount helper that is killed.
+        if close_all_but(&[theirs.as_fd().as_raw_fd()]).is_err() {
+            return 1;
+        }
         let entered = enter_new(Namespaces::NEWUSER).and_then(|()| theirs.send(Topic::Done, &[]));
         // Until the other side has opened the namespace, and is gone.
         let _ = entered.and_then(|()| theirs.receive());

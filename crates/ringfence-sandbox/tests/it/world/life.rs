@@ -135,6 +135,15 @@ fn killing_the_broker_ends_the_world() {
 }
 
 #[test]
+fn a_mount_helper_that_is_killed_early_stops_the_start() {
+    for who in everyone() {
+        let said = Place::new(who).run(&["--lost-helper"], &["true"]);
+        // 137: somebody held the line open on which the broker hears of it, and it waited.
+        assert_eq!(said.code, 125, "{said:?}");
+    }
+}
+
+#[test]
 fn every_layer_says_what_it_enforces() {
     for who in everyone() {
         let place = Place::new(who);

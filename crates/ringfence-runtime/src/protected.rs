@@ -6,6 +6,7 @@
 //! up to the root of the writable tree, is a mount point of its own: the kernel lets nobody rename
 //! a mount point, so that `mv .git x` cannot move the protection away.
 
+mod closed;
 mod dot_git;
 mod gitlinks;
 mod half_made;
@@ -21,6 +22,7 @@ pub(crate) use dot_git::is_plain as is_plain_dot_git;
 pub(crate) use half_made::is_dot_git;
 pub use half_made::may_become_git_dir;
 pub(crate) use named::PersonsFiles;
+pub(crate) use walk::survey_opening;
 pub use walk::{Surveys, survey};
 
 /// A directory or a file.
@@ -135,8 +137,10 @@ pub struct Survey {
     pub dot_git_files: BTreeSet<PathBuf>,
     /// Files that the host may run by itself, wherever in the tree they are.
     pub runnable: BTreeMap<PathBuf, Stamp>,
-    /// The tree was too large to look at all of it.
+    /// The tree was too large to look at all of it, or a part of it cannot be read.
     pub cut_short: bool,
+    /// Directories that were closed to their owner and are open now.
+    pub opened: Vec<PathBuf>,
 }
 
 /// Tells whether a file is still the same; the change time cannot be set back.

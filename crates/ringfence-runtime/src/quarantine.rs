@@ -4,6 +4,7 @@ mod born;
 mod held;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -138,11 +139,12 @@ impl After {
         // First, so that nothing of ours is taken for something the run left.
         drop(self.placeholders.take());
         for root in self.roots.iter().chain(&self.opened.trees()) {
-            let seen = protected::survey(root);
+            let seen = protected::survey_opening(root);
+            finished.notices.extend(opened(&seen.opened));
             if seen.cut_short {
                 let text = format!(
-                    "`{}` is large, or has an index that cannot be read: not all of it was looked \
-                     at for files that the host would run",
+                    "`{}` is large, or has an index or a directory that cannot be read: not all of \
+                     it was looked at for files that the host would run",
                     root.display()
                 );
                 finished.notices.push(Notice::new(text));
@@ -200,10 +202,22 @@ impl After {
     fn put_aside(&self, path: &Path, why: String) -> Option<Quarantined> {
         let mut name = path.file_name()?.to_owned();
         name.push(format!(".quarantined-{}", self.session));
-        let aside = path.with_file_name(&name);
-        let moved = RealDir::of(path).and_then(|(dir, was)| dir.rename(was, &name));
-        let kept_as = moved.ok().map(|()| aside);
+        let kept_as = self.move_aside(path, name).ok().map(|name| path.with_file_name(name));
         Some(Quarantined { path: path.to_owned(), why, kept_as })
+    }
+
+    /// Gives a file this name, or one that nobody could foresee: the session knows its own, and may
+    /// have made something there, or have chosen a name that leaves no room for more.
+    fn move_aside(&self, path: &Path, name: OsString) -> io::Result<OsString> {
+        let (dir, was) = RealDir::of(path)?;
+        dir.allow_changes()?;
+        if dir.rename(was, &name).is_ok() {
+            return Ok(name);
+        }
+        let other = format!("quarantined-{}-{}", self.session, whole_file::random_hex(8)?);
+        let other = OsString::from(other);
+        dir.rename(was, &other)?;
+        Ok(other)
     }
 }
 
@@ -274,6 +288,15 @@ fn replace_keeping(file: &FileText, text: &str) -> Result<(), whole_file::FileEr
         let _ = std::os::unix::fs::chown(&real, Some(metadata.uid()), Some(metadata.gid()));
     }
     Ok(())
+}
+
+/// Says which directories are open to their owner now.
+fn opened(dirs: &[PathBuf]) -> Option<Notice> {
+    let names: Vec<String> = dirs.iter().map(|it| format!("`{}`", it.display())).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        Notice::new(format!("could not be looked into, and open to their owner now: {names}"))
+    })
 }
 
 /// Says what changed at places where only the gate stood in the way: a person has done that, but a

@@ -80,6 +80,18 @@ impl RealDir {
         file.sync_all()
     }
 
+    /// Lets its owner, if that is us, change what is in it.
+    pub(crate) fn allow_changes(&self) -> io::Result<()> {
+        const CHANGES: u32 = 0o300;
+        let stat = rustix::fs::fstat(&self.0)?;
+        let ours = stat.st_uid == rustix::process::geteuid().as_raw();
+        if !ours || stat.st_mode & CHANGES == CHANGES {
+            return Ok(());
+        }
+        let mode = Mode::from_raw_mode(stat.st_mode & 0o7777 | CHANGES);
+        Ok(rustix::fs::fchmod(&self.0, mode)?)
+    }
+
     /// Renames within the directory, over nothing.
     pub(crate) fn rename(&self, name: &OsStr, to: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::renameat_with(&self.0, name, &self.0, to, RenameFlags::NOREPLACE)?)

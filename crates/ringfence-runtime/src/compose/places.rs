@@ -71,7 +71,7 @@ pub(super) fn protect(
         let survey = surveys.of(&root);
         if survey.cut_short {
             let text = format!(
-                "`{}` is large: repositories deep inside it were not looked for",
+                "`{}` is large, or cannot all be read: not all repositories in it were found",
                 root.display()
             );
             layout.notices.push(Notice::new(text));

@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::gitlinks::{self, Gitlinks};
 use super::{COMMON_DIR, IN_PROJECT, Stamp, Survey};
-use super::{dot_git, half_made, is_dot_git, is_git_dir, may_become_git_dir};
+use super::{closed, dot_git, half_made, is_dot_git, is_git_dir, may_become_git_dir};
 
 /// Deepest level below a writable root at which repositories are looked for.
 const SCAN_DEPTH_MAX: usize = 4;
@@ -23,8 +24,19 @@ const SCAN_SKIPPED: &[&str] = &["node_modules", "target", ".venv", "venv", "__py
 /// Looks at `root` and beneath, at most [`SCAN_DEPTH_MAX`] levels deep. Links are not followed,
 /// but for those that git follows: `.git` itself may be one, or a file that leads elsewhere.
 pub fn survey(root: &Path) -> Survey {
+    walk(root, IfClosed::Leave)
+}
+
+/// The same of what a world has left: git and others find by name what a directory does not list,
+/// so one of ours that is closed to ourselves is opened, and stays so.
+pub(crate) fn survey_opening(root: &Path) -> Survey {
+    walk(root, IfClosed::Open)
+}
+
+fn walk(root: &Path, if_closed: IfClosed) -> Survey {
     let mut walk = Walk {
         root,
+        if_closed,
         left: SCAN_ENTRIES_MAX,
         found: Survey::default(),
         todo: Vec::new(),
@@ -49,6 +61,13 @@ impl Surveys {
     pub fn of(&mut self, root: &Path) -> &Survey {
         self.0.entry(root.to_owned()).or_insert_with(|| survey(root))
     }
+}
+
+/// What becomes of a directory that cannot be looked into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IfClosed {
+    Leave,
+    Open,
 }
 
 /// A directory that is still to be looked into.
@@ -111,6 +130,7 @@ impl Listing {
 
 struct Walk<'a> {
     root: &'a Path,
+    if_closed: IfClosed,
     left: usize,
     found: Survey,
     todo: Vec<Visit>,
@@ -123,6 +143,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn visit(&mut self, visit: &Visit) {
         let listing = self.list(&visit.dir);
+        if visit.run_by == RunBy::Host || !listing.known.is_empty() {
+            self.enter(&visit.dir);
+        }
         if listing.may_be_git_dir(&visit.dir) {
             if is_git_dir(&visit.dir) {
                 self.take_git_dir(visit);
@@ -149,7 +172,7 @@ impl Walk<'_> {
     /// What is in a directory, as far as there are steps left.
     fn list(&mut self, dir: &Path) -> Listing {
         let mut listing = Listing { entries: Vec::new(), known: Vec::new(), whole: Whole::No };
-        let Ok(entries) = fs::read_dir(dir) else { return listing };
+        let Some(entries) = self.read(dir) else { return listing };
         listing.whole = Whole::Yes;
         for entry in entries {
             let (true, Ok(entry)) = (self.counts(), entry) else {
@@ -166,6 +189,34 @@ impl Walk<'_> {
             listing.entries.push(entry);
         }
         listing
+    }
+
+    fn read(&mut self, dir: &Path) -> Option<fs::ReadDir> {
+        match fs::read_dir(dir) {
+            Ok(entries) => return Some(entries),
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return None,
+            Err(_) => {}
+        }
+        self.open(dir);
+        let entries = fs::read_dir(dir).ok();
+        self.found.cut_short |= entries.is_none() && closed::may_hide(dir);
+        entries
+    }
+
+    /// Looks whether what a directory lists can be looked at, too.
+    fn enter(&mut self, dir: &Path) {
+        let entered = || fs::symlink_metadata(dir.join("."));
+        let closed = |it: io::Error| it.kind() == io::ErrorKind::PermissionDenied;
+        if entered().is_err_and(closed) {
+            self.open(dir);
+            self.found.cut_short |= entered().is_err_and(closed);
+        }
+    }
+
+    fn open(&mut self, dir: &Path) {
+        if self.if_closed == IfClosed::Open {
+            self.found.opened.extend(closed::open_up(self.root, dir));
+        }
     }
 
     /// Whether one more step may be taken.
@@ -214,8 +265,10 @@ impl Walk<'_> {
 
     fn take_parts(&mut self, visit: &Visit) {
         for name in ["modules", "worktrees"] {
-            let parts = fs::read_dir(visit.dir.join(name)).into_iter().flatten().flatten();
-            for part in parts.map(|entry| entry.path()).filter(|path| path.is_dir()) {
+            let parts = visit.dir.join(name);
+            let listed = self.read(&parts).into_iter().flatten().flatten();
+            self.enter(&parts);
+            for part in listed.map(|entry| entry.path()).filter(|path| path.is_dir()) {
                 if !self.counts() {
                     return;
                 }

@@ -246,15 +246,30 @@ fn a_cover_at_a_link_holds_nothing_behind_it() {
 
 #[test]
 fn a_quarantined_file_does_not_replace_one_that_is_there() {
+    // The session knows what it is called, and so where a file of its own would be moved to.
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     let after = after(root);
     write(&root.join(".envrc"), "evil");
     write(&root.join(".envrc.quarantined-saaaaaaaa"), "precious");
     let finished = after.finish();
-    assert_eq!(finished.quarantined[0].kept_as, None);
+    let kept = finished.quarantined[0].kept_as.as_ref().unwrap();
+    assert_eq!(fs::read_to_string(kept).unwrap(), "evil");
+    assert!(!root.join(".envrc").exists());
     let kept = fs::read_to_string(root.join(".envrc.quarantined-saaaaaaaa")).unwrap();
     assert_eq!(kept, "precious");
+}
+
+#[test]
+fn a_name_without_room_for_more_is_held_back() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let after = after(root);
+    let file = root.join(".idea/runConfigurations").join(format!("{}.xml", "x".repeat(251)));
+    write(&file, "evil");
+    let finished = after.finish();
+    assert!(finished.quarantined[0].kept_as.is_some());
+    assert!(!file.exists());
 }
 
 #[test]

@@ -40,9 +40,12 @@ fn say(closing: &Closing, screen: &Screen) {
     }
     for file in &closing.quarantined {
         let path = printable(&file.path.to_string_lossy());
-        screen.note(&format!("quarantined: {path} ({})", printable(&file.why)));
+        let why = printable(&file.why);
         if let Some(command) = file.accept() {
+            screen.note(&format!("quarantined: {path} ({why})"));
             screen.hint(&format!("to accept it, run `{command}`"));
+        } else {
+            screen.note(&format!("not held back, look at it: {path} ({why})"));
         }
     }
     closing.notices.iter().for_each(|notice| tell(notice, screen));

@@ -223,7 +223,8 @@ fn what_the_person_changes_meanwhile_stays_where_it_is() {
         let output = session.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", text(&output));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let held: Vec<&str> = said.lines().filter(|line| line.contains("quarantined: ")).collect();
+        let named = |line: &&str| line.contains("quarantined: ") || line.contains("not held back");
+        let held: Vec<&str> = said.lines().filter(named).collect();
         assert_eq!(held.len(), 1, "{said}");
         assert!(held[0].contains("/sub/.envrc "), "{said}");
         let project = person.project();

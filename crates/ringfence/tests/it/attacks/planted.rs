@@ -124,6 +124,42 @@ const DISGUISED: &[Plant] = &[
     },
 ];
 
+/// What git finds by its name in a directory that does not list it, or that lets nothing be moved.
+const CLOSED: &[Plant] = &[
+    Plant {
+        repository: "born-unlisted",
+        script: "git init -q b; HOOK; chmod 0311 b",
+        later: "cd b; COMMIT",
+    },
+    Plant {
+        repository: "born-below-unlisted",
+        script: "mkdir d; git init -q d/b; cd d; HOOK; chmod 0311 .",
+        later: "cd d/b; COMMIT",
+    },
+    Plant {
+        repository: "born-below-listed-only",
+        script: "mkdir d; git init -q d/b; cd d; HOOK; chmod 0444 .",
+        later: "chmod 0755 d; cd d/b; COMMIT",
+    },
+    Plant {
+        repository: "unlisted-hooks",
+        script: "git init -q b; HOOK; chmod 0311 b/.git/hooks",
+        later: "cd b; COMMIT",
+    },
+    Plant {
+        repository: "fixed-hooks",
+        script: "git init -q b; HOOK; chmod 0555 b/.git/hooks",
+        later: "cd b; COMMIT",
+    },
+    Plant {
+        repository: "foreseen",
+        script: "git init -q b; HOOK; touch b/.git/hooks/pre-commit.quarantined-$RINGFENCE_SESSION",
+        later: "cd b; COMMIT",
+    },
+];
+
+const HOOK: &str = "mkdir -p b/.git/hooks; printf '#!/bin/sh\ntouch MARK\n' > b/.git/hooks/pre-commit; chmod +x b/.git/hooks/pre-commit";
+
 const EVIL: &str = "printf 'ref: refs/heads/x\n' > HEAD; printf '[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tfsmonitor = \"touch MARK; false\"\n' > config";
 
 /// Where a walk does not look, but where git goes from the root of the project.
@@ -147,13 +183,15 @@ fn ran(stage: &Stage, side: Side, plants: &'static [Plant]) -> Vec<&'static str>
             std::fs::remove_dir_all(stage.home().join(at).join(".git/hooks")).unwrap();
         }
         let mark = marks.join(plant.repository);
-        let planted = plant.script.replace("EVIL", EVIL).replace("MARK", mark.to_str().unwrap());
+        let planted = plant.script.replace("EVIL", EVIL).replace("HOOK", HOOK);
+        let planted = planted.replace("MARK", mark.to_str().unwrap());
         script.push_str(&format!("(cd {}; {planted})\n", plant.repository));
     }
     stage.script(side, &script);
     let used = |plant: &&Plant| {
         let at = stage.project().join(plant.repository);
-        let mut git = stage.command(Path::new("/bin/sh"), &["-c", plant.later]);
+        let mut git =
+            stage.command(Path::new("/bin/sh"), &["-c", &plant.later.replace("COMMIT", COMMIT)]);
         let _ = git.current_dir(at).output().unwrap();
         stage.has(&format!("outside/{}", plant.repository))
     };
@@ -184,6 +222,11 @@ fn a_repository_that_is_redirected_is_not_run_by_the_hosts_git() {
 #[test]
 fn a_repository_in_disguise_is_not_run_by_the_hosts_git() {
     stopped(DISGUISED);
+}
+
+#[test]
+fn what_a_closed_directory_hides_is_not_run_by_the_hosts_git() {
+    stopped(CLOSED);
 }
 
 #[test]

@@ -49,8 +49,17 @@ pub enum EndpointError {
 }
 
 impl Host {
-    /// Parses a host as a client wrote it: case folded, one trailing dot dropped.
+    /// Parses a host as a client wrote it: case folded, one trailing dot dropped, other scripts in
+    /// the spelling that is looked up (`xn--`, UTS 46).
     pub fn parse(text: &str) -> Result<Host, EndpointError> {
+        if !text.is_ascii() {
+            // Beyond the limit nothing is converted: that is quadratic in a label's length.
+            let short = text.len() <= HOST_BYTES_MAX;
+            let ascii = short.then(|| idna::domain_to_ascii_strict(text)).and_then(Result::ok);
+            let ascii = ascii.filter(|it| it.is_ascii());
+            let ascii = ascii.ok_or_else(|| EndpointError::Name(text.to_owned()))?;
+            return Host::parse(&ascii);
+        }
         let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         if let Some(inner) = bare {
             let address: Ipv6Addr =

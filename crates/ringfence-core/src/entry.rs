@@ -240,9 +240,24 @@ pub struct NetUsage {
     pub bytes_received: u64,
     /// From dial to close.
     pub duration_ms: u64,
+    /// How; `None` where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Carried>,
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// How a connection was carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carried {
+    /// TLS, untouched once it was seen whom it is for.
+    Tls,
+    /// HTTP, request by request.
+    Http,
+    /// Something that names no host, untouched.
+    Other,
 }
 
 /// Where a question was put.

@@ -18,8 +18,8 @@ pub use act::{
 };
 pub use endpoint::{Endpoint, EndpointError, HOST_BYTES_MAX, HOST_SERVICE_NAME, Host};
 pub use entry::{
-    Answer, Channel, Entry, Event, Exit, FileChange, LayerState, LayerStatus, NetUsage, Outcome,
-    PolicyDigest, Summary, Usage,
+    Answer, Carried, Channel, Entry, Event, Exit, FileChange, LayerState, LayerStatus, NetUsage,
+    Outcome, PolicyDigest, Summary, Usage,
 };
 pub use gate::{
     Approval, Approvals, Checked, Clock, Decide, Denial, Durability, Gate, GateParts, Permit,

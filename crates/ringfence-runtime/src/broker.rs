@@ -8,6 +8,7 @@ mod live;
 mod mounted;
 mod not_started;
 mod opening;
+mod publish;
 mod running;
 mod traces;
 
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use ringfence_core::{Agent, Clock as _, SessionId};
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{self, Prepared, Stdio, TerminalSize};
+use ringfence_sandbox::world::{self, Prepared, Stdio, Switch, TerminalSize};
 use rustix::termios::Winsize;
 use serde::Serialize;
 
@@ -34,6 +35,7 @@ use crate::state::StateDirs;
 
 pub use error::RunError;
 pub use not_started::{NotStarted, Said};
+pub use publish::Publish;
 
 use running::{Running, Start, Taken};
 use traces::Traces;
@@ -51,6 +53,8 @@ pub struct RunRequest {
     pub overrides: Vec<PathBuf>,
     /// The agent's name; the base name of the command where absent.
     pub agent: Option<String>,
+    /// Ports of the world that are reached from the host.
+    pub publish: Vec<Publish>,
     /// The command and its arguments.
     pub command: Vec<OsString>,
 }
@@ -98,7 +102,11 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     // Removed at the end, whatever the end is: only the log stays.
     let _traces = Traces::of(&request.dirs, &session);
     let asked = asked_of_compose(request, (&session, &agent), &assembled, size);
-    let composed = compose::compose(&assembled, &request.dirs, &asked)?;
+    let bound = publish::bind(&request.publish)?;
+    let mut composed = compose::compose(&assembled, &request.dirs, &asked)?;
+    if !bound.is_empty() {
+        composed.spec.inward = Switch::On;
+    }
     composed.notices.iter().for_each(&mut *tell);
     let starting = prepared.begin(composed.spec.clone())?;
     // While the world is being built.
@@ -116,7 +124,7 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
         layers: &world.layers,
     };
     let opened = opening::open(ready, &parts)?;
-    Running::start(Start { request, agent, assembled, composed, opened, world, taken })?
+    Running::start(Start { request, agent, assembled, composed, opened, world, taken, bound })?
         .until_the_end(sealer)
 }
 

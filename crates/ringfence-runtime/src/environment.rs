@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use ringfence_proxy::net::upstream::HostProxies;
+
 /// Environment variables, passed by argument so that nothing below the binary reads globals.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
@@ -24,6 +26,11 @@ impl Environment {
     /// The value of `name` if it is an absolute path; others are to be ignored (same source).
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
+    }
+
+    /// The proxies that the host itself needs.
+    pub fn proxies(&self) -> HostProxies {
+        HostProxies::from_variables(|name| self.text(name).map(str::to_owned))
     }
 
     /// All variables, sorted by name.

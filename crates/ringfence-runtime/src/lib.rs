@@ -10,6 +10,7 @@ pub mod compose;
 pub mod control;
 pub mod denials;
 pub mod environment;
+pub mod foresight;
 pub mod gitconfig;
 pub mod grants;
 mod home;

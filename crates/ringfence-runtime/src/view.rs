@@ -5,8 +5,8 @@
 mod build;
 
 use ringfence_core::{
-    AbsolutePath, Action, Answer, AskFor, Channel, Entry, Exit, FileChange, Grounds, LayerStatus,
-    Outcome, PolicyDigest, SessionId, Summary, Usage,
+    AbsolutePath, Action, Answer, AskFor, Carried, Channel, Entry, Exit, FileChange, Grounds,
+    LayerStatus, Outcome, PolicyDigest, SessionId, Summary, Usage,
 };
 use serde::Serialize;
 
@@ -141,6 +141,8 @@ pub struct ConnectionView {
     pub bytes_received: Option<u64>,
     /// From dial to close.
     pub duration_ms: Option<u64>,
+    /// How it was carried; `None` while open, and where nothing was.
+    pub carried: Option<Carried>,
     /// Why it failed, if it did.
     pub error: Option<String>,
     /// Index of the entry that decided it.
@@ -284,6 +286,7 @@ impl ConnectionView {
                 self.bytes_sent = Some(usage.bytes_sent);
                 self.bytes_received = Some(usage.bytes_received);
                 self.duration_ms = Some(usage.duration_ms);
+                self.carried = usage.carried;
                 self.error = usage.error;
             }
             Outcome::Failed { error } | Outcome::Mismatch { found: error } => {

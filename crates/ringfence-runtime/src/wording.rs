@@ -29,6 +29,11 @@ pub fn unreachable(request: &Request, reason: &str) -> String {
     format!("permitted, but it did not come about: {act}: {}\n", printable(reason))
 }
 
+/// What a process is told whose connection was refused before any rule was asked.
+pub fn refused_connection(why: &str) -> String {
+    format!("denied: connect: {}\n", printable(why))
+}
+
 /// A denial as one JSON object, for `RINGFENCE_DENIALS`.
 pub fn denial_json(denial: &Denial, advice: Option<&Advice>) -> Value {
     let mut object = json!({

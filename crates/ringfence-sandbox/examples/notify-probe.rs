@@ -34,7 +34,7 @@ fn main() {
 
 /// Shows and permits every act until the world is gone.
 fn serve(world: &mut World, exposed: AbsolutePath) -> std::thread::JoinHandle<()> {
-    let diagnosis = world.unix_diag.try_clone().unwrap();
+    let diagnosis = world.network.unix_diag.try_clone().unwrap();
     let private = PRIVATE.map(|path| AbsolutePath::parse(path).unwrap()).to_vec();
     let confinement = std::mem::take(&mut world.confinement);
     let listener =
@@ -100,6 +100,7 @@ fn spec(scratch: PathBuf, writable: PathBuf, argv: Vec<OsString>) -> WorldSpec {
         notify: NotifyClasses::ALL,
         limits: ResourceLimits::default(),
         landlock: Require::Full,
+        inward: ringfence_sandbox::world::Switch::Off,
         proxy_port: 3128,
         scratch,
     }

@@ -6,7 +6,9 @@
 //! --commands | --layers | --guarded | --lost-helper | --try]... SCRATCH -- COMMAND...`
 //!
 //! Commands, one a line: `read P`, `write P`, `copy SOURCE TARGET`, `revoke P`, `signal N`, `kill`;
-//! each is answered on standard error with `done` or `error: ...`.
+//! each is answered on standard error with `done` or `error: ...`. `captured` and `captured6` wait for
+//! a connection out of the world, `asked` and `asked6` for a datagram to its name server; each is
+//! answered with where from and, for a connection, where to.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +22,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, Read as _, Write as _};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -31,6 +34,7 @@ use ringfence_sandbox::world::{
     Access, Bind, IdMap, Identity, NotifyClasses, Require, ResourceLimits, Stdio, TerminalSize,
     World, WorldError, WorldSpec, prepare, start,
 };
+use rustix::net::sockopt::{ip_original_dst, ipv6_original_dst};
 
 fn main() {
     let mut args = std::env::args_os().skip(1);
@@ -167,10 +171,33 @@ fn obey(world: &World) {
     for line in std::io::stdin().lock().lines() {
         let line = line.unwrap();
         let words: Vec<&str> = line.split(' ').collect();
-        match command(world, &words) {
-            Ok(()) => eprintln!("done"),
-            Err(error) => eprintln!("error: {error}"),
+        match (arrival(world, &words), command(world, &words)) {
+            (Some(arrival), _) => eprintln!("{arrival}"),
+            (None, Ok(())) => eprintln!("done"),
+            (None, Err(error)) => eprintln!("error: {error}"),
         }
+    }
+}
+
+/// What leaves the world next, as the net gate sees it.
+fn arrival(world: &World, words: &[&str]) -> Option<String> {
+    let capture = world.network.capture.as_ref().ok()?;
+    let asked = |socket: &UdpSocket| {
+        let (count, from) = socket.recv_from(&mut [0; 512]).unwrap();
+        format!("{} sent {count}", from.ip())
+    };
+    match words {
+        ["captured"] => {
+            let (stream, from) = capture.tcp.accept().unwrap();
+            Some(format!("{} to {}", from.ip(), ip_original_dst(&stream).unwrap()))
+        }
+        ["captured6"] => {
+            let (stream, from) = capture.tcp_v6.as_ref().unwrap().accept().unwrap();
+            Some(format!("{} to {}", from.ip(), ipv6_original_dst(&stream).unwrap()))
+        }
+        ["asked"] => Some(asked(&capture.dns)),
+        ["asked6"] => Some(asked(capture.dns_v6.as_ref().unwrap())),
+        _ => None,
     }
 }
 
@@ -238,6 +265,7 @@ fn empty() -> WorldSpec {
         notify: NotifyClasses::NONE,
         limits: ResourceLimits::default(),
         landlock: Require::Full,
+        inward: ringfence_sandbox::world::Switch::Off,
         proxy_port: 3128,
         scratch: PathBuf::new(),
     }

@@ -125,7 +125,7 @@ fn etc_files(account: &Account) -> Vec<PrivateFile> {
     let hosts = "127.0.0.1 localhost ringfence\n::1 localhost ip6-localhost ip6-loopback\n";
     let nsswitch =
         "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n";
-    let resolv = "# names are resolved by the net gate, outside this world\nnameserver 127.0.0.1\noptions timeout:1 attempts:1\n";
+    let resolv = "# names are resolved by the net gate, outside this world\nnameserver 127.0.0.1\noptions timeout:5 attempts:2\n";
     [
         ("/etc/passwd", passwd.as_str()),
         ("/etc/group", &group),

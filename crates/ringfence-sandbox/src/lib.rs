@@ -5,6 +5,7 @@
 
 pub mod aside;
 pub mod base;
+mod netlink;
 pub mod notify;
 mod probe;
 mod seccomp;

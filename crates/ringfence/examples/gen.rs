@@ -77,6 +77,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("grants-list.schema.json", include_str!("../schemas/grants-list.schema.json")),
     ("log-show.schema.json", include_str!("../schemas/log-show.schema.json")),
     ("log-verify.schema.json", include_str!("../schemas/log-verify.schema.json")),
+    ("net-test.schema.json", include_str!("../schemas/net-test.schema.json")),
     ("policy-check.schema.json", include_str!("../schemas/policy-check.schema.json")),
     ("policy-plan.schema.json", include_str!("../schemas/policy-plan.schema.json")),
     ("policy-show.schema.json", include_str!("../schemas/policy-show.schema.json")),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringfence_core::{EntryRef, IdError, SessionId};
+use ringfence_runtime::broker::Publish;
 
 /// Governs what an AI agent may do: one policy, enforced below the agent, recorded.
 #[derive(Debug, Parser)]
@@ -61,6 +62,9 @@ pub enum Command {
     /// Read or verify the log
     #[command(subcommand)]
     Log(LogCommand),
+    /// Say what would become of a connection
+    #[command(subcommand)]
+    Net(NetCommand),
     /// Say what this machine can enforce, and what is missing
     Doctor(DoctorArgs),
     /// Watch a small scripted agent do allowed and forbidden things
@@ -76,6 +80,10 @@ pub struct RunArgs {
     /// The agent's identity in the policy [default: the command's base name]
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
+    /// Let this host's 127.0.0.1:PORT lead to the same port of the world's localhost, or
+    /// HOST_PORT:PORT to another; may be repeated
+    #[arg(long, value_name = "PORT")]
+    pub publish: Vec<Publish>,
     /// Write the closing summary as one JSON object to stderr
     #[arg(long)]
     pub json: bool,
@@ -209,6 +217,30 @@ pub struct DecideArgs {
     pub policy: Vec<PathBuf>,
     /// Print JSON (it always does)
     #[arg(long, hide = true)]
+    pub json: bool,
+}
+
+/// The commands on connections.
+#[derive(Debug, Subcommand)]
+pub enum NetCommand {
+    /// Say whether a connection would be made, and why; none is made
+    Test(NetTestArgs),
+}
+
+/// Arguments of `net test`.
+#[derive(Debug, Args)]
+pub struct NetTestArgs {
+    /// Where to: a URL, or HOST:PORT
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// The agent's identity in the policy
+    #[arg(long, value_name = "NAME", default_value = "agent")]
+    pub agent: String,
+    /// Policy file that stands in for the user's and the project's; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
     pub json: bool,
 }
 

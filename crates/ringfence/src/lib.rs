@@ -48,6 +48,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
         Command::Run(args) => commands::run::run(args, screen),
         Command::Policy(command) => commands::policy::policy(&command, screen),
         Command::Decide(args) => commands::decide::decide(&args, screen),
+        Command::Net(command) => commands::net::net(&command, screen),
         Command::Trust(args) => commands::trust::trust(&args, screen),
         Command::Untrust(args) => commands::trust::untrust(&args, screen),
         Command::Grants(command) => commands::grants::grants(&command, screen),

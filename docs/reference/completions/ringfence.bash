@@ -43,6 +43,9 @@ _ringfence() {
             ringfence,log)
                 cmd="ringfence__subcmd__log"
                 ;;
+            ringfence,net)
+                cmd="ringfence__subcmd__net"
+                ;;
             ringfence,policy)
                 cmd="ringfence__subcmd__policy"
                 ;;
@@ -106,6 +109,9 @@ _ringfence() {
             ringfence__subcmd__help,log)
                 cmd="ringfence__subcmd__help__subcmd__log"
                 ;;
+            ringfence__subcmd__help,net)
+                cmd="ringfence__subcmd__help__subcmd__net"
+                ;;
             ringfence__subcmd__help,policy)
                 cmd="ringfence__subcmd__help__subcmd__policy"
                 ;;
@@ -135,6 +141,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help__subcmd__log,verify)
                 cmd="ringfence__subcmd__help__subcmd__log__subcmd__verify"
+                ;;
+            ringfence__subcmd__help__subcmd__net,test)
+                cmd="ringfence__subcmd__help__subcmd__net__subcmd__test"
                 ;;
             ringfence__subcmd__help__subcmd__policy,check)
                 cmd="ringfence__subcmd__help__subcmd__policy__subcmd__check"
@@ -171,6 +180,18 @@ _ringfence() {
                 ;;
             ringfence__subcmd__log__subcmd__help,verify)
                 cmd="ringfence__subcmd__log__subcmd__help__subcmd__verify"
+                ;;
+            ringfence__subcmd__net,help)
+                cmd="ringfence__subcmd__net__subcmd__help"
+                ;;
+            ringfence__subcmd__net,test)
+                cmd="ringfence__subcmd__net__subcmd__test"
+                ;;
+            ringfence__subcmd__net__subcmd__help,help)
+                cmd="ringfence__subcmd__net__subcmd__help__subcmd__help"
+                ;;
+            ringfence__subcmd__net__subcmd__help,test)
+                cmd="ringfence__subcmd__net__subcmd__help__subcmd__test"
                 ;;
             ringfence__subcmd__policy,check)
                 cmd="ringfence__subcmd__policy__subcmd__check"
@@ -221,7 +242,7 @@ _ringfence() {
 
     case "${cmd}" in
         ringfence)
-            opts="-h -V --color --help --version run init policy decide explain trust untrust grant grants sessions show log doctor demo help"
+            opts="-h -V --color --help --version run init policy decide explain trust untrust grant grants sessions show log net doctor demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -451,7 +472,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help)
-            opts="run init policy decide explain trust untrust grant grants sessions show log doctor demo help"
+            opts="run init policy decide explain trust untrust grant grants sessions show log net doctor demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -633,6 +654,34 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__log__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__net)
+            opts="test"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__net__subcmd__test)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -946,6 +995,92 @@ _ringfence() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringfence__subcmd__net)
+            opts="-h -V --color --help --version test help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__net__subcmd__help)
+            opts="test help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__net__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__net__subcmd__help__subcmd__test)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__net__subcmd__test)
+            opts="-h -V --agent --policy --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringfence__subcmd__policy)
             opts="-h -V --color --help --version check test plan show edit reload help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1197,7 +1332,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__run)
-            opts="-h -V --policy --agent --json --color --help --version"
+            opts="-h -V --policy --agent --publish --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1208,6 +1343,10 @@ _ringfence() {
                     return 0
                     ;;
                 --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --publish)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -70,7 +70,12 @@ fn odd_hosts_are_refused() {
         "1.2.3.4.5",
         "[::1",
         "[1.2.3.4]",
-        "ex\u{e4}mple.com",
+        // A soft hyphen and a joiner that nobody sees, an unassigned character, a mark without a letter.
+        "a\u{200d}b.com",
+        "\u{e000}.com",
+        "\u{301}a.com",
+        "b\u{fc}cher..com",
+        "\u{ff11}\u{ff12}\u{ff17}.1",
         "\u{ff0e}com",
     ];
     for host in refused {
@@ -87,6 +92,12 @@ fn a_host_has_one_canonical_spelling() {
     assert_eq!(same("[0:0::1]"), "[::1]");
     assert_eq!(same("::ffff:10.0.0.1"), "10.0.0.1");
     assert_eq!(same("1.2.3.4"), "1.2.3.4");
+    assert_eq!(same("B\u{dc}CHER.example"), "xn--bcher-kva.example");
+    assert_eq!(same("bu\u{308}cher.example"), "xn--bcher-kva.example");
+    // Letters and dots that only look different; what looks the same is not.
+    assert_eq!(same("\u{ff47}ood\u{3002}example"), "good.example");
+    assert_eq!(same("g\u{43e}od.example"), "xn--god-sed.example");
+    assert_eq!(same("\u{ff11}.2.3.4"), "1.2.3.4");
 }
 
 #[test]

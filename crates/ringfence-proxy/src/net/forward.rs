@@ -7,6 +7,7 @@ use hyper::http::uri::PathAndQuery;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
+use ringfence_core::{Carried, Endpoint};
 use tokio::task::AbortHandle;
 
 use super::HEAD_BYTES_MAX;
@@ -30,8 +31,25 @@ const HOP_HEADERS: [HeaderName; 8] = [
 
 /// The connection an answer comes over; dropping it closes it and records its end.
 pub(super) struct Upstream {
-    line: Line,
+    pub(super) line: Line,
+    /// Whether a request went over it before.
+    pub(super) used: bool,
     driver: Driver,
+}
+
+/// A request as it is passed on.
+pub(super) struct Prepared {
+    pub(super) message: Request<Incoming>,
+    /// The client's side, if it asks for a websocket.
+    pub(super) upgrade: Option<OnUpgrade>,
+}
+
+/// What is left of a connection once an answer has begun.
+pub(super) enum Left {
+    /// It carries something else from now on.
+    Tunnel(Tunnel),
+    /// It carries the answer, and may carry others.
+    Upstream(Upstream),
 }
 
 /// The task that moves a connection's bytes; dropping it ends it.
@@ -66,41 +84,62 @@ impl Upstream {
 
 /// Passes a request on over a connection of its own; an upgrade leaves a tunnel behind.
 pub(super) async fn forward(
-    mut request: Request<Incoming>,
-    opened: Opened,
+    request: Request<Incoming>,
+    (endpoint, opened): (&Endpoint, Opened),
 ) -> Result<(Response<Reply>, Option<Tunnel>), Refusal> {
-    let Opened { stream, mut line } = opened;
-    let client = websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
-    let request = to_origin_form(request, client.is_some());
-    let upstream = TokioIo::new(stream);
-    let (mut sender, connection) = http1::Builder::new()
-        .preserve_header_case(true)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .handshake(upstream)
-        .await
-        .map_err(|error| broken(&mut line, &error))?;
-    let driver = tokio::spawn(connection.with_upgrades());
-    let driver = Driver(Some(driver.abort_handle()));
-    match sender.send_request(request).await {
-        Ok(response) => answer(response, client, Upstream { line, driver }),
-        Err(error) => Err(broken(&mut line, &error)),
+    let Prepared { message, upgrade } = prepared(request, endpoint);
+    let (mut sender, mut upstream) = begin(opened).await?;
+    match sender.send_request(message).await {
+        Ok(response) => match answer(response, upgrade, upstream)? {
+            (response, Left::Tunnel(tunnel)) => Ok((response, Some(tunnel))),
+            (response, Left::Upstream(upstream)) => {
+                Ok((response.map(|reply| reply.over(upstream)), None))
+            }
+        },
+        Err(error) => Err(broken(&mut upstream, &error)),
     }
 }
 
-fn broken(line: &mut Line, error: &hyper::Error) -> Refusal {
-    line.fail(error);
+/// Begins to speak HTTP over a connection.
+pub(super) async fn begin(
+    opened: Opened,
+) -> Result<(http1::SendRequest<Incoming>, Upstream), Refusal> {
+    let Opened { stream, mut line } = opened;
+    let begun = http1::Builder::new()
+        .preserve_header_case(true)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .handshake(TokioIo::new(stream))
+        .await;
+    match begun {
+        Ok((sender, connection)) => {
+            let driver = tokio::spawn(connection.with_upgrades());
+            let driver = Driver(Some(driver.abort_handle()));
+            line.carries(Carried::Http);
+            Ok((sender, Upstream { line, used: false, driver }))
+        }
+        Err(error) => {
+            line.fail(&error);
+            Err(Refusal::Unreachable(format!("the server broke off: {error}")))
+        }
+    }
+}
+
+/// Notes that the server broke off, and says so.
+pub(super) fn broken(upstream: &mut Upstream, error: &hyper::Error) -> Refusal {
+    upstream.line.fail(error);
     Refusal::Unreachable(format!("the server broke off: {error}"))
 }
 
-fn answer(
+/// What of a server's answer is for the client, and what is left of the connection.
+pub(super) fn answer(
     mut response: Response<Incoming>,
     client: Option<OnUpgrade>,
     mut upstream: Upstream,
-) -> Result<(Response<Reply>, Option<Tunnel>), Refusal> {
+) -> Result<(Response<Reply>, Left), Refusal> {
     *response.version_mut() = Version::HTTP_11;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         remove_hop_headers(response.headers_mut());
-        return Ok((response.map(|body| Reply::Streamed { body, upstream }), None));
+        return Ok((response.map(Reply::streamed), Left::Upstream(upstream)));
     }
     let Some(client) = client.filter(|_| websocket(response.headers())) else {
         let refusal = Refusal::Unreachable("the server switched protocols unasked".to_owned());
@@ -109,15 +148,28 @@ fn answer(
     };
     let server = hyper::upgrade::on(&mut response);
     let tunnel = Tunnel::switched(client, server, upstream.into_line());
-    Ok((response.map(|_| Reply::empty()), Some(tunnel)))
+    Ok((response.map(|_| Reply::empty()), Left::Tunnel(tunnel)))
+}
+
+/// Puts a request into the form in which it is passed on.
+pub(super) fn prepared(mut request: Request<Incoming>, endpoint: &Endpoint) -> Prepared {
+    let upgrade = websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
+    let message = to_origin_form(request, endpoint, upgrade.is_some());
+    Prepared { message, upgrade }
 }
 
 /// `GET http://host/path` becomes `GET /path`; what concerned only this hop is gone.
-fn to_origin_form(request: Request<Incoming>, upgrade: bool) -> Request<Incoming> {
+fn to_origin_form(
+    request: Request<Incoming>,
+    endpoint: &Endpoint,
+    upgrade: bool,
+) -> Request<Incoming> {
     let (mut parts, body) = request.into_parts();
     // HTTP/1.0 may do without; where there is one, it agrees.
-    let authority = parts.uri.authority().map(|it| HeaderValue::from_str(it.as_str()));
-    if let (false, Some(Ok(host))) = (parts.headers.contains_key(header::HOST), authority) {
+    let authority = parts.uri.authority().map_or_else(|| endpoint.to_string(), ToString::to_string);
+    if let (false, Ok(host)) =
+        (parts.headers.contains_key(header::HOST), HeaderValue::from_str(&authority))
+    {
         parts.headers.insert(header::HOST, host);
     }
     let path = parts.uri.path_and_query().cloned();

@@ -4,23 +4,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::live::Place;
-use ringfence_core::{Endpoint, NetUsage, Outcome, Request, Running};
+use ringfence_core::{Carried, Endpoint, NetUsage, Outcome, Request, Running};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// The account of one permitted connection; dropping it records its end.
 pub(super) struct Line {
     running: Option<Running>,
+    request: Request,
     endpoint: Endpoint,
     address: Option<SocketAddr>,
     bytes: Arc<Bytes>,
     opened: Instant,
     error: Option<String>,
+    carried: Option<Carried>,
     place: Place,
 }
 
@@ -39,16 +41,28 @@ pub(super) struct Counted {
 
 impl Line {
     /// Begins the account of a connection that is about to be made.
-    pub(super) fn open(running: Running, endpoint: Endpoint, place: Place) -> Line {
+    pub(super) fn open(
+        running: Running,
+        request: Request,
+        endpoint: Endpoint,
+        place: Place,
+    ) -> Line {
         Line {
             running: Some(running),
+            request,
             endpoint,
             address: None,
             bytes: Arc::default(),
             opened: Instant::now(),
             error: None,
+            carried: None,
             place,
         }
+    }
+
+    /// What was permitted.
+    pub(super) fn request(&self) -> &Request {
+        &self.request
     }
 
     /// Notes that something more was permitted for this connection.
@@ -65,6 +79,16 @@ impl Line {
     /// Counts what goes over the socket from here on.
     pub(super) fn count(&self, stream: TcpStream) -> Counted {
         Counted { stream, bytes: Arc::clone(&self.bytes) }
+    }
+
+    /// The client's socket, which is reset when it is dropped because the line lost its permit.
+    pub(super) fn hold(&self, client: TcpStream) -> Held {
+        Held { stream: client, ended: self.place.end() }
+    }
+
+    /// Notes how the connection is carried.
+    pub(super) fn carries(&mut self, what: Carried) {
+        self.carried = Some(what);
     }
 
     /// Notes why the connection failed; the first reason stays.
@@ -86,10 +110,26 @@ impl Drop for Line {
             bytes_sent: self.bytes.sent.load(Ordering::Relaxed),
             bytes_received: self.bytes.received.load(Ordering::Relaxed),
             duration_ms,
+            carried: self.carried,
             error: self.error.take(),
         };
         // A log that fails here makes every later check a denial; the connection is over already.
         let _ = running.finish(Outcome::Connection(usage));
+    }
+}
+
+/// A client's socket: what is cut off because its permit is gone must not look complete.
+pub(super) struct Held {
+    pub(super) stream: TcpStream,
+    ended: Arc<AtomicBool>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.ended.load(Ordering::Acquire) {
+            // Best effort: without it the client sees an ordinary end.
+            let _ = self.stream.set_zero_linger();
+        }
     }
 }
 

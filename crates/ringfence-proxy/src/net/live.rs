@@ -89,6 +89,11 @@ impl Place {
         }
     }
 
+    /// Says whether the connection has lost its permit, also when this place is gone.
+    pub(super) fn end(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.ended)
+    }
+
     /// Whether the connection lost its permit.
     pub(super) fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)

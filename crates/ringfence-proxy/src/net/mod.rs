@@ -1,32 +1,49 @@
-//! The thin net gate: an HTTP proxy on a world's listener that decides every connection by name.
+//! The net gate: everything that leaves a world arrives here, and is decided by name.
 //!
-//! The path of a connection is `Port::open` in `open.rs`: the name is decided before anything is
+//! Connections are captured on their way (`capture.rs`): a world's name server (`dns.rs`) gives
+//! addresses that stand for names, so that a connection says which name it is for. Programs that
+//! insist on a proxy find one (`serve.rs`). The path of a connection is `Port::open` in `open.rs`: the name is decided before anything is
 //! looked up, then resolved once, its address checked, and exactly that address dialled.
 //!
-//! Connections are dialled directly. An upstream proxy that the host itself may need is not
-//! supported: where one is configured, connections that only it can carry fail with 502.
+//! Where the host itself needs a proxy (`upstream.rs`), connections are passed on to it by name.
 
 mod address;
+mod capture;
+mod carry;
+pub mod dns;
+mod exchange;
+pub mod first;
 mod forward;
+pub mod hello;
 mod line;
 mod live;
+pub mod names;
 mod open;
 mod process;
+pub mod published;
 mod reply;
+mod rewind;
 mod serve;
+pub mod socks;
 mod splice;
 mod target;
+mod turned_away;
+pub mod upstream;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ringfence_core::{Agent, Checked, Denial, Gate, Process, Question, Request};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
+use dns::Families;
 use open::Port;
+use published::{Inward, Published};
+use serve::{Arrives, Open};
+use upstream::HostProxies;
 
 /// Most connections from one world at a time; one more is answered with 503.
 pub const CONNECTIONS_MAX: usize = 512;
@@ -66,8 +83,19 @@ pub type DenialText = Box<dyn Fn(&Denial) -> String + Send + Sync>;
 /// Told of a permitted connection that did not come about, and why; must not block either.
 pub type Unreachable = Box<dyn Fn(&Request, &str) + Send + Sync>;
 
+/// Told of a connection that was refused because no policy could speak of it; must not block either.
+pub type Refused = Box<dyn Fn(Process, &str) + Send + Sync>;
+
 /// Which process of the world holds the client's end of a connection, if that can be told; blocks.
 pub type ProcessOf = Arc<dyn Fn(SocketAddr) -> Option<Process> + Send + Sync>;
+
+/// What kind of special place an address is, for a person; `None` for one of the internet's.
+pub fn special(address: IpAddr) -> Option<&'static str> {
+    match address::reach(address) {
+        address::Reach::Public => None,
+        address::Reach::Special(what) => Some(what),
+    }
+}
 
 /// Finds the process behind a connection among `root` and its descendants, by looking in procfs.
 ///
@@ -85,10 +113,14 @@ pub struct NetConfig {
     pub denied: DenialText,
     /// Told what a 502 says, which few programs show.
     pub unreachable: Unreachable,
+    /// Told what only the log would say.
+    pub refused: Refused,
     /// Where questions go.
     pub asks: Arc<dyn AskPort>,
     /// How names are resolved; [`HostResolver`] outside tests.
     pub resolve: Arc<dyn Resolve>,
+    /// The proxies that the host itself needs.
+    pub proxies: HostProxies,
     /// Tells the process behind a client's address.
     pub process: ProcessOf,
     /// Limits; [`NetLimits::default`] outside tests.
@@ -108,48 +140,90 @@ pub struct NetLimits {
     pub dial_wait: Duration,
 }
 
+/// Where a world's connections arrive.
+#[derive(Debug)]
+pub struct Entrances {
+    /// Those of programs that speak to a proxy.
+    pub proxy: TcpListener,
+    /// All others, captured on their way; `SO_ORIGINAL_DST` says where to.
+    pub captured: Vec<TcpListener>,
+    /// Questions for names.
+    pub dns: Vec<UdpSocket>,
+    /// Which addresses can be captured.
+    pub families: Families,
+    /// Ports of the world that the host reaches.
+    pub published: Vec<Published>,
+}
+
+impl Entrances {
+    /// For programs that speak to a proxy only.
+    pub fn proxy_only(proxy: TcpListener) -> Entrances {
+        Entrances {
+            proxy,
+            captured: Vec::new(),
+            dns: Vec::new(),
+            families: Families::V4,
+            published: Vec::new(),
+        }
+    }
+
+    /// The same sockets, for the gate's thread.
+    fn open(self) -> io::Result<Open> {
+        let captured = self.captured.into_iter().map(|listener| (listener, Arrives::Captured));
+        let published = self.published.into_iter().map(|Published { listener, port, socket }| {
+            (listener, Arrives::Inward(Inward { port, socket }))
+        });
+        let proxy = std::iter::once((self.proxy, Arrives::ToProxy));
+        let listeners = proxy.chain(captured).chain(published);
+        let adopt = |(listener, arrives): (TcpListener, Arrives)| {
+            listener.set_nonblocking(true)?;
+            Ok((tokio::net::TcpListener::from_std(listener)?, arrives))
+        };
+        Ok(Open {
+            listeners: listeners.map(adopt).collect::<io::Result<_>>()?,
+            dns: self.dns.into_iter().map(capture::adopt).collect::<io::Result<_>>()?,
+        })
+    }
+}
+
 /// A net gate at work on its own thread; dropping it ends it too.
 #[must_use]
 pub struct NetGate {
     port: Arc<Port>,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<watch::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl NetGate {
-    /// Serves a listener, which may belong to another network namespace than the caller's.
+    /// Serves listeners, which may belong to another network namespace than the caller's.
     ///
     /// Clients are accepted there, servers are dialled from the caller's namespace.
-    pub fn serve(listener: TcpListener, gate: Gate, config: NetConfig) -> io::Result<NetGate> {
+    pub fn serve(entrances: Entrances, gate: Gate, config: NetConfig) -> io::Result<NetGate> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .max_blocking_threads(config.limits.connections_max.max(1))
             .thread_name("net-gate-wait")
             .build()?;
-        listener.set_nonblocking(true)?;
-        let listener = {
+        let families = entrances.families;
+        let open = {
             let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
+            entrances.open()?
         };
-        let port = Arc::new(Port::new(gate, config));
-        let (stop, stopped) = oneshot::channel();
+        let port = Arc::new(Port::new(gate, config, families));
+        let (stop, stopped) = watch::channel(());
         let served = Arc::clone(&port);
         let thread = std::thread::Builder::new().name("net-gate".to_owned()).spawn(move || {
-            runtime.block_on(serve::until_stopped(listener, served, stopped));
+            runtime.block_on(serve::until_stopped(open, served, stopped));
             // A question or a lookup may still be waiting; nobody waits for its answer any more.
             runtime.shutdown_background();
         })?;
         Ok(NetGate { port, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Ends the open connections that the policy in force denies; returns what they led to.
-    ///
-    /// To be called after a reload or a revoke: a permit is for the moment a connection is opened,
-    /// and nothing else would end one that is open. One that was approved stays while the policy
-    /// still asks.
-    pub fn end_unpermitted(&self) -> Vec<String> {
-        self.port.end_unpermitted()
+    /// The same gate, for whoever changes what is in force.
+    pub fn ender(&self) -> Ender {
+        Ender(Arc::clone(&self.port))
     }
 
     /// Ends all connections, records their ends and returns.
@@ -166,6 +240,21 @@ impl NetGate {
     }
 }
 
+/// Ends connections that lose their permit.
+#[derive(Clone)]
+pub struct Ender(Arc<Port>);
+
+impl Ender {
+    /// Ends the open connections that the policy in force denies; returns what they led to.
+    ///
+    /// To be called after a reload or a revoke: a permit is for the moment a connection is opened,
+    /// and nothing else would end one that is open. One that was approved stays while the policy
+    /// still asks.
+    pub fn end_unpermitted(&self) -> Vec<String> {
+        self.0.end_unpermitted()
+    }
+}
+
 impl Drop for NetGate {
     fn drop(&mut self) {
         self.end();
@@ -179,8 +268,10 @@ impl NetConfig {
             agent,
             denied,
             unreachable: Box::new(|_, _| {}),
+            refused: Box::new(|_, _| {}),
             asks,
             resolve: Arc::new(HostResolver),
+            proxies: HostProxies::default(),
             process: Arc::new(|_| None),
             limits: NetLimits::default(),
         }

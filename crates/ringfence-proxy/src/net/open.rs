@@ -4,22 +4,27 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use ringfence_core::{
-    Act, Checked, Denial, Endpoint, Gate, HOST_SERVICE_NAME, Host, Outcome, Permit, Process,
-    Question, Request, Running, Verdict,
+    Act, Checked, Denial, Durability, Endpoint, EntryRef, Event, Gate, HOST_SERVICE_NAME, Host,
+    Outcome, Permit, Process, Question, RecordError, Request, Running, Verdict,
 };
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::address::{Reach, reach};
+use super::dns::Families;
 use super::line::{Counted, Line};
 use super::live::{Client, Live};
+use super::names::Names;
 use super::reply::Refusal;
+use super::upstream::HostProxy;
 use super::{ADDRESSES_TRIED_MAX, NetConfig};
 
 /// The port of the gate through which connections pass.
 pub(super) struct Port {
     gate: Gate,
     pub(super) config: NetConfig,
+    pub(super) names: Names,
+    pub(super) families: Families,
     live: Arc<Live>,
 }
 
@@ -39,8 +44,22 @@ enum Trust {
 }
 
 impl Port {
-    pub(super) fn new(gate: Gate, config: NetConfig) -> Port {
-        Port { gate, config, live: Arc::default() }
+    pub(super) fn new(gate: Gate, config: NetConfig, families: Families) -> Port {
+        Port { gate, config, names: Names::default(), families, live: Arc::default() }
+    }
+
+    /// Records what is no decision.
+    pub(super) fn note(
+        &self,
+        event: Event,
+        durability: Durability,
+    ) -> Result<EntryRef, RecordError> {
+        self.gate.note(event, durability)
+    }
+
+    /// Tells of a permitted connection that did not come about.
+    pub(super) fn tell_failed(&self, request: &Request, reason: &str) {
+        (self.config.unreachable)(request, reason);
     }
 
     /// Opens a connection to `endpoint` for a client.
@@ -55,14 +74,14 @@ impl Port {
         let request = permit.request().clone();
         let place = self.live.enter(request.clone(), client);
         let running = permit.spend().map_err(Refusal::Denied)?;
-        let mut line = Line::open(running, endpoint.clone(), place);
+        let mut line = Line::open(running, request.clone(), endpoint.clone(), place);
         let stream = match self.reach(&endpoint, &mut line, client).await {
             Ok(stream) => stream,
             Err(refusal) => {
                 let reason = refusal.reason();
                 line.fail(&reason);
                 if matches!(refusal, Refusal::Unreachable(_)) {
-                    (self.config.unreachable)(&request, &reason);
+                    self.tell_failed(&request, &reason);
                 }
                 return Err(refusal);
             }
@@ -90,7 +109,7 @@ impl Port {
         }
     }
 
-    async fn process_of(&self, from: SocketAddr) -> Option<Process> {
+    pub(super) async fn process_of(&self, from: SocketAddr) -> Option<Process> {
         let process = Arc::clone(&self.config.process);
         tokio::task::spawn_blocking(move || process(from)).await.ok().flatten()
     }
@@ -117,6 +136,9 @@ impl Port {
         line: &mut Line,
         client: &Client,
     ) -> Result<TcpStream, Refusal> {
+        if let Some(proxy) = self.config.proxies.towards(endpoint).map_err(Refusal::Unreachable)? {
+            return self.through(proxy, endpoint, line).await;
+        }
         let (addresses, trust) = self.locate(endpoint).await?;
         let mut last = Refusal::Unreachable(format!("`{}` has no address", endpoint.host));
         for address in addresses.into_iter().take(ADDRESSES_TRIED_MAX) {
@@ -134,6 +156,39 @@ impl Port {
                 Ok(stream) => return Ok(stream),
                 Err(reason) => {
                     last = Refusal::Unreachable(format!("`{endpoint}` at {address}: {reason}"));
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Has the host's own proxy make the connection: it is the proxy that looks the name up.
+    async fn through(
+        &self,
+        proxy: &HostProxy,
+        endpoint: &Endpoint,
+        line: &mut Line,
+    ) -> Result<TcpStream, Refusal> {
+        // Where the proxy is, is the person's configuration.
+        let (addresses, _) = self.locate(&proxy.endpoint).await?;
+        let at = &proxy.endpoint;
+        let mut last = Refusal::Unreachable(format!("the host's proxy `{at}` has no address"));
+        for address in addresses.into_iter().take(ADDRESSES_TRIED_MAX) {
+            line.dial(address);
+            let asked = async {
+                let mut stream = self.dial(address).await?;
+                let asking = proxy.connect(&mut stream, endpoint);
+                match timeout(self.config.limits.dial_wait, asking).await {
+                    Ok(Ok(())) => Ok(stream),
+                    Ok(Err(error)) => Err(error.to_string()),
+                    Err(_) => Err("the host's proxy gives no answer".to_owned()),
+                }
+            };
+            match asked.await {
+                Ok(stream) => return Ok(stream),
+                Err(reason) => {
+                    let text = format!("`{endpoint}` by the host's proxy `{at}`: {reason}");
+                    last = Refusal::Unreachable(text);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::ext::ReasonPhrase;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use ringfence_core::Denial;
 
@@ -23,6 +23,8 @@ pub(super) enum Refusal {
     Malformed(String),
     /// Its head exceeds the limit.
     HeadTooLarge,
+    /// It is for another host than its connection was decided for.
+    Misdirected(String),
     /// The policy says no.
     Denied(Denial),
     /// The policy permits the name, but not the special address it leads to.
@@ -44,7 +46,9 @@ impl Refusal {
     /// Why, in a line, for the account of the connection.
     pub(super) fn reason(&self) -> String {
         match self {
-            Refusal::Malformed(reason) | Refusal::Unreachable(reason) => reason.clone(),
+            Refusal::Malformed(reason)
+            | Refusal::Misdirected(reason)
+            | Refusal::Unreachable(reason) => reason.clone(),
             Refusal::HeadTooLarge => HEAD_TOO_LARGE.to_owned(),
             Refusal::Denied(denial) => format!("{} was denied", denial.request.act.resource()),
             Refusal::AddressDenied { leads_to, .. } => format!("{leads_to}, which was denied"),
@@ -58,6 +62,12 @@ impl Refusal {
             Refusal::HeadTooLarge => {
                 let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
                 plain(status, HEAD_TOO_LARGE.to_owned())
+            }
+            Refusal::Misdirected(reason) => {
+                let mut response = plain(StatusCode::MISDIRECTED_REQUEST, reason);
+                // Whoever tries that may try to hide a request behind another.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                response
             }
             Refusal::Unreachable(reason) => plain(StatusCode::BAD_GATEWAY, reason),
             Refusal::Denied(denial) => denied(&denial, text(&denial)),
@@ -76,14 +86,27 @@ pub(super) enum Reply {
     Streamed {
         /// The frames.
         body: Incoming,
-        /// The connection they come over.
-        upstream: Upstream,
+        /// The connection they come over, where it carries nothing else.
+        upstream: Option<Upstream>,
     },
 }
 
 impl Reply {
     pub(super) fn empty() -> Reply {
         Reply::Text(None)
+    }
+
+    /// The upstream's body, over a connection that others keep.
+    pub(super) fn streamed(body: Incoming) -> Reply {
+        Reply::Streamed { body, upstream: None }
+    }
+
+    /// The same over a connection that ends with it.
+    pub(super) fn over(self, connection: Upstream) -> Reply {
+        match self {
+            Reply::Text(text) => Reply::Text(text),
+            Reply::Streamed { body, .. } => Reply::Streamed { body, upstream: Some(connection) },
+        }
     }
 }
 
@@ -121,7 +144,7 @@ impl Body for Reply {
             Reply::Text(text) => Poll::Ready(text.take().map(|bytes| Ok(Frame::data(bytes)))),
             Reply::Streamed { body, upstream } => {
                 let polled = Pin::new(body).poll_frame(context);
-                if let Poll::Ready(Some(Err(error))) = &polled {
+                if let (Poll::Ready(Some(Err(error))), Some(upstream)) = (&polled, upstream) {
                     upstream.failed(error);
                 }
                 polled

@@ -9,17 +9,22 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use super::capture;
+use super::carry::{Decided, carry};
 use super::forward::forward;
 use super::live::Client;
 use super::open::Port;
+use super::published::{self, Inward};
 use super::reply::{Refusal, Reply};
 use super::splice::Tunnel;
 use super::target::Target;
 use super::{HEAD_BYTES_MAX, HEADERS_MAX};
+use super::{socks, turned_away};
 
 /// Pause after a failed accept, in milliseconds: it fails when descriptors run out.
 const ACCEPT_PAUSE_MS: u64 = 50;
@@ -29,44 +34,120 @@ const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\n\
     connection: close\r\ncontent-length: 44\r\n\r\nthe net gate has all the clients it may have";
 
+/// What arrives at a listener.
+#[derive(Clone)]
+pub(super) enum Arrives {
+    /// Clients that speak to a proxy.
+    ToProxy,
+    /// Clients that do not know of the gate.
+    Captured,
+    /// The host's own clients, on their way into the world.
+    Inward(Inward),
+}
+
+/// Where the gate listens, on its own thread.
+pub(super) struct Open {
+    pub(super) listeners: Vec<(TcpListener, Arrives)>,
+    pub(super) dns: Vec<UdpSocket>,
+}
+
 /// Serves clients until `stopped` resolves; then ends and records all connections.
-pub(super) async fn until_stopped(
-    listener: TcpListener,
-    port: Arc<Port>,
-    mut stopped: oneshot::Receiver<()>,
-) {
+pub(super) async fn until_stopped(open: Open, port: Arc<Port>, stopped: watch::Receiver<()>) {
     let places = Arc::new(Semaphore::new(port.config.limits.connections_max));
+    let mut listening = JoinSet::new();
+    let mut answering = JoinSet::new();
+    for socket in open.dns {
+        answering.spawn(capture::datagrams(Arc::clone(&port), socket));
+    }
+    for listener in open.listeners {
+        let (port, places) = (Arc::clone(&port), Arc::clone(&places));
+        listening.spawn(listen(listener, (port, places), stopped.clone()));
+    }
+    while listening.join_next().await.is_some() {}
+}
+
+async fn listen(
+    (listener, arrives): (TcpListener, Arrives),
+    (port, places): (Arc<Port>, Arc<Semaphore>),
+    mut stopped: watch::Receiver<()>,
+) {
     let mut clients = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = clients.join_next() => continue,
-            _ = &mut stopped => break,
+            // Its sender is dropped; nothing is ever sent.
+            _ = stopped.changed() => break,
         };
         let Ok((stream, from)) = accepted else {
             tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
             continue;
         };
-        match Arc::clone(&places).try_acquire_owned() {
-            Ok(place) => {
-                let client = Client::at(from);
-                let serving = serve(Arc::clone(&port), stream, client.clone(), place);
-                client.served_by(clients.spawn(serving));
+        let port = Arc::clone(&port);
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            match arrives {
+                Arrives::ToProxy => turn_away(&stream),
+                Arrives::Captured | Arrives::Inward(_) => turned_away::reset(&stream),
             }
-            Err(_) => turn_away(&stream),
-        }
+            continue;
+        };
+        let client = Client::at(from);
+        let who = client.clone();
+        let serving = match arrives.clone() {
+            Arrives::ToProxy => clients.spawn(serve(port, stream, who, place)),
+            Arrives::Captured => clients.spawn(capture::serve(port, stream, who, place)),
+            Arrives::Inward(inward) => clients.spawn(async move {
+                let _place = place;
+                published::serve(inward, stream).await;
+            }),
+        };
+        client.served_by(serving);
     }
     clients.shutdown().await;
 }
 
-/// Serves one client: its requests one by one, then its tunnel if it asked for one.
+/// Serves one client that speaks to a proxy.
 async fn serve(port: Arc<Port>, stream: TcpStream, client: Client, _place: OwnedSemaphorePermit) {
     // Best effort: the client only waits longer without it.
     let _ = stream.set_nodelay(true);
+    let mut first = [0];
+    match timeout(port.config.limits.head_wait, stream.peek(&mut first)).await {
+        Ok(Ok(1)) if first == [socks::VERSION] => serve_socks(&port, stream, &client).await,
+        Ok(Ok(1..)) => serve_http(&port, stream, &client).await,
+        Ok(Ok(0) | Err(_)) | Err(_) => {}
+    }
+}
+
+async fn serve_socks(port: &Port, mut stream: TcpStream, client: &Client) {
+    let heard = timeout(port.config.limits.head_wait, socks::hear(&mut stream)).await;
+    let Ok(Some(endpoint)) = heard else { return };
+    match port.open(endpoint.clone(), client).await {
+        Ok(opened) => {
+            socks::tell(&mut stream, socks::Reply::Done).await;
+            let decided = Decided { client: stream, early: Vec::new(), endpoint, opened };
+            carry(port, client, decided).await;
+        }
+        Err(refusal) => {
+            let reply = match &refusal {
+                Refusal::Denied(_) | Refusal::AddressDenied { .. } => socks::Reply::NotAllowed,
+                Refusal::Malformed(_)
+                | Refusal::HeadTooLarge
+                | Refusal::Misdirected(_)
+                | Refusal::Unreachable(_) => socks::Reply::Unreachable,
+            };
+            // For whom it tells, not for its text: SOCKS has numbers only.
+            drop(refusal.into_reply(&port.config.denied));
+            socks::tell(&mut stream, reply).await;
+        }
+    }
+}
+
+/// Serves one HTTP client: its requests one by one, then its tunnel if it asked for one.
+async fn serve_http(port: &Port, stream: TcpStream, client: &Client) {
     let tunnel: Mutex<Option<Tunnel>> = Mutex::new(None);
     let keep = |made| *tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
     let answer = service_fn(|request| async {
-        let (response, made) = answer(&port, request, &client).await;
+        let (response, made) = answer(port, request, client).await;
         made.map(keep);
         Ok::<_, Infallible>(response)
     });
@@ -82,7 +163,7 @@ async fn serve(port: Arc<Port>, stream: TcpStream, client: Client, _place: Owned
     let tunnel = tunnel.into_inner().unwrap_or_else(PoisonError::into_inner);
     // A client that broke off mid-request takes its tunnel with it; dropping records that.
     if let (Ok(()), Some(tunnel)) = (served, tunnel) {
-        tunnel.run().await;
+        tunnel.run(port, client).await;
     }
 }
 
@@ -93,12 +174,12 @@ async fn answer(
     client: &Client,
 ) -> (Response<Reply>, Option<Tunnel>) {
     let served = match Target::of(&request) {
-        Ok(Target::Tunnel(endpoint)) => port.open(endpoint, client).await.map(|opened| {
+        Ok(Target::Tunnel(endpoint)) => port.open(endpoint.clone(), client).await.map(|opened| {
             let upgrade = hyper::upgrade::on(&mut request);
-            (Response::new(Reply::empty()), Some(Tunnel::dialled(upgrade, opened)))
+            (Response::new(Reply::empty()), Some(Tunnel::dialled(upgrade, endpoint, opened)))
         }),
-        Ok(Target::Forward(endpoint)) => match port.open(endpoint, client).await {
-            Ok(opened) => forward(request, opened).await,
+        Ok(Target::Forward(endpoint)) => match port.open(endpoint.clone(), client).await {
+            Ok(opened) => forward(request, (&endpoint, opened)).await,
             Err(refusal) => Err(refusal),
         },
         Err(refusal) => Err(refusal),

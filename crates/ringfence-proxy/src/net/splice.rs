@@ -2,59 +2,80 @@
 
 use std::io;
 
-use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
+use ringfence_core::Endpoint;
 use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
 
+use super::carry::{Decided, carry};
 use super::line::{Counted, Line};
-use super::open::Opened;
+use super::live::Client;
+use super::open::{Opened, Port};
+use super::rewind::Rewind;
 
 /// Bytes held per direction of a tunnel.
-const SPLICE_BUFFER_BYTES: usize = 64 * 1024;
+pub(super) const SPLICE_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A tunnel that starts once the client's HTTP has ended.
-pub(super) struct Tunnel {
-    client: OnUpgrade,
-    server: Server,
-    /// Dropped at the end of the tunnel, which records it.
-    line: Line,
-}
-
-/// The upstream's end of a tunnel.
-enum Server {
-    /// Dialled for a CONNECT.
-    Dialled(Counted),
-    /// Left by an HTTP exchange that switched protocols.
-    Switched(OnUpgrade),
+pub(super) enum Tunnel {
+    /// Behind a CONNECT: what the client speaks is yet to be seen.
+    Dialled {
+        /// The client.
+        client: OnUpgrade,
+        /// Where it goes.
+        endpoint: Endpoint,
+        /// The connection there.
+        opened: Opened,
+    },
+    /// Behind a 101, between two that agreed on it.
+    Switched {
+        /// The client.
+        client: OnUpgrade,
+        /// The server.
+        server: OnUpgrade,
+        /// Dropped at the end of the tunnel, which records it.
+        line: Line,
+    },
 }
 
 impl Tunnel {
     /// The tunnel behind a CONNECT.
-    pub(super) fn dialled(client: OnUpgrade, opened: Opened) -> Tunnel {
-        let Opened { stream, line } = opened;
-        Tunnel { client, server: Server::Dialled(stream), line }
+    pub(super) fn dialled(client: OnUpgrade, endpoint: Endpoint, opened: Opened) -> Tunnel {
+        Tunnel::Dialled { client, endpoint, opened }
     }
 
     /// The tunnel behind a 101.
     pub(super) fn switched(client: OnUpgrade, server: OnUpgrade, line: Line) -> Tunnel {
-        Tunnel { client, server: Server::Switched(server), line }
+        Tunnel::Switched { client, server, line }
     }
 
     /// Carries bytes until both sides are done or one fails; records the end.
-    pub(super) async fn run(mut self) {
-        if let Err(error) = join(self.client, self.server).await {
-            self.line.fail(&error);
+    pub(super) async fn run(self, port: &Port, who: &Client) {
+        match self {
+            Tunnel::Dialled { client, endpoint, mut opened } => match taken(client).await {
+                Ok((client, early)) => {
+                    // Boxed: what is carried may be HTTP again, and that may end in a tunnel.
+                    let decided = Decided { client, early, endpoint, opened };
+                    Box::pin(carry(port, who, decided)).await;
+                }
+                Err(error) => opened.line.fail(&error),
+            },
+            Tunnel::Switched { client, server, mut line } => {
+                if let Err(error) = join(client, server).await {
+                    line.fail(&error);
+                }
+            }
         }
     }
 }
 
-async fn join(client: OnUpgrade, server: Server) -> io::Result<()> {
-    let (mut client, early) = take::<TcpStream>(client.await.map_err(io::Error::other)?)?;
-    let (mut server, late) = match server {
-        Server::Dialled(stream) => (stream, Vec::new()),
-        Server::Switched(server) => take::<Counted>(server.await.map_err(io::Error::other)?)?,
-    };
+async fn join(client: OnUpgrade, server: OnUpgrade) -> io::Result<()> {
+    let (mut client, early) = taken(client).await?;
+    let server = server.await.map_err(io::Error::other)?;
+    let Parts { io, read_buf: late, .. } =
+        server.downcast::<TokioIo<Counted>>().map_err(|_| another_kind())?;
+    let mut server = io.into_inner();
     let joined = async {
         server.write_all(&early).await?;
         client.write_all(&late).await?;
@@ -70,13 +91,20 @@ async fn join(client: OnUpgrade, server: Server) -> io::Result<()> {
     result.map(|_| ())
 }
 
-/// The socket below an upgraded connection, and what had been read ahead from it.
-fn take<S>(upgraded: Upgraded) -> io::Result<(S, Vec<u8>)>
-where
-    TokioIo<S>: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
-{
-    match upgraded.downcast::<TokioIo<S>>() {
+/// The socket below a client's connection, and what had been read ahead from it.
+async fn taken(client: OnUpgrade) -> io::Result<(TcpStream, Vec<u8>)> {
+    let client = client.await.map_err(io::Error::other)?;
+    match client.downcast::<TokioIo<TcpStream>>() {
         Ok(Parts { io, read_buf, .. }) => Ok((io.into_inner(), read_buf.to_vec())),
-        Err(_) => Err(io::Error::other("the connection is of another kind")),
+        Err(client) => {
+            let Parts { io, read_buf, .. } =
+                client.downcast::<TokioIo<Rewind>>().map_err(|_| another_kind())?;
+            let (stream, before) = io.into_inner().into_parts();
+            Ok((stream, [read_buf.as_ref(), before.as_ref()].concat()))
+        }
     }
+}
+
+fn another_kind() -> io::Error {
+    io::Error::other("the connection is of another kind")
 }

@@ -53,6 +53,43 @@ impl Target {
     }
 }
 
+/// Checks a request on a connection that was decided for `endpoint`: it must be for that.
+pub(super) fn within<B>(request: &Request<B>, endpoint: &Endpoint) -> Result<(), Refusal> {
+    if head_bytes(request) > HEAD_BYTES_MAX {
+        return Err(Refusal::HeadTooLarge);
+    }
+    if request.method() == Method::CONNECT {
+        let reason = format!("CONNECT is for a proxy, and this is a connection to `{endpoint}`");
+        return Err(Refusal::Misdirected(reason));
+    }
+    let uri = request.uri();
+    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP) {
+        let reason = format!("only `http:` is spoken on this connection to `{endpoint}`");
+        return Err(Refusal::Misdirected(reason));
+    }
+    if let Some(authority) = uri.authority() {
+        same(authority.as_str(), endpoint, "address")?;
+    }
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            same(&String::from_utf8_lossy(host.as_bytes()), endpoint, "`Host` header")
+        }
+        (None, _) if request.version() < Version::HTTP_11 => Ok(()),
+        (None, _) => Err(Refusal::malformed("there is no `Host` header")),
+        (Some(_), Some(_)) => Err(Refusal::malformed("there are two `Host` headers")),
+    }
+}
+
+/// A port that is not written is the connection's.
+fn same(text: &str, endpoint: &Endpoint, what: &str) -> Result<(), Refusal> {
+    if parse(text, Some(endpoint.port)).is_ok_and(|found| found == *endpoint) {
+        return Ok(());
+    }
+    let reason = format!("the {what} says `{text}`, the connection is to `{endpoint}`");
+    Err(Refusal::Misdirected(reason))
+}
+
 /// Size of a request's head; the reader's own limit lets the last read exceed it.
 fn head_bytes<B>(request: &Request<B>) -> usize {
     let header = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();

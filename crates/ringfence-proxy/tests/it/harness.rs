@@ -9,7 +9,10 @@ use std::time::Duration;
 use std::{io, thread};
 
 use ringfence_core::{Action, Agent, Checked, Denial, NetUsage, Question};
-use ringfence_proxy::net::{AskPort, NetConfig, NetGate, NetLimits, Resolve, processes_below};
+use ringfence_proxy::net::upstream::HostProxies;
+use ringfence_proxy::net::{
+    AskPort, Entrances, NetConfig, NetGate, NetLimits, Resolve, processes_below,
+};
 use ringfence_testkit::gate::{MemoryLog, ScriptedPolicy, TestGate};
 
 /// A test that waits longer than this has failed.
@@ -55,6 +58,7 @@ impl AskPort for Nobody {
 
 pub struct Setup {
     pub policy: ScriptedPolicy,
+    pub proxies: HostProxies,
     pub answers: Vec<Vec<IpAddr>>,
     pub limits: NetLimits,
 }
@@ -77,7 +81,8 @@ impl Setup {
             policy.permit(Action::NetConnect, endpoint)
         });
         let answers = vec![vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]];
-        Setup { policy, answers, limits: NetLimits::default() }
+        let proxies = HostProxies::default();
+        Setup { policy, proxies, answers, limits: NetLimits::default() }
     }
 
     pub fn start(self) -> Proxy {
@@ -92,10 +97,12 @@ impl Setup {
         let mut config = NetConfig::new(Agent("builder".to_owned()), asks(&test), Box::new(denied));
         config.resolve = Arc::clone(&lookups) as Arc<dyn Resolve>;
         config.limits = self.limits;
+        config.proxies = self.proxies;
         config.process = processes_below(i32::try_from(std::process::id()).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let gate = NetGate::serve(listener, test.gate.clone(), config).unwrap();
+        let gate =
+            NetGate::serve(Entrances::proxy_only(listener), test.gate.clone(), config).unwrap();
         Proxy { address, test, lookups, gate: Some(gate) }
     }
 }
@@ -135,7 +142,7 @@ impl Proxy {
     }
 
     pub fn end_unpermitted(&self) -> Vec<String> {
-        self.gate.as_ref().unwrap().end_unpermitted()
+        self.gate.as_ref().unwrap().ender().end_unpermitted()
     }
 
     pub fn stop(&mut self) {

@@ -15,3 +15,4 @@ mod forward;
 mod harness;
 mod names;
 mod tunnel;
+mod upstream;

@@ -6,7 +6,7 @@ use std::thread;
 use ringfence_core::Action;
 use ringfence_testkit::gate::ScriptedPolicy;
 
-use crate::harness::{permitting, server};
+use crate::harness::{answering, permitting, server};
 
 const MIB: usize = 1024 * 1024;
 
@@ -201,4 +201,36 @@ fn reset(stream: std::net::TcpStream) {
     let _inside = runtime.enter();
     stream.set_nonblocking(true).unwrap();
     tokio::net::TcpStream::from_std(stream).unwrap().set_zero_linger().unwrap();
+}
+
+#[test]
+fn requests_within_a_tunnel_are_for_its_host_alone() {
+    let (port, serving) = answering(1, "first");
+    let address = format!("127.0.0.1:{port}");
+    let proxy = permitting(&[&address]);
+    let mut client = proxy.tunnel(&address);
+    let get = |path: &str, host: &str| format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    client.send(get("one", &address) + &get("two", "evil.example"));
+    let (head, body) = client.response();
+    assert_eq!((head.lines().next(), body.as_str()), (Some("HTTP/1.1 200 OK"), "first"));
+    let (head, body) = client.response();
+    assert!(head.starts_with("HTTP/1.1 421 "), "{head}");
+    assert!(body.contains("says `evil.example`"), "{body}");
+    assert_eq!(client.rest().unwrap(), b"");
+    assert!(serving.join().unwrap()[0].starts_with("GET /one "));
+    assert!(proxy.connection().error.unwrap().contains("evil.example"));
+}
+
+#[test]
+fn a_request_in_pieces_does_not_get_through_as_something_else() {
+    let (port, serving) = server(1, |mut client| client.rest());
+    let address = format!("127.0.0.1:{port}");
+    let proxy = permitting(&[&address]);
+    let mut client = proxy.tunnel(&address);
+    client.send("GET / ");
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    client.send("HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+    assert!(client.rest().is_err());
+    let seen = serving.join().unwrap().pop().unwrap();
+    assert!(seen.is_err() || seen.is_ok_and(|seen| seen == b"GET / "));
 }

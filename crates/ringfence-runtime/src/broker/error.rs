@@ -53,6 +53,14 @@ pub enum RunError {
         /// What the log said.
         reason: String,
     },
+    /// A port that was to be published cannot be taken on the host.
+    #[error("cannot listen on port {port} of this host: {source}")]
+    Publish {
+        /// The port.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A step of the start failed.
     #[error("cannot {step}: {source}")]
     Step {
@@ -77,6 +85,9 @@ impl RunError {
             RunError::Log(_) | RunError::LogFailed { .. } => {
                 Some("to see what was recorded, run `ringfence log verify`".to_owned())
             }
+            RunError::Publish { port, .. } => Some(format!(
+                "to reach it by another port of this host, say `--publish OTHER:{port}`"
+            )),
             RunError::Clock(_)
             | RunError::Registration(_)
             | RunError::Notify(_)

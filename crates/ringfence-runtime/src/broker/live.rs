@@ -10,6 +10,7 @@ use ringfence_core::{
     AbsolutePath, Access, Agent, Clock as _, Durability, Event, FilePlan, Gate, PathRule, SessionId,
 };
 use ringfence_policy::grant::GrantText;
+use ringfence_proxy::net::Ender;
 use ringfence_sandbox::world::{self, World};
 
 use super::mounted::{Mounted, Tree, newly_restricted};
@@ -48,6 +49,7 @@ pub(super) struct Live {
     pub(super) world: Weak<World>,
     pub(super) private: Arc<PrivatePlaces>,
     pub(super) opened: OpenedTrees,
+    pub(super) net: Ender,
     pub(super) changing: Mutex<Changing>,
 }
 
@@ -159,6 +161,8 @@ impl Live {
         self.opened.follow(&assembled.policy.file_plan(&self.agent));
         self.gate.reload(Arc::clone(&assembled.policy) as _);
         self.in_force.replace(Arc::clone(&assembled.policy));
+        let ended = self.net.end_unpermitted().into_iter();
+        lines.extend(ended.map(|what| format!("ended: the connection to {what}")));
         let mut plan = assembled.policy.file_plan(&self.agent);
         let outcome = self.follow(world, changing, &mut plan);
         lines.extend(outcome.lines.iter().cloned());

@@ -60,7 +60,10 @@ pub(super) fn require_full(layers: &[LayerStatus], settings: &Settings) -> Resul
         let given_up = layer.layer == "notify" && !settings.unnotified.is_empty();
         // A world without a terminal of its own has no other either: its streams are files and
         // pipes, which can neither answer nor be typed into.
+        // What is not captured has no other way out: the world is closed, and of less use.
+        let uncaptured = layer.layer == "net" && layer.state == LayerState::Degraded;
         given_up
+            || uncaptured
             || layer.layer == "pty"
             || settings.accepted_gaps.iter().any(|gap: &Gap| gap.name() == layer.layer)
     };

@@ -1,24 +1,27 @@
 //! A session while it runs, and its end.
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::io;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ringfence_core::{
-    AbsolutePath, Agent, Denial, Durability, Event, Exit, Gate, Request, Summary,
+    AbsolutePath, Agent, Denial, Durability, Event, Exit, Gate, Process, Request, Summary,
 };
-use ringfence_proxy::net::{NetConfig, NetGate, processes_below};
+use ringfence_proxy::net::dns::Families;
+use ringfence_proxy::net::{Entrances, NetConfig, NetGate, processes_below};
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::notify::{Confinement, Listener, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{Ended, World};
+use ringfence_sandbox::world::{Capture, Ended, Network, World};
 use rustix::io::Errno;
 
 use super::live::{Changing, Live};
 use super::not_started::{NotStarted, Wanted};
 use super::opening::{self, Opened};
+use super::publish::{self, Bound};
 use super::{Closing, RunError, RunRequest};
 use crate::advice::{Advice, Session};
 use crate::approvals::{self, Approvals};
@@ -45,7 +48,7 @@ pub(super) struct Taken {
     confinement: Confinement,
     unix_diag: OwnedFd,
     pty: Option<OwnedFd>,
-    proxy: TcpListener,
+    entrances: Entrances,
     signals: Signals,
     pipes: Pipes,
 }
@@ -59,6 +62,7 @@ pub(super) struct Start<'a> {
     pub(super) opened: Opened,
     pub(super) world: World,
     pub(super) taken: Taken,
+    pub(super) bound: Vec<Bound>,
 }
 
 /// A session that runs.
@@ -83,12 +87,13 @@ impl Taken {
         pipes: Pipes,
     ) -> Result<Taken, RunError> {
         let step = "take over the world";
+        let network = &world.network;
         Ok(Taken {
             notify: world.notify.take(),
             confinement: std::mem::take(&mut world.confinement),
-            unix_diag: world.unix_diag.try_clone().map_err(RunError::step(step))?,
+            unix_diag: network.unix_diag.try_clone().map_err(RunError::step(step))?,
             pty: world.pty.take(),
-            proxy: world.proxy_listener.try_clone().map_err(RunError::step(step))?,
+            entrances: entrances(network).map_err(RunError::step(step))?,
             signals,
             pipes,
         })
@@ -98,7 +103,7 @@ impl Taken {
 impl Running {
     /// Starts everything that serves the world; the payload goes on with the first answer.
     pub(super) fn start(start: Start<'_>) -> Result<Running, RunError> {
-        let Start { request, agent, assembled, composed, opened, world, taken } = start;
+        let Start { request, agent, assembled, composed, opened, world, taken, bound } = start;
         let gate = opened.gate.clone();
         let world = Arc::new(world);
         end_with_log(&opened, &world);
@@ -114,6 +119,12 @@ impl Running {
             Processes::start(gate.clone()).map_err(RunError::step("watch processes"))?;
         let description = description(request, &agent, &opened);
         let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
+        let config = net_config(&agent, &approvals, &denials, world.init_pid);
+        let config = NetConfig { proxies: request.environment.proxies(), ..config };
+        let published = publish::into_world(bound, &world);
+        let entrances = Entrances { published, ..taken.entrances };
+        let net = NetGate::serve(entrances, gate.clone(), config)
+            .map_err(RunError::step("open the net gate"))?;
         let live = Arc::new(Live {
             dirs: request.dirs.clone(),
             cwd: request.cwd.clone(),
@@ -129,13 +140,11 @@ impl Running {
             world: Arc::downgrade(&world),
             private: Arc::clone(&private),
             opened: composed.after.opened(),
+            net: net.ender(),
             changing: Mutex::new(Changing::from_start(&assembled.grants, &composed.plan)),
         });
         live.watch_expiry();
         control::serve(control, Arc::new(move |command| live.serve(command)));
-        let config = net_config(&agent, &approvals, &denials, world.init_pid);
-        let net = NetGate::serve(taken.proxy, gate.clone(), config)
-            .map_err(RunError::step("open the net gate"))?;
         let ports = Arc::new(Ports {
             gate: gate.clone(),
             agent,
@@ -147,12 +156,7 @@ impl Running {
             private,
             covered: composed.covered.iter().map(|it| it.components().collect()).collect(),
         });
-        let heard = Heard {
-            notify: taken.notify,
-            confinement: taken.confinement,
-            unix_diag: taken.unix_diag,
-        };
-        listen(&ports, &world, heard)?;
+        listen(&ports, &world, (taken.notify, taken.confinement, taken.unix_diag))?;
         Ok(Running {
             world,
             gate,
@@ -260,6 +264,21 @@ fn relay(
         .map_err(RunError::step("open the terminal"))
 }
 
+/// The sockets on which the net gate listens in the world.
+fn entrances(network: &Network) -> io::Result<Entrances> {
+    let mut entrances = Entrances::proxy_only(network.proxy.try_clone()?);
+    if let Ok(Capture { tcp, tcp_v6, dns, dns_v6 }) = &network.capture {
+        if tcp_v6.is_some() {
+            entrances.families = Families::Both;
+        }
+        let listeners = std::iter::once(tcp).chain(tcp_v6);
+        entrances.captured = listeners.map(TcpListener::try_clone).collect::<io::Result<_>>()?;
+        let sockets = std::iter::once(dns).chain(dns_v6);
+        entrances.dns = sockets.map(UdpSocket::try_clone).collect::<io::Result<_>>()?;
+    }
+    Ok(entrances)
+}
+
 /// How the net gate asks, refuses, and tells which process of the world connects.
 fn net_config(
     agent: &Agent,
@@ -284,7 +303,12 @@ fn net_config(
         }
     });
     let config = NetConfig::new(agent.clone(), approvals::as_port(approvals), denied);
-    NetConfig { process: processes_below(init_pid), unreachable, ..config }
+    let refused = Box::new(|process: Process, why: &str| {
+        if process.pid > 0 {
+            write_stderr_of(process.pid, &wording::refused_connection(why));
+        }
+    });
+    NetConfig { process: processes_below(init_pid), unreachable, refused, ..config }
 }
 
 /// Denials go to the world's file, with the grant that helps by the policy of that moment.
@@ -313,16 +337,12 @@ fn private_places(composed: &Composition) -> PrivatePlaces {
     PrivatePlaces::new(composed.private.clone(), mounts)
 }
 
-/// What the world's acts are heard through, and how those are held who act in its place.
-struct Heard {
-    notify: Option<OwnedFd>,
-    confinement: Confinement,
-    unix_diag: OwnedFd,
-}
-
 /// Serves the world's acts; without anybody who decides there is no world.
-fn listen(ports: &Arc<Ports>, world: &Arc<World>, heard: Heard) -> Result<(), RunError> {
-    let Heard { notify, confinement, unix_diag } = heard;
+fn listen(
+    ports: &Arc<Ports>,
+    world: &Arc<World>,
+    (notify, confinement, unix_diag): (Option<OwnedFd>, Confinement, OwnedFd),
+) -> Result<(), RunError> {
     let Some(notify) = notify else { return Ok(()) };
     let kernel_places = WORLD_ONLY.iter().filter_map(|path| AbsolutePath::parse(path).ok());
     let listener = Listener::new(notify, Some(unix_diag), kernel_places.collect(), confinement)?;

@@ -208,6 +208,7 @@ pub fn compose(
         notify: request.notify,
         limits: limits(assembled),
         landlock: landlock(assembled),
+        inward: Switch::Off,
         proxy_port: assembled.settings.proxy_port,
         scratch,
     };

@@ -209,6 +209,7 @@ impl Builder {
             bytes_sent: None,
             bytes_received: None,
             duration_ms: None,
+            carried: None,
             error: None,
             entry: index,
         });

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use ringfence_core::{
-    Act, Agent, CommandLine, Endpoint, Event, Exec, FileIdentity, NetUsage, Process, Request, Role,
-    Verdict,
+    Act, Agent, Carried, CommandLine, Endpoint, Event, Exec, FileIdentity, NetUsage, Process,
+    Request, Role, Verdict,
 };
 
 use super::*;
@@ -205,6 +205,7 @@ fn a_connection_has_bytes_only_once_it_ended() {
         bytes_sent: 10,
         bytes_received: 20,
         duration_ms: 5,
+        carried: Some(Carried::Tls),
         error: None,
     };
     script.event(Event::Finished { of: open, outcome: Outcome::Connection(usage) });

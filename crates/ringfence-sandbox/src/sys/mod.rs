@@ -5,7 +5,6 @@ pub(crate) mod file_user;
 pub(crate) mod landlock;
 pub(crate) mod mount;
 pub(crate) mod namespaces;
-pub(crate) mod net;
 pub(crate) mod process;
 pub(crate) mod seccomp;
 

@@ -11,14 +11,14 @@ use rustix::net::{
 
 /// Two paths and a few numbers fit with room to spare.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
-/// Listener, socket diagnosis and terminal: the most that are ever sent at once.
-const DESCRIPTORS_MAX: usize = 4;
+/// The sockets of a world's network and its terminal: the most that are ever sent at once.
+const DESCRIPTORS_MAX: usize = 8;
 
 /// What a message is about; its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Topic {
-    /// Init: the world stands. Carries the net gate's listener, the diagnosis socket, a terminal.
+    /// Init: the world stands. Carries the sockets of its network, and a terminal.
     WorldReady = 1,
     /// Payload: everything is given up but the exec itself. Carries the seccomp listener.
     PayloadReady,
@@ -38,12 +38,15 @@ pub(super) enum Topic {
     Done,
     /// Init: the payload was stopped.
     Stopped,
-    /// Broker to mount helper: this is the world to build. Carries a file with its specification.
+    /// Broker to mount helper: this is the world to build. Carries a file with its specification,
+    /// and init's line for sockets of the world where something is published.
     Spec,
+    /// Broker to init, and its answer: a socket of the world's network, of the family in the byte.
+    Socket,
 }
 
 impl Topic {
-    const EVERY: [Topic; 11] = [
+    const EVERY: [Topic; 12] = [
         Topic::WorldReady,
         Topic::PayloadReady,
         Topic::Failed,
@@ -55,6 +58,7 @@ impl Topic {
         Topic::Done,
         Topic::Stopped,
         Topic::Spec,
+        Topic::Socket,
     ];
 }
 
@@ -151,6 +155,12 @@ impl Channel {
         let topic = topic.ok_or(io::ErrorKind::InvalidData)?;
         bytes.remove(0);
         Ok(Some(Message { topic, bytes, fds, pid }))
+    }
+}
+
+impl From<OwnedFd> for Channel {
+    fn from(fd: OwnedFd) -> Channel {
+        Channel { fd }
     }
 }
 

@@ -83,15 +83,16 @@ fn start(lines: &Lines, umask: Mode) -> Result<Option<(Root, Pid)>, Failure> {
     let init = fork(move || init::run(&from, lines))
         .during(Need::Namespaces, "start the world's first process")?;
     identity::dumpable(identity::Dumpable::No)?;
-    let Some(memory) = told(&lines.grants)? else { return Ok(None) };
-    let spec = wire::receive(&memory).during(Need::Mounts, TOLD)?;
+    let Some(told) = told(&lines.grants)? else { return Ok(None) };
+    let spec = wire::receive(&told.memory).during(Need::Mounts, TOLD)?;
     let idmap = match &holder {
         Some(holder) => holder.finish(spec.idmap, spec.identity)?,
         None => None,
     };
     drop(holder);
     let root = Root::build(&spec, idmap)?;
-    ready.send_with(Topic::Done, &[], &[memory.as_fd()]).during(Need::Mounts, "reach init")?;
+    let fds: Vec<_> = told.inward.iter().chain([&told.memory]).rev().map(|fd| fd.as_fd()).collect();
+    ready.send_with(Topic::Done, &[], &fds).during(Need::Mounts, "reach init")?;
     Ok(Some((root, init)))
 }
 
@@ -99,11 +100,20 @@ fn start(lines: &Lines, umask: Mode) -> Result<Option<(Root, Pid)>, Failure> {
 const TOLD: &str = "hear which world to build";
 
 /// Waits for the specification; none comes when the broker is gone.
-fn told(grants: &Channel) -> Result<Option<OwnedFd>, Failure> {
+fn told(grants: &Channel) -> Result<Option<Told>, Failure> {
     let Some(message) = grants.receive().during(Need::Mounts, TOLD)? else { return Ok(None) };
-    let memory = message.fds.into_iter().next().filter(|_| message.topic == Topic::Spec);
+    let mut fds = message.fds.into_iter();
+    let memory = fds.next().filter(|_| message.topic == Topic::Spec);
     let missing = || Failure { need: Need::Mounts, errno: libc::EINVAL, step: TOLD.to_owned() };
-    memory.map(Some).ok_or_else(missing)
+    memory.map(|memory| Some(Told { memory, inward: fds.next() })).ok_or_else(missing)
+}
+
+/// What the broker says of the world to build.
+struct Told {
+    /// The specification.
+    memory: OwnedFd,
+    /// For init.
+    inward: Option<OwnedFd>,
 }
 
 /// Answers grants and revokes until the broker or the world is gone.
@@ -134,6 +144,7 @@ fn serve(root: &mut Root, grants: &Channel, init: Pid) {
             | Topic::Signal
             | Topic::Stopped
             | Topic::Spec
+            | Topic::Socket
             | Topic::Done => return,
         };
         let sent = match done {

@@ -2,14 +2,12 @@
 //! the world when the payload or the broker ends.
 
 use std::ffi::CStr;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
@@ -17,6 +15,7 @@ use rustix::termios::Winsize;
 use super::channel::{Channel, Topic};
 use super::failure::{During as _, Failure, Need};
 use super::helper::Lines;
+use super::network::{self, Network, TERMINAL, announce};
 use super::root::ROOT;
 use super::{Stdio, WorldSpec, ceiling, identity, payload, wire};
 use crate::sys::mount::{Attributes, NODEV, NOEXEC, NOSUID, RDONLY, Reach, set_attributes};
@@ -55,8 +54,9 @@ pub(super) fn run(from: &From, lines: &Lines) -> i32 {
     if close_all_but(&kept).is_err() {
         return 1;
     }
-    let ended = start(from, control).and_then(|leader| match leader {
-        Some(leader) => supervise(control, leader).during(Need::Payload, "watch over the world"),
+    let ended = start(from, control).and_then(|started| match started {
+        Some((leader, inward)) => supervise((control, inward.as_ref()), leader)
+            .during(Need::Payload, "watch over the world"),
         None => Ok(None),
     });
     let sent = match ended {
@@ -71,36 +71,36 @@ pub(super) fn run(from: &From, lines: &Lines) -> i32 {
 /// What waiting for the root is called in errors.
 const BUILT: &str = "wait for the world's root";
 
+/// The payload's process, and the line for sockets of the world where there is one.
+type Started = (Pid, Option<Channel>);
+
 /// Everything up to the payload's process; `None` when the mount helper has failed, and said so.
-fn start(from: &From, control: &Channel) -> Result<Option<Pid>, Failure> {
-    network()?;
-    let diagnosis = rustix::net::socket_with(
-        AddressFamily::NETLINK,
-        SocketType::RAW,
-        SocketFlags::CLOEXEC,
-        Some(netlink::SOCK_DIAG),
-    )
-    .during(Need::Net, "open the world's socket diagnosis")?;
+fn start(from: &From, control: &Channel) -> Result<Option<Started>, Failure> {
+    let network = Network::make()?;
     let built = from.until_ready.receive().during(Need::Mounts, BUILT)?;
     let Some(built) = built else { return Ok(None) };
     let missing = || Failure { need: Need::Mounts, errno: libc::EINVAL, step: BUILT.to_owned() };
-    let memory = built.fds.into_iter().next().ok_or_else(missing)?;
+    let mut fds = built.fds.into_iter();
+    let memory = fds.next().ok_or_else(missing)?;
+    let inward = fds.next().map(Channel::from);
     let spec = &wire::receive(&memory).during(Need::Mounts, BUILT)?;
     drop(memory);
-    let listener = TcpListener::bind(("127.0.0.1", spec.proxy_port))
-        .during(Need::Net, format!("listen on port {} of the world", spec.proxy_port))?;
+    let network = network.with_proxy(spec.proxy_port)?;
     close_world(spec, &spec.scratch.join(ROOT))?;
     let terminal = match spec.stdio {
         Stdio::Inherit => None,
         Stdio::Pty(size) => Some(terminal(size)?),
     };
-    let mut fds = vec![listener.as_fd(), diagnosis.as_fd()];
-    fds.extend(terminal.as_ref().map(|terminal| terminal.master.as_fd()));
+    let mut out = network.descriptors();
+    out.extend(terminal.as_ref().map(|terminal| (TERMINAL, terminal.master.as_fd())));
+    let (letters, fds): (Vec<u8>, Vec<_>) = out.into_iter().unzip();
+    let text = announce(letters.into_iter(), network.gap());
     control
-        .send_with(Topic::WorldReady, &[], &fds)
+        .send_with(Topic::WorldReady, &text, &fds)
         .during(Need::Payload, "hand out the world's descriptors")?;
     let slave = terminal.map(|terminal| terminal.slave);
-    payload(spec, control, payload::Parts { slave, umask: from.umask }).map(Some)
+    let leader = payload(spec, control, payload::Parts { slave, umask: from.umask })?;
+    Ok(Some((leader, inward)))
 }
 
 /// Starts the payload's process and gives it its user.
@@ -176,19 +176,6 @@ fn open_here(path: &str) -> Result<OwnedFd, Failure> {
     rustix::fs::open(path, flags, Mode::empty()).during(Need::Mounts, format!("open {path}"))
 }
 
-/// The world's loopback.
-fn network() -> Result<(), Failure> {
-    enter_new(Namespaces::NEWNET).during(Need::Namespaces, "unshare the network namespace")?;
-    let socket = rustix::net::socket_with(
-        AddressFamily::INET,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .during(Need::Net, "open a socket")?;
-    crate::sys::net::loopback_up(&socket).during(Need::Net, "bring up the loopback interface")
-}
-
 /// A terminal of the world's own.
 fn terminal(size: super::TerminalSize) -> Result<Terminal, Failure> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
@@ -204,7 +191,10 @@ fn terminal(size: super::TerminalSize) -> Result<Terminal, Failure> {
 }
 
 /// Reaps and forwards signals until the payload ends (its status) or the broker does (`None`).
-fn supervise(control: &Channel, leader: Pid) -> std::io::Result<Option<WaitStatus>> {
+fn supervise(
+    (control, inward): (&Channel, Option<&Channel>),
+    leader: Pid,
+) -> std::io::Result<Option<WaitStatus>> {
     let children = child_events()?;
     loop {
         // Before waiting: a child may have ended before its events were listened to.
@@ -215,12 +205,20 @@ fn supervise(control: &Channel, leader: Pid) -> std::io::Result<Option<WaitStatu
                 return Ok(Some(status));
             }
         }
-        let mut fds = [PollFd::new(control, PollFlags::IN), PollFd::new(&children, PollFlags::IN)];
+        // Where nothing is published, the same line twice: the poll needs a fixed number.
+        let mut fds = [
+            PollFd::new(control, PollFlags::IN),
+            PollFd::new(&children, PollFlags::IN),
+            PollFd::new(inward.unwrap_or(control), PollFlags::IN),
+        ];
         match rustix::event::poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let [from_broker, from_children] = fds;
+        let [from_broker, from_children, from_inward] = fds;
+        if let (false, Some(inward)) = (from_inward.revents().is_empty(), inward) {
+            network::hand_out_socket(inward)?;
+        }
         if !from_children.revents().is_empty() {
             let mut events = [0; 1024];
             let _ = rustix::io::read(&children, &mut events);

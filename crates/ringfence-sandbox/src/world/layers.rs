@@ -5,7 +5,7 @@ use ringfence_core::{LayerState, LayerStatus};
 use super::{NotifyClasses, ResourceLimits, Stdio, Switch, WorldSpec};
 
 /// The layers of a world that has started: a layer that failed would have stopped the start.
-pub(super) fn of(spec: &WorldSpec) -> Vec<LayerStatus> {
+pub(super) fn of(spec: &WorldSpec, uncaptured: Option<&String>) -> Vec<LayerStatus> {
     let version = crate::sys::landlock::abi().unwrap_or(0);
     let mounts = format!(
         "empty root, {} from the plan and {} of the runtime base, all nosuid and nodev",
@@ -26,10 +26,25 @@ pub(super) fn of(spec: &WorldSpec) -> Vec<LayerStatus> {
         landlock(version),
         enforced("seccomp", filter),
         notify(spec.notify),
-        enforced("net", "a network of its own with nothing but loopback and the net gate"),
+        match uncaptured {
+            None => enforced("net", &network(None)),
+            why => status("net", LayerState::Degraded, &network(why)),
+        },
         status("pty", terminal.0, terminal.1),
         enforced("rlimits", &rlimits(spec.limits)),
     ]
+}
+
+/// A world without capture is as closed; only what knows of the proxy comes out of it.
+pub(crate) fn network(uncaptured: Option<&String>) -> String {
+    let own = "a network of its own with nothing but loopback";
+    match uncaptured {
+        None => format!("{own}; every connection and every name is the net gate's"),
+        Some(why) => format!(
+            "{own}; without nftables ({why}) only programs that use the proxy variables reach the \
+             net gate, and others reach nothing"
+        ),
+    }
 }
 
 fn rlimits(limits: ResourceLimits) -> String {

@@ -14,6 +14,7 @@ mod helper;
 mod identity;
 mod init;
 mod layers;
+mod network;
 mod payload;
 mod place;
 mod root;
@@ -22,7 +23,7 @@ mod start;
 pub(crate) mod trial;
 mod wire;
 
-use std::net::TcpListener;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use channel::{Channel, Topic};
 pub use error::WorldError;
 use failure::Failure;
+pub use network::{Capture, IpFamily, Network, OWN_ADDRESS_V4, OWN_ADDRESS_V6};
 pub use spec::{
     Access, Bind, IdMap, Identity, NotifyClasses, PrivateFile, Require, ResourceLimits, Stdio,
     Switch, TerminalSize, WorldSpec,
@@ -54,10 +56,8 @@ pub struct World {
     /// Who the payload is and what it may never do, for those who act in its place; to be taken
     /// with `notify`.
     pub confinement: Confinement,
-    /// The listener on 127.0.0.1 inside the world on which the net gate accepts.
-    pub proxy_listener: TcpListener,
-    /// A `NETLINK_SOCK_DIAG` socket of the world's network namespace.
-    pub unix_diag: OwnedFd,
+    /// The sockets inside the world on which the net gate listens.
+    pub network: Network,
     /// The master side of the payload's terminal, with [`Stdio::Pty`].
     pub pty: Option<OwnedFd>,
     /// What each layer really enforces.
@@ -71,6 +71,7 @@ pub struct World {
     grants: Mutex<Channel>,
     /// Whether something was ever granted.
     granted: AtomicBool,
+    inward: Option<Mutex<Channel>>,
     helper: Pid,
     ceiling: Vec<(PathBuf, Access)>,
 }
@@ -110,6 +111,16 @@ impl World {
         }
     }
 
+    /// A TCP socket of the world's network, connected to nothing: for connections into the world.
+    ///
+    /// Only in a world whose `inward` is on.
+    pub fn socket(&self, family: IpFamily) -> io::Result<OwnedFd> {
+        let inward = self.inward.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        // A poisoned line still works: every exchange on it is whole.
+        let inward = inward.lock().unwrap_or_else(PoisonError::into_inner);
+        network::ask_for_socket(&inward, family)
+    }
+
     /// Sends a signal to the payload's process group.
     pub fn signal(&self, signal: i32) -> Result<(), WorldError> {
         let signal = u8::try_from(signal)
@@ -145,6 +156,7 @@ impl World {
                 | Topic::Mount
                 | Topic::Unmount
                 | Topic::Spec
+                | Topic::Socket
                 | Topic::Done => {}
             }
         }

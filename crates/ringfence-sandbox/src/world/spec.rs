@@ -42,6 +42,8 @@ pub struct WorldSpec {
     pub limits: ResourceLimits,
     /// How much of Landlock the kernel must have.
     pub landlock: Require,
+    /// Whether the broker connects to ports of the world.
+    pub inward: Switch,
     /// The port of the net gate on the world's 127.0.0.1.
     pub proxy_port: u16,
     /// An empty directory of the broker's; the world's root is mounted on it where only the mount

@@ -1,7 +1,6 @@
 //! Starting a world, as the broker sees it.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -14,7 +13,10 @@ use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitOptions};
 use super::channel::{Channel, Message, Topic};
 use super::failure::Failure;
 use super::helper::{self, Lines};
-use super::{Access, IdMap, NotifyClasses, Stdio, World, WorldError, WorldSpec, layers, wire};
+use super::network::HandedOut;
+use super::{
+    Access, IdMap, NotifyClasses, Stdio, Switch, World, WorldError, WorldSpec, layers, wire,
+};
 use crate::notify::Confinement;
 use crate::sys::process::fork;
 
@@ -54,6 +56,7 @@ pub struct Prepared {
 #[derive(Debug)]
 pub struct Starting {
     spec: WorldSpec,
+    inward: Option<Channel>,
     prepared: Prepared,
 }
 
@@ -62,11 +65,21 @@ impl Prepared {
     pub fn begin(self, mut spec: WorldSpec) -> Result<Starting, WorldError> {
         check(&mut spec)?;
         let memory = wire::send(&spec).map_err(step("write down the world"))?;
+        let (inward, world_inward) = match spec.inward {
+            Switch::On => {
+                let (ours, theirs) = Channel::pair().map_err(step("reach into the world"))?;
+                (Some(ours), Some(theirs))
+            }
+            Switch::Off => (None, None),
+        };
         if let Some((_, grants)) = &self.lines {
             // A mount helper that has failed and is gone has said why.
-            let _ = grants.send_with(Topic::Spec, &[], &[memory.as_fd()]);
+            let fds: Vec<_> = std::iter::once(memory.as_fd())
+                .chain(world_inward.as_ref().map(|line| line.as_fd()))
+                .collect();
+            let _ = grants.send_with(Topic::Spec, &[], &fds);
         }
-        Ok(Starting { spec, prepared: self })
+        Ok(Starting { spec, inward, prepared: self })
     }
 }
 
@@ -83,15 +96,15 @@ impl Starting {
         Ok(World {
             notify,
             confinement: Confinement { user, ceiling: fds.next(), writable: writable(&self.spec) },
-            proxy_listener: ready.listener,
-            unix_diag: ready.diagnosis,
-            pty: ready.terminal,
-            layers: layers::of(&self.spec),
+            pty: ready.out.terminal,
+            layers: layers::of(&self.spec, ready.out.network.capture.as_ref().err()),
+            network: ready.out.network,
             init_pid: ready.pid,
             payload_pid: payload.pid,
             init,
             control,
             grants: Mutex::new(grants),
+            inward: self.inward.take().map(Mutex::new),
             granted: AtomicBool::new(false),
             helper: self.prepared.helper,
             ceiling: ceiling_of(&self.spec),
@@ -122,19 +135,14 @@ fn await_start(control: &Channel) -> Result<(Ready, Message, OwnedFd), WorldErro
 /// What init hands out.
 struct Ready {
     pid: i32,
-    listener: TcpListener,
-    diagnosis: OwnedFd,
-    terminal: Option<OwnedFd>,
+    out: HandedOut,
 }
 
 fn await_world(control: &Channel) -> Result<Ready, WorldError> {
     let message = await_topic(control, Topic::WorldReady)?;
     let pid = message.pid;
-    let mut fds = message.fds.into_iter();
-    let (Some(listener), Some(diagnosis)) = (fds.next(), fds.next()) else {
-        return Err(WorldError::Gone);
-    };
-    Ok(Ready { pid, listener: TcpListener::from(listener), diagnosis, terminal: fds.next() })
+    let out = HandedOut::from(message).ok_or(WorldError::Gone)?;
+    Ok(Ready { pid, out })
 }
 
 /// The next message, which is this one or a failure.

@@ -11,7 +11,8 @@ use rustix::process::WaitOptions;
 use super::channel::{Channel, Topic};
 use super::failure::{During as _, Failure, Need};
 use super::spec::Identity;
-use super::{NotifyClasses, identity, layers};
+use super::{NotifyClasses, identity, layers, network};
+use crate::netlink::Line;
 use crate::seccomp;
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
 use crate::sys::namespaces::{Namespaces, enter_new};
@@ -30,7 +31,7 @@ pub(crate) fn layers() -> Vec<LayerStatus> {
         layers::landlock(crate::sys::landlock::abi().unwrap_or(0)),
         tried("seccomp", "system calls are filtered", || filter(NotifyClasses::NONE)),
         tried("notify", "system calls wait for a decision", || filter(NotifyClasses::ALL)),
-        tried("net", "a network of its own", network),
+        network(),
     ]
 }
 
@@ -109,11 +110,32 @@ fn mounts() -> Result<(), Failure> {
     rustix::mount::move_mount(&tree, "", CWD, &place, flags).during(Need::Mounts, "mount the tree")
 }
 
-fn network() -> Result<(), Failure> {
+/// Without capture a network is as closed, and of less use.
+fn network() -> LayerStatus {
+    let alone = tried("net", &layers::network(None), || own_network().map(drop));
+    if alone.state != LayerState::Enforced {
+        return alone;
+    }
+    let captured = || own_network().and_then(|line| network::try_out(&line));
+    match in_a_child(captured) {
+        Ok(None) => alone,
+        Ok(Some(failure)) => {
+            let why = io::Error::from_raw_os_error(failure.errno).to_string();
+            layers::status("net", LayerState::Degraded, &layers::network(Some(&why)))
+        }
+        Err(error) => {
+            let detail = layers::network(Some(&error.to_string()));
+            layers::status("net", LayerState::Degraded, &detail)
+        }
+    }
+}
+
+fn own_network() -> Result<Line, Failure> {
     outer()?;
     enter_new(Namespaces::NEWNET).during(Need::Namespaces, "unshare the network")?;
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").during(Need::Net, "open a socket")?;
-    crate::sys::net::loopback_up(&socket).during(Need::Net, "bring up the loopback interface")
+    let line = Line::route().during(Need::Net, "reach the routes")?;
+    line.loopback_up().during(Need::Net, "bring up the loopback interface")?;
+    Ok(line)
 }
 
 fn filter(classes: NotifyClasses) -> Result<(), Failure> {

@@ -86,7 +86,7 @@ numbers!(u8, u16, u32, u64);
 structs! {
     WorldSpec {
         base, binds, masks, hidden, grantable, files, dirs, env, cwd, argv, identity, idmap, stdio,
-        notify, limits, landlock, proxy_port, scratch
+        notify, limits, landlock, inward, proxy_port, scratch
     }
     Base { binds, links, files, dirs }
     Bind { source, target, access }

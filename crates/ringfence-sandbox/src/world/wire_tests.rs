@@ -28,6 +28,7 @@ fn spec() -> WorldSpec {
         notify: NotifyClasses { exec: Switch::On, write: Switch::Off, connect: Switch::On },
         limits: ResourceLimits { open_files: Some(5), processes: None, file_bytes: Some(1 << 40) },
         landlock: Require::Partial,
+        inward: Switch::On,
         proxy_port: 3128,
         scratch: "/s".into(),
     }

@@ -18,6 +18,7 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
         cwd: context::current_dir()?,
         overrides: args.policy,
         agent: args.agent,
+        publish: args.publish,
         command: args.command,
     };
     let closing = broker::run(&request, &mut |notice| tell(notice, screen))

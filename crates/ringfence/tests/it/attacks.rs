@@ -7,7 +7,7 @@ mod making;
 mod named;
 mod planted;
 mod session;
-mod stage;
+pub(crate) mod stage;
 mod streams;
 mod swapped;
 mod targets;

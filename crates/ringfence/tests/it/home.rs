@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ringfence_core::{
-    AbsolutePath, Act, Agent, CommandLine, Endpoint, Entry, Event, Exec, Exit, FileChange,
+    AbsolutePath, Act, Agent, Carried, CommandLine, Endpoint, Entry, Event, Exec, Exit, FileChange,
     FileIdentity, Grounds, NetUsage, Outcome, Process, Record as _, Request, SessionId, Summary,
     Usage, Verdict,
 };
@@ -234,6 +234,7 @@ fn usage() -> NetUsage {
         bytes_sent: 812,
         bytes_received: 1_234_567,
         duration_ms: 90,
+        carried: Some(Carried::Tls),
         error: None,
     }
 }

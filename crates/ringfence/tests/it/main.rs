@@ -19,6 +19,7 @@ mod hints;
 mod home;
 mod jobs;
 mod log;
+mod net;
 mod person;
 mod policy;
 mod run;

@@ -88,7 +88,9 @@ static long inet_to(int type, const char *host, int port) {
     }
     inet_pton(AF_INET6, host, &v6.sin6_addr);
     int fd = socket(AF_INET6, type, 0);
-    return fd < 0 ? -1 : connect(fd, (struct sockaddr *)&v6, sizeof v6);
+    return fd < 0 ? -1 : type == SOCK_DGRAM
+        ? sendto(fd, "x", 1, 0, (struct sockaddr *)&v6, sizeof v6)
+        : connect(fd, (struct sockaddr *)&v6, sizeof v6);
 }
 
 static long own_mount(void) {
@@ -108,6 +110,18 @@ static long without(int number, char **command) {
     struct { unsigned short code; unsigned char jt, jf; unsigned int k; } code[] = {
         {0x20, 0, 0, 0}, {0x15, 0, 1, number}, {6, 0, 0, 0x00050000 | ENOSYS}, {6, 0, 0, 0x7fff0000}};
     struct { unsigned short len; void *code; } program = {4, code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, 2, &program) < 0)
+        return -1;
+    return execvp(command[0], command);
+}
+
+/* Runs a command on a kernel without netfilter: no netlink socket of that protocol. */
+static long without_netfilter(char **command) {
+    struct { unsigned short code; unsigned char jt, jf; unsigned int k; } code[] = {
+        {0x20, 0, 0, 0},  {0x15, 0, 5, SYS_socket}, {0x20, 0, 0, 16}, {0x15, 0, 3, AF_NETLINK},
+        {0x20, 0, 0, 32}, {0x15, 0, 1, 12},         {6, 0, 0, 0x00050000 | EPROTONOSUPPORT},
+        {6, 0, 0, 0x7fff0000}};
+    struct { unsigned short len; void *code; } program = {8, code};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, 2, &program) < 0)
         return -1;
     return execvp(command[0], command);
@@ -181,6 +195,7 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "abstract")) return report(unix_to(SOCK_STREAM, arg, 1, 0));
     if (!strcmp(what, "socket")) return report(socket(atoi(arg), atoi(arg) == AF_VSOCK ? SOCK_STREAM : SOCK_DGRAM, number));
     if (!strcmp(what, "without")) return report(without(atoi(arg), argv + 3));
+    if (!strcmp(what, "without-netfilter")) return report(without_netfilter(argv + 2));
     if (!strcmp(what, "listener")) {
         struct { unsigned short len; void *code; } program;
         struct { unsigned short code; unsigned char jt, jf; unsigned int k; } allow = {6, 0, 0, 0x7fff0000};

@@ -118,7 +118,8 @@ impl Place {
     /// Runs `true` in a world that is started by `prefix`, which makes the kernel poorer.
     pub(crate) fn poorer(&self, program: &Path, prefix: &[&str]) -> Said {
         let mut command = self.command(program);
-        command.args(prefix).arg(self.path("tools/probe")).arg(self.path("scratch"));
+        command.args(prefix).arg(self.path("tools/probe")).arg("--layers");
+        command.arg(self.path("scratch"));
         said(command.args(["--", "true"]))
     }
 

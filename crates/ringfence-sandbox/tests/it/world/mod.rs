@@ -6,3 +6,4 @@ mod grants;
 mod harness;
 mod life;
 mod limits;
+mod network;

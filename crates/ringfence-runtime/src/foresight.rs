@@ -1,0 +1,138 @@
+//! What would become of a connection, without making it: the same steps in the same order.
+
+use std::net::IpAddr;
+
+use ringfence_core::{
+    Act, Agent, Decide as _, Endpoint, Facts, HOST_SERVICE_NAME, Host, Request, Ruling, Verdict,
+};
+use ringfence_policy::Policy;
+pub use ringfence_proxy::net::HostResolver;
+use ringfence_proxy::net::upstream::HostProxies;
+use ringfence_proxy::net::{ADDRESSES_TRIED_MAX, Resolve, special};
+
+/// What would become of a connection.
+#[derive(Debug, Clone)]
+pub struct Foreseen {
+    /// Where to, made canonical.
+    pub endpoint: Endpoint,
+    /// The decision on the name.
+    pub name: Decision,
+    /// What happens next; nothing where the name is not permitted.
+    pub then: Then,
+}
+
+/// A request, and what the policy says.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// The request.
+    pub request: Request,
+    /// The answer.
+    pub ruling: Ruling,
+}
+
+/// What happens with a permitted name.
+#[derive(Debug, Clone)]
+pub enum Then {
+    /// It is not permitted: nothing is looked up.
+    Nothing,
+    /// The host's own proxy is asked, and looks it up.
+    Proxy(Endpoint),
+    /// These addresses are tried, in this order.
+    Addresses(Vec<Address>),
+    /// It comes to nothing, for this reason.
+    Fails(String),
+}
+
+/// An address that a name leads to.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// The address.
+    pub address: IpAddr,
+    /// Why it needs a permit of its own, and the decision on that.
+    pub special: Option<(&'static str, Decision)>,
+}
+
+/// Who asks, and by what it is decided.
+pub struct Asker<'a> {
+    /// The agent.
+    pub agent: &'a Agent,
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The facts.
+    pub facts: &'a Facts,
+    /// The host's proxies.
+    pub proxies: &'a HostProxies,
+    /// The host's resolver.
+    pub resolve: &'a dyn Resolve,
+}
+
+impl Foreseen {
+    /// The decision that counts: that on the name, or, where every address needs one, the mildest
+    /// of those.
+    pub fn verdict(&self) -> Verdict {
+        let by_address = match &self.then {
+            Then::Addresses(all) => all.iter().map(Address::verdict).min_by_key(strictness),
+            Then::Nothing | Then::Proxy(_) | Then::Fails(_) => None,
+        };
+        by_address.unwrap_or_else(|| self.name.ruling.verdict.clone())
+    }
+}
+
+impl Address {
+    fn verdict(&self) -> Verdict {
+        self.special.as_ref().map_or(Verdict::Permit, |(_, it)| it.ruling.verdict.clone())
+    }
+}
+
+fn strictness(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Permit => 0,
+        Verdict::Ask(_) => 1,
+        Verdict::Deny => 2,
+    }
+}
+
+/// Goes the way of a connection; looks the name up only where the gate would.
+pub fn foresee(endpoint: Endpoint, asker: &Asker<'_>) -> Foreseen {
+    let name = asker.decide(endpoint.clone());
+    let then = match (&name.ruling.verdict, asker.proxies.towards(&endpoint)) {
+        (Verdict::Deny, _) => Then::Nothing,
+        (Verdict::Permit | Verdict::Ask(_), Err(why)) => Then::Fails(why),
+        (Verdict::Permit | Verdict::Ask(_), Ok(Some(proxy))) => Then::Proxy(proxy.endpoint.clone()),
+        (Verdict::Permit | Verdict::Ask(_), Ok(None)) => asker.addresses(&endpoint),
+    };
+    Foreseen { endpoint, name, then }
+}
+
+impl Asker<'_> {
+    fn decide(&self, endpoint: Endpoint) -> Decision {
+        let request =
+            Request { agent: self.agent.clone(), act: Act::Connect(endpoint), process: None };
+        let ruling = self.policy.decide(&request, self.facts);
+        Decision { request, ruling }
+    }
+
+    fn addresses(&self, endpoint: &Endpoint) -> Then {
+        let named = |address| Then::Addresses(vec![Address { address, special: None }]);
+        let name = match &endpoint.host {
+            Host::Address(address) => return named(*address),
+            Host::Name(name) if name == HOST_SERVICE_NAME => {
+                return named(IpAddr::from(std::net::Ipv4Addr::LOCALHOST));
+            }
+            Host::Name(name) => name,
+        };
+        let found = match self.resolve.resolve(name, endpoint.port) {
+            Ok(found) if found.is_empty() => return Then::Fails("it has no address".to_owned()),
+            Ok(found) => found,
+            Err(error) => return Then::Fails(format!("it does not resolve: {error}")),
+        };
+        let address = |address: IpAddr| {
+            let host = Host::Address(address.to_canonical());
+            let itself = Endpoint { host, port: endpoint.port };
+            let special = special(address).map(|what| (what, self.decide(itself)));
+            Address { address, special }
+        };
+        let all = found.into_iter().take(ADDRESSES_TRIED_MAX);
+        Then::Addresses(all.map(|found| address(found.ip())).collect())
+    }
+}

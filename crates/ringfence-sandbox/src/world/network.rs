@@ -1,0 +1,207 @@
+//! The network of a world: its loopback, everything that leaves sent to the net gate's sockets, and
+//! these handed out to the broker.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink};
+
+use super::channel::{Channel, Message, Topic};
+use super::failure::{During as _, Failure, Need};
+use crate::netlink::Line;
+use crate::netlink::firewall::DNS_PORT;
+use crate::sys::namespaces::{Namespaces, enter_new};
+
+/// The addresses of the world itself, from which its connections come: out of the block for
+/// benchmarks (RFC 2544), which no network uses, and out of a unique local one (RFC 4193).
+pub const OWN_ADDRESS_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// The same for IPv6.
+pub const OWN_ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x7269, 0x6e67, 0, 0, 0, 0, 1);
+
+/// The sockets of a world on which its net gate listens, and the one it is looked into by.
+#[derive(Debug)]
+pub struct Network {
+    /// On 127.0.0.1, for programs that speak to a proxy.
+    pub proxy: TcpListener,
+    /// A `NETLINK_SOCK_DIAG` socket.
+    pub unix_diag: OwnedFd,
+    /// Where all other connections arrive; the error says why they do not.
+    pub capture: Result<Capture, String>,
+}
+
+/// Where everything arrives that leaves a world.
+#[derive(Debug)]
+pub struct Capture {
+    /// Connections, with their target as `SO_ORIGINAL_DST`.
+    pub tcp: TcpListener,
+    /// The same for IPv6, where the kernel has it.
+    pub tcp_v6: Option<TcpListener>,
+    /// Questions for names.
+    pub dns: UdpSocket,
+    /// The same for IPv6, where the kernel has it.
+    pub dns_v6: Option<UdpSocket>,
+}
+
+impl Capture {
+    /// A copy of the descriptors.
+    pub fn try_clone(&self) -> io::Result<Capture> {
+        Ok(Capture {
+            tcp: self.tcp.try_clone()?,
+            tcp_v6: self.tcp_v6.as_ref().map(TcpListener::try_clone).transpose()?,
+            dns: self.dns.try_clone()?,
+            dns_v6: self.dns_v6.as_ref().map(UdpSocket::try_clone).transpose()?,
+        })
+    }
+}
+
+/// A network without its proxy, whose port is not known yet.
+pub(super) struct Made {
+    unix_diag: OwnedFd,
+    capture: Result<Capture, String>,
+}
+
+impl Made {
+    /// The same with the proxy's listener.
+    pub(super) fn with_proxy(self, port: u16) -> Result<Network, Failure> {
+        let proxy = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .during(Need::Net, format!("listen on port {port} of the world"))?;
+        let Made { unix_diag, capture } = self;
+        Ok(Network { proxy, unix_diag, capture })
+    }
+}
+
+impl Network {
+    /// Leaves for a fresh network namespace and furnishes it.
+    pub(super) fn make() -> Result<Made, Failure> {
+        enter_new(Namespaces::NEWNET).during(Need::Namespaces, "unshare the network namespace")?;
+        let line = Line::route().during(Need::Net, "reach the world's routes")?;
+        line.loopback_up().during(Need::Net, "bring up the loopback interface")?;
+        let capture = capture(&line).map_err(|failure| failure.to_string());
+        let (kind, flags) = (SocketType::RAW, SocketFlags::CLOEXEC);
+        let diagnosis = Some(netlink::SOCK_DIAG);
+        let unix_diag = rustix::net::socket_with(AddressFamily::NETLINK, kind, flags, diagnosis)
+            .during(Need::Net, "open the world's socket diagnosis")?;
+        Ok(Made { unix_diag, capture })
+    }
+
+    /// What of it is handed out, each with a letter for what it is.
+    pub(super) fn descriptors(&self) -> Vec<(u8, BorrowedFd<'_>)> {
+        let mut all = vec![(PROXY, self.proxy.as_fd()), (DIAGNOSIS, self.unix_diag.as_fd())];
+        if let Ok(Capture { tcp, tcp_v6, dns, dns_v6 }) = &self.capture {
+            all.extend([(TCP, tcp.as_fd()), (DNS, dns.as_fd())]);
+            all.extend(tcp_v6.as_ref().map(|it| (TCP_V6, it.as_fd())));
+            all.extend(dns_v6.as_ref().map(|it| (DNS_V6, it.as_fd())));
+        }
+        all
+    }
+
+    /// Why not all of it is captured; empty when it is.
+    pub(super) fn gap(&self) -> &str {
+        self.capture.as_ref().err().map_or("", String::as_str)
+    }
+}
+
+const PROXY: u8 = b'p';
+const DIAGNOSIS: u8 = b'd';
+const TCP: u8 = b't';
+const TCP_V6: u8 = b'T';
+const DNS: u8 = b'n';
+const DNS_V6: u8 = b'N';
+/// The payload's terminal.
+pub(super) const TERMINAL: u8 = b'y';
+
+/// What init has handed out: the network, and a terminal if there is one.
+pub(super) struct HandedOut {
+    pub(super) network: Network,
+    pub(super) terminal: Option<OwnedFd>,
+}
+
+/// The text beside descriptors: their letters, a NUL byte, and why there is no capture.
+pub(super) fn announce(letters: impl Iterator<Item = u8>, gap: &str) -> Vec<u8> {
+    letters.chain([0]).chain(gap.bytes()).collect()
+}
+
+impl HandedOut {
+    /// Takes descriptors by their letters; `None` when one is missing.
+    pub(super) fn from(message: Message) -> Option<HandedOut> {
+        let mut parts = message.bytes.splitn(2, |byte| *byte == 0);
+        let letters = parts.next()?.to_vec();
+        let gap = String::from_utf8_lossy(parts.next()?).into_owned();
+        let mut fds: Vec<(u8, OwnedFd)> = letters.into_iter().zip(message.fds).collect();
+        let mut take = |letter| {
+            let at = fds.iter().position(|(kind, _)| *kind == letter)?;
+            Some(fds.swap_remove(at).1)
+        };
+        let (tcp, dns) = (take(TCP).map(TcpListener::from), take(DNS).map(UdpSocket::from));
+        let (tcp_v6, dns_v6) = (take(TCP_V6).map(Into::into), take(DNS_V6).map(Into::into));
+        let capture = match (tcp, dns) {
+            (Some(tcp), Some(dns)) => Ok(Capture { tcp, tcp_v6, dns, dns_v6 }),
+            _ => Err(gap),
+        };
+        let network = Network { proxy: take(PROXY)?.into(), unix_diag: take(DIAGNOSIS)?, capture };
+        Some(HandedOut { network, terminal: take(TERMINAL) })
+    }
+}
+
+/// Answers the broker's question for a socket of the world; an answer without one is a failure.
+pub(super) fn hand_out_socket(inward: &Channel) -> io::Result<()> {
+    // A broker that is gone is noticed on the other line.
+    let Some(message) = inward.receive()? else { return Ok(()) };
+    let family = if message.bytes == [IPV6] { AddressFamily::INET6 } else { AddressFamily::INET };
+    let (kind, flags) = (SocketType::STREAM, SocketFlags::CLOEXEC);
+    match rustix::net::socket_with(family, kind, flags, None) {
+        Ok(socket) => inward.send_with(Topic::Socket, &[], &[socket.as_fd()]),
+        Err(_) => inward.send(Topic::Socket, &[]),
+    }
+}
+
+/// Asks init for a socket of the world.
+pub(super) fn ask_for_socket(inward: &Channel, family: IpFamily) -> io::Result<OwnedFd> {
+    let byte = match family {
+        IpFamily::V4 => IPV4,
+        IpFamily::V6 => IPV6,
+    };
+    inward.send(Topic::Socket, &[byte])?;
+    let answer = inward.receive()?.ok_or(io::ErrorKind::BrokenPipe)?;
+    answer.fds.into_iter().next().ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
+}
+
+/// A family of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IpFamily {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+const IPV4: u8 = 4;
+const IPV6: u8 = 6;
+
+/// The port that everything is brought to; as good as any, and one that settings cannot give to the
+/// proxy.
+const CAPTURE_PORT: u16 = 1023;
+
+/// The sockets, and what brings everything to them. On failure nothing leads anywhere, as before.
+fn capture(line: &Line) -> io::Result<Capture> {
+    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, CAPTURE_PORT))?;
+    let port = tcp.local_addr()?.port();
+    let dns = UdpSocket::bind((Ipv4Addr::LOCALHOST, DNS_PORT))?;
+    Line::netfilter()?.capture(port)?;
+    line.everything_through_loopback(OWN_ADDRESS_V4.into())?;
+    // A kernel without IPv6 has no way out by it either.
+    let v6 = || -> io::Result<(TcpListener, UdpSocket)> {
+        let tcp = TcpListener::bind((Ipv6Addr::LOCALHOST, port))?;
+        let dns = UdpSocket::bind((Ipv6Addr::LOCALHOST, DNS_PORT))?;
+        line.everything_through_loopback(OWN_ADDRESS_V6.into())?;
+        Ok((tcp, dns))
+    };
+    let (tcp_v6, dns_v6) = v6().ok().unzip();
+    Ok(Capture { tcp, tcp_v6, dns, dns_v6 })
+}
+
+/// Tries the capture in the network namespace of the caller, which must be a fresh one.
+pub(super) fn try_out(line: &Line) -> Result<(), Failure> {
+    capture(line).map(drop).during(Need::Net, "send everything to the net gate")
+}

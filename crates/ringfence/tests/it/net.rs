@@ -1,0 +1,6 @@
+//! The net gate from within: programs that know nothing of it, against servers of our own on
+//! loopback with our own names; and attacks on it, each with an oracle.
+
+mod attacks;
+mod clients;
+mod stage;

@@ -1,0 +1,242 @@
+//! Attacks on the net gate. Outside each of them reaches a server, which proves that it would.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use super::stage::Net;
+use crate::attacks::stage::{Side, everybody, text};
+
+/// Outside the servers see the attack; inside they see none, and the attempt ends like this.
+fn stopped(net: &Net, words: &str, sees: fn(&Value) -> bool, expected: &str) {
+    let outside = net.attempt(Side::Outside, words);
+    assert!(net.seen().iter().any(sees), "{words} must get through outside: {outside}");
+    let inside = net.attempt(Side::Inside, words);
+    let seen = net.seen();
+    assert!(!seen.iter().any(sees), "{words} got through: {seen:?}");
+    assert!(inside.contains(expected), "{words}: {inside}");
+}
+
+fn anything(_: &Value) -> bool {
+    true
+}
+
+fn evil(seen: &Value) -> bool {
+    ["host", "sni"].iter().any(|it| seen[it].as_str().is_some_and(|name| name.contains("evil")))
+}
+
+#[test]
+fn a_name_that_is_not_permitted_is_refused_in_the_words_of_what_is_spoken() {
+    for who in everybody() {
+        let net = Net::new(who);
+        let get =
+            "raw evil.example {web} 'GET / HTTP/1.1\\r\\nHost: evil.example:{web}\\r\\n\\r\\n'";
+        stopped(&net, get, evil, "HTTP/1.1 403 ");
+        stopped(&net, "tls evil.example {tls} evil.example", evil, "SSLError");
+        stopped(&net, "banner evil.example {banner}", anything, "ConnectionResetError");
+        stopped(&net, "half evil.example {echo}", anything, "Error");
+        let output = net.script(Side::Inside, "curl -sS http://evil.example:{web}/");
+        let said = text(&output);
+        assert!(said.contains("may not connect to evil.example:"), "{said}");
+    }
+}
+
+#[test]
+fn an_address_without_a_name_is_refused_unless_it_is_named() {
+    for who in everybody() {
+        let net = Net::new(who);
+        // The host's own loopback cannot be spoken of: the world has its own.
+        stopped(&net, "banner 127.0.0.1 {banner}", anything, "ConnectionRefusedError");
+        stopped(&net, "banner ::ffff:127.0.0.1 {banner}", anything, "ConnectionRefusedError");
+        stopped(&net, "banner 0.0.0.0 {banner}", anything, "ConnectionRefusedError");
+        for address in ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::7", "169.254.169.254"] {
+            let said = net.attempt(Side::Inside, &format!("banner {address} 80"));
+            assert!(said.starts_with("ConnectionResetError"), "{address}: {said}");
+        }
+        let denied = net.entries("169.254.169.254:80");
+        assert!(!denied.is_empty());
+    }
+}
+
+#[test]
+fn a_synthetic_address_that_nobody_was_given_leads_nowhere() {
+    for who in everybody() {
+        // Whoever permits everything has not permitted to guess.
+        let net = Net::with_policy(who, |_| {
+            "permit (principal, action == Action::\"net.connect\", resource);".to_owned()
+        });
+        for address in ["198.18.0.1", "198.18.0.2", "198.19.255.255", "fd00:7269:6e67::2"] {
+            let said = net.said(&format!("python3 client.py banner {address} 80"));
+            assert!(said.contains("ConnectionResetError"), "{address}: {said}");
+            assert!(said.contains("no name was ever given the address"), "{address}: {said}");
+        }
+        assert_eq!(net.entries("no name was ever given the address").len(), 1);
+    }
+}
+
+#[test]
+fn the_gates_own_listeners_are_no_target() {
+    for who in everybody() {
+        let net = Net::with_policy(who, |_| {
+            "permit (principal, action == Action::\"net.connect\", resource);".to_owned()
+        });
+        let script = "for port in $(awk '$4 == \"0A\" { split($2, a, \":\"); print a[2] }' \
+             /proc/net/tcp); do python3 client.py half 127.0.0.1 $((0x$port)); done";
+        let said = net.said(script);
+        assert_eq!(said.matches("this is the net gate itself").count(), 1, "{said}");
+        // By its proxy, the host's own port of that number is meant, and nobody listens there.
+        let said = net.attempt(Side::Inside, "socks 127.0.0.1 3128 3128");
+        assert_eq!(said, "refused 4");
+    }
+}
+
+#[test]
+fn a_tls_client_that_asks_for_another_host_is_refused() {
+    for who in everybody() {
+        let net = Net::new(who);
+        stopped(&net, "tls good.example {tls} evil.example", evil, "SSLError");
+        let unnamed = |seen: &Value| seen["sni"].is_null() && seen.get("sni").is_some();
+        stopped(&net, "tls good.example {tls} -", unnamed, "SSLError");
+        let said = net.attempt(Side::Inside, "tls good.example {tls} GOOD.example");
+        assert_eq!(said, "HTTP/1.1 200 OK");
+        net.seen();
+        let said = net.said("python3 client.py tls good.example {tls} evil.example");
+        assert!(said.contains("asks for `evil.example`"), "{said}");
+        assert!(!net.entries("asks for `evil.example`").is_empty());
+        // Also within a tunnel that a proxy was asked for.
+        let tunnel = "curl -sS -k --proxytunnel --proxy http://127.0.0.1:3128 \
+             --connect-to evil.example:{tls}:good.example:{tls} https://evil.example:{tls}/";
+        let output = net.script(Side::Inside, tunnel);
+        assert!(!output.status.success(), "{}", text(&output));
+        assert!(!net.seen().iter().any(evil));
+    }
+}
+
+#[test]
+fn an_http_request_for_another_host_is_refused_on_any_connection() {
+    for who in everybody() {
+        let net = Net::new(who);
+        let good = "GET /1 HTTP/1.1\\r\\nHost: good.example:{web}\\r\\n\\r\\n";
+        for other in [
+            "GET /2 HTTP/1.1\\r\\nHost: evil.example\\r\\n\\r\\n",
+            "GET http://evil.example/ HTTP/1.1\\r\\nHost: evil.example\\r\\n\\r\\n",
+            "GET http://good.example/ HTTP/1.1\\r\\nHost: evil.example\\r\\n\\r\\n",
+        ] {
+            stopped(&net, &format!("raw good.example {{web}} '{other}'"), evil, "HTTP/1.1 421 ");
+            let second = format!("raw good.example {{web}} '{good}{other}'");
+            stopped(&net, &second, evil, "HTTP/1.1 200 OK | HTTP/1.1 421 ");
+        }
+        // Servers differ in what they pass over before a request; what reaches them is none.
+        let late =
+            "raw good.example {web} '\\r\\nGET /2 HTTP/1.0\\r\\nHost: evil.example\\r\\n\\r\\n'";
+        let said = net.attempt(Side::Inside, late);
+        assert!(said.starts_with("HTTP/1.1 421 ") || said.starts_with("HTTP/1.0 421 "), "{said}");
+        // Two hosts in one request, and a host that is not plain.
+        for other in [
+            "GET /2 HTTP/1.1\\r\\nHost: evil.example\\r\\nHost: good.example\\r\\n\\r\\n",
+            "GET /2 HTTP/1.1\\r\\nHost : evil.example\\r\\n\\r\\n",
+            "GET /2 HTTP/1.1\\r\\nX: y\\r\\n\\r\\n",
+        ] {
+            let said = net.attempt(Side::Inside, &format!("raw good.example {{web}} '{other}'"));
+            assert!(said.starts_with("HTTP/1.1 400 "), "{other}: {said}");
+            assert!(net.seen().is_empty(), "{other}");
+        }
+    }
+}
+
+#[test]
+fn a_request_hidden_in_another_is_not_passed_on() {
+    for who in everybody() {
+        let net = Net::new(who);
+        let hidden = "GET /hidden HTTP/1.1\\r\\nHost: evil.example\\r\\n\\r\\n";
+        let length = hidden.replace("\\r\\n", "..").len();
+        for front in [
+            // Content-Length and Transfer-Encoding, both ways; twice a length; an odd coding.
+            format!(
+                "Content-Length: {length}\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\n"
+            ),
+            format!("Content-Length: 0\\r\\nContent-Length: {length}\\r\\n\\r\\n"),
+            "Transfer-Encoding: chunked, identity\\r\\n\\r\\n0\\r\\n\\r\\n".to_owned(),
+            "Transfer-Encoding: xchunked\\r\\n\\r\\n0\\r\\n\\r\\n".to_owned(),
+            "Content-Length: 0\\r\\n\\r\\n".to_owned(),
+        ] {
+            let first = format!("POST /1 HTTP/1.1\\r\\nHost: good.example:{{web}}\\r\\n{front}");
+            let words = format!("raw good.example {{web}} '{first}{hidden}'");
+            net.attempt(Side::Inside, &words);
+            let seen = net.seen();
+            assert!(!seen.iter().any(evil), "{front}: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn names_that_can_be_read_in_two_ways_are_refused() {
+    for who in everybody() {
+        let net = Net::new(who);
+        for (name, expected) in [
+            ("good.example", "HTTP/1.1 200 OK"),
+            ("GOOD.example.", "HTTP/1.1 200 OK"),
+            ("evil.example\\\\x00.good.example", "refused 8"),
+            ("good.example\\\\x00.evil.example", "refused 8"),
+            ("evil.example\\\\r\\\\n.good.example", "refused 8"),
+            ("good.example@evil.example", "refused 8"),
+            ("127.1", "refused 8"),
+            ("0x7f.0.0.1", "refused 8"),
+            ("2130706433", "refused 8"),
+            ("evil.example", "refused 2"),
+        ] {
+            let words = format!("socks {name} {{web}} 3128");
+            assert_eq!(net.attempt(Side::Inside, &words), expected, "{name}");
+        }
+        for target in ["good.example%00.evil.example", "good.example@evil.example", "0177.0.0.1"] {
+            let request = format!("CONNECT {target}:{{web}} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n");
+            let said = net.attempt(Side::Inside, &format!("raw 127.0.0.1 3128 '{request}'"));
+            assert!(said.starts_with("HTTP/1.1 400 "), "{target}: {said}");
+        }
+    }
+}
+
+#[test]
+fn no_datagram_leaves_a_world_but_a_question_for_a_name() {
+    for who in everybody() {
+        let net = Net::new(who);
+        let sent = net.attempt(Side::Outside, "datagram good.example 443");
+        assert_eq!(sent, "sent");
+        for address in ["good.example", "192.0.2.1", "198.18.0.1"] {
+            let said = net.attempt(Side::Inside, &format!("datagram {address} 443"));
+            assert_eq!(said, "PermissionError 1", "{address}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_loses_its_permit_ends() {
+    for who in everybody() {
+        let net = Net::with_policy(who, |_| String::new());
+        let grant = |text: &str| {
+            let session = net.stage.running().unwrap();
+            let text = net.with_ports(text);
+            net.stage.succeed(&["grant", &text, "--session", &session, "--yes"]);
+        };
+        let script = "for try in $(seq 100); do \
+             python3 client.py open_for good.example {echo} && break; sleep 0.1; done";
+        let mut child = net.command(Side::Inside, script).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let denied = lines.next().unwrap();
+        assert!(denied.starts_with("Connection"), "{denied}");
+        grant("net:good.example:{echo}");
+        grant("net:127.0.0.1:{echo}");
+        assert!(lines.any(|line| line == "open"));
+        let listed = net.stage.succeed(&["grants", "list", "--json"]);
+        let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
+        let mut ended = String::new();
+        for grant in listed {
+            ended += &net.stage.succeed(&["grants", "revoke", grant["id"].as_str().unwrap()]);
+        }
+        assert!(ended.contains("ended: the connection to good.example:"), "{ended}");
+        assert!(lines.any(|line| line == "ConnectionResetError"));
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}

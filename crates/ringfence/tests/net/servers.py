@@ -1,0 +1,114 @@
+"""Servers on loopback for the tests of the net gate. Says its ports as one JSON line, then one JSON
+line for each thing a client did: the oracle of what got through."""
+import base64, hashlib, http.server, json, socket, socketserver, ssl, sys, threading
+
+certificate, key, root = sys.argv[1:4]
+print_lock = threading.Lock()
+
+
+def say(**what):
+    with print_lock:
+        print(json.dumps(what), flush=True)
+
+
+class Web(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, directory=root, **kwargs)
+
+    def do_GET(self):
+        say(server=self.server.name, host=self.headers.get("Host"), path=self.path)
+        if self.headers.get("Upgrade", "").lower() == "websocket":
+            return self.websocket()
+        if self.path.startswith("/files/"):
+            return super().do_GET()
+        self.answer(b"hello from " + self.server.name.encode() + b"\n")
+
+    def do_POST(self):
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        say(server=self.server.name, host=self.headers.get("Host"), body=len(body))
+        self.answer(f"{len(body)} {hashlib.sha256(body).hexdigest()}\n".encode())
+
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def websocket(self):
+        accept = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = base64.b64encode(hashlib.sha1(accept.encode()).digest()).decode()
+        self.send_response(101)
+        for name, value in ("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept):
+            self.send_header(name, value)
+        self.end_headers()
+        while data := self.connection.recv(4096):
+            self.connection.sendall(data.upper())
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def handle_error(self, *_):
+        pass
+
+
+class Banner(socketserver.BaseRequestHandler):
+    """Speaks first, then echoes."""
+
+    def handle(self):
+        say(server=self.server.name, connected=True)
+        self.request.sendall(b"220 ready\r\n")
+        while data := self.request.recv(4096):
+            say(server=self.server.name, got=data.decode("latin-1"))
+            self.request.sendall(data)
+
+
+class Silent(socketserver.BaseRequestHandler):
+    """Echoes."""
+
+    def handle(self):
+        say(server=self.server.name, connected=True)
+        while data := self.request.recv(65536):
+            self.request.sendall(data)
+
+
+class Tls(Server):
+    def get_request(self):
+        stream, address = super().get_request()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        name = self.name
+        context.sni_callback = lambda _socket, sni, _context: say(server=name, sni=sni)
+        # The handshake is the thread's.
+        return context.wrap_socket(stream, server_side=True, do_handshake_on_connect=False), address
+
+
+ports = {}
+for name, kind, handler in (
+    ("web", Server, Web),
+    ("other", Server, Web),
+    ("tls", Tls, Web),
+    ("banner", Server, Banner),
+    ("echo", Server, Silent),
+):
+    server = kind(("127.0.0.1", 0), handler)
+    server.name = name
+    ports[name] = server.server_address[1]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+say(ports=ports)
+sys.stdin.read()

@@ -12,10 +12,11 @@ use tokio::time::{Instant, sleep};
 
 use super::exchange;
 use super::first::{Speaks, speaks};
-use super::hello::HANDSHAKE;
+use super::hello::{self, HANDSHAKE};
 use super::line::Counted;
 use super::live::Client;
 use super::open::{Opened, Port};
+use super::retry::Watch;
 use super::rewind::Rewind;
 use super::splice::SPLICE_BUFFER_BYTES;
 use super::turned_away;
@@ -75,6 +76,13 @@ pub(super) async fn carry(port: &Port, who: &Client, decided: Decided) {
             "HTTP/2 without TLS is not carried: its requests name hosts of their own".to_owned(),
         ),
         Heard::Speaks(Speaks::Unclear(wrong)) => Some((*wrong).to_owned()),
+    };
+    let wrong = match (wrong, &heard) {
+        (None, Heard::Speaks(Speaks::Tls(_))) => {
+            let said = first.again(&mut client, &mut stream, &endpoint).await;
+            said.unwrap_or_else(|error| Some(error.to_string()))
+        }
+        (wrong, _) => wrong,
     };
     if let Some(reason) = wrong {
         line.fail(&reason);
@@ -192,6 +200,22 @@ impl First {
                 }
             }
         }
+    }
+
+    /// Passes a TLS client's first hello on, and a second one only for the same host.
+    async fn again(
+        &mut self,
+        client: &mut TcpStream,
+        server: &mut Counted,
+        endpoint: &Endpoint,
+    ) -> io::Result<Option<String>> {
+        // Only the hello: what follows it at once may be another.
+        let after = hello::length(&self.sent).unwrap_or(self.sent.len()).min(self.sent.len());
+        let sent = self.sent.split_off(after);
+        server.write_all(&self.sent).await?;
+        self.released = self.sent.len();
+        let disagrees = |name: Option<&str>| disagrees(name, endpoint);
+        Watch { client, server, disagrees: &disagrees }.run(sent).await
     }
 
     /// What the server has not been given.

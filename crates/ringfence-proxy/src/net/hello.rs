@@ -35,7 +35,7 @@ pub enum Seen {
 /// Reads the first message from what a client has sent so far.
 pub fn read(sent: &[u8]) -> Seen {
     match message(sent) {
-        Ok(Some(message)) => match server_name(&message) {
+        Ok(Some((message, _))) => match server_name(&message) {
             Ok(Some(name)) => Seen::Named(name),
             Ok(None) => Seen::Unnamed,
             Err(wrong) => Seen::Malformed(wrong),
@@ -46,8 +46,64 @@ pub fn read(sent: &[u8]) -> Seen {
     }
 }
 
-/// The first message without its header, put together from the records it is cut into.
-fn message(mut sent: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
+/// How many bytes the first message takes, once all of it is there.
+pub(super) fn length(sent: &[u8]) -> Option<usize> {
+    message(sent).ok().flatten().map(|(_, length)| length)
+}
+
+/// What a server's first bytes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Not enough is there.
+    More,
+    /// The client says hello once more (RFC 8446, section 4.1.4), and could name another host.
+    Retry,
+    /// Anything else: no hello follows.
+    Final,
+}
+
+/// Type of a server's first message, and where its random is, behind header and version.
+const SERVER_HELLO: u8 = 2;
+const RANDOM_START: usize = MESSAGE_HEADER_BYTES + 2;
+/// The random that asks for another hello.
+const RETRY: [u8; 32] = [
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+    0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+];
+
+/// Reads what a server has answered so far.
+pub fn answer(said: &[u8]) -> Answer {
+    let mut rest = said;
+    let mut message = Vec::new();
+    while let Some((kind, body, after)) = record(rest) {
+        if kind != HANDSHAKE || body.is_empty() {
+            return Answer::Final;
+        }
+        message.extend_from_slice(body);
+        let random = message.get(RANDOM_START..RANDOM_START.saturating_add(RETRY.len()));
+        match (message.first(), random) {
+            (Some(&SERVER_HELLO), Some(random)) if random == RETRY => return Answer::Retry,
+            (Some(&SERVER_HELLO), None) => rest = after,
+            _ => return Answer::Final,
+        }
+    }
+    // No record is this long.
+    if said.len() > 2 * RECORD_BYTES_MAX { Answer::Final } else { Answer::More }
+}
+
+/// The first whole record: its type, its body, and what follows it.
+pub(super) fn record(sent: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let header = sent.first_chunk::<RECORD_HEADER_BYTES>()?;
+    let [kind, _, _, high, low] = *header;
+    let end = RECORD_HEADER_BYTES.saturating_add(usize::from(u16::from_be_bytes([high, low])));
+    let (record, after) = sent.split_at_checked(end)?;
+    Some((kind, record.get(RECORD_HEADER_BYTES..)?, after))
+}
+
+/// The first message without its header, put together from the records it is cut into; and how many
+/// bytes these are.
+fn message(sent: &[u8]) -> Result<Option<(Vec<u8>, usize)>, &'static str> {
+    let (whole_length, mut sent) = (sent.len(), sent);
     let mut message = Vec::new();
     loop {
         let Some(header) = sent.first_chunk::<RECORD_HEADER_BYTES>() else { return Ok(None) };
@@ -65,13 +121,18 @@ fn message(mut sent: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
         let cut = sent.len() < end;
         let body = sent.get(RECORD_HEADER_BYTES..end.min(sent.len())).unwrap_or_default();
         message.extend_from_slice(body);
-        if let Some(whole) = whole(&message)? {
-            return Ok(Some(whole.to_vec()));
-        }
+        let whole = whole(&message)?.map(<[u8]>::to_vec);
         if cut {
+            // Also where the message is there: what else the record holds is not.
             return Ok(None);
         }
         sent = sent.get(end..).unwrap_or_default();
+        if let Some(whole) = whole {
+            if message.len() > MESSAGE_HEADER_BYTES.saturating_add(whole.len()) {
+                return Err("another message follows in the TLS client's first record");
+            }
+            return Ok(Some((whole, whole_length.saturating_sub(sent.len()))));
+        }
     }
 }
 

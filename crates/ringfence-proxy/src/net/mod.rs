@@ -22,6 +22,7 @@ mod open;
 mod process;
 pub mod published;
 mod reply;
+mod retry;
 mod rewind;
 mod serve;
 pub mod socks;

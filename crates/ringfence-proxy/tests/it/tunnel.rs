@@ -234,3 +234,63 @@ fn a_request_in_pieces_does_not_get_through_as_something_else() {
     let seen = serving.join().unwrap().pop().unwrap();
     assert!(seen.is_err() || seen.is_ok_and(|seen| seen == b"GET / "));
 }
+
+/// A TLS client's hello for a host, in one record.
+fn hello(host: &str) -> Vec<u8> {
+    let short = |length: usize| u16::try_from(length).unwrap().to_be_bytes();
+    let name = [&[0], &short(host.len())[..], host.as_bytes()].concat();
+    let name = [&short(name.len())[..], &name].concat();
+    let extension = [&[0, 0], &short(name.len())[..], &name].concat();
+    let mut body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0]].concat();
+    body.extend(short(extension.len()));
+    body.extend(extension);
+    let message = [&[1, 0], &short(body.len())[..], &body].concat();
+    [&[22, 3, 1], &short(message.len())[..], &message].concat()
+}
+
+/// A server's answer that asks for another hello (RFC 8446, section 4.1.3).
+fn retry() -> Vec<u8> {
+    let random = "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c";
+    let random = (0..32).map(|at| u8::from_str_radix(&random[2 * at..2 * at + 2], 16).unwrap());
+    let random: Vec<u8> = random.collect();
+    [&[22, 3, 3, 0, 42, 2, 0, 0, 38, 3, 3], random.as_slice(), &[0, 0x13, 1, 0]].concat()
+}
+
+#[test]
+fn a_second_hello_is_for_the_same_host() {
+    for (second, passes) in [("a.example", true), ("A.example", true), ("evil.example", false)] {
+        // Also sent ahead of the answer, behind early data.
+        for ahead in [false, true] {
+            let first = hello("a.example");
+            let early = [23, 3, 3, 0, 2, 1, 2];
+            let expected = first.len() + early.len();
+            let (port, serving) = server(1, move |mut client| {
+                client.exactly(expected);
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                client.send(retry());
+                client.rest().unwrap_or_default()
+            });
+            let endpoint = format!("a.example:{port}");
+            let proxy = permitting(&[&endpoint, &format!("127.0.0.1:{port}")]);
+            let mut client = proxy.tunnel(&endpoint);
+            client.send([first.as_slice(), &early].concat());
+            if ahead {
+                client.send(hello(second));
+                client.exactly(retry().len());
+            } else {
+                client.exactly(retry().len());
+                client.send(hello(second));
+            }
+            if passes {
+                client.end();
+                assert_eq!(serving.join().unwrap().pop().unwrap(), hello(second));
+            } else {
+                // An alert, and the end.
+                assert_eq!(client.exactly(7), [21, 3, 3, 0, 2, 2, 49]);
+                assert_eq!(serving.join().unwrap().pop().unwrap(), b"");
+                drop(client);
+                assert!(proxy.connection().error.unwrap().contains("`evil.example`"));
+            }
+        }
+    }
+}

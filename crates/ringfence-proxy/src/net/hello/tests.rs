@@ -73,7 +73,9 @@ fn what_can_be_read_in_two_ways_is_refused() {
     let mut trailing = message(&[(SERVER_NAME, name("a.example"))]);
     trailing.extend([0; 3]);
     trailing[3] += 3;
+    let two = [message(&[]), message(&[(SERVER_NAME, name("b.example"))])].concat();
     for bad in [
+        records(&two, RECORD_BYTES_MAX),
         twice,
         sent(&[(SERVER_NAME, two_names)]),
         records(&trailing, RECORD_BYTES_MAX),
@@ -82,6 +84,13 @@ fn what_can_be_read_in_two_ways_is_refused() {
     ] {
         assert!(matches!(read(&bad), Seen::Malformed(_)), "{bad:?}");
     }
+}
+
+#[test]
+fn what_follows_the_message_is_not_of_it() {
+    let hello = sent(&[(SERVER_NAME, name("a.example"))]);
+    assert_eq!(length(&[hello.as_slice(), &hello].concat()), Some(hello.len()));
+    assert_eq!(length(&hello[..hello.len() - 1]), None);
 }
 
 #[test]
@@ -98,6 +107,25 @@ fn another_record_or_message_is_not_waited_through() {
     for bad in [&alert[..], &server_hello, &empty, &too_long, &huge] {
         assert!(matches!(read(bad), Seen::Malformed(_)), "{bad:?}");
     }
+}
+
+fn server_hello(random: [u8; 32]) -> Vec<u8> {
+    let body = [&[3, 3], &random[..], &[0, 0x13, 1, 0]].concat();
+    let length = u8::try_from(body.len()).unwrap();
+    [&[SERVER_HELLO, 0, 0, length], body.as_slice()].concat()
+}
+
+#[test]
+fn a_server_that_asks_for_another_hello_is_known_however_it_cuts_its_records() {
+    let retry = server_hello(RETRY);
+    for most in [1, 3, 20, 100] {
+        assert_eq!(answer(&records(&retry, most)), Answer::Retry, "{most}");
+        assert_eq!(answer(&records(&server_hello([9; 32]), most)), Answer::Final, "{most}");
+        assert_eq!(answer(&records(&retry[..20], most)), Answer::More, "{most}");
+    }
+    assert_eq!(answer(&[21, 3, 3, 0, 2, 2, 40]), Answer::Final);
+    assert_eq!(answer(b"HTTP/1.1 400 Bad Request\r\n"), Answer::More);
+    assert_eq!(answer(&[b'H'; 40_000]), Answer::Final);
 }
 
 proptest! {

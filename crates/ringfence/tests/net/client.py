@@ -103,6 +103,22 @@ def datagram(host, port):
     return "sent"
 
 
+def ask(server, name):
+    """Asks a name server for addresses, texts and keys, over UDP and TCP."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    answers = []
+    for kind in 1, 28, 16, 65:
+        question = b"\0\7\1\0\0\1\0\0\0\0\0\0" + labels + b"\0" + struct.pack("!HH", kind, 1)
+        stream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        stream.settimeout(5)
+        stream.sendto(question, (server, 53))
+        answers.append(len(stream.recv(4096)))
+        stream = connect(server, 53)
+        stream.sendall(struct.pack("!H", len(question)) + question)
+        answers.append(struct.unpack("!H", stream.recv(2))[0])
+    return str(answers)
+
+
 def open_for(host, port):
     """Stays open until it is cut."""
     stream = connect(host, port)

@@ -97,6 +97,26 @@ class Tls(Server):
         return context.wrap_socket(stream, server_side=True, do_handshake_on_connect=False), address
 
 
+def name_server(address):
+    """Answers every question for an address with 127.0.0.1, and says what it was asked."""
+    stream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    stream.bind((address, 53))
+    while True:
+        question, client = stream.recvfrom(4096)
+        labels, at = [], 12
+        while size := question[at]:
+            labels.append(question[at + 1:at + 1 + size].decode())
+            at += 1 + size
+        kind = int.from_bytes(question[at + 1:at + 3], "big")
+        say(server="dns", asked=".".join(labels).lower(), kind=kind)
+        answer = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4\x7f\0\0\1" if kind == 1 else b""
+        count = b"\0\1" if answer else b"\0\0"
+        stream.sendto(question[:2] + b"\x81\x80\0\1" + count + b"\0\0\0\0" + question[12:at + 5] + answer, client)
+
+
+if len(sys.argv) > 4:
+    threading.Thread(target=name_server, args=sys.argv[4:], daemon=True).start()
+
 ports = {}
 for name, kind, handler in (
     ("web", Server, Web),

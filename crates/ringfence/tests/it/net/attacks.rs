@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::stage::Net;
-use crate::attacks::stage::{Side, everybody, text};
+use crate::attacks::stage::{Side, Who, everybody, text};
 
 /// Outside the servers see the attack; inside they see none, and the attempt ends like this.
 fn stopped(net: &Net, words: &str, sees: fn(&Value) -> bool, expected: &str) {
@@ -56,6 +56,43 @@ fn an_address_without_a_name_is_refused_unless_it_is_named() {
         }
         let denied = net.entries("169.254.169.254:80");
         assert!(!denied.is_empty());
+    }
+}
+
+#[test]
+fn a_name_is_looked_up_once_it_is_permitted_and_never_else() {
+    // A port that stands for names needs root.
+    for who in everybody().into_iter().filter(|who| *who != Who::Caller) {
+        let permit = |port: &dyn Fn(&str) -> u64| {
+            let permit = |host: &str| {
+                format!(
+                    "permit (principal, action == Action::\"net.connect\", \
+                     resource == Endpoint::\"{host}:{}\");\n",
+                    port("web")
+                )
+            };
+            permit("known.invalid") + &permit("127.0.0.1")
+        };
+        let net = Net::with(who, permit, Some("127.0.66.53"));
+        let asked = |it: &Value, name: &str| it["asked"].as_str() == Some(name);
+        let get = |name: &str| {
+            format!("raw {name} {{web}} 'GET / HTTP/1.1\\r\\nHost: {name}:{{web}}\\r\\n\\r\\n'")
+        };
+        for name in ["known.invalid", "secret.invalid"] {
+            assert_eq!(net.attempt(Side::Outside, &get(name)), "HTTP/1.1 200 OK");
+            assert!(net.seen().iter().any(|it| asked(it, name)), "the oracle hears of {name}");
+        }
+        let said = net.attempt(Side::Inside, &get("secret.invalid"));
+        assert!(said.starts_with("HTTP/1.1 403 "), "{said}");
+        // Also of a server that the program chooses, over TCP and UDP, of any type.
+        net.script(Side::Inside, "getent hosts secret.invalid; getent ahosts a.secret.invalid");
+        net.attempt(Side::Inside, "ask 127.0.66.53 secret.invalid");
+        let seen = net.seen();
+        assert!(seen.is_empty(), "{seen:?}");
+        assert_eq!(net.attempt(Side::Inside, &get("known.invalid")), "HTTP/1.1 200 OK");
+        let seen = net.seen();
+        let once = seen.iter().filter(|it| asked(it, "known.invalid") && it["kind"] == 1).count();
+        assert_eq!(once, 1, "{seen:?}");
     }
 }
 

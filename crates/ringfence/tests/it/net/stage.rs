@@ -52,12 +52,23 @@ impl Net {
 
     /// The policy's rules on connections are made from the servers' ports.
     pub(crate) fn with_policy(who: Who, rules: impl Fn(&dyn Fn(&str) -> u64) -> String) -> Net {
+        Net::with(who, rules, None)
+    }
+
+    /// The same where names that no file knows are asked of a name server of ours, at this address
+    /// of the loopback's: it knows them all, and says what it is asked.
+    pub(crate) fn with(
+        who: Who,
+        rules: impl Fn(&dyn Fn(&str) -> u64) -> String,
+        name_server: Option<&str>,
+    ) -> Net {
         let stage = Stage::without_policy(who);
         let (certificate, key) = certificate();
         let files = stage.home().join("outside");
         let mut servers = Command::new("/usr/bin/python3")
             .arg("tests/net/servers.py")
             .args([certificate, key, files.as_path()])
+            .args(name_server)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -83,6 +94,9 @@ impl Net {
             "hosts",
             &format!("127.0.0.1 localhost\n{}\n", NAMES.replace("*.good.example ", "")),
         );
+        if let Some(address) = name_server {
+            stage.write("resolv", &format!("nameserver {address}\noptions timeout:1\n"));
+        }
         stage.succeed(&["trust", "--yes"]);
         Net { stage, servers, _until_dropped: until_dropped, heard, ports }
     }
@@ -112,8 +126,10 @@ impl Net {
     /// The same command where the servers have their names.
     pub(crate) fn named(&self, inner: &Command) -> Command {
         let mut command = Command::new("unshare");
-        let bind = "mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"";
-        command.args(["--mount", "sh", "-c", bind, "sh"]).arg(self.stage.home().join("hosts"));
+        let bind = "cd \"$1\" && mount --bind hosts /etc/hosts && \
+             { [ ! -e resolv ] || mount --bind resolv /etc/resolv.conf; } && \
+             cd \"$OLDPWD\" && shift && exec \"$@\"";
+        command.args(["--mount", "sh", "-c", bind, "sh"]).arg(self.stage.home());
         command.arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null()).env_clear();
         command.current_dir(inner.get_current_dir().unwrap());
         for (name, value) in inner.get_envs().filter_map(|(name, value)| Some((name, value?))) {

@@ -23,6 +23,8 @@ pub enum Speaks {
 /// How HTTP/2 begins (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// What ends a request line, up to the number.
+const VERSION: &[u8] = b"HTTP/";
 /// Longer words are no methods, in bytes: the longest that is registered has 16.
 const METHOD_BYTES_MAX: usize = 64;
 
@@ -52,8 +54,15 @@ fn line(sent: &[u8]) -> Speaks {
     }
     let end = text.iter().position(|byte| *byte == b'\n');
     let line = end.and_then(|end| text.get(..end)).unwrap_or(text);
-    let version = position(line, b"HTTP/");
-    let front = version.and_then(|at| line.get(..at)).unwrap_or(line);
+    let version = position(line, VERSION);
+    // Without what may be the beginning of a version: it is judged once it is there.
+    let begun = (1..VERSION.len()).rev().find(|count| {
+        let (part, tail) = (VERSION.get(..*count), line.len().checked_sub(*count));
+        let tail = tail.and_then(|at| line.get(at..));
+        part.zip(tail).is_some_and(|(part, tail)| part.eq_ignore_ascii_case(tail))
+    });
+    let front = version.unwrap_or(line.len().saturating_sub(begun.unwrap_or(0)));
+    let front = line.get(..front).unwrap_or(line);
     match (end, version) {
         _ if !may_be_request(front) => Speaks::Other,
         (Some(_), Some(_)) if PREFACE.starts_with(line) => Speaks::Http2,

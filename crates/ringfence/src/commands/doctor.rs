@@ -102,6 +102,12 @@ fn layers(dirs: &StateDirs) -> Vec<Finding> {
 }
 
 fn of_layer(layer: &LayerStatus) -> Finding {
+    // Without capture nothing more gets out, only less.
+    if layer.layer == "net" && layer.state == LayerState::Degraded {
+        let means = "the world is as closed; node's `fetch`, Java, psql and the like reach nothing";
+        let found = format!("degraded: {}", layer.detail);
+        return Finding::new(&layer.layer, State::Note, found, means);
+    }
     let means = layer_means(&layer.layer);
     let (state, found, means) = match layer.state {
         LayerState::Enforced => (State::Ok, "enforced", String::new()),

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn check(sent: &[u8], expected: &Speaks) {
@@ -56,4 +58,35 @@ fn other_protocols_are_known_at_once() {
 fn tls_says_whom_it_is_for() {
     check(&[22], &Speaks::More);
     assert!(matches!(speaks(&[22, 3, 1, 0, 0]), Speaks::Unclear(_)));
+}
+
+/// Pieces of what clients say, and of what only looks like it.
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(b"GET ".to_vec()),
+        Just(b" HTTP/1.1".to_vec()),
+        Just(b"http/".to_vec()),
+        Just(b"\r\n".to_vec()),
+        Just(b"\n".to_vec()),
+        Just(b" ".to_vec()),
+        Just(b"\0".to_vec()),
+        Just(PREFACE.to_vec()),
+        Just(b"\x16\x03\x01\0\x05\x01\0\0\x01".to_vec()),
+        Just(vec![b'a'; METHOD_BYTES_MAX]),
+        prop::collection::vec(any::<u8>(), 0..4),
+    ];
+    prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    // What is known of a client decides which of its bytes are passed on: it may not change.
+    #[test]
+    fn what_is_told_once_stays(sent in pieces()) {
+        let mut known = Speaks::More;
+        for end in 0..=sent.len() {
+            let now = speaks(&sent[..end]);
+            prop_assert!(known == Speaks::More || known == now, "{known:?} at {end}: {now:?}");
+            known = now;
+        }
+    }
 }

@@ -125,7 +125,7 @@ fn a_server_that_asks_for_another_hello_is_known_however_it_cuts_its_records() {
     }
     assert_eq!(answer(&[21, 3, 3, 0, 2, 2, 40]), Answer::Final);
     assert_eq!(answer(b"HTTP/1.1 400 Bad Request\r\n"), Answer::More);
-    assert_eq!(answer(&[b'H'; 40_000]), Answer::Final);
+    assert_eq!(answer(&vec![b'H'; 40_000]), Answer::Final);
 }
 
 proptest! {

@@ -192,6 +192,12 @@ impl Live {
         self.err.recv_timeout(LINE_WAIT).expect("an answer")
     }
 
+    /// Ends the world; an answer may or may not come first.
+    pub(crate) fn kill(mut self) {
+        writeln!(self.input, "kill").unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the end and returns the exit code.
     pub(crate) fn end(mut self) -> i32 {
         code(self.child.wait().unwrap())

@@ -34,13 +34,13 @@ fn every_connection_arrives_with_its_target() {
             assert_eq!(live.tell("captured"), format!("{from} to {expected}"), "{address}");
             assert_eq!(live.line(), "ok");
         }
-        live.tell("kill");
+        live.kill();
         let lines = ["tcp 2001:db8::1 443".to_owned(), "tcp fd00:7269:6e67::2 80".to_owned()];
         let mut live = attempts(&place, &lines);
         for expected in ["[2001:db8::1]:443", "[fd00:7269:6e67::2]:80"] {
             assert_eq!(live.tell("captured6"), format!("{OWN_V6} to {expected}"));
         }
-        live.tell("kill");
+        live.kill();
     }
 }
 
@@ -52,10 +52,10 @@ fn every_question_for_a_name_arrives_at_the_name_server() {
         let mut live = attempts(&place, &lines);
         assert!(live.tell("asked").starts_with(&format!("{OWN} sent")));
         assert!(live.tell("asked").starts_with("127.0.0.1 sent"));
-        live.tell("kill");
+        live.kill();
         let mut live = attempts(&place, &["udp 2001:db8::53 53".to_owned()]);
         assert!(live.tell("asked6").starts_with(&format!("{OWN_V6} sent")));
-        live.tell("kill");
+        live.kill();
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Connections are captured on their way (`capture.rs`): a world's name server (`dns.rs`) gives
 //! addresses that stand for names, so that a connection says which name it is for. Programs that
-//! insist on a proxy find one (`serve.rs`). The path of a connection is `Port::open` in `open.rs`: the name is decided before anything is
-//! looked up, then resolved once, its address checked, and exactly that address dialled.
+//! insist on a proxy find one (`serve.rs`). The path of a connection is `Port::open` in `open.rs`:
+//! the name is decided before anything is looked up, then resolved once, its address checked, and
+//! exactly that address dialled.
 //!
 //! Where the host itself needs a proxy (`upstream.rs`), connections are passed on to it by name.
 

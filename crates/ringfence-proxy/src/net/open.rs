@@ -89,7 +89,8 @@ impl Port {
         Ok(Opened { stream: line.count(stream), line })
     }
 
-    /// Ends the open connections that the policy in force denies.
+    /// Ends the open connections that the policy in force denies. One about which it would ask stays:
+    /// it may be one that was asked about and approved.
     pub(super) fn end_unpermitted(&self) -> Vec<String> {
         let (policy, facts) = (self.gate.policy_in_force(), self.gate.facts_now());
         self.live.end_unless(|request| policy.decide(request, &facts).verdict != Verdict::Deny)

@@ -106,10 +106,18 @@ pub struct Permit {
     shared: Arc<Shared>,
     request: Request,
     entry: EntryRef,
+    approved: Approved,
     policy_epoch: u64,
     session_epoch: u64,
     expires_ms: u64,
     reservation: Option<Reservation>,
+}
+
+/// Who had approved an act when it was permitted; nobody, where the policy alone permits it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Approved {
+    roles: BTreeSet<Role>,
+    people: u32,
 }
 
 /// A permitted act under way; [`Running::finish`] records its end, dropping it records *unknown*.
@@ -185,7 +193,7 @@ impl Gate {
     /// Decides a request for a file act whose effect on the file is known beforehand.
     pub fn check_file(&self, request: Request, change: Option<FileChange>) -> Checked {
         let policy = self.policy();
-        let ruling = policy.policy.decide(&request, &self.facts(&[]));
+        let ruling = policy.policy.decide(&request, &self.facts_now());
         self.conclude(&policy, Attempt { request, change, approvals: Vec::new() }, ruling)
     }
 
@@ -194,7 +202,7 @@ impl Gate {
         let policy = self.policy();
         let digest = question.request.act.digest(policy.policy.digest());
         let valid: Approvals = approvals.into_iter().filter(|a| a.digest == digest).collect();
-        let ruling = policy.policy.decide(&question.request, &self.facts(&valid));
+        let ruling = policy.policy.decide(&question.request, &self.facts(Approved::by(&valid)));
         let attempt = Attempt { request: question.request, change: None, approvals: valid };
         self.conclude(&policy, attempt, ruling)
     }
@@ -210,6 +218,14 @@ impl Gate {
         self.shared.session_epoch.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Whether an act that goes on would be permitted now, by the approvals that it began with.
+    ///
+    /// Neither a permit nor an entry comes of it.
+    pub fn still_permits(&self, request: &Request, approved: &Approved) -> bool {
+        let facts = self.facts(approved.clone());
+        self.policy().policy.decide(request, &facts).verdict == Verdict::Permit
+    }
+
     /// The policy in force.
     pub fn policy_in_force(&self) -> Arc<dyn Decide> {
         self.policy().policy
@@ -217,7 +233,7 @@ impl Gate {
 
     /// The facts as they are now, without approvals.
     pub fn facts_now(&self) -> Facts {
-        self.facts(&[])
+        self.facts(Approved::default())
     }
 
     /// Records an entry that is not a decision: an exit, a question, a grant.
@@ -229,13 +245,12 @@ impl Gate {
         self.shared.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn facts(&self, approvals: &[Approval]) -> Facts {
-        let people: BTreeSet<&str> = approvals.iter().map(|a| a.approver.as_str()).collect();
+    fn facts(&self, approved: Approved) -> Facts {
         Facts {
             session: self.shared.session.clone(),
             clock: self.shared.clock.fact(),
-            approvals: approvals.iter().flat_map(|a| a.roles.iter().cloned()).collect(),
-            approver_count: u32::try_from(people.len()).unwrap_or(u32::MAX),
+            approvals: approved.roles,
+            approver_count: approved.people,
         }
     }
 
@@ -260,6 +275,7 @@ impl Gate {
                 shared: Arc::clone(&self.shared),
                 request,
                 entry,
+                approved: Approved::by(&attempt.approvals),
                 policy_epoch: policy.epoch,
                 session_epoch,
                 expires_ms: self.shared.clock.now_ms().saturating_add(PERMIT_LIFE_MS_MAX),
@@ -313,6 +329,16 @@ impl Gate {
     }
 }
 
+impl Approved {
+    fn by(approvals: &[Approval]) -> Approved {
+        let people: BTreeSet<&str> = approvals.iter().map(|a| a.approver.as_str()).collect();
+        Approved {
+            roles: approvals.iter().flat_map(|a| a.roles.iter().cloned()).collect(),
+            people: u32::try_from(people.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
 /// One attempt on its way through the gate.
 struct Attempt {
     request: Request,
@@ -341,6 +367,11 @@ impl Permit {
     /// The entry of the decision.
     pub fn entry(&self) -> &EntryRef {
         &self.entry
+    }
+
+    /// Who had approved the act.
+    pub fn approved(&self) -> &Approved {
+        &self.approved
     }
 
     /// Spends the permit to cause the effect; refused when kill, revoke, reload or time came first.

@@ -22,8 +22,8 @@ pub use entry::{
     Outcome, PolicyDigest, Summary, Usage,
 };
 pub use gate::{
-    Approval, Approvals, Checked, Clock, Decide, Denial, Durability, Gate, GateParts, Permit,
-    Question, Record, RecordError, Running,
+    Approval, Approvals, Approved, Checked, Clock, Decide, Denial, Durability, Gate, GateParts,
+    Permit, Question, Record, RecordError, Running,
 };
 pub use ids::{EntryRef, IdError, SessionId};
 pub use limits::{Limits, StepLimit};

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::live::Place;
-use ringfence_core::{Carried, Endpoint, NetUsage, Outcome, Request, Running};
+use ringfence_core::{Carried, Endpoint, NetUsage, Outcome, Permit, Request, Running};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -66,8 +66,8 @@ impl Line {
     }
 
     /// Notes that something more was permitted for this connection.
-    pub(super) fn also_permitted(&self, request: Request) {
-        self.place.also(request);
+    pub(super) fn also_permitted(&self, permit: &Permit) {
+        self.place.also(permit);
     }
 
     /// The address that is being dialled.

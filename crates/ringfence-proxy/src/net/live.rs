@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use ringfence_core::Request;
+use ringfence_core::{Approved, Permit, Request};
 use tokio::task::AbortHandle;
 
 /// A client of the gate: where it is, and the task that serves it.
@@ -25,9 +25,16 @@ pub(super) struct Live {
 #[derive(Debug)]
 struct Open {
     /// What was permitted for it: the name, and the address where that needed a permit too.
-    requests: Vec<Request>,
+    permitted: Vec<Permitted>,
     client: Client,
     ended: Arc<AtomicBool>,
+}
+
+/// An act that was permitted, and who had approved it.
+#[derive(Debug)]
+struct Permitted {
+    request: Request,
+    approved: Approved,
 }
 
 /// A connection's place among the open ones; dropping it gives it up.
@@ -51,20 +58,21 @@ impl Client {
 
 impl Live {
     /// Enters a connection that is about to be made.
-    pub(super) fn enter(self: &Arc<Live>, request: Request, client: &Client) -> Place {
+    pub(super) fn enter(self: &Arc<Live>, permit: &Permit, client: &Client) -> Place {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         let ended = Arc::new(AtomicBool::new(false));
-        let (requests, client) = (vec![request], client.clone());
-        self.lock().insert(key, Open { requests, client, ended: Arc::clone(&ended) });
+        let (permitted, client) = (vec![Permitted::by(permit)], client.clone());
+        self.lock().insert(key, Open { permitted, client, ended: Arc::clone(&ended) });
         Place { live: Arc::clone(self), key, ended }
     }
 
-    /// Ends the connections of which not everything is `permitted`; returns what they led to.
-    pub(super) fn end_unless(&self, permitted: impl Fn(&Request) -> bool) -> Vec<String> {
+    /// Ends the connections of which not everything is `still` permitted; returns what they led to.
+    pub(super) fn end_unless(&self, still: impl Fn(&Request, &Approved) -> bool) -> Vec<String> {
         let mut lost = Vec::new();
-        for open in self.lock().values().filter(|open| !open.requests.iter().all(&permitted)) {
+        let still = |it: &Permitted| still(&it.request, &it.approved);
+        for open in self.lock().values().filter(|open| !open.permitted.iter().all(still)) {
             open.ended.store(true, Ordering::Release);
-            let resource = open.requests.first().map(|request| request.act.resource());
+            let resource = open.permitted.first().map(|it| it.request.act.resource());
             lost.push((resource, open.client.clone()));
         }
         // Only now: what ends gives its place up, and that takes the lock.
@@ -81,11 +89,17 @@ impl Live {
     }
 }
 
+impl Permitted {
+    fn by(permit: &Permit) -> Permitted {
+        Permitted { request: permit.request().clone(), approved: permit.approved().clone() }
+    }
+}
+
 impl Place {
     /// Something more was permitted for the same connection.
-    pub(super) fn also(&self, request: Request) {
+    pub(super) fn also(&self, permit: &Permit) {
         if let Some(open) = self.live.lock().get_mut(&self.key) {
-            open.requests.push(request);
+            open.permitted.push(Permitted::by(permit));
         }
     }
 

@@ -247,11 +247,10 @@ impl NetGate {
 pub struct Ender(Arc<Port>);
 
 impl Ender {
-    /// Ends the open connections that the policy in force denies; returns what they led to.
+    /// Ends the open connections that the policy in force does not permit; returns what they led to.
     ///
     /// To be called after a reload or a revoke: a permit is for the moment a connection is opened,
-    /// and nothing else would end one that is open. One that was approved stays while the policy
-    /// still asks.
+    /// and nothing else would end one that is open. Whoever approved one has approved it still.
     pub fn end_unpermitted(&self) -> Vec<String> {
         self.0.end_unpermitted()
     }

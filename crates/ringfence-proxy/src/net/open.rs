@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringfence_core::{
     Act, Checked, Denial, Durability, Endpoint, EntryRef, Event, Gate, HOST_SERVICE_NAME, Host,
-    Outcome, Permit, Process, Question, RecordError, Request, Running, Verdict,
+    Outcome, Permit, Process, Question, RecordError, Request, Running,
 };
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -72,7 +72,7 @@ impl Port {
         // Entered before the permit is spent: a reload in between spoils the permit, one after it
         // finds the connection.
         let request = permit.request().clone();
-        let place = self.live.enter(request.clone(), client);
+        let place = self.live.enter(&permit, client);
         let running = permit.spend().map_err(Refusal::Denied)?;
         let mut line = Line::open(running, request.clone(), endpoint.clone(), place);
         let stream = match self.reach(&endpoint, &mut line, client).await {
@@ -89,11 +89,10 @@ impl Port {
         Ok(Opened { stream: line.count(stream), line })
     }
 
-    /// Ends the open connections that the policy in force denies. One about which it would ask stays:
-    /// it may be one that was asked about and approved.
+    /// Ends the open connections that the policy in force does not permit. One that was approved has
+    /// its approval still: it was given for this connection.
     pub(super) fn end_unpermitted(&self) -> Vec<String> {
-        let (policy, facts) = (self.gate.policy_in_force(), self.gate.facts_now());
-        self.live.end_unless(|request| policy.decide(request, &facts).verdict != Verdict::Deny)
+        self.live.end_unless(|request, approved| self.gate.still_permits(request, approved))
     }
 
     /// Decides a connection; a question is put to whoever may approve.
@@ -245,7 +244,7 @@ impl Port {
         let itself =
             Endpoint { host: Host::Address(canonical(address.ip())), port: address.port() };
         let permit = self.permit(itself, client).await.map_err(refused)?;
-        line.also_permitted(permit.request().clone());
+        line.also_permitted(&permit);
         permit.spend().map(Some).map_err(refused)
     }
 

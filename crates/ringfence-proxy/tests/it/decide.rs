@@ -246,7 +246,10 @@ impl AskPort for Approver {
     }
 }
 
-fn asking(endpoint: &str, then: impl Fn(&Gate) + Send + Sync + 'static) -> crate::harness::Proxy {
+pub fn asking(
+    endpoint: &str,
+    then: impl Fn(&Gate) + Send + Sync + 'static,
+) -> crate::harness::Proxy {
     let mut setup = Setup::permitting(&[]);
     setup.policy = ScriptedPolicy::new().ask(Action::NetConnect, endpoint, "owner");
     setup.start_asking(|test| Arc::new(Approver { gate: test.gate.clone(), then: Box::new(then) }))

@@ -6,6 +6,7 @@ use std::thread;
 use ringfence_core::Action;
 use ringfence_testkit::gate::ScriptedPolicy;
 
+use crate::decide::asking;
 use crate::harness::{answering, permitting, server};
 
 const MIB: usize = 1024 * 1024;
@@ -157,6 +158,33 @@ fn a_tunnel_whose_address_loses_its_permit_is_ended() {
     let policy = ScriptedPolicy::new().permit(Action::NetConnect, &name).with_digest("new");
     proxy.test.gate.reload(Arc::new(policy));
     assert_eq!(proxy.end_unpermitted(), [name]);
+    serving.join().unwrap();
+}
+
+#[test]
+fn a_tunnel_that_a_new_policy_asks_about_is_ended_unless_it_was_approved() {
+    let (port, serving) = server(2, |mut client| {
+        client.send("hello");
+        client.rest().unwrap_or_default()
+    });
+    let address = format!("127.0.0.1:{port}");
+    let asks = |role| Arc::new(ScriptedPolicy::new().ask(Action::NetConnect, &address, role));
+    let proxy = asking(&address, |_| ());
+    let mut approved = proxy.tunnel(&address);
+    assert_eq!(approved.exactly(5), b"hello");
+    let permits = ScriptedPolicy::new().permit(Action::NetConnect, &address);
+    proxy.test.gate.reload(Arc::new(permits));
+    let mut unasked = proxy.tunnel(&address);
+    assert_eq!(unasked.exactly(5), b"hello");
+    assert_eq!(proxy.end_unpermitted(), Vec::<String>::new());
+    proxy.test.gate.reload(asks("owner"));
+    assert_eq!(proxy.end_unpermitted(), [address.as_str()]);
+    assert_eq!(unasked.rest().unwrap_or_default(), b"");
+    approved.send("still here");
+    // What another role must approve was not approved by this one.
+    proxy.test.gate.reload(asks("security"));
+    assert_eq!(proxy.end_unpermitted(), [address.as_str()]);
+    assert_eq!(approved.rest().unwrap_or_default(), b"");
     serving.join().unwrap();
 }
 

@@ -72,9 +72,16 @@ pub enum Event {
         /// What is wrong with it.
         why: String,
     },
-    /// How a permitted act ended.
+    /// Something of this host's connects to a published port of the world.
+    Arrived {
+        /// The port of the world.
+        port: u16,
+        /// Who connects: an address of the host's loopback.
+        peer: String,
+    },
+    /// How a permitted act, or a connection that arrived, ended.
     Finished {
-        /// Index of its `Decided` entry.
+        /// Index of its `Decided` or `Arrived` entry.
         of: u64,
         /// The end.
         outcome: Outcome,

@@ -40,6 +40,8 @@ pub struct SessionView {
     pub unattributed: Unattributed,
     /// Acts that were denied.
     pub denials: Vec<DeniedAct>,
+    /// Connections of this host's to published ports of the world.
+    pub arrivals: Vec<ArrivalView>,
     /// Calls that named nothing a policy could speak of, and that were denied unasked.
     pub refused: Vec<RefusedCall>,
     /// Acts that were questions.
@@ -147,6 +149,19 @@ pub struct ConnectionView {
     pub error: Option<String>,
     /// Index of the entry that decided it.
     pub entry: u64,
+}
+
+/// One connection of this host's to a published port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArrivalView {
+    /// Index of its entry.
+    pub entry: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Who connected: an address of the host's loopback.
+    pub peer: String,
+    /// `localhost:PORT` of the world, and what went over it.
+    pub connection: ConnectionView,
 }
 
 /// The files a process changed, each list sorted; a file it created is not listed as modified.
@@ -279,6 +294,20 @@ impl From<Usage> for ResourceUsage {
 }
 
 impl ConnectionView {
+    /// One that was decided, or let in, by this entry.
+    fn begun(entry: u64, endpoint: String) -> ConnectionView {
+        ConnectionView {
+            endpoint,
+            address: None,
+            bytes_sent: None,
+            bytes_received: None,
+            duration_ms: None,
+            carried: None,
+            error: None,
+            entry,
+        }
+    }
+
     fn end(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Connection(usage) => {

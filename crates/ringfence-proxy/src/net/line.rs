@@ -28,7 +28,7 @@ pub(super) struct Line {
 
 /// What went over a line so far.
 #[derive(Debug, Default)]
-struct Bytes {
+pub(super) struct Bytes {
     sent: AtomicU64,
     received: AtomicU64,
 }
@@ -78,7 +78,7 @@ impl Line {
 
     /// Counts what goes over the socket from here on.
     pub(super) fn count(&self, stream: TcpStream) -> Counted {
-        Counted { stream, bytes: Arc::clone(&self.bytes) }
+        Counted::new(stream, &self.bytes)
     }
 
     /// The client's socket, which is reset when it is dropped because the line lost its permit.
@@ -104,11 +104,12 @@ impl Drop for Line {
             self.error = Some("the policy no longer permits it".to_owned());
         }
         let duration_ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (bytes_sent, bytes_received) = self.bytes.both();
         let usage = NetUsage {
             endpoint: self.endpoint.clone(),
             address: self.address.map(|address| address.to_string()),
-            bytes_sent: self.bytes.sent.load(Ordering::Relaxed),
-            bytes_received: self.bytes.received.load(Ordering::Relaxed),
+            bytes_sent,
+            bytes_received,
             duration_ms,
             carried: self.carried,
             error: self.error.take(),
@@ -133,7 +134,19 @@ impl Drop for Held {
     }
 }
 
+impl Bytes {
+    /// Sent and received.
+    pub(super) fn both(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
+    }
+}
+
 impl Counted {
+    /// Counts into `bytes`.
+    pub(super) fn new(stream: TcpStream, bytes: &Arc<Bytes>) -> Counted {
+        Counted { stream, bytes: Arc::clone(bytes) }
+    }
+
     /// Makes the coming close a reset: what was cut off must not look complete.
     pub(super) fn reset_on_close(&self) {
         // Best effort: without it the peer sees an ordinary end.

@@ -3,13 +3,17 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 use std::{fmt, io};
 
+use ringfence_core::{Durability, Endpoint, EntryRef, Event, Host, NetUsage, Outcome, RecordError};
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::DIAL_SECONDS_MAX;
+use super::line::{Bytes, Counted};
+use super::open::Port;
 use super::splice::SPLICE_BUFFER_BYTES;
 use super::turned_away::reset;
 
@@ -40,15 +44,69 @@ pub(super) struct Inward {
     pub(super) socket: SocketFor,
 }
 
-/// Carries one connection of the host's into the world.
-pub(super) async fn serve(inward: Inward, mut client: TcpStream) {
+/// Carries one connection of the host's into the world; nothing is carried that is not recorded.
+pub(super) async fn serve(
+    port: Arc<Port>,
+    inward: Inward,
+    mut client: TcpStream,
+    peer: SocketAddr,
+) {
     // Best effort: the client only waits longer without it.
     let _ = client.set_nodelay(true);
-    let Ok(mut server) = connect(&inward).await else { return reset(&client) };
+    let Ok(mut arrival) = Arrival::record(port, inward.port, peer) else { return reset(&client) };
+    let server = match connect(&inward).await {
+        Ok(server) => server,
+        Err(error) => {
+            arrival.usage.error = Some(error.to_string());
+            return reset(&client);
+        }
+    };
+    arrival.usage.address = server.peer_addr().ok().map(|address| address.to_string());
+    let mut server = Counted::new(server, &arrival.bytes);
     let size = SPLICE_BUFFER_BYTES;
-    if copy_bidirectional_with_sizes(&mut client, &mut server, size, size).await.is_err() {
+    if let Err(error) = copy_bidirectional_with_sizes(&mut client, &mut server, size, size).await {
+        arrival.usage.error = Some(error.to_string());
         reset(&client);
-        reset(&server);
+        server.reset_on_close();
+    }
+}
+
+/// The account of one connection into the world; dropping it records its end.
+struct Arrival {
+    port: Arc<Port>,
+    of: EntryRef,
+    begun: Instant,
+    bytes: Arc<Bytes>,
+    usage: NetUsage,
+}
+
+impl Arrival {
+    fn record(gate: Arc<Port>, port: u16, peer: SocketAddr) -> Result<Arrival, RecordError> {
+        let event = Event::Arrived { port, peer: peer.to_string() };
+        let of = gate.note(event, Durability::Soon)?;
+        let usage = NetUsage {
+            endpoint: Endpoint { host: Host::Name("localhost".to_owned()), port },
+            address: None,
+            bytes_sent: 0,
+            bytes_received: 0,
+            duration_ms: 0,
+            carried: None,
+            error: None,
+        };
+        Ok(Arrival { port: gate, of, begun: Instant::now(), bytes: Arc::default(), usage })
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        // What is sent to the world's server is what the world receives.
+        let (to_world, from_world) = self.bytes.both();
+        let duration_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (bytes_sent, bytes_received) = (from_world, to_world);
+        let usage = NetUsage { bytes_sent, bytes_received, duration_ms, ..self.usage.clone() };
+        let outcome = Outcome::Connection(usage);
+        // A log that fails here ends the session; the connection is over already.
+        let _ = self.port.note(Event::Finished { of: self.of.index, outcome }, Durability::Soon);
     }
 }
 

@@ -98,7 +98,7 @@ async fn listen(
             Arrives::Captured => clients.spawn(capture::serve(port, stream, who, place)),
             Arrives::Inward(inward) => clients.spawn(async move {
                 let _place = place;
-                published::serve(inward, stream).await;
+                published::serve(port, inward, stream, from).await;
             }),
         };
         client.served_by(serving);

@@ -7,8 +7,8 @@ use ringfence_core::{
 };
 
 use super::{
-    AskedAct, ConnectionView, DeniedAct, FsChanges, GrantChange, RefusedCall, ResourceUsage,
-    SessionView, Span, VIEW_SCHEMA,
+    ArrivalView, AskedAct, ConnectionView, DeniedAct, FsChanges, GrantChange, RefusedCall,
+    ResourceUsage, SessionView, Span, VIEW_SCHEMA,
 };
 use crate::wording;
 
@@ -36,6 +36,8 @@ enum Pending {
     Exec { span: At, before: At },
     /// A connection: its span and its position there.
     Connection { span: At, position: usize },
+    /// A connection into the world, by its position.
+    Arrival(usize),
 }
 
 #[derive(Default)]
@@ -67,6 +69,11 @@ impl Builder {
                 let span = self.acting(Some(process), at_ms);
                 let span = self.name_of(span);
                 self.view.refused.push(RefusedCall { entry: index, at_ms, span, syscall, why });
+            }
+            Event::Arrived { port, peer } => {
+                self.pending.insert(index, Pending::Arrival(self.view.arrivals.len()));
+                let connection = ConnectionView::begun(index, format!("localhost:{port}"));
+                self.view.arrivals.push(ArrivalView { entry: index, at_ms, peer, connection });
             }
             Event::Finished { of, outcome } => self.finished(of, outcome, at_ms),
             Event::Asked { of, channel, .. } => {
@@ -203,16 +210,7 @@ impl Builder {
     fn connecting(&mut self, index: u64, endpoint: String, span: At) {
         let connections = self.connections(span);
         let position = connections.len();
-        connections.push(ConnectionView {
-            endpoint,
-            address: None,
-            bytes_sent: None,
-            bytes_received: None,
-            duration_ms: None,
-            carried: None,
-            error: None,
-            entry: index,
-        });
+        connections.push(ConnectionView::begun(index, endpoint));
         self.pending.insert(index, Pending::Connection { span, position });
     }
 
@@ -222,6 +220,11 @@ impl Builder {
                 self.exec_ended(span, before, outcome, at_ms);
             }
             Some(Pending::Exec { span: None, .. }) | None => {}
+            Some(Pending::Arrival(position)) => {
+                if let Some(arrival) = self.view.arrivals.get_mut(position) {
+                    arrival.connection.end(outcome);
+                }
+            }
             Some(Pending::Connection { span, position }) => {
                 if let Some(connection) = self.connections(span).get_mut(position) {
                     connection.end(outcome);

@@ -31,6 +31,9 @@ fn words(event: &Event) -> (&'static str, String) {
             let (syscall, why) = (printable(syscall), printable(why));
             ("refused", format!("{syscall} of process {}: {why}", process.pid))
         }
+        Event::Arrived { port, peer } => {
+            ("arrived", format!("{} connects to port {port} of the world", printable(peer)))
+        }
         Event::Finished { of, outcome } => ("finished", format!("{of}: {}", ended(outcome))),
         Event::Asked { of, needs, channel } => {
             let place = match channel {

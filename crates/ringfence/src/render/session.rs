@@ -34,6 +34,7 @@ pub fn render(view: &SessionView, style: Style) -> String {
         processes(view, style),
         files(view, style),
         connections(view, style),
+        arrivals(view, style),
         denials(view, style),
         refused(view, style),
         questions(view, style),
@@ -231,6 +232,30 @@ fn connections(view: &SessionView, style: Style) -> String {
     let title = style.paint.tone(Tone::Heading, &count(total, "connection", "connections"));
     let more = more(by_place.len(), LIST_LINES_MAX, "endpoint", "endpoints");
     format!("{title}\n{}{more}", table(&rows))
+}
+
+fn arrivals(view: &SessionView, style: Style) -> String {
+    let mut by_port: BTreeMap<&str, Vec<&ConnectionView>> = BTreeMap::new();
+    for arrival in &view.arrivals {
+        by_port.entry(&arrival.connection.endpoint).or_default().push(&arrival.connection);
+    }
+    if by_port.is_empty() {
+        return String::new();
+    }
+    let row = |(endpoint, list): (&&str, &Vec<&ConnectionView>)| {
+        let times = if list.len() > 1 { format!("{} times", list.len()) } else { String::new() };
+        vec![
+            format!("  {}", fit(endpoint, 40)),
+            format!("sent {}", sum(list, |one| one.bytes_sent)),
+            format!("received {}", sum(list, |one| one.bytes_received)),
+            times,
+            failed(list),
+        ]
+    };
+    let rows: Vec<Vec<String>> = by_port.iter().take(LIST_LINES_MAX).map(row).collect();
+    let title = count(view.arrivals.len(), "connection", "connections") + " from this host";
+    let more = more(by_port.len(), LIST_LINES_MAX, "port", "ports");
+    format!("{}\n{}{more}", style.paint.tone(Tone::Heading, &title), table(&rows))
 }
 
 /// Why a connection failed, if one did.

@@ -143,6 +143,17 @@ fn a_published_port_is_reached_from_the_host_and_no_other() {
             stream.read_to_string(&mut answer).unwrap();
             assert_eq!(answer, "HELLO", "{world} as {who:?}");
             assert!(child.wait().unwrap().success());
+            let shown = net.stage.succeed(&["show", "--json"]);
+            let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            let arrival = &shown["arrivals"][0];
+            let peer = stream.local_addr().unwrap().to_string();
+            assert_eq!(arrival["peer"], peer, "{shown}");
+            let connection = &arrival["connection"];
+            let bytes = (&connection["bytes_sent"], &connection["bytes_received"]);
+            assert_eq!(bytes, (&5.into(), &5.into()), "{connection}");
+            assert_eq!(connection["endpoint"], "localhost:4000");
+            let shown = net.stage.succeed(&["show"]);
+            assert!(shown.contains("1 connection from this host"), "{shown}");
         }
     }
 }

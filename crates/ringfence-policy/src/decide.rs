@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{Authorizer, Decision, PolicySet};
 use ringfence_core::{
-    Action, AskFor, Decide, Facts, Grounds, Request, Role, RuleRef, Ruling, Verdict,
+    Act, Action, AskFor, Decide, Facts, Grounds, Request, Role, RuleRef, Ruling, Verdict,
 };
 
-use crate::engine::{Approved, Situation, holds};
+use crate::engine::{Approved, Situation, check_lengths, holds};
+use crate::remembered::Reads;
 use crate::rule::{Approvable, Effect};
 use crate::{Policy, RuleSet, nearest};
 
@@ -71,6 +72,11 @@ impl RuleSet {
         answer
     }
 
+    /// What the rules at these positions look at.
+    fn reads<'a>(&'a self, positions: &'a [usize]) -> impl Iterator<Item = &'a Reads> {
+        positions.iter().filter_map(|&position| self.rules.get(position)).map(|rule| &rule.reads)
+    }
+
     /// Where the rules at these positions stand.
     pub(crate) fn places(&self, positions: &[usize]) -> Vec<RuleRef> {
         positions
@@ -83,6 +89,12 @@ impl RuleSet {
 
 impl Decide for Policy {
     fn decide(&self, request: &Request, facts: &Facts) -> Ruling {
+        if let Err(oversized) = check_lengths(request, facts) {
+            return failed(oversized.to_string());
+        }
+        if let Some(ruling) = self.remembered(request) {
+            return ruling;
+        }
         let situation = match Situation::new(request, facts) {
             Ok(situation) => situation,
             Err(oversized) => return failed(oversized.to_string()),
@@ -90,7 +102,9 @@ impl Decide for Policy {
         let candidates = self.candidates(request);
         let (answers, approved) = self.answers(&candidates, &situation, facts);
         if answers.permit() {
-            return self.permitted(&answers);
+            let ruling = self.permitted(&answers);
+            self.remember(request, &candidates, &ruling);
+            return ruling;
         }
         if let Some(failure) = self.failure(&answers) {
             return failed(failure);
@@ -121,6 +135,21 @@ impl Policy {
             session: self.session.index.candidates(request),
             ceiling: ceiling.unwrap_or_default(),
         }
+    }
+
+    /// The permit of an exec that was decided before, under facts that are the same.
+    fn remembered(&self, request: &Request) -> Option<Ruling> {
+        let Act::Exec(exec) = &request.act else { return None };
+        self.remembered.ruling(&request.agent.0, exec)
+    }
+
+    /// Remembers a permit. Denials are not: what comes near to permitting them is no candidate.
+    fn remember(&self, request: &Request, candidates: &Candidates, ruling: &Ruling) {
+        let Act::Exec(exec) = &request.act else { return };
+        let session = self.session.reads(&candidates.session);
+        let ceiling = self.ceiling.iter().flat_map(|set| set.reads(&candidates.ceiling));
+        let reads = Reads::together(session.chain(ceiling));
+        self.remembered.keep((&request.agent.0, exec), reads, ruling);
     }
 
     /// What the sets answer; the author of a matching grant counts as an approver.

@@ -50,7 +50,7 @@ pub(crate) struct Approved {
 impl Situation {
     /// Makes the entities and the context of a request; approvals come in at each evaluation.
     pub(crate) fn new(request: &Request, facts: &Facts) -> Result<Situation, Oversized> {
-        check_length("the agent's name", &request.agent.0)?;
+        check_lengths(request, facts)?;
         let resource = resource(&request.act);
         let uid = resource.uid().clone();
         let action = uid_of(&TYPES.action, request.act.action().name());
@@ -69,7 +69,7 @@ impl Situation {
                     Extensions::all_available(),
                 )
                 .map_err(|_| Oversized { what: "the resource", bytes: usize::MAX })?,
-            facts: context(&request.act, facts)?,
+            facts: context(&request.act, facts),
         })
     }
 
@@ -214,9 +214,20 @@ pub(crate) fn dirs_of(path: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn context(act: &Act, facts: &Facts) -> Result<BTreeMap<SmolStr, Value>, Oversized> {
+/// No string of a request may be so long that rules would take long over it.
+pub(crate) fn check_lengths(request: &Request, facts: &Facts) -> Result<(), Oversized> {
+    check_length("the agent's name", request.agent.0.len())?;
+    check_length("the time zone", facts.clock.zone.len())?;
+    if let Act::Exec(exec) = &request.act {
+        let line = &exec.command_line;
+        check_length("the command line", line.text.len())?;
+        check_length("the flags", line.flags.iter().map(|flag| flag.len() + 1).sum())?;
+    }
+    Ok(())
+}
+
+fn context(act: &Act, facts: &Facts) -> BTreeMap<SmolStr, Value> {
     let clock = &facts.clock;
-    check_length("the time zone", &clock.zone)?;
     let clock = Value::record(
         [
             ("weekday", Value::from(i64::from(clock.weekday))),
@@ -233,15 +244,13 @@ fn context(act: &Act, facts: &Facts) -> Result<BTreeMap<SmolStr, Value>, Oversiz
         (SmolStr::new_static("session"), session),
     ]);
     if let Act::Exec(exec) = act {
-        exec_facts(exec, &mut values)?;
+        exec_facts(exec, &mut values);
     }
-    Ok(values)
+    values
 }
 
-fn exec_facts(exec: &Exec, values: &mut BTreeMap<SmolStr, Value>) -> Result<(), Oversized> {
+fn exec_facts(exec: &Exec, values: &mut BTreeMap<SmolStr, Value>) {
     let line = &exec.command_line;
-    check_length("the command line", &line.text)?;
-    check_length("the flags", &line.flags.join(" "))?;
     let mut put = |key: &'static str, value: Value| {
         values.insert(SmolStr::new_static(key), value);
     };
@@ -253,7 +262,6 @@ fn exec_facts(exec: &Exec, values: &mut BTreeMap<SmolStr, Value>) -> Result<(), 
     put("flags", Value::set(line.flags.iter().map(|flag| Value::from(flag.as_str())), None));
     put("cwd", Value::from(exec.cwd.as_str()));
     put("opaque", Value::from(line.opaque));
-    Ok(())
 }
 
 fn capped(text: &str) -> &str {
@@ -261,9 +269,9 @@ fn capped(text: &str) -> &str {
     end.and_then(|end| text.get(..end)).unwrap_or("")
 }
 
-fn check_length(what: &'static str, text: &str) -> Result<(), Oversized> {
-    if text.len() > FACT_BYTES_MAX {
-        return Err(Oversized { what, bytes: text.len() });
+fn check_length(what: &'static str, bytes: usize) -> Result<(), Oversized> {
+    if bytes > FACT_BYTES_MAX {
+        return Err(Oversized { what, bytes });
     }
     Ok(())
 }

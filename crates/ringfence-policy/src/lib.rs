@@ -18,6 +18,7 @@ mod load;
 mod nearest;
 mod overrule;
 mod problem;
+mod remembered;
 mod report;
 mod rule;
 mod shape;
@@ -44,6 +45,7 @@ pub use shape::{NESTING_MAX, OPERATORS_MAX};
 
 use index::Index;
 use nearest::Neighbours;
+use remembered::Remembered;
 use rule::Rule;
 
 /// One text of a policy and where it comes from.
@@ -92,6 +94,7 @@ pub struct Policy {
     untrusted: Vec<Lint>,
     digests: Vec<PolicyDigest>,
     digest: String,
+    remembered: Remembered,
 }
 
 /// Rules that are decided together.
@@ -120,6 +123,7 @@ impl Policy {
             untrusted,
             digests,
             digest,
+            remembered: Remembered::default(),
         })
     }
 

@@ -9,6 +9,7 @@ use ringfence_core::{Role, RuleRef, SetName};
 
 use crate::checks;
 use crate::problem::{Problem, ProblemSummary};
+use crate::remembered::Reads;
 use crate::rule::{Effect, Named, Rule, actions_of};
 use crate::shape;
 use crate::validation;
@@ -184,6 +185,7 @@ fn draft(page: &Page, policy: &cedar_policy::Policy, approves: &[Role]) -> Resul
         None => (format!("{}:{line}", stem(&page.file)), Named::ByPlace),
     };
     let reason = annotations.get("reason").cloned();
+    let condition = Arc::new(policy.as_ref().condition());
     let rule = Rule {
         place: RuleRef { set: page.set, file: page.file.clone(), line, id, reason },
         effect: match policy.effect() {
@@ -191,7 +193,8 @@ fn draft(page: &Page, policy: &cedar_policy::Policy, approves: &[Role]) -> Resul
             cedar_policy::Effect::Forbid => Effect::Forbid,
         },
         named,
-        condition: Arc::new(policy.as_ref().condition()),
+        reads: Reads::of(&condition),
+        condition,
         cedar: policy.clone(),
         actions: actions_of(&tree.action),
         approvable: checks::approvable(&tree),

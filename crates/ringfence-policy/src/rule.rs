@@ -8,6 +8,7 @@ use cedar_policy_core::ast::Expr;
 use ringfence_core::{Action, Role, RuleRef};
 
 use crate::engine::group;
+use crate::remembered::Reads;
 
 /// What a rule does when it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -50,6 +51,7 @@ pub(crate) struct Rule {
     pub(crate) actions: Vec<Action>,
     pub(crate) approvable: Approvable,
     pub(crate) fallible: Fallible,
+    pub(crate) reads: Reads,
     pub(crate) annotations: BTreeMap<String, String>,
     /// Roles of a grant's author; a match counts as their approval.
     pub(crate) approves: Vec<Role>,

@@ -110,6 +110,40 @@ fn rules(most: usize) -> impl Strategy<Value = String> {
     proptest::collection::vec(rule(), 0..most).prop_map(|rules| rules.concat())
 }
 
+/// Conditions on all that an exec's context holds, and on time.
+fn exec_condition() -> impl Strategy<Value = (&'static str, &'static str)> {
+    let effect = prop_oneof![3 => Just("permit"), 1 => Just("forbid")];
+    let condition = prop_oneof![
+        2 => Just(""),
+        1 => Just("when { context has subcommand && context.subcommand == \"push\" }"),
+        1 => Just("when { context has subcommand }"),
+        1 => Just("when { context.flags.contains(\"-f\") }"),
+        1 => Just("when { context.argv like \"*a push*\" }"),
+        1 => Just("when { context.cwd == \"/srv/app\" }"),
+        1 => Just("unless { context.opaque }"),
+        1 => Just("when { context.clock.hour > 9 }"),
+        1 => Just("when { resource.name == \"a\" || context.cwd like \"/tmp*\" }"),
+        1 => Just("when { principal == Agent::\"claude\" && !context.flags.contains(\"-f\") }"),
+    ];
+    (effect, condition)
+}
+
+/// Few programs with few arguments, so that the same comes again.
+fn exec_act() -> impl Strategy<Value = Act> {
+    let program = prop_oneof!["/a", "/b"];
+    let words = proptest::collection::vec(prop_oneof!["push", "pull", "-f", "-c"], 0..3);
+    let cwd = prop_oneof!["/srv/app", "/tmp"];
+    (program, words, cwd).prop_map(|(program, words, cwd)| {
+        let argv: Vec<&str> =
+            std::iter::once(program.as_str()).chain(words.iter().map(String::as_str)).collect();
+        let mut act = exec(&argv);
+        if let Act::Exec(exec) = &mut act {
+            exec.cwd = path(&cwd);
+        }
+        act
+    })
+}
+
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         file().prop_map(|file| exec(&[&file, "push"])),
@@ -140,10 +174,38 @@ proptest! {
         acts in proptest::collection::vec(act(), 12),
     ) {
         let policy = both(&user, system.as_deref());
-        for act in acts {
-            let request = request(act);
+        // Twice: the second time, what was remembered answers.
+        for act in acts.iter().chain(&acts) {
+            let request = request(act.clone());
             let indexed = policy.decide(&request, &facts()).verdict;
             prop_assert_eq!(indexed, policy.decide_by_full_scan(&request, &facts()), "{:?}", request);
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_never_changes_an_answer(
+        conditions in proptest::collection::vec(exec_condition(), 1..5),
+        system in proptest::option::of(exec_condition()),
+        acts in proptest::collection::vec((exec_act(), 8_u8..12), 40),
+    ) {
+        let rules: Vec<String> = conditions
+            .iter()
+            .map(|(effect, condition)| {
+                format!("{effect}(principal, action == Action::\"exec\", resource) {condition};\n")
+            })
+            .collect();
+        let text = rules.concat();
+        let system = system.map(|(_, condition)| {
+            format!("permit(principal, action == Action::\"exec\", resource) {condition};\n")
+        });
+        let policy = both(&text, system.as_deref());
+        for (act, hour) in acts {
+            let request = request(act);
+            let mut facts = facts();
+            facts.clock.hour = hour;
+            let remembering = policy.decide(&request, &facts).verdict;
+            let scanned = policy.decide_by_full_scan(&request, &facts);
+            prop_assert_eq!(remembering, scanned, "{:?} {} {}", request, hour, text);
         }
     }
 

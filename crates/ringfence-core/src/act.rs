@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{AbsolutePath, Endpoint, npm};
+use crate::{AbsolutePath, Endpoint, HttpRequest, npm};
 
 /// Longest argv text given to the policy, in bytes; a longer command line is `opaque`.
 pub const ARGV_TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -34,12 +34,21 @@ pub enum Action {
     /// A connection is opened.
     #[serde(rename = "net.connect")]
     NetConnect,
+    /// An HTTP request is sent over a connection.
+    #[serde(rename = "net.request")]
+    NetRequest,
 }
 
 impl Action {
     /// Every action, in the order of the glossary.
-    pub const ALL: [Action; 5] =
-        [Action::Exec, Action::FsRead, Action::FsWrite, Action::FsDelete, Action::NetConnect];
+    pub const ALL: [Action; 6] = [
+        Action::Exec,
+        Action::FsRead,
+        Action::FsWrite,
+        Action::FsDelete,
+        Action::NetConnect,
+        Action::NetRequest,
+    ];
 
     /// The action's name in policies, in the log and on the command line.
     pub fn name(self) -> &'static str {
@@ -49,6 +58,7 @@ impl Action {
             Action::FsWrite => "fs.write",
             Action::FsDelete => "fs.delete",
             Action::NetConnect => "net.connect",
+            Action::NetRequest => "net.request",
         }
     }
 }
@@ -307,6 +317,8 @@ pub enum Act {
     Connect(Endpoint),
     /// Connect to a unix socket that was not bound inside the world.
     ConnectUnix(AbsolutePath),
+    /// Send an HTTP request.
+    Request(HttpRequest),
 }
 
 impl Act {
@@ -318,6 +330,7 @@ impl Act {
             Act::Write(_) => Action::FsWrite,
             Act::Delete(_) => Action::FsDelete,
             Act::Connect(_) | Act::ConnectUnix(_) => Action::NetConnect,
+            Act::Request(_) => Action::NetRequest,
         }
     }
 
@@ -329,6 +342,7 @@ impl Act {
                 path.to_string()
             }
             Act::Connect(endpoint) => endpoint.to_string(),
+            Act::Request(http) => http.endpoint.to_string(),
         }
     }
 
@@ -341,6 +355,11 @@ impl Act {
         let mut hash = Sha256::new();
         hash.update(canonical.as_bytes());
         hash.update([0]);
+        if let Act::Request(http) = self {
+            // Not part of the JSON, because that is what the log holds.
+            hash.update(http.query.as_str().as_bytes());
+            hash.update([0]);
+        }
         hash.update(policy_digest.as_bytes());
         hex(&hash.finalize())
     }

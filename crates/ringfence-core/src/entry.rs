@@ -225,6 +225,8 @@ pub enum Outcome {
     },
     /// A connection ended.
     Connection(NetUsage),
+    /// A request was answered, or failed.
+    Request(HttpUsage),
     /// It was stopped because what ran was not what had been decided.
     Mismatch {
         /// What was found instead.
@@ -255,12 +257,30 @@ pub struct NetUsage {
     pub error: Option<String>,
 }
 
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpUsage {
+    /// The status of the answer; `None` where there was none.
+    pub status: Option<u16>,
+    /// Bytes of the request's body.
+    pub bytes_sent: u64,
+    /// Bytes of the answer's body.
+    pub bytes_received: u64,
+    /// From the decision to the end of the answer.
+    pub duration_ms: u64,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// How a connection was carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Carried {
     /// TLS, untouched once it was seen whom it is for.
     Tls,
+    /// TLS, opened: HTTP, request by request, each one decided.
+    Opened,
     /// HTTP, request by request.
     Http,
     /// Something that names no host, untouched.

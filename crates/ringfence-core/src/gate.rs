@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::entry::{Entry, Event, FileChange, Outcome};
 use crate::limits::{Reservation, StepLimit};
 use crate::verdict::{AskFor, ClockFact, Facts, Grounds, Role, Ruling, Verdict};
-use crate::{EntryRef, Limits, Request, SessionId};
+use crate::{Agent, Endpoint, EntryRef, Limits, Request, SessionId};
 
 /// How long a permit may wait to be spent, in milliseconds: an act follows its decision at once.
 const PERMIT_LIFE_MS_MAX: u64 = 10_000;
@@ -34,6 +34,9 @@ pub struct RecordError {
 pub trait Decide: Send + Sync {
     /// The ruling of all sets together.
     fn decide(&self, request: &Request, facts: &Facts) -> Ruling;
+    /// Whether any rule speaks of the requests over an agent's connections to an endpoint, so that
+    /// each one has to be decided; elsewhere the permit of a connection covers them.
+    fn inspects(&self, agent: &Agent, endpoint: &Endpoint) -> bool;
     /// Digest of the whole policy, lower-case hex.
     fn digest(&self) -> &str;
 }

@@ -6,6 +6,7 @@ mod act;
 mod endpoint;
 mod entry;
 pub mod gate;
+mod http;
 mod ids;
 mod limits;
 mod npm;
@@ -18,12 +19,16 @@ pub use act::{
 };
 pub use endpoint::{Endpoint, EndpointError, HOST_BYTES_MAX, HOST_SERVICE_NAME, Host};
 pub use entry::{
-    Answer, Carried, Channel, Entry, Event, Exit, FileChange, LayerState, LayerStatus, NetUsage,
-    Outcome, PolicyDigest, Summary, Usage,
+    Answer, Carried, Channel, Entry, Event, Exit, FileChange, HttpUsage, LayerState, LayerStatus,
+    NetUsage, Outcome, PolicyDigest, Summary, Usage,
 };
 pub use gate::{
     Approval, Approvals, Approved, Checked, Clock, Decide, Denial, Durability, Gate, GateParts,
     Permit, Question, Record, RecordError, Running,
+};
+pub use http::{
+    HEADER_NAMES_BYTES_MAX, HttpError, HttpParts, HttpRequest, QUERY_BYTES_MAX, Query, Scheme,
+    URL_PATH_BYTES_MAX, UrlPath,
 };
 pub use ids::{EntryRef, IdError, SessionId};
 pub use limits::{Limits, StepLimit};

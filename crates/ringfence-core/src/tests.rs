@@ -2,3 +2,4 @@
 
 mod forms;
 mod gate;
+mod http;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, ClockFact, CommandLine, Decide, Endpoint, EndpointError,
-    Exec, Facts, FileIdentity, PathError, Request, Role, RuleRef, Ruling, SessionId, SetName,
-    Verdict,
+    Exec, Facts, FileIdentity, HttpError, HttpParts, HttpRequest, PathError, Request, Role,
+    RuleRef, Ruling, Scheme, SessionId, SetName, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -89,9 +89,15 @@ pub enum CaseError {
     /// An endpoint was refused.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// A request was refused.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// A key that this action does not have.
-    #[error("`{0}` belongs to `exec` only")]
-    ExecOnly(&'static str),
+    #[error("`{0}` belongs to `{1}` only")]
+    OnlyOf(&'static str, Action),
+    /// Neither `https` nor `http`.
+    #[error("`{0}` is neither `https` nor `http`")]
+    Scheme(String),
     /// Not a time.
     #[error("`{0}` is not a time like `2026-11-23T10:00`")]
     Time(String),
@@ -118,6 +124,13 @@ struct Case {
     resource: String,
     argv: Option<Vec<String>>,
     cwd: Option<String>,
+    /// Of a request: `GET` where none is written.
+    method: Option<String>,
+    /// Of a request, with its query.
+    path: Option<String>,
+    headers: Option<Vec<String>>,
+    size: Option<u64>,
+    scheme: Option<String>,
     #[serde(default)]
     approvals: BTreeSet<Role>,
     /// How many people approved; default: one, where there are approvals.
@@ -197,13 +210,17 @@ fn difference(case: &Case, ruling: &Ruling) -> Option<String> {
 
 fn request(case: &Case) -> Result<Request, CaseError> {
     let action: Action = case.action.parse().map_err(CaseError::Action)?;
-    if action != Action::Exec {
-        if case.argv.is_some() {
-            return Err(CaseError::ExecOnly("argv"));
-        }
-        if case.cwd.is_some() {
-            return Err(CaseError::ExecOnly("cwd"));
-        }
+    let keys = [
+        ("argv", case.argv.is_some(), Action::Exec),
+        ("cwd", case.cwd.is_some(), Action::Exec),
+        ("method", case.method.is_some(), Action::NetRequest),
+        ("path", case.path.is_some(), Action::NetRequest),
+        ("headers", case.headers.is_some(), Action::NetRequest),
+        ("size", case.size.is_some(), Action::NetRequest),
+        ("scheme", case.scheme.is_some(), Action::NetRequest),
+    ];
+    if let Some((key, _, of)) = keys.into_iter().find(|(_, is, of)| *is && *of != action) {
+        return Err(CaseError::OnlyOf(key, of));
     }
     let act = match action {
         Action::Exec => Act::Exec(exec(case)?),
@@ -214,9 +231,23 @@ fn request(case: &Case) -> Result<Request, CaseError> {
             Act::ConnectUnix(AbsolutePath::parse(&case.resource)?)
         }
         Action::NetConnect => Act::Connect(case.resource.parse::<Endpoint>()?),
+        Action::NetRequest => Act::Request(http(case)?),
     };
     let agent = case.agent.as_deref().unwrap_or(AGENT_DEFAULT);
     Ok(Request { agent: Agent(agent.to_owned()), act, process: None })
+}
+
+fn http(case: &Case) -> Result<HttpRequest, CaseError> {
+    let scheme = case.scheme.as_deref().unwrap_or(Scheme::Https.as_str());
+    let scheme = scheme.parse().map_err(CaseError::Scheme)?;
+    let headers: Vec<&str> = case.headers.iter().flatten().map(String::as_str).collect();
+    let parts = HttpParts {
+        method: case.method.as_deref().unwrap_or("GET"),
+        target: case.path.as_deref().unwrap_or("/"),
+        headers: &headers,
+        size: case.size,
+    };
+    Ok(HttpRequest::new(case.resource.parse::<Endpoint>()?, scheme, parts)?)
 }
 
 fn exec(case: &Case) -> Result<Exec, CaseError> {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{Authorizer, Decision, PolicySet};
 use ringfence_core::{
-    Act, Action, AskFor, Decide, Facts, Grounds, Request, Role, RuleRef, Ruling, Verdict,
+    Act, Action, Agent, AskFor, Decide, Endpoint, Facts, Grounds, Request, Role, RuleRef, Ruling,
+    Verdict,
 };
 
-use crate::engine::{Approved, Situation, check_lengths, holds};
+use crate::engine::{Approved, Sees, Situation, check_lengths, connection, holds};
 use crate::remembered::Reads;
 use crate::rule::{Approvable, Effect};
 use crate::{Policy, RuleSet, nearest};
@@ -49,16 +50,22 @@ impl Answers {
 
 /// The rules that can match a request, per set.
 pub(crate) struct Candidates {
-    session: Vec<usize>,
-    ceiling: Vec<usize>,
+    session: Found,
+    ceiling: Option<Found>,
+}
+
+/// The rules of one set that can match, and what they decide about.
+pub(crate) struct Found {
+    pub(crate) positions: Vec<usize>,
+    pub(crate) sees: Sees,
 }
 
 impl RuleSet {
     /// Evaluates the candidates under the given approvals.
-    fn answer(&self, candidates: &[usize], situation: &Situation, approved: &Approved) -> Answer {
-        let evaluator = situation.evaluator(approved);
+    fn answer(&self, found: &Found, situation: &Situation, approved: &Approved) -> Answer {
+        let evaluator = situation.seen(found.sees).evaluator(approved);
         let mut answer = Answer::default();
-        for &position in candidates {
+        for &position in &found.positions {
             let Some(rule) = self.rules.get(position) else { continue };
             match (holds(&evaluator, &rule.condition), rule.effect) {
                 (Ok(true), Effect::Permit) => answer.permits.push(position),
@@ -95,6 +102,26 @@ impl Decide for Policy {
         if let Some(ruling) = self.remembered(request) {
             return ruling;
         }
+        let ruling = self.decide_as_written(request, facts);
+        match other_reading(request) {
+            // What some servers read in the same words must be permitted too.
+            Some(other) => stricter(ruling, self.decide_as_written(&other, facts)),
+            None => ruling,
+        }
+    }
+
+    fn inspects(&self, agent: &Agent, endpoint: &Endpoint) -> bool {
+        self.speaks_of_requests(agent, endpoint)
+    }
+
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+impl Policy {
+    /// The ruling of a request in the one reading it has.
+    pub(crate) fn decide_as_written(&self, request: &Request, facts: &Facts) -> Ruling {
         let situation = match Situation::new(request, facts) {
             Ok(situation) => situation,
             Err(oversized) => return failed(oversized.to_string()),
@@ -118,22 +145,18 @@ impl Decide for Policy {
         if grounds.rules.is_empty() {
             let set = if answers.session.permits() { self.ceiling.as_ref() } else { None };
             let set = set.unwrap_or(&self.session);
-            grounds.nearest = nearest::find(set, request, (&situation, &approved));
+            let sees = set.found(request).sees;
+            let connection = connection(request).filter(|_| sees == Sees::Connection);
+            let request = connection.as_ref().unwrap_or(request);
+            grounds.nearest = nearest::find(set, request, (situation.seen(sees), &approved));
         }
         Ruling { verdict, grounds }
     }
 
-    fn digest(&self) -> &str {
-        &self.digest
-    }
-}
-
-impl Policy {
     pub(crate) fn candidates(&self, request: &Request) -> Candidates {
-        let ceiling = self.ceiling.as_ref().map(|set| set.index.candidates(request));
         Candidates {
-            session: self.session.index.candidates(request),
-            ceiling: ceiling.unwrap_or_default(),
+            session: self.session.found(request),
+            ceiling: self.ceiling.as_ref().map(|set| set.found(request)),
         }
     }
 
@@ -146,8 +169,9 @@ impl Policy {
     /// Remembers a permit. Denials are not: what comes near to permitting them is no candidate.
     fn remember(&self, request: &Request, candidates: &Candidates, ruling: &Ruling) {
         let Act::Exec(exec) = &request.act else { return };
-        let session = self.session.reads(&candidates.session);
-        let ceiling = self.ceiling.iter().flat_map(|set| set.reads(&candidates.ceiling));
+        let session = self.session.reads(&candidates.session.positions);
+        let ceiling = self.ceiling.iter().zip(&candidates.ceiling);
+        let ceiling = ceiling.flat_map(|(set, found)| set.reads(&found.positions));
         let reads = Reads::together(session.chain(ceiling));
         self.remembered.keep((&request.agent.0, exec), reads, ruling);
     }
@@ -184,8 +208,8 @@ impl Policy {
         approved: &Approved,
     ) -> Answers {
         let session = self.session.answer(&candidates.session, situation, approved);
-        let ceiling = self.ceiling.as_ref();
-        let ceiling = ceiling.map(|set| set.answer(&candidates.ceiling, situation, approved));
+        let ceiling = self.ceiling.as_ref().zip(candidates.ceiling.as_ref());
+        let ceiling = ceiling.map(|(set, found)| set.answer(found, situation, approved));
         Answers { session, ceiling }
     }
 
@@ -257,8 +281,9 @@ impl Policy {
                 .filter_map(|&position| set.rules.get(position))
                 .any(|rule| rule.approvable == Approvable::Yes)
         };
-        any(&self.session, &candidates.session)
-            || self.ceiling.as_ref().is_some_and(|set| any(set, &candidates.ceiling))
+        let ceiling = self.ceiling.as_ref().zip(candidates.ceiling.as_ref());
+        any(&self.session, &candidates.session.positions)
+            || ceiling.is_some_and(|(set, found)| any(set, &found.positions))
     }
 
     /// The same decision by Cedar's own authorizer over all rules, without index, questions and
@@ -267,6 +292,11 @@ impl Policy {
         let approved = Approved { roles: facts.approvals.clone(), people: facts.approver_count };
         let all = [Some(&self.session), self.ceiling.as_ref()];
         for set in all.into_iter().flatten() {
+            let connection = match set.found(request).sees {
+                Sees::Act => None,
+                Sees::Connection => connection(request),
+            };
+            let request = connection.as_ref().unwrap_or(request);
             let Ok(situation) = Situation::new(request, facts) else { return Verdict::Deny };
             let (cedar_request, entities) = situation.into_cedar(&approved);
             let scan: &PolicySet = set.all();
@@ -284,8 +314,30 @@ impl Policy {
 /// Whether an act of this kind can wait for an answer; reads are not seen, writes are mounts.
 pub(crate) fn is_askable(action: Action) -> bool {
     match action {
-        Action::Exec | Action::NetConnect => true,
+        Action::Exec | Action::NetConnect | Action::NetRequest => true,
         Action::FsRead | Action::FsWrite | Action::FsDelete => false,
+    }
+}
+
+/// The request as other servers read it.
+pub(crate) fn other_reading(request: &Request) -> Option<Request> {
+    let Act::Request(http) = &request.act else { return None };
+    let act = Act::Request(http.other_reading()?);
+    Some(Request { agent: request.agent.clone(), act, process: request.process })
+}
+
+/// Of two rulings that must both hold, the one that stands in the way.
+fn stricter(left: Ruling, right: Ruling) -> Ruling {
+    match (&left.verdict, &right.verdict) {
+        (Verdict::Deny, _) | (_, Verdict::Permit) => left,
+        (Verdict::Permit | Verdict::Ask(_), Verdict::Deny) | (Verdict::Permit, Verdict::Ask(_)) => {
+            right
+        }
+        (Verdict::Ask(one), Verdict::Ask(other)) => {
+            let roles = &one.roles | &other.roles;
+            let people = one.people.max(other.people);
+            Ruling { verdict: Verdict::Ask(AskFor { roles, people }), ..left }
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 use ringfence_core::{
-    ARGV_TEXT_BYTES_MAX, AbsolutePath, Act, Action, Endpoint, Exec, Facts, Request, Role,
+    ARGV_TEXT_BYTES_MAX, AbsolutePath, Act, Action, Endpoint, Exec, Facts, HttpRequest, Request,
+    Role,
 };
 
 use cedar_policy::pst::SmolStr;
@@ -38,6 +39,25 @@ pub(crate) struct Situation {
     resource: EntityUIDEntry,
     entities: Entities,
     facts: BTreeMap<SmolStr, Value>,
+    /// The connection that a request goes over, for sets that do not speak of requests.
+    connection: Option<Box<Situation>>,
+}
+
+/// What a set decides about: rules on connections cover the requests over them, unless the set has
+/// rules on those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sees {
+    /// The act itself.
+    Act,
+    /// The connection that a request goes over.
+    Connection,
+}
+
+/// The connection that a request goes over, as a request of its own.
+pub(crate) fn connection(request: &Request) -> Option<Request> {
+    let Act::Request(http) = &request.act else { return None };
+    let act = Act::Connect(http.endpoint.clone());
+    Some(Request { agent: request.agent.clone(), act, process: request.process })
 }
 
 /// Roles that approved, and how many people they are.
@@ -47,10 +67,31 @@ pub(crate) struct Approved {
     pub(crate) people: u32,
 }
 
+impl Approved {
+    /// Without any approval.
+    pub(crate) fn nobody() -> Approved {
+        Approved { roles: BTreeSet::new(), people: 0 }
+    }
+}
+
 impl Situation {
     /// Makes the entities and the context of a request; approvals come in at each evaluation.
     pub(crate) fn new(request: &Request, facts: &Facts) -> Result<Situation, Oversized> {
         check_lengths(request, facts)?;
+        let connection = match connection(request) {
+            Some(connection) => Some(Box::new(Situation::new(&connection, facts)?)),
+            None => None,
+        };
+        let values = context(&request.act, facts);
+        Ok(Situation { connection, ..Situation::with(request, values)? })
+    }
+
+    /// A situation in which only agent and resource are known.
+    pub(crate) fn without_facts(request: &Request) -> Result<Situation, Oversized> {
+        Situation::with(request, BTreeMap::new())
+    }
+
+    fn with(request: &Request, facts: BTreeMap<SmolStr, Value>) -> Result<Situation, Oversized> {
         let resource = resource(&request.act);
         let uid = resource.uid().clone();
         let action = uid_of(&TYPES.action, request.act.action().name());
@@ -69,8 +110,17 @@ impl Situation {
                     Extensions::all_available(),
                 )
                 .map_err(|_| Oversized { what: "the resource", bytes: usize::MAX })?,
-            facts: context(&request.act, facts),
+            facts,
+            connection: None,
         })
+    }
+
+    /// The situation as a set sees it.
+    pub(crate) fn seen(&self, by: Sees) -> &Situation {
+        match (by, &self.connection) {
+            (Sees::Connection, Some(connection)) => connection,
+            (Sees::Connection, None) | (Sees::Act, _) => self,
+        }
     }
 
     /// What this situation evaluates to, given approvals.
@@ -156,7 +206,7 @@ pub(crate) fn group(action: Action) -> Option<&'static str> {
     match action {
         Action::Exec => None,
         Action::FsRead | Action::FsWrite | Action::FsDelete => Some("fs"),
-        Action::NetConnect => Some("net"),
+        Action::NetConnect | Action::NetRequest => Some("net"),
     }
 }
 
@@ -182,6 +232,7 @@ fn resource(act: &Act) -> Entity {
         Act::Read(path) | Act::Write(path) | Act::Delete(path) => file(&TYPES.path, path),
         Act::ConnectUnix(path) => file(&TYPES.socket, path),
         Act::Connect(to) => endpoint(to),
+        Act::Request(http) => endpoint(&http.endpoint),
     }
 }
 
@@ -223,6 +274,10 @@ pub(crate) fn check_lengths(request: &Request, facts: &Facts) -> Result<(), Over
         check_length("the command line", line.text.len())?;
         check_length("the flags", line.flags.iter().map(|flag| flag.len() + 1).sum())?;
     }
+    if let Act::Request(http) = &request.act {
+        check_length("the path", http.path.as_str().len())?;
+        check_length("the query", http.query.as_str().len())?;
+    }
     Ok(())
 }
 
@@ -243,10 +298,37 @@ fn context(act: &Act, facts: &Facts) -> BTreeMap<SmolStr, Value> {
         (SmolStr::new_static("clock"), clock),
         (SmolStr::new_static("session"), session),
     ]);
-    if let Act::Exec(exec) = act {
-        exec_facts(exec, &mut values);
+    match act {
+        Act::Exec(exec) => exec_facts(exec, &mut values),
+        Act::Request(http) => request_facts(http, &mut values),
+        Act::Read(_) | Act::Write(_) | Act::Delete(_) | Act::Connect(_) | Act::ConnectUnix(_) => {}
     }
     values
+}
+
+/// The facts that only requests have.
+pub(crate) const REQUEST_FACTS: [&str; 8] =
+    ["method", "path", "query", "query_names", "headers", "size", "findings", "scheme"];
+
+fn request_facts(http: &HttpRequest, values: &mut BTreeMap<SmolStr, Value>) {
+    let mut put = |key: &'static str, value: Value| {
+        values.insert(SmolStr::new_static(key), value);
+    };
+    put("method", Value::from(http.method.as_str()));
+    put("path", Value::from(http.path.as_str()));
+    put("query", texts(&http.query.fields()));
+    // A request that comes from a log has the names only.
+    put("query_names", texts(&(&http.query.names() | &http.query_names)));
+    put("headers", texts(&http.headers));
+    if let Some(size) = http.size {
+        put("size", Value::from(i64::try_from(size).unwrap_or(i64::MAX)));
+    }
+    put("findings", texts(&http.findings));
+    put("scheme", Value::from(http.scheme.as_str()));
+}
+
+fn texts(all: &BTreeSet<String>) -> Value {
+    Value::set(all.iter().map(|text| Value::from(text.as_str())), None)
 }
 
 fn exec_facts(exec: &Exec, values: &mut BTreeMap<SmolStr, Value>) {

@@ -3,8 +3,8 @@
 use ringfence_core::{AskFor, Decide, Facts, Request, RuleRef, Ruling, SetName, Verdict};
 use serde::Serialize;
 
-use crate::decide::Answer;
-use crate::engine::Situation;
+use crate::decide::{Answer, other_reading};
+use crate::engine::{Sees, Situation, connection};
 use crate::grant::GrantText;
 use crate::nearest::failed_condition;
 use crate::rule::Effect;
@@ -67,22 +67,26 @@ impl Policy {
     /// The ruling of a request with its reasoning.
     pub fn explain(&self, request: &Request, facts: &Facts) -> Explanation {
         let ruling = self.decide(request, facts);
+        let other = other_reading(request);
+        // The reading that decides is the one to explain.
+        let decides = |other: &&Request| self.decide_as_written(other, facts) == ruling;
+        let request = other.as_ref().filter(decides).unwrap_or(request);
         let Ok(situation) = Situation::new(request, facts) else {
             return Explanation { ruling, sets: Vec::new(), remedy: None };
         };
         let candidates = self.candidates(request);
         let (answers, approved) = self.answers(&candidates, &situation, facts);
         let tell = |name, set: &RuleSet, answer: &Answer| {
-            let unmet = set
-                .index
-                .candidates(request)
+            let found = set.found(request);
+            let unmet = found
+                .positions
                 .into_iter()
                 .filter(|position| {
                     !answer.permits.contains(position) && !answer.forbids.contains(position)
                 })
                 .filter_map(|position| set.rules.get(position))
                 .filter_map(|rule| {
-                    let failed = failed_condition(rule, (&situation, &approved))?;
+                    let failed = failed_condition(rule, (situation.seen(found.sees), &approved))?;
                     Some(Unmet { rule: rule.place.clone(), effect: rule.effect, failed })
                 })
                 .take(UNMET_MAX);
@@ -109,7 +113,11 @@ impl Policy {
             Verdict::Permit => None,
             Verdict::Ask(needs) => Some(Remedy::Approvals(needs.clone())),
             Verdict::Deny => {
-                let grant = GrantText::smallest(request);
+                let connection = match self.session.found(request).sees {
+                    Sees::Act => None,
+                    Sees::Connection => connection(request),
+                };
+                let grant = GrantText::smallest(connection.as_ref().unwrap_or(request));
                 self.grant_helps(&grant, request, facts).then(|| Remedy::Grant(grant.to_string()))
             }
         }
@@ -121,7 +129,9 @@ impl Policy {
         let candidates = self.candidates(request);
         let (answers, _) = self.answers(&candidates, &situation, facts);
         let ceiling_allows = answers.ceiling.as_ref().is_none_or(Answer::permits);
-        let covers = *grant == GrantText::smallest(request) || covers(grant, request, facts);
+        let smallest = *grant == GrantText::smallest(request);
+        let exact = smallest && other_reading(request).is_none();
+        let covers = exact || covers(grant, request, facts);
         covers
             && ceiling_allows
             && answers.session.forbids.is_empty()
@@ -132,7 +142,8 @@ impl Policy {
 /// Whether a grant alone permits a request.
 fn covers(grant: &GrantText, request: &Request, facts: &Facts) -> bool {
     let source = crate::Source {
-        set: SetName::Grants,
+        // As a rule of a file: a grant by itself does not say that requests are decided.
+        set: SetName::User,
         file: "grant".to_owned(),
         text: grant.to_cedar("grant"),
         approves: Vec::new(),

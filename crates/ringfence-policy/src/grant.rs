@@ -3,10 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ringfence_core::{AbsolutePath, Act, Endpoint, EndpointError, PathError, Request};
+use ringfence_core::{
+    AbsolutePath, Act, Endpoint, EndpointError, HttpError, HttpParts, HttpRequest, PathError,
+    Request, Scheme, UrlPath,
+};
 
-/// What a grant allows: `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT`, `net:SOCKET` or
-/// `exec:PROGRAM[ SUBCOMMAND]`.
+/// What a grant allows: `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT`, `net:SOCKET`,
+/// `net.request:METHOD HOST:PORT/PATH` or `exec:PROGRAM[ SUBCOMMAND]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum GrantText {
     /// Read a file, or a directory with everything beneath it.
@@ -17,6 +20,15 @@ pub enum GrantText {
     Connect(Endpoint),
     /// Connect to a unix socket.
     ConnectUnix(AbsolutePath),
+    /// Send requests of one method to one path of a host, or to all beneath it.
+    Request {
+        /// The method.
+        method: String,
+        /// The host and port.
+        to: Endpoint,
+        /// The path or paths.
+        path: Paths,
+    },
     /// Start a program, with one subcommand only where one is named.
     Exec {
         /// The file.
@@ -26,13 +38,22 @@ pub enum GrantText {
     },
 }
 
+/// Which paths of a host a grant is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Paths {
+    /// This one.
+    One(UrlPath),
+    /// Everything that begins with this, which ends with `/`.
+    Beneath(UrlPath),
+}
+
 /// Why a grant's text was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
     /// No known kind stands before the first colon.
     #[error(
-        "`{0}` is not a grant: expected `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT` or \
-         `exec:PROGRAM[ SUBCOMMAND]`"
+        "`{0}` is not a grant: expected `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT`, \
+         `net.request:METHOD HOST:PORT/PATH` or `exec:PROGRAM[ SUBCOMMAND]`"
     )]
     Kind(String),
     /// The path was refused.
@@ -41,6 +62,12 @@ pub enum GrantError {
     /// The endpoint was refused.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// The method or the path of a request was refused.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// Not `METHOD HOST:PORT/PATH`.
+    #[error("`{0}` is not METHOD HOST:PORT/PATH")]
+    Request(String),
     /// A program that is neither absolute nor found.
     #[error("no program `{0}` was found")]
     NoProgram(String),
@@ -65,6 +92,7 @@ impl GrantText {
             "fs.write" => Ok(GrantText::Write(path(rest)?)),
             "net" if rest.starts_with('/') => Ok(GrantText::ConnectUnix(path(rest)?)),
             "net" => Ok(GrantText::Connect(rest.parse()?)),
+            "net.request" => request(rest),
             "exec" => exec(rest, resolve),
             _ => Err(GrantError::Kind(text.to_owned())),
         }
@@ -81,6 +109,11 @@ impl GrantText {
             Act::Write(path) | Act::Delete(path) => GrantText::Write(path.clone()),
             Act::Connect(endpoint) => GrantText::Connect(endpoint.clone()),
             Act::ConnectUnix(path) => GrantText::ConnectUnix(path.clone()),
+            Act::Request(http) => GrantText::Request {
+                method: http.method.clone(),
+                to: http.endpoint.clone(),
+                path: Paths::One(http.path.clone()),
+            },
         }
     }
 
@@ -91,6 +124,11 @@ impl GrantText {
             GrantText::Write(path) => (WRITE, uid("in Dir", path.as_str()), String::new()),
             GrantText::Connect(to) => (NET, uid("== Endpoint", &to.to_string()), String::new()),
             GrantText::ConnectUnix(path) => (NET, uid("== Socket", path.as_str()), String::new()),
+            GrantText::Request { method, to, path } => {
+                let (method, path) = (quoted(method), path.condition());
+                let condition = format!("\nwhen {{ context.method == {method} && {path} }}");
+                (REQUEST, uid("== Endpoint", &to.to_string()), condition)
+            }
             GrantText::Exec { program, subcommand } => {
                 let condition = subcommand.as_ref().map(|word| {
                     let word = quoted(word);
@@ -110,7 +148,38 @@ impl GrantText {
 const READ: &str = "action == Action::\"fs.read\"";
 const WRITE: &str = "action in [Action::\"fs.read\", Action::\"fs.write\", Action::\"fs.delete\"]";
 const NET: &str = "action == Action::\"net.connect\"";
+const REQUEST: &str = "action == Action::\"net.request\"";
 const EXEC: &str = "action == Action::\"exec\"";
+
+impl Paths {
+    fn condition(&self) -> String {
+        match self {
+            Paths::One(path) => format!("context.path == {}", quoted(path.as_str())),
+            Paths::Beneath(path) => {
+                let literal = quoted(path.as_str()).replace('*', "\\*");
+                format!("context.path like {}*\"", literal.trim_end_matches('"'))
+            }
+        }
+    }
+}
+
+fn request(text: &str) -> Result<GrantText, GrantError> {
+    let wrong = || GrantError::Request(text.to_owned());
+    let (method, place) = text.split_once(' ').ok_or_else(wrong)?;
+    let (to, target) = place.split_at(place.find('/').ok_or_else(wrong)?);
+    let (target, beneath) = match target.strip_suffix('*') {
+        Some(parent) if parent.ends_with('/') => (parent, true),
+        Some(_) | None => (target, false),
+    };
+    if target.contains('?') {
+        return Err(wrong());
+    }
+    let parts = HttpParts { method, target, headers: &[], size: None };
+    let HttpRequest { method, endpoint, path, .. } =
+        HttpRequest::new(to.parse()?, Scheme::Https, parts)?;
+    let path = if beneath { Paths::Beneath(path) } else { Paths::One(path) };
+    Ok(GrantText::Request { method, to: endpoint, path })
+}
 
 fn exec(
     text: &str,
@@ -165,6 +234,16 @@ impl fmt::Display for GrantText {
             GrantText::Write(path) => write!(f, "fs.write:{path}"),
             GrantText::Connect(endpoint) => write!(f, "net:{endpoint}"),
             GrantText::ConnectUnix(path) => write!(f, "net:{path}"),
+            GrantText::Request { method, to, path: Paths::Beneath(path) } => {
+                write!(f, "net.request:{method} {to}{path}*")
+            }
+            GrantText::Request { method, to, path: Paths::One(path) } => {
+                let path = path.as_str();
+                match path.strip_suffix("/*") {
+                    Some(parent) => write!(f, "net.request:{method} {to}{parent}/%2A"),
+                    None => write!(f, "net.request:{method} {to}{path}"),
+                }
+            }
             GrantText::Exec { program, subcommand: None } => write!(f, "exec:{program}"),
             GrantText::Exec { program, subcommand: Some(word) } => {
                 write!(f, "exec:{program} {word}")

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use ringfence_core::{Act, Action, Request};
+use ringfence_core::{Act, Action, Endpoint, Request};
 
 use crate::engine::dirs_of;
 use crate::rule::{Rule, Scope};
@@ -60,12 +60,16 @@ impl Index {
             Act::Read(path) | Act::Write(path) | Act::Delete(path) | Act::ConnectUnix(path) => {
                 self.file(action, agent, path.as_str())
             }
-            Act::Connect(to) => {
-                let domains = to.domains();
-                let domains = domains.iter().map(String::as_str);
-                self.find(action, agent, (&to.to_string(), domains))
-            }
+            Act::Connect(to) => self.endpoint(action, agent, to),
+            Act::Request(http) => self.endpoint(action, agent, &http.endpoint),
         }
+    }
+
+    /// The same for an endpoint by action.
+    pub(crate) fn endpoint(&self, action: Action, agent: &str, to: &Endpoint) -> Vec<usize> {
+        let domains = to.domains();
+        let domains = domains.iter().map(String::as_str);
+        self.find(action, agent, (&to.to_string(), domains))
     }
 
     /// The same for a file by action and path.

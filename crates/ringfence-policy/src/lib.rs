@@ -20,6 +20,7 @@ mod overrule;
 mod problem;
 mod remembered;
 mod report;
+mod requests;
 mod rule;
 mod shape;
 mod tree;

@@ -10,6 +10,7 @@ use ringfence_core::{Role, RuleRef, SetName};
 use crate::checks;
 use crate::problem::{Problem, ProblemSummary};
 use crate::remembered::Reads;
+use crate::requests::on_requests;
 use crate::rule::{Effect, Named, Rule, actions_of};
 use crate::shape;
 use crate::validation;
@@ -199,6 +200,7 @@ fn draft(page: &Page, policy: &cedar_policy::Policy, approves: &[Role]) -> Resul
         actions: actions_of(&tree.action),
         approvable: checks::approvable(&tree),
         fallible: checks::fallible(&tree),
+        on_requests: on_requests(&tree),
         tree,
         annotations,
         approves: approves.to_vec(),

@@ -119,6 +119,7 @@ fn failed_scope(rule: &Rule, request: &Request) -> Option<String> {
     let exactly = matches!(rule.scope(), Scope::Exactly(_));
     match &request.act {
         Act::Connect(to) => failed_endpoint(id, to),
+        Act::Request(http) => failed_endpoint(id, &http.endpoint),
         Act::Exec(exec) => failed_path(("program", exactly), id, &exec.program),
         Act::Read(path) | Act::Write(path) | Act::Delete(path) => {
             failed_path(("path", exactly), id, path)

@@ -2,13 +2,14 @@
 
 use cedar_policy::pst::{Expr, Var};
 use ringfence_core::{
-    AbsolutePath, Act, Action, Agent, CommandLine, Exec, Facts, FileIdentity, Request, RuleRef,
+    AbsolutePath, Act, Action, Agent, CommandLine, Exec, Facts, FileIdentity, HttpRequest, Request,
+    RuleRef,
 };
 
 use crate::Policy;
 use crate::decide::Answer;
 use crate::engine::Situation;
-use crate::grant::GrantText;
+use crate::grant::{GrantText, Paths};
 use crate::rule::{Effect, Rule, Scope};
 use crate::tree::{body, context_attribute, mentions_context, walk};
 
@@ -64,6 +65,9 @@ fn sample(grant: &GrantText) -> Act {
         GrantText::Write(path) => Act::Write(path.clone()),
         GrantText::Connect(endpoint) => Act::Connect(endpoint.clone()),
         GrantText::ConnectUnix(path) => Act::ConnectUnix(path.clone()),
+        GrantText::Request { method, to, path: Paths::One(path) | Paths::Beneath(path) } => {
+            Act::Request(HttpRequest::at(to.clone(), method.clone(), path.clone()))
+        }
         GrantText::Exec { program, subcommand } => {
             let words = std::iter::once(program.as_str()).chain(subcommand.as_deref());
             let argv: Vec<Vec<u8>> = words.map(|word| word.as_bytes().to_vec()).collect();
@@ -85,7 +89,7 @@ fn holds_always(rule: &Rule) -> bool {
         walk(expr, &mut |part| {
             varies |= matches!(part, Expr::Var(Var::Principal | Var::Resource));
             match context_attribute(part) {
-                Some("subcommand") => at_subcommand = true,
+                Some("subcommand" | "method") => at_subcommand = true,
                 Some(_) => varies = true,
                 None => {}
             }
@@ -99,7 +103,10 @@ fn lies_beneath(rule: &Rule, grant: &GrantText) -> bool {
     let (path, action) = match grant {
         GrantText::Read(path) => (path, Action::FsRead),
         GrantText::Write(path) => (path, Action::FsWrite),
-        GrantText::Connect(_) | GrantText::ConnectUnix(_) | GrantText::Exec { .. } => return false,
+        GrantText::Connect(_)
+        | GrantText::ConnectUnix(_)
+        | GrantText::Request { .. }
+        | GrantText::Exec { .. } => return false,
     };
     let (Scope::Within(uid) | Scope::Exactly(uid)) = rule.scope() else { return false };
     let place = AbsolutePath::parse(uid.eid.as_str());

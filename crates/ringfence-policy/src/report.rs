@@ -99,7 +99,11 @@ impl Policy {
         match action {
             Action::FsRead => Cost::Nothing,
             Action::Exec if self.exec_needs_verification() => Cost::DecidedAndVerified,
-            Action::Exec | Action::FsWrite | Action::FsDelete | Action::NetConnect => Cost::Decided,
+            Action::Exec
+            | Action::FsWrite
+            | Action::FsDelete
+            | Action::NetConnect
+            | Action::NetRequest => Cost::Decided,
         }
     }
 }

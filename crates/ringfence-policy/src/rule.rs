@@ -9,6 +9,7 @@ use ringfence_core::{Action, Role, RuleRef};
 
 use crate::engine::group;
 use crate::remembered::Reads;
+use crate::requests::OnRequests;
 
 /// What a rule does when it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -52,6 +53,7 @@ pub(crate) struct Rule {
     pub(crate) approvable: Approvable,
     pub(crate) fallible: Fallible,
     pub(crate) reads: Reads,
+    pub(crate) on_requests: OnRequests,
     pub(crate) annotations: BTreeMap<String, String>,
     /// Roles of a grant's author; a match counts as their approval.
     pub(crate) approves: Vec<Role>,

@@ -11,10 +11,11 @@ const ENTITY_TYPES: [&str; 8] =
     ["Agent", "Dir", "Path", "Program", "Domain", "Endpoint", "Socket", "Action"];
 
 /// Actions and groups a policy may name.
-const ACTIONS: [&str; 7] = ["exec", "fs", "fs.read", "fs.write", "fs.delete", "net", "net.connect"];
+const ACTIONS: [&str; 8] =
+    ["exec", "fs", "fs.read", "fs.write", "fs.delete", "net", "net.connect", "net.request"];
 
 /// Everything that can be asked of the context, with its path.
-const CONTEXT: [&str; 9] = [
+const CONTEXT: [&str; 17] = [
     "clock",
     "approvals",
     "approver_count",
@@ -24,6 +25,14 @@ const CONTEXT: [&str; 9] = [
     "flags",
     "cwd",
     "opaque",
+    "method",
+    "path",
+    "query",
+    "query_names",
+    "headers",
+    "size",
+    "findings",
+    "scheme",
 ];
 
 /// Attributes of resources and of the clock.

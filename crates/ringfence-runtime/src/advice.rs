@@ -65,7 +65,10 @@ impl Advice {
         let text = grant.to_string();
         let place = match grant {
             GrantText::Read(place) | GrantText::Write(place) => place.clone(),
-            GrantText::Connect(_) | GrantText::ConnectUnix(_) | GrantText::Exec { .. } => {
+            GrantText::Connect(_)
+            | GrantText::ConnectUnix(_)
+            | GrantText::Request { .. }
+            | GrantText::Exec { .. } => {
                 return Advice::Grant(text);
             }
         };

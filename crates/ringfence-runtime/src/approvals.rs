@@ -173,9 +173,12 @@ fn refused(question: Question, why: &str) -> Checked {
 fn same(question: &Question) -> String {
     match &question.request.act {
         Act::Exec(exec) => format!("run {}", exec.command_line.text),
-        Act::Read(_) | Act::Write(_) | Act::Delete(_) | Act::Connect(_) | Act::ConnectUnix(_) => {
-            question.digest.clone()
-        }
+        Act::Read(_)
+        | Act::Write(_)
+        | Act::Delete(_)
+        | Act::Connect(_)
+        | Act::ConnectUnix(_)
+        | Act::Request(_) => question.digest.clone(),
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod build;
 
+use std::collections::BTreeSet;
+
 use ringfence_core::{
     AbsolutePath, Action, Answer, AskFor, Carried, Channel, Entry, Exit, FileChange, Grounds,
     LayerStatus, Outcome, PolicyDigest, SessionId, Summary, Usage,
@@ -108,11 +110,13 @@ pub struct ResourceUsage {
     pub sampled: bool,
 }
 
-/// The connections of a process.
+/// The connections of a process, and the requests over those that were opened.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct NetworkActivity {
     /// In order of their decision.
     pub connections: Vec<ConnectionView>,
+    /// In order of their decision; only where each one was decided.
+    pub requests: Vec<RequestView>,
 }
 
 /// One call that was denied because what it asks for has no name.
@@ -162,6 +166,31 @@ pub struct ArrivalView {
     pub peer: String,
     /// `localhost:PORT` of the world, and what went over it.
     pub connection: ConnectionView,
+}
+
+/// One permitted HTTP request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RequestView {
+    /// `HOST:PORT` as decided.
+    pub endpoint: String,
+    /// The method.
+    pub method: String,
+    /// The address without its query.
+    pub url: String,
+    /// The names of the query's fields.
+    pub query_names: BTreeSet<String>,
+    /// The status of the answer; `None` where there was none.
+    pub status: Option<u16>,
+    /// Bytes of the request's body; `None` while it is under way.
+    pub bytes_sent: Option<u64>,
+    /// Bytes of the answer's body; `None` while it is under way.
+    pub bytes_received: Option<u64>,
+    /// From the decision to the end of the answer.
+    pub duration_ms: Option<u64>,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+    /// Index of the entry that decided it.
+    pub entry: u64,
 }
 
 /// The files a process changed, each list sorted; a file it created is not listed as modified.
@@ -321,7 +350,25 @@ impl ConnectionView {
             Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
                 self.error = Some(error);
             }
-            Outcome::Done | Outcome::Unknown => {}
+            Outcome::Done | Outcome::Request(_) | Outcome::Unknown => {}
+        }
+    }
+}
+
+impl RequestView {
+    fn end(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Request(usage) => {
+                self.status = usage.status;
+                self.bytes_sent = Some(usage.bytes_sent);
+                self.bytes_received = Some(usage.bytes_received);
+                self.duration_ms = Some(usage.duration_ms);
+                self.error = usage.error;
+            }
+            Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
+                self.error = Some(error);
+            }
+            Outcome::Done | Outcome::Connection(_) | Outcome::Unknown => {}
         }
     }
 }

@@ -47,8 +47,15 @@ pub fn denial_json(denial: &Denial, advice: Option<&Advice>) -> Value {
         "entry": denial.entry.as_ref().map(EntryRef::to_string),
         "hints_for_the_person_outside": hints(denial.entry.as_ref(), advice),
     });
-    if let (Act::Exec(exec), Some(map)) = (&denial.request.act, object.as_object_mut()) {
-        map.insert("argv".to_owned(), json!(exec.command_line.text));
+    match (&denial.request.act, object.as_object_mut()) {
+        (Act::Exec(exec), Some(map)) => {
+            map.insert("argv".to_owned(), json!(exec.command_line.text));
+        }
+        (Act::Request(http), Some(map)) => {
+            map.insert("method".to_owned(), json!(http.method));
+            map.insert("url".to_owned(), json!(http.url()));
+        }
+        (_, _) => {}
     }
     object
 }
@@ -62,11 +69,17 @@ pub fn describe(act: &Act) -> String {
         Act::Delete(path) => format!("delete {}", shown(path.as_str())),
         Act::Connect(endpoint) => format!("connect to {endpoint}"),
         Act::ConnectUnix(path) => format!("connect to the socket {}", shown(path.as_str())),
+        Act::Request(http) => format!("send {} {}", http.method, shown(&http.url())),
     }
 }
 
 /// The same with the whole command line, however long it is.
 pub fn describe_in_full(act: &Act) -> String {
+    if let Act::Request(http) = act {
+        let query = http.query.as_str();
+        let query = if query.is_empty() { String::new() } else { format!("?{}", printable(query)) };
+        return format!("send {} {}{query}", http.method, printable(&http.url()));
+    }
     let Act::Exec(exec) = act else { return describe(act) };
     let line = printable(&exec.command_line.text);
     let arguments = line.split_once(' ').map_or("", |(_, rest)| rest);

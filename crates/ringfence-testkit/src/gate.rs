@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ringfence_core::{
-    Action, AskFor, Clock, ClockFact, Decide, Durability, Entry, Event, Facts, Gate, GateParts,
-    Grounds, Limits, NetUsage, Outcome, Record, RecordError, Request, Role, RuleRef, Ruling,
-    SessionId, SetName, Verdict,
+    Act, Action, Agent, AskFor, Clock, ClockFact, Decide, Durability, Endpoint, Entry, Event,
+    Facts, Gate, GateParts, Grounds, HttpUsage, Limits, NetUsage, Outcome, Record, RecordError,
+    Request, Role, RuleRef, Ruling, SessionId, SetName, Verdict,
 };
 
 /// Where a virtual clock starts: 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
@@ -16,6 +16,7 @@ pub const START_MS: u64 = 1_767_225_600_000;
 #[derive(Debug, Default)]
 pub struct ScriptedPolicy {
     rules: Vec<(Action, String, Verdict)>,
+    inspected: Vec<String>,
     digest: String,
 }
 
@@ -61,6 +62,13 @@ impl ScriptedPolicy {
         self.rule(action, resource, Verdict::Ask(AskFor { roles, people: 1 }))
     }
 
+    /// Speaks of the requests to an endpoint; what is permitted is `METHOD URL` without the query.
+    #[must_use]
+    pub fn inspect(mut self, endpoint: &str) -> ScriptedPolicy {
+        self.inspected.push(endpoint.to_owned());
+        self
+    }
+
     /// Gives the policy another digest, as a changed policy would have.
     #[must_use]
     pub fn with_digest(mut self, digest: &str) -> ScriptedPolicy {
@@ -76,7 +84,16 @@ impl ScriptedPolicy {
 
 impl Decide for ScriptedPolicy {
     fn decide(&self, request: &Request, facts: &Facts) -> Ruling {
-        let (action, resource) = (request.act.action(), request.act.resource());
+        let resource = match &request.act {
+            Act::Request(http) => format!("{} {}", http.method, http.url()),
+            Act::Exec(_)
+            | Act::Read(_)
+            | Act::Write(_)
+            | Act::Delete(_)
+            | Act::Connect(_)
+            | Act::ConnectUnix(_) => request.act.resource(),
+        };
+        let action = request.act.action();
         let found =
             self.rules.iter().enumerate().find(|(_, (a, r, _))| *a == action && *r == resource);
         let Some((index, (_, _, verdict))) = found else {
@@ -96,6 +113,10 @@ impl Decide for ScriptedPolicy {
         let rule =
             RuleRef { set: SetName::User, file: "scripted".to_owned(), line, id, reason: None };
         Ruling { verdict, grounds: Grounds { rules: vec![rule], ..Grounds::default() } }
+    }
+
+    fn inspects(&self, _agent: &Agent, endpoint: &Endpoint) -> bool {
+        self.inspected.contains(&endpoint.to_string())
     }
 
     fn digest(&self) -> &str {
@@ -131,6 +152,15 @@ impl MemoryLog {
     pub fn connections(&self) -> Vec<NetUsage> {
         let usage = |(_, outcome)| {
             let Outcome::Connection(usage) = outcome else { return None };
+            Some(usage)
+        };
+        self.outcomes().into_iter().filter_map(usage).collect()
+    }
+
+    /// What came of the requests that have been answered so far.
+    pub fn requests(&self) -> Vec<HttpUsage> {
+        let usage = |(_, outcome)| {
+            let Outcome::Request(usage) = outcome else { return None };
             Some(usage)
         };
         self.outcomes().into_iter().filter_map(usage).collect()

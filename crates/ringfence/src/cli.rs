@@ -148,9 +148,11 @@ const CASES: &str = r#"The table is TOML, one `[[case]]` per request:
 
   [[case]]
   name = "a push is asked about"
-  action = "exec"                    # or fs.read, fs.write, fs.delete, net.connect
+  action = "exec"                    # or fs.read, fs.write, fs.delete, net.connect, net.request
   resource = "/usr/bin/git"          # a path, HOST:PORT or a socket's path
   argv = ["git", "push"]             # with exec; cwd = "/srv/app" too
+                                     # with net.request: method = "GET", path = "/a?b=c",
+                                     # headers = ["accept"], size = 10, scheme = "https"
   expect = "ask"                     # or permit, deny
   because = "no-push"                # the @id of the rule that decides; may be left out
 
@@ -297,7 +299,8 @@ pub struct UntrustArgs {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("scope").multiple(false))]
 pub struct GrantArgs {
-    /// fs.read:PATH, fs.write:PATH, net:HOST:PORT or exec:PROGRAM[ SUBCOMMAND]
+    /// fs.read:PATH, fs.write:PATH, net:HOST:PORT, net.request:METHOD HOST:PORT/PATH or
+    /// exec:PROGRAM[ SUBCOMMAND]
     #[arg(value_name = "TEXT")]
     pub text: String,
     /// For one running session [default: the only one]

@@ -14,10 +14,18 @@ impl Decide for Policy {
             Act::Read(_) => Verdict::Permit,
             Act::Exec(_) if facts.approvals.contains(&owner) => Verdict::Permit,
             Act::Exec(_) => Verdict::Ask(AskFor { roles: BTreeSet::from([owner]), people: 1 }),
-            Act::Write(_) | Act::Delete(_) | Act::Connect(_) | Act::ConnectUnix(_) => Verdict::Deny,
+            Act::Write(_)
+            | Act::Delete(_)
+            | Act::Connect(_)
+            | Act::ConnectUnix(_)
+            | Act::Request(_) => Verdict::Deny,
         };
         Ruling { verdict, grounds: Grounds::default() }
     }
+    fn inspects(&self, _: &Agent, _: &Endpoint) -> bool {
+        false
+    }
+
     fn digest(&self) -> &'static str {
         "p"
     }

@@ -16,4 +16,6 @@ mod plans;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod requests;
+#[cfg(test)]
 mod support;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use ringfence_core::{Access, Act, Agent, Decide, Role, SetName, Verdict};
 use ringfence_policy::{FsDynamic, Options, Policy};
 
-use crate::support::{connect, exec, facts, options, path, request, source};
+use crate::support::{connect, exec, facts, options, path, request, send, source};
 
 /// Few names, so that rules and requests meet often.
 fn file() -> impl Strategy<Value = String> {
@@ -24,6 +24,7 @@ fn action() -> impl Strategy<Value = (&'static str, &'static str)> {
         Just(("action in [Action::\"fs.write\", Action::\"fs.delete\"]", "Path")),
         Just(("action in Action::\"fs\"", "Path")),
         Just(("action in Action::\"net\"", "Endpoint")),
+        Just(("action == Action::\"net.request\"", "Endpoint")),
         Just(("action", "")),
     ]
 }
@@ -151,6 +152,7 @@ fn act() -> impl Strategy<Value = Act> {
         file().prop_map(|file| Act::Write(path(&file))),
         file().prop_map(|file| Act::Delete(path(&file))),
         host().prop_map(|host| connect(&format!("{host}:443"))),
+        host().prop_map(|host| send(&format!("{host}:443"))),
     ]
 }
 

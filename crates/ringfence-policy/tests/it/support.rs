@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use ringfence_core::{
-    AbsolutePath, Act, Agent, ClockFact, CommandLine, Decide, Exec, Facts, FileIdentity, Request,
-    Role, SetName, Verdict,
+    AbsolutePath, Act, Agent, ClockFact, CommandLine, Decide, Exec, Facts, FileIdentity, HttpParts,
+    HttpRequest, Request, Role, Scheme, SetName, Verdict,
 };
 use ringfence_policy::{Options, Policy, Source};
 
@@ -59,6 +59,12 @@ pub(crate) fn exec(argv: &[&str]) -> Act {
 
 pub(crate) fn connect(endpoint: &str) -> Act {
     Act::Connect(endpoint.parse().unwrap())
+}
+
+/// A request that posts ten bytes.
+pub(crate) fn send(endpoint: &str) -> Act {
+    let parts = HttpParts { method: "POST", target: "/a/b", headers: &["Accept"], size: Some(10) };
+    Act::Request(HttpRequest::new(endpoint.parse().unwrap(), Scheme::Https, parts).unwrap())
 }
 
 /// The verdict as one word, an ask with what it needs.

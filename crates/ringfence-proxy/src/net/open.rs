@@ -69,6 +69,11 @@ impl Port {
         client: &Client,
     ) -> Result<Opened, Refusal> {
         let permit = self.permit(endpoint.clone(), client).await.map_err(Refusal::Denied)?;
+        if self.gate.policy_in_force().inspects(&self.config.agent, &endpoint) {
+            let reason = format!("each request to `{endpoint}` has to be decided, and none can be");
+            self.tell_failed(permit.request(), &reason);
+            return Err(Refusal::Unreachable(reason));
+        }
         // Entered before the permit is spent: a reload in between spoils the permit, one after it
         // finds the connection.
         let request = permit.request().clone();

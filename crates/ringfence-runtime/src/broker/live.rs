@@ -329,7 +329,12 @@ impl Followed {
             Ok(GrantText::Read(path)) => (path, Access::Read),
             Ok(GrantText::Write(path)) => (path, Access::Write),
             // Decided act by act: no mount is needed.
-            Ok(GrantText::Connect(_) | GrantText::ConnectUnix(_) | GrantText::Exec { .. })
+            Ok(
+                GrantText::Connect(_)
+                | GrantText::ConnectUnix(_)
+                | GrantText::Request { .. }
+                | GrantText::Exec { .. },
+            )
             | Err(_) => return format!("in force: {text} ({id})"),
         };
         if let Some(why) = self.left_out.get(&path) {

@@ -2,9 +2,9 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use ringfence_core::{
-    AbsolutePath, Act, Agent, Checked, Clock, ClockFact, Decide, Durability, Entry, Event, Exit,
-    Facts, Gate, GateParts, Grounds, Limits, Outcome, Record, RecordError, Request, Ruling,
-    Verdict,
+    AbsolutePath, Act, Agent, Checked, Clock, ClockFact, Decide, Durability, Endpoint, Entry,
+    Event, Exit, Facts, Gate, GateParts, Grounds, Limits, Outcome, Record, RecordError, Request,
+    Ruling, Verdict,
 };
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -28,6 +28,10 @@ impl Decide for Anything {
     fn decide(&self, _: &Request, _: &Facts) -> Ruling {
         Ruling { verdict: Verdict::Permit, grounds: Grounds::default() }
     }
+    fn inspects(&self, _: &Agent, _: &Endpoint) -> bool {
+        false
+    }
+
     fn digest(&self) -> &'static str {
         ""
     }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ringfence_core::{
-    Act, Entry, Event, Exec, Exit, FileChange, Grounds, Outcome, Process, Request, Usage, Verdict,
+    Act, Entry, Event, Exec, Exit, FileChange, Grounds, HttpRequest, Outcome, Process, Request,
+    Usage, Verdict,
 };
 
 use super::{
-    ArrivalView, AskedAct, ConnectionView, DeniedAct, FsChanges, GrantChange, RefusedCall,
-    ResourceUsage, SessionView, Span, VIEW_SCHEMA,
+    ArrivalView, AskedAct, ConnectionView, DeniedAct, FsChanges, GrantChange, NetworkActivity,
+    RefusedCall, RequestView, ResourceUsage, SessionView, Span, VIEW_SCHEMA,
 };
 use crate::wording;
 
@@ -38,6 +39,8 @@ enum Pending {
     Connection { span: At, position: usize },
     /// A connection into the world, by its position.
     Arrival(usize),
+    /// A request: the same.
+    Request { span: At, position: usize },
 }
 
 #[derive(Default)]
@@ -171,6 +174,10 @@ impl Builder {
                 let span = self.acting(process, at_ms);
                 self.connecting(index, path.to_string(), span);
             }
+            Act::Request(http) => {
+                let span = self.acting(process, at_ms);
+                self.requesting(index, http, span);
+            }
         }
     }
 
@@ -208,10 +215,28 @@ impl Builder {
     }
 
     fn connecting(&mut self, index: u64, endpoint: String, span: At) {
-        let connections = self.connections(span);
+        let connections = &mut self.network(span).connections;
         let position = connections.len();
         connections.push(ConnectionView::begun(index, endpoint));
         self.pending.insert(index, Pending::Connection { span, position });
+    }
+
+    fn requesting(&mut self, index: u64, http: HttpRequest, span: At) {
+        let requests = &mut self.network(span).requests;
+        let position = requests.len();
+        requests.push(RequestView {
+            endpoint: http.endpoint.to_string(),
+            url: http.url(),
+            method: http.method,
+            query_names: http.query_names,
+            status: None,
+            bytes_sent: None,
+            bytes_received: None,
+            duration_ms: None,
+            error: None,
+            entry: index,
+        });
+        self.pending.insert(index, Pending::Request { span, position });
     }
 
     fn finished(&mut self, of: u64, outcome: Outcome, at_ms: u64) {
@@ -226,8 +251,13 @@ impl Builder {
                 }
             }
             Some(Pending::Connection { span, position }) => {
-                if let Some(connection) = self.connections(span).get_mut(position) {
+                if let Some(connection) = self.network(span).connections.get_mut(position) {
                     connection.end(outcome);
+                }
+            }
+            Some(Pending::Request { span, position }) => {
+                if let Some(request) = self.network(span).requests.get_mut(position) {
+                    request.end(outcome);
                 }
             }
         }
@@ -237,7 +267,7 @@ impl Builder {
     fn exec_ended(&mut self, span: usize, before: At, outcome: Outcome, at_ms: u64) {
         let Some(made) = self.view.spans.get_mut(span) else { return };
         match outcome {
-            Outcome::Done | Outcome::Connection(_) | Outcome::Unknown => {}
+            Outcome::Done | Outcome::Connection(_) | Outcome::Request(_) | Outcome::Unknown => {}
             Outcome::Mismatch { found } => {
                 made.error = Some(format!("stopped: what ran was {found}"));
                 made.end(at_ms);
@@ -314,10 +344,10 @@ impl Builder {
         }
     }
 
-    fn connections(&mut self, span: At) -> &mut Vec<ConnectionView> {
+    fn network(&mut self, span: At) -> &mut NetworkActivity {
         match span.and_then(|at| self.view.spans.get_mut(at)) {
-            Some(span) => &mut span.network_activity.connections,
-            None => &mut self.view.unattributed.network_activity.connections,
+            Some(span) => &mut span.network_activity,
+            None => &mut self.view.unattributed.network_activity,
         }
     }
 

@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, Clock as _, CommandLine, Decide as _, Endpoint, Exec, Facts,
-    FileIdentity, PathError, Request, Role, Ruling, SessionId, Verdict,
+    FileIdentity, HttpParts, HttpRequest, PathError, Request, Role, Ruling, Scheme, SessionId,
+    Verdict,
 };
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::settings::Settings;
@@ -34,6 +35,18 @@ pub(crate) struct Asked {
     argv: Option<Vec<String>>,
     #[serde(default)]
     cwd: Option<String>,
+    /// Of a request: `GET` where none is written.
+    #[serde(default)]
+    method: Option<String>,
+    /// Of a request, with its query.
+    #[serde(default)]
+    path: Option<String>,
+    #[serde(default)]
+    headers: Option<Vec<String>>,
+    #[serde(default)]
+    size: Option<u64>,
+    #[serde(default)]
+    scheme: Option<String>,
     #[serde(default)]
     approvals: BTreeSet<Role>,
     /// Different people who approved; 1 when there are approvals and it is not said.
@@ -91,6 +104,15 @@ impl Asked {
         if self.argv.is_some() && action != Action::Exec {
             return Err(wrong("`argv` belongs to the action exec"));
         }
+        let of_request = self.method.is_some()
+            || self.path.is_some()
+            || self.headers.is_some()
+            || self.size.is_some()
+            || self.scheme.is_some();
+        if of_request && action != Action::NetRequest {
+            let keys = "`method`, `path`, `headers`, `size` and `scheme`";
+            return Err(wrong(&format!("{keys} belong to the action net.request")));
+        }
         let act = match action {
             Action::Exec => Act::Exec(self.exec()?),
             Action::FsRead => Act::Read(path(&self.resource)?),
@@ -100,8 +122,24 @@ impl Asked {
                 Act::ConnectUnix(path(&self.resource)?)
             }
             Action::NetConnect => Act::Connect(endpoint(&self.resource)?),
+            Action::NetRequest => Act::Request(self.http()?),
         };
         Ok(Request { agent: Agent(self.agent.clone()), act, process: None })
+    }
+
+    fn http(&self) -> Result<HttpRequest, Failure> {
+        let scheme = self.scheme.as_deref().unwrap_or(Scheme::Https.as_str()).parse();
+        let scheme =
+            scheme.map_err(|text| wrong(&format!("`{text}` is neither `https` nor `http`")))?;
+        let headers: Vec<&str> = self.headers.iter().flatten().map(String::as_str).collect();
+        let parts = HttpParts {
+            method: self.method.as_deref().unwrap_or("GET"),
+            target: self.path.as_deref().unwrap_or("/"),
+            headers: &headers,
+            size: self.size,
+        };
+        HttpRequest::new(endpoint(&self.resource)?, scheme, parts)
+            .map_err(|error| wrong(&error.to_string()))
     }
 
     fn exec(&self) -> Result<Exec, Failure> {

@@ -1,8 +1,8 @@
 //! One entry of a log as one line.
 
 use ringfence_core::{
-    Answer, Channel, Entry, Event, Exit, FileChange, LayerState, NetUsage, Outcome, PolicyDigest,
-    Verdict,
+    Answer, Channel, Entry, Event, Exit, FileChange, HttpUsage, LayerState, NetUsage, Outcome,
+    PolicyDigest, Verdict,
 };
 use ringfence_runtime::wording::{self, printable};
 
@@ -107,6 +107,7 @@ fn ended(outcome: &Outcome) -> String {
         Outcome::Done => "done".to_owned(),
         Outcome::Failed { error } => format!("failed: {}", printable(error)),
         Outcome::Connection(usage) => connection(usage),
+        Outcome::Request(usage) => request(usage),
         Outcome::Mismatch { found } => {
             format!("stopped: what ran was {}", printable(found))
         }
@@ -118,6 +119,13 @@ fn connection(usage: &NetUsage) -> String {
     let (sent, received) = (text::bytes(usage.bytes_sent), text::bytes(usage.bytes_received));
     let error = usage.error.as_deref().map_or_else(String::new, |e| format!(": {}", printable(e)));
     format!("{} sent {sent}, received {received}{error}", usage.endpoint)
+}
+
+fn request(usage: &HttpUsage) -> String {
+    let status = usage.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let (sent, received) = (text::bytes(usage.bytes_sent), text::bytes(usage.bytes_received));
+    let error = usage.error.as_deref().map_or_else(String::new, |e| format!(": {}", printable(e)));
+    format!("{status}, sent {sent}, received {received}{error}")
 }
 
 fn answered(answer: Answer) -> &'static str {

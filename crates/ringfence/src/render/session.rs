@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use ringfence_core::{Answer, Channel, Exit, LayerState};
-use ringfence_runtime::view::{ConnectionView, FsChanges, ResourceUsage, SessionView, Span};
+use ringfence_runtime::view::{
+    ConnectionView, FsChanges, RequestView, ResourceUsage, SessionView, Span,
+};
 use ringfence_runtime::wording::{needs, printable};
 
 use super::text::{bytes, count, duration, fit, moment, right, table, wrap};
@@ -17,6 +19,9 @@ const LIST_LINES_MAX: usize = 40;
 const TREE_LINES_MAX: usize = 400;
 /// Width of a number in the tree, in columns.
 const NUMBER_COLUMNS: usize = 7;
+
+/// Columns of a request's line besides its address.
+const REQUEST_COLUMNS: usize = 50;
 
 /// How wide, and how coloured.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +39,7 @@ pub fn render(view: &SessionView, style: Style) -> String {
         processes(view, style),
         files(view, style),
         connections(view, style),
+        requests(view, style),
         arrivals(view, style),
         denials(view, style),
         refused(view, style),
@@ -258,6 +264,48 @@ fn arrivals(view: &SessionView, style: Style) -> String {
     format!("{}\n{}{more}", style.paint.tone(Tone::Heading, &title), table(&rows))
 }
 
+/// The requests that were decided one by one, those to the same address together.
+fn requests(view: &SessionView, style: Style) -> String {
+    let mut by_address: BTreeMap<(&str, &str), Vec<&RequestView>> = BTreeMap::new();
+    let spans = view.spans.iter().map(|span| &span.network_activity);
+    let all = spans.chain([&view.unattributed.network_activity]).flat_map(|it| &it.requests);
+    for request in all {
+        by_address.entry((&request.url, &request.method)).or_default().push(request);
+    }
+    if by_address.is_empty() {
+        return String::new();
+    }
+    let total = by_address.values().map(Vec::len).sum();
+    let address_columns = style.columns.saturating_sub(REQUEST_COLUMNS).max(30);
+    let rows: Vec<Vec<String>> = by_address
+        .iter()
+        .take(LIST_LINES_MAX)
+        .map(|((url, method), list)| {
+            let times =
+                if list.len() > 1 { format!("{} times", list.len()) } else { String::new() };
+            let error = list.iter().find_map(|one| one.error.as_deref());
+            vec![
+                format!("  {}", fit(method, 8)),
+                fit(url, address_columns),
+                statuses(list),
+                format!("sent {}", total_of(list.iter().map(|one| one.bytes_sent))),
+                format!("received {}", total_of(list.iter().map(|one| one.bytes_received))),
+                times,
+                error.map_or_else(String::new, |error| format!("failed: {}", fit(error, 40))),
+            ]
+        })
+        .collect();
+    let title = style.paint.tone(Tone::Heading, &count(total, "request", "requests"));
+    let more = more(by_address.len(), LIST_LINES_MAX, "address", "addresses");
+    format!("{title}\n{}{more}", table(&rows))
+}
+
+/// The statuses of answers, each once: `200`, `200 404`.
+fn statuses(list: &[&RequestView]) -> String {
+    let all: BTreeSet<u16> = list.iter().filter_map(|one| one.status).collect();
+    all.iter().take(3).map(u16::to_string).collect::<Vec<_>>().join(" ")
+}
+
 /// Why a connection failed, if one did.
 fn failed(list: &[&ConnectionView]) -> String {
     let error = list.iter().find_map(|one| one.error.as_deref());
@@ -266,7 +314,11 @@ fn failed(list: &[&ConnectionView]) -> String {
 
 /// The sum of what is known; `-` when nothing is.
 fn sum(list: &[&ConnectionView], of: fn(&ConnectionView) -> Option<u64>) -> String {
-    let known: Vec<u64> = list.iter().filter_map(|one| of(one)).collect();
+    total_of(list.iter().map(|one| of(one)))
+}
+
+fn total_of(all: impl Iterator<Item = Option<u64>>) -> String {
+    let known: Vec<u64> = all.flatten().collect();
     if known.is_empty() {
         return "-".to_owned();
     }

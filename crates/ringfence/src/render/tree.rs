@@ -81,6 +81,7 @@ fn shown(view: &SessionView) -> Vec<&Span> {
             || denied.contains(id)
             || !span.fs_changes.is_empty()
             || !span.network_activity.connections.is_empty()
+            || !span.network_activity.requests.is_empty()
     };
     let idle_kind = |span: &Span| span.forked || replaced.contains(span.span_id.as_str());
     view.spans.iter().filter(|span| !idle_kind(span) || busy(span)).collect()

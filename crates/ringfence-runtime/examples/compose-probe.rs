@@ -124,7 +124,7 @@ impl Answers {
                 .acts
                 .iter()
                 .all(|(change, path)| self.is_private(path) || self.decide(*change, path)),
-            Attempted::Unix(_) | Attempted::Unresolvable(_) => false,
+            Attempted::Tcp(_) | Attempted::Unix(_) | Attempted::Unresolvable(_) => false,
         }
     }
 

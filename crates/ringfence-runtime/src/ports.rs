@@ -3,6 +3,7 @@
 mod exec;
 mod file;
 mod private;
+mod tcp;
 mod unix;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ringfence_core::{
     AbsolutePath, Act, Agent, Checked, Denial, Durability, Event, Gate, Permit, Process, Request,
 };
+use ringfence_proxy::net::ahead::Ahead;
 use ringfence_sandbox::notify::{Attempt, Attempted, Listener, NotifyError, Unresolvable};
 
 use crate::approvals::Approvals;
@@ -47,6 +49,8 @@ pub struct Ports {
     pub watch: Watch,
     /// Parents of processes that were seen.
     pub parents: Parents,
+    /// What the net gate knows of connections before they are made.
+    pub ahead: Ahead,
     /// What exists in the world only.
     pub private: Arc<PrivatePlaces>,
     /// Places at which nothing may come to be.
@@ -68,6 +72,7 @@ pub fn serve(
     listener: Listener,
     broken: impl Fn(Option<NotifyError>) + Send + Sync + 'static,
 ) -> std::io::Result<()> {
+    listener.hand_out_tcp();
     let listener = Arc::new(listener);
     let broken = Arc::new(broken);
     for number in 0..THREADS {
@@ -137,6 +142,10 @@ fn answer(ports: &Arc<Ports>, attempt: Attempt) {
             let file = file.clone();
             file::answer(ports, attempt, file);
         }
+        Attempted::Tcp(connect) => {
+            let target = connect.target;
+            tcp::answer(ports, attempt, target);
+        }
         Attempted::Unix(connect) => {
             let path = connect.path.clone();
             unix::answer(ports, attempt, path);
@@ -191,11 +200,15 @@ impl Ports {
 
     /// Says a denial to the process and makes its call fail.
     pub(crate) fn refuse(&self, attempt: Attempt, denial: &Denial) {
+        self.refuse_with(attempt, denial, EACCES);
+    }
+
+    fn refuse_with(&self, attempt: Attempt, denial: &Denial, errno: i32) {
         let said = self.denials.say(denial);
         if said.now == Timing::Fresh {
             attempt.write_stderr(&said.text);
         }
-        attempt.deny(EACCES);
+        attempt.deny(errno);
     }
 }
 

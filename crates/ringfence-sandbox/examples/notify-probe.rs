@@ -64,6 +64,10 @@ fn answer(attempt: Attempt) {
             let what = format!("{} {:?}", connect.path, connect.bound_inside);
             eprintln!("{who}: connect {what}: {:?}", attempt.connect());
         }
+        Attempted::Tcp(connect) => {
+            eprintln!("{who}: connect {}", connect.target);
+            attempt.carry_on();
+        }
         Attempted::Unresolvable(it) => {
             eprintln!("{who}: {}: {}", it.syscall, it.why);
             let errno = it.errno;

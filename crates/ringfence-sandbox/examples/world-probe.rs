@@ -149,7 +149,7 @@ fn serve(world: &mut World) {
             match attempt.kind {
                 Attempted::Exec(_) | Attempted::File(_) => drop(attempt.allow()),
                 // Dropped is denied.
-                Attempted::Unix(_) | Attempted::Unresolvable(_) => {}
+                Attempted::Tcp(_) | Attempted::Unix(_) | Attempted::Unresolvable(_) => {}
             }
         }
     });

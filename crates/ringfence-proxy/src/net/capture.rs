@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use super::ahead::nothing;
 use super::carry::{Decided, carry};
 use super::dns::{QUESTION_BYTES_MAX, answer};
 use super::live::Client;
@@ -44,8 +45,7 @@ pub(super) async fn serve(
         Meaning::Name(name) => Host::Name(name.to_string()),
         Meaning::Itself => Host::Address(target.ip().to_canonical()),
         Meaning::Nothing => {
-            let why = format!("no name was ever given the address {}", target.ip());
-            return turn_away(&port, stream, &client, &why).await;
+            return turn_away(&port, stream, &client, &nothing(target.ip())).await;
         }
     };
     let endpoint = Endpoint { host, port: target.port() };

@@ -9,6 +9,7 @@
 //! Where the host itself needs a proxy (`upstream.rs`), connections are passed on to it by name.
 
 mod address;
+pub mod ahead;
 mod capture;
 mod carry;
 pub mod dns;
@@ -41,6 +42,7 @@ use std::time::Duration;
 use ringfence_core::{Agent, Checked, Denial, Gate, Process, Question, Request};
 use tokio::sync::watch;
 
+use ahead::Ahead;
 use dns::Families;
 use open::Port;
 use published::{Inward, Published};
@@ -226,6 +228,11 @@ impl NetGate {
     /// The same gate, for whoever changes what is in force.
     pub fn ender(&self) -> Ender {
         Ender(Arc::clone(&self.port))
+    }
+
+    /// The same gate, for whoever is asked before a connection is made.
+    pub fn ahead(&self) -> Ahead {
+        Ahead::of(&self.port)
     }
 
     /// Ends all connections, records their ends and returns.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringfence_core::{
     Act, Checked, Denial, Durability, Endpoint, EntryRef, Event, Gate, HOST_SERVICE_NAME, Host,
-    Outcome, Permit, Process, Question, RecordError, Request, Running,
+    Outcome, Permit, Process, Question, RecordError, Request, Running, Verdict,
 };
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -98,6 +98,14 @@ impl Port {
     /// its approval still: it was given for this connection.
     pub(super) fn end_unpermitted(&self) -> Vec<String> {
         self.live.end_unless(|request, approved| self.gate.still_permits(request, approved))
+    }
+
+    /// Whether the policy in force denies a connection as things are; nothing is recorded.
+    pub(super) fn would_deny(&self, endpoint: Endpoint) -> bool {
+        let (agent, act) = (self.config.agent.clone(), Act::Connect(endpoint));
+        let request = Request { agent, act, process: None };
+        let ruling = self.gate.policy_in_force().decide(&request, &self.gate.facts_now());
+        ruling.verdict == Verdict::Deny
     }
 
     /// Decides a connection; a question is put to whoever may approve.

@@ -153,6 +153,7 @@ impl Running {
             denials: Arc::clone(&denials),
             watch: processes.watch(),
             parents: Parents::default(),
+            ahead: net.ahead(),
             private,
             covered: composed.covered.iter().map(|it| it.components().collect()).collect(),
         });

@@ -118,7 +118,7 @@ impl Attempt {
                 None => self.pending.answer(Reply::Continue),
             },
             Attempted::Exec(_) => self.pending.answer(Reply::Continue),
-            Attempted::Unix(_) | Attempted::Unresolvable(_) => {
+            Attempted::Tcp(_) | Attempted::Unix(_) | Attempted::Unresolvable(_) => {
                 self.pending.answer(Reply::Fail(libc::EACCES));
                 Delivery::Refused
             }

@@ -4,12 +4,14 @@
 //! peer of a unix socket sees the payload's user and group, but our process id.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 
 use rustix::fs::{FileType, OFlags};
+use rustix::net::{SocketType, sockopt};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::answer::Pending;
@@ -17,7 +19,7 @@ use super::file::named;
 use super::listen::Judged;
 use super::locate::{Found, Last};
 use super::tracee::{Call, Trouble, status_numbers};
-use super::{Attempt, BoundInside, UnixConnect};
+use super::{Attempt, Attempted, BoundInside, TcpConnect, UnixConnect};
 use crate::sys::notify::{self as sys, Reply};
 
 /// Longest socket address, in bytes (`struct sockaddr_storage`).
@@ -93,7 +95,12 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     let decoded = decode(&address).map_err(Trouble::Errno)?;
     let socket = socket(call)?;
     let Address::Path(path) = decoded else {
-        return Ok(Judged::Connect(Job { socket, target: Target::Address(address), user: None }));
+        let target = internet(&address).filter(|_| call.shared.hands_out_tcp() && is_tcp(&socket));
+        let job = Job { socket, target: Target::Address(address), user: None };
+        return Ok(match target {
+            Some(target) => Judged::Tcp(TcpConnect { target }, job),
+            None => Judged::Connect(job),
+        });
     };
     let place = call.locate(libc::AT_FDCWD, &path, Last::Follow)?;
     match place.found {
@@ -117,6 +124,23 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         return Ok(Judged::Connect(job));
     }
     Ok(Judged::Unix(UnixConnect { path: named(&place.path)?, bound_inside }, job))
+}
+
+/// The address in it, if it is one of the internet protocols' and not of the loopback's.
+pub(super) fn internet(address: &[u8]) -> Option<SocketAddr> {
+    let family = i32::from(u16::from_ne_bytes(*address.first_chunk()?));
+    let port = u16::from_be_bytes(*address.get(2..)?.first_chunk()?);
+    let ip: IpAddr = match family {
+        libc::AF_INET => IpAddr::from(*address.get(4..)?.first_chunk::<4>()?),
+        libc::AF_INET6 => IpAddr::from(*address.get(8..)?.first_chunk::<16>()?).to_canonical(),
+        _ => return None,
+    };
+    (!ip.is_loopback() && !ip.is_unspecified()).then(|| SocketAddr::new(ip, port))
+}
+
+/// Whether it carries connections of TCP, of several paths or one.
+fn is_tcp(socket: &OwnedFd) -> bool {
+    sockopt::socket_type(socket).is_ok_and(|kind| kind == SocketType::STREAM)
 }
 
 /// A copy of the waiting thread's socket.
@@ -237,6 +261,15 @@ fn reply(result: &io::Result<()>) -> Reply {
 }
 
 impl Attempt {
+    /// Lets a connection of TCP go its way, which is the world's only one; for attempts of another
+    /// kind a denial.
+    pub fn carry_on(self) {
+        // Dropped is denied.
+        if let (Attempted::Tcp(_), Some(job)) = (self.kind, self.job) {
+            carry_out(job, self.pending);
+        }
+    }
+
     /// Makes the connection, on our copies of socket and address, and answers the call with how
     /// that ended; waits for it. Attempts of another kind are denied.
     pub fn connect(self) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,8 @@ use super::tracee::{self, Call, Trouble};
 use super::turns::{Turn, Turns};
 use super::umasks::Umasks;
 use super::{
-    Attempt, Attempted, FileAttempt, NotifyError, UnixConnect, Unresolvable, bind, exec, file,
+    Attempt, Attempted, FileAttempt, NotifyError, TcpConnect, UnixConnect, Unresolvable, bind,
+    exec, file,
 };
 use crate::sys::notify::{self as sys, Notification, Reply};
 
@@ -57,6 +59,7 @@ pub(super) struct Shared {
     pub(super) umasks: Umasks,
     pub(super) first_lines: FirstLines,
     pub(super) inside: Option<Inside>,
+    hands_out_tcp: AtomicBool,
     pub(super) workers: Workers,
     pub(super) in_place: InPlace,
     pub(super) opener: Opener,
@@ -84,6 +87,8 @@ pub(super) enum Judged {
     Attempt(Attempted),
     /// Somebody has to decide about a connection, which is made like this.
     Unix(UnixConnect, connect::Job),
+    /// Somebody may have a word about a connection before it goes its way.
+    Tcp(TcpConnect, connect::Job),
     /// A connection that needs no decision; made on our copy of the socket and the address.
     Connect(connect::Job),
 }
@@ -115,6 +120,7 @@ impl Listener {
             umasks: Umasks::default(),
             first_lines: FirstLines::default(),
             inside: unix_diag.map(Inside::new),
+            hands_out_tcp: AtomicBool::new(false),
             workers: Workers::default(),
             in_place: InPlace::new(&confinement),
             opener: Opener::start(confinement)?,
@@ -132,6 +138,12 @@ impl Listener {
         if !exposed.contains(&path) {
             exposed.push(path);
         }
+    }
+
+    /// Has connections of TCP that leave the loopback handed out from here on, each to be told what
+    /// is known of it before it goes its way. It is no wall: what else sends is not handed out.
+    pub fn hand_out_tcp(&self) {
+        self.shared.hands_out_tcp.store(true, Ordering::Release);
     }
 
     /// The next act that somebody has to decide; `None` when the world is gone.
@@ -198,6 +210,10 @@ fn judge(notification: Notification, pending: Pending) -> Option<Received> {
             job = Some(its_job);
             Attempted::Unix(connect)
         }
+        Ok(Judged::Tcp(connect, its_job)) => {
+            job = Some(its_job);
+            Attempted::Tcp(connect)
+        }
         Ok(Judged::File(file, its_making)) => {
             making = its_making;
             Attempted::File(file)
@@ -260,6 +276,10 @@ fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
 }
 
 impl Shared {
+    pub(super) fn hands_out_tcp(&self) -> bool {
+        self.hands_out_tcp.load(Ordering::Acquire)
+    }
+
     pub(super) fn listener(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

@@ -46,6 +46,7 @@ mod verify;
 mod tests;
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use ringfence_core::{AbsolutePath, FileChange, FileIdentity};
@@ -84,6 +85,8 @@ pub enum Attempted {
     Exec(ExecAttempt),
     /// Create, change or remove files.
     File(FileAttempt),
+    /// Connect to an address; only where [`Listener::hand_out_tcp`] asks for it.
+    Tcp(TcpConnect),
     /// Connect to a unix socket that was not bound inside the world.
     Unix(UnixConnect),
     /// Something that cannot be named, and so cannot be permitted; to be denied.
@@ -134,6 +137,13 @@ pub enum Appears {
     Nothing,
     /// What lies elsewhere by now, with all beneath it: by a rename or a link.
     Elsewhere,
+}
+
+/// A connection of TCP to an address that is not the loopback's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpConnect {
+    /// Where to, as the process says; an IPv4 address in an IPv6 one is the former.
+    pub target: SocketAddr,
 }
 
 /// A connection to a unix socket with a path.

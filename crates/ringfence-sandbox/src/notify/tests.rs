@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use ringfence_core::AbsolutePath;
 
-use super::connect::{Address, decode};
+use super::connect::{Address, decode, internet};
 use super::inside::{BoundFile, Dump, collect};
 use super::locate::lexical;
 use super::script::{FirstLine, FirstLines, parse};
@@ -171,4 +171,26 @@ proptest! {
         let named = AbsolutePath::parse(&text).unwrap();
         prop_assert_eq!(plain, named.as_str().as_bytes());
     }
+}
+
+#[test]
+fn an_address_of_the_internet_protocols_is_told_from_all_others() {
+    let v4 = |port: u16, ip: [u8; 4]| {
+        [&2_u16.to_ne_bytes()[..], &port.to_be_bytes(), &ip, &[0; 8]].concat()
+    };
+    let v6 = |port: u16, ip: [u8; 16]| {
+        [&10_u16.to_ne_bytes()[..], &port.to_be_bytes(), &[0; 4], &ip, &[0; 4]].concat()
+    };
+    let mapped = |ip: &str| v6(22, ip.parse::<std::net::Ipv6Addr>().unwrap().octets());
+    let text = |address: Vec<u8>| internet(&address).map(|it| it.to_string());
+    assert_eq!(text(v4(22, [198, 18, 0, 2])), Some("198.18.0.2:22".to_owned()));
+    assert_eq!(text(mapped("::ffff:198.18.0.2")), Some("198.18.0.2:22".to_owned()));
+    assert_eq!(text(mapped("fd00::2")), Some("[fd00::2]:22".to_owned()));
+    for local in [v4(22, [127, 0, 0, 1]), mapped("::1"), mapped("::ffff:127.1.2.3"), mapped("::")] {
+        assert_eq!(text(local), None);
+    }
+    for length in 0..8 {
+        assert_eq!(text(v4(22, [198, 18, 0, 2])[..length].to_vec()), None, "{length}");
+    }
+    assert_eq!(text([&1_u16.to_ne_bytes()[..], b"/run/x"].concat()), None);
 }

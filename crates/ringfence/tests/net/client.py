@@ -129,6 +129,14 @@ def open_for(host, port):
     return end
 
 
+def nonblocking(host, port):
+    """Connects without waiting."""
+    stream = socket.socket()
+    stream.setblocking(False)
+    result = stream.connect_ex((socket.gethostbyname(host), int(port)))
+    raise OSError(result, "connect")
+
+
 def multipath(host, port):
     stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
     stream.connect((host, int(port)))

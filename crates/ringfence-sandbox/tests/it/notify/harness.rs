@@ -142,6 +142,7 @@ pub(super) fn line(attempt: &Attempt) -> String {
             .collect::<Vec<_>>()
             .join(", "),
         Attempted::Unix(connect) => format!("connect {} {:?}", connect.path, connect.bound_inside),
+        Attempted::Tcp(connect) => format!("connect {}", connect.target),
         Attempted::Unresolvable(it) => format!("{}: {}", it.syscall, it.why),
     }
 }

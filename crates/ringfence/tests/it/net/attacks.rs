@@ -43,6 +43,32 @@ fn a_name_that_is_not_permitted_is_refused_in_the_words_of_what_is_spoken() {
 }
 
 #[test]
+fn a_denied_connection_is_refused_where_the_protocol_has_no_better_word() {
+    for who in everybody() {
+        let net = Net::with_policy(who, |_| String::new());
+        let script = "for port in 22 5432 6379; do \
+             python3 client.py banner evil.example $port; \
+             python3 client.py banner 192.0.2.7 $port; \
+             python3 client.py banner ::ffff:192.0.2.7 $port; \
+             python3 client.py banner 2001:db8::7 $port; \
+             python3 client.py nonblocking evil.example $port; done";
+        let said = net.said(script);
+        assert_eq!(said.matches("ConnectionRefusedError 111").count(), 15, "{said}");
+        assert!(said.contains("may not connect to evil.example:22"), "{said}");
+        // Over IPv6, over IPv4, and without waiting.
+        assert_eq!(net.entries("evil.example:22").len(), 3);
+        let said = net.said("psql -h db.example -U me -c 'select 1'");
+        assert!(said.contains("db.example") && said.contains("Connection refused"), "{said}");
+        assert!(said.contains("may not connect to db.example:5432"), "{said}");
+        let said = net.said("ssh -o BatchMode=yes evil.example true");
+        assert!(
+            said.contains("connect to host evil.example port 22: Connection refused"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn an_address_without_a_name_is_refused_unless_it_is_named() {
     for who in everybody() {
         let net = Net::new(who);
@@ -105,7 +131,7 @@ fn a_synthetic_address_that_nobody_was_given_leads_nowhere() {
         });
         for address in ["198.18.0.1", "198.18.0.2", "198.19.255.255", "fd00:7269:6e67::2"] {
             let said = net.said(&format!("python3 client.py banner {address} 80"));
-            assert!(said.contains("ConnectionResetError"), "{address}: {said}");
+            assert!(said.contains("ConnectionRefusedError"), "{address}: {said}");
             assert!(said.contains("no name was ever given the address"), "{address}: {said}");
         }
         assert_eq!(net.entries("no name was ever given the address").len(), 1);

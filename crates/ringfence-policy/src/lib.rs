@@ -96,6 +96,7 @@ pub struct Policy {
     digests: Vec<PolicyDigest>,
     digest: String,
     remembered: Remembered,
+    exec_needs_verification: OnceLock<bool>,
 }
 
 /// Rules that are decided together.
@@ -125,6 +126,7 @@ impl Policy {
             digests,
             digest,
             remembered: Remembered::default(),
+            exec_needs_verification: OnceLock::new(),
         })
     }
 

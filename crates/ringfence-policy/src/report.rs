@@ -75,10 +75,12 @@ impl Policy {
     /// file could be exchanged between the decision and the start. Built-in rules that hide a
     /// directory do not count: no world has anything there that could be exchanged for.
     pub fn exec_needs_verification(&self) -> bool {
-        self.sets()
-            .flat_map(|set| &set.rules)
-            .filter(|rule| rule.applies_to(Action::Exec) && !hides_by_mount(rule))
-            .any(|rule| rule.effect == Effect::Forbid || !rule.is_unconditional())
+        *self.exec_needs_verification.get_or_init(|| {
+            self.sets()
+                .flat_map(|set| &set.rules)
+                .filter(|rule| rule.applies_to(Action::Exec) && !hides_by_mount(rule))
+                .any(|rule| rule.effect == Effect::Forbid || !rule.is_unconditional())
+        })
     }
 
     fn act_plan(&self, action: Action, agent: &Agent) -> ActPlan {

@@ -184,8 +184,9 @@ impl Watch {
 }
 
 impl Watched {
+    /// Whether it is worth a sample of its own: those that have ended unseen are looked at first.
     fn is_young(&self, now: Instant) -> bool {
-        self.phase != Phase::Ended && now.duration_since(self.since) < YOUNG
+        self.phase == Phase::Heard && now.duration_since(self.since) < YOUNG
     }
 }
 

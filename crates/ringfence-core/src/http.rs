@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Endpoint;
+use crate::{Endpoint, Package};
 
 /// Longest path of a request, in bytes.
 pub const URL_PATH_BYTES_MAX: usize = 8 * 1024;
@@ -95,6 +95,9 @@ pub struct HttpRequest {
     /// What detectors say about it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub findings: BTreeSet<String>,
+    /// The release that it fetches, where it goes to a registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
 }
 
 /// Why a request was refused.
@@ -160,6 +163,7 @@ impl HttpRequest {
             headers,
             size: parts.size,
             findings: BTreeSet::new(),
+            package: None,
         })
     }
 
@@ -175,6 +179,7 @@ impl HttpRequest {
             headers: BTreeSet::new(),
             size: None,
             findings: BTreeSet::new(),
+            package: None,
         }
     }
 

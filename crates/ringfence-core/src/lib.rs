@@ -10,6 +10,7 @@ mod http;
 mod ids;
 mod limits;
 mod npm;
+mod package;
 mod path;
 mod plan;
 mod verdict;
@@ -32,6 +33,7 @@ pub use http::{
 };
 pub use ids::{EntryRef, IdError, SessionId};
 pub use limits::{Limits, StepLimit};
+pub use package::{Ecosystem, Package};
 pub use path::{AbsolutePath, PATH_BYTES_MAX, PathError};
 pub use plan::{Access, FilePlan, PathRule};
 pub use verdict::{

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, ClockFact, CommandLine, Decide, Endpoint, EndpointError,
-    Exec, Facts, FileIdentity, HttpError, HttpParts, HttpRequest, PathError, Request, Role,
-    RuleRef, Ruling, Scheme, SessionId, SetName, Verdict,
+    Exec, Facts, FileIdentity, HttpError, HttpParts, HttpRequest, Package, PathError, Request,
+    Role, RuleRef, Ruling, Scheme, SessionId, SetName, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +131,8 @@ struct Case {
     headers: Option<Vec<String>>,
     size: Option<u64>,
     scheme: Option<String>,
+    /// Of a request: the release that it fetches.
+    package: Option<Package>,
     #[serde(default)]
     approvals: BTreeSet<Role>,
     /// How many people approved; default: one, where there are approvals.
@@ -218,6 +220,7 @@ fn request(case: &Case) -> Result<Request, CaseError> {
         ("headers", case.headers.is_some(), Action::NetRequest),
         ("size", case.size.is_some(), Action::NetRequest),
         ("scheme", case.scheme.is_some(), Action::NetRequest),
+        ("package", case.package.is_some(), Action::NetRequest),
     ];
     if let Some((key, _, of)) = keys.into_iter().find(|(_, is, of)| *is && *of != action) {
         return Err(CaseError::OnlyOf(key, of));
@@ -247,7 +250,8 @@ fn http(case: &Case) -> Result<HttpRequest, CaseError> {
         headers: &headers,
         size: case.size,
     };
-    Ok(HttpRequest::new(case.resource.parse::<Endpoint>()?, scheme, parts)?)
+    let http = HttpRequest::new(case.resource.parse::<Endpoint>()?, scheme, parts)?;
+    Ok(HttpRequest { package: case.package.clone(), ..http })
 }
 
 fn exec(case: &Case) -> Result<Exec, CaseError> {

@@ -15,8 +15,8 @@ use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 use ringfence_core::{
-    ARGV_TEXT_BYTES_MAX, AbsolutePath, Act, Action, Endpoint, Exec, Facts, HttpRequest, Request,
-    Role,
+    ARGV_TEXT_BYTES_MAX, AbsolutePath, Act, Action, Endpoint, Exec, Facts, HttpRequest, Package,
+    Request, Role,
 };
 
 use cedar_policy::pst::SmolStr;
@@ -310,6 +310,16 @@ fn context(act: &Act, facts: &Facts) -> BTreeMap<SmolStr, Value> {
 pub(crate) const REQUEST_FACTS: [&str; 8] =
     ["method", "path", "query", "query_names", "headers", "size", "findings", "scheme"];
 
+fn package_fact(package: &Package) -> Value {
+    let fields = [
+        ("ecosystem", Value::from(package.ecosystem.name())),
+        ("name", Value::from(package.name.as_str())),
+        ("version", Value::from(package.version.as_str())),
+        ("age_hours", Value::from(i64::from(package.age_hours))),
+    ];
+    Value::record(fields, None)
+}
+
 fn request_facts(http: &HttpRequest, values: &mut BTreeMap<SmolStr, Value>) {
     let mut put = |key: &'static str, value: Value| {
         values.insert(SmolStr::new_static(key), value);
@@ -325,6 +335,9 @@ fn request_facts(http: &HttpRequest, values: &mut BTreeMap<SmolStr, Value>) {
     }
     put("findings", texts(&http.findings));
     put("scheme", Value::from(http.scheme.as_str()));
+    if let Some(package) = &http.package {
+        put("package", package_fact(package));
+    }
 }
 
 fn texts(all: &BTreeSet<String>) -> Value {

@@ -152,7 +152,8 @@ const CASES: &str = r#"The table is TOML, one `[[case]]` per request:
   resource = "/usr/bin/git"          # a path, HOST:PORT or a socket's path
   argv = ["git", "push"]             # with exec; cwd = "/srv/app" too
                                      # with net.request: method = "GET", path = "/a?b=c",
-                                     # headers = ["accept"], size = 10, scheme = "https"
+                                     # headers = ["accept"], size = 10, scheme = "https",
+                                     # package = { ecosystem = "npm", name = "a", version = "1.0.0" }
   expect = "ask"                     # or permit, deny
   because = "no-push"                # the @id of the rule that decides; may be left out
 

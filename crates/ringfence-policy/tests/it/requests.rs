@@ -1,6 +1,8 @@
 //! Requests: which rules speak of them, and what covers them where none does.
 
-use ringfence_core::{Act, Agent, Decide, HttpParts, HttpRequest, Scheme, SetName};
+use ringfence_core::{
+    Act, Agent, Decide, Ecosystem, HttpParts, HttpRequest, Package, Scheme, SetName,
+};
 use ringfence_policy::{Policy, Remedy};
 
 use crate::support::{connect, facts, load, policy, request, source, verdict};
@@ -244,5 +246,37 @@ fn grants_of_requests_that_make_no_sense_are_refused() {
         "net.request:api.example.com:443/x",
     ] {
         assert!(text.parse::<ringfence_policy::grant::GrantText>().is_err(), "{text}");
+    }
+}
+
+fn fetch(name: &str, version: &str, age_hours: u32) -> Act {
+    let parts = HttpParts { method: "GET", target: "/x.tgz", headers: &[], size: None };
+    let http = HttpRequest::new(API.parse().unwrap(), Scheme::Https, parts).unwrap();
+    let package = Package {
+        ecosystem: Ecosystem::Npm,
+        name: name.to_owned(),
+        version: version.to_owned(),
+        age_hours,
+    };
+    Act::Request(HttpRequest { package: Some(package), ..http })
+}
+
+#[test]
+fn a_rule_can_keep_out_young_releases_and_packages_by_name() {
+    let policy = policy(&format!(
+        "{CONNECT} permit(principal, action == Action::\"net.request\", resource);
+         @id(\"quarantine\") forbid(principal, action == Action::\"net.request\", resource)
+         when {{ context has package && context.package.age_hours < 72 }};
+         @id(\"banned\") forbid(principal, action == Action::\"net.request\", resource)
+         when {{ context has package && context.package.ecosystem == \"npm\"
+                 && context.package.name like \"@evil/*\" }};"
+    ));
+    for (act, expected) in [
+        (fetch("left-pad", "1.3.0", 72), "permit"),
+        (fetch("left-pad", "1.3.1", 71), "deny"),
+        (fetch("@evil/pad", "1.0.0", 9000), "deny"),
+        (send("GET", "/anything"), "permit"),
+    ] {
+        assert_eq!(verdict(&policy, act.clone()), expected, "{act:?}");
     }
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, Clock as _, CommandLine, Decide as _, Endpoint, Exec, Facts,
-    FileIdentity, HttpParts, HttpRequest, PathError, Request, Role, Ruling, Scheme, SessionId,
-    Verdict,
+    FileIdentity, HttpParts, HttpRequest, Package, PathError, Request, Role, Ruling, Scheme,
+    SessionId, Verdict,
 };
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::settings::Settings;
@@ -47,6 +47,9 @@ pub(crate) struct Asked {
     size: Option<u64>,
     #[serde(default)]
     scheme: Option<String>,
+    /// Of a request: the release that it fetches.
+    #[serde(default)]
+    package: Option<Package>,
     #[serde(default)]
     approvals: BTreeSet<Role>,
     /// Different people who approved; 1 when there are approvals and it is not said.
@@ -108,9 +111,10 @@ impl Asked {
             || self.path.is_some()
             || self.headers.is_some()
             || self.size.is_some()
-            || self.scheme.is_some();
+            || self.scheme.is_some()
+            || self.package.is_some();
         if of_request && action != Action::NetRequest {
-            let keys = "`method`, `path`, `headers`, `size` and `scheme`";
+            let keys = "`method`, `path`, `headers`, `size`, `scheme` and `package`";
             return Err(wrong(&format!("{keys} belong to the action net.request")));
         }
         let act = match action {
@@ -138,8 +142,9 @@ impl Asked {
             headers: &headers,
             size: self.size,
         };
-        HttpRequest::new(endpoint(&self.resource)?, scheme, parts)
-            .map_err(|error| wrong(&error.to_string()))
+        let http = HttpRequest::new(endpoint(&self.resource)?, scheme, parts)
+            .map_err(|error| wrong(&error.to_string()))?;
+        Ok(HttpRequest { package: self.package.clone(), ..http })
     }
 
     fn exec(&self) -> Result<Exec, Failure> {

@@ -1,6 +1,6 @@
 //! What the tests need beyond Rust and a C compiler, and how it is installed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
@@ -10,14 +10,21 @@ use crate::process::{Done, cache, on_path, output, status, top};
 /// Programs the tests drive, and the Debian package that holds each.
 const PACKAGES: &[(&str, &str)] = &[
     ("bwrap", "bubblewrap"), // the peer of the benchmarks and the nested sandbox of the tests
+    ("chromium", "chromium"), // it and those below that are no build tools: clients and servers
     ("curl", "curl"),
     ("gcc", "gcc"),
     ("git", "git"),
+    ("javac", "default-jdk-headless"),
     ("make", "make"),
+    ("musl-gcc", "musl-tools"),
     ("npm", "npm"),
     ("node", "nodejs"),
+    ("openssl", "openssl"),
+    ("/usr/lib/postgresql", "postgresql"),
     ("python3", "python3"),
     ("setpriv", "util-linux"),
+    ("ssh", "openssh-client"),
+    ("/usr/sbin/sshd", "openssh-server"),
     ("strace", "strace"),
     ("tmux", "tmux"), // real terminals for the questions
 ];
@@ -39,11 +46,16 @@ pub(crate) fn agents() -> PathBuf {
     cache().join("agents")
 }
 
+/// Where the pinned Python packages are: a virtual environment.
+pub(crate) fn python() -> PathBuf {
+    cache().join("python")
+}
+
 /// Everything that is missing, each with the way it will be got.
 pub(crate) fn missing() -> Vec<String> {
     let mut found: Vec<String> = PACKAGES
         .iter()
-        .filter(|(program, _)| !on_path(program))
+        .filter(|(program, _)| !is_there(program))
         .map(|(program, package)| format!("{program} (Debian package {package})"))
         .collect();
     if !python_has_venv() {
@@ -55,6 +67,9 @@ pub(crate) fn missing() -> Vec<String> {
     }
     if !agents_current() {
         found.push(format!("the pinned agents (npm, into {})", agents().display()));
+    }
+    if !python_current() {
+        found.push(format!("the pinned Python packages (pip, into {})", python().display()));
     }
     found
 }
@@ -81,6 +96,9 @@ pub(crate) fn install() -> Done {
     if !agents_current() {
         install_agents()?;
     }
+    if !python_current() {
+        install_python()?;
+    }
     match missing().as_slice() {
         [] => Ok(()),
         left => Err(format!("still missing: {}", left.join(", "))),
@@ -90,7 +108,7 @@ pub(crate) fn install() -> Done {
 fn install_packages() -> Done {
     let mut wanted: Vec<&str> = PACKAGES
         .iter()
-        .filter(|(program, _)| !on_path(program))
+        .filter(|(program, _)| !is_there(program))
         .map(|(_, package)| *package)
         .collect();
     if !python_has_venv() {
@@ -147,6 +165,34 @@ fn agents_current() -> bool {
     let wanted = std::fs::read(top().join("tests/agents/package-lock.json"));
     let installed = std::fs::read(agents().join("installed.json"));
     matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
+}
+
+fn install_python() -> Done {
+    println!("installing the pinned Python packages");
+    let (dir, wanted) = (python(), top().join("tests/python/requirements.txt"));
+    // The worlds of the tests see the system's own, whatever comes first here.
+    let system = Path::new("/usr/bin/python3");
+    let program = if system.is_file() { system } else { Path::new("python3") };
+    status(Command::new(program).args(["-m", "venv", "--clear"]).arg(&dir))?;
+    retry(|| {
+        let mut pip = Command::new(dir.join("bin/pip"));
+        pip.args(["install", "-q", "--disable-pip-version-check", "--no-deps", "-r"]);
+        status(pip.arg(&wanted))
+    })?;
+    std::fs::copy(&wanted, dir.join("installed.txt"))
+        .map_err(|error| format!("cannot prepare `{}`: {error}", dir.display()))?;
+    Ok(())
+}
+
+fn python_current() -> bool {
+    let wanted = std::fs::read(top().join("tests/python/requirements.txt"));
+    let installed = std::fs::read(python().join("installed.txt"));
+    matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
+}
+
+/// Whether a program is found, or a file that is named by its whole path.
+fn is_there(program: &str) -> bool {
+    if program.starts_with('/') { Path::new(program).exists() } else { on_path(program) }
 }
 
 fn python_has_venv() -> bool {

@@ -119,6 +119,7 @@ fn cargo_tests(tally: &mut Tally, counts: Counts) -> Done {
         .args(["test", "--workspace", "--locked", "--no-fail-fast"])
         .current_dir(top())
         .env("RINGFENCE_TEST_AGENTS", setup::agents())
+        .env("RINGFENCE_TEST_PYTHON", setup::python())
         .env("RINGFENCE_TEST_LONG", if counts == Counts::Long { "1" } else { "0" })
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
@@ -148,6 +149,7 @@ fn retry(tally: &mut Tally, failed: &[String]) -> Done {
         .args(failed)
         .current_dir(top())
         .env("RINGFENCE_TEST_AGENTS", setup::agents())
+        .env("RINGFENCE_TEST_PYTHON", setup::python())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut again = Tally::default();

@@ -14,6 +14,7 @@ const SYSTEM_ETC: &[&str] = &[
     "/etc/alternatives",
     "/etc/ca-certificates",
     "/etc/ca-certificates.conf",
+    "/etc/chromium.d",
     "/etc/debian_version",
     "/etc/fonts",
     "/etc/gai.conf",

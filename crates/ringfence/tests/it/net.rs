@@ -4,3 +4,4 @@
 mod attacks;
 mod clients;
 mod stage;
+mod tools;

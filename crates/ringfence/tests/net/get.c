@@ -27,5 +27,5 @@ int main(int argc, char **argv) {
     char *body = strstr(text, "\r\n\r\n");
     if (!body) return 5;
     fputs(body + 4, stdout);
-    return 0;
+    return strncmp(text, "HTTP/1.1 200 ", 13) != 0;
 }

@@ -1,6 +1,6 @@
 """Servers on loopback for the tests of the net gate. Says its ports as one JSON line, then one JSON
 line for each thing a client did: the oracle of what got through."""
-import base64, hashlib, http.server, json, socket, socketserver, ssl, sys, threading
+import base64, hashlib, http.server, json, socket, socketserver, ssl, subprocess, sys, threading
 
 certificate, key, root = sys.argv[1:4]
 print_lock = threading.Lock()
@@ -130,5 +130,8 @@ for name, kind, handler in (
     ports[name] = server.server_address[1]
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
+# Python has no server of HTTP/2.
+h2 = subprocess.Popen(["node", "tests/net/h2.js", certificate, key], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+ports["h2"] = int(h2.stdout.readline())
 say(ports=ports)
 sys.stdin.read()

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
 
-use super::stage::Net;
+use super::stage::{Net, free_port};
 use crate::attacks::stage::{Side, everybody, text};
 
 /// What a program prints outside, it prints inside.
@@ -211,8 +211,4 @@ fn what_would_become_of_a_connection_is_what_becomes_of_it() {
             other.attempt(Side::Inside, "raw good.example {web} 'GET / HTTP/1.1\\r\\n\\r\\n'");
         assert!(said.starts_with("HTTP/1.1 403 "), "{said}");
     }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

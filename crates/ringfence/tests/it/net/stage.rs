@@ -40,7 +40,7 @@ impl Net {
                      resource == Endpoint::\"{endpoint}\");\n"
                 )
             };
-            let all = ["web", "tls", "banner", "echo"].map(|name| {
+            let all = ["web", "tls", "h2", "banner", "echo"].map(|name| {
                 let port = port(name);
                 let named = permit(format!("good.example:{port}"));
                 let host = permit(format!("host.ringfence.internal:{port}"));
@@ -175,6 +175,11 @@ impl Drop for Net {
         let _ = self.servers.kill();
         let _ = self.servers.wait();
     }
+}
+
+/// A port of the loopback's that nobody listens on just now.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A certificate of our own for our names, and its key.

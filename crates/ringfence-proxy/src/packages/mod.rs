@@ -1,0 +1,128 @@
+//! The package gate: what requests to a registry fetch, and lists without what may not be fetched.
+//!
+//! A registry serves lists (which releases of a package there are) and files (the releases). Each
+//! file is decided by the policy like any request, with the release as a fact. From a list everything
+//! is taken out that would be denied as a file, so that package managers choose another release
+//! instead of failing. What is enforced is the file; the list is a courtesy.
+
+mod cargo;
+mod debian;
+mod npm;
+mod published;
+mod pypi;
+mod registry;
+
+use ringfence_core::{Ecosystem, Package};
+
+pub use published::{Published, Times};
+pub use registry::{Base, BaseError, Registries, Registry, Wanted};
+
+/// Largest list that is read, in bytes; the largest full ones of npm have about 20 MB.
+pub const LIST_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A release as a list names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name, canonical.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// When it was released, in milliseconds since the Unix epoch, where the list says so.
+    pub at_ms: Option<u64>,
+    /// Where its file is, as the list writes it: an address or a reference relative to the list's.
+    pub file: Option<String>,
+}
+
+/// Whether a release stays in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// It does.
+    Yes,
+    /// It may not be fetched.
+    No,
+}
+
+/// A list without the releases that may not be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filtered {
+    /// The list's new text.
+    pub body: Vec<u8>,
+    /// How many releases or files stayed.
+    pub kept: usize,
+    /// The versions that went, each once, in the list's order.
+    pub removed: Vec<String>,
+}
+
+/// Why a list could not be filtered; it is not passed on then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// Not what the registry's protocol says.
+    #[error("the registry's list is not understood: {0}")]
+    Shape(&'static str),
+    /// Neither JSON nor HTML.
+    #[error("the registry's list is of the type `{0}`, which is not understood")]
+    Type(String),
+    /// Another package's.
+    #[error("the registry answered about `{found}` instead of `{asked}`")]
+    Name {
+        /// What was asked for.
+        asked: String,
+        /// What came.
+        found: String,
+    },
+}
+
+/// The `Accept` header with which a list has to be asked for to say when its releases came out.
+pub fn accept(ecosystem: Ecosystem, asked: Option<&str>) -> Option<&'static str> {
+    match ecosystem {
+        // The short form has no times; whoever reads it reads the full one too.
+        Ecosystem::Npm => Some("application/json"),
+        Ecosystem::Pypi => asked.filter(|asked| asked.contains(pypi::JSON)).map(|_| pypi::JSON),
+        Ecosystem::Cargo | Ecosystem::Debian => None,
+    }
+}
+
+/// Takes releases out of the list of one package.
+pub fn filter(
+    (ecosystem, name): (Ecosystem, &str),
+    (content_type, body): (&str, &[u8]),
+    keep: &mut dyn FnMut(&Listed) -> Keep,
+) -> Result<Filtered, ListError> {
+    match ecosystem {
+        Ecosystem::Npm => npm::filter(name, body, keep),
+        Ecosystem::Pypi => pypi::filter(name, (content_type, body), keep),
+        Ecosystem::Cargo => cargo::filter(name, body, keep),
+        // Lists of Debian are signed as a whole: they pass as they are.
+        Ecosystem::Debian => Err(ListError::Shape("Debian's lists are signed")),
+    }
+}
+
+/// A release in canonical form, of an age that is still to be found out.
+fn release(ecosystem: Ecosystem, name: &str, version: &str) -> Package {
+    let name = canonical(ecosystem, name);
+    Package { ecosystem, name, version: version.to_owned(), age_hours: 0 }
+}
+
+/// The one spelling of a name that rules see.
+pub fn canonical(ecosystem: Ecosystem, name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    match ecosystem {
+        Ecosystem::Npm | Ecosystem::Debian => name,
+        // PEP 503: runs of `-`, `_` and `.` are one `-`.
+        Ecosystem::Pypi => {
+            let parts: Vec<&str> =
+                name.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect();
+            parts.join("-")
+        }
+        Ecosystem::Cargo => name.replace('_', "-"),
+    }
+}
+
+/// A point in time as registries write it (RFC 3339), in milliseconds since the Unix epoch.
+fn moment(text: &str) -> Option<u64> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(at.as_millisecond()).ok()
+}
+
+#[cfg(test)]
+mod tests;

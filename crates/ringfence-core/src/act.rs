@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{AbsolutePath, Endpoint, HttpRequest, npm};
+use crate::{AbsolutePath, Endpoint, HttpRequest, SecretName, npm};
 
 /// Longest argv text given to the policy, in bytes; a longer command line is `opaque`.
 pub const ARGV_TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -37,17 +37,21 @@ pub enum Action {
     /// An HTTP request is sent over a connection.
     #[serde(rename = "net.request")]
     NetRequest,
+    /// A secret is used for a request.
+    #[serde(rename = "secret.use")]
+    SecretUse,
 }
 
 impl Action {
     /// Every action, in the order of the glossary.
-    pub const ALL: [Action; 6] = [
+    pub const ALL: [Action; 7] = [
         Action::Exec,
         Action::FsRead,
         Action::FsWrite,
         Action::FsDelete,
         Action::NetConnect,
         Action::NetRequest,
+        Action::SecretUse,
     ];
 
     /// The action's name in policies, in the log and on the command line.
@@ -59,6 +63,7 @@ impl Action {
             Action::FsDelete => "fs.delete",
             Action::NetConnect => "net.connect",
             Action::NetRequest => "net.request",
+            Action::SecretUse => "secret.use",
         }
     }
 }
@@ -298,6 +303,20 @@ pub struct Exec {
     pub cwd: AbsolutePath,
 }
 
+/// A secret put into one request, in the world's stead.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SecretUse {
+    /// Which secret.
+    pub secret: SecretName,
+    /// Whom it is shown to; `None` where that cannot be told, as for a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+    /// The request's method, or what else is done with it.
+    pub method: String,
+    /// The request's path, without its query.
+    pub path: String,
+}
+
 /// One attempted effect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -316,6 +335,8 @@ pub enum Act {
     ConnectUnix(AbsolutePath),
     /// Send an HTTP request.
     Request(HttpRequest),
+    /// Have a secret put into a request.
+    UseSecret(SecretUse),
 }
 
 impl Act {
@@ -328,10 +349,11 @@ impl Act {
             Act::Delete(_) => Action::FsDelete,
             Act::Connect(_) | Act::ConnectUnix(_) => Action::NetConnect,
             Act::Request(_) => Action::NetRequest,
+            Act::UseSecret(_) => Action::SecretUse,
         }
     }
 
-    /// The resource as text: a path, or `HOST:PORT`.
+    /// The resource as text: a path, `HOST:PORT`, or a secret's name.
     pub fn resource(&self) -> String {
         match self {
             Act::Exec(exec) => exec.program.to_string(),
@@ -340,6 +362,7 @@ impl Act {
             }
             Act::Connect(endpoint) => endpoint.to_string(),
             Act::Request(http) => http.endpoint.to_string(),
+            Act::UseSecret(used) => used.secret.to_string(),
         }
     }
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsolutePath, AskFor, Endpoint, Grounds, Process, Request, SessionId, SetName, Verdict,
+    AbsolutePath, AskFor, Endpoint, Grounds, Process, Request, SecretName, SessionId, SetName,
+    Verdict,
 };
 
 /// One entry: when, and what.
@@ -72,6 +73,8 @@ pub enum Event {
         /// What is wrong with it.
         why: String,
     },
+    /// A secret's stand-in turned up where the secret may not be used.
+    SecretMisused(Misuse),
     /// Something of this host's connects to a published port of the world.
     Arrived {
         /// The port of the world.
@@ -164,6 +167,27 @@ pub enum Event {
         /// Its final root hash, base64.
         root: String,
     },
+}
+
+/// A secret's stand-in in a place where the secret may not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misuse {
+    /// The process, where it is known.
+    pub process: Option<Process>,
+    /// Which secret.
+    pub secret: SecretName,
+    /// Where the request went.
+    pub endpoint: Endpoint,
+    /// Its method.
+    pub method: String,
+    /// Its path, without the query.
+    pub path: String,
+    /// Where the stand-in was: `the header x-api-key`, `the body`.
+    pub place: String,
+    /// What is wrong with that.
+    pub why: String,
+    /// Whether the request was stopped; if not, it went on with the stand-in.
+    pub refused: bool,
 }
 
 /// One policy file in force.

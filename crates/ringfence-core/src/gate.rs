@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::entry::{Entry, Event, FileChange, Outcome};
 use crate::limits::{Reservation, StepLimit};
 use crate::verdict::{AskFor, ClockFact, Facts, Grounds, Role, Ruling, Verdict};
-use crate::{Agent, Endpoint, EntryRef, Limits, Request, SessionId};
+use crate::{Act, Agent, Endpoint, EntryRef, Limits, Request, SecretName, SessionId};
 
 /// How long a permit may wait to be spent, in milliseconds: an act follows its decision at once.
 const PERMIT_LIFE_MS_MAX: u64 = 10_000;
@@ -83,7 +83,12 @@ struct Shared {
     steps: StepLimit,
     /// Raised by [`Gate::stop`]; a permit of an older epoch cannot be spent.
     session_epoch: AtomicU64,
+    /// Secrets whose use is on the disk already, and whom they were shown to.
+    secrets_shown: Mutex<BTreeSet<Shown>>,
 }
+
+/// A secret, and whom it was shown to.
+type Shown = (SecretName, Option<Endpoint>);
 
 #[derive(Clone)]
 struct Versioned {
@@ -184,6 +189,7 @@ impl Gate {
                 clock: parts.clock,
                 steps: StepLimit::new(parts.limits.steps_max),
                 session_epoch: AtomicU64::new(0),
+                secrets_shown: Mutex::default(),
             }),
         }
     }
@@ -317,8 +323,13 @@ impl Gate {
             .iter()
             .flat_map(|approval| approval.roles.iter().map(|role| role.0.as_str()))
             .collect();
-        // An approved act is recorded before it happens, also across a loss of power.
-        let durability = if approvals.is_empty() { Durability::Soon } else { Durability::Before };
+        // An approved act, and the first use of a secret towards a host, are recorded before they
+        // happen, also across a loss of power.
+        let shown = self.first_shown(attempt, ruling);
+        let durability = match (approvals.is_empty(), &shown) {
+            (true, None) => Durability::Soon,
+            (false, _) | (true, Some(_)) => Durability::Before,
+        };
         let event = Event::Decided {
             request: attempt.request.clone(),
             verdict: ruling.verdict.clone(),
@@ -328,7 +339,19 @@ impl Gate {
             unobserved: attempt.change.is_some(),
             change: attempt.change,
         };
-        self.shared.record(event, durability)
+        let entry = self.shared.record(event, durability)?;
+        if let Some(shown) = shown {
+            self.shared.secrets_shown().insert(shown);
+        }
+        Ok(entry)
+    }
+
+    /// What a permit would show, and to whom, for the first time in this session.
+    fn first_shown(&self, attempt: &Attempt, ruling: &Ruling) -> Option<Shown> {
+        let Act::UseSecret(used) = &attempt.request.act else { return None };
+        let shown = (used.secret.clone(), used.endpoint.clone());
+        let first = !self.shared.secrets_shown().contains(&shown);
+        (ruling.verdict == Verdict::Permit && first).then_some(shown)
     }
 }
 
@@ -354,6 +377,10 @@ impl Shared {
         let entry = Entry { at_ms: self.clock.now_ms(), event };
         let index = self.log.record(&entry, durability)?;
         Ok(EntryRef { session: self.session.clone(), index })
+    }
+
+    fn secrets_shown(&self) -> std::sync::MutexGuard<'_, BTreeSet<Shown>> {
+        self.secrets_shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn policy_epoch(&self) -> u64 {

@@ -1,4 +1,4 @@
-//! Names of sessions and of entries in their logs.
+//! Names of sessions, of entries in their logs, and of secrets.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +13,64 @@ pub struct SessionId(String);
 /// The alphabet of session names: 32 characters that are not mistaken for one another.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-/// What is wrong with a name that was given for a session or an entry.
+/// Longest name of a secret, in bytes.
+const SECRET_NAME_BYTES_MAX: usize = 64;
+
+/// A secret's name: lower-case letters, digits and hyphens, a letter first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SecretName(String);
+
+/// What is wrong with a name that was given for a session, an entry or a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` does not name a session or an entry")]
-pub struct IdError(pub String);
+pub enum IdError {
+    /// Not the name of a session or an entry.
+    #[error("`{0}` does not name a session or an entry")]
+    Session(String),
+    /// Not the name of a secret.
+    #[error(
+        "`{0}` is no name for a secret: lower-case letters, digits and hyphens, a letter first, \
+         at most {SECRET_NAME_BYTES_MAX}"
+    )]
+    Secret(String),
+}
+
+impl SecretName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SecretName {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<SecretName, IdError> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let fits = (1..=SECRET_NAME_BYTES_MAX).contains(&text.len())
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text.bytes().all(plain);
+        if fits { Ok(SecretName(text.to_owned())) } else { Err(IdError::Secret(text.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for SecretName {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<SecretName, IdError> {
+        text.parse()
+    }
+}
+
+impl From<SecretName> for String {
+    fn from(name: SecretName) -> String {
+        name.0
+    }
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl SessionId {
     /// Makes a name from eight random bytes.
@@ -37,10 +91,10 @@ impl SessionId {
 impl FromStr for SessionId {
     type Err = IdError;
     fn from_str(text: &str) -> Result<SessionId, IdError> {
-        let tail = text.strip_prefix('s').ok_or_else(|| IdError(text.to_owned()))?;
+        let tail = text.strip_prefix('s').ok_or_else(|| IdError::Session(text.to_owned()))?;
         let fits = (8..=26).contains(&tail.len())
             && tail.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        if fits { Ok(SessionId(text.to_owned())) } else { Err(IdError(text.to_owned())) }
+        if fits { Ok(SessionId(text.to_owned())) } else { Err(IdError::Session(text.to_owned())) }
     }
 }
 
@@ -81,7 +135,7 @@ impl fmt::Display for EntryRef {
 impl FromStr for EntryRef {
     type Err = IdError;
     fn from_str(text: &str) -> Result<EntryRef, IdError> {
-        let wrong = || IdError(text.to_owned());
+        let wrong = || IdError::Session(text.to_owned());
         let (session, index) = text.split_once('/').ok_or_else(wrong)?;
         Ok(EntryRef { session: session.parse()?, index: index.parse().map_err(|_| wrong())? })
     }

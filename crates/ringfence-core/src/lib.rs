@@ -17,11 +17,12 @@ mod verdict;
 
 pub use act::{
     ARGV_TEXT_BYTES_MAX, Act, Action, Agent, CommandLine, Exec, FileIdentity, Process, Request,
+    SecretUse,
 };
 pub use endpoint::{Endpoint, EndpointError, HOST_BYTES_MAX, HOST_SERVICE_NAME, Host};
 pub use entry::{
     Answer, Carried, Channel, Entry, Event, Exit, FileChange, HttpUsage, LayerState, LayerStatus,
-    NetUsage, Outcome, PolicyDigest, Summary, Usage,
+    Misuse, NetUsage, Outcome, PolicyDigest, Summary, Usage,
 };
 pub use gate::{
     Approval, Approvals, Approved, Checked, Clock, Decide, Denial, Durability, Gate, GateParts,
@@ -31,7 +32,7 @@ pub use http::{
     HEADER_NAMES_BYTES_MAX, HttpError, HttpParts, HttpRequest, QUERY_BYTES_MAX, Query, Scheme,
     URL_PATH_BYTES_MAX, UrlPath,
 };
-pub use ids::{EntryRef, IdError, SessionId};
+pub use ids::{EntryRef, IdError, SecretName, SessionId};
 pub use limits::{Limits, StepLimit};
 pub use package::{Ecosystem, Package};
 pub use path::{AbsolutePath, PATH_BYTES_MAX, PathError};

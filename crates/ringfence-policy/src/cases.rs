@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, ClockFact, CommandLine, Decide, Endpoint, EndpointError,
-    Exec, Facts, FileIdentity, HttpError, HttpParts, HttpRequest, Package, PathError, Request,
-    Role, RuleRef, Ruling, Scheme, SessionId, SetName, Verdict,
+    Exec, Facts, FileIdentity, HttpError, HttpParts, HttpRequest, IdError, Package, PathError,
+    Request, Role, RuleRef, Ruling, Scheme, SecretUse, SessionId, SetName, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +98,9 @@ pub enum CaseError {
     /// Neither `https` nor `http`.
     #[error("`{0}` is neither `https` nor `http`")]
     Scheme(String),
+    /// A secret's name was refused.
+    #[error(transparent)]
+    Secret(#[from] IdError),
     /// Not a time.
     #[error("`{0}` is not a time like `2026-11-23T10:00`")]
     Time(String),
@@ -133,6 +136,8 @@ struct Case {
     scheme: Option<String>,
     /// Of a request: the release that it fetches.
     package: Option<Package>,
+    /// Whom a secret is shown to.
+    to: Option<Endpoint>,
     #[serde(default)]
     approvals: BTreeSet<Role>,
     /// How many people approved; default: one, where there are approvals.
@@ -212,11 +217,14 @@ fn difference(case: &Case, ruling: &Ruling) -> Option<String> {
 
 fn request(case: &Case) -> Result<Request, CaseError> {
     let action: Action = case.action.parse().map_err(CaseError::Action)?;
+    // Requests and uses of secrets have both.
+    let with_path = if action == Action::SecretUse { action } else { Action::NetRequest };
     let keys = [
+        ("to", case.to.is_some(), Action::SecretUse),
         ("argv", case.argv.is_some(), Action::Exec),
         ("cwd", case.cwd.is_some(), Action::Exec),
-        ("method", case.method.is_some(), Action::NetRequest),
-        ("path", case.path.is_some(), Action::NetRequest),
+        ("method", case.method.is_some(), with_path),
+        ("path", case.path.is_some(), with_path),
         ("headers", case.headers.is_some(), Action::NetRequest),
         ("size", case.size.is_some(), Action::NetRequest),
         ("scheme", case.scheme.is_some(), Action::NetRequest),
@@ -235,6 +243,12 @@ fn request(case: &Case) -> Result<Request, CaseError> {
         }
         Action::NetConnect => Act::Connect(case.resource.parse::<Endpoint>()?),
         Action::NetRequest => Act::Request(http(case)?),
+        Action::SecretUse => Act::UseSecret(SecretUse {
+            secret: case.resource.parse()?,
+            endpoint: case.to.clone(),
+            method: case.method.clone().unwrap_or_else(|| "GET".to_owned()),
+            path: case.path.clone().unwrap_or_else(|| "/".to_owned()),
+        }),
     };
     let agent = case.agent.as_deref().unwrap_or(AGENT_DEFAULT);
     Ok(Request { agent: Agent(agent.to_owned()), act, process: None })

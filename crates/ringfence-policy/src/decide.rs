@@ -314,7 +314,7 @@ impl Policy {
 /// Whether an act of this kind can wait for an answer; reads are not seen, writes are mounts.
 pub(crate) fn is_askable(action: Action) -> bool {
     match action {
-        Action::Exec | Action::NetConnect | Action::NetRequest => true,
+        Action::Exec | Action::NetConnect | Action::NetRequest | Action::SecretUse => true,
         Action::FsRead | Action::FsWrite | Action::FsDelete => false,
     }
 }

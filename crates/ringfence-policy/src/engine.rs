@@ -16,7 +16,7 @@ use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 use ringfence_core::{
     ARGV_TEXT_BYTES_MAX, AbsolutePath, Act, Action, Endpoint, Exec, Facts, HttpRequest, Package,
-    Request, Role,
+    Request, Role, SecretUse,
 };
 
 use cedar_policy::pst::SmolStr;
@@ -170,6 +170,7 @@ struct Types {
     socket: EntityType,
     domain: EntityType,
     endpoint: EntityType,
+    secret: EntityType,
 }
 
 #[expect(clippy::expect_used, reason = "the names are constants of the schema, tested by its load")]
@@ -186,6 +187,7 @@ static TYPES: LazyLock<Types> = LazyLock::new(|| {
         socket: parse("Socket"),
         domain: parse("Domain"),
         endpoint: parse("Endpoint"),
+        secret: parse("Secret"),
     }
 });
 
@@ -204,7 +206,7 @@ static ACTIONS: LazyLock<Vec<Arc<Entity>>> = LazyLock::new(|| {
 /// The group an action belongs to in the schema.
 pub(crate) fn group(action: Action) -> Option<&'static str> {
     match action {
-        Action::Exec => None,
+        Action::Exec | Action::SecretUse => None,
         Action::FsRead | Action::FsWrite | Action::FsDelete => Some("fs"),
         Action::NetConnect | Action::NetRequest => Some("net"),
     }
@@ -233,6 +235,9 @@ fn resource(act: &Act) -> Entity {
         Act::ConnectUnix(path) => file(&TYPES.socket, path),
         Act::Connect(to) => endpoint(to),
         Act::Request(http) => endpoint(&http.endpoint),
+        Act::UseSecret(used) => {
+            entity(uid_of(&TYPES.secret, used.secret.as_str()), BTreeMap::new(), HashSet::new())
+        }
     }
 }
 
@@ -278,6 +283,10 @@ pub(crate) fn check_lengths(request: &Request, facts: &Facts) -> Result<(), Over
         check_length("the path", http.path.as_str().len())?;
         check_length("the query", http.query.as_str().len())?;
     }
+    if let Act::UseSecret(used) = &request.act {
+        check_length("the method", used.method.len())?;
+        check_length("the path", used.path.len())?;
+    }
     Ok(())
 }
 
@@ -301,6 +310,7 @@ fn context(act: &Act, facts: &Facts) -> BTreeMap<SmolStr, Value> {
     match act {
         Act::Exec(exec) => exec_facts(exec, &mut values),
         Act::Request(http) => request_facts(http, &mut values),
+        Act::UseSecret(used) => secret_facts(used, &mut values),
         Act::Read(_) | Act::Write(_) | Act::Delete(_) | Act::Connect(_) | Act::ConnectUnix(_) => {}
     }
     values
@@ -342,6 +352,18 @@ fn request_facts(http: &HttpRequest, values: &mut BTreeMap<SmolStr, Value>) {
 
 fn texts(all: &BTreeSet<String>) -> Value {
     Value::set(all.iter().map(|text| Value::from(text.as_str())), None)
+}
+
+fn secret_facts(used: &SecretUse, values: &mut BTreeMap<SmolStr, Value>) {
+    let mut put = |key: &'static str, value: Value| {
+        values.insert(SmolStr::new_static(key), value);
+    };
+    if let Some(endpoint) = &used.endpoint {
+        put("host", Value::from(endpoint.host.to_string().as_str()));
+        put("port", Value::from(i64::from(endpoint.port)));
+    }
+    put("method", Value::from(used.method.as_str()));
+    put("path", Value::from(used.path.as_str()));
 }
 
 fn exec_facts(exec: &Exec, values: &mut BTreeMap<SmolStr, Value>) {

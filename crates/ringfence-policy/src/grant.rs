@@ -4,12 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use ringfence_core::{
-    AbsolutePath, Act, Endpoint, EndpointError, HttpError, HttpParts, HttpRequest, PathError,
-    Request, Scheme, UrlPath,
+    AbsolutePath, Act, Endpoint, EndpointError, HttpError, HttpParts, HttpRequest, IdError,
+    PathError, Request, Scheme, SecretName, UrlPath,
 };
 
 /// What a grant allows: `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT`, `net:SOCKET`,
-/// `net.request:METHOD HOST:PORT/PATH` or `exec:PROGRAM[ SUBCOMMAND]`.
+/// `net.request:METHOD HOST:PORT/PATH`, `secret:NAME` or `exec:PROGRAM[ SUBCOMMAND]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum GrantText {
     /// Read a file, or a directory with everything beneath it.
@@ -29,6 +29,8 @@ pub enum GrantText {
         /// The path or paths.
         path: Paths,
     },
+    /// Use a secret, as far as it is bound.
+    UseSecret(SecretName),
     /// Start a program, with one subcommand only where one is named.
     Exec {
         /// The file.
@@ -53,7 +55,8 @@ pub enum GrantError {
     /// No known kind stands before the first colon.
     #[error(
         "`{0}` is not a grant: expected `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT`, \
-         `net.request:METHOD HOST:PORT/PATH` or `exec:PROGRAM[ SUBCOMMAND]`"
+         `net.request:METHOD HOST:PORT/PATH`, \
+         `secret:NAME` or `exec:PROGRAM[ SUBCOMMAND]`"
     )]
     Kind(String),
     /// The path was refused.
@@ -68,6 +71,9 @@ pub enum GrantError {
     /// Not `METHOD HOST:PORT/PATH`.
     #[error("`{0}` is not METHOD HOST:PORT/PATH")]
     Request(String),
+    /// The secret's name was refused.
+    #[error(transparent)]
+    Secret(#[from] IdError),
     /// A program that is neither absolute nor found.
     #[error("no program `{0}` was found")]
     NoProgram(String),
@@ -93,6 +99,7 @@ impl GrantText {
             "net" if rest.starts_with('/') => Ok(GrantText::ConnectUnix(path(rest)?)),
             "net" => Ok(GrantText::Connect(rest.parse()?)),
             "net.request" => request(rest),
+            "secret" => Ok(GrantText::UseSecret(rest.parse()?)),
             "exec" => exec(rest, resolve),
             _ => Err(GrantError::Kind(text.to_owned())),
         }
@@ -114,6 +121,7 @@ impl GrantText {
                 to: http.endpoint.clone(),
                 path: Paths::One(http.path.clone()),
             },
+            Act::UseSecret(used) => GrantText::UseSecret(used.secret.clone()),
         }
     }
 
@@ -129,6 +137,7 @@ impl GrantText {
                 let condition = format!("\nwhen {{ context.method == {method} && {path} }}");
                 (REQUEST, uid("== Endpoint", &to.to_string()), condition)
             }
+            GrantText::UseSecret(name) => (SECRET, uid("== Secret", name.as_str()), String::new()),
             GrantText::Exec { program, subcommand } => {
                 let condition = subcommand.as_ref().map(|word| {
                     let word = quoted(word);
@@ -149,6 +158,7 @@ const READ: &str = "action == Action::\"fs.read\"";
 const WRITE: &str = "action in [Action::\"fs.read\", Action::\"fs.write\", Action::\"fs.delete\"]";
 const NET: &str = "action == Action::\"net.connect\"";
 const REQUEST: &str = "action == Action::\"net.request\"";
+const SECRET: &str = "action == Action::\"secret.use\"";
 const EXEC: &str = "action == Action::\"exec\"";
 
 impl Paths {
@@ -244,6 +254,7 @@ impl fmt::Display for GrantText {
                     None => write!(f, "net.request:{method} {to}{path}"),
                 }
             }
+            GrantText::UseSecret(name) => write!(f, "secret:{name}"),
             GrantText::Exec { program, subcommand: None } => write!(f, "exec:{program}"),
             GrantText::Exec { program, subcommand: Some(word) } => {
                 write!(f, "exec:{program} {word}")

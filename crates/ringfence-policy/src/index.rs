@@ -62,6 +62,9 @@ impl Index {
             }
             Act::Connect(to) => self.endpoint(action, agent, to),
             Act::Request(http) => self.endpoint(action, agent, &http.endpoint),
+            Act::UseSecret(used) => {
+                self.find(action, agent, (used.secret.as_str(), std::iter::empty()))
+            }
         }
     }
 

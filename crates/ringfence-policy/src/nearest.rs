@@ -125,6 +125,9 @@ fn failed_scope(rule: &Rule, request: &Request) -> Option<String> {
             failed_path(("path", exactly), id, path)
         }
         Act::ConnectUnix(path) => failed_path(("socket", exactly), id, path),
+        Act::UseSecret(used) => {
+            (id != used.secret.as_str()).then(|| format!("secret differs: it permits `{id}`"))
+        }
     }
 }
 

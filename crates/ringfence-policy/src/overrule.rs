@@ -3,7 +3,7 @@
 use cedar_policy::pst::{Expr, Var};
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, CommandLine, Exec, Facts, FileIdentity, HttpRequest, Request,
-    RuleRef,
+    RuleRef, SecretUse,
 };
 
 use crate::Policy;
@@ -68,6 +68,12 @@ fn sample(grant: &GrantText) -> Act {
         GrantText::Request { method, to, path: Paths::One(path) | Paths::Beneath(path) } => {
             Act::Request(HttpRequest::at(to.clone(), method.clone(), path.clone()))
         }
+        GrantText::UseSecret(name) => Act::UseSecret(SecretUse {
+            secret: name.clone(),
+            endpoint: None,
+            method: String::new(),
+            path: String::new(),
+        }),
         GrantText::Exec { program, subcommand } => {
             let words = std::iter::once(program.as_str()).chain(subcommand.as_deref());
             let argv: Vec<Vec<u8>> = words.map(|word| word.as_bytes().to_vec()).collect();
@@ -106,6 +112,7 @@ fn lies_beneath(rule: &Rule, grant: &GrantText) -> bool {
         GrantText::Connect(_)
         | GrantText::ConnectUnix(_)
         | GrantText::Request { .. }
+        | GrantText::UseSecret(_)
         | GrantText::Exec { .. } => return false,
     };
     let (Scope::Within(uid) | Scope::Exactly(uid)) = rule.scope() else { return false };

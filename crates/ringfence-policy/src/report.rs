@@ -105,7 +105,8 @@ impl Policy {
             | Action::FsWrite
             | Action::FsDelete
             | Action::NetConnect
-            | Action::NetRequest => Cost::Decided,
+            | Action::NetRequest
+            | Action::SecretUse => Cost::Decided,
         }
     }
 }

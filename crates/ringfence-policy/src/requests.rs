@@ -77,7 +77,8 @@ impl RuleSet {
             | Act::Delete(_)
             | Act::Connect(_)
             | Act::ConnectUnix(_)
-            | Act::Request(_) => None,
+            | Act::Request(_)
+            | Act::UseSecret(_) => None,
         };
         match connection {
             Some(connection) => {

@@ -7,15 +7,24 @@ use crate::load::{Page, place_of};
 use crate::problem::{Problem, nearest_word};
 
 /// Entity types a policy on acts may name.
-const ENTITY_TYPES: [&str; 8] =
-    ["Agent", "Dir", "Path", "Program", "Domain", "Endpoint", "Socket", "Action"];
+const ENTITY_TYPES: [&str; 9] =
+    ["Agent", "Dir", "Path", "Program", "Domain", "Endpoint", "Socket", "Secret", "Action"];
 
 /// Actions and groups a policy may name.
-const ACTIONS: [&str; 8] =
-    ["exec", "fs", "fs.read", "fs.write", "fs.delete", "net", "net.connect", "net.request"];
+const ACTIONS: [&str; 9] = [
+    "exec",
+    "fs",
+    "fs.read",
+    "fs.write",
+    "fs.delete",
+    "net",
+    "net.connect",
+    "net.request",
+    "secret.use",
+];
 
 /// Everything that can be asked of the context, with its path.
-const CONTEXT: [&str; 17] = [
+const CONTEXT: [&str; 19] = [
     "clock",
     "approvals",
     "approver_count",
@@ -33,6 +42,8 @@ const CONTEXT: [&str; 17] = [
     "size",
     "findings",
     "scheme",
+    "host",
+    "port",
 ];
 
 /// Attributes of resources and of the clock.

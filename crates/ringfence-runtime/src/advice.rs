@@ -68,6 +68,7 @@ impl Advice {
             GrantText::Connect(_)
             | GrantText::ConnectUnix(_)
             | GrantText::Request { .. }
+            | GrantText::UseSecret(_)
             | GrantText::Exec { .. } => {
                 return Advice::Grant(text);
             }

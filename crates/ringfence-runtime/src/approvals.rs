@@ -178,7 +178,8 @@ fn same(question: &Question) -> String {
         | Act::Delete(_)
         | Act::Connect(_)
         | Act::ConnectUnix(_)
-        | Act::Request(_) => question.digest.clone(),
+        | Act::Request(_)
+        | Act::UseSecret(_) => question.digest.clone(),
     }
 }
 

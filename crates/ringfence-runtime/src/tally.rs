@@ -108,7 +108,11 @@ impl Tally {
     fn count(&self, entry: &Entry) {
         self.entries.fetch_add(1, Ordering::Relaxed);
         let Event::Decided { request, verdict, grounds, change, .. } = &entry.event else {
-            if matches!(entry.event, Event::Refused { .. }) {
+            let stopped = |event: &Event| {
+                matches!(event, Event::Refused { .. })
+                    || matches!(event, Event::SecretMisused(misuse) if misuse.refused)
+            };
+            if stopped(&entry.event) {
                 self.denied.fetch_add(1, Ordering::Relaxed);
             }
             // What was approved is decided once more, and counted by that.

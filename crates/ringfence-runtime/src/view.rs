@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use ringfence_core::{
     AbsolutePath, Action, Answer, AskFor, Carried, Channel, Entry, Exit, FileChange, Grounds,
-    LayerStatus, Outcome, PolicyDigest, SessionId, Summary, Usage,
+    LayerStatus, Misuse, Outcome, PolicyDigest, SecretName, SessionId, Summary, Usage,
 };
 use serde::Serialize;
 
@@ -46,6 +46,10 @@ pub struct SessionView {
     pub arrivals: Vec<ArrivalView>,
     /// Calls that named nothing a policy could speak of, and that were denied unasked.
     pub refused: Vec<RefusedCall>,
+    /// Secrets that were used, each with whom it was shown to, in order of their first use.
+    pub secrets: Vec<SecretView>,
+    /// Stand-ins of secrets that turned up where the secret may not be used.
+    pub misused: Vec<MisusedSecret>,
     /// Acts that were questions.
     pub questions: Vec<AskedAct>,
     /// Grants that came into force and were revoked while it ran.
@@ -132,6 +136,33 @@ pub struct RefusedCall {
     pub syscall: String,
     /// What is wrong with it.
     pub why: String,
+}
+
+/// One secret that was used towards one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SecretView {
+    /// Its name.
+    pub secret: SecretName,
+    /// `HOST:PORT`; `None` where that cannot be told.
+    pub endpoint: Option<String>,
+    /// In how many requests.
+    pub uses: u64,
+    /// Index of the entry that decided the first of them.
+    pub entry: u64,
+}
+
+/// A secret's stand-in where the secret may not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MisusedSecret {
+    /// Index of its entry.
+    pub entry: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The process; `None` when it could not be told.
+    pub span: Option<String>,
+    /// The rest of what was recorded.
+    #[serde(flatten)]
+    pub what: Misuse,
 }
 
 /// One permitted connection.

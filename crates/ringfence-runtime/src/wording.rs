@@ -1,6 +1,8 @@
 //! How denials are said: to the person outside, to the denied process, and as JSON.
 
-use ringfence_core::{Act, AskFor, Denial, EntryRef, Exec, Grounds, Request, RuleRef, SetName};
+use ringfence_core::{
+    Act, AskFor, Denial, EntryRef, Exec, Grounds, Misuse, Request, RuleRef, SecretUse, SetName,
+};
 use serde_json::{Value, json};
 
 use crate::advice::{Advice, Session};
@@ -70,7 +72,27 @@ pub fn describe(act: &Act) -> String {
         Act::Connect(endpoint) => format!("connect to {endpoint}"),
         Act::ConnectUnix(path) => format!("connect to the socket {}", shown(path.as_str())),
         Act::Request(http) => format!("send {} {}", http.method, shown(&http.url())),
+        Act::UseSecret(used) => describe_use(used),
     }
+}
+
+fn describe_use(used: &SecretUse) -> String {
+    let (secret, method) = (&used.secret, shown(&used.method));
+    match &used.endpoint {
+        Some(endpoint) => {
+            format!("use the secret {secret} for {method} {endpoint}{}", shown(&used.path))
+        }
+        None => format!("use the secret {secret} for {method}"),
+    }
+}
+
+/// A stand-in where its secret may not be used: `stand-in of x in the body of POST a.example:443/`.
+pub fn misuse(misuse: &Misuse) -> String {
+    let Misuse { secret, endpoint, method, path, place, why, refused, .. } = misuse;
+    let (method, path) = (shown(method), shown(path));
+    let end = if *refused { "refused" } else { "passed on as it was" };
+    let (place, why) = (printable(place), printable(why));
+    format!("stand-in of {secret} in {place} of {method} {endpoint}{path}: {why}; {end}")
 }
 
 /// The same with the whole command line, however long it is.

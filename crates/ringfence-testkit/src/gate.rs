@@ -91,7 +91,8 @@ impl Decide for ScriptedPolicy {
             | Act::Write(_)
             | Act::Delete(_)
             | Act::Connect(_)
-            | Act::ConnectUnix(_) => request.act.resource(),
+            | Act::ConnectUnix(_)
+            | Act::UseSecret(_) => request.act.resource(),
         };
         let action = request.act.action();
         let found =

@@ -11,7 +11,7 @@ impl Decide for Policy {
     fn decide(&self, request: &Request, facts: &Facts) -> Ruling {
         let owner = Role("owner".to_owned());
         let verdict = match &request.act {
-            Act::Read(_) => Verdict::Permit,
+            Act::Read(_) | Act::UseSecret(_) => Verdict::Permit,
             Act::Exec(_) if facts.approvals.contains(&owner) => Verdict::Permit,
             Act::Exec(_) => Verdict::Ask(AskFor { roles: BTreeSet::from([owner]), people: 1 }),
             Act::Write(_)
@@ -240,4 +240,25 @@ fn every_entry_survives_its_json() {
         let text = serde_json::to_string(&entry).unwrap();
         assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry, "{text}");
     }
+}
+
+#[test]
+fn the_first_use_of_a_secret_towards_a_host_is_on_the_disk_before_it_happens() {
+    let bench = bench(100);
+    let using = |secret: &str, host: &str| {
+        let act = Act::UseSecret(SecretUse {
+            secret: secret.parse().unwrap(),
+            endpoint: Some(Endpoint::new(host, 443).unwrap()),
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+        });
+        let request = Request { agent: Agent("a".to_owned()), act, process: None };
+        assert!(matches!(bench.gate.check(request), Checked::Permit(_)));
+        bench.log.entries.lock().unwrap().last().unwrap().1
+    };
+    assert_eq!(using("one", "a.example"), Durability::Before);
+    assert_eq!(using("one", "a.example"), Durability::Soon);
+    assert_eq!(using("one", "b.example"), Durability::Before);
+    assert_eq!(using("two", "a.example"), Durability::Before);
+    assert_eq!(using("two", "a.example"), Durability::Soon);
 }

@@ -54,7 +54,7 @@ fn a_text_that_is_no_grant_is_refused() {
         "exec:git",
         "exec:/bin/a b c",
         "exec:/bin/a -x",
-        "secret:x",
+        "secret:X",
         "fs.read:/x\0y",
     ] {
         assert!(text.parse::<GrantText>().is_err(), "{text:?}");

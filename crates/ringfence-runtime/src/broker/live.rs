@@ -333,6 +333,7 @@ impl Followed {
                 GrantText::Connect(_)
                 | GrantText::ConnectUnix(_)
                 | GrantText::Request { .. }
+                | GrantText::UseSecret(_)
                 | GrantText::Exec { .. },
             )
             | Err(_) => return format!("in force: {text} ({id})"),

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use ringfence_core::{
     Act, Entry, Event, Exec, Exit, FileChange, Grounds, HttpRequest, Outcome, Process, Request,
-    Usage, Verdict,
+    SecretUse, Usage, Verdict,
 };
 
 use super::{
-    ArrivalView, AskedAct, ConnectionView, DeniedAct, FsChanges, GrantChange, NetworkActivity,
-    RefusedCall, RequestView, ResourceUsage, SessionView, Span, VIEW_SCHEMA,
+    ArrivalView, AskedAct, ConnectionView, DeniedAct, FsChanges, GrantChange, MisusedSecret,
+    NetworkActivity, RefusedCall, RequestView, ResourceUsage, SecretView, SessionView, Span,
+    VIEW_SCHEMA,
 };
 use crate::wording;
 
@@ -77,6 +78,11 @@ impl Builder {
                 self.pending.insert(index, Pending::Arrival(self.view.arrivals.len()));
                 let connection = ConnectionView::begun(index, format!("localhost:{port}"));
                 self.view.arrivals.push(ArrivalView { entry: index, at_ms, peer, connection });
+            }
+            Event::SecretMisused(what) => {
+                let span = self.acting(what.process, at_ms);
+                let span = self.name_of(span);
+                self.view.misused.push(MisusedSecret { entry: index, at_ms, span, what });
             }
             Event::Finished { of, outcome } => self.finished(of, outcome, at_ms),
             Event::Asked { of, channel, .. } => {
@@ -178,6 +184,17 @@ impl Builder {
                 let span = self.acting(process, at_ms);
                 self.requesting(index, http, span);
             }
+            Act::UseSecret(used) => self.secret_used(index, used),
+        }
+    }
+
+    fn secret_used(&mut self, entry: u64, used: SecretUse) {
+        let SecretUse { secret, endpoint, .. } = used;
+        let endpoint = endpoint.map(|endpoint| endpoint.to_string());
+        let same = |it: &&mut SecretView| it.secret == secret && it.endpoint == endpoint;
+        match self.view.secrets.iter_mut().find(same) {
+            Some(known) => known.uses += 1,
+            None => self.view.secrets.push(SecretView { secret, endpoint, uses: 1, entry }),
         }
     }
 

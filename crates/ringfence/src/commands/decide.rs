@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, Clock as _, CommandLine, Decide as _, Endpoint, Exec, Facts,
-    FileIdentity, HttpParts, HttpRequest, Package, PathError, Request, Role, Ruling, Scheme,
-    SessionId, Verdict,
+    FileIdentity, HttpParts, HttpRequest, IdError, Package, PathError, Request, Role, Ruling,
+    Scheme, SecretUse, SessionId, Verdict,
 };
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::settings::Settings;
@@ -50,6 +50,9 @@ pub(crate) struct Asked {
     /// Of a request: the release that it fetches.
     #[serde(default)]
     package: Option<Package>,
+    /// Whom a secret is shown to.
+    #[serde(default)]
+    to: Option<Endpoint>,
     #[serde(default)]
     approvals: BTreeSet<Role>,
     /// Different people who approved; 1 when there are approvals and it is not said.
@@ -107,15 +110,21 @@ impl Asked {
         if self.argv.is_some() && action != Action::Exec {
             return Err(wrong("`argv` belongs to the action exec"));
         }
-        let of_request = self.method.is_some()
-            || self.path.is_some()
-            || self.headers.is_some()
+        let of_request = self.headers.is_some()
             || self.size.is_some()
             || self.scheme.is_some()
             || self.package.is_some();
         if of_request && action != Action::NetRequest {
-            let keys = "`method`, `path`, `headers`, `size`, `scheme` and `package`";
+            let keys = "`headers`, `size`, `scheme` and `package`";
             return Err(wrong(&format!("{keys} belong to the action net.request")));
+        }
+        if self.to.is_some() && action != Action::SecretUse {
+            return Err(wrong("`to` belongs to the action secret.use"));
+        }
+        let of_both = self.method.is_some() || self.path.is_some();
+        if of_both && action != Action::NetRequest && action != Action::SecretUse {
+            let keys = "`method` and `path`";
+            return Err(wrong(&format!("{keys} belong to the actions net.request and secret.use")));
         }
         let act = match action {
             Action::Exec => Act::Exec(self.exec()?),
@@ -127,6 +136,7 @@ impl Asked {
             }
             Action::NetConnect => Act::Connect(endpoint(&self.resource)?),
             Action::NetRequest => Act::Request(self.http()?),
+            Action::SecretUse => Act::UseSecret(self.secret_use()?),
         };
         Ok(Request { agent: Agent(self.agent.clone()), act, process: None })
     }
@@ -145,6 +155,16 @@ impl Asked {
         let http = HttpRequest::new(endpoint(&self.resource)?, scheme, parts)
             .map_err(|error| wrong(&error.to_string()))?;
         Ok(HttpRequest { package: self.package.clone(), ..http })
+    }
+
+    fn secret_use(&self) -> Result<SecretUse, Failure> {
+        let secret = self.resource.parse().map_err(|error: IdError| wrong(&error.to_string()))?;
+        Ok(SecretUse {
+            secret,
+            endpoint: self.to.clone(),
+            method: self.method.clone().unwrap_or_else(|| "GET".to_owned()),
+            path: self.path.clone().unwrap_or_else(|| "/".to_owned()),
+        })
     }
 
     fn exec(&self) -> Result<Exec, Failure> {

@@ -72,7 +72,9 @@ fn look_for(granted: &GrantText, screen: &Screen) -> Result<(), Failure> {
     let path = match granted {
         GrantText::Read(path) | GrantText::Write(path) | GrantText::ConnectUnix(path) => path,
         GrantText::Exec { program, .. } => program,
-        GrantText::Connect(_) | GrantText::Request { .. } => return Ok(()),
+        GrantText::Connect(_) | GrantText::Request { .. } | GrantText::UseSecret(_) => {
+            return Ok(());
+        }
     };
     let found = std::fs::symlink_metadata(path.as_path());
     if !found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
@@ -120,7 +122,7 @@ fn parse(text: &str, environment: &Environment, home: &Path) -> Result<GrantText
         GrantText::Exec { program, subcommand } => {
             GrantText::Exec { program: real(program), subcommand }
         }
-        GrantText::Connect(_) | GrantText::Request { .. } => granted,
+        GrantText::Connect(_) | GrantText::Request { .. } | GrantText::UseSecret(_) => granted,
     })
 }
 

@@ -34,6 +34,7 @@ fn words(event: &Event) -> (&'static str, String) {
         Event::Arrived { port, peer } => {
             ("arrived", format!("{} connects to port {port} of the world", printable(peer)))
         }
+        Event::SecretMisused(misuse) => ("incident", wording::misuse(misuse)),
         Event::Finished { of, outcome } => ("finished", format!("{of}: {}", ended(outcome))),
         Event::Asked { of, needs, channel } => {
             let place = match channel {

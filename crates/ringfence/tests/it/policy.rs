@@ -159,6 +159,14 @@ fn the_plan_says_what_exists_and_what_is_decided() {
           permit  Endpoint::"api.example.com:443"  (.ringfence/policy.cedar:3 `api`)
           forbid  5 built-in rules that nothing lifts: `--json` names them
 
+        net.request: decided act by act, some microseconds each
+          no permit: always denied
+          forbid  5 built-in rules that nothing lifts: `--json` names them
+
+        secret.use: decided act by act, some microseconds each
+          no permit: always denied
+          forbid  5 built-in rules that nothing lifts: `--json` names them
+
     "#]]
     .assert_eq(plan);
 }

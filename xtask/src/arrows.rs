@@ -6,6 +6,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("ringfence-policy", &["ringfence-core"]),
     ("ringfence-log", &["ringfence-core"]),
     ("ringfence-sandbox", &["ringfence-core"]),
+    ("ringfence-secrets", &["ringfence-core"]),
     ("ringfence-proxy", &["ringfence-core"]),
     (
         "ringfence-runtime",

@@ -1,0 +1,20 @@
+//! Secrets that a world's programs use and never hold: what each is bound to, the stand-in that a
+//! world finds in its place, and where the real ones are kept.
+//!
+//! The path of a secret: it is kept by a [`store`]; a session ([`Held`]) makes a [`sentinel`] for
+//! it, which goes into the world; a request is looked at ([`Held::look`]) before it leaves; each use
+//! is decided as an act of its own, and only a `Permit` for it puts the real value in
+//! ([`Held::swap`]). What comes back passes a [`scrub::Scrubber`].
+
+pub mod binding;
+pub mod held;
+pub mod kinds;
+pub mod look;
+pub mod scrub;
+pub mod sentinel;
+pub mod store;
+mod value;
+
+pub use binding::{Binding, BindingError};
+pub use held::Held;
+pub use value::{Secret, ValueError};

@@ -1,0 +1,318 @@
+//! Takes real values out of what a server answers, as it streams by: each is replaced by its
+//! stand-in, also where it is spelled in another way or cut in two.
+//!
+//! A value is looked for as it is, in base64 (all three alignments, both alphabets) and in hex; each
+//! character of any of these may be spelled as it is, as `%XX`, as `\u00XX`, or, where JSON allows,
+//! behind a backslash. What replaces a value is as long as what it replaces, so that lengths and
+//! frames around it stay true. Best effort: a server that enciphers or compresses what it was sent
+//! is not seen through.
+
+use std::collections::VecDeque;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use zeroize::Zeroizing;
+
+use crate::sentinel::Sentinel;
+
+/// Most bytes that one character is spelled with: `\u0041`.
+const SPELLING_BYTES_MAX: usize = 6;
+/// Shortest part of a base64 text that is looked for, in characters: less turns up by chance.
+const BASE64_CHARS_MIN: usize = 8;
+
+/// What is looked for, and what is put in its place.
+struct Pattern {
+    units: Zeroizing<Vec<Unit>>,
+    replacement: Vec<u8>,
+}
+
+/// One character, in the spellings of its alphabet.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Unit(u8, u8);
+
+impl zeroize::DefaultIsZeroes for Unit {}
+
+/// All that is looked for on one connection.
+#[derive(Default)]
+pub struct Patterns {
+    all: Vec<Pattern>,
+    /// Whether a byte can begin something that is looked for.
+    begins: Vec<bool>,
+}
+
+/// A stream of bytes out of which values are taken.
+pub struct Scrubber<'a> {
+    patterns: &'a Patterns,
+    /// Bytes that may be the beginning of something.
+    kept: VecDeque<u8>,
+    /// Attempts under way, each with how far back in `kept` it began.
+    attempts: Vec<Attempt>,
+    /// How many bytes were kept or passed so far.
+    seen: u64,
+    /// How often something was replaced.
+    replaced: u64,
+}
+
+/// One pattern that holds so far.
+#[derive(Clone, Copy)]
+struct Attempt {
+    pattern: usize,
+    /// The unit that comes next.
+    unit: usize,
+    spelling: Spelling,
+    /// Where in the stream it began.
+    began: u64,
+}
+
+/// How far into one character's spelling an attempt is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    Begins,
+    Percent,
+    PercentHigh(u8),
+    Backslash,
+    /// After `\u`, with how many digits were read, and their value.
+    Unicode(u8, u16),
+}
+
+/// What one more byte makes of an attempt.
+enum Step {
+    Fails,
+    Goes(Spelling),
+    Unit,
+}
+
+impl Unit {
+    fn holds(self, byte: u8) -> bool {
+        self.0 == byte || self.1 == byte
+    }
+}
+
+impl Patterns {
+    /// Looks for a value, in the spellings above, to be replaced by its stand-in.
+    pub fn add(&mut self, value: &str, sentinel: &Sentinel) {
+        let stand_in = sentinel.as_str().as_bytes();
+        self.push(exactly(value.as_bytes()), stand_in);
+        self.push(hex(value.as_bytes()), hex_text(stand_in).as_bytes());
+        for (before, skipped) in [(0, 0), (1, 2), (2, 3)] {
+            let core = |bytes: &[u8]| base64_core(bytes, before, skipped);
+            let looked_for = core(value.as_bytes());
+            if looked_for.len() >= BASE64_CHARS_MIN {
+                let units = looked_for.iter().map(|byte| match byte {
+                    b'+' => Unit(b'+', b'-'),
+                    b'/' => Unit(b'/', b'_'),
+                    other => Unit(*other, *other),
+                });
+                self.push(Zeroizing::new(units.collect()), &core(stand_in));
+            }
+        }
+    }
+
+    /// Whether nothing is looked for.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// All of a text that does not stream.
+    pub fn scrubbed(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut scrubber = Scrubber::new(self);
+        let mut out = scrubber.push(bytes);
+        out.extend(scrubber.finish());
+        out
+    }
+
+    fn push(&mut self, units: Zeroizing<Vec<Unit>>, stand_in: &[u8]) {
+        let Some(first) = units.first().copied() else { return };
+        self.begins.resize(256, false);
+        for byte in [first.0, first.1, b'%', b'\\'] {
+            if let Some(begins) = self.begins.get_mut(usize::from(byte)) {
+                *begins = true;
+            }
+        }
+        // As long as what it replaces in its plain spelling; longer spellings are filled up.
+        let replacement = stand_in.to_vec();
+        self.all.push(Pattern { units, replacement });
+    }
+}
+
+fn exactly(bytes: &[u8]) -> Zeroizing<Vec<Unit>> {
+    Zeroizing::new(bytes.iter().map(|byte| Unit(*byte, *byte)).collect())
+}
+
+fn hex_text(bytes: &[u8]) -> Zeroizing<String> {
+    use std::fmt::Write as _;
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn hex(bytes: &[u8]) -> Zeroizing<Vec<Unit>> {
+    let text = hex_text(bytes);
+    let units = text.bytes().map(|byte| Unit(byte, byte.to_ascii_uppercase()));
+    Zeroizing::new(units.collect())
+}
+
+/// The characters of a base64 text that are the same whatever stands around `bytes`, with `before`
+/// bytes in front of them in their group.
+fn base64_core(bytes: &[u8], before: usize, skipped: usize) -> Zeroizing<Vec<u8>> {
+    let mut padded = Zeroizing::new(vec![0; before]);
+    padded.extend_from_slice(bytes);
+    let text = Zeroizing::new(STANDARD_NO_PAD.encode(&*padded));
+    // The last character holds bits of what follows, unless the group ends with the bytes.
+    let full = padded.len() * 8 / 6;
+    let core = text.as_bytes().get(skipped..full).unwrap_or_default();
+    Zeroizing::new(core.to_vec())
+}
+
+impl<'a> Scrubber<'a> {
+    /// Begins a stream.
+    pub fn new(patterns: &'a Patterns) -> Scrubber<'a> {
+        Scrubber { patterns, kept: VecDeque::new(), attempts: Vec::new(), seen: 0, replaced: 0 }
+    }
+
+    /// Takes what came, and gives what can go on; what may be the beginning of a value is kept.
+    pub fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(chunk.len() + self.kept.len());
+        for byte in chunk {
+            self.take(*byte, &mut out);
+        }
+        self.release(&mut out);
+        out
+    }
+
+    /// Gives what was kept: nothing more comes.
+    pub fn finish(&mut self) -> Vec<u8> {
+        self.attempts.clear();
+        self.kept.drain(..).collect()
+    }
+
+    /// How often something was replaced so far.
+    pub fn replaced(&self) -> u64 {
+        self.replaced
+    }
+
+    fn take(&mut self, byte: u8, out: &mut Vec<u8>) {
+        let begins = self.patterns.begins.get(usize::from(byte)).is_some_and(|begins| *begins);
+        if self.attempts.is_empty() && !begins {
+            out.extend(self.kept.drain(..));
+            out.push(byte);
+            self.seen += 1;
+            return;
+        }
+        self.kept.push_back(byte);
+        let at = self.seen;
+        self.seen += 1;
+        let fresh = (0..self.patterns.all.len()).map(|pattern| Attempt {
+            pattern,
+            unit: 0,
+            spelling: Spelling::Begins,
+            began: at,
+        });
+        let mut tried = std::mem::take(&mut self.attempts);
+        if begins {
+            tried.extend(fresh);
+        }
+        let mut complete: Option<Attempt> = None;
+        for attempt in tried {
+            for next in self.step(attempt, byte).into_iter().flatten() {
+                if self.is_complete(&next) {
+                    // The one that began first hides the most.
+                    complete = match complete {
+                        Some(best) if best.began <= next.began => Some(best),
+                        Some(_) | None => Some(next),
+                    };
+                } else {
+                    self.attempts.push(next);
+                }
+            }
+        }
+        if let Some(found) = complete {
+            self.replace(found);
+        }
+        self.release(out);
+    }
+
+    fn is_complete(&self, attempt: &Attempt) -> bool {
+        let pattern = self.patterns.all.get(attempt.pattern);
+        pattern.is_none_or(|pattern| attempt.unit >= pattern.units.len())
+    }
+
+    /// What one byte makes of an attempt: two at most, where a character also begins a spelling.
+    fn step(&self, attempt: Attempt, byte: u8) -> [Option<Attempt>; 2] {
+        let unit = self.patterns.all.get(attempt.pattern).and_then(|it| it.units.get(attempt.unit));
+        let Some(unit) = unit else { return [None, None] };
+        let next = |step: Step| match step {
+            Step::Fails => None,
+            Step::Goes(spelling) => Some(Attempt { spelling, ..attempt }),
+            Step::Unit => {
+                Some(Attempt { unit: attempt.unit + 1, spelling: Spelling::Begins, ..attempt })
+            }
+        };
+        let plain = attempt.spelling == Spelling::Begins && unit.holds(byte);
+        [plain.then(|| next(Step::Unit)).flatten(), next(spelled(attempt.spelling, *unit, byte))]
+    }
+
+    /// Puts the stand-in where a value ended, as long as what was there.
+    fn replace(&mut self, found: Attempt) {
+        let Some(pattern) = self.patterns.all.get(found.pattern) else { return };
+        let length = usize::try_from(self.seen - found.began).unwrap_or(usize::MAX);
+        let from = self.kept.len().saturating_sub(length);
+        let stand_in = pattern.replacement.iter().copied().chain(std::iter::repeat(b'x'));
+        for (place, byte) in self.kept.iter_mut().skip(from).zip(stand_in) {
+            *place = byte;
+        }
+        self.attempts.clear();
+        self.replaced += 1;
+    }
+
+    /// Gives what no attempt can reach back to.
+    fn release(&mut self, out: &mut Vec<u8>) {
+        let began = self.attempts.iter().map(|attempt| attempt.began).min().unwrap_or(self.seen);
+        let needed = usize::try_from(self.seen - began).unwrap_or(usize::MAX);
+        let free = self.kept.len().saturating_sub(needed);
+        out.extend(self.kept.drain(..free));
+    }
+}
+
+/// One byte of a spelling that is more than the character itself.
+fn spelled(spelling: Spelling, unit: Unit, byte: u8) -> Step {
+    let value = |byte: u8| char::from(byte).to_digit(16).and_then(|it| u8::try_from(it).ok());
+    let is = |character: u16| u8::try_from(character).is_ok_and(|it| unit.holds(it));
+    match (spelling, byte) {
+        (Spelling::Begins, b'%') => Step::Goes(Spelling::Percent),
+        (Spelling::Begins, b'\\') => Step::Goes(Spelling::Backslash),
+        (Spelling::Backslash, b'u') => Step::Goes(Spelling::Unicode(0, 0)),
+        (Spelling::Backslash, b'/' | b'\\' | b'"') if unit.holds(byte) => Step::Unit,
+        (Spelling::Percent, byte) => match value(byte) {
+            Some(high) => Step::Goes(Spelling::PercentHigh(high)),
+            None => Step::Fails,
+        },
+        (Spelling::PercentHigh(high), byte) => match value(byte) {
+            Some(low) if unit.holds(high << 4 | low) => Step::Unit,
+            Some(_) | None => Step::Fails,
+        },
+        (Spelling::Unicode(read, so_far), byte) => match value(byte) {
+            Some(digit) => {
+                let so_far = so_far << 4 | u16::from(digit);
+                match read {
+                    3 if is(so_far) => Step::Unit,
+                    3 => Step::Fails,
+                    _ => Step::Goes(Spelling::Unicode(read + 1, so_far)),
+                }
+            }
+            None => Step::Fails,
+        },
+        (Spelling::Begins | Spelling::Backslash, _) => Step::Fails,
+    }
+}
+
+/// Longest text that can be kept back for a value of this length, in bytes.
+pub fn kept_bytes_max(value_bytes: usize) -> usize {
+    // Hex doubles the characters, and each may be spelled with six bytes.
+    value_bytes * 2 * SPELLING_BYTES_MAX
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Whatever the chunks, the value does not come out, and what is not the value does.
+
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+
+use super::*;
+use crate::sentinel::Shape;
+
+const VALUE: &str = "sk-ant-api03-Zq9/xY+wB_7h-cR2mN4pLk8vT1sD6fGj";
+
+fn patterns(values: &[&str]) -> Patterns {
+    let mut all = Patterns::default();
+    for value in values {
+        all.add(value, &Shape::of(value).sentinel().unwrap());
+    }
+    all
+}
+
+/// The text through the scrubber, in chunks that end at `cuts`.
+fn through(patterns: &Patterns, text: &[u8], cuts: &[usize]) -> Vec<u8> {
+    let mut scrubber = Scrubber::new(patterns);
+    let mut out = Vec::new();
+    let mut from = 0;
+    for cut in cuts.iter().copied().chain([text.len()]) {
+        let to = cut.clamp(from, text.len());
+        out.extend(scrubber.push(&text[from..to]));
+        from = to;
+    }
+    out.extend(scrubber.finish());
+    out
+}
+
+fn part(text: &str, from: usize, to: usize) -> String {
+    text.get(from..to).unwrap().to_owned()
+}
+
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+fn unicode(text: &str) -> String {
+    text.bytes().map(|byte| format!("\\u00{byte:02X}")).collect::<Vec<_>>().concat()
+}
+
+/// A value as servers may write it, with what of it must not come out.
+fn spellings(value: &str) -> Vec<(String, Vec<String>)> {
+    let core = |text: &str| vec![part(text, 4, text.len() - 4)];
+    let mut all = vec![
+        (value.to_owned(), vec![value.to_owned()]),
+        (percent(value), vec![percent(value)]),
+        (percent(value).to_uppercase(), vec![percent(value).to_uppercase()]),
+        (unicode(value), vec![unicode(value)]),
+        (value.replace('/', "\\/"), vec![value.replace('/', "\\/")]),
+        (value.replace('/', "%2F").replace('+', "%2B"), vec![value.replace('/', "%2F")]),
+        (hex_text(value.as_bytes()).to_string(), vec![hex_text(value.as_bytes()).to_string()]),
+        (
+            hex_text(value.as_bytes()).to_uppercase(),
+            vec![hex_text(value.as_bytes()).to_uppercase()],
+        ),
+    ];
+    for before in ["", "u", "ab", "abc", "user:"] {
+        for after in ["", "z", "zz"] {
+            let text = format!("{before}{value}{after}");
+            let standard = STANDARD.encode(&text);
+            let url = URL_SAFE_NO_PAD.encode(&text);
+            let skip = (before.len() + 2) * 4 / 3 + 1;
+            let inner = |text: &str| {
+                let end = text.trim_end_matches('=').len() - 6;
+                vec![part(text, skip, end)]
+            };
+            all.push((standard.clone(), inner(&standard)));
+            all.push((url.clone(), inner(&url)));
+            all.push((percent(&standard), core(&percent(&inner(&standard)[0]))));
+        }
+    }
+    all
+}
+
+#[test]
+fn no_spelling_of_a_value_comes_out_whatever_the_chunks() {
+    let patterns = patterns(&[VALUE]);
+    for (spelled, gone) in spellings(VALUE) {
+        let text = format!("{{\"key\": \"{spelled}\", \"more\": 1}}");
+        let whole = through(&patterns, text.as_bytes(), &[]);
+        for part in &gone {
+            let out = String::from_utf8_lossy(&whole);
+            assert!(!out.contains(part.as_str()), "{part} is left of {spelled}: {out}");
+        }
+        assert_eq!(whole.len(), text.len(), "{spelled}");
+        assert!(whole.starts_with(b"{\"key\": \"") && whole.ends_with(b"\", \"more\": 1}"));
+        for cut in 0..text.len() {
+            assert_eq!(through(&patterns, text.as_bytes(), &[cut]), whole, "cut at {cut}");
+        }
+        let each: Vec<usize> = (0..text.len()).collect();
+        assert_eq!(through(&patterns, text.as_bytes(), &each), whole);
+    }
+}
+
+#[test]
+fn what_replaces_a_value_is_its_stand_in() {
+    let sentinel = Shape::of(VALUE).sentinel().unwrap();
+    let mut all = Patterns::default();
+    all.add(VALUE, &sentinel);
+    let out = all.scrubbed(format!("a {VALUE} b {VALUE}").as_bytes());
+    assert_eq!(String::from_utf8(out).unwrap(), format!("a {0} b {0}", sentinel.as_str()));
+}
+
+#[test]
+fn almost_a_value_passes_untouched() {
+    let patterns = patterns(&[VALUE]);
+    for text in [
+        VALUE.trim_end_matches('j'),
+        VALUE.trim_start_matches('s'),
+        "",
+        "%",
+        "%%%%\\\\\\u00\\u0",
+        "sk-ant-api03-",
+        "\\u0073k-ant %73%6b",
+    ] {
+        assert_eq!(through(&patterns, text.as_bytes(), &[1, 2, 3]), text.as_bytes(), "{text}");
+    }
+}
+
+#[test]
+fn a_false_start_hides_no_value() {
+    let patterns = patterns(&["aaaaaaab", "abababac"]);
+    for text in ["aaaaaaaaab", "ababababac", "%61aaaaaaab", "%%61aaaaaab", "\\\\u0061aaaaaab"] {
+        let out = String::from_utf8(through(&patterns, text.as_bytes(), &[3])).unwrap();
+        for left in ["aaaaaaab", "abababac", "%61aaaaaab", "\\u0061aaaaaab"] {
+            assert!(!out.contains(left), "{text} became {out}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_kept_back_that_cannot_become_a_value() {
+    let patterns = patterns(&[VALUE]);
+    let mut scrubber = Scrubber::new(&patterns);
+    let event = b"data: {\"type\": \"content_block_delta\"}\n\n";
+    assert_eq!(scrubber.push(event), event);
+    let longest = vec![b'%'; 1 << 16];
+    scrubber.push(&longest);
+    assert!(scrubber.kept.len() <= kept_bytes_max(VALUE.len()), "{}", scrubber.kept.len());
+}
+
+proptest! {
+    #[test]
+    fn no_chunking_lets_a_value_out(
+        before in "[a-z%\\\\u0-9 s]{0,40}",
+        after in "[a-z%\\\\u0-9 s]{0,40}",
+        value in "[a-cA-C%\\\\/+\"=0-2]{8,24}",
+        spelling in proptest::collection::vec(0..4_u8, 24),
+        cuts in proptest::collection::vec(0..300_usize, 0..12),
+    ) {
+        let spelled: String = value
+            .bytes()
+            .zip(spelling)
+            .map(|(byte, how)| match how {
+                0 => char::from(byte).to_string(),
+                1 => format!("%{byte:02X}"),
+                2 => format!("\\u00{byte:02x}"),
+                _ if b"/\\\"".contains(&byte) => format!("\\{}", char::from(byte)),
+                _ => char::from(byte).to_string(),
+            })
+            .collect();
+        let text = format!("{before}{spelled}{after}");
+        let patterns = patterns(&[&value]);
+        let mut cuts = cuts;
+        cuts.sort_unstable();
+        let out = through(&patterns, text.as_bytes(), &cuts);
+        let found = memchr::memmem::find(&out, spelled.as_bytes());
+        prop_assert!(found.is_none(), "{text} became {}", String::from_utf8_lossy(&out));
+        prop_assert_eq!(out.len(), text.len());
+        prop_assert_eq!(out, through(&patterns, text.as_bytes(), &[]));
+    }
+}

@@ -281,26 +281,6 @@ impl Store {
     }
 }
 
-impl StoreError {
-    /// What the person can do.
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            StoreError::Unknown(_) => "to see all secrets, run `ringfence secret list`".to_owned(),
-            StoreError::Exists(name) => {
-                format!("to give it another value, run `ringfence secret rotate {name}`")
-            }
-            StoreError::TooMany => "to forget one, run `ringfence secret remove NAME`".to_owned(),
-            StoreError::Open { path } => {
-                format!("if it is yours, run `chmod 600 {}`", path.display())
-            }
-            StoreError::Damaged { .. } => {
-                "remove it with `ringfence secret remove NAME`, and add it again".to_owned()
-            }
-            StoreError::Io { .. } | StoreError::Value(_) => return None,
-        })
-    }
-}
-
 impl Fetch for Store {
     fn fetch(&self, binding: &Binding) -> Result<Secret, FetchError> {
         let no_value = |why: String| FetchError {

@@ -1,5 +1,7 @@
 //! A session as `show` prints it: processes as a tree, then files, connections and denials.
 
+mod secrets;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
@@ -43,8 +45,8 @@ pub fn render(view: &SessionView, style: Style) -> String {
         arrivals(view, style),
         denials(view, style),
         refused(view, style),
-        secrets(view, style),
-        misused(view, style),
+        secrets::used(view, style),
+        secrets::misused(view, style),
         questions(view, style),
         grants(view, style),
         quarantine(view, style),
@@ -356,38 +358,6 @@ fn denials(view: &SessionView, style: Style) -> String {
         let _ = writeln!(out, "{first:>7}  {act}{times}\n         {rule}");
     }
     out + &more(order.len(), LIST_LINES_MAX, "denial", "denials")
-}
-
-fn secrets(view: &SessionView, style: Style) -> String {
-    if view.secrets.is_empty() {
-        return String::new();
-    }
-    let title = count(view.secrets.len(), "use of a secret", "uses of secrets");
-    let row = |it: &ringfence_runtime::view::SecretView| {
-        let to = it.endpoint.clone().unwrap_or_else(|| "-".to_owned());
-        let uses = usize::try_from(it.uses).unwrap_or(usize::MAX);
-        vec![format!("  {}", it.secret), fit(&to, 46), count(uses, "time", "times")]
-    };
-    let rows: Vec<_> = view.secrets.iter().take(LIST_LINES_MAX).map(row).collect();
-    let more = more(view.secrets.len(), LIST_LINES_MAX, "use", "uses");
-    format!("{}\n{}{more}", style.paint.tone(Tone::Heading, &title), table(&rows))
-}
-
-fn misused(view: &SessionView, style: Style) -> String {
-    if view.misused.is_empty() {
-        return String::new();
-    }
-    let title = count(view.misused.len(), "incident with a secret", "incidents with secrets");
-    let mut out = style.paint.tone(Tone::Bad, &title) + "\n";
-    for it in view.misused.iter().take(LIST_LINES_MAX) {
-        let text = ringfence_runtime::wording::misuse(&it.what);
-        let mut entry = it.entry.to_string();
-        for line in wrap(&text, style.columns.saturating_sub(9)) {
-            let _ = writeln!(out, "{entry:>7}  {line}");
-            entry.clear();
-        }
-    }
-    out + &more(view.misused.len(), LIST_LINES_MAX, "incident", "incidents")
 }
 
 fn refused(view: &SessionView, style: Style) -> String {

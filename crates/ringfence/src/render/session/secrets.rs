@@ -1,0 +1,42 @@
+//! The secrets that a session used, and where stand-ins of them did not belong.
+
+use std::fmt::Write as _;
+
+use ringfence_runtime::view::{SecretView, SessionView};
+use ringfence_runtime::wording;
+
+use super::super::text::{count, fit, table, wrap};
+use super::{LIST_LINES_MAX, Style, more};
+use crate::screen::Tone;
+
+pub(super) fn used(view: &SessionView, style: Style) -> String {
+    if view.secrets.is_empty() {
+        return String::new();
+    }
+    let title = count(view.secrets.len(), "use of a secret", "uses of secrets");
+    let row = |it: &SecretView| {
+        let to = it.endpoint.clone().unwrap_or_else(|| "-".to_owned());
+        let uses = usize::try_from(it.uses).unwrap_or(usize::MAX);
+        vec![format!("  {}", it.secret), fit(&to, 46), count(uses, "time", "times")]
+    };
+    let rows: Vec<_> = view.secrets.iter().take(LIST_LINES_MAX).map(row).collect();
+    let more = more(view.secrets.len(), LIST_LINES_MAX, "use", "uses");
+    format!("{}\n{}{more}", style.paint.tone(Tone::Heading, &title), table(&rows))
+}
+
+pub(super) fn misused(view: &SessionView, style: Style) -> String {
+    if view.misused.is_empty() {
+        return String::new();
+    }
+    let title = count(view.misused.len(), "incident with a secret", "incidents with secrets");
+    let mut out = style.paint.tone(Tone::Bad, &title) + "\n";
+    for it in view.misused.iter().take(LIST_LINES_MAX) {
+        let text = wording::misuse(&it.what);
+        let mut entry = it.entry.to_string();
+        for line in wrap(&text, style.columns.saturating_sub(9)) {
+            let _ = writeln!(out, "{entry:>7}  {line}");
+            entry.clear();
+        }
+    }
+    out + &more(view.misused.len(), LIST_LINES_MAX, "incident", "incidents")
+}

@@ -10,6 +10,7 @@ mod not_started;
 mod opening;
 mod publish;
 mod running;
+mod signing;
 mod traces;
 
 use std::ffi::OsString;

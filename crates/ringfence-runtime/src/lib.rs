@@ -26,6 +26,7 @@ mod real_dir;
 pub mod registration;
 pub mod sealing;
 pub mod settings;
+pub mod signing;
 pub mod state;
 pub mod survivors;
 pub mod tally;

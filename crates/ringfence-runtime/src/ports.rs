@@ -20,6 +20,7 @@ use crate::approvals::Approvals;
 use crate::denials::{Denials, Timing};
 use crate::in_force::InForce;
 use crate::processes::Watch;
+use crate::signing::Arrivals;
 use crate::wording;
 
 pub use private::PrivatePlaces;
@@ -49,6 +50,8 @@ pub struct Ports {
     pub watch: Watch,
     /// Parents of processes that were seen.
     pub parents: Parents,
+    /// The way to the world's ssh agent, where it has one.
+    pub ssh_agent: Option<Arrivals>,
     /// What the net gate knows of connections before they are made.
     pub ahead: Ahead,
     /// What exists in the world only.

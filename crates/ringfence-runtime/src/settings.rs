@@ -8,11 +8,11 @@
 
 mod dangerous;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
-use ringfence_core::Role;
+use ringfence_core::{Role, SecretName};
 use serde::{Deserialize, Serialize};
 
 use crate::notice::Notice;
@@ -53,6 +53,8 @@ pub struct Settings {
     pub proxy_port: u16,
     /// Which agent the world is prepared for, where settings say.
     pub profile: Option<ProfileName>,
+    /// Keys of the person's ssh agent that worlds may have sign, by their names: fingerprints.
+    pub ssh_keys: BTreeMap<String, String>,
     /// Further environment variables that are passed into the world.
     pub pass_env: Vec<String>,
     /// Layers whose absence was accepted, by name.
@@ -183,6 +185,7 @@ impl Default for Settings {
             run_user: None,
             proxy_port: PROXY_PORT_DEFAULT,
             profile: None,
+            ssh_keys: BTreeMap::new(),
             pass_env: Vec::new(),
             accepted_gaps: BTreeSet::new(),
             unprotected: Vec::new(),
@@ -206,6 +209,8 @@ struct Raw {
     net: RawNet,
     #[serde(default)]
     agent: RawAgent,
+    #[serde(default)]
+    ssh: RawSsh,
     dangerous: Option<dangerous::Raw>,
 }
 
@@ -237,6 +242,12 @@ struct RawRun {
 #[serde(deny_unknown_fields)]
 struct RawNet {
     proxy_port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSsh {
+    keys: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -280,6 +291,7 @@ pub fn join(
             .find_map(|raw| raw.net.proxy_port)
             .unwrap_or(PROXY_PORT_DEFAULT),
         profile: system.agent.profile.or(project.agent.profile).or(user.agent.profile),
+        ssh_keys: system.ssh.keys.clone().or(user.ssh.keys.clone()).unwrap_or_default(),
         pass_env: system.run.pass_env.clone().or(user.run.pass_env.clone()).unwrap_or_default(),
         accepted_gaps: dangerous::gaps(&system, &user, &mut notices),
         unprotected: dangerous::unprotected(&system, &user),
@@ -356,6 +368,15 @@ fn check_values(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
         let message = format!("`{name}` is not a protected place that can be given up");
         return Err(place.at("unprotect", message, None));
     }
+    for (name, fingerprint) in raw.ssh.keys.iter().flatten() {
+        if let Err(error) = name.parse::<SecretName>() {
+            return Err(place.at("keys", error.to_string(), None));
+        }
+        if !is_fingerprint(fingerprint) {
+            let hint = Some("copy it from `ssh-add -l`: `SHA256:` and 43 characters".to_owned());
+            return Err(place.at("keys", format!("`{fingerprint}` is no fingerprint"), hint));
+        }
+    }
     if raw.net.proxy_port.is_some_and(|port| port < 1024) {
         let message = "the net gate's port must be 1024 or above".to_owned();
         return Err(place.at("proxy_port", message, None));
@@ -369,12 +390,18 @@ fn check_project(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
         ("user", raw.run.user.is_some()),
         ("pass_env", raw.run.pass_env.is_some()),
         ("time_zone", raw.time_zone.is_some()),
+        ("ssh", raw.ssh.keys.is_some()),
         ("dynamic", raw.fs.dynamic == Some(true)),
     ];
     let Some((key, _)) = refused.into_iter().find(|(_, said)| *said) else { return Ok(()) };
     let message = format!("a project's settings may only restrict: they cannot set `{key}`");
     let hint = "say it in your own settings, `~/.config/ringfence/settings.toml`".to_owned();
     Err(place.at(key, message, Some(hint)))
+}
+
+fn is_fingerprint(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
+    text.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43 && rest.bytes().all(plain))
 }
 
 fn is_role_name(name: &str) -> bool {

@@ -22,6 +22,7 @@ use super::live::{Changing, Live};
 use super::not_started::{NotStarted, Wanted};
 use super::opening::{self, Opened};
 use super::publish::{self, Bound};
+use super::signing;
 use super::{Closing, RunError, RunRequest};
 use crate::advice::{Advice, Session};
 use crate::approvals::{self, Approvals};
@@ -103,7 +104,7 @@ impl Taken {
 impl Running {
     /// Starts everything that serves the world; the payload goes on with the first answer.
     pub(super) fn start(start: Start<'_>) -> Result<Running, RunError> {
-        let Start { request, agent, assembled, composed, opened, world, taken, bound } = start;
+        let Start { request, agent, assembled, mut composed, opened, world, taken, bound } = start;
         let gate = opened.gate.clone();
         let world = Arc::new(world);
         end_with_log(&opened, &world);
@@ -119,6 +120,8 @@ impl Running {
             Processes::start(gate.clone()).map_err(RunError::step("watch processes"))?;
         let description = description(request, &agent, &opened);
         let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
+        let session = (&gate, &agent, &approvals, &denials);
+        let ssh_agent = signing::serve(composed.ssh_agent.take(), (request, &assembled), session)?;
         let config = net_config(&agent, &approvals, &denials, world.init_pid);
         let config = NetConfig { proxies: request.environment.proxies(), ..config };
         let published = publish::into_world(bound, &world);
@@ -153,6 +156,7 @@ impl Running {
             denials: Arc::clone(&denials),
             watch: processes.watch(),
             parents: Parents::default(),
+            ssh_agent,
             ahead: net.ahead(),
             private,
             covered: composed.covered.iter().map(|it| it.components().collect()).collect(),

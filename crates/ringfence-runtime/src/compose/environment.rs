@@ -7,6 +7,7 @@ use crate::assemble::Assembled;
 use crate::home::Home;
 use crate::notice::Notice;
 use crate::settings::ProfileName;
+use crate::signing::SOCKET_PATH;
 
 /// Names the session for the agent and its tools.
 pub const SESSION_VARIABLE: &str = "RINGFENCE_SESSION";
@@ -142,8 +143,12 @@ pub(super) fn clean(
         all.retain(|(taken, _)| taken != name.as_str());
         all.push((name.into(), value));
     }
-    let secrets: Vec<&str> =
-        left.iter().filter_map(|(name, _)| name.to_str()).filter(|name| is_secret(name)).collect();
+    let ours = |name: &str| all.iter().any(|(taken, _)| taken == name);
+    let secrets: Vec<&str> = left
+        .iter()
+        .filter_map(|(name, _)| name.to_str())
+        .filter(|name| is_secret(name) && !ours(name))
+        .collect();
     let notice = (!secrets.is_empty()).then(|| {
         let text = format!("left out of the environment: {}", secrets.join(", "));
         Notice::new(text).hint("to pass one on, name it in `[run] pass_env` of your settings")
@@ -169,6 +174,9 @@ fn ours(home: &Home<'_>, assembled: &Assembled, request: &RunRequest) -> Vec<(St
     all.push(set(SESSION_VARIABLE, request.session.as_str()));
     all.push(set("RINGFENCE_DENIALS", DENIALS_PATH));
     all.push(set("TMPDIR", "/tmp"));
+    if super::ssh::upstream(&assembled.settings, &request.environment).is_some() {
+        all.push(set("SSH_AUTH_SOCK", SOCKET_PATH));
+    }
     match home.profile {
         // Both look for a sandbox of their own, which cannot be nested here.
         ProfileName::ClaudeCode => {

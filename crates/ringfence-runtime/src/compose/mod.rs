@@ -11,11 +11,13 @@ mod placeholders;
 mod places;
 mod private;
 mod secrets;
+pub(crate) mod ssh;
 mod way;
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{Agent, FilePlan, SessionId};
@@ -79,6 +81,8 @@ pub struct Composition {
     pub profile: ProfileName,
     /// The file on the host behind [`DENIALS_PATH`]: the broker appends JSON lines to it.
     pub denials: PathBuf,
+    /// Where the world's programs ask for signatures, if they may.
+    pub ssh_agent: Option<UnixListener>,
     /// What is to be done on the host once the world has ended.
     pub after: After,
     /// What the person should know.
@@ -174,6 +178,7 @@ pub fn compose(
     places::copy_git_configs(&mut layout, &private, &mut after, &mut surveys)?;
     caches::share(&home, &store, &mut layout)?;
     layout.bind_private(Path::new(DENIALS_PATH), &private.denials(), Use::Read);
+    let ssh_agent = ssh::offer((assembled, request), dirs.home(), (&private, &mut layout))?;
     let cwd = check_cwd(request, &layout)?;
     let (env, dropped) = environment::clean(&home, assembled, request);
     layout.notices.extend(dropped);
@@ -215,7 +220,7 @@ pub fn compose(
     covered.extend(layout.covered_by(&[private.empty_dir(), private.common_dir()]));
     let (denials, notices) = (private.denials(), layout.notices);
     let private = private_dirs;
-    Ok(Composition { spec, plan, private, covered, profile, denials, after, notices })
+    Ok(Composition { spec, plan, private, covered, profile, denials, ssh_agent, after, notices })
 }
 
 fn limits(assembled: &Assembled) -> ResourceLimits {

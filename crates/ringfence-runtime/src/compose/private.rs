@@ -84,6 +84,11 @@ impl Private {
         self.dir.join("denials.jsonl")
     }
 
+    /// The socket behind the world's `SSH_AUTH_SOCK`.
+    pub(crate) fn ssh_agent(&self) -> PathBuf {
+        self.dir.join("ssh-agent")
+    }
+
     /// Makes a directory that the payload owns.
     pub(crate) fn make_dir(&self, path: &Path) -> Result<(), ComposeError> {
         let failed = |source| ComposeError::Copy { path: path.to_owned(), source };

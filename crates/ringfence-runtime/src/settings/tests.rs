@@ -51,6 +51,8 @@ fn an_unknown_gap_or_profile_or_zone_or_role_is_refused() {
         "[limits]\nlog_bytes_max = 10\n",
         "[limits]\nsteps_max = -1\n",
         "[net]\nproxy_port = 80\n",
+        "[ssh]\nkeys = { work = \"SHA256:short\" }\n",
+        "[ssh]\nkeys = { Work = \"SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU\" }\n",
         "[dangerous]\nunprotect = [\".ringfence\"]\n",
         "[dangerous]\nunprotect = [\"/etc\"]\n",
         "[net]\nproxy_port = 70000\n",
@@ -134,12 +136,12 @@ fn the_page_of_settings_lists_every_key_and_no_other() {
     let page = include_str!("../../../../docs/settings.md");
     let parse = |text: &str| SettingsFile::parse(&file(text), Origin::User);
     let mut keys = Vec::new();
-    for table in ["", "fs.", "limits.", "run.", "net.", "agent.", "dangerous."] {
+    for table in ["", "fs.", "limits.", "run.", "net.", "agent.", "ssh.", "dangerous."] {
         let error = parse(&format!("{table}nosuch = 1")).unwrap_err().message;
         let (_, expected) = error.split_once("expected").unwrap();
         let known = expected.split('`').skip(1).step_by(2).map(|key| format!("{table}{key}"));
         keys.extend(known.filter(|key| {
-            !["fs", "limits", "run", "net", "agent", "dangerous"].contains(&key.as_str())
+            !["fs", "limits", "run", "net", "agent", "ssh", "dangerous"].contains(&key.as_str())
         }));
     }
     let listed = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());

@@ -3,5 +3,6 @@
 
 mod attacks;
 mod clients;
+mod signing;
 mod stage;
 mod tools;

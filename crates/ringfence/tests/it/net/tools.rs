@@ -51,7 +51,7 @@ fn python_packages() -> PathBuf {
 }
 
 /// A server that ends with the test.
-struct Server(Child);
+pub(super) struct Server(Child);
 
 impl Server {
     /// Started, and accepting connections at this port.
@@ -75,7 +75,7 @@ impl Drop for Server {
 }
 
 /// Permits a host at a port, and the loopback address it leads to.
-fn permit(host: &str, port: u16) -> String {
+pub(super) fn permit(host: &str, port: u16) -> String {
     let permit = |endpoint: String| {
         format!(
             "permit (principal, action == Action::\"net.connect\", \
@@ -260,7 +260,7 @@ fn git_clones_and_pushes_over_ssh() {
 
 /// A server of OpenSSH at a port of the loopback, which lets the tests' own user in by `project/key`;
 /// and that user.
-fn ssh_server(net: &Net, port: u16) -> (Server, String) {
+pub(super) fn ssh_server(net: &Net, port: u16) -> (Server, String) {
     let (dir, key) = (net.stage.home().join("outside/ssh"), net.stage.project().join("key"));
     let make = format!(
         "mkdir -p {dir} && ssh-keygen -q -t ed25519 -N '' -f {dir}/host && \

@@ -1,0 +1,53 @@
+//! The ssh agent that a world finds, where settings name keys that it may have sign.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use super::{ComposeError, Layout, Private, RunRequest, Use};
+use crate::assemble::Assembled;
+use crate::environment::Environment;
+use crate::notice::Notice;
+use crate::settings::Settings;
+use crate::signing::SOCKET_PATH;
+
+/// Where ssh looks for the keys of servers beside the home's own file, which a world does not see.
+const KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
+
+/// The person's agent, where there is one and keys of it may be used.
+pub(crate) fn upstream(settings: &Settings, environment: &Environment) -> Option<PathBuf> {
+    environment.path("SSH_AUTH_SOCK").filter(|_| !settings.ssh_keys.is_empty())
+}
+
+/// Where the person's ssh knows servers from.
+pub(crate) fn known_hosts(home: &Path) -> [PathBuf; 2] {
+    [home.join(".ssh/known_hosts"), PathBuf::from(KNOWN_HOSTS)]
+}
+
+/// Makes the socket, and shows the world which servers the person knows.
+pub(super) fn offer(
+    (assembled, request): (&Assembled, &RunRequest),
+    home: &Path,
+    (private, layout): (&Private, &mut Layout),
+) -> Result<Option<UnixListener>, ComposeError> {
+    if assembled.settings.ssh_keys.is_empty() {
+        return Ok(None);
+    }
+    if upstream(&assembled.settings, &request.environment).is_none() {
+        let text = "`[ssh] keys` are named, and there is no ssh agent that could use them";
+        let hint = "start one and add them, by `eval $(ssh-agent)` and `ssh-add`";
+        layout.notices.push(Notice::new(text.to_owned()).hint(hint));
+        return Ok(None);
+    }
+    let path = private.ssh_agent();
+    let failed = |source| ComposeError::Copy { path: path.clone(), source };
+    let listener = UnixListener::bind(&path).map_err(failed)?;
+    // Whoever may pass through the directories above is ours; the payload connects by its own user.
+    fs::set_permissions(&path, Permissions::from_mode(0o666)).map_err(failed)?;
+    layout.bind_private(Path::new(SOCKET_PATH), &path, Use::Read);
+    let known = known_hosts(home).iter().filter_map(|file| fs::read(file).ok()).collect::<Vec<_>>();
+    let known = private.supply("ssh_known_hosts", &known.join(&b'\n'))?;
+    layout.bind_private(Path::new(KNOWN_HOSTS), &known, Use::Read);
+    Ok(Some(listener))
+}

@@ -1,5 +1,6 @@
 //! Plain `http:` requests: each decided on its own, passed on as they are, streamed both ways.
 
+use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 
 use crate::harness::{Setup, answering, header, permitting, server};
@@ -131,6 +132,7 @@ fn an_old_client_without_a_host_header_is_served() {
 #[test]
 fn events_are_passed_on_one_by_one_as_they_come() {
     let (received, next) = sync_channel::<()>(0);
+    let next = Mutex::new(next);
     let (port, _serving) = server(1, move |mut client| {
         client.head();
         client.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n");
@@ -138,7 +140,7 @@ fn events_are_passed_on_one_by_one_as_they_come() {
         for number in 0..5 {
             client.send(format!("9\r\ndata: {number}\n\n\r\n"));
             // Not before the client has it: a gate that waits for more would wait for ever.
-            next.recv().unwrap();
+            next.lock().unwrap().recv().unwrap();
         }
         client.send("0\r\n\r\n");
     });
@@ -157,6 +159,7 @@ fn events_are_passed_on_one_by_one_as_they_come() {
 #[test]
 fn a_body_is_passed_up_as_it_comes() {
     let (received, next) = sync_channel::<()>(0);
+    let next = Mutex::new(next);
     let (port, _serving) = server(1, move |mut client| {
         client.head();
         for number in 0..5 {
@@ -173,7 +176,7 @@ fn a_body_is_passed_up_as_it_comes() {
     client.send("Transfer-Encoding: chunked\r\n\r\n");
     for number in 0..5 {
         client.send(format!("6\r\npart {number}\r\n"));
-        next.recv().unwrap();
+        next.lock().unwrap().recv().unwrap();
     }
     client.send("0\r\n\r\n");
     assert!(client.head().starts_with("HTTP/1.1 200 "));

@@ -257,20 +257,23 @@ pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// A server on 127.0.0.1 that serves `connections` connections, one after the other.
+/// A server on 127.0.0.1 that serves `connections` connections, each in a thread of its own.
 pub fn server<T: Send + 'static>(
     connections: usize,
-    serve: impl Fn(Client) -> T + Send + 'static,
+    serve: impl Fn(Client) -> T + Send + Sync + 'static,
 ) -> (u16, JoinHandle<Vec<T>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    let serve = Arc::new(serve);
     let serving = thread::spawn(move || {
         let one = |_| {
             let (stream, _) = listener.accept().unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            serve(Client { stream, read: Vec::new() })
+            let serve = serve.clone();
+            thread::spawn(move || serve(Client { stream, read: Vec::new() }))
         };
-        (0..connections).map(one).collect()
+        let each: Vec<JoinHandle<T>> = (0..connections).map(one).collect();
+        each.into_iter().map(|one| one.join().unwrap()).collect()
     });
     (port, serving)
 }

@@ -105,7 +105,7 @@ fn off_a_terminal_nothing_is_granted_without_a_flag() {
         ! hint: to see which sessions run, run `ringfence sessions`
         [2]
         $ ringfence grant api.stripe.com --always --yes
-        ! error: `api.stripe.com` is not a grant: expected `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT` or `exec:PROGRAM[ SUBCOMMAND]`
+        ! error: `api.stripe.com` is not a grant: expected `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT`, `net.request:METHOD HOST:PORT/PATH`, `secret:NAME` or `exec:PROGRAM[ SUBCOMMAND]`
         ! hint: a grant looks like `ringfence grant net:api.example.com:443 --session`
         [2]
         $ ringfence grant exec:no-such-program --always --yes

@@ -66,6 +66,7 @@ fn main() {
         environment,
         stdio: Stdio::Inherit,
         notify: NotifyClasses::ALL,
+        authority: String::new(),
     };
     let composition = match compose(&assembled, &dirs, &request) {
         Ok(composition) => composition,

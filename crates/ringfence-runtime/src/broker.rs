@@ -14,9 +14,12 @@ mod signing;
 mod traces;
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ringfence_core::{Agent, Clock as _, SessionId};
+use ringfence_proxy::net::authority::Authority;
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{self, Prepared, Stdio, Switch, TerminalSize};
@@ -38,7 +41,7 @@ pub use error::RunError;
 pub use not_started::{NotStarted, Said};
 pub use publish::Publish;
 
-use running::{Running, Start, Taken};
+use running::{Outside, Running, Start, Taken};
 use traces::Traces;
 
 /// What is to be run, by whom and where.
@@ -102,7 +105,9 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let (assembled, clock) = in_force(request, &session, tell)?;
     // Removed at the end, whatever the end is: only the log stays.
     let _traces = Traces::of(&request.dirs, &session);
+    let authority = authority(&session, &clock)?;
     let asked = asked_of_compose(request, (&session, &agent), &assembled, size);
+    let asked = compose::RunRequest { authority: authority.pem(), ..asked };
     let bound = publish::bind(&request.publish)?;
     let mut composed = compose::compose(&assembled, &request.dirs, &asked)?;
     if !bound.is_empty() {
@@ -125,8 +130,9 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
         layers: &world.layers,
     };
     let opened = opening::open(ready, &parts)?;
-    Running::start(Start { request, agent, assembled, composed, opened, world, taken, bound })?
-        .until_the_end(sealer)
+    let network = Outside { bound, authority };
+    let start = Start { request, agent, assembled, composed, opened, world, taken, network };
+    Running::start(start)?.until_the_end(sealer)
 }
 
 /// Starts those who will build the world; it never holds the user's own terminal, for which it gets
@@ -176,7 +182,16 @@ fn asked_of_compose(
             Stdio::Pty(TerminalSize { rows: size.ws_row, cols: size.ws_col })
         }),
         notify: ActClass::notified(&assembled.settings.unnotified),
+        authority: String::new(),
     }
+}
+
+/// Who signs what the world's programs see where TLS is opened; known to this session only.
+fn authority(session: &SessionId, clock: &HostClock) -> Result<Arc<Authority>, RunError> {
+    let name = format!("Ringfence session {session}");
+    Authority::new(&name, Arc::new(clock.clone()))
+        .map(Arc::new)
+        .map_err(|error| RunError::step("make the session's authority")(io::Error::other(error)))
 }
 
 /// The name of the program that is run, without its directories.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use ringfence_proxy::net::trust::Trust;
 use ringfence_proxy::net::upstream::HostProxies;
 
 /// Environment variables, passed by argument so that nothing below the binary reads globals.
@@ -31,6 +32,11 @@ impl Environment {
     /// The proxies that the host itself needs.
     pub fn proxies(&self) -> HostProxies {
         HostProxies::from_variables(|name| self.text(name).map(str::to_owned))
+    }
+
+    /// Which servers this host believes.
+    pub fn trust(&self) -> Trust {
+        Trust::of_host(self.path("SSL_CERT_FILE"), self.path("SSL_CERT_DIR"))
     }
 
     /// All variables, sorted by name.

@@ -77,7 +77,7 @@ fn target(stream: &TcpStream) -> Result<SocketAddr, String> {
 
 /// Refuses what no policy could speak of, recorded and said.
 async fn turn_away(port: &Port, stream: TcpStream, client: &Client, why: &str) {
-    let process = port.process_of(client.address).await;
+    let process = port.process_of(client).await;
     let process = process.unwrap_or(Process { pid: 0, parent: None });
     (port.config.refused)(process, why);
     let event = Event::Refused { process, syscall: "connect".to_owned(), why: why.to_owned() };

@@ -2,6 +2,7 @@
 //! host it names must be the one that was decided, and then the bytes pass.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::exchange;
 use super::first::{Speaks, speaks};
 use super::hello::{self, HANDSHAKE};
+use super::inspect;
 use super::line::Counted;
 use super::live::Client;
 use super::open::{Opened, Port};
@@ -48,7 +50,10 @@ enum Heard {
 }
 
 /// Carries a decided connection to its end, which is recorded.
-pub(super) async fn carry(port: &Port, who: &Client, decided: Decided) {
+pub(super) async fn carry(port: &Arc<Port>, who: &Client, decided: Decided) {
+    if port.inspects(&decided.endpoint) {
+        return inspect::carry(port, who, decided).await;
+    }
     let Decided { mut client, early, endpoint, opened } = decided;
     let Opened { mut stream, mut line } = opened;
     let mut first = First { sent: early, released: 0, answered: false };
@@ -84,6 +89,9 @@ pub(super) async fn carry(port: &Port, who: &Client, decided: Decided) {
         }
         (wrong, _) => wrong,
     };
+    // Said before it is asked: a reload in between finds the one or the other.
+    line.passes();
+    let wrong = wrong.or_else(|| newly_inspected(port, &endpoint));
     if let Some(reason) = wrong {
         line.fail(&reason);
         port.tell_failed(line.request(), &reason);
@@ -111,8 +119,14 @@ pub(super) async fn carry(port: &Port, who: &Client, decided: Decided) {
     }
 }
 
+/// Why a connection may not pass unseen that could when it was opened.
+pub(super) fn newly_inspected(port: &Port, endpoint: &Endpoint) -> Option<String> {
+    let reason = || format!("each request to `{endpoint}` is decided since a moment ago");
+    port.inspects(endpoint).then(reason)
+}
+
 /// Why a TLS client may not go on: the name it asks for is not the one that was decided.
-fn disagrees(asked: Option<&str>, endpoint: &Endpoint) -> Option<String> {
+pub(super) fn disagrees(asked: Option<&str>, endpoint: &Endpoint) -> Option<String> {
     match (asked, &endpoint.host) {
         (None, Host::Address(_)) => None,
         (None, Host::Name(name)) => Some(format!(

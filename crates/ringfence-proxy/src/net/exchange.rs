@@ -1,7 +1,7 @@
 //! HTTP on a connection that was decided: every request must be for the host it was decided for.
 
 use std::convert::Infallible;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -11,6 +11,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ringfence_core::Endpoint;
 
+use super::carry::newly_inspected;
 use super::forward::{self, Upstream, prepared};
 use super::live::Client;
 use super::open::{Opened, Port};
@@ -50,7 +51,7 @@ enum Kept {
 }
 
 /// Serves a client's requests, then its websocket if it asked for one.
-pub(super) async fn serve(port: &Port, who: &Client, decided: Decided) {
+pub(super) async fn serve(port: &Arc<Port>, who: &Client, decided: Decided) {
     let Decided { client, endpoint, opened } = decided;
     let upstream = tokio::sync::Mutex::new(Kept::Fresh(opened));
     let exchange = Exchange { port, who, endpoint, upstream, tunnel: Mutex::new(None) };
@@ -78,7 +79,12 @@ pub(super) async fn serve(port: &Port, who: &Client, decided: Decided) {
 
 impl Exchange<'_> {
     async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
-        match target::within(&request, &self.endpoint) {
+        let within = match newly_inspected(self.port, &self.endpoint) {
+            None => target::within(&request, &self.endpoint),
+            // Misdirected, so that the client makes another connection.
+            Some(reason) => Err(Refusal::Misdirected(reason)),
+        };
+        match within {
             Ok(()) => self
                 .pass_on(request)
                 .await
@@ -103,6 +109,7 @@ impl Exchange<'_> {
                     let (response, left) = forward::answer(response, client, upstream)?;
                     match left {
                         forward::Left::Tunnel(tunnel) => {
+                            let tunnel = tunnel.unseen(self.port, &self.endpoint)?;
                             let mut place =
                                 self.tunnel.lock().unwrap_or_else(PoisonError::into_inner);
                             *place = Some(tunnel);

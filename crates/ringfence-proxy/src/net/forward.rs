@@ -183,7 +183,7 @@ fn to_origin_form(
     Request::from_parts(parts, body)
 }
 
-fn remove_hop_headers(headers: &mut HeaderMap) {
+pub(super) fn remove_hop_headers(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
         .filter_map(|token| HeaderName::try_from(token).ok())
         // These two frame the message: a `Connection` header cannot talk them away.
@@ -195,7 +195,7 @@ fn remove_hop_headers(headers: &mut HeaderMap) {
 }
 
 /// Whether the client asks to speak the websocket protocol; other upgrades are not passed on.
-fn websocket(headers: &HeaderMap) -> bool {
+pub(super) fn websocket(headers: &HeaderMap) -> bool {
     let has = |name: &HeaderName, wanted: &str| {
         tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
     };

@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use ringfence_core::{Approved, Permit, Request};
+use ringfence_core::{Approved, Permit, Process, Request};
+use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
 /// A client of the gate: where it is, and the task that serves it.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     pub(super) address: SocketAddr,
+    /// The process behind it, once it has been looked for.
+    pub(super) process: Arc<OnceCell<Option<Process>>>,
     task: Arc<OnceLock<AbortHandle>>,
 }
 
@@ -32,9 +35,11 @@ struct Open {
 
 /// An act that was permitted, and who had approved it.
 #[derive(Debug)]
-struct Permitted {
-    request: Request,
-    approved: Approved,
+pub(super) struct Permitted {
+    pub(super) request: Request,
+    pub(super) approved: Approved,
+    /// Bytes pass that nobody looks into.
+    pub(super) passes: bool,
 }
 
 /// A connection's place among the open ones; dropping it gives it up.
@@ -47,7 +52,7 @@ pub(super) struct Place {
 
 impl Client {
     pub(super) fn at(address: SocketAddr) -> Client {
-        Client { address, task: Arc::default() }
+        Client { address, process: Arc::default(), task: Arc::default() }
     }
 
     /// Tells the task that serves this client; once.
@@ -67,10 +72,9 @@ impl Live {
     }
 
     /// Ends the connections of which not everything is `still` permitted; returns what they led to.
-    pub(super) fn end_unless(&self, still: impl Fn(&Request, &Approved) -> bool) -> Vec<String> {
+    pub(super) fn end_unless(&self, still: impl Fn(&Permitted) -> bool) -> Vec<String> {
         let mut lost = Vec::new();
-        let still = |it: &Permitted| still(&it.request, &it.approved);
-        for open in self.lock().values().filter(|open| !open.permitted.iter().all(still)) {
+        for open in self.lock().values().filter(|open| !open.permitted.iter().all(&still)) {
             open.ended.store(true, Ordering::Release);
             let resource = open.permitted.first().map(|it| it.request.act.resource());
             lost.push((resource, open.client.clone()));
@@ -91,7 +95,8 @@ impl Live {
 
 impl Permitted {
     fn by(permit: &Permit) -> Permitted {
-        Permitted { request: permit.request().clone(), approved: permit.approved().clone() }
+        let (request, approved) = (permit.request().clone(), permit.approved().clone());
+        Permitted { request, approved, passes: false }
     }
 }
 
@@ -100,6 +105,15 @@ impl Place {
     pub(super) fn also(&self, permit: &Permit) {
         if let Some(open) = self.live.lock().get_mut(&self.key) {
             open.permitted.push(Permitted::by(permit));
+        }
+    }
+
+    /// From now on bytes pass that nobody looks into.
+    pub(super) fn passes(&self) {
+        if let Some(open) = self.live.lock().get_mut(&self.key)
+            && let Some(first) = open.permitted.first_mut()
+        {
+            first.passes = true;
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod address;
 pub mod ahead;
+pub mod authority;
 mod capture;
 mod carry;
 pub mod dns;
@@ -17,6 +18,7 @@ mod exchange;
 pub mod first;
 mod forward;
 pub mod hello;
+mod inspect;
 mod line;
 mod live;
 pub mod names;
@@ -30,6 +32,7 @@ mod serve;
 pub mod socks;
 mod splice;
 mod target;
+pub mod trust;
 mod turned_away;
 pub mod upstream;
 
@@ -43,10 +46,12 @@ use ringfence_core::{Agent, Checked, Denial, Gate, Process, Question, Request};
 use tokio::sync::watch;
 
 use ahead::Ahead;
+use authority::Authority;
 use dns::Families;
 use open::Port;
 use published::{Inward, Published};
 use serve::{Arrives, Open};
+use trust::Trust;
 use upstream::HostProxies;
 
 /// Most connections from one world at a time; one more is answered with 503.
@@ -125,6 +130,10 @@ pub struct NetConfig {
     pub resolve: Arc<dyn Resolve>,
     /// The proxies that the host itself needs.
     pub proxies: HostProxies,
+    /// Signs what clients see of connections that are opened.
+    pub authority: Arc<Authority>,
+    /// Which servers are believed on such connections.
+    pub trust: Trust,
     /// Tells the process behind a client's address.
     pub process: ProcessOf,
     /// Limits; [`NetLimits::default`] outside tests.
@@ -271,7 +280,12 @@ impl Drop for NetGate {
 
 impl NetConfig {
     /// The host's resolver, usual limits, no process attribution.
-    pub fn new(agent: Agent, asks: Arc<dyn AskPort>, denied: DenialText) -> NetConfig {
+    pub fn new(
+        agent: Agent,
+        asks: Arc<dyn AskPort>,
+        denied: DenialText,
+        authority: Arc<Authority>,
+    ) -> NetConfig {
         NetConfig {
             agent,
             denied,
@@ -280,6 +294,8 @@ impl NetConfig {
             asks,
             resolve: Arc::new(HostResolver),
             proxies: HostProxies::default(),
+            authority,
+            trust: Trust::of_host(None, None),
             process: Arc::new(|_| None),
             limits: NetLimits::default(),
         }

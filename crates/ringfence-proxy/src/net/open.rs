@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::address::{Reach, reach};
 use super::dns::Families;
 use super::line::{Counted, Line};
-use super::live::{Client, Live};
+use super::live::{Client, Live, Place};
 use super::names::Names;
 use super::reply::Refusal;
 use super::upstream::HostProxy;
@@ -68,12 +68,8 @@ impl Port {
         endpoint: Endpoint,
         client: &Client,
     ) -> Result<Opened, Refusal> {
-        let permit = self.permit(endpoint.clone(), client).await.map_err(Refusal::Denied)?;
-        if self.gate.policy_in_force().inspects(&self.config.agent, &endpoint) {
-            let reason = format!("each request to `{endpoint}` has to be decided, and none can be");
-            self.tell_failed(permit.request(), &reason);
-            return Err(Refusal::Unreachable(reason));
-        }
+        let act = Act::Connect(endpoint.clone());
+        let permit = self.permit(act, client).await.map_err(Refusal::Denied)?;
         // Entered before the permit is spent: a reload in between spoils the permit, one after it
         // finds the connection.
         let request = permit.request().clone();
@@ -97,7 +93,22 @@ impl Port {
     /// Ends the open connections that the policy in force does not permit. One that was approved has
     /// its approval still: it was given for this connection.
     pub(super) fn end_unpermitted(&self) -> Vec<String> {
-        self.live.end_unless(|request, approved| self.gate.still_permits(request, approved))
+        let policy = self.gate.policy_in_force();
+        // What passes unseen may not, once a rule speaks of the requests in it.
+        let unseen = |request: &Request| match &request.act {
+            Act::Connect(endpoint) => policy.inspects(&request.agent, endpoint),
+            Act::Exec(_)
+            | Act::Read(_)
+            | Act::Write(_)
+            | Act::Delete(_)
+            | Act::ConnectUnix(_)
+            | Act::Request(_)
+            | Act::UseSecret(_) => false,
+        };
+        self.live.end_unless(|it| {
+            self.gate.still_permits(&it.request, &it.approved)
+                && !(it.passes && unseen(&it.request))
+        })
     }
 
     /// Whether the policy in force denies a connection as things are; nothing is recorded.
@@ -108,12 +119,22 @@ impl Port {
         ruling.verdict == Verdict::Deny
     }
 
-    /// Decides a connection; a question is put to whoever may approve.
-    async fn permit(&self, endpoint: Endpoint, client: &Client) -> Result<Permit, Denial> {
+    /// Whether each request to an endpoint has to be decided.
+    pub(super) fn inspects(&self, endpoint: &Endpoint) -> bool {
+        self.gate.policy_in_force().inspects(&self.config.agent, endpoint)
+    }
+
+    /// Gives a permit about to be spent its place among what can be ended.
+    pub(super) fn enter(&self, permit: &Permit, client: &Client) -> Place {
+        self.live.enter(permit, client)
+    }
+
+    /// Decides a connection or a request; a question is put to whoever may approve.
+    pub(super) async fn permit(&self, act: Act, client: &Client) -> Result<Permit, Denial> {
         let request = Request {
             agent: self.config.agent.clone(),
-            act: Act::Connect(endpoint),
-            process: self.process_of(client.address).await,
+            act,
+            process: self.process_of(client).await,
         };
         match self.gate.check(request) {
             Checked::Permit(permit) => Ok(permit),
@@ -122,9 +143,22 @@ impl Port {
         }
     }
 
-    pub(super) async fn process_of(&self, from: SocketAddr) -> Option<Process> {
-        let process = Arc::clone(&self.config.process);
-        tokio::task::spawn_blocking(move || process(from)).await.ok().flatten()
+    /// The process behind a client, looked for once.
+    pub(super) async fn process_of(&self, client: &Client) -> Option<Process> {
+        let from = client.address;
+        let find = || async move {
+            let process = Arc::clone(&self.config.process);
+            tokio::task::spawn_blocking(move || process(from)).await.ok().flatten()
+        };
+        *client.process.get_or_init(find).await
+    }
+
+    /// Records a request that no policy could speak of.
+    pub(super) async fn note_refused(&self, client: &Client, why: &str) {
+        let process = self.process_of(client).await.unwrap_or(Process { pid: 0, parent: None });
+        let event = Event::Refused { process, syscall: "request".to_owned(), why: why.to_owned() };
+        // Refused whether or not it could be recorded; a log that fails ends the session.
+        let _ = self.note(event, Durability::Soon);
     }
 
     async fn ask(&self, question: Question) -> Result<Permit, Denial> {
@@ -256,7 +290,7 @@ impl Port {
         };
         let itself =
             Endpoint { host: Host::Address(canonical(address.ip())), port: address.port() };
-        let permit = self.permit(itself, client).await.map_err(refused)?;
+        let permit = self.permit(Act::Connect(itself), client).await.map_err(refused)?;
         line.also_permitted(&permit);
         permit.spend().map(Some).map_err(refused)
     }

@@ -11,6 +11,7 @@ use ringfence_core::Denial;
 
 use super::DenialText;
 use super::forward::Upstream;
+use super::inspect::Answered;
 
 /// Marks an answer of the gate's own that is a denial.
 pub(super) const DENIED_HEADER: &str = "x-ringfence-denied";
@@ -89,6 +90,8 @@ pub(super) enum Reply {
         /// The connection they come over, where it carries nothing else.
         upstream: Option<Upstream>,
     },
+    /// The answer to a request that was decided.
+    Inspected(Box<Answered>),
 }
 
 impl Reply {
@@ -104,7 +107,7 @@ impl Reply {
     /// The same over a connection that ends with it.
     pub(super) fn over(self, connection: Upstream) -> Reply {
         match self {
-            Reply::Text(text) => Reply::Text(text),
+            Reply::Text(_) | Reply::Inspected(_) => self,
             Reply::Streamed { body, .. } => Reply::Streamed { body, upstream: Some(connection) },
         }
     }
@@ -149,6 +152,7 @@ impl Body for Reply {
                 }
                 polled
             }
+            Reply::Inspected(answered) => Pin::new(answered.as_mut()).poll_frame(context),
         }
     }
 
@@ -156,6 +160,7 @@ impl Body for Reply {
         match self {
             Reply::Text(text) => text.is_none(),
             Reply::Streamed { body, .. } => body.is_end_stream(),
+            Reply::Inspected(answered) => answered.is_end_stream(),
         }
     }
 
@@ -165,6 +170,7 @@ impl Body for Reply {
                 SizeHint::with_exact(text.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Reply::Streamed { body, .. } => body.size_hint(),
+            Reply::Inspected(answered) => answered.size_hint(),
         }
     }
 }

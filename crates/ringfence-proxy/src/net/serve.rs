@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::capture;
 use super::carry::{Decided, carry};
 use super::forward::forward;
+use super::inspect;
 use super::live::Client;
 use super::open::Port;
 use super::published::{self, Inward};
@@ -118,7 +119,7 @@ async fn serve(port: Arc<Port>, stream: TcpStream, client: Client, _place: Owned
     }
 }
 
-async fn serve_socks(port: &Port, mut stream: TcpStream, client: &Client) {
+async fn serve_socks(port: &Arc<Port>, mut stream: TcpStream, client: &Client) {
     let heard = timeout(port.config.limits.head_wait, socks::hear(&mut stream)).await;
     let Ok(Some(endpoint)) = heard else { return };
     match port.open(endpoint.clone(), client).await {
@@ -143,7 +144,7 @@ async fn serve_socks(port: &Port, mut stream: TcpStream, client: &Client) {
 }
 
 /// Serves one HTTP client: its requests one by one, then its tunnel if it asked for one.
-async fn serve_http(port: &Port, stream: TcpStream, client: &Client) {
+async fn serve_http(port: &Arc<Port>, stream: TcpStream, client: &Client) {
     let tunnel: Mutex<Option<Tunnel>> = Mutex::new(None);
     let keep = |made| *tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
     let answer = service_fn(|request| async {
@@ -169,7 +170,7 @@ async fn serve_http(port: &Port, stream: TcpStream, client: &Client) {
 
 /// The path of one request: its target made canonical, decided and opened, then served.
 async fn answer(
-    port: &Port,
+    port: &Arc<Port>,
     mut request: Request<Incoming>,
     client: &Client,
 ) -> (Response<Reply>, Option<Tunnel>) {
@@ -179,7 +180,15 @@ async fn answer(
             (Response::new(Reply::empty()), Some(Tunnel::dialled(upgrade, endpoint, opened)))
         }),
         Ok(Target::Forward(endpoint)) => match port.open(endpoint.clone(), client).await {
-            Ok(opened) => forward(request, (&endpoint, opened)).await,
+            Ok(opened) if port.inspects(&endpoint) => {
+                return inspect::forward((port, client), request, (endpoint, opened)).await;
+            }
+            Ok(opened) => match forward(request, (&endpoint, opened)).await {
+                Ok((response, Some(tunnel))) => {
+                    tunnel.unseen(port, &endpoint).map(|tunnel| (response, Some(tunnel)))
+                }
+                forwarded => forwarded,
+            },
             Err(refusal) => Err(refusal),
         },
         Err(refusal) => Err(refusal),

@@ -1,6 +1,7 @@
 //! Two sockets joined: bytes pass both ways untouched, a half-close passes too.
 
 use std::io;
+use std::sync::Arc;
 
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
@@ -8,10 +9,12 @@ use ringfence_core::Endpoint;
 use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
 
-use super::carry::{Decided, carry};
+use super::carry::{Decided, carry, newly_inspected};
+use super::inspect::Switched;
 use super::line::{Counted, Line};
 use super::live::Client;
 use super::open::{Opened, Port};
+use super::reply::Refusal;
 use super::rewind::Rewind;
 
 /// Bytes held per direction of a tunnel.
@@ -37,6 +40,8 @@ pub(super) enum Tunnel {
         /// Dropped at the end of the tunnel, which records it.
         line: Line,
     },
+    /// The same, where the request for it was decided.
+    Inspected(Box<Switched>),
 }
 
 impl Tunnel {
@@ -50,8 +55,20 @@ impl Tunnel {
         Tunnel::Switched { client, server, line }
     }
 
+    /// The same, where what passes through it is seen by nobody from now on; not where each request
+    /// is decided.
+    pub(super) fn unseen(self, port: &Port, endpoint: &Endpoint) -> Result<Tunnel, Refusal> {
+        if let Tunnel::Switched { line, .. } = &self {
+            line.passes();
+        }
+        match newly_inspected(port, endpoint) {
+            Some(reason) => Err(Refusal::Unreachable(reason)),
+            None => Ok(self),
+        }
+    }
+
     /// Carries bytes until both sides are done or one fails; records the end.
-    pub(super) async fn run(self, port: &Port, who: &Client) {
+    pub(super) async fn run(self, port: &Arc<Port>, who: &Client) {
         match self {
             Tunnel::Dialled { client, endpoint, mut opened } => match taken(client).await {
                 Ok((client, early)) => {
@@ -66,6 +83,7 @@ impl Tunnel {
                     line.fail(&error);
                 }
             }
+            Tunnel::Inspected(switched) => switched.run().await,
         }
     }
 }

@@ -3,7 +3,7 @@
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::Scheme;
 use hyper::{Method, Request, Version};
-use ringfence_core::Endpoint;
+use ringfence_core::{Endpoint, Scheme as CoreScheme};
 
 use super::HEAD_BYTES_MAX;
 use super::reply::Refusal;
@@ -55,6 +55,15 @@ impl Target {
 
 /// Checks a request on a connection that was decided for `endpoint`: it must be for that.
 pub(super) fn within<B>(request: &Request<B>, endpoint: &Endpoint) -> Result<(), Refusal> {
+    within_scheme(request, endpoint, CoreScheme::Http)
+}
+
+/// The same on a connection of this kind.
+pub(super) fn within_scheme<B>(
+    request: &Request<B>,
+    endpoint: &Endpoint,
+    spoken: CoreScheme,
+) -> Result<(), Refusal> {
     if head_bytes(request) > HEAD_BYTES_MAX {
         return Err(Refusal::HeadTooLarge);
     }
@@ -63,8 +72,9 @@ pub(super) fn within<B>(request: &Request<B>, endpoint: &Endpoint) -> Result<(),
         return Err(Refusal::Misdirected(reason));
     }
     let uri = request.uri();
-    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP) {
-        let reason = format!("only `http:` is spoken on this connection to `{endpoint}`");
+    if uri.scheme().is_some_and(|scheme| scheme.as_str() != spoken.as_str()) {
+        let spoken = spoken.as_str();
+        let reason = format!("only `{spoken}:` is spoken on this connection to `{endpoint}`");
         return Err(Refusal::Misdirected(reason));
     }
     if let Some(authority) = uri.authority() {
@@ -76,6 +86,8 @@ pub(super) fn within<B>(request: &Request<B>, endpoint: &Endpoint) -> Result<(),
             same(&String::from_utf8_lossy(host.as_bytes()), endpoint, "`Host` header")
         }
         (None, _) if request.version() < Version::HTTP_11 => Ok(()),
+        // HTTP/2 has it in its `:authority`.
+        (None, _) if request.version() == Version::HTTP_2 && uri.authority().is_some() => Ok(()),
         (None, _) => Err(Refusal::malformed("there is no `Host` header")),
         (Some(_), Some(_)) => Err(Refusal::malformed("there are two `Host` headers")),
     }

@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{io, thread};
 
-use ringfence_core::{Action, Agent, Checked, Denial, NetUsage, Question};
+use ringfence_core::{Action, Agent, Checked, Clock, Denial, NetUsage, Question};
+use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::upstream::HostProxies;
 use ringfence_proxy::net::{
     AskPort, Entrances, NetConfig, NetGate, NetLimits, Resolve, processes_below,
@@ -94,7 +95,10 @@ impl Setup {
         let lookups =
             Arc::new(Lookups { answers: Mutex::new(self.answers), count: AtomicUsize::new(0) });
         let denied = |denial: &Denial| format!("denied: {}", denial.request.act.resource());
-        let mut config = NetConfig::new(Agent("builder".to_owned()), asks(&test), Box::new(denied));
+        let agent = Agent("builder".to_owned());
+        let clock = Arc::clone(&test.clock) as Arc<dyn Clock>;
+        let authority = Arc::new(Authority::new("tests", clock).unwrap());
+        let mut config = NetConfig::new(agent, asks(&test), Box::new(denied), authority);
         config.resolve = Arc::clone(&lookups) as Arc<dyn Resolve>;
         config.limits = self.limits;
         config.proxies = self.proxies;

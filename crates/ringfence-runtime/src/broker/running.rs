@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use ringfence_core::{
     AbsolutePath, Agent, Denial, Durability, Event, Exit, Gate, Process, Request, Summary,
 };
+use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::dns::Families;
 use ringfence_proxy::net::{Entrances, NetConfig, NetGate, processes_below};
 use ringfence_sandbox::aside::Aside;
@@ -63,7 +64,13 @@ pub(super) struct Start<'a> {
     pub(super) opened: Opened,
     pub(super) world: World,
     pub(super) taken: Taken,
+    pub(super) network: Outside,
+}
+
+/// What the net gate of one session opens besides the entrances of its world.
+pub(super) struct Outside {
     pub(super) bound: Vec<Bound>,
+    pub(super) authority: Arc<Authority>,
 }
 
 /// A session that runs.
@@ -104,7 +111,8 @@ impl Taken {
 impl Running {
     /// Starts everything that serves the world; the payload goes on with the first answer.
     pub(super) fn start(start: Start<'_>) -> Result<Running, RunError> {
-        let Start { request, agent, assembled, mut composed, opened, world, taken, bound } = start;
+        let Start { request, agent, assembled, mut composed, opened, world, taken, network } =
+            start;
         let gate = opened.gate.clone();
         let world = Arc::new(world);
         end_with_log(&opened, &world);
@@ -122,12 +130,7 @@ impl Running {
         let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
         let session = (&gate, &agent, &approvals, &denials);
         let ssh_agent = signing::serve(composed.ssh_agent.take(), (request, &assembled), session)?;
-        let config = net_config(&agent, &approvals, &denials, world.init_pid);
-        let config = NetConfig { proxies: request.environment.proxies(), ..config };
-        let published = publish::into_world(bound, &world);
-        let entrances = Entrances { published, ..taken.entrances };
-        let net = NetGate::serve(entrances, gate.clone(), config)
-            .map_err(RunError::step("open the net gate"))?;
+        let net = open_net_gate((request, network), taken.entrances, session, &world)?;
         let live = Arc::new(Live {
             dirs: request.dirs.clone(),
             cwd: request.cwd.clone(),
@@ -284,11 +287,26 @@ fn entrances(network: &Network) -> io::Result<Entrances> {
     Ok(entrances)
 }
 
+/// Opens the net gate at the entrances of a world.
+fn open_net_gate(
+    (request, network): (&RunRequest, Outside),
+    entrances: Entrances,
+    session: signing::Session<'_>,
+    world: &Arc<World>,
+) -> Result<NetGate, RunError> {
+    let Outside { bound, authority } = network;
+    let config = net_config(session, authority, world.init_pid);
+    let (proxies, trust) = (request.environment.proxies(), request.environment.trust());
+    let config = NetConfig { proxies, trust, ..config };
+    let entrances = Entrances { published: publish::into_world(bound, world), ..entrances };
+    NetGate::serve(entrances, session.0.clone(), config)
+        .map_err(RunError::step("open the net gate"))
+}
+
 /// How the net gate asks, refuses, and tells which process of the world connects.
 fn net_config(
-    agent: &Agent,
-    approvals: &Arc<Approvals>,
-    denials: &Arc<Denials>,
+    (_, agent, approvals, denials): signing::Session<'_>,
+    authority: Arc<Authority>,
     init_pid: i32,
 ) -> NetConfig {
     let (denials, same) = (Arc::clone(denials), Arc::clone(denials));
@@ -307,7 +325,7 @@ fn net_config(
             write_stderr_of(process.pid, &text);
         }
     });
-    let config = NetConfig::new(agent.clone(), approvals::as_port(approvals), denied);
+    let config = NetConfig::new(agent.clone(), approvals::as_port(approvals), denied, authority);
     let refused = Box::new(|process: Process, why: &str| {
         if process.pid > 0 {
             write_stderr_of(process.pid, &wording::refused_connection(why));

@@ -124,7 +124,7 @@ const SECRET_SERVICES: &[&str] =
 /// The environment of the payload, and a notice that names the secrets left behind.
 pub(super) fn clean(
     home: &Home<'_>,
-    assembled: &Assembled,
+    (assembled, believed): (&Assembled, Vec<(String, OsString)>),
     request: &RunRequest,
 ) -> (Vec<(OsString, OsString)>, Option<Notice>) {
     let own = of_profile(home.profile);
@@ -139,7 +139,7 @@ pub(super) fn clean(
         request.environment.iter().partition(|(name, _)| is_passed(name));
     let mut all: Vec<(OsString, OsString)> =
         passed.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    for (name, value) in ours(home, assembled, request) {
+    for (name, value) in ours(home, assembled, request).into_iter().chain(believed) {
         all.retain(|(taken, _)| taken != name.as_str());
         all.push((name.into(), value));
     }

@@ -1,6 +1,7 @@
 //! What the policy in force means as a world: what is bound where, what is covered, what is a
 //! private copy, and what is to be done on the host when the world has ended.
 
+mod believed;
 mod caches;
 mod environment;
 mod everything;
@@ -60,6 +61,8 @@ pub struct RunRequest {
     pub stdio: Stdio,
     /// Which system calls are notified.
     pub notify: NotifyClasses,
+    /// The certificate of the session's authority, as PEM.
+    pub authority: String,
 }
 
 /// A world ready to be started, and what goes with it.
@@ -180,7 +183,9 @@ pub fn compose(
     layout.bind_private(Path::new(DENIALS_PATH), &private.denials(), Use::Read);
     let ssh_agent = ssh::offer((assembled, request), dirs.home(), (&private, &mut layout))?;
     let cwd = check_cwd(request, &layout)?;
-    let (env, dropped) = environment::clean(&home, assembled, request);
+    let believed = (request.authority.as_str(), &request.environment);
+    let believed = believed::show(&mut layout, &private, believed)?;
+    let (env, dropped) = environment::clean(&home, (assembled, believed), request);
     layout.notices.extend(dropped);
     let base = Base::of_host(&payload.account(dirs.home()));
     let scratch = own.join("world");

@@ -55,6 +55,11 @@ impl Private {
         Ok(private)
     }
 
+    /// Where all of them are.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The home directory of this world.
     pub(crate) fn home(&self) -> PathBuf {
         self.dir.join("home")

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod clients;
+mod inspect;
 mod signing;
 mod stage;
 mod tools;

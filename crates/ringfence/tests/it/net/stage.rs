@@ -183,7 +183,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// A certificate of our own for our names, and its key.
-fn certificate() -> (&'static Path, &'static Path) {
+pub(crate) fn certificate() -> (&'static Path, &'static Path) {
     static FILES: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     let (certificate, key) = FILES.get_or_init(|| {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -193,6 +193,8 @@ fn certificate() -> (&'static Path, &'static Path) {
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
             .args(["-nodes", "-days", "30", "-subj", "/CN=good.example", "-addext", names])
+            // An authority's is not taken for a server's.
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .arg("-keyout")
             .arg(at("key"))
             .arg("-out")

@@ -1,0 +1,358 @@
+//! The requests of one client to one endpoint: each one read in one way only, decided, and sent.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::http::uri::PathAndQuery;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use ringfence_core::{Act, Endpoint, HttpError, HttpParts, HttpRequest, Scheme};
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
+
+use super::super::forward::{remove_hop_headers, websocket};
+use super::super::live::Client;
+use super::super::open::Port;
+use super::super::reply::{Refusal, Reply};
+use super::super::splice::{SPLICE_BUFFER_BYTES, Tunnel};
+use super::super::target;
+use super::super::{HEAD_BYTES_MAX, HEADERS_MAX};
+use super::account::{Account, Answered};
+use super::server::{
+    CONNECTION_WINDOW_BYTES, Fresh, STREAM_WINDOW_BYTES, STREAMS_MAX, Server, Spoken,
+};
+use super::tls;
+
+/// The requests of one client.
+pub(super) struct Exchange {
+    port: Arc<Port>,
+    who: Client,
+    endpoint: Endpoint,
+    scheme: Scheme,
+    server: tokio::sync::Mutex<Kept>,
+    switched: Mutex<Option<Switched>>,
+}
+
+/// The connection to the server between requests.
+enum Kept {
+    /// Made, and nothing was sent over it.
+    Fresh(Fresh),
+    /// Something was sent over it.
+    Used(Arc<Server>),
+    /// The next request makes another.
+    None,
+    /// It did not come about, for this reason.
+    Failed(String),
+}
+
+/// Two that agreed on a websocket.
+pub(crate) struct Switched {
+    client: OnUpgrade,
+    server: OnUpgrade,
+    account: Account,
+    /// Kept for its account.
+    _over: Arc<Server>,
+}
+
+impl Exchange {
+    /// For a client whose connection was made, or did not come about.
+    pub(super) fn new(
+        port: &Arc<Port>,
+        who: &Client,
+        (endpoint, scheme): (Endpoint, Scheme),
+        server: Result<Fresh, Refusal>,
+    ) -> Arc<Exchange> {
+        let kept = match server {
+            Ok(fresh) => Kept::Fresh(fresh),
+            Err(refusal) => Kept::Failed(refusal.reason()),
+        };
+        Arc::new(Exchange {
+            port: Arc::clone(port),
+            who: who.clone(),
+            endpoint,
+            scheme,
+            server: tokio::sync::Mutex::new(kept),
+            switched: Mutex::default(),
+        })
+    }
+
+    /// Serves all requests of the client, then its websocket if it asked for one.
+    pub(super) async fn serve<C>(self: Arc<Exchange>, client: C, spoken: Spoken)
+    where
+        C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let service = service_fn(|request| {
+            let exchange = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(exchange.answer(request).await) }
+        });
+        let io = TokioIo::new(client);
+        let served = match spoken {
+            Spoken::Http1 => {
+                http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(self.port.config.limits.head_wait)
+                    .max_buf_size(HEAD_BYTES_MAX)
+                    .max_headers(HEADERS_MAX)
+                    .preserve_header_case(true)
+                    .serve_connection(io, service)
+                    .with_upgrades()
+                    .await
+            }
+            Spoken::Http2 => {
+                // Streams that are begun only to be reset are bounded by hyper itself
+                // (CVE-2023-44487).
+                http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .max_concurrent_streams(STREAMS_MAX)
+                    .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                    .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                    .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+                    .serve_connection(io, service)
+                    .await
+            }
+        };
+        let switched = self.switched.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (served, switched) {
+            (Ok(()), Some(switched)) => switched.run().await,
+            (Ok(()), None) | (Err(_), Some(_)) => {}
+            (Err(error), None) => self.server.lock().await.failed(&error),
+        }
+    }
+
+    /// Serves one request only; a websocket leaves a tunnel behind.
+    pub(super) async fn once(
+        self: Arc<Exchange>,
+        request: Request<Incoming>,
+    ) -> (Response<Reply>, Option<Tunnel>) {
+        let response = self.answer(request).await;
+        let switched = self.switched.lock().unwrap_or_else(PoisonError::into_inner).take();
+        (response, switched.map(|switched| Tunnel::Inspected(Box::new(switched))))
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
+        match self.decide_and_send(request).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                if let Refusal::Malformed(reason) | Refusal::Misdirected(reason) = &refusal {
+                    self.port.note_refused(&self.who, reason).await;
+                }
+                refusal.into_reply(&self.port.config.denied)
+            }
+        }
+    }
+
+    /// The path of one request: made canonical, decided, recorded, sent.
+    async fn decide_and_send(
+        &self,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<Reply>, Refusal> {
+        target::within_scheme(&request, &self.endpoint, self.scheme)?;
+        let http = request_of(&request, &self.endpoint, self.scheme)?;
+        let permit = self.port.permit(Act::Request(http), &self.who).await;
+        let mut account = Account::open(&self.port, &self.who, permit.map_err(Refusal::Denied)?)?;
+        let upgrade = websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
+        match self.send(request, (&mut account, upgrade.is_some())).await {
+            Ok((response, server)) => self.pass_back(response, (account, server, upgrade)),
+            Err(refusal) => {
+                account.fail(&refusal.reason());
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Sends a permitted request over the connection of the one before where that still stands.
+    async fn send(
+        &self,
+        request: Request<Incoming>,
+        (account, upgrade): (&mut Account, bool),
+    ) -> Result<(Response<Incoming>, Arc<Server>), Refusal> {
+        let (parts, body) = request.into_parts();
+        let mut request = Request::from_parts(parts, account.outgoing(body));
+        let mut again = true;
+        loop {
+            let (server, used) = self.connected().await?;
+            let message = outbound(request, (&self.endpoint, self.scheme), &server, upgrade);
+            match server.send(message).await {
+                Ok(response) => return Ok((response, server)),
+                // Servers end idle connections whenever they like: what was not sent is sent over
+                // another, which is decided anew.
+                Err(mut error) => match error.take_message() {
+                    Some(message) if used && again => {
+                        again = false;
+                        request = message;
+                        self.forget(&server).await;
+                    }
+                    Some(_) | None => {
+                        server.failed(error.error());
+                        let reason = format!("the server broke off: {}", error.error());
+                        return Err(Refusal::Unreachable(reason));
+                    }
+                },
+            }
+        }
+    }
+
+    /// A connection that takes a request, and whether one went over it before.
+    async fn connected(&self) -> Result<(Arc<Server>, bool), Refusal> {
+        let mut kept = self.server.lock().await;
+        let fresh = match std::mem::replace(&mut *kept, Kept::None) {
+            Kept::Failed(reason) => {
+                *kept = Kept::Failed(reason.clone());
+                return Err(Refusal::Unreachable(reason));
+            }
+            Kept::Fresh(fresh) => fresh,
+            Kept::Used(server) if server.ready().await => {
+                *kept = Kept::Used(Arc::clone(&server));
+                return Ok((server, true));
+            }
+            Kept::Used(_) | Kept::None => self.reopened().await?,
+        };
+        let server = Arc::new(Server::begin(fresh).await?);
+        *kept = Kept::Used(Arc::clone(&server));
+        Ok((server, false))
+    }
+
+    async fn reopened(&self) -> Result<Fresh, Refusal> {
+        let opened = self.port.open(self.endpoint.clone(), &self.who).await?;
+        match self.scheme {
+            Scheme::Http => Ok(Fresh::plain(opened)),
+            Scheme::Https => {
+                tls::connect(&self.port, (&self.endpoint, &[Spoken::Http1]), opened).await
+            }
+        }
+    }
+
+    async fn forget(&self, server: &Arc<Server>) {
+        let mut kept = self.server.lock().await;
+        if matches!(&*kept, Kept::Used(same) if Arc::ptr_eq(same, server)) {
+            *kept = Kept::None;
+        }
+    }
+
+    /// What of a server's answer is for the client.
+    fn pass_back(
+        &self,
+        mut response: Response<Incoming>,
+        (mut account, server, client): (Account, Arc<Server>, Option<OnUpgrade>),
+    ) -> Result<Response<Reply>, Refusal> {
+        account.answered(response.status().as_u16());
+        *response.version_mut() = Version::HTTP_11;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            remove_hop_headers(response.headers_mut());
+            let reply = |body| Reply::Inspected(Box::new(Answered::new(body, account, server)));
+            return Ok(response.map(reply));
+        }
+        let Some(client) = client.filter(|_| websocket(response.headers())) else {
+            let reason = "the server switched protocols unasked".to_owned();
+            account.fail(&reason);
+            server.failed(&reason);
+            return Err(Refusal::Unreachable(reason));
+        };
+        let upgraded = hyper::upgrade::on(&mut response);
+        let switched = Switched { client, server: upgraded, account, _over: server };
+        *self.switched.lock().unwrap_or_else(PoisonError::into_inner) = Some(switched);
+        Ok(response.map(|_| Reply::empty()))
+    }
+}
+
+impl Kept {
+    fn failed(&mut self, error: &hyper::Error) {
+        match self {
+            Kept::Fresh(fresh) => fresh.line.fail(error),
+            Kept::Used(server) => server.failed(error),
+            Kept::None | Kept::Failed(_) => {}
+        }
+    }
+}
+
+impl Switched {
+    /// Carries bytes until both sides are done or one fails.
+    pub(crate) async fn run(mut self) {
+        let joined = async {
+            let client = self.client.await.map_err(std::io::Error::other)?;
+            let server = self.server.await.map_err(std::io::Error::other)?;
+            let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+            let size = SPLICE_BUFFER_BYTES;
+            copy_bidirectional_with_sizes(&mut client, &mut server, size, size).await
+        };
+        match joined.await {
+            Ok(bytes) => self.account.passed(bytes),
+            Err(error) => self.account.fail(&error),
+        }
+    }
+}
+
+/// A request as the policy sees it.
+pub(crate) fn request_of(
+    request: &Request<Incoming>,
+    endpoint: &Endpoint,
+    scheme: Scheme,
+) -> Result<HttpRequest, Refusal> {
+    if request.method() == Method::TRACE {
+        return Err(Refusal::malformed("TRACE is not carried: it shows what was sent"));
+    }
+    let target = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+    let headers: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
+    let parts = HttpParts {
+        method: request.method().as_str(),
+        target,
+        headers: &headers,
+        size: request.body().size_hint().exact(),
+    };
+    HttpRequest::new(endpoint.clone(), scheme, parts)
+        .map_err(|error: HttpError| Refusal::Malformed(error.to_string()))
+}
+
+/// A request in the form in which a server is sent it.
+fn outbound<B>(
+    request: Request<B>,
+    (endpoint, scheme): (&Endpoint, Scheme),
+    server: &Server,
+    upgrade: bool,
+) -> Request<B> {
+    let (mut parts, body) = request.into_parts();
+    let trailers = parts.headers.get(header::TE).is_some_and(|value| value == "trailers");
+    remove_hop_headers(&mut parts.headers);
+    let path = parts.uri.path_and_query().cloned();
+    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let authority = authority(endpoint, scheme);
+    match server.spoken() {
+        Spoken::Http1 => {
+            parts.version = Version::HTTP_11;
+            parts.uri = Uri::from(path);
+            if let (false, Ok(host)) =
+                (parts.headers.contains_key(header::HOST), HeaderValue::from_str(&authority))
+            {
+                parts.headers.insert(header::HOST, host);
+            }
+            if upgrade {
+                parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            }
+        }
+        Spoken::Http2 => {
+            parts.version = Version::HTTP_2;
+            parts.headers.remove(header::HOST);
+            let uri = Uri::builder().scheme(scheme.as_str()).authority(authority);
+            if let Ok(uri) = uri.path_and_query(path).build() {
+                parts.uri = uri;
+            }
+            if trailers {
+                parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            }
+        }
+    }
+    Request::from_parts(parts, body)
+}
+
+fn authority(endpoint: &Endpoint, scheme: Scheme) -> String {
+    let usual = match scheme {
+        Scheme::Http => 80,
+        Scheme::Https => 443,
+    };
+    if endpoint.port == usual { endpoint.host.to_string() } else { endpoint.to_string() }
+}

@@ -1,0 +1,100 @@
+//! Connections whose requests are decided one by one, because a rule speaks of them.
+//!
+//! What is spoken on them must be HTTP, plain or within TLS that is opened here; anything else is
+//! refused: a rule on requests is never passed by with what it cannot see.
+
+mod account;
+mod exchange;
+mod server;
+mod tls;
+
+use std::sync::Arc;
+
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
+use ringfence_core::{Endpoint, Scheme};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+pub(super) use account::Answered;
+pub(super) use exchange::Switched;
+
+use super::carry::{Decided, disagrees};
+use super::first::{Speaks, speaks};
+use super::live::Client;
+use super::open::{Opened, Port};
+use super::reply::Reply;
+use super::rewind::Rewind;
+use super::splice::Tunnel;
+use super::turned_away;
+use exchange::Exchange;
+use server::{Fresh, Spoken};
+
+/// How much is read at a time until it is known what a client speaks.
+const FIRST_BYTES: usize = 16 * 1024;
+
+/// Carries a connection to its end; every request over it is decided.
+pub(super) async fn carry(port: &Arc<Port>, who: &Client, decided: Decided) {
+    let Decided { mut client, early, endpoint, opened } = decided;
+    let mut sent = early;
+    let speaks = hear(port, &mut client, &mut sent).await;
+    let refused = match speaks {
+        Speaks::Tls(name) => {
+            if let Some(reason) = disagrees(name.as_deref(), &endpoint) {
+                reason
+            } else {
+                let client = Rewind::new(client, Bytes::from(sent));
+                return tls::serve(port, who, tls::Hello { client, endpoint, opened }).await;
+            }
+        }
+        Speaks::Http => {
+            let client = Rewind::new(client, Bytes::from(sent));
+            let place = (endpoint, Scheme::Http);
+            let exchange = Exchange::new(port, who, place, Ok(Fresh::plain(opened)));
+            return exchange.serve(client, Spoken::Http1).await;
+        }
+        Speaks::Http2 => "HTTP/2 without TLS is not carried".to_owned(),
+        Speaks::Unclear(wrong) => wrong.to_owned(),
+        Speaks::More | Speaks::Other => format!(
+            "each request to `{endpoint}` is decided, and what the client speaks is not HTTP"
+        ),
+    };
+    refuse(port, (client, &sent), opened, &refused).await;
+}
+
+/// Decides and passes on one request of a client that speaks to a proxy.
+pub(super) async fn forward(
+    (port, who): (&Arc<Port>, &Client),
+    request: Request<Incoming>,
+    (endpoint, opened): (Endpoint, Opened),
+) -> (Response<Reply>, Option<Tunnel>) {
+    let fresh = Fresh::plain(opened);
+    Exchange::new(port, who, (endpoint, Scheme::Http), Ok(fresh)).once(request).await
+}
+
+/// Ends a connection that cannot be looked into.
+async fn refuse(port: &Port, (client, sent): (TcpStream, &[u8]), opened: Opened, reason: &str) {
+    let Opened { stream, mut line } = opened;
+    line.fail(&reason);
+    port.tell_failed(line.request(), reason);
+    stream.reset_on_close();
+    drop((stream, line));
+    turned_away::close(client, sent).await;
+}
+
+/// Waits until it is clear what a client speaks; the server hears nothing of it yet.
+async fn hear(port: &Port, client: &mut TcpStream, sent: &mut Vec<u8>) -> Speaks {
+    let hearing = async {
+        let mut part = vec![0; FIRST_BYTES];
+        while speaks(sent) == Speaks::More {
+            match client.read(&mut part).await {
+                Ok(count) if count > 0 => sent.extend(part.iter().take(count)),
+                Ok(_) | Err(_) => return,
+            }
+        }
+    };
+    // Who says nothing by then has said what is refused.
+    let _ = timeout(port.config.limits.head_wait, hearing).await;
+    speaks(sent)
+}

@@ -1,0 +1,221 @@
+//! The server's side of an inspected connection.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use ringfence_core::Carried;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::AbortHandle;
+use tokio_rustls::client::TlsStream;
+
+use super::super::HEAD_BYTES_MAX;
+use super::super::line::{Counted, Line};
+use super::super::open::Opened;
+use super::super::reply::Refusal;
+use super::account::Outgoing;
+
+/// Most requests at a time over one HTTP/2 connection.
+pub(super) const STREAMS_MAX: u32 = 128;
+/// How much a peer may send of one HTTP/2 stream before it is read, in bytes.
+pub(super) const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The same of a whole connection.
+pub(super) const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoken {
+    Http1,
+    Http2,
+}
+
+impl Spoken {
+    /// Its name in TLS (RFC 7301).
+    pub(super) fn alpn(self) -> &'static [u8] {
+        match self {
+            Spoken::Http1 => b"http/1.1",
+            Spoken::Http2 => b"h2",
+        }
+    }
+
+    /// What was agreed on; nothing is the older one.
+    pub(super) fn by(alpn: Option<&[u8]>) -> Spoken {
+        if alpn == Some(Spoken::Http2.alpn()) { Spoken::Http2 } else { Spoken::Http1 }
+    }
+}
+
+/// A connection to a server over which nothing was sent.
+pub(super) struct Fresh {
+    pub(super) stream: Within,
+    pub(super) line: Line,
+    pub(super) spoken: Spoken,
+}
+
+impl Fresh {
+    /// One without TLS.
+    pub(super) fn plain(opened: Opened) -> Fresh {
+        let Opened { stream, mut line } = opened;
+        line.carries(Carried::Http);
+        Fresh { stream: Within::Nothing(stream), line, spoken: Spoken::Http1 }
+    }
+}
+
+/// A socket, plain or within TLS.
+pub(super) enum Within {
+    Nothing(Counted),
+    Tls(Box<TlsStream<Counted>>),
+}
+
+/// A connection to a server that takes requests; its account ends with the last who holds it.
+pub(super) struct Server {
+    sender: Sender,
+    line: Mutex<Line>,
+    driver: AbortHandle,
+}
+
+#[derive(Clone)]
+enum Sender {
+    Http1(Arc<tokio::sync::Mutex<http1::SendRequest<Outgoing>>>),
+    Http2(http2::SendRequest<Outgoing>),
+}
+
+impl Server {
+    /// Begins to speak HTTP over a connection.
+    pub(super) async fn begin(fresh: Fresh) -> Result<Server, Refusal> {
+        let Fresh { stream, mut line, spoken } = fresh;
+        let io = TokioIo::new(stream);
+        let begun = match spoken {
+            Spoken::Http1 => http1::Builder::new()
+                .preserve_header_case(true)
+                .max_buf_size(HEAD_BYTES_MAX)
+                .handshake(io)
+                .await
+                .map(|(sender, connection)| {
+                    let driver = tokio::spawn(async move { connection.with_upgrades().await });
+                    let sender = Arc::new(tokio::sync::Mutex::new(sender));
+                    (Sender::Http1(sender), driver.abort_handle())
+                }),
+            Spoken::Http2 => http2::Builder::new(TokioExecutor::new())
+                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+                .handshake(io)
+                .await
+                .map(|(sender, connection)| {
+                    let driver = tokio::spawn(connection);
+                    (Sender::Http2(sender), driver.abort_handle())
+                }),
+        };
+        match begun {
+            Ok((sender, driver)) => Ok(Server { sender, line: Mutex::new(line), driver }),
+            Err(error) => {
+                line.fail(&error);
+                Err(Refusal::Unreachable(format!("the server broke off: {error}")))
+            }
+        }
+    }
+
+    /// Which version is spoken.
+    pub(super) fn spoken(&self) -> Spoken {
+        match self.sender {
+            Sender::Http1(_) => Spoken::Http1,
+            Sender::Http2(_) => Spoken::Http2,
+        }
+    }
+
+    /// Whether it takes another request, once those before it are through.
+    pub(super) async fn ready(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => sender.lock().await.ready().await.is_ok(),
+            Sender::Http2(sender) => sender.clone().ready().await.is_ok(),
+        }
+    }
+
+    /// Sends a request; gives it back where nothing of it was sent.
+    pub(super) async fn send(
+        &self,
+        request: Request<Outgoing>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
+        match &self.sender {
+            Sender::Http1(sender) => {
+                let sending = sender.lock().await.try_send_request(request);
+                sending.await
+            }
+            Sender::Http2(sender) => sender.clone().try_send_request(request).await,
+        }
+    }
+
+    /// Notes why the connection failed.
+    pub(super) fn failed(&self, reason: &impl ToString) {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).fail(reason);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl AsyncRead for Within {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Within::Nothing(stream) => Pin::new(stream).poll_read(context, buffer),
+            Within::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Within {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Within::Nothing(stream) => Pin::new(stream).poll_write(context, buffer),
+            Within::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, buffer),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Within::Nothing(stream) => Pin::new(stream).poll_write_vectored(context, buffers),
+            Within::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, buffers),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Within::Nothing(stream) => stream.is_write_vectored(),
+            Within::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Within::Nothing(stream) => Pin::new(stream).poll_flush(context),
+            Within::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Within::Nothing(stream) => Pin::new(stream).poll_shutdown(context),
+            Within::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! TLS that is opened: the client is answered by this session's authority, and the server must show
+//! that it is whom the client means.
+
+use std::io;
+use std::sync::Arc;
+
+use ringfence_core::{Carried, Endpoint};
+use rustls::server::Acceptor;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, TlsConnector};
+
+use super::super::carry::disagrees;
+use super::super::live::Client;
+use super::super::open::{Opened, Port};
+use super::super::reply::Refusal;
+use super::super::rewind::Rewind;
+use super::super::trust::server_name;
+use super::exchange::Exchange;
+use super::server::{Fresh, Spoken, Within};
+
+/// A client that has begun to speak TLS, and the server that it means.
+pub(super) struct Hello {
+    pub(super) client: Rewind,
+    pub(super) endpoint: Endpoint,
+    pub(super) opened: Opened,
+}
+
+/// Serves the requests within TLS.
+pub(super) async fn serve(port: &Arc<Port>, who: &Client, hello: Hello) {
+    let Hello { client, endpoint, mut opened } = hello;
+    let wait = port.config.limits.head_wait;
+    let begun = match timeout(wait, LazyConfigAcceptor::new(Acceptor::default(), client)).await {
+        Ok(Ok(begun)) => begun,
+        Ok(Err(error)) => return opened.line.fail(&error),
+        Err(_) => return opened.line.fail(&"the TLS client's hello took too long"),
+    };
+    // Read again by what will answer it: two readings of one hello must agree.
+    let asked = begun.client_hello().server_name().map(str::to_owned);
+    if let Some(reason) = disagrees(asked.as_deref(), &endpoint) {
+        return opened.line.fail(&reason);
+    }
+    let offered = offered(&begun);
+    let server = connect(port, (&endpoint, &offered), opened).await;
+    let spoken = match &server {
+        Ok(fresh) => vec![fresh.spoken],
+        // The client is told why by whatever it speaks.
+        Err(_) if offered.is_empty() => vec![Spoken::Http1],
+        Err(_) => offered,
+    };
+    let accepted = timeout(wait, accept(port, &endpoint, (begun, &spoken))).await;
+    let client = match accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(client) => client,
+        Err(error) => {
+            let reason = format!("the client ended TLS: {error}");
+            if let Ok(mut fresh) = server {
+                fresh.line.fail(&reason);
+                port.tell_failed(fresh.line.request(), &reason);
+            }
+            return;
+        }
+    };
+    let spoken = Spoken::by(client.get_ref().1.alpn_protocol());
+    let scheme = ringfence_core::Scheme::Https;
+    Exchange::new(port, who, (endpoint, scheme), server).serve(client, spoken).await;
+}
+
+/// What of what we speak a client offers; nothing where it offers nothing at all.
+fn offered(begun: &StartHandshake<Rewind>) -> Vec<Spoken> {
+    let hello = begun.client_hello();
+    let Some(named) = hello.alpn() else { return Vec::new() };
+    let named: Vec<&[u8]> = named.collect();
+    let ours = [Spoken::Http2, Spoken::Http1].into_iter();
+    let known: Vec<Spoken> = ours.filter(|it| named.contains(&it.alpn())).collect();
+    // It offers others only: the handshake says that there is none in common.
+    if known.is_empty() { vec![Spoken::Http1] } else { known }
+}
+
+async fn accept(
+    port: &Port,
+    endpoint: &Endpoint,
+    (begun, spoken): (StartHandshake<Rewind>, &[Spoken]),
+) -> io::Result<TlsStream<Rewind>> {
+    let mut config = port.config.authority.server(&endpoint.host).map_err(io::Error::other)?;
+    config.alpn_protocols = spoken.iter().map(|it| it.alpn().to_vec()).collect();
+    begun.into_stream(Arc::new(config)).await
+}
+
+/// Speaks TLS to the server, which must be `endpoint`.
+pub(super) async fn connect(
+    port: &Arc<Port>,
+    (endpoint, offered): (&Endpoint, &[Spoken]),
+    opened: Opened,
+) -> Result<Fresh, Refusal> {
+    let Opened { stream, mut line } = opened;
+    let shared = Arc::clone(port);
+    // Reads the host's store, once.
+    let config = tokio::task::spawn_blocking(move || shared.config.trust.client()).await;
+    let made = async {
+        let mut config = config.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        config.alpn_protocols = offered.iter().map(|it| it.alpn().to_vec()).collect();
+        let name = server_name(&endpoint.host).map_err(io::Error::other)?;
+        let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
+        match timeout(port.config.limits.dial_wait, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => Err(io::Error::other("it gave no answer")),
+        }
+    };
+    match made.await {
+        Ok(stream) => {
+            line.carries(Carried::Opened);
+            let spoken = Spoken::by(stream.get_ref().1.alpn_protocol());
+            Ok(Fresh { stream: Within::Tls(Box::new(stream)), line, spoken })
+        }
+        Err(error) => {
+            let reason =
+                format!("`{endpoint}` does not show that it is `{}`: {error}", endpoint.host);
+            line.fail(&reason);
+            port.tell_failed(line.request(), &reason);
+            Err(Refusal::Unreachable(reason))
+        }
+    }
+}

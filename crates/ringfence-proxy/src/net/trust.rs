@@ -1,0 +1,74 @@
+//! Which servers are believed: those whose certificates the host itself would believe.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use ringfence_core::Host;
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+/// Certificates of authorities that are believed, read when first needed.
+pub struct Trust {
+    from: From,
+    client: OnceLock<Result<ClientConfig, String>>,
+}
+
+enum From {
+    /// The host's own store, or what its environment names in place of it.
+    Host { file: Option<PathBuf>, dir: Option<PathBuf> },
+    /// These.
+    Given(Vec<CertificateDer<'static>>),
+}
+
+impl Trust {
+    /// Believes whom the host believes; `SSL_CERT_FILE` and `SSL_CERT_DIR` stand for its store.
+    pub fn of_host(file: Option<PathBuf>, dir: Option<PathBuf>) -> Trust {
+        Trust { from: From::Host { file, dir }, client: OnceLock::new() }
+    }
+
+    /// Believes these authorities only.
+    pub fn only(roots: Vec<Vec<u8>>) -> Trust {
+        let roots = roots.into_iter().map(CertificateDer::from).collect();
+        Trust { from: From::Given(roots), client: OnceLock::new() }
+    }
+
+    /// How a server is spoken to; reads files the first time. The error is for a person.
+    pub(super) fn client(&self) -> Result<ClientConfig, String> {
+        self.client.get_or_init(|| self.make()).clone()
+    }
+
+    fn make(&self) -> Result<ClientConfig, String> {
+        let mut roots = RootCertStore::empty();
+        let found = match &self.from {
+            From::Given(roots) => roots.clone(),
+            From::Host { file: None, dir: None } => rustls_native_certs::load_native_certs().certs,
+            From::Host { file, dir } => {
+                let named =
+                    rustls_native_certs::load_certs_from_paths(file.as_deref(), dir.as_deref());
+                if named.certs.is_empty() {
+                    let why = named.errors.first().map(ToString::to_string).unwrap_or_default();
+                    return Err(format!("`SSL_CERT_FILE` of the host has no certificates: {why}"));
+                }
+                named.certs
+            }
+        };
+        roots.add_parsable_certificates(found);
+        if roots.is_empty() {
+            return Err("this host has no store of trusted certificates".to_owned());
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(config)
+    }
+}
+
+/// What a server must show that it is.
+pub(super) fn server_name(host: &Host) -> Result<ServerName<'static>, InvalidDnsNameError> {
+    match host {
+        Host::Name(name) => ServerName::try_from(name.clone()),
+        Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
+    }
+}

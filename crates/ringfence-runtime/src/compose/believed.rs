@@ -1,0 +1,94 @@
+//! Whom the programs of a world believe: the authorities that this host believes, and the session's
+//! own, which signs what they see where TLS is opened.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::ComposeError;
+use super::layout::{Layout, Use};
+use super::private::Private;
+use crate::environment::Environment;
+
+/// The session's authority alone, in the world.
+const AUTHORITY_PATH: &str = "/run/ringfence/authority.pem";
+/// All that is believed, in the world.
+const BUNDLE_PATH: &str = "/run/ringfence/authorities.pem";
+
+/// Where hosts have theirs in one file; programs that know of no variable read it there.
+const SYSTEM_BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Variables that name a file in place of the system's.
+const IN_PLACE: [&str; 14] = [
+    "AWS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+    "CODEX_CA_CERTIFICATE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "HEX_CACERTS_PATH",
+    "NIX_SSL_CERT_FILE",
+    "NPM_CONFIG_CAFILE",
+    "npm_config_cafile",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "WEBSOCKET_CLIENT_CA_BUNDLE",
+];
+
+/// Variables that name a file besides the system's.
+const BESIDES: [&str; 2] = ["DENO_CERT", "NODE_EXTRA_CA_CERTS"];
+
+/// Shows the files in the world; returns the variables that name them.
+pub(super) fn show(
+    layout: &mut Layout,
+    private: &Private,
+    (authority, environment): (&str, &Environment),
+) -> Result<Vec<(String, OsString)>, ComposeError> {
+    let bundle = bundle(authority, environment);
+    let own = private.dir().join("authority.pem");
+    let all = private.dir().join("authorities.pem");
+    private.write(&own, authority.as_bytes(), 0o444)?;
+    private.write(&all, &bundle, 0o444)?;
+    layout.bind_private(Path::new(AUTHORITY_PATH), &own, Use::Read);
+    layout.bind_private(Path::new(BUNDLE_PATH), &all, Use::Read);
+    for place in SYSTEM_BUNDLES.iter().map(Path::new) {
+        if fs::symlink_metadata(place).is_ok_and(|meta| meta.is_file()) {
+            layout.bind_private(place, &all, Use::Read);
+        }
+    }
+    let in_place = IN_PLACE.iter().map(|name| ((*name).to_owned(), BUNDLE_PATH.into()));
+    // What the person added stays added.
+    let besides = BESIDES.iter().map(|name| {
+        let path = if environment.get(name).is_some() { BUNDLE_PATH } else { AUTHORITY_PATH };
+        ((*name).to_owned(), path.into())
+    });
+    Ok(in_place.chain(besides).collect())
+}
+
+/// What the host believes, what the person's variables name, and the session's own.
+fn bundle(authority: &str, environment: &Environment) -> Vec<u8> {
+    let system = || SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
+    let first = environment.path("SSL_CERT_FILE").or_else(system);
+    let named = IN_PLACE.iter().chain(&BESIDES).filter_map(|name| environment.path(name));
+    let mut files: Vec<PathBuf> = Vec::new();
+    for path in first.into_iter().chain(named) {
+        if !files.contains(&path) {
+            files.push(path);
+        }
+    }
+    // One that cannot be read is one that nobody could have believed by.
+    let mut all: Vec<u8> = Vec::new();
+    for text in files.iter().filter_map(|path| fs::read(path).ok()) {
+        all.extend(text);
+        all.push(b'\n');
+    }
+    all.extend(authority.as_bytes());
+    all
+}

@@ -4,7 +4,7 @@
 
 mod build;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringfence_core::{
     AbsolutePath, Action, Answer, AskFor, Carried, Channel, Entry, Exit, FileChange, Grounds,
@@ -40,6 +40,8 @@ pub struct SessionView {
     pub spans: Vec<Span>,
     /// What was done by processes that could not be told.
     pub unattributed: Unattributed,
+    /// The sums of all permitted connections and requests, by endpoint.
+    pub endpoints: Vec<EndpointView>,
     /// Acts that were denied.
     pub denials: Vec<DeniedAct>,
     /// Connections of this host's to published ports of the world.
@@ -186,6 +188,23 @@ pub struct ConnectionView {
     pub entry: u64,
 }
 
+/// All that went to one endpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct EndpointView {
+    /// `HOST:PORT` as decided, or the path of a socket.
+    pub endpoint: String,
+    /// Permitted connections.
+    pub connections: u64,
+    /// Permitted requests; only where each one was decided.
+    pub requests: u64,
+    /// Bytes from the world, as far as connections have ended; `None` where nobody counts.
+    pub bytes_sent: Option<u64>,
+    /// Bytes to the world, likewise.
+    pub bytes_received: Option<u64>,
+    /// What detectors said of its requests.
+    pub findings: BTreeSet<String>,
+}
+
 /// One connection of this host's to a published port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArrivalView {
@@ -210,6 +229,8 @@ pub struct RequestView {
     pub url: String,
     /// The names of the query's fields.
     pub query_names: BTreeSet<String>,
+    /// What detectors said of it.
+    pub findings: BTreeSet<String>,
     /// The status of the answer; `None` where there was none.
     pub status: Option<u16>,
     /// Bytes of the request's body; `None` while it is under way.
@@ -384,6 +405,33 @@ impl ConnectionView {
             Outcome::Done | Outcome::Request(_) | Outcome::Unknown => {}
         }
     }
+}
+
+impl EndpointView {
+    /// The sums, sorted by endpoint.
+    fn sums<'a>(all: impl Iterator<Item = &'a NetworkActivity>) -> Vec<EndpointView> {
+        let mut sums: BTreeMap<&str, EndpointView> = BTreeMap::new();
+        for activity in all {
+            for connection in &activity.connections {
+                let sum = sums.entry(&connection.endpoint).or_default();
+                sum.connections += 1;
+                sum.bytes_sent = added(sum.bytes_sent, connection.bytes_sent);
+                sum.bytes_received = added(sum.bytes_received, connection.bytes_received);
+            }
+            for request in &activity.requests {
+                let sum = sums.entry(&request.endpoint).or_default();
+                sum.requests += 1;
+                sum.findings.extend(request.findings.iter().cloned());
+            }
+        }
+        let named = |(name, sum): (&str, _)| EndpointView { endpoint: name.to_owned(), ..sum };
+        sums.into_iter().map(named).collect()
+    }
+}
+
+/// The sum of what is known.
+fn added(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
+    more.map_or(sum, |more| Some(sum.unwrap_or(0).saturating_add(more)))
 }
 
 impl RequestView {

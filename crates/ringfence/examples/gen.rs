@@ -74,6 +74,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("denial.schema.json", include_str!("../schemas/denial.schema.json")),
     ("doctor.schema.json", include_str!("../schemas/doctor.schema.json")),
     ("explain.schema.json", include_str!("../schemas/explain.schema.json")),
+    ("export-har.schema.json", include_str!("../schemas/export-har.schema.json")),
     ("grants-list.schema.json", include_str!("../schemas/grants-list.schema.json")),
     ("log-show.schema.json", include_str!("../schemas/log-show.schema.json")),
     ("log-verify.schema.json", include_str!("../schemas/log-verify.schema.json")),

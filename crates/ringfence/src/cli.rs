@@ -62,6 +62,9 @@ pub enum Command {
     /// Read or verify the log
     #[command(subcommand)]
     Log(LogCommand),
+    /// Write what a session recorded in a format of other programs
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Say what would become of a connection
     #[command(subcommand)]
     Net(NetCommand),
@@ -372,6 +375,24 @@ pub enum LogCommand {
     Show(ShowArgs),
     /// Verify that nothing in the log was changed
     Verify(LogVerifyArgs),
+}
+
+/// The formats of other programs.
+#[derive(Debug, Subcommand)]
+pub enum ExportCommand {
+    /// Write a session's requests and connections as an HTTP archive (HAR 1.2)
+    Har(ExportHarArgs),
+}
+
+/// Arguments of `export har`.
+#[derive(Debug, Args)]
+pub struct ExportHarArgs {
+    /// The session [default: the one that started last]
+    #[arg(value_name = "SESSION")]
+    pub session: Option<SessionId>,
+    /// Write to this file, for you alone to read, in place of stdout
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// Arguments of `log verify`.

@@ -55,6 +55,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
         Command::Sessions(args) => commands::sessions::list(&args, screen),
         Command::Show(args) => commands::show::show(&args, screen),
         Command::Log(command) => commands::log::log(&command, screen),
+        Command::Export(command) => commands::export::export(&command, screen),
         Command::Explain(args) => commands::explain::explain(&args, screen),
         Command::Grant(args) => commands::grant::grant(&args, screen),
         Command::Doctor(args) => commands::doctor::doctor(&args, screen),

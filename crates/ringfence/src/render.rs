@@ -2,6 +2,7 @@
 
 pub mod entry;
 pub(crate) mod explain;
+pub mod har;
 pub mod plan;
 pub mod problem;
 pub mod session;

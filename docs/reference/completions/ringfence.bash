@@ -28,6 +28,9 @@ _ringfence() {
             ringfence,explain)
                 cmd="ringfence__subcmd__explain"
                 ;;
+            ringfence,export)
+                cmd="ringfence__subcmd__export"
+                ;;
             ringfence,grant)
                 cmd="ringfence__subcmd__grant"
                 ;;
@@ -64,6 +67,18 @@ _ringfence() {
             ringfence,untrust)
                 cmd="ringfence__subcmd__untrust"
                 ;;
+            ringfence__subcmd__export,har)
+                cmd="ringfence__subcmd__export__subcmd__har"
+                ;;
+            ringfence__subcmd__export,help)
+                cmd="ringfence__subcmd__export__subcmd__help"
+                ;;
+            ringfence__subcmd__export__subcmd__help,har)
+                cmd="ringfence__subcmd__export__subcmd__help__subcmd__har"
+                ;;
+            ringfence__subcmd__export__subcmd__help,help)
+                cmd="ringfence__subcmd__export__subcmd__help__subcmd__help"
+                ;;
             ringfence__subcmd__grants,help)
                 cmd="ringfence__subcmd__grants__subcmd__help"
                 ;;
@@ -93,6 +108,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help,explain)
                 cmd="ringfence__subcmd__help__subcmd__explain"
+                ;;
+            ringfence__subcmd__help,export)
+                cmd="ringfence__subcmd__help__subcmd__export"
                 ;;
             ringfence__subcmd__help,grant)
                 cmd="ringfence__subcmd__help__subcmd__grant"
@@ -129,6 +147,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help,untrust)
                 cmd="ringfence__subcmd__help__subcmd__untrust"
+                ;;
+            ringfence__subcmd__help__subcmd__export,har)
+                cmd="ringfence__subcmd__help__subcmd__export__subcmd__har"
                 ;;
             ringfence__subcmd__help__subcmd__grants,list)
                 cmd="ringfence__subcmd__help__subcmd__grants__subcmd__list"
@@ -242,7 +263,7 @@ _ringfence() {
 
     case "${cmd}" in
         ringfence)
-            opts="-h -V --color --help --version run init policy decide explain trust untrust grant grants sessions show log net doctor demo help"
+            opts="-h -V --color --help --version run init policy decide explain trust untrust grant grants sessions show log export net doctor demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -328,6 +349,88 @@ _ringfence() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__export)
+            opts="-h -V --color --help --version har help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__export__subcmd__har)
+            opts="-h -V --output --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__export__subcmd__help)
+            opts="har help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__export__subcmd__help__subcmd__har)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__export__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -472,7 +575,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help)
-            opts="run init policy decide explain trust untrust grant grants sessions show log net doctor demo help"
+            opts="run init policy decide explain trust untrust grant grants sessions show log export net doctor demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -530,6 +633,34 @@ _ringfence() {
         ringfence__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__export)
+            opts="har"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__export__subcmd__har)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

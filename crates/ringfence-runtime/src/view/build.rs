@@ -8,9 +8,9 @@ use ringfence_core::{
 };
 
 use super::{
-    ArrivalView, AskedAct, ConnectionView, DeniedAct, FsChanges, GrantChange, MisusedSecret,
-    NetworkActivity, RefusedCall, RequestView, ResourceUsage, SecretView, SessionView, Span,
-    VIEW_SCHEMA,
+    ArrivalView, AskedAct, ConnectionView, DeniedAct, EndpointView, FsChanges, GrantChange,
+    MisusedSecret, NetworkActivity, RefusedCall, RequestView, ResourceUsage, SecretView,
+    SessionView, Span, VIEW_SCHEMA,
 };
 use crate::wording;
 
@@ -26,6 +26,9 @@ pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> Session
     for (index, entry) in entries {
         builder.take(index, entry);
     }
+    let view = &mut builder.view;
+    let spans = view.spans.iter().map(|span| &span.network_activity);
+    view.endpoints = EndpointView::sums(spans.chain([&view.unattributed.network_activity]));
     builder.view
 }
 
@@ -246,6 +249,7 @@ impl Builder {
             url: http.url(),
             method: http.method,
             query_names: http.query_names,
+            findings: http.findings,
             status: None,
             bytes_sent: None,
             bytes_received: None,

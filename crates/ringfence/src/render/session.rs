@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use ringfence_core::{Answer, Channel, Exit, LayerState};
 use ringfence_runtime::view::{
-    ConnectionView, FsChanges, RequestView, ResourceUsage, SessionView, Span,
+    ConnectionView, EndpointView, FsChanges, RequestView, ResourceUsage, SessionView, Span,
 };
 use ringfence_runtime::wording::{needs, printable};
 
@@ -208,39 +208,44 @@ fn relative(view: &SessionView, path: &str) -> String {
     inside.unwrap_or(path).to_owned()
 }
 
+/// The sums by endpoint, with the programs behind them.
 fn connections(view: &SessionView, style: Style) -> String {
-    let mut by_place: BTreeMap<(String, String), Vec<&ConnectionView>> = BTreeMap::new();
-    for span in &view.spans {
-        for connection in &span.network_activity.connections {
-            let key = (connection.endpoint.clone(), program(span));
-            by_place.entry(key).or_default().push(connection);
+    let mut behind: BTreeMap<&str, (BTreeSet<String>, Vec<&ConnectionView>)> = BTreeMap::new();
+    let spans = view.spans.iter().map(|span| (program(span), &span.network_activity));
+    let nobody = ("?".to_owned(), &view.unattributed.network_activity);
+    for (who, activity) in spans.chain([nobody]) {
+        for connection in &activity.connections {
+            let (programs, list) = behind.entry(&connection.endpoint).or_default();
+            programs.insert(who.clone());
+            list.push(connection);
         }
     }
-    for connection in &view.unattributed.network_activity.connections {
-        by_place.entry((connection.endpoint.clone(), "?".to_owned())).or_default().push(connection);
-    }
-    if by_place.is_empty() {
+    if behind.is_empty() {
         return String::new();
     }
-    let total = by_place.values().map(Vec::len).sum();
-    let rows: Vec<Vec<String>> = by_place
-        .iter()
-        .take(LIST_LINES_MAX)
-        .map(|((endpoint, who), list)| {
-            let times =
-                if list.len() > 1 { format!("{} times", list.len()) } else { String::new() };
-            vec![
-                format!("  {}", fit(endpoint, 40)),
-                format!("sent {}", sum(list, |one| one.bytes_sent)),
-                format!("received {}", sum(list, |one| one.bytes_received)),
-                times,
-                fit(who, 12),
-                failed(list),
-            ]
-        })
-        .collect();
+    let total = behind.values().map(|(_, list)| list.len()).sum();
+    let row = |sum: &EndpointView| {
+        let nobody = (BTreeSet::new(), Vec::new());
+        let (programs, list) = behind.get(sum.endpoint.as_str()).unwrap_or(&nobody);
+        let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
+        let known = |bytes_known: Option<u64>| bytes_known.map_or("-".to_owned(), bytes);
+        vec![
+            format!("  {}", fit(&sum.endpoint, 40)),
+            format!("sent {}", known(sum.bytes_sent)),
+            format!("received {}", known(sum.bytes_received)),
+            if sum.connections > 1 { format!("{} times", sum.connections) } else { String::new() },
+            match sum.requests {
+                0 => String::new(),
+                1 => "1 request".to_owned(),
+                requests => format!("{requests} requests"),
+            },
+            fit(&programs.join(", "), 20),
+            failed(list),
+        ]
+    };
+    let rows: Vec<Vec<String>> = view.endpoints.iter().take(LIST_LINES_MAX).map(row).collect();
     let title = style.paint.tone(Tone::Heading, &count(total, "connection", "connections"));
-    let more = more(by_place.len(), LIST_LINES_MAX, "endpoint", "endpoints");
+    let more = more(view.endpoints.len(), LIST_LINES_MAX, "endpoint", "endpoints");
     format!("{title}\n{}{more}", table(&rows))
 }
 
@@ -296,6 +301,7 @@ fn requests(view: &SessionView, style: Style) -> String {
                 format!("received {}", total_of(list.iter().map(|one| one.bytes_received))),
                 times,
                 error.map_or_else(String::new, |error| format!("failed: {}", fit(error, 40))),
+                findings(list),
             ]
         })
         .collect();
@@ -308,6 +314,16 @@ fn requests(view: &SessionView, style: Style) -> String {
 fn statuses(list: &[&RequestView]) -> String {
     let all: BTreeSet<u16> = list.iter().filter_map(|one| one.status).collect();
     all.iter().take(3).map(u16::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// What detectors said of requests.
+fn findings(list: &[&RequestView]) -> String {
+    let all: BTreeSet<&str> =
+        list.iter().flat_map(|one| &one.findings).map(String::as_str).collect();
+    if all.is_empty() {
+        return String::new();
+    }
+    format!("found: {}", fit(&all.into_iter().collect::<Vec<_>>().join(", "), 40))
 }
 
 /// Why a connection failed, if one did.

@@ -74,7 +74,7 @@ fn a_session_is_shown_as_a_tree() {
           +  out\u{1b}[31m.txt  curl
 
         1 connection
-          api.example.com:443  sent 812B  received 1.1M    curl
+          api.example.com:443  sent 812B  received 1.1M      curl
 
         1 act denied
               8  connect to api.stripe.com:443

@@ -94,7 +94,7 @@ fn has_type(value: &Value, wanted: &Value) -> bool {
 }
 
 #[track_caller]
-fn conforms(value: &Value, file: &str) {
+pub(crate) fn conforms(value: &Value, file: &str) {
     let found = differences(value, &schema(file), file, "");
     assert!(found.is_empty(), "{file}:\n{}\n{value:#}", found.join("\n"));
 }
@@ -116,6 +116,7 @@ fn recorded() -> Home {
 fn what_is_said_of_sessions_conforms() {
     let home = recorded();
     conforms(&home.json(&["show", SESSION, "--json"]).0, "show.schema.json");
+    conforms(&home.json(&["export", "har", SESSION]).0, "export-har.schema.json");
     let streams = [
         (vec!["sessions", "--json"], "sessions.schema.json"),
         (vec!["log", "show", SESSION, "--json"], "log-show.schema.json"),

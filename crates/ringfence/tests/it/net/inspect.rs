@@ -1,7 +1,12 @@
 //! Requests within TLS that is opened, by real programs; the servers say what they saw.
 
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
 use super::stage::{Net, certificate};
 use crate::attacks::stage::{Side, everybody, text};
+use crate::schemas::conforms;
 
 /// Permits connections, and of the requests only `GET` beneath `/open/`.
 fn net(who: crate::attacks::stage::Who) -> Net {
@@ -100,4 +105,63 @@ fn what_cannot_be_looked_into_is_refused_where_requests_are_decided() {
         let heard = net.seen();
         assert!(heard.iter().all(|it| it.get("got").is_none()), "{heard:?}");
     }
+}
+
+#[test]
+fn a_session_leaves_an_archive_of_its_requests_and_sums_by_endpoint() {
+    let net = net(everybody().pop().unwrap());
+    let origin = "https://good.example:{tls}";
+    let said = inside(
+        &net,
+        &format!(
+            "curl -sS '{origin}/open/1?key=hidden' -H 'X-Mine: hidden'; curl -sS {origin}/other; \
+             curl -sS -d 12345 -X GET '{origin}/open/a%20b%7D'; curl -sS http://good.example:1/"
+        ),
+    );
+    let file = net.stage.home().join("session.har");
+    let path = file.to_str().unwrap();
+    assert_eq!(net.stage.succeed(&["export", "har", "--output", path]), "", "{said}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text, net.stage.succeed(&["export", "har"]));
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!text.contains("hidden"), "{text}");
+    let archive: Value = serde_json::from_str(&text).unwrap();
+    conforms(&archive, "export-har.schema.json");
+    let entries = archive["log"]["entries"].as_array().unwrap();
+    let told: Vec<String> = entries.iter().map(told).map(|it| it.join(" ")).collect();
+    let expected = [
+        "GET https://good.example:{tls}/open/1 200 0",
+        "GET https://good.example:{tls}/other 403 -1",
+        "GET https://good.example:{tls}/open/a%20b%7D 200 5",
+        "CONNECT tcp://good.example:1 403 -1",
+    ];
+    assert_eq!(told, expected.map(|line| net.with_ports(line)));
+    assert_eq!(entries[0]["serverIPAddress"], "127.0.0.1");
+    assert_eq!(entries[0]["request"]["queryString"][0]["name"], "key");
+    assert!(entries[0]["response"]["content"]["size"].as_i64().unwrap() > 0);
+    for entry in entries {
+        let timings = &entry["timings"];
+        let sum: i64 =
+            ["send", "wait", "receive"].iter().filter_map(|it| timings[it].as_i64()).sum();
+        assert_eq!(entry["time"], sum);
+    }
+
+    let shown = net.stage.succeed(&["show", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    conforms(&shown, "show.schema.json");
+    let by_name = net.with_ports("good.example:{tls}");
+    let endpoints = shown["endpoints"].as_array().unwrap();
+    let sums = endpoints.iter().find(|it| it["endpoint"] == by_name.as_str()).unwrap();
+    assert_eq!((&sums["connections"], &sums["requests"]), (&3.into(), &2.into()));
+    let line = format!("{by_name}  sent");
+    let shown = net.stage.succeed(&["show"]);
+    let line = shown.lines().find(|it| it.contains(&line)).unwrap_or_else(|| panic!("{shown}"));
+    assert!(line.contains("3 times") && line.contains("2 requests"), "{line}");
+}
+
+/// Method, address, status and size of a request.
+fn told(entry: &Value) -> [String; 4] {
+    let (asked, answer) = (&entry["request"], &entry["response"]);
+    let of = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    [of(&asked["method"]), of(&asked["url"]), of(&answer["status"]), of(&asked["bodySize"])]
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod floor;
+mod net;
 mod place;
 
 use std::time::{Duration, Instant};
@@ -15,13 +16,15 @@ const ROUNDS: usize = 15;
 /// must not be paid by the other.
 const SETTLE: Duration = Duration::from_millis(60);
 
-/// One row of the table: what, must, aim, and the ratio of the minima and of the medians.
+/// One row of the table: what, must, aim, and what was measured at best and at the median, as a
+/// ratio where no other unit is named.
 pub(crate) struct Row {
     what: String,
     must: &'static str,
     aim: &'static str,
-    ratio_min: f64,
-    ratio_median: f64,
+    min: f64,
+    median: f64,
+    unit: &'static str,
     note: String,
 }
 
@@ -37,6 +40,7 @@ pub(crate) fn run(names: &[&str]) -> Done {
         ("exec", commands::exec),
         ("write", commands::write),
         ("log", log),
+        ("net", net::net),
         ("floor", floor::floor),
     ];
     if let Some(wrong) = names.iter().find(|name| !all.iter().any(|(known, _)| known == *name)) {
@@ -58,8 +62,8 @@ pub(crate) fn run(names: &[&str]) -> Done {
 }
 
 fn print(row: &Row) {
-    let Row { what, must, aim, ratio_min, ratio_median, note } = row;
-    println!("| {what} | {must} | {aim} | {ratio_min:.2}x | {ratio_median:.2}x | {note} |");
+    let Row { what, must, aim, min, median, unit, note } = row;
+    println!("| {what} | {must} | {aim} | {min:.2}{unit} | {median:.2}{unit} | {note} |");
 }
 
 /// Decisions at 10, 1,000 and 10,000 policies, and unindexed Cedar with the same entities.
@@ -92,8 +96,9 @@ fn parse(line: &str) -> Result<Row, String> {
         // A handful of short texts per run; they live as long as the program.
         must: String::from(*must).leak(),
         aim: String::from(*aim).leak(),
-        ratio_min: number(min)?,
-        ratio_median: number(median)?,
+        min: number(min)?,
+        median: number(median)?,
+        unit: "x",
         note: (*note).to_owned(),
     })
 }
@@ -142,8 +147,9 @@ fn row(what: &str, marks: (&'static str, &'static str), times: &(Times, Times)) 
         what: what.to_owned(),
         must: marks.0,
         aim: marks.1,
-        ratio_min: ours.min() / peer.min(),
-        ratio_median: ours.median() / peer.median(),
+        min: ours.min() / peer.min(),
+        median: ours.median() / peer.median(),
+        unit: "x",
         note: format!(
             "median {:.2} ms against {:.2} ms, {ROUNDS} rounds",
             ms(ours.median()),

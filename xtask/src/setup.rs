@@ -97,7 +97,7 @@ pub(crate) fn install() -> Done {
         install_agents()?;
     }
     if !python_current() {
-        install_python()?;
+        install_python(&python(), "requirements.txt")?;
     }
     match missing().as_slice() {
         [] => Ok(()),
@@ -167,13 +167,23 @@ fn agents_current() -> bool {
     matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
 }
 
-fn install_python() -> Done {
-    println!("installing the pinned Python packages");
-    let (dir, wanted) = (python(), top().join("tests/python/requirements.txt"));
+/// The peer of the benchmarks of the net gate, got when it is first asked for.
+pub(crate) fn mitmdump() -> Result<PathBuf, String> {
+    let dir = cache().join("bench");
+    if !holds(&dir, "bench.txt") {
+        install_python(&dir, "bench.txt")?;
+    }
+    Ok(dir.join("bin/mitmdump"))
+}
+
+/// Makes a virtual environment of what a file of `tests/python` lists.
+fn install_python(dir: &Path, list: &str) -> Done {
+    println!("installing the pinned Python packages of {list}");
+    let wanted = top().join("tests/python").join(list);
     // The worlds of the tests see the system's own, whatever comes first here.
     let system = Path::new("/usr/bin/python3");
     let program = if system.is_file() { system } else { Path::new("python3") };
-    status(Command::new(program).args(["-m", "venv", "--clear"]).arg(&dir))?;
+    status(Command::new(program).args(["-m", "venv", "--clear"]).arg(dir))?;
     retry(|| {
         let mut pip = Command::new(dir.join("bin/pip"));
         pip.args(["install", "-q", "--disable-pip-version-check", "--no-deps", "-r"]);
@@ -185,8 +195,13 @@ fn install_python() -> Done {
 }
 
 fn python_current() -> bool {
-    let wanted = std::fs::read(top().join("tests/python/requirements.txt"));
-    let installed = std::fs::read(python().join("installed.txt"));
+    holds(&python(), "requirements.txt")
+}
+
+/// Whether what was installed last into a virtual environment is what the list asks for.
+fn holds(dir: &Path, list: &str) -> bool {
+    let wanted = std::fs::read(top().join("tests/python").join(list));
+    let installed = std::fs::read(dir.join("installed.txt"));
     matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
 }
 

@@ -54,9 +54,15 @@ impl Place {
 
     /// Runs a command under Ringfence in the project.
     pub(crate) fn ringfence(&self, command: &[&str]) -> Done {
+        self.finish(&mut self.command(command))
+    }
+
+    /// The same, to be started by the caller.
+    pub(crate) fn command(&self, command: &[&str]) -> Command {
         let mut run = Command::new(super::ringfence());
         run.args(["run", "--agent", "bench", "--"]).args(command);
-        self.finish(&mut run)
+        self.at_home(&mut run);
+        run
     }
 
     /// Runs a command under bubblewrap with the same namespaces and as many binds.
@@ -94,17 +100,18 @@ impl Place {
         Ok(text.lines().count())
     }
 
-    fn finish(&self, command: &mut Command) -> Done {
-        let home = self.root.join("home");
+    fn at_home(&self, command: &mut Command) {
         command
             .current_dir(self.project())
-            .env("HOME", &home)
+            .env("HOME", self.root.join("home"))
             .env("XDG_RUNTIME_DIR", self.root.join("run"))
             .env_remove("XDG_CONFIG_HOME")
-            .env_remove("XDG_STATE_HOME")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+            .env_remove("XDG_STATE_HOME");
+    }
+
+    fn finish(&self, command: &mut Command) -> Done {
+        self.at_home(command);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let shown = format!("{command:?}");
         let made = command.output().map_err(|error| format!("{shown}: {error}"))?;
         if made.status.success() {

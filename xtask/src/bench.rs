@@ -40,7 +40,11 @@ pub(crate) fn run(names: &[&str]) -> Done {
         ("exec", commands::exec),
         ("write", commands::write),
         ("log", log),
-        ("net", net::net),
+        ("requests", net::requests),
+        ("connections", net::connections),
+        ("download", net::download),
+        ("events", net::events),
+        ("open", net::open),
         ("floor", floor::floor),
     ];
     if let Some(wrong) = names.iter().find(|name| !all.iter().any(|(known, _)| known == *name)) {

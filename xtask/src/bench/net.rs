@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::place::{DECIDED, Place};
-use super::{ROUNDS, Row, ringfence};
+use super::{Row, ringfence};
 use crate::process::{call, status, target_dir};
 use crate::setup;
 
@@ -20,12 +20,12 @@ const CONNECTIONS: usize = 200;
 const EVENTS: usize = 200;
 /// Connections that are open at the same time.
 const HELD: usize = 2_000;
-/// Rounds of what takes seconds.
-const LONG_ROUNDS: usize = 5;
+/// Counted rounds: each number is a median of many already, or takes a second.
+const ROUNDS: usize = 7;
 /// How long a proxy may take to start.
 const START_WAIT: Duration = Duration::from_secs(30);
 
-/// Where the client is.
+/// Where the client is, or what is between it and the server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Direct,
@@ -34,53 +34,56 @@ enum Side {
     Mitmproxy,
 }
 
-/// The rows of the net gate.
-pub(crate) fn net() -> Result<Vec<Row>, String> {
-    let example = ["build", "--quiet", "--release", "--locked", "--example", "bench_net"];
-    call("cargo", &[&example[..], &["--package", "ringfence-proxy"]].concat())?;
-    let stage = Stage::new()?;
-    let mut rows = Vec::new();
+/// What is compared with a direct connection.
+const OURS: [Side; 3] = [Side::Direct, Side::Spliced, Side::Inspected];
+
+/// Requests over one connection, one after the other.
+pub(crate) fn requests() -> Result<Vec<Row>, String> {
     let all = [Side::Direct, Side::Spliced, Side::Inspected, Side::Mitmproxy];
     let [direct, spliced, inspected, mitmproxy] =
-        stage.rounds(&all, ROUNDS, "keep-alive", REQUESTS)?;
-    let what = "keep-alive request p50";
-    rows.push(ratio(
-        &format!("{what}, spliced against direct"),
-        ("1.5x", "1.2x"),
-        &spliced,
-        &direct,
-    ));
-    let name = format!("{what}, inspected against direct");
-    rows.push(ratio(&name, ("2.0x", "1.5x"), &inspected, &direct));
-    let name = format!("{what}, inspected against mitmproxy");
-    rows.push(ratio(&name, ("0.25x", "0.1x"), &inspected, &mitmproxy));
-    let ours = [Side::Direct, Side::Spliced, Side::Inspected];
-    let [direct, spliced, inspected] = stage.rounds(&ours, ROUNDS, "connect", CONNECTIONS)?;
-    let what = "new TLS connection and request p50";
-    rows.push(ratio(
-        &format!("{what}, spliced against direct"),
-        ("1.5x", "1.2x"),
-        &spliced,
-        &direct,
-    ));
-    let name = format!("{what}, inspected against direct");
-    rows.push(ratio(&name, ("2.5x", "1.8x"), &inspected, &direct));
-    let [direct, spliced, inspected] = stage.rounds(&ours, LONG_ROUNDS, "download", 1)?;
-    rows.push(speed(
-        "1 GiB download, spliced against direct",
-        ("0.8x", "0.95x"),
-        &spliced,
-        &direct,
-    ));
-    let name = "1 GiB download, inspected against direct";
-    rows.push(speed(name, ("0.5x", "0.7x"), &inspected, &direct));
-    let [direct, spliced, inspected] = stage.rounds(&ours, LONG_ROUNDS, "events", EVENTS)?;
-    rows.push(added("SSE event delay added, spliced", &spliced, &direct));
-    rows.push(added("SSE event delay added, inspected", &inspected, &direct));
-    for (side, name) in [(Side::Spliced, "spliced"), (Side::Inspected, "inspected")] {
-        rows.push(stage.held(side, name)?);
-    }
-    Ok(rows)
+        Stage::new()?.rounds(&all, ROUNDS, "keep-alive", REQUESTS)?;
+    let what = |which| format!("keep-alive request p50, {which}");
+    Ok(vec![
+        ratio(&what("spliced against direct"), ("1.5x", "1.2x"), &spliced, &direct),
+        ratio(&what("inspected against direct"), ("2.0x", "1.5x"), &inspected, &direct),
+        ratio(&what("inspected against mitmproxy"), ("0.25x", "0.1x"), &inspected, &mitmproxy),
+    ])
+}
+
+/// Connections, one after the other, each with one request.
+pub(crate) fn connections() -> Result<Vec<Row>, String> {
+    let [direct, spliced, inspected] =
+        Stage::new()?.rounds(&OURS, ROUNDS, "connect", CONNECTIONS)?;
+    let what = |which| format!("new TLS connection p50, {which} against direct");
+    Ok(vec![
+        ratio(&what("spliced"), ("1.5x", "1.2x"), &spliced, &direct),
+        ratio(&what("inspected"), ("2.5x", "1.8x"), &inspected, &direct),
+    ])
+}
+
+/// One large answer.
+pub(crate) fn download() -> Result<Vec<Row>, String> {
+    let [direct, spliced, inspected] = Stage::new()?.rounds(&OURS, ROUNDS, "download", 1)?;
+    let what = |which| format!("1 GiB download, {which} against direct");
+    Ok(vec![
+        speed(&what("spliced"), ("0.8x", "0.95x"), &spliced, &direct),
+        speed(&what("inspected"), ("0.5x", "0.7x"), &inspected, &direct),
+    ])
+}
+
+/// Events of one stream, each with the time it was sent at.
+pub(crate) fn events() -> Result<Vec<Row>, String> {
+    let [direct, spliced, inspected] = Stage::new()?.rounds(&OURS, ROUNDS, "events", EVENTS)?;
+    Ok(vec![
+        added("SSE event delay added, spliced", &spliced, &direct),
+        added("SSE event delay added, inspected", &inspected, &direct),
+    ])
+}
+
+/// Memory for many connections that are open at the same time.
+pub(crate) fn open() -> Result<Vec<Row>, String> {
+    let stage = Stage::new()?;
+    Ok(vec![stage.held(Side::Spliced, "spliced")?, stage.held(Side::Inspected, "inspected")?])
 }
 
 /// A server, and the ways to it.
@@ -98,6 +101,8 @@ struct Stage {
 
 impl Stage {
     fn new() -> Result<Stage, String> {
+        let example = ["build", "--quiet", "--release", "--locked", "--example", "bench_net"];
+        call("cargo", &[&example[..], &["--package", "ringfence-proxy"]].concat())?;
         let files = Place::new("net-files", DECIDED, "")?;
         let dir = files.project();
         let (certificate, key) = (dir.join("server.pem"), dir.join("server.key"));

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use super::stage::{Net, certificate};
+use super::stage::Net;
 use crate::attacks::stage::{Side, everybody, text};
 use crate::schemas::conforms;
 
@@ -32,7 +32,7 @@ fn net(who: crate::attacks::stage::Who) -> Net {
 /// What a script inside prints where the host believes the servers.
 fn inside(net: &Net, script: &str) -> String {
     let mut command = net.command(Side::Inside, script);
-    command.env("SSL_CERT_FILE", certificate().0);
+    command.env("SSL_CERT_FILE", net.stage.home().join("project/ca.pem"));
     text(&command.output().unwrap())
 }
 

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use ringfence_core::{
-    Act, Agent, Decide as _, Endpoint, Facts, HOST_SERVICE_NAME, Host, Request, Ruling, Verdict,
+    Act, Agent, Decide as _, Endpoint, Facts, HOST_SERVICE_NAME, Host, HttpRequest, Request,
+    Ruling, Verdict,
 };
 use ringfence_policy::Policy;
 pub use ringfence_proxy::net::HostResolver;
@@ -19,6 +20,19 @@ pub struct Foreseen {
     pub name: Decision,
     /// What happens next; nothing where the name is not permitted.
     pub then: Then,
+    /// What is decided besides.
+    pub requests: Requests,
+}
+
+/// What is decided of the requests over a connection.
+#[derive(Debug, Clone)]
+pub enum Requests {
+    /// Nothing: bytes pass, once it is known whom they are for.
+    Pass,
+    /// Each one: the connection is opened.
+    Each,
+    /// The same, and this about the one that was asked about.
+    Decided(Box<Decision>),
 }
 
 /// A request, and what the policy says.
@@ -67,9 +81,21 @@ pub struct Asker<'a> {
 }
 
 impl Foreseen {
-    /// The decision that counts: that on the name, or, where every address needs one, the mildest
-    /// of those.
+    /// The decision that counts: the stricter one of those on the connection and on the request.
     pub fn verdict(&self) -> Verdict {
+        let connection = self.connection();
+        match &self.requests {
+            Requests::Decided(request)
+                if strictness(&request.ruling.verdict) > strictness(&connection) =>
+            {
+                request.ruling.verdict.clone()
+            }
+            Requests::Decided(_) | Requests::Each | Requests::Pass => connection,
+        }
+    }
+
+    /// The decision on the name, or, where every address needs one, the mildest of those.
+    fn connection(&self) -> Verdict {
         let by_address = match &self.then {
             Then::Addresses(all) => all.iter().map(Address::verdict).min_by_key(strictness),
             Then::Nothing | Then::Proxy(_) | Then::Fails(_) => None,
@@ -92,22 +118,27 @@ fn strictness(verdict: &Verdict) -> u8 {
     }
 }
 
-/// Goes the way of a connection; looks the name up only where the gate would.
-pub fn foresee(endpoint: Endpoint, asker: &Asker<'_>) -> Foreseen {
-    let name = asker.decide(endpoint.clone());
+/// Goes the way of a connection, and of a request over it; looks the name up only where the gate
+/// would.
+pub fn foresee(endpoint: Endpoint, request: Option<HttpRequest>, asker: &Asker<'_>) -> Foreseen {
+    let name = asker.decide(Act::Connect(endpoint.clone()));
+    let requests = match request {
+        _ if !asker.policy.inspects(asker.agent, &endpoint) => Requests::Pass,
+        Some(http) => Requests::Decided(Box::new(asker.decide(Act::Request(http)))),
+        None => Requests::Each,
+    };
     let then = match (&name.ruling.verdict, asker.proxies.towards(&endpoint)) {
         (Verdict::Deny, _) => Then::Nothing,
         (Verdict::Permit | Verdict::Ask(_), Err(why)) => Then::Fails(why),
         (Verdict::Permit | Verdict::Ask(_), Ok(Some(proxy))) => Then::Proxy(proxy.endpoint.clone()),
         (Verdict::Permit | Verdict::Ask(_), Ok(None)) => asker.addresses(&endpoint),
     };
-    Foreseen { endpoint, name, then }
+    Foreseen { endpoint, name, then, requests }
 }
 
 impl Asker<'_> {
-    fn decide(&self, endpoint: Endpoint) -> Decision {
-        let request =
-            Request { agent: self.agent.clone(), act: Act::Connect(endpoint), process: None };
+    fn decide(&self, act: Act) -> Decision {
+        let request = Request { agent: self.agent.clone(), act, process: None };
         let ruling = self.policy.decide(&request, self.facts);
         Decision { request, ruling }
     }
@@ -129,7 +160,7 @@ impl Asker<'_> {
         let address = |address: IpAddr| {
             let host = Host::Address(address.to_canonical());
             let itself = Endpoint { host, port: endpoint.port };
-            let special = special(address).map(|what| (what, self.decide(itself)));
+            let special = special(address).map(|what| (what, self.decide(Act::Connect(itself))));
             Address { address, special }
         };
         let all = found.into_iter().take(ADDRESSES_TRIED_MAX);

@@ -229,7 +229,7 @@ pub struct DecideArgs {
 /// The commands on connections.
 #[derive(Debug, Subcommand)]
 pub enum NetCommand {
-    /// Say whether a connection would be made, and why; none is made
+    /// Say whether a connection would be made and a request sent, and why; none is
     Test(NetTestArgs),
 }
 
@@ -239,6 +239,9 @@ pub struct NetTestArgs {
     /// Where to: a URL, or HOST:PORT
     #[arg(value_name = "TARGET")]
     pub target: String,
+    /// The method of a request to that URL; it has no body and no headers
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
     /// The agent's identity in the policy
     #[arg(long, value_name = "NAME", default_value = "agent")]
     pub agent: String,

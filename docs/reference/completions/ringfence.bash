@@ -1187,12 +1187,16 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__net__subcmd__test)
-            opts="-h -V --agent --policy --json --color --help --version"
+            opts="-h -V --method --agent --policy --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --method)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --agent)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -232,8 +232,9 @@ always\t'Always'
 never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and not __fish_seen_subcommand_from test help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and not __fish_seen_subcommand_from test help" -s V -l version -d 'Print version'
-complete -c ringfence -n "__fish_ringfence_using_subcommand net; and not __fish_seen_subcommand_from test help" -f -a "test" -d 'Say whether a connection would be made, and why; none is made'
+complete -c ringfence -n "__fish_ringfence_using_subcommand net; and not __fish_seen_subcommand_from test help" -f -a "test" -d 'Say whether a connection would be made and a request sent, and why; none is'
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and not __fish_seen_subcommand_from test help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -l method -d 'The method of a request to that URL; it has no body and no headers' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -l agent -d 'The agent\'s identity in the policy' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -l policy -d 'Policy file that stands in for the user\'s and the project\'s; may be repeated' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -242,7 +243,7 @@ never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
-complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from help" -f -a "test" -d 'Say whether a connection would be made, and why; none is made'
+complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from help" -f -a "test" -d 'Say whether a connection would be made and a request sent, and why; none is'
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ringfence -n "__fish_ringfence_using_subcommand doctor" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
@@ -285,4 +286,4 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_see
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from log" -f -a "show" -d 'Print a session\'s entries'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from log" -f -a "verify" -d 'Verify that nothing in the log was changed'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from export" -f -a "har" -d 'Write a session\'s requests and connections as an HTTP archive (HAR 1.2)'
-complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from net" -f -a "test" -d 'Say whether a connection would be made, and why; none is made'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from net" -f -a "test" -d 'Say whether a connection would be made and a request sent, and why; none is'

@@ -1,14 +1,17 @@
-//! `net test`: what would become of a connection, and why; none is made.
+//! `net test`: what would become of a connection and of a request over it, and why; none is made.
 
 use std::fmt::Write as _;
 
-use ringfence_core::{Agent, Clock as _, Decide as _, Endpoint, Facts, Verdict};
+use ringfence_core::{
+    Agent, Clock as _, Decide as _, Endpoint, Facts, HttpError, HttpParts, HttpRequest, Scheme,
+    Verdict,
+};
 use ringfence_policy::grant::GrantText;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::foresight::{
-    Address, Asker, Decision, Foreseen, HostResolver, Then, foresee,
+    Address, Asker, Decision, Foreseen, HostResolver, Requests, Then, foresee,
 };
-use ringfence_runtime::wording::{needs, printable, rule_line};
+use ringfence_runtime::wording::{self, needs, printable, rule_line};
 use serde_json::{Value, json};
 
 use super::decide::verdict;
@@ -43,6 +46,7 @@ pub(crate) fn net(command: &NetCommand, screen: &Screen) -> Result<Done, Failure
 
 fn test(args: &NetTestArgs, screen: &Screen) -> Result<Done, Failure> {
     let endpoint = target(&args.target)?;
+    let request = request(args, &endpoint)?;
     let found = in_force::load(&args.policy, screen)?;
     let (clock, _) = HostClock::new(found.settings.time_zone.as_deref())
         .map_err(|error| Message::new(error.to_string()).could_not())?;
@@ -60,7 +64,7 @@ fn test(args: &NetTestArgs, screen: &Screen) -> Result<Done, Failure> {
         proxies: &context::environment().proxies(),
         resolve: &HostResolver,
     };
-    let foreseen = foresee(endpoint, &asker);
+    let foreseen = foresee(endpoint, request, &asker);
     let answer = foreseen.verdict();
     if args.json {
         screen.json(&as_json(&foreseen, found.policy.digest()))?;
@@ -113,7 +117,11 @@ fn as_text(foreseen: &Foreseen) -> String {
         (Verdict::Ask(_), _) => "would be asked about",
         (Verdict::Deny, _) => "would be denied",
     };
-    let _ = writeln!(out, "{word}: connect to {}", foreseen.endpoint);
+    let act = match &foreseen.requests {
+        Requests::Decided(decision) => wording::describe(&decision.request.act),
+        Requests::Each | Requests::Pass => format!("connect to {}", foreseen.endpoint),
+    };
+    let _ = writeln!(out, "{word}: {act}");
     let _ = writeln!(out, "  name     {}", because(&foreseen.name));
     match &foreseen.then {
         Then::Nothing => {}
@@ -127,6 +135,13 @@ fn as_text(foreseen: &Foreseen) -> String {
             let _ = writeln!(out, "  address  {}", describe(address));
         }),
     }
+    let _ = match &foreseen.requests {
+        Requests::Pass => writeln!(out, "  passes   no rule speaks of the requests"),
+        Requests::Each => writeln!(out, "  opened   each request is decided"),
+        Requests::Decided(decision) => {
+            writeln!(out, "  opened   each request is decided, this one: {}", because(decision))
+        }
+    };
     out
 }
 
@@ -148,6 +163,23 @@ fn because(decision: &Decision) -> String {
     }
 }
 
+/// What would be sent to a URL; nothing where the target is none of HTTP's.
+fn request(args: &NetTestArgs, endpoint: &Endpoint) -> Result<Option<HttpRequest>, Failure> {
+    let Some((scheme, rest)) = args.target.split_once("://") else { return Ok(None) };
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "http" | "ws" => Scheme::Http,
+        "https" | "wss" => Scheme::Https,
+        _ => return Ok(None),
+    };
+    let rest = rest.split('#').next().unwrap_or_default();
+    let path = rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/");
+    let path = if path.starts_with('?') { format!("/{path}") } else { path.to_owned() };
+    let parts = HttpParts { method: &args.method, target: &path, headers: &[], size: None };
+    let made = HttpRequest::new(endpoint.clone(), scheme, parts);
+    let refused = |error: HttpError| Message::new(format!("would be refused: {error}")).no();
+    made.map(Some).map_err(refused)
+}
+
 /// Grants for what stands in the way.
 fn missing(foreseen: &Foreseen) -> Vec<String> {
     let addresses = match &foreseen.then {
@@ -156,8 +188,13 @@ fn missing(foreseen: &Foreseen) -> Vec<String> {
     };
     let by_address = addresses.iter().filter_map(|it| it.special.as_ref()).map(|(_, it)| it);
     let denied = |it: &&Decision| it.ruling.verdict == Verdict::Deny;
-    let all = std::iter::once(&foreseen.name).chain(by_address).filter(denied);
-    all.map(|decision| GrantText::smallest(&decision.request).to_string()).collect()
+    let request = match &foreseen.requests {
+        Requests::Decided(decision) => Some(decision.as_ref()),
+        Requests::Each | Requests::Pass => None,
+    };
+    let all = std::iter::once(&foreseen.name).chain(by_address).chain(request).filter(denied);
+    let grant = |it: &Decision| wording::shell_word(&GrantText::smallest(&it.request).to_string());
+    all.filter_map(grant).collect()
 }
 
 fn as_json(foreseen: &Foreseen, digest: &str) -> Value {
@@ -191,5 +228,10 @@ fn as_json(foreseen: &Foreseen, digest: &str) -> Value {
         "proxy": proxy,
         "addresses": addresses,
         "failure": failure,
+        "opened": !matches!(foreseen.requests, Requests::Pass),
+        "request": match &foreseen.requests {
+            Requests::Decided(it) => Some(decision(it)),
+            Requests::Each | Requests::Pass => None,
+        },
     })
 }

@@ -165,3 +165,35 @@ fn told(entry: &Value) -> [String; 4] {
     let of = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     [of(&asked["method"]), of(&asked["url"]), of(&answer["status"]), of(&asked["bodySize"])]
 }
+
+#[test]
+fn what_would_become_of_a_request_is_what_becomes_of_it() {
+    let net = net(everybody().pop().unwrap());
+    let test = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| net.with_ports(word)).collect();
+        let words: Vec<&str> =
+            ["net", "test"].into_iter().chain(words.iter().map(String::as_str)).collect();
+        let output = net.named(&net.stage.ringfence_command(&words)).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    let (code, said) = test(&["https://good.example:{tls}/open/1?a=b#c"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("would be permitted: send GET https://good.example:"), "{said}");
+    assert!(said.contains("opened   each request is decided, this one: permitted"), "{said}");
+    let (code, said) = test(&["https://good.example:{tls}/open/1", "--method", "POST"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("would be denied: send POST"), "{said}");
+    assert!(said.contains("ringfence grant 'net.request:POST good.example:"), "{said}");
+    let (code, said) = test(&["https://good.example:{tls}/open/../other"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("would be refused: the path has the segment"), "{said}");
+    let (code, said) = test(&["good.example:{tls}"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("opened   each request is decided\n"), "{said}");
+    let (code, said) = test(&["http://good.example:{banner}/open/1", "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    let json = said.lines().find(|line| line.starts_with('{')).unwrap();
+    let said: Value = serde_json::from_str(json).unwrap();
+    conforms(&said, "net-test.schema.json");
+    assert_eq!((&said["opened"], &said["request"]["verdict"]), (&true.into(), &"permit".into()));
+}

@@ -28,7 +28,7 @@ fn schema(file: &str) -> Value {
 fn differences(value: &Value, schema: &Value, file: &str, place: &str) -> Vec<String> {
     let wrong = |what: String| vec![format!("{place}: {what}")];
     if let Some(reference) = schema["$ref"].as_str() {
-        let (other, pointer) = reference.split_once('#').unwrap();
+        let (other, pointer) = reference.split_once('#').unwrap_or((reference, ""));
         let other = if other.is_empty() { file } else { other };
         let target = self::schema(other).pointer(pointer).unwrap().clone();
         return differences(value, &target, other, place);

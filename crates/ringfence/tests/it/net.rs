@@ -5,5 +5,6 @@ mod attacks;
 mod clients;
 mod inspect;
 mod signing;
+mod smuggling;
 mod stage;
 mod tools;

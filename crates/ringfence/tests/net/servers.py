@@ -1,5 +1,6 @@
 """Servers on loopback for the tests of the net gate. Says its ports as one JSON line, then one JSON
 line for each thing a client did: the oracle of what got through."""
+import lenient
 import base64, hashlib, http.server, json, socket, socketserver, ssl, subprocess, sys, threading
 
 certificate, key, root = sys.argv[1:4]
@@ -86,6 +87,22 @@ class Silent(socketserver.BaseRequestHandler):
             self.request.sendall(data)
 
 
+class Lenient(socketserver.BaseRequestHandler):
+    """Answers whatever comes, and says at the end what any server would have read in it."""
+
+    def handle(self):
+        data = b""
+        self.request.settimeout(20)
+        try:
+            while part := self.request.recv(65536):
+                data += part
+                if b"HTTP/1." in part:
+                    self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        except OSError:
+            pass
+        say(server=self.server.name, targets=lenient.targets(data), head=data[:2000].decode("latin-1"))
+
+
 class Tls(Server):
     def get_request(self):
         stream, address = super().get_request()
@@ -124,6 +141,8 @@ for name, kind, handler in (
     ("tls", Tls, Web),
     ("banner", Server, Banner),
     ("echo", Server, Silent),
+    ("lenient", Server, Lenient),
+    ("lenient_tls", Tls, Lenient),
 ):
     server = kind(("127.0.0.1", 0), handler)
     server.name = name

@@ -188,6 +188,12 @@ impl Exchange {
                     }
                     Some(_) | None => {
                         server.failed(error.error());
+                        // Ours is the body alone, and that is the client's.
+                        if error.error().is_user() {
+                            let reason =
+                                format!("the body broke off: {}", innermost(error.error()));
+                            return Err(Refusal::Malformed(reason));
+                        }
                         let reason = format!("the server broke off: {}", error.error());
                         return Err(Refusal::Unreachable(reason));
                     }
@@ -305,6 +311,15 @@ pub(crate) fn request_of(
     };
     HttpRequest::new(endpoint.clone(), scheme, parts)
         .map_err(|error: HttpError| Refusal::Malformed(error.to_string()))
+}
+
+/// What is behind an error that only says where it was met.
+fn innermost(error: &hyper::Error) -> String {
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
 }
 
 /// A request in the form in which a server is sent it.

@@ -9,7 +9,7 @@ use crate::attacks::stage::{Side, everybody, text};
 use crate::schemas::conforms;
 
 /// Permits connections, and of the requests only `GET` beneath `/open/`.
-fn net(who: crate::attacks::stage::Who) -> Net {
+pub(super) fn net(who: crate::attacks::stage::Who) -> Net {
     Net::with_policy(who, |port| {
         let permit = |action: &str, endpoint: &str, when: &str| {
             format!(
@@ -18,19 +18,20 @@ fn net(who: crate::attacks::stage::Who) -> Net {
             )
         };
         let reads = "when { context.method == \"GET\" && context.path like \"/open/*\" }";
-        let all = ["web", "tls", "banner"].map(|name| {
+        let any = "when { context.path like \"/open/*\" }";
+        let all = ["web", "tls", "banner", "lenient", "lenient_tls"].map(|name| {
             let port = port(name);
             let (named, address) = (format!("good.example:{port}"), format!("127.0.0.1:{port}"));
             permit("net.connect", &named, "")
                 + &permit("net.connect", &address, "")
-                + &permit("net.request", &named, reads)
+                + &permit("net.request", &named, if name.starts_with("len") { any } else { reads })
         });
         all.concat()
     })
 }
 
 /// What a script inside prints where the host believes the servers.
-fn inside(net: &Net, script: &str) -> String {
+pub(super) fn inside(net: &Net, script: &str) -> String {
     let mut command = net.command(Side::Inside, script);
     command.env("SSL_CERT_FILE", net.stage.home().join("project/ca.pem"));
     text(&command.output().unwrap())

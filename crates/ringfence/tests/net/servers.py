@@ -152,5 +152,6 @@ for name, kind, handler in (
 # Python has no server of HTTP/2.
 h2 = subprocess.Popen(["node", "tests/net/h2.js", certificate, key], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 ports["h2"] = int(h2.stdout.readline())
+threading.Thread(target=lambda: [say(**json.loads(line)) for line in h2.stdout], daemon=True).start()
 say(ports=ports)
 sys.stdin.read()

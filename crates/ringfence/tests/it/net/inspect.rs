@@ -19,12 +19,16 @@ pub(super) fn net(who: crate::attacks::stage::Who) -> Net {
         };
         let reads = "when { context.method == \"GET\" && context.path like \"/open/*\" }";
         let any = "when { context.path like \"/open/*\" }";
-        let all = ["web", "tls", "banner", "lenient", "lenient_tls"].map(|name| {
+        let all = ["web", "tls", "h2", "banner", "lenient", "lenient_tls"].map(|name| {
             let port = port(name);
             let (named, address) = (format!("good.example:{port}"), format!("127.0.0.1:{port}"));
             permit("net.connect", &named, "")
                 + &permit("net.connect", &address, "")
-                + &permit("net.request", &named, if name.starts_with("len") { any } else { reads })
+                + &permit(
+                    "net.request",
+                    &named,
+                    if name.contains("len") || name == "h2" { any } else { reads },
+                )
         });
         all.concat()
     })

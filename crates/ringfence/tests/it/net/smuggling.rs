@@ -57,3 +57,39 @@ fn no_request_is_hidden_in_another_from_any_reader() {
         }
     }
 }
+
+#[test]
+fn no_frames_of_http_2_say_another_request_than_what_was_decided() {
+    let net = net(everybody().pop().unwrap());
+    let words = "python3 h2raw.py good.example {h2}";
+    let outside = net.script(Side::Outside, &format!("{words} ca.pem"));
+    let seen = net.seen();
+    let evil = |it: &&Value| {
+        let text = it.to_string();
+        text.contains("denied") || text.contains("evil") || text.contains("DELETE")
+    };
+    let got = seen.iter().filter(evil).count();
+    assert!(got > 8, "{seen:#?} {}", text(&outside));
+    let said = inside(&net, words);
+    let seen = net.seen();
+    let through: Vec<_> = seen.iter().filter(evil).collect();
+    assert!(through.is_empty(), "{through:#?}");
+    let line = said.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("{said}"));
+    let answers: Value = serde_json::from_str(line).unwrap();
+    let permitted = ["plain", "trailers", "trailers-pseudo", "path-fragment"];
+    for (attack, answer) in answers.as_object().unwrap() {
+        let statuses: Vec<u64> =
+            answer["statuses"].as_array().unwrap().iter().filter_map(|it| it[1].as_u64()).collect();
+        if attack == "many" {
+            let mut each = answer["statuses"].as_array().unwrap().clone();
+            each.sort_by_key(|it| it[0].as_u64());
+            assert_eq!(Value::from(each), serde_json::json!([[1, 200], [3, 403], [5, 200]]));
+        } else if permitted.contains(&attack.as_str()) {
+            assert_eq!(statuses, [200], "{attack}");
+        } else {
+            assert!(!statuses.contains(&200), "{attack}: {answer}");
+        }
+    }
+    // What no attack is arrives as it was meant.
+    assert!(seen.iter().any(|it| it["trailers"]["x-after"] == "1"), "{seen:#?}");
+}

@@ -89,6 +89,7 @@ impl Net {
             + &rules(&|name| ports[name].as_u64().unwrap());
         stage.write("project/.ringfence/policy.cedar", &policy);
         stage.write("project/client.py", include_str!("../../net/client.py"));
+        stage.write("project/h2raw.py", include_str!("../../net/h2raw.py"));
         stage.write("project/smuggle.py", include_str!("../../net/smuggle.py"));
         stage.write("project/ca.pem", &std::fs::read_to_string(certificate).unwrap());
         stage.write(

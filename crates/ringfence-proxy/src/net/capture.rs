@@ -62,7 +62,7 @@ pub(super) async fn serve(
 }
 
 /// Where a captured connection was meant to go; the error says why it may not.
-fn target(stream: &TcpStream) -> Result<SocketAddr, String> {
+pub(super) fn target(stream: &TcpStream) -> Result<SocketAddr, String> {
     let own = stream.local_addr().map_err(|error| error.to_string())?;
     let target: io::Result<SocketAddr> = match own {
         SocketAddr::V4(_) => ip_original_dst(stream).map(Into::into).map_err(Into::into),

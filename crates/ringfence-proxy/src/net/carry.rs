@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use ringfence_core::{Carried, Endpoint, Host};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
@@ -15,12 +15,12 @@ use super::exchange;
 use super::first::{Speaks, speaks};
 use super::hello::{self, HANDSHAKE};
 use super::inspect;
+use super::join::join;
 use super::line::Counted;
 use super::live::Client;
 use super::open::{Opened, Port};
 use super::retry::Watch;
 use super::rewind::Rewind;
-use super::splice::SPLICE_BUFFER_BYTES;
 use super::turned_away;
 
 /// How much is read at a time until it is known what a client speaks.
@@ -104,14 +104,13 @@ pub(super) async fn carry(port: &Arc<Port>, who: &Client, decided: Decided) {
         Heard::Speaks(Speaks::Tls(_)) => Carried::Tls,
         Heard::Speaks(_) | Heard::Ended => Carried::Other,
     });
-    let mut client = line.hold(client);
-    let size = SPLICE_BUFFER_BYTES;
+    let client = line.hold(client);
     let joined = async {
         stream.write_all(first.unreleased()).await?;
         if matches!(heard, Heard::Ended) {
             stream.shutdown().await?;
         }
-        copy_bidirectional_with_sizes(&mut client.stream, &mut stream, size, size).await
+        join(&client.stream, &stream).await
     };
     if let Err(error) = joined.await {
         line.fail(&error);

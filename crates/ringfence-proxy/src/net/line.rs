@@ -158,6 +158,21 @@ impl Counted {
         let _ = self.stream.set_zero_linger();
     }
 
+    /// The socket itself, for who notes what goes over it.
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Notes bytes that were written past the counting.
+    pub(super) fn note_sent(&self, count: usize) {
+        self.bytes.sent.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Notes bytes that were read past the counting.
+    pub(super) fn note_received(&self, count: usize) {
+        self.bytes.received.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     fn sent(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(count)) = &polled {
             self.bytes.sent.fetch_add(*count as u64, Ordering::Relaxed);

@@ -1,7 +1,6 @@
 //! The connections that are open now, so that those which lose their permit can be ended.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -9,10 +8,12 @@ use ringfence_core::{Approved, Permit, Process, Request};
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
+use super::Ends;
+
 /// A client of the gate: where it is, and the task that serves it.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
-    pub(super) address: SocketAddr,
+    pub(super) ends: Ends,
     /// The process behind it, once it has been looked for.
     pub(super) process: Arc<OnceCell<Option<Process>>>,
     task: Arc<OnceLock<AbortHandle>>,
@@ -51,8 +52,8 @@ pub(super) struct Place {
 }
 
 impl Client {
-    pub(super) fn at(address: SocketAddr) -> Client {
-        Client { address, process: Arc::default(), task: Arc::default() }
+    pub(super) fn at(ends: Ends) -> Client {
+        Client { ends, process: Arc::default(), task: Arc::default() }
     }
 
     /// Tells the task that serves this client; once.

@@ -19,6 +19,7 @@ pub mod first;
 mod forward;
 pub mod hello;
 mod inspect;
+mod join;
 mod line;
 mod live;
 pub mod names;
@@ -38,6 +39,7 @@ pub mod upstream;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -55,7 +57,9 @@ use trust::Trust;
 use upstream::HostProxies;
 
 /// Most connections from one world at a time; one more is answered with 503.
-pub const CONNECTIONS_MAX: usize = 512;
+pub const CONNECTIONS_MAX: usize = 4096;
+/// Most questions and lookups at a time; one more waits for its turn.
+pub const WAITS_MAX: usize = 512;
 /// Largest request head, in bytes; a larger one is answered with 431.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Most headers of a request.
@@ -96,7 +100,16 @@ pub type Unreachable = Box<dyn Fn(&Request, &str) + Send + Sync>;
 pub type Refused = Box<dyn Fn(Process, &str) + Send + Sync>;
 
 /// Which process of the world holds the client's end of a connection, if that can be told; blocks.
-pub type ProcessOf = Arc<dyn Fn(SocketAddr) -> Option<Process> + Send + Sync>;
+pub type ProcessOf = Arc<dyn Fn(Ends) -> Option<Process> + Send + Sync>;
+
+/// The two ends of a connection, as the client's socket has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// Its own address.
+    pub client: SocketAddr,
+    /// Where it means to have connected to.
+    pub target: SocketAddr,
+}
 
 /// What kind of special place an address is, for a person; `None` for one of the internet's.
 pub fn special(address: IpAddr) -> Option<&'static str> {
@@ -109,9 +122,12 @@ pub fn special(address: IpAddr) -> Option<&'static str> {
 /// Finds the process behind a connection among `root` and its descendants, by looking in procfs.
 ///
 /// `root` is the world's first process, as the caller numbers it: everything in the world descends
-/// from it. A process that is gone by then, or that procfs hides, is not found.
-pub fn processes_below(root: i32) -> ProcessOf {
-    Arc::new(move |client| process::holder_below(root, client))
+/// from it. A process that is gone by then, or that procfs hides, is not found. `diagnosis` is a
+/// `NETLINK_SOCK_DIAG` socket of its network namespace; without one the kernel's list of all
+/// connections is read, which takes milliseconds.
+pub fn processes_below(root: i32, diagnosis: Option<OwnedFd>) -> ProcessOf {
+    let holders = process::Holders::below(root, diagnosis);
+    Arc::new(move |ends| holders.of(ends))
 }
 
 /// What a net gate needs to know.
@@ -215,7 +231,7 @@ impl NetGate {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .max_blocking_threads(config.limits.connections_max.max(1))
+            .max_blocking_threads(WAITS_MAX)
             .thread_name("net-gate-wait")
             .build()?;
         let families = entrances.families;

@@ -145,10 +145,10 @@ impl Port {
 
     /// The process behind a client, looked for once.
     pub(super) async fn process_of(&self, client: &Client) -> Option<Process> {
-        let from = client.address;
+        let ends = client.ends;
         let find = || async move {
             let process = Arc::clone(&self.config.process);
-            tokio::task::spawn_blocking(move || process(from)).await.ok().flatten()
+            tokio::task::spawn_blocking(move || process(ends)).await.ok().flatten()
         };
         *client.process.get_or_init(find).await
     }

@@ -1,29 +1,59 @@
 //! Which process holds the client's end of a connection, as procfs tells it.
 
+mod diagnosis;
+
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use ringfence_core::Process;
+
+use super::Ends;
+use diagnosis::Diagnosis;
 
 /// Most processes looked at for one connection.
 const PROCESSES_MAX: usize = 4096;
 
-/// Finds the process, among `root` and its descendants, whose socket has the address `client`.
-pub(super) fn holder_below(root: i32, client: SocketAddr) -> Option<Process> {
-    let inode = socket_inode(root, client)?;
-    let socket = PathBuf::from(format!("socket:[{inode}]"));
-    let mut queue = VecDeque::from([Process { pid: root, parent: None }]);
-    for _ in 0..PROCESSES_MAX {
-        // Parents first: a child that inherited the socket did not open it.
-        let process = queue.pop_front()?;
-        if holds(process.pid, &socket) {
-            return Some(process);
-        }
-        queue.extend(children(process.pid));
+/// The processes of one world, as far as they hold sockets.
+pub(super) struct Holders {
+    root: i32,
+    diagnosis: Option<Mutex<Diagnosis>>,
+}
+
+impl Holders {
+    /// Those among `root` and its descendants.
+    pub(super) fn below(root: i32, diagnosis: Option<OwnedFd>) -> Holders {
+        Holders { root, diagnosis: diagnosis.map(|socket| Mutex::new(Diagnosis::new(socket))) }
     }
-    None
+
+    /// Finds the process that holds the client's end of a connection.
+    pub(super) fn of(&self, ends: Ends) -> Option<Process> {
+        let asked = self.diagnosis.as_ref().and_then(|diagnosis| {
+            diagnosis.lock().unwrap_or_else(PoisonError::into_inner).inode(ends)
+        });
+        // A kernel may be built without an answer.
+        let inode = match asked {
+            Some(inode) => inode.to_string(),
+            None => socket_inode(self.root, ends.client)?,
+        };
+        self.holder(Path::new(&format!("socket:[{inode}]")))
+    }
+
+    fn holder(&self, socket: &Path) -> Option<Process> {
+        let mut queue = VecDeque::from([Process { pid: self.root, parent: None }]);
+        for _ in 0..PROCESSES_MAX {
+            // Parents first: a child that inherited the socket did not open it.
+            let process = queue.pop_front()?;
+            if holds(process.pid, socket) {
+                return Some(process);
+            }
+            queue.extend(children(process.pid));
+        }
+        None
+    }
 }
 
 /// The inode of the socket bound to `client` in the network namespace of `pid`.
@@ -60,8 +90,11 @@ fn hex(octets: &[u8]) -> String {
 
 fn holds(pid: i32, socket: &Path) -> bool {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let descriptors: Vec<DirEntry> = descriptors.filter_map(Result::ok).collect();
+    // The highest first: a connection that is just made is often the newest descriptor.
     descriptors
-        .filter_map(Result::ok)
+        .iter()
+        .rev()
         .any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|link| link == socket))
 }
 

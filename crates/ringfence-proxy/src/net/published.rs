@@ -7,14 +7,13 @@ use std::time::Instant;
 use std::{fmt, io};
 
 use ringfence_core::{Durability, Endpoint, EntryRef, Event, Host, NetUsage, Outcome, RecordError};
-use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::DIAL_SECONDS_MAX;
+use super::join::join;
 use super::line::{Bytes, Counted};
 use super::open::Port;
-use super::splice::SPLICE_BUFFER_BYTES;
 use super::turned_away::reset;
 
 /// Makes a TCP socket of the world's network, connected to nothing, for IPv4 or IPv6 as the address
@@ -45,12 +44,7 @@ pub(super) struct Inward {
 }
 
 /// Carries one connection of the host's into the world; nothing is carried that is not recorded.
-pub(super) async fn serve(
-    port: Arc<Port>,
-    inward: Inward,
-    mut client: TcpStream,
-    peer: SocketAddr,
-) {
+pub(super) async fn serve(port: Arc<Port>, inward: Inward, client: TcpStream, peer: SocketAddr) {
     // Best effort: the client only waits longer without it.
     let _ = client.set_nodelay(true);
     let Ok(mut arrival) = Arrival::record(port, inward.port, peer) else { return reset(&client) };
@@ -62,9 +56,8 @@ pub(super) async fn serve(
         }
     };
     arrival.usage.address = server.peer_addr().ok().map(|address| address.to_string());
-    let mut server = Counted::new(server, &arrival.bytes);
-    let size = SPLICE_BUFFER_BYTES;
-    if let Err(error) = copy_bidirectional_with_sizes(&mut client, &mut server, size, size).await {
+    let server = Counted::new(server, &arrival.bytes);
+    if let Err(error) = join(&client, &server).await {
         arrival.usage.error = Some(error.to_string());
         reset(&client);
         server.reset_on_close();

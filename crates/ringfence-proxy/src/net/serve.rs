@@ -1,6 +1,7 @@
 //! The accept loop and the life of one client's connection.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::Ends;
 use super::capture;
 use super::carry::{Decided, carry};
 use super::forward::forward;
@@ -92,7 +94,7 @@ async fn listen(
             }
             continue;
         };
-        let client = Client::at(from);
+        let client = Client::at(Ends { client: from, target: meant(&stream, &arrives, from) });
         let who = client.clone();
         let serving = match arrives.clone() {
             Arrives::ToProxy => clients.spawn(serve(port, stream, who, place)),
@@ -105,6 +107,16 @@ async fn listen(
         client.served_by(serving);
     }
     clients.shutdown().await;
+}
+
+/// Where a client means to have connected to.
+fn meant(stream: &TcpStream, arrives: &Arrives, from: SocketAddr) -> SocketAddr {
+    let target = match arrives {
+        Arrives::Captured => capture::target(stream).ok(),
+        Arrives::ToProxy | Arrives::Inward(_) => stream.local_addr().ok(),
+    };
+    // A connection to itself is nobody's.
+    target.unwrap_or(from)
 }
 
 /// Serves one client that speaks to a proxy.

@@ -1,4 +1,4 @@
-//! Two sockets joined: bytes pass both ways untouched, a half-close passes too.
+//! What becomes of a connection once its HTTP has ended: a tunnel.
 
 use std::io;
 use std::sync::Arc;
@@ -6,11 +6,12 @@ use std::sync::Arc;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use ringfence_core::Endpoint;
-use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::carry::{Decided, carry, newly_inspected};
 use super::inspect::Switched;
+use super::join::join;
 use super::line::{Counted, Line};
 use super::live::Client;
 use super::open::{Opened, Port};
@@ -79,7 +80,7 @@ impl Tunnel {
                 Err(error) => opened.line.fail(&error),
             },
             Tunnel::Switched { client, server, mut line } => {
-                if let Err(error) = join(client, server).await {
+                if let Err(error) = switch(client, server).await {
                     line.fail(&error);
                 }
             }
@@ -88,7 +89,7 @@ impl Tunnel {
     }
 }
 
-async fn join(client: OnUpgrade, server: OnUpgrade) -> io::Result<()> {
+async fn switch(client: OnUpgrade, server: OnUpgrade) -> io::Result<()> {
     let (mut client, early) = taken(client).await?;
     let server = server.await.map_err(io::Error::other)?;
     let Parts { io, read_buf: late, .. } =
@@ -97,8 +98,7 @@ async fn join(client: OnUpgrade, server: OnUpgrade) -> io::Result<()> {
     let joined = async {
         server.write_all(&early).await?;
         client.write_all(&late).await?;
-        let size = SPLICE_BUFFER_BYTES;
-        copy_bidirectional_with_sizes(&mut client, &mut server, size, size).await
+        join(&client, &server).await
     };
     let result = joined.await;
     if result.is_err() {
@@ -106,7 +106,7 @@ async fn join(client: OnUpgrade, server: OnUpgrade) -> io::Result<()> {
         let _ = client.set_zero_linger();
         server.reset_on_close();
     }
-    result.map(|_| ())
+    result
 }
 
 /// The socket below a client's connection, and what had been read ahead from it.

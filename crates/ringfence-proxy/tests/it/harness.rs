@@ -102,7 +102,7 @@ impl Setup {
         config.resolve = Arc::clone(&lookups) as Arc<dyn Resolve>;
         config.limits = self.limits;
         config.proxies = self.proxies;
-        config.process = processes_below(i32::try_from(std::process::id()).unwrap());
+        config.process = processes_below(i32::try_from(std::process::id()).unwrap(), None);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let gate =

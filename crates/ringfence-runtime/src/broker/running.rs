@@ -18,6 +18,7 @@ use ringfence_sandbox::notify::{Confinement, Listener, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{Capture, Ended, Network, World};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit};
 
 use super::live::{Changing, Live};
 use super::not_started::{NotStarted, Wanted};
@@ -295,7 +296,10 @@ fn open_net_gate(
     world: &Arc<World>,
 ) -> Result<NetGate, RunError> {
     let Outside { bound, authority } = network;
-    let config = net_config(session, authority, world.init_pid);
+    allow_descriptors();
+    // Without a copy it is found out the slow way.
+    let diagnosis = world.network.inet_diag.try_clone().ok();
+    let config = net_config(session, authority, (world.init_pid, diagnosis));
     let (proxies, trust) = (request.environment.proxies(), request.environment.trust());
     let config = NetConfig { proxies, trust, ..config };
     let entrances = Entrances { published: publish::into_world(bound, world), ..entrances };
@@ -303,11 +307,19 @@ fn open_net_gate(
         .map_err(RunError::step("open the net gate"))
 }
 
+/// Each connection takes two descriptors; the payload has its own limit by now.
+fn allow_descriptors() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // Without it there are fewer connections at a time; one too many is refused.
+    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+}
+
 /// How the net gate asks, refuses, and tells which process of the world connects.
 fn net_config(
     (_, agent, approvals, denials): signing::Session<'_>,
     authority: Arc<Authority>,
-    init_pid: i32,
+    (init_pid, diagnosis): (i32, Option<OwnedFd>),
 ) -> NetConfig {
     let (denials, same) = (Arc::clone(denials), Arc::clone(denials));
     let denied = Box::new(move |denial: &Denial| {
@@ -331,7 +343,7 @@ fn net_config(
             write_stderr_of(process.pid, &wording::refused_connection(why));
         }
     });
-    NetConfig { process: processes_below(init_pid), unreachable, refused, ..config }
+    NetConfig { process: processes_below(init_pid, diagnosis), unreachable, refused, ..config }
 }
 
 /// Denials go to the world's file, with the grant that helps by the policy of that moment.

@@ -24,8 +24,10 @@ pub const OWN_ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x7269, 0x6e67, 0, 0,
 pub struct Network {
     /// On 127.0.0.1, for programs that speak to a proxy.
     pub proxy: TcpListener,
-    /// A `NETLINK_SOCK_DIAG` socket.
+    /// A `NETLINK_SOCK_DIAG` socket, to be asked of unix sockets.
     pub unix_diag: OwnedFd,
+    /// Another, to be asked of connections.
+    pub inet_diag: OwnedFd,
     /// Where all other connections arrive; the error says why they do not.
     pub capture: Result<Capture, String>,
 }
@@ -58,6 +60,7 @@ impl Capture {
 /// A network without its proxy, whose port is not known yet.
 pub(super) struct Made {
     unix_diag: OwnedFd,
+    inet_diag: OwnedFd,
     capture: Result<Capture, String>,
 }
 
@@ -66,8 +69,8 @@ impl Made {
     pub(super) fn with_proxy(self, port: u16) -> Result<Network, Failure> {
         let proxy = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .during(Need::Net, format!("listen on port {port} of the world"))?;
-        let Made { unix_diag, capture } = self;
-        Ok(Network { proxy, unix_diag, capture })
+        let Made { unix_diag, inet_diag, capture } = self;
+        Ok(Network { proxy, unix_diag, inet_diag, capture })
     }
 }
 
@@ -79,15 +82,21 @@ impl Network {
         line.loopback_up().during(Need::Net, "bring up the loopback interface")?;
         let capture = capture(&line).map_err(|failure| failure.to_string());
         let (kind, flags) = (SocketType::RAW, SocketFlags::CLOEXEC);
-        let diagnosis = Some(netlink::SOCK_DIAG);
-        let unix_diag = rustix::net::socket_with(AddressFamily::NETLINK, kind, flags, diagnosis)
-            .during(Need::Net, "open the world's socket diagnosis")?;
-        Ok(Made { unix_diag, capture })
+        let diagnosis = || {
+            let protocol = Some(netlink::SOCK_DIAG);
+            rustix::net::socket_with(AddressFamily::NETLINK, kind, flags, protocol)
+                .during(Need::Net, "open the world's socket diagnosis")
+        };
+        Ok(Made { unix_diag: diagnosis()?, inet_diag: diagnosis()?, capture })
     }
 
     /// What of it is handed out, each with a letter for what it is.
     pub(super) fn descriptors(&self) -> Vec<(u8, BorrowedFd<'_>)> {
-        let mut all = vec![(PROXY, self.proxy.as_fd()), (DIAGNOSIS, self.unix_diag.as_fd())];
+        let mut all = vec![
+            (PROXY, self.proxy.as_fd()),
+            (UNIX_DIAGNOSIS, self.unix_diag.as_fd()),
+            (INET_DIAGNOSIS, self.inet_diag.as_fd()),
+        ];
         if let Ok(Capture { tcp, tcp_v6, dns, dns_v6 }) = &self.capture {
             all.extend([(TCP, tcp.as_fd()), (DNS, dns.as_fd())]);
             all.extend(tcp_v6.as_ref().map(|it| (TCP_V6, it.as_fd())));
@@ -103,7 +112,8 @@ impl Network {
 }
 
 const PROXY: u8 = b'p';
-const DIAGNOSIS: u8 = b'd';
+const UNIX_DIAGNOSIS: u8 = b'u';
+const INET_DIAGNOSIS: u8 = b'i';
 const TCP: u8 = b't';
 const TCP_V6: u8 = b'T';
 const DNS: u8 = b'n';
@@ -139,7 +149,9 @@ impl HandedOut {
             (Some(tcp), Some(dns)) => Ok(Capture { tcp, tcp_v6, dns, dns_v6 }),
             _ => Err(gap),
         };
-        let network = Network { proxy: take(PROXY)?.into(), unix_diag: take(DIAGNOSIS)?, capture };
+        let proxy = take(PROXY)?.into();
+        let (unix_diag, inet_diag) = (take(UNIX_DIAGNOSIS)?, take(INET_DIAGNOSIS)?);
+        let network = Network { proxy, unix_diag, inet_diag, capture };
         Some(HandedOut { network, terminal: take(TERMINAL) })
     }
 }

@@ -1,8 +1,30 @@
 use std::io::Read as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 
-use super::{hex, holder_below};
+use ringfence_core::Process;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink};
+
+use super::super::Ends;
+use super::{Diagnosis, Holders, hex};
+
+/// By both ways in which a holder is found; they agree.
+fn holder_below(root: i32, client: SocketAddr, target: SocketAddr) -> Option<Process> {
+    let ends = Ends { client, target };
+    let (read, asked) = (Holders::below(root, None), Holders::below(root, Some(diagnosis())));
+    let found = read.of(ends);
+    assert_eq!(asked.of(ends), found);
+    found
+}
+
+fn diagnosis() -> OwnedFd {
+    let (kind, flags) = (SocketType::RAW, SocketFlags::CLOEXEC);
+    let protocol = Some(netlink::SOCK_DIAG);
+    rustix::net::socket_with(AddressFamily::NETLINK, kind, flags, protocol).unwrap()
+}
 
 fn own_pid() -> i32 {
     i32::try_from(std::process::id()).unwrap()
@@ -20,8 +42,25 @@ fn addresses_are_written_as_procfs_does() {
 fn a_socket_of_ones_own_is_found() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let found = holder_below(own_pid(), client.local_addr().unwrap()).unwrap();
+    let (from, to) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+    let found = holder_below(own_pid(), from, to).unwrap();
     assert_eq!((found.pid, found.parent), (own_pid(), None));
+}
+
+#[test]
+fn the_kernel_is_asked_for_connections_of_both_families() {
+    for host in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(listener) = TcpListener::bind(host) else { continue };
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let inode = std::fs::metadata(format!("/proc/self/fd/{}", stream.as_raw_fd())).unwrap();
+        let ends =
+            Ends { client: stream.local_addr().unwrap(), target: stream.peer_addr().unwrap() };
+        let mut asked = Diagnosis::new(diagnosis());
+        assert_eq!(asked.inode(ends).map(u64::from), Some(inode.ino()), "{host}");
+        let other = Ends { target: SocketAddr::new(ends.target.ip(), 9), ..ends };
+        assert_eq!(asked.inode(other), None);
+        assert_eq!(asked.inode(ends).map(u64::from), Some(inode.ino()), "{host}");
+    }
 }
 
 #[test]
@@ -39,11 +78,12 @@ fn a_socket_of_a_child_is_the_childs_and_nobody_elses() {
     for process in [&mut child, &mut stranger] {
         process.stdout.as_mut().unwrap().read_exact(&mut [0; 3]).unwrap();
     }
-    let (_server, from) = listener.accept().unwrap();
+    let (server, from) = listener.accept().unwrap();
+    let to = server.local_addr().unwrap();
     let pid = i32::try_from(child.id()).unwrap();
-    let found = holder_below(own_pid(), from).unwrap();
+    let found = holder_below(own_pid(), from, to).unwrap();
     assert_eq!((found.pid, found.parent), (pid, Some(own_pid())));
-    assert_eq!(holder_below(i32::try_from(stranger.id()).unwrap(), from), None);
+    assert_eq!(holder_below(i32::try_from(stranger.id()).unwrap(), from, to), None);
     for mut process in [child, stranger] {
         drop(process.stdin.take());
         process.wait().unwrap();
@@ -55,6 +95,6 @@ fn a_socket_that_is_gone_belongs_to_nobody() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    assert_eq!(holder_below(own_pid(), address), None);
-    assert_eq!(holder_below(i32::MAX, address), None);
+    assert_eq!(holder_below(own_pid(), address, address), None);
+    assert_eq!(holder_below(i32::MAX, address, address), None);
 }

@@ -7,7 +7,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("ringfence-log", &["ringfence-core"]),
     ("ringfence-sandbox", &["ringfence-core"]),
     ("ringfence-secrets", &["ringfence-core"]),
-    ("ringfence-proxy", &["ringfence-core"]),
+    ("ringfence-proxy", &["ringfence-core", "ringfence-secrets"]),
     (
         "ringfence-runtime",
         &[
@@ -16,6 +16,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "ringfence-policy",
             "ringfence-proxy",
             "ringfence-sandbox",
+            "ringfence-secrets",
         ],
     ),
     (
@@ -27,6 +28,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "ringfence-proxy",
             "ringfence-runtime",
             "ringfence-sandbox",
+            "ringfence-secrets",
         ],
     ),
     ("ringfence-testkit", &["ringfence-core"]),

@@ -67,6 +67,7 @@ fn main() {
         stdio: Stdio::Inherit,
         notify: NotifyClasses::ALL,
         authority: String::new(),
+        stand_ins: Vec::new(),
     };
     let composition = match compose(&assembled, &dirs, &request) {
         Ok(composition) => composition,

@@ -4,6 +4,7 @@
 //! session, and dropping it kills every process in it.
 
 mod error;
+mod held;
 mod live;
 mod mounted;
 mod not_started;
@@ -107,7 +108,9 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let _traces = Traces::of(&request.dirs, &session);
     let authority = authority(&session, &clock)?;
     let asked = asked_of_compose(request, (&session, &agent), &assembled, size);
-    let asked = compose::RunRequest { authority: authority.pem(), ..asked };
+    let held = held::held(&request.dirs)?;
+    let stand_ins = held::stand_ins(&held);
+    let asked = compose::RunRequest { authority: authority.pem(), stand_ins, ..asked };
     let bound = publish::bind(&request.publish)?;
     let mut composed = compose::compose(&assembled, &request.dirs, &asked)?;
     if !bound.is_empty() {
@@ -130,7 +133,7 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
         layers: &world.layers,
     };
     let opened = opening::open(ready, &parts)?;
-    let network = Outside { bound, authority };
+    let network = Outside { bound, authority, held };
     let start = Start { request, agent, assembled, composed, opened, world, taken, network };
     Running::start(start)?.until_the_end(sealer)
 }
@@ -183,6 +186,7 @@ fn asked_of_compose(
         }),
         notify: ActClass::notified(&assembled.settings.unnotified),
         authority: String::new(),
+        stand_ins: Vec::new(),
     }
 }
 

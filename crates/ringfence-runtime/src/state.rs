@@ -187,6 +187,11 @@ impl StateDirs {
         self.state.join("grants")
     }
 
+    /// Secrets and what they are bound to.
+    pub fn secrets(&self) -> PathBuf {
+        self.state.join("secrets")
+    }
+
     /// Private writable copies of host caches, one directory per project.
     pub fn caches(&self) -> PathBuf {
         self.state.join("caches")

@@ -171,6 +171,18 @@ impl Binding {
         self.hosts.iter().any(|rule| rule.holds(endpoint))
     }
 
+    /// Why a request may not carry the secret, whatever the policy says; `None` when it may.
+    pub fn refuses(&self, endpoint: &Endpoint, method: &str, path: &str) -> Option<String> {
+        let Ok(method) = method.parse::<Method>() else {
+            return Some(format!("`{method}` is no method"));
+        };
+        if self.is_for(endpoint) {
+            self.objects_to(&method, path)
+        } else {
+            Some(format!("it is not bound to {endpoint}"))
+        }
+    }
+
     /// Why a request to a host of this binding may not carry the secret; `None` when it may.
     pub(crate) fn objects_to(&self, method: &Method, path: &str) -> Option<String> {
         // A server that answers TRACE sends back what it was sent (RFC 9110, section 9.3.8).

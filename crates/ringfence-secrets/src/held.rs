@@ -25,6 +25,16 @@ pub trait Fetch: Send + Sync {
     fn fetch(&self, binding: &Binding) -> Result<Secret, FetchError>;
 }
 
+/// Has no value at all.
+struct Nowhere;
+
+impl Fetch for Nowhere {
+    fn fetch(&self, binding: &Binding) -> Result<Secret, FetchError> {
+        let (secret, backend) = (binding.name.clone(), binding.backend.clone());
+        Err(FetchError { secret, backend, why: "nothing is kept".to_owned() })
+    }
+}
+
 /// Why a value could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the secret `{secret}` could not be had from {backend}: {why}")]
@@ -80,6 +90,11 @@ impl Held {
         Ok(Held { secrets, backend, patterns: RwLock::default() })
     }
 
+    /// No secrets.
+    pub fn none() -> Held {
+        Held { secrets: Vec::new(), backend: Arc::new(Nowhere), patterns: RwLock::default() }
+    }
+
     /// What goes into the world: each stand-in with the places where it is found.
     pub fn deliveries(&self) -> impl Iterator<Item = (&Delivery, &Sentinel)> {
         self.secrets.iter().flat_map(|one| one.binding.deliver.iter().map(|it| (it, &one.sentinel)))
@@ -107,9 +122,9 @@ impl Held {
         if uses.is_empty() { Look::Nothing } else { Look::Uses(uses) }
     }
 
-    /// Looks for stand-ins in a request's body, which has no place for any.
-    pub fn watch_body(&self) -> BodyWatch {
-        let all = self.secrets.iter();
+    /// Looks for some secrets' stand-ins in a request's body, which has no place for any.
+    pub fn watch_body(&self, of: &dyn Fn(&SecretName) -> bool) -> BodyWatch {
+        let all = self.secrets.iter().filter(|one| of(&one.binding.name));
         BodyWatch::new(all.map(|one| (one.binding.name.clone(), one.sentinel.clone())).collect())
     }
 

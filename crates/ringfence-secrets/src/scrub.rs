@@ -8,6 +8,7 @@
 //! is not seen through.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -41,8 +42,8 @@ pub struct Patterns {
 }
 
 /// A stream of bytes out of which values are taken.
-pub struct Scrubber<'a> {
-    patterns: &'a Patterns,
+pub struct Scrubber<P> {
+    patterns: P,
     /// Bytes that may be the beginning of something.
     kept: VecDeque<u8>,
     /// Attempts under way, each with how far back in `kept` it began.
@@ -166,9 +167,9 @@ fn base64_core(bytes: &[u8], before: usize, skipped: usize) -> Zeroizing<Vec<u8>
     Zeroizing::new(core.to_vec())
 }
 
-impl<'a> Scrubber<'a> {
+impl<P: Deref<Target = Patterns>> Scrubber<P> {
     /// Begins a stream.
-    pub fn new(patterns: &'a Patterns) -> Scrubber<'a> {
+    pub fn new(patterns: P) -> Scrubber<P> {
         Scrubber { patterns, kept: VecDeque::new(), attempts: Vec::new(), seen: 0, replaced: 0 }
     }
 
@@ -186,6 +187,16 @@ impl<'a> Scrubber<'a> {
     pub fn finish(&mut self) -> Vec<u8> {
         self.attempts.clear();
         self.kept.drain(..).collect()
+    }
+
+    /// What is looked for.
+    pub fn patterns(&self) -> &Patterns {
+        &self.patterns
+    }
+
+    /// Whether all that came has gone on.
+    pub fn keeps_nothing(&self) -> bool {
+        self.kept.is_empty()
     }
 
     /// How often something was replaced so far.

@@ -84,6 +84,8 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("policy-show.schema.json", include_str!("../schemas/policy-show.schema.json")),
     ("policy-test.schema.json", include_str!("../schemas/policy-test.schema.json")),
     ("run-summary.schema.json", include_str!("../schemas/run-summary.schema.json")),
+    ("secret-list.schema.json", include_str!("../schemas/secret-list.schema.json")),
+    ("secret-test.schema.json", include_str!("../schemas/secret-test.schema.json")),
     ("sessions.schema.json", include_str!("../schemas/sessions.schema.json")),
     ("show.schema.json", include_str!("../schemas/show.schema.json")),
 ];

@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringfence_core::{EntryRef, IdError, SessionId};
 use ringfence_runtime::broker::Publish;
 
+mod secret;
+
+pub use secret::{SecretAddArgs, SecretCommand, SecretListArgs, SecretNameArgs, SecretTestArgs};
+
 /// Governs what an AI agent may do: one policy, enforced below the agent, recorded.
 #[derive(Debug, Parser)]
 #[command(name = "ringfence", version, propagate_version = true, max_term_width = 100)]
@@ -68,6 +72,9 @@ pub enum Command {
     /// Say what would become of a connection
     #[command(subcommand)]
     Net(NetCommand),
+    /// Keep secrets that agents use and never hold
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Say what this machine can enforce, and what is missing
     Doctor(DoctorArgs),
     /// Watch a small scripted agent do allowed and forbidden things

@@ -18,6 +18,7 @@ pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod reload;
 pub(crate) mod run;
+pub(crate) mod secret;
 pub(crate) mod sessions;
 pub(crate) mod show;
 pub(crate) mod trust;

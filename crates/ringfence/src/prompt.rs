@@ -1,11 +1,16 @@
 //! Questions to the person at the terminal; without one, the flag to use is named instead.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use ringfence_runtime::environment::Environment;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
 
 use crate::exit::{Failure, Message};
+
+/// Longest text that is read without being shown, in bytes: more is no secret that could be kept.
+const HIDDEN_BYTES_MAX: u64 = 64 * 1024;
 
 /// What the person said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +37,72 @@ pub fn choice(question: &str, choices: &[&str], flag: &str) -> Result<Option<usi
     let answer = line(&format!("{text}number, or nothing to stop: "), flag)?;
     let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     Ok(number.filter(|&number| number < choices.len()))
+}
+
+/// A text that nobody shall see: one line typed without echo, or, off a terminal, all of stdin.
+pub fn hidden(question: &str) -> Result<Zeroizing<String>, Failure> {
+    let failed = |error: io::Error| Message::new(format!("cannot read it: {error}")).could_not();
+    let mut text = Zeroizing::new(String::new());
+    if !io::stdin().is_terminal() {
+        // Room from the start: a string that grows leaves copies of itself behind.
+        text.reserve_exact(usize::try_from(HIDDEN_BYTES_MAX).unwrap_or_default());
+        io::stdin().lock().take(HIDDEN_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+        return Ok(text);
+    }
+    let silent = Silent::begin().map_err(failed)?;
+    let _ = write!(io::stderr(), "{question}");
+    let _ = io::stderr().flush();
+    text.reserve_exact(usize::try_from(HIDDEN_BYTES_MAX).unwrap_or_default());
+    let mut key = [0; 1];
+    loop {
+        match rustix::io::read(rustix::stdio::stdin(), &mut key).map_err(|it| failed(it.into()))? {
+            0 => break,
+            _ => match key[0] {
+                b'\r' | b'\n' | END_OF_TEXT => break,
+                INTERRUPT => {
+                    drop(silent);
+                    return Err(Message::new("nothing changed: it was interrupted").no());
+                }
+                BACKSPACE | DELETE => {
+                    text.pop();
+                }
+                CLEAR_LINE => text.clear(),
+                byte if text.len() < text.capacity() => text.push(char::from(byte)),
+                _ => {}
+            },
+        }
+    }
+    drop(silent);
+    Ok(text)
+}
+
+/// Keys that are no part of what is typed.
+const INTERRUPT: u8 = 0x03;
+const END_OF_TEXT: u8 = 0x04;
+const BACKSPACE: u8 = 0x08;
+const CLEAR_LINE: u8 = 0x15;
+const DELETE: u8 = 0x7f;
+
+/// A terminal that shows nothing of what is typed and sends no signals, until this is dropped: one
+/// that a signal ended would stay silent.
+struct Silent(Termios);
+
+impl Silent {
+    fn begin() -> io::Result<Silent> {
+        let before = tcgetattr(rustix::stdio::stdin())?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+        // What was typed before the question was there is no answer to it.
+        tcsetattr(rustix::stdio::stdin(), OptionalActions::Flush, &silent)?;
+        Ok(Silent(before))
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Flush, &self.0);
+        let _ = writeln!(io::stderr());
+    }
 }
 
 fn line(prompt: &str, flag: &str) -> Result<String, Failure> {

@@ -17,6 +17,7 @@ use super::live::Client;
 use super::open::{Opened, Port};
 use super::reply::{Refusal, Reply};
 use super::rewind::Rewind;
+use super::secrets;
 use super::splice::Tunnel;
 use super::target;
 use super::{HEAD_BYTES_MAX, HEADERS_MAX};
@@ -86,7 +87,7 @@ impl Exchange<'_> {
         };
         match within {
             Ok(()) => self
-                .pass_on(request)
+                .looked_at(request)
                 .await
                 .unwrap_or_else(|refusal| refusal.into_reply(&self.port.config.denied)),
             Err(refusal) => {
@@ -95,6 +96,13 @@ impl Exchange<'_> {
                 refusal.into_reply(&self.port.config.denied)
             }
         }
+    }
+
+    /// Passes a request on that has nothing in its head that stands in for a secret.
+    async fn looked_at(&self, request: Request<Incoming>) -> Result<Response<Reply>, Refusal> {
+        let (head, body) = request.into_parts();
+        secrets::refuse_misplaced((self.port, self.who), &self.endpoint, &head).await?;
+        self.pass_on(Request::from_parts(head, body)).await
     }
 
     /// Passes a request on, over the connection of the one before where that still stands.

@@ -29,6 +29,7 @@ pub mod published;
 mod reply;
 mod retry;
 mod rewind;
+mod secrets;
 mod serve;
 pub mod socks;
 mod splice;
@@ -45,6 +46,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ringfence_core::{Agent, Checked, Denial, Gate, Process, Question, Request};
+use ringfence_secrets::Held;
 use tokio::sync::watch;
 
 use ahead::Ahead;
@@ -148,6 +150,8 @@ pub struct NetConfig {
     pub proxies: HostProxies,
     /// Signs what clients see of connections that are opened.
     pub authority: Arc<Authority>,
+    /// The session's secrets; hosts that may be shown one are looked into.
+    pub held: Arc<Held>,
     /// Which servers are believed on such connections.
     pub trust: Trust,
     /// Tells the process behind a client's address.
@@ -311,6 +315,7 @@ impl NetConfig {
             resolve: Arc::new(HostResolver),
             proxies: HostProxies::default(),
             authority,
+            held: Arc::new(Held::none()),
             trust: Trust::of_host(None, None),
             process: Arc::new(|_| None),
             limits: NetLimits::default(),

@@ -121,7 +121,8 @@ impl Port {
 
     /// Whether each request to an endpoint has to be decided.
     pub(super) fn inspects(&self, endpoint: &Endpoint) -> bool {
-        self.gate.policy_in_force().inspects(&self.config.agent, endpoint)
+        self.config.held.is_bound(endpoint)
+            || self.gate.policy_in_force().inspects(&self.config.agent, endpoint)
     }
 
     /// Gives a permit about to be spent its place among what can be ended.

@@ -26,6 +26,8 @@ pub(super) enum Refusal {
     HeadTooLarge,
     /// It is for another host than its connection was decided for.
     Misdirected(String),
+    /// What stands in for a secret is where it may not be; recorded already.
+    Misused(String),
     /// The policy says no.
     Denied(Denial),
     /// The policy permits the name, but not the special address it leads to.
@@ -49,6 +51,7 @@ impl Refusal {
         match self {
             Refusal::Malformed(reason)
             | Refusal::Misdirected(reason)
+            | Refusal::Misused(reason)
             | Refusal::Unreachable(reason) => reason.clone(),
             Refusal::HeadTooLarge => HEAD_TOO_LARGE.to_owned(),
             Refusal::Denied(denial) => format!("{} was denied", denial.request.act.resource()),
@@ -71,6 +74,11 @@ impl Refusal {
                 response
             }
             Refusal::Unreachable(reason) => plain(StatusCode::BAD_GATEWAY, reason),
+            Refusal::Misused(reason) => {
+                let mut response = plain(StatusCode::FORBIDDEN, reason);
+                response.headers_mut().insert(DENIED_HEADER, HeaderValue::from_static("1"));
+                response
+            }
             Refusal::Denied(denial) => denied(&denial, text(&denial)),
             Refusal::AddressDenied { denial, leads_to } => {
                 denied(&denial, format!("{leads_to}\n{}", text(&denial)))

@@ -10,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ringfence_core::Endpoint;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -21,9 +22,10 @@ use super::carry::{Decided, carry};
 use super::forward::forward;
 use super::inspect;
 use super::live::Client;
-use super::open::Port;
+use super::open::{Opened, Port};
 use super::published::{self, Inward};
 use super::reply::{Refusal, Reply};
+use super::secrets;
 use super::splice::Tunnel;
 use super::target::Target;
 use super::{HEAD_BYTES_MAX, HEADERS_MAX};
@@ -142,7 +144,9 @@ async fn serve_socks(port: &Arc<Port>, mut stream: TcpStream, client: &Client) {
         }
         Err(refusal) => {
             let reply = match &refusal {
-                Refusal::Denied(_) | Refusal::AddressDenied { .. } => socks::Reply::NotAllowed,
+                Refusal::Denied(_) | Refusal::Misused(_) | Refusal::AddressDenied { .. } => {
+                    socks::Reply::NotAllowed
+                }
                 Refusal::Malformed(_)
                 | Refusal::HeadTooLarge
                 | Refusal::Misdirected(_)
@@ -195,7 +199,7 @@ async fn answer(
             Ok(opened) if port.inspects(&endpoint) => {
                 return inspect::forward((port, client), request, (endpoint, opened)).await;
             }
-            Ok(opened) => match forward(request, (&endpoint, opened)).await {
+            Ok(opened) => match pass_on((port, client), request, (&endpoint, opened)).await {
                 Ok((response, Some(tunnel))) => {
                     tunnel.unseen(port, &endpoint).map(|tunnel| (response, Some(tunnel)))
                 }
@@ -206,6 +210,17 @@ async fn answer(
         Err(refusal) => Err(refusal),
     };
     served.unwrap_or_else(|refusal: Refusal| (refusal.into_reply(&port.config.denied), None))
+}
+
+/// Passes a request on that has nothing in its head that stands in for a secret.
+async fn pass_on(
+    who: (&Port, &Client),
+    request: Request<Incoming>,
+    (endpoint, opened): (&Endpoint, Opened),
+) -> Result<(Response<Reply>, Option<Tunnel>), Refusal> {
+    let (head, body) = request.into_parts();
+    secrets::refuse_misplaced(who, endpoint, &head).await?;
+    forward(Request::from_parts(head, body), (endpoint, opened)).await
 }
 
 /// Says why, as far as the socket takes it at once.

@@ -5,6 +5,7 @@ use std::io;
 use ringfence_log::LogError;
 use ringfence_sandbox::notify::NotifyError;
 use ringfence_sandbox::world::WorldError;
+use ringfence_secrets::store::StoreError;
 
 use crate::assemble::AssembleError;
 use crate::clock::ClockError;
@@ -53,6 +54,9 @@ pub enum RunError {
         /// What the log said.
         reason: String,
     },
+    /// What the secrets are bound to cannot be read.
+    #[error(transparent)]
+    Secrets(#[from] StoreError),
     /// A port that was to be published cannot be taken on the host.
     #[error("cannot listen on port {port} of this host: {source}")]
     Publish {
@@ -88,6 +92,9 @@ impl RunError {
             RunError::Publish { port, .. } => Some(format!(
                 "to reach it by another port of this host, say `--publish OTHER:{port}`"
             )),
+            RunError::Secrets(_) => {
+                Some("to see which secret it is, run `ringfence secret list`".to_owned())
+            }
             RunError::Clock(_)
             | RunError::Registration(_)
             | RunError::Notify(_)

@@ -17,6 +17,7 @@ use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::notify::{Confinement, Listener, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{Capture, Ended, Network, World};
+use ringfence_secrets::Held;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
@@ -72,6 +73,7 @@ pub(super) struct Start<'a> {
 pub(super) struct Outside {
     pub(super) bound: Vec<Bound>,
     pub(super) authority: Arc<Authority>,
+    pub(super) held: Arc<Held>,
 }
 
 /// A session that runs.
@@ -295,13 +297,13 @@ fn open_net_gate(
     session: signing::Session<'_>,
     world: &Arc<World>,
 ) -> Result<NetGate, RunError> {
-    let Outside { bound, authority } = network;
+    let Outside { bound, authority, held } = network;
     allow_descriptors();
     // Without a copy it is found out the slow way.
     let diagnosis = world.network.inet_diag.try_clone().ok();
     let config = net_config(session, authority, (world.init_pid, diagnosis));
     let (proxies, trust) = (request.environment.proxies(), request.environment.trust());
-    let config = NetConfig { proxies, trust, ..config };
+    let config = NetConfig { proxies, trust, held, ..config };
     let entrances = Entrances { published: publish::into_world(bound, world), ..entrances };
     NetGate::serve(entrances, session.0.clone(), config)
         .map_err(RunError::step("open the net gate"))

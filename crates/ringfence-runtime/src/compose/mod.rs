@@ -13,6 +13,7 @@ mod places;
 mod private;
 mod secrets;
 pub(crate) mod ssh;
+mod stand_ins;
 mod way;
 
 use std::ffi::OsString;
@@ -24,6 +25,9 @@ use std::path::{Path, PathBuf};
 use ringfence_core::{Agent, FilePlan, SessionId};
 use ringfence_sandbox::base::Base;
 use ringfence_sandbox::world::{NotifyClasses, Require, ResourceLimits, Stdio, Switch, WorldSpec};
+
+use ringfence_secrets::binding::Delivery;
+use ringfence_secrets::sentinel::Sentinel;
 
 use crate::assemble::Assembled;
 use crate::environment::Environment;
@@ -63,6 +67,8 @@ pub struct RunRequest {
     pub notify: NotifyClasses,
     /// The certificate of the session's authority, as PEM.
     pub authority: String,
+    /// What stands in for secrets, and where programs look for it.
+    pub stand_ins: Vec<(Delivery, Sentinel)>,
 }
 
 /// A world ready to be started, and what goes with it.
@@ -115,6 +121,14 @@ pub enum ComposeError {
     /// The settings name root.
     #[error("a world never runs as root, as `[run] user` has it")]
     RootUser,
+    /// What stands in for a secret cannot be put where it is looked for.
+    #[error("cannot put what stands in for a secret at `{}`: {reason}", path.display())]
+    StandIn {
+        /// The place.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A private copy could not be made.
     #[error("cannot make a private copy of `{}`: {source}", path.display())]
     Copy {
@@ -135,6 +149,9 @@ impl ComposeError {
             )),
             ComposeError::NoUser(_) | ComposeError::RootUser => {
                 Some("name an ordinary user under `[run] user`, or leave it out".to_owned())
+            }
+            ComposeError::StandIn { .. } => {
+                Some("to see where secrets are looked for, run `ringfence secret list`".to_owned())
             }
             ComposeError::File(_) | ComposeError::Cwd { .. } | ComposeError::Copy { .. } => None,
         }
@@ -184,7 +201,8 @@ pub fn compose(
     let ssh_agent = ssh::offer((assembled, request), dirs.home(), (&private, &mut layout))?;
     let cwd = check_cwd(request, &layout)?;
     let believed = (request.authority.as_str(), &request.environment);
-    let believed = believed::show(&mut layout, &private, believed)?;
+    let mut believed = believed::show(&mut layout, &private, believed)?;
+    believed.extend(stand_ins::show(request, dirs.home(), (&mut layout, &private))?);
     let (env, dropped) = environment::clean(&home, (assembled, believed), request);
     layout.notices.extend(dropped);
     let base = Base::of_host(&payload.account(dirs.home()));
@@ -193,6 +211,7 @@ pub fn compose(
     let made = base.dirs.iter().cloned().chain([PathBuf::from("/dev")]);
     let private_dirs = made.chain(layout.private_targets()).collect();
     let masks = secrets::masks(dirs.home(), &plan, &mut layout.notices);
+    let masks = stand_ins::not_covered(masks, request);
     let turn = placeholders::turn(dirs)?;
     let used = mountpoints::used(&layout, &masks, &turn.known());
     after.take_away(turn.record(&request.session, used)?);

@@ -154,7 +154,8 @@ fn describe(address: &Address) -> String {
     }
 }
 
-fn because(decision: &Decision) -> String {
+/// A decision in one line.
+pub(crate) fn because(decision: &Decision) -> String {
     let rule = rule_line(&decision.ruling.grounds);
     match &decision.ruling.verdict {
         Verdict::Permit => format!("permitted; {rule}"),

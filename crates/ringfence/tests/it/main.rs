@@ -24,5 +24,6 @@ mod person;
 mod policy;
 mod run;
 mod schemas;
+mod secret;
 mod trust;
 mod work;

@@ -4,6 +4,7 @@
 mod attacks;
 mod clients;
 mod inspect;
+mod secrets;
 mod signing;
 mod smuggling;
 mod stage;

@@ -771,8 +771,9 @@ fn what_only_the_person_outside_can_see_is_refused_inside_in_one_line() {
             .write("project/a.cedar", "permit (principal, action == Action::\"exec\", resource);");
         person.own();
         let commands = ["sessions", "explain 1", "grants list", "show", "log show", "log verify"];
+        let secrets = ["secret list", "secret test a", "secret remove a"];
         let more = ["policy plan", "grant net:a.example:1 --always --yes", "trust", "doctor"];
-        for command in commands.iter().chain(&more) {
+        for command in commands.iter().chain(&more).chain(&secrets) {
             let ended = person.sh(&format!("{program}/ringfence {command}; echo $?"));
             assert_eq!(ended.out, "2\n", "{command}: {ended}");
             let said: Vec<_> = ended.err.lines().collect();

@@ -194,6 +194,17 @@ fn the_list_of_grants_conforms() {
 }
 
 #[test]
+fn what_is_said_of_secrets_conforms() {
+    let home = recorded();
+    let add = ["secret", "add", "forge", "--kind", "git-https", "--for", "git.example.com"];
+    assert!(home.run_with(&add, "a-value-of-a-secret").ends_with("[0]\n"));
+    conforms(&home.json(&["secret", "list", "--json"]).0, "secret-list.schema.json");
+    let (answer, status) = home.json(&["secret", "test", "forge", "--json"]);
+    assert_eq!((answer["uses"].as_array().map(Vec::len), status), (Some(1), 1));
+    conforms(&answer, "secret-test.schema.json");
+}
+
+#[test]
 fn a_value_that_does_not_conform_is_found() {
     let missing = serde_json::json!([{"id": "g", "text": "t", "scope": "s", "author": "a"}]);
     let extra = serde_json::json!([{"id": "g", "text": "t", "scope": "s", "author": "a",

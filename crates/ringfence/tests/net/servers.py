@@ -1,7 +1,7 @@
 """Servers on loopback for the tests of the net gate. Says its ports as one JSON line, then one JSON
 line for each thing a client did: the oracle of what got through."""
 import lenient
-import base64, hashlib, http.server, json, socket, socketserver, ssl, subprocess, sys, threading
+import base64, gzip, hashlib, http.server, json, os, socket, socketserver, ssl, subprocess, sys, threading
 
 certificate, key, root = sys.argv[1:4]
 print_lock = threading.Lock()
@@ -56,6 +56,107 @@ class Web(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+class Keys(Web):
+    """Says what it was shown, and sends it back in every way that servers do."""
+
+    def shown(self):
+        names = "authorization", "x-api-key", "accept-encoding"
+        headers = {name: self.headers[name] for name in names if self.headers[name]}
+        say(server=self.server.name, host=self.headers.get("Host"), path=self.path, headers=headers)
+        return headers
+
+    def do_GET(self):
+        headers = self.shown()
+        if self.headers.get("Upgrade", "").lower() == "websocket":
+            return self.websocket(headers)
+        if self.path.startswith("/repo.git"):
+            return self.git()
+        how, _, rest = self.path.removeprefix("/").partition("?")
+        if how == "redirect":
+            self.send_response(307)
+            self.send_header("Location", rest)
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        key = headers.get("x-api-key", "") or headers.get("authorization", "")
+        word = key.removeprefix("Bearer ")
+        body = {
+            "json": lambda: json.dumps({"key": key}).replace("/", "\\/"),
+            "unicode": lambda: "".join(f"\\u{ord(it):04x}" for it in word),
+            "base64": lambda: base64.b64encode(f"user:{word}".encode()).decode(),
+            "percent": lambda: "".join(f"%{ord(it):02X}" for it in word),
+            "hex": lambda: word.encode().hex(),
+        }.get(how, lambda: f"{self.path} {key}")().encode() + b" end\n"
+        self.send_response(200)
+        self.send_header("X-Echo", key)
+        if how == "gzip":
+            body = gzip.compress(body)
+            self.send_header("Content-Encoding", "gzip")
+        if how != "split":
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            return self.wfile.write(body)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Trailer", "X-Last")
+        self.end_headers()
+        for byte in body:
+            self.wfile.write(b"1\r\n%c\r\n" % byte)
+            self.wfile.flush()
+        self.wfile.write(b"0\r\nX-Last: " + key.encode() + b"\r\n\r\n")
+
+    def do_POST(self):
+        self.shown()
+        if self.path.startswith("/repo.git"):
+            return self.git()
+        try:
+            super().do_POST()
+        except (ValueError, ConnectionError):
+            self.close_connection = True
+
+    def git(self):
+        import subprocess
+        if "authorization" not in self.headers:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", "Basic realm=x")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        path, _, query = self.path.partition("?")
+        environment = {
+            "PATH": os.environ["PATH"], "GIT_PROJECT_ROOT": root, "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": path, "QUERY_STRING": query, "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""), "REMOTE_USER": "a",
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "http.receivepack",
+            "GIT_CONFIG_VALUE_0": "true", "GIT_CONFIG_KEY_1": "safe.directory",
+            "GIT_CONFIG_VALUE_1": "*",
+        }
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        environment["CONTENT_LENGTH"] = str(len(body))
+        made = subprocess.run(["git", "http-backend"], env=environment, input=body, capture_output=True)
+        head, _, body = made.stdout.partition(b"\r\n\r\n")
+        lines = [line.split(": ", 1) for line in head.decode().split("\r\n")]
+        status = [value for name, value in lines if name == "Status"]
+        self.send_response(int(status[0].split()[0]) if status else 200)
+        for name, value in lines:
+            if name != "Status":
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def websocket(self, headers):
+        accept = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = base64.b64encode(hashlib.sha1(accept.encode()).digest()).decode()
+        self.send_response(101)
+        for name, value in ("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept):
+            self.send_header(name, value)
+        self.end_headers()
+        text = headers.get("x-api-key", "").encode()
+        for byte in b"\x81" + bytes([len(text)]) + text:
+            self.connection.sendall(bytes([byte]))
+        self.connection.recv(4096)
+        self.close_connection = True
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -139,6 +240,8 @@ for name, kind, handler in (
     ("web", Server, Web),
     ("other", Server, Web),
     ("tls", Tls, Web),
+    ("keys", Tls, Keys),
+    ("openkeys", Server, Keys),
     ("banner", Server, Banner),
     ("echo", Server, Silent),
     ("lenient", Server, Lenient),

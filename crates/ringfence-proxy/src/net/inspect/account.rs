@@ -8,10 +8,12 @@ use std::time::Instant;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use ringfence_core::{HttpUsage, Outcome, Permit, Running};
+use ringfence_secrets::held::scrub_head;
 
 use super::super::live::{Client, Place};
 use super::super::open::Port;
 use super::super::reply::Refusal;
+use super::super::secrets::{Carries, Scrubbing, Stopped, Value, Watch};
 use super::server::Server;
 
 /// The account of one permitted request; dropping it records its end.
@@ -23,6 +25,8 @@ pub(crate) struct Account {
     received: u64,
     began: Instant,
     error: Option<String>,
+    value: Value,
+    uses: Vec<Running>,
 }
 
 impl Account {
@@ -40,17 +44,33 @@ impl Account {
             received: 0,
             began: Instant::now(),
             error: None,
+            value: Value::Absent,
+            uses: Vec::new(),
         })
     }
 
-    /// The body of the request, counted.
-    pub(crate) fn outgoing(&self, body: Incoming) -> Outgoing {
-        Outgoing { body, sent: Arc::clone(&self.sent) }
+    /// The body of the request, counted and watched.
+    pub(crate) fn outgoing(&mut self, body: Incoming, carries: Carries) -> Outgoing {
+        let Carries { uses, watch } = carries;
+        if !uses.is_empty() {
+            self.value = Value::Carried;
+        }
+        self.uses = uses;
+        Outgoing { body, sent: Arc::clone(&self.sent), watch }
+    }
+
+    /// Whether a secret's value is in the request.
+    pub(crate) fn value(&self) -> Value {
+        self.value
     }
 
     /// Notes the status of the answer.
     pub(crate) fn answered(&mut self, status: u16) {
         self.status = Some(status);
+        for used in self.uses.drain(..) {
+            // As below.
+            let _ = used.finish(Outcome::Done);
+        }
     }
 
     /// Notes bytes that passed outside of bodies.
@@ -71,6 +91,10 @@ impl Drop for Account {
         if self.place.ended() {
             self.error = Some("the policy no longer permits it".to_owned());
         }
+        for used in self.uses.drain(..) {
+            let error = self.error.clone().unwrap_or_else(|| "it was not answered".to_owned());
+            let _ = used.finish(Outcome::Failed { error });
+        }
         let usage = HttpUsage {
             status: self.status,
             bytes_sent: self.sent.load(Ordering::Relaxed),
@@ -83,10 +107,22 @@ impl Drop for Account {
     }
 }
 
+/// Why the body of a request ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    /// The client broke off.
+    #[error(transparent)]
+    Client(#[from] hyper::Error),
+    /// It may not go on.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
 /// The body of a request on its way to the server.
 pub(crate) struct Outgoing {
     body: Incoming,
     sent: Arc<AtomicU64>,
+    watch: Watch,
 }
 
 /// The body of an answer on its way to the client.
@@ -94,26 +130,74 @@ pub(crate) struct Answered {
     body: Incoming,
     account: Account,
     server: Arc<Server>,
+    scrubbing: Option<Scrubbing>,
+    /// What comes after the last of what was kept back.
+    last: Option<Frame<Bytes>>,
 }
 
 impl Answered {
-    pub(super) fn new(body: Incoming, account: Account, server: Arc<Server>) -> Answered {
-        Answered { body, account, server }
+    pub(super) fn new(
+        body: Incoming,
+        (account, server): (Account, Arc<Server>),
+        scrubbing: Option<Scrubbing>,
+    ) -> Answered {
+        Answered { body, account, server, scrubbing, last: None }
+    }
+
+    /// What of a frame, or of the end, can go on.
+    fn scrubbed(&mut self, frame: Option<Frame<Bytes>>) -> Next {
+        let Some(scrubbing) = &mut self.scrubbing else {
+            return frame.map_or(Next::End, Next::Frame);
+        };
+        let next = match frame.map(Frame::into_data) {
+            Some(Ok(data)) => {
+                let out = scrubbing.push(&data);
+                return if out.is_empty() { Next::Kept } else { Next::data(out) };
+            }
+            Some(Err(other)) => Some(trailers_of(scrubbing, other)),
+            None => None,
+        };
+        let kept = scrubbing.finish();
+        self.scrubbing = None;
+        if kept.is_empty() {
+            return next.map_or(Next::End, Next::Frame);
+        }
+        self.last = next;
+        Next::data(kept)
+    }
+}
+
+/// What of an answer goes on.
+enum Next {
+    Frame(Frame<Bytes>),
+    End,
+    /// All of it is kept back for now.
+    Kept,
+}
+
+impl Next {
+    fn data(bytes: Vec<u8>) -> Next {
+        Next::Frame(Frame::data(bytes.into()))
     }
 }
 
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Err(stopped) = this.watch.look(frame)
+        {
+            return Poll::Ready(Some(Err(stopped.into())));
+        }
         this.sent.fetch_add(length(&polled), Ordering::Relaxed);
-        polled
+        polled.map_err(Broken::from)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -134,17 +218,32 @@ impl Body for Answered {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.body).poll_frame(context);
-        this.account.received = this.account.received.saturating_add(length(&polled));
-        if let Poll::Ready(Some(Err(error))) = &polled {
-            this.account.fail(error);
-            this.server.failed(error);
+        loop {
+            if let Some(last) = this.last.take() {
+                return Poll::Ready(Some(Ok(last)));
+            }
+            let polled = Pin::new(&mut this.body).poll_frame(context);
+            this.account.received = this.account.received.saturating_add(length(&polled));
+            if let Poll::Ready(Some(Err(error))) = &polled {
+                this.account.fail(error);
+                this.server.failed(error);
+            }
+            let frame = match polled {
+                Poll::Ready(Some(Ok(frame))) => Some(frame),
+                Poll::Ready(None) => None,
+                Poll::Ready(Some(Err(_))) | Poll::Pending => return polled,
+            };
+            match this.scrubbed(frame) {
+                Next::Frame(frame) => return Poll::Ready(Some(Ok(frame))),
+                Next::End => return Poll::Ready(None),
+                Next::Kept => {}
+            }
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        let kept = self.scrubbing.as_ref().is_some_and(|it| !it.keeps_nothing());
+        self.body.is_end_stream() && !kept && self.last.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -157,5 +256,16 @@ fn length<E>(polled: &Poll<Option<Result<Frame<Bytes>, E>>>) -> u64 {
     match polled {
         Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, |data| data.len() as u64),
         Poll::Ready(Some(Err(_)) | None) | Poll::Pending => 0,
+    }
+}
+
+/// The trailers of an answer, without values.
+fn trailers_of(scrubbing: &Scrubbing, frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            scrub_head(&mut trailers, scrubbing.patterns());
+            Frame::trailers(trailers)
+        }
+        Err(other) => other,
     }
 }

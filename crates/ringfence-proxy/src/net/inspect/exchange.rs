@@ -18,10 +18,11 @@ use super::super::forward::{remove_hop_headers, websocket};
 use super::super::live::Client;
 use super::super::open::Port;
 use super::super::reply::{Refusal, Reply};
+use super::super::secrets::{self, Scrubbed, Scrubbing};
 use super::super::splice::{SPLICE_BUFFER_BYTES, Tunnel};
 use super::super::target;
 use super::super::{HEAD_BYTES_MAX, HEADERS_MAX};
-use super::account::{Account, Answered};
+use super::account::{Account, Answered, Outgoing};
 use super::server::{
     CONNECTION_WINDOW_BYTES, Fresh, STREAM_WINDOW_BYTES, STREAMS_MAX, Server, Spoken,
 };
@@ -54,6 +55,7 @@ pub(crate) struct Switched {
     client: OnUpgrade,
     server: OnUpgrade,
     account: Account,
+    scrubbing: Option<Scrubbing>,
     /// Kept for its account.
     _over: Arc<Server>,
 }
@@ -155,9 +157,21 @@ impl Exchange {
         let permit = self.port.permit(Act::Request(http), &self.who).await;
         let mut account = Account::open(&self.port, &self.who, permit.map_err(Refusal::Denied)?)?;
         let upgrade = websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
-        match self.send(request, (&mut account, upgrade.is_some())).await {
+        let (head, body) = request.into_parts();
+        let place = (&self.endpoint, self.scheme);
+        let (head, carries) = match secrets::put_in((&self.port, &self.who), place, head).await {
+            Ok(put) => put,
+            Err(refusal) => {
+                account.fail(&refusal.reason());
+                return Err(refusal);
+            }
+        };
+        let stopped = carries.watch.stopped();
+        let request = Request::from_parts(head, account.outgoing(body, carries));
+        match self.send(request, upgrade.is_some()).await {
             Ok((response, server)) => self.pass_back(response, (account, server, upgrade)),
             Err(refusal) => {
+                let refusal = stopped.get().cloned().map_or(refusal, Refusal::Misused);
                 account.fail(&refusal.reason());
                 Err(refusal)
             }
@@ -167,11 +181,9 @@ impl Exchange {
     /// Sends a permitted request over the connection of the one before where that still stands.
     async fn send(
         &self,
-        request: Request<Incoming>,
-        (account, upgrade): (&mut Account, bool),
+        mut request: Request<Outgoing>,
+        upgrade: bool,
     ) -> Result<(Response<Incoming>, Arc<Server>), Refusal> {
-        let (parts, body) = request.into_parts();
-        let mut request = Request::from_parts(parts, account.outgoing(body));
         let mut again = true;
         loop {
             let (server, used) = self.connected().await?;
@@ -247,9 +259,19 @@ impl Exchange {
     ) -> Result<Response<Reply>, Refusal> {
         account.answered(response.status().as_u16());
         *response.version_mut() = Version::HTTP_11;
+        let about = (&self.endpoint, account.value());
+        let scrubbing = match secrets::scrub(&self.port, about, response.headers_mut()) {
+            Ok(scrubbing) => scrubbing,
+            Err(refusal) => {
+                account.fail(&refusal.reason());
+                return Err(refusal);
+            }
+        };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             remove_hop_headers(response.headers_mut());
-            let reply = |body| Reply::Inspected(Box::new(Answered::new(body, account, server)));
+            let reply = |body| {
+                Reply::Inspected(Box::new(Answered::new(body, (account, server), scrubbing)))
+            };
             return Ok(response.map(reply));
         }
         let Some(client) = client.filter(|_| websocket(response.headers())) else {
@@ -259,7 +281,7 @@ impl Exchange {
             return Err(Refusal::Unreachable(reason));
         };
         let upgraded = hyper::upgrade::on(&mut response);
-        let switched = Switched { client, server: upgraded, account, _over: server };
+        let switched = Switched { client, server: upgraded, account, scrubbing, _over: server };
         *self.switched.lock().unwrap_or_else(PoisonError::into_inner) = Some(switched);
         Ok(response.map(|_| Reply::empty()))
     }
@@ -281,7 +303,8 @@ impl Switched {
         let joined = async {
             let client = self.client.await.map_err(std::io::Error::other)?;
             let server = self.server.await.map_err(std::io::Error::other)?;
-            let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+            let mut client = TokioIo::new(client);
+            let mut server = Scrubbed::new(TokioIo::new(server), self.scrubbing);
             let size = SPLICE_BUFFER_BYTES;
             copy_bidirectional_with_sizes(&mut client, &mut server, size, size).await
         };

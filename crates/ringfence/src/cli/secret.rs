@@ -1,0 +1,108 @@
+//! The part of the command line that is about secrets. No value is ever an argument: others can read
+//! those.
+
+use clap::{Args, Subcommand};
+use ringfence_core::SecretName;
+use ringfence_secrets::binding::{HeaderSlot, HostRule, MethodName, PathPattern, VariableName};
+use ringfence_secrets::kinds::Kind;
+
+use std::path::PathBuf;
+
+/// The commands on secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Keep a secret; its value is read from stdin, or asked for
+    #[command(after_help = ADDING)]
+    Add(SecretAddArgs),
+    /// List the secrets and what they are bound to; no values
+    List(SecretListArgs),
+    /// Say whether a secret can be read, and what would become of its use
+    Test(SecretTestArgs),
+    /// Replace a secret's value; it is read from stdin, or asked for
+    Rotate(SecretNameArgs),
+    /// Forget a secret
+    Remove(SecretNameArgs),
+}
+
+/// What an added secret looks like.
+const ADDING: &str = r"Known services, for `--kind`: anthropic, openai, gemini, github, stripe; git-https, npm and pip,
+whose host is named with `--for`. A kind fills in what is not named.
+
+  ringfence secret add model --kind anthropic
+  ringfence secret add forge --kind git-https --for git.example.com
+  ringfence secret add orders --for api.example.com --header 'authorization: Bearer' \
+      --methods GET,POST --path /v1/orders --env ORDERS_TOKEN";
+
+/// Arguments of `secret add`.
+#[derive(Debug, Args)]
+pub struct SecretAddArgs {
+    /// What the policy calls it: lower-case letters, digits and hyphens
+    #[arg(value_name = "NAME")]
+    pub name: SecretName,
+    /// The service it is for, which says where it stands in requests and in the environment
+    #[arg(long, value_name = "SERVICE")]
+    pub kind: Option<Kind>,
+    /// Where requests with it may go: HOST, HOST:PORT or *.DOMAIN; may be repeated
+    #[arg(long = "for", value_name = "HOST")]
+    pub hosts: Vec<HostRule>,
+    /// The header it stands in, with what stands before it: 'authorization: Bearer'; may be repeated
+    #[arg(long, value_name = "HEADER")]
+    pub header: Vec<HeaderSlot>,
+    /// The query parameter it stands in; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub query: Vec<String>,
+    /// It is the user name or the password of basic authentication
+    #[arg(long)]
+    pub basic: bool,
+    /// Methods of requests with it [default: all but TRACE and CONNECT]
+    #[arg(long, value_name = "METHOD", value_delimiter = ',')]
+    pub methods: Vec<MethodName>,
+    /// Path of requests with it, and all beneath it; `*` stands for any characters; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub path: Vec<PathPattern>,
+    /// Environment variable in which programs of a world find what stands in for it; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub env: Vec<VariableName>,
+    /// File in which programs of a world find what stands in for it; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub file: Vec<PathBuf>,
+}
+
+/// Arguments of `secret list`.
+#[derive(Debug, Args)]
+pub struct SecretListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `secret test`.
+#[derive(Debug, Args)]
+pub struct SecretTestArgs {
+    /// The secret
+    #[arg(value_name = "NAME")]
+    pub name: SecretName,
+    /// The method of a request with it [default: the first it is bound to, or GET]
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<MethodName>,
+    /// The path of a request with it [default: the first it is bound to, or /]
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// The agent's identity in the policy
+    #[arg(long, value_name = "NAME", default_value = "agent")]
+    pub agent: String,
+    /// Policy file that stands in for the user's and the project's; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The one argument of `secret rotate` and `secret remove`.
+#[derive(Debug, Args)]
+pub struct SecretNameArgs {
+    /// The secret
+    #[arg(value_name = "NAME")]
+    pub name: SecretName,
+}

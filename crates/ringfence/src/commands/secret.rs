@@ -1,0 +1,340 @@
+//! `secret`: what agents use and never hold. A value comes in by stdin or by the keyboard, and never
+//! goes out.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use ringfence_core::{
+    AbsolutePath, Act, Agent, Clock as _, Decide as _, Endpoint, Facts, Host, Request, SecretName,
+    SecretUse, Verdict,
+};
+use ringfence_policy::grant::GrantText;
+use ringfence_runtime::clock::HostClock;
+use ringfence_runtime::foresight::Decision;
+use ringfence_runtime::wording::printable;
+use ringfence_secrets::binding::{Binding, Delivery, HostRule, Slot};
+use ringfence_secrets::sentinel::Shape;
+use ringfence_secrets::store::{AGE, Store, StoreError};
+use ringfence_secrets::{BindingError, Secret, ValueError};
+use serde_json::{Value, json};
+
+use super::decide::verdict;
+use super::net::because;
+use super::{context, in_force};
+use crate::cli::{SecretAddArgs, SecretCommand, SecretListArgs, SecretNameArgs, SecretTestArgs};
+use crate::exit::{Done, Failure, Message};
+use crate::prompt;
+use crate::render::text;
+use crate::screen::Screen;
+
+/// Version of the JSON of `secret test`.
+const SCHEMA: u32 = 1;
+/// What a change of a secret does not do.
+const KEPT: &str =
+    "a session that used it keeps the old value: `ringfence sessions` says which run";
+
+pub(crate) fn secret(command: SecretCommand, screen: &Screen) -> Result<Done, Failure> {
+    let store = store()?;
+    match command {
+        SecretCommand::Add(args) => add(args, &store, screen),
+        SecretCommand::List(args) => list(&args, &store, screen),
+        SecretCommand::Test(args) => test(&args, &store, screen),
+        SecretCommand::Rotate(args) => rotate(&args, &store, screen),
+        SecretCommand::Remove(args) => remove(&args, &store, screen),
+    }
+}
+
+fn store() -> Result<Store, Failure> {
+    prompt::outside_only(&context::environment(), "no secret can be seen or changed")?;
+    Ok(Store::at(context::dirs()?.secrets()))
+}
+
+fn add(args: SecretAddArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
+    let mut binding = binding(args)?;
+    // All that can be wrong is, before anybody types a value.
+    let others = store.list()?;
+    if others.iter().any(|other| other.name == binding.name) {
+        return Err(StoreError::Exists(binding.name).into());
+    }
+    free(&binding, &others)?;
+    let value = value(&binding.name)?;
+    binding.shape = Shape::of(value.dangerous_reveal());
+    store.add(&binding, Some(&value))?;
+    let name = &binding.name;
+    screen.note(&format!("kept: {name}, for {}", joined(&binding.hosts)));
+    screen.hint(&format!(
+        "to let agents of this project use it, run `ringfence grant secret:{name} --always`"
+    ));
+    Ok(Done::Yes)
+}
+
+/// What the command line says, with what its kind fills in.
+fn binding(args: SecretAddArgs) -> Result<Binding, Failure> {
+    let headers = args.header.into_iter().map(|it| Ok(Slot::Header(it)));
+    let queries = args.query.iter().map(|name| Slot::query(name));
+    let basic = args.basic.then_some(Ok(Slot::Basic));
+    let files = args.file.iter().map(|path| Ok(Delivery::File(absolute(path)?)));
+    let variables = args.env.into_iter().map(|name| Ok(Delivery::Env(name)));
+    let mut binding = Binding {
+        name: args.name,
+        hosts: args.hosts,
+        methods: args.methods,
+        paths: args.path,
+        slots: headers.chain(queries).chain(basic).collect::<Result<_, BindingError>>()?,
+        deliver: variables.chain(files).collect::<Result<_, Failure>>()?,
+        shape: Shape::unknown(),
+        backend: AGE.to_owned(),
+    };
+    if let Some(kind) = args.kind {
+        kind.complete(&mut binding)?;
+    }
+    let missing = [
+        (binding.hosts.is_empty(), "where it may go", "--for HOST"),
+        (
+            binding.slots.is_empty(),
+            "where it stands in a request",
+            "--header`, `--query` or `--basic",
+        ),
+        (binding.deliver.is_empty(), "where programs look for it", "--env` or `--file"),
+    ];
+    if let Some((_, what, flag)) = missing.into_iter().find(|(missing, _, _)| *missing) {
+        return Err(Message::new(format!("it is not said {what}"))
+            .hint(format!("add `{flag}`, or `--kind` for a service that is known"))
+            .could_not());
+    }
+    binding.check()?;
+    Ok(binding)
+}
+
+/// A path as a world will know it.
+fn absolute(path: &Path) -> Result<AbsolutePath, Failure> {
+    let whole: PathBuf = context::current_dir()?.join(path);
+    let shown = printable(&path.to_string_lossy());
+    let wrong = |why: &str| Message::new(format!("`{shown}` is no place for a file: {why}"));
+    let text = whole.to_str().ok_or_else(|| wrong("it is not UTF-8").could_not())?;
+    let parsed =
+        AbsolutePath::parse(text).map_err(|error| wrong(&error.to_string()).could_not())?;
+    if parsed.as_path().starts_with("/run/ringfence") || parsed.as_path().is_dir() {
+        return Err(wrong("something else is there").could_not());
+    }
+    Ok(parsed)
+}
+
+/// No two secrets are found in the same place.
+fn free(binding: &Binding, others: &[Binding]) -> Result<(), Failure> {
+    let taken = |place: &&Delivery| others.iter().find(|other| other.deliver.contains(place));
+    match binding.deliver.iter().find_map(|place| Some((place, taken(&place)?))) {
+        None => Ok(()),
+        Some((place, other)) => {
+            let name = &other.name;
+            Err(Message::new(format!("programs find the secret `{name}` in {place} already"))
+                .hint(format!(
+                    "name another place by `--env` or `--file`, or run `ringfence secret remove {name}`"
+                ))
+                .could_not())
+        }
+    }
+}
+
+/// The value of a secret, from whoever runs this.
+fn value(name: &SecretName) -> Result<Secret, Failure> {
+    let text = prompt::hidden(&format!("value of `{name}` (it is not shown): "))?;
+    Ok(Secret::new(name.clone(), &text)?)
+}
+
+fn list(args: &SecretListArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
+    let all = store.list()?;
+    if args.json {
+        screen.json(&all.iter().map(as_json).collect::<Vec<_>>())?;
+    } else if all.is_empty() {
+        screen.note("no secret is kept");
+        screen.hint("to keep one, run `ringfence secret add model --kind anthropic`");
+    } else {
+        let columns = screen.room();
+        let mut rows =
+            vec![["name", "for", "in requests", "in worlds"].map(str::to_owned).to_vec()];
+        rows.extend(all.iter().map(|it| {
+            let fit = |text: String| text::fit(&text, columns / 4);
+            let hosts = format!("{}{}", joined(&it.hosts), narrower(it));
+            let slots = it.slots.iter().map(slot).collect::<Vec<_>>().join(", ");
+            vec![it.name.to_string(), fit(hosts), fit(slots), fit(joined(&it.deliver))]
+        }));
+        screen.data(&text::table(&rows))?;
+    }
+    Ok(Done::Yes)
+}
+
+/// One secret as `secret list --json` prints it.
+fn as_json(it: &Binding) -> Value {
+    json!({
+        "name": it.name,
+        "for": it.hosts,
+        "methods": it.methods,
+        "paths": it.paths,
+        "slots": it.slots.iter().map(slot).collect::<Vec<_>>(),
+        "deliver": it.deliver.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "backend": it.backend,
+    })
+}
+
+/// Which methods and paths it is bound to, where not to all.
+fn narrower(it: &Binding) -> String {
+    let mut text = String::new();
+    for list in [joined(&it.methods), joined(&it.paths)] {
+        if !list.is_empty() {
+            let _ = write!(text, "; {list}");
+        }
+    }
+    text
+}
+
+fn slot(slot: &Slot) -> String {
+    match slot {
+        Slot::Header(it) if it.prefix.is_empty() => it.name.to_string(),
+        Slot::Header(it) => format!("{}: {}", it.name, it.prefix.trim_end()),
+        Slot::Query(name) => format!("?{name}="),
+        Slot::Basic => "basic authentication".to_owned(),
+    }
+}
+
+fn joined<T: ToString>(all: &[T]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn test(args: &SecretTestArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
+    let binding = store.binding(&args.name)?;
+    // What cannot be read has no use to be decided.
+    store.value(&args.name)?;
+    let found = in_force::load(&args.policy, screen)?;
+    let (clock, _) = HostClock::new(found.settings.time_zone.as_deref())
+        .map_err(|error| Message::new(error.to_string()).could_not())?;
+    let facts = Facts {
+        session: in_force::no_session()?,
+        clock: clock.fact(),
+        approvals: std::collections::BTreeSet::new(),
+        approver_count: 0,
+    };
+    let decide = |used: SecretUse| {
+        let act = Act::UseSecret(used);
+        let request = Request { agent: Agent(args.agent.clone()), act, process: None };
+        let ruling = found.policy.decide(&request, &facts);
+        Decision { request, ruling }
+    };
+    let uses = binding.hosts.iter().map(|host| used(&binding, host, args));
+    let uses = uses.collect::<Result<Vec<_>, _>>()?;
+    let decisions: Vec<Decision> = uses.into_iter().map(decide).collect();
+    if args.json {
+        let each =
+            decisions.iter().map(|it| verdict(&it.request, &it.ruling, found.policy.digest()));
+        screen.json(&json!({
+            "schema": SCHEMA,
+            "secret": as_json(&binding),
+            "readable": true,
+            "uses": each.collect::<Vec<_>>(),
+        }))?;
+    } else {
+        screen.data(&told(&binding, &decisions))?;
+        if decisions.iter().any(|it| it.ruling.verdict == Verdict::Deny) {
+            let grant = GrantText::UseSecret(binding.name.clone());
+            screen.hint(&format!(
+                "to permit its use in this project, run `ringfence grant {grant} --always`"
+            ));
+        }
+    }
+    Ok(strictest(&decisions))
+}
+
+/// The use that is asked about: of a request to one of the hosts.
+fn used(binding: &Binding, host: &HostRule, args: &SecretTestArgs) -> Result<SecretUse, Failure> {
+    let named = host.endpoint();
+    let endpoint = match (host, &named.host) {
+        (HostRule::Exactly(_), _) | (HostRule::Beneath(_), Host::Address(_)) => named.clone(),
+        (HostRule::Beneath(_), Host::Name(name)) => {
+            Endpoint::new(&format!("any.{name}"), named.port)
+                .map_err(|error| Message::new(error.to_string()).could_not())?
+        }
+    };
+    let method = args.method.as_ref().or(binding.methods.first()).map(ToString::to_string);
+    let method = method.unwrap_or_else(|| "GET".to_owned());
+    let bound = || binding.paths.first().map(|path| path.to_string().replace('*', "x"));
+    let path = args.path.clone().or_else(bound).unwrap_or_else(|| "/".to_owned());
+    if let Some(why) = binding.refuses(&endpoint, &method, &path) {
+        return Err(Message::new(format!(
+            "no policy can permit {method} {} with `{}`: {why}",
+            printable(&path),
+            binding.name
+        ))
+        .no());
+    }
+    Ok(SecretUse { secret: binding.name.clone(), endpoint: Some(endpoint), method, path })
+}
+
+fn told(binding: &Binding, decisions: &[Decision]) -> String {
+    let mut out = format!("{}: its value can be read from {}\n", binding.name, binding.backend);
+    for it in decisions {
+        if let Act::UseSecret(SecretUse { endpoint: Some(endpoint), method, path, .. }) =
+            &it.request.act
+        {
+            let _ = writeln!(out, "  {method} {endpoint}{}  {}", printable(path), because(it));
+        }
+    }
+    out
+}
+
+fn strictest(decisions: &[Decision]) -> Done {
+    let is = |wanted: fn(&Verdict) -> bool| decisions.iter().any(|it| wanted(&it.ruling.verdict));
+    if is(|it| *it == Verdict::Deny) {
+        Done::No
+    } else if is(|it| matches!(it, Verdict::Ask(_))) {
+        Done::Ask
+    } else {
+        Done::Yes
+    }
+}
+
+fn rotate(args: &SecretNameArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
+    store.binding(&args.name)?;
+    let value = value(&args.name)?;
+    store.rotate(&args.name, &value)?;
+    screen.note(&format!("replaced: the value of {}", args.name));
+    screen.hint(KEPT);
+    Ok(Done::Yes)
+}
+
+fn remove(args: &SecretNameArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
+    store.remove(&args.name)?;
+    screen.note(&format!("removed: {}", args.name));
+    screen.hint(KEPT);
+    Ok(Done::Yes)
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        let message = Message::new(error.to_string());
+        let hint = match &error {
+            StoreError::Unknown(_) => {
+                Some("to see which there are, run `ringfence secret list`".to_owned())
+            }
+            StoreError::Exists(name) => {
+                Some(format!("to replace its value, run `ringfence secret rotate {name}`"))
+            }
+            StoreError::Damaged { .. } | StoreError::Open { .. } => {
+                Some("remove the files of that name, and add the secret again".to_owned())
+            }
+            StoreError::Io { .. } | StoreError::TooMany | StoreError::Value(_) => None,
+        };
+        hint.into_iter().fold(message, Message::hint).could_not()
+    }
+}
+
+impl From<ValueError> for Failure {
+    fn from(error: ValueError) -> Failure {
+        Message::new(error.to_string()).could_not()
+    }
+}
+
+impl From<BindingError> for Failure {
+    fn from(error: BindingError) -> Failure {
+        Message::new(error.to_string()).could_not()
+    }
+}

@@ -1,0 +1,162 @@
+//! `secret`: kept without being shown, bound to hosts, out of every world.
+
+use expect_test::expect;
+
+use crate::home::Home;
+
+const VALUE: &str = "sk-ant-api03-Zq9xY-wB_7hcR2mN4pLk8vT1sD6fGj";
+
+const POLICY: &str = r#"
+@id("reads")
+permit (principal, action == Action::"secret.use", resource == Secret::"orders")
+when { context.method == "GET" };
+@id("writes")
+forbid (principal, action == Action::"secret.use", resource == Secret::"orders")
+when { context.method == "POST" } unless { context.approvals.contains("owner") };
+permit (principal, action == Action::"secret.use", resource == Secret::"orders")
+when { context.method == "POST" };
+"#;
+
+/// A home in which a secret for a service and one with a binding of its own are kept.
+fn home() -> Home {
+    let home = Home::with_policy(POLICY);
+    home.write(".config/ringfence/settings.toml", "roles = [\"owner\"]\n");
+    let orders = [
+        "secret",
+        "add",
+        "orders",
+        "--for",
+        "api.example.com",
+        "--for",
+        "*.shop.example:8443",
+        "--header",
+        "authorization: Bearer",
+        "--query",
+        "key",
+        "--methods",
+        "get,POST",
+        "--path",
+        "/v1/orders",
+        "--env",
+        "ORDERS_TOKEN",
+        "--file",
+        "token",
+    ];
+    for (words, value) in [
+        (&["secret", "add", "model", "--kind", "anthropic"][..], VALUE),
+        (&orders, "tok-0123456789"),
+    ] {
+        let said = home.run_with(words, &format!("{value}\n"));
+        assert!(said.ends_with("[0]\n") && !said.contains(value), "{said}");
+    }
+    home
+}
+
+#[test]
+fn secrets_are_added_listed_tested_rotated_and_removed() {
+    let home = home();
+    let all = [
+        home.run(&["secret", "list"]),
+        home.run(&["secret", "test", "orders"]),
+        home.run(&["secret", "test", "orders", "--method", "POST"]),
+        home.run(&["secret", "test", "model"]),
+        home.run_with(&["secret", "rotate", "model"], "sk-ant-api03-another-value"),
+        home.run(&["secret", "remove", "orders"]),
+        home.run(&["secret", "list"]),
+    ];
+    let text = all.concat();
+    assert!(!text.contains(VALUE) && !text.contains("tok-0"), "{text}");
+    expect![[r#"
+        $ ringfence secret list
+        name    for                                                              in requests                       in worlds
+        model   api.anthropic.com:443                                            x-api-key, authorization: Bearer  $ANTHROPIC_API_KEY
+        orders  api.example.com:443, *.shop.example:8443; GET, POST; /v1/orders  authorization: Bearer, ?key=      $ORDERS_TOKEN, HOME/project/token
+        [0]
+        $ ringfence secret test orders
+        orders: its value can be read from age
+          GET api.example.com:443/v1/orders  permitted; .ringfence/policy.cedar:2 `reads`
+          GET any.shop.example:8443/v1/orders  permitted; .ringfence/policy.cedar:2 `reads`
+        [0]
+        $ ringfence secret test orders --method POST
+        orders: its value can be read from age
+          POST api.example.com:443/v1/orders  asked about, role `owner`; .ringfence/policy.cedar:5 `writes`
+          POST any.shop.example:8443/v1/orders  asked about, role `owner`; .ringfence/policy.cedar:5 `writes`
+        [3]
+        $ ringfence secret test model
+        model: its value can be read from age
+          GET api.anthropic.com:443/  denied; no permit matches; nearest: .ringfence/policy.cedar:2 `reads` (secret differs: it permits `orders`)
+        ! hint: to permit its use in this project, run `ringfence grant secret:model --always`
+        [1]
+        $ ringfence secret rotate model
+        ! replaced: the value of model
+        ! hint: a session that used it keeps the old value: `ringfence sessions` says which run
+        [0]
+        $ ringfence secret remove orders
+        ! removed: orders
+        ! hint: a session that used it keeps the old value: `ringfence sessions` says which run
+        [0]
+        $ ringfence secret list
+        name   for                    in requests                       in worlds
+        model  api.anthropic.com:443  x-api-key, authorization: Bearer  $ANTHROPIC_API_KEY
+        [0]
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn what_is_wrong_with_a_secret_is_said_before_anybody_types_it() {
+    let home = home();
+    let at = "other --for a.example";
+    for (words, said) in [
+        ("add Model --kind anthropic".to_owned(), "is no name for a secret"),
+        ("add model --kind anthropic".to_owned(), "there is a secret `model` already"),
+        ("add other --kind anthropic".to_owned(), "in $ANTHROPIC_API_KEY already"),
+        ("add other --kind nobody".to_owned(), "the known ones are anthropic, "),
+        ("add other --header x-key --env OTHER".to_owned(), "it is not said where it may go"),
+        (format!("add {at} --env OTHER"), "`--header`, `--query` or `--basic`"),
+        (format!("add {at} --header x-key"), "add `--env` or `--file`"),
+        ("add other --for *.com --basic --env OTHER".to_owned(), "`*.com` is too wide"),
+        (format!("add {at} --header host --env OTHER"), "no header that a secret can stand in"),
+        (format!("add {at} --basic --env LD_PRELOAD"), "no environment variable"),
+        (format!("add {at} --basic --methods TRACE --env OTHER"), "no method that a secret"),
+        (format!("add {at} --basic --path v1 --env OTHER"), "`v1` is no path"),
+        (format!("add {at} --basic --file /run/ringfence/x"), "no place for a file"),
+        (format!("add {at} --basic --file ."), "no place for a file"),
+        (format!("add {at} --basic --env OTHER a-value"), "unexpected argument"),
+        ("test other".to_owned(), "there is no secret `other`"),
+        ("test orders --method DELETE".to_owned(), "it is not bound to the method DELETE"),
+        ("test orders --path /v1/orders/../x".to_owned(), "can be read in more than one way"),
+        ("rotate other".to_owned(), "there is no secret `other`"),
+        ("remove other".to_owned(), "there is no secret `other`"),
+    ] {
+        let words: Vec<&str> = std::iter::once("secret").chain(words.split(' ')).collect();
+        let text = home.run_with(&words, "a-value-of-a-secret");
+        assert!(text.contains(said) && !text.ends_with("[0]\n"), "{text}");
+    }
+    assert_eq!(home.json(&["secret", "list", "--json"]).0.as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_value_that_is_none_is_refused_and_not_quoted() {
+    let home = home();
+    for wrong in ["", "short", "two words are none", "zwölf-zeichen", "line\nline-and-line"] {
+        for words in [
+            &["secret", "add", "other", "--for", "a.example", "--basic", "--env", "OTHER"][..],
+            &["secret", "rotate", "model"],
+        ] {
+            let said = home.run_with(words, wrong);
+            assert!(said.ends_with("[2]\n"), "{wrong}: {said}");
+            assert!(wrong.is_empty() || !said.contains(wrong), "{said}");
+        }
+    }
+    assert!(home.run(&["secret", "test", "model"]).contains("can be read"));
+}
+
+#[test]
+fn a_binding_that_was_changed_behind_our_back_is_no_secret() {
+    let home = home();
+    let path = home.state().join("secrets/orders.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("api.example.com", "evil.example.com")).unwrap();
+    let said = home.run(&["secret", "test", "orders"]);
+    assert!(said.contains("the binding was changed") && said.ends_with("[2]\n"), "{said}");
+}

@@ -1,5 +1,7 @@
 //! Claude Code and Codex, unmodified, in worlds of `init`'s template, driven by a scripted model.
 
+mod keys;
+
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
@@ -49,11 +51,16 @@ impl Setup {
     fn run(&self, model: &ModelServer, prompt: &str, words: &[&str]) -> Output {
         let url = model.url();
         let port = url.rsplit(':').next().unwrap();
-        let endpoint = format!("host.ringfence.internal:{port}");
+        let url = format!("http://host.ringfence.internal:{port}");
+        self.command(&url, prompt, words).output().unwrap()
+    }
+
+    /// The agent on a task with the model at this address, which it may reach.
+    fn command(&self, url: &str, prompt: &str, words: &[&str]) -> Command {
+        let (_, endpoint) = url.split_once("://").unwrap();
         self.person.succeed(&["grant", &format!("net:{endpoint}"), "--always", "--yes"]);
         let home = self.person.home();
-        let url = format!("http://{endpoint}");
-        let task = Task { home: &home, model_url: &url, prompt };
+        let task = Task { home: &home, model_url: url, prompt };
         let AgentCommand { argv, env } = match self.kind {
             Kind::Claude => self.agents.claude_code(&task),
             Kind::Codex => self.agents.codex(&task),
@@ -74,7 +81,8 @@ impl Setup {
             line.push(rest[rest.len() - 1]);
         }
         let mut command: Command = self.person.ringfence(&line);
-        command.envs(env).stdin(Stdio::null()).output().unwrap()
+        command.envs(env).stdin(Stdio::null());
+        command
     }
 }
 

@@ -9,3 +9,5 @@ mod signing;
 mod smuggling;
 mod stage;
 mod tools;
+
+pub(crate) use stage::certificate;

@@ -185,7 +185,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// A certificate of our own for our names, and its key.
-fn certificate() -> (&'static Path, &'static Path) {
+pub(crate) fn certificate() -> (&'static Path, &'static Path) {
     static FILES: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     let (certificate, key) = FILES.get_or_init(|| {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));

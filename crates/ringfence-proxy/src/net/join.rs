@@ -52,7 +52,7 @@ async fn pass(from: &TcpStream, to: &TcpStream, count: impl Fn(usize)) -> io::Re
             Passed::End => return end(to),
         }
         reads = reads.wrapping_add(1);
-        if reads % READS_MAX == 0 {
+        if reads.is_multiple_of(READS_MAX) {
             tokio::task::yield_now().await;
         }
     }

@@ -61,6 +61,8 @@ pub(super) async fn serve(port: &Arc<Port>, who: &Client, decided: Decided) {
         Ok::<_, Infallible>(response)
     });
     let served = http1::Builder::new()
+        // Who has no more to say may still listen.
+        .half_close(true)
         .timer(TokioTimer::new())
         .header_read_timeout(port.config.limits.head_wait)
         .max_buf_size(HEAD_BYTES_MAX)

@@ -8,6 +8,7 @@ mod secrets;
 mod signing;
 mod smuggling;
 mod stage;
+mod streams;
 mod tools;
 
 pub(crate) use stage::certificate;

@@ -1,10 +1,11 @@
 """Servers on loopback for the tests of the net gate. Says its ports as one JSON line, then one JSON
 line for each thing a client did: the oracle of what got through."""
 import lenient
-import base64, gzip, hashlib, http.server, json, os, socket, socketserver, ssl, subprocess, sys, threading
+import base64, gzip, hashlib, http.server, json, os, socket, socketserver, ssl, subprocess, sys, threading, time
 
 certificate, key, root = sys.argv[1:4]
 print_lock = threading.Lock()
+go = threading.Event()
 
 
 def say(**what):
@@ -24,9 +25,55 @@ class Web(http.server.SimpleHTTPRequestHandler):
             return self.websocket()
         if self.path.startswith("/files/"):
             return super().do_GET()
+        if self.path.startswith("/any/"):
+            return getattr(self, self.path.split("/")[2])()
         self.answer(b"hello from " + self.server.name.encode() + b"\n")
 
+    def endless(self):
+        self.send_response(200)
+        self.end_headers()
+        sent = 0
+        try:
+            while True:
+                self.wfile.write(b"\0" * 65536)
+                sent += 65536
+        except OSError:
+            say(server=self.server.name, endless=sent)
+        self.close_connection = True
+
+    def events(self):
+        """The second one comes once somebody asks for it."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for event in b"data: 1\n\n", b"data: 2\n\n", b"":
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
+            if event == b"data: 1\n\n":
+                go.wait(20)
+                go.clear()
+
+    def go(self):
+        go.set()
+        self.answer(b"gone\n")
+
+    def slow(self):
+        """Reads a little of the body, and then no more."""
+        self.rfile.read(1 << 20)
+        time.sleep(5)
+        self.close_connection = True
+
+    def cut(self):
+        """Ends in the middle of an answer."""
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        self.wfile.write(b"x" * 1000)
+        self.close_connection = True
+
     def do_POST(self):
+        if self.path == "/any/slow":
+            return self.slow()
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
             body = b""
             while size := int(self.rfile.readline(), 16):
@@ -204,11 +251,17 @@ class Lenient(socketserver.BaseRequestHandler):
         say(server=self.server.name, targets=lenient.targets(data), head=data[:2000].decode("latin-1"))
 
 
+# Certificates that nobody should believe, beside the good one.
+BAD = "-expired", "-other", "-client"
+
+
 class Tls(Server):
     def get_request(self):
         stream, address = super().get_request()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
+        bad = self.name.removeprefix("tls").replace("_", "-")
+        chain = certificate.removesuffix(".pem") + f"{bad}.pem" if bad in BAD else certificate
+        context.load_cert_chain(chain, key)
         name = self.name
         context.sni_callback = lambda _socket, sni, _context: say(server=name, sni=sni)
         # The handshake is the thread's.
@@ -244,6 +297,9 @@ for name, kind, handler in (
     ("openkeys", Server, Keys),
     ("banner", Server, Banner),
     ("echo", Server, Silent),
+    ("tls_expired", Tls, Web),
+    ("tls_other", Tls, Web),
+    ("tls_client", Tls, Web),
     ("lenient", Server, Lenient),
     ("lenient_tls", Tls, Lenient),
 ):

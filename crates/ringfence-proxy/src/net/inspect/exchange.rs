@@ -95,6 +95,8 @@ impl Exchange {
         let served = match spoken {
             Spoken::Http1 => {
                 http1::Builder::new()
+                    // Who has no more to say may still listen.
+                    .half_close(true)
                     .timer(TokioTimer::new())
                     .header_read_timeout(self.port.config.limits.head_wait)
                     .max_buf_size(HEAD_BYTES_MAX)

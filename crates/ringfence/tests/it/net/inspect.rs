@@ -17,20 +17,27 @@ pub(super) fn net(who: crate::attacks::stage::Who) -> Net {
                  resource == Endpoint::\"{endpoint}\") {when};\n"
             )
         };
-        let reads = "when { context.method == \"GET\" && context.path like \"/open/*\" }";
+        let reads = "when { context.path like \"/any/*\" || \
+                     (context.method == \"GET\" && context.path like \"/open/*\") || \
+                     (context.path like \"/asked/*\" && context.approvals.contains(\"owner\")) }";
         let any = "when { context.path like \"/open/*\" }";
-        let all = ["web", "tls", "h2", "banner", "lenient", "lenient_tls"].map(|name| {
-            let port = port(name);
-            let (named, address) = (format!("good.example:{port}"), format!("127.0.0.1:{port}"));
-            permit("net.connect", &named, "")
-                + &permit("net.connect", &address, "")
-                + &permit(
-                    "net.request",
-                    &named,
-                    if name.contains("len") || name == "h2" { any } else { reads },
-                )
-        });
-        all.concat()
+        let tls = ["tls_expired", "tls_other", "tls_client"];
+        let all = ["web", "tls", "h2", "banner", "lenient", "lenient_tls"]
+            .into_iter()
+            .chain(tls)
+            .map(|name| {
+                let port = port(name);
+                let (named, address) =
+                    (format!("good.example:{port}"), format!("127.0.0.1:{port}"));
+                permit("net.connect", &named, "")
+                    + &permit("net.connect", &address, "")
+                    + &permit(
+                        "net.request",
+                        &named,
+                        if name.contains("len") || name == "h2" { any } else { reads },
+                    )
+            });
+        all.collect()
     })
 }
 
@@ -41,7 +48,7 @@ pub(super) fn inside(net: &Net, script: &str) -> String {
     text(&command.output().unwrap())
 }
 
-fn paths(net: &Net) -> Vec<String> {
+pub(super) fn paths(net: &Net) -> Vec<String> {
     let seen = net.seen().into_iter();
     seen.filter_map(|it| it["path"].as_str().map(str::to_owned)).collect()
 }

@@ -89,6 +89,7 @@ impl Net {
             + &rules(&|name| ports[name].as_u64().unwrap());
         stage.write("project/.ringfence/policy.cedar", &policy);
         stage.write("project/client.py", include_str!("../../net/client.py"));
+        stage.write("project/streams.py", include_str!("../../net/streams.py"));
         stage.write("project/h2raw.py", include_str!("../../net/h2raw.py"));
         stage.write("project/smuggle.py", include_str!("../../net/smuggle.py"));
         stage.write("project/ca.pem", &std::fs::read_to_string(certificate).unwrap());
@@ -204,7 +205,29 @@ pub(crate) fn certificate() -> (&'static Path, &'static Path) {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", text(&made));
+        bad_certificates(&at("pem"), &at("key"));
         (at("pem"), at("key"))
     });
     (certificate, key)
+}
+
+/// Certificates with the same key that nobody should believe, whoever trusts them.
+fn bad_certificates(good: &Path, key: &Path) {
+    let good = good.to_str().unwrap().strip_suffix(".pem").unwrap();
+    let openssl = |arguments: &[&str]| {
+        let made = Command::new("openssl").args(arguments).output().unwrap();
+        assert!(made.status.success(), "{}", text(&made));
+    };
+    let (request, key) = (format!("{good}.csr"), key.to_str().unwrap());
+    openssl(&["req", "-new", "-key", key, "-subj", "/CN=good.example", "-out", &request]);
+    for (kind, days, says) in [
+        ("expired", "0", "subjectAltName=DNS:good.example"),
+        ("other", "30", "subjectAltName=DNS:evil.example"),
+        ("client", "30", "subjectAltName=DNS:good.example\nextendedKeyUsage=clientAuth"),
+    ] {
+        let (says_at, at) = (format!("{good}-{kind}.ext"), format!("{good}-{kind}.pem"));
+        std::fs::write(&says_at, format!("basicConstraints=critical,CA:FALSE\n{says}\n")).unwrap();
+        let signed = ["x509", "-req", "-in", &request, "-signkey", key, "-days", days];
+        openssl(&[&signed[..], &["-extfile", &says_at, "-out", &at]].concat());
+    }
 }

@@ -68,6 +68,7 @@ fn main() {
         notify: NotifyClasses::ALL,
         authority: String::new(),
         stand_ins: Vec::new(),
+        withheld: Vec::new(),
     };
     let composition = match compose(&assembled, &dirs, &request) {
         Ok(composition) => composition,

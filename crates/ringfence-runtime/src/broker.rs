@@ -42,6 +42,7 @@ pub use error::RunError;
 pub use not_started::{NotStarted, Said};
 pub use publish::Publish;
 
+use held::Secrets;
 use running::{Outside, Running, Start, Taken};
 use traces::Traces;
 
@@ -108,9 +109,9 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let _traces = Traces::of(&request.dirs, &session);
     let authority = authority(&session, &clock)?;
     let asked = asked_of_compose(request, (&session, &agent), &assembled, size);
-    let held = held::held(&request.dirs)?;
+    let Secrets { held, withheld } = held::held(&request.dirs, &request.environment)?;
     let stand_ins = held::stand_ins(&held);
-    let asked = compose::RunRequest { authority: authority.pem(), stand_ins, ..asked };
+    let asked = compose::RunRequest { authority: authority.pem(), stand_ins, withheld, ..asked };
     let bound = publish::bind(&request.publish)?;
     let mut composed = compose::compose(&assembled, &request.dirs, &asked)?;
     if !bound.is_empty() {
@@ -187,6 +188,7 @@ fn asked_of_compose(
         notify: ActClass::notified(&assembled.settings.unnotified),
         authority: String::new(),
         stand_ins: Vec::new(),
+        withheld: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use ringfence_policy::Policy;
 pub use ringfence_proxy::net::HostResolver;
 use ringfence_proxy::net::upstream::HostProxies;
 use ringfence_proxy::net::{ADDRESSES_TRIED_MAX, Resolve, special};
+use ringfence_secrets::Binding;
 
 /// What would become of a connection.
 #[derive(Debug, Clone)]
@@ -74,6 +75,8 @@ pub struct Asker<'a> {
     pub policy: &'a Policy,
     /// The facts.
     pub facts: &'a Facts,
+    /// What secrets are bound to: a connection there is opened too.
+    pub bindings: &'a [Binding],
     /// The host's proxies.
     pub proxies: &'a HostProxies,
     /// The host's resolver.
@@ -123,7 +126,7 @@ fn strictness(verdict: &Verdict) -> u8 {
 pub fn foresee(endpoint: Endpoint, request: Option<HttpRequest>, asker: &Asker<'_>) -> Foreseen {
     let name = asker.decide(Act::Connect(endpoint.clone()));
     let requests = match request {
-        _ if !asker.policy.inspects(asker.agent, &endpoint) => Requests::Pass,
+        _ if !asker.opens(&endpoint) => Requests::Pass,
         Some(http) => Requests::Decided(Box::new(asker.decide(Act::Request(http)))),
         None => Requests::Each,
     };
@@ -137,6 +140,11 @@ pub fn foresee(endpoint: Endpoint, request: Option<HttpRequest>, asker: &Asker<'
 }
 
 impl Asker<'_> {
+    fn opens(&self, endpoint: &Endpoint) -> bool {
+        self.bindings.iter().any(|it| it.is_for(endpoint))
+            || self.policy.inspects(self.agent, endpoint)
+    }
+
     fn decide(&self, act: Act) -> Decision {
         let request = Request { agent: self.agent.clone(), act, process: None };
         let ruling = self.policy.decide(&request, self.facts);

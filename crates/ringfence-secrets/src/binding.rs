@@ -124,6 +124,9 @@ pub enum BindingError {
     /// Not a variable's name, or one that changes how programs are started.
     #[error("`{0}` is no environment variable that a stand-in can be put into")]
     Variable(String),
+    /// Not a place that values are had from.
+    #[error("`{0}` is no place that values are had from: name `age` or `env:VARIABLE`")]
+    Backend(String),
     /// Something is missing, or there is too much of it.
     #[error("a secret needs at least one {0} and at most {LIST_MAX}")]
     Count(&'static str),

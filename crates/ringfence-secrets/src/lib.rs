@@ -6,6 +6,7 @@
 //! is decided as an act of its own, and only a `Permit` for it puts the real value in
 //! ([`Held::swap`]). What comes back passes a [`scrub::Scrubber`].
 
+pub mod backend;
 pub mod binding;
 pub mod held;
 pub mod kinds;

@@ -114,6 +114,13 @@ impl Patterns {
         self.all.is_empty()
     }
 
+    /// As much from the front as begins nothing that is looked for.
+    fn free<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let begins = |byte: &u8| self.begins.get(usize::from(*byte)).is_some_and(|it| *it);
+        let count = bytes.iter().position(begins).unwrap_or(bytes.len());
+        bytes.get(..count).unwrap_or_default()
+    }
+
     /// All of a text that does not stream.
     pub fn scrubbed(&self, bytes: &[u8]) -> Vec<u8> {
         let mut scrubber = Scrubber::new(self);
@@ -176,8 +183,19 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
     /// Takes what came, and gives what can go on; what may be the beginning of a value is kept.
     pub fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(chunk.len() + self.kept.len());
-        for byte in chunk {
-            self.take(*byte, &mut out);
+        let mut rest = chunk;
+        while let Some((first, after)) = rest.split_first() {
+            // Most of what passes begins nothing.
+            let free = if self.attempts.is_empty() { self.patterns.free(rest) } else { &[] };
+            if free.is_empty() {
+                self.take(*first, &mut out);
+                rest = after;
+            } else {
+                out.extend(self.kept.drain(..));
+                out.extend_from_slice(free);
+                self.seen += free.len() as u64;
+                rest = rest.get(free.len()..).unwrap_or_default();
+            }
         }
         self.release(&mut out);
         out

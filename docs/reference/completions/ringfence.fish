@@ -257,6 +257,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and not __fi
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and not __fish_seen_subcommand_from add list test rotate remove help" -f -a "rotate" -d 'Replace a secret\'s value; it is read from stdin, or asked for'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and not __fish_seen_subcommand_from add list test rotate remove help" -f -a "remove" -d 'Forget a secret'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and not __fish_seen_subcommand_from add list test rotate remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from add" -l from -d 'Where its value is, in place of being asked for: env:VARIABLE, which no world is given then' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from add" -l kind -d 'The service it is for, which says where it stands in requests and in the environment' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from add" -l for -d 'Where requests with it may go: HOST, HOST:PORT or *.DOMAIN; may be repeated' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from add" -l header -d 'The header it stands in, with what stands before it: \'authorization: Bearer\'; may be repeated' -r

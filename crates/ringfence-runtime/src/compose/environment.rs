@@ -129,8 +129,9 @@ pub(super) fn clean(
 ) -> (Vec<(OsString, OsString)>, Option<Notice>) {
     let own = of_profile(home.profile);
     let extra = &assembled.settings.pass_env;
+    let is_withheld = |name: &str| request.withheld.iter().any(|it| it == name);
     let is_passed = |name: &OsStr| {
-        name.to_str().is_some_and(|name| {
+        name.to_str().filter(|name| !is_withheld(name)).is_some_and(|name| {
             PASSED.iter().chain(own).any(|pattern| matches(pattern, name))
                 || extra.iter().any(|extra| extra == name)
         })
@@ -147,7 +148,7 @@ pub(super) fn clean(
     let secrets: Vec<&str> = left
         .iter()
         .filter_map(|(name, _)| name.to_str())
-        .filter(|name| is_secret(name) && !ours(name))
+        .filter(|name| is_secret(name) && !ours(name) && !is_withheld(name))
         .collect();
     let notice = (!secrets.is_empty()).then(|| {
         let text = format!("left out of the environment: {}", secrets.join(", "));

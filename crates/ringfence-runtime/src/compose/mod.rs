@@ -69,6 +69,8 @@ pub struct RunRequest {
     pub authority: String,
     /// What stands in for secrets, and where programs look for it.
     pub stand_ins: Vec<(Delivery, Sentinel)>,
+    /// Variables of the environment that are secrets: they stay outside, whatever else is said.
+    pub withheld: Vec<String>,
 }
 
 /// A world ready to be started, and what goes with it.

@@ -3,6 +3,7 @@
 
 use clap::{Args, Subcommand};
 use ringfence_core::SecretName;
+use ringfence_secrets::backend::Backend;
 use ringfence_secrets::binding::{HeaderSlot, HostRule, MethodName, PathPattern, VariableName};
 use ringfence_secrets::kinds::Kind;
 
@@ -39,6 +40,9 @@ pub struct SecretAddArgs {
     /// What the policy calls it: lower-case letters, digits and hyphens
     #[arg(value_name = "NAME")]
     pub name: SecretName,
+    /// Where its value is, in place of being asked for: env:VARIABLE, which no world is given then
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<Backend>,
     /// The service it is for, which says where it stands in requests and in the environment
     #[arg(long, value_name = "SERVICE")]
     pub kind: Option<Kind>,

@@ -12,6 +12,7 @@ use ringfence_runtime::foresight::{
     Address, Asker, Decision, Foreseen, HostResolver, Requests, Then, foresee,
 };
 use ringfence_runtime::wording::{self, needs, printable, rule_line};
+use ringfence_secrets::store::Store;
 use serde_json::{Value, json};
 
 use super::decide::verdict;
@@ -57,10 +58,12 @@ fn test(args: &NetTestArgs, screen: &Screen) -> Result<Done, Failure> {
         approver_count: 0,
     };
     let agent = Agent(args.agent.clone());
+    let bindings = Store::at(context::dirs_anywhere()?.secrets()).list()?;
     let asker = Asker {
         agent: &agent,
         policy: &found.policy,
         facts: &facts,
+        bindings: &bindings,
         proxies: &context::environment().proxies(),
         resolve: &HostResolver,
     };

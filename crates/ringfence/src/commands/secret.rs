@@ -12,7 +12,9 @@ use ringfence_policy::grant::GrantText;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::foresight::Decision;
 use ringfence_runtime::wording::printable;
+use ringfence_secrets::backend::{Backend, Backends};
 use ringfence_secrets::binding::{Binding, Delivery, HostRule, Slot};
+use ringfence_secrets::held::Fetch as _;
 use ringfence_secrets::sentinel::Shape;
 use ringfence_secrets::store::{AGE, Store, StoreError};
 use ringfence_secrets::{BindingError, Secret, ValueError};
@@ -57,9 +59,13 @@ fn add(args: SecretAddArgs, store: &Store, screen: &Screen) -> Result<Done, Fail
         return Err(StoreError::Exists(binding.name).into());
     }
     free(&binding, &others)?;
-    let value = value(&binding.name)?;
+    let value = match binding.backend.parse()? {
+        Backend::Age => value(&binding.name)?,
+        // Only what it looks like is kept.
+        Backend::Environment(_) => fetched(store, &binding)?,
+    };
     binding.shape = Shape::of(value.dangerous_reveal());
-    store.add(&binding, Some(&value))?;
+    store.add(&binding, (binding.backend == AGE).then_some(&value))?;
     let name = &binding.name;
     screen.note(&format!("kept: {name}, for {}", joined(&binding.hosts)));
     screen.hint(&format!(
@@ -83,7 +89,7 @@ fn binding(args: SecretAddArgs) -> Result<Binding, Failure> {
         slots: headers.chain(queries).chain(basic).collect::<Result<_, BindingError>>()?,
         deliver: variables.chain(files).collect::<Result<_, Failure>>()?,
         shape: Shape::unknown(),
-        backend: AGE.to_owned(),
+        backend: args.from.unwrap_or(Backend::Age).to_string(),
     };
     if let Some(kind) = args.kind {
         kind.complete(&mut binding)?;
@@ -140,6 +146,14 @@ fn free(binding: &Binding, others: &[Binding]) -> Result<(), Failure> {
 fn value(name: &SecretName) -> Result<Secret, Failure> {
     let text = prompt::hidden(&format!("value of `{name}` (it is not shown): "))?;
     Ok(Secret::new(name.clone(), &text)?)
+}
+
+/// A value from where it is kept.
+fn fetched(store: &Store, binding: &Binding) -> Result<Secret, Failure> {
+    let environment = context::environment();
+    let variable = |name: &str| environment.text(name).map(str::to_owned);
+    let backends = Backends::new(store.clone(), std::slice::from_ref(binding), variable);
+    backends.fetch(binding).map_err(|error| Message::new(error.to_string()).could_not())
 }
 
 fn list(args: &SecretListArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
@@ -204,7 +218,7 @@ fn joined<T: ToString>(all: &[T]) -> String {
 fn test(args: &SecretTestArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
     let binding = store.binding(&args.name)?;
     // What cannot be read has no use to be decided.
-    store.value(&args.name)?;
+    fetched(store, &binding)?;
     let found = in_force::load(&args.policy, screen)?;
     let (clock, _) = HostClock::new(found.settings.time_zone.as_deref())
         .map_err(|error| Message::new(error.to_string()).could_not())?;
@@ -293,7 +307,12 @@ fn strictest(decisions: &[Decision]) -> Done {
 }
 
 fn rotate(args: &SecretNameArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
-    store.binding(&args.name)?;
+    let binding = store.binding(&args.name)?;
+    if let Backend::Environment(name) = binding.backend.parse()? {
+        return Err(Message::new(format!("the value of `{}` is in ${name}", args.name))
+            .hint("change it there: each session takes it as it is when it starts")
+            .could_not());
+    }
     let value = value(&args.name)?;
     store.rotate(&args.name, &value)?;
     screen.note(&format!("replaced: the value of {}", args.name));

@@ -183,6 +183,36 @@ fn nothing_in_a_world_or_behind_it_has_the_key() {
 }
 
 #[test]
+fn a_key_of_the_environment_stays_outside_and_is_put_in() {
+    for who in everybody() {
+        let net = net(who, RULES);
+        net.stage.succeed(&["secret", "remove", "model"]);
+        let words = "secret add model --from env:ANTHROPIC_API_KEY --header x-api-key \
+                     --env STAND_IN --for good.example:{keys}";
+        let words = net.with_ports(words);
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let unset = net.stage.ringfence_command(&words).output().unwrap();
+        assert!(text(&unset).contains("$ANTHROPIC_API_KEY is not set"), "{}", text(&unset));
+        let mut command = net.stage.ringfence_command(&words);
+        let kept = command.env("ANTHROPIC_API_KEY", VALUE).output().unwrap();
+        assert!(kept.status.success(), "{}", text(&kept));
+        // A variable that a world is given otherwise.
+        let script = "{ curl -sS https://good.example:{keys}/v1 -H \"x-api-key: $STAND_IN\"; \
+                      echo got=$ANTHROPIC_API_KEY; env; } 2>&1 | cat";
+        let mut command = net.command(Side::Inside, script);
+        command.env("SSL_CERT_FILE", net.stage.home().join("project/ca.pem"));
+        let said = text(&command.env("ANTHROPIC_API_KEY", VALUE).output().unwrap());
+        assert!(said.contains("got=\n") && !said.contains(PART), "{said}");
+        assert!(said.contains("STAND_IN=sk-ant-api03-"), "{said}");
+        assert_eq!(shown(&net, "x-api-key"), [VALUE], "{said}");
+        let opened = net.with_ports("good.example:{keys}");
+        let mut foreseen = net.named(&net.stage.ringfence_command(&["net", "test", &opened]));
+        let foreseen = text(&foreseen.output().unwrap());
+        assert!(foreseen.contains("opened   each request is decided"), "{foreseen}");
+    }
+}
+
+#[test]
 fn what_is_not_permitted_is_not_put_in() {
     for who in everybody() {
         let net = net(who, "");

@@ -39,6 +39,8 @@ pub struct Patterns {
     all: Vec<Pattern>,
     /// Whether a byte can begin something that is looked for.
     begins: Vec<bool>,
+    /// The same of two bytes, one after the other: in most texts few pairs do.
+    pairs: Vec<bool>,
 }
 
 /// A stream of bytes out of which values are taken.
@@ -116,8 +118,14 @@ impl Patterns {
 
     /// As much from the front as begins nothing that is looked for.
     fn free<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let may = |pair: &[u8]| {
+            matches!(pair, [first, second]
+                if self.pairs.get(pair_at(*first, *second)).is_some_and(|it| *it))
+        };
         let begins = |byte: &u8| self.begins.get(usize::from(*byte)).is_some_and(|it| *it);
-        let count = bytes.iter().position(begins).unwrap_or(bytes.len());
+        // Of the last byte it is not known what follows.
+        let whole = bytes.len() - usize::from(bytes.last().is_some_and(begins));
+        let count = bytes.windows(2).position(may).unwrap_or(whole);
         bytes.get(..count).unwrap_or_default()
     }
 
@@ -137,10 +145,27 @@ impl Patterns {
                 *begins = true;
             }
         }
+        let second = units.get(1).copied().unwrap_or_default();
+        self.pairs.resize(1 << 16, false);
+        let plain = [first.0, first.1]
+            .into_iter()
+            .flat_map(|byte| [second.0, second.1, b'%', b'\\'].map(|next| pair_at(byte, next)));
+        let percent = b"0123456789abcdefABCDEF".iter().map(|digit| pair_at(b'%', *digit));
+        let escaped = b"u/\\\"".iter().map(|next| pair_at(b'\\', *next));
+        for pair in plain.chain(percent).chain(escaped) {
+            if let Some(may) = self.pairs.get_mut(pair) {
+                *may = true;
+            }
+        }
         // As long as what it replaces in its plain spelling; longer spellings are filled up.
         let replacement = stand_in.to_vec();
         self.all.push(Pattern { units, replacement });
     }
+}
+
+/// Where a pair is in the table of pairs.
+fn pair_at(first: u8, second: u8) -> usize {
+    usize::from(first) << 8 | usize::from(second)
 }
 
 fn exactly(bytes: &[u8]) -> Zeroizing<Vec<Unit>> {

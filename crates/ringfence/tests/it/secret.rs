@@ -160,3 +160,59 @@ fn a_binding_that_was_changed_behind_our_back_is_no_secret() {
     let said = home.run(&["secret", "test", "orders"]);
     assert!(said.contains("the binding was changed") && said.ends_with("[2]\n"), "{said}");
 }
+
+/// Types at the prompt of a terminal; prints what was on the screen, whether the terminal shows what
+/// is typed again, and how the command ended.
+const TYPE: &str = r#"
+import os, pty, sys, termios
+keys, program, *words = sys.argv[1:]
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(program, [program, *words])
+seen = b""
+def read():
+    global seen
+    try:
+        more = os.read(terminal, 4096)
+    except OSError:
+        more = b""
+    seen += more
+    return more
+while b"not shown" not in seen and read():
+    pass
+os.write(terminal, keys.encode().decode("unicode_escape").encode())
+while read():
+    pass
+status = os.waitpid(pid, 0)[1]
+echo = bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+print(seen.decode(), f"[{os.waitstatus_to_exitcode(status)}] echo={echo}")
+"#;
+
+fn typed(home: &Home, keys: &str, words: &[&str]) -> String {
+    let mut command = std::process::Command::new("/usr/bin/python3");
+    command.args(["-c", TYPE, keys, env!("CARGO_BIN_EXE_ringfence")]).args(words);
+    let inner = home.command(words);
+    command.current_dir(inner.get_current_dir().unwrap()).env_clear();
+    for (name, value) in inner.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        command.env(name, value);
+    }
+    let output = command.output().unwrap();
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
+#[test]
+fn what_is_typed_at_the_prompt_is_not_shown() {
+    let home = Home::with_policy(POLICY);
+    let add = ["secret", "add", "model", "--kind", "anthropic"];
+    let said = typed(&home, &format!("{VALUE}\\x03"), &add);
+    assert!(said.contains("nothing changed: it was interrupted"), "{said}");
+    assert!(said.contains("[1] echo=True") && !said.contains("Zq9"), "{said}");
+    // Two slips, one taken back and one the whole line.
+    let said = typed(&home, &format!("wrong\\x15{VALUE}x\\x7f\\r"), &add);
+    assert!(said.contains("kept: model") && said.contains("[0] echo=True"), "{said}");
+    assert!(!said.contains("Zq9") && !said.contains("wrong"), "{said}");
+    let said = home.run(&["secret", "test", "model"]);
+    assert!(said.contains("its value can be read"), "{said}");
+    let shape = std::fs::read_to_string(home.state().join("secrets/model.json")).unwrap();
+    assert!(shape.contains(&format!("\"length\": {}", VALUE.len())), "{shape}");
+}

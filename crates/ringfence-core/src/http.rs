@@ -1,6 +1,6 @@
 //! One HTTP request as the policy sees it, in the one form that has one meaning.
 //!
-//! What servers are known to read in different ways is refused (dot segments, a path that is encoded
+//! What servers are known to read in different ways is refused (`..`, a path that is encoded
 //! twice, methods in small letters); what has two honest readings is decided in both.
 
 use std::collections::BTreeSet;
@@ -184,7 +184,7 @@ impl HttpRequest {
     }
 
     /// The same request as a server reads it that decodes a path before it takes it apart, joins
-    /// slashes and drops what follows a `;`. `None` where that is no other reading.
+    /// slashes, passes over `.` and drops what follows a `;`. `None` where that is no other reading.
     pub fn other_reading(&self) -> Option<HttpRequest> {
         let path = self.path.loose()?;
         Some(HttpRequest { path, ..self.clone() })
@@ -215,8 +215,8 @@ impl UrlPath {
         }
         let path = UrlPath(decoded(text)?);
         let loose = path.loose();
-        if has_dots(&path.0) || loose.is_some_and(|loose| has_dots(&loose.0)) {
-            return Err(HttpError::Ambiguous("the segment `.` or `..`"));
+        if goes_up(&path.0) || loose.is_some_and(|loose| goes_up(&loose.0)) {
+            return Err(HttpError::Ambiguous("the segment `..`"));
         }
         Ok(path)
     }
@@ -228,28 +228,29 @@ impl UrlPath {
 
     /// Without what can be read in two ways; `None` where nothing can.
     fn loose(&self) -> Option<UrlPath> {
-        if !self.0.contains(['%', ';']) && !self.0.contains("//") {
+        let odd = ["//", "/./"].iter().any(|it| self.0.contains(it)) || self.0.ends_with("/.");
+        if !odd && !self.0.contains(['%', ';']) {
             return None;
         }
         let text = [("%2F", "/"), ("%3B", ";"), ("%3F", "?"), ("%23", "#"), ("%25", "%")]
             .into_iter()
             .fold(self.0.clone(), |text, (from, to)| text.replace(from, to));
         let bare = |segment: &'_ str| segment.split(';').next().unwrap_or_default().to_owned();
-        let segments = text.split('/').map(bare).filter(|segment| !segment.is_empty());
-        let mut joined = segments.fold(String::new(), |joined, segment| joined + "/" + &segment);
-        if text.ends_with('/') || joined.is_empty() {
+        let segments: Vec<String> = text.split('/').map(bare).collect();
+        // A directory, whether it says so by nothing after its slash or by itself.
+        let directory = segments.last().is_none_or(|last| last.is_empty() || last == ".");
+        let named = segments.iter().filter(|segment| !segment.is_empty() && *segment != ".");
+        let mut joined = named.fold(String::new(), |joined, segment| joined + "/" + segment);
+        if directory || joined.is_empty() {
             joined.push('/');
         }
         (joined != self.0).then_some(UrlPath(joined))
     }
 }
 
-/// Whether a segment means this directory or the one above, to some server.
-fn has_dots(path: &str) -> bool {
-    path.split('/').any(|segment| {
-        let bare = segment.split(';').next().unwrap_or_default();
-        matches!(bare, "." | "..")
-    })
+/// Whether a segment means the directory above, to some server.
+fn goes_up(path: &str) -> bool {
+    path.split('/').any(|segment| segment.split(';').next() == Some(".."))
 }
 
 /// Decodes what need not be encoded (RFC 3986, section 6.2.2.2).

@@ -1,9 +1,14 @@
 //! Whom the programs of a world believe: the authorities that this host believes, and the session's
 //! own, which signs what they see where TLS is opened.
 
+mod java;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::ComposeError;
 use super::layout::{Layout, Use};
@@ -23,6 +28,18 @@ const SYSTEM_BUNDLES: [&str; 5] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+
+/// Where Java's runtimes have theirs, besides each one's own.
+const JAVA_STORES: [&str; 2] =
+    ["/etc/ssl/certs/java/cacerts", "/etc/pki/ca-trust/extracted/java/cacerts"];
+/// Where systems have their Java runtimes.
+const JAVA_RUNTIMES: &str = "/usr/lib/jvm";
+/// The store of one runtime.
+const JAVA_STORE: &str = "lib/security/cacerts";
+
+/// Where Chromium looks for what the machine's owner wants, and how it is told of an authority.
+const CHROMIUM_SETTINGS: [&str; 2] = ["/etc/chromium", "/etc/opt/chrome"];
+const CHROMIUM_POLICY: &str = "policies/managed/ringfence.json";
 
 /// Variables that name a file in place of the system's.
 const IN_PLACE: [&str; 14] = [
@@ -63,6 +80,8 @@ pub(super) fn show(
             layout.bind_private(place, &all, Use::Read);
         }
     }
+    show_java(layout, private, (&bundle, environment))?;
+    show_chromium(layout, private, authority)?;
     let in_place = IN_PLACE.iter().map(|name| ((*name).to_owned(), BUNDLE_PATH.into()));
     // What the person added stays added.
     let besides = BESIDES.iter().map(|name| {
@@ -72,11 +91,56 @@ pub(super) fn show(
     Ok(in_place.chain(besides).collect())
 }
 
+/// Covers the stores of the Java runtimes that are there.
+fn show_java(
+    layout: &mut Layout,
+    private: &Private,
+    (bundle, environment): (&[u8], &Environment),
+) -> Result<(), ComposeError> {
+    let installed = fs::read_dir(JAVA_RUNTIMES).into_iter().flatten().flatten();
+    let homes = installed.map(|runtime| runtime.path()).chain(environment.path("JAVA_HOME"));
+    let stores = homes.map(|home| home.join(JAVA_STORE));
+    let stores = stores.chain(JAVA_STORES.iter().map(PathBuf::from));
+    // A link leads to one that is in the list, or to somebody's own.
+    let stores = stores.filter(|it| fs::symlink_metadata(it).is_ok_and(|meta| meta.is_file()));
+    let stores: Vec<PathBuf> = stores.collect();
+    if stores.is_empty() {
+        return Ok(());
+    }
+    let ours = private.dir().join("authorities.jks");
+    private.write(&ours, &java::store(bundle), 0o444)?;
+    for store in &stores {
+        layout.bind_private(store, &ours, Use::Read);
+    }
+    Ok(())
+}
+
+/// Tells Chromium, which believes no file, by a policy of the machine's owner.
+fn show_chromium(
+    layout: &mut Layout,
+    private: &Private,
+    authority: &str,
+) -> Result<(), ComposeError> {
+    let ours = private.dir().join("chromium.json");
+    let certificates: Vec<String> =
+        java::certificates(authority).iter().map(|it| STANDARD.encode(it)).collect();
+    let policy = serde_json::json!({ "CACertificates": certificates }).to_string();
+    private.write(&ours, policy.as_bytes(), 0o444)?;
+    for dir in CHROMIUM_SETTINGS.iter().map(Path::new).filter(|dir| dir.is_dir()) {
+        layout.bind_private(&dir.join(CHROMIUM_POLICY), &ours, Use::Read);
+    }
+    Ok(())
+}
+
 /// What the host believes, what the person's variables name, and the session's own.
 fn bundle(authority: &str, environment: &Environment) -> Vec<u8> {
     let system = || SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
     let first = environment.path("SSL_CERT_FILE").or_else(system);
     let named = IN_PLACE.iter().chain(&BESIDES).filter_map(|name| environment.path(name));
+    // Directories of certificates, one file each, separated as in `PATH`.
+    let dirs = environment.get("SSL_CERT_DIR").map(std::env::split_paths);
+    let dirs = dirs.into_iter().flatten().filter_map(|dir| fs::read_dir(dir).ok());
+    let named = named.chain(dirs.flatten().flatten().map(|file| file.path()));
     let mut files: Vec<PathBuf> = Vec::new();
     for path in first.into_iter().chain(named) {
         if !files.contains(&path) {

@@ -18,7 +18,8 @@ pub(super) fn net(who: crate::attacks::stage::Who) -> Net {
             )
         };
         let reads = "when { context.path like \"/any/*\" || \
-                     (context.method == \"GET\" && context.path like \"/open/*\") || \
+                     (context.method == \"GET\" && \
+                      (context.path like \"/open/*\" || context.path like \"/files/*\")) || \
                      (context.path like \"/asked/*\" && context.approvals.contains(\"owner\")) }";
         let any = "when { context.path like \"/open/*\" }";
         let tls = ["tls_expired", "tls_other", "tls_client"];

@@ -9,7 +9,7 @@ use super::stage::{Net, free_port};
 use crate::attacks::stage::{Side, Who, everybody, is_root, text};
 
 /// Whoever is not root where that can be chosen: the attacks are made as everybody.
-fn somebody() -> Who {
+pub(super) fn somebody() -> Who {
     everybody().pop().unwrap()
 }
 
@@ -30,15 +30,27 @@ fn reaches(net: &Net, script: &str, (expected, denied): (&str, &str)) {
 /// Small registries below the web server's files, and a network that permits it.
 fn registries() -> Net {
     let net = Net::new(somebody());
+    fill_registries(&net, "http://good.example:{web}/files");
+    bring_pip(&net);
+    bring_cargo(&net);
+    net
+}
+
+/// Registries that are found at this address, and a repository of git.
+pub(super) fn fill_registries(net: &Net, origin: &str) {
     let files = net.stage.home().join("outside/files");
     let made = Command::new("/usr/bin/python3")
         .arg("tests/net/registries.py")
         .arg(&files)
-        .arg(net.with_ports("http://good.example:{web}/files"))
+        .arg(net.with_ports(origin))
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", text(&made));
-    net
+    let make = "git init -q -b main work && cd work && echo hello from git > hello && git add hello && \
+         git -c user.name=a -c user.email=a@b commit -q -m one && \
+         git clone -q --bare . ../repo.git && git --git-dir ../repo.git update-server-info";
+    let made = Command::new("sh").args(["-c", make]).current_dir(&files).output().unwrap();
+    assert!(made.status.success(), "{}", text(&made));
 }
 
 /// The pinned packages of PyPI that setup installed.
@@ -48,6 +60,36 @@ fn python_packages() -> PathBuf {
     let found = std::fs::read_dir(dir.join("lib")).ok().and_then(|mut list| list.next());
     assert!(found.is_some(), "no Python packages: `cargo xtask setup --yes` installs them");
     found.unwrap().unwrap().path().join("site-packages")
+}
+
+/// Puts pip into the project.
+pub(super) fn bring_pip(net: &Net) {
+    let copy = format!("cp -r {}/pip .", python_packages().display());
+    let made = net.stage.command(Path::new("/bin/sh"), &["-c", &copy]);
+    let made = as_root(&made).output().unwrap();
+    assert!(made.status.success(), "{}", text(&made));
+}
+
+/// Puts requests and httpx into the project, below `site`.
+pub(super) fn bring_python(net: &Net) {
+    let copy = format!(
+        "mkdir site && cd {} && cp -r $(ls | grep -v -e pip -e setuptools -e pkg_) \"$OLDPWD/site\"",
+        python_packages().display()
+    );
+    let made = net.stage.command(Path::new("/bin/sh"), &["-c", &copy]);
+    let made = as_root(&made).output().unwrap();
+    assert!(made.status.success(), "{}", text(&made));
+}
+
+/// Puts cargo, and something that depends on `hello`, into the project.
+pub(super) fn bring_cargo(net: &Net) {
+    let manifest = "[package]\nname = \"x\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+         [dependencies]\nhello = { version = \"1\", registry = \"ours\" }\n";
+    net.stage.write("project/Cargo.toml", manifest);
+    net.stage.write("project/src/lib.rs", "");
+    let cargo = net.stage.project().join("cargo");
+    std::fs::copy(std::env::var_os("CARGO").unwrap(), &cargo).unwrap();
+    net.stage.give(&cargo);
 }
 
 /// A server that ends with the test.
@@ -97,10 +139,6 @@ fn npm_installs_from_a_registry() {
 #[test]
 fn pip_installs_from_an_index() {
     let net = registries();
-    let copy = format!("cp -r {}/pip .", python_packages().display());
-    let made = net.stage.command(Path::new("/bin/sh"), &["-c", &copy]);
-    let made = as_root(&made).output().unwrap();
-    assert!(made.status.success(), "{}", text(&made));
     let install = "PYTHONPATH=. python3 -m pip --disable-pip-version-check --no-cache-dir \
          --retries 0 install --index-url http://good.example:{web}/files/simple/ \
          --trusted-host good.example --target out$$ hello && PYTHONPATH=out$$ python3 -c 'import hello'";
@@ -110,13 +148,6 @@ fn pip_installs_from_an_index() {
 #[test]
 fn cargo_fetches_from_an_index() {
     let net = registries();
-    let manifest = "[package]\nname = \"x\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
-         [dependencies]\nhello = { version = \"1\", registry = \"ours\" }\n";
-    net.stage.write("project/Cargo.toml", manifest);
-    net.stage.write("project/src/lib.rs", "");
-    let cargo = net.stage.project().join("cargo");
-    std::fs::copy(std::env::var_os("CARGO").unwrap(), &cargo).unwrap();
-    net.stage.give(&cargo);
     let vendor = "rm -rf vendor Cargo.lock; CARGO_HOME=$PWD/home$$ \
          CARGO_REGISTRIES_OURS_INDEX=sparse+http://good.example:{web}/files/cargo/ \
          ./cargo vendor -q && cat vendor/hello/src/lib.rs";
@@ -138,14 +169,7 @@ fn apt_downloads_from_an_archive() {
 #[test]
 fn requests_and_httpx_get_pages() {
     let net = Net::new(somebody());
-    let packages = python_packages();
-    let copy = format!(
-        "mkdir site && cd {} && cp -r $(ls | grep -v -e pip -e setuptools -e pkg_) \"$OLDPWD/site\"",
-        packages.display()
-    );
-    let made = net.stage.command(Path::new("/bin/sh"), &["-c", &copy]);
-    let made = as_root(&made).output().unwrap();
-    assert!(made.status.success(), "{}", text(&made));
+    bring_python(&net);
     for library in ["requests", "httpx"] {
         let get = format!(
             "PYTHONPATH=site python3 -c 'import {library} as r; \

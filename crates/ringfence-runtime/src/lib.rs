@@ -24,6 +24,7 @@ pub mod pty;
 pub mod quarantine;
 mod real_dir;
 pub mod registration;
+pub mod registries;
 pub mod sealing;
 pub mod settings;
 pub mod signing;

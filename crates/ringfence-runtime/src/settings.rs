@@ -7,6 +7,7 @@
 //! project that is not trusted are not read at all.
 
 mod dangerous;
+mod registries;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::protected;
 use crate::whole_file::FileText;
 
 pub use dangerous::{ActClass, Gap};
+pub use registries::RegistrySetting;
 
 /// The role everyone who runs Ringfence at a terminal holds unless settings declare others.
 pub const ROLE_DEFAULT: &str = "owner";
@@ -63,6 +65,8 @@ pub struct Settings {
     pub unprotected: Vec<String>,
     /// Classes of acts that go on without being decided or recorded, by name.
     pub unnotified: BTreeSet<ActClass>,
+    /// Where registries of packages are.
+    pub registries: Vec<RegistrySetting>,
 }
 
 /// Whether `fs` rules may depend on state (time, approvals), which costs a notification each.
@@ -190,6 +194,7 @@ impl Default for Settings {
             accepted_gaps: BTreeSet::new(),
             unprotected: Vec::new(),
             unnotified: BTreeSet::new(),
+            registries: Vec::new(),
         }
     }
 }
@@ -212,6 +217,8 @@ struct Raw {
     #[serde(default)]
     ssh: RawSsh,
     dangerous: Option<dangerous::Raw>,
+    #[serde(default)]
+    registry: Vec<RegistrySetting>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -296,6 +303,7 @@ pub fn join(
         accepted_gaps: dangerous::gaps(&system, &user, &mut notices),
         unprotected: dangerous::unprotected(&system, &user),
         unnotified: dangerous::unnotified(&system, &user, &mut notices),
+        registries: [system.registry, user.registry].concat(),
     };
     (settings, notices)
 }
@@ -381,6 +389,10 @@ fn check_values(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
         let message = "the net gate's port must be 1024 or above".to_owned();
         return Err(place.at("proxy_port", message, None));
     }
+    if let Some(message) = registries::wrong(&raw.registry) {
+        let hint = Some("write it as in `url = \"https://packages.example/npm/\"`".to_owned());
+        return Err(place.at("registry", message, hint));
+    }
     Ok(())
 }
 
@@ -392,6 +404,7 @@ fn check_project(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
         ("time_zone", raw.time_zone.is_some()),
         ("ssh", raw.ssh.keys.is_some()),
         ("dynamic", raw.fs.dynamic == Some(true)),
+        ("registry", !raw.registry.is_empty()),
     ];
     let Some((key, _)) = refused.into_iter().find(|(_, said)| *said) else { return Ok(()) };
     let message = format!("a project's settings may only restrict: they cannot set `{key}`");

@@ -56,6 +56,10 @@ fn an_unknown_gap_or_profile_or_zone_or_role_is_refused() {
         "[dangerous]\nunprotect = [\".ringfence\"]\n",
         "[dangerous]\nunprotect = [\"/etc\"]\n",
         "[net]\nproxy_port = 70000\n",
+        "[[registry]]\necosystem = \"maven\"\nurl = \"https://a.test\"\n",
+        "[[registry]]\necosystem = \"npm\"\nurl = \"a.test\"\n",
+        "[[registry]]\necosystem = \"npm\"\nurl = \"https://a.test/x?y\"\n",
+        "[[registry]]\necosystem = \"npm\"\nurl = \"https://a.test\"\nfiles = [\"ftp://b\"]\n",
     ] {
         assert!(parse(text, Origin::User).is_err(), "{text}");
     }
@@ -171,4 +175,14 @@ fn a_class_that_the_system_does_not_give_up_stays_decided() {
     let (settings, notices) = joined("[dangerous]\n", user, "");
     assert!(settings.unnotified.is_empty());
     assert_eq!(notices.len(), 2, "{notices:?}");
+}
+
+#[test]
+fn registries_of_the_system_come_first_and_a_project_names_none() {
+    let one = |host: &str| format!("[[registry]]\necosystem = \"npm\"\nurl = \"https://{host}\"\n");
+    let (settings, _) = joined(&one("system.test"), &one("user.test"), "");
+    let urls: Vec<&str> = settings.registries.iter().map(|one| one.url.as_str()).collect();
+    assert_eq!(urls, ["https://system.test", "https://user.test"]);
+    let error = parse(&one("project.test"), Origin::Project).unwrap_err();
+    assert!(error.message.contains("cannot set `registry`"), "{error}");
 }

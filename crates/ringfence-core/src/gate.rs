@@ -37,6 +37,9 @@ pub trait Decide: Send + Sync {
     /// Whether any rule speaks of the requests over an agent's connections to an endpoint, so that
     /// each one has to be decided; elsewhere the permit of a connection covers them.
     fn inspects(&self, agent: &Agent, endpoint: &Endpoint) -> bool;
+    /// Whether any rule looks at the releases that an agent fetches from an endpoint, so that each
+    /// request has to be decided if a registry is there.
+    fn looks_at_releases(&self, agent: &Agent, endpoint: &Endpoint) -> bool;
     /// Digest of the whole policy, lower-case hex.
     fn digest(&self) -> &str;
 }
@@ -243,6 +246,11 @@ impl Gate {
     /// The facts as they are now, without approvals.
     pub fn facts_now(&self) -> Facts {
         self.facts(Approved::default())
+    }
+
+    /// The time that entries are given, in milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> u64 {
+        self.shared.clock.now_ms()
     }
 
     /// Records an entry that is not a decision: an exit, a question, a grant.

@@ -114,6 +114,10 @@ impl Decide for Policy {
         self.speaks_of_requests(agent, endpoint)
     }
 
+    fn looks_at_releases(&self, agent: &Agent, endpoint: &Endpoint) -> bool {
+        self.speaks_of_releases(agent, endpoint)
+    }
+
     fn digest(&self) -> &str {
         &self.digest
     }

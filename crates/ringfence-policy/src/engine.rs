@@ -317,8 +317,11 @@ fn context(act: &Act, facts: &Facts) -> BTreeMap<SmolStr, Value> {
 }
 
 /// The facts that only requests have.
-pub(crate) const REQUEST_FACTS: [&str; 8] =
-    ["method", "path", "query", "query_names", "headers", "size", "findings", "scheme"];
+pub(crate) const REQUEST_FACTS: [&str; 9] =
+    ["method", "path", "query", "query_names", "headers", "size", "findings", "scheme", PACKAGE];
+
+/// The fact that only requests have that fetch a release from a registry.
+pub(crate) const PACKAGE: &str = "package";
 
 fn package_fact(package: &Package) -> Value {
     let fields = [
@@ -346,7 +349,7 @@ fn request_facts(http: &HttpRequest, values: &mut BTreeMap<SmolStr, Value>) {
     put("findings", texts(&http.findings));
     put("scheme", Value::from(http.scheme.as_str()));
     if let Some(package) = &http.package {
-        put("package", package_fact(package));
+        put(PACKAGE, package_fact(package));
     }
 }
 

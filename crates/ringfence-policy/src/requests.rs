@@ -2,13 +2,15 @@
 //!
 //! A set that has no rule on the requests to an endpoint decides them as their connection: a permit of
 //! `net.connect` covers them, and nothing needs to be opened to enforce it. As soon as it has one,
-//! permit or forbid, each request to that endpoint needs a permit by that set.
+//! permit or forbid, each request to that endpoint needs a permit by that set. A rule that can hold only
+//! where a release is fetched (`context has package && ...`) speaks of those requests alone.
 
 use cedar_policy::pst::{self, Expr, Var};
-use ringfence_core::{Act, Action, Agent, Endpoint, Request, SetName};
+use ringfence_core::{Act, Action, Agent, Endpoint, HttpRequest, Request, SetName};
 
+use crate::checks::fallible;
 use crate::decide::Found;
-use crate::engine::{Approved, REQUEST_FACTS, Sees, Situation, holds};
+use crate::engine::{Approved, PACKAGE, REQUEST_FACTS, Sees, Situation, holds};
 use crate::nearest::conjuncts;
 use crate::rule::{Fallible, Rule};
 use crate::tree::{body, context_attribute, mentions_context, walk};
@@ -19,6 +21,8 @@ use crate::{Policy, RuleSet};
 pub(crate) enum OnRequests {
     /// It says so: its head names `net.request`, or its condition asks what only requests have.
     Speaks,
+    /// The same, and it holds for no request but one that fetches a release.
+    SpeaksOfReleases,
     /// It is for connections, or for both alike.
     Silent,
 }
@@ -35,7 +39,44 @@ pub(crate) fn on_requests(tree: &pst::Template) -> OnRequests {
     for clause in tree.clauses() {
         walk(body(clause), &mut |part| asked |= tells_apart(part));
     }
-    if in_head || asked { OnRequests::Speaks } else { OnRequests::Silent }
+    match (in_head || asked, needs_release(tree)) {
+        (true, true) => OnRequests::SpeaksOfReleases,
+        (true, false) => OnRequests::Speaks,
+        (false, _) => OnRequests::Silent,
+    }
+}
+
+/// Whether one of the parts that all have to hold is `context has package`; the first of them where
+/// others could err before it is asked.
+fn needs_release(tree: &pst::Template) -> bool {
+    let clauses = tree.clauses();
+    let mut parts = clauses.iter().flat_map(|clause| match clause {
+        pst::Clause::When(expr) => conjuncts(expr).into_iter().map(Some).collect(),
+        pst::Clause::Unless(_) => vec![None],
+    });
+    match fallible(tree) {
+        Fallible::No => parts.flatten().any(has_package),
+        Fallible::Yes => parts.next().flatten().is_some_and(has_package),
+    }
+}
+
+fn has_package(part: &Expr) -> bool {
+    matches!(part, Expr::HasAttr { expr, attrs }
+        if **expr == Expr::Var(Var::Context) && attrs.first() == PACKAGE)
+}
+
+/// Whether a condition looks at the release that is fetched; the context as a whole has it too.
+#[expect(clippy::wildcard_enum_match_arm, reason = "cedar's syntax tree is non-exhaustive")]
+fn looks_at_release(part: &Expr) -> bool {
+    let context = |expr: &Expr| *expr == Expr::Var(Var::Context);
+    match part {
+        Expr::HasAttr { expr, attrs } => {
+            context(expr) && attrs.iter().any(|attr| attr.as_str() == PACKAGE)
+        }
+        Expr::GetAttr { .. } => context_attribute(part) == Some(PACKAGE),
+        Expr::BinaryOp { left, right, .. } => context(left) || context(right),
+        _ => false,
+    }
 }
 
 /// Whether an expression has another value for a request than for its connection.
@@ -60,15 +101,28 @@ fn tells_apart(part: &Expr) -> bool {
 impl Policy {
     /// Whether any set speaks of the requests of an agent to an endpoint.
     pub(crate) fn speaks_of_requests(&self, agent: &Agent, to: &Endpoint) -> bool {
-        self.sets().any(|set| set.speaks_of_requests(agent, to))
+        self.sets().any(|set| set.speaks(&[OnRequests::Speaks], (agent, to)))
     }
+
+    /// Whether any set looks at the releases that an agent fetches from an endpoint.
+    pub(crate) fn speaks_of_releases(&self, agent: &Agent, to: &Endpoint) -> bool {
+        self.sets().any(|set| set.any_on_requests((agent, to), reads_release))
+    }
+}
+
+fn reads_release(rule: &Rule) -> bool {
+    let mut found = false;
+    for clause in rule.tree.clauses() {
+        walk(body(clause), &mut |part| found |= looks_at_release(part));
+    }
+    rule.on_requests != OnRequests::Silent && found
 }
 
 impl RuleSet {
     /// The rules that can match a request, and what they decide about.
     pub(crate) fn found(&self, request: &Request) -> Found {
         let connection = match &request.act {
-            Act::Request(http) if !self.speaks_of_requests(&request.agent, &http.endpoint) => {
+            Act::Request(http) if !self.speaks_of(http, &request.agent) => {
                 crate::engine::connection(request)
             }
             Act::Exec(_)
@@ -88,19 +142,33 @@ impl RuleSet {
         }
     }
 
-    fn speaks_of_requests(&self, agent: &Agent, to: &Endpoint) -> bool {
-        if !self.rules.iter().any(speaks) {
+    fn speaks_of(&self, http: &HttpRequest, agent: &Agent) -> bool {
+        let kinds: &[OnRequests] = match http.package {
+            Some(_) => &[OnRequests::Speaks, OnRequests::SpeaksOfReleases],
+            None => &[OnRequests::Speaks],
+        };
+        self.speaks(kinds, (agent, &http.endpoint))
+    }
+
+    fn speaks(&self, kinds: &[OnRequests], whose: (&Agent, &Endpoint)) -> bool {
+        self.any_on_requests(whose, |rule| kinds.contains(&rule.on_requests))
+    }
+
+    /// Whether a rule that may concern some request of an agent to an endpoint is `wanted`. Grants
+    /// are not asked: a grant is for what was denied, and does not make more to be denied.
+    fn any_on_requests(
+        &self,
+        (agent, to): (&Agent, &Endpoint),
+        wanted: impl Fn(&Rule) -> bool,
+    ) -> bool {
+        let wanted = |rule: &&Rule| rule.place.set != SetName::Grants && wanted(rule);
+        if !self.rules.iter().any(|rule| wanted(&rule)) {
             return false;
         }
         let found = self.index.endpoint(Action::NetRequest, &agent.0, to);
         let rules = found.into_iter().filter_map(|position| self.rules.get(position));
-        rules.filter(|rule| speaks(rule)).any(|rule| can_concern(rule, (agent, to)))
+        rules.filter(wanted).any(|rule| can_concern(rule, (agent, to)))
     }
-}
-
-/// A grant is for what was denied: it does not make more to be denied.
-fn speaks(rule: &Rule) -> bool {
-    rule.on_requests == OnRequests::Speaks && rule.place.set != SetName::Grants
 }
 
 /// Whether a rule's condition can hold for some request to an endpoint: parts that ask for agent and

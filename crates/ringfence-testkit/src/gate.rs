@@ -120,6 +120,10 @@ impl Decide for ScriptedPolicy {
         self.inspected.contains(&endpoint.to_string())
     }
 
+    fn looks_at_releases(&self, _agent: &Agent, _endpoint: &Endpoint) -> bool {
+        false
+    }
+
     fn digest(&self) -> &str {
         &self.digest
     }

@@ -26,6 +26,10 @@ impl Decide for Policy {
         false
     }
 
+    fn looks_at_releases(&self, _: &Agent, _: &Endpoint) -> bool {
+        false
+    }
+
     fn digest(&self) -> &'static str {
         "p"
     }

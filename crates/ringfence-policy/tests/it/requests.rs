@@ -280,3 +280,59 @@ fn a_rule_can_keep_out_young_releases_and_packages_by_name() {
         assert_eq!(verdict(&policy, act.clone()), expected, "{act:?}");
     }
 }
+
+fn looks_at_releases(policy: &Policy, endpoint: &str) -> bool {
+    policy.looks_at_releases(&Agent("claude".to_owned()), &endpoint.parse().unwrap())
+}
+
+#[test]
+fn a_rule_on_releases_speaks_of_no_other_request() {
+    let policy = policy(&format!(
+        "{CONNECT} permit(principal, action == Action::\"net.request\", resource)
+         when {{ context has package && context.package.age_hours >= 3 * 24 }};"
+    ));
+    assert!(!inspects(&policy, API) && looks_at_releases(&policy, API));
+    for (act, expected) in [
+        (fetch("left-pad", "1.3.0", 72), "permit"),
+        (fetch("left-pad", "1.3.1", 71), "deny"),
+        // What is no release is the connection's.
+        (send("POST", "/anything"), "permit"),
+    ] {
+        assert_eq!(verdict(&policy, act.clone()), expected, "{act:?}");
+    }
+}
+
+#[test]
+fn what_makes_a_rule_look_at_releases() {
+    let rule = |resource: &str, condition: &str| {
+        policy(&format!(
+            "forbid(principal, action == Action::\"net.request\", {resource}) {condition};"
+        ))
+    };
+    let host = format!("resource == Endpoint::\"{API}\"");
+    for (resource, condition, inspected) in [
+        ("resource", "when { context has package }", false),
+        (&host, "when { context has package && context.package.age_hours < 24 * 3 }", false),
+        ("resource", "when { context.method == \"GET\" && context has package }", false),
+        ("resource", "when { context.method == \"GET\" } when { context has package }", false),
+        // It may err before it asks for a release.
+        ("resource", "when { context.clock.hour + 1 > 3 && context has package }", true),
+        ("resource", "when { !(context has package) }", true),
+        ("resource", "when { context.method == \"PUT\" || context has package }", true),
+        ("resource", "unless { context has package }", true),
+    ] {
+        let policy = rule(resource, condition);
+        assert!(looks_at_releases(&policy, API), "{condition}");
+        assert_eq!(inspects(&policy, API), inspected, "{condition}");
+    }
+    for (resource, condition) in [
+        ("resource", "when { context.method == \"PUT\" }"),
+        ("resource in Domain::\"org\"", "when { context has package }"),
+        ("resource", "when { context has package && resource.port == 80 }"),
+    ] {
+        assert!(!looks_at_releases(&rule(resource, condition), API), "{condition}");
+    }
+    let group = policy("forbid(principal, action in Action::\"net\", resource) \
+         when { context has package && context.package.name == \"x\" };");
+    assert!(looks_at_releases(&group, API) && !inspects(&group, API));
+}

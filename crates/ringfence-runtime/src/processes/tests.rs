@@ -32,6 +32,10 @@ impl Decide for Anything {
         false
     }
 
+    fn looks_at_releases(&self, _: &Agent, _: &Endpoint) -> bool {
+        false
+    }
+
     fn digest(&self) -> &'static str {
         ""
     }

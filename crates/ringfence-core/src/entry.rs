@@ -295,6 +295,10 @@ pub struct HttpUsage {
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Versions that were taken out of a registry's list because their files are denied; the first of
+    /// them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_back: Vec<String>,
 }
 
 /// How a connection was carried.

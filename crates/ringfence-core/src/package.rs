@@ -1,5 +1,7 @@
 //! A release of a package, as a registry names it and a policy sees it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Whose protocol a registry speaks.
@@ -41,4 +43,17 @@ pub struct Package {
     /// Whole hours since it was released; 0 where nobody says, so that what is not known is young.
     #[serde(default)]
     pub age_hours: u32,
+}
+
+/// In words: `hello 2.0.0 of npm, released 3 h ago`.
+impl fmt::Display for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Package { ecosystem, name, version, age_hours } = self;
+        write!(f, "{name} {version} of {}, ", ecosystem.name())?;
+        match age_hours {
+            0 => f.write_str("released within the hour, or nobody says when"),
+            1..48 => write!(f, "released {age_hours} h ago"),
+            _ => write!(f, "released {} days ago", age_hours / 24),
+        }
+    }
 }

@@ -10,6 +10,7 @@ use ringfence_policy::Policy;
 pub use ringfence_proxy::net::HostResolver;
 use ringfence_proxy::net::upstream::HostProxies;
 use ringfence_proxy::net::{ADDRESSES_TRIED_MAX, Resolve, special};
+use ringfence_proxy::packages::Registries;
 use ringfence_secrets::Binding;
 
 /// What would become of a connection.
@@ -81,6 +82,8 @@ pub struct Asker<'a> {
     pub proxies: &'a HostProxies,
     /// The host's resolver.
     pub resolve: &'a dyn Resolve,
+    /// Where registries of packages are.
+    pub registries: &'a Registries,
 }
 
 impl Foreseen {
@@ -126,7 +129,7 @@ fn strictness(verdict: &Verdict) -> u8 {
 pub fn foresee(endpoint: Endpoint, request: Option<HttpRequest>, asker: &Asker<'_>) -> Foreseen {
     let name = asker.decide(Act::Connect(endpoint.clone()));
     let requests = match request {
-        _ if !asker.opens(&endpoint) => Requests::Pass,
+        _ if !asker.opens(&endpoint) => asker.of_releases(&endpoint),
         Some(http) => Requests::Decided(Box::new(asker.decide(Act::Request(http)))),
         None => Requests::Each,
     };
@@ -143,6 +146,12 @@ impl Asker<'_> {
     fn opens(&self, endpoint: &Endpoint) -> bool {
         self.bindings.iter().any(|it| it.is_for(endpoint))
             || self.policy.inspects(self.agent, endpoint)
+    }
+
+    /// Where only releases are looked at; which one it would be, and how old, no registry is asked.
+    fn of_releases(&self, endpoint: &Endpoint) -> Requests {
+        let looks = self.policy.looks_at_releases(self.agent, endpoint);
+        if looks && self.registries.are_at(endpoint) { Requests::Each } else { Requests::Pass }
     }
 
     fn decide(&self, act: Act) -> Decision {

@@ -6,26 +6,33 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ringfence_core::Ecosystem;
+use ringfence_core::{Ecosystem, HOST_SERVICE_NAME};
 use ringfence_proxy::packages::{Registries, Registry};
 
+use crate::environment::Environment;
 use crate::settings::RegistrySetting;
 
 /// Largest configuration file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Where configuration is looked for.
-pub struct Places<'a> {
+struct Places<'a> {
     /// The user's home.
-    pub home: &'a Path,
+    home: &'a Path,
     /// The system's configuration, `/etc`.
-    pub etc: &'a Path,
+    etc: &'a Path,
     /// The environment that Ringfence was started in.
-    pub env: &'a dyn Fn(&str) -> Option<String>,
+    env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// All registries that this host knows of.
+pub fn of_host(settings: &[RegistrySetting], home: &Path, environment: &Environment) -> Registries {
+    let env = |name: &str| environment.text(name).map(str::to_owned);
+    all(settings, &Places { home, etc: Path::new("/etc"), env: &env })
 }
 
 /// The registries that settings name, before those that package managers are configured for.
-pub fn all(settings: &[RegistrySetting], places: &Places<'_>) -> Registries {
+fn all(settings: &[RegistrySetting], places: &Places<'_>) -> Registries {
     let found = found(places);
     // What settings say was checked when they were read; what others say may be anything.
     let known = settings.iter().chain(&found).filter_map(|setting| setting.registry().ok());
@@ -54,14 +61,18 @@ fn found(places: &Places<'_>) -> Vec<RegistrySetting> {
     found
 }
 
-/// An address without the name and password that some configurations hold.
+/// An address without the name and password that some configurations hold; this host has another
+/// name in a world.
 fn without_login(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {
             let at = rest.find('/').unwrap_or(rest.len());
             let (host, path) = rest.split_at(at);
             let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-            format!("{scheme}://{host}{path}")
+            let (name, port) = host.split_at(host.rfind(':').unwrap_or(host.len()));
+            let local = matches!(name, "localhost" | "127.0.0.1");
+            let name = if local { HOST_SERVICE_NAME } else { name };
+            format!("{scheme}://{name}{port}{path}")
         }
         None => url.to_owned(),
     }
@@ -173,7 +184,7 @@ mod tests {
         };
         put(
             home.join(".npmrc"),
-            "registry = https://u:p@npm.test/all/\n@x:registry=https://x.test\n",
+            "registry = https://u:p@npm.test/all/\n@x:registry=https://x.test\n@y:registry=http://localhost:4873\n",
         );
         put(
             home.join(".config/pip/pip.conf"),
@@ -197,7 +208,8 @@ mod tests {
         let registries = all(&settings, &Places { home: &home, etc: &etc, env: &env });
         let wanted = |endpoint: &str, path: &str| {
             let endpoint: Endpoint = endpoint.parse().unwrap();
-            registries.wanted(&endpoint, &UrlPath::parse(path).unwrap())
+            let meant = registries.meant(&endpoint, &UrlPath::parse(path).unwrap());
+            meant.map(|meant| (meant.registry.ecosystem, meant.wanted))
         };
         for (endpoint, path, ecosystem) in [
             ("npm.test:443", "/all/a", Ecosystem::Npm),
@@ -209,6 +221,7 @@ mod tests {
             ("deb.test:80", "/debian/pool/a_1_all.deb", Ecosystem::Debian),
             ("sec.test:443", "/debian/pool/a_1_all.deb", Ecosystem::Debian),
             ("uv.test:443", "/s/a/", Ecosystem::Pypi),
+            ("host.ringfence.internal:4873", "/a", Ecosystem::Npm),
         ] {
             let found = wanted(endpoint, path);
             let (of, wanted) = found.unwrap_or_else(|| panic!("{endpoint}"));

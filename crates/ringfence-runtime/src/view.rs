@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ringfence_core::{
     AbsolutePath, Action, Answer, AskFor, Carried, Channel, Entry, Exit, FileChange, Grounds,
-    LayerStatus, Misuse, Outcome, PolicyDigest, SecretName, SessionId, Summary, Usage,
+    LayerStatus, Misuse, Outcome, Package, PolicyDigest, SecretName, SessionId, Summary, Usage,
 };
 use serde::Serialize;
 
@@ -241,6 +241,12 @@ pub struct RequestView {
     pub duration_ms: Option<u64>,
     /// Why it failed, if it did.
     pub error: Option<String>,
+    /// The release that it fetched from a registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
+    /// Versions that were taken out of a registry's list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept_back: Vec<String>,
     /// Index of the entry that decided it.
     pub entry: u64,
 }
@@ -443,6 +449,7 @@ impl RequestView {
                 self.bytes_received = Some(usage.bytes_received);
                 self.duration_ms = Some(usage.duration_ms);
                 self.error = usage.error;
+                self.kept_back = usage.kept_back;
             }
             Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
                 self.error = Some(error);

@@ -1,7 +1,8 @@
 //! How denials are said: to the person outside, to the denied process, and as JSON.
 
 use ringfence_core::{
-    Act, AskFor, Denial, EntryRef, Exec, Grounds, Misuse, Request, RuleRef, SecretUse, SetName,
+    Act, AskFor, Denial, EntryRef, Exec, Grounds, HttpRequest, Misuse, Request, RuleRef, SecretUse,
+    SetName,
 };
 use serde_json::{Value, json};
 
@@ -33,7 +34,29 @@ pub fn unreachable(request: &Request, reason: &str) -> String {
 
 /// What a process is told whose connection was refused before any rule was asked.
 pub fn refused_connection(why: &str) -> String {
-    format!("denied: connect: {}\n", printable(why))
+    format!("denied: {}\n", printable(why))
+}
+
+/// What a package manager is told of releases that it does not see: of the newest, and their count.
+pub fn kept_back(newest: &Denial, count: usize) -> String {
+    let others = match count.saturating_sub(1) {
+        0 => String::new(),
+        1 => " (and 1 other)".to_owned(),
+        more => format!(" (and {more} others)"),
+    };
+    let release = match &newest.request.act {
+        Act::Request(HttpRequest { package: Some(package), .. }) => package.to_string(),
+        act @ (Act::Exec(_)
+        | Act::Read(_)
+        | Act::Write(_)
+        | Act::Delete(_)
+        | Act::Connect(_)
+        | Act::ConnectUnix(_)
+        | Act::Request(_)
+        | Act::UseSecret(_)) => act.resource(),
+    };
+    let rule = rule_line(&newest.grounds);
+    format!("kept back: {}{others}\n  rule   {rule}\n", printable(&release))
 }
 
 /// A denial as one JSON object, for `RINGFENCE_DENIALS`.
@@ -56,6 +79,9 @@ pub fn denial_json(denial: &Denial, advice: Option<&Advice>) -> Value {
         (Act::Request(http), Some(map)) => {
             map.insert("method".to_owned(), json!(http.method));
             map.insert("url".to_owned(), json!(http.url()));
+            if let Some(package) = &http.package {
+                map.insert("package".to_owned(), json!(package));
+            }
         }
         (_, _) => {}
     }
@@ -71,8 +97,16 @@ pub fn describe(act: &Act) -> String {
         Act::Delete(path) => format!("delete {}", shown(path.as_str())),
         Act::Connect(endpoint) => format!("connect to {endpoint}"),
         Act::ConnectUnix(path) => format!("connect to the socket {}", shown(path.as_str())),
-        Act::Request(http) => format!("send {} {}", http.method, shown(&http.url())),
+        Act::Request(http) => describe_request(http),
         Act::UseSecret(used) => describe_use(used),
+    }
+}
+
+fn describe_request(http: &HttpRequest) -> String {
+    let request = format!("{} {}", http.method, shown(&http.url()));
+    match &http.package {
+        Some(package) => format!("fetch {} ({request})", shown(&package.to_string())),
+        None => format!("send {request}"),
     }
 }
 

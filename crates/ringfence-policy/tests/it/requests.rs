@@ -332,7 +332,9 @@ fn what_makes_a_rule_look_at_releases() {
     ] {
         assert!(!looks_at_releases(&rule(resource, condition), API), "{condition}");
     }
-    let group = policy("forbid(principal, action in Action::\"net\", resource) \
-         when { context has package && context.package.name == \"x\" };");
+    let group = policy(
+        "forbid(principal, action in Action::\"net\", resource) \
+         when { context has package && context.package.name == \"x\" };",
+    );
     assert!(looks_at_releases(&group, API) && !inspects(&group, API));
 }

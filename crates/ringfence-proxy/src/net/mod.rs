@@ -58,6 +58,8 @@ use serve::{Arrives, Open};
 use trust::Trust;
 use upstream::HostProxies;
 
+use crate::packages::Registries;
+
 /// Most connections from one world at a time; one more is answered with 503.
 pub const CONNECTIONS_MAX: usize = 4096;
 /// Most questions and lookups at a time; one more waits for its turn.
@@ -101,6 +103,10 @@ pub type Unreachable = Box<dyn Fn(&Request, &str) + Send + Sync>;
 /// Told of a connection that was refused because no policy could speak of it; must not block either.
 pub type Refused = Box<dyn Fn(Process, &str) + Send + Sync>;
 
+/// Told of releases that were taken out of a list: what would be said of the newest, and how many
+/// they are; must not block either.
+pub type KeptBack = Box<dyn Fn(&Denial, usize) + Send + Sync>;
+
 /// Which process of the world holds the client's end of a connection, if that can be told; blocks.
 pub type ProcessOf = Arc<dyn Fn(Ends) -> Option<Process> + Send + Sync>;
 
@@ -142,6 +148,10 @@ pub struct NetConfig {
     pub unreachable: Unreachable,
     /// Told what only the log would say.
     pub refused: Refused,
+    /// Told what package managers do not say: they never see it.
+    pub kept_back: KeptBack,
+    /// Where registries of packages are.
+    pub registries: Registries,
     /// Where questions go.
     pub asks: Arc<dyn AskPort>,
     /// How names are resolved; [`HostResolver`] outside tests.
@@ -311,6 +321,8 @@ impl NetConfig {
             denied,
             unreachable: Box::new(|_, _| {}),
             refused: Box::new(|_, _| {}),
+            kept_back: Box::new(|_, _| {}),
+            registries: Registries::default(),
             asks,
             resolve: Arc::new(HostResolver),
             proxies: HostProxies::default(),

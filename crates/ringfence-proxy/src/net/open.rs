@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use ringfence_core::{
     Act, Checked, Denial, Durability, Endpoint, EntryRef, Event, Gate, HOST_SERVICE_NAME, Host,
-    Outcome, Permit, Process, Question, RecordError, Request, Running, Verdict,
+    Outcome, Permit, Process, Question, RecordError, Request, Ruling, Running, Verdict,
 };
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::address::{Reach, reach};
@@ -18,6 +19,10 @@ use super::names::Names;
 use super::reply::Refusal;
 use super::upstream::HostProxy;
 use super::{ADDRESSES_TRIED_MAX, NetConfig};
+use crate::packages::Published;
+
+/// Most lists of registries that are taken apart at a time: the largest take 200 MB meanwhile.
+const LISTS_AT_A_TIME: usize = 2;
 
 /// The port of the gate through which connections pass.
 pub(super) struct Port {
@@ -25,6 +30,10 @@ pub(super) struct Port {
     pub(super) config: NetConfig,
     pub(super) names: Names,
     pub(super) families: Families,
+    /// What lists of registries have told.
+    pub(super) published: Published,
+    /// Places of lists that are taken apart.
+    pub(super) lists: Arc<Semaphore>,
     live: Arc<Live>,
 }
 
@@ -45,7 +54,15 @@ enum Trust {
 
 impl Port {
     pub(super) fn new(gate: Gate, config: NetConfig, families: Families) -> Port {
-        Port { gate, config, names: Names::default(), families, live: Arc::default() }
+        Port {
+            gate,
+            config,
+            names: Names::default(),
+            families,
+            published: Published::default(),
+            lists: Arc::new(Semaphore::new(LISTS_AT_A_TIME)),
+            live: Arc::default(),
+        }
     }
 
     /// Records what is no decision.
@@ -93,10 +110,9 @@ impl Port {
     /// Ends the open connections that the policy in force does not permit. One that was approved has
     /// its approval still: it was given for this connection.
     pub(super) fn end_unpermitted(&self) -> Vec<String> {
-        let policy = self.gate.policy_in_force();
         // What passes unseen may not, once a rule speaks of the requests in it.
         let unseen = |request: &Request| match &request.act {
-            Act::Connect(endpoint) => policy.inspects(&request.agent, endpoint),
+            Act::Connect(endpoint) => self.inspects(endpoint),
             Act::Exec(_)
             | Act::Read(_)
             | Act::Write(_)
@@ -114,15 +130,30 @@ impl Port {
     /// Whether the policy in force denies a connection as things are; nothing is recorded.
     pub(super) fn would_deny(&self, endpoint: Endpoint) -> bool {
         let (agent, act) = (self.config.agent.clone(), Act::Connect(endpoint));
-        let request = Request { agent, act, process: None };
-        let ruling = self.gate.policy_in_force().decide(&request, &self.gate.facts_now());
-        ruling.verdict == Verdict::Deny
+        self.ruling(&Request { agent, act, process: None }).verdict == Verdict::Deny
+    }
+
+    /// What the policy in force says of a request as things are; nothing is recorded.
+    pub(super) fn ruling(&self, request: &Request) -> Ruling {
+        self.gate.policy_in_force().decide(request, &self.gate.facts_now())
     }
 
     /// Whether each request to an endpoint has to be decided.
     pub(super) fn inspects(&self, endpoint: &Endpoint) -> bool {
         self.config.held.is_bound(endpoint)
             || self.gate.policy_in_force().inspects(&self.config.agent, endpoint)
+            || self.looks_at_releases(endpoint)
+    }
+
+    /// Whether a registry is at an endpoint, and a rule looks at what is fetched from it.
+    pub(super) fn looks_at_releases(&self, endpoint: &Endpoint) -> bool {
+        self.config.registries.are_at(endpoint)
+            && self.gate.policy_in_force().looks_at_releases(&self.config.agent, endpoint)
+    }
+
+    /// The time that entries are given, in milliseconds since the Unix epoch.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.gate.now_ms()
     }
 
     /// Gives a permit about to be spent its place among what can be ended.

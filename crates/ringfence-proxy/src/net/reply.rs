@@ -7,7 +7,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::ext::ReasonPhrase;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
-use ringfence_core::Denial;
+use ringfence_core::{Act, Denial, HttpRequest};
 
 use super::DenialText;
 use super::forward::Upstream;
@@ -28,6 +28,8 @@ pub(super) enum Refusal {
     Misdirected(String),
     /// What stands in for a secret is where it may not be; recorded already.
     Misused(String),
+    /// What it means for the rules on releases cannot be told.
+    Unclear(String),
     /// The policy says no.
     Denied(Denial),
     /// The policy permits the name, but not the special address it leads to.
@@ -52,6 +54,7 @@ impl Refusal {
             Refusal::Malformed(reason)
             | Refusal::Misdirected(reason)
             | Refusal::Misused(reason)
+            | Refusal::Unclear(reason)
             | Refusal::Unreachable(reason) => reason.clone(),
             Refusal::HeadTooLarge => HEAD_TOO_LARGE.to_owned(),
             Refusal::Denied(denial) => format!("{} was denied", denial.request.act.resource()),
@@ -79,6 +82,7 @@ impl Refusal {
                 response.headers_mut().insert(DENIED_HEADER, HeaderValue::from_static("1"));
                 response
             }
+            Refusal::Unclear(reason) => forbidden(&reason, reason.clone()),
             Refusal::Denied(denial) => denied(&denial, text(&denial)),
             Refusal::AddressDenied { denial, leads_to } => {
                 denied(&denial, format!("{leads_to}\n{}", text(&denial)))
@@ -122,9 +126,25 @@ impl Reply {
 }
 
 fn denied(denial: &Denial, text: String) -> Response<Reply> {
+    forbidden(&phrase(denial), text)
+}
+
+/// What is denied, in a line: most programs show no more of an answer.
+fn phrase(denial: &Denial) -> String {
+    let resource = denial.request.act.resource();
+    let Act::Request(HttpRequest { package: Some(package), .. }) = &denial.request.act else {
+        return resource;
+    };
+    let reason = denial.grounds.rules.first().and_then(|rule| rule.reason.as_deref());
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{package}{reason}")
+}
+
+fn forbidden(phrase: &str, text: String) -> Response<Reply> {
     let mut response = plain(StatusCode::FORBIDDEN, text);
     // Of a refused CONNECT most clients show the status line only.
-    let phrase = format!("Denied by Ringfence: {}", denial.request.act.resource());
+    let phrase = format!("Denied by Ringfence: {phrase}");
+    let phrase: String = phrase.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
     if let Ok(phrase) = ReasonPhrase::try_from(phrase) {
         response.extensions_mut().insert(phrase);
     }

@@ -150,6 +150,7 @@ async fn serve_socks(port: &Arc<Port>, mut stream: TcpStream, client: &Client) {
                 Refusal::Malformed(_)
                 | Refusal::HeadTooLarge
                 | Refusal::Misdirected(_)
+                | Refusal::Unclear(_)
                 | Refusal::Unreachable(_) => socks::Reply::Unreachable,
             };
             // For whom it tells, not for its text: SOCKS has numbers only.

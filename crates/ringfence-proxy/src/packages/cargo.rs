@@ -33,6 +33,24 @@ fn list(name: &str) -> Wanted {
     Wanted::List(canonical(Ecosystem::Cargo, name))
 }
 
+/// Where the list of a crate may be: its canonical name does not tell `-` from `_`.
+pub(super) fn list_paths(name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    if name.contains('-') {
+        names.push(name.replace('-', "_"));
+    }
+    names.iter().filter_map(|name| place(name)).collect()
+}
+
+fn place(name: &str) -> Option<String> {
+    match name.len() {
+        0 => None,
+        1 | 2 => Some(format!("/{}/{name}", name.len())),
+        3 => Some(format!("/3/{}/{name}", name.get(..1)?)),
+        _ => Some(format!("/{}/{}/{name}", name.get(..2)?, name.get(2..4)?)),
+    }
+}
+
 /// No name holds a `.`, every version does: it begins behind the last `-` before the first `.`.
 fn of_file(file: &str) -> Wanted {
     let stem = file.get(..file.len().saturating_sub(".crate".len())).unwrap_or_default();

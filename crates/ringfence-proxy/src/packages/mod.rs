@@ -14,8 +14,8 @@ mod registry;
 
 use ringfence_core::{Ecosystem, Package};
 
-pub use published::{Published, Times};
-pub use registry::{Base, BaseError, Registries, Registry, Wanted};
+pub use published::{Published, Times, resolve};
+pub use registry::{Base, BaseError, Meant, Registries, Registry, Sure, Wanted};
 
 /// Largest list that is read, in bytes; the largest full ones of npm have about 20 MB.
 pub const LIST_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -82,6 +82,23 @@ pub fn accept(ecosystem: Ecosystem, asked: Option<&str>) -> Option<&'static str>
     }
 }
 
+/// The same where it is the gate itself that asks.
+pub fn accept_of_own(ecosystem: Ecosystem) -> Option<&'static str> {
+    match ecosystem {
+        Ecosystem::Npm => Some("application/json"),
+        Ecosystem::Pypi => Some("application/vnd.pypi.simple.v1+json, text/html;q=0.1"),
+        Ecosystem::Cargo | Ecosystem::Debian => None,
+    }
+}
+
+/// The place of the file that a place is beside, as its metadata and signatures are.
+pub fn beside(ecosystem: Ecosystem, place: &str) -> &str {
+    match ecosystem {
+        Ecosystem::Pypi => pypi::beside(place),
+        Ecosystem::Npm | Ecosystem::Cargo | Ecosystem::Debian => place,
+    }
+}
+
 /// Takes releases out of the list of one package.
 pub fn filter(
     (ecosystem, name): (Ecosystem, &str),
@@ -97,8 +114,35 @@ pub fn filter(
     }
 }
 
+/// What files of releases may be called, in any ecosystem.
+const ENDINGS: [&str; 11] = [
+    ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar", ".zip", ".whl", ".egg", ".crate", ".deb",
+    ".udeb",
+];
+
+/// Whether a text holds something that is called like a release's file, in any of its parts.
+pub fn looks_like_a_file(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let parts = text.split(['/', '=', '&', ';', '%', ' ', '+']);
+    parts.into_iter().any(|part| ENDINGS.iter().any(|ending| part.ends_with(ending)))
+}
+
+/// Whether an answer begins like the file of a release: an archive, packed or not.
+pub fn begins_like_a_file(ecosystem: Ecosystem, first: &[u8]) -> bool {
+    const ARCHIVES: [&[u8]; 6] =
+        [b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"!<arch>\n"];
+    let begins = |mark: &&[u8]| first.starts_with(mark);
+    match ecosystem {
+        // Its signed lists are packed.
+        Ecosystem::Debian => ARCHIVES.iter().skip(5).any(begins),
+        Ecosystem::Npm | Ecosystem::Pypi | Ecosystem::Cargo => {
+            ARCHIVES.iter().any(begins) || first.get(257..262).is_some_and(|it| it == b"ustar")
+        }
+    }
+}
+
 /// A release in canonical form, of an age that is still to be found out.
-fn release(ecosystem: Ecosystem, name: &str, version: &str) -> Package {
+pub fn release(ecosystem: Ecosystem, name: &str, version: &str) -> Package {
     let name = canonical(ecosystem, name);
     Package { ecosystem, name, version: version.to_owned(), age_hours: 0 }
 }

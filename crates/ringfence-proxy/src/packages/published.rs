@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ringfence_core::{Ecosystem, Endpoint, Package, UrlPath};
+use ringfence_core::{Ecosystem, Endpoint, Package, Scheme, UrlPath};
 
-use super::{Base, Listed, release};
+use super::{Base, release};
 
 /// Most releases that are remembered; more and all are forgotten, for they are asked for again.
 const RELEASES_MAX: usize = 100_000;
@@ -23,7 +23,7 @@ pub struct Published {
 struct Told {
     /// When each came out, in milliseconds since the Unix epoch.
     times: HashMap<(Ecosystem, String, String), u64>,
-    /// What is at a place, where its address alone would not tell.
+    /// What is at a place: its path, with its query behind a `?` where it has one.
     files: HashMap<(Endpoint, String), (Ecosystem, String, String)>,
 }
 
@@ -37,39 +37,27 @@ pub enum Times {
 }
 
 impl Published {
-    /// Remembers what a list at this place says of a release.
-    pub fn learn(&self, ecosystem: Ecosystem, listed: &Listed, place: (&Endpoint, &str)) {
-        let named = release(ecosystem, &listed.name, &listed.version);
-        if named.version.is_empty() {
+    /// Remembers what a list says of a release, and that its file is at a place.
+    pub fn learn(&self, package: &Package, at_ms: Option<u64>, file: Option<(&Endpoint, &str)>) {
+        let key = (package.ecosystem, package.name.clone(), package.version.clone());
+        if key.2.is_empty() {
             return;
         }
-        let key = (ecosystem, named.name, named.version);
         let mut told = self.told();
         if told.times.len() >= RELEASES_MAX || told.files.len() >= RELEASES_MAX {
             *told = Told::default();
         }
-        let file = listed.file.as_deref().and_then(|file| resolve(file, place));
-        if let Some((endpoint, path)) = file {
-            told.files.insert((endpoint, path.as_str().to_owned()), key.clone());
+        if let Some((endpoint, target)) = file {
+            told.files.insert((endpoint.clone(), target.to_owned()), key.clone());
         }
-        if let Some(at_ms) = listed.at_ms {
+        if let Some(at_ms) = at_ms {
             told.times.insert(key, at_ms);
         }
     }
 
-    /// Remembers when a release came out.
-    pub fn came_out(&self, package: &Package, at_ms: u64) {
-        let Package { ecosystem, name, version, .. } = package.clone();
-        let mut told = self.told();
-        if told.times.len() >= RELEASES_MAX {
-            *told = Told::default();
-        }
-        told.times.insert((ecosystem, name, version), at_ms);
-    }
-
     /// The release whose file is at a place, where a list has said so.
-    pub fn at(&self, endpoint: &Endpoint, path: &UrlPath) -> Option<Package> {
-        let key = (endpoint.clone(), path.as_str().to_owned());
+    pub fn at(&self, (endpoint, target): (&Endpoint, &str)) -> Option<Package> {
+        let key = (endpoint.clone(), target.to_owned());
         let told = self.told();
         let (ecosystem, name, version) = told.files.get(&key)?;
         Some(release(*ecosystem, name, version))
@@ -98,14 +86,27 @@ impl Times {
     }
 }
 
-/// Where a list's reference leads (RFC 3986, section 5.2).
-fn resolve(file: &str, (endpoint, list): (&Endpoint, &str)) -> Option<(Endpoint, UrlPath)> {
-    let file = file.split(['#', '?']).next()?;
-    if file.starts_with("https://") || file.starts_with("http://") {
+/// Where a reference leads (RFC 3986, section 5.2) that was found at a place: the endpoint, and the
+/// path in canonical form with its query.
+pub fn resolve(
+    reference: &str,
+    (endpoint, scheme, list): (&Endpoint, Scheme, &str),
+) -> Option<(Endpoint, Scheme, String)> {
+    let reference = reference.split('#').next()?;
+    let (file, query) = match reference.split_once('?') {
+        Some((file, query)) => (file, format!("?{query}")),
+        None => (reference, String::new()),
+    };
+    let with_query = |path: UrlPath| format!("{path}{query}");
+    let absolute = file.strip_prefix("//").map(|rest| format!("{}://{rest}", scheme.as_str()));
+    let file = absolute.as_deref().unwrap_or(file);
+    if file.contains("://") {
         let at = file.find("://")? + 3;
-        let path = file.get(at..)?.find('/').and_then(|slash| file.get(at + slash..))?;
-        let base: Base = file.strip_suffix(path)?.parse().ok()?;
-        return Some((base.endpoint().clone(), UrlPath::parse(path).ok()?));
+        let slash = file.get(at..)?.find('/').map_or(file.len(), |slash| at + slash);
+        let (origin, path) = (file.get(..slash)?, file.get(slash..)?);
+        let base: Base = origin.parse().ok()?;
+        let path = UrlPath::parse(if path.is_empty() { "/" } else { path }).ok()?;
+        return Some((base.endpoint().clone(), base.scheme(), with_query(path)));
     }
     let mut segments: Vec<&str> = if file.starts_with('/') {
         Vec::new()
@@ -122,6 +123,6 @@ fn resolve(file: &str, (endpoint, list): (&Endpoint, &str)) -> Option<(Endpoint,
             segment => segments.push(segment),
         }
     }
-    let path = format!("/{}", segments.join("/"));
-    Some((endpoint.clone(), UrlPath::parse(&path).ok()?))
+    let path = UrlPath::parse(&format!("/{}", segments.join("/"))).ok()?;
+    Some((endpoint.clone(), scheme, with_query(path)))
 }

@@ -19,7 +19,7 @@ const BESIDE: [&str; 3] = [".metadata", ".asc", ".provenance"];
 pub(super) fn wanted(path: &str) -> Wanted {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let last = segments.last().copied().unwrap_or_default();
-    let file = BESIDE.iter().find_map(|ending| last.strip_suffix(ending)).unwrap_or(last);
+    let file = beside(last);
     match (named(file), segments.as_slice()) {
         (Named::No, [name] | [name, ""]) if !name.is_empty() => {
             Wanted::List(canonical(Ecosystem::Pypi, name))
@@ -28,6 +28,11 @@ pub(super) fn wanted(path: &str) -> Wanted {
         (Named::As(name, version), _) => Wanted::Release(release(Ecosystem::Pypi, name, version)),
         (Named::Unclear, _) => Wanted::Unknown,
     }
+}
+
+/// The file that something stands beside; the same where it is a file itself.
+pub(super) fn beside(place: &str) -> &str {
+    BESIDE.iter().find_map(|ending| place.strip_suffix(ending)).unwrap_or(place)
 }
 
 /// What a file's name says.

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use ringfence_core::{Ecosystem, Endpoint, EndpointError, HttpError, Package, UrlPath};
+use ringfence_core::{Ecosystem, Endpoint, EndpointError, HttpError, Package, Scheme, UrlPath};
 
 use super::{cargo, debian, npm, pypi};
 
@@ -22,6 +22,7 @@ pub enum Wanted {
 /// Where a registry's addresses begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
+    scheme: Scheme,
     endpoint: Endpoint,
     /// Without a slash at its end.
     path: String,
@@ -55,6 +56,26 @@ pub struct Registry {
     pub files: Vec<Base>,
 }
 
+/// What a request is for, and at which registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meant<'a> {
+    /// The registry.
+    pub registry: &'a Registry,
+    /// What is fetched.
+    pub wanted: Wanted,
+    /// How sure that is.
+    pub sure: Sure,
+}
+
+/// Whether an address can be believed about the release that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sure {
+    /// Only the registry puts files there.
+    Yes,
+    /// It is beside the registry: somebody else may put files there that are called like its own.
+    IfListed,
+}
+
 /// All registries that settings name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registries(Vec<Registry>);
@@ -62,9 +83,10 @@ pub struct Registries(Vec<Registry>);
 impl FromStr for Base {
     type Err = BaseError;
     fn from_str(text: &str) -> Result<Base, BaseError> {
-        let (rest, port) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
-            (Some(rest), _) => (rest, 443),
-            (None, Some(rest)) => (rest, 80),
+        let plain = text.strip_prefix("http://");
+        let (rest, scheme, port) = match (text.strip_prefix("https://"), plain) {
+            (Some(rest), _) => (rest, Scheme::Https, 443),
+            (None, Some(rest)) => (rest, Scheme::Http, 80),
             (None, None) => return Err(BaseError::Scheme(text.to_owned())),
         };
         if rest.contains(['@', '?', '#']) {
@@ -74,7 +96,7 @@ impl FromStr for Base {
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
         let endpoint = if has_port { host.parse()? } else { Endpoint::new(host, port)? };
         let path = UrlPath::parse(path)?.as_str().trim_end_matches('/').to_owned();
-        Ok(Base { endpoint, path })
+        Ok(Base { scheme, endpoint, path })
     }
 }
 
@@ -82,6 +104,11 @@ impl Base {
     /// Where it is.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// How it is spoken to.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     /// The part of a path that lies beneath; it begins with a slash.
@@ -105,31 +132,65 @@ impl Registries {
 
     /// Whether a registry or its files are at this endpoint.
     pub fn are_at(&self, endpoint: &Endpoint) -> bool {
-        self.0.iter().any(|registry| {
-            std::iter::once(&registry.lists)
-                .chain(&registry.files)
-                .any(|base| base.endpoint == *endpoint)
-        })
+        self.0.iter().any(|registry| registry.is_at(endpoint))
     }
 
-    /// What a request is for; `None` where no registry is.
-    pub fn wanted(&self, endpoint: &Endpoint, path: &UrlPath) -> Option<(Ecosystem, Wanted)> {
+    /// What a request is for; `None` where no registry is at the endpoint.
+    pub fn meant(&self, endpoint: &Endpoint, path: &UrlPath) -> Option<Meant<'_>> {
         let path = path.as_str();
-        for registry in &self.0 {
-            let ecosystem = registry.ecosystem;
-            if let Some(rest) = registry.lists.beneath(endpoint, path) {
-                return Some((ecosystem, wanted(ecosystem, rest)));
-            }
-            if registry.files.iter().any(|base| base.beneath(endpoint, path).is_some()) {
-                // No list is there.
-                let wanted = match wanted(ecosystem, path) {
-                    Wanted::List(_) => Wanted::Other,
-                    file @ (Wanted::Release(_) | Wanted::Unknown | Wanted::Other) => file,
-                };
-                return Some((ecosystem, wanted));
-            }
+        let within = self.0.iter().find_map(|registry| registry.meant(endpoint, path));
+        within.or_else(|| self.beside(endpoint, path))
+    }
+
+    /// The same for a path outside of all registries at its endpoint, where their files may be too.
+    fn beside(&self, endpoint: &Endpoint, path: &str) -> Option<Meant<'_>> {
+        let here = self.0.iter().filter(|registry| registry.is_at(endpoint));
+        let each = here.map(|registry| {
+            let wanted = no_list(wanted(registry.ecosystem, path));
+            Meant { registry, wanted, sure: Sure::IfListed }
+        });
+        // A file of any of them before what none of them knows.
+        each.min_by_key(|meant| match meant.wanted {
+            Wanted::Release(_) => 0,
+            Wanted::Unknown => 1,
+            Wanted::List(_) | Wanted::Other => 2,
+        })
+    }
+}
+
+impl Registry {
+    fn is_at(&self, endpoint: &Endpoint) -> bool {
+        std::iter::once(&self.lists).chain(&self.files).any(|base| base.endpoint == *endpoint)
+    }
+
+    fn meant(&self, endpoint: &Endpoint, path: &str) -> Option<Meant<'_>> {
+        let found = |wanted| Meant { registry: self, wanted, sure: Sure::Yes };
+        if let Some(rest) = self.lists.beneath(endpoint, path) {
+            return Some(found(wanted(self.ecosystem, rest)));
         }
-        None
+        let rest = self.files.iter().find_map(|base| base.beneath(endpoint, path))?;
+        Some(found(no_list(wanted(self.ecosystem, rest))))
+    }
+
+    /// Where the list of a package may be, by its canonical name.
+    pub fn list_paths(&self, name: &str) -> Vec<String> {
+        let base = &self.lists.path;
+        match self.ecosystem {
+            Ecosystem::Npm => vec![format!("{base}/{}", name.replace('/', "%2F"))],
+            Ecosystem::Pypi => vec![format!("{base}/{name}/")],
+            Ecosystem::Cargo => {
+                cargo::list_paths(name).into_iter().map(|path| format!("{base}{path}")).collect()
+            }
+            Ecosystem::Debian => Vec::new(),
+        }
+    }
+}
+
+/// Where no list can be.
+fn no_list(wanted: Wanted) -> Wanted {
+    match wanted {
+        Wanted::List(_) => Wanted::Other,
+        file @ (Wanted::Release(_) | Wanted::Unknown | Wanted::Other) => file,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What addresses mean, and what is left of lists.
 
-use ringfence_core::{Ecosystem, Endpoint, UrlPath};
+use ringfence_core::{Ecosystem, Endpoint, Scheme, UrlPath};
 
 use super::*;
 
@@ -16,12 +16,19 @@ fn wanted(ecosystem: Ecosystem, path: &str) -> String {
 
 fn wanted_at(ecosystem: Ecosystem, endpoint: &str, path: &str) -> String {
     let endpoint: Endpoint = endpoint.parse().unwrap();
-    match at(ecosystem).wanted(&endpoint, &UrlPath::parse(path).unwrap()) {
-        Some((_, Wanted::List(name))) => format!("list {name}"),
-        Some((_, Wanted::Release(package))) => format!("{} {}", package.name, package.version),
-        Some((_, Wanted::Unknown)) => "unknown".to_owned(),
-        Some((_, Wanted::Other)) => "other".to_owned(),
-        None => "elsewhere".to_owned(),
+    let registries = at(ecosystem);
+    let Some(meant) = registries.meant(&endpoint, &UrlPath::parse(path).unwrap()) else {
+        return "elsewhere".to_owned();
+    };
+    let what = match meant.wanted {
+        Wanted::List(name) => format!("list {name}"),
+        Wanted::Release(package) => format!("{} {}", package.name, package.version),
+        Wanted::Unknown => "unknown".to_owned(),
+        Wanted::Other => "other".to_owned(),
+    };
+    match meant.sure {
+        Sure::Yes => what,
+        Sure::IfListed => format!("{what}, if listed"),
     }
 }
 
@@ -46,7 +53,14 @@ fn addresses_of_npm_say_what_they_are_for() {
         assert_eq!(wanted(Ecosystem::Npm, path), expected, "{path}");
     }
     assert_eq!(wanted_at(Ecosystem::Npm, "packages.test:8443", "/repo/a"), "elsewhere");
-    assert_eq!(wanted_at(Ecosystem::Npm, "packages.test:443", "/repository/a"), "elsewhere");
+    // Beside the registry somebody else may put files.
+    for (path, expected) in [
+        ("/repository/a", "other, if listed"),
+        ("/a/-/a-1.0.0.tgz", "a 1.0.0, if listed"),
+        ("/uploads/x.tgz", "unknown, if listed"),
+    ] {
+        assert_eq!(wanted_at(Ecosystem::Npm, "packages.test:443", path), expected);
+    }
     assert_eq!(wanted_at(Ecosystem::Npm, "files.test:443", "/a"), "other");
     assert_eq!(wanted_at(Ecosystem::Npm, "files.test:443", "/a/-/a-1.0.0.tgz"), "a 1.0.0");
 }
@@ -187,28 +201,63 @@ fn young_lines_go_from_the_index_of_a_crate() {
 }
 
 #[test]
+fn lists_are_where_package_managers_look_for_them() {
+    for (ecosystem, name, expected) in [
+        (Ecosystem::Npm, "@acme/tool", &["/repo/@acme%2Ftool"][..]),
+        (Ecosystem::Pypi, "zope-interface", &["/repo/zope-interface/"]),
+        (Ecosystem::Cargo, "a-b", &["/repo/3/a/a-b", "/repo/3/a/a_b"]),
+        (Ecosystem::Cargo, "serde", &["/repo/se/rd/serde"]),
+        (Ecosystem::Debian, "curl", &[]),
+    ] {
+        let registries = at(ecosystem);
+        let endpoint: Endpoint = "packages.test:443".parse().unwrap();
+        let place = UrlPath::parse("/repo/x").unwrap();
+        let registry = registries.meant(&endpoint, &place).unwrap().registry.clone();
+        assert_eq!(registry.list_paths(name), expected, "{name}");
+    }
+}
+
+#[test]
 fn what_lists_have_told_names_files_and_ages() {
     let published = Published::default();
     let endpoint: Endpoint = "packages.test:443".parse().unwrap();
-    let listed = |version: &str, file: &str| Listed {
-        name: "requests".to_owned(),
-        version: version.to_owned(),
-        at_ms: Some(1_000),
-        file: Some(file.to_owned()),
-    };
-    let place = (&endpoint, "/repo/simple/requests/");
-    published.learn(
-        Ecosystem::Pypi,
-        &listed("2x-1.0", "../../f/requests-2x-1.0.tar.gz#sha"),
-        place,
-    );
-    published.learn(Ecosystem::Pypi, &listed("2.0", "https://files.test/x/y.zip"), place);
-    let here = published.at(&endpoint, &UrlPath::parse("/repo/f/requests-2x-1.0.tar.gz").unwrap());
-    assert_eq!(here.clone().unwrap().version, "2x-1.0");
+    let place = (&endpoint, Scheme::Https, "/repo/simple/requests/");
+    for (version, file) in [
+        ("2x-1.0", "../../f/requests-2x-1.0.tar.gz#sha"),
+        ("2.0", "https://files.test/x/y.zip"),
+        ("3.0", "//files.test/get?file=3"),
+    ] {
+        let (endpoint, _, target) = resolve(file, place).unwrap();
+        let package = release(Ecosystem::Pypi, "requests", version);
+        published.learn(&package, Some(1_000), Some((&endpoint, &target)));
+    }
     let files: Endpoint = "files.test:443".parse().unwrap();
-    let there = published.at(&files, &UrlPath::parse("/x/y.zip").unwrap());
-    assert_eq!(there.unwrap().version, "2.0");
-    assert_eq!(published.time_of(&here.unwrap()).age_hours(7_201_000), 2);
+    let version = |at: (&Endpoint, &str)| published.at(at).map(|package| package.version);
+    assert_eq!(version((&endpoint, "/repo/f/requests-2x-1.0.tar.gz")), Some("2x-1.0".to_owned()));
+    assert_eq!(version((&files, "/x/y.zip")), Some("2.0".to_owned()));
+    assert_eq!(version((&files, "/get?file=3")), Some("3.0".to_owned()));
+    assert_eq!(version((&files, "/get?file=4")), None);
+    let package = published.at((&files, "/x/y.zip")).unwrap();
+    assert_eq!(published.time_of(&package).age_hours(7_201_000), 2);
     assert_eq!(Times::Unknown.age_hours(7_201_000), 0);
     assert_eq!(Times::At(9_000_000).age_hours(1), 0);
+}
+
+#[test]
+fn archives_are_known_by_how_they_begin_and_by_what_they_are_called() {
+    let mut tar = vec![0; 300];
+    tar[257..262].copy_from_slice(b"ustar");
+    for first in [b"\x1f\x8b\x08".as_slice(), b"PK\x03\x04", &tar] {
+        assert!(begins_like_a_file(Ecosystem::Npm, first));
+        // Its lists are packed.
+        assert!(!begins_like_a_file(Ecosystem::Debian, first));
+    }
+    assert!(begins_like_a_file(Ecosystem::Debian, b"!<arch>\ndebian-binary"));
+    assert!(!begins_like_a_file(Ecosystem::Npm, b"{\"name\""));
+    for text in ["/a/x.tgz", "/a/x.TGZ/", "file=a-1.0.whl", "/x.crate;v=1", "/x.tar.gz%2F"] {
+        assert!(looks_like_a_file(text), "{text}");
+    }
+    for text in ["/a/tgz", "/x.gz", "text=zip", "/config.json"] {
+        assert!(!looks_like_a_file(text), "{text}");
+    }
 }

@@ -13,6 +13,7 @@ use ringfence_core::{
 use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::dns::Families;
 use ringfence_proxy::net::{Entrances, NetConfig, NetGate, processes_below};
+use ringfence_proxy::packages::Registries;
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::notify::{Confinement, Listener, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
@@ -39,6 +40,7 @@ use crate::processes::Processes;
 use crate::pty::{Pipes, Relay, RelayParts};
 use crate::quarantine::{After, Finished, Quarantined};
 use crate::registration::{self, Description, Registered};
+use crate::registries;
 use crate::users;
 use crate::wording;
 
@@ -133,7 +135,10 @@ impl Running {
         let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
         let session = (&gate, &agent, &approvals, &denials);
         let ssh_agent = signing::serve(composed.ssh_agent.take(), (request, &assembled), session)?;
-        let net = open_net_gate((request, network), taken.entrances, session, &world)?;
+        let named = &assembled.settings.registries;
+        let registries = registries::of_host(named, request.dirs.home(), &request.environment);
+        let outside = (request, network, registries);
+        let net = open_net_gate(outside, taken.entrances, session, &world)?;
         let live = Arc::new(Live {
             dirs: request.dirs.clone(),
             cwd: request.cwd.clone(),
@@ -292,7 +297,7 @@ fn entrances(network: &Network) -> io::Result<Entrances> {
 
 /// Opens the net gate at the entrances of a world.
 fn open_net_gate(
-    (request, network): (&RunRequest, Outside),
+    (request, network, registries): (&RunRequest, Outside, Registries),
     entrances: Entrances,
     session: signing::Session<'_>,
     world: &Arc<World>,
@@ -303,7 +308,7 @@ fn open_net_gate(
     let diagnosis = world.network.inet_diag.try_clone().ok();
     let config = net_config(session, authority, (world.init_pid, diagnosis));
     let (proxies, trust) = (request.environment.proxies(), request.environment.trust());
-    let config = NetConfig { proxies, trust, held, ..config };
+    let config = NetConfig { proxies, trust, held, registries, ..config };
     let entrances = Entrances { published: publish::into_world(bound, world), ..entrances };
     NetGate::serve(entrances, session.0.clone(), config)
         .map_err(RunError::step("open the net gate"))
@@ -323,7 +328,7 @@ fn net_config(
     authority: Arc<Authority>,
     (init_pid, diagnosis): (i32, Option<OwnedFd>),
 ) -> NetConfig {
-    let (denials, same) = (Arc::clone(denials), Arc::clone(denials));
+    let (denials, same, of_lists) = (Arc::clone(denials), Arc::clone(denials), Arc::clone(denials));
     let denied = Box::new(move |denial: &Denial| {
         let said = denials.say(denial);
         // Few programs show the answer to a refused CONNECT.
@@ -345,7 +350,15 @@ fn net_config(
             write_stderr_of(process.pid, &wording::refused_connection(why));
         }
     });
-    NetConfig { process: processes_below(init_pid, diagnosis), unreachable, refused, ..config }
+    let kept_back = Box::new(move |newest: &Denial, count: usize| {
+        let Some(process) = newest.request.process else { return };
+        let text = wording::kept_back(newest, count);
+        if of_lists.timing(text.clone()) == Timing::Fresh {
+            write_stderr_of(process.pid, &text);
+        }
+    });
+    let process = processes_below(init_pid, diagnosis);
+    NetConfig { process, unreachable, refused, kept_back, ..config }
 }
 
 /// Denials go to the world's file, with the grant that helps by the policy of that moment.

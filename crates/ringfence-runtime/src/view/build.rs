@@ -255,6 +255,8 @@ impl Builder {
             bytes_received: None,
             duration_ms: None,
             error: None,
+            package: http.package,
+            kept_back: Vec::new(),
             entry: index,
         });
         self.pending.insert(index, Pending::Request { span, position });

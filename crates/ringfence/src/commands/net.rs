@@ -11,6 +11,7 @@ use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::foresight::{
     Address, Asker, Decision, Foreseen, HostResolver, Requests, Then, foresee,
 };
+use ringfence_runtime::registries;
 use ringfence_runtime::wording::{self, needs, printable, rule_line};
 use ringfence_secrets::store::Store;
 use serde_json::{Value, json};
@@ -58,14 +59,18 @@ fn test(args: &NetTestArgs, screen: &Screen) -> Result<Done, Failure> {
         approver_count: 0,
     };
     let agent = Agent(args.agent.clone());
-    let bindings = Store::at(context::dirs_anywhere()?.secrets()).list()?;
+    let (environment, dirs) = (context::environment(), context::dirs_anywhere()?);
+    let bindings = Store::at(dirs.secrets()).list()?;
+    let named = &found.settings.registries;
+    let registries = registries::of_host(named, dirs.home(), &environment);
     let asker = Asker {
         agent: &agent,
         policy: &found.policy,
         facts: &facts,
         bindings: &bindings,
-        proxies: &context::environment().proxies(),
+        proxies: &environment.proxies(),
         resolve: &HostResolver,
+        registries: &registries,
     };
     let foreseen = foresee(endpoint, request, &asker);
     let answer = foreseen.verdict();

@@ -126,7 +126,11 @@ fn request(usage: &HttpUsage) -> String {
     let status = usage.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
     let (sent, received) = (text::bytes(usage.bytes_sent), text::bytes(usage.bytes_received));
     let error = usage.error.as_deref().map_or_else(String::new, |e| format!(": {}", printable(e)));
-    format!("{status}, sent {sent}, received {received}{error}")
+    let kept_back = match usage.kept_back.as_slice() {
+        [] => String::new(),
+        versions => format!(", kept back {}", printable(&versions.join(" "))),
+    };
+    format!("{status}, sent {sent}, received {received}{kept_back}{error}")
 }
 
 fn answered(answer: Answer) -> &'static str {

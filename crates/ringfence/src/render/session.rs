@@ -300,6 +300,7 @@ fn requests(view: &SessionView, style: Style) -> String {
                 format!("sent {}", total_of(list.iter().map(|one| one.bytes_sent))),
                 format!("received {}", total_of(list.iter().map(|one| one.bytes_received))),
                 times,
+                about_releases(list),
                 error.map_or_else(String::new, |error| format!("failed: {}", fit(error, 40))),
                 findings(list),
             ]
@@ -308,6 +309,14 @@ fn requests(view: &SessionView, style: Style) -> String {
     let title = style.paint.tone(Tone::Heading, &count(total, "request", "requests"));
     let more = more(by_address.len(), LIST_LINES_MAX, "address", "addresses");
     format!("{title}\n{}{more}", table(&rows))
+}
+
+/// Which release was fetched, and which were taken out of a list.
+fn about_releases(list: &[&RequestView]) -> String {
+    let fetched = list.iter().find_map(|one| one.package.as_ref().map(ToString::to_string));
+    let short = list.iter().find(|one| !one.kept_back.is_empty());
+    let kept_back = short.map(|one| format!("kept back: {}", one.kept_back.join(" ")));
+    fit(&fetched.or(kept_back).unwrap_or_default(), 60)
 }
 
 /// The statuses of answers, each once: `200`, `200 404`.

@@ -23,7 +23,16 @@ class Web(http.server.SimpleHTTPRequestHandler):
         say(server=self.server.name, host=self.headers.get("Host"), path=self.path)
         if self.headers.get("Upgrade", "").lower() == "websocket":
             return self.websocket()
+        if self.path.startswith("/to/"):
+            # Elsewhere: `/to/SERVER/PATH`.
+            server, rest = self.path[4:].split("/", 1)
+            scheme = "https" if server == "tls" else "http"
+            self.send_response(302)
+            self.send_header("Location", f"{scheme}://good.example:{ports[server]}/{rest}")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         if self.path.startswith("/files/"):
+            self.negotiate()
             return super().do_GET()
         if self.path.startswith("/any/"):
             return getattr(self, self.path.split("/")[2])()
@@ -70,6 +79,23 @@ class Web(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"x" * 1000)
         self.close_connection = True
+
+    def do_HEAD(self):
+        self.negotiate()
+        super().do_HEAD()
+
+    def negotiate(self):
+        """Finds what a registry keeps in one place where plain files are in another."""
+        parts = self.path.partition("/registry/")
+        if parts[1]:
+            name, _, file = parts[2].partition("/-/")
+            self.path = f"{parts[0]}/npm-files/{file}" if file else f"{parts[0]}/npm-lists/{name}"
+        form = self.path + "index.v1.json"
+        if "vnd.pypi.simple.v1+json" in self.headers.get("Accept", "") and os.path.exists(root + form):
+            self.path = form
+
+    def guess_type(self, path):
+        return "application/vnd.pypi.simple.v1+json" if path.endswith("index.v1.json") else super().guess_type(path)
 
     def do_POST(self):
         if self.path == "/any/slow":

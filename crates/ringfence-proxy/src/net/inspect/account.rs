@@ -16,6 +16,9 @@ use super::super::reply::Refusal;
 use super::super::secrets::{Carries, Scrubbing, Stopped, Value, Watch};
 use super::server::Server;
 
+/// Most versions that are noted of those that were taken out of one list.
+const KEPT_BACK_MAX: usize = 32;
+
 /// The account of one permitted request; dropping it records its end.
 pub(crate) struct Account {
     running: Option<Running>,
@@ -27,6 +30,9 @@ pub(crate) struct Account {
     error: Option<String>,
     value: Value,
     uses: Vec<Running>,
+    kept_back: Vec<String>,
+    /// What of the answer's body was read already.
+    first: Option<Bytes>,
 }
 
 impl Account {
@@ -46,17 +52,33 @@ impl Account {
             error: None,
             value: Value::Absent,
             uses: Vec::new(),
+            kept_back: Vec::new(),
+            first: None,
         })
     }
 
-    /// The body of the request, counted and watched.
-    pub(crate) fn outgoing(&mut self, body: Incoming, carries: Carries) -> Outgoing {
+    /// The body of the request, counted and watched; a request of the gate's own has none.
+    pub(crate) fn outgoing(
+        &mut self,
+        body: impl Into<Option<Incoming>>,
+        carries: Carries,
+    ) -> Outgoing {
         let Carries { uses, watch } = carries;
         if !uses.is_empty() {
             self.value = Value::Carried;
         }
         self.uses = uses;
-        Outgoing { body, sent: Arc::clone(&self.sent), watch }
+        Outgoing { body: body.into(), sent: Arc::clone(&self.sent), watch }
+    }
+
+    /// Notes releases that were taken out of a list; the first of them.
+    pub(super) fn kept_back(&mut self, versions: &[String]) {
+        self.kept_back = versions.iter().take(KEPT_BACK_MAX).cloned().collect();
+    }
+
+    /// Puts what was read of the answer's body in front of the rest.
+    pub(super) fn begins_with(&mut self, first: Vec<u8>) {
+        self.first = Some(Bytes::from(first)).filter(|first| !first.is_empty());
     }
 
     /// Whether a secret's value is in the request.
@@ -101,6 +123,7 @@ impl Drop for Account {
             bytes_received: self.received,
             duration_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             error: self.error.take(),
+            kept_back: std::mem::take(&mut self.kept_back),
         };
         // A log that fails here makes every later check a denial; the request is over already.
         let _ = running.finish(Outcome::Request(usage));
@@ -120,7 +143,8 @@ pub(crate) enum Broken {
 
 /// The body of a request on its way to the server.
 pub(crate) struct Outgoing {
-    body: Incoming,
+    /// Absent where the gate itself asks.
+    body: Option<Incoming>,
     sent: Arc<AtomicU64>,
     watch: Watch,
 }
@@ -190,7 +214,8 @@ impl Body for Outgoing {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.body).poll_frame(context);
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        let polled = Pin::new(body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Err(stopped) = this.watch.look(frame)
         {
@@ -201,11 +226,11 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 
@@ -222,7 +247,10 @@ impl Body for Answered {
             if let Some(last) = this.last.take() {
                 return Poll::Ready(Some(Ok(last)));
             }
-            let polled = Pin::new(&mut this.body).poll_frame(context);
+            let polled = match this.account.first.take() {
+                Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+                None => Pin::new(&mut this.body).poll_frame(context),
+            };
             this.account.received = this.account.received.saturating_add(length(&polled));
             if let Poll::Ready(Some(Err(error))) = &polled {
                 this.account.fail(error);
@@ -243,11 +271,18 @@ impl Body for Answered {
 
     fn is_end_stream(&self) -> bool {
         let kept = self.scrubbing.as_ref().is_some_and(|it| !it.keeps_nothing());
-        self.body.is_end_stream() && !kept && self.last.is_none()
+        self.account.first.is_none() && self.body.is_end_stream() && !kept && self.last.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let first = self.account.first.as_ref().map_or(0, |first| first.len() as u64);
+        let rest = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(first));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(first));
+        }
+        hint
     }
 }
 

@@ -23,6 +23,7 @@ use super::super::splice::{SPLICE_BUFFER_BYTES, Tunnel};
 use super::super::target;
 use super::super::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::account::{Account, Answered, Outgoing};
+use super::packages::Fetch;
 use super::server::{
     CONNECTION_WINDOW_BYTES, Fresh, STREAM_WINDOW_BYTES, STREAMS_MAX, Server, Spoken,
 };
@@ -30,10 +31,10 @@ use super::tls;
 
 /// The requests of one client.
 pub(super) struct Exchange {
-    port: Arc<Port>,
-    who: Client,
-    endpoint: Endpoint,
-    scheme: Scheme,
+    pub(super) port: Arc<Port>,
+    pub(super) who: Client,
+    pub(super) endpoint: Endpoint,
+    pub(super) scheme: Scheme,
     server: tokio::sync::Mutex<Kept>,
     switched: Mutex<Option<Switched>>,
 }
@@ -79,6 +80,24 @@ impl Exchange {
             scheme,
             server: tokio::sync::Mutex::new(kept),
             switched: Mutex::default(),
+        })
+    }
+
+    /// One of the same client to another place; `None` where it is this one.
+    pub(super) fn elsewhere(
+        &self,
+        (endpoint, scheme): (&Endpoint, Scheme),
+    ) -> Option<Arc<Exchange>> {
+        let here = (endpoint, scheme) == (&self.endpoint, self.scheme);
+        (!here).then(|| {
+            Arc::new(Exchange {
+                port: Arc::clone(&self.port),
+                who: self.who.clone(),
+                endpoint: endpoint.clone(),
+                scheme,
+                server: tokio::sync::Mutex::new(Kept::None),
+                switched: Mutex::default(),
+            })
         })
     }
 
@@ -141,8 +160,16 @@ impl Exchange {
         match self.decide_and_send(request).await {
             Ok(response) => response,
             Err(refusal) => {
-                if let Refusal::Malformed(reason) | Refusal::Misdirected(reason) = &refusal {
+                if let Refusal::Malformed(reason)
+                | Refusal::Misdirected(reason)
+                | Refusal::Unclear(reason) = &refusal
+                {
                     self.port.note_refused(&self.who, reason).await;
+                }
+                if let (Refusal::Unclear(reason), Some(process)) =
+                    (&refusal, self.port.process_of(&self.who).await)
+                {
+                    (self.port.config.refused)(process, reason);
                 }
                 refusal.into_reply(&self.port.config.denied)
             }
@@ -156,6 +183,11 @@ impl Exchange {
     ) -> Result<Response<Reply>, Refusal> {
         target::within_scheme(&request, &self.endpoint, self.scheme)?;
         let http = request_of(&request, &self.endpoint, self.scheme)?;
+        let fetch = match Fetch::of(&self.port, &http, request.headers()) {
+            Some(fetch) => Some(Box::pin(fetch.known(self)).await?),
+            None => None,
+        };
+        let http = fetch.as_ref().map_or(http, |fetch| fetch.prepare(request.headers_mut()));
         let permit = self.port.permit(Act::Request(http), &self.who).await;
         let mut account = Account::open(&self.port, &self.who, permit.map_err(Refusal::Denied)?)?;
         let upgrade = websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
@@ -171,7 +203,10 @@ impl Exchange {
         let stopped = carries.watch.stopped();
         let request = Request::from_parts(head, account.outgoing(body, carries));
         match self.send(request, upgrade.is_some()).await {
-            Ok((response, server)) => self.pass_back(response, (account, server, upgrade)),
+            Ok((response, server)) => match fetch {
+                Some(fetch) => Box::pin(fetch.answer(self, response, (account, server))).await,
+                None => self.pass_back(response, (account, server, upgrade)),
+            },
             Err(refusal) => {
                 let refusal = stopped.get().cloned().map_or(refusal, Refusal::Misused);
                 account.fail(&refusal.reason());
@@ -181,7 +216,7 @@ impl Exchange {
     }
 
     /// Sends a permitted request over the connection of the one before where that still stands.
-    async fn send(
+    pub(super) async fn send(
         &self,
         mut request: Request<Outgoing>,
         upgrade: bool,
@@ -254,7 +289,7 @@ impl Exchange {
     }
 
     /// What of a server's answer is for the client.
-    fn pass_back(
+    pub(super) fn pass_back(
         &self,
         mut response: Response<Incoming>,
         (mut account, server, client): (Account, Arc<Server>, Option<OnUpgrade>),

@@ -5,6 +5,8 @@
 
 mod account;
 mod exchange;
+mod packages;
+mod registry;
 mod server;
 mod tls;
 

@@ -54,7 +54,7 @@ pub(super) fn fill_registries(net: &Net, origin: &str) {
 }
 
 /// The pinned packages of PyPI that setup installed.
-fn python_packages() -> PathBuf {
+pub(super) fn python_packages() -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/ringfence/python");
     let dir = std::env::var_os("RINGFENCE_TEST_PYTHON").map_or_else(home, PathBuf::from);
     let found = std::fs::read_dir(dir.join("lib")).ok().and_then(|mut list| list.next());
@@ -314,7 +314,7 @@ pub(super) fn ssh_server(net: &Net, port: u16) -> (Server, String) {
 }
 
 /// The same command as whoever runs the tests: what setup installed is theirs.
-fn as_root(command: &Command) -> Command {
+pub(super) fn as_root(command: &Command) -> Command {
     let words: Vec<_> = command.get_args().collect();
     let at = words.iter().position(|word| *word == "-c").unwrap();
     let mut same = Command::new("/bin/sh");

@@ -12,7 +12,7 @@ mod published;
 mod pypi;
 mod registry;
 
-use ringfence_core::{Ecosystem, Package};
+use ringfence_core::{Ecosystem, Package, UrlPath};
 
 pub use published::{Published, Times, resolve};
 pub use registry::{Base, BaseError, Meant, Registries, Registry, Sure, Wanted};
@@ -89,6 +89,18 @@ pub fn accept_of_own(ecosystem: Ecosystem) -> Option<&'static str> {
         Ecosystem::Pypi => Some("application/vnd.pypi.simple.v1+json, text/html;q=0.1"),
         Ecosystem::Cargo | Ecosystem::Debian => None,
     }
+}
+
+/// Whether what is at a path says where a registry's files are: `config.json` of cargo's index.
+pub fn says_where_files_are(ecosystem: Ecosystem, path: &UrlPath) -> bool {
+    ecosystem == Ecosystem::Cargo && path.as_str().ends_with("/config.json")
+}
+
+/// Where it says they are, up to the first part that depends on the release.
+pub fn where_files_are(config: &[u8]) -> Option<String> {
+    let config: serde_json::Value = serde_json::from_slice(config).ok()?;
+    let place = config.get("dl")?.as_str()?;
+    Some(place.split('{').next()?.to_owned())
 }
 
 /// The place of the file that a place is beside, as its metadata and signatures are.

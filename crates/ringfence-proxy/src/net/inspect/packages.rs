@@ -29,6 +29,9 @@ const ASKED_FOR_AGE_MAX: usize = 24;
 /// How much of an answer is looked at to tell an archive, in bytes: where `tar` has its mark.
 const FIRST_BYTES: usize = 262;
 
+/// How much of an answer is looked at that says where a registry's files are, in bytes.
+const CONFIG_BYTES_MAX: usize = 64 * 1024;
+
 /// What tells one state of a list from another: of no use for a list that was shortened.
 const STATES: [HeaderName; 6] = [
     header::ETAG,
@@ -257,7 +260,9 @@ impl Fetch {
         (mut account, server): (Account, Arc<Server>),
     ) -> Result<Response<Reply>, Refusal> {
         let (parts, mut body) = response.into_parts();
-        let first = match registry::first(&mut body, FIRST_BYTES).await {
+        let says_where = packages::says_where_files_are(self.registry.ecosystem, &self.http.path);
+        let least = if says_where { CONFIG_BYTES_MAX } else { FIRST_BYTES };
+        let first = match registry::first(&mut body, least).await {
             Ok(first) => first,
             Err(error) => {
                 account.fail(&error);
@@ -270,8 +275,22 @@ impl Fetch {
             account.fail(&refusal.reason());
             return Err(refusal);
         }
+        if says_where && let Some(refusal) = self.has_files_elsewhere(&exchange.port, &first) {
+            account.fail(&refusal.reason());
+            return Err(refusal);
+        }
         account.begins_with(first);
         exchange.pass_back(Response::from_parts(parts, body), (account, server, None))
+    }
+
+    /// A registry whose files are where no registry is known to be, by what it says itself.
+    fn has_files_elsewhere(&self, port: &Port, config: &[u8]) -> Option<Refusal> {
+        let from = (&self.http.endpoint, self.http.scheme, self.http.path.as_str());
+        let place = packages::where_files_are(config);
+        let to = place.and_then(|place| packages::resolve(&place, from));
+        let (endpoint, ..) = to?;
+        let known = port.config.registries.are_at(&endpoint);
+        (!known).then(|| Refusal::Unclear(no_place_of(&self.registry, &endpoint)))
     }
 
     /// A list without the releases that the policy in force denies.

@@ -269,6 +269,11 @@ fn cargo_fetches_the_newest_release_that_is_old_enough() {
     let file = "curl -sSf -o got https://good.example:{tls}/files/cargo/aged-2.0.0.crate";
     fails(&net, file, &["403", "aged 2.0.0 of cargo"]);
     nobody_saw(&net, "aged-2.0.0.crate");
+    // Files where no rule on releases reaches them.
+    let elsewhere = "{\"dl\":\"http://good.example:{other}/files/cargo/{crate}-{version}.crate\"}";
+    net.stage.write("outside/files/cargo/config.json", &net.with_ports(elsewhere));
+    require(&net, "aged = { version = \">=1\", registry = \"ours\" }");
+    fails(&net, vendor, &["403", "the settings do not say"]);
 }
 
 #[test]

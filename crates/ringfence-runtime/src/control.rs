@@ -118,6 +118,10 @@ pub fn ask(runtime: &Path, session: &SessionId, command: Command) -> Result<Repl
     stream.set_write_timeout(Some(CALLER_WAIT)).map_err(failed)?;
     write_line(&mut stream, &command).map_err(failed)?;
     let line = read_line(&stream).map_err(failed)?;
+    if line.is_empty() {
+        // It ended while it was asked.
+        return Err(ControlError::NotRunning { session: session.clone() });
+    }
     serde_json::from_str(&line)
         .map_err(|error| ControlError::Answer { socket: socket.clone(), reason: error.to_string() })
 }

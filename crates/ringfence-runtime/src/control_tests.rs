@@ -42,6 +42,20 @@ fn a_session_without_a_broker_is_not_running() {
 }
 
 #[test]
+fn a_session_that_ends_while_it_is_asked_is_not_running() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(socket_path(dir.path(), &session())).unwrap();
+    let hung_up = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        // Read first: what was sent to nobody would be an error of the socket's.
+        super::read_line(&stream).unwrap();
+    });
+    let error = ask(dir.path(), &session(), Command::Status).unwrap_err();
+    assert!(matches!(error, ControlError::NotRunning { .. }), "{error}");
+    hung_up.join().unwrap();
+}
+
+#[test]
 fn a_process_in_another_pid_namespace_is_governed() {
     let proc = tempfile::tempdir().unwrap();
     let process = |pid: &str, pid_ns: &str, parent: &str| {

@@ -297,7 +297,8 @@ fn a_connection_that_loses_its_permit_ends() {
             net.stage.succeed(&["grant", &text, "--session", &session, "--yes"]);
         };
         let script = "for try in $(seq 100); do \
-             python3 client.py open_for good.example {echo} && break; sleep 0.1; done";
+             python3 client.py open_for good.example {echo} && break; sleep 0.1; done; \
+             sleep 30";
         let mut child = net.command(Side::Inside, script).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let denied = lines.next().unwrap();

@@ -122,7 +122,9 @@ fn a_published_port_is_reached_from_the_host_and_no_other() {
                  \x20 if port == 4000: first = s\n\
                  print('serving', flush=True)\n\
                  c = first.accept()[0]\n\
-                 c.sendall(c.recv(100).upper())"
+                 c.sendall(c.recv(100).upper())\n\
+                 c.shutdown(socket.SHUT_WR)\n\
+                 c.recv(1)"
             );
             let published = format!("{free}:4000");
             let words = ["run", "--publish", &published, "--", "python3", "-c", &serve];
@@ -142,11 +144,13 @@ fn a_published_port_is_reached_from_the_host_and_no_other() {
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
             assert_eq!(answer, "HELLO", "{world} as {who:?}");
+            let peer = stream.local_addr().unwrap().to_string();
+            // A world that ends takes what is under way with it: the server waits for this.
+            drop(stream);
             assert!(child.wait().unwrap().success());
             let shown = net.stage.succeed(&["show", "--json"]);
             let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
             let arrival = &shown["arrivals"][0];
-            let peer = stream.local_addr().unwrap().to_string();
             assert_eq!(arrival["peer"], peer, "{shown}");
             let connection = &arrival["connection"];
             let bytes = (&connection["bytes_sent"], &connection["bytes_received"]);

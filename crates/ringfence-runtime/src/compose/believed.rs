@@ -127,6 +127,10 @@ fn show_chromium(
     let policy = serde_json::json!({ "CACertificates": certificates }).to_string();
     private.write(&ours, policy.as_bytes(), 0o444)?;
     for dir in CHROMIUM_SETTINGS.iter().map(Path::new).filter(|dir| dir.is_dir()) {
+        // No file can come to be in a directory of the host's that is shown as it is.
+        if layout.shows(dir) {
+            continue;
+        }
         layout.bind_private(&dir.join(CHROMIUM_POLICY), &ours, Use::Read);
     }
     Ok(())

@@ -10,7 +10,8 @@ use hyper::body::{Bytes, Frame};
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::http::request::Parts;
 use ringfence_core::{
-    Durability, Endpoint, Event, Host, Misuse, Permit, Process, Running, Scheme, SecretName,
+    Durability, Endpoint, Event, HOST_SERVICE_NAME, Host, Misuse, Permit, Process, Running, Scheme,
+    SecretName,
 };
 use ringfence_secrets::Held;
 use ringfence_secrets::held::{SwapError, scrub_head, unreadable};
@@ -24,8 +25,6 @@ use super::reply::Refusal;
 
 /// How much of a websocket is read at a time, in bytes.
 const READ_BYTES: usize = 16 * 1024;
-/// The name by which a world reaches services of its host's loopback.
-const HOST_NAME: &str = "host.ringfence.internal";
 
 /// Takes values out of what streams back.
 pub(super) type Scrubbing = Scrubber<Arc<Patterns>>;
@@ -177,7 +176,7 @@ pub(super) fn scrub(
 fn is_of_this_host(endpoint: &Endpoint) -> bool {
     match &endpoint.host {
         Host::Address(address) => address.is_loopback(),
-        Host::Name(name) => name == "localhost" || name == HOST_NAME,
+        Host::Name(name) => name == "localhost" || name == HOST_SERVICE_NAME,
     }
 }
 

@@ -8,6 +8,7 @@
 
 pub mod backend;
 pub mod binding;
+pub mod client;
 pub mod held;
 pub mod kinds;
 pub mod look;

@@ -14,6 +14,7 @@ pub mod kinds;
 pub mod look;
 pub mod scrub;
 pub mod sentinel;
+pub mod sigv4;
 pub mod store;
 mod value;
 

@@ -123,6 +123,7 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
     let mut world = starting.finish()?;
     opening::require_full(&world.layers, &assembled.settings)?;
+    opening::said_of(&world.layers).iter().for_each(&mut *tell);
     let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
     let taken = Taken::from(&mut world, signals, pipes)?;
     let parts = opening::Parts {

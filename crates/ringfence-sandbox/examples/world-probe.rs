@@ -181,7 +181,7 @@ fn obey(world: &World) {
 
 /// What leaves the world next, as the net gate sees it.
 fn arrival(world: &World, words: &[&str]) -> Option<String> {
-    let capture = world.network.capture.as_ref().ok()?;
+    let capture = &world.network.capture;
     let asked = |socket: &UdpSocket| {
         let (count, from) = socket.recv_from(&mut [0; 512]).unwrap();
         format!("{} sent {count}", from.ip())

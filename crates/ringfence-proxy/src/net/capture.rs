@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::ahead::nothing;
 use super::carry::{Decided, carry};
+use super::claims::Claims;
 use super::dns::{QUESTION_BYTES_MAX, answer};
 use super::live::Client;
 use super::names::Meaning;
@@ -23,16 +24,19 @@ use super::turned_away;
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
 
-/// Serves one captured connection to its end.
+/// Why a connection to our own listener is refused.
+const ITSELF: &str = "this is the net gate itself";
+
+/// Serves one captured connection to its end, `target` being where it was meant to go.
 pub(super) async fn serve(
-    port: Arc<Port>,
+    (port, client): (Arc<Port>, Client),
     stream: TcpStream,
-    client: Client,
+    target: Result<SocketAddr, String>,
     _place: OwnedSemaphorePermit,
 ) {
     // Best effort: the client only waits longer without it.
     let _ = stream.set_nodelay(true);
-    let target = match target(&stream) {
+    let target = match target {
         Ok(target) => target,
         Err(why) => return turn_away(&port, stream, &client, &why).await,
     };
@@ -70,9 +74,14 @@ pub(super) fn target(stream: &TcpStream) -> Result<SocketAddr, String> {
     };
     let target = target.map_err(|error| format!("the kernel does not say where to: {error}"))?;
     if target.ip() == own.ip() && target.port() == own.port() {
-        return Err("this is the net gate itself".to_owned());
+        return Err(ITSELF.to_owned());
     }
     Ok(target)
+}
+
+/// Where a connection was meant to go that was led here; the error says why it may not.
+pub(super) fn claimed(claims: &Claims, client: SocketAddr) -> Result<SocketAddr, String> {
+    claims.take(client).ok_or_else(|| ITSELF.to_owned())
 }
 
 /// Refuses what no policy could speak of, recorded and said.

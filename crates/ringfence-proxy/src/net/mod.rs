@@ -13,6 +13,7 @@ pub mod ahead;
 pub mod authority;
 mod capture;
 mod carry;
+pub mod claims;
 pub mod dns;
 mod exchange;
 pub mod first;
@@ -51,6 +52,7 @@ use tokio::sync::watch;
 
 use ahead::Ahead;
 use authority::Authority;
+use claims::Claims;
 use dns::Families;
 use open::Port;
 use published::{Inward, Published};
@@ -188,8 +190,10 @@ pub struct NetLimits {
 pub struct Entrances {
     /// Those of programs that speak to a proxy.
     pub proxy: TcpListener,
-    /// All others, captured on their way; `SO_ORIGINAL_DST` says where to.
+    /// All others, captured on their way.
     pub captured: Vec<TcpListener>,
+    /// Says where captured ones were meant to go; where it is absent, `SO_ORIGINAL_DST` does.
+    pub claims: Option<Arc<Claims>>,
     /// Questions for names.
     pub dns: Vec<UdpSocket>,
     /// Which addresses can be captured.
@@ -204,6 +208,7 @@ impl Entrances {
         Entrances {
             proxy,
             captured: Vec::new(),
+            claims: None,
             dns: Vec::new(),
             families: Families::V4,
             published: Vec::new(),
@@ -212,7 +217,8 @@ impl Entrances {
 
     /// The same sockets, for the gate's thread.
     fn open(self) -> io::Result<Open> {
-        let captured = self.captured.into_iter().map(|listener| (listener, Arrives::Captured));
+        let arrives = self.claims.map_or(Arrives::Captured, Arrives::Led);
+        let captured = self.captured.into_iter().map(|listener| (listener, arrives.clone()));
         let published = self.published.into_iter().map(|Published { listener, port, socket }| {
             (listener, Arrives::Inward(Inward { port, socket }))
         });

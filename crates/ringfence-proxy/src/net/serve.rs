@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::Ends;
 use super::capture;
 use super::carry::{Decided, carry};
+use super::claims::Claims;
 use super::forward::forward;
 use super::inspect;
 use super::live::Client;
@@ -46,6 +47,8 @@ pub(super) enum Arrives {
     ToProxy,
     /// Clients that do not know of the gate.
     Captured,
+    /// The same, led here by somebody who tells where to each was meant to go.
+    Led(Arc<Claims>),
     /// The host's own clients, on their way into the world.
     Inward(Inward),
 }
@@ -89,18 +92,30 @@ async fn listen(
             continue;
         };
         let port = Arc::clone(&port);
+        let target = match &arrives {
+            Arrives::Captured => capture::target(&stream),
+            Arrives::Led(claims) => capture::claimed(claims, from),
+            Arrives::ToProxy | Arrives::Inward(_) => {
+                stream.local_addr().map_err(|error| error.to_string())
+            }
+        };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             match arrives {
                 Arrives::ToProxy => turn_away(&stream),
-                Arrives::Captured | Arrives::Inward(_) => turned_away::reset(&stream),
+                Arrives::Captured | Arrives::Led(_) | Arrives::Inward(_) => {
+                    turned_away::reset(&stream);
+                }
             }
             continue;
         };
-        let client = Client::at(Ends { client: from, target: meant(&stream, &arrives, from) });
+        let client =
+            Client::at(Ends { client: from, target: meant(&stream, &arrives, (from, &target)) });
         let who = client.clone();
         let serving = match arrives.clone() {
             Arrives::ToProxy => clients.spawn(serve(port, stream, who, place)),
-            Arrives::Captured => clients.spawn(capture::serve(port, stream, who, place)),
+            Arrives::Captured | Arrives::Led(_) => {
+                clients.spawn(capture::serve((port, who), stream, target, place))
+            }
             Arrives::Inward(inward) => clients.spawn(async move {
                 let _place = place;
                 published::serve(port, inward, stream, from).await;
@@ -111,14 +126,18 @@ async fn listen(
     clients.shutdown().await;
 }
 
-/// Where a client means to have connected to.
-fn meant(stream: &TcpStream, arrives: &Arrives, from: SocketAddr) -> SocketAddr {
-    let target = match arrives {
-        Arrives::Captured => capture::target(stream).ok(),
-        Arrives::ToProxy | Arrives::Inward(_) => stream.local_addr().ok(),
+/// Where a client's own socket has it that it is connected to.
+fn meant(
+    stream: &TcpStream,
+    arrives: &Arrives,
+    (from, target): (SocketAddr, &Result<SocketAddr, String>),
+) -> SocketAddr {
+    let peer = match arrives {
+        Arrives::Captured => target.clone().ok(),
+        Arrives::ToProxy | Arrives::Led(_) | Arrives::Inward(_) => stream.local_addr().ok(),
     };
     // A connection to itself is nobody's.
-    target.unwrap_or(from)
+    peer.unwrap_or(from)
 }
 
 /// Serves one client that speaks to a proxy.

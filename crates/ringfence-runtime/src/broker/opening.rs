@@ -13,6 +13,7 @@ use super::{RunError, RunRequest};
 use crate::assemble::Assembled;
 use crate::clock::HostClock;
 use crate::compose::Composition;
+use crate::notice::Notice;
 use crate::settings::{Gap, LOG_BYTES_MAX_DEFAULT, Settings};
 use crate::state::StateDirs;
 use crate::tally::{Tallied, Tally};
@@ -73,6 +74,14 @@ pub(super) fn require_full(layers: &[LayerStatus], settings: &Settings) -> Resul
             Err(RunError::Gap { layer: layer.layer.clone(), detail: layer.detail.clone() })
         }
     }
+}
+
+/// What a person should know of the layers before the agent starts: a network that is as closed, and
+/// in which some things differ.
+pub(super) fn said_of(layers: &[LayerStatus]) -> Vec<Notice> {
+    let differs =
+        |layer: &&LayerStatus| layer.layer == "net" && layer.state == LayerState::Degraded;
+    layers.iter().filter(differs).map(|layer| Notice::new(&layer.detail)).collect()
 }
 
 /// Makes the log ready that `assembled` limits, without anybody seeing it: a world that does not

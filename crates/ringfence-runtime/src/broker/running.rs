@@ -11,13 +11,14 @@ use ringfence_core::{
     AbsolutePath, Agent, Denial, Durability, Event, Exit, Gate, Process, Request, Summary,
 };
 use ringfence_proxy::net::authority::Authority;
+use ringfence_proxy::net::claims::Claims;
 use ringfence_proxy::net::dns::Families;
 use ringfence_proxy::net::{Entrances, NetConfig, NetGate, processes_below};
 use ringfence_proxy::packages::Registries;
 use ringfence_sandbox::aside::Aside;
-use ringfence_sandbox::notify::{Confinement, Listener, write_stderr_of};
+use ringfence_sandbox::notify::{Confinement, Lead, Listener, Word, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{Capture, Ended, Network, World};
+use ringfence_sandbox::world::{Capture, Ended, Network, Way, World};
 use ringfence_secrets::Held;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
@@ -55,6 +56,7 @@ pub(super) struct Taken {
     unix_diag: OwnedFd,
     pty: Option<OwnedFd>,
     entrances: Entrances,
+    lead: Option<Lead>,
     signals: Signals,
     pipes: Pipes,
 }
@@ -101,12 +103,14 @@ impl Taken {
     ) -> Result<Taken, RunError> {
         let step = "take over the world";
         let network = &world.network;
+        let entrances = entrances(network).map_err(RunError::step(step))?;
         Ok(Taken {
             notify: world.notify.take(),
             confinement: std::mem::take(&mut world.confinement),
             unix_diag: network.unix_diag.try_clone().map_err(RunError::step(step))?,
             pty: world.pty.take(),
-            entrances: entrances(network).map_err(RunError::step(step))?,
+            lead: lead(network, entrances.claims.as_ref()).map_err(RunError::step(step))?,
+            entrances,
             signals,
             pipes,
         })
@@ -172,7 +176,8 @@ impl Running {
             private,
             covered: composed.covered.iter().map(|it| it.components().collect()).collect(),
         });
-        listen(&ports, &world, (taken.notify, taken.confinement, taken.unix_diag))?;
+        let heard = (taken.notify, taken.confinement, taken.unix_diag, taken.lead);
+        listen(&ports, &world, heard)?;
         Ok(Running {
             world,
             gate,
@@ -283,16 +288,33 @@ fn relay(
 /// The sockets on which the net gate listens in the world.
 fn entrances(network: &Network) -> io::Result<Entrances> {
     let mut entrances = Entrances::proxy_only(network.proxy.try_clone()?);
-    if let Ok(Capture { tcp, tcp_v6, dns, dns_v6 }) = &network.capture {
-        if tcp_v6.is_some() {
-            entrances.families = Families::Both;
-        }
-        let listeners = std::iter::once(tcp).chain(tcp_v6);
-        entrances.captured = listeners.map(TcpListener::try_clone).collect::<io::Result<_>>()?;
-        let sockets = std::iter::once(dns).chain(dns_v6);
-        entrances.dns = sockets.map(UdpSocket::try_clone).collect::<io::Result<_>>()?;
+    let Capture { tcp, tcp_v6, dns, dns_v6 } = &network.capture;
+    if tcp_v6.is_some() {
+        entrances.families = Families::Both;
     }
+    let listeners = std::iter::once(tcp).chain(tcp_v6);
+    entrances.captured = listeners.map(TcpListener::try_clone).collect::<io::Result<_>>()?;
+    let sockets = std::iter::once(dns).chain(dns_v6);
+    entrances.dns = sockets.map(UdpSocket::try_clone).collect::<io::Result<_>>()?;
+    entrances.claims = match network.way {
+        Way::Redirected => None,
+        Way::Led { .. } => Some(Arc::default()),
+    };
     Ok(entrances)
+}
+
+/// How connections are led to the net gate, where the kernel does not send them there.
+fn lead(network: &Network, claims: Option<&Arc<Claims>>) -> io::Result<Option<Lead>> {
+    let Some(claims) = claims.map(Arc::clone) else { return Ok(None) };
+    let v6 = network.capture.tcp_v6.as_ref();
+    Ok(Some(Lead {
+        v4: network.capture.tcp.local_addr()?,
+        v6: v6.map(TcpListener::local_addr).transpose()?,
+        tell: Box::new(move |client, word| match word {
+            Word::Meant(target) => claims.say(client, target),
+            Word::Withdrawn => claims.withdraw(client),
+        }),
+    }))
 }
 
 /// Opens the net gate at the entrances of a world.
@@ -391,11 +413,14 @@ fn private_places(composed: &Composition) -> PrivatePlaces {
 fn listen(
     ports: &Arc<Ports>,
     world: &Arc<World>,
-    (notify, confinement, unix_diag): (Option<OwnedFd>, Confinement, OwnedFd),
+    (notify, confinement, unix_diag, lead): (Option<OwnedFd>, Confinement, OwnedFd, Option<Lead>),
 ) -> Result<(), RunError> {
     let Some(notify) = notify else { return Ok(()) };
     let kernel_places = WORLD_ONLY.iter().filter_map(|path| AbsolutePath::parse(path).ok());
     let listener = Listener::new(notify, Some(unix_diag), kernel_places.collect(), confinement)?;
+    if let Some(lead) = lead {
+        listener.lead_tcp(lead);
+    }
     let world = Arc::downgrade(world);
     let broken = move |_| {
         if let Some(world) = world.upgrade() {

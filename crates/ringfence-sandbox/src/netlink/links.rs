@@ -20,8 +20,20 @@ const LOOPBACK: u32 = 1;
 const UP: u32 = 1;
 /// `IFA_F_NODAD`: nobody else is on this interface to have the address already.
 const NO_DUPLICATES: u8 = 0x02;
-/// `RT_TABLE_MAIN`, `RTPROT_BOOT`, `RT_SCOPE_UNIVERSE`, `RTN_UNICAST`.
-const MAIN_ROUTE: [u8; 4] = [254, 3, 0, 1];
+/// `RT_TABLE_MAIN`, `RTPROT_BOOT`, `RT_SCOPE_UNIVERSE`.
+const MAIN_ROUTE: [u8; 3] = [254, 3, 0];
+/// `RTN_UNICAST`, `RTN_PROHIBIT`.
+const UNICAST: u8 = 1;
+const PROHIBIT: u8 = 8;
+
+/// What becomes of what has no other way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Elsewhere {
+    /// It goes through the loopback.
+    Through,
+    /// It is refused (`EACCES`).
+    Refused,
+}
 
 impl Line {
     /// Brings `lo` up, with its own 127.0.0.1 and ::1.
@@ -33,12 +45,18 @@ impl Line {
 
     /// Gives `lo` an address, and sends everything of its family that has no other way through it.
     pub(crate) fn everything_through_loopback(&self, address: IpAddr) -> io::Result<()> {
-        let batch = everything_through_loopback(address);
+        let batch = address_and_default(address, Elsewhere::Through);
+        self.carry_out(&batch, batch.sequence)
+    }
+
+    /// Gives `lo` an address, and refuses everything of its family that has no other way.
+    pub(crate) fn nothing_leaves(&self, address: IpAddr) -> io::Result<()> {
+        let batch = address_and_default(address, Elsewhere::Refused);
         self.carry_out(&batch, batch.sequence)
     }
 }
 
-fn everything_through_loopback(address: IpAddr) -> Batch {
+fn address_and_default(address: IpAddr, elsewhere: Elsewhere) -> Batch {
     let (family, bits, bytes) = match address {
         IpAddr::V4(address) => (libc::AF_INET, 32, address.octets().to_vec()),
         IpAddr::V6(address) => (libc::AF_INET6, 128, address.octets().to_vec()),
@@ -55,10 +73,16 @@ fn everything_through_loopback(address: IpAddr) -> Batch {
     // struct rtmsg: no destination is every destination.
     let mut header = vec![family, 0, 0, 0];
     header.extend(MAIN_ROUTE);
+    header.push(match elsewhere {
+        Elsewhere::Through => UNICAST,
+        Elsewhere::Refused => PROHIBIT,
+    });
     header.extend([0; 4]);
     batch.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &header, |batch| {
-        batch.attribute(RTA_OIF, &LOOPBACK.to_ne_bytes());
-        batch.attribute(RTA_PREFSRC, &bytes);
+        if elsewhere == Elsewhere::Through {
+            batch.attribute(RTA_OIF, &LOOPBACK.to_ne_bytes());
+            batch.attribute(RTA_PREFSRC, &bytes);
+        }
     });
     batch
 }

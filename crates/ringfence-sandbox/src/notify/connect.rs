@@ -4,7 +4,7 @@
 //! peer of a unix socket sees the payload's user and group, but our process id.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,8 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 
 use super::answer::Pending;
 use super::file::named;
-use super::listen::Judged;
+use super::lead::{Led, address};
+use super::listen::{Judged, Shared};
 use super::locate::{Found, Last};
 use super::tracee::{Call, Trouble, status_numbers};
 use super::{Attempt, Attempted, BoundInside, TcpConnect, UnixConnect};
@@ -51,6 +52,8 @@ pub(super) struct Job {
 enum Target {
     /// This address, which names no file.
     Address(Vec<u8>),
+    /// The net gate, which is told where else it was meant to go.
+    Gate(Led),
     /// The unix socket that is this file, whatever it is called by now.
     File(OwnedFd),
 }
@@ -95,12 +98,7 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     let decoded = decode(&address).map_err(Trouble::Errno)?;
     let socket = socket(call)?;
     let Address::Path(path) = decoded else {
-        let target = internet(&address).filter(|_| call.shared.hands_out_tcp() && is_tcp(&socket));
-        let job = Job { socket, target: Target::Address(address), user: None };
-        return Ok(match target {
-            Some(target) => Judged::Tcp(TcpConnect { target }, job),
-            None => Judged::Connect(job),
-        });
+        return Ok(by_address(call.shared, socket, address));
     };
     let place = call.locate(libc::AT_FDCWD, &path, Last::Follow)?;
     match place.found {
@@ -126,16 +124,22 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     Ok(Judged::Unix(UnixConnect { path: named(&place.path)?, bound_inside }, job))
 }
 
+/// A connection to an address that names no file.
+fn by_address(shared: &Shared, socket: OwnedFd, address: Vec<u8>) -> Judged {
+    let tcp = is_tcp(&socket);
+    let target = internet(&address).filter(|_| tcp && shared.hands_out_tcp());
+    let led = shared.lead.get().filter(|_| tcp).and_then(|lead| lead.led(&socket, &address));
+    let to = led.map_or(Target::Address(address), Target::Gate);
+    let job = Job { socket, target: to, user: None };
+    match target {
+        Some(target) => Judged::Tcp(TcpConnect { target }, job),
+        None => Judged::Connect(job),
+    }
+}
+
 /// The address in it, if it is one of the internet protocols' and not of the loopback's.
-pub(super) fn internet(address: &[u8]) -> Option<SocketAddr> {
-    let family = i32::from(u16::from_ne_bytes(*address.first_chunk()?));
-    let port = u16::from_be_bytes(*address.get(2..)?.first_chunk()?);
-    let ip: IpAddr = match family {
-        libc::AF_INET => IpAddr::from(*address.get(4..)?.first_chunk::<4>()?),
-        libc::AF_INET6 => IpAddr::from(*address.get(8..)?.first_chunk::<16>()?).to_canonical(),
-        _ => return None,
-    };
-    (!ip.is_loopback() && !ip.is_unspecified()).then(|| SocketAddr::new(ip, port))
+pub(super) fn internet(given: &[u8]) -> Option<SocketAddr> {
+    address(given).filter(|it| !it.ip().is_loopback() && !it.ip().is_unspecified())
 }
 
 /// Whether it carries connections of TCP, of several paths or one.
@@ -190,7 +194,7 @@ fn user(call: &Call<'_>) -> Result<Option<(u32, u32)>, Trouble> {
 /// Makes a connection that nobody has to decide, and answers the call.
 pub(super) fn carry_out(job: Job, pending: Pending) {
     if job.user.is_none() && !blocks(&job.socket) {
-        let result = connect(&job);
+        let result = connect(&job, &pending.shared);
         pending.answer(reply(&result));
         return;
     }
@@ -210,9 +214,10 @@ fn hand_over(job: Job, pending: Pending, done: impl FnOnce(io::Result<()>) + Sen
     };
     let work = move || {
         let _place = place;
+        let shared = &pending.shared;
         let result = match job.user {
-            Some((uid, gid)) => sys::become_user(uid, gid).and_then(|()| connect(&job)),
-            None => connect(&job),
+            Some((uid, gid)) => sys::become_user(uid, gid).and_then(|()| connect(&job, shared)),
+            None => connect(&job, shared),
         };
         pending.answer(reply(&result));
         done(result);
@@ -238,8 +243,12 @@ impl Drop for Place {
     }
 }
 
-fn connect(job: &Job) -> io::Result<()> {
+fn connect(job: &Job, shared: &Shared) -> io::Result<()> {
     match &job.target {
+        Target::Gate(led) => match shared.lead.get() {
+            Some(lead) => lead.connect(&job.socket, led),
+            None => Err(io::Error::from_raw_os_error(libc::EACCES)),
+        },
         Target::Address(address) => sys::connect_raw(job.socket.as_fd(), address),
         Target::File(file) => {
             let path = format!("/proc/self/fd/{}", file.as_raw_fd());

@@ -13,6 +13,7 @@ use super::answer::Pending;
 use super::connect::{self, Workers};
 use super::in_place::{self, InPlace};
 use super::inside::Inside;
+use super::lead::Lead;
 use super::making::Making;
 use super::opener::{Confinement, Opener};
 use super::script::FirstLines;
@@ -60,6 +61,7 @@ pub(super) struct Shared {
     pub(super) first_lines: FirstLines,
     pub(super) inside: Option<Inside>,
     hands_out_tcp: AtomicBool,
+    pub(super) lead: OnceLock<Lead>,
     pub(super) workers: Workers,
     pub(super) in_place: InPlace,
     pub(super) opener: Opener,
@@ -121,6 +123,7 @@ impl Listener {
             first_lines: FirstLines::default(),
             inside: unix_diag.map(Inside::new),
             hands_out_tcp: AtomicBool::new(false),
+            lead: OnceLock::new(),
             workers: Workers::default(),
             in_place: InPlace::new(&confinement),
             opener: Opener::start(confinement)?,
@@ -144,6 +147,12 @@ impl Listener {
     /// is known of it before it goes its way. It is no wall: what else sends is not handed out.
     pub fn hand_out_tcp(&self) {
         self.shared.hands_out_tcp.store(true, Ordering::Release);
+    }
+
+    /// Has connections of TCP led to the net gate from here on, where no packet filter sends them
+    /// there; the first word counts.
+    pub fn lead_tcp(&self, lead: Lead) {
+        let _ = self.shared.lead.set(lead);
     }
 
     /// The next act that somebody has to decide; `None` when the world is gone.

@@ -29,6 +29,7 @@ mod exec;
 mod file;
 mod in_place;
 mod inside;
+mod lead;
 mod listen;
 mod locate;
 mod making;
@@ -53,6 +54,7 @@ use ringfence_core::{AbsolutePath, FileChange, FileIdentity};
 
 pub use answer::Delivery;
 pub use in_place::own_umask;
+pub use lead::{Lead, Word};
 pub use listen::Listener;
 pub use opener::Confinement;
 pub use stderr::{Written, write_stderr_of};

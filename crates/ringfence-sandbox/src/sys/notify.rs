@@ -208,6 +208,25 @@ pub(crate) fn bind_raw(socket: BorrowedFd<'_>, address: &[u8]) -> rustix::io::Re
     Err(rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::ACCESS))
 }
 
+/// Has a socket of IPv4 or IPv6 choose its port when it is bound, also where it was told to wait until
+/// it connects (`IP_BIND_ADDRESS_NO_PORT`, since Linux 4.2).
+pub(crate) fn choose_port_when_bound(socket: impl AsFd) -> io::Result<()> {
+    const IP_BIND_ADDRESS_NO_PORT: libc::c_int = 24;
+    const SIZE: libc::socklen_t = 4;
+    let off: libc::c_int = 0;
+    // SAFETY: the option reads an int, `SIZE` bytes, through the pointer, which names one.
+    let status = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_IP,
+            IP_BIND_ADDRESS_NO_PORT,
+            (&raw const off).cast(),
+            SIZE,
+        )
+    };
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// The cookie of the network namespace a socket belongs to (`SO_NETNS_COOKIE`, since Linux 5.14).
 pub(crate) fn netns_cookie(socket: impl AsFd) -> io::Result<u64> {
     const SO_NETNS_COOKIE: libc::c_int = 71;

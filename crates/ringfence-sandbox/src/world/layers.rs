@@ -2,10 +2,10 @@
 
 use ringfence_core::{LayerState, LayerStatus};
 
-use super::{NotifyClasses, ResourceLimits, Stdio, Switch, WorldSpec};
+use super::{NotifyClasses, ResourceLimits, Stdio, Switch, Way, WorldSpec};
 
 /// The layers of a world that has started: a layer that failed would have stopped the start.
-pub(super) fn of(spec: &WorldSpec, uncaptured: Option<&String>) -> Vec<LayerStatus> {
+pub(super) fn of(spec: &WorldSpec, way: &Way) -> Vec<LayerStatus> {
     let version = crate::sys::landlock::abi().unwrap_or(0);
     let mounts = format!(
         "empty root, {} from the plan and {} of the runtime base, all nosuid and nodev",
@@ -26,25 +26,35 @@ pub(super) fn of(spec: &WorldSpec, uncaptured: Option<&String>) -> Vec<LayerStat
         landlock(version),
         enforced("seccomp", filter),
         notify(spec.notify),
-        match uncaptured {
-            None => enforced("net", &network(None)),
-            why => status("net", LayerState::Degraded, &network(why)),
-        },
+        network(way, spec.notify.connect),
         status("pty", terminal.0, terminal.1),
         enforced("rlimits", &rlimits(spec.limits)),
     ]
 }
 
-/// A world without capture is as closed; only what knows of the proxy comes out of it.
-pub(crate) fn network(uncaptured: Option<&String>) -> String {
+/// A world without nftables is as closed; what differs is how, and what, comes out of it.
+pub(crate) fn network(way: &Way, connect: Switch) -> LayerStatus {
     let own = "a network of its own with nothing but loopback";
-    match uncaptured {
-        None => format!("{own}; every connection and every name is the net gate's"),
-        Some(why) => format!(
-            "{own}; without nftables ({why}) only programs that use the proxy variables reach the \
-             net gate, and others reach nothing"
+    let (state, how) = match (way, connect) {
+        (Way::Redirected, _) => {
+            (LayerState::Enforced, "every connection and every name is the net gate's".to_owned())
+        }
+        (Way::Led { why }, Switch::On) => (
+            LayerState::Degraded,
+            format!(
+                "without nftables ({why}) `connect` is answered in its place and led to the net \
+                 gate; name servers other than 127.0.0.1 and fast open do not exist"
+            ),
         ),
-    }
+        (Way::Led { why }, Switch::Off) => (
+            LayerState::Degraded,
+            format!(
+                "without nftables ({why}), and with `connect` undecided, only programs that use \
+                 the proxy variables reach the net gate, and others reach nothing"
+            ),
+        ),
+    };
+    status("net", state, &format!("{own}; {how}"))
 }
 
 fn rlimits(limits: ResourceLimits) -> String {

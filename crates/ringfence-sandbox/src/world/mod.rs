@@ -37,7 +37,7 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use channel::{Channel, Topic};
 pub use error::WorldError;
 use failure::Failure;
-pub use network::{Capture, IpFamily, Network, OWN_ADDRESS_V4, OWN_ADDRESS_V6};
+pub use network::{Capture, IpFamily, Network, OWN_ADDRESS_V4, OWN_ADDRESS_V6, Way};
 pub use spec::{
     Access, Bind, IdMap, Identity, NotifyClasses, PrivateFile, Require, ResourceLimits, Stdio,
     Switch, TerminalSize, WorldSpec,

@@ -2,9 +2,10 @@
 //! these handed out to the broker.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink};
 
 use super::channel::{Channel, Message, Topic};
@@ -28,14 +29,29 @@ pub struct Network {
     pub unix_diag: OwnedFd,
     /// Another, to be asked of connections.
     pub inet_diag: OwnedFd,
-    /// Where all other connections arrive; the error says why they do not.
-    pub capture: Result<Capture, String>,
+    /// Where all other connections arrive.
+    pub capture: Capture,
+    /// How they come there.
+    pub way: Way,
+}
+
+/// How connections of a world come to the net gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// The packet filter sends them there, and knows where they were meant to go.
+    Redirected,
+    /// This kernel has no nftables, for this reason: whoever answers `connect` leads them there
+    /// ([`crate::notify::Listener::lead_tcp`]).
+    Led {
+        /// What the kernel said.
+        why: String,
+    },
 }
 
 /// Where everything arrives that leaves a world.
 #[derive(Debug)]
 pub struct Capture {
-    /// Connections, with their target as `SO_ORIGINAL_DST`.
+    /// Connections; where they are redirected, with their target as `SO_ORIGINAL_DST`.
     pub tcp: TcpListener,
     /// The same for IPv6, where the kernel has it.
     pub tcp_v6: Option<TcpListener>,
@@ -45,23 +61,12 @@ pub struct Capture {
     pub dns_v6: Option<UdpSocket>,
 }
 
-impl Capture {
-    /// A copy of the descriptors.
-    pub fn try_clone(&self) -> io::Result<Capture> {
-        Ok(Capture {
-            tcp: self.tcp.try_clone()?,
-            tcp_v6: self.tcp_v6.as_ref().map(TcpListener::try_clone).transpose()?,
-            dns: self.dns.try_clone()?,
-            dns_v6: self.dns_v6.as_ref().map(UdpSocket::try_clone).transpose()?,
-        })
-    }
-}
-
 /// A network without its proxy, whose port is not known yet.
 pub(super) struct Made {
     unix_diag: OwnedFd,
     inet_diag: OwnedFd,
-    capture: Result<Capture, String>,
+    capture: Capture,
+    way: Way,
 }
 
 impl Made {
@@ -69,8 +74,8 @@ impl Made {
     pub(super) fn with_proxy(self, port: u16) -> Result<Network, Failure> {
         let proxy = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .during(Need::Net, format!("listen on port {port} of the world"))?;
-        let Made { unix_diag, inet_diag, capture } = self;
-        Ok(Network { proxy, unix_diag, inet_diag, capture })
+        let Made { unix_diag, inet_diag, capture, way } = self;
+        Ok(Network { proxy, unix_diag, inet_diag, capture, way })
     }
 }
 
@@ -80,14 +85,14 @@ impl Network {
         enter_new(Namespaces::NEWNET).during(Need::Namespaces, "unshare the network namespace")?;
         let line = Line::route().during(Need::Net, "reach the world's routes")?;
         line.loopback_up().during(Need::Net, "bring up the loopback interface")?;
-        let capture = capture(&line).map_err(|failure| failure.to_string());
+        let (capture, way) = capture(&line)?;
         let (kind, flags) = (SocketType::RAW, SocketFlags::CLOEXEC);
         let diagnosis = || {
             let protocol = Some(netlink::SOCK_DIAG);
             rustix::net::socket_with(AddressFamily::NETLINK, kind, flags, protocol)
                 .during(Need::Net, "open the world's socket diagnosis")
         };
-        Ok(Made { unix_diag: diagnosis()?, inet_diag: diagnosis()?, capture })
+        Ok(Made { unix_diag: diagnosis()?, inet_diag: diagnosis()?, capture, way })
     }
 
     /// What of it is handed out, each with a letter for what it is.
@@ -97,17 +102,19 @@ impl Network {
             (UNIX_DIAGNOSIS, self.unix_diag.as_fd()),
             (INET_DIAGNOSIS, self.inet_diag.as_fd()),
         ];
-        if let Ok(Capture { tcp, tcp_v6, dns, dns_v6 }) = &self.capture {
-            all.extend([(TCP, tcp.as_fd()), (DNS, dns.as_fd())]);
-            all.extend(tcp_v6.as_ref().map(|it| (TCP_V6, it.as_fd())));
-            all.extend(dns_v6.as_ref().map(|it| (DNS_V6, it.as_fd())));
-        }
+        let Capture { tcp, tcp_v6, dns, dns_v6 } = &self.capture;
+        all.extend([(TCP, tcp.as_fd()), (DNS, dns.as_fd())]);
+        all.extend(tcp_v6.as_ref().map(|it| (TCP_V6, it.as_fd())));
+        all.extend(dns_v6.as_ref().map(|it| (DNS_V6, it.as_fd())));
         all
     }
 
-    /// Why not all of it is captured; empty when it is.
+    /// Why the kernel does not send connections to the net gate; empty when it does.
     pub(super) fn gap(&self) -> &str {
-        self.capture.as_ref().err().map_or("", String::as_str)
+        match &self.way {
+            Way::Redirected => "",
+            Way::Led { why } => why,
+        }
     }
 }
 
@@ -127,7 +134,7 @@ pub(super) struct HandedOut {
     pub(super) terminal: Option<OwnedFd>,
 }
 
-/// The text beside descriptors: their letters, a NUL byte, and why there is no capture.
+/// The text beside descriptors: their letters, a NUL byte, and why nothing is redirected.
 pub(super) fn announce(letters: impl Iterator<Item = u8>, gap: &str) -> Vec<u8> {
     letters.chain([0]).chain(gap.bytes()).collect()
 }
@@ -143,15 +150,13 @@ impl HandedOut {
             let at = fds.iter().position(|(kind, _)| *kind == letter)?;
             Some(fds.swap_remove(at).1)
         };
-        let (tcp, dns) = (take(TCP).map(TcpListener::from), take(DNS).map(UdpSocket::from));
+        let (tcp, dns) = (take(TCP)?.into(), take(DNS)?.into());
         let (tcp_v6, dns_v6) = (take(TCP_V6).map(Into::into), take(DNS_V6).map(Into::into));
-        let capture = match (tcp, dns) {
-            (Some(tcp), Some(dns)) => Ok(Capture { tcp, tcp_v6, dns, dns_v6 }),
-            _ => Err(gap),
-        };
+        let capture = Capture { tcp, tcp_v6, dns, dns_v6 };
+        let way = if gap.is_empty() { Way::Redirected } else { Way::Led { why: gap } };
         let proxy = take(PROXY)?.into();
         let (unix_diag, inet_diag) = (take(UNIX_DIAGNOSIS)?, take(INET_DIAGNOSIS)?);
-        let network = Network { proxy, unix_diag, inet_diag, capture };
+        let network = Network { proxy, unix_diag, inet_diag, capture, way };
         Some(HandedOut { network, terminal: take(TERMINAL) })
     }
 }
@@ -195,25 +200,53 @@ const IPV6: u8 = 6;
 /// proxy.
 const CAPTURE_PORT: u16 = 1023;
 
+/// What a kernel says that has no nftables, or not the parts that are needed, or lets us have none:
+/// nfnetlink is missing (`EPROTONOSUPPORT`, `EAFNOSUPPORT`), nf_tables is (`EOPNOTSUPP`), its chains
+/// and expressions are (`ENOENT`), or a filter around us keeps us from it (`EPERM`, `EACCES`). Any
+/// other error is a failure.
+const WITHOUT_NFTABLES: [Errno; 6] = [
+    Errno::PROTONOSUPPORT,
+    Errno::AFNOSUPPORT,
+    Errno::OPNOTSUPP,
+    Errno::NOENT,
+    Errno::PERM,
+    Errno::ACCESS,
+];
+
 /// The sockets, and what brings everything to them. On failure nothing leads anywhere, as before.
-fn capture(line: &Line) -> io::Result<Capture> {
-    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, CAPTURE_PORT))?;
-    let port = tcp.local_addr()?.port();
-    let dns = UdpSocket::bind((Ipv4Addr::LOCALHOST, DNS_PORT))?;
-    Line::netfilter()?.capture(port)?;
-    line.everything_through_loopback(OWN_ADDRESS_V4.into())?;
+fn capture(line: &Line) -> Result<(Capture, Way), Failure> {
+    let listen = "listen for what leaves the world";
+    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, CAPTURE_PORT)).during(Need::Net, listen)?;
+    let dns = UdpSocket::bind((Ipv4Addr::LOCALHOST, DNS_PORT)).during(Need::Net, listen)?;
+    let way = redirect()?;
+    let route = |address: IpAddr| match way {
+        Way::Redirected => line.everything_through_loopback(address),
+        // What is not led to the gate fails at once, as the packet filter would have it fail.
+        Way::Led { .. } => line.nothing_leaves(address),
+    };
+    route(OWN_ADDRESS_V4.into()).during(Need::Net, "say where packets of the world go")?;
     // A kernel without IPv6 has no way out by it either.
     let v6 = || -> io::Result<(TcpListener, UdpSocket)> {
-        let tcp = TcpListener::bind((Ipv6Addr::LOCALHOST, port))?;
+        let tcp = TcpListener::bind((Ipv6Addr::LOCALHOST, CAPTURE_PORT))?;
         let dns = UdpSocket::bind((Ipv6Addr::LOCALHOST, DNS_PORT))?;
-        line.everything_through_loopback(OWN_ADDRESS_V6.into())?;
+        route(OWN_ADDRESS_V6.into())?;
         Ok((tcp, dns))
     };
     let (tcp_v6, dns_v6) = v6().ok().unzip();
-    Ok(Capture { tcp, tcp_v6, dns, dns_v6 })
+    Ok((Capture { tcp, tcp_v6, dns, dns_v6 }, way))
+}
+
+/// Has the kernel send everything to the gate's sockets, where it can.
+fn redirect() -> Result<Way, Failure> {
+    let asked = Line::netfilter().and_then(|line| line.capture(CAPTURE_PORT));
+    let Err(error) = asked else { return Ok(Way::Redirected) };
+    match Errno::from_io_error(&error) {
+        Some(errno) if WITHOUT_NFTABLES.contains(&errno) => Ok(Way::Led { why: error.to_string() }),
+        _ => Err(error).during(Need::Net, "send everything to the net gate"),
+    }
 }
 
 /// Tries the capture in the network namespace of the caller, which must be a fresh one.
-pub(super) fn try_out(line: &Line) -> Result<(), Failure> {
-    capture(line).map(drop).during(Need::Net, "send everything to the net gate")
+pub(super) fn try_out(line: &Line) -> Result<Way, Failure> {
+    capture(line).map(|(_, way)| way)
 }

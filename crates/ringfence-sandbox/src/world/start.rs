@@ -97,7 +97,7 @@ impl Starting {
             notify,
             confinement: Confinement { user, ceiling: fds.next(), writable: writable(&self.spec) },
             pty: ready.out.terminal,
-            layers: layers::of(&self.spec, ready.out.network.capture.as_ref().err()),
+            layers: layers::of(&self.spec, &ready.out.network.way),
             network: ready.out.network,
             init_pid: ready.pid,
             payload_pid: payload.pid,

@@ -11,7 +11,7 @@ use rustix::process::WaitOptions;
 use super::channel::{Channel, Topic};
 use super::failure::{During as _, Failure, Need};
 use super::spec::Identity;
-use super::{NotifyClasses, identity, layers, network};
+use super::{NotifyClasses, Switch, Way, identity, layers, network};
 use crate::netlink::Line;
 use crate::seccomp;
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
@@ -39,13 +39,16 @@ pub(crate) fn layers() -> Vec<LayerStatus> {
 fn tried(layer: &str, holds: &str, trial: fn() -> Result<(), Failure>) -> LayerStatus {
     match in_a_child(trial) {
         Ok(None) => layers::enforced(layer, holds),
-        Ok(Some(failure)) => {
-            let error = failure.explain();
-            let hint = error.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
-            layers::status(layer, LayerState::Off, &format!("{error}{hint}"))
-        }
+        Ok(Some(failure)) => off(layer, failure),
         Err(error) => layers::status(layer, LayerState::Off, &format!("cannot be tried: {error}")),
     }
+}
+
+/// A layer whose trial failed.
+fn off(layer: &str, failure: Failure) -> LayerStatus {
+    let error = failure.explain();
+    let hint = error.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+    layers::status(layer, LayerState::Off, &format!("{error}{hint}"))
 }
 
 fn in_a_child(trial: fn() -> Result<(), Failure>) -> io::Result<Option<Failure>> {
@@ -110,23 +113,24 @@ fn mounts() -> Result<(), Failure> {
     rustix::mount::move_mount(&tree, "", CWD, &place, flags).during(Need::Mounts, "mount the tree")
 }
 
-/// Without capture a network is as closed, and of less use.
+/// How the net gate would be reached. A kernel without nftables has an answer too, told as a failure
+/// of this trial only: there is nothing else that a child sends.
 fn network() -> LayerStatus {
-    let alone = tried("net", &layers::network(None), || own_network().map(drop));
-    if alone.state != LayerState::Enforced {
-        return alone;
-    }
-    let captured = || own_network().and_then(|line| network::try_out(&line));
-    match in_a_child(captured) {
-        Ok(None) => alone,
-        Ok(Some(failure)) => {
-            let why = io::Error::from_raw_os_error(failure.errno).to_string();
-            layers::status("net", LayerState::Degraded, &layers::network(Some(&why)))
+    let whole = layers::network(&Way::Redirected, Switch::On);
+    let trial = || {
+        let line = own_network()?;
+        match network::try_out(&line)? {
+            Way::Redirected => Ok(()),
+            Way::Led { why } => Err(Failure { need: Need::Net, errno: 0, step: why }),
         }
-        Err(error) => {
-            let detail = layers::network(Some(&error.to_string()));
-            layers::status("net", LayerState::Degraded, &detail)
+    };
+    match in_a_child(trial) {
+        Ok(None) => whole,
+        Ok(Some(Failure { errno: 0, step: why, .. })) => {
+            layers::network(&Way::Led { why }, Switch::On)
         }
+        Ok(Some(failure)) => off("net", failure),
+        Err(error) => layers::status("net", LayerState::Off, &format!("cannot be tried: {error}")),
     }
 }
 

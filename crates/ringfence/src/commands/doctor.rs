@@ -102,9 +102,10 @@ fn layers(dirs: &StateDirs) -> Vec<Finding> {
 }
 
 fn of_layer(layer: &LayerStatus) -> Finding {
-    // Without capture nothing more gets out, only less.
+    // Without nftables nothing more gets out, only less.
     if layer.layer == "net" && layer.state == LayerState::Degraded {
-        let means = "the world is as closed; node's `fetch`, Java, psql and the like reach nothing";
+        let means = "the world is as closed, and every program's TCP is decided by name; peers look \
+                     like the net gate's own address to programs that ask";
         let found = format!("degraded: {}", layer.detail);
         return Finding::new(&layer.layer, State::Note, found, means);
     }

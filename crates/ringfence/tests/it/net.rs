@@ -5,6 +5,7 @@ mod attacks;
 mod believers;
 mod clients;
 mod inspect;
+mod led;
 mod packages;
 mod secrets;
 mod signing;

@@ -115,11 +115,11 @@ static long without(int number, char **command) {
     return execvp(command[0], command);
 }
 
-/* Runs a command on a kernel without netfilter: no netlink socket of that protocol. */
-static long without_netfilter(char **command) {
+/* Runs a command on a kernel without netfilter: there is no netlink socket of that protocol, but an error. */
+static long without_netfilter(int error, char **command) {
     struct { unsigned short code; unsigned char jt, jf; unsigned int k; } code[] = {
         {0x20, 0, 0, 0},  {0x15, 0, 5, SYS_socket}, {0x20, 0, 0, 16}, {0x15, 0, 3, AF_NETLINK},
-        {0x20, 0, 0, 32}, {0x15, 0, 1, 12},         {6, 0, 0, 0x00050000 | EPROTONOSUPPORT},
+        {0x20, 0, 0, 32}, {0x15, 0, 1, 12},         {6, 0, 0, 0x00050000 | error},
         {6, 0, 0, 0x7fff0000}};
     struct { unsigned short len; void *code; } program = {8, code};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, 2, &program) < 0)
@@ -195,7 +195,7 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "abstract")) return report(unix_to(SOCK_STREAM, arg, 1, 0));
     if (!strcmp(what, "socket")) return report(socket(atoi(arg), atoi(arg) == AF_VSOCK ? SOCK_STREAM : SOCK_DGRAM, number));
     if (!strcmp(what, "without")) return report(without(atoi(arg), argv + 3));
-    if (!strcmp(what, "without-netfilter")) return report(without_netfilter(argv + 2));
+    if (!strcmp(what, "without-netfilter")) return report(without_netfilter(atoi(arg), argv + 3));
     if (!strcmp(what, "listener")) {
         struct { unsigned short len; void *code; } program;
         struct { unsigned short code; unsigned char jt, jf; unsigned int k; } allow = {6, 0, 0, 0x7fff0000};

@@ -1,6 +1,6 @@
 //! What leaves a world arrives at the net gate's sockets, whatever it is told; and nothing else.
 
-use super::harness::{Live, Place, everyone};
+use super::harness::{Live, Place, Said, everyone};
 
 /// The address of the world itself, as the gate sees it.
 const OWN: &str = "198.18.0.1";
@@ -93,13 +93,32 @@ fn the_payload_cannot_change_its_network() {
     }
 }
 
+/// A world on a kernel that answers who asks for its packet filter with an error.
+fn without_nftables(place: &Place, errno: i32) -> Said {
+    place.poorer(&place.path("tools/attack"), &["without-netfilter", &errno.to_string()])
+}
+
 #[test]
 fn a_kernel_without_nftables_starts_a_world_that_is_as_closed_and_says_so() {
     for who in everyone() {
         let place = Place::new(who);
-        let said = place.poorer(&place.path("tools/attack"), &["without-netfilter"]);
-        assert_eq!(said.code, 0, "{said:?}");
-        let net = said.out.lines().find(|line| line.starts_with("net ")).unwrap();
-        assert!(net.starts_with("net Degraded ") && net.contains("nftables"), "{net}");
+        for errno in [libc::EPROTONOSUPPORT, libc::EOPNOTSUPP, libc::ENOENT, libc::EPERM] {
+            let said = without_nftables(&place, errno);
+            assert_eq!(said.code, 0, "{said:?}");
+            let net = said.out.lines().find(|line| line.starts_with("net ")).unwrap();
+            assert!(net.starts_with("net Degraded ") && net.contains("nftables"), "{net}");
+        }
+    }
+}
+
+#[test]
+fn a_packet_filter_that_fails_is_not_taken_for_one_that_is_missing() {
+    for who in everyone() {
+        let place = Place::new(who);
+        for errno in [libc::ENOMEM, libc::EMFILE, libc::EINVAL] {
+            let said = without_nftables(&place, errno);
+            assert_eq!(said.code, 125, "{said:?}");
+            assert!(said.err.contains("send everything to the net gate"), "{said:?}");
+        }
     }
 }

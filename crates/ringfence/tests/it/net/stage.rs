@@ -21,7 +21,20 @@ pub(crate) struct Net {
     _until_dropped: ChildStdin,
     heard: Receiver<Value>,
     ports: Value,
+    kernel: Kernel,
 }
+
+/// What the kernel is able to do for worlds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kernel {
+    /// All that it can.
+    Whole,
+    /// It has no packet filter.
+    WithoutNetfilter,
+}
+
+/// Runs a command on a kernel without netfilter.
+const POORER: &str = "without_netfilter.py";
 
 /// What permits a server by name needs: loopback addresses are permitted by themselves.
 const POLICY: &str = r#"
@@ -48,6 +61,13 @@ impl Net {
             });
             all.concat()
         })
+    }
+
+    /// The same on a kernel that is poorer.
+    pub(crate) fn on(mut self, kernel: Kernel) -> Net {
+        self.stage.write(POORER, include_str!("../../net/without_netfilter.py"));
+        self.kernel = kernel;
+        self
     }
 
     /// The policy's rules on connections are made from the servers' ports.
@@ -89,6 +109,7 @@ impl Net {
             + &rules(&|name| ports[name].as_u64().unwrap());
         stage.write("project/.ringfence/policy.cedar", &policy);
         stage.write("project/client.py", include_str!("../../net/client.py"));
+        stage.write("project/led.py", include_str!("../../net/led.py"));
         stage.write("project/streams.py", include_str!("../../net/streams.py"));
         stage.write("project/h2raw.py", include_str!("../../net/h2raw.py"));
         stage.write("project/smuggle.py", include_str!("../../net/smuggle.py"));
@@ -101,7 +122,7 @@ impl Net {
             stage.write("resolv", &format!("nameserver {address}\noptions timeout:1\n"));
         }
         stage.succeed(&["trust", "--yes"]);
-        Net { stage, servers, _until_dropped: until_dropped, heard, ports }
+        Net { stage, servers, _until_dropped: until_dropped, heard, ports, kernel: Kernel::Whole }
     }
 
     /// Puts ports in place of the servers' names in braces: `{web}`.
@@ -123,7 +144,21 @@ impl Net {
             Side::Outside => self.stage.command(Path::new("/bin/sh"), &["-c", &script]),
             Side::Inside => self.stage.ringfence_command(&words),
         };
-        self.named(&inner)
+        self.named(&self.poorer(inner))
+    }
+
+    /// The same command on this stage's kernel.
+    pub(crate) fn poorer(&self, inner: Command) -> Command {
+        if self.kernel == Kernel::Whole {
+            return inner;
+        }
+        let mut command = Command::new("/usr/bin/python3");
+        command.arg(self.stage.home().join(POORER)).arg(inner.get_program()).args(inner.get_args());
+        command.env_clear().current_dir(inner.get_current_dir().unwrap());
+        for (name, value) in inner.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+            command.env(name, value);
+        }
+        command
     }
 
     /// The same command where the servers have their names.

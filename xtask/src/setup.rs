@@ -51,6 +51,11 @@ pub(crate) fn python() -> PathBuf {
     cache().join("python")
 }
 
+/// Where the pinned packages that speak to AWS and as AWS are: a virtual environment.
+pub(crate) fn aws() -> PathBuf {
+    cache().join("aws")
+}
+
 /// Everything that is missing, each with the way it will be got.
 pub(crate) fn missing() -> Vec<String> {
     let mut found: Vec<String> = PACKAGES
@@ -70,6 +75,9 @@ pub(crate) fn missing() -> Vec<String> {
     }
     if !python_current() {
         found.push(format!("the pinned Python packages (pip, into {})", python().display()));
+    }
+    if !holds(&aws(), "aws.txt") {
+        found.push(format!("the pinned packages of AWS (pip, into {})", aws().display()));
     }
     found
 }
@@ -98,6 +106,9 @@ pub(crate) fn install() -> Done {
     }
     if !python_current() {
         install_python(&python(), "requirements.txt")?;
+    }
+    if !holds(&aws(), "aws.txt") {
+        install_python(&aws(), "aws.txt")?;
     }
     match missing().as_slice() {
         [] => Ok(()),

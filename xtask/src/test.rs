@@ -120,6 +120,7 @@ fn cargo_tests(tally: &mut Tally, counts: Counts) -> Done {
         .current_dir(top())
         .env("RINGFENCE_TEST_AGENTS", setup::agents())
         .env("RINGFENCE_TEST_PYTHON", setup::python())
+        .env("RINGFENCE_TEST_AWS", setup::aws())
         .env("RINGFENCE_TEST_LONG", if counts == Counts::Long { "1" } else { "0" })
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
@@ -150,6 +151,7 @@ fn retry(tally: &mut Tally, failed: &[String]) -> Done {
         .current_dir(top())
         .env("RINGFENCE_TEST_AGENTS", setup::agents())
         .env("RINGFENCE_TEST_PYTHON", setup::python())
+        .env("RINGFENCE_TEST_AWS", setup::aws())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut again = Tally::default();

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::binding::{Binding, BindingError, VariableName};
 use crate::held::{Fetch, FetchError};
+use crate::stand_in::AWS_TOKEN_VARIABLES;
 use crate::store::{AGE, Store};
 use crate::value::Secret;
 
@@ -54,7 +55,10 @@ pub fn withheld(bindings: &[Binding]) -> Vec<String> {
         Ok(Backend::Environment(name)) => Some(name.to_string()),
         Ok(Backend::Age) | Err(_) => None,
     };
-    bindings.iter().filter_map(name).collect()
+    // A stand-in of a key of AWS has no token: one beside it would be sent.
+    let signs = bindings.iter().any(Binding::signs);
+    let tokens = AWS_TOKEN_VARIABLES.iter().filter(|_| signs).map(ToString::to_string);
+    bindings.iter().filter_map(name).chain(tokens).collect()
 }
 
 impl Fetch for Backends {
@@ -69,8 +73,7 @@ impl Fetch for Backends {
             Ok(Backend::Environment(name)) => {
                 let value = self.environment.get(&name);
                 let value = value.ok_or_else(|| no_value(format!("${name} is not set")))?;
-                Secret::new(binding.name.clone(), value)
-                    .map_err(|error| no_value(error.to_string()))
+                binding.value(value).map_err(|error| no_value(error.to_string()))
             }
             Err(error) => Err(no_value(error.to_string())),
         }

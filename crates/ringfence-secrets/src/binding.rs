@@ -9,6 +9,8 @@ use ringfence_core::{Endpoint, EndpointError, Host, SecretName};
 use serde::{Deserialize, Serialize};
 
 use crate::sentinel::Shape;
+use crate::sigv4::key::Key;
+use crate::value::{Secret, ValueError};
 
 /// The port of a host that is named without one.
 const PORT_DEFAULT: u16 = 443;
@@ -73,6 +75,8 @@ pub enum Slot {
     Query(String),
     /// The user name or the password of basic authentication.
     Basic,
+    /// Nowhere: what signs requests to AWS, which are signed anew.
+    Aws,
 }
 
 /// A header, and what stands in it before the secret.
@@ -127,6 +131,9 @@ pub enum BindingError {
     /// Not a place that values are had from.
     #[error("`{0}` is no place that values are had from: name `age` or `env:VARIABLE`")]
     Backend(String),
+    /// What signs and what is shown, in one.
+    #[error("a key of AWS signs requests, and stands nowhere in them: leave the place out")]
+    Signs,
     /// Something is missing, or there is too much of it.
     #[error("a secret needs at least one {0} and at most {LIST_MAX}")]
     Count(&'static str),
@@ -165,8 +172,29 @@ impl Binding {
         ];
         match lists.into_iter().find(|(_, count, least)| !within(*count, *least)) {
             Some((what, _, _)) => Err(BindingError::Count(what)),
+            None if self.signs() && self.slots.len() > 1 => Err(BindingError::Signs),
             None => Ok(()),
         }
+    }
+
+    /// Whether its value is a key that signs requests to AWS.
+    pub fn signs(&self) -> bool {
+        self.slots.contains(&Slot::Aws)
+    }
+
+    /// Takes a value as it is had, in whichever form this secret's values have.
+    pub fn value(&self, text: &str) -> Result<Secret, ValueError> {
+        if self.signs() {
+            return Secret::new(self.name.clone(), &Key::parse(text)?.dangerous_text());
+        }
+        Secret::new(self.name.clone(), text)
+    }
+
+    /// What stand-ins for a value look like.
+    pub fn shape_of(&self, value: &Secret) -> Shape {
+        let text = value.dangerous_reveal();
+        let id = text.split(':').next().unwrap_or_default();
+        Shape::of(if self.signs() { id } else { text })
     }
 
     /// Whether requests to this endpoint may carry the secret at all.
@@ -403,6 +431,7 @@ impl fmt::Display for Slot {
             Slot::Header(header) => write!(f, "header {header}"),
             Slot::Query(name) => write!(f, "query {name}"),
             Slot::Basic => f.write_str("basic"),
+            Slot::Aws => f.write_str("aws"),
         }
     }
 }

@@ -14,9 +14,13 @@ use ringfence_core::{Act, Denial, Endpoint, Outcome, Permit, Running, SecretName
 use zeroize::Zeroizing;
 
 use crate::binding::{Binding, Delivery};
-use crate::look::{BodyWatch, Look, Place, Use, basic, look, split_once};
+use crate::look::{BodyWatch, Look, Place, Use, basic, split_once};
 use crate::scrub::Patterns;
 use crate::sentinel::Sentinel;
+use crate::sigv4::SignatureError;
+use crate::sigv4::claim::{Claim, Resigned, Verified};
+use crate::sigv4::key::Key;
+use crate::stand_in::StandIn;
 use crate::value::Secret;
 
 /// Gives a secret's value when it is needed; blocks.
@@ -59,6 +63,9 @@ pub enum SwapError {
     /// The value could not be had.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// It could not be signed anew.
+    #[error("the request could not be signed anew: {0}")]
+    Unsigned(#[from] SignatureError),
     /// The request is not what was looked at.
     #[error("the request changed after it was looked at")]
     Changed,
@@ -74,7 +81,7 @@ pub struct Held {
 /// One secret, and what stands in for it.
 struct One {
     binding: Binding,
-    sentinel: Sentinel,
+    stand_in: StandIn,
     /// Empty until the first use that was permitted.
     value: Mutex<Option<Arc<Secret>>>,
 }
@@ -83,8 +90,8 @@ impl Held {
     /// Makes a stand-in for each secret; no value is fetched.
     pub fn new(bindings: Vec<Binding>, backend: Arc<dyn Fetch>) -> io::Result<Held> {
         let one = |binding: Binding| {
-            let sentinel = binding.shape.sentinel()?;
-            Ok(One { binding, sentinel, value: Mutex::new(None) })
+            let stand_in = StandIn::new(&binding)?;
+            Ok(One { binding, stand_in, value: Mutex::new(None) })
         };
         let secrets = bindings.into_iter().map(one).collect::<io::Result<_>>()?;
         Ok(Held { secrets, backend, patterns: RwLock::default() })
@@ -96,8 +103,11 @@ impl Held {
     }
 
     /// What goes into the world: each stand-in with the places where it is found.
-    pub fn deliveries(&self) -> impl Iterator<Item = (&Delivery, &Sentinel)> {
-        self.secrets.iter().flat_map(|one| one.binding.deliver.iter().map(|it| (it, &one.sentinel)))
+    pub fn deliveries(&self) -> impl Iterator<Item = (&Delivery, Sentinel)> {
+        let found = |one: &One, place| one.stand_in.found_in(place);
+        self.secrets
+            .iter()
+            .flat_map(move |one| one.binding.deliver.iter().map(move |it| (it, found(one, it))))
     }
 
     /// Whether any secret may be shown to this endpoint, so that what goes there must be looked at.
@@ -114,7 +124,7 @@ impl Held {
     pub fn look(&self, endpoint: &Endpoint, head: &Parts) -> Look {
         let mut uses = Vec::new();
         for one in &self.secrets {
-            match look((&one.binding, &one.sentinel), endpoint, head) {
+            match one.stand_in.look(&one.binding, endpoint, head) {
                 Ok(found) => uses.extend(found),
                 Err(misplaced) => return Look::Misused(misplaced),
             }
@@ -125,7 +135,11 @@ impl Held {
     /// Looks for some secrets' stand-ins in a request's body, which has no place for any.
     pub fn watch_body(&self, of: &dyn Fn(&SecretName) -> bool) -> BodyWatch {
         let all = self.secrets.iter().filter(|one| of(&one.binding.name));
-        BodyWatch::new(all.map(|one| (one.binding.name.clone(), one.sentinel.clone())).collect())
+        let named = |one: &One| {
+            let name = one.binding.name.clone();
+            one.stand_in.texts().into_iter().map(move |it| (name.clone(), it))
+        };
+        BodyWatch::new(all.flat_map(named).collect())
     }
 
     /// What is to be taken out of answers: every value that any request has carried so far.
@@ -157,7 +171,8 @@ impl Held {
         let one = self.one(&used.secret).ok_or(SwapError::Changed)?;
         let running = permit.spend().map_err(|denial| SwapError::Denied(Box::new(denial)))?;
         let swapped = self.value(one).map_err(SwapError::from).and_then(|value| {
-            put(head, &used.place, (&one.sentinel, &value)).ok_or(SwapError::Changed)
+            let StandIn::Text(sentinel) = &one.stand_in else { return Err(SwapError::Changed) };
+            put(head, &used.place, (sentinel, &value)).ok_or(SwapError::Changed)
         });
         match swapped {
             Ok(()) => {
@@ -170,6 +185,54 @@ impl Held {
                 Err(error)
             }
         }
+    }
+
+    /// Finds a signature by a stand-in right for its request; what says so. `body` gives the digest
+    /// of its body, where that is signed and not said.
+    pub fn verify(
+        &self,
+        used: &Use,
+        claim: Claim,
+        (head, host): (&Parts, &str),
+        body: Option<&str>,
+    ) -> Result<Verified, SignatureError> {
+        let key = self.one(&used.secret).and_then(|one| one.stand_in.key());
+        let key = key.ok_or(SignatureError::Forged("its key is another one's"))?;
+        claim.verify(head, host, (&key, body))
+    }
+
+    /// Signs a request anew, for a permit on exactly that use; may block as [`Held::swap`] does.
+    pub fn resign(
+        &self,
+        (used, permit): (&Use, Permit),
+        verified: Verified,
+        (endpoint, host): (&Endpoint, &str),
+        head: &mut Parts,
+    ) -> Result<(Running, Resigned), SwapError> {
+        if permit.request().act != Held::act(used, endpoint, head) {
+            return Err(SwapError::OtherUse);
+        }
+        let one = self.one(&used.secret).ok_or(SwapError::Changed)?;
+        let running = permit.spend().map_err(|denial| SwapError::Denied(Box::new(denial)))?;
+        let resigned = self.value(one).map_err(SwapError::from).and_then(|value| {
+            let key = Key::parse(value.dangerous_reveal()).map_err(|_| SwapError::Changed)?;
+            verified.resign(head, host, &key).map_err(SwapError::from)
+        });
+        match resigned {
+            Ok(resigned) => Ok((running, resigned)),
+            Err(error) => {
+                // As in `swap`.
+                let _ = running.finish(Outcome::Failed { error: error.to_string() });
+                Err(error)
+            }
+        }
+    }
+
+    /// What is to be taken out of the answer to a request that was signed anew: its signature too.
+    pub fn patterns_with(&self, (ours, theirs): (&str, &str)) -> Arc<Patterns> {
+        let mut all = self.all_patterns();
+        all.add(ours, &Sentinel::text(theirs.to_owned()));
+        Arc::new(all)
     }
 
     fn one(&self, name: &SecretName) -> Option<&One> {
@@ -191,14 +254,18 @@ impl Held {
     /// Before the first request leaves with a value, answers are searched for it.
     fn rebuild_patterns(&self) {
         let mut patterns = self.patterns.write().unwrap_or_else(PoisonError::into_inner);
+        *patterns = Arc::new(self.all_patterns());
+    }
+
+    fn all_patterns(&self) -> Patterns {
         let mut all = Patterns::default();
         for one in &self.secrets {
             let value = one.value.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(value) = &*value {
-                all.add(value.dangerous_reveal(), &one.sentinel);
+                one.stand_in.hide(value, &mut all);
             }
         }
-        *patterns = Arc::new(all);
+        all
     }
 }
 
@@ -268,6 +335,7 @@ fn put(head: &mut Parts, place: &Place, (sentinel, value): (&Sentinel, &Secret))
             (found > 0).then_some(())
         }
         Place::Query(name) => put_query(head, name, (sentinel, value)),
+        Place::Signature => None,
     }
 }
 
@@ -334,8 +402,9 @@ fn percent_encoded(text: &str) -> Zeroizing<String> {
 impl Held {
     /// Each secret's name with its stand-in.
     pub fn sentinels(&self) -> BTreeMap<SecretName, Sentinel> {
-        let pair = |one: &One| (one.binding.name.clone(), one.sentinel.clone());
-        self.secrets.iter().map(pair).collect()
+        let first = |one: &One| one.stand_in.texts().into_iter().next();
+        let pair = |one: &One| Some((one.binding.name.clone(), first(one)?));
+        self.secrets.iter().filter_map(pair).collect()
     }
 }
 

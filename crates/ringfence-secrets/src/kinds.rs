@@ -18,6 +18,8 @@ pub enum Kind {
     GitHub,
     /// Stripe's API.
     Stripe,
+    /// AWS, and what speaks as it does where a host is named: requests are signed.
+    Aws,
     /// Git over HTTPS on a host that is named.
     GitHttps,
     /// A token for a registry of npm packages, on a host that is named.
@@ -31,18 +33,20 @@ struct Known {
     hosts: &'static [&'static str],
     headers: &'static [&'static str],
     query: Option<&'static str>,
-    basic: Option<Slot>,
+    /// What is neither a header nor a parameter.
+    other: Option<Slot>,
     variables: &'static [&'static str],
 }
 
 impl Kind {
     /// All of them, in the order of the help.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Anthropic,
         Kind::OpenAi,
         Kind::Gemini,
         Kind::GitHub,
         Kind::Stripe,
+        Kind::Aws,
         Kind::GitHttps,
         Kind::Npm,
         Kind::Pip,
@@ -56,6 +60,7 @@ impl Kind {
             Kind::Gemini => "gemini",
             Kind::GitHub => "github",
             Kind::Stripe => "stripe",
+            Kind::Aws => "aws",
             Kind::GitHttps => "git-https",
             Kind::Npm => "npm",
             Kind::Pip => "pip",
@@ -65,14 +70,17 @@ impl Kind {
     /// Fills in what a binding leaves open; what it says already stays.
     pub fn complete(self, binding: &mut Binding) -> Result<(), BindingError> {
         let known = self.known();
+        if self == Kind::Aws && !binding.slots.is_empty() {
+            return Err(BindingError::Signs);
+        }
         if binding.hosts.is_empty() {
             binding.hosts = known.hosts.iter().map(|it| it.parse()).collect::<Result<_, _>>()?;
         }
         if binding.slots.is_empty() {
             let headers = known.headers.iter().map(|it| Slot::header(it));
             let query = known.query.map(Slot::query);
-            let basic = known.basic.map(Ok);
-            binding.slots = headers.chain(query).chain(basic).collect::<Result<_, _>>()?;
+            let other = known.other.map(Ok);
+            binding.slots = headers.chain(query).chain(other).collect::<Result<_, _>>()?;
         }
         if binding.deliver.is_empty() {
             let variables = known.variables.iter().map(|it| it.parse().map(Delivery::Env));
@@ -82,7 +90,7 @@ impl Kind {
     }
 
     fn known(self) -> Known {
-        let none = Known { hosts: &[], headers: &[], query: None, basic: None, variables: &[] };
+        let none = Known { hosts: &[], headers: &[], query: None, other: None, variables: &[] };
         match self {
             Kind::Anthropic => Known {
                 hosts: &["api.anthropic.com"],
@@ -106,25 +114,31 @@ impl Kind {
             Kind::GitHub => Known {
                 hosts: &["api.github.com", "github.com", "uploads.github.com"],
                 headers: &["authorization: Bearer", "authorization: token"],
-                basic: Some(Slot::Basic),
+                other: Some(Slot::Basic),
                 variables: &["GITHUB_TOKEN", "GH_TOKEN"],
                 ..none
             },
             Kind::Stripe => Known {
                 hosts: &["api.stripe.com"],
                 headers: &["authorization: Bearer"],
-                basic: Some(Slot::Basic),
+                other: Some(Slot::Basic),
                 variables: &["STRIPE_API_KEY", "STRIPE_SECRET_KEY"],
                 ..none
             },
-            Kind::GitHttps => Known { basic: Some(Slot::Basic), variables: &["GIT_TOKEN"], ..none },
+            Kind::Aws => Known {
+                hosts: &["*.amazonaws.com", "*.api.aws"],
+                other: Some(Slot::Aws),
+                variables: &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+                ..none
+            },
+            Kind::GitHttps => Known { other: Some(Slot::Basic), variables: &["GIT_TOKEN"], ..none },
             Kind::Npm => Known {
                 headers: &["authorization: Bearer"],
-                basic: Some(Slot::Basic),
+                other: Some(Slot::Basic),
                 variables: &["NPM_TOKEN"],
                 ..none
             },
-            Kind::Pip => Known { basic: Some(Slot::Basic), variables: &["PIP_TOKEN"], ..none },
+            Kind::Pip => Known { other: Some(Slot::Basic), variables: &["PIP_TOKEN"], ..none },
         }
     }
 }

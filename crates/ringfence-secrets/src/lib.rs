@@ -15,6 +15,7 @@ pub mod look;
 pub mod scrub;
 pub mod sentinel;
 pub mod sigv4;
+mod stand_in;
 pub mod store;
 mod value;
 

@@ -40,6 +40,13 @@ pub struct Misplaced {
     pub why: String,
 }
 
+impl Use {
+    /// Whether what the stand-in signed is to be signed anew.
+    pub fn is_signature(&self) -> bool {
+        self.place == Place::Signature
+    }
+}
+
 /// A place in a request's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -49,6 +56,8 @@ pub(crate) enum Place {
     Basic,
     /// A parameter of the query.
     Query(String),
+    /// The signature, wherever it is.
+    Signature,
 }
 
 /// Looks for one secret's stand-in.
@@ -83,7 +92,7 @@ pub(crate) fn look(
 }
 
 /// The part of a request's head that a text comes from.
-enum Part<'a> {
+pub(crate) enum Part<'a> {
     Header(&'a HeaderName),
     /// User and password of the header `authorization`, decoded.
     Basic,
@@ -104,7 +113,7 @@ impl std::fmt::Display for Part<'_> {
 }
 
 /// All texts of a head in which a stand-in could be.
-fn places(head: &Parts) -> Vec<(Part<'_>, Vec<u8>)> {
+pub(crate) fn places(head: &Parts) -> Vec<(Part<'_>, Vec<u8>)> {
     let mut all = Vec::new();
     for (name, value) in &head.headers {
         all.push((Part::Header(name), value.as_bytes().to_vec()));
@@ -146,7 +155,7 @@ fn slot_of(part: &Part<'_>, text: &[u8], of: (&Binding, &Sentinel)) -> Option<Pl
         (Slot::Query(slot), Part::Parameter(name)) if slot == name => {
             (text == stand_in).then(|| Place::Query(slot.clone()))
         }
-        (Slot::Header(_) | Slot::Basic | Slot::Query(_), _) => None,
+        (Slot::Header(_) | Slot::Basic | Slot::Query(_) | Slot::Aws, _) => None,
     })
 }
 

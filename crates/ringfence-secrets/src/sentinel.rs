@@ -144,6 +144,11 @@ impl Shape {
 }
 
 impl Sentinel {
+    /// A text with stand-ins in it.
+    pub(crate) fn text(text: String) -> Sentinel {
+        Sentinel(text)
+    }
+
     /// The text a world finds.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -131,7 +131,7 @@ impl Store {
     /// Replaces the value of a secret that is there, and its shape.
     pub fn rotate(&self, name: &SecretName, value: &Secret) -> Result<(), StoreError> {
         let mut binding = self.binding(name)?;
-        binding.shape = crate::sentinel::Shape::of(value.dangerous_reveal());
+        binding.shape = binding.shape_of(value);
         self.write(&binding, Some(value))
     }
 

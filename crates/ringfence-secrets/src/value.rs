@@ -5,6 +5,8 @@ use std::fmt;
 use ringfence_core::SecretName;
 use zeroize::Zeroizing;
 
+use crate::sigv4::key::KeyError;
+
 /// Shortest value, in bytes: a shorter one cannot be told from other text in what a server answers.
 pub(crate) const VALUE_BYTES_MIN: usize = 8;
 /// Longest value, in bytes; it has to fit into a head of HTTP beside others.
@@ -28,6 +30,9 @@ pub enum ValueError {
     /// Not ASCII that can be seen: it could not stand in a header.
     #[error("a secret is one line of visible ASCII characters, without spaces")]
     Characters,
+    /// No key of AWS.
+    #[error(transparent)]
+    Aws(#[from] KeyError),
 }
 
 impl Secret {

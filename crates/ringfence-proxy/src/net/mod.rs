@@ -11,6 +11,7 @@
 mod address;
 pub mod ahead;
 pub mod authority;
+mod aws;
 mod capture;
 mod carry;
 pub mod claims;

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::address::{Reach, reach};
+use super::aws;
 use super::dns::Families;
 use super::line::{Counted, Line};
 use super::live::{Client, Live, Place};
@@ -34,6 +35,8 @@ pub(super) struct Port {
     pub(super) published: Published,
     /// Places of lists that are taken apart.
     pub(super) lists: Arc<Semaphore>,
+    /// Memory for bodies whose signatures are looked at.
+    pub(super) bodies: Arc<Semaphore>,
     live: Arc<Live>,
 }
 
@@ -61,6 +64,7 @@ impl Port {
             families,
             published: Published::default(),
             lists: Arc::new(Semaphore::new(LISTS_AT_A_TIME)),
+            bodies: aws::budget(),
             live: Arc::default(),
         }
     }

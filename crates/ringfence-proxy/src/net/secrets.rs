@@ -17,8 +17,11 @@ use ringfence_secrets::Held;
 use ringfence_secrets::held::{SwapError, scrub_head, unreadable};
 use ringfence_secrets::look::{BodyWatch, Look, Misplaced, Use};
 use ringfence_secrets::scrub::{Patterns, Scrubber};
+use ringfence_secrets::sigv4::chunks::Chunks;
+use ringfence_secrets::sigv4::claim::{Resigned, Verified};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::aws::{self, Right, Room, Sent, Wrong};
 use super::live::Client;
 use super::open::Port;
 use super::reply::Refusal;
@@ -30,22 +33,34 @@ const READ_BYTES: usize = 16 * 1024;
 pub(super) type Scrubbing = Scrubber<Arc<Patterns>>;
 
 /// What a request carries of secrets once it was looked at.
-#[derive(Default)]
 pub(super) struct Carries {
-    /// The uses whose values are in it, to be finished when it is answered.
+    /// The uses of secrets that it is, to be finished when it is answered.
     pub(super) uses: Vec<Running>,
+    /// What of them is in it.
+    pub(super) carried: Carried,
     /// Looks for stand-ins in its body.
     pub(super) watch: Watch,
+    /// Its body.
+    pub(super) body: Sent,
+    /// Given back when all of it is sent.
+    pub(super) room: Option<Room>,
 }
 
-/// Whether a request has a secret's value in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value {
-    Carried,
-    Absent,
+/// What a request has of secrets in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Carried {
+    Nothing,
+    /// A value.
+    Value,
+    /// A signature that a value made, and the one that it took the place of.
+    Signature {
+        ours: String,
+        theirs: String,
+    },
 }
 
-/// Looks for stand-ins in the body of one request, which has no place for any.
+/// Looks for stand-ins in the body of one request, which has no place for any; signs it anew where it
+/// is signed piece by piece.
 #[derive(Default)]
 pub(super) struct Watch(Option<Watching>);
 
@@ -54,6 +69,8 @@ struct Watching {
     others: BodyWatch,
     /// Of those it does: whom it goes to has the value, so that it goes on.
     own: BodyWatch,
+    /// Signs the body anew for this secret.
+    chunks: Option<(SecretName, Chunks)>,
     port: Arc<Port>,
     about: About,
     stopped: Arc<OnceLock<String>>,
@@ -63,11 +80,11 @@ struct Watching {
 pub(super) async fn put_in(
     (port, who): (&Arc<Port>, &Client),
     (endpoint, scheme): (&Endpoint, Scheme),
-    mut head: Parts,
+    (mut head, body): (Parts, Sent),
 ) -> Result<(Parts, Carries), Refusal> {
     let held = &port.config.held;
     if held.is_empty() {
-        return Ok((head, Carries::default()));
+        return Ok((head, Carries::only(body)));
     }
     let uses = match held.look(endpoint, &head) {
         Look::Nothing => Vec::new(),
@@ -84,15 +101,65 @@ pub(super) async fn put_in(
         };
         return Err(misused(port, who, (endpoint, &head), wrong).await);
     }
+    let (right, body) = signed((port, who), endpoint, &uses, (&head, body)).await?;
     if held.is_bound(endpoint) {
         // What comes back is searched for values, also of requests before this one.
         head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     let own: Vec<SecretName> = uses.iter().map(|used| used.secret.clone()).collect();
     let about = About::of(port, who, (endpoint, &head)).await;
-    let watch = Watch::new(port, about, &own);
-    let (head, uses) = swap((port, who), endpoint, (head, uses)).await?;
-    Ok((head, Carries { uses, watch }))
+    let mut carries = Carries { watch: Watch::new(port, about, &own), ..Carries::only(body) };
+    let verified = right.map(|Right { verified, room }| {
+        carries.room = room;
+        let host = aws::settle_host(&mut head.headers, (endpoint, scheme));
+        (verified, host)
+    });
+    let head = swap((port, who), endpoint, (head, uses, verified), &mut carries).await?;
+    Ok((head, carries))
+}
+
+impl Carries {
+    fn only(body: Sent) -> Carries {
+        let (carried, watch) = (Carried::Nothing, Watch::default());
+        Carries { uses: Vec::new(), carried, watch, body, room: None }
+    }
+
+    /// Takes note of a use that is in the request now.
+    fn note(&mut self, running: Running, made: Option<(SecretName, Resigned)>) {
+        self.uses.push(running);
+        let Some((secret, Resigned { ours, theirs, chunks })) = made else {
+            self.carried = Carried::Value;
+            return;
+        };
+        if self.carried == Carried::Nothing {
+            self.carried = Carried::Signature { ours, theirs };
+        }
+        self.watch.sign(chunks.map(|chunks| (secret, chunks)));
+    }
+}
+
+/// Finds the signature of a request right, where a stand-in made it.
+async fn signed(
+    (port, who): (&Arc<Port>, &Client),
+    endpoint: &Endpoint,
+    uses: &[Use],
+    (head, body): (&Parts, Sent),
+) -> Result<(Option<Right>, Sent), Refusal> {
+    let Some(used) = uses.iter().find(|used| used.is_signature()) else {
+        return Ok((None, body));
+    };
+    match aws::verify((&port.config.held, &port.bodies), used, (head, body)).await {
+        Ok((right, body)) => Ok((Some(right), body)),
+        Err(Wrong::Forged(why)) => {
+            let (secret, place) = (used.secret.clone(), "the signature".to_owned());
+            let wrong = Misplaced { secret, place, why };
+            Err(misused(port, who, (endpoint, head), wrong).await)
+        }
+        Err(Wrong::Unsupported(why)) => Err(Refusal::Unclear(format!(
+            "the request to {endpoint} cannot be signed with the secret `{}`: {why}",
+            used.secret
+        ))),
+    }
 }
 
 /// Refuses a request to somewhere that no secret is bound to and that has a stand-in in its head.
@@ -123,11 +190,14 @@ pub(super) async fn refuse_misplaced(
 async fn swap(
     (port, who): (&Arc<Port>, &Client),
     endpoint: &Endpoint,
-    (head, uses): (Parts, Vec<Use>),
-) -> Result<(Parts, Vec<Running>), Refusal> {
+    (head, mut uses, mut verified): (Parts, Vec<Use>, Option<(Verified, String)>),
+    carries: &mut Carries,
+) -> Result<Parts, Refusal> {
     if uses.is_empty() {
-        return Ok((head, Vec::new()));
+        return Ok(head);
     }
+    // What signs a request signs what others put into it.
+    uses.sort_by_key(Use::is_signature);
     let mut permitted: Vec<(Use, Permit)> = Vec::new();
     for used in uses {
         let act = Held::act(&used, endpoint, &head);
@@ -137,16 +207,38 @@ async fn swap(
     let (held, endpoint) = (Arc::clone(&port.config.held), endpoint.clone());
     let swapping = tokio::task::spawn_blocking(move || {
         let mut head = head;
-        let swap = |(used, permit)| held.swap((&used, permit), &endpoint, &mut head);
-        let running = permitted.into_iter().map(swap).collect::<Result<Vec<_>, _>>()?;
-        Ok((head, running))
+        let mut done = Vec::new();
+        for (used, permit) in permitted {
+            let of = (&used, permit);
+            done.push(match (used.is_signature(), verified.take()) {
+                (true, Some((verified, host))) => {
+                    let (running, made) =
+                        held.resign(of, verified, (&endpoint, &host), &mut head)?;
+                    (running, Some((used.secret, made)))
+                }
+                (true, None) => return Err(SwapError::Changed),
+                (false, kept) => {
+                    verified = kept;
+                    (held.swap(of, &endpoint, &mut head)?, None)
+                }
+            });
+        }
+        Ok((head, done))
     });
     match swapping.await {
-        Ok(Ok(swapped)) => Ok(swapped),
-        Ok(Err(SwapError::Denied(denial))) => Err(Refusal::Denied(*denial)),
-        Ok(Err(error @ (SwapError::OtherUse | SwapError::Fetch(_) | SwapError::Changed))) => {
-            Err(Refusal::Unreachable(error.to_string()))
+        Ok(Ok((head, done))) => {
+            for (running, made) in done {
+                carries.note(running, made);
+            }
+            Ok(head)
         }
+        Ok(Err(SwapError::Denied(denial))) => Err(Refusal::Denied(*denial)),
+        Ok(Err(
+            error @ (SwapError::OtherUse
+            | SwapError::Fetch(_)
+            | SwapError::Unsigned(_)
+            | SwapError::Changed),
+        )) => Err(Refusal::Unreachable(error.to_string())),
         Err(error) => Err(Refusal::Unreachable(error.to_string())),
     }
 }
@@ -155,20 +247,23 @@ async fn swap(
 /// have any.
 pub(super) fn scrub(
     port: &Port,
-    (endpoint, value): (&Endpoint, Value),
+    (endpoint, carried): (&Endpoint, &Carried),
     headers: &mut HeaderMap,
 ) -> Result<Option<Scrubbing>, Refusal> {
     let held = &port.config.held;
-    let patterns = held.patterns();
+    let patterns = match carried {
+        Carried::Nothing | Carried::Value => held.patterns(),
+        Carried::Signature { ours, theirs } => held.patterns_with((ours, theirs)),
+    };
     if patterns.is_empty() || !held.is_bound(endpoint) {
         return Ok(None);
     }
     scrub_head(headers, &patterns);
-    match (unreadable(headers), value) {
+    match (unreadable(headers), carried) {
         (None, _) => Ok(Some(Scrubber::new(patterns))),
         // It answers a request without a value, and says nothing of one.
-        (Some(_), Value::Absent) => Ok(None),
-        (Some(why), Value::Carried) => Err(Refusal::Unreachable(why)),
+        (Some(_), Carried::Nothing | Carried::Signature { .. }) => Ok(None),
+        (Some(why), Carried::Value) => Err(Refusal::Unreachable(why)),
     }
 }
 
@@ -230,6 +325,7 @@ impl Watch {
         Watch(Some(Watching {
             others: held.watch_body(&|name| !own.contains(name)),
             own: held.watch_body(&|name| own.contains(name)),
+            chunks: None,
             port: Arc::clone(port),
             about,
             stopped: Arc::default(),
@@ -241,16 +337,33 @@ impl Watch {
         self.0.as_ref().map_or_else(Arc::default, |it| Arc::clone(&it.stopped))
     }
 
-    /// Looks at the next piece of a body; an error ends it.
-    pub(super) fn look(&mut self, frame: &Frame<Bytes>) -> Result<(), Stopped> {
-        let Some(watching) = &mut self.0 else { return Ok(()) };
-        match (frame.data_ref(), frame.trailers_ref()) {
-            (Some(data), _) => watching.push(data),
-            (None, Some(trailers)) => {
-                trailers.values().try_for_each(|value| watching.push(value.as_bytes()))
-            }
-            (None, None) => Ok(()),
+    fn sign(&mut self, chunks: Option<(SecretName, Chunks)>) {
+        if let Some(watching) = &mut self.0 {
+            watching.chunks = chunks;
         }
+    }
+
+    /// Looks at the next piece of a body; what of it goes on, or an error, which ends it.
+    pub(super) fn pass(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Stopped> {
+        let Some(watching) = &mut self.0 else { return Ok(frame) };
+        match (frame.data_ref(), frame.trailers_ref()) {
+            (Some(data), _) => {
+                watching.push(data)?;
+                let signed = watching.signed_anew(data)?;
+                Ok(signed.map_or(frame, |signed| Frame::data(signed.into())))
+            }
+            (None, Some(trailers)) => {
+                trailers.values().try_for_each(|value| watching.push(value.as_bytes()))?;
+                Ok(frame)
+            }
+            (None, None) => Ok(frame),
+        }
+    }
+
+    /// Whether what a body is signed by says that there is more of it.
+    pub(super) fn wants_more(&self) -> bool {
+        let chunks = self.0.as_ref().and_then(|it| it.chunks.as_ref());
+        chunks.is_some_and(|(_, chunks)| !chunks.is_complete())
     }
 }
 
@@ -264,9 +377,25 @@ impl Watching {
             let _ = self.port.note(Event::SecretMisused(misuse), Durability::Soon);
         }
         let Some(secret) = self.others.push(piece) else { return Ok(()) };
-        let refusal = self.about.refuse(&self.port, in_body(secret));
+        Err(self.stop(in_body(secret)))
+    }
+
+    /// What of a body that is signed piece by piece goes on; `None` where it is not.
+    fn signed_anew(&mut self, data: &[u8]) -> Result<Option<Vec<u8>>, Stopped> {
+        let Some((secret, chunks)) = &mut self.chunks else { return Ok(None) };
+        match chunks.push(data) {
+            Ok(signed) => Ok(Some(signed)),
+            Err(error) => {
+                let (secret, place) = (secret.clone(), "the body".to_owned());
+                Err(self.stop(Misplaced { secret, place, why: error.to_string() }))
+            }
+        }
+    }
+
+    fn stop(&self, wrong: Misplaced) -> Stopped {
+        let refusal = self.about.refuse(&self.port, wrong);
         let _ = self.stopped.set(refusal.reason());
-        Err(Stopped)
+        Stopped
     }
 }
 
@@ -277,7 +406,7 @@ fn in_body(secret: SecretName) -> Misplaced {
 
 /// A request that was stopped while its body was sent.
 #[derive(Debug, thiserror::Error)]
-#[error("its body has what stands in for a secret in it")]
+#[error("its body is not what may go on")]
 pub(super) struct Stopped;
 
 /// A stream out of which values are taken as it is read.

@@ -10,6 +10,8 @@ use super::reply::Refusal;
 
 /// The port of `http:` where none is written.
 const HTTP_PORT: u16 = 80;
+/// The port of `https:` where none is written.
+const HTTPS_PORT: u16 = 443;
 
 /// Where a request wants to go, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,4 +136,13 @@ fn parse(text: &str, port: Option<u16>) -> Result<Endpoint, Refusal> {
         Some(_) | None => text.parse(),
     };
     endpoint.map_err(|error| Refusal::Malformed(error.to_string()))
+}
+
+/// An endpoint as requests name it.
+pub(super) fn authority((endpoint, scheme): (&Endpoint, CoreScheme)) -> String {
+    let usual = match scheme {
+        CoreScheme::Http => HTTP_PORT,
+        CoreScheme::Https => HTTPS_PORT,
+    };
+    if endpoint.port == usual { endpoint.host.to_string() } else { endpoint.to_string() }
 }

@@ -35,5 +35,5 @@ pub(super) fn held(dirs: &StateDirs, environment: &Environment) -> Result<Secret
 
 /// Where the world's programs find them.
 pub(super) fn stand_ins(held: &Held) -> Vec<(Delivery, Sentinel)> {
-    held.deliveries().map(|(place, sentinel)| (place.clone(), sentinel.clone())).collect()
+    held.deliveries().map(|(place, sentinel)| (place.clone(), sentinel)).collect()
 }

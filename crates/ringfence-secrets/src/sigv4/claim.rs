@@ -16,6 +16,9 @@ use crate::look::percent_decoded;
 
 /// Most headers that a signature may name.
 const SIGNED_HEADERS_MAX: usize = 128;
+/// Words for bodies that are signed piece by piece.
+const CHUNKS: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+const CHUNKS_AND_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
 /// Services whose bodies are not signed in links, and whose paths are signed as they are sent.
 const S3: [&str; 4] = ["s3", "s3express", "s3-object-lambda", "s3-outposts"];
 /// Headers that speak of a connection: the gate writes them anew, so that they are not signed.
@@ -125,9 +128,9 @@ impl Claim {
         self.payload == Payload::OfBody
     }
 
-    /// The moment it was signed at: `YYYYMMDDTHHMMSSZ`.
-    pub fn timestamp(&self) -> &str {
-        &self.timestamp
+    /// Whether the body is signed piece by piece.
+    pub fn has_chunks(&self) -> bool {
+        matches!(&self.payload, Payload::Said(said) if trailer_of(said).is_some())
     }
 
     /// Finds the claim right: the stand-in makes the same signature of this request. `body` is its
@@ -214,13 +217,8 @@ impl Verified {
                 set_query(head, &text)?;
             }
         }
-        let trailer = match payload.as_str() {
-            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => Some(Trailer::Absent),
-            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => Some(Trailer::Signed),
-            _ => None,
-        };
         let theirs = claim.signature;
-        let chunks = trailer.map(|trailer| {
+        let chunks = trailer_of(&payload).map(|trailer| {
             let about = format!("{}\n{}", claim.timestamp, claim.scope);
             let seeds = (theirs.clone(), ours.clone());
             Chunks::new(about, trailer, (stand_in, key), seeds)
@@ -315,12 +313,8 @@ fn claim(
 
 /// What a request says of its body; what `unsaid` means where it says nothing.
 fn payload(said: Option<String>, unsaid: Payload) -> Result<Payload, SignatureError> {
-    const WORDS: [&str; 4] = [
-        UNSIGNED,
-        "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
-        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
-        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
-    ];
+    const WORDS: [&str; 4] =
+        [UNSIGNED, "STREAMING-UNSIGNED-PAYLOAD-TRAILER", CHUNKS, CHUNKS_AND_TRAILER];
     match said {
         None => Ok(unsaid),
         Some(said) if WORDS.contains(&said.as_str()) => Ok(Payload::Said(said)),
@@ -330,6 +324,15 @@ fn payload(said: Option<String>, unsaid: Payload) -> Result<Payload, SignatureEr
         Some(_) => Err(SignatureError::Unsupported(
             "a body is signed as a whole, in chunks by AWS4-HMAC-SHA256, or not at all",
         )),
+    }
+}
+
+/// What comes behind the pieces of a body that is signed piece by piece.
+fn trailer_of(payload: &str) -> Option<Trailer> {
+    match payload {
+        CHUNKS => Some(Trailer::Absent),
+        CHUNKS_AND_TRAILER => Some(Trailer::Signed),
+        _ => None,
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{
-    AbsolutePath, Act, Agent, Clock as _, Decide as _, Endpoint, Facts, Host, Request, SecretName,
-    SecretUse, Verdict,
+    AbsolutePath, Act, Agent, Clock as _, Decide as _, Endpoint, Facts, Host, Request, SecretUse,
+    Verdict,
 };
 use ringfence_policy::grant::GrantText;
 use ringfence_runtime::clock::HostClock;
@@ -60,11 +60,11 @@ fn add(args: SecretAddArgs, store: &Store, screen: &Screen) -> Result<Done, Fail
     }
     free(&binding, &others)?;
     let value = match binding.backend.parse()? {
-        Backend::Age => value(&binding.name)?,
+        Backend::Age => value(&binding)?,
         // Only what it looks like is kept.
         Backend::Environment(_) => fetched(store, &binding)?,
     };
-    binding.shape = Shape::of(value.dangerous_reveal());
+    binding.shape = binding.shape_of(&value);
     store.add(&binding, (binding.backend == AGE).then_some(&value))?;
     let name = &binding.name;
     screen.note(&format!("kept: {name}, for {}", joined(&binding.hosts)));
@@ -143,9 +143,10 @@ fn free(binding: &Binding, others: &[Binding]) -> Result<(), Failure> {
 }
 
 /// The value of a secret, from whoever runs this.
-fn value(name: &SecretName) -> Result<Secret, Failure> {
-    let text = prompt::hidden(&format!("value of `{name}` (it is not shown): "))?;
-    Ok(Secret::new(name.clone(), &text)?)
+fn value(binding: &Binding) -> Result<Secret, Failure> {
+    let form = if binding.signs() { "ID:SECRET or ID:SECRET:TOKEN; " } else { "" };
+    let text = prompt::hidden(&format!("value of `{}` ({form}it is not shown): ", binding.name))?;
+    Ok(binding.value(&text)?)
 }
 
 /// A value from where it is kept.
@@ -208,6 +209,7 @@ fn slot(slot: &Slot) -> String {
         Slot::Header(it) => format!("{}: {}", it.name, it.prefix.trim_end()),
         Slot::Query(name) => format!("?{name}="),
         Slot::Basic => "basic authentication".to_owned(),
+        Slot::Aws => "signatures (AWS)".to_owned(),
     }
 }
 
@@ -313,7 +315,7 @@ fn rotate(args: &SecretNameArgs, store: &Store, screen: &Screen) -> Result<Done,
             .hint("change it there: each session takes it as it is when it starts")
             .could_not());
     }
-    let value = value(&args.name)?;
+    let value = value(&binding)?;
     store.rotate(&args.name, &value)?;
     screen.note(&format!("replaced: the value of {}", args.name));
     screen.hint(KEPT);

@@ -2,6 +2,7 @@
 //! loopback with our own names; and attacks on it, each with an oracle.
 
 mod attacks;
+mod aws;
 mod believers;
 mod clients;
 mod inspect;

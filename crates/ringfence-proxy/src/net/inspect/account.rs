@@ -10,10 +10,11 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use ringfence_core::{HttpUsage, Outcome, Permit, Running};
 use ringfence_secrets::held::scrub_head;
 
+use super::super::aws::{Room, Sent};
 use super::super::live::{Client, Place};
 use super::super::open::Port;
 use super::super::reply::Refusal;
-use super::super::secrets::{Carries, Scrubbing, Stopped, Value, Watch};
+use super::super::secrets::{Carried, Carries, Scrubbing, Stopped, Watch};
 use super::server::Server;
 
 /// Most versions that are noted of those that were taken out of one list.
@@ -28,7 +29,7 @@ pub(crate) struct Account {
     received: u64,
     began: Instant,
     error: Option<String>,
-    value: Value,
+    carried: Carried,
     uses: Vec<Running>,
     kept_back: Vec<String>,
     /// What of the answer's body was read already.
@@ -50,25 +51,19 @@ impl Account {
             received: 0,
             began: Instant::now(),
             error: None,
-            value: Value::Absent,
+            carried: Carried::Nothing,
             uses: Vec::new(),
             kept_back: Vec::new(),
             first: None,
         })
     }
 
-    /// The body of the request, counted and watched; a request of the gate's own has none.
-    pub(crate) fn outgoing(
-        &mut self,
-        body: impl Into<Option<Incoming>>,
-        carries: Carries,
-    ) -> Outgoing {
-        let Carries { uses, watch } = carries;
-        if !uses.is_empty() {
-            self.value = Value::Carried;
-        }
+    /// The body of the request, counted and watched.
+    pub(crate) fn outgoing(&mut self, carries: Carries) -> Outgoing {
+        let Carries { uses, carried, watch, body, room } = carries;
+        self.carried = carried;
         self.uses = uses;
-        Outgoing { body: body.into(), sent: Arc::clone(&self.sent), watch }
+        Outgoing { body, sent: Arc::clone(&self.sent), watch, _room: room }
     }
 
     /// Notes releases that were taken out of a list; the first of them.
@@ -81,9 +76,9 @@ impl Account {
         self.first = Some(Bytes::from(first)).filter(|first| !first.is_empty());
     }
 
-    /// Whether a secret's value is in the request.
-    pub(crate) fn value(&self) -> Value {
-        self.value
+    /// What of secrets is in the request.
+    pub(crate) fn carried(&self) -> &Carried {
+        &self.carried
     }
 
     /// Notes the status of the answer.
@@ -143,10 +138,11 @@ pub(crate) enum Broken {
 
 /// The body of a request on its way to the server.
 pub(crate) struct Outgoing {
-    /// Absent where the gate itself asks.
-    body: Option<Incoming>,
+    body: Sent,
     sent: Arc<AtomicU64>,
     watch: Watch,
+    /// Given back with the body.
+    _room: Option<Room>,
 }
 
 /// The body of an answer on its way to the client.
@@ -214,23 +210,49 @@ impl Body for Outgoing {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
-        let polled = Pin::new(body).poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Err(stopped) = this.watch.look(frame)
-        {
-            return Poll::Ready(Some(Err(stopped.into())));
+        loop {
+            let polled = match &mut this.body {
+                Sent::Nothing => Poll::Ready(None),
+                Sent::Whole(bytes) => Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),
+                Sent::Streams(body) => Pin::new(body).poll_frame(context),
+            };
+            let passed = match polled {
+                Poll::Ready(Some(Ok(frame))) => this.watch.pass(frame).map_err(Broken::from),
+                // What a signature speaks of and is not there is not made up for.
+                Poll::Ready(None) if this.watch.wants_more() => Err(Stopped.into()),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(error))) => Err(error.into()),
+                Poll::Pending => return Poll::Pending,
+            };
+            // Of a piece that is kept until it is whole, nothing goes on yet.
+            if let Ok(frame) = &passed
+                && frame.data_ref().is_some_and(Bytes::is_empty)
+            {
+                continue;
+            }
+            let polled = Poll::Ready(Some(passed));
+            this.sent.fetch_add(length(&polled), Ordering::Relaxed);
+            return polled;
         }
-        this.sent.fetch_add(length(&polled), Ordering::Relaxed);
-        polled.map_err(Broken::from)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+        !self.watch.wants_more()
+            && match &self.body {
+                Sent::Nothing => true,
+                Sent::Whole(bytes) => bytes.is_none(),
+                Sent::Streams(body) => body.is_end_stream(),
+            }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+        match &self.body {
+            Sent::Nothing => SizeHint::with_exact(0),
+            Sent::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |it| it.len() as u64))
+            }
+            Sent::Streams(body) => body.size_hint(),
+        }
     }
 }
 

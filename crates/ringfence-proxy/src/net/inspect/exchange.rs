@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use ringfence_core::{Act, Endpoint, HttpError, HttpParts, HttpRequest, Scheme};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 
+use super::super::aws::Sent;
 use super::super::forward::{remove_hop_headers, websocket};
 use super::super::live::Client;
 use super::super::open::Port;
@@ -193,7 +194,8 @@ impl Exchange {
         let upgrade = websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
         let place = (&self.endpoint, self.scheme);
-        let (head, carries) = match secrets::put_in((&self.port, &self.who), place, head).await {
+        let message = (head, Sent::Streams(body));
+        let (head, carries) = match secrets::put_in((&self.port, &self.who), place, message).await {
             Ok(put) => put,
             Err(refusal) => {
                 account.fail(&refusal.reason());
@@ -201,7 +203,7 @@ impl Exchange {
             }
         };
         let stopped = carries.watch.stopped();
-        let request = Request::from_parts(head, account.outgoing(body, carries));
+        let request = Request::from_parts(head, account.outgoing(carries));
         match self.send(request, upgrade.is_some()).await {
             Ok((response, server)) => match fetch {
                 Some(fetch) => Box::pin(fetch.answer(self, response, (account, server))).await,
@@ -296,7 +298,7 @@ impl Exchange {
     ) -> Result<Response<Reply>, Refusal> {
         account.answered(response.status().as_u16());
         *response.version_mut() = Version::HTTP_11;
-        let about = (&self.endpoint, account.value());
+        let about = (&self.endpoint, account.carried());
         let scrubbing = match secrets::scrub(&self.port, about, response.headers_mut()) {
             Ok(scrubbing) => scrubbing,
             Err(refusal) => {
@@ -394,7 +396,7 @@ fn outbound<B>(
     remove_hop_headers(&mut parts.headers);
     let path = parts.uri.path_and_query().cloned();
     let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let authority = authority(endpoint, scheme);
+    let authority = target::authority((endpoint, scheme));
     match server.spoken() {
         Spoken::Http1 => {
             parts.version = Version::HTTP_11;
@@ -422,12 +424,4 @@ fn outbound<B>(
         }
     }
     Request::from_parts(parts, body)
-}
-
-fn authority(endpoint: &Endpoint, scheme: Scheme) -> String {
-    let usual = match scheme {
-        Scheme::Http => 80,
-        Scheme::Https => 443,
-    };
-    if endpoint.port == usual { endpoint.host.to_string() } else { endpoint.to_string() }
 }

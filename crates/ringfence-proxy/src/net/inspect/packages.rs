@@ -302,7 +302,7 @@ impl Fetch {
     ) -> Result<Response<Reply>, Refusal> {
         let (mut parts, body) = response.into_parts();
         account.answered(parts.status.as_u16());
-        let about = (&exchange.endpoint, account.value());
+        let about = (&exchange.endpoint, account.carried());
         let scrubbing = secrets::scrub(&exchange.port, about, &mut parts.headers)
             .inspect_err(|refusal| account.fail(&refusal.reason()))?;
         let read = registry::read(body).await;

@@ -10,6 +10,7 @@ use hyper::{Method, Request};
 use ringfence_core::{Act, Endpoint, HttpParts, HttpRequest};
 use tokio::time::timeout;
 
+use super::super::aws::Sent;
 use super::super::reply::Refusal;
 use super::super::secrets;
 use super::account::Account;
@@ -95,8 +96,8 @@ pub(super) async fn ask(
     let answered = async {
         let (who, place) = ((&exchange.port, &exchange.who), (&exchange.endpoint, exchange.scheme));
         let (head, ()) = request.into_parts();
-        let (head, carries) = secrets::put_in(who, place, head).await?;
-        let request = Request::from_parts(head, account.outgoing(None, carries));
+        let (head, carries) = secrets::put_in(who, place, (head, Sent::Nothing)).await?;
+        let request = Request::from_parts(head, account.outgoing(carries));
         let (response, _server) = exchange.send(request, false).await?;
         account.answered(response.status().as_u16());
         if response.status().as_u16() != 200 {

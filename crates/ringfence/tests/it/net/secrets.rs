@@ -56,7 +56,7 @@ fn net(who: Who, rules: &str) -> Net {
     net
 }
 
-fn keep(net: &Net, words: &str, value: &str) {
+pub(super) fn keep(net: &Net, words: &str, value: &str) {
     let words = net.with_ports(words);
     let words: Vec<&str> = ["secret", "add"].into_iter().chain(words.split_whitespace()).collect();
     let mut command = net.stage.ringfence_command(&words);

@@ -1,5 +1,5 @@
 """One conversation over HTTP/1.1, plain or within TLS, byte by byte; prints what came of it."""
-import socket, ssl, sys, time
+import os, socket, ssl, sys, time
 
 
 def connect():
@@ -100,6 +100,43 @@ def told_to_stay():
     stream = connect()
     stream.sendall(head("/denied", "Expect: 100-continue\r\nContent-Length: 5\r\n", "POST"))
     return until(stream, b"\r\n\r\n").split(b"\r\n")[0].decode()
+
+
+def drip():
+    """A request that comes byte by byte."""
+    stream = connect()
+    for byte in head("/any/post", "Content-Length: 20\r\n", "POST") + b"y" * 20:
+        stream.sendall(bytes([byte]))
+        time.sleep(0.005)
+    return until(stream, b"\n20 ").split(b"\r\n")[0].decode()
+
+
+def words():
+    """Says what stands in for a key over a websocket: masked, in fragments, with a ping between them."""
+    stream = connect()
+    stand_in = os.environ["MODEL_KEY"].encode()
+    more = f"x-api-key: {stand_in.decode()}\r\n" if os.environ.get("WITH_KEY") else ""
+    stream.sendall(head("/v1", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                        "Sec-WebSocket-Extensions: permessage-deflate\r\n" + more))
+    said = until(stream, b"\r\n\r\n").split(b"\r\n")[0].decode()
+    frame = lambda flags, text: bytes([flags, 128 | len(text), 1, 2, 3, 4]) + bytes(
+        byte ^ (at % 4 + 1) for at, byte in enumerate(text))
+    for part in frame(1, b"I have " + stand_in[:20]), frame(0x89, b"ping"), frame(0x80, stand_in[20:] + b" here"):
+        stream.sendall(part)
+        time.sleep(0.1)
+    try:
+        stream.sendall(frame(0x81, b" and more"))
+        time.sleep(0.2)
+        stream.sendall(frame(0x81, b" and more"))
+        stream.settimeout(1)
+        end = "ended" if not stream.recv(4096).strip(b"\x81\0") else "open"
+    except TimeoutError:
+        end = "open"
+    except OSError:
+        end = "ended"
+    stream.close()
+    return said + " " + end
 
 
 def reset():

@@ -48,12 +48,11 @@ fn processes_of_other_worlds_do_not_count() {
     for who in everyone() {
         let place = Place::new(who);
         let other = Place::new(who);
-        let mut busy =
-            other.live(&[], "for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done; echo; wait");
+        let busy = other.live(&[], "for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done; echo; wait");
         busy.line();
         let made = count(&place, &["--processes", "12"], PROCESSES);
         assert!(made > 8, "{who:?}: {made}");
-        busy.tell("kill");
+        busy.kill();
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ringfence_core::{Denial, Request};
+use ringfence_core::{Agent, Denial, EntryRef, Misuse, Request};
 
 use crate::advice::Advice;
 use crate::wording;
@@ -89,6 +89,13 @@ impl Denials {
         let act = &denial.request.act;
         let key = format!("{} {}", act.action(), act.resource());
         Said { text: wording::denial(denial, advice.as_ref()), now: self.timing(key) }
+    }
+
+    /// Puts a stand-in in the wrong place into words and into the world's file.
+    pub fn misused(&self, agent: &Agent, misuse: &Misuse, entry: Option<&EntryRef>) -> Said {
+        self.append(&wording::misused_json(agent, misuse, entry).to_string());
+        let text = wording::misused(misuse);
+        Said { now: self.timing(text.clone()), text }
     }
 
     /// What was denied until now.

@@ -1,8 +1,8 @@
 //! How denials are said: to the person outside, to the denied process, and as JSON.
 
 use ringfence_core::{
-    Act, AskFor, Denial, EntryRef, Exec, Grounds, HttpRequest, Misuse, Request, RuleRef, SecretUse,
-    SetName,
+    Act, Agent, AskFor, Denial, EntryRef, Exec, Grounds, HttpRequest, Misuse, Request, RuleRef,
+    SecretUse, SetName,
 };
 use serde_json::{Value, json};
 
@@ -35,6 +35,29 @@ pub fn unreachable(request: &Request, reason: &str) -> String {
 /// What a process is told whose connection was refused before any rule was asked.
 pub fn refused_connection(why: &str) -> String {
     format!("denied: {}\n", printable(why))
+}
+
+/// What a process is told whose request had in it, in the wrong place, what stands in for a secret.
+pub fn misused(misuse: &Misuse) -> String {
+    let Misuse { secret, place, why, .. } = misuse;
+    let text = format!("what stands in for the secret `{secret}` is in {place}: {why}");
+    refused_connection(&text)
+}
+
+/// The same for programs: a denial of the secret's use, by no rule.
+pub fn misused_json(agent: &Agent, misuse: &Misuse, entry: Option<&EntryRef>) -> Value {
+    json!({
+        "schema": DENIAL_SCHEMA,
+        "verdict": "deny",
+        "agent": agent,
+        "action": "secret.use",
+        "resource": misuse.secret.to_string(),
+        "rule": format!("a stand-in in {}: {}", misuse.place, misuse.why),
+        "rules": [],
+        "entry": entry.map(EntryRef::to_string).unwrap_or_default(),
+        "hints_for_the_person_outside": [],
+        "method": misuse.method,
+    })
 }
 
 /// What a package manager is told of releases that it does not see: of the newest, and their count.

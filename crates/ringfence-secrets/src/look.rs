@@ -200,6 +200,12 @@ impl BodyWatch {
         BodyWatch { sentinels, carried: Vec::new() }
     }
 
+    /// The same watch over another stream.
+    #[must_use]
+    pub fn again(&self) -> BodyWatch {
+        BodyWatch::new(self.sentinels.clone())
+    }
+
     /// Takes the next piece; the first secret whose stand-in ends in it.
     pub fn push(&mut self, piece: &[u8]) -> Option<SecretName> {
         let longest = self.sentinels.iter().map(|(_, it)| it.as_str().len()).max()?;

@@ -35,7 +35,7 @@ mod secrets;
 mod serve;
 pub mod socks;
 mod splice;
-mod target;
+pub mod target;
 pub mod trust;
 mod turned_away;
 pub mod upstream;
@@ -47,7 +47,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ringfence_core::{Agent, Checked, Denial, Gate, Process, Question, Request};
+use ringfence_core::{Agent, Checked, Denial, EntryRef, Gate, Misuse, Process, Question, Request};
 use ringfence_secrets::Held;
 use tokio::sync::watch;
 
@@ -106,6 +106,10 @@ pub type Unreachable = Box<dyn Fn(&Request, &str) + Send + Sync>;
 /// Told of a connection that was refused because no policy could speak of it; must not block either.
 pub type Refused = Box<dyn Fn(Process, &str) + Send + Sync>;
 
+/// Told of what stands in for a secret and was where it may not be, and which entry says so; must not
+/// block either.
+pub type Misused = Box<dyn Fn(&Misuse, Option<&EntryRef>) + Send + Sync>;
+
 /// Told of releases that were taken out of a list: what would be said of the newest, and how many
 /// they are; must not block either.
 pub type KeptBack = Box<dyn Fn(&Denial, usize) + Send + Sync>;
@@ -151,6 +155,8 @@ pub struct NetConfig {
     pub unreachable: Unreachable,
     /// Told what only the log would say.
     pub refused: Refused,
+    /// Told what else only a 403 and the log would say.
+    pub misused: Misused,
     /// Told what package managers do not say: they never see it.
     pub kept_back: KeptBack,
     /// Where registries of packages are.
@@ -328,6 +334,7 @@ impl NetConfig {
             denied,
             unreachable: Box::new(|_, _| {}),
             refused: Box::new(|_, _| {}),
+            misused: Box::new(|_, _| {}),
             kept_back: Box::new(|_, _| {}),
             registries: Registries::default(),
             asks,

@@ -1,13 +1,15 @@
 //! Secrets in requests: stand-ins are looked for, each use is decided as an act of its own, and only
 //! then the real value is put in. Whatever else has a stand-in in it goes no further.
 
+mod frames;
+
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use hyper::HeaderMap;
 use hyper::body::{Bytes, Frame};
-use hyper::header::{ACCEPT_ENCODING, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 use hyper::http::request::Parts;
 use ringfence_core::{
     Durability, Endpoint, Event, HOST_SERVICE_NAME, Host, Misuse, Permit, Process, Running, Scheme,
@@ -25,6 +27,8 @@ use super::aws::{self, Right, Room, Sent, Wrong};
 use super::live::Client;
 use super::open::Port;
 use super::reply::Refusal;
+
+pub(super) use frames::Watched;
 
 /// How much of a websocket is read at a time, in bytes.
 const READ_BYTES: usize = 16 * 1024;
@@ -106,6 +110,8 @@ pub(super) async fn put_in(
         // What comes back is searched for values, also of requests before this one.
         head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
+    // What is said over a websocket is searched for stand-ins, wherever it leads.
+    head.headers.remove(SEC_WEBSOCKET_EXTENSIONS);
     let own: Vec<SecretName> = uses.iter().map(|used| used.secret.clone()).collect();
     let about = About::of(port, who, (endpoint, &head)).await;
     let mut carries = Carries { watch: Watch::new(port, about, &own), ..Carries::only(body) };
@@ -261,9 +267,10 @@ pub(super) fn scrub(
     scrub_head(headers, &patterns);
     match (unreadable(headers), carried) {
         (None, _) => Ok(Some(Scrubber::new(patterns))),
-        // It answers a request without a value, and says nothing of one.
-        (Some(_), Carried::Nothing | Carried::Signature { .. }) => Ok(None),
-        (Some(why), Carried::Value) => Err(Refusal::Unreachable(why)),
+        // A signature is no value, and says nothing of one.
+        (Some(_), Carried::Signature { .. }) => Ok(None),
+        // Also to a request without a value: a server may have kept one from another.
+        (Some(why), Carried::Nothing | Carried::Value) => Err(Refusal::Unreachable(why)),
     }
 }
 
@@ -286,6 +293,7 @@ async fn misused(
 }
 
 /// A request as an incident names it.
+#[derive(Clone)]
 struct About {
     process: Option<Process>,
     endpoint: Endpoint,
@@ -313,8 +321,10 @@ impl About {
     fn refuse(&self, port: &Port, wrong: Misplaced) -> Refusal {
         let Misplaced { secret, place, why } = &wrong;
         let text = format!("denied: what stands in for the secret `{secret}` is in {place}: {why}");
+        let misuse = self.misuse(wrong);
         // Refused whether or not it could be recorded; a log that fails ends the session.
-        let _ = port.note(Event::SecretMisused(self.misuse(wrong)), Durability::Before);
+        let entry = port.note(Event::SecretMisused(misuse.clone()), Durability::Before).ok();
+        (port.config.misused)(&misuse, entry.as_ref());
         Refusal::Misused(text)
     }
 }
@@ -340,6 +350,26 @@ impl Watch {
     fn sign(&mut self, chunks: Option<(SecretName, Chunks)>) {
         if let Some(watching) = &mut self.0 {
             watching.chunks = chunks;
+        }
+    }
+
+    /// Looks for the same in something else of the same request.
+    pub(super) fn again(&self) -> Watch {
+        Watch(self.0.as_ref().map(|it| Watching {
+            others: it.others.again(),
+            own: it.own.again(),
+            port: Arc::clone(&it.port),
+            about: it.about.clone(),
+            stopped: Arc::clone(&it.stopped),
+            chunks: None,
+        }))
+    }
+
+    /// Looks at what passes outside of bodies; an error ends it.
+    fn look_at(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
+        match &mut self.0 {
+            Some(watching) => watching.push(bytes),
+            None => Ok(()),
         }
     }
 

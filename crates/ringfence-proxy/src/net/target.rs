@@ -60,6 +60,11 @@ pub(super) fn within<B>(request: &Request<B>, endpoint: &Endpoint) -> Result<(),
     within_scheme(request, endpoint, CoreScheme::Http)
 }
 
+/// Whether a request is for the endpoint of its connection; the error says why it is not.
+pub fn is_for<B>(request: &Request<B>, endpoint: &Endpoint) -> Result<(), String> {
+    within(request, endpoint).map_err(|refusal| refusal.reason())
+}
+
 /// The same on a connection of this kind.
 pub(super) fn within_scheme<B>(
     request: &Request<B>,

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ringfence_core::{
-    AbsolutePath, Agent, Denial, Durability, Event, Exit, Gate, Process, Request, Summary,
+    AbsolutePath, Agent, Denial, Durability, EntryRef, Event, Exit, Gate, Misuse, Process, Request,
+    Summary,
 };
 use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::claims::Claims;
@@ -350,7 +351,7 @@ fn net_config(
     authority: Arc<Authority>,
     (init_pid, diagnosis): (i32, Option<OwnedFd>),
 ) -> NetConfig {
-    let (denials, same, of_lists) = (Arc::clone(denials), Arc::clone(denials), Arc::clone(denials));
+    let [denials, same, of_lists, of_secrets] = std::array::from_fn(|_| Arc::clone(denials));
     let denied = Box::new(move |denial: &Denial| {
         let said = denials.say(denial);
         // Few programs show the answer to a refused CONNECT.
@@ -379,8 +380,15 @@ fn net_config(
             write_stderr_of(process.pid, &text);
         }
     });
+    let alleged = agent.clone();
+    let misused = Box::new(move |misuse: &Misuse, entry: Option<&EntryRef>| {
+        let said = of_secrets.misused(&alleged, misuse, entry);
+        if let (Timing::Fresh, Some(process)) = (said.now, misuse.process) {
+            write_stderr_of(process.pid, &said.text);
+        }
+    });
     let process = processes_below(init_pid, diagnosis);
-    NetConfig { process, unreachable, refused, kept_back, ..config }
+    NetConfig { process, unreachable, refused, misused, kept_back, ..config }
 }
 
 /// Denials go to the world's file, with the grant that helps by the policy of that moment.

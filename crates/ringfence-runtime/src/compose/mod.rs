@@ -47,6 +47,7 @@ pub(crate) use private::Private;
 pub use environment::{DENIALS_PATH, SESSION_VARIABLE};
 pub use identity::Payload;
 pub use secrets::SECRET_PLACES;
+pub use stand_ins::covered_above;
 
 /// One run, as the person asked for it.
 #[derive(Debug, Clone)]

@@ -32,6 +32,15 @@ pub(super) fn show(
     Ok(variables)
 }
 
+/// The secret place that a file would lie in, where no world shows anything; relative to the home.
+pub fn covered_above(home: &Path, path: &Path) -> Option<&'static str> {
+    let above = |(name, _): &&(&str, Kind)| {
+        let covered = home.join(name);
+        path != covered && path.starts_with(covered)
+    };
+    SECRET_PLACES.iter().find(above).map(|(name, _)| *name)
+}
+
 /// Puts a file of ours over a place, whatever the host has there.
 fn put(
     path: &Path,
@@ -48,11 +57,7 @@ fn put(
         }
         Real::Is | Real::Absent => {}
     }
-    let above = |(name, _): &&(&str, Kind)| {
-        let covered = home.join(name);
-        path != covered && path.starts_with(covered)
-    };
-    if let Some((name, _)) = SECRET_PLACES.iter().find(above) {
+    if let Some(name) = covered_above(home, path) {
         return Err(wrong(format!("`~/{name}`, which it lies in, is covered")));
     }
     // No directory above it can be renamed away.

@@ -10,6 +10,7 @@ use ringfence_core::{
 };
 use ringfence_policy::grant::GrantText;
 use ringfence_runtime::clock::HostClock;
+use ringfence_runtime::compose::covered_above;
 use ringfence_runtime::foresight::Decision;
 use ringfence_runtime::wording::printable;
 use ringfence_secrets::backend::{Backend, Backends};
@@ -122,6 +123,11 @@ fn absolute(path: &Path) -> Result<AbsolutePath, Failure> {
         AbsolutePath::parse(text).map_err(|error| wrong(&error.to_string()).could_not())?;
     if parsed.as_path().starts_with("/run/ringfence") || parsed.as_path().is_dir() {
         return Err(wrong("something else is there").could_not());
+    }
+    if let Some(name) = covered_above(context::dirs()?.home(), parsed.as_path()) {
+        return Err(wrong(&format!("`~/{name}`, which it lies in, is covered in every world"))
+            .hint("name `--env NAME`, or a file elsewhere")
+            .could_not());
     }
     Ok(parsed)
 }

@@ -1,6 +1,7 @@
 //! The net gate from within: programs that know nothing of it, against servers of our own on
 //! loopback with our own names; and attacks on it, each with an oracle.
 
+mod answered;
 mod attacks;
 mod aws;
 mod believers;

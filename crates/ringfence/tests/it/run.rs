@@ -544,14 +544,20 @@ impl Terminal {
     }
 
     fn of(person: &Person, inner: &Command) -> Terminal {
+        let owner = (person.who == Who::Ordinary).then_some(ORDINARY);
+        Terminal::owned_by(owner, inner)
+    }
+
+    /// Starts a command on a terminal that is somebody else's.
+    pub(crate) fn owned_by(owner: Option<&str>, inner: &Command) -> Terminal {
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        if person.who == Who::Ordinary {
-            assert!(Command::new("chown").args([ORDINARY, &name]).status().unwrap().success());
+        if let Some(owner) = owner {
+            assert!(Command::new("chown").args([owner, &name]).status().unwrap().success());
         }
         let open = || std::fs::File::options().read(true).write(true).open(&name).unwrap();
         let mut command = Command::new("setsid");
@@ -580,7 +586,7 @@ impl Terminal {
     }
 
     /// The code that the question shows before `answer`.
-    fn code(&mut self, answer: &str) -> String {
+    pub(crate) fn code(&mut self, answer: &str) -> String {
         let after = format!("] {answer}");
         self.shows(&after);
         let (before, _) = self.seen.split_once(&after).unwrap();

@@ -216,3 +216,19 @@ fn what_is_typed_at_the_prompt_is_not_shown() {
     let shape = std::fs::read_to_string(home.state().join("secrets/model.json")).unwrap();
     assert!(shape.contains(&format!("\"length\": {}", VALUE.len())), "{shape}");
 }
+
+#[test]
+fn no_world_would_show_a_file_in_a_secret_place_and_so_none_is_kept_there() {
+    let home = Home::with_policy(POLICY);
+    for (place, covered) in [(".ssh/key", ".ssh"), (".aws/a/b", ".aws")] {
+        let file = home.path(place).display().to_string();
+        let words = ["secret", "add", "x", "--for", "a.example", "--header", "x", "--file", &file];
+        let said = home.run_with(&words, "value-of-no-use\n");
+        assert!(said.contains(&format!("`~/{covered}`, which it lies in, is covered")), "{said}");
+        assert!(said.contains("hint: name `--env NAME`") && said.ends_with("[2]\n"), "{said}");
+    }
+    let file = home.path(".netrc").display().to_string();
+    let words = ["secret", "add", "x", "--for", "a.example", "--header", "x", "--file", &file];
+    let said = home.run_with(&words, "value-of-no-use\n");
+    assert!(said.ends_with("[0]\n"), "the place itself: {said}");
+}

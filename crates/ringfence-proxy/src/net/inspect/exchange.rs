@@ -19,14 +19,15 @@ use super::super::forward::{remove_hop_headers, websocket};
 use super::super::live::Client;
 use super::super::open::Port;
 use super::super::reply::{Refusal, Reply};
-use super::super::secrets::{self, Scrubbed, Scrubbing};
+use super::super::secrets::{self, Scrubbed, Scrubbing, Watch, Watched};
 use super::super::splice::{SPLICE_BUFFER_BYTES, Tunnel};
 use super::super::target;
 use super::super::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::account::{Account, Answered, Outgoing};
 use super::packages::Fetch;
 use super::server::{
-    CONNECTION_WINDOW_BYTES, Fresh, STREAM_WINDOW_BYTES, STREAMS_MAX, Server, Spoken,
+    CONNECTION_WINDOW_BYTES, Fresh, STREAM_UNSENT_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    Server, Spoken,
 };
 use super::tls;
 
@@ -36,6 +37,8 @@ pub(super) struct Exchange {
     pub(super) who: Client,
     pub(super) endpoint: Endpoint,
     pub(super) scheme: Scheme,
+    /// What the client speaks.
+    spoken: Spoken,
     server: tokio::sync::Mutex<Kept>,
     switched: Mutex<Option<Switched>>,
 }
@@ -55,6 +58,8 @@ enum Kept {
 /// Two that agreed on a websocket.
 pub(crate) struct Switched {
     client: OnUpgrade,
+    /// Looks for stand-ins in what the client says.
+    watch: Watch,
     server: OnUpgrade,
     account: Account,
     scrubbing: Option<Scrubbing>,
@@ -62,12 +67,18 @@ pub(crate) struct Switched {
     _over: Arc<Server>,
 }
 
+/// The client's side of a connection that may become a websocket.
+pub(super) struct Upgrading {
+    client: OnUpgrade,
+    watch: Watch,
+}
+
 impl Exchange {
     /// For a client whose connection was made, or did not come about.
     pub(super) fn new(
         port: &Arc<Port>,
         who: &Client,
-        (endpoint, scheme): (Endpoint, Scheme),
+        (endpoint, scheme, spoken): (Endpoint, Scheme, Spoken),
         server: Result<Fresh, Refusal>,
     ) -> Arc<Exchange> {
         let kept = match server {
@@ -79,6 +90,7 @@ impl Exchange {
             who: who.clone(),
             endpoint,
             scheme,
+            spoken,
             server: tokio::sync::Mutex::new(kept),
             switched: Mutex::default(),
         })
@@ -96,6 +108,7 @@ impl Exchange {
                 who: self.who.clone(),
                 endpoint: endpoint.clone(),
                 scheme,
+                spoken: self.spoken,
                 server: tokio::sync::Mutex::new(Kept::None),
                 switched: Mutex::default(),
             })
@@ -103,7 +116,7 @@ impl Exchange {
     }
 
     /// Serves all requests of the client, then its websocket if it asked for one.
-    pub(super) async fn serve<C>(self: Arc<Exchange>, client: C, spoken: Spoken)
+    pub(super) async fn serve<C>(self: Arc<Exchange>, client: C)
     where
         C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -112,7 +125,7 @@ impl Exchange {
             async move { Ok::<_, Infallible>(exchange.answer(request).await) }
         });
         let io = TokioIo::new(client);
-        let served = match spoken {
+        let served = match self.spoken {
             Spoken::Http1 => {
                 http1::Builder::new()
                     // Who has no more to say may still listen.
@@ -134,6 +147,7 @@ impl Exchange {
                     .max_concurrent_streams(STREAMS_MAX)
                     .initial_stream_window_size(STREAM_WINDOW_BYTES)
                     .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                    .max_send_buf_size(STREAM_UNSENT_BYTES_MAX)
                     .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
                     .serve_connection(io, service)
                     .await
@@ -203,6 +217,7 @@ impl Exchange {
             }
         };
         let stopped = carries.watch.stopped();
+        let upgrade = upgrade.map(|client| Upgrading { client, watch: carries.watch.again() });
         let request = Request::from_parts(head, account.outgoing(carries));
         match self.send(request, upgrade.is_some()).await {
             Ok((response, server)) => match fetch {
@@ -273,13 +288,17 @@ impl Exchange {
         Ok((server, false))
     }
 
+    /// A connection like the first one was. Only a client of HTTP/2 is known not to ask for a
+    /// websocket, which needs a server that speaks HTTP/1.1.
     async fn reopened(&self) -> Result<Fresh, Refusal> {
+        let offered: &[Spoken] = match self.spoken {
+            Spoken::Http1 => &[Spoken::Http1],
+            Spoken::Http2 => &[Spoken::Http2, Spoken::Http1],
+        };
         let opened = self.port.open(self.endpoint.clone(), &self.who).await?;
         match self.scheme {
             Scheme::Http => Ok(Fresh::plain(opened)),
-            Scheme::Https => {
-                tls::connect(&self.port, (&self.endpoint, &[Spoken::Http1]), opened).await
-            }
+            Scheme::Https => tls::connect(&self.port, (&self.endpoint, offered), opened).await,
         }
     }
 
@@ -294,7 +313,7 @@ impl Exchange {
     pub(super) fn pass_back(
         &self,
         mut response: Response<Incoming>,
-        (mut account, server, client): (Account, Arc<Server>, Option<OnUpgrade>),
+        (mut account, server, client): (Account, Arc<Server>, Option<Upgrading>),
     ) -> Result<Response<Reply>, Refusal> {
         account.answered(response.status().as_u16());
         *response.version_mut() = Version::HTTP_11;
@@ -313,14 +332,16 @@ impl Exchange {
             };
             return Ok(response.map(reply));
         }
-        let Some(client) = client.filter(|_| websocket(response.headers())) else {
+        let Some(Upgrading { client, watch }) = client.filter(|_| websocket(response.headers()))
+        else {
             let reason = "the server switched protocols unasked".to_owned();
             account.fail(&reason);
             server.failed(&reason);
             return Err(Refusal::Unreachable(reason));
         };
         let upgraded = hyper::upgrade::on(&mut response);
-        let switched = Switched { client, server: upgraded, account, scrubbing, _over: server };
+        let (over, server) = (server, upgraded);
+        let switched = Switched { client, watch, server, account, scrubbing, _over: over };
         *self.switched.lock().unwrap_or_else(PoisonError::into_inner) = Some(switched);
         Ok(response.map(|_| Reply::empty()))
     }
@@ -342,7 +363,7 @@ impl Switched {
         let joined = async {
             let client = self.client.await.map_err(std::io::Error::other)?;
             let server = self.server.await.map_err(std::io::Error::other)?;
-            let mut client = TokioIo::new(client);
+            let mut client = Watched::new(TokioIo::new(client), &self.watch);
             let mut server = Scrubbed::new(TokioIo::new(server), self.scrubbing);
             let size = SPLICE_BUFFER_BYTES;
             copy_bidirectional_with_sizes(&mut client, &mut server, size, size).await

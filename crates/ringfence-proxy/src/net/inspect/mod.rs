@@ -52,9 +52,9 @@ pub(super) async fn carry(port: &Arc<Port>, who: &Client, decided: Decided) {
         }
         Speaks::Http => {
             let client = Rewind::new(client, Bytes::from(sent));
-            let place = (endpoint, Scheme::Http);
+            let place = (endpoint, Scheme::Http, Spoken::Http1);
             let exchange = Exchange::new(port, who, place, Ok(Fresh::plain(opened)));
-            return exchange.serve(client, Spoken::Http1).await;
+            return exchange.serve(client).await;
         }
         Speaks::Http2 => "HTTP/2 without TLS is not carried".to_owned(),
         Speaks::Unclear(wrong) => wrong.to_owned(),
@@ -72,7 +72,8 @@ pub(super) async fn forward(
     (endpoint, opened): (Endpoint, Opened),
 ) -> (Response<Reply>, Option<Tunnel>) {
     let fresh = Fresh::plain(opened);
-    Exchange::new(port, who, (endpoint, Scheme::Http), Ok(fresh)).once(request).await
+    let place = (endpoint, Scheme::Http, Spoken::Http1);
+    Exchange::new(port, who, place, Ok(fresh)).once(request).await
 }
 
 /// Ends a connection that cannot be looked into.

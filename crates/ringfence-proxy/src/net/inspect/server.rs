@@ -26,6 +26,9 @@ pub(super) const STREAMS_MAX: u32 = 128;
 pub(super) const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The same of a whole connection.
 pub(super) const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// How much of one HTTP/2 stream is kept that its peer has not taken yet, in bytes; who reads the other
+/// side waits. With all streams of a connection at it that is 32 MiB.
+pub(super) const STREAM_UNSENT_BYTES_MAX: usize = 256 * 1024;
 
 /// A version of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +106,7 @@ impl Server {
             Spoken::Http2 => http2::Builder::new(TokioExecutor::new())
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .max_send_buf_size(STREAM_UNSENT_BYTES_MAX)
                 .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
                 .handshake(io)
                 .await

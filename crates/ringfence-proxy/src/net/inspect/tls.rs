@@ -62,7 +62,7 @@ pub(super) async fn serve(port: &Arc<Port>, who: &Client, hello: Hello) {
     };
     let spoken = Spoken::by(client.get_ref().1.alpn_protocol());
     let scheme = ringfence_core::Scheme::Https;
-    Exchange::new(port, who, (endpoint, scheme), server).serve(client, spoken).await;
+    Exchange::new(port, who, (endpoint, scheme, spoken), server).serve(client).await;
 }
 
 /// What of what we speak a client offers; nothing where it offers nothing at all.

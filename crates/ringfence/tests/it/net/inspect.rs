@@ -23,7 +23,7 @@ pub(super) fn net(who: crate::attacks::stage::Who) -> Net {
                      (context.path like \"/asked/*\" && context.approvals.contains(\"owner\")) }";
         let any = "when { context.path like \"/open/*\" }";
         let tls = ["tls_expired", "tls_other", "tls_client"];
-        let all = ["web", "tls", "h2", "banner", "lenient", "lenient_tls"]
+        let all = ["web", "tls", "h2", "only_h2", "banner", "lenient", "lenient_tls"]
             .into_iter()
             .chain(tls)
             .map(|name| {
@@ -35,7 +35,7 @@ pub(super) fn net(who: crate::attacks::stage::Who) -> Net {
                     + &permit(
                         "net.request",
                         &named,
-                        if name.contains("len") || name == "h2" { any } else { reads },
+                        if name.contains("len") || name.contains("h2") { any } else { reads },
                     )
             });
         all.collect()

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::stage::Net;
 use crate::attacks::stage::{Side, Who, everybody, text};
+use crate::run::Terminal;
 
 /// Has what is spelled differently in JSON, in a query and in base64.
 const VALUE: &str = "sk-ant-api03-Zq9/xY+wB_7h-cR2mN4pLk8vT1sD6fGj";
@@ -265,8 +266,11 @@ fn a_stand_in_anywhere_else_is_an_incident_and_goes_nowhere() {
             ),
         ] {
             net.seen();
-            let said = inside(&net, &format!("{attempt} -w '<%{{http_code}}>'"));
-            assert!(said.contains(why) && said.contains("<403>"), "{attempt}: {said}");
+            let told = "echo; grep -c '\"action\":\"secret.use\"' $RINGFENCE_DENIALS";
+            let answer = "-o /dev/null -w '<%{http_code}>'";
+            let said = inside(&net, &format!("{attempt} {answer}; {told}"));
+            assert!(said.contains(why) && said.contains("<403>\n1\n"), "{attempt}: {said}");
+            // Also where the program does not show what it is answered.
             assert!(said.contains("denied: what stands in for the secret"), "{attempt}: {said}");
             // A head may be there before its body: without anything real in it.
             let seen = net.seen();
@@ -336,6 +340,78 @@ fn a_server_that_echoes_a_key_does_not_show_it() {
              -H \"x-api-key: $MODEL_KEY\" https://good.example:{keys}/v1 | tr -d '\\0'",
         );
         assert!(said.contains("101") && said.contains("sk-ant-api03-"), "{said}");
+    }
+}
+
+#[test]
+fn what_a_client_says_over_a_websocket_is_searched_for_stand_ins() {
+    let words = "python3 streams.py words good.example {keys} tls";
+    for who in everybody() {
+        let net = net(who, RULES);
+        let mut outside = net.command(Side::Outside, &format!("{words} ca.pem"));
+        let said =
+            text(&outside.env("MODEL_KEY", "a-stand-in-of-more-than-twenty").output().unwrap());
+        assert!(said.starts_with("words HTTP/1.1 101"), "{said}");
+        let heard = |net: &Net| -> String {
+            let all = net.seen().into_iter();
+            all.filter_map(|it| Some(it["words"].as_str()?.to_owned())).collect()
+        };
+        assert!(heard(&net).starts_with("I have a-stand-in-of-more-than-twenty here"), "{said}");
+        let said = inside(&net, words);
+        assert!(said.contains("101 Switching Protocols ended"), "{said}");
+        assert!(said.contains("is in the body: a body is no place for it"), "{said}");
+        assert!(!heard(&net).contains("here"), "{said}");
+        let found = incidents(&net);
+        assert!(found.len() == 1 && found[0].to_string().contains("\"refused\":true"), "{found:?}");
+        // Where the value goes too it is told, and goes on.
+        let said = inside(&net, &format!("WITH_KEY=1 {words}"));
+        assert!(said.contains("101 Switching Protocols open"), "{said}");
+        let heard = heard(&net);
+        assert!(heard.contains(" here and more") && !heard.contains(PART), "{said} {heard}");
+        let found = incidents(&net);
+        assert!(found[0].to_string().contains("\"refused\":false"), "{found:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_searched_is_refused_once_there_is_a_value_to_search_for() {
+    for who in everybody() {
+        let net = net(who, RULES);
+        let plain = "curl -sS https://good.example:{keys}/gzip --compressed";
+        let said = inside(
+            &net,
+            &format!(
+                "{plain}; echo between; \
+                 curl -sS https://good.example:{{keys}}/v1 -H \"x-api-key: $MODEL_KEY\"; {plain}"
+            ),
+        );
+        let (before, after) = said.split_once("between").unwrap();
+        assert!(before.contains("/gzip  end"), "{said}");
+        assert!(after.contains("although that was not asked for"), "{said}");
+        assert!(!after.contains("/gzip  end"), "{said}");
+    }
+}
+
+#[test]
+fn a_use_that_is_asked_about_waits_for_its_answer() {
+    let rule = "permit (principal, action == Action::\"secret.use\", \
+         resource == Secret::\"model\") when { context.approvals.contains(\"owner\") };";
+    let net = net(everybody()[0], rule);
+    net.stage.write(".config/ringfence/settings.toml", "roles = [\"owner\"]\n");
+    let script = "curl -sS https://good.example:{keys}/v1 -H \"x-api-key: $MODEL_KEY\" \
+         -w '<%{http_code}>'";
+    for (answer, status, seen) in
+        [("allow once", "<200>", vec![VALUE]), ("refuse", "<403>", vec![])]
+    {
+        let mut command = net.command(Side::Inside, script);
+        command.env("SSL_CERT_FILE", net.stage.home().join("project/ca.pem"));
+        let mut terminal = Terminal::owned_by(None, &command);
+        let code = terminal.code(answer);
+        assert!(shown(&net, "x-api-key").is_empty(), "{}", terminal.seen);
+        terminal.types(&code);
+        terminal.shows(status);
+        assert!(terminal.child.wait().unwrap().success());
+        assert_eq!(shown(&net, "x-api-key"), seen, "{}", terminal.seen);
     }
 }
 

@@ -25,8 +25,6 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What ends a request line, up to the number.
 const VERSION: &[u8] = b"HTTP/";
-/// Longer words are no methods, in bytes: the longest that is registered has 16.
-const METHOD_BYTES_MAX: usize = 64;
 
 /// Tells what a client speaks from what it has sent so far.
 pub fn speaks(sent: &[u8]) -> Speaks {
@@ -74,11 +72,11 @@ fn line(sent: &[u8]) -> Speaks {
 }
 
 /// Whether this may be how a request line of some lenient server's begins: a word that could be a
-/// method, and no NUL byte, which none of them takes.
+/// method, of any length, and no NUL byte, which none of them takes.
 fn may_be_request(front: &[u8]) -> bool {
     let method = front.split(u8::is_ascii_whitespace).next().unwrap_or_default();
     let word = |byte: &u8| byte.is_ascii_graphic() || *byte >= 0x80;
-    method.len() <= METHOD_BYTES_MAX && method.iter().all(word) && !front.contains(&0)
+    method.iter().all(word) && !front.contains(&0)
 }
 
 fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {

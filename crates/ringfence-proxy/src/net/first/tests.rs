@@ -18,6 +18,8 @@ fn http_is_told_by_the_version_that_ends_its_first_line() {
         "GET /\u{b}HTTP/1.1\r\n",
         "GET /\u{1} HTTP/1.1\r\n",
         "G\u{e4}T / HTTP/1.1\r\n",
+        // Servers differ in how long a method may be, and answer one that they do not know.
+        &("G".repeat(1000) + " / HTTP/1.1\r\n"),
     ] {
         check(line.as_bytes(), &Speaks::Http);
     }
@@ -72,7 +74,7 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
         Just(b"\0".to_vec()),
         Just(PREFACE.to_vec()),
         Just(b"\x16\x03\x01\0\x05\x01\0\0\x01".to_vec()),
-        Just(vec![b'a'; METHOD_BYTES_MAX]),
+        Just(vec![b'a'; 64]),
         prop::collection::vec(any::<u8>(), 0..4),
     ];
     prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())

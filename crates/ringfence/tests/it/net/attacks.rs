@@ -195,6 +195,12 @@ fn an_http_request_for_another_host_is_refused_on_any_connection() {
             "raw good.example {web} '\\r\\nGET /2 HTTP/1.0\\r\\nHost: evil.example\\r\\n\\r\\n'";
         let said = net.attempt(Side::Inside, late);
         assert!(said.starts_with("HTTP/1.1 421 ") || said.starts_with("HTTP/1.0 421 "), "{said}");
+        // Nor is it hidden behind a method that no server knows.
+        let unknown = "G".repeat(80);
+        let first = format!("{unknown} / HTTP/1.1\\r\\nHost: good.example:{{web}}\\r\\n\\r\\n");
+        let second = "GET /2 HTTP/1.1\\r\\nHost: evil.example\\r\\n\\r\\n";
+        let words = format!("raw good.example {{web}} '{first}{second}'");
+        stopped(&net, &words, evil, "HTTP/1.1 421 ");
         // Two hosts in one request, and a host that is not plain.
         for other in [
             "GET /2 HTTP/1.1\\r\\nHost: evil.example\\r\\nHost: good.example\\r\\n\\r\\n",

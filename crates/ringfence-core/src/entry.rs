@@ -75,6 +75,8 @@ pub enum Event {
     },
     /// A secret's stand-in turned up where the secret may not be used.
     SecretMisused(Misuse),
+    /// A vault lent something to this session, or was given it back.
+    Lease(LeaseChange),
     /// Something of this host's connects to a published port of the world.
     Arrived {
         /// The port of the world.
@@ -188,6 +190,42 @@ pub struct Misuse {
     pub why: String,
     /// Whether the request was stopped; if not, it went on with the stand-in.
     pub refused: bool,
+}
+
+/// What became of something that a vault lends; never the thing itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseChange {
+    /// Where it was had from, with everything filled in: `vault-lease:database/creds/shop`.
+    pub place: String,
+    /// What the vault calls it, to give it back by hand.
+    pub lease: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub step: LeaseStep,
+}
+
+/// A step in the life of a lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum LeaseStep {
+    /// It was lent.
+    Lent {
+        /// How long it holds, unless it is renewed; absent where no end is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+    },
+    /// It could not be renewed; that is tried again until it ends.
+    NotRenewed {
+        /// Why.
+        why: String,
+    },
+    /// It was given back.
+    Returned,
+    /// It could not be given back: it opens what it opened until it ends.
+    NotReturned {
+        /// Why.
+        why: String,
+    },
 }
 
 /// One policy file in force.

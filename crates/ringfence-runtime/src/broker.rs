@@ -109,7 +109,8 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let _traces = Traces::of(&request.dirs, &session);
     let authority = authority(&session, &clock)?;
     let asked = asked_of_compose(request, (&session, &agent), &assembled, size);
-    let Secrets { held, withheld } = held::held(&request.dirs, &request.environment)?;
+    let home = (&request.dirs, &request.environment);
+    let Secrets { held, backends, withheld } = held::held(home, &session, &assembled.project.dir)?;
     let stand_ins = held::stand_ins(&held);
     let asked = compose::RunRequest { authority: authority.pem(), stand_ins, withheld, ..asked };
     let bound = publish::bind(&request.publish)?;
@@ -135,7 +136,7 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
         layers: &world.layers,
     };
     let opened = opening::open(ready, &parts)?;
-    let network = Outside { bound, authority, held };
+    let network = Outside { bound, authority, held, backends };
     let start = Start { request, agent, assembled, composed, opened, world, taken, network };
     Running::start(start)?.until_the_end(sealer)
 }

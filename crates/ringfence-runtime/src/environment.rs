@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use ringfence_core::Endpoint;
 use ringfence_proxy::net::trust::Trust;
-use ringfence_proxy::net::upstream::HostProxies;
+use ringfence_proxy::net::upstream::{HostProxies, HostProxy};
+use ringfence_secrets::client::WayOut;
 
 /// Environment variables, passed by argument so that nothing below the binary reads globals.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +40,17 @@ impl Environment {
     /// Which servers this host believes.
     pub fn trust(&self) -> Trust {
         Trust::of_host(self.path("SSL_CERT_FILE"), self.path("SSL_CERT_DIR"))
+    }
+
+    /// How services of the user's own are reached from this host.
+    pub fn way_out(&self) -> WayOut {
+        let proxies = self.proxies();
+        let towards = move |at: &Endpoint| Ok(proxies.towards(at)?.map(HostProxy::url));
+        WayOut {
+            file: self.path("SSL_CERT_FILE"),
+            dir: self.path("SSL_CERT_DIR"),
+            proxy: Some(Arc::new(towards)),
+        }
     }
 
     /// All variables, sorted by name.

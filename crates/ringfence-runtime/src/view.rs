@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ringfence_core::{
     AbsolutePath, Action, Answer, AskFor, Carried, Channel, Entry, Exit, FileChange, Grounds,
-    LayerStatus, Misuse, Outcome, Package, PolicyDigest, SecretName, SessionId, Summary, Usage,
+    LayerStatus, LeaseChange, Misuse, Outcome, Package, PolicyDigest, SecretName, SessionId,
+    Summary, Usage,
 };
 use serde::Serialize;
 
@@ -52,6 +53,8 @@ pub struct SessionView {
     pub secrets: Vec<SecretView>,
     /// Stand-ins of secrets that turned up where the secret may not be used.
     pub misused: Vec<MisusedSecret>,
+    /// What vaults lent, each with what became of it last.
+    pub leases: Vec<LeaseView>,
     /// Acts that were questions.
     pub questions: Vec<AskedAct>,
     /// Grants that came into force and were revoked while it ran.
@@ -165,6 +168,18 @@ pub struct MisusedSecret {
     /// The rest of what was recorded.
     #[serde(flatten)]
     pub what: Misuse,
+}
+
+/// Something that a vault lent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeaseView {
+    /// Index of the last entry about it.
+    pub entry: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// What it says.
+    #[serde(flatten)]
+    pub change: LeaseChange,
 }
 
 /// One permitted connection.

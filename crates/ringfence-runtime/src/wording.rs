@@ -1,8 +1,8 @@
 //! How denials are said: to the person outside, to the denied process, and as JSON.
 
 use ringfence_core::{
-    Act, Agent, AskFor, Denial, EntryRef, Exec, Grounds, HttpRequest, Misuse, Request, RuleRef,
-    SecretUse, SetName,
+    Act, Agent, AskFor, Denial, EntryRef, Exec, Grounds, HttpRequest, LeaseChange, LeaseStep,
+    Misuse, Request, RuleRef, SecretUse, SetName,
 };
 use serde_json::{Value, json};
 
@@ -150,6 +150,19 @@ pub fn misuse(misuse: &Misuse) -> String {
     let end = if *refused { "refused" } else { "passed on as it was" };
     let (place, why) = (printable(place), printable(why));
     format!("stand-in of {secret} in {place} of {method} {endpoint}{path}: {why}; {end}")
+}
+
+/// What became of something that a vault lent.
+pub fn lease(change: &LeaseChange) -> String {
+    let (place, lease) = (printable(&change.place), printable(&change.lease));
+    let step = match &change.step {
+        LeaseStep::Lent { seconds: Some(seconds) } => format!("lent for {seconds} s"),
+        LeaseStep::Lent { seconds: None } => "lent".to_owned(),
+        LeaseStep::NotRenewed { why } => format!("could not be renewed: {}", printable(why)),
+        LeaseStep::Returned => "given back".to_owned(),
+        LeaseStep::NotReturned { why } => format!("could not be given back: {}", printable(why)),
+    };
+    format!("{place} ({lease}) {step}")
 }
 
 /// The same with the whole command line, however long it is.

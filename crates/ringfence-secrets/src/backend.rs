@@ -1,103 +1,178 @@
-//! Where values are kept: each binding names its place, and whoever needs a value asks there.
+//! Where values are had from: each binding names its place, and whoever needs a value asks there.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
+use std::path::Path;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::binding::{Binding, BindingError, VariableName};
-use crate::held::{Fetch, FetchError};
+use crate::binding::{Binding, VariableName};
+use crate::client::WayOut;
+use crate::held::{Fetch, FetchError, Fetched, Occasion};
+use crate::loans::{Had, Loans, NotReturned, Tell, Wanted};
+use crate::place::{Backend, KvEntry, Lent, Policies, Values};
 use crate::stand_in::AWS_TOKEN_VARIABLES;
-use crate::store::{AGE, Store};
-use crate::value::Secret;
+use crate::store::Store;
+use crate::vault::{self, TOKEN_FIELD, Vault};
 
-/// How a variable of the environment is written as a place of values.
-const ENVIRONMENT: &str = "env:";
-
-/// A place of values, as a binding names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Backend {
-    /// Files of ours, encrypted.
-    Age,
-    /// A variable of the environment that Ringfence is started with; written `env:NAME`.
-    Environment(VariableName),
+/// What values are had with.
+pub struct Sources<'a> {
+    /// Values in files of ours.
+    pub store: Store,
+    /// The environment that Ringfence was started with.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The home directory, where `vault login` leaves a token.
+    pub home: &'a Path,
+    /// How services are reached.
+    pub way_out: WayOut,
+    /// The session's name.
+    pub session: &'a str,
+    /// The project's directory.
+    pub project: &'a Path,
 }
 
-/// All places that values are had from.
+/// All places that values are had from, for one session.
 pub struct Backends {
     store: Store,
     environment: BTreeMap<VariableName, Zeroizing<String>>,
+    session: String,
+    project: String,
+    vault: Result<Arc<Vault>, String>,
+    loans: Loans,
 }
 
 impl Backends {
-    /// The store, and what of the environment the bindings name; `variable` looks it up.
-    pub fn new(
-        store: Store,
-        bindings: &[Binding],
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Backends {
+    /// What the bindings name of all that; nothing is asked yet.
+    pub fn new(sources: Sources<'_>, bindings: &[Binding]) -> Backends {
+        let Sources { store, variable, home, way_out, session, project } = sources;
         let named = bindings.iter().filter_map(|it| it.backend.parse().ok());
         let value = |backend: Backend| match backend {
-            Backend::Age => None,
+            Backend::Age | Backend::Vault(_) | Backend::VaultLease(_) | Backend::VaultToken(_) => {
+                None
+            }
             Backend::Environment(name) => {
                 let value = Zeroizing::new(variable(name.as_str())?);
                 Some((name, value))
             }
         };
-        Backends { store, environment: named.filter_map(value).collect() }
+        let project = project.file_name().and_then(|name| name.to_str());
+        Backends {
+            store,
+            environment: named.filter_map(value).collect(),
+            session: session.to_owned(),
+            project: project.unwrap_or_default().to_owned(),
+            vault: Vault::of_environment(variable, home, &way_out)
+                .map(Arc::new)
+                .map_err(|error| error.to_string()),
+            loans: Loans::new(),
+        }
+    }
+
+    /// Whom to tell of what vaults lend from now on, to record it.
+    pub fn record_with(&self, tell: Tell) {
+        self.loans.record_with(tell);
+    }
+
+    /// What is there; the error is for a person.
+    fn had(&self, binding: &Binding, on: &Occasion<'_>) -> Result<Fetched, String> {
+        let backend: Backend = binding.backend.parse().map_err(said)?;
+        let (session, project) = (self.session.as_str(), self.project.as_str());
+        let Occasion { agent, host, method } = *on;
+        let values = Values { session, project, agent, host, method };
+        let ttl = binding.ttl();
+        match &backend {
+            Backend::Age => self.store.value(&binding.name).map(Fetched::Fixed).map_err(said),
+            Backend::Environment(name) => {
+                let value = self.environment.get(name).ok_or(format!("${name} is not set"))?;
+                binding.value(value).map(Fetched::Fixed).map_err(said)
+            }
+            Backend::Vault(KvEntry { mount, path, field }) => {
+                let mount = mount.fill(&values).map_err(said)?;
+                let path = path.fill(&values).map_err(said)?;
+                let wanted = Wanted { place: format!("vault:{mount}//{path}"), ttl };
+                let ask = |vault: &Arc<Vault>| vault.entry(&mount, &path).map(Had::Kept);
+                self.of_vault(binding, (&wanted, field.as_str()), &ask)
+            }
+            Backend::VaultLease(Lent { path, field }) => {
+                let path = path.fill(&values).map_err(said)?;
+                let wanted = Wanted { place: format!("vault-lease:{path}"), ttl };
+                let ask = |vault: &Arc<Vault>| {
+                    vault.lend(&path, ttl).map(|loan| Had::Lent(loan, Arc::clone(vault)))
+                };
+                self.of_vault(binding, (&wanted, field.as_str()), &ask)
+            }
+            Backend::VaultToken(policies) => self.token(binding, policies, &values),
+        }
+    }
+
+    fn token(
+        &self,
+        binding: &Binding,
+        policies: &Policies,
+        values: &Values<'_>,
+    ) -> Result<Fetched, String> {
+        let (policies, ttl) = (policies.fill(values).map_err(said)?, binding.ttl());
+        let wanted = Wanted { place: format!("vault-token:{}", policies.join(",")), ttl };
+        let ask = |vault: &Arc<Vault>| {
+            let loan = vault.token(&policies, &self.session, ttl)?;
+            Ok(Had::Lent(loan, Arc::clone(vault)))
+        };
+        self.of_vault(binding, (&wanted, TOKEN_FIELD), &ask)
+    }
+
+    fn of_vault(
+        &self,
+        binding: &Binding,
+        (wanted, field): (&Wanted, &str),
+        ask: &dyn Fn(&Arc<Vault>) -> Result<Had, vault::VaultError>,
+    ) -> Result<Fetched, String> {
+        let vault = self.vault.as_ref().map_err(Clone::clone)?;
+        let fields = self.loans.get(wanted, &|| ask(vault).map_err(said))?;
+        let value = fields.get(field).ok_or_else(|| {
+            let at = vault.endpoint();
+            format!("the vault {at} has no text `{field}` in `{}`", wanted.place)
+        })?;
+        binding.value(value).map(Fetched::Lent).map_err(said)
     }
 }
 
-/// Variables that hold values of secrets, which no world may be given.
+/// Variables that hold values of secrets, or lead to them, which no world may be given.
 pub fn withheld(bindings: &[Binding]) -> Vec<String> {
-    let name = |it: &Binding| match it.backend.parse() {
-        Ok(Backend::Environment(name)) => Some(name.to_string()),
-        Ok(Backend::Age) | Err(_) => None,
-    };
+    let mut all: Vec<String> = bindings
+        .iter()
+        .filter_map(|it| it.backend.parse().ok())
+        .flat_map(|backend| match backend {
+            Backend::Age => Vec::new(),
+            Backend::Environment(name) => vec![name.to_string()],
+            Backend::Vault(_) | Backend::VaultLease(_) | Backend::VaultToken(_) => {
+                vault::TOKEN_VARIABLES.map(str::to_owned).into()
+            }
+        })
+        .collect();
     // A stand-in of a key of AWS has no token: one beside it would be sent.
     let signs = bindings.iter().any(Binding::signs);
-    let tokens = AWS_TOKEN_VARIABLES.iter().filter(|_| signs).map(ToString::to_string);
-    bindings.iter().filter_map(name).chain(tokens).collect()
+    all.extend(AWS_TOKEN_VARIABLES.iter().filter(|_| signs).map(ToString::to_string));
+    all.sort();
+    all.dedup();
+    all
 }
 
 impl Fetch for Backends {
-    fn fetch(&self, binding: &Binding) -> Result<Secret, FetchError> {
-        let no_value = |why: String| FetchError {
+    fn fetch(&self, binding: &Binding, on: &Occasion<'_>) -> Result<Fetched, FetchError> {
+        self.had(binding, on).map_err(|why| FetchError {
             secret: binding.name.clone(),
             backend: binding.backend.clone(),
             why,
-        };
-        match binding.backend.parse() {
-            Ok(Backend::Age) => self.store.fetch(binding),
-            Ok(Backend::Environment(name)) => {
-                let value = self.environment.get(&name);
-                let value = value.ok_or_else(|| no_value(format!("${name} is not set")))?;
-                binding.value(value).map_err(|error| no_value(error.to_string()))
-            }
-            Err(error) => Err(no_value(error.to_string())),
-        }
+        })
+    }
+
+    fn end(&self) -> Vec<NotReturned> {
+        self.loans.end()
     }
 }
 
-impl FromStr for Backend {
-    type Err = BindingError;
-    fn from_str(text: &str) -> Result<Backend, BindingError> {
-        match text.strip_prefix(ENVIRONMENT) {
-            Some(name) => name.parse().map(Backend::Environment),
-            None if text == AGE => Ok(Backend::Age),
-            None => Err(BindingError::Backend(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Backend::Age => f.write_str(AGE),
-            Backend::Environment(name) => write!(f, "{ENVIRONMENT}{name}"),
-        }
-    }
+fn said(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 #[cfg(test)]

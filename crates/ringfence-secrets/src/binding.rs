@@ -3,10 +3,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use http::{HeaderName, Method};
 use ringfence_core::{Endpoint, EndpointError, Host, SecretName};
 use serde::{Deserialize, Serialize};
+
+pub use crate::variable::VariableName;
 
 use crate::sentinel::Shape;
 use crate::sigv4::key::Key;
@@ -43,6 +46,10 @@ pub struct Binding {
     pub shape: Shape,
     /// Where the value is kept.
     pub backend: String,
+    /// For how long a value is used before it is asked for anew, in seconds, and for how long it is
+    /// lent; for the session where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds: Option<u32>,
 }
 
 /// A host that a secret may be shown to.
@@ -99,11 +106,6 @@ pub enum Delivery {
     File(ringfence_core::AbsolutePath),
 }
 
-/// The name of an environment variable.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct VariableName(String);
-
 /// Why a binding was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindingError {
@@ -129,7 +131,10 @@ pub enum BindingError {
     #[error("`{0}` is no environment variable that a stand-in can be put into")]
     Variable(String),
     /// Not a place that values are had from.
-    #[error("`{0}` is no place that values are had from: name `age` or `env:VARIABLE`")]
+    #[error(
+        "`{0}` is no place that values are had from: name `age`, `env:VARIABLE`, \
+         `vault:MOUNT/PATH#FIELD`, `vault-lease:PATH#FIELD` or `vault-token:POLICY`"
+    )]
     Backend(String),
     /// What signs and what is shown, in one.
     #[error("a key of AWS signs requests, and stands nowhere in them: leave the place out")]
@@ -154,10 +159,6 @@ const NO_SLOT: [&str; 12] = [
     "proxy-authorization",
     "accept-encoding",
 ];
-
-/// Variables that say what programs are or load: a stand-in there would break the world.
-const NO_VARIABLE: [&str; 9] =
-    ["PATH", "HOME", "SHELL", "USER", "LOGNAME", "TMPDIR", "IFS", "BASH_ENV", "ENV"];
 
 impl Binding {
     /// Checks what no single part can: that nothing is missing and nothing is too long.
@@ -195,6 +196,11 @@ impl Binding {
         let text = value.dangerous_reveal();
         let id = text.split(':').next().unwrap_or_default();
         Shape::of(if self.signs() { id } else { text })
+    }
+
+    /// For how long a value is used.
+    pub fn ttl(&self) -> Option<Duration> {
+        self.ttl_seconds.map(|seconds| Duration::from_secs(u64::from(seconds)))
     }
 
     /// Whether requests to this endpoint may carry the secret at all.
@@ -433,38 +439,6 @@ impl fmt::Display for Slot {
             Slot::Basic => f.write_str("basic"),
             Slot::Aws => f.write_str("aws"),
         }
-    }
-}
-
-impl VariableName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for VariableName {
-    type Err = BindingError;
-    fn from_str(text: &str) -> Result<VariableName, BindingError> {
-        let plain = (1..=128).contains(&text.len())
-            && !text.starts_with(|first: char| first.is_ascii_digit())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let upper = text.to_ascii_uppercase();
-        let reserved = NO_VARIABLE.contains(&upper.as_str())
-            || upper.starts_with("LD_")
-            || upper.starts_with("RINGFENCE_")
-            || upper.ends_with("_PROXY");
-        if plain && !reserved {
-            Ok(VariableName(text.to_owned()))
-        } else {
-            Err(BindingError::Variable(text.to_owned()))
-        }
-    }
-}
-
-impl fmt::Display for VariableName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

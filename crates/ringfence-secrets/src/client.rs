@@ -26,6 +26,8 @@ const CONNECT_SECONDS_MAX: u64 = 5;
 pub const CALL_SECONDS_MAX: u64 = 15;
 /// Largest body of an answer, in bytes: a vault's largest entries have 1 MiB.
 const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// As much of a body as is made room for at once, in bytes: most answers are smaller.
+const ANSWER_BYTES_FIRST: usize = 16 * 1024;
 /// Largest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Longest address, in bytes.
@@ -233,18 +235,26 @@ impl Client {
         roots.clone().map_err(|why| CallError::NotBelieved { at: at.clone(), why })
     }
 
-    /// All of a body, in one place of memory that is wiped.
+    /// All of a body, in memory that is wiped.
     fn body(&self, answer: Response<Body>, at: &Endpoint) -> Result<Zeroizing<Vec<u8>>, CallError> {
-        let (limit, at_most) = (ANSWER_BYTES_MAX as u64, ANSWER_BYTES_MAX + 1);
-        let body = answer.into_body().into_with_config().limit(limit.saturating_add(1));
-        // It never grows, which would leave copies.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(at_most));
-        let mut reader = body.reader().take(limit.saturating_add(1));
-        reader.read_to_end(&mut bytes).map_err(|error| self.failed(error.into(), at))?;
-        if bytes.len() > ANSWER_BYTES_MAX {
-            return Err(CallError::Long { at: at.clone() });
+        let limit = (ANSWER_BYTES_MAX as u64).saturating_add(1);
+        let mut reader = answer.into_body().into_with_config().limit(limit).reader();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_FIRST));
+        loop {
+            // A buffer that grew by itself would leave copies behind.
+            let room = bytes.capacity() - bytes.len();
+            let part = reader.by_ref().take(room as u64).read_to_end(&mut bytes);
+            part.map_err(|error| self.failed(error.into(), at))?;
+            if bytes.len() > ANSWER_BYTES_MAX {
+                return Err(CallError::Long { at: at.clone() });
+            }
+            if bytes.len() < bytes.capacity() {
+                return Ok(bytes);
+            }
+            let mut larger = Zeroizing::new(Vec::with_capacity(bytes.capacity() * 4));
+            larger.extend_from_slice(&bytes);
+            bytes = larger;
         }
-        Ok(bytes)
     }
 
     fn failed(&self, error: ureq::Error, at: &Endpoint) -> CallError {

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE,
-};
+use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE};
 use http::request::Parts;
-use ringfence_core::{Act, Denial, Endpoint, Outcome, Permit, Running, SecretName, SecretUse};
-use zeroize::Zeroizing;
+use ringfence_core::{
+    Act, Denial, Endpoint, Host, Outcome, Permit, Running, SecretName, SecretUse,
+};
 
 use crate::binding::{Binding, Delivery};
-use crate::look::{BodyWatch, Look, Place, Use, basic, split_once};
+use crate::loans::NotReturned;
+use crate::look::{BodyWatch, Look, Use};
+use crate::put::put;
 use crate::scrub::Patterns;
 use crate::sentinel::Sentinel;
 use crate::sigv4::SignatureError;
@@ -23,17 +22,45 @@ use crate::sigv4::key::Key;
 use crate::stand_in::StandIn;
 use crate::value::Secret;
 
+/// Most values of one secret that are looked for in answers: of those that are lent for a time, the
+/// newest.
+const LENT_MAX: usize = 64;
+
 /// Gives a secret's value when it is needed; blocks.
 pub trait Fetch: Send + Sync {
     /// The value, or why there is none; never with anything of the value in it.
-    fn fetch(&self, binding: &Binding) -> Result<Secret, FetchError>;
+    fn fetch(&self, binding: &Binding, on: &Occasion<'_>) -> Result<Fetched, FetchError>;
+
+    /// Gives back what was lent; what could not be. Nothing is fetched afterwards.
+    fn end(&self) -> Vec<NotReturned> {
+        Vec::new()
+    }
+}
+
+/// A use that was decided, as far as its value may depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Occasion<'a> {
+    /// The agent's name.
+    pub agent: &'a str,
+    /// The host that the request goes to.
+    pub host: &'a str,
+    /// Its method.
+    pub method: &'a str,
+}
+
+/// A value, and for how long it is the secret's.
+pub enum Fetched {
+    /// For the session.
+    Fixed(Secret),
+    /// For this use; the next one asks again.
+    Lent(Secret),
 }
 
 /// Has no value at all.
 struct Nowhere;
 
 impl Fetch for Nowhere {
-    fn fetch(&self, binding: &Binding) -> Result<Secret, FetchError> {
+    fn fetch(&self, binding: &Binding, _: &Occasion<'_>) -> Result<Fetched, FetchError> {
         let (secret, backend) = (binding.name.clone(), binding.backend.clone());
         Err(FetchError { secret, backend, why: "nothing is kept".to_owned() })
     }
@@ -75,6 +102,9 @@ pub enum SwapError {
 pub struct Held {
     secrets: Vec<One>,
     backend: Arc<dyn Fetch>,
+    /// The values that any request has carried, by secret. What is in it is looked for in answers
+    /// by the time that it is unlocked.
+    had: Mutex<BTreeMap<SecretName, HadSoFar>>,
     patterns: RwLock<Arc<Patterns>>,
 }
 
@@ -82,8 +112,15 @@ pub struct Held {
 struct One {
     binding: Binding,
     stand_in: StandIn,
-    /// Empty until the first use that was permitted.
-    value: Mutex<Option<Arc<Secret>>>,
+}
+
+/// The values of one secret, after the first use that was permitted.
+#[derive(Default)]
+struct HadSoFar {
+    /// The one for the session.
+    fixed: Option<Arc<Secret>>,
+    /// Those that were lent, the newest last.
+    lent: Vec<Arc<Secret>>,
 }
 
 impl Held {
@@ -91,15 +128,19 @@ impl Held {
     pub fn new(bindings: Vec<Binding>, backend: Arc<dyn Fetch>) -> io::Result<Held> {
         let one = |binding: Binding| {
             let stand_in = StandIn::new(&binding)?;
-            Ok(One { binding, stand_in, value: Mutex::new(None) })
+            Ok(One { binding, stand_in })
         };
         let secrets = bindings.into_iter().map(one).collect::<io::Result<_>>()?;
-        Ok(Held { secrets, backend, patterns: RwLock::default() })
+        Ok(Held::of(secrets, backend))
     }
 
     /// No secrets.
     pub fn none() -> Held {
-        Held { secrets: Vec::new(), backend: Arc::new(Nowhere), patterns: RwLock::default() }
+        Held::of(Vec::new(), Arc::new(Nowhere))
+    }
+
+    fn of(secrets: Vec<One>, backend: Arc<dyn Fetch>) -> Held {
+        Held { secrets, backend, had: Mutex::default(), patterns: RwLock::default() }
     }
 
     /// What goes into the world: each stand-in with the places where it is found.
@@ -169,8 +210,11 @@ impl Held {
             return Err(SwapError::OtherUse);
         }
         let one = self.one(&used.secret).ok_or(SwapError::Changed)?;
+        let agent = permit.request().agent.clone();
         let running = permit.spend().map_err(|denial| SwapError::Denied(Box::new(denial)))?;
-        let swapped = self.value(one).map_err(SwapError::from).and_then(|value| {
+        let (host, method) = (host_of(endpoint), head.method.as_str().to_owned());
+        let on = Occasion { agent: &agent.0, host: &host, method: &method };
+        let swapped = self.value(one, &on).map_err(SwapError::from).and_then(|value| {
             let StandIn::Text(sentinel) = &one.stand_in else { return Err(SwapError::Changed) };
             put(head, &used.place, (sentinel, &value)).ok_or(SwapError::Changed)
         });
@@ -213,8 +257,11 @@ impl Held {
             return Err(SwapError::OtherUse);
         }
         let one = self.one(&used.secret).ok_or(SwapError::Changed)?;
+        let agent = permit.request().agent.clone();
         let running = permit.spend().map_err(|denial| SwapError::Denied(Box::new(denial)))?;
-        let resigned = self.value(one).map_err(SwapError::from).and_then(|value| {
+        let (host_name, method) = (host_of(endpoint), head.method.as_str().to_owned());
+        let on = Occasion { agent: &agent.0, host: &host_name, method: &method };
+        let resigned = self.value(one, &on).map_err(SwapError::from).and_then(|value| {
             let key = Key::parse(value.dangerous_reveal()).map_err(|_| SwapError::Changed)?;
             verified.resign(head, host, &key).map_err(SwapError::from)
         });
@@ -230,7 +277,7 @@ impl Held {
 
     /// What is to be taken out of the answer to a request that was signed anew: its signature too.
     pub fn patterns_with(&self, (ours, theirs): (&str, &str)) -> Arc<Patterns> {
-        let mut all = self.all_patterns();
+        let mut all = self.all_patterns(&lock(&self.had));
         all.add(ours, &Sentinel::text(theirs.to_owned()));
         Arc::new(all)
     }
@@ -239,34 +286,81 @@ impl Held {
         self.secrets.iter().find(|one| one.binding.name == *name)
     }
 
-    fn value(&self, one: &One) -> Result<Arc<Secret>, FetchError> {
-        let mut kept = one.value.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = &*kept {
+    /// Nothing is locked while it is fetched: answers to other requests go on.
+    fn value(&self, one: &One, on: &Occasion<'_>) -> Result<Arc<Secret>, FetchError> {
+        let name = &one.binding.name;
+        if let Some(value) = lock(&self.had).get(name).and_then(|had| had.fixed.as_ref()) {
             return Ok(Arc::clone(value));
         }
-        let value = Arc::new(self.backend.fetch(&one.binding)?);
-        *kept = Some(Arc::clone(&value));
-        drop(kept);
-        self.rebuild_patterns();
+        let fetched = self.backend.fetch(&one.binding, on)?;
+        let mut all = lock(&self.had);
+        let had = all.entry(name.clone()).or_default();
+        if let Some(value) = had.known(&fetched) {
+            return Ok(value);
+        }
+        let value = had.take(fetched);
+        self.rebuild_patterns(&all);
         Ok(value)
     }
 
-    /// Before the first request leaves with a value, answers are searched for it.
-    fn rebuild_patterns(&self) {
-        let mut patterns = self.patterns.write().unwrap_or_else(PoisonError::into_inner);
-        *patterns = Arc::new(self.all_patterns());
+    /// Gives back what vaults lent; what could not be. No value is had afterwards that was not before.
+    pub fn end(&self) -> Vec<NotReturned> {
+        self.backend.end()
     }
 
-    fn all_patterns(&self) -> Patterns {
+    /// Before the first request leaves with a value, answers are searched for it.
+    fn rebuild_patterns(&self, had: &BTreeMap<SecretName, HadSoFar>) {
+        let mut patterns = self.patterns.write().unwrap_or_else(PoisonError::into_inner);
+        *patterns = Arc::new(self.all_patterns(had));
+    }
+
+    fn all_patterns(&self, had: &BTreeMap<SecretName, HadSoFar>) -> Patterns {
         let mut all = Patterns::default();
         for one in &self.secrets {
-            let value = one.value.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(value) = &*value {
+            let had = had.get(&one.binding.name);
+            for value in had.into_iter().flat_map(|had| had.fixed.iter().chain(&had.lent)) {
                 one.stand_in.hide(value, &mut all);
             }
         }
         all
     }
+}
+
+impl HadSoFar {
+    /// The same value, where it was had before; or the one for the session.
+    fn known(&self, fetched: &Fetched) -> Option<Arc<Secret>> {
+        match fetched {
+            // Somebody else may have been first.
+            Fetched::Fixed(_) => self.fixed.clone(),
+            Fetched::Lent(value) => {
+                let same = |it: &&Arc<Secret>| it.dangerous_reveal() == value.dangerous_reveal();
+                self.lent.iter().find(same).cloned()
+            }
+        }
+    }
+
+    fn take(&mut self, fetched: Fetched) -> Arc<Secret> {
+        match fetched {
+            Fetched::Fixed(value) => Arc::clone(self.fixed.insert(Arc::new(value))),
+            Fetched::Lent(value) => {
+                let value = Arc::new(value);
+                self.lent.push(Arc::clone(&value));
+                self.lent.drain(..self.lent.len().saturating_sub(LENT_MAX));
+                value
+            }
+        }
+    }
+}
+
+fn host_of(endpoint: &Endpoint) -> String {
+    match &endpoint.host {
+        Host::Name(name) => name.clone(),
+        Host::Address(address) => address.to_string(),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Asks the server for an answer that can be searched: not compressed, and not in parts.
@@ -302,100 +396,6 @@ pub fn scrub_head(headers: &mut HeaderMap, patterns: &Patterns) {
                 .unwrap_or_else(|_| HeaderValue::from_static("scrubbed"));
         }
     }
-}
-
-/// Puts a value where its stand-in is; `None` when it is not there.
-fn put(head: &mut Parts, place: &Place, (sentinel, value): (&Sentinel, &Secret)) -> Option<()> {
-    match place {
-        Place::Header { name, prefix } => {
-            let whole = Zeroizing::new(format!("{prefix}{}", sentinel.as_str()));
-            let real = Zeroizing::new(format!("{prefix}{}", value.dangerous_reveal()));
-            let real = sensitive(&real)?;
-            let is = |it: &[u8]| it == whole.as_bytes();
-            let found = matching(&mut head.headers, name, &is).map(|it| *it = real.clone());
-            (found.count() > 0).then_some(())
-        }
-        Place::Basic => {
-            let stand_in = sentinel.as_str().as_bytes();
-            let has = |text: &[u8]| {
-                split_once(text, b':').is_some_and(|(user, it)| user == stand_in || it == stand_in)
-            };
-            let is = |it: &[u8]| basic(it).is_some_and(|text| has(&text));
-            let mut found = 0;
-            for header in matching(&mut head.headers, &AUTHORIZATION, &is) {
-                found += 1;
-                let text = basic(header.as_bytes())?;
-                let (user, password) = split_once(&text, b':')?;
-                let real = value.dangerous_reveal().as_bytes();
-                let of = |part: &[u8]| if part == stand_in { real.to_vec() } else { part.to_vec() };
-                let joined = Zeroizing::new([of(user), b":".to_vec(), of(password)].concat());
-                let encoded = Zeroizing::new(format!("Basic {}", STANDARD.encode(&*joined)));
-                *header = sensitive(&encoded)?;
-            }
-            (found > 0).then_some(())
-        }
-        Place::Query(name) => put_query(head, name, (sentinel, value)),
-        Place::Signature => None,
-    }
-}
-
-fn matching<'a>(
-    headers: &'a mut HeaderMap,
-    name: &HeaderName,
-    is: &'a dyn Fn(&[u8]) -> bool,
-) -> impl Iterator<Item = &'a mut HeaderValue> {
-    let name = name.clone();
-    let all = headers.iter_mut().filter(move |(it, _)| **it == name);
-    all.map(|(_, value)| value).filter(move |value| is(value.as_bytes()))
-}
-
-fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-fn put_query(head: &mut Parts, name: &str, of: (&Sentinel, &Secret)) -> Option<()> {
-    let (sentinel, value) = of;
-    let query = head.uri.query()?;
-    let mut swapped = 0;
-    let pairs: Vec<Zeroizing<String>> = query
-        .split('&')
-        .map(|pair| match pair.split_once('=') {
-            Some((key, it)) if key == name && is_spelled(it, sentinel.as_str()) => {
-                swapped += 1;
-                Zeroizing::new(format!("{key}={}", &*percent_encoded(value.dangerous_reveal())))
-            }
-            Some(_) | None => Zeroizing::new(pair.to_owned()),
-        })
-        .collect();
-    let mut text = Zeroizing::new(head.uri.path().to_owned());
-    for (number, pair) in pairs.iter().enumerate() {
-        text.push(if number == 0 { '?' } else { '&' });
-        text.push_str(pair);
-    }
-    let mut parts = head.uri.clone().into_parts();
-    parts.path_and_query = Some(text.parse().ok()?);
-    head.uri = http::Uri::from_parts(parts).ok()?;
-    (swapped > 0).then_some(())
-}
-
-/// Whether a query's value is a text, in any spelling.
-fn is_spelled(value: &str, text: &str) -> bool {
-    crate::look::percent_decoded(value) == text.as_bytes()
-}
-
-fn percent_encoded(text: &str) -> Zeroizing<String> {
-    use std::fmt::Write as _;
-    let mut out = Zeroizing::new(String::with_capacity(text.len() * 3));
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 /// The stand-ins of a session as text by name, for tests and for `secret test`.

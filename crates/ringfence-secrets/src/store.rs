@@ -19,7 +19,6 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::binding::Binding;
-use crate::held::{Fetch, FetchError};
 use crate::value::{Secret, ValueError};
 
 /// The backend that keeps values in files of ours.
@@ -278,17 +277,6 @@ impl Store {
 
     fn path(&self, name: &SecretName, extension: &str) -> PathBuf {
         self.dir.join(format!("{name}.{extension}"))
-    }
-}
-
-impl Fetch for Store {
-    fn fetch(&self, binding: &Binding) -> Result<Secret, FetchError> {
-        let no_value = |why: String| FetchError {
-            secret: binding.name.clone(),
-            backend: binding.backend.clone(),
-            why,
-        };
-        self.value(&binding.name).map_err(|error| no_value(error.to_string()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! For tests: a gate made of plain parts, a scripted model server, real agents to drive it.
+//! For tests: a gate made of plain parts, a scripted model server, a double of a vault, real agents to drive it.
 //!
 //! Nothing here is linked into the product; it panics where a test has gone wrong.
 #![allow(
@@ -12,3 +12,4 @@
 pub mod agents;
 pub mod gate;
 pub mod model;
+pub mod vault;

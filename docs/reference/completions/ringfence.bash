@@ -1656,13 +1656,17 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__secret__subcmd__add)
-            opts="-h -V --from --kind --for --header --query --basic --methods --path --env --file --color --help --version"
+            opts="-h -V --from --ttl --kind --for --header --query --basic --methods --path --env --file --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ttl)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

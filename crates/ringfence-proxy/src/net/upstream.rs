@@ -41,6 +41,8 @@ pub struct HostProxy {
     pub endpoint: Endpoint,
     /// `Basic` credentials, encoded.
     credentials: Option<String>,
+    /// The same as they were written.
+    written: Option<String>,
 }
 
 /// Without the credentials.
@@ -121,15 +123,18 @@ impl Named {
             return Named::Scheme(scheme.to_owned());
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let (credentials, place) = match authority.rsplit_once('@') {
-            Some((user, place)) => (Some(STANDARD.encode(decoded(user))), place),
+        let (user, place) = match authority.rsplit_once('@') {
+            Some((user, place)) => (Some(user), place),
             None => (None, authority),
         };
+        let credentials = user.map(|user| STANDARD.encode(decoded(user)));
+        let written = user.map(str::to_owned);
         let after_host = place.rsplit(']').next().unwrap_or(place);
         let endpoint =
             if after_host.contains(':') { place.parse() } else { Endpoint::new(place, PROXY_PORT) };
-        endpoint
-            .map_or(Named::Malformed, |endpoint| Named::Proxy(HostProxy { endpoint, credentials }))
+        endpoint.map_or(Named::Malformed, |endpoint| {
+            Named::Proxy(HostProxy { endpoint, credentials, written })
+        })
     }
 }
 
@@ -152,6 +157,12 @@ fn decoded(text: &str) -> Vec<u8> {
 }
 
 impl HostProxy {
+    /// Where it is and who asks it, for another client: `http://[USER:PASSWORD@]HOST:PORT`.
+    pub fn url(&self) -> String {
+        let user = self.written.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+        format!("http://{user}{}", self.endpoint)
+    }
+
     /// Asks a proxy for a connection; from then on the stream leads to the endpoint.
     pub(super) async fn connect(
         &self,

@@ -15,12 +15,12 @@ use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::claims::Claims;
 use ringfence_proxy::net::dns::Families;
 use ringfence_proxy::net::{Entrances, NetConfig, NetGate, processes_below};
-use ringfence_proxy::packages::Registries;
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::notify::{Confinement, Lead, Listener, Word, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{Capture, Ended, Network, Way, World};
 use ringfence_secrets::Held;
+use ringfence_secrets::backend::Backends;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
@@ -43,6 +43,7 @@ use crate::pty::{Pipes, Relay, RelayParts};
 use crate::quarantine::{After, Finished, Quarantined};
 use crate::registration::{self, Description, Registered};
 use crate::registries;
+use crate::settings::Settings;
 use crate::users;
 use crate::wording;
 
@@ -79,6 +80,7 @@ pub(super) struct Outside {
     pub(super) bound: Vec<Bound>,
     pub(super) authority: Arc<Authority>,
     pub(super) held: Arc<Held>,
+    pub(super) backends: Arc<Backends>,
 }
 
 /// A session that runs.
@@ -93,6 +95,7 @@ pub(super) struct Running {
     after: After,
     wanted: Wanted,
     denials: Arc<Denials>,
+    held: Arc<Held>,
 }
 
 impl Taken {
@@ -140,9 +143,8 @@ impl Running {
         let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
         let session = (&gate, &agent, &approvals, &denials);
         let ssh_agent = signing::serve(composed.ssh_agent.take(), (request, &assembled), session)?;
-        let named = &assembled.settings.registries;
-        let registries = registries::of_host(named, request.dirs.home(), &request.environment);
-        let outside = (request, network, registries);
+        let held = Arc::clone(&network.held);
+        let outside = (request, network, &assembled.settings);
         let net = open_net_gate(outside, taken.entrances, session, &world)?;
         let live = Arc::new(Live {
             dirs: request.dirs.clone(),
@@ -190,6 +192,7 @@ impl Running {
             wanted: Wanted::of(&composed.spec),
             after: composed.after,
             denials,
+            held,
         })
     }
 
@@ -200,12 +203,15 @@ impl Running {
         self.gate.stop();
         self.world.kill();
         self.net.stop();
+        // Nothing more is asked for from here on.
+        let kept = super::held::end(&self.held);
         self.processes.finish();
         self.relay.finish();
         drop(self.registered);
         // The last one who holds it: the mount helper takes away what it made.
         drop(self.world);
-        let Finished { quarantined, notices } = self.after.finish();
+        let Finished { quarantined, mut notices } = self.after.finish();
+        notices.extend(kept);
         let exit_code = ended.as_ref().map_or(125, exit_code);
         let totals = self.opened.tally.totals();
         let summary = Summary {
@@ -252,6 +258,15 @@ impl Running {
             exit_code,
         })
     }
+}
+
+/// What vaults lend is in the log before it is used.
+fn record_leases(backends: &Backends, gate: &Gate) {
+    let gate = gate.clone();
+    // A log that fails ends the session, which gives everything back.
+    backends.record_with(Box::new(move |change| {
+        let _ = gate.note(Event::Lease(change), Durability::Soon);
+    }));
 }
 
 /// A log that cannot be written ends the world: nothing goes on unrecorded.
@@ -320,12 +335,15 @@ fn lead(network: &Network, claims: Option<&Arc<Claims>>) -> io::Result<Option<Le
 
 /// Opens the net gate at the entrances of a world.
 fn open_net_gate(
-    (request, network, registries): (&RunRequest, Outside, Registries),
+    (request, network, settings): (&RunRequest, Outside, &Settings),
     entrances: Entrances,
     session: signing::Session<'_>,
     world: &Arc<World>,
 ) -> Result<NetGate, RunError> {
-    let Outside { bound, authority, held } = network;
+    let Outside { bound, authority, held, backends } = network;
+    record_leases(&backends, session.0);
+    let (named, home) = (&settings.registries, request.dirs.home());
+    let registries = registries::of_host(named, home, &request.environment);
     allow_descriptors();
     // Without a copy it is found out the slow way.
     let diagnosis = world.network.inet_diag.try_clone().ok();

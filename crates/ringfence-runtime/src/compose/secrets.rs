@@ -12,6 +12,7 @@ use crate::notice::Notice;
 pub const SECRET_PLACES: &[(&str, Kind)] = &[
     (".aws", Kind::Dir),
     (".azure", Kind::Dir),
+    (".bao-token", Kind::File),
     (".bash_history", Kind::File),
     (".cargo/credentials.toml", Kind::File),
     (".config/chromium", Kind::Dir),

@@ -9,7 +9,7 @@ use ringfence_core::{
 
 use super::{
     ArrivalView, AskedAct, ConnectionView, DeniedAct, EndpointView, FsChanges, GrantChange,
-    MisusedSecret, NetworkActivity, RefusedCall, RequestView, ResourceUsage, SecretView,
+    LeaseView, MisusedSecret, NetworkActivity, RefusedCall, RequestView, ResourceUsage, SecretView,
     SessionView, Span, VIEW_SCHEMA,
 };
 use crate::wording;
@@ -86,6 +86,13 @@ impl Builder {
                 let span = self.acting(what.process, at_ms);
                 let span = self.name_of(span);
                 self.view.misused.push(MisusedSecret { entry: index, at_ms, span, what });
+            }
+            Event::Lease(change) => {
+                let same = |it: &&mut LeaseView| it.change.lease == change.lease;
+                match self.view.leases.iter_mut().find(same) {
+                    Some(known) => *known = LeaseView { entry: index, at_ms, change },
+                    None => self.view.leases.push(LeaseView { entry: index, at_ms, change }),
+                }
             }
             Event::Finished { of, outcome } => self.finished(of, outcome, at_ms),
             Event::Asked { of, channel, .. } => {

@@ -14,6 +14,7 @@ fn binding(backend: &str) -> Binding {
         deliver: Vec::new(),
         shape: Shape::unknown(),
         backend: backend.to_owned(),
+        ttl_seconds: None,
     }
 }
 
@@ -25,9 +26,20 @@ fn fetched(bindings: &[Binding], of: &Binding) -> Result<String, String> {
         "OTHER" => Some("another-value".to_owned()),
         _ => None,
     };
-    let backends = Backends::new(Store::at(dir.path().join("secrets")), bindings, variable);
-    let value = backends.fetch(of).map_err(|error| error.to_string())?;
-    Ok(value.dangerous_reveal().to_owned())
+    let sources = Sources {
+        store: Store::at(dir.path().join("secrets")),
+        variable: &variable,
+        home: dir.path(),
+        way_out: WayOut::default(),
+        session: "s7f3abcdef",
+        project: dir.path(),
+    };
+    let backends = Backends::new(sources, bindings);
+    let on = Occasion { agent: "claude", host: "api.example.com", method: "GET" };
+    match backends.fetch(of, &on).map_err(|error| error.to_string())? {
+        Fetched::Fixed(value) => Ok(value.dangerous_reveal().to_owned()),
+        Fetched::Lent(_) => panic!("nothing is lent"),
+    }
 }
 
 #[test]
@@ -46,6 +58,9 @@ fn what_is_not_there_or_not_named_is_an_error_that_says_so() {
         ("env:", "no environment variable"),
         ("vault", "no place that values are had from"),
         ("age", "there is no secret"),
+        ("vault:kv/app#key", "set $VAULT_ADDR"),
+        ("vault-lease:database/creds/app#password", "set $VAULT_ADDR"),
+        ("vault-token:reader", "set $VAULT_ADDR"),
     ] {
         let one = binding(backend);
         let said = fetched(std::slice::from_ref(&one), &one).unwrap_err();
@@ -53,4 +68,11 @@ fn what_is_not_there_or_not_named_is_an_error_that_says_so() {
     }
     // A variable that no binding named when the session began was not taken along.
     assert!(fetched(&[binding("age")], &binding("env:OTHER")).is_err());
+}
+
+#[test]
+fn what_leads_to_a_vault_stays_out_of_worlds() {
+    for place in ["vault:kv/app#key", "vault-lease:a/b#c", "vault-token:reader"] {
+        assert_eq!(withheld(&[binding(place), binding(place)]), ["BAO_TOKEN", "VAULT_TOKEN"]);
+    }
 }

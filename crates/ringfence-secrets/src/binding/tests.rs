@@ -20,6 +20,7 @@ fn bound(paths: &[&str], methods: &[&str]) -> Binding {
         deliver: Vec::new(),
         shape: Shape::unknown(),
         backend: "age".to_owned(),
+        ttl_seconds: None,
     }
 }
 

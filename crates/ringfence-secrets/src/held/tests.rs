@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Request as HttpRequest;
 use ringfence_core::{Action, Agent, Checked, Request};
@@ -19,10 +20,10 @@ const HOST: &str = "api.example.com:443";
 struct Kept(AtomicUsize, Result<(), String>);
 
 impl Fetch for Kept {
-    fn fetch(&self, binding: &Binding) -> Result<Secret, FetchError> {
+    fn fetch(&self, binding: &Binding, _: &Occasion<'_>) -> Result<Fetched, FetchError> {
         self.0.fetch_add(1, Ordering::Relaxed);
         match &self.1 {
-            Ok(()) => Ok(Secret::new(binding.name.clone(), VALUE).unwrap()),
+            Ok(()) => Ok(Fetched::Fixed(Secret::new(binding.name.clone(), VALUE).unwrap())),
             Err(why) => Err(FetchError {
                 secret: binding.name.clone(),
                 backend: "vault".to_owned(),
@@ -54,6 +55,7 @@ fn stage_with(answers: Result<(), String>) -> Stage {
         deliver: Vec::new(),
         shape: Shape::of(VALUE),
         backend: "age".to_owned(),
+        ttl_seconds: None,
     };
     let backend = Arc::new(Kept(AtomicUsize::new(0), answers));
     let held = Held::new(vec![binding], Arc::clone(&backend) as Arc<dyn Fetch>).unwrap();

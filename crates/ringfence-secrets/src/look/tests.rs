@@ -26,6 +26,7 @@ fn stage() -> Stage {
         deliver: Vec::new(),
         shape: Shape::of("sk-ant-api03-0123456789abcdefghij"),
         backend: "age".to_owned(),
+        ttl_seconds: None,
     };
     let sentinel = binding.shape.sentinel().unwrap();
     Stage { binding, sentinel }

@@ -7,7 +7,7 @@ use ringfence_core::{Act, Action, Agent, Checked, Endpoint, Request, Running};
 use ringfence_testkit::gate::{ScriptedPolicy, TestGate};
 
 use super::*;
-use crate::held::{Fetch, FetchError, Held, SwapError};
+use crate::held::{Fetch, FetchError, Fetched, Held, Occasion, SwapError};
 use crate::kinds::Kind;
 use crate::look::Look;
 use crate::sigv4::claim::{Claim, Resigned};
@@ -20,8 +20,8 @@ const WHEN: &str = "20260830T123600Z";
 struct Kept;
 
 impl Fetch for Kept {
-    fn fetch(&self, binding: &Binding) -> Result<Secret, FetchError> {
-        Ok(binding.value(VALUE).unwrap())
+    fn fetch(&self, binding: &Binding, _: &Occasion<'_>) -> Result<Fetched, FetchError> {
+        Ok(Fetched::Fixed(binding.value(VALUE).unwrap()))
     }
 }
 
@@ -41,6 +41,7 @@ fn binding() -> Binding {
         deliver: Vec::new(),
         shape: Shape::unknown(),
         backend: "age".to_owned(),
+        ttl_seconds: None,
     };
     Kind::Aws.complete(&mut binding).unwrap();
     binding.check().unwrap();

@@ -22,6 +22,7 @@ fn binding() -> Binding {
         deliver: Vec::new(),
         shape: Shape::of(VALUE),
         backend: AGE.to_owned(),
+        ttl_seconds: None,
     }
 }
 

@@ -62,7 +62,11 @@ pub(super) fn serve(stream: &TcpStream, answer: impl Fn(Received) -> Reply) -> i
     Ok(())
 }
 
-fn receive(reader: &mut impl BufRead, mut stream: &TcpStream) -> io::Result<Option<Received>> {
+/// The next request of a connection, if there is one.
+pub(crate) fn receive(
+    reader: &mut impl BufRead,
+    mut stream: &TcpStream,
+) -> io::Result<Option<Received>> {
     let Some(first) = line(reader)? else { return Ok(None) };
     let mut words = first.split(' ').map(str::to_owned);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());

@@ -5,7 +5,7 @@
 //! results of its own calls. A repeated request therefore gets the same answer.
 
 mod anthropic;
-mod http;
+pub(crate) mod http;
 mod openai;
 
 use std::io;

@@ -3,11 +3,12 @@
 
 use clap::{Args, Subcommand};
 use ringfence_core::SecretName;
-use ringfence_secrets::backend::Backend;
 use ringfence_secrets::binding::{HeaderSlot, HostRule, MethodName, PathPattern, VariableName};
 use ringfence_secrets::kinds::Kind;
+use ringfence_secrets::place::Backend;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The commands on secrets.
 #[derive(Debug, Subcommand)]
@@ -32,7 +33,20 @@ whose host is named with `--for`. A kind fills in what is not named.
   ringfence secret add model --kind anthropic
   ringfence secret add forge --kind git-https --for git.example.com
   ringfence secret add orders --for api.example.com --header 'authorization: Bearer' \
-      --methods GET,POST --path /v1/orders --env ORDERS_TOKEN";
+      --methods GET,POST --path /v1/orders --env ORDERS_TOKEN
+
+Places of values, for `--from`; `vault` is the one that $VAULT_ADDR or $BAO_ADDR names:
+
+  env:VARIABLE                       a variable of the environment that a session is started in
+  vault:MOUNT/PATH#FIELD             an entry of a KV v2 engine; MOUNT//PATH where the mount has slashes
+  vault-lease:PATH#FIELD             lent at the first use, renewed, given back when the session ends
+  vault-token:POLICY,POLICY          a token with these policies only, given back likewise
+
+A path or policy may have {session}, {project}, {agent}, {host} or {method} in it, one in each part,
+filled in once a use was decided:
+
+  ringfence secret add orders-db --from 'vault-lease:database/creds/{project}#password' --ttl 15m \
+      --for db.example.com --basic --env ORDERS_PASSWORD";
 
 /// Arguments of `secret add`.
 #[derive(Debug, Args)]
@@ -40,9 +54,13 @@ pub struct SecretAddArgs {
     /// What the policy calls it: lower-case letters, digits and hyphens
     #[arg(value_name = "NAME")]
     pub name: SecretName,
-    /// Where its value is, in place of being asked for: env:VARIABLE, which no world is given then
+    /// Where its value is, in place of being asked for: env:VARIABLE, which no world is given then,
+    /// or a place in a vault
     #[arg(long, value_name = "PLACE")]
     pub from: Option<Backend>,
+    /// For how long a value of a vault is used before it is asked for anew, and lent, like 15m or 1h
+    #[arg(long, value_name = "TIME", value_parser = super::parse_time, requires = "from")]
+    pub ttl: Option<Duration>,
     /// The service it is for, which says where it stands in requests and in the environment
     #[arg(long, value_name = "SERVICE")]
     pub kind: Option<Kind>,

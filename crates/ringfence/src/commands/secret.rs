@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ringfence_core::{
     AbsolutePath, Act, Agent, Clock as _, Decide as _, Endpoint, Facts, Host, Request, SecretUse,
@@ -12,12 +13,15 @@ use ringfence_policy::grant::GrantText;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::compose::covered_above;
 use ringfence_runtime::foresight::Decision;
+use ringfence_runtime::trust::Project;
 use ringfence_runtime::wording::printable;
-use ringfence_secrets::backend::{Backend, Backends};
+use ringfence_secrets::backend::{Backends, Sources};
 use ringfence_secrets::binding::{Binding, Delivery, HostRule, Slot};
-use ringfence_secrets::held::Fetch as _;
+use ringfence_secrets::held::{Fetch as _, Fetched, Occasion};
+use ringfence_secrets::loans::NotReturned;
+use ringfence_secrets::place::Backend;
 use ringfence_secrets::sentinel::Shape;
-use ringfence_secrets::store::{AGE, Store, StoreError};
+use ringfence_secrets::store::{Store, StoreError};
 use ringfence_secrets::{BindingError, Secret, ValueError};
 use serde_json::{Value, json};
 
@@ -60,13 +64,21 @@ fn add(args: SecretAddArgs, store: &Store, screen: &Screen) -> Result<Done, Fail
         return Err(StoreError::Exists(binding.name).into());
     }
     free(&binding, &others)?;
-    let value = match binding.backend.parse()? {
-        Backend::Age => value(&binding)?,
+    let backend: Backend = binding.backend.parse()?;
+    let value = if backend == Backend::Age {
+        Some(value(&binding)?)
+    } else if backend.is_open() {
+        // There is no value before there is a use.
+        None
+    } else {
         // Only what it looks like is kept.
-        Backend::Environment(_) => fetched(store, &binding)?,
+        let on = Occasion { agent: "", host: "", method: "" };
+        Some(fetched((store, screen), &binding, &on)?)
     };
-    binding.shape = binding.shape_of(&value);
-    store.add(&binding, (binding.backend == AGE).then_some(&value))?;
+    if let Some(value) = &value {
+        binding.shape = binding.shape_of(value);
+    }
+    store.add(&binding, value.as_ref().filter(|_| backend == Backend::Age))?;
     let name = &binding.name;
     screen.note(&format!("kept: {name}, for {}", joined(&binding.hosts)));
     screen.hint(&format!(
@@ -82,6 +94,7 @@ fn binding(args: SecretAddArgs) -> Result<Binding, Failure> {
     let basic = args.basic.then_some(Ok(Slot::Basic));
     let files = args.file.iter().map(|path| Ok(Delivery::File(absolute(path)?)));
     let variables = args.env.into_iter().map(|name| Ok(Delivery::Env(name)));
+    let backend = args.from.unwrap_or(Backend::Age);
     let mut binding = Binding {
         name: args.name,
         hosts: args.hosts,
@@ -90,7 +103,8 @@ fn binding(args: SecretAddArgs) -> Result<Binding, Failure> {
         slots: headers.chain(queries).chain(basic).collect::<Result<_, BindingError>>()?,
         deliver: variables.chain(files).collect::<Result<_, Failure>>()?,
         shape: Shape::unknown(),
-        backend: args.from.unwrap_or(Backend::Age).to_string(),
+        backend: backend.to_string(),
+        ttl_seconds: ttl_seconds(&backend, args.ttl)?,
     };
     if let Some(kind) = args.kind {
         kind.complete(&mut binding)?;
@@ -111,6 +125,16 @@ fn binding(args: SecretAddArgs) -> Result<Binding, Failure> {
     }
     binding.check()?;
     Ok(binding)
+}
+
+/// For how long a value is used, where a place takes that.
+fn ttl_seconds(backend: &Backend, ttl: Option<Duration>) -> Result<Option<u32>, Failure> {
+    if ttl.is_some() && !backend.takes_ttl() {
+        return Err(Message::new(format!("a value from {backend} has no time of its own"))
+            .hint("leave out `--ttl`: the value is used as it was when the session began")
+            .could_not());
+    }
+    Ok(ttl.map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)))
 }
 
 /// A path as a world will know it.
@@ -155,12 +179,34 @@ fn value(binding: &Binding) -> Result<Secret, Failure> {
     Ok(binding.value(&text)?)
 }
 
-/// A value from where it is kept.
-fn fetched(store: &Store, binding: &Binding) -> Result<Secret, Failure> {
-    let environment = context::environment();
-    let variable = |name: &str| environment.text(name).map(str::to_owned);
-    let backends = Backends::new(store.clone(), std::slice::from_ref(binding), variable);
-    backends.fetch(binding).map_err(|error| Message::new(error.to_string()).could_not())
+/// A value from where it is kept, and back again what was lent with it.
+fn fetched(
+    (store, screen): (&Store, &Screen),
+    binding: &Binding,
+    on: &Occasion<'_>,
+) -> Result<Secret, Failure> {
+    let (environment, dirs) = (context::environment(), context::dirs()?);
+    let project = Project::find(&context::current_dir()?, dirs.home())
+        .map_err(|error| Message::new(error.to_string()).could_not())?;
+    let session = in_force::no_session()?;
+    let sources = Sources {
+        store: store.clone(),
+        variable: &|name| environment.text(name).map(str::to_owned),
+        home: dirs.home(),
+        way_out: environment.way_out(),
+        session: session.as_str(),
+        project: &project.dir,
+    };
+    let backends = Backends::new(sources, std::slice::from_ref(binding));
+    let fetched = backends.fetch(binding, on);
+    for NotReturned { lease, why, .. } in backends.end() {
+        let (lease, why) = (printable(&lease), printable(&why));
+        screen.note(&format!("warning: `{lease}` could not be given back to the vault: {why}"));
+    }
+    match fetched {
+        Ok(Fetched::Fixed(value) | Fetched::Lent(value)) => Ok(value),
+        Err(error) => Err(Message::new(error.to_string()).could_not()),
+    }
 }
 
 fn list(args: &SecretListArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
@@ -195,6 +241,7 @@ fn as_json(it: &Binding) -> Value {
         "slots": it.slots.iter().map(slot).collect::<Vec<_>>(),
         "deliver": it.deliver.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "backend": it.backend,
+        "ttl_seconds": it.ttl_seconds,
     })
 }
 
@@ -225,8 +272,10 @@ fn joined<T: ToString>(all: &[T]) -> String {
 
 fn test(args: &SecretTestArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
     let binding = store.binding(&args.name)?;
+    let uses = binding.hosts.iter().map(|host| used(&binding, host, args));
+    let uses = uses.collect::<Result<Vec<_>, _>>()?;
     // What cannot be read has no use to be decided.
-    fetched(store, &binding)?;
+    try_each((store, screen), (&binding, &uses), &args.agent)?;
     let found = in_force::load(&args.policy, screen)?;
     let (clock, _) = HostClock::new(found.settings.time_zone.as_deref())
         .map_err(|error| Message::new(error.to_string()).could_not())?;
@@ -242,8 +291,6 @@ fn test(args: &SecretTestArgs, store: &Store, screen: &Screen) -> Result<Done, F
         let ruling = found.policy.decide(&request, &facts);
         Decision { request, ruling }
     };
-    let uses = binding.hosts.iter().map(|host| used(&binding, host, args));
-    let uses = uses.collect::<Result<Vec<_>, _>>()?;
     let decisions: Vec<Decision> = uses.into_iter().map(decide).collect();
     if args.json {
         let each =
@@ -264,6 +311,24 @@ fn test(args: &SecretTestArgs, store: &Store, screen: &Screen) -> Result<Done, F
         }
     }
     Ok(strictest(&decisions))
+}
+
+/// Reads the value: for each host where it depends on the use, else once.
+fn try_each(
+    at: (&Store, &Screen),
+    (binding, uses): (&Binding, &[SecretUse]),
+    agent: &str,
+) -> Result<(), Failure> {
+    let count = if binding.backend.parse::<Backend>()?.is_open() { uses.len() } else { 1 };
+    for used in uses.iter().take(count) {
+        let host = match used.endpoint.as_ref().map(|endpoint| &endpoint.host) {
+            Some(Host::Name(name)) => name.clone(),
+            Some(Host::Address(address)) => address.to_string(),
+            None => String::new(),
+        };
+        fetched(at, binding, &Occasion { agent, host: &host, method: &used.method })?;
+    }
+    Ok(())
 }
 
 /// The use that is asked about: of a request to one of the hosts.
@@ -316,9 +381,16 @@ fn strictest(decisions: &[Decision]) -> Done {
 
 fn rotate(args: &SecretNameArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
     let binding = store.binding(&args.name)?;
-    if let Backend::Environment(name) = binding.backend.parse()? {
-        return Err(Message::new(format!("the value of `{}` is in ${name}", args.name))
-            .hint("change it there: each session takes it as it is when it starts")
+    let elsewhere = match binding.backend.parse()? {
+        Backend::Age => None,
+        Backend::Environment(name) => Some(format!("${name}")),
+        Backend::Vault(_) | Backend::VaultLease(_) | Backend::VaultToken(_) => {
+            Some(binding.backend.clone())
+        }
+    };
+    if let Some(place) = elsewhere {
+        return Err(Message::new(format!("the value of `{}` is in {place}", args.name))
+            .hint("change it there: each session that starts takes it as it is then")
             .could_not());
     }
     let value = value(&binding)?;

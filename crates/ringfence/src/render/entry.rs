@@ -35,6 +35,7 @@ fn words(event: &Event) -> (&'static str, String) {
             ("arrived", format!("{} connects to port {port} of the world", printable(peer)))
         }
         Event::SecretMisused(misuse) => ("incident", wording::misuse(misuse)),
+        Event::Lease(change) => ("lease", wording::lease(change)),
         Event::Finished { of, outcome } => ("finished", format!("{of}: {}", ended(outcome))),
         Event::Asked { of, needs, channel } => {
             let place = match channel {

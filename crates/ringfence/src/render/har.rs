@@ -99,6 +99,7 @@ impl Builder {
             Event::SessionOpened { .. }
             | Event::Refused { .. }
             | Event::SecretMisused(_)
+            | Event::Lease(_)
             | Event::Arrived { .. }
             | Event::Asked { .. }
             | Event::ProcessExited { .. }

@@ -47,6 +47,7 @@ pub fn render(view: &SessionView, style: Style) -> String {
         refused(view, style),
         secrets::used(view, style),
         secrets::misused(view, style),
+        secrets::leases(view, style),
         questions(view, style),
         grants(view, style),
         quarantine(view, style),

@@ -15,5 +15,6 @@ mod smuggling;
 mod stage;
 mod streams;
 mod tools;
+mod vaults;
 
 pub(crate) use stage::certificate;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use ringfence_runtime::view::{SecretView, SessionView};
+use ringfence_core::LeaseStep;
+use ringfence_runtime::view::{LeaseView, SecretView, SessionView};
 use ringfence_runtime::wording;
 
 use super::super::text::{count, fit, table, wrap};
@@ -39,4 +40,22 @@ pub(super) fn misused(view: &SessionView, style: Style) -> String {
         }
     }
     out + &more(view.misused.len(), LIST_LINES_MAX, "incident", "incidents")
+}
+
+pub(super) fn leases(view: &SessionView, style: Style) -> String {
+    if view.leases.is_empty() {
+        return String::new();
+    }
+    let open = |it: &LeaseView| matches!(it.change.step, LeaseStep::NotReturned { .. });
+    let tone = if view.leases.iter().any(open) { Tone::Bad } else { Tone::Heading };
+    let title = count(view.leases.len(), "lease of a vault", "leases of vaults");
+    let mut out = style.paint.tone(tone, &title) + "\n";
+    for it in view.leases.iter().take(LIST_LINES_MAX) {
+        let mut entry = it.entry.to_string();
+        for line in wrap(&wording::lease(&it.change), style.columns.saturating_sub(9)) {
+            let _ = writeln!(out, "{entry:>7}  {line}");
+            entry.clear();
+        }
+    }
+    out + &more(view.leases.len(), LIST_LINES_MAX, "lease", "leases")
 }

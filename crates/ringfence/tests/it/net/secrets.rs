@@ -86,7 +86,7 @@ fn encoded(part: &str) -> String {
 }
 
 /// What the server was shown in a header, request by request.
-fn shown(net: &Net, header: &str) -> Vec<String> {
+pub(super) fn shown(net: &Net, header: &str) -> Vec<String> {
     let all = net.seen().into_iter().filter(|it| it["path"].is_string());
     all.map(|it| it["headers"][header].as_str().unwrap_or("").to_owned()).collect()
 }

@@ -117,6 +117,29 @@ fn json_carries_the_same_facts() {
 }
 
 #[test]
+fn a_misplaced_stand_in_is_told_in_the_form_of_a_denial() {
+    let misuse = Misuse {
+        process: None,
+        secret: "model".parse().unwrap(),
+        endpoint: Endpoint::new("api.example.com", 443).unwrap(),
+        method: "POST".to_owned(),
+        path: "/v1".to_owned(),
+        place: "the body".to_owned(),
+        why: "a body is no place for it".to_owned(),
+        refused: true,
+    };
+    let value = misused_json(&Agent("builder".to_owned()), &misuse, Some(&entry()));
+    let known = denial_json(&connect_denied(), None);
+    for (key, like) in known.as_object().unwrap() {
+        let same = std::mem::discriminant(&value[key]) == std::mem::discriminant(like);
+        assert!(same, "{key}: {value}");
+    }
+    assert_eq!(value["rule"], "a stand-in in the body: a body is no place for it");
+    let text = misused(&misuse);
+    assert!(text.starts_with("denied: what stands in for the secret `model` is in"), "{text}");
+}
+
+#[test]
 fn people_and_roles_are_counted_out() {
     let roles = BTreeSet::from([Role("a".to_owned()), Role("b".to_owned())]);
     assert_eq!(needs(&AskFor { roles, people: 2 }), "2 people with roles `a`, `b`");

@@ -348,10 +348,12 @@ for name, kind, handler in (
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 # Python has no server of HTTP/2.
-for name in "h2", "only_h2":
-    h2 = subprocess.Popen(["node", "tests/net/h2.js", certificate, key, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+started = {
+    name: subprocess.Popen(["node", "tests/net/h2.js", certificate, key, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    for name in ("h2", "only_h2")
+}
+for name, h2 in started.items():
     ports[name] = int(h2.stdout.readline())
     threading.Thread(target=lambda out: [say(**json.loads(line)) for line in out], args=(h2.stdout,), daemon=True).start()
-    globals()[name] = h2
 say(ports=ports)
 sys.stdin.read()

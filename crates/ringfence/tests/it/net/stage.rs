@@ -103,7 +103,7 @@ impl Net {
                 }
             }
         });
-        let first: Value = heard.recv_timeout(Duration::from_secs(20)).unwrap();
+        let first: Value = heard.recv_timeout(Duration::from_mins(1)).unwrap();
         let ports = first["ports"].clone();
         let policy = POLICY.replace("HOME", stage.home().to_str().unwrap())
             + &rules(&|name| ports[name].as_u64().unwrap());

@@ -146,8 +146,8 @@ fn answer(ports: &Arc<Ports>, attempt: Attempt) {
             file::answer(ports, attempt, file);
         }
         Attempted::Tcp(connect) => {
-            let target = connect.target;
-            tcp::answer(ports, attempt, target);
+            let connect = *connect;
+            tcp::answer(ports, attempt, connect);
         }
         Attempted::Unix(connect) => {
             let path = connect.path.clone();
@@ -186,7 +186,7 @@ impl Ports {
         Request { agent: self.agent.clone(), act, process: Some(self.process(attempt)) }
     }
 
-    fn process(&self, attempt: &Attempt) -> Process {
+    pub(crate) fn process(&self, attempt: &Attempt) -> Process {
         Process { pid: attempt.pid, parent: self.parents.of(attempt) }
     }
 

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ringfence_core::{Endpoint, Host};
+use ringfence_core::{Endpoint, Host, Process};
 
 use super::names::Meaning;
 use super::open::Port;
@@ -42,6 +42,11 @@ pub enum Prospect {
 impl Ahead {
     pub(super) fn of(port: &Arc<Port>) -> Ahead {
         Ahead(Arc::clone(port))
+    }
+
+    /// Notes which process is about to connect the socket of this number (`SO_COOKIE`).
+    pub fn comes_from(&self, cookie: u64, process: Process) {
+        self.0.config.process.told(cookie, process);
     }
 
     /// What would become of a connection of the world's to this address. Nothing is recorded.

@@ -14,10 +14,11 @@ use rcgen::{
 };
 use ringfence_core::{Clock, Host};
 use rustls::ServerConfig;
-use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+use super::trust::provider;
 
 /// How long the authority's own certificate is valid, in days: longer than any session.
 const AUTHORITY_DAYS: u32 = 397;
@@ -94,8 +95,7 @@ impl Authority {
     /// How a client is answered that means `host`.
     pub(super) fn server(&self, host: &Host) -> Result<ServerConfig, NoCertificate> {
         let certified = self.leaf(host)?;
-        let provider = Arc::new(ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| NoCertificate(error.to_string()))?
             .with_no_client_auth()
@@ -103,6 +103,7 @@ impl Authority {
         // Nothing to resume: each connection is decided, and its handshake stays on this machine.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
+        config.ignore_client_order = true;
         Ok(config)
     }
 
@@ -140,7 +141,7 @@ impl Authority {
         let certificate = params.signed_by(&self.leaf_key, &self.issuer)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.leaf_key.serialize_der()));
         let chain = vec![certificate.der().clone()];
-        CertifiedKey::from_der(chain, key, &ring::default_provider())
+        CertifiedKey::from_der(chain, key, &provider())
             .map_err(|error| NoCertificate(error.to_string()))
     }
 }
@@ -154,7 +155,7 @@ fn valid(params: &mut CertificateParams, now_ms: u64, length: Duration) {
 /// No two certificates of one issuer have the same (RFC 5280, section 4.1.2.2).
 fn serial() -> Result<SerialNumber, NoCertificate> {
     let mut bytes = [0_u8; 16];
-    let random = ring::default_provider().secure_random;
+    let random = provider().secure_random;
     random.fill(&mut bytes).map_err(|_| NoCertificate("no randomness".to_owned()))?;
     // Positive, and of one length.
     bytes[0] = bytes[0] & 0x7f | 0x40;

@@ -38,7 +38,7 @@ pub(super) async fn serve(
     let _ = stream.set_nodelay(true);
     let target = match target {
         Ok(target) => target,
-        Err(why) => return turn_away(&port, stream, &client, &why).await,
+        Err(why) => return Box::pin(turn_away(&port, stream, &client, &why)).await,
     };
     if target.port() == DNS_PORT {
         // A client that breaks off has nothing to be told.
@@ -53,14 +53,14 @@ pub(super) async fn serve(
         }
     };
     let endpoint = Endpoint { host, port: target.port() };
-    match port.open(endpoint.clone(), &client).await {
+    match Box::pin(port.open(endpoint.clone(), &client)).await {
         Ok(opened) => {
             let decided = Decided { client: stream, early: Vec::new(), endpoint, opened };
             carry(&port, &client, decided).await;
         }
         Err(refusal) => {
             let response = refusal.into_reply(&port.config.denied);
-            turned_away::refuse(stream, response).await;
+            Box::pin(turned_away::refuse(stream, response)).await;
         }
     }
 }

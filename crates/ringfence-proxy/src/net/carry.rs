@@ -51,9 +51,16 @@ enum Heard {
 
 /// Carries a decided connection to its end, which is recorded.
 pub(super) async fn carry(port: &Arc<Port>, who: &Client, decided: Decided) {
-    if port.inspects(&decided.endpoint) {
-        return inspect::carry(port, who, decided).await;
+    // Boxed, each by itself: what a connection needs at its beginning is not kept for its whole life.
+    if !port.inspects(&decided.endpoint) {
+        Box::pin(pass(port, who, decided)).await;
+    } else if let Some(inspected) = Box::pin(inspect::begin(port, who, decided)).await {
+        Box::pin(inspected.serve()).await;
     }
+}
+
+/// Carries a connection that is looked into no further than to its first words.
+async fn pass(port: &Arc<Port>, who: &Client, decided: Decided) {
     let Decided { mut client, early, endpoint, opened } = decided;
     let Opened { mut stream, mut line } = opened;
     let mut first = First { sent: early, released: 0, answered: false };
@@ -74,8 +81,8 @@ pub(super) async fn carry(port: &Arc<Port>, who: &Client, decided: Decided) {
         Heard::Speaks(Speaks::Http) => {
             let client = Rewind::new(client, Bytes::from(first.sent));
             let opened = Opened { stream, line };
-            exchange::serve(port, who, exchange::Decided { client, endpoint, opened }).await;
-            return;
+            let decided = exchange::Decided { client, endpoint, opened };
+            return Box::pin(exchange::serve(port, who, decided)).await;
         }
         Heard::Speaks(Speaks::Http2) => Some(
             "HTTP/2 without TLS is not carried: its requests name hosts of their own".to_owned(),

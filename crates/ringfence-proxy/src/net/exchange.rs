@@ -56,9 +56,9 @@ pub(super) async fn serve(port: &Arc<Port>, who: &Client, decided: Decided) {
     let Decided { client, endpoint, opened } = decided;
     let upstream = tokio::sync::Mutex::new(Kept::Fresh(opened));
     let exchange = Exchange { port, who, endpoint, upstream, tunnel: Mutex::new(None) };
-    let service = service_fn(|request| async {
-        let response = exchange.answer(request).await;
-        Ok::<_, Infallible>(response)
+    let service = service_fn(|request| {
+        // Boxed: a connection has room for it for as long as it lives.
+        Box::pin(async { Ok::<_, Infallible>(exchange.answer(request).await) })
     });
     let served = http1::Builder::new()
         // Who has no more to say may still listen.

@@ -10,10 +10,11 @@ use rustix::io::Errno;
 use rustix::net::Shutdown;
 use tokio::net::TcpStream;
 
+use super::awake;
 use super::line::Counted;
 
 /// Most bytes that are read at once.
-const ROOM_BYTES: usize = 128 * 1024;
+const ROOM_BYTES: usize = 1024 * 1024;
 /// After so many reads without a pause others have their turn.
 const READS_MAX: usize = 16;
 
@@ -70,6 +71,7 @@ fn once(
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Passed::Nothing),
         Err(error) => return Err(error),
     };
+    awake::beat();
     let mut left = room.get(..read).unwrap_or_default();
     while !left.is_empty() {
         match to.try_write(left) {

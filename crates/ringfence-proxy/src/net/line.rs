@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use super::awake;
+use super::bulk::Ahead;
 use super::live::Place;
 use ringfence_core::{Carried, Endpoint, NetUsage, Outcome, Permit, Request, Running};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -37,6 +39,7 @@ pub(super) struct Bytes {
 pub(super) struct Counted {
     stream: TcpStream,
     bytes: Arc<Bytes>,
+    ahead: Option<Ahead>,
 }
 
 impl Line {
@@ -149,13 +152,18 @@ impl Bytes {
 impl Counted {
     /// Counts into `bytes`.
     pub(super) fn new(stream: TcpStream, bytes: &Arc<Bytes>) -> Counted {
-        Counted { stream, bytes: Arc::clone(bytes) }
+        Counted { stream, bytes: Arc::clone(bytes), ahead: None }
     }
 
     /// Makes the coming close a reset: what was cut off must not look complete.
     pub(super) fn reset_on_close(&self) {
         // Best effort: without it the peer sees an ordinary end.
         let _ = self.stream.set_zero_linger();
+    }
+
+    /// From here on reads more at once than is asked for, where much comes; to be read by polling only.
+    pub(super) fn read_ahead(&mut self) {
+        self.ahead.get_or_insert_default();
     }
 
     /// The socket itself, for who notes what goes over it.
@@ -175,6 +183,7 @@ impl Counted {
 
     fn sent(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(count)) = &polled {
+            awake::beat();
             self.bytes.sent.fetch_add(*count as u64, Ordering::Relaxed);
         }
         polled
@@ -189,8 +198,14 @@ impl AsyncRead for Counted {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let polled = match &mut this.ahead {
+            Some(ahead) => ahead.poll_read((&mut this.stream, context), buffer),
+            None => Pin::new(&mut this.stream).poll_read(context, buffer),
+        };
         let count = buffer.filled().len().saturating_sub(before);
+        if count > 0 {
+            awake::beat();
+        }
         this.bytes.received.fetch_add(count as u64, Ordering::Relaxed);
         polled
     }

@@ -11,7 +11,9 @@
 mod address;
 pub mod ahead;
 pub mod authority;
+mod awake;
 mod aws;
+mod bulk;
 mod capture;
 mod carry;
 pub mod claims;
@@ -42,7 +44,6 @@ pub mod upstream;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -56,6 +57,7 @@ use authority::Authority;
 use claims::Claims;
 use dns::Families;
 use open::Port;
+pub use process::Holders;
 use published::{Inward, Published};
 use serve::{Arrives, Open};
 use trust::Trust;
@@ -114,9 +116,6 @@ pub type Misused = Box<dyn Fn(&Misuse, Option<&EntryRef>) + Send + Sync>;
 /// they are; must not block either.
 pub type KeptBack = Box<dyn Fn(&Denial, usize) + Send + Sync>;
 
-/// Which process of the world holds the client's end of a connection, if that can be told; blocks.
-pub type ProcessOf = Arc<dyn Fn(Ends) -> Option<Process> + Send + Sync>;
-
 /// The two ends of a connection, as the client's socket has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ends {
@@ -132,17 +131,6 @@ pub fn special(address: IpAddr) -> Option<&'static str> {
         address::Reach::Public => None,
         address::Reach::Special(what) => Some(what),
     }
-}
-
-/// Finds the process behind a connection among `root` and its descendants, by looking in procfs.
-///
-/// `root` is the world's first process, as the caller numbers it: everything in the world descends
-/// from it. A process that is gone by then, or that procfs hides, is not found. `diagnosis` is a
-/// `NETLINK_SOCK_DIAG` socket of its network namespace; without one the kernel's list of all
-/// connections is read, which takes milliseconds.
-pub fn processes_below(root: i32, diagnosis: Option<OwnedFd>) -> ProcessOf {
-    let holders = process::Holders::below(root, diagnosis);
-    Arc::new(move |ends| holders.of(ends))
 }
 
 /// What a net gate needs to know.
@@ -173,8 +161,8 @@ pub struct NetConfig {
     pub held: Arc<Held>,
     /// Which servers are believed on such connections.
     pub trust: Trust,
-    /// Tells the process behind a client's address.
-    pub process: ProcessOf,
+    /// Tells the process behind a connection.
+    pub process: Arc<Holders>,
     /// Limits; [`NetLimits::default`] outside tests.
     pub limits: NetLimits,
 }
@@ -343,7 +331,7 @@ impl NetConfig {
             authority,
             held: Arc::new(Held::none()),
             trust: Trust::of_host(None, None),
-            process: Arc::new(|_| None),
+            process: Arc::new(Holders::nobody()),
             limits: NetLimits::default(),
         }
     }

@@ -183,8 +183,11 @@ impl Port {
     pub(super) async fn process_of(&self, client: &Client) -> Option<Process> {
         let ends = client.ends;
         let find = || async move {
-            let process = Arc::clone(&self.config.process);
-            tokio::task::spawn_blocking(move || process(ends)).await.ok().flatten()
+            let holders = Arc::clone(&self.config.process);
+            if let Some(process) = holders.connected(ends) {
+                return Some(process);
+            }
+            tokio::task::spawn_blocking(move || holders.of(ends)).await.ok().flatten()
         };
         *client.process.get_or_init(find).await
     }

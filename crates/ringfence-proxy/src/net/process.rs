@@ -1,8 +1,9 @@
-//! Which process holds the client's end of a connection, as procfs tells it.
+//! Which process is behind a connection: the one that was seen to connect, or else the one that holds
+//! the client's end, as procfs tells it.
 
 mod diagnosis;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, DirEntry};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -12,34 +13,78 @@ use std::sync::{Mutex, PoisonError};
 use ringfence_core::Process;
 
 use super::Ends;
-use diagnosis::Diagnosis;
+use diagnosis::{Diagnosis, Socket};
 
 /// Most processes looked at for one connection.
 const PROCESSES_MAX: usize = 4096;
 
+/// Most sockets whose processes are remembered; the oldest are forgotten, and looked for.
+const TOLD_MAX: usize = 8192;
+
 /// The processes of one world, as far as they hold sockets.
-pub(super) struct Holders {
+pub struct Holders {
     root: i32,
     diagnosis: Option<Mutex<Diagnosis>>,
+    told: Mutex<Told>,
+}
+
+/// Who was seen to connect sockets, by the numbers of these.
+#[derive(Default)]
+struct Told {
+    by: HashMap<u64, Process>,
+    order: VecDeque<u64>,
 }
 
 impl Holders {
-    /// Those among `root` and its descendants.
-    pub(super) fn below(root: i32, diagnosis: Option<OwnedFd>) -> Holders {
-        Holders { root, diagnosis: diagnosis.map(|socket| Mutex::new(Diagnosis::new(socket))) }
+    /// Those among `root` and its descendants: the world's first process, as the caller numbers it,
+    /// and everything that descends from it. A process that is gone by then, or that procfs hides,
+    /// is not found.
+    ///
+    /// `diagnosis` is a `NETLINK_SOCK_DIAG` socket of its network namespace; without one the
+    /// kernel's list of all connections is read, which takes milliseconds.
+    pub fn below(root: i32, diagnosis: Option<OwnedFd>) -> Holders {
+        let diagnosis = diagnosis.map(|socket| Mutex::new(Diagnosis::new(socket)));
+        Holders { root, diagnosis, told: Mutex::default() }
     }
 
-    /// Finds the process that holds the client's end of a connection.
-    pub(super) fn of(&self, ends: Ends) -> Option<Process> {
-        let asked = self.diagnosis.as_ref().and_then(|diagnosis| {
-            diagnosis.lock().unwrap_or_else(PoisonError::into_inner).inode(ends)
-        });
+    /// No processes at all.
+    pub(super) fn nobody() -> Holders {
+        Holders::below(i32::MAX, None)
+    }
+
+    /// Notes which process is about to connect the socket of this number (`SO_COOKIE`).
+    pub(super) fn told(&self, cookie: u64, process: Process) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.by.insert(cookie, process).is_none() {
+            told.order.push_back(cookie);
+        }
+        if told.order.len() > TOLD_MAX
+            && let Some(oldest) = told.order.pop_front()
+        {
+            told.by.remove(&oldest);
+        }
+    }
+
+    /// The process that was seen to connect, where one was; does not block.
+    pub(super) fn connected(&self, ends: Ends) -> Option<Process> {
+        let socket = self.asked(ends)?;
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.by.get(&socket.cookie).copied()
+    }
+
+    /// The process that holds the client's end of a connection, if that can be told; blocks.
+    pub fn of(&self, ends: Ends) -> Option<Process> {
         // A kernel may be built without an answer.
-        let inode = match asked {
-            Some(inode) => inode.to_string(),
+        let inode = match self.asked(ends) {
+            Some(socket) => socket.inode?.to_string(),
             None => socket_inode(self.root, ends.client)?,
         };
         self.holder(Path::new(&format!("socket:[{inode}]")))
+    }
+
+    fn asked(&self, ends: Ends) -> Option<Socket> {
+        let diagnosis = self.diagnosis.as_ref()?;
+        diagnosis.lock().unwrap_or_else(PoisonError::into_inner).socket(ends)
     }
 
     fn holder(&self, socket: &Path) -> Option<Process> {

@@ -8,6 +8,8 @@ use hyper::body::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::awake;
+
 /// The socket and what comes before it.
 pub(super) struct Rewind {
     stream: TcpStream,
@@ -33,11 +35,16 @@ impl AsyncRead for Rewind {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.before.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(context, into);
+            let polled = Pin::new(&mut this.stream).poll_read(context, into);
+            return awake::beat_when(polled);
         }
         let count = this.before.len().min(into.remaining());
         into.put_slice(this.before.get(..count).unwrap_or_default());
         this.before.advance(count);
+        if this.before.is_empty() {
+            // Also its room.
+            this.before = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -48,7 +55,7 @@ impl AsyncWrite for Rewind {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+        awake::beat_when(Pin::new(&mut self.get_mut().stream).poll_write(context, bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -64,7 +71,7 @@ impl AsyncWrite for Rewind {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, parts)
+        awake::beat_when(Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, parts))
     }
 
     fn is_write_vectored(&self) -> bool {

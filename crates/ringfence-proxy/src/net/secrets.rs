@@ -2,10 +2,9 @@
 //! then the real value is put in. Whatever else has a stand-in in it goes no further.
 
 mod frames;
+mod scrubbed;
 
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 
 use hyper::HeaderMap;
 use hyper::body::{Bytes, Frame};
@@ -21,7 +20,6 @@ use ringfence_secrets::look::{BodyWatch, Look, Misplaced, Use};
 use ringfence_secrets::scrub::{Patterns, Scrubber};
 use ringfence_secrets::sigv4::chunks::Chunks;
 use ringfence_secrets::sigv4::claim::{Resigned, Verified};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::aws::{self, Right, Room, Sent, Wrong};
 use super::live::Client;
@@ -29,9 +27,7 @@ use super::open::Port;
 use super::reply::Refusal;
 
 pub(super) use frames::Watched;
-
-/// How much of a websocket is read at a time, in bytes.
-const READ_BYTES: usize = 16 * 1024;
+pub(super) use scrubbed::Scrubbed;
 
 /// Takes values out of what streams back.
 pub(super) type Scrubbing = Scrubber<Arc<Patterns>>;
@@ -66,7 +62,7 @@ pub(super) enum Carried {
 /// Looks for stand-ins in the body of one request, which has no place for any; signs it anew where it
 /// is signed piece by piece.
 #[derive(Default)]
-pub(super) struct Watch(Option<Watching>);
+pub(super) struct Watch(Option<Box<Watching>>);
 
 struct Watching {
     /// Of secrets that the request does not use: it is stopped.
@@ -332,14 +328,14 @@ impl About {
 impl Watch {
     fn new(port: &Arc<Port>, about: About, own: &[SecretName]) -> Watch {
         let held = &port.config.held;
-        Watch(Some(Watching {
+        Watch(Some(Box::new(Watching {
             others: held.watch_body(&|name| !own.contains(name)),
             own: held.watch_body(&|name| own.contains(name)),
             chunks: None,
             port: Arc::clone(port),
             about,
             stopped: Arc::default(),
-        }))
+        })))
     }
 
     /// Says why the request was stopped, if it was.
@@ -355,13 +351,15 @@ impl Watch {
 
     /// Looks for the same in something else of the same request.
     pub(super) fn again(&self) -> Watch {
-        Watch(self.0.as_ref().map(|it| Watching {
-            others: it.others.again(),
-            own: it.own.again(),
-            port: Arc::clone(&it.port),
-            about: it.about.clone(),
-            stopped: Arc::clone(&it.stopped),
-            chunks: None,
+        Watch(self.0.as_ref().map(|it| {
+            Box::new(Watching {
+                others: it.others.again(),
+                own: it.own.again(),
+                port: Arc::clone(&it.port),
+                about: it.about.clone(),
+                stopped: Arc::clone(&it.stopped),
+                chunks: None,
+            })
         }))
     }
 
@@ -438,62 +436,3 @@ fn in_body(secret: SecretName) -> Misplaced {
 #[derive(Debug, thiserror::Error)]
 #[error("its body is not what may go on")]
 pub(super) struct Stopped;
-
-/// A stream out of which values are taken as it is read.
-pub(super) struct Scrubbed<S> {
-    stream: S,
-    scrubbing: Option<Scrubbing>,
-    ready: Bytes,
-}
-
-impl<S> Scrubbed<S> {
-    pub(super) fn new(stream: S, scrubbing: Option<Scrubbing>) -> Scrubbed<S> {
-        Scrubbed { stream, scrubbing, ready: Bytes::new() }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Scrubbed<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let this = self.get_mut();
-        while this.ready.is_empty() {
-            let Some(scrubbing) = &mut this.scrubbing else {
-                return Pin::new(&mut this.stream).poll_read(context, buffer);
-            };
-            let mut bytes = [0; READ_BYTES];
-            let mut part = ReadBuf::new(&mut bytes);
-            match Pin::new(&mut this.stream).poll_read(context, &mut part) {
-                Poll::Ready(Ok(())) if part.filled().is_empty() => {
-                    this.ready = scrubbing.finish().into();
-                    this.scrubbing = None;
-                }
-                Poll::Ready(Ok(())) => this.ready = scrubbing.push(part.filled()).into(),
-                other @ (Poll::Ready(Err(_)) | Poll::Pending) => return other,
-            }
-        }
-        let count = this.ready.len().min(buffer.remaining());
-        buffer.put_slice(&this.ready.split_to(count));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Scrubbed<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, buffer)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
-    }
-}

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Ends;
+use super::awake;
 use super::capture;
 use super::carry::{Decided, carry};
 use super::claims::Claims;
@@ -71,6 +72,7 @@ pub(super) async fn until_stopped(open: Open, port: Arc<Port>, stopped: watch::R
         let (port, places) = (Arc::clone(&port), Arc::clone(&places));
         listening.spawn(listen(listener, (port, places), stopped.clone()));
     }
+    answering.spawn(awake::stay());
     while listening.join_next().await.is_some() {}
 }
 
@@ -91,6 +93,7 @@ async fn listen(
             tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
             continue;
         };
+        awake::beat();
         let port = Arc::clone(&port);
         let target = match &arrives {
             Arrives::Captured => capture::target(&stream),

@@ -11,9 +11,7 @@ use std::{io, thread};
 use ringfence_core::{Action, Agent, Checked, Clock, Denial, NetUsage, Question};
 use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::upstream::HostProxies;
-use ringfence_proxy::net::{
-    AskPort, Entrances, NetConfig, NetGate, NetLimits, Resolve, processes_below,
-};
+use ringfence_proxy::net::{AskPort, Entrances, Holders, NetConfig, NetGate, NetLimits, Resolve};
 use ringfence_testkit::gate::{MemoryLog, ScriptedPolicy, TestGate};
 
 /// A test that waits longer than this has failed.
@@ -102,7 +100,7 @@ impl Setup {
         config.resolve = Arc::clone(&lookups) as Arc<dyn Resolve>;
         config.limits = self.limits;
         config.proxies = self.proxies;
-        config.process = processes_below(i32::try_from(std::process::id()).unwrap(), None);
+        config.process = Arc::new(Holders::below(i32::try_from(std::process::id()).unwrap(), None));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let gate =

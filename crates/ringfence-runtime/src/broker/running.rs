@@ -14,7 +14,7 @@ use ringfence_core::{
 use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::claims::Claims;
 use ringfence_proxy::net::dns::Families;
-use ringfence_proxy::net::{Entrances, NetConfig, NetGate, processes_below};
+use ringfence_proxy::net::{Entrances, Holders, NetConfig, NetGate};
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::notify::{Confinement, Lead, Listener, Word, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
@@ -405,7 +405,7 @@ fn net_config(
             write_stderr_of(process.pid, &said.text);
         }
     });
-    let process = processes_below(init_pid, diagnosis);
+    let process = Arc::new(Holders::below(init_pid, diagnosis));
     NetConfig { process, unreachable, refused, misused, kept_back, ..config }
 }
 

@@ -3,12 +3,11 @@
 //!
 //! This is for the program's sake, and no wall: whatever goes on is decided by the net gate.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringfence_core::{Act, Checked, Durability};
 use ringfence_proxy::net::ahead::Prospect;
-use ringfence_sandbox::notify::{Attempt, Unresolvable};
+use ringfence_sandbox::notify::{Attempt, TcpConnect, Unresolvable};
 
 use super::Ports;
 
@@ -16,8 +15,12 @@ use super::Ports;
 const ECONNREFUSED: i32 = 111;
 
 /// Refuses a connection that the policy denies; any other goes on.
-pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, target: SocketAddr) {
-    match ports.ahead.look(target) {
+pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, connect: TcpConnect) {
+    // Before it arrives: the net gate need not look for the process then.
+    if let Some(cookie) = connect.cookie {
+        ports.ahead.comes_from(cookie, ports.process(&attempt));
+    }
+    match ports.ahead.look(connect.target) {
         Prospect::Arrives => attempt.carry_on(),
         Prospect::Nowhere(why) => {
             let what = Unresolvable { syscall: "connect", why, errno: ECONNREFUSED };

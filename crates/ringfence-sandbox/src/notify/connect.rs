@@ -130,9 +130,10 @@ fn by_address(shared: &Shared, socket: OwnedFd, address: Vec<u8>) -> Judged {
     let target = internet(&address).filter(|_| tcp && shared.hands_out_tcp());
     let led = shared.lead.get().filter(|_| tcp).and_then(|lead| lead.led(&socket, &address));
     let to = led.map_or(Target::Address(address), Target::Gate);
+    let cookie = sockopt::socket_cookie(&socket).ok();
     let job = Job { socket, target: to, user: None };
     match target {
-        Some(target) => Judged::Tcp(TcpConnect { target }, job),
+        Some(target) => Judged::Tcp(TcpConnect { target, cookie }, job),
         None => Judged::Connect(job),
     }
 }

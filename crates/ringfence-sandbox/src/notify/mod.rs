@@ -146,6 +146,8 @@ pub enum Appears {
 pub struct TcpConnect {
     /// Where to, as the process says; an IPv4 address in an IPv6 one is the former.
     pub target: SocketAddr,
+    /// The number that the kernel never gives to another socket (`SO_COOKIE`), where it gives any.
+    pub cookie: Option<u64>,
 }
 
 /// A connection to a unix socket with a path.

@@ -66,6 +66,16 @@ class Web(http.server.SimpleHTTPRequestHandler):
         go.set()
         self.answer(b"gone\n")
 
+    def peer(self):
+        self.answer(f"from {self.client_address[1]} on\n".encode())
+
+    def leave(self):
+        """Ends its side a little later, without having said so."""
+        self.peer()
+        self.wfile.flush()
+        time.sleep(0.3)
+        self.close_connection = True
+
     def slow(self):
         """Reads a little of the body, and then no more."""
         self.rfile.read(1 << 20)

@@ -66,6 +66,32 @@ def events():
     return "both"
 
 
+def asked(stream, path):
+    """The status of an answer, and over which connection the server sent it."""
+    stream.sendall(head(path))
+    said = until(stream, b" on\n")
+    return said.split(b"\r\n")[0].decode(), said.split(b"from ")[-1]
+
+
+def rests():
+    """Requests with pauses in between."""
+    stream = connect()
+    seen = set()
+    for _ in range(3):
+        seen.add(asked(stream, "/any/peer"))
+        time.sleep(0.3)
+    return f"{len(seen)} connection"
+
+
+def is_left():
+    """A server that ends its side during a pause."""
+    stream = connect()
+    said = {asked(stream, "/any/leave")}
+    time.sleep(0.6)
+    said.add(asked(stream, "/any/peer"))
+    return f"{len(said)} connections {said.pop()[0]}"
+
+
 def websocket():
     stream = connect()
     stream.sendall(head("/open/socket", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"

@@ -27,12 +27,12 @@ use super::account::{Account, Answered, Outgoing};
 use super::packages::Fetch;
 use super::server::{
     CONNECTION_WINDOW_BYTES, Fresh, STREAM_UNSENT_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
-    Server, Spoken,
+    Server, Spoken, Unanswered,
 };
 use super::tls;
 
 /// The requests of one client.
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     pub(super) port: Arc<Port>,
     pub(super) who: Client,
     pub(super) endpoint: Endpoint,
@@ -122,7 +122,8 @@ impl Exchange {
     {
         let service = service_fn(|request| {
             let exchange = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(exchange.answer(request).await) }
+            // Boxed, as below: a connection has room for it for as long as it lives.
+            Box::pin(async move { Ok::<_, Infallible>(exchange.answer(request).await) })
         });
         let io = TokioIo::new(client);
         let served = match self.spoken {
@@ -142,20 +143,20 @@ impl Exchange {
             Spoken::Http2 => {
                 // Streams that are begun only to be reset are bounded by hyper itself
                 // (CVE-2023-44487).
-                http2::Builder::new(TokioExecutor::new())
+                let serving = http2::Builder::new(TokioExecutor::new())
                     .timer(TokioTimer::new())
                     .max_concurrent_streams(STREAMS_MAX)
                     .initial_stream_window_size(STREAM_WINDOW_BYTES)
                     .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                     .max_send_buf_size(STREAM_UNSENT_BYTES_MAX)
                     .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-                    .serve_connection(io, service)
-                    .await
+                    .serve_connection(io, service);
+                Box::pin(serving).await
             }
         };
         let switched = self.switched.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (served, switched) {
-            (Ok(()), Some(switched)) => switched.run().await,
+            (Ok(()), Some(switched)) => Box::pin(switched.run()).await,
             (Ok(()), None) | (Err(_), Some(_)) => {}
             (Err(error), None) => self.server.lock().await.failed(&error),
         }
@@ -246,24 +247,12 @@ impl Exchange {
                 Ok(response) => return Ok((response, server)),
                 // Servers end idle connections whenever they like: what was not sent is sent over
                 // another, which is decided anew.
-                Err(mut error) => match error.take_message() {
-                    Some(message) if used && again => {
-                        again = false;
-                        request = message;
-                        self.forget(&server).await;
-                    }
-                    Some(_) | None => {
-                        server.failed(error.error());
-                        // Ours is the body alone, and that is the client's.
-                        if error.error().is_user() {
-                            let reason =
-                                format!("the body broke off: {}", innermost(error.error()));
-                            return Err(Refusal::Malformed(reason));
-                        }
-                        let reason = format!("the server broke off: {}", error.error());
-                        return Err(Refusal::Unreachable(reason));
-                    }
-                },
+                Err(Unanswered { unsent: Some(unsent), .. }) if used && again => {
+                    again = false;
+                    request = *unsent;
+                    self.forget(&server).await;
+                }
+                Err(Unanswered { error, .. }) => return Err(broke_off(&server, error.as_ref())),
             }
         }
     }
@@ -394,6 +383,19 @@ pub(crate) fn request_of(
     };
     HttpRequest::new(endpoint.clone(), scheme, parts)
         .map_err(|error: HttpError| Refusal::Malformed(error.to_string()))
+}
+
+/// What a client is told of a request that was not answered.
+fn broke_off(server: &Server, error: Option<&hyper::Error>) -> Refusal {
+    let Some(error) = error else {
+        return Refusal::Unreachable("the server broke off".to_owned());
+    };
+    server.failed(error);
+    // Ours is the body alone, and that is the client's.
+    if error.is_user() {
+        return Refusal::Malformed(format!("the body broke off: {}", innermost(error)));
+    }
+    Refusal::Unreachable(format!("the server broke off: {error}"))
 }
 
 /// What is behind an error that only says where it was met.

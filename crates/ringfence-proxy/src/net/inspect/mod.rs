@@ -5,6 +5,7 @@
 
 mod account;
 mod exchange;
+mod http1;
 mod packages;
 mod registry;
 mod server;
@@ -18,6 +19,7 @@ use ringfence_core::{Endpoint, Scheme};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 
 pub(super) use account::Answered;
 pub(super) use exchange::Switched;
@@ -36,8 +38,26 @@ use server::{Fresh, Spoken};
 /// How much is read at a time until it is known what a client speaks.
 const FIRST_BYTES: usize = 16 * 1024;
 
-/// Carries a connection to its end; every request over it is decided.
-pub(super) async fn carry(port: &Arc<Port>, who: &Client, decided: Decided) {
+/// A connection over which requests come, each of which is decided.
+pub(super) enum Inspected {
+    /// Without TLS.
+    Plain(Arc<Exchange>, Rewind),
+    /// Within TLS that was opened.
+    Tls(Arc<Exchange>, Box<TlsStream<Rewind>>),
+}
+
+impl Inspected {
+    /// Carries it to its end.
+    pub(super) async fn serve(self) {
+        match self {
+            Inspected::Plain(exchange, client) => exchange.serve(client).await,
+            Inspected::Tls(exchange, client) => exchange.serve(client).await,
+        }
+    }
+}
+
+/// Finds out what is spoken on a connection; it is refused where that cannot be looked into.
+pub(super) async fn begin(port: &Arc<Port>, who: &Client, decided: Decided) -> Option<Inspected> {
     let Decided { mut client, early, endpoint, opened } = decided;
     let mut sent = early;
     let speaks = hear(port, &mut client, &mut sent).await;
@@ -47,14 +67,14 @@ pub(super) async fn carry(port: &Arc<Port>, who: &Client, decided: Decided) {
                 reason
             } else {
                 let client = Rewind::new(client, Bytes::from(sent));
-                return tls::serve(port, who, tls::Hello { client, endpoint, opened }).await;
+                return tls::open(port, who, tls::Hello { client, endpoint, opened }).await;
             }
         }
         Speaks::Http => {
             let client = Rewind::new(client, Bytes::from(sent));
             let place = (endpoint, Scheme::Http, Spoken::Http1);
             let exchange = Exchange::new(port, who, place, Ok(Fresh::plain(opened)));
-            return exchange.serve(client).await;
+            return Some(Inspected::Plain(exchange, client));
         }
         Speaks::Http2 => "HTTP/2 without TLS is not carried".to_owned(),
         Speaks::Unclear(wrong) => wrong.to_owned(),
@@ -63,6 +83,7 @@ pub(super) async fn carry(port: &Arc<Port>, who: &Client, decided: Decided) {
         ),
     };
     refuse(port, (client, &sent), opened, &refused).await;
+    None
 }
 
 /// Decides and passes on one request of a client that speaks to a proxy.

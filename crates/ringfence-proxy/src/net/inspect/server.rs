@@ -2,15 +2,16 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::client::conn::{TrySendError, http2};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use ringfence_core::Carried;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::client::TlsStream;
 
@@ -19,6 +20,7 @@ use super::super::line::{Counted, Line};
 use super::super::open::Opened;
 use super::super::reply::Refusal;
 use super::account::Outgoing;
+use super::http1::Http1;
 
 /// Most requests at a time over one HTTP/2 connection.
 pub(super) const STREAMS_MAX: u32 = 128;
@@ -78,45 +80,54 @@ pub(super) enum Within {
 pub(super) struct Server {
     sender: Sender,
     line: Mutex<Line>,
-    driver: AbortHandle,
 }
 
-#[derive(Clone)]
 enum Sender {
-    Http1(Arc<tokio::sync::Mutex<http1::SendRequest<Outgoing>>>),
-    Http2(http2::SendRequest<Outgoing>),
+    Http1(Http1),
+    Http2(http2::SendRequest<Outgoing>, AbortHandle),
+}
+
+/// Why a request was not answered.
+pub(super) struct Unanswered {
+    /// What was said of it; nothing where the connection had gone to rest.
+    pub(super) error: Option<hyper::Error>,
+    /// The request, where nothing of it was sent.
+    pub(super) unsent: Option<Box<Request<Outgoing>>>,
+}
+
+impl Unanswered {
+    /// Nothing of this was sent.
+    pub(super) fn unsent(request: Request<Outgoing>) -> Unanswered {
+        Unanswered { error: None, unsent: Some(Box::new(request)) }
+    }
+}
+
+impl From<TrySendError<Request<Outgoing>>> for Unanswered {
+    fn from(mut error: TrySendError<Request<Outgoing>>) -> Unanswered {
+        let unsent = error.take_message().map(Box::new);
+        Unanswered { error: Some(error.into_error()), unsent }
+    }
 }
 
 impl Server {
     /// Begins to speak HTTP over a connection.
     pub(super) async fn begin(fresh: Fresh) -> Result<Server, Refusal> {
         let Fresh { stream, mut line, spoken } = fresh;
-        let io = TokioIo::new(stream);
         let begun = match spoken {
-            Spoken::Http1 => http1::Builder::new()
-                .preserve_header_case(true)
-                .max_buf_size(HEAD_BYTES_MAX)
-                .handshake(io)
-                .await
-                .map(|(sender, connection)| {
-                    let driver = tokio::spawn(async move { connection.with_upgrades().await });
-                    let sender = Arc::new(tokio::sync::Mutex::new(sender));
-                    (Sender::Http1(sender), driver.abort_handle())
-                }),
+            Spoken::Http1 => Http1::begin(stream).await.map(Sender::Http1),
             Spoken::Http2 => http2::Builder::new(TokioExecutor::new())
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 .max_send_buf_size(STREAM_UNSENT_BYTES_MAX)
                 .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-                .handshake(io)
+                .handshake(TokioIo::new(stream))
                 .await
                 .map(|(sender, connection)| {
-                    let driver = tokio::spawn(connection);
-                    (Sender::Http2(sender), driver.abort_handle())
+                    Sender::Http2(sender, tokio::spawn(connection).abort_handle())
                 }),
         };
         match begun {
-            Ok((sender, driver)) => Ok(Server { sender, line: Mutex::new(line), driver }),
+            Ok(sender) => Ok(Server { sender, line: Mutex::new(line) }),
             Err(error) => {
                 line.fail(&error);
                 Err(Refusal::Unreachable(format!("the server broke off: {error}")))
@@ -128,15 +139,15 @@ impl Server {
     pub(super) fn spoken(&self) -> Spoken {
         match self.sender {
             Sender::Http1(_) => Spoken::Http1,
-            Sender::Http2(_) => Spoken::Http2,
+            Sender::Http2(..) => Spoken::Http2,
         }
     }
 
     /// Whether it takes another request, once those before it are through.
     pub(super) async fn ready(&self) -> bool {
         match &self.sender {
-            Sender::Http1(sender) => sender.lock().await.ready().await.is_ok(),
-            Sender::Http2(sender) => sender.clone().ready().await.is_ok(),
+            Sender::Http1(sender) => sender.ready().await,
+            Sender::Http2(sender, _) => sender.clone().ready().await.is_ok(),
         }
     }
 
@@ -144,13 +155,13 @@ impl Server {
     pub(super) async fn send(
         &self,
         request: Request<Outgoing>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
+    ) -> Result<Response<Incoming>, Unanswered> {
         match &self.sender {
-            Sender::Http1(sender) => {
-                let sending = sender.lock().await.try_send_request(request);
-                sending.await
+            Sender::Http1(sender) => sender.send(request).await,
+            Sender::Http2(sender, _) => {
+                let sending = sender.clone().try_send_request(request);
+                sending.await.map_err(Unanswered::from)
             }
-            Sender::Http2(sender) => sender.clone().try_send_request(request).await,
         }
     }
 
@@ -162,7 +173,21 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.driver.abort();
+        match &self.sender {
+            // It ends by itself.
+            Sender::Http1(_) => {}
+            Sender::Http2(_, driver) => driver.abort(),
+        }
+    }
+}
+
+impl Within {
+    /// The socket itself.
+    pub(super) fn socket(&self) -> &TcpStream {
+        match self {
+            Within::Nothing(stream) => stream.socket(),
+            Within::Tls(stream) => stream.get_ref().0.socket(),
+        }
     }
 }
 

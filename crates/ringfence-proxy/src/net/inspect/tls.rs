@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use ringfence_core::{Carried, Endpoint};
+use rustls::ClientConfig;
 use rustls::server::Acceptor;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
@@ -16,6 +17,7 @@ use super::super::open::{Opened, Port};
 use super::super::reply::Refusal;
 use super::super::rewind::Rewind;
 use super::super::trust::server_name;
+use super::Inspected;
 use super::exchange::Exchange;
 use super::server::{Fresh, Spoken, Within};
 
@@ -26,43 +28,63 @@ pub(super) struct Hello {
     pub(super) opened: Opened,
 }
 
-/// Serves the requests within TLS.
-pub(super) async fn serve(port: &Arc<Port>, who: &Client, hello: Hello) {
+/// Opens TLS on both sides; a failure is on the line's account.
+pub(super) async fn open(port: &Arc<Port>, who: &Client, hello: Hello) -> Option<Inspected> {
     let Hello { client, endpoint, mut opened } = hello;
     let wait = port.config.limits.head_wait;
     let begun = match timeout(wait, LazyConfigAcceptor::new(Acceptor::default(), client)).await {
         Ok(Ok(begun)) => begun,
-        Ok(Err(error)) => return opened.line.fail(&error),
-        Err(_) => return opened.line.fail(&"the TLS client's hello took too long"),
+        Ok(Err(error)) => {
+            opened.line.fail(&error);
+            return None;
+        }
+        Err(_) => {
+            opened.line.fail(&"the TLS client's hello took too long");
+            return None;
+        }
     };
     // Read again by what will answer it: two readings of one hello must agree.
     let asked = begun.client_hello().server_name().map(str::to_owned);
     if let Some(reason) = disagrees(asked.as_deref(), &endpoint) {
-        return opened.line.fail(&reason);
+        opened.line.fail(&reason);
+        return None;
     }
-    let offered = offered(&begun);
-    let server = connect(port, (&endpoint, &offered), opened).await;
-    let spoken = match &server {
-        Ok(fresh) => vec![fresh.spoken],
-        // The client is told why by whatever it speaks.
-        Err(_) if offered.is_empty() => vec![Spoken::Http1],
-        Err(_) => offered,
-    };
-    let accepted = timeout(wait, accept(port, &endpoint, (begun, &spoken))).await;
-    let client = match accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(client) => client,
+    let (server, accepted) = shake(port, &endpoint, (begun, opened)).await;
+    match accepted {
+        Ok(client) => {
+            let spoken = Spoken::by(client.get_ref().1.alpn_protocol());
+            let place = (endpoint, ringfence_core::Scheme::Https, spoken);
+            let exchange = Exchange::new(port, who, place, server);
+            Some(Inspected::Tls(exchange, Box::new(client)))
+        }
         Err(error) => {
             let reason = format!("the client ended TLS: {error}");
             if let Ok(mut fresh) = server {
                 fresh.line.fail(&reason);
                 port.tell_failed(fresh.line.request(), &reason);
             }
-            return;
+            None
         }
-    };
-    let spoken = Spoken::by(client.get_ref().1.alpn_protocol());
-    let scheme = ringfence_core::Scheme::Https;
-    Exchange::new(port, who, (endpoint, scheme, spoken), server).serve(client).await;
+    }
+}
+
+/// Both handshakes.
+async fn shake(
+    port: &Arc<Port>,
+    endpoint: &Endpoint,
+    (begun, opened): (StartHandshake<Rewind>, Opened),
+) -> (Result<Fresh, Refusal>, io::Result<TlsStream<Rewind>>) {
+    let offered = offered(&begun);
+    let connecting = connect(port, (endpoint, &offered), opened);
+    if let [] | [Spoken::Http1] = *offered {
+        // What the server speaks makes no difference: one need not wait for the other.
+        tokio::join!(connecting, accept(port, endpoint, (begun, &[Spoken::Http1])))
+    } else {
+        let server = connecting.await;
+        // Where there is none, the client is told why by whatever it speaks.
+        let spoken = server.as_ref().map_or(offered, |fresh| vec![fresh.spoken]);
+        (server, accept(port, endpoint, (begun, &spoken)).await)
+    }
 }
 
 /// What of what we speak a client offers; nothing where it offers nothing at all.
@@ -83,7 +105,18 @@ async fn accept(
 ) -> io::Result<TlsStream<Rewind>> {
     let mut config = port.config.authority.server(&endpoint.host).map_err(io::Error::other)?;
     config.alpn_protocols = spoken.iter().map(|it| it.alpn().to_vec()).collect();
-    begun.into_stream(Arc::new(config)).await
+    let accepting = timeout(port.config.limits.head_wait, begun.into_stream(Arc::new(config)));
+    accepting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// How a server is spoken to; the host's store is read once.
+async fn believed(port: &Arc<Port>) -> Result<ClientConfig, String> {
+    if let Some(known) = port.config.trust.known() {
+        return known;
+    }
+    let port = Arc::clone(port);
+    let read = tokio::task::spawn_blocking(move || port.config.trust.client());
+    read.await.map_err(|error| error.to_string())?
 }
 
 /// Speaks TLS to the server, which must be `endpoint`.
@@ -92,12 +125,10 @@ pub(super) async fn connect(
     (endpoint, offered): (&Endpoint, &[Spoken]),
     opened: Opened,
 ) -> Result<Fresh, Refusal> {
-    let Opened { stream, mut line } = opened;
-    let shared = Arc::clone(port);
-    // Reads the host's store, once.
-    let config = tokio::task::spawn_blocking(move || shared.config.trust.client()).await;
+    let Opened { mut stream, mut line } = opened;
+    stream.read_ahead();
     let made = async {
-        let mut config = config.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        let mut config = believed(port).await.map_err(io::Error::other)?;
         config.alpn_protocols = offered.iter().map(|it| it.alpn().to_vec()).collect();
         let name = server_name(&endpoint.host).map_err(io::Error::other)?;
         let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);

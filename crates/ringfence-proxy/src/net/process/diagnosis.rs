@@ -13,6 +13,8 @@ const HEADER_BYTES: usize = 16;
 const QUESTION_BYTES: u32 = 72;
 /// Where `struct inet_diag_msg` has the inode.
 const INODE_AT: usize = 68;
+/// Where it has the cookie.
+const COOKIE_AT: usize = 44;
 /// How much of an answer is read, in bytes: one message and its attributes.
 const ANSWER_BYTES: usize = 4 * 1024;
 /// Most answers to earlier questions that are passed over.
@@ -26,6 +28,15 @@ const IPPROTO_TCP: u8 = 6;
 const ANY_STATE: u32 = u32::MAX;
 const NO_COOKIE: u32 = u32::MAX;
 
+/// The client's end of a connection, as the kernel numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Socket {
+    /// None once the process has closed it.
+    pub(super) inode: Option<u32>,
+    /// Never given to another one (`SO_COOKIE`).
+    pub(super) cookie: u64,
+}
+
 /// A line to the kernel's knowledge of sockets.
 pub(super) struct Diagnosis {
     socket: OwnedFd,
@@ -38,9 +49,8 @@ impl Diagnosis {
         Diagnosis { socket, sequence: 0 }
     }
 
-    /// The inode of the client's end of a connection; `None` where the kernel knows none, or nothing
-    /// of connections.
-    pub(super) fn inode(&mut self, ends: Ends) -> Option<u32> {
+    /// The client's end of a connection; `None` where the kernel knows none, or nothing of connections.
+    pub(super) fn socket(&mut self, ends: Ends) -> Option<Socket> {
         self.sequence = self.sequence.wrapping_add(1);
         let question = question(ends, self.sequence)?;
         rustix::net::send(&self.socket, &question, SendFlags::NOSIGNAL).ok()?;
@@ -54,14 +64,19 @@ impl Diagnosis {
                 continue;
             }
             // Anything else is an error number.
-            return if u16_at(answer, 4)? == SOCK_DIAG_BY_FAMILY {
-                u32_at(answer, HEADER_BYTES.saturating_add(INODE_AT)).filter(|inode| *inode != 0)
-            } else {
-                None
-            };
+            return if u16_at(answer, 4)? == SOCK_DIAG_BY_FAMILY { socket(answer) } else { None };
         }
         None
     }
+}
+
+/// What `struct inet_diag_msg` tells.
+fn socket(answer: &[u8]) -> Option<Socket> {
+    let message = answer.get(HEADER_BYTES..)?;
+    let inode = u32_at(message, INODE_AT).filter(|inode| *inode != 0);
+    let high = COOKIE_AT.saturating_add(4);
+    let (low, high) = (u32_at(message, COOKIE_AT)?, u32_at(message, high)?);
+    Some(Socket { inode, cookie: u64::from(high) << 32 | u64::from(low) })
 }
 
 /// The question for the socket of exactly these ends; `None` where they are of two families.

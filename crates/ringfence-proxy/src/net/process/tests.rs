@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use ringfence_core::Process;
 
+use rustix::net::sockopt::socket_cookie;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink};
 
 use super::super::Ends;
@@ -56,11 +57,31 @@ fn the_kernel_is_asked_for_connections_of_both_families() {
         let ends =
             Ends { client: stream.local_addr().unwrap(), target: stream.peer_addr().unwrap() };
         let mut asked = Diagnosis::new(diagnosis());
-        assert_eq!(asked.inode(ends).map(u64::from), Some(inode.ino()), "{host}");
+        assert_eq!(asked.socket(ends).unwrap().inode.map(u64::from), Some(inode.ino()), "{host}");
         let other = Ends { target: SocketAddr::new(ends.target.ip(), 9), ..ends };
-        assert_eq!(asked.inode(other), None);
-        assert_eq!(asked.inode(ends).map(u64::from), Some(inode.ino()), "{host}");
+        assert_eq!(asked.socket(other), None);
+        assert_eq!(asked.socket(ends).unwrap().inode.map(u64::from), Some(inode.ino()), "{host}");
     }
+}
+
+#[test]
+fn who_was_seen_to_connect_is_known_by_the_number_of_the_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let streams = [(); 2].map(|()| TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+    let ends = streams.each_ref().map(|stream| Ends {
+        client: stream.local_addr().unwrap(),
+        target: stream.peer_addr().unwrap(),
+    });
+    let holders = Holders::below(own_pid(), Some(diagnosis()));
+    assert_eq!(holders.connected(ends[0]), None);
+    let seen = Process { pid: 4242, parent: Some(1) };
+    holders.told(socket_cookie(&streams[0]).unwrap(), seen);
+    assert_eq!(holders.connected(ends[0]), Some(seen));
+    assert_eq!(holders.connected(ends[1]), None);
+    for number in 0..u64::try_from(super::TOLD_MAX).unwrap() {
+        holders.told(u64::MAX - number, seen);
+    }
+    assert_eq!(holders.connected(ends[0]), None);
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn both(net: &Net, conversations: &str, (server, spoken): (&str, &str)) -> (Stri
 fn what_is_decided_flows_as_if_nobody_looked() {
     let net = net(everybody().pop().unwrap());
     for server in SPOKEN {
-        let all = "events,websocket,half,drip,told_to_go_on,cut";
+        let all = "events,rests,websocket,half,drip,told_to_go_on,cut";
         let (outside, inside) = both(&net, all, server);
         for line in outside.lines() {
             // Which of the servers continues by itself is its affair.
@@ -31,7 +31,8 @@ fn what_is_decided_flows_as_if_nobody_looked() {
                 assert!(inside.contains(line), "{line}: {inside}");
             }
         }
-        assert!(outside.lines().count() >= 6 && outside.contains("drip HTTP/1.1 200"), "{outside}");
+        assert!(outside.lines().count() >= 7 && outside.contains("drip HTTP/1.1 200"), "{outside}");
+        assert!(inside.contains("rests 1 connection"), "{inside}");
         assert!(inside.contains("told_to_go_on HTTP/1.1 100 Continue 5"), "{inside}");
     }
 }
@@ -41,15 +42,16 @@ fn clients_that_end_or_say_too_much_are_told_or_let_go() {
     let net = net(everybody().pop().unwrap());
     for server in SPOKEN {
         let words = format!(
-            "python3 streams.py told_to_stay,big_head,reset good.example {{{}}} {}",
+            "python3 streams.py is_left,told_to_stay,big_head,reset good.example {{{}}} {}",
             server.0, server.1
         );
         net.seen();
         let said = inside(&net, &words);
+        assert!(said.contains("is_left 2 connections HTTP/1.1 200"), "{said}");
         assert!(said.contains("told_to_stay HTTP/1.1 403"), "{said}");
         assert!(said.contains("big_head HTTP/1.1 431"), "{said}");
         assert!(said.contains("reset gone"), "{said}");
-        assert!(paths(&net).is_empty());
+        assert_eq!(paths(&net), ["/any/leave", "/any/peer"]);
         let ends = net.entries("bytes_sent");
         assert!(ends.iter().any(|it| it.to_string().contains("\"error\"")), "{ends:#?}");
     }

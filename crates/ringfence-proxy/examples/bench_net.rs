@@ -1,6 +1,7 @@
 //! Server and client of the benchmarks of the net gate; `cargo xtask bench net` runs both.
 //!
-//! `bench_net serve CERTIFICATE KEY` prints its port and serves until its input ends.
+//! `bench_net serve CERTIFICATE KEY` prints its port and serves until its input ends; `bench_net relay
+//! PORT` passes connections on to that port, with nothing but `read(2)` and `write(2)`.
 //! `bench_net MODE NAME:PORT CA-FILE COUNT [PROXY-PORT]` measures and prints one number:
 //! `keep-alive`, `connect` and `events` nanoseconds at the median, `download` bytes a second. `hold`
 //! prints a line once COUNT connections are open, and then waits for its input to end.
@@ -8,7 +9,7 @@
 //! that `SSL_CERT_FILE` names.
 #![expect(clippy::print_stdout, clippy::exit, reason = "a program of the benchmarks")]
 
-use std::io::{Error, Read as _, Result};
+use std::io::{Error, Read as _, Result, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ const SMALL_BYTES: usize = 1024;
 const LARGE_BYTES: usize = 1 << 30;
 /// Bytes that are written at once.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes that the relay reads at once.
+const RELAY_BYTES: usize = 1024 * 1024;
 /// Between two events.
 const EVENT_PAUSE: Duration = Duration::from_millis(4);
 
@@ -36,6 +39,7 @@ fn main() -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match words.as_slice() {
+        ["relay", port] => relay(port.parse().map_err(Error::other)?),
         ["serve", certificate, key] => runtime.block_on(serve(certificate, key)),
         [mode, to, authority, count, proxy @ ..] => {
             let count = count.parse().map_err(Error::other)?;
@@ -65,6 +69,43 @@ fn now_ns() -> u64 {
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
+/// Ends this program when its input does.
+fn end_with_input() {
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+}
+
+// A relay that does nothing else: what any gate in user space costs at least.
+
+fn relay(port: u16) -> Result<()> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    println!("{}", listener.local_addr()?.port());
+    end_with_input();
+    loop {
+        let (client, _) = listener.accept()?;
+        let server = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        for stream in [&client, &server] {
+            stream.set_nodelay(true)?;
+        }
+        let (from, to) = (client.try_clone()?, server.try_clone()?);
+        std::thread::spawn(move || pass(from, to));
+        std::thread::spawn(move || pass(server, client));
+    }
+}
+
+fn pass(mut from: std::net::TcpStream, mut to: std::net::TcpStream) -> Result<()> {
+    let mut room = vec![0; RELAY_BYTES];
+    loop {
+        let read = from.read(&mut room)?;
+        if read == 0 {
+            return to.shutdown(std::net::Shutdown::Write);
+        }
+        to.write_all(room.get(..read).unwrap_or_default())?;
+    }
+}
+
 // The server.
 
 async fn serve(certificate: &str, key: &str) -> Result<()> {
@@ -84,10 +125,7 @@ async fn serve(certificate: &str, key: &str) -> Result<()> {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     rustix::process::setrlimit(Resource::Nofile, raised)?;
-    std::thread::spawn(|| {
-        let _ = std::io::stdin().read(&mut [0]);
-        std::process::exit(0);
-    });
+    end_with_input();
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

@@ -29,9 +29,21 @@ const START_WAIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Direct,
+    /// Through a process that does nothing but read and write.
+    Relay,
     Spliced,
     Inspected,
     Mitmproxy,
+}
+
+/// Which processors client and server are on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum On {
+    /// Any.
+    Any,
+    /// The client on the first, the server on the second: two that wait for each other are otherwise
+    /// put on one or on two, by turns, and that alone makes a difference of five times.
+    Own,
 }
 
 /// What is compared with a direct connection.
@@ -41,7 +53,7 @@ const OURS: [Side; 3] = [Side::Direct, Side::Spliced, Side::Inspected];
 pub(crate) fn requests() -> Result<Vec<Row>, String> {
     let all = [Side::Direct, Side::Spliced, Side::Inspected, Side::Mitmproxy];
     let [direct, spliced, inspected, mitmproxy] =
-        Stage::new()?.rounds(&all, ROUNDS, "keep-alive", REQUESTS)?;
+        Stage::new(On::Own)?.rounds(&all, ROUNDS, "keep-alive", REQUESTS)?;
     let what = |which| format!("keep-alive request p50, {which}");
     Ok(vec![
         ratio(&what("spliced against direct"), ("1.5x", "1.2x"), &spliced, &direct),
@@ -53,7 +65,7 @@ pub(crate) fn requests() -> Result<Vec<Row>, String> {
 /// Connections, one after the other, each with one request.
 pub(crate) fn connections() -> Result<Vec<Row>, String> {
     let [direct, spliced, inspected] =
-        Stage::new()?.rounds(&OURS, ROUNDS, "connect", CONNECTIONS)?;
+        Stage::new(On::Own)?.rounds(&OURS, ROUNDS, "connect", CONNECTIONS)?;
     let what = |which| format!("new TLS connection p50, {which} against direct");
     Ok(vec![
         ratio(&what("spliced"), ("1.5x", "1.2x"), &spliced, &direct),
@@ -63,17 +75,21 @@ pub(crate) fn connections() -> Result<Vec<Row>, String> {
 
 /// One large answer.
 pub(crate) fn download() -> Result<Vec<Row>, String> {
-    let [direct, spliced, inspected] = Stage::new()?.rounds(&OURS, ROUNDS, "download", 1)?;
+    let all = [Side::Direct, Side::Relay, Side::Spliced, Side::Inspected];
+    let [direct, relay, spliced, inspected] =
+        Stage::new(On::Any)?.rounds(&all, ROUNDS, "download", 1)?;
     let what = |which| format!("1 GiB download, {which} against direct");
     Ok(vec![
         speed(&what("spliced"), ("0.8x", "0.95x"), &spliced, &direct),
         speed(&what("inspected"), ("0.5x", "0.7x"), &inspected, &direct),
+        speed("the same spliced against a bare relay", ("-", "-"), &spliced, &relay),
     ])
 }
 
 /// Events of one stream, each with the time it was sent at.
 pub(crate) fn events() -> Result<Vec<Row>, String> {
-    let [direct, spliced, inspected] = Stage::new()?.rounds(&OURS, ROUNDS, "events", EVENTS)?;
+    let [direct, spliced, inspected] =
+        Stage::new(On::Any)?.rounds(&OURS, ROUNDS, "events", EVENTS)?;
     Ok(vec![
         added("SSE event delay added, spliced", &spliced, &direct),
         added("SSE event delay added, inspected", &inspected, &direct),
@@ -82,14 +98,17 @@ pub(crate) fn events() -> Result<Vec<Row>, String> {
 
 /// Memory for many connections that are open at the same time.
 pub(crate) fn open() -> Result<Vec<Row>, String> {
-    let stage = Stage::new()?;
+    let stage = Stage::new(On::Any)?;
     Ok(vec![stage.held(Side::Spliced, "spliced")?, stage.held(Side::Inspected, "inspected")?])
 }
 
 /// A server, and the ways to it.
 struct Stage {
+    on: On,
     server: Child,
     port: u16,
+    relay: Child,
+    relay_port: u16,
     certificate: PathBuf,
     mitmproxy: Child,
     mitmproxy_port: u16,
@@ -100,21 +119,17 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Result<Stage, String> {
+    fn new(on: On) -> Result<Stage, String> {
         let example = ["build", "--quiet", "--release", "--locked", "--example", "bench_net"];
         call("cargo", &[&example[..], &["--package", "ringfence-proxy"]].concat())?;
         let files = Place::new("net-files", DECIDED, "")?;
         let dir = files.project();
         let (certificate, key) = (dir.join("server.pem"), dir.join("server.key"));
         certify(&certificate, &key)?;
-        let mut server = Command::new(client())
-            .arg("serve")
-            .args([&certificate, &key])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("the server: {error}"))?;
-        let port = line_of(&mut server)?.parse().map_err(|_| "the server named no port")?;
+        let (server, port) =
+            listening(on.run("1", &client()).arg("serve").args([&certificate, &key]))?;
+        let (relay, relay_port) =
+            listening(on.run("0,1", &client()).args(["relay", &port.to_string()]))?;
         let connect = format!(
             "{DECIDED}@id(\"server\") permit (principal, action == Action::\"net.connect\", \
              resource == Endpoint::\"{HOST}:{port}\");\n"
@@ -136,8 +151,11 @@ impl Stage {
         let (mitmproxy, mitmproxy_port) = mitmproxy(&dir, &certificate)?;
         let mitmproxy_authority = dir.join("mitmproxy-ca-cert.pem");
         Ok(Stage {
+            on,
             server,
             port,
+            relay,
+            relay_port,
             certificate,
             mitmproxy,
             mitmproxy_port,
@@ -152,21 +170,26 @@ impl Stage {
         let (count, port) = (count.to_string(), self.port);
         let inside = |place: &Place, authority| {
             let to = format!("{HOST}:{port}");
-            let mut run = place.command(&["./bench_net", mode, &to, authority, &count]);
+            let run = ["./bench_net", mode, &to, authority, &count];
+            let mut run = match self.on {
+                On::Any => place.command(&run),
+                On::Own => place.command(&[&["taskset", "--cpu-list", "0"], &run[..]].concat()),
+            };
             run.env("SSL_CERT_FILE", &self.certificate);
             run
         };
-        let outside = |authority: &Path, proxy: Option<u16>| {
-            let mut run = Command::new(client());
+        let outside = |port: u16, authority: &Path, proxy: Option<u16>| {
+            let mut run = self.on.run("0", &client());
             run.args([mode, &format!("localhost:{port}")]).arg(authority).arg(&count);
             run.args(proxy.map(|port| port.to_string()));
             run
         };
         match side {
-            Side::Direct => outside(&self.certificate, None),
+            Side::Direct => outside(port, &self.certificate, None),
+            Side::Relay => outside(self.relay_port, &self.certificate, None),
             Side::Spliced => inside(&self.spliced, "server.pem"),
             Side::Inspected => inside(&self.inspected, "-"),
-            Side::Mitmproxy => outside(&self.mitmproxy_authority, Some(self.mitmproxy_port)),
+            Side::Mitmproxy => outside(port, &self.mitmproxy_authority, Some(self.mitmproxy_port)),
         }
     }
 
@@ -234,11 +257,34 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        for child in [&mut self.server, &mut self.mitmproxy] {
+        for child in [&mut self.server, &mut self.relay, &mut self.mitmproxy] {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
+}
+
+impl On {
+    /// A program, on some processors where that is said.
+    fn run(self, processors: &str, program: &Path) -> Command {
+        if self == On::Any {
+            return Command::new(program);
+        }
+        let mut taskset = Command::new("taskset");
+        taskset.args(["--cpu-list", processors]).arg(program);
+        taskset
+    }
+}
+
+/// Starts a program that prints its port.
+fn listening(command: &mut Command) -> Result<(Child, u16), String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    let port = line_of(&mut child)?.parse().map_err(|_| format!("{command:?} named no port"))?;
+    Ok((child, port))
 }
 
 fn client() -> PathBuf {

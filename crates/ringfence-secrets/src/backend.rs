@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use ringfence_core::Clock;
 use zeroize::Zeroizing;
 
 use crate::binding::{Binding, VariableName};
 use crate::client::WayOut;
 use crate::held::{Fetch, FetchError, Fetched, Occasion};
 use crate::loans::{Had, Loans, NotReturned, Tell, Wanted};
-use crate::place::{Backend, KvEntry, Lent, Policies, Values};
+use crate::place::{AwsSecret, Backend, Field, KvEntry, Lent, Policies, Values};
+use crate::secrets_manager::{KEY_VARIABLES, SecretsManager, WHOLE};
 use crate::stand_in::AWS_TOKEN_VARIABLES;
 use crate::store::Store;
 use crate::vault::{self, TOKEN_FIELD, Vault};
@@ -29,6 +31,8 @@ pub struct Sources<'a> {
     pub session: &'a str,
     /// The project's directory.
     pub project: &'a Path,
+    /// The time, which signatures name.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// All places that values are had from, for one session.
@@ -38,18 +42,21 @@ pub struct Backends {
     session: String,
     project: String,
     vault: Result<Arc<Vault>, String>,
+    aws: SecretsManager,
     loans: Loans,
 }
 
 impl Backends {
     /// What the bindings name of all that; nothing is asked yet.
     pub fn new(sources: Sources<'_>, bindings: &[Binding]) -> Backends {
-        let Sources { store, variable, home, way_out, session, project } = sources;
+        let Sources { store, variable, home, way_out, session, project, clock } = sources;
         let named = bindings.iter().filter_map(|it| it.backend.parse().ok());
         let value = |backend: Backend| match backend {
-            Backend::Age | Backend::Vault(_) | Backend::VaultLease(_) | Backend::VaultToken(_) => {
-                None
-            }
+            Backend::Age
+            | Backend::Vault(_)
+            | Backend::VaultLease(_)
+            | Backend::VaultToken(_)
+            | Backend::Aws(_) => None,
             Backend::Environment(name) => {
                 let value = Zeroizing::new(variable(name.as_str())?);
                 Some((name, value))
@@ -64,6 +71,7 @@ impl Backends {
             vault: Vault::of_environment(variable, home, &way_out)
                 .map(Arc::new)
                 .map_err(|error| error.to_string()),
+            aws: SecretsManager::of_environment(variable, home, (&way_out, clock)),
             loans: Loans::new(),
         }
     }
@@ -102,6 +110,7 @@ impl Backends {
                 self.of_vault(binding, (&wanted, field.as_str()), &ask)
             }
             Backend::VaultToken(policies) => self.token(binding, policies, &values),
+            Backend::Aws(secret) => self.of_aws(binding, secret, &values),
         }
     }
 
@@ -118,6 +127,23 @@ impl Backends {
             Ok(Had::Lent(loan, Arc::clone(vault)))
         };
         self.of_vault(binding, (&wanted, TOKEN_FIELD), &ask)
+    }
+
+    fn of_aws(
+        &self,
+        binding: &Binding,
+        secret: &AwsSecret,
+        values: &Values<'_>,
+    ) -> Result<Fetched, String> {
+        let (id, region) = (secret.fill(values).map_err(said)?, secret.region.as_deref());
+        let place = format!("aws-sm:{id}@{}", region.unwrap_or_default());
+        let wanted = Wanted { place, ttl: binding.ttl() };
+        let ask = || self.aws.value(&id, region).map(Had::Kept).map_err(said);
+        let fields = self.loans.get(&wanted, &ask)?;
+        let key = secret.key.as_ref().map_or(WHOLE, Field::as_str);
+        let value = fields.get(key);
+        let value = value.ok_or_else(|| format!("`{id}` of AWS has no text `{key}` in it"))?;
+        binding.value(value).map(Fetched::Lent).map_err(said)
     }
 
     fn of_vault(
@@ -147,6 +173,7 @@ pub fn withheld(bindings: &[Binding]) -> Vec<String> {
             Backend::Vault(_) | Backend::VaultLease(_) | Backend::VaultToken(_) => {
                 vault::TOKEN_VARIABLES.map(str::to_owned).into()
             }
+            Backend::Aws(_) => KEY_VARIABLES.map(str::to_owned).into(),
         })
         .collect();
     // A stand-in of a key of AWS has no token: one beside it would be sent.

@@ -133,7 +133,8 @@ pub enum BindingError {
     /// Not a place that values are had from.
     #[error(
         "`{0}` is no place that values are had from: name `age`, `env:VARIABLE`, \
-         `vault:MOUNT/PATH#FIELD`, `vault-lease:PATH#FIELD` or `vault-token:POLICY`"
+         `vault:MOUNT/PATH#FIELD`, `vault-lease:PATH#FIELD`, `vault-token:POLICY` or \
+         `aws-sm:NAME#KEY`"
     )]
     Backend(String),
     /// What signs and what is shown, in one.

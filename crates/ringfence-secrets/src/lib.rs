@@ -17,6 +17,7 @@ pub mod look;
 pub mod place;
 mod put;
 pub mod scrub;
+pub mod secrets_manager;
 pub mod sentinel;
 pub mod sigv4;
 mod stand_in;

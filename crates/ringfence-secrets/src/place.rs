@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::binding::{BindingError, VariableName};
+use crate::secrets_manager::is_region;
 use crate::store::AGE;
 
 /// How a variable of the environment is written as a place of values.
@@ -18,6 +19,8 @@ const VAULT: &str = "vault:";
 const VAULT_LEASE: &str = "vault-lease:";
 /// How a token of a vault that is made for the session is written.
 const VAULT_TOKEN: &str = "vault-token:";
+/// How a secret of AWS Secrets Manager is written.
+const AWS: &str = "aws-sm:";
 /// Longest place, in bytes.
 const PLACE_BYTES_MAX: usize = 1024;
 /// Longest name of a field, in bytes.
@@ -41,6 +44,21 @@ pub enum Backend {
     VaultLease(Lent),
     /// A token of a vault, with these policies and no others; written `vault-token:POLICY,POLICY`.
     VaultToken(Policies),
+    /// A secret of AWS Secrets Manager; written `aws-sm:NAME#KEY@REGION`, of which the name, or an
+    /// ARN in its place, is needed.
+    Aws(AwsSecret),
+}
+
+/// A secret of AWS Secrets Manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsSecret {
+    /// A slash, where the name begins with one.
+    lead: &'static str,
+    name: Template,
+    /// Which text of an object it is; all of it where none is named.
+    pub key: Option<Field>,
+    /// Where, if it is said.
+    pub region: Option<String>,
 }
 
 /// A field of an entry of a KV v2 engine.
@@ -128,6 +146,13 @@ impl Template {
     }
 }
 
+impl AwsSecret {
+    /// The name or the ARN with everything filled in.
+    pub fn fill(&self, values: &Values<'_>) -> Result<String, FillError> {
+        Ok(format!("{}{}", self.lead, self.name.fill(values)?))
+    }
+}
+
 impl Policies {
     /// Their names with everything filled in.
     pub fn fill(&self, values: &Values<'_>) -> Result<Vec<String>, FillError> {
@@ -198,6 +223,7 @@ impl Backend {
             Backend::Vault(KvEntry { mount, path, .. }) => mount.is_open() || path.is_open(),
             Backend::VaultLease(Lent { path, .. }) => path.is_open(),
             Backend::VaultToken(Policies(all)) => all.iter().any(|it| it.placeholder.is_some()),
+            Backend::Aws(AwsSecret { name, .. }) => name.is_open(),
         }
     }
 
@@ -205,7 +231,10 @@ impl Backend {
     pub fn takes_ttl(&self) -> bool {
         match self {
             Backend::Age | Backend::Environment(_) => false,
-            Backend::Vault(_) | Backend::VaultLease(_) | Backend::VaultToken(_) => true,
+            Backend::Vault(_)
+            | Backend::VaultLease(_)
+            | Backend::VaultToken(_)
+            | Backend::Aws(_) => true,
         }
     }
 }
@@ -272,6 +301,23 @@ impl FromStr for Lent {
     }
 }
 
+impl FromStr for AwsSecret {
+    type Err = ();
+    fn from_str(text: &str) -> Result<AwsSecret, ()> {
+        // A name may have an `@` in it too.
+        let (rest, region) = match text.rsplit_once('@') {
+            Some((rest, region)) if is_region(region) => (rest, Some(region.to_owned())),
+            Some(_) | None => (text, None),
+        };
+        let (whole, key) = match rest.split_once('#') {
+            Some((whole, key)) => (whole, Some(key.parse()?)),
+            None => (rest, None),
+        };
+        let (lead, name) = whole.strip_prefix('/').map_or(("", whole), |name| ("/", name));
+        Ok(AwsSecret { lead, name: name.parse()?, key, region })
+    }
+}
+
 impl FromStr for Backend {
     type Err = BindingError;
     fn from_str(text: &str) -> Result<Backend, BindingError> {
@@ -290,6 +336,8 @@ impl FromStr for Backend {
             lent.parse().map(Backend::VaultLease).map_err(|()| wrong())
         } else if let Some(policies) = after(VAULT_TOKEN) {
             policies.parse().map(Backend::VaultToken).map_err(|()| wrong())
+        } else if let Some(secret) = after(AWS) {
+            secret.parse().map(Backend::Aws).map_err(|()| wrong())
         } else {
             Err(wrong())
         }
@@ -325,6 +373,11 @@ impl fmt::Display for Backend {
             Backend::VaultToken(Policies(all)) => {
                 let all: Vec<String> = all.iter().map(Segment::to_string).collect();
                 write!(f, "{VAULT_TOKEN}{}", all.join(","))
+            }
+            Backend::Aws(AwsSecret { lead, name, key, region }) => {
+                let key = key.as_ref().map(|key| format!("#{}", key.0)).unwrap_or_default();
+                let region = region.as_ref().map(|it| format!("@{it}")).unwrap_or_default();
+                write!(f, "{AWS}{lead}{name}{key}{region}")
             }
         }
     }

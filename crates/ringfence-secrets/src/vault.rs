@@ -217,7 +217,7 @@ impl Vault {
             wire.data.map(|data| serde_json::from_str(data.get())).transpose().map_err(garbled)?;
         // The newest version may have been deleted.
         let data = kv.and_then(|kv| kv.data).ok_or_else(|| self.absent(&path))?;
-        fields(data).map_err(garbled)
+        fields_of(data.get()).map_err(garbled)
     }
 
     /// What a path lends, for a time that is asked for where one is named.
@@ -237,7 +237,7 @@ impl Vault {
         let data = wire
             .data
             .ok_or_else(|| self.garbled(path))
-            .and_then(|data| fields(data).map_err(garbled));
+            .and_then(|data| fields_of(data.get()).map_err(garbled));
         let fields = data.inspect_err(|_| self.drop_at_once(&lease))?;
         let holds = duration(wire.lease_duration);
         Ok(Loan { fields, lease, holds, renewable: wire.renewable })
@@ -386,9 +386,9 @@ impl Lease {
     }
 }
 
-/// The texts of an object; what is no text cannot be a secret's value. `None` where it is no object.
-fn fields(data: &RawValue) -> Result<Fields, serde_json::Error> {
-    let all: BTreeMap<String, &RawValue> = serde_json::from_str(data.get())?;
+/// The texts of an object in JSON; what is no text cannot be a secret's value.
+pub(crate) fn fields_of(object: &str) -> Result<Fields, serde_json::Error> {
+    let all: BTreeMap<String, &RawValue> = serde_json::from_str(object)?;
     let text = |raw: &RawValue| serde_json::from_str::<Zeroizing<String>>(raw.get()).ok();
     Ok(all.into_iter().filter_map(|(name, raw)| Some((name, text(raw)?))).collect())
 }

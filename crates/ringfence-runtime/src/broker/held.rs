@@ -13,6 +13,7 @@ use ringfence_secrets::sentinel::Sentinel;
 use ringfence_secrets::store::Store;
 
 use super::RunError;
+use crate::clock::HostClock;
 use crate::environment::Environment;
 use crate::notice::Notice;
 use crate::state::StateDirs;
@@ -45,6 +46,7 @@ pub(super) fn held(
         way_out: environment.way_out(),
         session: session.as_str(),
         project,
+        clock: Arc::new(HostClock::utc()),
     };
     let backends = Arc::new(Backends::new(sources, &bindings));
     let held = Held::new(bindings, Arc::clone(&backends) as Arc<dyn Fetch>);

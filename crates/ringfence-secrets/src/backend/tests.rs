@@ -1,5 +1,7 @@
 //! A value comes from where its binding says, and from nowhere else.
 
+use ringfence_testkit::gate::VirtualClock;
+
 use super::*;
 use crate::binding::Slot;
 use crate::sentinel::Shape;
@@ -33,6 +35,7 @@ fn fetched(bindings: &[Binding], of: &Binding) -> Result<String, String> {
         way_out: WayOut::default(),
         session: "s7f3abcdef",
         project: dir.path(),
+        clock: Arc::new(VirtualClock::default()),
     };
     let backends = Backends::new(sources, bindings);
     let on = Occasion { agent: "claude", host: "api.example.com", method: "GET" };
@@ -75,4 +78,8 @@ fn what_leads_to_a_vault_stays_out_of_worlds() {
     for place in ["vault:kv/app#key", "vault-lease:a/b#c", "vault-token:reader"] {
         assert_eq!(withheld(&[binding(place), binding(place)]), ["BAO_TOKEN", "VAULT_TOKEN"]);
     }
+    assert_eq!(
+        withheld(&[binding("aws-sm:orders")]),
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+    );
 }

@@ -27,6 +27,10 @@ fn a_place_is_written_as_it_is_read() {
         "vault-lease:database/creds/shop#password",
         "vault-lease:aws/sts/{project}#access_key",
         "vault-token:read-{project},log",
+        "aws-sm:orders",
+        "aws-sm:/prod/{project}/orders#key",
+        "aws-sm:a@b#key@eu-west-1",
+        "aws-sm:arn:aws:secretsmanager:us-gov-west-1:123456789012:secret:orders-a1B2c3#key",
     ] {
         let place: Backend = text.parse().unwrap();
         assert_eq!(place.to_string(), text);
@@ -64,6 +68,12 @@ fn what_is_no_place_is_refused() {
         "vault-token:a/b",
         "vault-token:{host}-{method}",
         "vaults:kv/app#key",
+        "aws-sm:",
+        "aws-sm:/",
+        "aws-sm:a//b",
+        "aws-sm:a#",
+        "aws-sm:a b",
+        "aws-sm:a%b",
     ] {
         assert!(text.parse::<Backend>().is_err(), "{text}");
     }

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use ringfence_core::{LeaseChange, LeaseStep};
+use ringfence_testkit::gate::VirtualClock;
 use ringfence_testkit::vault::{LeaseIs, Mood, ROOT, VaultDouble};
 use serde_json::json;
 
@@ -47,6 +48,7 @@ fn stage_with(variables: impl Fn(&VaultDouble) -> Vec<(&'static str, String)>) -
         way_out: WayOut::default(),
         session: "s7f3abcdef",
         project: std::path::Path::new("/home/me/shop"),
+        clock: Arc::new(VirtualClock::default()),
     };
     let backends = Backends::new(sources, &[]);
     let told = Arc::new(Mutex::new(Vec::new()));

@@ -41,6 +41,7 @@ Places of values, for `--from`; `vault` is the one that $VAULT_ADDR or $BAO_ADDR
   vault:MOUNT/PATH#FIELD             an entry of a KV v2 engine; MOUNT//PATH where the mount has slashes
   vault-lease:PATH#FIELD             lent at the first use, renewed, given back when the session ends
   vault-token:POLICY,POLICY          a token with these policies only, given back likewise
+  aws-sm:NAME-OR-ARN#KEY@REGION      AWS Secrets Manager; without KEY the whole, REGION as for `aws`
 
 A path or policy may have {session}, {project}, {agent}, {host} or {method} in it, one in each part,
 filled in once a use was decided:

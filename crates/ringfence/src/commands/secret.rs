@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence_core::{
@@ -196,6 +197,7 @@ fn fetched(
         way_out: environment.way_out(),
         session: session.as_str(),
         project: &project.dir,
+        clock: Arc::new(HostClock::utc()),
     };
     let backends = Backends::new(sources, std::slice::from_ref(binding));
     let fetched = backends.fetch(binding, on);
@@ -384,7 +386,7 @@ fn rotate(args: &SecretNameArgs, store: &Store, screen: &Screen) -> Result<Done,
     let elsewhere = match binding.backend.parse()? {
         Backend::Age => None,
         Backend::Environment(name) => Some(format!("${name}")),
-        Backend::Vault(_) | Backend::VaultLease(_) | Backend::VaultToken(_) => {
+        Backend::Vault(_) | Backend::VaultLease(_) | Backend::VaultToken(_) | Backend::Aws(_) => {
             Some(binding.backend.clone())
         }
     };

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::secrets::keep;
 use super::stage::{Net, certificate};
@@ -63,14 +63,18 @@ impl Cloud {
         });
         let first: Value = heard.recv_timeout(Duration::from_mins(1)).unwrap();
         let port = first["ports"]["aws"].as_u64().unwrap();
-        let net = Net::with_policy(somebody(), |_| {
+        let net = Net::with_policy(somebody(), |of| {
+            let keys = of("keys");
             let permit = |host: &str| {
                 format!(
                     "permit (principal, action == Action::\"net.connect\", \
                      resource == Endpoint::\"{host}:{port}\");\n"
                 )
             };
-            permit("good.example") + &permit("www.good.example") + &permit("127.0.0.1") + rules
+            let kept = ["good.example", "127.0.0.1"]
+                .map(|host| permit(host).replace(&format!(":{port}"), &format!(":{keys}")));
+            let cloud = ["good.example", "www.good.example", "127.0.0.1"].map(permit);
+            kept.concat() + &cloud.concat() + rules
         });
         keep(&net, &format!("cloud --kind aws --for good.example:{port}"), value);
         // What is sent to a host with a secret is looked at, whichever secret's it is.
@@ -232,4 +236,69 @@ fn without_a_rule_nothing_is_signed() {
     let said = cloud.said("whole");
     assert!(said.contains("may not use the secret cloud"), "{said}");
     assert!(cloud.seen().is_empty(), "{said}");
+}
+
+/// What is kept in Secrets Manager, by the real key.
+const KEPT: &str = r#"
+import boto3, sys
+client = boto3.client("secretsmanager", endpoint_url=sys.argv[1], region_name="eu-west-1")
+client.create_secret(Name="prod/orders", SecretString='{"key": "value-of-the-orders", "number": 3}')
+client.create_secret(Name="plain", SecretString="value-that-is-plain")
+"#;
+
+#[test]
+fn a_value_of_secrets_manager_is_put_in_and_the_world_has_neither_it_nor_the_keys() {
+    let rules = format!("{USE}permit (principal, action == Action::\"secret.use\", resource);");
+    let cloud = Cloud::new(&format!("{ID}:{KEY}:{TOKEN}"), &rules);
+    let net = &cloud.net;
+    let endpoint = format!("https://good.example:{}", cloud.port);
+    let with_keys = |mut command: Command| {
+        let ca = net.stage.home().join("project/ca.pem");
+        command.env("AWS_ACCESS_KEY_ID", ID).env("AWS_SECRET_ACCESS_KEY", KEY);
+        command.env("AWS_SESSION_TOKEN", TOKEN).env("AWS_CA_BUNDLE", &ca);
+        command.env("SSL_CERT_FILE", ca).env("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoint);
+        text(&command.output().unwrap())
+    };
+    let mut keeping = Command::new(packages().join("bin/python"));
+    keeping.args(["-c", KEPT, &endpoint]).current_dir(net.stage.project());
+    assert_eq!(with_keys(net.named(&keeping)), "");
+    let ringfence = |words: &str| {
+        let words = net.with_ports(words);
+        let words: Vec<&str> = words.split_whitespace().collect();
+        with_keys(net.named(&net.stage.ringfence_command(&words)))
+    };
+    for (place, why) in [
+        ("aws-sm:nothing@eu-west-1", "has no secret `nothing` in eu-west-1"),
+        ("aws-sm:prod/orders#number@eu-west-1", "has no text `number` in it"),
+        ("aws-sm:prod/orders#key", "add `@REGION`"),
+        ("aws-sm:prod/orders#key@us-east-1", "does not know the keys"),
+    ] {
+        let said =
+            ringfence(&format!("secret add odd --basic --env ODD --for a.example --from {place}"));
+        assert!(said.contains(why), "{place}: {said}");
+    }
+    for (name, place, header) in [
+        ("orders", "aws-sm:prod/orders#key", "x-api-key"),
+        ("plain", "aws-sm:plain", "authorization:Bearer"),
+    ] {
+        let said = ringfence(&format!(
+            "secret add {name} --from {place}@eu-west-1 --header {header} --env {} \
+             --for good.example:{{keys}}",
+            name.to_uppercase()
+        ));
+        assert!(said.contains("kept:") && !said.contains("value-"), "{said}");
+    }
+    net.seen();
+    let script = "{ curl -sS https://good.example:{keys}/v1 -H \"x-api-key: $ORDERS\" \
+                  -H \"authorization: Bearer $PLAIN\"; env; } 2>&1 | cat";
+    let said = with_keys(net.command(Side::Inside, script));
+    for real in [ID, KEY, TOKEN, "value-of-the-orders", "value-that-is-plain"] {
+        assert!(!said.contains(real), "{said}");
+    }
+    let seen = net.seen().into_iter().find(|it| it["path"].is_string()).unwrap();
+    let (key, bearer) = (&seen["headers"]["x-api-key"], &seen["headers"]["authorization"]);
+    assert_eq!(
+        (key, bearer),
+        (&json!("value-of-the-orders"), &json!("Bearer value-that-is-plain"))
+    );
 }

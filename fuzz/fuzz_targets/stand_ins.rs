@@ -8,7 +8,7 @@ use http::Request;
 use libfuzzer_sys::fuzz_target;
 use ringfence_core::Endpoint;
 use ringfence_secrets::binding::Slot;
-use ringfence_secrets::held::{Fetch, FetchError};
+use ringfence_secrets::held::{Fetch, FetchError, Fetched, Occasion};
 use ringfence_secrets::look::Look;
 use ringfence_secrets::{Binding, Held, Secret};
 
@@ -18,8 +18,8 @@ const MARK: &[u8] = b"STAND";
 struct Nothing;
 
 impl Fetch for Nothing {
-    fn fetch(&self, binding: &Binding) -> Result<Secret, FetchError> {
-        Ok(Secret::new(binding.name.clone(), "a value of no use").unwrap())
+    fn fetch(&self, binding: &Binding, _: &Occasion<'_>) -> Result<Fetched, FetchError> {
+        Ok(Fetched::Fixed(Secret::new(binding.name.clone(), "no-use").unwrap()))
     }
 }
 

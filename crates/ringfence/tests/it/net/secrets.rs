@@ -351,7 +351,7 @@ fn what_a_client_says_over_a_websocket_is_searched_for_stand_ins() {
         let mut outside = net.command(Side::Outside, &format!("{words} ca.pem"));
         let said =
             text(&outside.env("MODEL_KEY", "a-stand-in-of-more-than-twenty").output().unwrap());
-        assert!(said.starts_with("words HTTP/1.1 101"), "{said}");
+        assert!(said.starts_with("words HTTP/1.1 101 Switching Protocols open"), "{said}");
         let heard = |net: &Net| -> String {
             let all = net.seen().into_iter();
             all.filter_map(|it| Some(it["words"].as_str()?.to_owned())).collect()

@@ -412,9 +412,10 @@ fn namespace(text: &str) -> Result<String, VaultError> {
     }
 }
 
-/// What may be recorded and sent back as the name of a lease.
+/// What may be recorded, sent back and put into a command for a person as the name of a lease.
 fn is_name(text: &str) -> bool {
-    (1..=LEASE_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~@+=,:".contains(&byte);
+    (1..=LEASE_BYTES_MAX).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(plain)
 }
 
 /// Seconds of an answer; none is said for what does not end.

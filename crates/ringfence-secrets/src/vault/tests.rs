@@ -395,3 +395,18 @@ fn what_is_dropped_is_given_back() {
     drop(backends);
     assert_eq!(double.leases()[0].1, LeaseIs::Revoked);
 }
+
+#[test]
+fn a_lease_whose_name_is_a_command_is_none() {
+    let stage = stage();
+    for (number, name) in ["x;curl evil", "$(id)", "-force", "a\u{1b}[2J"].into_iter().enumerate() {
+        let body =
+            json!({ "lease_id": name, "lease_duration": 60, "data": { "key": "some-value" } });
+        let (body, head) = (body.to_string(), "HTTP/1.1 200 OK\r\ncontent-length:");
+        let whole = format!("{head} {}\r\n\r\n{body}", body.len());
+        stage.double.becomes(Mood::Says(whole.leak()));
+        let said = stage.get(&format!("vault-lease:any/{number}#key")).unwrap_err();
+        assert!(said.contains("is not understood"), "{name}: {said}");
+    }
+    assert_eq!(stage.steps(), []);
+}

@@ -12,8 +12,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bwrap", "bubblewrap"), // the peer of the benchmarks and the nested sandbox of the tests
     ("chromium", "chromium"), // it and those below that are no build tools: clients and servers
     ("curl", "curl"),
+    ("dbus-run-session", "dbus"),
     ("gcc", "gcc"),
     ("git", "git"),
+    ("gnome-keyring-daemon", "gnome-keyring"), // the keyring of a desktop
     ("javac", "default-jdk-headless"),
     ("make", "make"),
     ("musl-gcc", "musl-tools"),
@@ -22,6 +24,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("/usr/lib/postgresql", "postgresql"),
     ("python3", "python3"),
+    ("secret-tool", "libsecret-tools"),
     ("setpriv", "util-linux"),
     ("ssh", "openssh-client"),
     ("/usr/sbin/sshd", "openssh-server"),

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::binding::{Binding, VariableName};
 use crate::client::WayOut;
 use crate::held::{Fetch, FetchError, Fetched, Occasion};
+use crate::keyring;
 use crate::loans::{Had, Loans, NotReturned, Tell, Wanted};
 use crate::place::{AwsSecret, Backend, Field, KvEntry, Lent, Policies, Values};
 use crate::secrets_manager::{KEY_VARIABLES, SecretsManager, WHOLE};
@@ -43,6 +44,8 @@ pub struct Backends {
     project: String,
     vault: Result<Arc<Vault>, String>,
     aws: SecretsManager,
+    /// The address of the session bus.
+    bus: Option<String>,
     loans: Loans,
 }
 
@@ -56,7 +59,8 @@ impl Backends {
             | Backend::Vault(_)
             | Backend::VaultLease(_)
             | Backend::VaultToken(_)
-            | Backend::Aws(_) => None,
+            | Backend::Aws(_)
+            | Backend::Keyring(_) => None,
             Backend::Environment(name) => {
                 let value = Zeroizing::new(variable(name.as_str())?);
                 Some((name, value))
@@ -71,6 +75,7 @@ impl Backends {
             vault: Vault::of_environment(variable, home, &way_out)
                 .map(Arc::new)
                 .map_err(|error| error.to_string()),
+            bus: keyring::bus(variable),
             aws: SecretsManager::of_environment(variable, home, (&way_out, clock)),
             loans: Loans::new(),
         }
@@ -111,6 +116,10 @@ impl Backends {
             }
             Backend::VaultToken(policies) => self.token(binding, policies, &values),
             Backend::Aws(secret) => self.of_aws(binding, secret, &values),
+            Backend::Keyring(item) => {
+                let value = keyring::read(self.bus.as_deref(), item).map_err(said)?;
+                binding.value(&value).map(Fetched::Fixed).map_err(said)
+            }
         }
     }
 
@@ -168,7 +177,8 @@ pub fn withheld(bindings: &[Binding]) -> Vec<String> {
         .iter()
         .filter_map(|it| it.backend.parse().ok())
         .flat_map(|backend| match backend {
-            Backend::Age => Vec::new(),
+            // The bus that leads to a keyring is shown to no world as it is.
+            Backend::Age | Backend::Keyring(_) => Vec::new(),
             Backend::Environment(name) => vec![name.to_string()],
             Backend::Vault(_) | Backend::VaultLease(_) | Backend::VaultToken(_) => {
                 vault::TOKEN_VARIABLES.map(str::to_owned).into()

@@ -133,8 +133,8 @@ pub enum BindingError {
     /// Not a place that values are had from.
     #[error(
         "`{0}` is no place that values are had from: name `age`, `env:VARIABLE`, \
-         `vault:MOUNT/PATH#FIELD`, `vault-lease:PATH#FIELD`, `vault-token:POLICY` or \
-         `aws-sm:NAME#KEY`"
+         `vault:MOUNT/PATH#FIELD`, `vault-lease:PATH#FIELD`, `vault-token:POLICY`, \
+         `aws-sm:NAME#KEY` or `keyring:SERVICE/ACCOUNT`"
     )]
     Backend(String),
     /// What signs and what is shown, in one.

@@ -11,6 +11,7 @@ pub mod backend;
 pub mod binding;
 pub mod client;
 pub mod held;
+pub mod keyring;
 pub mod kinds;
 pub mod loans;
 pub mod look;

@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::binding::{BindingError, VariableName};
+use crate::keyring::Item;
 use crate::secrets_manager::is_region;
 use crate::store::AGE;
 
@@ -21,6 +22,8 @@ const VAULT_LEASE: &str = "vault-lease:";
 const VAULT_TOKEN: &str = "vault-token:";
 /// How a secret of AWS Secrets Manager is written.
 const AWS: &str = "aws-sm:";
+/// How an item of the desktop's keyring is written.
+const KEYRING: &str = "keyring:";
 /// Longest place, in bytes.
 const PLACE_BYTES_MAX: usize = 1024;
 /// Longest name of a field, in bytes.
@@ -47,6 +50,8 @@ pub enum Backend {
     /// A secret of AWS Secrets Manager; written `aws-sm:NAME#KEY@REGION`, of which the name, or an
     /// ARN in its place, is needed.
     Aws(AwsSecret),
+    /// An item of the desktop's keyring; written `keyring:SERVICE/ACCOUNT`.
+    Keyring(Item),
 }
 
 /// A secret of AWS Secrets Manager.
@@ -219,7 +224,7 @@ impl Backend {
     /// Whether what it has depends on the use: then there is no value before there is one.
     pub fn is_open(&self) -> bool {
         match self {
-            Backend::Age | Backend::Environment(_) => false,
+            Backend::Age | Backend::Environment(_) | Backend::Keyring(_) => false,
             Backend::Vault(KvEntry { mount, path, .. }) => mount.is_open() || path.is_open(),
             Backend::VaultLease(Lent { path, .. }) => path.is_open(),
             Backend::VaultToken(Policies(all)) => all.iter().any(|it| it.placeholder.is_some()),
@@ -230,7 +235,7 @@ impl Backend {
     /// Whether a value of it can be asked for again after a time, or for a time.
     pub fn takes_ttl(&self) -> bool {
         match self {
-            Backend::Age | Backend::Environment(_) => false,
+            Backend::Age | Backend::Environment(_) | Backend::Keyring(_) => false,
             Backend::Vault(_)
             | Backend::VaultLease(_)
             | Backend::VaultToken(_)
@@ -338,6 +343,8 @@ impl FromStr for Backend {
             policies.parse().map(Backend::VaultToken).map_err(|()| wrong())
         } else if let Some(secret) = after(AWS) {
             secret.parse().map(Backend::Aws).map_err(|()| wrong())
+        } else if let Some(item) = after(KEYRING) {
+            item.parse().map(Backend::Keyring).map_err(|()| wrong())
         } else {
             Err(wrong())
         }
@@ -379,6 +386,7 @@ impl fmt::Display for Backend {
                 let region = region.as_ref().map(|it| format!("@{it}")).unwrap_or_default();
                 write!(f, "{AWS}{lead}{name}{key}{region}")
             }
+            Backend::Keyring(item) => write!(f, "{KEYRING}{item}"),
         }
     }
 }

@@ -38,6 +38,7 @@ whose host is named with `--for`. A kind fills in what is not named.
 Places of values, for `--from`; `vault` is the one that $VAULT_ADDR or $BAO_ADDR names:
 
   env:VARIABLE                       a variable of the environment that a session is started in
+  keyring:SERVICE/ACCOUNT            an item of your desktop's keyring
   vault:MOUNT/PATH#FIELD             an entry of a KV v2 engine; MOUNT//PATH where the mount has slashes
   vault-lease:PATH#FIELD             lent at the first use, renewed, given back when the session ends
   vault-token:POLICY,POLICY          a token with these policies only, given back likewise
@@ -56,7 +57,7 @@ pub struct SecretAddArgs {
     #[arg(value_name = "NAME")]
     pub name: SecretName,
     /// Where its value is, in place of being asked for: env:VARIABLE, which no world is given then,
-    /// or a place in a vault
+    /// keyring:SERVICE/ACCOUNT, or a place in a vault
     #[arg(long, value_name = "PLACE")]
     pub from: Option<Backend>,
     /// For how long a value of a vault is used before it is asked for anew, and lent, like 15m or 1h

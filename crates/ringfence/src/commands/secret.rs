@@ -386,9 +386,11 @@ fn rotate(args: &SecretNameArgs, store: &Store, screen: &Screen) -> Result<Done,
     let elsewhere = match binding.backend.parse()? {
         Backend::Age => None,
         Backend::Environment(name) => Some(format!("${name}")),
-        Backend::Vault(_) | Backend::VaultLease(_) | Backend::VaultToken(_) | Backend::Aws(_) => {
-            Some(binding.backend.clone())
-        }
+        Backend::Vault(_)
+        | Backend::VaultLease(_)
+        | Backend::VaultToken(_)
+        | Backend::Aws(_)
+        | Backend::Keyring(_) => Some(binding.backend.clone()),
     };
     if let Some(place) = elsewhere {
         return Err(Message::new(format!("the value of `{}` is in {place}", args.name))

@@ -101,3 +101,19 @@ fn a_signed_trailer_is_signed_anew() {
     let mut none = chunks(Trailer::Absent, (example(), key("other")), (SEED, "ours"));
     assert!(none.push(text.as_bytes()).is_err());
 }
+
+proptest::proptest! {
+    #[test]
+    fn nothing_of_a_body_that_was_not_signed_goes_on(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400),
+        line in "[0-9a-f]{0,6}(;chunk-signature=[0-9a-f]{0,70})?\r\n[ab\r\n]{0,30}",
+        step in 1..50_usize,
+    ) {
+        for body in [bytes, line.into_bytes()] {
+            let mut it = chunks(Trailer::Signed, (example(), key("other")), (SEED, "ours"));
+            let passed: Vec<u8> =
+                body.chunks(step).map_while(|part| it.push(part).ok()).flatten().collect();
+            proptest::prop_assert!(passed.is_empty() && !it.is_complete());
+        }
+    }
+}

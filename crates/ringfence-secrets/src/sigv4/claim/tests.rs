@@ -210,3 +210,22 @@ fn headers_of_the_connection_are_not_signed_anew() {
     let line = head.headers["authorization"].to_str().unwrap();
     assert!(line.contains("SignedHeaders=host;x-amz-date,"), "{line}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn what_anybody_writes_is_read_or_refused_and_never_believed(
+        fields in "(Credential=|SignedHeaders=|Signature=|host|;|,|/|=| |[a-zA-Z0-9]|aws4_request){0,24}",
+        query in "(X-Amz-(Algorithm|Credential|Date|SignedHeaders|Signature)|=|&|%|AWS4-HMAC-SHA256|[a-z0-9]){0,24}",
+    ) {
+        let request = Request::builder().uri(format!("/?{query}")).header("x-amz-date", "20260830T123600Z");
+        let request = request.header("authorization", format!("{ALGORITHM} {fields}"));
+        if let Ok(request) = request.body(()) {
+            let (head, ()) = request.into_parts();
+            proptest::prop_assert!(!matches!(Claim::of(&head), Ok(None)));
+            if let Ok(Some(claim)) = Claim::of(&head) {
+                let found = claim.verify(&head, HOST_NAME, (&stand_in(), Some(&digest(b""))));
+                proptest::prop_assert!(found.is_err());
+            }
+        }
+    }
+}

@@ -461,3 +461,61 @@ fn git_pushes_over_https_without_a_token_in_the_world() {
         assert!(seen.iter().any(|it| it.starts_with("Basic ")), "{seen:?}");
     }
 }
+
+/// A keyring on a bus of its own, unlocked, with one item.
+const KEYRING: &str =
+    "printf '\\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1
+printf %s \"$1\" | secret-tool store --label model service model username me
+echo \"$DBUS_SESSION_BUS_ADDRESS\"
+cat >/dev/null";
+
+#[test]
+fn a_key_of_the_keyring_stays_outside_and_is_put_in() {
+    use std::io::BufRead as _;
+    // A bus serves only users that the system knows by name.
+    let net = net(everybody().remove(0), RULES);
+    net.stage.succeed(&["secret", "remove", "model"]);
+    // Of the same user as the one who starts worlds: a bus takes nobody else.
+    let mut keyring = net.stage.command(
+        std::path::Path::new("/usr/bin/dbus-run-session"),
+        &["--", "sh", "-c", KEYRING, "sh", VALUE],
+    );
+    // Where the one that is unlocked tells the one that the bus asks.
+    keyring.env("XDG_RUNTIME_DIR", net.stage.home());
+    let mut bus = keyring.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let until_dropped = bus.stdin.take();
+    let mut address = String::new();
+    std::io::BufReader::new(bus.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    let address = address.trim();
+    // `unix:path=NAME,guid=...`, or `abstract` with a name that begins with NUL.
+    let (kind, socket) = address.strip_prefix("unix:").unwrap().split_once('=').unwrap();
+    let socket = socket.split(',').next().unwrap();
+    let socket = if kind == "abstract" { format!("\\0{socket}") } else { socket.to_owned() };
+    let reach = format!(
+        "python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"{socket}\"); \
+         print(\"reach\" + \"ed\")'"
+    );
+    let mut outside = net.stage.command(std::path::Path::new("/bin/sh"), &["-c", &reach]);
+    assert_eq!(text(&outside.output().unwrap()), "reached\n");
+    let words = "secret add model --from keyring:model/me --header x-api-key --env STAND_IN \
+                 --for good.example:{keys}";
+    let words = net.with_ports(words);
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let without = net.stage.ringfence_command(&words).output().unwrap();
+    assert!(text(&without).contains("there is no session bus"), "{}", text(&without));
+    let mut command = net.stage.ringfence_command(&words);
+    let kept = command.env("DBUS_SESSION_BUS_ADDRESS", address).output().unwrap();
+    assert!(kept.status.success(), "{}", text(&kept));
+    let script = format!(
+        "{{ curl -sS https://good.example:{{keys}}/v1 -H \"x-api-key: $STAND_IN\"; env; \
+         {reach}; }} 2>&1 | cat"
+    );
+    let mut command = net.command(Side::Inside, &script);
+    command.env("SSL_CERT_FILE", net.stage.home().join("project/ca.pem"));
+    let said = text(&command.env("DBUS_SESSION_BUS_ADDRESS", address).output().unwrap());
+    assert!(!said.contains(PART) && said.contains("STAND_IN=sk-ant-api03-"), "{said}");
+    assert!(!said.contains("BUS_ADDRESS=") && !said.contains("reached"), "{said}");
+    assert_eq!(shown(&net, "x-api-key"), [VALUE], "{said}");
+    drop(until_dropped);
+    bus.wait().unwrap();
+}

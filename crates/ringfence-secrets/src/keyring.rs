@@ -147,11 +147,8 @@ fn value(
 
 impl From<zbus::Error> for KeyringError {
     fn from(error: zbus::Error) -> KeyringError {
-        let name = match &error {
-            zbus::Error::MethodError(name, _, _) => name.as_str(),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "zbus's own, non-exhaustive")]
-            _ => "",
-        };
+        let name =
+            if let zbus::Error::MethodError(name, _, _) = &error { name.as_str() } else { "" };
         if name.ends_with(".IsLocked") {
             KeyringError::Locked
         } else if name.ends_with(".ServiceUnknown") || name.ends_with(".NameHasNoOwner") {

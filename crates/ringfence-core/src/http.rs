@@ -227,7 +227,7 @@ impl UrlPath {
     }
 
     /// Without what can be read in two ways; `None` where nothing can.
-    fn loose(&self) -> Option<UrlPath> {
+    pub fn loose(&self) -> Option<UrlPath> {
         let odd = ["//", "/./"].iter().any(|it| self.0.contains(it)) || self.0.ends_with("/.");
         if !odd && !self.0.contains(['%', ';']) {
             return None;

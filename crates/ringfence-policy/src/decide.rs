@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cedar_policy::{Authorizer, Decision, PolicySet};
 use ringfence_core::{
     Act, Action, Agent, AskFor, Decide, Endpoint, Facts, Grounds, Request, Role, RuleRef, Ruling,
-    Verdict,
+    SecretUse, UrlPath, Verdict,
 };
 
 use crate::engine::{Approved, Sees, Situation, check_lengths, connection, holds};
@@ -325,8 +325,19 @@ pub(crate) fn is_askable(action: Action) -> bool {
 
 /// The request as other servers read it.
 pub(crate) fn other_reading(request: &Request) -> Option<Request> {
-    let Act::Request(http) = &request.act else { return None };
-    let act = Act::Request(http.other_reading()?);
+    let act = match &request.act {
+        Act::Request(http) => Act::Request(http.other_reading()?),
+        Act::UseSecret(used) => {
+            let path = UrlPath::parse(&used.path).ok()?.loose()?.as_str().to_owned();
+            Act::UseSecret(SecretUse { path, ..used.clone() })
+        }
+        Act::Exec(_)
+        | Act::Read(_)
+        | Act::Write(_)
+        | Act::Delete(_)
+        | Act::ConnectUnix(_)
+        | Act::Connect(_) => return None,
+    };
     Some(Request { agent: request.agent.clone(), act, process: request.process })
 }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE};
+use http::header::{
+    ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE, TRANSFER_ENCODING,
+};
 use http::request::Parts;
 use ringfence_core::{
-    Act, Denial, Endpoint, Host, Outcome, Permit, Running, SecretName, SecretUse,
+    Act, Denial, Endpoint, Host, Outcome, Permit, Running, SecretName, SecretUse, UrlPath,
 };
 
 use crate::binding::{Binding, Delivery};
@@ -194,7 +196,7 @@ impl Held {
             secret: used.secret.clone(),
             endpoint: Some(endpoint.clone()),
             method: head.method.as_str().to_owned(),
-            path: head.uri.path().to_owned(),
+            path: canonical(head.uri.path()),
         })
     }
 
@@ -373,14 +375,25 @@ pub fn make_readable(head: &mut Parts) {
     head.headers.remove(HeaderName::from_static("sec-websocket-extensions"));
 }
 
+/// A path as the policy reads it; one that is not understood stays as it is, and goes nowhere.
+fn canonical(path: &str) -> String {
+    UrlPath::parse(path).map_or_else(|_| path.to_owned(), |path| path.as_str().to_owned())
+}
+
 /// Why an answer's head cannot be searched through; `None` when it can.
 pub fn unreadable(headers: &HeaderMap) -> Option<String> {
-    let encoding = headers.get_all(http::header::CONTENT_ENCODING).into_iter();
-    let other = encoding
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .find(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity"));
+    let other = [(http::header::CONTENT_ENCODING, "identity"), (TRANSFER_ENCODING, "chunked")]
+        .into_iter()
+        .flat_map(|(name, plain)| {
+            let values = headers.get_all(name).into_iter();
+            values.map(move |value| (String::from_utf8_lossy(value.as_bytes()), plain))
+        })
+        .flat_map(|(value, plain)| {
+            let codings = value.split(',').map(|coding| coding.trim().to_owned());
+            codings.map(move |coding| (coding, plain)).collect::<Vec<_>>()
+        })
+        .find(|(coding, plain)| !coding.is_empty() && !coding.eq_ignore_ascii_case(plain))
+        .map(|(coding, _)| coding);
     other.map(|coding| {
         format!("the answer is encoded as `{coding}`, although that was not asked for")
     })

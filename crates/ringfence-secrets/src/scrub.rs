@@ -226,6 +226,15 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
         out
     }
 
+    /// Looks for other things from here on; gives what of the kept can go on by these.
+    pub fn renew(&mut self, patterns: P) -> Vec<u8> {
+        let kept: Vec<u8> = self.kept.drain(..).collect();
+        self.attempts.clear();
+        self.seen = self.seen.saturating_sub(kept.len() as u64);
+        self.patterns = patterns;
+        self.push(&kept)
+    }
+
     /// Gives what was kept: nothing more comes.
     pub fn finish(&mut self) -> Vec<u8> {
         self.attempts.clear();

@@ -1,7 +1,7 @@
 //! Requests: which rules speak of them, and what covers them where none does.
 
 use ringfence_core::{
-    Act, Agent, Decide, Ecosystem, HttpParts, HttpRequest, Package, Scheme, SetName,
+    Act, Agent, Decide, Ecosystem, HttpParts, HttpRequest, Package, Scheme, SecretUse, SetName,
 };
 use ringfence_policy::{Policy, Remedy};
 
@@ -149,6 +149,27 @@ fn both_readings_of_a_path_must_be_permitted() {
         assert_eq!(verdict(&permits, send("GET", target)), "deny", "{target}");
     }
     assert_eq!(verdict(&permits, send("GET", "/public/a%2Fb")), "permit");
+}
+
+#[test]
+fn both_readings_of_the_path_that_a_secret_is_used_on_must_be_permitted() {
+    let rules = policy(
+        "permit(principal, action == Action::\"secret.use\", resource);
+         forbid(principal, action == Action::\"secret.use\", resource)
+         when { context.path like \"/admin*\" };",
+    );
+    let used = |path: &str| {
+        Act::UseSecret(SecretUse {
+            secret: "model".parse().unwrap(),
+            endpoint: Some("api.example.com:443".parse().unwrap()),
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+        })
+    };
+    assert_eq!(verdict(&rules, used("/open")), "permit");
+    for path in ["/admin", "//admin", "/./admin", "/admin;a"] {
+        assert_eq!(verdict(&rules, used(path)), "deny", "{path}");
+    }
 }
 
 #[test]

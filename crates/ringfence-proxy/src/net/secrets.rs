@@ -8,16 +8,15 @@ use std::sync::{Arc, OnceLock};
 
 use hyper::HeaderMap;
 use hyper::body::{Bytes, Frame};
-use hyper::header::{ACCEPT_ENCODING, HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
+use hyper::header::SEC_WEBSOCKET_EXTENSIONS;
 use hyper::http::request::Parts;
 use ringfence_core::{
     Durability, Endpoint, Event, HOST_SERVICE_NAME, Host, Misuse, Permit, Process, Running, Scheme,
     SecretName,
 };
 use ringfence_secrets::Held;
-use ringfence_secrets::held::{SwapError, scrub_head, unreadable};
+use ringfence_secrets::held::{SwapError, make_readable, scrub_head, unreadable};
 use ringfence_secrets::look::{BodyWatch, Look, Misplaced, Use};
-use ringfence_secrets::scrub::{Patterns, Scrubber};
 use ringfence_secrets::sigv4::chunks::Chunks;
 use ringfence_secrets::sigv4::claim::{Resigned, Verified};
 
@@ -27,10 +26,7 @@ use super::open::Port;
 use super::reply::Refusal;
 
 pub(super) use frames::Watched;
-pub(super) use scrubbed::Scrubbed;
-
-/// Takes values out of what streams back.
-pub(super) type Scrubbing = Scrubber<Arc<Patterns>>;
+pub(super) use scrubbed::{Scrubbed, Scrubbing};
 
 /// What a request carries of secrets once it was looked at.
 pub(super) struct Carries {
@@ -102,9 +98,9 @@ pub(super) async fn put_in(
         return Err(misused(port, who, (endpoint, &head), wrong).await);
     }
     let (right, body) = signed((port, who), endpoint, &uses, (&head, body)).await?;
-    if held.is_bound(endpoint) {
+    if held.is_bound(endpoint) && right.is_none() {
         // What comes back is searched for values, also of requests before this one.
-        head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        make_readable(&mut head);
     }
     // What is said over a websocket is searched for stand-ins, wherever it leads.
     head.headers.remove(SEC_WEBSOCKET_EXTENSIONS);
@@ -253,18 +249,21 @@ pub(super) fn scrub(
     headers: &mut HeaderMap,
 ) -> Result<Option<Scrubbing>, Refusal> {
     let held = &port.config.held;
-    let patterns = match carried {
-        Carried::Nothing | Carried::Value => held.patterns(),
-        Carried::Signature { ours, theirs } => held.patterns_with((ours, theirs)),
-    };
-    if patterns.is_empty() || !held.is_bound(endpoint) {
+    if !held.is_bound(endpoint) {
         return Ok(None);
     }
+    let signature = match carried {
+        Carried::Nothing | Carried::Value => None,
+        Carried::Signature { ours, theirs } => Some((ours.clone(), theirs.clone())),
+    };
+    // Also before any value is had: one may be while this answer streams.
+    let scrubbing = Scrubbing::new(held, signature);
+    let patterns = scrubbing.patterns();
     scrub_head(headers, &patterns);
     match (unreadable(headers), carried) {
-        (None, _) => Ok(Some(Scrubber::new(patterns))),
-        // A signature is no value, and says nothing of one.
-        (Some(_), Carried::Signature { .. }) => Ok(None),
+        // What was signed chooses itself what its answer is said to be.
+        (None, _) | (Some(_), Carried::Signature { .. }) => Ok(Some(scrubbing)),
+        (Some(_), Carried::Nothing) if patterns.is_empty() => Ok(Some(scrubbing)),
         // Also to a request without a value: a server may have kept one from another.
         (Some(why), Carried::Nothing | Carried::Value) => Err(Refusal::Unreachable(why)),
     }

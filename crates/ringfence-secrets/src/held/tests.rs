@@ -226,6 +226,11 @@ fn a_swapped_request_asks_for_an_answer_that_can_be_searched() {
     assert_eq!(unreadable(&answer), None);
     answer.append("content-encoding", HeaderValue::from_static("identity, br"));
     assert!(unreadable(&answer).is_some_and(|why| why.contains("`br`")));
+    let mut answer = HeaderMap::new();
+    answer.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    assert_eq!(unreadable(&answer), None);
+    answer.insert(TRANSFER_ENCODING, HeaderValue::from_static("gzip, chunked"));
+    assert!(unreadable(&answer).is_some_and(|why| why.contains("`gzip`")));
 }
 
 #[test]

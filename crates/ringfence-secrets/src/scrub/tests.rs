@@ -133,6 +133,22 @@ fn a_false_start_hides_no_value() {
 }
 
 #[test]
+fn what_is_had_while_an_answer_streams_is_looked_for_from_then_on() {
+    let value = "sk-real-0123456789";
+    let (none, all) = (Patterns::default(), patterns(&["another-secret-1", value]));
+    let mut scrubber = Scrubber::new(&none);
+    let mut out = scrubber.push(b"before, ");
+    out.extend(scrubber.renew(&all));
+    out.extend(scrubber.push(b"another-sec"));
+    out.extend(scrubber.renew(&all));
+    out.extend(scrubber.push(format!("ret-1, {value}").as_bytes()));
+    out.extend(scrubber.finish());
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.starts_with("before, ") && !text.contains(value), "{text}");
+    assert!(!text.contains("another-secret-1"), "{text}");
+}
+
+#[test]
 fn nothing_is_kept_back_that_cannot_become_a_value() {
     let patterns = patterns(&[VALUE]);
     let mut scrubber = Scrubber::new(&patterns);

@@ -320,7 +320,7 @@ fn length<E>(polled: &Poll<Option<Result<Frame<Bytes>, E>>>) -> u64 {
 fn trailers_of(scrubbing: &Scrubbing, frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
-            scrub_head(&mut trailers, scrubbing.patterns());
+            scrub_head(&mut trailers, &scrubbing.patterns());
             Frame::trailers(trailers)
         }
         Err(other) => other,

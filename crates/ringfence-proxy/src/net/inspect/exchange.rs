@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -373,6 +373,10 @@ pub(crate) fn request_of(
     if request.method() == Method::TRACE {
         return Err(Refusal::malformed("TRACE is not carried: it shows what was sent"));
     }
+    if let Some(named) = dropped(request.headers()) {
+        let reason = format!("`Connection` names `{named}`, which the server would not be sent");
+        return Err(Refusal::Malformed(reason));
+    }
     let target = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     let headers: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
     let parts = HttpParts {
@@ -383,6 +387,18 @@ pub(crate) fn request_of(
     };
     HttpRequest::new(endpoint.clone(), scheme, parts)
         .map_err(|error: HttpError| Refusal::Malformed(error.to_string()))
+}
+
+/// A header that only the gate would see: what a rule may ask for must reach the server.
+fn dropped(headers: &HeaderMap) -> Option<String> {
+    const OF_CONNECTIONS: [&str; 6] =
+        ["close", "keep-alive", "upgrade", "te", "http2-settings", "proxy-connection"];
+    let values = headers.get_all(header::CONNECTION).into_iter();
+    let names = values.flat_map(|value| {
+        let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+        text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>()
+    });
+    names.filter(|name| !name.is_empty()).find(|name| !OF_CONNECTIONS.contains(&name.as_str()))
 }
 
 /// What a client is told of a request that was not answered.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper::ext::ReasonPhrase;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::ReadBuf;
@@ -81,7 +82,10 @@ impl Http1 {
         let Some(taker) = &mut *sender else { return Err(Unanswered::unsent(request)) };
         let sending = taker.try_send_request(request);
         drop(sender);
-        sending.await.map_err(Unanswered::from)
+        let mut response = sending.await.map_err(Unanswered::from)?;
+        // Free text, which nobody reads and nobody searches.
+        response.extensions_mut().remove::<ReasonPhrase>();
+        Ok(response)
     }
 }
 

@@ -1,15 +1,69 @@
-//! Takes values out of what streams back.
+//! Takes values out of what streams back, also those that are had while it streams.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Scrubbing;
+use ringfence_secrets::Held;
+use ringfence_secrets::scrub::{Patterns, Scrubber};
 
 /// How much is read at a time, in bytes.
 const READ_BYTES: usize = 16 * 1024;
+
+/// Takes values out of one answer.
+pub(crate) struct Scrubbing {
+    held: Arc<Held>,
+    /// Ours in it, and theirs that takes its place.
+    signature: Option<(String, String)>,
+    /// What the session's values were when it was last looked.
+    known: Arc<Patterns>,
+    scrubber: Scrubber<Arc<Patterns>>,
+}
+
+impl Scrubbing {
+    pub(super) fn new(held: &Arc<Held>, signature: Option<(String, String)>) -> Scrubbing {
+        let (held, known) = (Arc::clone(held), held.patterns());
+        let scrubber = Scrubber::new(all(&held, signature.as_ref()));
+        Scrubbing { held, signature, known, scrubber }
+    }
+
+    /// What of it can go on.
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
+        let now = self.held.patterns();
+        if Arc::ptr_eq(&now, &self.known) {
+            return self.scrubber.push(chunk);
+        }
+        self.known = now;
+        let mut out = self.scrubber.renew(all(&self.held, self.signature.as_ref()));
+        out.extend(self.scrubber.push(chunk));
+        out
+    }
+
+    /// Gives what was kept: nothing more comes.
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
+        self.scrubber.finish()
+    }
+
+    /// What is looked for by now.
+    pub(crate) fn patterns(&self) -> Arc<Patterns> {
+        all(&self.held, self.signature.as_ref())
+    }
+
+    /// Whether all that came has gone on.
+    pub(crate) fn keeps_nothing(&self) -> bool {
+        self.scrubber.keeps_nothing()
+    }
+}
+
+fn all(held: &Held, signature: Option<&(String, String)>) -> Arc<Patterns> {
+    match signature {
+        Some((ours, theirs)) => held.patterns_with((ours, theirs)),
+        None => held.patterns(),
+    }
+}
 
 /// A stream out of which values are taken as it is read.
 pub(crate) struct Scrubbed<S> {

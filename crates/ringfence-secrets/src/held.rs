@@ -24,9 +24,9 @@ use crate::sigv4::key::Key;
 use crate::stand_in::StandIn;
 use crate::value::Secret;
 
-/// Most values of one secret that are looked for in answers: of those that are lent for a time, the
-/// newest.
-const LENT_MAX: usize = 64;
+/// Most values of one secret that are lent in a session. All of them are looked for in answers until
+/// it ends; one more is not had.
+const LENT_MAX: usize = 512;
 
 /// Gives a secret's value when it is needed; blocks.
 pub trait Fetch: Send + Sync {
@@ -300,7 +300,11 @@ impl Held {
         if let Some(value) = had.known(&fetched) {
             return Ok(value);
         }
-        let value = had.take(fetched);
+        let value = had.take(fetched).ok_or_else(|| FetchError {
+            secret: name.clone(),
+            backend: one.binding.backend.clone(),
+            why: format!("this session has had {LENT_MAX} values of it already"),
+        })?;
         self.rebuild_patterns(&all);
         Ok(value)
     }
@@ -341,14 +345,15 @@ impl HadSoFar {
         }
     }
 
-    fn take(&mut self, fetched: Fetched) -> Arc<Secret> {
+    /// Keeps a value; `None` where it would be one too many.
+    fn take(&mut self, fetched: Fetched) -> Option<Arc<Secret>> {
         match fetched {
-            Fetched::Fixed(value) => Arc::clone(self.fixed.insert(Arc::new(value))),
+            Fetched::Fixed(value) => Some(Arc::clone(self.fixed.insert(Arc::new(value)))),
+            Fetched::Lent(_) if self.lent.len() >= LENT_MAX => None,
             Fetched::Lent(value) => {
                 let value = Arc::new(value);
                 self.lent.push(Arc::clone(&value));
-                self.lent.drain(..self.lent.len().saturating_sub(LENT_MAX));
-                value
+                Some(value)
             }
         }
     }

@@ -260,3 +260,18 @@ fn nothing_that_is_written_down_has_a_value_in_it() {
     let debug = format!("{entries} {request:?} {:?}", stage.held.sentinels());
     assert!(!debug.contains(VALUE.trim_start_matches("sk-ant-api03-")), "{debug}");
 }
+
+#[test]
+fn no_value_that_was_had_is_ever_forgotten() {
+    let mut had = HadSoFar::default();
+    let lent = |number: usize| {
+        Fetched::Lent(
+            Secret::new("model".parse().unwrap(), &format!("lent-value-{number:05}")).unwrap(),
+        )
+    };
+    for number in 0..LENT_MAX {
+        assert!(had.take(lent(number)).is_some());
+    }
+    assert!(had.take(lent(LENT_MAX)).is_none());
+    assert!(had.known(&lent(0)).is_some() && had.known(&lent(LENT_MAX - 1)).is_some());
+}

@@ -247,7 +247,9 @@ impl Exchange {
                 Ok(response) => return Ok((response, server)),
                 // Servers end idle connections whenever they like: what was not sent is sent over
                 // another, which is decided anew.
-                Err(Unanswered { unsent: Some(unsent), .. }) if used && again => {
+                Err(Unanswered { unsent: Some(unsent), error })
+                    if again && (used || error.is_none()) =>
+                {
                     again = false;
                     request = *unsent;
                     self.forget(&server).await;

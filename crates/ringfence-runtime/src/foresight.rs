@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 
 use ringfence_core::{
-    Act, Agent, Decide as _, Endpoint, Facts, HOST_SERVICE_NAME, Host, HttpRequest, Request,
-    Ruling, Verdict,
+    Act, Agent, Decide as _, Endpoint, Facts, HOST_SERVICE_NAME, Host, HttpRequest, Package,
+    Request, Ruling, Verdict,
 };
 use ringfence_policy::Policy;
 pub use ringfence_proxy::net::HostResolver;
-use ringfence_proxy::net::upstream::HostProxies;
+pub use ringfence_proxy::net::upstream::HostProxies;
 use ringfence_proxy::net::{ADDRESSES_TRIED_MAX, Resolve, special};
-use ringfence_proxy::packages::Registries;
+pub use ringfence_proxy::packages::Registries;
+use ringfence_proxy::packages::{Sure, Wanted};
 use ringfence_secrets::Binding;
 
 /// What would become of a connection.
@@ -35,6 +36,17 @@ pub enum Requests {
     Each,
     /// The same, and this about the one that was asked about.
     Decided(Box<Decision>),
+    /// The same, and the one that was asked about is refused undecided, for this reason.
+    Refused(String),
+}
+
+/// A request that is asked about.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// It, or why no policy can speak of it.
+    pub http: Result<HttpRequest, String>,
+    /// How old the release is that it fetches, if it fetches one, in hours.
+    pub age_hours: u32,
 }
 
 /// A request, and what the policy says.
@@ -49,7 +61,7 @@ pub struct Decision {
 /// What happens with a permitted name.
 #[derive(Debug, Clone)]
 pub enum Then {
-    /// It is not permitted: nothing is looked up.
+    /// It is not permitted, or nobody is to look it up: nothing is looked up.
     Nothing,
     /// The host's own proxy is asked, and looks it up.
     Proxy(Endpoint),
@@ -80,8 +92,8 @@ pub struct Asker<'a> {
     pub bindings: &'a [Binding],
     /// The host's proxies.
     pub proxies: &'a HostProxies,
-    /// The host's resolver.
-    pub resolve: &'a dyn Resolve,
+    /// The host's resolver; none where nothing is to be looked up.
+    pub resolve: Option<&'a dyn Resolve>,
     /// Where registries of packages are.
     pub registries: &'a Registries,
 }
@@ -96,6 +108,7 @@ impl Foreseen {
             {
                 request.ruling.verdict.clone()
             }
+            Requests::Refused(_) => Verdict::Deny,
             Requests::Decided(_) | Requests::Each | Requests::Pass => connection,
         }
     }
@@ -116,7 +129,8 @@ impl Address {
     }
 }
 
-fn strictness(verdict: &Verdict) -> u8 {
+/// How strict a verdict is, for the strictest of several.
+pub fn strictness(verdict: &Verdict) -> u8 {
     match verdict {
         Verdict::Permit => 0,
         Verdict::Ask(_) => 1,
@@ -126,12 +140,13 @@ fn strictness(verdict: &Verdict) -> u8 {
 
 /// Goes the way of a connection, and of a request over it; looks the name up only where the gate
 /// would.
-pub fn foresee(endpoint: Endpoint, request: Option<HttpRequest>, asker: &Asker<'_>) -> Foreseen {
+pub fn foresee(endpoint: Endpoint, sent: Option<Sent>, asker: &Asker<'_>) -> Foreseen {
     let name = asker.decide(Act::Connect(endpoint.clone()));
-    let requests = match request {
-        _ if !asker.opens(&endpoint) => asker.of_releases(&endpoint),
-        Some(http) => Requests::Decided(Box::new(asker.decide(Act::Request(http)))),
+    let requests = match sent {
+        _ if !asker.looks_into(&endpoint) => Requests::Pass,
         None => Requests::Each,
+        Some(Sent { http: Err(why), .. }) => Requests::Refused(why),
+        Some(Sent { http: Ok(http), age_hours }) => asker.request(http, age_hours),
     };
     let then = match (&name.ruling.verdict, asker.proxies.towards(&endpoint)) {
         (Verdict::Deny, _) => Then::Nothing,
@@ -143,15 +158,31 @@ pub fn foresee(endpoint: Endpoint, request: Option<HttpRequest>, asker: &Asker<'
 }
 
 impl Asker<'_> {
-    fn opens(&self, endpoint: &Endpoint) -> bool {
+    /// Whether the requests to an endpoint are looked at one by one.
+    fn looks_into(&self, endpoint: &Endpoint) -> bool {
         self.bindings.iter().any(|it| it.is_for(endpoint))
             || self.policy.inspects(self.agent, endpoint)
+            || self.looks_at_releases(endpoint)
     }
 
-    /// Where only releases are looked at; which one it would be, and how old, no registry is asked.
-    fn of_releases(&self, endpoint: &Endpoint) -> Requests {
-        let looks = self.policy.looks_at_releases(self.agent, endpoint);
-        if looks && self.registries.are_at(endpoint) { Requests::Each } else { Requests::Pass }
+    fn looks_at_releases(&self, endpoint: &Endpoint) -> bool {
+        self.registries.are_at(endpoint) && self.policy.looks_at_releases(self.agent, endpoint)
+    }
+
+    /// What is decided of one request; no registry is asked about the release that it fetches.
+    fn request(&self, http: HttpRequest, age_hours: u32) -> Requests {
+        let meant = self.registries.meant(&http.endpoint, &http.path);
+        let meant = meant.filter(|_| self.looks_at_releases(&http.endpoint));
+        let package = match meant.map(|it| (it.wanted, it.sure)) {
+            Some((Wanted::Release(found), Sure::Yes)) => Some(Package { age_hours, ..found }),
+            // What is there only a list of the registry says.
+            Some((Wanted::Unknown, _) | (Wanted::Release(_), Sure::IfListed)) => {
+                return Requests::Each;
+            }
+            Some((Wanted::List(_) | Wanted::Other, _)) | None => None,
+        };
+        let act = Act::Request(HttpRequest { package, ..http });
+        Requests::Decided(Box::new(self.decide(act)))
     }
 
     fn decide(&self, act: Act) -> Decision {
@@ -169,7 +200,8 @@ impl Asker<'_> {
             }
             Host::Name(name) => name,
         };
-        let found = match self.resolve.resolve(name, endpoint.port) {
+        let Some(resolve) = self.resolve else { return Then::Nothing };
+        let found = match resolve.resolve(name, endpoint.port) {
             Ok(found) if found.is_empty() => return Then::Fails("it has no address".to_owned()),
             Ok(found) => found,
             Err(error) => return Then::Fails(format!("it does not resolve: {error}")),

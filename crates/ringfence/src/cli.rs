@@ -246,9 +246,13 @@ pub struct NetTestArgs {
     /// Where to: a URL, or HOST:PORT
     #[arg(value_name = "TARGET")]
     pub target: String,
-    /// The method of a request to that URL; it has no body and no headers
-    #[arg(long, value_name = "METHOD", default_value = "GET")]
-    pub method: String,
+    /// The method of a request to that URL; it has no body and no headers [default: GET]
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<String>,
+    /// How old the release is that a URL of a registry's names, like 12h or 30d [default: new, as what
+    /// nobody knows the age of]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub age: Option<Duration>,
     /// The agent's identity in the policy
     #[arg(long, value_name = "NAME", default_value = "agent")]
     pub agent: String,

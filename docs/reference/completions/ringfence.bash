@@ -1328,13 +1328,17 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__net__subcmd__test)
-            opts="-h -V --method --agent --policy --json --color --help --version"
+            opts="-h -V --method --age --agent --policy --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --method)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --age)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

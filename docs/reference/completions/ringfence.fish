@@ -235,7 +235,8 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand net; and not __fish_
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and not __fish_seen_subcommand_from test help" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and not __fish_seen_subcommand_from test help" -f -a "test" -d 'Say whether a connection would be made and a request sent, and why; none is'
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and not __fish_seen_subcommand_from test help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -l method -d 'The method of a request to that URL; it has no body and no headers' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -l method -d 'The method of a request to that URL; it has no body and no headers [default: GET]' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -l age -d 'How old the release is that a URL of a registry\'s names, like 12h or 30d [default: new, as what nobody knows the age of]' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -l agent -d 'The agent\'s identity in the policy' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -l policy -d 'Policy file that stands in for the user\'s and the project\'s; may be repeated' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand net; and __fish_seen_subcommand_from test" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'

@@ -1,23 +1,20 @@
 //! `secret`: what agents use and never hold. A value comes in by stdin or by the keyboard, and never
 //! goes out.
 
+mod test;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringfence_core::{
-    AbsolutePath, Act, Agent, Clock as _, Decide as _, Endpoint, Facts, Host, Request, SecretUse,
-    Verdict,
-};
-use ringfence_policy::grant::GrantText;
+use ringfence_core::AbsolutePath;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::compose::covered_above;
-use ringfence_runtime::foresight::Decision;
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::wording::printable;
 use ringfence_secrets::backend::{Backends, Sources};
-use ringfence_secrets::binding::{Binding, Delivery, HostRule, Slot};
+use ringfence_secrets::binding::{Binding, Delivery, Slot};
 use ringfence_secrets::held::{Fetch as _, Fetched, Occasion};
 use ringfence_secrets::loans::NotReturned;
 use ringfence_secrets::place::Backend;
@@ -26,17 +23,13 @@ use ringfence_secrets::store::{Store, StoreError};
 use ringfence_secrets::{BindingError, Secret, ValueError};
 use serde_json::{Value, json};
 
-use super::decide::verdict;
-use super::net::because;
 use super::{context, in_force};
-use crate::cli::{SecretAddArgs, SecretCommand, SecretListArgs, SecretNameArgs, SecretTestArgs};
+use crate::cli::{SecretAddArgs, SecretCommand, SecretListArgs, SecretNameArgs};
 use crate::exit::{Done, Failure, Message};
 use crate::prompt;
 use crate::render::text;
 use crate::screen::Screen;
 
-/// Version of the JSON of `secret test`.
-const SCHEMA: u32 = 1;
 /// What a change of a secret does not do.
 const KEPT: &str =
     "a session that used it keeps the old value: `ringfence sessions` says which run";
@@ -46,7 +39,7 @@ pub(crate) fn secret(command: SecretCommand, screen: &Screen) -> Result<Done, Fa
     match command {
         SecretCommand::Add(args) => add(args, &store, screen),
         SecretCommand::List(args) => list(&args, &store, screen),
-        SecretCommand::Test(args) => test(&args, &store, screen),
+        SecretCommand::Test(args) => test::test(&args, &store, screen),
         SecretCommand::Rotate(args) => rotate(&args, &store, screen),
         SecretCommand::Remove(args) => remove(&args, &store, screen),
     }
@@ -270,115 +263,6 @@ fn slot(slot: &Slot) -> String {
 
 fn joined<T: ToString>(all: &[T]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn test(args: &SecretTestArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
-    let binding = store.binding(&args.name)?;
-    let uses = binding.hosts.iter().map(|host| used(&binding, host, args));
-    let uses = uses.collect::<Result<Vec<_>, _>>()?;
-    // What cannot be read has no use to be decided.
-    try_each((store, screen), (&binding, &uses), &args.agent)?;
-    let found = in_force::load(&args.policy, screen)?;
-    let (clock, _) = HostClock::new(found.settings.time_zone.as_deref())
-        .map_err(|error| Message::new(error.to_string()).could_not())?;
-    let facts = Facts {
-        session: in_force::no_session()?,
-        clock: clock.fact(),
-        approvals: std::collections::BTreeSet::new(),
-        approver_count: 0,
-    };
-    let decide = |used: SecretUse| {
-        let act = Act::UseSecret(used);
-        let request = Request { agent: Agent(args.agent.clone()), act, process: None };
-        let ruling = found.policy.decide(&request, &facts);
-        Decision { request, ruling }
-    };
-    let decisions: Vec<Decision> = uses.into_iter().map(decide).collect();
-    if args.json {
-        let each =
-            decisions.iter().map(|it| verdict(&it.request, &it.ruling, found.policy.digest()));
-        screen.json(&json!({
-            "schema": SCHEMA,
-            "secret": as_json(&binding),
-            "readable": true,
-            "uses": each.collect::<Vec<_>>(),
-        }))?;
-    } else {
-        screen.data(&told(&binding, &decisions))?;
-        if decisions.iter().any(|it| it.ruling.verdict == Verdict::Deny) {
-            let grant = GrantText::UseSecret(binding.name.clone());
-            screen.hint(&format!(
-                "to permit its use in this project, run `ringfence grant {grant} --always`"
-            ));
-        }
-    }
-    Ok(strictest(&decisions))
-}
-
-/// Reads the value: for each host where it depends on the use, else once.
-fn try_each(
-    at: (&Store, &Screen),
-    (binding, uses): (&Binding, &[SecretUse]),
-    agent: &str,
-) -> Result<(), Failure> {
-    let count = if binding.backend.parse::<Backend>()?.is_open() { uses.len() } else { 1 };
-    for used in uses.iter().take(count) {
-        let host = match used.endpoint.as_ref().map(|endpoint| &endpoint.host) {
-            Some(Host::Name(name)) => name.clone(),
-            Some(Host::Address(address)) => address.to_string(),
-            None => String::new(),
-        };
-        fetched(at, binding, &Occasion { agent, host: &host, method: &used.method })?;
-    }
-    Ok(())
-}
-
-/// The use that is asked about: of a request to one of the hosts.
-fn used(binding: &Binding, host: &HostRule, args: &SecretTestArgs) -> Result<SecretUse, Failure> {
-    let named = host.endpoint();
-    let endpoint = match (host, &named.host) {
-        (HostRule::Exactly(_), _) | (HostRule::Beneath(_), Host::Address(_)) => named.clone(),
-        (HostRule::Beneath(_), Host::Name(name)) => {
-            Endpoint::new(&format!("any.{name}"), named.port)
-                .map_err(|error| Message::new(error.to_string()).could_not())?
-        }
-    };
-    let method = args.method.as_ref().or(binding.methods.first()).map(ToString::to_string);
-    let method = method.unwrap_or_else(|| "GET".to_owned());
-    let bound = || binding.paths.first().map(|path| path.to_string().replace('*', "x"));
-    let path = args.path.clone().or_else(bound).unwrap_or_else(|| "/".to_owned());
-    if let Some(why) = binding.refuses(&endpoint, &method, &path) {
-        return Err(Message::new(format!(
-            "no policy can permit {method} {} with `{}`: {why}",
-            printable(&path),
-            binding.name
-        ))
-        .no());
-    }
-    Ok(SecretUse { secret: binding.name.clone(), endpoint: Some(endpoint), method, path })
-}
-
-fn told(binding: &Binding, decisions: &[Decision]) -> String {
-    let mut out = format!("{}: its value can be read from {}\n", binding.name, binding.backend);
-    for it in decisions {
-        if let Act::UseSecret(SecretUse { endpoint: Some(endpoint), method, path, .. }) =
-            &it.request.act
-        {
-            let _ = writeln!(out, "  {method} {endpoint}{}  {}", printable(path), because(it));
-        }
-    }
-    out
-}
-
-fn strictest(decisions: &[Decision]) -> Done {
-    let is = |wanted: fn(&Verdict) -> bool| decisions.iter().any(|it| wanted(&it.ruling.verdict));
-    if is(|it| *it == Verdict::Deny) {
-        Done::No
-    } else if is(|it| matches!(it, Verdict::Ask(_))) {
-        Done::Ask
-    } else {
-        Done::Yes
-    }
 }
 
 fn rotate(args: &SecretNameArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {

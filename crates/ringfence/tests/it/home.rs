@@ -61,6 +61,13 @@ impl Home {
         self.transcript((self.command(words), words), input)
     }
 
+    /// The same where the environment has these variables too.
+    pub(crate) fn run_where(&self, variables: &[(&str, &str)], words: &[&str]) -> String {
+        let mut command = self.command(words);
+        command.envs(variables.iter().copied());
+        self.transcript((command, words), "")
+    }
+
     /// Runs one command in another directory of the home.
     pub(crate) fn run_in(&self, dir: &str, words: &[&str]) -> String {
         let mut command = self.command(words);

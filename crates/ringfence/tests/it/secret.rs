@@ -15,7 +15,17 @@ forbid (principal, action == Action::"secret.use", resource == Secret::"orders")
 when { context.method == "POST" } unless { context.approvals.contains("owner") };
 permit (principal, action == Action::"secret.use", resource == Secret::"orders")
 when { context.method == "POST" };
+@id("shops")
+permit (principal, action == Action::"net.connect", resource in Domain::"shop.example");
+@id("api")
+permit (principal, action == Action::"net.connect", resource == Endpoint::"api.example.com:443");
+@id("orders")
+permit (principal, action == Action::"net.request", resource == Endpoint::"api.example.com:443")
+when { context.path like "/v1/orders*" && context.path != "/v1/orders/private" };
 "#;
+
+/// A proxy of the host's: no name is looked up.
+const PROXY: &[(&str, &str)] = &[("HTTPS_PROXY", "http://proxy.example:3128")];
 
 /// A home in which a secret for a service and one with a binding of its own are kept.
 fn home() -> Home {
@@ -53,13 +63,10 @@ fn home() -> Home {
 }
 
 #[test]
-fn secrets_are_added_listed_tested_rotated_and_removed() {
+fn secrets_are_added_listed_rotated_and_removed() {
     let home = home();
     let all = [
         home.run(&["secret", "list"]),
-        home.run(&["secret", "test", "orders"]),
-        home.run(&["secret", "test", "orders", "--method", "POST"]),
-        home.run(&["secret", "test", "model"]),
         home.run_with(&["secret", "rotate", "model"], "sk-ant-api03-another-value"),
         home.run(&["secret", "remove", "orders"]),
         home.run(&["secret", "list"]),
@@ -72,21 +79,6 @@ fn secrets_are_added_listed_tested_rotated_and_removed() {
         model   api.anthropic.com:443                                            x-api-key, authorization: Bearer  $ANTHROPIC_API_KEY
         orders  api.example.com:443, *.shop.example:8443; GET, POST; /v1/orders  authorization: Bearer, ?key=      $ORDERS_TOKEN, HOME/project/token
         [0]
-        $ ringfence secret test orders
-        orders: its value can be read from age
-          GET api.example.com:443/v1/orders  permitted; .ringfence/policy.cedar:2 `reads`
-          GET any.shop.example:8443/v1/orders  permitted; .ringfence/policy.cedar:2 `reads`
-        [0]
-        $ ringfence secret test orders --method POST
-        orders: its value can be read from age
-          POST api.example.com:443/v1/orders  asked about, role `owner`; .ringfence/policy.cedar:5 `writes`
-          POST any.shop.example:8443/v1/orders  asked about, role `owner`; .ringfence/policy.cedar:5 `writes`
-        [3]
-        $ ringfence secret test model
-        model: its value can be read from age
-          GET api.anthropic.com:443/  denied; no permit matches; nearest: .ringfence/policy.cedar:2 `reads` (secret differs: it permits `orders`)
-        ! hint: to permit its use in this project, run `ringfence grant secret:model --always`
-        [1]
         $ ringfence secret rotate model
         ! replaced: the value of model
         ! hint: a session that used it keeps the old value: `ringfence sessions` says which run
@@ -100,6 +92,68 @@ fn secrets_are_added_listed_tested_rotated_and_removed() {
         model  api.anthropic.com:443  x-api-key, authorization: Bearer  $ANTHROPIC_API_KEY
         [0]
     "#]].assert_eq(&text);
+}
+
+#[test]
+fn what_would_become_of_a_use_is_said_from_the_connection_on() {
+    let home = home();
+    let all = [
+        home.run_where(PROXY, &["secret", "test", "orders"]),
+        home.run_where(PROXY, &["secret", "test", "orders", "--method", "POST"]),
+        home.run_where(PROXY, &["secret", "test", "orders", "--path", "/v1/orders/private"]),
+        home.run_where(PROXY, &["secret", "test", "model"]),
+    ];
+    expect![[r#"
+        $ ringfence secret test orders
+        orders: its value can be read from age
+        would be permitted: GET api.example.com:443/v1/orders
+          name     permitted; .ringfence/policy.cedar:12 `api`
+          proxy    proxy.example:3128, which looks the name up itself
+          opened   each request is decided, this one: permitted; .ringfence/policy.cedar:14 `orders`
+          secret   permitted; .ringfence/policy.cedar:2 `reads`
+        would be permitted: GET any.shop.example:8443/v1/orders
+          name     permitted; .ringfence/policy.cedar:10 `shops`
+          proxy    proxy.example:3128, which looks the name up itself
+          opened   each request is decided, this one: permitted; .ringfence/policy.cedar:10 `shops`
+          secret   permitted; .ringfence/policy.cedar:2 `reads`
+        [0]
+        $ ringfence secret test orders --method POST
+        orders: its value can be read from age
+        would be asked about: POST api.example.com:443/v1/orders
+          name     permitted; .ringfence/policy.cedar:12 `api`
+          proxy    proxy.example:3128, which looks the name up itself
+          opened   each request is decided, this one: permitted; .ringfence/policy.cedar:14 `orders`
+          secret   asked about, role `owner`; .ringfence/policy.cedar:5 `writes`
+        would be asked about: POST any.shop.example:8443/v1/orders
+          name     permitted; .ringfence/policy.cedar:10 `shops`
+          proxy    proxy.example:3128, which looks the name up itself
+          opened   each request is decided, this one: permitted; .ringfence/policy.cedar:10 `shops`
+          secret   asked about, role `owner`; .ringfence/policy.cedar:5 `writes`
+        [3]
+        $ ringfence secret test orders --path /v1/orders/private
+        orders: its value can be read from age
+        would be denied: GET api.example.com:443/v1/orders/private
+          name     permitted; .ringfence/policy.cedar:12 `api`
+          proxy    proxy.example:3128, which looks the name up itself
+          opened   each request is decided, this one: denied; no permit matches; nearest: .ringfence/policy.cedar:14 `orders` (`context.path != "/v1/orders/private"` is false)
+          secret   permitted; .ringfence/policy.cedar:2 `reads`
+        would be permitted: GET any.shop.example:8443/v1/orders/private
+          name     permitted; .ringfence/policy.cedar:10 `shops`
+          proxy    proxy.example:3128, which looks the name up itself
+          opened   each request is decided, this one: permitted; .ringfence/policy.cedar:10 `shops`
+          secret   permitted; .ringfence/policy.cedar:2 `reads`
+        ! hint: to permit it in this project from now on, run `ringfence grant 'net.request:GET api.example.com:443/v1/orders/private' --always`
+        [1]
+        $ ringfence secret test model
+        model: its value can be read from age
+        would be denied: GET api.anthropic.com:443/
+          name     denied; no permit matches; nearest: .ringfence/policy.cedar:12 `api` (host differs: it permits `api.example.com:443`)
+          opened   each request is decided, this one: denied; no permit matches; nearest: .ringfence/policy.cedar:12 `api` (host differs: it permits `api.example.com:443`)
+          secret   denied; no permit matches; nearest: .ringfence/policy.cedar:2 `reads` (secret differs: it permits `orders`)
+        ! hint: to permit it in this project from now on, run `ringfence grant net:api.anthropic.com:443 --always`
+        ! hint: to permit it in this project from now on, run `ringfence grant secret:model --always`
+        [1]
+    "#]].assert_eq(&all.concat());
 }
 
 #[test]

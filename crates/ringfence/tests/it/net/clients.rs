@@ -190,6 +190,10 @@ fn what_would_become_of_a_connection_is_what_becomes_of_it() {
         assert!(said.contains("would be permitted: connect to good.example:"), "{said}");
         assert!(said.contains("passes   no rule speaks of the requests"), "{said}");
         assert!(said.contains("127.0.0.1, a loopback address: permitted"), "{said}");
+        // Where requests pass, any one does.
+        let (code, said) = test("http://good.example:{web}/open/../other");
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("the permit on the name is for all of them"), "{said}");
         let (code, said) = test("evil.example:{web}");
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("would be denied") && !said.contains("address  "), "{said}");

@@ -199,7 +199,12 @@ fn what_would_become_of_a_request_is_what_becomes_of_it() {
     assert!(said.contains("ringfence grant 'net.request:POST good.example:"), "{said}");
     let (code, said) = test(&["https://good.example:{tls}/open/../other"]);
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("would be refused: the path has the segment"), "{said}");
+    assert!(said.contains("would be denied: send this to good.example:"), "{said}");
+    assert!(said.contains("whatever the policy says: the path has the segment"), "{said}");
+    let (code, said) = test(&["https://good.example:{tls}/open/1", "--method", "TRACE"]);
+    assert!(code == Some(1) && said.contains("TRACE is not carried"), "{said}");
+    let (code, said) = test(&["good.example:{tls}", "--method", "POST"]);
+    assert!(code == Some(2) && said.contains("hint: write the whole address"), "{said}");
     let (code, said) = test(&["good.example:{tls}"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("opened   each request is decided\n"), "{said}");

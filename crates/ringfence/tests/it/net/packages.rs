@@ -111,6 +111,19 @@ fn a_test_of_the_network_says_that_connections_to_registries_are_opened() {
         let said = text(&net.named(&inner).output().unwrap());
         assert_eq!(said.contains("each request is decided"), opened, "{said}");
     }
+    for (age, word, code) in [
+        (&[][..], "would be denied", 1),
+        (&["--age", "1h"], "would be denied", 1),
+        (&["--age", "360d"], "would be permitted", 0),
+    ] {
+        let target =
+            net.with_ports("https://good.example:{tls}/files/registry/aged/-/aged-2.0.0.tgz");
+        let words = [&["net", "test", &target][..], age].concat();
+        let output = net.named(&net.stage.ringfence_command(&words)).output().unwrap();
+        let said = text(&output);
+        assert!(said.contains(word) && output.status.code() == Some(code), "{age:?}: {said}");
+        assert!(said.contains("aged 2.0.0 of npm, released"), "{said}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ fuzz_target!(|texts: (&str, &str)| {
         let again = gitconfig::parse(&rendered).expect("what was rendered parses");
         assert_eq!(settings, again, "{rendered}");
     }
-    let shown = gitconfig::render(&gitconfig::for_agent(host, &|_| None));
+    let shown = gitconfig::render(&gitconfig::for_agent(host, &|_| None, None));
     assert!(gitconfig::parse(&shown).is_ok(), "{shown}");
     if let Ok(MergedBack { text: Some(text), .. }) = gitconfig::merge_back(host, copy, host) {
         let before = gitconfig::runs_code(host);

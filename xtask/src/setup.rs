@@ -16,6 +16,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("gcc", "gcc"),
     ("git", "git"),
     ("gnome-keyring-daemon", "gnome-keyring"), // the keyring of a desktop
+    ("gpg", "gnupg"),
     ("javac", "default-jdk-headless"),
     ("make", "make"),
     ("musl-gcc", "musl-tools"),

@@ -6,6 +6,7 @@
 
 mod merge;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 pub use merge::{MergedBack, merge_back};
@@ -63,22 +64,28 @@ const KEYS: &[(&str, Shown)] = &[
     ("diff.colormoved", Shown::Yes),
     ("diff.mnemonicprefix", Shown::Yes),
     ("diff.renames", Shown::Yes),
-    ("commit.gpgsign", Shown::No),
+    ("commit.gpgsign", Shown::WhereItSigns),
     ("commit.template", Shown::No),
     ("init.templatedir", Shown::No),
     ("push.gpgsign", Shown::No),
     ("rebase.instructionformat", Shown::No),
     ("submodule.recurse", Shown::Yes),
-    ("tag.forcesignannotated", Shown::No),
-    ("tag.gpgsign", Shown::No),
-    ("user.signingkey", Shown::No),
+    ("tag.forcesignannotated", Shown::WhereItSigns),
+    ("tag.gpgsign", Shown::WhereItSigns),
+    ("user.signingkey", Shown::WhereItSigns),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shown {
     Yes,
     No,
+    /// Where the person signs with a gpg key that the world may have sign too: elsewhere no commit
+    /// would come about.
+    WhereItSigns,
 }
+
+/// Least digits by which a key is named, as gpg has it.
+const KEY_DIGITS_MIN: usize = 16;
 
 /// One `section.subsection.key = value`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,11 +174,17 @@ pub fn render(settings: &[Setting]) -> String {
 }
 
 /// A person's configuration as an agent may see it: who they are and how they like their output.
-/// `read` gives the text of an included file, by the path as written.
-pub fn for_agent(text: &str, read: &dyn Fn(&str) -> Option<String>) -> Vec<Setting> {
+/// `read` gives the text of an included file, by the path as written; `signing` are the fingerprints of the
+/// gpg keys that it may have sign, if there are any.
+pub fn for_agent(
+    text: &str,
+    read: &dyn Fn(&str) -> Option<String>,
+    signing: Option<&BTreeSet<String>>,
+) -> Vec<Setting> {
     let mut settings = Vec::new();
     collect(text, read, INCLUDE_DEPTH_MAX, &mut settings);
-    settings.retain(is_shown);
+    let where_it_signs = if signs_with(&settings, signing) { Shown::Yes } else { Shown::No };
+    settings.retain(|setting| is_shown(setting, where_it_signs));
     // Owners differ where the payload's user is mapped; the mounts decide what it can reach.
     settings.push(Setting {
         section: "safe".to_owned(),
@@ -199,7 +212,20 @@ fn collect(
     }
 }
 
-fn is_shown(setting: &Setting) -> bool {
+/// Whether a person's git signs with one of these keys.
+fn signs_with(settings: &[Setting], signing: Option<&BTreeSet<String>>) -> bool {
+    let last = |name: &str| {
+        let mut all = settings.iter().rev();
+        all.find(|it| it.short_name() == name && it.subsection.is_none())?.value.as_deref()
+    };
+    let openpgp = last("gpg.format").is_none_or(|format| format == "openpgp");
+    let key = last("user.signingkey").unwrap_or("").trim_end_matches('!').to_ascii_uppercase();
+    let key = key.strip_prefix("0X").unwrap_or(&key);
+    let named = key.len() >= KEY_DIGITS_MIN;
+    openpgp && named && signing.into_iter().flatten().any(|whole| whole.ends_with(key))
+}
+
+fn is_shown(setting: &Setting, where_it_signs: Shown) -> bool {
     let name = setting.short_name();
     if setting.section == "alias" {
         return setting.value.as_deref().is_some_and(|value| !value.trim_start().starts_with('!'));
@@ -209,7 +235,11 @@ fn is_shown(setting: &Setting) -> bool {
     // `merge.NAME.driver`, `submodule.NAME.update`: subsections of these name programs.
     let names_program = matches!(setting.section.as_str(), "merge" | "submodule" | "notes")
         && setting.subsection.is_some();
-    of_key.map_or(plain_section && !names_program, |shown| shown == Shown::Yes)
+    of_key.map_or(plain_section && !names_program, |shown| match shown {
+        Shown::Yes => true,
+        Shown::No => false,
+        Shown::WhereItSigns => where_it_signs == Shown::Yes,
+    })
 }
 
 /// Keys of a repository's configuration that run a program, for what is born in a world.

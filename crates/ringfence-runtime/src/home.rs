@@ -6,6 +6,7 @@
 mod claude;
 mod codex;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub(crate) struct Home<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) profile: ProfileName,
     pub(crate) environment: &'a Environment,
+    /// The gpg keys that the world may have sign, where there are some.
+    pub(crate) signing: Option<&'a BTreeSet<String>>,
 }
 
 /// Makes the home of one world.
@@ -76,7 +79,7 @@ fn git_config(home: &Home<'_>) -> Vec<gitconfig::Setting> {
         };
         read(&path)
     };
-    gitconfig::for_agent(&texts, &included)
+    gitconfig::for_agent(&texts, &included, home.signing)
 }
 
 /// A file that is of use but not needed: what cannot be read is as good as absent.

@@ -14,6 +14,7 @@ pub mod foresight;
 pub mod gitconfig;
 pub mod grants;
 mod home;
+mod host_gpg;
 pub mod in_force;
 pub mod init;
 pub mod notice;

@@ -50,8 +50,8 @@ pub struct Ports {
     pub watch: Watch,
     /// Parents of processes that were seen.
     pub parents: Parents,
-    /// The way to the world's ssh agent, where it has one.
-    pub ssh_agent: Option<Arrivals>,
+    /// The ways to the world's agents that sign.
+    pub agents: Vec<Arrivals>,
     /// What the net gate knows of connections before they are made.
     pub ahead: Ahead,
     /// What exists in the world only.

@@ -7,13 +7,14 @@
 //! project that is not trusted are not read at all.
 
 mod dangerous;
+mod keys;
 mod registries;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
-use ringfence_core::{Role, SecretName};
+use ringfence_core::Role;
 use serde::{Deserialize, Serialize};
 
 use crate::notice::Notice;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub profile: Option<ProfileName>,
     /// Keys of the person's ssh agent that worlds may have sign, by their names: fingerprints.
     pub ssh_keys: BTreeMap<String, String>,
+    /// Keys of the person's gpg agent that worlds may have sign, by their names: fingerprints.
+    pub gpg_keys: BTreeMap<String, String>,
     /// Further environment variables that are passed into the world.
     pub pass_env: Vec<String>,
     /// Layers whose absence was accepted, by name.
@@ -190,6 +193,7 @@ impl Default for Settings {
             proxy_port: PROXY_PORT_DEFAULT,
             profile: None,
             ssh_keys: BTreeMap::new(),
+            gpg_keys: BTreeMap::new(),
             pass_env: Vec::new(),
             accepted_gaps: BTreeSet::new(),
             unprotected: Vec::new(),
@@ -215,7 +219,9 @@ struct Raw {
     #[serde(default)]
     agent: RawAgent,
     #[serde(default)]
-    ssh: RawSsh,
+    ssh: keys::Raw,
+    #[serde(default)]
+    gpg: keys::Raw,
     dangerous: Option<dangerous::Raw>,
     #[serde(default)]
     registry: Vec<RegistrySetting>,
@@ -249,12 +255,6 @@ struct RawRun {
 #[serde(deny_unknown_fields)]
 struct RawNet {
     proxy_port: Option<u16>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSsh {
-    keys: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -298,7 +298,8 @@ pub fn join(
             .find_map(|raw| raw.net.proxy_port)
             .unwrap_or(PROXY_PORT_DEFAULT),
         profile: system.agent.profile.or(project.agent.profile).or(user.agent.profile),
-        ssh_keys: system.ssh.keys.clone().or(user.ssh.keys.clone()).unwrap_or_default(),
+        ssh_keys: keys::join(&system.ssh, &user.ssh),
+        gpg_keys: keys::join(&system.gpg, &user.gpg),
         pass_env: system.run.pass_env.clone().or(user.run.pass_env.clone()).unwrap_or_default(),
         accepted_gaps: dangerous::gaps(&system, &user, &mut notices),
         unprotected: dangerous::unprotected(&system, &user),
@@ -376,14 +377,8 @@ fn check_values(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
         let message = format!("`{name}` is not a protected place that can be given up");
         return Err(place.at("unprotect", message, None));
     }
-    for (name, fingerprint) in raw.ssh.keys.iter().flatten() {
-        if let Err(error) = name.parse::<SecretName>() {
-            return Err(place.at("keys", error.to_string(), None));
-        }
-        if !is_fingerprint(fingerprint) {
-            let hint = Some("copy it from `ssh-add -l`: `SHA256:` and 43 characters".to_owned());
-            return Err(place.at("keys", format!("`{fingerprint}` is no fingerprint"), hint));
-        }
+    if let Some((message, hint)) = keys::wrong(&raw.ssh, &raw.gpg) {
+        return Err(place.at("keys", message, hint));
     }
     if raw.net.proxy_port.is_some_and(|port| port < 1024) {
         let message = "the net gate's port must be 1024 or above".to_owned();
@@ -403,6 +398,7 @@ fn check_project(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
         ("pass_env", raw.run.pass_env.is_some()),
         ("time_zone", raw.time_zone.is_some()),
         ("ssh", raw.ssh.keys.is_some()),
+        ("gpg", raw.gpg.keys.is_some()),
         ("dynamic", raw.fs.dynamic == Some(true)),
         ("registry", !raw.registry.is_empty()),
     ];
@@ -410,11 +406,6 @@ fn check_project(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
     let message = format!("a project's settings may only restrict: they cannot set `{key}`");
     let hint = "say it in your own settings, `~/.config/ringfence/settings.toml`".to_owned();
     Err(place.at(key, message, Some(hint)))
-}
-
-fn is_fingerprint(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
-    text.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43 && rest.bytes().all(plain))
 }
 
 fn is_role_name(name: &str) -> bool {

@@ -142,7 +142,7 @@ impl Running {
         let description = description(request, &agent, &opened);
         let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
         let session = (&gate, &agent, &approvals, &denials);
-        let ssh_agent = signing::serve(composed.ssh_agent.take(), (request, &assembled), session)?;
+        let agents = signing::serve(&mut composed, (request, &assembled), session)?;
         let held = Arc::clone(&network.held);
         let outside = (request, network, &assembled.settings);
         let net = open_net_gate(outside, taken.entrances, session, &world)?;
@@ -174,7 +174,7 @@ impl Running {
             denials: Arc::clone(&denials),
             watch: processes.watch(),
             parents: Parents::default(),
-            ssh_agent,
+            agents,
             ahead: net.ahead(),
             private,
             covered: composed.covered.iter().map(|it| it.components().collect()).collect(),

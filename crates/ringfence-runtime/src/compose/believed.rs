@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::ComposeError;
 use super::layout::{Layout, Use};
 use super::private::Private;
+use super::{ComposeError, RunRequest};
 use crate::environment::Environment;
 
 /// The session's authority alone, in the world.
@@ -66,8 +66,9 @@ const BESIDES: [&str; 2] = ["DENO_CERT", "NODE_EXTRA_CA_CERTS"];
 pub(super) fn show(
     layout: &mut Layout,
     private: &Private,
-    (authority, environment): (&str, &Environment),
+    request: &RunRequest,
 ) -> Result<Vec<(String, OsString)>, ComposeError> {
+    let (authority, environment) = (request.authority.as_str(), &request.environment);
     let bundle = bundle(authority, environment);
     let own = private.dir().join("authority.pem");
     let all = private.dir().join("authorities.pem");

@@ -7,7 +7,7 @@ use crate::assemble::Assembled;
 use crate::home::Home;
 use crate::notice::Notice;
 use crate::settings::ProfileName;
-use crate::signing::SOCKET_PATH;
+use crate::signing::{GPG_HOME, SSH_SOCKET};
 
 /// Names the session for the agent and its tools.
 pub const SESSION_VARIABLE: &str = "RINGFENCE_SESSION";
@@ -176,7 +176,10 @@ fn ours(home: &Home<'_>, assembled: &Assembled, request: &RunRequest) -> Vec<(St
     all.push(set("RINGFENCE_DENIALS", DENIALS_PATH));
     all.push(set("TMPDIR", "/tmp"));
     if super::ssh::upstream(&assembled.settings, &request.environment).is_some() {
-        all.push(set("SSH_AUTH_SOCK", SOCKET_PATH));
+        all.push(set("SSH_AUTH_SOCK", SSH_SOCKET));
+    }
+    if home.signing.is_some() {
+        all.push(set("GNUPGHOME", GPG_HOME));
     }
     match home.profile {
         // Both look for a sandbox of their own, which cannot be nested here.

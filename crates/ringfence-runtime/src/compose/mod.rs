@@ -5,6 +5,7 @@ mod believed;
 mod caches;
 mod environment;
 mod everything;
+mod gpg;
 mod identity;
 mod layout;
 mod mountpoints;
@@ -39,12 +40,14 @@ use crate::settings::{Gap, LimitSettings, ProfileName};
 use crate::state::StateDirs;
 use crate::whole_file::FileError;
 
+use gpg::Signers;
 pub(crate) use layout::{GRANTABLE, Layout, Real, Use, real};
 pub use mountpoints::Kind;
 pub(crate) use placeholders::List;
 pub(crate) use private::Private;
 
 pub use environment::{DENIALS_PATH, SESSION_VARIABLE};
+pub use gpg::GpgOffer;
 pub use identity::Payload;
 pub use secrets::SECRET_PLACES;
 pub use stand_ins::covered_above;
@@ -94,11 +97,20 @@ pub struct Composition {
     /// The file on the host behind [`DENIALS_PATH`]: the broker appends JSON lines to it.
     pub denials: PathBuf,
     /// Where the world's programs ask for signatures, if they may.
-    pub ssh_agent: Option<UnixListener>,
+    pub agents: Agents,
     /// What is to be done on the host once the world has ended.
     pub after: After,
     /// What the person should know.
     pub notices: Vec<Notice>,
+}
+
+/// Sockets of a world on which its programs ask for signatures.
+#[derive(Debug)]
+pub struct Agents {
+    /// By ssh keys.
+    pub ssh: Option<UnixListener>,
+    /// By gpg keys.
+    pub gpg: Option<GpgOffer>,
 }
 
 /// Why no world can be made of the policy.
@@ -196,15 +208,17 @@ pub fn compose(
     let mut after = After::new(&request.session, &layout.writable_roots(), &mut surveys);
     let mut covered: Vec<PathBuf> = absent.iter().map(|place| place.path.clone()).collect();
     after.look_for(absent);
-    let home = Home { dir: dirs.home(), profile, environment: &request.environment };
+    let signers = gpg::find(&assembled.settings, &request.environment, &mut layout.notices);
+    let signing = signers.as_ref().map(Signers::fingerprints);
+    let home = Home { dir: dirs.home(), profile, environment: &request.environment, signing };
     home::furnish(&home, &mut layout, &private, &mut after)?;
     places::copy_git_configs(&mut layout, &private, &mut after, &mut surveys)?;
     caches::share(&home, &store, &mut layout)?;
     layout.bind_private(Path::new(DENIALS_PATH), &private.denials(), Use::Read);
-    let ssh_agent = ssh::offer((assembled, request), dirs.home(), (&private, &mut layout))?;
+    let ssh = ssh::offer((assembled, request), dirs.home(), (&private, &mut layout))?;
+    let agents = Agents { ssh, gpg: gpg::offer(signers.as_ref(), (&private, &mut layout))? };
     let cwd = check_cwd(request, &layout)?;
-    let believed = (request.authority.as_str(), &request.environment);
-    let mut believed = believed::show(&mut layout, &private, believed)?;
+    let mut believed = believed::show(&mut layout, &private, request)?;
     believed.extend(stand_ins::show(request, dirs.home(), (&mut layout, &private))?);
     let (env, dropped) = environment::clean(&home, (assembled, believed), request);
     layout.notices.extend(dropped);
@@ -247,7 +261,7 @@ pub fn compose(
     covered.extend(layout.covered_by(&[private.empty_dir(), private.common_dir()]));
     let (denials, notices) = (private.denials(), layout.notices);
     let private = private_dirs;
-    Ok(Composition { spec, plan, private, covered, profile, denials, ssh_agent, after, notices })
+    Ok(Composition { spec, plan, private, covered, profile, denials, agents, after, notices })
 }
 
 fn limits(assembled: &Assembled) -> ResourceLimits {

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use super::{ComposeError, Payload};
@@ -94,6 +95,11 @@ impl Private {
         self.dir.join("ssh-agent")
     }
 
+    /// The socket behind that of the world's `GNUPGHOME`.
+    pub(crate) fn gpg_agent(&self) -> PathBuf {
+        self.dir.join("gpg-agent")
+    }
+
     /// Makes a directory that the payload owns.
     pub(crate) fn make_dir(&self, path: &Path) -> Result<(), ComposeError> {
         let failed = |source| ComposeError::Copy { path: path.to_owned(), source };
@@ -142,4 +148,13 @@ impl Private {
         let link = self.link_to(&dir_in_world.join(name))?;
         Ok(Copy { dir, file, dir_in_world, link })
     }
+}
+
+/// Listens on a socket that the payload may connect to.
+pub(super) fn listen(path: &Path) -> Result<UnixListener, ComposeError> {
+    let failed = |source| ComposeError::Copy { path: path.to_owned(), source };
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    // Whoever may pass through the directories above is ours; the payload connects by its own user.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).map_err(failed)?;
+    Ok(listener)
 }

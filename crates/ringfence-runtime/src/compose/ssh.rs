@@ -1,16 +1,16 @@
 //! The ssh agent that a world finds, where settings name keys that it may have sign.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use super::private::listen;
 use super::{ComposeError, Layout, Private, RunRequest, Use};
 use crate::assemble::Assembled;
 use crate::environment::Environment;
 use crate::notice::Notice;
 use crate::settings::Settings;
-use crate::signing::SOCKET_PATH;
+use crate::signing::SSH_SOCKET;
 
 /// Where ssh looks for the keys of servers beside the home's own file, which a world does not see.
 const KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
@@ -41,11 +41,8 @@ pub(super) fn offer(
         return Ok(None);
     }
     let path = private.ssh_agent();
-    let failed = |source| ComposeError::Copy { path: path.clone(), source };
-    let listener = UnixListener::bind(&path).map_err(failed)?;
-    // Whoever may pass through the directories above is ours; the payload connects by its own user.
-    fs::set_permissions(&path, Permissions::from_mode(0o666)).map_err(failed)?;
-    layout.bind_private(Path::new(SOCKET_PATH), &path, Use::Read);
+    let listener = listen(&path)?;
+    layout.bind_private(Path::new(SSH_SOCKET), &path, Use::Read);
     let known = known_hosts(home).iter().filter_map(|file| fs::read(file).ok()).collect::<Vec<_>>();
     let known = private.supply("ssh_known_hosts", &known.join(&b'\n'))?;
     layout.bind_private(Path::new(KNOWN_HOSTS), &known, Use::Read);

@@ -78,7 +78,7 @@ fn an_agent_sees_identity_and_taste_but_nothing_that_runs_or_signs() {
         [url \"https://token@host/\"]\n insteadOf = x\n[init]\n templateDir = /evil\n defaultBranch = main\n\
         [commit]\n gpgSign = true\n[sendemail]\n smtppass = s\n";
     let read = |path: &str| (path == "~/more").then(|| included.to_owned());
-    let shown = render(&for_agent(text, &read));
+    let shown = render(&for_agent(text, &read, None));
     assert_eq!(
         shown,
         "[user]\n\tname = Ann\n\temail = ann@example.com\n[core]\n\tautocrlf = input\n[alias]\n\tst = status\n\
@@ -89,7 +89,7 @@ fn an_agent_sees_identity_and_taste_but_nothing_that_runs_or_signs() {
 #[test]
 fn an_include_of_itself_ends() {
     let read = |_: &str| Some("[include]\npath = x\n[user]\nname = A\n".to_owned());
-    let shown = for_agent("[include]\npath = x\n", &read);
+    let shown = for_agent("[include]\npath = x\n", &read, None);
     assert_eq!(shown.iter().filter(|setting| setting.section == "user").count(), 4);
 }
 

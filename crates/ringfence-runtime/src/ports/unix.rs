@@ -6,11 +6,10 @@ use ringfence_core::{AbsolutePath, Act, Checked, Denial, Outcome, Permit};
 use ringfence_sandbox::notify::{Attempt, own_umask};
 
 use super::{Ports, settled};
-use crate::signing::SOCKET_PATH;
 
 /// Decides a connection and answers it, on a thread of its own when it has to wait.
 pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, path: AbsolutePath) {
-    if let Some(arrivals) = ports.ssh_agent.as_ref().filter(|_| path.as_str() == SOCKET_PATH) {
+    if let Some(arrivals) = ports.agents.iter().find(|it| it.lead_to(path.as_str())) {
         let process = ports.process(&attempt);
         return arrivals.admit(process, || attempt.connect());
     }

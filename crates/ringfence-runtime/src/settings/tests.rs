@@ -53,6 +53,11 @@ fn an_unknown_gap_or_profile_or_zone_or_role_is_refused() {
         "[net]\nproxy_port = 80\n",
         "[ssh]\nkeys = { work = \"SHA256:short\" }\n",
         "[ssh]\nkeys = { Work = \"SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU\" }\n",
+        "[gpg]\nkeys = { commits = \"035AA66E0C6DF9ED\" }\n",
+        "[gpg]\nkeys = { commits = \"4fc3a6c8e7cd03004a036a44035aa66e0c6df9ed\" }\n",
+        "[gpg]\nkeys = { Commits = \"4FC3A6C8E7CD03004A036A44035AA66E0C6DF9ED\" }\n",
+        "[ssh]\nkeys = { work = \"SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU\" }\n\
+         [gpg]\nkeys = { work = \"4FC3A6C8E7CD03004A036A44035AA66E0C6DF9ED\" }\n",
         "[dangerous]\nunprotect = [\".ringfence\"]\n",
         "[dangerous]\nunprotect = [\"/etc\"]\n",
         "[net]\nproxy_port = 70000\n",
@@ -76,6 +81,7 @@ fn a_project_may_not_loosen_anything() {
         ("[dangerous]\nunprotect = [\".vscode\"]\n", 1),
         ("time_zone = \"UTC\"\n", 1),
         ("[fs]\ndynamic = true\n", 2),
+        ("[gpg]\nkeys = { work = \"4FC3A6C8E7CD03004A036A44035AA66E0C6DF9ED\" }\n", 1),
     ] {
         let error = parse(text, Origin::Project).unwrap_err();
         assert_eq!(error.line, line, "{text}");
@@ -140,12 +146,13 @@ fn the_page_of_settings_lists_every_key_and_no_other() {
     let page = include_str!("../../../../docs/settings.md");
     let parse = |text: &str| SettingsFile::parse(&file(text), Origin::User);
     let mut keys = Vec::new();
-    for table in ["", "fs.", "limits.", "run.", "net.", "agent.", "ssh.", "dangerous."] {
+    for table in ["", "fs.", "limits.", "run.", "net.", "agent.", "ssh.", "gpg.", "dangerous."] {
         let error = parse(&format!("{table}nosuch = 1")).unwrap_err().message;
         let (_, expected) = error.split_once("expected").unwrap();
         let known = expected.split('`').skip(1).step_by(2).map(|key| format!("{table}{key}"));
         keys.extend(known.filter(|key| {
-            !["fs", "limits", "run", "net", "agent", "ssh", "dangerous"].contains(&key.as_str())
+            !["fs", "limits", "run", "net", "agent", "ssh", "gpg", "dangerous"]
+                .contains(&key.as_str())
         }));
     }
     let listed = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());

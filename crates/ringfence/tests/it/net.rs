@@ -6,6 +6,7 @@ mod attacks;
 mod aws;
 mod believers;
 mod clients;
+mod gpg;
 mod inspect;
 mod led;
 mod packages;

@@ -117,13 +117,13 @@ pub(super) fn offer(
     (private, layout): (&Private, &mut Layout),
 ) -> Result<Option<GpgOffer>, ComposeError> {
     let Some(Signers { keys, public, upstream, version, .. }) = signers else { return Ok(None) };
-    let home = Path::new(GPG_HOME);
+    let home = private.gpg_home()?;
     for (name, content) in [("gpg.conf", CONFIG.as_bytes()), ("pubring.gpg", public)] {
-        layout.bind_private(&home.join(name), &private.supply(name, content)?, Use::Read);
+        private.write(&home.join(name), content, 0o644)?;
     }
-    let path = private.gpg_agent();
-    let listener = listen(&path)?;
-    layout.bind_private(Path::new(GPG_SOCKET), &path, Use::Read);
+    let socket = Path::new(GPG_SOCKET).file_name().unwrap_or_default();
+    let listener = listen(&home.join(socket))?;
+    layout.bind_private(Path::new(GPG_HOME), &home, Use::Read);
     let (keys, upstream, version) = (keys.clone(), upstream.clone(), version.clone());
     Ok(Some(GpgOffer { listener, keys, upstream, version }))
 }

@@ -95,9 +95,13 @@ impl Private {
         self.dir.join("ssh-agent")
     }
 
-    /// The socket behind that of the world's `GNUPGHOME`.
-    pub(crate) fn gpg_agent(&self) -> PathBuf {
-        self.dir.join("gpg-agent")
+    /// The directory behind the world's `GNUPGHOME`, closed to others: gpg complains of any other.
+    pub(crate) fn gpg_home(&self) -> Result<PathBuf, ComposeError> {
+        let dir = self.dir.join("gnupg");
+        self.make_dir(&dir)?;
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))
+            .map_err(|source| ComposeError::Copy { path: dir.clone(), source })?;
+        Ok(dir)
     }
 
     /// Makes a directory that the payload owns.

@@ -87,6 +87,33 @@ fn an_agent_sees_identity_and_taste_but_nothing_that_runs_or_signs() {
 }
 
 #[test]
+fn what_signs_is_shown_where_a_world_may_sign_with_that_key() {
+    let whole = "4FC3A6C8E7CD03004A036A44035AA66E0C6DF9ED".to_owned();
+    let keys = BTreeSet::from([whole.clone()]);
+    let shown = |format: &str, key: &str| {
+        let text = format!(
+            "[gpg]\n{format}program = evil\n[user]\nsigningkey = old\nsigningkey = {key}\n\
+             [commit]\ngpgsign = true\n[tag]\ngpgsign = true\n[push]\ngpgsign = true\n"
+        );
+        let names = |keys| {
+            let all = for_agent(&text, &|_| None, keys);
+            all.iter().map(Setting::short_name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(None), ["safe.directory"]);
+        names(Some(&keys))
+    };
+    let all = ["user.signingkey", "user.signingkey", "commit.gpgsign", "tag.gpgsign"];
+    for key in [whole.as_str(), "0x035aa66e0c6df9ed", "035AA66E0C6DF9ED!"] {
+        assert_eq!(shown("", key)[..4], all, "{key}");
+        assert_eq!(shown("format = openpgp\n", key)[..4], all, "{key}");
+        assert_eq!(shown("format = ssh\n", key), ["safe.directory"], "{key}");
+    }
+    for key in ["", "ED", "0C6DF9ED", "a@b", "0x035aa66e0c6df9ee", "~/.ssh/id.pub"] {
+        assert_eq!(shown("", key), ["safe.directory"], "{key}");
+    }
+}
+
+#[test]
 fn an_include_of_itself_ends() {
     let read = |_: &str| Some("[include]\npath = x\n[user]\nname = A\n".to_owned());
     let shown = for_agent("[include]\npath = x\n", &read, None);

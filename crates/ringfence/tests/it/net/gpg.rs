@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::attacks::stage::{Stage, Who, everybody, text};
 
-/// A person with three keys that have no passphrase, one of which settings name.
+/// A person with two keys that have no passphrase, one of which settings name.
 struct Gpg {
     stage: Stage,
     /// Named: it signs.
@@ -22,11 +22,11 @@ Key-Curve: ed25519
 Key-Usage: sign
 Name-Email: named@example.com
 %commit
-Key-Type: rsa
-Key-Length: 2048
+Key-Type: eddsa
+Key-Curve: ed25519
 Key-Usage: sign,cert
-Subkey-Type: rsa
-Subkey-Length: 2048
+Subkey-Type: ecdh
+Subkey-Curve: cv25519
 Subkey-Usage: encrypt
 Name-Email: other@example.com
 %commit
@@ -49,12 +49,11 @@ impl Gpg {
     fn new(who: Who, rules: &str) -> Gpg {
         let stage = Stage::new(who, &format!("{POLICY}{rules}"));
         stage.write("outside/keys", KEYS);
+        stage.write("project/assuan.py", include_str!("../../net/assuan.py"));
         let mut gpg = Gpg { stage, named: String::new(), other: String::new() };
         gpg.outside("mkdir -m 700 $GNUPGHOME && gpg -q --batch --gen-key ../outside/keys");
-        let listed = gpg.outside("gpg --with-colons --list-secret-keys");
-        let mut fingerprints = listed.lines().filter(|line| line.starts_with("fpr:"));
-        let mut next = || fingerprints.next().unwrap().split(':').nth(9).unwrap().to_owned();
-        (gpg.named, gpg.other) = (next(), next());
+        gpg.named = fingerprints(&gpg, "named@example.com").remove(0);
+        gpg.other = fingerprints(&gpg, "other@example.com").remove(0);
         gpg.settings(&format!("[gpg]\nkeys = {{ commits = \"{}\" }}\n", gpg.named));
         gpg
     }
@@ -71,13 +70,13 @@ impl Gpg {
 
     /// What a script says, outside.
     fn outside(&self, script: &str) -> String {
-        let script = format!("{{ {script}; }} 2>&1");
+        let script = format!("{{ {script}\n}} 2>&1");
         self.with_keys(self.stage.command(Path::new("/bin/sh"), &["-c", &script]))
     }
 
     /// What a script inside says.
     fn said(&self, script: &str) -> String {
-        let script = format!("{{ {script}; }} 2>&1 | cat");
+        let script = format!("{{ {script}\n}} 2>&1 | cat");
         self.with_keys(self.stage.ringfence_command(&["run", "--", "sh", "-c", &script]))
     }
 
@@ -87,6 +86,22 @@ impl Gpg {
         let lines = shown.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.filter(|line| line.to_string().contains(words)).collect()
     }
+}
+
+/// The fingerprint of a key, and of its subkey where it has one.
+fn fingerprints(gpg: &Gpg, key: &str) -> Vec<String> {
+    listed(gpg, key, "fpr:")
+}
+
+/// The keygrips of the same.
+fn grips(gpg: &Gpg, key: &str) -> Vec<String> {
+    listed(gpg, key, "grp:")
+}
+
+fn listed(gpg: &Gpg, key: &str, kind: &str) -> Vec<String> {
+    let listed = gpg.outside(&format!("gpg --with-colons --with-keygrip -K {key}"));
+    let lines = listed.lines().filter(|line| line.starts_with(kind));
+    lines.map(|line| line.split(':').nth(9).unwrap().to_owned()).collect()
 }
 
 /// A commit that is signed by this key.
@@ -118,7 +133,35 @@ fn git_signs_by_a_key_that_is_not_in_the_world() {
         let verified = gpg.outside("cd work && git -c safe.directory='*' verify-commit HEAD");
         assert!(verified.contains("Good signature"), "{verified}");
         let used = gpg.entries(&format!("{}/sha", gpg.named));
-        assert!(used.len() >= 2, "{used:?}");
+        assert_eq!(used.len(), 2, "{used:?}");
+        let done = gpg.entries("\"done\"");
+        assert!(done.len() >= 2, "{done:?}");
+    }
+}
+
+#[test]
+fn of_a_key_with_a_subkey_that_signs_only_that_is_used() {
+    for who in everybody() {
+        let gpg = Gpg::new(who, SIGN);
+        let generate = "gpg -q --batch --passphrase '' --quick-gen-key";
+        gpg.outside(&format!("{generate} rsa@example.com rsa2048 sign,cert"));
+        let primary = fingerprints(&gpg, "rsa@example.com").remove(0);
+        let add = "gpg -q --batch --passphrase '' --quick-add-key";
+        gpg.outside(&format!("{add} {primary} rsa2048 sign"));
+        let subkey = fingerprints(&gpg, "rsa@example.com").remove(1);
+        gpg.settings(&format!("[gpg]\nkeys = {{ commits = \"{primary}\" }}\n"));
+        let said = gpg.said(&format!(
+            "{} && git log --show-signature; echo x | gpg --sign | gpg --verify; \
+             echo x | gpg -u {primary}! --clearsign; \
+             python3 ../assuan.py $GNUPGHOME/S.gpg-agent 'HAVEKEY {}' 'HAVEKEY {}'",
+            commit(&primary),
+            grips(&gpg, &primary)[0],
+            grips(&gpg, &primary)[1],
+        ));
+        assert_eq!(said.matches("Good signature from").count(), 2, "{said}");
+        assert_eq!(said.matches("-> OK").count(), 1, "{said}");
+        assert_eq!(gpg.entries("gpg-sign").len(), 2, "{said}");
+        assert_eq!(gpg.entries(&format!("{subkey}/sha512/")).len(), 2, "{said}");
     }
 }
 
@@ -128,8 +171,198 @@ fn a_signature_that_is_not_permitted_is_not_made() {
         let gpg = Gpg::new(who, "");
         let made = gpg.outside(&commit(&gpg.named));
         assert_eq!(made, "", "outside it is made");
-        let said = gpg.said(&format!("rm -rf work; {} || echo no commit", commit(&gpg.named)));
+        let said =
+            gpg.said(&format!("mkdir of && cd of && {} || echo no commit", commit(&gpg.named)));
         assert!(said.contains("may not use the secret commits"), "{said}");
         assert!(said.contains("no commit"), "{said}");
+    }
+}
+
+/// What `assuan.py` says of a socket, for each list of lines.
+fn talks(socket: &str, all: &[Vec<String>]) -> String {
+    let mut script = String::new();
+    for lines in all {
+        let words: Vec<String> = lines.iter().map(|line| format!("'{line}'")).collect();
+        script += &format!("python3 assuan.py {socket} {}; echo ==\n", words.join(" "));
+    }
+    script
+}
+
+#[test]
+fn an_agent_of_a_world_signs_with_named_keys_and_does_nothing_else() {
+    let digest = || format!("SETHASH 8 {}", "5a".repeat(32));
+    for who in everybody() {
+        let gpg = Gpg::new(who, SIGN);
+        let (named, other) = (&grips(&gpg, &gpg.named)[0], &grips(&gpg, &gpg.other));
+        let (other, deciphers) = (&other[0], &other[1]);
+        // What the person's own agent answers to the last, and for what a world's refuses.
+        let attempts = [
+            (format!("SIGKEY {other}|{}|PKSIGN", digest()), "OK", format!("keygrip {other}")),
+            (
+                format!("SIGKEY {named}|{}|SIGKEY {other}|PKSIGN", digest()),
+                "OK",
+                format!("keygrip {other}"),
+            ),
+            (format!("SETKEY {deciphers}|PKDECRYPT"), "INQUIRE", format!("keygrip {deciphers}")),
+            (format!("SETKEY {named}|PKDECRYPT"), "INQUIRE", "`PKDECRYPT`".to_owned()),
+            (format!("KEYWRAP_KEY --export|EXPORT_KEY {named}"), "OK", "`EXPORT_KEY`".to_owned()),
+            ("GENKEY".to_owned(), "INQUIRE", "`GENKEY`".to_owned()),
+            ("RELOADAGENT".to_owned(), "OK", "`RELOADAGENT`".to_owned()),
+            (format!("PASSWD {named}"), "ERR 83918950 Inapp", "`PASSWD`".to_owned()),
+            (format!("DELETE_KEY --force {other}"), "OK", "`DELETE_KEY`".to_owned()),
+            ("KILLAGENT".to_owned(), "OK", "`KILLAGENT`".to_owned()),
+        ];
+        let lines = |text: &String| text.split('|').map(str::to_owned).collect::<Vec<_>>();
+        let all: Vec<_> = attempts.iter().map(|(text, _, _)| lines(text)).collect();
+        let last = |said: &str| said.trim_end().rsplit(" -> ").next().unwrap().to_owned();
+        let inside = gpg.said(&talks("$GNUPGHOME/S.gpg-agent", &all));
+        let refused = format!("{:?}", gpg.entries("\"refused\""));
+        // Nothing of it has reached the person's agent, which does all of it.
+        let socket = gpg.stage.home().join("outside/gnupg/S.gpg-agent").display().to_string();
+        let outside = gpg.outside(&talks(&socket, &all));
+        let pairs = inside.split("==\n").zip(outside.split("==\n"));
+        for ((inside, outside), (text, expected, why)) in pairs.zip(&attempts) {
+            assert!(last(inside).starts_with("ERR "), "{text}: {inside}");
+            assert!(refused.contains(why.as_str()), "{text}: {refused}");
+            assert!(last(outside).starts_with(expected), "{text}: {outside}");
+        }
+        assert_eq!(inside.matches("==\n").count(), attempts.len(), "{inside}");
+    }
+}
+
+#[test]
+fn what_is_no_line_of_an_agents_protocol_is_refused() {
+    for who in everybody() {
+        let gpg = Gpg::new(who, SIGN);
+        let named = &grips(&gpg, &gpg.named)[0];
+        let cases = [
+            (format!("x1:{}", "x".repeat(1001)), "a line is too long", "closed"),
+            (format!("SIGKEY {named}\\0"), "`SIGKEY`", "OK"),
+            (format!("SIGKEY {named}\\rPKDECRYPT"), "`SIGKEY`", "OK"),
+            ("OPTION x\\r\\nPKDECRYPT".to_owned(), "`PKDECRYPT`", "ERR"),
+            ("x2000:D endless".to_owned(), "more than 1000 lines", "closed"),
+            ("PKSIGN".to_owned(), "", "OK"),
+        ];
+        let all: Vec<_> = cases.iter().map(|it| vec![it.0.clone(), "NOP".to_owned()]).collect();
+        let said = gpg.said(&talks("$GNUPGHOME/S.gpg-agent", &all));
+        let refused = format!("{:?}", gpg.entries("\"refused\""));
+        for (said, (line, why, after)) in said.split("==\n").zip(&cases) {
+            assert!(said.contains(&format!("NOP -> {after}")), "{line}: {said}");
+            assert!(refused.contains(why), "{line}: {refused}");
+        }
+        assert_eq!(gpg.entries("gpg-sign").len(), 0, "no key, no digest, no signature");
+    }
+}
+
+#[test]
+fn of_the_persons_keys_a_world_has_the_public_halves() {
+    for who in everybody() {
+        let gpg = Gpg::new(who, SIGN);
+        let home = gpg.stage.home().join("outside/gnupg").display().to_string();
+        let outside = gpg.outside("ls $GNUPGHOME/private-keys-v1.d; gpg --with-colons -k");
+        assert!(outside.contains(".key\n") && outside.contains(&gpg.other), "{outside}");
+        let said = gpg.said(&format!(
+            "find / -name '*.key' -path '*private-keys*' 2>/dev/null; ls {home}; \
+             python3 assuan.py {home}/S.gpg-agent; python3 assuan.py {home}/S.gpg-agent.extra; \
+             ls $GNUPGHOME; touch $GNUPGHOME/x; rm $GNUPGHOME/S.gpg-agent; gpg --with-colons -k; \
+             gpg --export-secret-keys | wc -c"
+        ));
+        assert!(said.contains(&gpg.named) && !said.contains(&gpg.other), "{said}");
+        assert!(!said.contains(".key\n") && said.contains("\n0\n"), "{said}");
+        assert_eq!(said.matches("connect: No such file or directory").count(), 2, "{said}");
+        assert!(said.contains("gpg.conf\npubring.gpg\n"), "{said}");
+        assert_eq!(
+            said.matches(": cannot touch").count() + said.matches(": cannot remove").count(),
+            2
+        );
+        assert!(!said.contains("WARNING: unsafe"), "{said}");
+        // What was ciphered to the person stays so.
+        let hidden = "echo secret | gpg -q --encrypt -r other@example.com -o sealed --yes \
+             --trust-model always";
+        gpg.outside(&format!("{hidden} && chmod 644 sealed"));
+        assert_eq!(gpg.outside("gpg -q -d sealed"), "secret\n");
+        let said = gpg.said("gpg -d sealed");
+        assert!(!said.contains("secret\n") && said.contains("decryption failed"), "{said}");
+    }
+}
+
+#[test]
+fn the_persons_git_signs_in_a_world_where_it_can() {
+    for who in everybody() {
+        let gpg = Gpg::new(who, SIGN);
+        let make = "dir=$(mktemp -d -p .) && git init -q -b main $dir && cd $dir && \
+             git commit -q --allow-empty -m one && git cat-file -p HEAD";
+        let persons = |key: &str| {
+            let user = format!("[user]\n\tname = a\n\temail = a@b\n\tsigningkey = {key}\n");
+            let signs = "[commit]\n\tgpgsign = true\n[gpg]\n\tprogram = gpg\n";
+            gpg.stage.write(".gitconfig", &format!("{user}{signs}"));
+            let outside = gpg.outside(make);
+            assert!(outside.contains("-----BEGIN PGP SIGNATURE-----"), "{outside}");
+            gpg.said(&format!("git config --get gpg.program; {make}"))
+        };
+        let said = persons(&format!("0x{}", gpg.named.split_at(24).1));
+        assert!(said.contains("-----BEGIN PGP SIGNATURE-----"), "{said}");
+        assert!(!said.starts_with("gpg"), "{said}");
+        let said = persons(&gpg.other);
+        assert!(said.contains("one\n") && !said.contains("SIGNATURE"), "{said}");
+    }
+}
+
+#[test]
+fn a_key_that_is_not_there_is_said_and_offered_to_nobody() {
+    for who in everybody() {
+        let gpg = Gpg::new(who, SIGN);
+        let there = gpg.said("echo home=$GNUPGHOME");
+        assert!(there.contains("home=/run/ringfence/gnupg"), "{there}");
+        let missing = "0".repeat(40);
+        gpg.settings(&format!("[gpg]\nkeys = {{ commits = \"{missing}\" }}\n"));
+        let said = gpg.said("echo home=$GNUPGHOME; ls /run/ringfence");
+        assert!(said.contains("home=\n") && !said.contains("gnupg"), "{said}");
+        assert!(said.contains(&format!("names {missing}, and no key of yours")), "{said}");
+    }
+}
+
+/// A double of pinentry: knows the passphrase, and writes down what it is asked.
+const PINENTRY: &str = r#"#!/bin/sh
+echo OK
+while read -r line; do
+    echo "$line" >>"$GNUPGHOME/asked"
+    [ "$line" = GETPIN ] && echo "D open sesame"
+    echo OK
+done
+"#;
+
+#[test]
+fn a_passphrase_is_asked_for_outside_in_words_of_ours() {
+    for who in everybody() {
+        let gpg = Gpg::new(who, SIGN);
+        gpg.stage.write("outside/pinentry", PINENTRY);
+        let pinentry = gpg.stage.home().join("outside/pinentry").display().to_string();
+        gpg.outside(&format!(
+            "chmod 755 {pinentry}; echo pinentry-program {pinentry} >$GNUPGHOME/gpg-agent.conf; \
+             gpgconf --kill gpg-agent; gpg -q --batch --quick-gen-key closed@example.com ed25519 sign"
+        ));
+        let closed = &fingerprints(&gpg, "closed@example.com")[0];
+        gpg.settings(&format!("[gpg]\nkeys = {{ commits = \"{closed}\" }}\n"));
+        // The person's own passphrase is remembered for the person alone.
+        gpg.outside("echo x | gpg --clearsign -u closed@example.com; rm $GNUPGHOME/asked");
+        let again = gpg.outside("echo x | gpg --clearsign -u closed@example.com");
+        assert!(again.contains("BEGIN PGP SIGNATURE"), "{again}");
+        assert!(!gpg.outside("cat $GNUPGHOME/asked").contains("GETPIN"), "it is remembered");
+        let said = gpg.said(&commit(closed));
+        let asked = gpg.outside("cat $GNUPGHOME/asked");
+        let shown = asked.lines().find(|line| line.starts_with("SETDESC")).unwrap_or_default();
+        assert!(shown.contains("Ringfence: `sh` signs with `commits`"), "{asked} {said}");
+        assert!(
+            shown.contains(closed.as_str()) && !asked.contains("closed@example.com"),
+            "{asked}"
+        );
+        assert!(!said.contains("open sesame"), "{said}");
+        assert!(gpg.outside("cd work && git log").contains("signed"), "{said}");
+        // Told for one world, it holds for the next.
+        gpg.outside("rm $GNUPGHOME/asked");
+        let said = gpg.said(&format!("mkdir of && cd of && {} && git log", commit(closed)));
+        assert!(said.contains("signed"), "{said}");
+        assert!(!gpg.outside("cat $GNUPGHOME/asked").contains("GETPIN"), "{said}");
     }
 }

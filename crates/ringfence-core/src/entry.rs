@@ -322,8 +322,11 @@ pub struct NetUsage {
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpUsage {
-    /// The status of the answer; `None` where there was none.
+    /// The status of the server's answer; `None` where there was none.
     pub status: Option<u16>,
+    /// The status that the client was answered with in place of the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<u16>,
     /// Bytes of the request's body.
     pub bytes_sent: u64,
     /// Bytes of the answer's body.

@@ -98,6 +98,12 @@ impl Denials {
         Said { now: self.timing(text.clone()), text }
     }
 
+    /// Puts what no policy could speak of into words and into the world's file.
+    pub fn refused(&self, agent: &Agent, why: &str, entry: Option<&EntryRef>) -> Said {
+        self.append(&wording::refused_json(agent, why, entry).to_string());
+        Said { text: wording::refused(why, entry), now: self.timing(format!("refused {why}")) }
+    }
+
     /// What was denied until now.
     pub fn so_far(&self) -> SoFar {
         self.so_far.lock().unwrap_or_else(PoisonError::into_inner).clone()

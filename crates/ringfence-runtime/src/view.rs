@@ -3,8 +3,9 @@
 //! Pure: the same entries give the same [`SessionView`], whose JSON is what `show --json` prints.
 
 mod build;
+mod endpoints;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ringfence_core::{
     AbsolutePath, Action, Answer, AskFor, Carried, Channel, Entry, Exit, FileChange, Grounds,
@@ -12,6 +13,8 @@ use ringfence_core::{
     Summary, Usage,
 };
 use serde::Serialize;
+
+pub use endpoints::EndpointView;
 
 /// Version of the JSON of [`SessionView`].
 pub const VIEW_SCHEMA: u32 = 1;
@@ -150,8 +153,13 @@ pub struct SecretView {
     pub secret: SecretName,
     /// `HOST:PORT`; `None` where that cannot be told.
     pub endpoint: Option<String>,
-    /// In how many requests.
+    /// In how many requests it was put, or is to be.
     pub uses: u64,
+    /// In how many it was not, or they were not answered.
+    pub failed: u64,
+    /// Why the last of those failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// Index of the entry that decided the first of them.
     pub entry: u64,
 }
@@ -203,23 +211,6 @@ pub struct ConnectionView {
     pub entry: u64,
 }
 
-/// All that went to one endpoint.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct EndpointView {
-    /// `HOST:PORT` as decided, or the path of a socket.
-    pub endpoint: String,
-    /// Permitted connections.
-    pub connections: u64,
-    /// Permitted requests; only where each one was decided.
-    pub requests: u64,
-    /// Bytes from the world, as far as connections have ended; `None` where nobody counts.
-    pub bytes_sent: Option<u64>,
-    /// Bytes to the world, likewise.
-    pub bytes_received: Option<u64>,
-    /// What detectors said of its requests.
-    pub findings: BTreeSet<String>,
-}
-
 /// One connection of this host's to a published port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArrivalView {
@@ -246,8 +237,10 @@ pub struct RequestView {
     pub query_names: BTreeSet<String>,
     /// What detectors said of it.
     pub findings: BTreeSet<String>,
-    /// The status of the answer; `None` where there was none.
+    /// The status of the server's answer; `None` where there was none.
     pub status: Option<u16>,
+    /// The status that the client was answered with in place of the server's.
+    pub refused: Option<u16>,
     /// Bytes of the request's body; `None` while it is under way.
     pub bytes_sent: Option<u64>,
     /// Bytes of the answer's body; `None` while it is under way.
@@ -428,38 +421,11 @@ impl ConnectionView {
     }
 }
 
-impl EndpointView {
-    /// The sums, sorted by endpoint.
-    fn sums<'a>(all: impl Iterator<Item = &'a NetworkActivity>) -> Vec<EndpointView> {
-        let mut sums: BTreeMap<&str, EndpointView> = BTreeMap::new();
-        for activity in all {
-            for connection in &activity.connections {
-                let sum = sums.entry(&connection.endpoint).or_default();
-                sum.connections += 1;
-                sum.bytes_sent = added(sum.bytes_sent, connection.bytes_sent);
-                sum.bytes_received = added(sum.bytes_received, connection.bytes_received);
-            }
-            for request in &activity.requests {
-                let sum = sums.entry(&request.endpoint).or_default();
-                sum.requests += 1;
-                sum.findings.extend(request.findings.iter().cloned());
-            }
-        }
-        let named = |(name, sum): (&str, _)| EndpointView { endpoint: name.to_owned(), ..sum };
-        sums.into_iter().map(named).collect()
-    }
-}
-
-/// The sum of what is known.
-fn added(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
-    more.map_or(sum, |more| Some(sum.unwrap_or(0).saturating_add(more)))
-}
-
 impl RequestView {
     fn end(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Request(usage) => {
-                self.status = usage.status;
+                (self.status, self.refused) = (usage.status, usage.refused);
                 self.bytes_sent = Some(usage.bytes_sent);
                 self.bytes_received = Some(usage.bytes_received);
                 self.duration_ms = Some(usage.duration_ms);

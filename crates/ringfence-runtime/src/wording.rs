@@ -14,6 +14,9 @@ pub const DENIAL_SCHEMA: u32 = 1;
 /// Longest resource or command line in a sentence, in characters; the log holds all of it.
 const SHOWN_CHARACTERS_MAX: usize = 200;
 
+/// Stands for the rule where there is none to ask.
+const UNDECIDED: &str = "none: no policy can speak of it";
+
 /// Marks a hint as one that the agent cannot follow itself.
 const OUTSIDE: &str = "hint (for the person outside):";
 
@@ -32,16 +35,32 @@ pub fn unreachable(request: &Request, reason: &str) -> String {
     format!("permitted, but it did not come about: {act}: {}\n", printable(reason))
 }
 
-/// What a process is told whose connection was refused before any rule was asked.
-pub fn refused_connection(why: &str) -> String {
-    format!("denied: {}\n", printable(why))
+/// What a process is told whose connection or request was refused before any rule was asked.
+pub fn refused(why: &str, entry: Option<&EntryRef>) -> String {
+    let head = format!("denied: {}", printable(why));
+    assemble(&head, UNDECIDED, entry, None)
+}
+
+/// The same for programs: a denial of what has no name, by no rule.
+pub fn refused_json(agent: &Agent, why: &str, entry: Option<&EntryRef>) -> Value {
+    json!({
+        "schema": DENIAL_SCHEMA,
+        "verdict": "deny",
+        "agent": agent,
+        "action": "net.request",
+        "resource": "",
+        "rule": format!("{UNDECIDED}: {why}"),
+        "rules": [],
+        "entry": entry.map(EntryRef::to_string).unwrap_or_default(),
+        "hints_for_the_person_outside": hints(entry, None),
+    })
 }
 
 /// What a process is told whose request had in it, in the wrong place, what stands in for a secret.
 pub fn misused(misuse: &Misuse) -> String {
     let Misuse { secret, place, why, .. } = misuse;
     let text = format!("what stands in for the secret `{secret}` is in {place}: {why}");
-    refused_connection(&text)
+    format!("denied: {}\n", printable(&text))
 }
 
 /// The same for programs: a denial of the secret's use, by no rule.

@@ -27,15 +27,14 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             usage::correct(&mut error);
             // A closed stdout is the only way this fails, and then nobody reads it.
             let _ = error.print();
-            let screen =
-                Screen::new(cli::ColorChoice::Auto, std::env::var_os("NO_COLOR").as_deref());
+            let screen = Screen::new(cli::ColorChoice::Auto, |name| std::env::var_os(name));
             if let Some(hint) = usage::hint(&error) {
                 screen.hint(&hint);
             }
             return if error.use_stderr() { codes.usage() } else { ExitCode::SUCCESS };
         }
     };
-    let screen = Screen::new(cli.color, std::env::var_os("NO_COLOR").as_deref());
+    let screen = Screen::new(cli.color, |name| std::env::var_os(name));
     let result = dispatch(cli.command, &screen);
     if let Err(failure) = &result {
         screen.failure(failure);

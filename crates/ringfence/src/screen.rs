@@ -1,5 +1,6 @@
 //! The terminal: data on stdout, everything else on stderr, colour only where it helps.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use ringfence_runtime::wording;
@@ -8,10 +9,10 @@ use serde::Serialize;
 use crate::cli::ColorChoice;
 use crate::exit::{Failure, Message};
 
-/// Width of output that goes to no terminal, in columns.
+/// Width of a terminal that does not tell its own, in columns.
 const COLUMNS_DEFAULT: usize = 80;
-/// Widest output, in columns: longer lines are hard to read.
-const COLUMNS_MAX: usize = 140;
+/// Least width that output is fitted into, in columns.
+const COLUMNS_MIN: usize = 40;
 
 /// Where a command writes.
 #[derive(Debug)]
@@ -72,27 +73,32 @@ impl Paint {
 }
 
 impl Screen {
-    /// The screen of this process; `no_color` is the value of `NO_COLOR`.
-    pub fn new(choice: ColorChoice, no_color: Option<&std::ffi::OsStr>) -> Screen {
-        let columns = rustix::termios::tcgetwinsize(io::stdout())
-            .ok()
-            .map(|size| usize::from(size.ws_col))
-            .filter(|&columns| columns >= 40);
+    /// The screen of this process, by `NO_COLOR` and `COLUMNS` of its environment.
+    pub fn new(choice: ColorChoice, variable: impl Fn(&str) -> Option<OsString>) -> Screen {
+        let terminal = || {
+            let size = rustix::termios::tcgetwinsize(io::stdout());
+            size.map_or(COLUMNS_DEFAULT, |size| match usize::from(size.ws_col) {
+                0 => COLUMNS_DEFAULT,
+                columns => columns,
+            })
+        };
+        let wanted = variable("COLUMNS").and_then(|it| it.to_str()?.parse().ok());
+        let columns = match wanted.filter(|columns| *columns > 0) {
+            Some(columns) => columns,
+            None if io::stdout().is_terminal() => terminal(),
+            None => usize::MAX,
+        };
         Screen {
             choice,
-            no_color: no_color.is_some_and(|value| !value.is_empty()),
-            columns: columns.unwrap_or(COLUMNS_DEFAULT).min(COLUMNS_MAX),
+            no_color: variable("NO_COLOR").is_some_and(|value| !value.is_empty()),
+            columns: columns.max(COLUMNS_MIN),
         }
     }
 
-    /// Width of the output, in columns.
-    pub fn columns(&self) -> usize {
-        self.columns
-    }
-
-    /// Width that a list is cut to, in columns; a program that reads it gets all of it.
+    /// Width that text is cut to, in columns: `usize::MAX` where a program reads it, which gets all of it
+    /// unless `COLUMNS` says otherwise.
     pub fn room(&self) -> usize {
-        if io::stdout().is_terminal() { self.columns } else { usize::MAX }
+        self.columns
     }
 
     /// How to colour what goes to a stream.

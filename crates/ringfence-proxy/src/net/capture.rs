@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use ringfence_core::{Durability, Endpoint, Event, Host, Process};
+use ringfence_core::{Endpoint, Host};
 use rustix::net::sockopt::{ip_original_dst, ipv6_original_dst};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -86,12 +86,7 @@ pub(super) fn claimed(claims: &Claims, client: SocketAddr) -> Result<SocketAddr,
 
 /// Refuses what no policy could speak of, recorded and said.
 async fn turn_away(port: &Port, stream: TcpStream, client: &Client, why: &str) {
-    let process = port.process_of(client).await;
-    let process = process.unwrap_or(Process { pid: 0, parent: None });
-    (port.config.refused)(process, why);
-    let event = Event::Refused { process, syscall: "connect".to_owned(), why: why.to_owned() };
-    // Refused whether or not it could be recorded; a log that fails ends the session.
-    let _ = port.note(event, Durability::Soon);
+    port.note_refused(client, ("connect", why)).await;
     turned_away::reset(&stream);
 }
 

@@ -11,6 +11,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ringfence_core::Endpoint;
 
+use super::broken::{Side, ended};
 use super::carry::newly_inspected;
 use super::forward::{self, Upstream, prepared};
 use super::live::Client;
@@ -76,7 +77,9 @@ pub(super) async fn serve(port: &Arc<Port>, who: &Client, decided: Decided) {
         (Ok(()), Some(tunnel)) => tunnel.run(port, who).await,
         // A client that broke off mid-request takes its tunnel with it; dropping records that.
         (Ok(()), None) | (Err(_), Some(_)) => {}
-        (Err(error), None) => exchange.upstream.into_inner().failed(&error),
+        (Err(error), None) => {
+            exchange.upstream.into_inner().failed(&ended(Side::Client, &error));
+        }
     }
 }
 
@@ -161,10 +164,10 @@ impl Exchange<'_> {
 }
 
 impl Kept {
-    fn failed(self, error: &hyper::Error) {
+    fn failed(self, reason: &String) {
         match self {
-            Kept::Fresh(mut opened) => opened.line.fail(error),
-            Kept::Used(_, mut upstream) => upstream.failed(error),
+            Kept::Fresh(mut opened) => opened.line.fail(reason),
+            Kept::Used(_, mut upstream) => upstream.line.fail(reason),
             Kept::None => {}
         }
     }

@@ -11,6 +11,7 @@ use ringfence_core::{Carried, Endpoint};
 use tokio::task::AbortHandle;
 
 use super::HEAD_BYTES_MAX;
+use super::broken::{Side, ended};
 use super::line::Line;
 use super::open::Opened;
 use super::reply::{Refusal, Reply};
@@ -72,7 +73,7 @@ impl Drop for Driver {
 impl Upstream {
     /// Notes why the answer broke off.
     pub(super) fn failed(&mut self, error: &hyper::Error) {
-        self.line.fail(error);
+        self.line.fail(&ended(Side::Server, error));
     }
 
     /// Leaves the socket to whoever took over; the driver ends by itself when it hands it over.
@@ -118,16 +119,18 @@ pub(super) async fn begin(
             Ok((sender, Upstream { line, used: false, driver }))
         }
         Err(error) => {
-            line.fail(&error);
-            Err(Refusal::Unreachable(format!("the server broke off: {error}")))
+            let reason = ended(Side::Server, &error);
+            line.fail(&reason);
+            Err(Refusal::Unreachable(reason))
         }
     }
 }
 
 /// Notes that the server broke off, and says so.
 pub(super) fn broken(upstream: &mut Upstream, error: &hyper::Error) -> Refusal {
-    upstream.line.fail(error);
-    Refusal::Unreachable(format!("the server broke off: {error}"))
+    let reason = ended(Side::Server, error);
+    upstream.line.fail(&reason);
+    Refusal::Unreachable(reason)
 }
 
 /// What of a server's answer is for the client, and what is left of the connection.

@@ -13,6 +13,7 @@ pub mod ahead;
 pub mod authority;
 mod awake;
 mod aws;
+mod broken;
 mod bulk;
 mod capture;
 mod carry;
@@ -105,8 +106,9 @@ pub type DenialText = Box<dyn Fn(&Denial) -> String + Send + Sync>;
 /// Told of a permitted connection that did not come about, and why; must not block either.
 pub type Unreachable = Box<dyn Fn(&Request, &str) + Send + Sync>;
 
-/// Told of a connection that was refused because no policy could speak of it; must not block either.
-pub type Refused = Box<dyn Fn(Process, &str) + Send + Sync>;
+/// Told of what was refused because no policy could speak of it, and which entry says so; must not block
+/// either.
+pub type Refused = Box<dyn Fn(Process, &str, Option<&EntryRef>) + Send + Sync>;
 
 /// Told of what stands in for a secret and was where it may not be, and which entry says so; must not
 /// block either.
@@ -321,7 +323,7 @@ impl NetConfig {
             agent,
             denied,
             unreachable: Box::new(|_, _| {}),
-            refused: Box::new(|_, _| {}),
+            refused: Box::new(|_, _, _| {}),
             misused: Box::new(|_, _| {}),
             kept_back: Box::new(|_, _| {}),
             registries: Registries::default(),

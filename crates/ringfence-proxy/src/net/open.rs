@@ -192,12 +192,13 @@ impl Port {
         *client.process.get_or_init(find).await
     }
 
-    /// Records a request that no policy could speak of.
-    pub(super) async fn note_refused(&self, client: &Client, why: &str) {
+    /// Records what no policy could speak of, and tells of it.
+    pub(super) async fn note_refused(&self, client: &Client, (what, why): (&str, &str)) {
         let process = self.process_of(client).await.unwrap_or(Process { pid: 0, parent: None });
-        let event = Event::Refused { process, syscall: "request".to_owned(), why: why.to_owned() };
+        let event = Event::Refused { process, syscall: what.to_owned(), why: why.to_owned() };
         // Refused whether or not it could be recorded; a log that fails ends the session.
-        let _ = self.note(event, Durability::Soon);
+        let entry = self.note(event, Durability::Soon).ok();
+        (self.config.refused)(process, why, entry.as_ref());
     }
 
     async fn ask(&self, question: Question) -> Result<Permit, Denial> {

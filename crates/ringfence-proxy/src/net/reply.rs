@@ -41,6 +41,8 @@ pub(super) enum Refusal {
     },
     /// It was permitted and did not come about.
     Unreachable(String),
+    /// It was permitted, and the client did not send all of it.
+    BrokenOff(String),
 }
 
 impl Refusal {
@@ -55,30 +57,59 @@ impl Refusal {
             | Refusal::Misdirected(reason)
             | Refusal::Misused(reason)
             | Refusal::Unclear(reason)
-            | Refusal::Unreachable(reason) => reason.clone(),
+            | Refusal::Unreachable(reason)
+            | Refusal::BrokenOff(reason) => reason.clone(),
             Refusal::HeadTooLarge => HEAD_TOO_LARGE.to_owned(),
             Refusal::Denied(denial) => format!("{} was denied", denial.request.act.resource()),
             Refusal::AddressDenied { leads_to, .. } => format!("{leads_to}, which was denied"),
         }
     }
 
+    /// The status of the answer for the client.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Refusal::Malformed(_) | Refusal::BrokenOff(_) => StatusCode::BAD_REQUEST,
+            Refusal::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Refusal::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
+            Refusal::Unreachable(_) => StatusCode::BAD_GATEWAY,
+            Refusal::Misused(_)
+            | Refusal::Unclear(_)
+            | Refusal::Denied(_)
+            | Refusal::AddressDenied { .. } => StatusCode::FORBIDDEN,
+        }
+    }
+
+    /// Why it is refused before any rule was asked; `None` where one was, or where it is recorded.
+    pub(super) fn undecided(&self) -> Option<String> {
+        match self {
+            Refusal::Malformed(_)
+            | Refusal::HeadTooLarge
+            | Refusal::Misdirected(_)
+            | Refusal::Unclear(_) => Some(self.reason()),
+            Refusal::Misused(_)
+            | Refusal::Denied(_)
+            | Refusal::AddressDenied { .. }
+            | Refusal::Unreachable(_)
+            | Refusal::BrokenOff(_) => None,
+        }
+    }
+
     /// The answer for the client.
     pub(super) fn into_reply(self, text: &DenialText) -> Response<Reply> {
+        let status = self.status();
         match self {
-            Refusal::Malformed(reason) => plain(StatusCode::BAD_REQUEST, reason),
-            Refusal::HeadTooLarge => {
-                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-                plain(status, HEAD_TOO_LARGE.to_owned())
-            }
+            Refusal::Malformed(reason)
+            | Refusal::BrokenOff(reason)
+            | Refusal::Unreachable(reason) => plain(status, reason),
+            Refusal::HeadTooLarge => plain(status, HEAD_TOO_LARGE.to_owned()),
             Refusal::Misdirected(reason) => {
-                let mut response = plain(StatusCode::MISDIRECTED_REQUEST, reason);
+                let mut response = plain(status, reason);
                 // Whoever tries that may try to hide a request behind another.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 response
             }
-            Refusal::Unreachable(reason) => plain(StatusCode::BAD_GATEWAY, reason),
             Refusal::Misused(reason) => {
-                let mut response = plain(StatusCode::FORBIDDEN, reason);
+                let mut response = plain(status, reason);
                 response.headers_mut().insert(DENIED_HEADER, HeaderValue::from_static("1"));
                 response
             }

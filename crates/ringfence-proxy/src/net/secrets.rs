@@ -11,8 +11,8 @@ use hyper::body::{Bytes, Frame};
 use hyper::header::SEC_WEBSOCKET_EXTENSIONS;
 use hyper::http::request::Parts;
 use ringfence_core::{
-    Durability, Endpoint, Event, HOST_SERVICE_NAME, Host, Misuse, Permit, Process, Running, Scheme,
-    SecretName,
+    Durability, Endpoint, Event, HOST_SERVICE_NAME, Host, Misuse, Outcome, Permit, Process,
+    Request, Running, Scheme, SecretName,
 };
 use ringfence_secrets::Held;
 use ringfence_secrets::held::{SwapError, make_readable, scrub_head, unreadable};
@@ -202,24 +202,27 @@ async fn swap(
         let permit = port.permit(act, who).await.map_err(Refusal::Denied)?;
         permitted.push((used, permit));
     }
+    let asked: Vec<Request> = permitted.iter().map(|(_, it)| it.request().clone()).collect();
     let (held, endpoint) = (Arc::clone(&port.config.held), endpoint.clone());
     let swapping = tokio::task::spawn_blocking(move || {
         let mut head = head;
         let mut done = Vec::new();
         for (used, permit) in permitted {
             let of = (&used, permit);
-            done.push(match (used.is_signature(), verified.take()) {
-                (true, Some((verified, host))) => {
-                    let (running, made) =
-                        held.resign(of, verified, (&endpoint, &host), &mut head)?;
-                    (running, Some((used.secret, made)))
-                }
-                (true, None) => return Err(SwapError::Changed),
+            let put = match (used.is_signature(), verified.take()) {
+                (true, Some((verified, host))) => held
+                    .resign(of, verified, (&endpoint, &host), &mut head)
+                    .map(|(running, made)| (running, Some((used.secret, made)))),
+                (true, None) => Err(SwapError::Changed),
                 (false, kept) => {
                     verified = kept;
-                    (held.swap(of, &endpoint, &mut head)?, None)
+                    held.swap(of, &endpoint, &mut head).map(|running| (running, None))
                 }
-            });
+            };
+            match put {
+                Ok(put) => done.push(put),
+                Err(error) => return Err(not_put_in(done, error)),
+            }
         }
         Ok((head, done))
     });
@@ -230,15 +233,33 @@ async fn swap(
             }
             Ok(head)
         }
-        Ok(Err(SwapError::Denied(denial))) => Err(Refusal::Denied(*denial)),
-        Ok(Err(
+        Ok(Err((_, SwapError::Denied(denial)))) => Err(Refusal::Denied(*denial)),
+        Ok(Err((
+            at,
             error @ (SwapError::OtherUse
             | SwapError::Fetch(_)
             | SwapError::Unsigned(_)
             | SwapError::Changed),
-        )) => Err(Refusal::Unreachable(error.to_string())),
+        ))) => {
+            let reason = error.to_string();
+            if let Some(request) = asked.get(at) {
+                port.tell_failed(request, &reason);
+            }
+            Err(Refusal::Unreachable(reason))
+        }
         Err(error) => Err(Refusal::Unreachable(error.to_string())),
     }
+}
+
+/// Ends the uses of a request that is not sent; which of them could not be put in, and why.
+fn not_put_in<T>(before: Vec<(Running, T)>, error: SwapError) -> (usize, SwapError) {
+    let at = before.len();
+    for (running, _) in before {
+        let error = "the request was not sent: another secret could not be put into it".to_owned();
+        // A log that fails here makes every later check a denial.
+        let _ = running.finish(Outcome::Failed { error });
+    }
+    (at, error)
 }
 
 /// Makes the head of an answer safe to pass back; what takes values out of its body, where it may

@@ -173,7 +173,8 @@ async fn serve_socks(port: &Arc<Port>, mut stream: TcpStream, client: &Client) {
                 | Refusal::HeadTooLarge
                 | Refusal::Misdirected(_)
                 | Refusal::Unclear(_)
-                | Refusal::Unreachable(_) => socks::Reply::Unreachable,
+                | Refusal::Unreachable(_)
+                | Refusal::BrokenOff(_) => socks::Reply::Unreachable,
             };
             // For whom it tells, not for its text: SOCKS has numbers only.
             drop(refusal.into_reply(&port.config.denied));

@@ -1,5 +1,7 @@
 //! Which servers are believed: those whose certificates the host itself would believe.
 
+mod unbelieved;
+
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -7,6 +9,8 @@ use ringfence_core::Host;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use rustls::{CipherSuite, ClientConfig, RootCertStore};
+
+pub(super) use unbelieved::why;
 
 /// Certificates of authorities that are believed, read when first needed.
 pub struct Trust {

@@ -369,7 +369,8 @@ fn net_config(
     authority: Arc<Authority>,
     (init_pid, diagnosis): (i32, Option<OwnedFd>),
 ) -> NetConfig {
-    let [denials, same, of_lists, of_secrets] = std::array::from_fn(|_| Arc::clone(denials));
+    let [denials, same, of_lists, of_secrets, of_calls] =
+        std::array::from_fn(|_| Arc::clone(denials));
     let denied = Box::new(move |denial: &Denial| {
         let said = denials.say(denial);
         // Few programs show the answer to a refused CONNECT.
@@ -386,9 +387,11 @@ fn net_config(
         }
     });
     let config = NetConfig::new(agent.clone(), approvals::as_port(approvals), denied, authority);
-    let refused = Box::new(|process: Process, why: &str| {
-        if process.pid > 0 {
-            write_stderr_of(process.pid, &wording::refused_connection(why));
+    let nameless = agent.clone();
+    let refused = Box::new(move |process: Process, why: &str, entry: Option<&EntryRef>| {
+        let said = of_calls.refused(&nameless, why, entry);
+        if said.now == Timing::Fresh && process.pid > 0 {
+            write_stderr_of(process.pid, &said.text);
         }
     });
     let kept_back = Box::new(move |newest: &Denial, count: usize| {

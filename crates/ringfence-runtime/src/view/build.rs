@@ -28,7 +28,8 @@ pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> Session
     }
     let view = &mut builder.view;
     let spans = view.spans.iter().map(|span| &span.network_activity);
-    view.endpoints = EndpointView::sums(spans.chain([&view.unattributed.network_activity]));
+    view.endpoints =
+        EndpointView::sums(spans.chain([&view.unattributed.network_activity]), &view.denials);
     builder.view
 }
 
@@ -45,6 +46,8 @@ enum Pending {
     Arrival(usize),
     /// A request: the same.
     Request { span: At, position: usize },
+    /// A use of a secret, by the secret's position.
+    Secret(usize),
 }
 
 #[derive(Default)]
@@ -201,11 +204,16 @@ impl Builder {
     fn secret_used(&mut self, entry: u64, used: SecretUse) {
         let SecretUse { secret, endpoint, .. } = used;
         let endpoint = endpoint.map(|endpoint| endpoint.to_string());
-        let same = |it: &&mut SecretView| it.secret == secret && it.endpoint == endpoint;
-        match self.view.secrets.iter_mut().find(same) {
-            Some(known) => known.uses += 1,
-            None => self.view.secrets.push(SecretView { secret, endpoint, uses: 1, entry }),
+        let same = |it: &SecretView| it.secret == secret && it.endpoint == endpoint;
+        let position = self.view.secrets.iter().position(same).unwrap_or_else(|| {
+            let (uses, failed, error) = (0, 0, None);
+            self.view.secrets.push(SecretView { secret, endpoint, uses, failed, error, entry });
+            self.view.secrets.len() - 1
+        });
+        if let Some(used) = self.view.secrets.get_mut(position) {
+            used.uses += 1;
         }
+        self.pending.insert(entry, Pending::Secret(position));
     }
 
     fn started(&mut self, index: u64, at_ms: u64, exec: Exec, process: Option<Process>) {
@@ -258,6 +266,7 @@ impl Builder {
             query_names: http.query_names,
             findings: http.findings,
             status: None,
+            refused: None,
             bytes_sent: None,
             bytes_received: None,
             duration_ms: None,
@@ -278,6 +287,15 @@ impl Builder {
             Some(Pending::Arrival(position)) => {
                 if let Some(arrival) = self.view.arrivals.get_mut(position) {
                     arrival.connection.end(outcome);
+                }
+            }
+            Some(Pending::Secret(position)) => {
+                if let (Some(used), Outcome::Failed { error }) =
+                    (self.view.secrets.get_mut(position), outcome)
+                {
+                    used.uses = used.uses.saturating_sub(1);
+                    used.failed += 1;
+                    used.error = Some(error);
                 }
             }
             Some(Pending::Connection { span, position }) => {

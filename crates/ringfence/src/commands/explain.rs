@@ -1,5 +1,7 @@
 //! `explain`: why an act was decided as it was, and what would have to change.
 
+mod other;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +51,10 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
     let dirs = context::dirs()?;
     let entry = context::entry(&dirs, &args.entry)?;
     let opening = context::opening(&dirs, &entry.session);
-    let recorded = recorded(&dirs, &entry, opening.as_ref())?;
+    let logged = logged(&dirs, &entry)?;
+    let Some(recorded) = recorded((&entry, &logged), opening.as_ref())? else {
+        return other::explain(&entry, &logged, (screen, args.json));
+    };
     let cwd = directory(opening.as_ref());
     let now = now((&dirs, &cwd), &recorded, screen);
     if args.json {
@@ -85,37 +90,39 @@ fn hint(dirs: &StateDirs, recorded: &Recorded, now: Option<&Now>, screen: &Scree
     advice.hint(session).iter().for_each(|hint| screen.hint(hint));
 }
 
-fn recorded(
-    dirs: &StateDirs,
-    entry: &EntryRef,
-    opening: Option<&Logged>,
-) -> Result<Recorded, Failure> {
-    let index = entry.index;
+/// The entry of that name.
+fn logged(dirs: &StateDirs, entry: &EntryRef) -> Result<Logged, Failure> {
     let mut reader: LogReader = context::reader(dirs, entry)?;
-    let logged = match reader.next() {
-        Some(Ok(logged)) => logged,
-        Some(Err(error)) => return Err(context::unreadable(&entry.session, &error)),
+    match reader.next() {
+        Some(Ok(logged)) => Ok(logged),
+        Some(Err(error)) => Err(context::unreadable(&entry.session, &error)),
         None => {
-            let session = &entry.session;
-            return Err(Message::new(format!("session `{session}` has no entry {index}"))
+            let EntryRef { session, index } = entry;
+            Err(Message::new(format!("session `{session}` has no entry {index}"))
                 .hint(format!("to see its entries, run `ringfence log show {session}`"))
-                .could_not());
+                .could_not())
         }
-    };
+    }
+}
+
+/// The decision that an entry is; `None` where it is something else.
+fn recorded(
+    (name, logged): (&EntryRef, &Logged),
+    opening: Option<&Logged>,
+) -> Result<Option<Recorded>, Failure> {
     let at_ms = logged.entry.at_ms;
-    let Event::Decided { request, verdict, grounds, approvals, .. } = logged.entry.event else {
-        return Err(Message::new(format!("entry {entry} is not a decision"))
-            .hint(format!("to see what it is, run `ringfence log show {}`", entry.session))
-            .could_not());
+    let Event::Decided { request, verdict, grounds, approvals, .. } = logged.entry.event.clone()
+    else {
+        return Ok(None);
     };
     let approvals: BTreeSet<Role> = approvals.into_iter().map(Role).collect();
     let facts = Facts {
-        session: entry.session.clone(),
+        session: name.session.clone(),
         clock: clock_at(at_ms, opening)?,
         approver_count: u32::from(!approvals.is_empty()),
         approvals,
     };
-    Ok(Recorded { entry: entry.clone(), at_ms, request, verdict, grounds, facts })
+    Ok(Some(Recorded { entry: name.clone(), at_ms, request, verdict, grounds, facts }))
 }
 
 /// The clock as the policy saw it, in the time zone that the session recorded.

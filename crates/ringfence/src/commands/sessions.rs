@@ -59,7 +59,7 @@ pub(crate) fn list(args: &SessionsArgs, screen: &Screen) -> Result<Done, Failure
         screen.note("no session of this user has left a log");
         screen.hint("to start one, run `ringfence run -- CMD`");
     } else {
-        screen.data(&render(&sessions, screen.columns()))?;
+        screen.data(&render(&sessions, screen.room()))?;
         screen.hint("to see what happened in one, run `ringfence show SESSION`");
     }
     Ok(Done::Yes)
@@ -115,7 +115,7 @@ fn render(sessions: &[Listed], columns: usize) -> String {
             text::moment(session.started_ms),
             state,
             denied,
-            text::fit(&session.agent, 16),
+            text::fit(&session.agent, (columns / 8).max(16)),
             text::fit(&session.command.join(" "), columns.saturating_sub(58).max(20)),
         ]);
     }

@@ -27,7 +27,7 @@ pub(crate) fn show(args: &ShowArgs, screen: &Screen) -> Result<Done, Failure> {
     if args.json {
         screen.json(&view)?;
     } else {
-        let style = Style { columns: screen.columns(), paint: screen.paint(Stream::Out) };
+        let style = Style { columns: screen.room(), paint: screen.paint(Stream::Out) };
         screen.data(&render(&view, style))?;
         let denied = view.denials.iter().map(|denied| denied.entry);
         let approved = |asked: &&AskedAct| asked.answer == Some(Answer::Approved);

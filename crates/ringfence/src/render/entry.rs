@@ -15,6 +15,12 @@ pub fn line(index: u64, entry: &Entry) -> String {
     format!("{index:>6}  {at}  {what:<10} {rest}\n")
 }
 
+/// What an entry says, without its place and time.
+pub fn words_of(entry: &Entry) -> String {
+    let (what, rest) = words(&entry.event);
+    format!("{what}: {rest}")
+}
+
 fn words(event: &Event) -> (&'static str, String) {
     match event {
         Event::SessionOpened { session, agent, command, cwd, layers, .. } => {

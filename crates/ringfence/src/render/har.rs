@@ -153,7 +153,7 @@ impl Builder {
                 "entry": format!("{session}/{index}"),
                 "agent": seen.request.agent,
                 "process": seen.request.process,
-                "findings": seen.http().map(|http| &http.findings),
+                "findings": seen.findings(),
                 "package": seen.http().and_then(|http| http.package.as_ref()),
             },
         });
@@ -215,6 +215,22 @@ impl Seen {
         if let Act::Request(http) = &self.request.act { Some(http) } else { None }
     }
 
+    /// What detectors said, and why it was refused, where it was.
+    fn findings(&self) -> Option<Vec<String>> {
+        let found = self.http()?.findings.iter().cloned();
+        let refused = match &self.fate {
+            Fate::Request(HttpUsage { refused: Some(_), error, .. }) => error.clone(),
+            Fate::Denied(rule) => Some(format!("denied: {rule}")),
+            Fate::Asked(rule, _) => Some(format!("not approved: {rule}")),
+            Fate::Permitted
+            | Fate::Request(_)
+            | Fate::Connection(_)
+            | Fate::Address
+            | Fate::Failed(_) => None,
+        };
+        Some(found.chain(refused).collect())
+    }
+
     fn address(&self) -> Option<String> {
         let Fate::Connection(usage) = &self.fate else { return None };
         let address = usage.address.as_deref()?;
@@ -272,6 +288,10 @@ impl Seen {
             Fate::Request(HttpUsage { status: Some(status), error: Some(error), .. }) => {
                 (*status, "", format!("failed: {error}"))
             }
+            Fate::Request(HttpUsage { refused: Some(status), error, .. }) => {
+                let why = error.as_deref().unwrap_or("no reason is recorded");
+                (*status, words(*status), format!("refused: {why}"))
+            }
             Fate::Request(usage) => failed(usage.error.as_deref().unwrap_or("there is no answer")),
             Fate::Connection(NetUsage { error: Some(error), .. }) | Fate::Failed(error) => {
                 failed(error)
@@ -283,6 +303,18 @@ impl Seen {
                 (403, "Forbidden", format!("asked about and not approved, not sent: {rule}"))
             }
         }
+    }
+}
+
+/// The words of a status that the gate answers with itself.
+fn words(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        403 => "Forbidden",
+        421 => "Misdirected Request",
+        431 => "Request Header Fields Too Large",
+        502 => "Bad Gateway",
+        _ => "",
     }
 }
 

@@ -1,5 +1,6 @@
 //! A session as `show` prints it: processes as a tree, then files, connections and denials.
 
+mod requests;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -7,7 +8,7 @@ use std::fmt::Write as _;
 
 use ringfence_core::{Answer, Channel, Exit, LayerState};
 use ringfence_runtime::view::{
-    ConnectionView, EndpointView, FsChanges, RequestView, ResourceUsage, SessionView, Span,
+    ConnectionView, EndpointView, FsChanges, ResourceUsage, SessionView, Span,
 };
 use ringfence_runtime::wording::{needs, printable};
 
@@ -22,16 +23,28 @@ const TREE_LINES_MAX: usize = 400;
 /// Width of a number in the tree, in columns.
 const NUMBER_COLUMNS: usize = 7;
 
-/// Columns of a request's line besides its address.
-const REQUEST_COLUMNS: usize = 50;
+/// Width of sentences where nothing is cut, in columns.
+const PROSE_COLUMNS: usize = 80;
 
 /// How wide, and how coloured.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
-    /// Width, in columns.
+    /// Width, in columns; `usize::MAX` where nothing is cut.
     pub columns: usize,
     /// Colour.
     pub paint: Paint,
+}
+
+impl Style {
+    /// Width of sentences, which nobody reads line by line.
+    fn prose(self) -> usize {
+        if self.columns == usize::MAX { PROSE_COLUMNS } else { self.columns }
+    }
+
+    /// Room for a text that is cut to so many columns where lines are cut at all.
+    fn cut(self, columns: usize) -> usize {
+        if self.columns == usize::MAX { usize::MAX } else { columns }
+    }
 }
 
 /// The whole text.
@@ -41,7 +54,7 @@ pub fn render(view: &SessionView, style: Style) -> String {
         processes(view, style),
         files(view, style),
         connections(view, style),
-        requests(view, style),
+        requests::requests(view, style),
         arrivals(view, style),
         denials(view, style),
         refused(view, style),
@@ -65,9 +78,9 @@ fn head(view: &SessionView, style: Style) -> String {
         (None, _) => "no end recorded: it runs, or its broker died".to_owned(),
     };
     let title = style.paint.tone(Tone::Heading, &format!("session {session}"));
-    let agent = fit(&view.agent, 30);
+    let agent = fit(&view.agent, style.cut(30));
     let command = fit(&view.command.join(" "), style.columns.saturating_sub(2));
-    let place = view.cwd.as_ref().map_or("?".to_owned(), |cwd| fit(cwd.as_str(), 46));
+    let place = view.cwd.as_ref().map_or("?".to_owned(), |cwd| fit(cwd.as_str(), style.cut(46)));
     let started = view.started_ms.map_or("?".to_owned(), moment);
     format!("{title}  agent `{agent}`  {end}\n  {command}\n  in {place}, {started}\n")
 }
@@ -182,7 +195,7 @@ fn files(view: &SessionView, style: Style) -> String {
         let marks: String = marks.iter().copied().collect();
         let path = relative(view, path);
         let room = style.columns.saturating_sub(28).max(30);
-        rows.push(vec![format!("  {marks}"), fit(&path, room), fit(&by.join(", "), 18)]);
+        rows.push(vec![format!("  {marks}"), fit(&path, room), fit(&by.join(", "), style.cut(18))]);
     }
     let legend = style.paint.tone(Tone::Quiet, "  + created  ~ modified  - deleted");
     let title = style.paint.tone(Tone::Heading, &title);
@@ -231,17 +244,13 @@ fn connections(view: &SessionView, style: Style) -> String {
         let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
         let known = |bytes_known: Option<u64>| bytes_known.map_or("-".to_owned(), bytes);
         vec![
-            format!("  {}", fit(&sum.endpoint, 40)),
+            format!("  {}", fit(&sum.endpoint, style.cut(40))),
             format!("sent {}", known(sum.bytes_sent)),
             format!("received {}", known(sum.bytes_received)),
             if sum.connections > 1 { format!("{} times", sum.connections) } else { String::new() },
-            match sum.requests {
-                0 => String::new(),
-                1 => "1 request".to_owned(),
-                requests => format!("{requests} requests"),
-            },
-            fit(&programs.join(", "), 20),
-            failed(list),
+            requests::sum(sum),
+            fit(&programs.join(", "), style.cut(20)),
+            failed(list, style),
         ]
     };
     let rows: Vec<Vec<String>> = view.endpoints.iter().take(LIST_LINES_MAX).map(row).collect();
@@ -261,11 +270,11 @@ fn arrivals(view: &SessionView, style: Style) -> String {
     let row = |(endpoint, list): (&&str, &Vec<&ConnectionView>)| {
         let times = if list.len() > 1 { format!("{} times", list.len()) } else { String::new() };
         vec![
-            format!("  {}", fit(endpoint, 40)),
+            format!("  {}", fit(endpoint, style.cut(40))),
             format!("sent {}", sum(list, |one| one.bytes_sent)),
             format!("received {}", sum(list, |one| one.bytes_received)),
             times,
-            failed(list),
+            failed(list, style),
         ]
     };
     let rows: Vec<Vec<String>> = by_port.iter().take(LIST_LINES_MAX).map(row).collect();
@@ -274,72 +283,10 @@ fn arrivals(view: &SessionView, style: Style) -> String {
     format!("{}\n{}{more}", style.paint.tone(Tone::Heading, &title), table(&rows))
 }
 
-/// The requests that were decided one by one, those to the same address together.
-fn requests(view: &SessionView, style: Style) -> String {
-    let mut by_address: BTreeMap<(&str, &str), Vec<&RequestView>> = BTreeMap::new();
-    let spans = view.spans.iter().map(|span| &span.network_activity);
-    let all = spans.chain([&view.unattributed.network_activity]).flat_map(|it| &it.requests);
-    for request in all {
-        by_address.entry((&request.url, &request.method)).or_default().push(request);
-    }
-    if by_address.is_empty() {
-        return String::new();
-    }
-    let total = by_address.values().map(Vec::len).sum();
-    let address_columns = style.columns.saturating_sub(REQUEST_COLUMNS).max(30);
-    let rows: Vec<Vec<String>> = by_address
-        .iter()
-        .take(LIST_LINES_MAX)
-        .map(|((url, method), list)| {
-            let times =
-                if list.len() > 1 { format!("{} times", list.len()) } else { String::new() };
-            let error = list.iter().find_map(|one| one.error.as_deref());
-            vec![
-                format!("  {}", fit(method, 8)),
-                fit(url, address_columns),
-                statuses(list),
-                format!("sent {}", total_of(list.iter().map(|one| one.bytes_sent))),
-                format!("received {}", total_of(list.iter().map(|one| one.bytes_received))),
-                times,
-                about_releases(list),
-                error.map_or_else(String::new, |error| format!("failed: {}", fit(error, 40))),
-                findings(list),
-            ]
-        })
-        .collect();
-    let title = style.paint.tone(Tone::Heading, &count(total, "request", "requests"));
-    let more = more(by_address.len(), LIST_LINES_MAX, "address", "addresses");
-    format!("{title}\n{}{more}", table(&rows))
-}
-
-/// Which release was fetched, and which were taken out of a list.
-fn about_releases(list: &[&RequestView]) -> String {
-    let fetched = list.iter().find_map(|one| one.package.as_ref().map(ToString::to_string));
-    let short = list.iter().find(|one| !one.kept_back.is_empty());
-    let kept_back = short.map(|one| format!("kept back: {}", one.kept_back.join(" ")));
-    fit(&fetched.or(kept_back).unwrap_or_default(), 60)
-}
-
-/// The statuses of answers, each once: `200`, `200 404`.
-fn statuses(list: &[&RequestView]) -> String {
-    let all: BTreeSet<u16> = list.iter().filter_map(|one| one.status).collect();
-    all.iter().take(3).map(u16::to_string).collect::<Vec<_>>().join(" ")
-}
-
-/// What detectors said of requests.
-fn findings(list: &[&RequestView]) -> String {
-    let all: BTreeSet<&str> =
-        list.iter().flat_map(|one| &one.findings).map(String::as_str).collect();
-    if all.is_empty() {
-        return String::new();
-    }
-    format!("found: {}", fit(&all.into_iter().collect::<Vec<_>>().join(", "), 40))
-}
-
 /// Why a connection failed, if one did.
-fn failed(list: &[&ConnectionView]) -> String {
+fn failed(list: &[&ConnectionView], style: Style) -> String {
     let error = list.iter().find_map(|one| one.error.as_deref());
-    error.map_or_else(String::new, |error| format!("failed: {}", fit(error, 40)))
+    error.map_or_else(String::new, |error| format!("failed: {}", fit(error, style.cut(40))))
 }
 
 /// The sum of what is known; `-` when nothing is.
@@ -434,7 +381,7 @@ fn grants(view: &SessionView, style: Style) -> String {
         .grants
         .iter()
         .map(|grant| {
-            let text = grant.text.as_deref().map_or(String::new(), |text| fit(text, 40));
+            let text = grant.text.as_deref().map_or(String::new(), |text| fit(text, style.cut(40)));
             let scope = grant.scope.as_deref().map_or(String::new(), printable);
             let survivors = match grant.survivors.len() {
                 0 => String::new(),
@@ -483,7 +430,7 @@ fn foot(view: &SessionView, style: Style) -> String {
         let files = count(files, "file changed", "files changed");
         let _ = writeln!(out, "{permitted} permitted, {denied} denied, {asked} asked, {files}");
     }
-    for line in wrap(view.reads, style.columns) {
+    for line in wrap(view.reads, style.prose()) {
         let _ = writeln!(out, "{}", style.paint.tone(Tone::Quiet, &line));
     }
     out

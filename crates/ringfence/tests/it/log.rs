@@ -183,9 +183,11 @@ fn a_denial_is_explained_with_the_smallest_grant() {
         ! hint: to allow it in this project from now on, run `ringfence grant net:api.stripe.com:443 --always`
         [0]
         $ ringfence explain 0
-        ! error: entry sabcdefgh/0 is not a decision
-        ! hint: to see what it is, run `ringfence log show sabcdefgh`
-        [2]
+        opened: sabcdefgh: agent `builder` runs `sh build.sh` in HOME/project; every layer enforced
+          entry    sabcdefgh/0, 2026-11-21 13:03:55 UTC
+          decided  nothing: it says what happened
+        ! hint: to see what is around it, run `ringfence log show sabcdefgh`
+        [0]
         $ ringfence explain 99
         ! error: session `sabcdefgh` has no entry 99
         ! hint: to see its entries, run `ringfence log show sabcdefgh`

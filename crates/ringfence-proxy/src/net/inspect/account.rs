@@ -11,6 +11,7 @@ use ringfence_core::{HttpUsage, Outcome, Permit, Running};
 use ringfence_secrets::held::scrub_head;
 
 use super::super::aws::{Room, Sent};
+use super::super::broken::{Side, ended};
 use super::super::live::{Client, Place};
 use super::super::open::Port;
 use super::super::reply::Refusal;
@@ -25,6 +26,7 @@ pub(crate) struct Account {
     running: Option<Running>,
     place: Place,
     status: Option<u16>,
+    refused: Option<u16>,
     sent: Arc<AtomicU64>,
     received: u64,
     began: Instant,
@@ -47,6 +49,7 @@ impl Account {
             running: Some(running),
             place,
             status: None,
+            refused: None,
             sent: Arc::default(),
             received: 0,
             began: Instant::now(),
@@ -96,6 +99,12 @@ impl Account {
         self.received = self.received.saturating_add(received);
     }
 
+    /// Notes what the client is told in place of the server's answer.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal) {
+        self.fail(&refusal.reason());
+        self.refused.get_or_insert_with(|| refusal.status().as_u16());
+    }
+
     /// Notes why the request failed; the first reason stays.
     pub(crate) fn fail(&mut self, reason: &impl ToString) {
         self.error.get_or_insert_with(|| reason.to_string());
@@ -114,6 +123,7 @@ impl Drop for Account {
         }
         let usage = HttpUsage {
             status: self.status,
+            refused: self.refused,
             bytes_sent: self.sent.load(Ordering::Relaxed),
             bytes_received: self.received,
             duration_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -275,8 +285,9 @@ impl Body for Answered {
             };
             this.account.received = this.account.received.saturating_add(length(&polled));
             if let Poll::Ready(Some(Err(error))) = &polled {
-                this.account.fail(error);
-                this.server.failed(error);
+                let reason = ended(Side::Server, error);
+                this.account.fail(&reason);
+                this.server.failed(&reason);
             }
             let frame = match polled {
                 Poll::Ready(Some(Ok(frame))) => Some(frame),

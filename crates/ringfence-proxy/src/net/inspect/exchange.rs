@@ -15,6 +15,7 @@ use ringfence_core::{Act, Endpoint, HttpError, HttpParts, HttpRequest, Scheme};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 
 use super::super::aws::Sent;
+use super::super::broken::{Side, ended};
 use super::super::forward::{remove_hop_headers, websocket};
 use super::super::live::Client;
 use super::super::open::Port;
@@ -158,7 +159,9 @@ impl Exchange {
         match (served, switched) {
             (Ok(()), Some(switched)) => Box::pin(switched.run()).await,
             (Ok(()), None) | (Err(_), Some(_)) => {}
-            (Err(error), None) => self.server.lock().await.failed(&error),
+            (Err(error), None) => {
+                self.server.lock().await.failed(&ended(Side::Client, &error));
+            }
         }
     }
 
@@ -176,16 +179,9 @@ impl Exchange {
         match self.decide_and_send(request).await {
             Ok(response) => response,
             Err(refusal) => {
-                if let Refusal::Malformed(reason)
-                | Refusal::Misdirected(reason)
-                | Refusal::Unclear(reason) = &refusal
-                {
-                    self.port.note_refused(&self.who, reason).await;
-                }
-                if let (Refusal::Unclear(reason), Some(process)) =
-                    (&refusal, self.port.process_of(&self.who).await)
-                {
-                    (self.port.config.refused)(process, reason);
+                if let Some(why) = refusal.undecided() {
+                    let why = format!("a request to {}: {why}", self.endpoint);
+                    self.port.note_refused(&self.who, ("request", &why)).await;
                 }
                 refusal.into_reply(&self.port.config.denied)
             }
@@ -213,7 +209,7 @@ impl Exchange {
         let (head, carries) = match secrets::put_in((&self.port, &self.who), place, message).await {
             Ok(put) => put,
             Err(refusal) => {
-                account.fail(&refusal.reason());
+                account.refuse(&refusal);
                 return Err(refusal);
             }
         };
@@ -227,7 +223,7 @@ impl Exchange {
             },
             Err(refusal) => {
                 let refusal = stopped.get().cloned().map_or(refusal, Refusal::Misused);
-                account.fail(&refusal.reason());
+                account.refuse(&refusal);
                 Err(refusal)
             }
         }
@@ -312,7 +308,7 @@ impl Exchange {
         let scrubbing = match secrets::scrub(&self.port, about, response.headers_mut()) {
             Ok(scrubbing) => scrubbing,
             Err(refusal) => {
-                account.fail(&refusal.reason());
+                account.refuse(&refusal);
                 return Err(refusal);
             }
         };
@@ -326,9 +322,10 @@ impl Exchange {
         let Some(Upgrading { client, watch }) = client.filter(|_| websocket(response.headers()))
         else {
             let reason = "the server switched protocols unasked".to_owned();
-            account.fail(&reason);
             server.failed(&reason);
-            return Err(Refusal::Unreachable(reason));
+            let refusal = Refusal::Unreachable(reason);
+            account.refuse(&refusal);
+            return Err(refusal);
         };
         let upgraded = hyper::upgrade::on(&mut response);
         let (over, server) = (server, upgraded);
@@ -339,10 +336,10 @@ impl Exchange {
 }
 
 impl Kept {
-    fn failed(&mut self, error: &hyper::Error) {
+    fn failed(&mut self, reason: &String) {
         match self {
-            Kept::Fresh(fresh) => fresh.line.fail(error),
-            Kept::Used(server) => server.failed(error),
+            Kept::Fresh(fresh) => fresh.line.fail(reason),
+            Kept::Used(server) => server.failed(reason),
             Kept::None | Kept::Failed(_) => {}
         }
     }
@@ -408,21 +405,10 @@ fn broke_off(server: &Server, error: Option<&hyper::Error>) -> Refusal {
     let Some(error) = error else {
         return Refusal::Unreachable("the server broke off".to_owned());
     };
-    server.failed(error);
+    let reason = ended(Side::Server, error);
+    server.failed(&reason);
     // Ours is the body alone, and that is the client's.
-    if error.is_user() {
-        return Refusal::Malformed(format!("the body broke off: {}", innermost(error)));
-    }
-    Refusal::Unreachable(format!("the server broke off: {error}"))
-}
-
-/// What is behind an error that only says where it was met.
-fn innermost(error: &hyper::Error) -> String {
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
+    if error.is_user() { Refusal::BrokenOff(reason) } else { Refusal::Unreachable(reason) }
 }
 
 /// A request in the form in which a server is sent it.

@@ -219,7 +219,7 @@ impl Fetch {
         (mut account, server): (Account, Arc<Server>),
     ) -> Result<Response<Reply>, Refusal> {
         if let Some(refusal) = self.led_elsewhere(exchange, &response) {
-            account.fail(&refusal.reason());
+            account.refuse(&refusal);
             return Err(refusal);
         }
         let list = matches!(self.wanted, Wanted::List(_)) && self.http.method == "GET";
@@ -265,18 +265,19 @@ impl Fetch {
         let first = match registry::first(&mut body, least).await {
             Ok(first) => first,
             Err(error) => {
-                account.fail(&error);
                 server.failed(&error);
-                return Err(Refusal::Unreachable(error));
+                let refusal = Refusal::Unreachable(error);
+                account.refuse(&refusal);
+                return Err(refusal);
             }
         };
         if packages::begins_like_a_file(self.registry.ecosystem, &first) {
             let refusal = self.unknown();
-            account.fail(&refusal.reason());
+            account.refuse(&refusal);
             return Err(refusal);
         }
         if says_where && let Some(refusal) = self.has_files_elsewhere(&exchange.port, &first) {
-            account.fail(&refusal.reason());
+            account.refuse(&refusal);
             return Err(refusal);
         }
         account.begins_with(first);
@@ -304,7 +305,7 @@ impl Fetch {
         account.answered(parts.status.as_u16());
         let about = (&exchange.endpoint, account.carried());
         let scrubbing = secrets::scrub(&exchange.port, about, &mut parts.headers)
-            .inspect_err(|refusal| account.fail(&refusal.reason()))?;
+            .inspect_err(|refusal| account.refuse(refusal))?;
         let read = registry::read(body).await;
         let short = match read {
             Ok(body) => {
@@ -318,8 +319,9 @@ impl Fetch {
             Err(error) => Err(error),
         };
         let short = short.map_err(|error| {
-            account.fail(&error);
-            Refusal::Unclear(error)
+            let refusal = Refusal::Unclear(error);
+            account.refuse(&refusal);
+            refusal
         })?;
         account.kept_back(&short.filtered.removed);
         self.tell(exchange, &short).await?;

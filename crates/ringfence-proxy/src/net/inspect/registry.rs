@@ -110,7 +110,7 @@ pub(super) async fn ask(
     };
     let answer = answered.await;
     if let Err(refusal) = &answer {
-        account.fail(&refusal.reason());
+        account.refuse(refusal);
     }
     answer
 }

@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use tokio_rustls::client::TlsStream;
 
 use super::super::HEAD_BYTES_MAX;
+use super::super::broken::{Side, ended};
 use super::super::line::{Counted, Line};
 use super::super::open::Opened;
 use super::super::reply::Refusal;
@@ -129,8 +130,9 @@ impl Server {
         match begun {
             Ok(sender) => Ok(Server { sender, line: Mutex::new(line) }),
             Err(error) => {
-                line.fail(&error);
-                Err(Refusal::Unreachable(format!("the server broke off: {error}")))
+                let reason = ended(Side::Server, &error);
+                line.fail(&reason);
+                Err(Refusal::Unreachable(reason))
             }
         }
     }

@@ -16,7 +16,7 @@ use super::super::live::Client;
 use super::super::open::{Opened, Port};
 use super::super::reply::Refusal;
 use super::super::rewind::Rewind;
-use super::super::trust::server_name;
+use super::super::trust::{self, server_name};
 use super::Inspected;
 use super::exchange::Exchange;
 use super::server::{Fresh, Spoken, Within};
@@ -144,8 +144,7 @@ pub(super) async fn connect(
             Ok(Fresh { stream: Within::Tls(Box::new(stream)), line, spoken })
         }
         Err(error) => {
-            let reason =
-                format!("`{endpoint}` does not show that it is `{}`: {error}", endpoint.host);
+            let reason = trust::why(endpoint, &error);
             line.fail(&reason);
             port.tell_failed(line.request(), &reason);
             Err(Refusal::Unreachable(reason))

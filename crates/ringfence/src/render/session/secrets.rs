@@ -16,9 +16,22 @@ pub(super) fn used(view: &SessionView, style: Style) -> String {
     }
     let title = count(view.secrets.len(), "use of a secret", "uses of secrets");
     let row = |it: &SecretView| {
+        let why = |error: &Option<String>| {
+            fit(error.as_deref().unwrap_or(""), style.cut(style.columns / 2))
+        };
         let to = it.endpoint.clone().unwrap_or_else(|| "-".to_owned());
         let uses = usize::try_from(it.uses).unwrap_or(usize::MAX);
-        vec![format!("  {}", it.secret), fit(&to, 46), count(uses, "time", "times")]
+        let failed = match (it.failed, &it.error) {
+            (0, _) => String::new(),
+            (1, error) => format!("failed: {}", why(error)),
+            (times, error) => format!("failed {times} times: {}", why(error)),
+        };
+        vec![
+            format!("  {}", it.secret),
+            fit(&to, style.cut(46)),
+            count(uses, "time", "times"),
+            failed,
+        ]
     };
     let rows: Vec<_> = view.secrets.iter().take(LIST_LINES_MAX).map(row).collect();
     let more = more(view.secrets.len(), LIST_LINES_MAX, "use", "uses");

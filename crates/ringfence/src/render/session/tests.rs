@@ -88,3 +88,30 @@ fn what_others_wrote_stays_in_its_line_and_in_80_columns() {
         assert!(unicode_width::UnicodeWidthStr::width(line) <= 80, "{line}");
     }
 }
+
+#[test]
+fn addresses_are_whole_where_a_program_reads_them() {
+    let url = format!("https://api.example.com/{}", "a/long/way/".repeat(20));
+    let mut one = span("p1", None, "curl");
+    one.network_activity.requests.push(ringfence_runtime::view::RequestView {
+        endpoint: "api.example.com:443".to_owned(),
+        method: "GET".to_owned(),
+        url: url.clone(),
+        query_names: std::collections::BTreeSet::new(),
+        findings: std::collections::BTreeSet::new(),
+        status: Some(200),
+        refused: None,
+        bytes_sent: None,
+        bytes_received: None,
+        duration_ms: None,
+        error: Some("a reason that is longer than what a narrow screen has room for".to_owned()),
+        package: None,
+        kept_back: Vec::new(),
+        entry: 3,
+    });
+    let view = SessionView { spans: vec![one], ..SessionView::default() };
+    let whole = render(&view, Style { columns: usize::MAX, paint: Paint::PLAIN });
+    assert!(whole.contains(&url) && !whole.contains('…'), "{whole}");
+    let narrow = render(&view, Style { columns: 100, paint: Paint::PLAIN });
+    assert!(!narrow.contains(&url) && narrow.contains('…'), "{narrow}");
+}

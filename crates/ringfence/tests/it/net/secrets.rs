@@ -279,8 +279,68 @@ fn a_stand_in_anywhere_else_is_an_incident_and_goes_nowhere() {
             assert_eq!(found.len(), 1, "{attempt}: {found:?}");
             let shown = net.stage.succeed(&["show"]);
             assert!(shown.contains("stand-in"), "{attempt}: {shown}");
+            let entry = found[0]["index"].to_string();
+            let explained = net.stage.succeed(&["explain", &entry]);
+            assert!(explained.contains("incident: what stands in for the secret `"), "{explained}");
+            assert!(explained.contains("  done     the request was refused"), "{explained}");
         }
     }
+}
+
+#[test]
+fn what_was_refused_is_apart_from_what_was_answered_and_says_why() {
+    let net = net(everybody().remove(0), RULES);
+    let origin = "https://good.example:{keys}";
+    let said = inside(
+        &net,
+        &format!(
+            "curl -sS {origin}/v1; curl -sS {origin}/v1 -H \"cookie: $MODEL_KEY\"; \
+             curl -sS --path-as-is {origin}/v1/../x -o /dev/null -w '<%{{http_code}}>'; \
+             grep -c 'the segment' $RINGFENCE_DENIALS"
+        ),
+    );
+    let origin = net.with_ports(origin);
+    let of_path =
+        net.with_ports("denied: a request to good.example:{keys}: the path has the segment");
+    assert!(said.contains(&of_path) && said.contains("<400>1\n"), "{said}");
+    let shown = net.stage.succeed(&["show"]);
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines: Vec<String> = shown.lines().map(words).collect();
+    let begins = |start: String| lines.iter().any(|line| line.starts_with(&start));
+    assert!(begins(format!("GET {origin}/v1 200 ")), "{shown}");
+    assert!(begins(format!("GET {origin}/v1 refused 403 ")), "{shown}");
+    assert!(shown.contains("2 requests: 1 permitted, 1 refused"), "{shown}");
+    assert!(shown.contains("1 call that no policy can name"), "{shown}");
+    // What a program reads is not cut, unless it says how wide it is.
+    let sessions = net.stage.succeed(&["sessions"]);
+    assert!(sessions.contains("grep -c 'the segment'") && !sessions.contains('…'), "{sessions}");
+    let mut narrow = net.stage.ringfence_command(&["sessions"]);
+    let narrow = text(&narrow.env("COLUMNS", "100").output().unwrap());
+    assert!(narrow.contains('…') && !narrow.contains("the segment"), "{narrow}");
+    let archive: Value = serde_json::from_str(&net.stage.succeed(&["export", "har"])).unwrap();
+    let entries = archive["log"]["entries"].as_array().unwrap();
+    let refused = entries.iter().find(|it| it["response"]["status"] == 403).unwrap();
+    assert!(refused["comment"].as_str().unwrap().starts_with("refused: "), "{refused}");
+    assert!(refused["_ringfence"]["findings"][0].as_str().unwrap().contains("stands in"));
+    let call = net.entries("\"refused\"").into_iter().find(|it| it["entry"]["syscall"].is_string());
+    let explained = net.stage.succeed(&["explain", &call.unwrap()["index"].to_string()]);
+    assert!(explained.contains("denied before any rule was asked: a request to"), "{explained}");
+}
+
+#[test]
+fn a_client_that_broke_off_is_recorded_in_plain_words() {
+    let net = net(everybody().remove(0), RULES);
+    let half = "POST /v1 HTTP/1.1\\r\\nHost: good.example\\r\\nContent-Length: 99\\r\\n\\r\\nhalf";
+    inside(
+        &net,
+        &format!(
+            "printf '{half}' | timeout 2 openssl s_client -quiet -connect good.example:{{keys}} \
+             -servername good.example 2>/dev/null"
+        ),
+    );
+    let ended = format!("{:?}", net.entries("finished"));
+    assert!(ended.contains("the client broke off in the middle of a body"), "{ended}");
+    assert!(!ended.contains("Body stream"), "{ended}");
 }
 
 #[test]

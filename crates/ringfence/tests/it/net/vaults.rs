@@ -188,6 +188,12 @@ fn a_vault_that_gives_nothing_stops_the_request_and_nothing_else() {
         let said = stage.inside(&format!("{GET}; curl -sS https://good.example:{{keys}}/v1"));
         assert!(said.contains("the secret `model` could not be had"), "{said}");
         assert!(said.contains(why) && said.contains("<502>"), "{why}: {said}");
+        // Also where the program does not show what it is answered.
+        let told =
+            "permitted, but it did not come about: use the secret model for GET good.example";
+        assert!(said.contains(told), "{why}: {said}");
+        let used = stage.net.stage.succeed(&["show"]);
+        assert!(used.contains("0 times  failed: the secret `model` could not be had"), "{used}");
         // A request without it goes on.
         assert!(said.contains("/v1  end"), "{said}");
         assert_eq!(shown(&stage.net, "x-api-key"), [""]);

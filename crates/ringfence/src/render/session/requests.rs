@@ -1,0 +1,93 @@
+//! The requests of a session that were decided one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ringfence_runtime::view::{EndpointView, RequestView, SessionView};
+
+use super::super::text::{count, fit, table};
+use super::{LIST_LINES_MAX, Style, more, total_of};
+use crate::screen::Tone;
+
+/// Columns of a request's line besides its address.
+const REQUEST_COLUMNS: usize = 50;
+
+/// How many went to an endpoint: `3 requests: 2 answered, 1 refused`.
+pub(super) fn sum(of: &EndpointView) -> String {
+    let all = match of.requests {
+        0 => return String::new(),
+        1 => "1 request".to_owned(),
+        requests => format!("{requests} requests"),
+    };
+    match (of.requests.saturating_sub(of.refused), of.refused) {
+        (_, 0) => all,
+        (0, _) => format!("{all}: refused"),
+        (answered, refused) => format!("{all}: {answered} permitted, {refused} refused"),
+    }
+}
+
+/// The requests that were decided one by one, those to the same address together: what was
+/// answered apart from what was refused.
+pub(super) fn requests(view: &SessionView, style: Style) -> String {
+    let mut by_address: BTreeMap<(&str, &str, bool), Vec<&RequestView>> = BTreeMap::new();
+    let spans = view.spans.iter().map(|span| &span.network_activity);
+    let all = spans.chain([&view.unattributed.network_activity]).flat_map(|it| &it.requests);
+    for request in all {
+        let key = (request.url.as_str(), request.method.as_str(), request.refused.is_some());
+        by_address.entry(key).or_default().push(request);
+    }
+    if by_address.is_empty() {
+        return String::new();
+    }
+    let total = by_address.values().map(Vec::len).sum();
+    let address_columns = style.columns.saturating_sub(REQUEST_COLUMNS).max(30);
+    let rows: Vec<Vec<String>> = by_address
+        .iter()
+        .take(LIST_LINES_MAX)
+        .map(|((url, method, refused), list)| {
+            let times =
+                if list.len() > 1 { format!("{} times", list.len()) } else { String::new() };
+            let error = list.iter().find_map(|one| one.error.as_deref());
+            vec![
+                format!("  {}", fit(method, style.cut(8))),
+                fit(url, address_columns),
+                if *refused { format!("refused {}", statuses(list)) } else { statuses(list) },
+                format!("sent {}", total_of(list.iter().map(|one| one.bytes_sent))),
+                format!("received {}", total_of(list.iter().map(|one| one.bytes_received))),
+                times,
+                about_releases(list, style),
+                error.map_or_else(String::new, |error| {
+                    let what = if *refused { "" } else { "failed: " };
+                    format!("{what}{}", fit(error, style.cut(40)))
+                }),
+                findings(list, style),
+            ]
+        })
+        .collect();
+    let title = style.paint.tone(Tone::Heading, &count(total, "request", "requests"));
+    let more = more(by_address.len(), LIST_LINES_MAX, "address", "addresses");
+    format!("{title}\n{}{more}", table(&rows))
+}
+
+/// Which release was fetched, and which were taken out of a list.
+fn about_releases(list: &[&RequestView], style: Style) -> String {
+    let fetched = list.iter().find_map(|one| one.package.as_ref().map(ToString::to_string));
+    let short = list.iter().find(|one| !one.kept_back.is_empty());
+    let kept_back = short.map(|one| format!("kept back: {}", one.kept_back.join(" ")));
+    fit(&fetched.or(kept_back).unwrap_or_default(), style.cut(60))
+}
+
+/// The statuses of answers, each once: `200`, `200 404`.
+fn statuses(list: &[&RequestView]) -> String {
+    let all: BTreeSet<u16> = list.iter().filter_map(|one| one.status.or(one.refused)).collect();
+    all.iter().take(3).map(u16::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// What detectors said of requests.
+fn findings(list: &[&RequestView], style: Style) -> String {
+    let all: BTreeSet<&str> =
+        list.iter().flat_map(|one| &one.findings).map(String::as_str).collect();
+    if all.is_empty() {
+        return String::new();
+    }
+    format!("found: {}", fit(&all.into_iter().collect::<Vec<_>>().join(", "), style.cut(40)))
+}

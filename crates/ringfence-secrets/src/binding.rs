@@ -1,6 +1,8 @@
 //! What a secret is bound to: the hosts, methods and paths it may be shown to, and the places in a
 //! request where it may stand.
 
+mod address;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -112,6 +114,16 @@ pub enum BindingError {
     /// The host is none.
     #[error(transparent)]
     Host(#[from] EndpointError),
+    /// An address, of which the host is meant.
+    #[error("`{given}` is a whole address: name its host alone, `{host}`{path}")]
+    Address {
+        /// What was written.
+        given: String,
+        /// What of it is the host.
+        host: String,
+        /// What can be said of its path.
+        path: String,
+    },
     /// The domain holds hosts of everybody.
     #[error("`{0}` is too wide: name at least two labels, as in `*.example.com`")]
     Wide(String),
@@ -280,6 +292,9 @@ impl HostRule {
 impl FromStr for HostRule {
     type Err = BindingError;
     fn from_str(text: &str) -> Result<HostRule, BindingError> {
+        if text.contains("://") || text.contains('/') {
+            return Err(address::instead_of(text));
+        }
         if let Some(domain) = text.strip_prefix("*.") {
             let endpoint = endpoint(domain)?;
             return match &endpoint.host {

@@ -75,7 +75,9 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("doctor.schema.json", include_str!("../schemas/doctor.schema.json")),
     ("explain.schema.json", include_str!("../schemas/explain.schema.json")),
     ("export-har.schema.json", include_str!("../schemas/export-har.schema.json")),
+    ("grant.schema.json", include_str!("../schemas/grant.schema.json")),
     ("grants-list.schema.json", include_str!("../schemas/grants-list.schema.json")),
+    ("grants-revoke.schema.json", include_str!("../schemas/grants-revoke.schema.json")),
     ("log-show.schema.json", include_str!("../schemas/log-show.schema.json")),
     ("log-verify.schema.json", include_str!("../schemas/log-verify.schema.json")),
     ("net-test.schema.json", include_str!("../schemas/net-test.schema.json")),
@@ -84,10 +86,12 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("policy-show.schema.json", include_str!("../schemas/policy-show.schema.json")),
     ("policy-test.schema.json", include_str!("../schemas/policy-test.schema.json")),
     ("run-summary.schema.json", include_str!("../schemas/run-summary.schema.json")),
+    ("secret-change.schema.json", include_str!("../schemas/secret-change.schema.json")),
     ("secret-list.schema.json", include_str!("../schemas/secret-list.schema.json")),
     ("secret-test.schema.json", include_str!("../schemas/secret-test.schema.json")),
     ("sessions.schema.json", include_str!("../schemas/sessions.schema.json")),
     ("show.schema.json", include_str!("../schemas/show.schema.json")),
+    ("trust.schema.json", include_str!("../schemas/trust.schema.json")),
 ];
 
 fn main() -> io::Result<()> {

@@ -9,7 +9,10 @@ use ringfence_runtime::broker::Publish;
 
 mod secret;
 
-pub use secret::{SecretAddArgs, SecretCommand, SecretListArgs, SecretNameArgs, SecretTestArgs};
+pub use secret::{
+    SecretAddArgs, SecretCommand, SecretListArgs, SecretRemoveArgs, SecretRotateArgs,
+    SecretTestArgs,
+};
 
 /// Governs what an AI agent may do: one policy, enforced below the agent, recorded.
 #[derive(Debug, Parser)]
@@ -303,6 +306,9 @@ pub struct TrustArgs {
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `untrust`.
@@ -311,13 +317,17 @@ pub struct UntrustArgs {
     /// The project [default: the one around the current directory]
     #[arg(value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `grant`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("scope").multiple(false))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct GrantArgs {
-    /// fs.read:PATH, fs.write:PATH, net:HOST:PORT, net.request:METHOD HOST:PORT/PATH or
+    /// fs.read:PATH, fs.write:PATH, net:HOST:PORT, net.request:METHOD HOST:PORT/PATH, secret:NAME or
     /// exec:PROGRAM[ SUBCOMMAND]
     #[arg(value_name = "TEXT")]
     pub text: String,
@@ -336,6 +346,9 @@ pub struct GrantArgs {
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The commands on grants.
@@ -361,6 +374,9 @@ pub struct GrantsRevokeArgs {
     /// The grant, as `grants list` names it
     #[arg(value_name = "ID")]
     pub id: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `sessions`.

@@ -496,7 +496,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__grant)
-            opts="-h -V --session --always --everywhere --for --yes --color --help --version"
+            opts="-h -V --session --always --everywhere --for --yes --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -614,7 +614,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__grants__subcmd__revoke)
-            opts="-h -V --color --help --version"
+            opts="-h -V --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1660,7 +1660,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__secret__subcmd__add)
-            opts="-h -V --from --ttl --kind --for --header --query --basic --methods --path --env --file --color --help --version"
+            opts="-h -V --from --ttl --kind --for --header --query --basic --methods --path --env --file --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1834,7 +1834,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__secret__subcmd__remove)
-            opts="-h -V --color --help --version"
+            opts="-h -V --revoke-grants --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1852,7 +1852,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__secret__subcmd__rotate)
-            opts="-h -V --color --help --version"
+            opts="-h -V --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1940,7 +1940,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__trust)
-            opts="-h -V --yes --color --help --version"
+            opts="-h -V --yes --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1958,7 +1958,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__untrust)
-            opts="-h -V --color --help --version"
+            opts="-h -V --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

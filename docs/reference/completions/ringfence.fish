@@ -139,11 +139,13 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand trust" -l color -d '
 always\t'Always'
 never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand trust" -l yes -d 'Do not ask for confirmation'
+complete -c ringfence -n "__fish_ringfence_using_subcommand trust" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand trust" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand trust" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand untrust" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand untrust" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand untrust" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand untrust" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -l session -d 'For one running session [default: the only one]' -r
@@ -154,6 +156,7 @@ never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -l always -d 'For all sessions of this project'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -l everywhere -d 'For all sessions of this user, in every project'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -l yes -d 'Do not ask for confirmation'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grant" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fish_seen_subcommand_from list revoke help" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -173,6 +176,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_s
 complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from revoke" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from revoke" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the grants in force'
@@ -272,6 +276,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_s
 always\t'Always'
 never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from add" -l basic -d 'It is the user name or the password of basic authentication'
+complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from add" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from add" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from list" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -293,11 +298,14 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_s
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from rotate" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from rotate" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from rotate" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from remove" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from remove" -l revoke-grants -d 'Revoke the grants that name it too, in running sessions as well'
+complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from remove" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from remove" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "add" -d 'Keep a secret; its value is read from stdin, or asked for'

@@ -21,9 +21,9 @@ pub enum SecretCommand {
     /// Say whether a secret can be read, and what would become of its use
     Test(SecretTestArgs),
     /// Replace a secret's value; it is read from stdin, or asked for
-    Rotate(SecretNameArgs),
+    Rotate(SecretRotateArgs),
     /// Forget a secret
-    Remove(SecretNameArgs),
+    Remove(SecretRemoveArgs),
 }
 
 /// What an added secret looks like.
@@ -90,6 +90,9 @@ pub struct SecretAddArgs {
     /// File in which programs of a world find what stands in for it; may be repeated
     #[arg(long, value_name = "PATH")]
     pub file: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `secret list`.
@@ -123,10 +126,27 @@ pub struct SecretTestArgs {
     pub json: bool,
 }
 
-/// The one argument of `secret rotate` and `secret remove`.
+/// Arguments of `secret rotate`.
 #[derive(Debug, Args)]
-pub struct SecretNameArgs {
+pub struct SecretRotateArgs {
     /// The secret
     #[arg(value_name = "NAME")]
     pub name: SecretName,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `secret remove`.
+#[derive(Debug, Args)]
+pub struct SecretRemoveArgs {
+    /// The secret
+    #[arg(value_name = "NAME")]
+    pub name: SecretName,
+    /// Revoke the grants that name it too, in running sessions as well
+    #[arg(long)]
+    pub revoke_grants: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }

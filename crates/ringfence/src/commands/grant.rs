@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_core::{AbsolutePath, Event, SessionId};
+use ringfence_core::{AbsolutePath, Event, SecretName, SessionId};
 use ringfence_policy::grant::GrantText;
 use ringfence_runtime::advice::{Advice, Session};
 use ringfence_runtime::environment::Environment;
@@ -11,9 +11,12 @@ use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::users;
 use ringfence_runtime::wording::printable;
+use ringfence_secrets::store::Store;
+use serde_json::json;
 
-use super::grants::tell_sessions;
-use super::{context, overruled, reload, trust};
+use super::grants::{SCHEMA, as_json, tell_sessions};
+use super::secret::keys;
+use super::{context, in_force, overruled, reload, trust};
 use crate::cli::GrantArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
@@ -35,10 +38,13 @@ pub(crate) fn grant(args: &GrantArgs, screen: &Screen) -> Result<Done, Failure> 
     let reach = reach(args, &granted, &dirs)?;
     screen.note(&format!("grant {}, {}", printable(&granted.to_string()), printable(&reach.words)));
     overruled::check(&granted, &reach.scope, &dirs, screen)?;
-    look_for(&granted, screen)?;
+    look_for(&granted, &dirs, screen)?;
     if let Some(kept) = same(&granted, &reach, &dirs)? {
         screen.warn("this is granted already, and holds as long: nothing changed");
-        screen.note(&format!("granted: {kept}"));
+        if args.json {
+            return said(screen, Made::Before, &kept);
+        }
+        screen.note(&format!("granted: {}", kept.id));
         return Ok(Done::Yes);
     }
     if !args.yes {
@@ -51,30 +57,50 @@ pub(crate) fn grant(args: &GrantArgs, screen: &Screen) -> Result<Done, Failure> 
     let Reach { scope, expires, .. } = reach;
     let new = NewGrant { text: granted.to_string(), scope, author: author(), expires };
     let kept = grants::add(&dirs, new, context::now_ms(), |id| granted.to_cedar(id))?;
-    screen.note(&format!("granted: {}", kept.id));
     tell_sessions(&dirs, screen)?;
+    if args.json {
+        return said(screen, Made::Now, &kept);
+    }
+    screen.note(&format!("granted: {}", kept.id));
     screen.hint(&format!("to take it back, run `ringfence grants revoke {}`", kept.id));
     Ok(Done::Yes)
 }
 
+/// Whether a grant is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Now,
+    /// It was there, and holds as long.
+    Before,
+}
+
+/// What was granted, for programs.
+fn said(screen: &Screen, made: Made, grant: &Grant) -> Result<Done, Failure> {
+    screen.json(&json!({
+        "schema": SCHEMA,
+        "granted": as_json(grant),
+        "new": made == Made::Now,
+    }))?;
+    Ok(Done::Yes)
+}
+
 /// A grant that is kept already for the same, in the same place, and no shorter.
-fn same(granted: &GrantText, reach: &Reach, dirs: &StateDirs) -> Result<Option<String>, Failure> {
+fn same(granted: &GrantText, reach: &Reach, dirs: &StateDirs) -> Result<Option<Grant>, Failure> {
     let (text, now_ms) = (granted.to_string(), context::now_ms());
     let lasts = |end: u64| now_ms < end && reach.expires.is_some_and(|wanted| wanted <= end);
     let is_same = |kept: &Grant| {
         kept.text == text && kept.scope == reach.scope && kept.expires.is_none_or(lasts)
     };
-    Ok(grants::list(dirs)?.into_iter().find(is_same).map(|kept| kept.id))
+    Ok(grants::list(dirs)?.into_iter().find(is_same))
 }
 
 /// Says what is not there: a program that is none is a slip, a path may be made later.
-fn look_for(granted: &GrantText, screen: &Screen) -> Result<(), Failure> {
+fn look_for(granted: &GrantText, dirs: &StateDirs, screen: &Screen) -> Result<(), Failure> {
     let path = match granted {
         GrantText::Read(path) | GrantText::Write(path) | GrantText::ConnectUnix(path) => path,
         GrantText::Exec { program, .. } => program,
-        GrantText::Connect(_) | GrantText::Request { .. } | GrantText::UseSecret(_) => {
-            return Ok(());
-        }
+        GrantText::UseSecret(name) => return look_for_secret(name, dirs, screen),
+        GrantText::Connect(_) | GrantText::Request { .. } => return Ok(()),
     };
     let found = std::fs::symlink_metadata(path.as_path());
     if !found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
@@ -86,6 +112,30 @@ fn look_for(granted: &GrantText, screen: &Screen) -> Result<(), Failure> {
     }
     screen.warn(&format!("{missing}: a session can be given it only once it does"));
     Ok(())
+}
+
+/// A secret that is none is a slip too: nothing would ever ask for it.
+fn look_for_secret(name: &SecretName, dirs: &StateDirs, screen: &Screen) -> Result<(), Failure> {
+    let kept = Store::at(dirs.secrets()).list()?;
+    let settings = in_force::settings_here(screen)?;
+    if kept.iter().any(|it| it.name == *name) || keys::agent_of(&settings, name.as_str()).is_some()
+    {
+        return Ok(());
+    }
+    let kept = kept.iter().map(|it| it.name.to_string());
+    let keys = settings.ssh_keys.keys().chain(settings.gpg_keys.keys()).cloned();
+    let known: Vec<String> = kept.chain(keys).collect();
+    let hint = if known.is_empty() {
+        format!(
+            "none is kept: to keep it, run `ringfence secret add {name}` with `--kind` or `--for`"
+        )
+    } else {
+        format!(
+            "there are {}; to keep another, run `ringfence secret add {name}` with `--kind` or `--for`",
+            known.join(", ")
+        )
+    };
+    Err(Message::new(format!("there is no secret `{name}`")).hint(hint).could_not())
 }
 
 /// The grant with its program or path resolved now, so that it is for that file.

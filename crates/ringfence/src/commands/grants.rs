@@ -13,6 +13,9 @@ use crate::prompt;
 use crate::render::text;
 use crate::screen::Screen;
 
+/// Version of the JSON.
+pub(crate) const SCHEMA: u32 = 1;
+
 pub(crate) fn grants(command: &GrantsCommand, screen: &Screen) -> Result<Done, Failure> {
     match command {
         GrantsCommand::List(args) => list(args, screen),
@@ -43,8 +46,9 @@ fn list(args: &GrantsListArgs, screen: &Screen) -> Result<Done, Failure> {
 }
 
 /// One grant as `grants list --json` prints it.
-fn as_json(grant: &Grant) -> Value {
+pub(crate) fn as_json(grant: &Grant) -> Value {
     json!({
+        "schema": SCHEMA,
         "id": grant.id,
         "text": grant.text,
         "scope": scope_name(&grant.scope),
@@ -90,6 +94,11 @@ fn revoke(args: &GrantsRevokeArgs, screen: &Screen) -> Result<Done, Failure> {
     let dirs = context::dirs()?;
     let grant = grants::revoke(&dirs, &args.id)?;
     let what = printable(&grant.text);
+    if args.json {
+        tell_sessions(&dirs, screen)?;
+        screen.json(&json!({ "schema": SCHEMA, "revoked": as_json(&grant) }))?;
+        return Ok(Done::Yes);
+    }
     screen.note(&format!("revoked: {} ({what}, {})", grant.id, grant.scope));
     tell_sessions(&dirs, screen)?;
     screen.hint("to see what is still granted, run `ringfence grants list`");

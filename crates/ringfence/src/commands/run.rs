@@ -4,12 +4,24 @@ use ringfence_runtime::assemble::AssembleError;
 use ringfence_runtime::broker::{self, Closing, RunError, RunRequest, Said as Told};
 use ringfence_runtime::notice::Notice;
 use ringfence_runtime::wording::printable;
+use serde::Serialize;
 
 use super::context;
 use crate::cli::RunArgs;
 use crate::exit::{Done, Failure, Message, Said};
 use crate::render::problem;
 use crate::screen::{Screen, Stream};
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
+
+/// The summary, as `run --json` writes it.
+#[derive(Debug, Serialize)]
+struct Summed<'a> {
+    schema: u32,
+    #[serde(flatten)]
+    closing: &'a Closing,
+}
 
 pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
     let request = RunRequest {
@@ -24,7 +36,10 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
     let closing = broker::run(&request, &mut |notice| tell(notice, screen))
         .map_err(|error| failure(&error, screen))?;
     if args.json {
-        screen.note(&serde_json::to_string(&closing).unwrap_or_default());
+        screen.note(
+            &serde_json::to_string(&Summed { schema: SCHEMA, closing: &closing })
+                .unwrap_or_default(),
+        );
     } else {
         say(&closing, screen);
     }

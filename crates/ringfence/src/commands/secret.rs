@@ -1,6 +1,7 @@
 //! `secret`: what agents use and never hold. A value comes in by stdin or by the keyboard, and never
 //! goes out.
 
+pub(crate) mod keys;
 mod test;
 
 use std::fmt::Write as _;
@@ -9,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence_core::AbsolutePath;
+use ringfence_policy::grant::GrantText;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::compose::covered_above;
+use ringfence_runtime::grants::{self, Grant};
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::wording::printable;
 use ringfence_secrets::backend::{Backends, Sources};
@@ -23,13 +26,18 @@ use ringfence_secrets::store::{Store, StoreError};
 use ringfence_secrets::{BindingError, Secret, ValueError};
 use serde_json::{Value, json};
 
+use super::grants::tell_sessions;
 use super::{context, in_force};
-use crate::cli::{SecretAddArgs, SecretCommand, SecretListArgs, SecretNameArgs};
+use crate::cli::{
+    SecretAddArgs, SecretCommand, SecretListArgs, SecretRemoveArgs, SecretRotateArgs,
+};
 use crate::exit::{Done, Failure, Message};
 use crate::prompt;
 use crate::render::text;
 use crate::screen::Screen;
 
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
 /// What a change of a secret does not do.
 const KEPT: &str =
     "a session that used it keeps the old value: `ringfence sessions` says which run";
@@ -51,6 +59,7 @@ fn store() -> Result<Store, Failure> {
 }
 
 fn add(args: SecretAddArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
+    let as_json = args.json;
     let mut binding = binding(args)?;
     // All that can be wrong is, before anybody types a value.
     let others = store.list()?;
@@ -74,6 +83,9 @@ fn add(args: SecretAddArgs, store: &Store, screen: &Screen) -> Result<Done, Fail
     }
     store.add(&binding, value.as_ref().filter(|_| backend == Backend::Age))?;
     let name = &binding.name;
+    if as_json {
+        return changed(screen, "added", &self::as_json(&binding), &[]);
+    }
     screen.note(&format!("kept: {name}, for {}", joined(&binding.hosts)));
     screen.hint(&format!(
         "to let agents of this project use it, run `ringfence grant secret:{name} --always`"
@@ -113,9 +125,12 @@ fn binding(args: SecretAddArgs) -> Result<Binding, Failure> {
         (binding.deliver.is_empty(), "where programs look for it", "--env` or `--file"),
     ];
     if let Some((_, what, flag)) = missing.into_iter().find(|(missing, _, _)| *missing) {
-        return Err(Message::new(format!("it is not said {what}"))
-            .hint(format!("add `{flag}`, or `--kind` for a service that is known"))
-            .could_not());
+        let hint = match args.kind {
+            // Only those that people run themselves leave anything open.
+            Some(kind) => format!("`--kind {kind}` does not say it: add `{flag}`"),
+            None => format!("add `{flag}`, or `--kind` for a service that is known"),
+        };
+        return Err(Message::new(format!("it is not said {what}")).hint(hint).could_not());
     }
     binding.check()?;
     Ok(binding)
@@ -170,6 +185,17 @@ fn free(binding: &Binding, others: &[Binding]) -> Result<(), Failure> {
 fn value(binding: &Binding) -> Result<Secret, Failure> {
     let form = if binding.signs() { "ID:SECRET or ID:SECRET:TOKEN; " } else { "" };
     let text = prompt::hidden(&format!("value of `{}` ({form}it is not shown): ", binding.name))?;
+    if text.trim().is_empty() {
+        let name = &binding.name;
+        return Err(Message::new(format!(
+            "there is no value for `{name}`: nothing was typed or piped"
+        ))
+        .hint(
+            "run it on a terminal to be asked, or pipe the value into it: `pass show KEY | \
+                 ringfence secret ...`; where it stays elsewhere, name that with `--from`",
+        )
+        .could_not());
+    }
     Ok(binding.value(&text)?)
 }
 
@@ -213,15 +239,25 @@ fn list(args: &SecretListArgs, store: &Store, screen: &Screen) -> Result<Done, F
         screen.hint("to keep one, run `ringfence secret add model --kind anthropic`");
     } else {
         let columns = screen.room();
-        let mut rows =
-            vec![["name", "for", "in requests", "in worlds"].map(str::to_owned).to_vec()];
+        let head = ["name", "for", "in requests", "value", "in worlds"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(all.iter().map(|it| {
-            let fit = |text: String| text::fit(&text, columns / 4);
+            let fit = |text: String| text::fit(&text, columns / 5);
             let hosts = format!("{}{}", joined(&it.hosts), narrower(it));
             let slots = it.slots.iter().map(slot).collect::<Vec<_>>().join(", ");
-            vec![it.name.to_string(), fit(hosts), fit(slots), fit(joined(&it.deliver))]
+            let value = match it.ttl_seconds {
+                None => it.backend.clone(),
+                Some(seconds) => {
+                    format!("{}, for {}", it.backend, text::duration(u64::from(seconds) * 1000))
+                }
+            };
+            let deliver = fit(joined(&it.deliver));
+            vec![it.name.to_string(), fit(hosts), fit(slots), fit(value), deliver]
         }));
         screen.data(&text::table(&rows))?;
+    }
+    if !args.json {
+        keys::note_all(screen)?;
     }
     Ok(Done::Yes)
 }
@@ -229,6 +265,7 @@ fn list(args: &SecretListArgs, store: &Store, screen: &Screen) -> Result<Done, F
 /// One secret as `secret list --json` prints it.
 fn as_json(it: &Binding) -> Value {
     json!({
+        "schema": SCHEMA,
         "name": it.name,
         "for": it.hosts,
         "methods": it.methods,
@@ -265,7 +302,7 @@ fn joined<T: ToString>(all: &[T]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn rotate(args: &SecretNameArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
+fn rotate(args: &SecretRotateArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
     let binding = store.binding(&args.name)?;
     let elsewhere = match binding.backend.parse()? {
         Backend::Age => None,
@@ -283,15 +320,53 @@ fn rotate(args: &SecretNameArgs, store: &Store, screen: &Screen) -> Result<Done,
     }
     let value = value(&binding)?;
     store.rotate(&args.name, &value)?;
+    if args.json {
+        return changed(screen, "rotated", &as_json(&binding), &[]);
+    }
     screen.note(&format!("replaced: the value of {}", args.name));
     screen.hint(KEPT);
     Ok(Done::Yes)
 }
 
-fn remove(args: &SecretNameArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
+fn remove(args: &SecretRemoveArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
+    let binding = store.binding(&args.name).ok();
     store.remove(&args.name)?;
+    let dirs = context::dirs()?;
+    let text = GrantText::UseSecret(args.name.clone()).to_string();
+    let mut left: Vec<Grant> =
+        grants::list(&dirs)?.into_iter().filter(|grant| grant.text == text).collect();
+    if args.revoke_grants && !left.is_empty() {
+        for grant in left.drain(..) {
+            grants::revoke(&dirs, &grant.id)?;
+            screen.note(&format!("revoked: {} ({text}, {})", grant.id, grant.scope));
+        }
+        tell_sessions(&dirs, screen)?;
+    }
+    if args.json {
+        let known = binding.map_or(Value::Null, |it| as_json(&it));
+        return changed(screen, "removed", &known, &left);
+    }
     screen.note(&format!("removed: {}", args.name));
     screen.hint(KEPT);
+    for grant in &left {
+        screen.warn(&format!(
+            "the grant {} still names it ({}), and would hold for another secret of that name",
+            grant.id, grant.scope
+        ));
+        screen.hint(&format!("to take it back, run `ringfence grants revoke {}`", grant.id));
+    }
+    Ok(Done::Yes)
+}
+
+/// What was done, for programs; `left` are the grants that still name it.
+fn changed(screen: &Screen, done: &str, secret: &Value, left: &[Grant]) -> Result<Done, Failure> {
+    let left: Vec<Value> = left.iter().map(super::grants::as_json).collect();
+    screen.json(&json!({
+        "schema": SCHEMA,
+        "done": done,
+        "secret": secret,
+        "grants_left": left,
+    }))?;
     Ok(Done::Yes)
 }
 

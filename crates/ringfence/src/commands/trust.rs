@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::trust::{Forgotten, Project, Trust, TrustError, unified, untrust as forget};
 use ringfence_runtime::wording::printable;
+use serde_json::json;
 
 use super::context;
 use crate::cli::{TrustArgs, UntrustArgs};
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
 use crate::screen::{Paint, Screen, Stream, Tone};
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
 
 pub(crate) fn trust(args: &TrustArgs, screen: &Screen) -> Result<Done, Failure> {
     prompt::outside_only(&context::environment(), "a project cannot be trusted")?;
@@ -20,18 +24,21 @@ pub(crate) fn trust(args: &TrustArgs, screen: &Screen) -> Result<Done, Failure> 
         let (dir, home) = (project.dir.clone(), dirs.home().to_owned());
         return Err(TrustError::Nothing { dir, home }.into());
     }
-    let diff = match project.trust(&dirs)? {
+    let (was, diff) = match project.trust(&dirs)? {
         Trust::Trusted => {
+            if args.json {
+                return said(screen, &project.dir, ("trusted", "trusted"));
+            }
             screen.note(&format!("already trusted: {}", shown(&project.dir)));
             return Ok(Done::Yes);
         }
         Trust::Changed { diff } => {
             screen.note(&format!("changed since it was trusted: {}", shown(&project.dir)));
-            diff
+            ("changed", diff)
         }
         Trust::Untrusted => {
             screen.note(&format!("not trusted so far: {}", shown(&project.dir)));
-            whole(&project)
+            ("untrusted", whole(&project))
         }
     };
     screen.note(&coloured(&diff, screen.paint(Stream::Err)));
@@ -44,6 +51,9 @@ pub(crate) fn trust(args: &TrustArgs, screen: &Screen) -> Result<Done, Failure> 
     }
     dirs.create()?;
     project.give_trust(&dirs, context::now_ms())?;
+    if args.json {
+        return said(screen, &project.dir, (was, "trusted"));
+    }
     screen.note(&format!("trusted: {}", shown(&project.dir)));
     screen.hint("to start an agent under it, run `ringfence run -- CMD`");
     Ok(Done::Yes)
@@ -57,7 +67,15 @@ pub(crate) fn untrust(args: &UntrustArgs, screen: &Screen) -> Result<Done, Failu
         Some(dir) => dir.clone(),
         None => project(&dirs, None)?.dir,
     };
-    match forget(&dirs, &dir)? {
+    let forgotten = forget(&dirs, &dir)?;
+    if args.json {
+        let was = match forgotten {
+            Forgotten::Was => "trusted",
+            Forgotten::WasNot => "untrusted",
+        };
+        return said(screen, &dir, (was, "untrusted"));
+    }
+    match forgotten {
         Forgotten::Was => {
             screen.note(&format!("no longer trusted: {}", shown(&dir)));
             screen.note("its permits count for nothing in sessions that start from now on, its forbids still hold");
@@ -67,6 +85,12 @@ pub(crate) fn untrust(args: &UntrustArgs, screen: &Screen) -> Result<Done, Failu
         }
         Forgotten::WasNot => screen.note(&format!("was not trusted: {}", shown(&dir))),
     }
+    Ok(Done::Yes)
+}
+
+/// What a project is now and was before, for programs.
+fn said(screen: &Screen, dir: &Path, (was, is): (&str, &str)) -> Result<Done, Failure> {
+    screen.json(&json!({ "schema": SCHEMA, "project": dir, "was": was, "is": is }))?;
     Ok(Done::Yes)
 }
 

@@ -204,9 +204,43 @@ fn what_is_said_of_secrets_conforms() {
 }
 
 #[test]
+fn what_is_changed_is_said_to_programs() {
+    let home = recorded();
+    let with = |words: &[&str], input: &str| -> Value {
+        let text = home.run_with(words, input);
+        let line =
+            text.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("{text}"));
+        assert!(text.ends_with("[0]\n"), "{text}");
+        serde_json::from_str(line).unwrap()
+    };
+    let value = "a-value-of-a-secret";
+    let add = ["secret", "add", "forge", "--kind", "git-https", "--for", "a.example", "--json"];
+    conforms(&with(&add, value), "secret-change.schema.json");
+    let granted = with(&["grant", "secret:forge", "--always", "--yes", "--json"], "");
+    conforms(&granted, "grant.schema.json");
+    let again = with(&["grant", "secret:forge", "--always", "--yes", "--json"], "");
+    assert_eq!((&granted["new"], &again["new"]), (&true.into(), &false.into()));
+    conforms(&with(&["secret", "rotate", "forge", "--json"], value), "secret-change.schema.json");
+    let removed = with(&["secret", "remove", "forge", "--json"], "");
+    conforms(&removed, "secret-change.schema.json");
+    let id = removed["grants_left"][0]["id"].as_str().unwrap().to_owned();
+    conforms(&with(&["grants", "revoke", &id, "--json"], ""), "grants-revoke.schema.json");
+    for (words, is) in [
+        (&["trust", "--yes", "--json"][..], "trusted"),
+        (&["untrust", "--json"], "untrusted"),
+        (&["trust", "--yes", "--json"], "trusted"),
+    ] {
+        let said = with(words, "");
+        conforms(&said, "trust.schema.json");
+        assert_eq!(said["is"], is);
+    }
+}
+
+#[test]
 fn a_value_that_does_not_conform_is_found() {
-    let missing = serde_json::json!([{"id": "g", "text": "t", "scope": "s", "author": "a"}]);
-    let extra = serde_json::json!([{"id": "g", "text": "t", "scope": "s", "author": "a",
+    let missing =
+        serde_json::json!([{"schema": 1, "id": "g", "text": "t", "scope": "s", "author": "a"}]);
+    let extra = serde_json::json!([{"schema": 1, "id": "g", "text": "t", "scope": "s", "author": "a",
         "created": "c", "expires": null, "new": 1}]);
     let mistyped = serde_json::json!({"schema": 2, "findings": [{"check": 1}]});
     let count = |value: &Value, file: &str| differences(value, &schema(file), file, "").len();

@@ -75,9 +75,9 @@ fn secrets_are_added_listed_rotated_and_removed() {
     assert!(!text.contains(VALUE) && !text.contains("tok-0"), "{text}");
     expect![[r#"
         $ ringfence secret list
-        name    for                                                              in requests                       in worlds
-        model   api.anthropic.com:443                                            x-api-key, authorization: Bearer  $ANTHROPIC_API_KEY
-        orders  api.example.com:443, *.shop.example:8443; GET, POST; /v1/orders  authorization: Bearer, ?key=      $ORDERS_TOKEN, HOME/project/token
+        name    for                                                              in requests                       value  in worlds
+        model   api.anthropic.com:443                                            x-api-key, authorization: Bearer  age    $ANTHROPIC_API_KEY
+        orders  api.example.com:443, *.shop.example:8443; GET, POST; /v1/orders  authorization: Bearer, ?key=      age    $ORDERS_TOKEN, HOME/project/token
         [0]
         $ ringfence secret rotate model
         ! replaced: the value of model
@@ -88,8 +88,8 @@ fn secrets_are_added_listed_rotated_and_removed() {
         ! hint: a session that used it keeps the old value: `ringfence sessions` says which run
         [0]
         $ ringfence secret list
-        name   for                    in requests                       in worlds
-        model  api.anthropic.com:443  x-api-key, authorization: Bearer  $ANTHROPIC_API_KEY
+        name   for                    in requests                       value  in worlds
+        model  api.anthropic.com:443  x-api-key, authorization: Bearer  age    $ANTHROPIC_API_KEY
         [0]
     "#]].assert_eq(&text);
 }
@@ -176,6 +176,18 @@ fn what_is_wrong_with_a_secret_is_said_before_anybody_types_it() {
         (format!("add {at} --basic --file /run/ringfence/x"), "no place for a file"),
         (format!("add {at} --basic --file ."), "no place for a file"),
         (format!("add {at} --basic --env OTHER a-value"), "unexpected argument"),
+        (
+            "add other --for https://a.example/v1/x?y --basic --env OTHER".to_owned(),
+            "name its host alone, `a.example`, and its path, if it matters, with `--path /v1/x`",
+        ),
+        (
+            "add other --for http://a.example --basic --env OTHER".to_owned(),
+            "name its host alone, `a.example:80`",
+        ),
+        (
+            "add other --kind git-https".to_owned(),
+            "hint: `--kind git-https` does not say it: add `--for HOST`",
+        ),
         ("test other".to_owned(), "there is no secret `other`"),
         ("test orders --method DELETE".to_owned(), "it is not bound to the method DELETE"),
         ("test orders --path /v1/orders/../x".to_owned(), "can be read in more than one way"),
@@ -200,6 +212,8 @@ fn a_value_that_is_none_is_refused_and_not_quoted() {
             let said = home.run_with(words, wrong);
             assert!(said.ends_with("[2]\n"), "{wrong}: {said}");
             assert!(wrong.is_empty() || !said.contains(wrong), "{said}");
+            let nothing = said.contains("nothing was typed or piped");
+            assert_eq!(nothing, wrong.is_empty(), "{said}");
         }
     }
     assert!(home.run(&["secret", "test", "model"]).contains("can be read"));
@@ -213,6 +227,39 @@ fn a_binding_that_was_changed_behind_our_back_is_no_secret() {
     std::fs::write(&path, text.replace("api.example.com", "evil.example.com")).unwrap();
     let said = home.run(&["secret", "test", "orders"]);
     assert!(said.contains("the binding was changed") && said.ends_with("[2]\n"), "{said}");
+}
+
+#[test]
+fn no_grant_names_a_secret_that_is_none_unsaid() {
+    let home = home();
+    home.write(
+        ".config/ringfence/settings.toml",
+        "roles = [\"owner\"]\n[ssh]\nkeys = { deploy = \
+         \"SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU\" }\n",
+    );
+    let none = home.run(&["grant", "secret:nosuch", "--always", "--yes"]);
+    assert!(
+        none.contains("error: there is no secret `nosuch`") && none.ends_with("[2]\n"),
+        "{none}"
+    );
+    assert!(none.contains("hint: there are model, orders, deploy; to keep another"), "{none}");
+    for name in ["model", "deploy"] {
+        let made = home.run(&["grant", &format!("secret:{name}"), "--always", "--yes"]);
+        assert!(made.ends_with("[0]\n"), "{made}");
+    }
+    let listed = home.run(&["secret", "list"]);
+    assert!(listed.contains("keys that sign and stay in your ssh agent: deploy"), "{listed}");
+    let tested = home.run(&["secret", "test", "deploy"]);
+    assert!(tested.contains("`deploy` is a key of your ssh agent"), "{tested}");
+    let removed = home.run(&["secret", "remove", "model"]);
+    assert!(removed.contains("still names it (in HOME/project)"), "{removed}");
+    assert!(removed.contains("run `ringfence grants revoke g-"), "{removed}");
+    home.run(&["grant", "secret:orders", "--always", "--yes"]);
+    let removed = home.run(&["secret", "remove", "orders", "--revoke-grants"]);
+    assert!(removed.contains("revoked: g-") && !removed.contains("warning"), "{removed}");
+    let left = home.json(&["grants", "list", "--json"]).0;
+    let left: Vec<_> = left.as_array().unwrap().iter().map(|it| it["text"].clone()).collect();
+    assert_eq!(left, ["secret:model", "secret:deploy"]);
 }
 
 /// Types at the prompt of a terminal; prints what was on the screen, whether the terminal shows what

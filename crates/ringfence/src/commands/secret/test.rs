@@ -9,14 +9,14 @@ use ringfence_runtime::wording::printable;
 use ringfence_secrets::binding::{Binding, HostRule, Slot};
 use ringfence_secrets::held::Occasion;
 use ringfence_secrets::place::Backend;
-use ringfence_secrets::store::Store;
+use ringfence_secrets::store::{Store, StoreError};
 use serde_json::json;
 
 use super::super::decide;
 use super::super::foreseen::{
     Around, Lookup, as_json, because, grant, missing, name_of, steps, word,
 };
-use super::fetched;
+use super::{fetched, keys};
 use crate::cli::SecretTestArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::screen::Screen;
@@ -31,7 +31,12 @@ struct Whole {
 }
 
 pub(super) fn test(args: &SecretTestArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
-    let binding = store.binding(&args.name)?;
+    let binding = match store.binding(&args.name) {
+        Err(error @ StoreError::Unknown(_)) => {
+            return Err(keys::no_secret(&args.name, screen)?.unwrap_or_else(|| error.into()));
+        }
+        found => found?,
+    };
     let uses = binding.hosts.iter().map(|host| used(&binding, host, args));
     let uses = uses.collect::<Result<Vec<_>, _>>()?;
     // What cannot be read has no use to be decided.

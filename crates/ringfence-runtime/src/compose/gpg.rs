@@ -91,6 +91,13 @@ fn signers(
         for key in signing {
             // Checked when the settings were read; a name that is none would name no secret.
             let (Some(grip), Ok(secret)) = (key.grip(), name.parse()) else { continue };
+            // A subkey and its key may be named both: a rule on one name would not hold for the other.
+            if let Some(GpgKey { secret: taken, .. }) = keys.get(&grip) {
+                let text =
+                    format!("`{name}` of `[gpg] keys` is the key `{taken}`, and was left out");
+                notices.push(Notice::new(text).hint("let each key have one name"));
+                continue;
+            }
             fingerprints.extend([key.fingerprint.clone(), key.primary.clone()]);
             keys.insert(grip, GpgKey { secret, fingerprint: key.fingerprint.clone() });
         }

@@ -28,6 +28,10 @@ pub(super) fn wrong(ssh: &Raw, gpg: &Raw) -> Option<(String, Option<String>)> {
         let hint = "a rule could not tell them apart: give one another name".to_owned();
         return Some((format!("`{name}` names an ssh key and a gpg key"), Some(hint)));
     }
+    if let Some(name) = [ssh, gpg].into_iter().find_map(twice) {
+        let hint = "a rule on one of the names would not hold for the other".to_owned();
+        return Some((format!("`{name}` names a key that has another name"), Some(hint)));
+    }
     let bad = |raw: &Raw, is_one: fn(&str) -> bool| {
         raw.keys.iter().flatten().map(|(_, text)| text.clone()).find(|text| !is_one(text))
     };
@@ -39,6 +43,13 @@ pub(super) fn wrong(ssh: &Raw, gpg: &Raw) -> Option<(String, Option<String>)> {
         Some(said(text, "copy it from `gpg --list-secret-keys`: 40 digits and capitals, no blanks"))
     };
     of_ssh.or_else(of_gpg).map(|(message, hint)| (message, Some(hint)))
+}
+
+/// A name of a key that has another one before it.
+fn twice(raw: &Raw) -> Option<&str> {
+    let mut seen = BTreeSet::new();
+    let mut all = raw.keys.iter().flatten();
+    all.find(|(_, key)| !seen.insert(key.as_str())).map(|(name, _)| name.as_str())
 }
 
 fn is_of_ssh(text: &str) -> bool {

@@ -56,6 +56,8 @@ fn an_unknown_gap_or_profile_or_zone_or_role_is_refused() {
         "[gpg]\nkeys = { commits = \"035AA66E0C6DF9ED\" }\n",
         "[gpg]\nkeys = { commits = \"4fc3a6c8e7cd03004a036a44035aa66e0c6df9ed\" }\n",
         "[gpg]\nkeys = { Commits = \"4FC3A6C8E7CD03004A036A44035AA66E0C6DF9ED\" }\n",
+        "[gpg]\nkeys = { a = \"4FC3A6C8E7CD03004A036A44035AA66E0C6DF9ED\", \
+         b = \"4FC3A6C8E7CD03004A036A44035AA66E0C6DF9ED\" }\n",
         "[ssh]\nkeys = { work = \"SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU\" }\n\
          [gpg]\nkeys = { work = \"4FC3A6C8E7CD03004A036A44035AA66E0C6DF9ED\" }\n",
         "[dangerous]\nunprotect = [\".ringfence\"]\n",

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::attacks::stage::{Stage, Who, everybody, text};
+use crate::run::Terminal;
 
 /// A person with two keys that have no passphrase, one of which settings name.
 struct Gpg {
@@ -62,22 +63,27 @@ impl Gpg {
         self.stage.write(".config/ringfence/settings.toml", text);
     }
 
-    fn with_keys(&self, mut command: Command) -> String {
-        let home = self.stage.home().join("outside/gnupg");
-        let output = command.env("GNUPGHOME", home).stdin(Stdio::null()).output().unwrap();
-        text(&output)
+    fn with_keys(&self, mut command: Command) -> Command {
+        command.env("GNUPGHOME", self.stage.home().join("outside/gnupg")).stdin(Stdio::null());
+        command
     }
 
     /// What a script says, outside.
     fn outside(&self, script: &str) -> String {
         let script = format!("{{ {script}\n}} 2>&1");
-        self.with_keys(self.stage.command(Path::new("/bin/sh"), &["-c", &script]))
+        let mut command =
+            self.with_keys(self.stage.command(Path::new("/bin/sh"), &["-c", &script]));
+        text(&command.output().unwrap())
     }
 
     /// What a script inside says.
     fn said(&self, script: &str) -> String {
         let script = format!("{{ {script}\n}} 2>&1 | cat");
-        self.with_keys(self.stage.ringfence_command(&["run", "--", "sh", "-c", &script]))
+        text(&self.inside(&script).output().unwrap())
+    }
+
+    fn inside(&self, script: &str) -> Command {
+        self.with_keys(self.stage.ringfence_command(&["run", "--", "sh", "-c", script]))
     }
 
     /// Entries of the last session that have these words.
@@ -162,6 +168,11 @@ fn of_a_key_with_a_subkey_that_signs_only_that_is_used() {
         assert_eq!(said.matches("-> OK").count(), 1, "{said}");
         assert_eq!(gpg.entries("gpg-sign").len(), 2, "{said}");
         assert_eq!(gpg.entries(&format!("{subkey}/sha512/")).len(), 2, "{said}");
+        // A key that has two names keeps the first, and that is said.
+        gpg.settings(&format!("[gpg]\nkeys = {{ a = \"{primary}\", b = \"{subkey}\" }}\n"));
+        let said = gpg.said(&format!("echo x | gpg -u {primary} --clearsign"));
+        assert!(said.contains("`b` of `[gpg] keys` is the key `a`"), "{said}");
+        assert!(said.contains("may not use the secret a"), "{said}");
     }
 }
 
@@ -252,6 +263,29 @@ fn what_is_no_line_of_an_agents_protocol_is_refused() {
         }
         assert_eq!(gpg.entries("gpg-sign").len(), 0, "no key, no digest, no signature");
     }
+}
+
+#[test]
+fn a_signature_that_is_asked_about_waits_for_its_answer() {
+    let rule = "permit (principal, action == Action::\"secret.use\", \
+         resource == Secret::\"commits\") when { context.approvals.contains(\"owner\") };";
+    let gpg = Gpg::new(everybody()[0], rule);
+    for (number, answer, ended) in [("1", "allow once", "ended 0"), ("2", "refuse", "ended 128")] {
+        let script = format!(
+            "mkdir {number} && cd {number} && {{ {}; }}; echo ended $?",
+            commit(&gpg.named)
+        );
+        let mut terminal = Terminal::owned_by(None, &gpg.inside(&script));
+        let code = terminal.code(answer);
+        terminal.types(&code);
+        terminal.shows(ended);
+        terminal.child.wait().unwrap();
+    }
+    let outside = gpg.outside("cd 1/work && git -c safe.directory='*' verify-commit HEAD");
+    assert!(outside.contains("Good signature"), "{outside}");
+    // Where nobody can be asked, nobody said yes.
+    let said = gpg.said(&format!("mkdir 3 && cd 3 && {} || echo no commit", commit(&gpg.named)));
+    assert!(said.contains("no commit"), "{said}");
 }
 
 #[test]

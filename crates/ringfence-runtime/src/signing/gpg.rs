@@ -187,19 +187,11 @@ impl GpgAgent {
         (grip, key): (&Keygrip, &GpgKey),
         digest: &Digest,
     ) -> Result<Vec<u8>, Failure> {
-        let mut upstream = Upstream::meet(connect(&self.upstream)?)?;
         let agent: String = self.verdicts.agent.0.chars().take(SHOWN_MAX).collect();
-        // The person's agent shows it where it needs a passphrase.
         let GpgKey { secret, fingerprint } = key;
+        // The person's agent shows it where it needs a passphrase.
         let text = format!("Ringfence: `{agent}` signs with `{secret}`,\n{fingerprint}");
-        upstream.ask(&format!("SIGKEY {}", grip.as_str()))?;
-        upstream.ask(&format!("SETKEYDESC {}", assuan::word(&text)))?;
-        upstream.ask(&digest.command())?;
-        let signature = upstream.ask("PKSIGN")?;
-        if !signature.starts_with(SIGNATURE) {
-            return Err(io::Error::other("its answer is no signature").into());
-        }
-        Ok(signature)
+        Upstream::meet(connect(&self.upstream)?)?.sign(grip, &text, digest)
     }
 }
 
@@ -224,6 +216,17 @@ impl Upstream {
         let mut upstream = Upstream { stream: BufReader::new(stream) };
         upstream.answer()?;
         Ok(upstream)
+    }
+
+    fn sign(&mut self, grip: &Keygrip, text: &str, digest: &Digest) -> Result<Vec<u8>, Failure> {
+        self.ask(&format!("SIGKEY {}", grip.as_str()))?;
+        self.ask(&format!("SETKEYDESC {}", assuan::word(text)))?;
+        self.ask(&digest.command())?;
+        let signature = self.ask("PKSIGN")?;
+        if !signature.starts_with(SIGNATURE) {
+            return Err(io::Error::other("its answer is no signature").into());
+        }
+        Ok(signature)
     }
 
     fn ask(&mut self, line: &str) -> Result<Vec<u8>, Failure> {
@@ -275,3 +278,7 @@ fn failed(number: u32) -> Vec<u8> {
 fn listed<'a>(grips: impl Iterator<Item = &'a Keygrip>) -> Vec<u8> {
     grips.flat_map(Keygrip::bytes).collect()
 }
+
+#[cfg(test)]
+#[path = "gpg_tests.rs"]
+mod tests;

@@ -283,6 +283,15 @@ fn a_signature_that_is_asked_about_waits_for_its_answer() {
     }
     let outside = gpg.outside("cd 1/work && git -c safe.directory='*' verify-commit HEAD");
     assert!(outside.contains("Good signature"), "{outside}");
+    // Meanwhile the person's agent has ended: that is an error, and is recorded.
+    let script = format!("mkdir 4 && cd 4 && {{ {}; }}; echo ended $?", commit(&gpg.named));
+    let mut terminal = Terminal::owned_by(None, &gpg.inside(&script));
+    let code = terminal.code("allow once");
+    gpg.outside("gpgconf --kill gpg-agent");
+    terminal.types(&code);
+    terminal.shows("ended 128");
+    terminal.child.wait().unwrap();
+    assert_eq!(gpg.entries("the gpg agent cannot be asked").len(), 1, "{}", terminal.seen);
     // Where nobody can be asked, nobody said yes.
     let said = gpg.said(&format!("mkdir 3 && cd 3 && {} || echo no commit", commit(&gpg.named)));
     assert!(said.contains("no commit"), "{said}");

@@ -76,6 +76,11 @@ impl Gpg {
         text(&command.output().unwrap())
     }
 
+    /// Where the person's agent is: in the user's own directory below `/run`, if there is one.
+    fn socket(&self, kind: &str) -> String {
+        self.outside(&format!("gpgconf --list-dirs {kind}")).trim().to_owned()
+    }
+
     /// What a script inside says.
     fn said(&self, script: &str) -> String {
         let script = format!("{{ {script}\n}} 2>&1 | cat");
@@ -121,7 +126,7 @@ fn commit(key: &str) -> String {
 
 impl Drop for Gpg {
     fn drop(&mut self) {
-        self.outside("gpgconf --kill gpg-agent");
+        self.outside("gpgconf --kill gpg-agent; gpgconf --remove-socketdir");
     }
 }
 
@@ -229,7 +234,7 @@ fn an_agent_of_a_world_signs_with_named_keys_and_does_nothing_else() {
         let inside = gpg.said(&talks("$GNUPGHOME/S.gpg-agent", &all));
         let refused = format!("{:?}", gpg.entries("\"refused\""));
         // Nothing of it has reached the person's agent, which does all of it.
-        let socket = gpg.stage.home().join("outside/gnupg/S.gpg-agent").display().to_string();
+        let socket = gpg.socket("agent-socket");
         let outside = gpg.outside(&talks(&socket, &all));
         let pairs = inside.split("==\n").zip(outside.split("==\n"));
         for ((inside, outside), (text, expected, why)) in pairs.zip(&attempts) {
@@ -306,9 +311,11 @@ fn of_the_persons_keys_a_world_has_the_public_halves() {
         assert!(outside.contains(".key\n") && outside.contains(&gpg.other), "{outside}");
         let said = gpg.said(&format!(
             "find / -name '*.key' -path '*private-keys*' 2>/dev/null; ls {home}; \
-             python3 assuan.py {home}/S.gpg-agent; python3 assuan.py {home}/S.gpg-agent.extra; \
+             python3 assuan.py {}; python3 assuan.py {}; \
              ls $GNUPGHOME; touch $GNUPGHOME/x; rm $GNUPGHOME/S.gpg-agent; gpg --with-colons -k; \
-             gpg --export-secret-keys | wc -c"
+             gpg --export-secret-keys | wc -c",
+            gpg.socket("agent-socket"),
+            gpg.socket("agent-extra-socket"),
         ));
         assert!(said.contains(&gpg.named) && !said.contains(&gpg.other), "{said}");
         assert!(!said.contains(".key\n") && said.contains("\n0\n"), "{said}");

@@ -71,4 +71,18 @@ fn the_page_shows_each_recipe_as_it_was_tested_and_no_other() {
         assert!(PAGE.contains(&format!("cookbook/{name}.toml")), "{name}.toml is not linked");
     }
     assert_eq!(PAGE.matches("```cedar\n").count(), recipes().len());
+    // What it shows of cases is one that is tested.
+    let tables: Vec<String> = recipes()
+        .iter()
+        .map(|(name, _)| fs::read_to_string(dir().join(format!("{name}.toml"))).unwrap())
+        .collect();
+    let shown: Vec<&str> = PAGE.split("```toml\n[[case]]\n").skip(1).collect();
+    assert!(!shown.is_empty());
+    for case in shown {
+        let case = case.split("```").next().unwrap();
+        assert!(
+            tables.iter().any(|table| table.contains(case)),
+            "no case is tested that is {case}"
+        );
+    }
 }

@@ -116,7 +116,9 @@ pub(super) fn share(
     for cache in CACHES {
         let set = cache.variable.and_then(|name| home.environment.path(name));
         let root = set.unwrap_or_else(|| home.dir.join(cache.below_home));
-        if layout.is_writable(&root) {
+        // Beneath what is shown read-only there is no place for one that the host does not have.
+        let absent = super::layout::real(&root) == super::layout::Real::Absent;
+        if layout.is_writable(&root) || absent && layout.shows(&root) {
             continue;
         }
         share_one(cache, &root, store, layout)?;

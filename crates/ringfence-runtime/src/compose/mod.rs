@@ -227,8 +227,7 @@ pub fn compose(
     crate::whole_file::create_private_dir(&scratch)?;
     let made = base.dirs.iter().cloned().chain([PathBuf::from("/dev")]);
     let private_dirs = made.chain(layout.private_targets()).collect();
-    let masks = secrets::masks(dirs.home(), &plan, &mut layout.notices);
-    let masks = stand_ins::not_covered(masks, request);
+    let masks = secrets::of_world(request, (dirs.home(), &cwd), &plan, &mut layout.notices);
     let turn = placeholders::turn(dirs)?;
     let used = mountpoints::used(&layout, &masks, &turn.known());
     after.take_away(turn.record(&request.session, used)?);

@@ -1,11 +1,15 @@
 //! Well-known places of secrets: shown as places nobody may look into, so that programs say
 //! *permission denied* and not that there are none.
 
+mod named;
+
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{AbsolutePath, Access, FilePlan};
 
 use super::mountpoints::Kind;
+use super::{RunRequest, stand_ins};
+use crate::environment::Environment;
 use crate::notice::Notice;
 
 /// Secret places, relative to the home directory, and what stands there where they are absent.
@@ -42,14 +46,27 @@ pub const SECRET_PLACES: &[(&str, Kind)] = &[
     (".zsh_history", Kind::File),
 ];
 
-/// The secret places that stay covered: all but those that the policy itself names.
+/// What is covered in a world: its secret places, but for those where a stand-in is found.
+pub(super) fn of_world(
+    request: &RunRequest,
+    (home, cwd): (&Path, &Path),
+    plan: &FilePlan,
+    notices: &mut Vec<Notice>,
+) -> Vec<(PathBuf, Kind)> {
+    let all = masks((home, cwd, &request.environment), plan, notices);
+    stand_ins::not_covered(all, request)
+}
+
+/// The secret places that stay covered, the well-known ones and those that the environment names: all but
+/// those that the policy itself names.
 pub(super) fn masks(
-    home: &Path,
+    (home, cwd, environment): (&Path, &Path, &Environment),
     plan: &FilePlan,
     notices: &mut Vec<Notice>,
 ) -> Vec<(PathBuf, Kind)> {
     let mut masks = Vec::new();
-    for (place, kind) in SECRET_PLACES.iter().map(|(name, kind)| (home.join(name), *kind)) {
+    let known = SECRET_PLACES.iter().map(|(name, kind)| (home.join(name), *kind));
+    for (place, kind) in known.chain(named::places(home, cwd, environment)) {
         let named = plan
             .rules
             .iter()

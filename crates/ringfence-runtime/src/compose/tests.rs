@@ -165,17 +165,63 @@ fn repositories_anywhere_in_a_writable_tree_are_protected_and_absent_hooks_cover
 fn secret_places_stay_covered_unless_the_policy_names_them() {
     let home = Path::new("/home/ann");
     let mut notices = Vec::new();
-    let masks = secrets::masks(home, &plan(vec![]), &mut notices);
+    let nothing: Environment = [("HOME", home)].into_iter().collect();
+    let around = (home, home, &nothing);
+    let masks = secrets::masks(around, &plan(vec![]), &mut notices);
     assert_eq!(masks.len(), SECRET_PLACES.len());
     let named = plan(vec![rule(&home.join(".ssh/known_hosts"), Allowed::Read)]);
-    let masks = secrets::masks(home, &named, &mut notices);
+    let masks = secrets::masks(around, &named, &mut notices);
     let has = |masks: &[(PathBuf, Kind)], name: &str| {
         masks.iter().any(|(path, _)| *path == home.join(name))
     };
     assert!(!has(&masks, ".ssh"));
     assert!(has(&masks, ".aws"));
     let whole = plan(vec![rule(home, Allowed::Read)]);
-    assert!(has(&secrets::masks(home, &whole, &mut notices), ".ssh"));
+    assert!(has(&secrets::masks(around, &whole, &mut notices), ".ssh"));
+}
+
+#[test]
+fn what_the_environment_names_as_credentials_is_covered_wherever_it_is() {
+    let (_root, root) = tree(&["h/p/keys.json", "h/.npmrc", "h/.aws/config", "c/credentials.toml"]);
+    fs::create_dir_all(root.join("az")).unwrap();
+    for file in ["c/config.toml", "k1", "k2"] {
+        fs::write(root.join(file), "").unwrap();
+    }
+    std::os::unix::fs::symlink(root.join("k2"), root.join("link")).unwrap();
+    let (home, cwd) = (root.join("h"), root.join("h/p"));
+    let at = |name: &str| root.join(name).into_os_string();
+    let both = [at("k1"), at("link")].join(std::ffi::OsStr::new(":"));
+    let environment: Environment = [
+        ("GOOGLE_APPLICATION_CREDENTIALS", "keys.json".into()),
+        ("KUBECONFIG", both),
+        ("CARGO_HOME", at("c")),
+        ("AZURE_CONFIG_DIR", at("az")),
+        // Covered already, in its usual place, above where people work, no file, and absent.
+        ("AWS_CONFIG_FILE", at("h/.aws/config")),
+        ("NPM_CONFIG_USERCONFIG", at("h/.npmrc")),
+        ("GNUPGHOME", at("h")),
+        ("NETRC", "/dev/null".into()),
+        ("PGPASSFILE", at("absent")),
+    ]
+    .into_iter()
+    .collect();
+    let mut notices = Vec::new();
+    let covered = |plan: &FilePlan, notices: &mut Vec<_>| -> Vec<String> {
+        let masks = secrets::masks((&home, &cwd, &environment), plan, notices);
+        let named = masks.into_iter().skip(SECRET_PLACES.len());
+        named.map(|(path, _)| path.strip_prefix(&root).unwrap().display().to_string()).collect()
+    };
+    let all = ["k1", "k2", "h/p/keys.json", "az", "c/credentials.toml"];
+    let mut found = covered(&plan(vec![]), &mut notices);
+    found.sort();
+    let mut expected = all.map(str::to_owned);
+    expected.sort();
+    assert_eq!(found, expected);
+    let named =
+        plan(vec![rule(&root.join("h/p"), Allowed::Read), rule(&root.join("k1"), Allowed::Read)]);
+    let found = covered(&named, &mut notices);
+    assert!(!found.contains(&"k1".to_owned()) && found.contains(&"h/p/keys.json".to_owned()));
+    assert!(notices.iter().any(|it| it.text.contains("keys.json` stays covered")), "{notices:?}");
 }
 
 fn sessions() -> [SessionId; 2] {

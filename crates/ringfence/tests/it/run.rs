@@ -287,6 +287,44 @@ fn what_is_not_granted_does_not_exist() {
     });
 }
 
+/// All of the home, to read and, but for the project, not to write.
+const WHOLE_HOME: &str = r#"
+permit (principal, action == Action::"exec", resource);
+permit (principal, action == Action::"fs.read", resource in Dir::"HOME");
+permit (principal, action == Action::"fs.write", resource in Dir::"PROJECT");
+"#;
+
+#[test]
+fn credentials_that_the_environment_names_stay_covered_in_a_home_that_is_shown() {
+    each(WHOLE_HOME, |person| {
+        for file in ["keys/cloud.json", "project/deep/kube.yaml", "cargo/credentials.toml", "seen"]
+        {
+            person.home.write(file, "a-credential");
+        }
+        person.own();
+        let at = |name: &str| person.home.path(name).display().to_string();
+        let policy = at("policy.cedar");
+        // No tool has a cache here: what is shown read-only has no place for one.
+        let script = format!(
+            "cat {} {} {} {}; mv deep moved; cat moved/kube.yaml; ls {}/.cache",
+            at("keys/cloud.json"),
+            at("project/deep/kube.yaml"),
+            at("cargo/credentials.toml"),
+            at("seen"),
+            at("")
+        );
+        let words = Person::under_policy(&policy, &["sh", "-c", &script]);
+        let mut command = person.command(&words);
+        command.env("GOOGLE_APPLICATION_CREDENTIALS", at("keys/cloud.json"));
+        command.env("KUBECONFIG", at("project/deep/kube.yaml")).env("CARGO_HOME", at("cargo"));
+        let ended = Ended::from(command.output().unwrap());
+        assert_eq!(ended.out, "a-credential", "{ended}");
+        assert_eq!(ended.err.matches("cloud.json: Permission denied").count(), 1, "{ended}");
+        assert!(ended.err.contains("kube.yaml` stays covered: it holds secrets"), "{ended}");
+        assert_eq!(std::fs::read_to_string(at("keys/cloud.json")).unwrap(), "a-credential");
+    });
+}
+
 #[test]
 fn a_denied_process_is_told_on_its_stderr_and_in_the_worlds_file() {
     each(POLICY, |person| {

@@ -243,6 +243,14 @@ fn an_agent_of_a_world_signs_with_named_keys_and_does_nothing_else() {
             assert!(last(outside).starts_with(expected), "{text}: {outside}");
         }
         assert_eq!(inside.matches("==\n").count(), attempts.len(), "{inside}");
+        // Under another name it is the same agent.
+        let said = gpg.said(&format!(
+            "ln -s $GNUPGHOME/S.gpg-agent s && python3 assuan.py s 'SIGKEY {named}' && \
+             cd $GNUPGHOME && python3 $OLDPWD/assuan.py S.gpg-agent 'SIGKEY {other}' && \
+             python3 $OLDPWD/assuan.py /proc/self/root/$GNUPGHOME/S.gpg-agent PKDECRYPT"
+        ));
+        assert_eq!(gpg.entries("\"refused\"").len(), 2, "{said}");
+        assert_eq!(said.matches("ERR 67109115 Forbidden").count(), 2, "{said}");
     }
 }
 

@@ -9,7 +9,7 @@ use ringfence_core::{
 };
 
 use crate::engine::{Approved, Sees, Situation, check_lengths, connection, holds};
-use crate::remembered::Reads;
+use crate::remembered::{Reads, Subject};
 use crate::rule::{Approvable, Effect};
 use crate::{Policy, RuleSet, nearest};
 
@@ -164,20 +164,19 @@ impl Policy {
         }
     }
 
-    /// The permit of an exec that was decided before, under facts that are the same.
+    /// The permit of what was decided before, under facts that are the same.
     fn remembered(&self, request: &Request) -> Option<Ruling> {
-        let Act::Exec(exec) = &request.act else { return None };
-        self.remembered.ruling(&request.agent.0, exec)
+        self.remembered.ruling(&request.agent.0, Subject::of(&request.act)?)
     }
 
     /// Remembers a permit. Denials are not: what comes near to permitting them is no candidate.
     fn remember(&self, request: &Request, candidates: &Candidates, ruling: &Ruling) {
-        let Act::Exec(exec) = &request.act else { return };
+        let Some(subject) = Subject::of(&request.act) else { return };
         let session = self.session.reads(&candidates.session.positions);
         let ceiling = self.ceiling.iter().zip(&candidates.ceiling);
         let ceiling = ceiling.flat_map(|(set, found)| set.reads(&found.positions));
         let reads = Reads::together(session.chain(ceiling));
-        self.remembered.keep((&request.agent.0, exec), reads, ruling);
+        self.remembered.keep((&request.agent.0, subject), reads, ruling);
     }
 
     /// What the sets answer; the author of a matching grant counts as an approver.

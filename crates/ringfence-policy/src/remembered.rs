@@ -1,19 +1,21 @@
-//! Rulings on programs, remembered: the same program under the same facts is decided once.
+//! Rulings on programs and on connections, remembered: the same one under the same facts is decided
+//! once.
 //!
 //! A ruling is a function of what the rules look at. So for each program it is known which facts of
 //! the exec its candidates read, and their values together name the ruling. Where a candidate reads
-//! anything else (time, approvals, the session), nothing is remembered.
+//! anything else (time, approvals, the session), nothing is remembered. A connection has no facts
+//! but its endpoint.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cedar_policy_core::ast::{Expr, ExprKind, Var};
-use ringfence_core::{Exec, Ruling};
+use ringfence_core::{Act, Endpoint, Exec, Ruling};
 
-/// Most programs whose rulings are remembered; more and all are forgotten.
-const PROGRAMS_MAX: usize = 512;
+/// Most programs and endpoints whose rulings are remembered; more and all are forgotten.
+const SUBJECTS_MAX: usize = 512;
 
-/// Most rulings remembered of one program; more and all of it are forgotten.
+/// Most rulings remembered of one of them; more and all of it are forgotten.
 const RULINGS_MAX: usize = 64;
 
 /// Longest key of a ruling, in bytes; what needs a longer one is decided each time.
@@ -80,11 +82,16 @@ impl Reads {
         Reads(Some(facts))
     }
 
-    /// Names what these facts are for an exec, so that different values have different names.
-    fn key(&self, exec: &Exec) -> Option<Vec<u8>> {
+    /// Names what these facts are for an act, so that different values have different names.
+    fn key(&self, subject: Subject<'_>) -> Option<Vec<u8>> {
+        let facts = self.0.as_ref()?;
+        let exec = match subject {
+            Subject::Program(exec) => exec,
+            Subject::Endpoint(_) => return facts.is_empty().then(Vec::new),
+        };
         let mut key = Vec::with_capacity(128);
         let line = &exec.command_line;
-        for fact in self.0.as_ref()? {
+        for fact in facts {
             match fact {
                 Fact::Argv => put(&mut key, &line.text),
                 Fact::Subcommand => {
@@ -111,10 +118,49 @@ fn put(key: &mut Vec<u8>, text: &str) {
     key.extend(text.as_bytes());
 }
 
+/// What a ruling that can be remembered is about.
+#[derive(Clone, Copy)]
+pub(crate) enum Subject<'a> {
+    Program(&'a Exec),
+    Endpoint(&'a Endpoint),
+}
+
+impl<'a> Subject<'a> {
+    /// That of an act, if rulings on it can be remembered.
+    pub(crate) fn of(act: &'a Act) -> Option<Subject<'a>> {
+        match act {
+            Act::Exec(exec) => Some(Subject::Program(exec)),
+            Act::Connect(endpoint) => Some(Subject::Endpoint(endpoint)),
+            Act::Read(_)
+            | Act::Write(_)
+            | Act::Delete(_)
+            | Act::ConnectUnix(_)
+            | Act::Request(_)
+            | Act::UseSecret(_) => None,
+        }
+    }
+
+    fn key(self, agent: &str) -> Vec<u8> {
+        let mut key = Vec::with_capacity(128);
+        put(&mut key, agent);
+        match self {
+            Subject::Program(exec) => {
+                key.push(b'p');
+                put(&mut key, exec.program.as_str());
+            }
+            Subject::Endpoint(endpoint) => {
+                key.push(b'e');
+                put(&mut key, &endpoint.to_string());
+            }
+        }
+        key
+    }
+}
+
 /// The rulings remembered under one policy.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
-    programs: Mutex<HashMap<Vec<u8>, Known>>,
+    known: Mutex<HashMap<Vec<u8>, Known>>,
 }
 
 #[derive(Debug)]
@@ -124,39 +170,32 @@ struct Known {
 }
 
 impl Remembered {
-    /// The ruling on an exec by this agent, if it was made before.
-    pub(crate) fn ruling(&self, agent: &str, exec: &Exec) -> Option<Ruling> {
-        let programs = self.programs();
-        let known = programs.get(&program_key(agent, exec))?;
-        known.rulings.get(&known.reads.key(exec)?).cloned()
+    /// The ruling on an act of this agent, if it was made before.
+    pub(crate) fn ruling(&self, agent: &str, subject: Subject<'_>) -> Option<Ruling> {
+        let all = self.all();
+        let known = all.get(&subject.key(agent))?;
+        known.rulings.get(&known.reads.key(subject)?).cloned()
     }
 
-    /// Keeps a ruling that looked at nothing but `reads`, and the program.
-    pub(crate) fn keep(&self, (agent, exec): (&str, &Exec), reads: Reads, ruling: &Ruling) {
-        let Some(key) = reads.key(exec) else { return };
-        let mut programs = self.programs();
-        if programs.len() >= PROGRAMS_MAX {
-            programs.clear();
+    /// Keeps a ruling that looked at nothing but `reads`, and the subject.
+    pub(crate) fn keep(&self, (agent, subject): (&str, Subject<'_>), reads: Reads, made: &Ruling) {
+        let Some(key) = reads.key(subject) else { return };
+        let mut all = self.all();
+        if all.len() >= SUBJECTS_MAX {
+            all.clear();
         }
-        let known = programs
-            .entry(program_key(agent, exec))
+        let known = all
+            .entry(subject.key(agent))
             .or_insert_with(|| Known { reads, rulings: HashMap::new() });
         if known.rulings.len() >= RULINGS_MAX {
             known.rulings.clear();
         }
-        known.rulings.insert(key, ruling.clone());
+        known.rulings.insert(key, made.clone());
     }
 
-    fn programs(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Known>> {
-        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn all(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn program_key(agent: &str, exec: &Exec) -> Vec<u8> {
-    let mut key = Vec::with_capacity(128);
-    put(&mut key, agent);
-    put(&mut key, exec.program.as_str());
-    key
 }
 
 #[cfg(test)]

@@ -70,7 +70,9 @@ fn main() {
         stand_ins: Vec::new(),
         withheld: Vec::new(),
     };
-    let composition = match compose(&assembled, &dirs, &request) {
+    let composed = compose(&assembled, &dirs, &request)
+        .and_then(|(composition, believed)| believed.write().map(|()| composition));
+    let composition = match composed {
         Ok(composition) => composition,
         Err(error) => {
             eprintln!("error: {error}\nhint: {}", error.hint().unwrap_or_default());

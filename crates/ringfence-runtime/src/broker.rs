@@ -114,13 +114,14 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let stand_ins = held::stand_ins(&held);
     let asked = compose::RunRequest { authority: authority.pem(), stand_ins, withheld, ..asked };
     let bound = publish::bind(&request.publish)?;
-    let mut composed = compose::compose(&assembled, &request.dirs, &asked)?;
+    let (mut composed, believed) = compose::compose(&assembled, &request.dirs, &asked)?;
     if !bound.is_empty() {
         composed.spec.inward = Switch::On;
     }
     composed.notices.iter().for_each(&mut *tell);
     let starting = prepared.begin(composed.spec.clone())?;
     // While the world is being built.
+    believed.write()?;
     let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
     let mut world = starting.finish()?;
     opening::require_full(&world.layers, &assembled.settings)?;

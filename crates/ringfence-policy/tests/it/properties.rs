@@ -166,6 +166,34 @@ fn both(user: &str, system: Option<&str>) -> Policy {
     Policy::load(sources, &dynamic()).unwrap_or_else(|errors| panic!("{:#?}", errors.summaries()))
 }
 
+#[test]
+fn a_connection_that_depends_on_the_hour_is_decided_each_time() {
+    let rule = |host: &str, condition: &str| {
+        format!(
+            "permit(principal, action == Action::\"net.connect\", \
+             resource == Endpoint::\"{host}:443\") {condition};\n"
+        )
+    };
+    let late = rule("late.example", "when { context.clock.hour > 9 }");
+    let policy = both(&(late + &rule("always.example", "")), None);
+    for (host, hour, permitted) in [
+        ("late.example", 10, true),
+        ("late.example", 9, false),
+        ("late.example", 11, true),
+        ("always.example", 10, true),
+        ("always.example", 9, true),
+        ("other.example", 10, false),
+    ] {
+        let mut facts = facts();
+        facts.clock.hour = hour;
+        for _ in 0..2 {
+            let request = request(connect(&format!("{host}:443")));
+            let verdict = policy.decide(&request, &facts).verdict;
+            assert_eq!(verdict == Verdict::Permit, permitted, "{host} at {hour}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 

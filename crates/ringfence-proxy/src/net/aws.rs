@@ -37,6 +37,16 @@ pub(super) enum Sent {
     Whole(Option<Bytes>),
 }
 
+impl Sent {
+    /// Whether the client has nothing more to send of it.
+    pub(super) fn is_read(&self) -> bool {
+        match self {
+            Sent::Nothing | Sent::Whole(_) => true,
+            Sent::Streams(body) => body.is_end_stream(),
+        }
+    }
+}
+
 /// Room for what must be kept of bodies; given back when dropped.
 pub(super) type Room = OwnedSemaphorePermit;
 

@@ -2,9 +2,13 @@
 //! own, which signs what they see where TLS is opened.
 
 mod java;
+mod pem;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -62,18 +66,49 @@ const IN_PLACE: [&str; 14] = [
 /// Variables that name a file besides the system's.
 const BESIDES: [&str; 2] = ["DENO_CERT", "NODE_EXTRA_CA_CERTS"];
 
-/// Shows the files in the world; returns the variables that name them.
+/// Files that a world shows and that have nothing in them yet: to read what a host believes takes as
+/// long as half of a start, and can be done while the world is being built.
+#[derive(Debug)]
+#[must_use = "without it nobody in the world believes anybody"]
+pub struct Believed {
+    authority: String,
+    environment: Environment,
+    bundle: (PathBuf, File),
+    java: Option<(PathBuf, File)>,
+}
+
+impl Believed {
+    /// Writes what is believed into the files; to be done before a program of the world runs.
+    ///
+    /// # Errors
+    ///
+    /// What the system says where a file cannot be written.
+    pub fn write(self) -> Result<(), ComposeError> {
+        let bundle = Bundle::of(&self.authority, &self.environment);
+        fill(self.bundle, bundle.text.as_bytes())?;
+        match self.java {
+            Some(java) => fill(java, &java::store(&bundle.certificates)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn fill((path, mut file): (PathBuf, File), bytes: &[u8]) -> Result<(), ComposeError> {
+    file.write_all(bytes).map_err(|source| ComposeError::Copy { path, source })
+}
+
+/// Shows the files in the world; returns the variables that name them, and what is still to be
+/// written.
 pub(super) fn show(
     layout: &mut Layout,
     private: &Private,
     request: &RunRequest,
-) -> Result<Vec<(String, OsString)>, ComposeError> {
+) -> Result<(Vec<(String, OsString)>, Believed), ComposeError> {
     let (authority, environment) = (request.authority.as_str(), &request.environment);
-    let bundle = bundle(authority, environment);
     let own = private.dir().join("authority.pem");
     let all = private.dir().join("authorities.pem");
     private.write(&own, authority.as_bytes(), 0o444)?;
-    private.write(&all, &bundle, 0o444)?;
+    let bundle = private.begin(&all, 0o444)?;
     layout.bind_private(Path::new(AUTHORITY_PATH), &own, Use::Read);
     layout.bind_private(Path::new(BUNDLE_PATH), &all, Use::Read);
     for place in SYSTEM_BUNDLES.iter().map(Path::new) {
@@ -81,7 +116,12 @@ pub(super) fn show(
             layout.bind_private(place, &all, Use::Read);
         }
     }
-    show_java(layout, private, (&bundle, environment))?;
+    let believed = Believed {
+        authority: authority.to_owned(),
+        environment: environment.clone(),
+        bundle: (all, bundle),
+        java: show_java(layout, private, environment)?,
+    };
     show_chromium(layout, private, authority)?;
     let in_place = IN_PLACE.iter().map(|name| ((*name).to_owned(), BUNDLE_PATH.into()));
     // What the person added stays added.
@@ -89,15 +129,15 @@ pub(super) fn show(
         let path = if environment.get(name).is_some() { BUNDLE_PATH } else { AUTHORITY_PATH };
         ((*name).to_owned(), path.into())
     });
-    Ok(in_place.chain(besides).collect())
+    Ok((in_place.chain(besides).collect(), believed))
 }
 
 /// Covers the stores of the Java runtimes that are there.
 fn show_java(
     layout: &mut Layout,
     private: &Private,
-    (bundle, environment): (&[u8], &Environment),
-) -> Result<(), ComposeError> {
+    environment: &Environment,
+) -> Result<Option<(PathBuf, File)>, ComposeError> {
     let installed = fs::read_dir(JAVA_RUNTIMES).into_iter().flatten().flatten();
     let homes = installed.map(|runtime| runtime.path()).chain(environment.path("JAVA_HOME"));
     let stores = homes.map(|home| home.join(JAVA_STORE));
@@ -106,14 +146,14 @@ fn show_java(
     let stores = stores.filter(|it| fs::symlink_metadata(it).is_ok_and(|meta| meta.is_file()));
     let stores: Vec<PathBuf> = stores.collect();
     if stores.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let ours = private.dir().join("authorities.jks");
-    private.write(&ours, &java::store(bundle), 0o444)?;
+    let file = private.begin(&ours, 0o444)?;
     for store in &stores {
         layout.bind_private(store, &ours, Use::Read);
     }
-    Ok(())
+    Ok(Some((ours, file)))
 }
 
 /// Tells Chromium, which believes no file, by a policy of the machine's owner.
@@ -124,7 +164,7 @@ fn show_chromium(
 ) -> Result<(), ComposeError> {
     let ours = private.dir().join("chromium.json");
     let certificates: Vec<String> =
-        java::certificates(authority).iter().map(|it| STANDARD.encode(it)).collect();
+        pem::certificates(authority).map(|it| STANDARD.encode(it.bytes)).collect();
     let policy = serde_json::json!({ "CACertificates": certificates }).to_string();
     private.write(&ours, policy.as_bytes(), 0o444)?;
     for dir in CHROMIUM_SETTINGS.iter().map(Path::new).filter(|dir| dir.is_dir()) {
@@ -138,26 +178,53 @@ fn show_chromium(
 }
 
 /// What the host believes, what the person's variables name, and the session's own.
-fn bundle(authority: &str, environment: &Environment) -> Vec<u8> {
+#[derive(Default)]
+struct Bundle {
+    text: String,
+    /// Those that everybody can read.
+    certificates: Vec<Vec<u8>>,
+    known: BTreeSet<Vec<u8>>,
+}
+
+impl Bundle {
+    fn of(authority: &str, environment: &Environment) -> Bundle {
+        let mut bundle = Bundle::default();
+        let mut read = BTreeSet::new();
+        for path in files(environment) {
+            // One that cannot be read is one that nobody could have believed by.
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            let once = metadata.is_file() && read.insert((metadata.dev(), metadata.ino()));
+            if once && let Ok(file) = fs::read(&path) {
+                bundle.add(&String::from_utf8_lossy(&file));
+            }
+        }
+        bundle.add(authority);
+        bundle
+    }
+
+    /// Takes what is not in it yet.
+    fn add(&mut self, file: &str) {
+        for certificate in pem::certificates(file) {
+            if self.known.contains(&certificate.bytes) {
+                continue;
+            }
+            self.text.push_str(certificate.text);
+            self.text.push('\n');
+            self.known.insert(certificate.bytes.clone());
+            if certificate.kind == pem::Kind::Plain {
+                self.certificates.push(certificate.bytes);
+            }
+        }
+    }
+}
+
+/// The files that name authorities, the system's first; one may be there by several names.
+fn files(environment: &Environment) -> impl Iterator<Item = PathBuf> {
     let system = || SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
     let first = environment.path("SSL_CERT_FILE").or_else(system);
     let named = IN_PLACE.iter().chain(&BESIDES).filter_map(|name| environment.path(name));
     // Directories of certificates, one file each, separated as in `PATH`.
     let dirs = environment.get("SSL_CERT_DIR").map(std::env::split_paths);
     let dirs = dirs.into_iter().flatten().filter_map(|dir| fs::read_dir(dir).ok());
-    let named = named.chain(dirs.flatten().flatten().map(|file| file.path()));
-    let mut files: Vec<PathBuf> = Vec::new();
-    for path in first.into_iter().chain(named) {
-        if !files.contains(&path) {
-            files.push(path);
-        }
-    }
-    // One that cannot be read is one that nobody could have believed by.
-    let mut all: Vec<u8> = Vec::new();
-    for text in files.iter().filter_map(|path| fs::read(path).ok()) {
-        all.extend(text);
-        all.push(b'\n');
-    }
-    all.extend(authority.as_bytes());
-    all
+    first.into_iter().chain(named).chain(dirs.flatten().flatten().map(|file| file.path()))
 }

@@ -40,6 +40,7 @@ use crate::settings::{Gap, LimitSettings, ProfileName};
 use crate::state::StateDirs;
 use crate::whole_file::FileError;
 
+pub use believed::Believed;
 use gpg::Signers;
 pub(crate) use layout::{GRANTABLE, Layout, Real, Use, real};
 pub use mountpoints::Kind;
@@ -186,12 +187,13 @@ impl RunRequest {
     }
 }
 
-/// Makes the world of one run; writes only below the session's directory and the caches.
+/// Makes the world of one run; writes only below the session's directory and the caches. What its
+/// programs believe is to be written before one of them runs.
 pub fn compose(
     assembled: &Assembled,
     dirs: &StateDirs,
     request: &RunRequest,
-) -> Result<Composition, ComposeError> {
+) -> Result<(Composition, Believed), ComposeError> {
     let payload = identity::choose(assembled, request)?;
     let plan = assembled.policy.file_plan(&request.agent);
     let profile = request.profile(assembled);
@@ -218,9 +220,9 @@ pub fn compose(
     let ssh = ssh::offer((assembled, request), dirs.home(), (&private, &mut layout))?;
     let agents = Agents { ssh, gpg: gpg::offer(signers.as_ref(), (&private, &mut layout))? };
     let cwd = check_cwd(request, &layout)?;
-    let mut believed = believed::show(&mut layout, &private, request)?;
-    believed.extend(stand_ins::show(request, dirs.home(), (&mut layout, &private))?);
-    let (env, dropped) = environment::clean(&home, (assembled, believed), request);
+    let (mut named, believed) = believed::show(&mut layout, &private, request)?;
+    named.extend(stand_ins::show(request, dirs.home(), (&mut layout, &private))?);
+    let (env, dropped) = environment::clean(&home, (assembled, named), request);
     layout.notices.extend(dropped);
     let base = Base::of_host(&payload.account(dirs.home()));
     let scratch = own.join("world");
@@ -260,7 +262,9 @@ pub fn compose(
     covered.extend(layout.covered_by(&[private.empty_dir(), private.common_dir()]));
     let (denials, notices) = (private.denials(), layout.notices);
     let private = private_dirs;
-    Ok(Composition { spec, plan, private, covered, profile, denials, agents, after, notices })
+    let made =
+        Composition { spec, plan, private, covered, profile, denials, agents, after, notices };
+    Ok((made, believed))
 }
 
 fn limits(assembled: &Assembled) -> ResourceLimits {

@@ -1,7 +1,8 @@
 //! The session's own files that a world sees: its home, its copies, its list of denials.
 
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -114,10 +115,17 @@ impl Private {
 
     /// Writes a file that the payload owns.
     pub(crate) fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), ComposeError> {
+        let mut file = self.begin(path, mode)?;
+        file.write_all(bytes).map_err(|source| ComposeError::Copy { path: path.to_owned(), source })
+    }
+
+    /// Makes an empty file that the payload owns, to be written by us.
+    pub(super) fn begin(&self, path: &Path, mode: u32) -> Result<File, ComposeError> {
         let failed = |source| ComposeError::Copy { path: path.to_owned(), source };
-        fs::write(path, bytes).map_err(failed)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
-        self.payload.own(path)
+        let file = File::create(path).map_err(failed)?;
+        file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
+        self.payload.own(path)?;
+        Ok(file)
     }
 
     /// A file of ours with this content, to be shown read-only somewhere.

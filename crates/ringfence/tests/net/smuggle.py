@@ -1,9 +1,11 @@
 """Sends every known way to hide a request in another, each over a connection of its own; prints the
-statuses of the answers as JSON. Whoever decides on requests must see to it that `/denied/` is asked for
+statuses of the answers as JSON. With `slow` as the last word it pauses behind each end of a head, longer
+than the gate keeps a connection ready between requests. Whoever decides on requests must see to it that `/denied/` is asked for
 in no reading of what arrives."""
-import json, re, socket, ssl, sys, threading
+import json, re, socket, ssl, sys, threading, time
 
 host, port, spoken = sys.argv[1:4]
+slow = sys.argv[-1] == "slow"
 origin = f"{host}:{port}"
 
 
@@ -92,12 +94,18 @@ def send(name, data, answers):
         stream = socket.create_connection((host, int(port)), timeout=20)
         if spoken == "tls":
             context = ssl.create_default_context()
-            if len(sys.argv) > 4:
+            if len(sys.argv) > 4 and sys.argv[4] != "slow":
                 context.load_verify_locations(sys.argv[4])
             context.set_alpn_protocols(["http/1.1"])
             stream = context.wrap_socket(stream, server_hostname=host)
         stream.settimeout(1)
-        stream.sendall(data)
+        for part in re.findall(rb"(?s).*?\r\n\r\n|.+", data) if slow else [data]:
+            try:
+                stream.sendall(part)
+            except OSError:
+                # It has been answered, and that was its end.
+                break
+            time.sleep(0.4 if slow else 0)
         said = b""
         while part := stream.recv(65536):
             said += part

@@ -16,6 +16,7 @@ use super::super::live::{Client, Place};
 use super::super::open::Port;
 use super::super::reply::Refusal;
 use super::super::secrets::{Carried, Carries, Scrubbing, Stopped, Watch};
+use super::client::Unread;
 use super::server::Server;
 
 /// Most versions that are noted of those that were taken out of one list.
@@ -62,11 +63,11 @@ impl Account {
     }
 
     /// The body of the request, counted and watched.
-    pub(crate) fn outgoing(&mut self, carries: Carries) -> Outgoing {
+    pub(crate) fn outgoing(&mut self, carries: Carries, unread: Option<Unread>) -> Outgoing {
         let Carries { uses, carried, watch, body, room } = carries;
         self.carried = carried;
         self.uses = uses;
-        Outgoing { body, sent: Arc::clone(&self.sent), watch, _room: room }
+        Outgoing { body, sent: Arc::clone(&self.sent), watch, unread, _room: room }
     }
 
     /// Notes releases that were taken out of a list; the first of them.
@@ -151,6 +152,8 @@ pub(crate) struct Outgoing {
     body: Sent,
     sent: Arc<AtomicU64>,
     watch: Watch,
+    /// Told when the body was read to its end.
+    unread: Option<Unread>,
     /// Given back with the body.
     _room: Option<Room>,
 }
@@ -226,6 +229,10 @@ impl Body for Outgoing {
                 Sent::Whole(bytes) => Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),
                 Sent::Streams(body) => Pin::new(body).poll_frame(context),
             };
+            let read = matches!(&polled, Poll::Ready(None)) || this.body.is_read();
+            if read && let Some(unread) = this.unread.take() {
+                unread.read();
+            }
             let passed = match polled {
                 Poll::Ready(Some(Ok(frame))) => this.watch.pass(frame).map_err(Broken::from),
                 // What a signature speaks of and is not there is not made up for.

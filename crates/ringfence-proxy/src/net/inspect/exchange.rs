@@ -25,6 +25,7 @@ use super::super::splice::{SPLICE_BUFFER_BYTES, Tunnel};
 use super::super::target;
 use super::super::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::account::{Account, Answered, Outgoing};
+use super::client::{self, UnderWay, Unread};
 use super::packages::Fetch;
 use super::server::{
     CONNECTION_WINDOW_BYTES, Fresh, STREAM_UNSENT_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
@@ -121,48 +122,65 @@ impl Exchange {
     where
         C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let service = service_fn(|request| {
-            let exchange = Arc::clone(&self);
-            // Boxed, as below: a connection has room for it for as long as it lives.
-            Box::pin(async move { Ok::<_, Infallible>(exchange.answer(request).await) })
-        });
-        let io = TokioIo::new(client);
         let served = match self.spoken {
-            Spoken::Http1 => {
-                http1::Builder::new()
-                    // Who has no more to say may still listen.
-                    .half_close(true)
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(self.port.config.limits.head_wait)
-                    .max_buf_size(HEAD_BYTES_MAX)
-                    .max_headers(HEADERS_MAX)
-                    .preserve_header_case(true)
-                    .serve_connection(io, service)
-                    .with_upgrades()
-                    .await
-            }
-            Spoken::Http2 => {
-                // Streams that are begun only to be reset are bounded by hyper itself
-                // (CVE-2023-44487).
-                let serving = http2::Builder::new(TokioExecutor::new())
-                    .timer(TokioTimer::new())
-                    .max_concurrent_streams(STREAMS_MAX)
-                    .initial_stream_window_size(STREAM_WINDOW_BYTES)
-                    .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-                    .max_send_buf_size(STREAM_UNSENT_BYTES_MAX)
-                    .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-                    .serve_connection(io, service);
-                Box::pin(serving).await
-            }
+            Spoken::Http1 => self.serve_http1(client).await,
+            Spoken::Http2 => Box::pin(self.serve_http2(client)).await,
         };
         let switched = self.switched.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (served, switched) {
             (Ok(()), Some(switched)) => Box::pin(switched.run()).await,
             (Ok(()), None) | (Err(_), Some(_)) => {}
-            (Err(error), None) => {
-                self.server.lock().await.failed(&ended(Side::Client, &error));
-            }
+            (Err(reason), None) => self.server.lock().await.failed(&reason),
         }
+    }
+
+    async fn serve_http1<C>(self: &Arc<Exchange>, client: C) -> Result<(), String>
+    where
+        C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let head_wait = self.port.config.limits.head_wait;
+        let mut builder = http1::Builder::new();
+        builder
+            // Who has no more to say may still listen.
+            .half_close(true)
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_wait)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .max_headers(HEADERS_MAX)
+            .preserve_header_case(true);
+        let service = |under_way: &Arc<UnderWay>| {
+            let (exchange, under_way) = (Arc::clone(self), Arc::clone(under_way));
+            service_fn(move |mut request| {
+                under_way.begin(&mut request);
+                let (exchange, under_way) = (Arc::clone(&exchange), Arc::clone(&under_way));
+                Box::pin(async move {
+                    Ok::<_, Infallible>(under_way.answer(exchange.answer(request).await))
+                })
+            })
+        };
+        client::serve(client, (&builder, head_wait), service).await
+    }
+
+    async fn serve_http2<C>(self: &Arc<Exchange>, client: C) -> Result<(), String>
+    where
+        C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let service = service_fn(|request| {
+            let exchange = Arc::clone(self);
+            // Boxed: a connection has room for it for as long as it lives.
+            Box::pin(async move { Ok::<_, Infallible>(exchange.answer(request).await) })
+        });
+        // Streams that are begun only to be reset are bounded by hyper itself (CVE-2023-44487).
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(STREAM_UNSENT_BYTES_MAX)
+            .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+            .serve_connection(TokioIo::new(client), service)
+            .await
+            .map_err(|error| ended(Side::Client, &error))
     }
 
     /// Serves one request only; a websocket leaves a tunnel behind.
@@ -203,7 +221,8 @@ impl Exchange {
         let permit = self.port.permit(Act::Request(http), &self.who).await;
         let mut account = Account::open(&self.port, &self.who, permit.map_err(Refusal::Denied)?)?;
         let upgrade = websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let unread = head.extensions.remove::<Unread>();
         let place = (&self.endpoint, self.scheme);
         let message = (head, Sent::Streams(body));
         let (head, carries) = match secrets::put_in((&self.port, &self.who), place, message).await {
@@ -215,7 +234,7 @@ impl Exchange {
         };
         let stopped = carries.watch.stopped();
         let upgrade = upgrade.map(|client| Upgrading { client, watch: carries.watch.again() });
-        let request = Request::from_parts(head, account.outgoing(carries));
+        let request = Request::from_parts(head, account.outgoing(carries, unread));
         match self.send(request, upgrade.is_some()).await {
             Ok((response, server)) => match fetch {
                 Some(fetch) => Box::pin(fetch.answer(self, response, (account, server))).await,
@@ -336,7 +355,7 @@ impl Exchange {
 }
 
 impl Kept {
-    fn failed(&mut self, reason: &String) {
+    fn failed(&mut self, reason: &impl ToString) {
         match self {
             Kept::Fresh(fresh) => fresh.line.fail(reason),
             Kept::Used(server) => server.failed(reason),

@@ -4,6 +4,7 @@
 //! refused: a rule on requests is never passed by with what it cannot see.
 
 mod account;
+mod client;
 mod exchange;
 mod http1;
 mod packages;

@@ -97,7 +97,7 @@ pub(super) async fn ask(
         let (who, place) = ((&exchange.port, &exchange.who), (&exchange.endpoint, exchange.scheme));
         let (head, ()) = request.into_parts();
         let (head, carries) = secrets::put_in(who, place, (head, Sent::Nothing)).await?;
-        let request = Request::from_parts(head, account.outgoing(carries));
+        let request = Request::from_parts(head, account.outgoing(carries, None));
         let (response, _server) = exchange.send(request, false).await?;
         account.answered(response.status().as_u16());
         if response.status().as_u16() != 200 {

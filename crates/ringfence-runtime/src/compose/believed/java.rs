@@ -1,7 +1,5 @@
 //! The trust store of Java's runtimes, in the one format that all of them read: JKS.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
 const MAGIC: u32 = 0xfeed_feed;
@@ -12,12 +10,9 @@ const TRUSTED: u32 = 2;
 const PASSWORD: &str = "changeit";
 /// Goes into the seal, by the format.
 const SALT: &[u8] = b"Mighty Aphrodite";
-const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-const END: &str = "-----END CERTIFICATE-----";
 
-/// A store with the certificates of a PEM bundle.
-pub(super) fn store(bundle: &[u8]) -> Vec<u8> {
-    let certificates = certificates(&String::from_utf8_lossy(bundle));
+/// A store with these certificates.
+pub(super) fn store(certificates: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend(MAGIC.to_be_bytes());
     out.extend(VERSION.to_be_bytes());
@@ -35,20 +30,6 @@ pub(super) fn store(bundle: &[u8]) -> Vec<u8> {
     let seal = Sha1::new().chain_update(password).chain_update(SALT).chain_update(&out).finalize();
     out.extend(seal);
     out
-}
-
-/// Each certificate once, as bytes; what is none is left out.
-pub(super) fn certificates(pem: &str) -> Vec<Vec<u8>> {
-    let mut all: Vec<Vec<u8>> = Vec::new();
-    for part in pem.split(BEGIN).skip(1) {
-        let Some((body, _)) = part.split_once(END) else { continue };
-        let body: String = body.split_whitespace().collect();
-        match STANDARD.decode(body) {
-            Ok(bytes) if !all.contains(&bytes) => all.push(bytes),
-            Ok(_) | Err(_) => {}
-        }
-    }
-    all
 }
 
 fn length(count: usize) -> [u8; 4] {

@@ -230,11 +230,7 @@ pub fn compose(
     let made = base.dirs.iter().cloned().chain([PathBuf::from("/dev")]);
     let private_dirs = made.chain(layout.private_targets()).collect();
     let masks = secrets::of_world(request, (dirs.home(), &cwd), &plan, &mut layout.notices);
-    let turn = placeholders::turn(dirs)?;
-    let used = mountpoints::used(&layout, &masks, &turn.known());
-    after.take_away(turn.record(&request.session, used)?);
-    mountpoints::make(&layout, &masks, &payload);
-    drop(turn);
+    after.take_away(make_places(dirs, (&layout, &masks), (&request.session, &payload))?);
     if request.notify.write == Switch::On {
         places::hold(&mut after, &layout, &plan);
     }
@@ -265,6 +261,19 @@ pub fn compose(
     let made =
         Composition { spec, plan, private, covered, profile, denials, agents, after, notices };
     Ok((made, believed))
+}
+
+/// Makes the places where something is mounted; what of them shows in a person's tree is listed first.
+fn make_places(
+    dirs: &StateDirs,
+    (layout, masks): (&Layout, &[(PathBuf, Kind)]),
+    (session, payload): (&SessionId, &Payload),
+) -> Result<List, ComposeError> {
+    let turn = placeholders::turn(dirs)?;
+    let used = mountpoints::used(layout, masks, &turn.known());
+    let list = turn.record(session, used)?;
+    mountpoints::make(layout, masks, payload);
+    Ok(list)
 }
 
 fn limits(assembled: &Assembled) -> ResourceLimits {

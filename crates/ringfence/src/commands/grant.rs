@@ -131,7 +131,7 @@ fn look_for_secret(name: &SecretName, dirs: &StateDirs, screen: &Screen) -> Resu
         )
     } else {
         format!(
-            "there are {}; to keep another, run `ringfence secret add {name}` with `--kind` or `--for`",
+            "the secrets there are: {}; to keep another, run `ringfence secret add {name}` with `--kind` or `--for`",
             known.join(", ")
         )
     };

@@ -19,6 +19,7 @@ use ringfence_runtime::wording::printable;
 use ringfence_secrets::backend::{Backends, Sources};
 use ringfence_secrets::binding::{Binding, Delivery, Slot};
 use ringfence_secrets::held::{Fetch as _, Fetched, Occasion};
+use ringfence_secrets::kinds::Kind;
 use ringfence_secrets::loans::NotReturned;
 use ringfence_secrets::place::Backend;
 use ringfence_secrets::sentinel::Shape;
@@ -59,7 +60,7 @@ fn store() -> Result<Store, Failure> {
 }
 
 fn add(args: SecretAddArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
-    let as_json = args.json;
+    let (as_json, kind) = (args.json, args.kind);
     let mut binding = binding(args)?;
     // All that can be wrong is, before anybody types a value.
     let others = store.list()?;
@@ -90,6 +91,19 @@ fn add(args: SecretAddArgs, store: &Store, screen: &Screen) -> Result<Done, Fail
     screen.hint(&format!(
         "to let agents of this project use it, run `ringfence grant secret:{name} --always`"
     ));
+    screen.hint(&format!(
+        "to see what else its use needs, a permit on the connection for one, run `ringfence secret \
+         test {name}`"
+    ));
+    if let (Some(Kind::GitHttps), Some(host), Some(Delivery::Env(variable))) =
+        (kind, binding.hosts.first(), binding.deliver.first())
+    {
+        let host = host.to_string();
+        let host = host.strip_suffix(":443").unwrap_or(&host);
+        screen.hint(&format!(
+            "in a world, git takes it from the address: `git clone https://x:${variable}@{host}/PROJECT`"
+        ));
+    }
     Ok(Done::Yes)
 }
 

@@ -242,7 +242,10 @@ fn no_grant_names_a_secret_that_is_none_unsaid() {
         none.contains("error: there is no secret `nosuch`") && none.ends_with("[2]\n"),
         "{none}"
     );
-    assert!(none.contains("hint: there are model, orders, deploy; to keep another"), "{none}");
+    assert!(
+        none.contains("hint: the secrets there are: model, orders, deploy; to keep another"),
+        "{none}"
+    );
     for name in ["model", "deploy"] {
         let made = home.run(&["grant", &format!("secret:{name}"), "--always", "--yes"]);
         assert!(made.ends_with("[0]\n"), "{made}");

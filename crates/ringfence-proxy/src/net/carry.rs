@@ -21,6 +21,7 @@ use super::live::Client;
 use super::open::{Opened, Port};
 use super::retry::Watch;
 use super::rewind::Rewind;
+use super::straight;
 use super::turned_away;
 
 /// How much is read at a time until it is known what a client speaks.
@@ -183,6 +184,9 @@ impl First {
     ) -> io::Result<Heard> {
         let mut from_client = vec![0; FIRST_BYTES];
         let mut from_server = vec![0; FIRST_BYTES];
+        if self.sent.is_empty() {
+            straight::read(client, (&mut self.sent, &mut from_client));
+        }
         let mut server_open = true;
         let mut begun = None;
         loop {

@@ -38,6 +38,7 @@ mod secrets;
 mod serve;
 pub mod socks;
 mod splice;
+mod straight;
 pub mod target;
 pub mod trust;
 mod turned_away;

@@ -18,6 +18,7 @@ use super::line::{Counted, Line};
 use super::live::{Client, Live, Place};
 use super::names::Names;
 use super::reply::Refusal;
+use super::straight;
 use super::upstream::HostProxy;
 use super::{ADDRESSES_TRIED_MAX, NetConfig};
 use crate::packages::Published;
@@ -337,7 +338,7 @@ impl Port {
 
     async fn dial(&self, address: SocketAddr) -> Result<TcpStream, String> {
         let wait = self.config.limits.dial_wait;
-        let stream = match timeout(wait, TcpStream::connect(address)).await {
+        let stream = match timeout(wait, straight::connect(address)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(format!("no answer within {} ms", wait.as_millis())),

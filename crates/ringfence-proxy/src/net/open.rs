@@ -238,7 +238,7 @@ impl Port {
                 }
             };
             line.dial(address);
-            let dialled = self.dial(address).await;
+            let dialled = self.dial(endpoint, address).await;
             settle(second, dialled.as_ref().err());
             match dialled {
                 Ok(stream) => return Ok(stream),
@@ -264,7 +264,7 @@ impl Port {
         for address in addresses.into_iter().take(ADDRESSES_TRIED_MAX) {
             line.dial(address);
             let asked = async {
-                let mut stream = self.dial(address).await?;
+                let mut stream = self.dial(endpoint, address).await?;
                 let asking = proxy.connect(&mut stream, endpoint);
                 match timeout(self.config.limits.dial_wait, asking).await {
                     Ok(Ok(())) => Ok(stream),
@@ -336,9 +336,17 @@ impl Port {
         permit.spend().map(Some).map_err(refused)
     }
 
-    async fn dial(&self, address: SocketAddr) -> Result<TcpStream, String> {
+    async fn dial(&self, towards: &Endpoint, address: SocketAddr) -> Result<TcpStream, String> {
         let wait = self.config.limits.dial_wait;
-        let stream = match timeout(wait, straight::connect(address)).await {
+        let connecting = async {
+            if self.inspects(towards) {
+                // What two handshakes cost is better begun when what came before is done.
+                TcpStream::connect(address).await
+            } else {
+                straight::connect(address).await
+            }
+        };
+        let stream = match timeout(wait, connecting).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(format!("no answer within {} ms", wait.as_millis())),

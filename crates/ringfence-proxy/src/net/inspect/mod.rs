@@ -32,7 +32,6 @@ use super::open::{Opened, Port};
 use super::reply::Reply;
 use super::rewind::Rewind;
 use super::splice::Tunnel;
-use super::straight;
 use super::turned_away;
 use exchange::Exchange;
 use server::{Fresh, Spoken};
@@ -113,9 +112,6 @@ async fn refuse(port: &Port, (client, sent): (TcpStream, &[u8]), opened: Opened,
 async fn hear(port: &Port, client: &mut TcpStream, sent: &mut Vec<u8>) -> Speaks {
     let hearing = async {
         let mut part = vec![0; FIRST_BYTES];
-        if sent.is_empty() {
-            straight::read(client, (sent, &mut part));
-        }
         while speaks(sent) == Speaks::More {
             match client.read(&mut part).await {
                 Ok(count) if count > 0 => sent.extend(part.iter().take(count)),

@@ -114,6 +114,14 @@ impl Setting {
         format!("{}.{}", self.section, self.key)
     }
 
+    /// `section.subsection.key`, as `git config` takes it.
+    pub fn name(&self) -> String {
+        match &self.subsection {
+            None => self.short_name(),
+            Some(subsection) => format!("{}.{subsection}.{}", self.section, self.key),
+        }
+    }
+
     fn header(&self) -> String {
         match &self.subsection {
             None => format!("[{}]", self.section),

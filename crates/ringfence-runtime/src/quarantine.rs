@@ -14,12 +14,13 @@ use ringfence_core::{FilePlan, SessionId};
 use serde::Serialize;
 
 use crate::compose::List;
-use crate::gitconfig;
+use crate::gitconfig::{self, MergedBack};
 use crate::home::merge_claude;
 use crate::notice::Notice;
 use crate::protected::{self, Kind, Place, Stamp, Surveys};
 use crate::real_dir::RealDir;
 use crate::whole_file::{self, FileText, Links};
+use crate::wording::printable;
 
 use held::Reach;
 pub(crate) use held::{Held, OpenedTrees};
@@ -222,40 +223,48 @@ impl After {
 }
 
 impl GitCopy {
-    fn take_back(&self) -> Option<Notice> {
-        let named = |what: &str| format!("{what} in `{}`", self.host.display());
-        let copy = match whole_file::read_text(&self.copy, Links::Refuse) {
-            Ok(Some(copy)) => copy,
-            Ok(None) => return None,
-            Err(error) => {
-                return Some(Notice::new(named(&format!("nothing taken back: {error},"))));
+    /// Takes back what may come back, and says what that is and what stays behind.
+    fn take_back(&self) -> Vec<Notice> {
+        let config = printable(&self.host.to_string_lossy());
+        let merged = match self.merge() {
+            Ok(merged) => merged,
+            Err(why) => {
+                return vec![Notice::new(format!("nothing taken over into `{config}`: {why}"))];
             }
         };
-        let nothing = |error: &dyn std::fmt::Display| {
-            Some(Notice::new(named(&format!("nothing taken back: {error},"))))
-        };
+        let listed = |names: &[String]| printable(&names.join(", "));
+        let taken = (!merged.taken.is_empty()).then(|| {
+            let names = listed(&merged.taken);
+            Notice::new(format!("taken over into `{config}`: {names}"))
+        });
+        let refused = (!merged.refused.is_empty()).then(|| {
+            let names = listed(&merged.refused);
+            Notice::new(format!("left in the world's copy of `{config}`, not in yours: {names}"))
+                .hint("set them yourself with `git config` if they are right")
+        });
+        taken.into_iter().chain(refused).collect()
+    }
+
+    /// Merges the copy into the host's file; nothing where one of them is gone.
+    fn merge(&self) -> Result<MergedBack, String> {
+        let why = |error: &dyn std::fmt::Display| error.to_string();
+        let copy = whole_file::read_text(&self.copy, Links::Refuse).map_err(|it| why(&it))?;
+        let Some(copy) = copy else { return Ok(MergedBack::default()) };
         let opened = RealDir::of(&self.host)
             .and_then(|(dir, name)| dir.read_text(name).map(|text| (dir, name, text)));
         let (dir, name, host) = match opened {
             Ok(opened) => opened,
             // The repository is gone.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => return nothing(&error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(MergedBack::default());
+            }
+            Err(error) => return Err(why(&error)),
         };
-        let merged = match gitconfig::merge_back(&self.base, &copy.text, &host) {
-            Ok(merged) => merged,
-            Err(error) => return nothing(&error),
-        };
-        if let Some(text) = &merged.text
-            && let Err(error) = dir.replace(name, text)
-        {
-            return nothing(&error);
+        let merged = gitconfig::merge_back(&self.base, &copy.text, &host).map_err(|it| why(&it))?;
+        if let Some(text) = &merged.text {
+            dir.replace(name, text).map_err(|it| why(&it))?;
         }
-        let refused = merged.refused.join(", ");
-        (!refused.is_empty()).then(|| {
-            Notice::new(named(&format!("not taken back: {refused}")))
-                .hint("set them yourself with `git config` if they are right")
-        })
+        Ok(merged)
     }
 }
 

@@ -1,12 +1,16 @@
 //! What of an agent's changes to a repository's configuration comes back.
 
+use std::collections::BTreeSet;
+
 use super::{GitConfigError, Setting, parse, render};
 
 /// What came of taking an agent's changes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MergedBack {
     /// The host's file with the changes; `None` when nothing changed.
     pub text: Option<String>,
+    /// Keys of the host's file that are others by it.
+    pub taken: Vec<String>,
     /// Keys that the agent changed and that stay behind.
     pub refused: Vec<String>,
 }
@@ -32,9 +36,7 @@ pub fn merge_back(base: &str, copy: &str, host: &str) -> Result<MergedBack, GitC
     let (added, gone) = (only_in(&after, &before), only_in(&before, &after));
     let kept_out = added.iter().filter(|setting| !allowed(setting));
     let kept_in = gone.iter().filter(|setting| !may_go(setting));
-    let mut refused: Vec<String> = kept_out.chain(kept_in).map(Setting::short_name).collect();
-    refused.sort();
-    refused.dedup();
+    let refused = names(kept_out.chain(kept_in));
     let mut result = now.clone();
     result.retain(|setting| !(gone.contains(setting) && may_go(setting)));
     for setting in added.into_iter().filter(allowed) {
@@ -46,7 +48,13 @@ pub fn merge_back(base: &str, copy: &str, host: &str) -> Result<MergedBack, GitC
         result.insert(at, setting);
     }
     let text = (result != now).then(|| render(&result));
-    Ok(MergedBack { text, refused })
+    let taken = names(only_in(&result, &now).iter().chain(&only_in(&now, &result)));
+    Ok(MergedBack { text, taken, refused })
+}
+
+fn names<'a>(settings: impl Iterator<Item = &'a Setting>) -> Vec<String> {
+    let names: BTreeSet<String> = settings.map(Setting::name).collect();
+    names.into_iter().collect()
 }
 
 fn is_url(setting: &Setting) -> bool {

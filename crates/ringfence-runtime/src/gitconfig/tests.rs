@@ -130,12 +130,15 @@ fn branches_and_remotes_come_back() {
     let merged = merge_back(HOST, &copy, HOST).unwrap();
     assert_eq!(parse(&merged.text.unwrap()).unwrap(), parse(&copy).unwrap());
     assert!(merged.refused.is_empty());
+    let taken = ["branch.x.merge", "branch.x.remote", "remote.up.fetch", "remote.up.url"];
+    assert_eq!(merged.taken, taken);
 }
 
 #[test]
 fn a_removed_remote_comes_back_and_a_changed_url_does_not() {
     let merged = merge_back(HOST, "[core]\n\tbare = false\n", HOST).unwrap();
     assert_eq!(merged.text.as_deref(), Some("[core]\n\tbare = false\n"));
+    assert_eq!(merged.taken, ["remote.origin.url"]);
     for copy in [HOST.replace("/a", "/b"), format!("{HOST}\tpushurl = https://evil.example/a\n")] {
         let merged = merge_back(HOST, &copy, HOST).unwrap();
         assert_eq!(merged.text, None, "{copy}");

@@ -301,7 +301,15 @@ fn a_remote_that_the_agent_added_is_taken_back_and_a_pager_is_not() {
     after.take_back_git(GitCopy { host: host.clone(), copy, base: PLAIN.to_owned() });
     let finished = after.finish();
     assert_eq!(fs::read_to_string(&host).unwrap(), format!("{PLAIN}{remote}"));
-    assert!(finished.notices[0].text.contains("core.pager"), "{:?}", finished.notices);
+    let host = host.display();
+    let said: Vec<_> = finished.notices.iter().map(|it| it.text.clone()).collect();
+    assert_eq!(
+        said,
+        [
+            format!("taken over into `{host}`: remote.x.url"),
+            format!("left in the world's copy of `{host}`, not in yours: core.pager"),
+        ]
+    );
 }
 
 #[test]

@@ -50,6 +50,13 @@ fn git_works_and_remotes_come_back() {
         assert!(text(&remote).contains("https://example.com/x.git"), "{}", text(&remote));
         let log = inside.outside("git log --format=%s; git fsck");
         assert!(log.status.success() && text(&log).contains("two"), "{}", text(&log));
+        let said = text(
+            &inside.inside("git remote add up https://example.com/up; git config core.pager evil"),
+        );
+        let taken = "/.git/config`: remote.up.fetch, remote.up.url\n";
+        assert!(said.contains("taken over into `") && said.contains(taken), "{said}");
+        let left = "/.git/config`, not in yours: core.pager\n";
+        assert!(said.contains("left in the world's copy of `") && said.contains(left), "{said}");
     }
 }
 

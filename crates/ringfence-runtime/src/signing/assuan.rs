@@ -60,6 +60,8 @@ pub enum Asked {
     Key(Keygrip),
     /// What it will have signed.
     Hash(Digest),
+    /// Something about a smartcard: gpg looks for one before each signature.
+    Card,
     /// A signature.
     Sign,
     /// Anything else, by the command's name.
@@ -139,6 +141,7 @@ pub fn asked(line: &[u8]) -> Asked {
         "BYE" => Some(Asked::Bye),
         "GETINFO" if words == "version" => Some(Asked::Version),
         "GETINFO" => Some(Asked::Untold),
+        "SCD" => Some(Asked::Card),
         "HAVEKEY" if words == "--list" || words.starts_with("--list=") => Some(Asked::List),
         "HAVEKEY" => words.split(' ').map(Keygrip::parse).collect::<Option<_>>().map(Asked::Have),
         "KEYINFO" => Keygrip::parse(words).map(Asked::Info),

@@ -51,7 +51,6 @@ fn what_does_more_than_sign_a_digest_is_not() {
         ("GENKEY", "GENKEY"),
         (&format!("EXPORT_KEY {GRIP}"), "EXPORT_KEY"),
         ("killagent", "KILLAGENT"),
-        ("SCD SERIALNO", "SCD"),
         ("D data", "D"),
         ("END", "END"),
         ("PKSIGN --hash=md5", "PKSIGN"),
@@ -74,6 +73,13 @@ fn what_does_more_than_sign_a_digest_is_not() {
     }
     assert_eq!(asked(b"SIGKEY \xff"), other("SIGKEY"));
     assert_eq!(asked(&[b'X'; 500]), other(&"X".repeat(VERB_BYTES_MAX)));
+}
+
+#[test]
+fn whatever_is_about_a_smartcard_is_one_question() {
+    for line in ["SCD SERIALNO", "SCD GETINFO card_list", "scd", "SCD PKSIGN x"] {
+        assert_eq!(ask(line), Asked::Card, "{line}");
+    }
 }
 
 #[test]

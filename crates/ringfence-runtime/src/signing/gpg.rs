@@ -31,9 +31,10 @@ const SIGNATURE: &[u8] = b"(7:sig-val(";
 /// How long the person's agent may take to say its version, in seconds: it asks nobody for that.
 const VERSION_WAIT: Duration = Duration::from_secs(10);
 
-/// `GPG_ERR_FORBIDDEN`, `GPG_ERR_NO_SECKEY` and `GPG_ERR_GENERAL` of libgpg-error, as from an agent.
+/// `GPG_ERR_FORBIDDEN`, `GPG_ERR_NO_SECKEY`, `GPG_ERR_NO_SCDAEMON` and `GPG_ERR_GENERAL` of libgpg-error, as from an agent.
 const FORBIDDEN: u32 = 67_109_115;
 const NO_SECRET_KEY: u32 = 67_108_881;
+const NO_CARD_READER: u32 = 67_108_983;
 const GENERAL: u32 = 67_108_865;
 
 /// The person's gpg agent, as far as a world reaches it.
@@ -106,6 +107,7 @@ impl Talk<'_> {
             }
             Asked::Version => [assuan::data(self.agent.version.as_bytes()), ok()].concat(),
             Asked::Untold => failed(FORBIDDEN),
+            Asked::Card => failed(NO_CARD_READER),
             Asked::Have(grips) if grips.iter().any(|grip| keys.contains_key(grip)) => ok(),
             Asked::List => [assuan::data(&listed(keys.keys())), ok()].concat(),
             Asked::Info(grip) if keys.contains_key(&grip) => {
@@ -269,6 +271,7 @@ fn failed(number: u32) -> Vec<u8> {
     let text = match number {
         FORBIDDEN => "Forbidden",
         NO_SECRET_KEY => "No secret key",
+        NO_CARD_READER => "No SmartCard daemon",
         _ => "Failed",
     };
     format!("ERR {number} {text} <GPG Agent>\n").into_bytes()

@@ -71,6 +71,9 @@ impl<'a> Talk<'a> {
                 Ok(answer)
             }
             Asked::Sign { key, data } => self.sign(message, (key, data)),
+            Asked::Change(does) => {
+                Ok(self.refuse(format!("an ssh agent of a world is not changed: this {does}")))
+            }
             Asked::Other => Ok(wire::FAILURE.to_vec()),
         }
     }

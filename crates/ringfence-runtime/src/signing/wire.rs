@@ -12,6 +12,18 @@ pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 const REQUEST_IDENTITIES: u8 = 11;
 const SIGN_REQUEST: u8 = 13;
 const EXTENSION: u8 = 27;
+/// What changes an agent, from `SSH_AGENTC_ADD_IDENTITY` on, and what it does.
+const CHANGES: &[(u8, &str)] = &[
+    (17, "adds a key"),
+    (18, "removes a key"),
+    (19, "removes all keys"),
+    (20, "adds keys of a smartcard"),
+    (21, "removes keys of a smartcard"),
+    (22, "locks it"),
+    (23, "unlocks it"),
+    (25, "adds a key"),
+    (26, "adds keys of a smartcard"),
+];
 /// `SSH_AGENT_IDENTITIES_ANSWER`.
 const IDENTITIES_ANSWER: u8 = 12;
 /// `SSH_AGENT_SUCCESS`.
@@ -49,6 +61,8 @@ pub enum Asked<'a> {
         /// The connection.
         session: &'a [u8],
     },
+    /// To change the agent, in these words.
+    Change(&'static str),
     /// Anything else.
     Other,
 }
@@ -79,7 +93,11 @@ pub fn asked(message: &[u8]) -> Asked<'_> {
         Some(REQUEST_IDENTITIES) => rest.end().map(|()| Asked::Identities),
         Some(SIGN_REQUEST) => sign(rest),
         Some(EXTENSION) => bind(rest),
-        _ => None,
+        Some(number) => {
+            let change = CHANGES.iter().find(|(known, _)| *known == number);
+            change.map(|(_, does)| Asked::Change(does))
+        }
+        None => None,
     };
     parsed.unwrap_or(Asked::Other)
 }

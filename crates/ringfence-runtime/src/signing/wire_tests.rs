@@ -66,9 +66,11 @@ fn only_three_questions_are_known() {
     };
     assert_eq!(asked(&bind(0)), Asked::Bind { host_key: b"host", session: b"session" });
     assert_eq!(asked(&bind(1)), Asked::Other);
-    for other in [&[][..], &[11, 0], &[13, 0], &[17], &[18], &[19], &[22], &[27]] {
+    for other in [&[][..], &[11, 0], &[13, 0], &[1], &[16], &[24], &[27]] {
         assert_eq!(asked(other), Asked::Other, "{other:?}");
     }
+    assert_eq!(asked(&[19]), Asked::Change("removes all keys"));
+    assert_eq!(asked(&[22, 0, 0, 0, 0]), Asked::Change("locks it"));
 }
 
 #[test]

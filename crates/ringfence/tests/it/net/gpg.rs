@@ -151,6 +151,21 @@ fn git_signs_by_a_key_that_is_not_in_the_world() {
 }
 
 #[test]
+fn a_card_that_gpg_looks_for_is_not_there_and_nothing_is_denied() {
+    for who in everybody() {
+        let gpg = Gpg::new(who, SIGN);
+        let named = &gpg.named;
+        let said = gpg.said(&format!(
+            "echo text | gpg --batch -u {named} --clearsign && \
+             python3 assuan.py $GNUPGHOME/S.gpg-agent 'SCD SERIALNO'"
+        ));
+        assert!(said.contains("BEGIN PGP SIGNATURE") && said.contains(" 0 denied"), "{said}");
+        assert!(said.contains("ERR 67108983 No SmartCard daemon"), "{said}");
+        assert_eq!(gpg.entries("\"refused\"").len(), 0);
+    }
+}
+
+#[test]
 fn of_a_key_with_a_subkey_that_signs_only_that_is_used() {
     for who in everybody() {
         let gpg = Gpg::new(who, SIGN);

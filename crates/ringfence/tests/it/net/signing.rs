@@ -141,6 +141,10 @@ fn an_agent_of_a_world_shows_named_keys_and_takes_none() {
         for (attempt, expected) in [
             ("ssh-keygen -q -t ed25519 -N '' -f mine; ssh-add mine", "agent refused operation"),
             ("ssh-add -D", "Failed to remove all identities"),
+            (
+                "ssh-add -D",
+                "denied: sign: an ssh agent of a world is not changed: this removes all",
+            ),
             ("ssh-add -x </dev/null", "denied"),
             ("printf x | ssh-keygen -Y sign -n file -f ../outside/other.pub", "denied"),
         ] {

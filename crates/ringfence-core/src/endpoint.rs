@@ -93,6 +93,14 @@ impl Endpoint {
         Ok(Endpoint { host: Host::parse(host)?, port })
     }
 
+    /// Whether programs of a world reach this in the world itself, whoever is asked: its localhost.
+    pub fn is_localhost(&self) -> bool {
+        match &self.host {
+            Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+            Host::Address(address) => address.is_loopback() || address.is_unspecified(),
+        }
+    }
+
     /// All domains the host lies in, itself first: `a.b.c`, `b.c`, `c`. Empty for an address.
     pub fn domains(&self) -> Vec<String> {
         match &self.host {

@@ -184,7 +184,9 @@ fn unhit(policy: &Policy, hit: &BTreeSet<(SetName, String)>) -> Vec<RuleRef> {
     policy
         .sets()
         .flat_map(|set| &set.rules)
-        .filter(|rule| rule.named == Named::ById && rule.place.set != SetName::BuiltIn)
+        .filter(|rule| rule.named == Named::ById)
+        // What nobody wrote as a rule needs no case.
+        .filter(|rule| !matches!(rule.place.set, SetName::BuiltIn | SetName::Grants))
         .filter(|rule| !hit.contains(&(rule.place.set, rule.place.id.clone())))
         .map(|rule| rule.place.clone())
         .collect()

@@ -84,10 +84,12 @@ pub(crate) fn find(
         .filter_map(|position| set.rules.get(position))
         .filter(|rule| rule.effect == Effect::Permit)
         .take(CANDIDATES_MAX);
-    // The permit with the narrowest scope says most about what its author had in mind.
-    let narrowest = in_scope.max_by_key(|rule| width(rule));
-    if let Some(rule) = narrowest {
-        let failed = failed_condition(rule, state)?;
+    // Of permits that lack as little, the one with the narrowest scope says most about what its
+    // author had in mind.
+    let lacking = in_scope.map(|rule| (rule, failed_conditions(rule, state)));
+    let least = lacking.min_by_key(|(rule, failed)| (failed.len(), std::cmp::Reverse(width(rule))));
+    if let Some((rule, failed)) = least {
+        let failed = failed.into_iter().next()?;
         return Some(Nearest { rule: rule.place.clone(), failed });
     }
     let action = request.act.action();
@@ -97,8 +99,21 @@ pub(crate) fn find(
         let permits = |rule: &&Rule| rule.effect == Effect::Permit && rule.applies_to(action);
         set.rules.iter().take(CANDIDATES_MAX).find(permits)
     })?;
+    if is_for_another_secret(rule, request) {
+        return None;
+    }
     let failed = failed_scope(rule, request).or_else(|| failed_condition(rule, state))?;
     Some(Nearest { rule: rule.place.clone(), failed })
+}
+
+/// Secrets are not near to each other: what permits another one says nothing about this one.
+fn is_for_another_secret(rule: &Rule, request: &Request) -> bool {
+    let (Act::UseSecret(used), Scope::Exactly(uid) | Scope::Within(uid)) =
+        (&request.act, rule.scope())
+    else {
+        return false;
+    };
+    uid.eid.as_str() != used.secret.as_str()
 }
 
 fn width(rule: &Rule) -> usize {
@@ -150,31 +165,30 @@ fn failed_path((what, exactly): (&str, bool), id: &str, path: &AbsolutePath) -> 
 }
 
 /// The first part of a rule's conditions that does not hold, for a person.
-pub(crate) fn failed_condition(
-    rule: &Rule,
-    (situation, approved): (&Situation, &Approved),
-) -> Option<String> {
+pub(crate) fn failed_condition(rule: &Rule, state: (&Situation, &Approved)) -> Option<String> {
+    failed_conditions(rule, state).into_iter().next()
+}
+
+/// The parts of a rule's conditions that do not hold, for a person, in their order.
+fn failed_conditions(rule: &Rule, (situation, approved): (&Situation, &Approved)) -> Vec<String> {
     let evaluator = situation.evaluator(approved);
     let value = |expr: &Expr| holds(&evaluator, &ast::Expr::from(expr.clone()));
-    for clause in rule.tree.clauses() {
-        match clause {
-            Clause::When(expr) => {
-                for part in conjuncts(expr) {
-                    match value(part) {
-                        Ok(true) => {}
-                        Ok(false) => return Some(format!("`{}` is false", shown(part))),
-                        Err(error) => return Some(error),
-                    }
-                }
-            }
-            Clause::Unless(expr) => match value(expr) {
-                Ok(false) => {}
-                Ok(true) => return Some(format!("`{}` is true", shown(expr))),
-                Err(error) => return Some(error),
-            },
-        }
-    }
-    None
+    let failed = |clause: &Clause| match clause {
+        Clause::When(expr) => conjuncts(expr)
+            .into_iter()
+            .filter_map(|part| match value(part) {
+                Ok(true) => None,
+                Ok(false) => Some(format!("`{}` is false", shown(part))),
+                Err(error) => Some(error),
+            })
+            .collect(),
+        Clause::Unless(expr) => match value(expr) {
+            Ok(false) => Vec::new(),
+            Ok(true) => vec![format!("`{}` is true", shown(expr))],
+            Err(error) => vec![error],
+        },
+    };
+    rule.tree.clauses().iter().flat_map(failed).collect()
 }
 
 /// The parts of `a && b && c`, in the order of evaluation.

@@ -45,9 +45,12 @@ pub struct Place {
     pub why: &'static str,
 }
 
+/// The place that nothing lifts.
+const OWN: &str = ".ringfence";
+
 /// Protected places directly in a project: name, kind, and why.
 pub const IN_PROJECT: &[(&str, Kind, &str)] = &[
-    (".ringfence", Kind::Dir, "this is the policy itself"),
+    (OWN, Kind::Dir, "this is the policy itself"),
     (".claude", Kind::Dir, "Claude Code runs hooks, agents and commands from here on the host"),
     (".codex", Kind::Dir, "Codex takes its configuration from here on the host"),
     (".cursor", Kind::Dir, "Cursor runs hooks and servers from here on the host"),
@@ -60,6 +63,17 @@ pub const IN_PROJECT: &[(&str, Kind, &str)] = &[
     (".mcp.json", Kind::File, "agents start servers from here on the host"),
     (".envrc", Kind::File, "the shell runs this on the host"),
 ];
+
+/// What lets agents write to a protected place of a project all the same, and why it is none by itself.
+pub fn lifted_by(project: &Path, path: &Path) -> Option<String> {
+    let inside = path.strip_prefix(project).ok()?;
+    let (name, _, why) = IN_PROJECT.iter().find(|(name, _, _)| inside.starts_with(name))?;
+    (*name != OWN).then(|| {
+        format!(
+            "`[dangerous] unprotect = [\"{name}\"]` in your settings lets agents write there; {why}"
+        )
+    })
+}
 
 /// Protected places in a git directory.
 const IN_GIT_DIR: &[(&str, Kind, &str)] = &[

@@ -1,8 +1,8 @@
 //! How denials are said: to the person outside, to the denied process, and as JSON.
 
 use ringfence_core::{
-    Act, Agent, AskFor, Denial, EntryRef, Exec, Grounds, HttpRequest, LeaseChange, LeaseStep,
-    Misuse, Request, RuleRef, SecretUse, SetName,
+    Act, Agent, AskFor, Denial, Endpoint, EntryRef, Exec, Grounds, HOST_SERVICE_NAME, HttpRequest,
+    LeaseChange, LeaseStep, Misuse, Request, RuleRef, SecretUse, SetName,
 };
 use serde_json::{Value, json};
 
@@ -222,17 +222,33 @@ pub fn rule_line(grounds: &Grounds) -> String {
             0 | 1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        let reason =
-            first.reason.as_ref().map_or(String::new(), |text| format!(": {}", printable(text)));
-        return format!("{}{reason}{more}", rule_place(first));
+        return format!("{}{}{more}", rule_place(first), reason(first));
     }
     match &grounds.nearest {
         None => "no permit matches".to_owned(),
         Some(nearest) => {
             let failed = printable(&nearest.failed);
-            format!("no permit matches; nearest: {} ({failed})", rule_place(&nearest.rule))
+            let reason = reason(&nearest.rule);
+            format!("no permit matches; nearest: {} ({failed}){reason}", rule_place(&nearest.rule))
         }
     }
+}
+
+/// A rule's reason behind its place, if it has one.
+pub fn reason(rule: &RuleRef) -> String {
+    rule.reason.as_ref().map_or(String::new(), |text| format!(": {}", printable(text)))
+}
+
+/// What to say of a world's own localhost, where somebody seems to mean this host's: a program
+/// comes to the gate with it only if it leaves it to a proxy.
+pub fn localhost(endpoint: &Endpoint) -> Option<String> {
+    endpoint.is_localhost().then(|| {
+        format!(
+            "localhost in a world is the world's own; this host's port is \
+             `{HOST_SERVICE_NAME}:{}`",
+            endpoint.port
+        )
+    })
 }
 
 /// Where a rule stands and what it is called: `.ringfence/policy.cedar:31 `model-api``.

@@ -52,7 +52,7 @@ const CODES_OF: &[(&str, &[(&str, &str)])] = &[
     (
         "ringfence policy test",
         &[
-            ("0", "every case passed and every `@id` was hit"),
+            ("0", "every case passed; each `@id` that no case hits is named"),
             ("1", "the policy or a case is wrong"),
             ("2", "a file cannot be read"),
         ],

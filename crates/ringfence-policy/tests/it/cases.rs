@@ -66,6 +66,13 @@ fn a_wrong_expectation_and_an_unhit_rule_are_reported() {
 }
 
 #[test]
+fn a_grant_needs_no_case() {
+    let grant = r#"@id("g-1") permit(principal, action == Action::"exec", resource);"#;
+    let policy = load(vec![source(SetName::Grants, grant)]);
+    assert!(cases::run(&policy, "").unwrap().unhit.is_empty());
+}
+
+#[test]
 fn a_case_that_makes_no_sense_is_refused() {
     let policy = policy("");
     let refused = |keys: &str| {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
-use ringfence_core::{Act, Agent, Decide, Role, SetName, Verdict};
+use ringfence_core::{Act, Agent, Decide, Role, SecretUse, SetName, Verdict};
 use ringfence_policy::{FsDynamic, Options, Policy, Source, validation_key};
 
 use crate::support::{connect, exec, facts, load, options, path, policy, request, source, verdict};
@@ -258,6 +258,51 @@ fn a_denial_by_default_names_the_nearest_permit_and_what_it_lacked() {
         &expect![[r#"
         Deny
         nearest day: `context.clock.weekday <= 5` is false
+    "#]],
+    );
+}
+
+#[test]
+fn of_permits_on_the_same_place_the_nearest_lacks_least() {
+    let policy = policy(
+        r#"@id("reads") @reason("orders are read only") permit(principal, action == Action::"exec", resource == Program::"/bin/api")
+        when { context.cwd like "/srv/*" && context.clock.weekday <= 7 };
+        @id("posts") permit(principal, action == Action::"exec", resource == Program::"/bin/api")
+        when { context.cwd like "/opt/*" && context.clock.weekday > 7 };
+        @id("also") permit(principal, action == Action::"exec", resource == Program::"/bin/api")
+        when { context.cwd like "/opt/*" } unless { context.clock.weekday <= 7 };"#,
+    );
+    let mut act = exec(&["/bin/api"]);
+    if let Act::Exec(exec) = &mut act {
+        exec.cwd = path("/opt2");
+    }
+    let ruling = policy.decide(&request(act), &facts());
+    let nearest = ruling.grounds.nearest.unwrap();
+    assert_eq!(nearest.rule.id, "reads", "{}", nearest.failed);
+    assert_eq!(nearest.rule.reason.as_deref(), Some("orders are read only"));
+}
+
+#[test]
+fn a_permit_of_another_secret_is_not_near() {
+    let use_of = |name: &str| {
+        Act::UseSecret(SecretUse {
+            secret: name.parse().unwrap(),
+            endpoint: None,
+            method: "gpg-sign".to_owned(),
+            path: "x".to_owned(),
+        })
+    };
+    let policy = policy(
+        r#"@id("other") permit(principal, action == Action::"secret.use", resource == Secret::"model");
+        @id("codex") permit(principal == Agent::"codex", action == Action::"secret.use", resource == Secret::"orders");"#,
+    );
+    check(&policy, use_of("models"), &expect![["Deny\n"]]);
+    check(
+        &policy,
+        use_of("orders"),
+        &expect![[r#"
+        Deny
+        nearest codex: it is for agent `codex`
     "#]],
     );
 }

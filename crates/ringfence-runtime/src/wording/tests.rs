@@ -55,6 +55,16 @@ fn a_denial_says_what_and_which_rule_and_what_to_run() {
 }
 
 #[test]
+fn a_denial_tells_the_reason_of_the_nearest_permit() {
+    let mut denied = connect_denied();
+    if let Some(nearest) = &mut denied.grounds.nearest {
+        nearest.rule.reason = Some("only the model".to_owned());
+    }
+    let text = denial(&denied, None);
+    assert!(text.contains("`model-api` (host differs): only the model\n"), "{text}");
+}
+
+#[test]
 fn a_denial_without_an_entry_offers_nothing_to_explain() {
     let unrecorded = Denial { entry: None, ..connect_denied() };
     let text = denial(&unrecorded, Some(&Advice::Grant("net:api.stripe.com:443".to_owned())));

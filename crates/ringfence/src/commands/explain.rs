@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{
-    ClockFact, EntryRef, Event, Facts, Grounds, PolicyDigest, Request, Role, SessionId, Verdict,
+    Act, ClockFact, EntryRef, Event, Facts, Grounds, PolicyDigest, Request, Role, RuleRef,
+    SessionId, SetName, Verdict,
 };
 use ringfence_log::{LogReader, Logged};
 use ringfence_policy::Explanation;
@@ -14,6 +15,7 @@ use ringfence_policy::grant::GrantText;
 use ringfence_runtime::advice::{Advice, Session};
 use ringfence_runtime::assemble::Assembled;
 use ringfence_runtime::clock::HostClock;
+use ringfence_runtime::protected::lifted_by;
 use ringfence_runtime::state::StateDirs;
 use serde_json::json;
 
@@ -43,6 +45,8 @@ pub(crate) struct Now {
     pub(crate) same_policy: bool,
     /// What a person can do, where something helps.
     pub(crate) advice: Option<Advice>,
+    /// What lifts the built-in rule that forbids it, where something does.
+    pub(crate) lifted_by: Option<String>,
     /// The project in which the session ran.
     pub(crate) project: PathBuf,
 }
@@ -161,11 +165,30 @@ fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -
     };
     let then = policy_at(dirs, &recorded.entry.session, recorded.entry.index);
     let same_policy = then.is_some_and(|then| same(&then, &found));
-    let explanation = found.policy.explain(&recorded.request, &recorded.facts);
+    let mut explanation = found.policy.explain(&recorded.request, &recorded.facts);
     let grant = GrantText::smallest(&recorded.request);
     let helps = recorded.verdict != Verdict::Permit && explanation.remedy.is_some();
     let advice = helps.then(|| Advice::of(&grant, dirs.home(), &found.project.dir));
-    Some(Now { explanation, same_policy, advice, project: found.project.dir })
+    if matches!(advice, Some(Advice::Base(_))) {
+        explanation.remedy = None;
+    }
+    let project = found.project.dir;
+    let built_in =
+        |rules: &[RuleRef]| rules.first().is_some_and(|rule| rule.set == SetName::BuiltIn);
+    let lifted_by = match &recorded.request.act {
+        Act::Write(path) | Act::Delete(path) if built_in(&explanation.ruling.grounds.rules) => {
+            lifted_by(&project, path.as_path())
+        }
+        Act::Write(_)
+        | Act::Delete(_)
+        | Act::Read(_)
+        | Act::Exec(_)
+        | Act::Connect(_)
+        | Act::ConnectUnix(_)
+        | Act::Request(_)
+        | Act::UseSecret(_) => None,
+    };
+    Some(Now { explanation, same_policy, advice, lifted_by, project })
 }
 
 /// The digests that were in force when an entry was written.

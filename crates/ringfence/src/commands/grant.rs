@@ -10,7 +10,7 @@ use ringfence_runtime::grants::{self, Grant, NewGrant, Scope, resolve_program};
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::users;
-use ringfence_runtime::wording::printable;
+use ringfence_runtime::wording::{localhost, printable};
 use ringfence_secrets::store::Store;
 use serde_json::json;
 
@@ -37,6 +37,7 @@ pub(crate) fn grant(args: &GrantArgs, screen: &Screen) -> Result<Done, Failure> 
     let granted = parse(&args.text, &environment, dirs.home())?;
     let reach = reach(args, &granted, &dirs)?;
     screen.note(&format!("grant {}, {}", printable(&granted.to_string()), printable(&reach.words)));
+    of_the_base(&granted, &reach.scope, &dirs)?;
     overruled::check(&granted, &reach.scope, &dirs, screen)?;
     look_for(&granted, &dirs, screen)?;
     if let Some(kept) = same(&granted, &reach, &dirs)? {
@@ -94,13 +95,45 @@ fn same(granted: &GrantText, reach: &Reach, dirs: &StateDirs) -> Result<Option<G
     Ok(grants::list(dirs)?.into_iter().find(is_same))
 }
 
+/// Refuses writing where every world is alike: a running one cannot be given it, and a later one only what
+/// is there when it starts.
+fn of_the_base(granted: &GrantText, scope: &Scope, dirs: &StateDirs) -> Result<(), Failure> {
+    let GrantText::Write(path) = granted else { return Ok(()) };
+    let project = trust::project(dirs, None).map(|it| it.dir).unwrap_or_default();
+    let Advice::Base(base) = Advice::of(granted, dirs.home(), &project) else { return Ok(()) };
+    let text = printable(&granted.to_string());
+    let base = printable(&base.to_string_lossy());
+    let refused = Message::new(format!("nothing changed: granting {text} has no effect"));
+    match scope {
+        Scope::Session(_) => Err(refused
+            .detail(format!(
+                "`{base}` belongs to the runtime base, which no grant opens in a running world"
+            ))
+            .no()),
+        Scope::Project(_) | Scope::Everywhere if !path.as_path().exists() => Err(refused
+            .detail(format!(
+                "`{base}` belongs to the runtime base: a world shows there what exists when it \
+                 starts, and `{}` does not",
+                printable(path.as_str())
+            ))
+            .hint("make it yourself first, or have it written somewhere else")
+            .no()),
+        Scope::Project(_) | Scope::Everywhere => Ok(()),
+    }
+}
+
 /// Says what is not there: a program that is none is a slip, a path may be made later.
 fn look_for(granted: &GrantText, dirs: &StateDirs, screen: &Screen) -> Result<(), Failure> {
     let path = match granted {
         GrantText::Read(path) | GrantText::Write(path) | GrantText::ConnectUnix(path) => path,
         GrantText::Exec { program, .. } => program,
         GrantText::UseSecret(name) => return look_for_secret(name, dirs, screen),
-        GrantText::Connect(_) | GrantText::Request { .. } => return Ok(()),
+        GrantText::Connect(to) | GrantText::Request { to, .. } => {
+            if let Some(localhost) = localhost(to) {
+                screen.warn(&localhost);
+            }
+            return Ok(());
+        }
     };
     let found = std::fs::symlink_metadata(path.as_path());
     if !found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {

@@ -2,7 +2,7 @@
 
 use ringfence_core::{Endpoint, HttpError, HttpParts, HttpRequest, Scheme, Verdict};
 use ringfence_runtime::foresight::{Sent, Then, foresee};
-use ringfence_runtime::wording::printable;
+use ringfence_runtime::wording::{localhost, printable};
 
 use super::foreseen::{Around, Lookup, as_json, as_text, missing};
 use crate::cli::{NetCommand, NetTestArgs};
@@ -40,6 +40,9 @@ fn test(args: &NetTestArgs, screen: &Screen) -> Result<Done, Failure> {
         screen.json(&as_json(&foreseen, around.digest()))?;
     } else {
         screen.data(&as_text(&foreseen))?;
+        if let Some(localhost) = localhost(&foreseen.endpoint) {
+            screen.hint(&localhost);
+        }
         for grant in missing(&foreseen) {
             screen
                 .hint(&format!("to permit it from now on, run `ringfence grant {grant} --always`"));

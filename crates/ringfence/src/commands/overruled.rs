@@ -9,11 +9,12 @@ use ringfence_policy::{Extent, Overrule, Policy, Source};
 use ringfence_runtime::assemble::{Inputs, assemble, options};
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::grants::Scope;
+use ringfence_runtime::protected::lifted_by;
 use ringfence_runtime::registration;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::{printable, rule_place};
 
-use super::{context, in_force};
+use super::{context, in_force, trust};
 use crate::exit::{Failure, Message};
 use crate::screen::Screen;
 
@@ -35,6 +36,9 @@ pub(crate) fn check(
         let message = Message::new(format!("nothing changed: granting {text} has no effect"))
             .detail(format!("forbidden by {}", place(rule)))
             .detail("a forbid is stronger than a grant");
+        if let Some(lifted) = lifted(grant, rule, dirs) {
+            return Err(message.hint(lifted).no());
+        }
         return Err(hint(rule.set).iter().fold(message, |it, hint| it.hint(*hint)).no());
     }
     if found.is_empty() {
@@ -48,6 +52,13 @@ pub(crate) fn check(
         screen.note(&format!("  and {more} more"));
     }
     Ok(())
+}
+
+/// What lifts a built-in rule, where something does.
+fn lifted(grant: &GrantText, rule: &RuleRef, dirs: &StateDirs) -> Option<String> {
+    let (GrantText::Write(path), SetName::BuiltIn) = (grant, rule.set) else { return None };
+    let project = trust::project(dirs, None).ok()?;
+    lifted_by(&project.dir, path.as_path())
 }
 
 fn place(rule: &RuleRef) -> String {

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use ringfence_core::{Act, RuleRef, Verdict};
+use ringfence_core::{Act, RuleRef, SetName, Verdict};
 use ringfence_policy::{Effect, Remedy, SetAnswer};
 use ringfence_runtime::advice::Advice;
-use ringfence_runtime::wording::{describe, needs, printable, rule_line, rule_place};
+use ringfence_runtime::wording::{describe, needs, printable, reason, rule_line, rule_place};
 
 use super::text::moment;
 use crate::commands::explain::{Now, Recorded};
@@ -73,9 +73,7 @@ fn verdict_word(verdict: &Verdict) -> &'static str {
 }
 
 fn rule_with_reason(rule: &RuleRef) -> String {
-    let reason =
-        rule.reason.as_ref().map_or(String::new(), |text| format!(": {}", printable(text)));
-    format!("{}{reason}", rule_place(rule))
+    format!("{}{}", rule_place(rule), reason(rule))
 }
 
 fn answer(set: &SetAnswer, paint: Paint) -> String {
@@ -103,7 +101,8 @@ fn answer(set: &SetAnswer, paint: Paint) -> String {
             Effect::Permit => "permit",
             Effect::Forbid => "forbid",
         };
-        let text = format!("{effect} {}: {}", rule_place(&unmet.rule), printable(&unmet.failed));
+        let (place, failed) = (rule_place(&unmet.rule), printable(&unmet.failed));
+        let text = format!("{effect} {place} ({failed}){}", reason(&unmet.rule));
         line("no match", text);
     }
     out
@@ -124,7 +123,17 @@ fn change(recorded: &Recorded, now: &Now, paint: Paint) -> String {
         None if now.explanation.ruling.verdict == Verdict::Permit => {
             "nothing: the policy in force now permits it".to_owned()
         }
-        None => "a rule: no approval and no grant can lift what forbids it".to_owned(),
+        None => now.lifted_by.clone().unwrap_or_else(|| unliftable(now).to_owned()),
     };
     format!("\n{}\n  {text}\n", paint.tone(Tone::Heading, CHANGE))
+}
+
+/// What stands in the way where no approval and no grant helps.
+fn unliftable(now: &Now) -> &'static str {
+    let rules = &now.explanation.ruling.grounds.rules;
+    if rules.first().is_some_and(|rule| rule.set == SetName::BuiltIn) {
+        "nothing lifts it: the rule is built in"
+    } else {
+        "a rule: no approval and no grant can lift what forbids it"
+    }
 }

@@ -286,10 +286,35 @@ when { context.clock.hour < 25 };
         ! error: nothing changed: granting fs.write:HOME/project/.vscode has no effect
         !   forbidden by built in `protected-N`: the editor runs tasks from here on the host
         !   a forbid is stronger than a grant
+        ! hint: `[dangerous] unprotect = [".vscode"]` in your settings lets agents write there; the editor runs tasks from here on the host
         [1]
     "#]].assert_eq(&said);
     assert_eq!(home.json(&["grants", "list", "--json"]).0, serde_json::json!([]));
     let said = home.run(&["grant", "net:day.example:80", "--always", "--yes"]);
     assert!(said.contains("! warning: a forbid is stronger than a grant"), "{said}");
     assert!(said.contains("!   .ringfence/policy.cedar:4 `day`\n! granted: g-"), "{said}");
+}
+
+#[test]
+fn what_no_world_could_be_given_is_not_granted() {
+    let home = Home::with_policy(POLICY);
+    let said = home.run(&["grant", "fs.write:/usr/bin/no-such-file", "--always", "--yes"]);
+    assert!(said.contains("granting fs.write:/usr/bin/no-such-file has no effect"), "{said}");
+    assert!(said.contains("`/usr` belongs to the runtime base: a world shows"), "{said}");
+    assert_eq!(home.json(&["grants", "list", "--json"]).0, serde_json::json!([]));
+}
+
+#[test]
+fn a_worlds_own_localhost_is_told_from_this_hosts() {
+    let home = Home::with_policy(POLICY);
+    let own = "localhost in a world is the world's own; this host's port is \
+               `host.ringfence.internal:8443`";
+    for target in ["localhost:8443", "127.0.0.1:8443", "[::1]:8443", "api.localhost:8443"] {
+        let said = home.run(&["net", "test", &format!("https://{target}/")]);
+        assert!(said.contains(own) && !said.contains("ringfence grant"), "{said}");
+        let said = home.run(&["grant", &format!("net:{target}"), "--always", "--yes"]);
+        assert!(said.contains(&format!("warning: {own}")), "{said}");
+    }
+    let said = home.run(&["net", "test", "https://192.0.2.1:8443/"]);
+    assert!(!said.contains(own) && said.contains("ringfence grant"), "{said}");
 }

@@ -149,7 +149,7 @@ fn what_would_become_of_a_use_is_said_from_the_connection_on() {
         would be denied: GET api.anthropic.com:443/
           name     denied; no permit matches; nearest: .ringfence/policy.cedar:12 `api` (host differs: it permits `api.example.com:443`)
           opened   each request is decided, this one: denied; no permit matches; nearest: .ringfence/policy.cedar:12 `api` (host differs: it permits `api.example.com:443`)
-          secret   denied; no permit matches; nearest: .ringfence/policy.cedar:2 `reads` (secret differs: it permits `orders`)
+          secret   denied; no permit matches
         ! hint: to permit it in this project from now on, run `ringfence grant net:api.anthropic.com:443 --always`
         ! hint: to permit it in this project from now on, run `ringfence grant secret:model --always`
         [1]

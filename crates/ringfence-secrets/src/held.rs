@@ -5,7 +5,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use http::header::{
-    ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue,
+    IF_RANGE, RANGE, SEC_WEBSOCKET_EXTENSIONS, TRANSFER_ENCODING,
 };
 use http::request::Parts;
 use ringfence_core::{
@@ -377,7 +378,7 @@ pub fn make_readable(head: &mut Parts) {
     // answer with the whole (RFC 9110, section 14.2).
     head.headers.remove(RANGE);
     head.headers.remove(IF_RANGE);
-    head.headers.remove(HeaderName::from_static("sec-websocket-extensions"));
+    head.headers.remove(SEC_WEBSOCKET_EXTENSIONS);
 }
 
 /// A path as the policy reads it; one that is not understood stays as it is, and goes nowhere.
@@ -387,7 +388,7 @@ fn canonical(path: &str) -> String {
 
 /// Why an answer's head cannot be searched through; `None` when it can.
 pub fn unreadable(headers: &HeaderMap) -> Option<String> {
-    let other = [(http::header::CONTENT_ENCODING, "identity"), (TRANSFER_ENCODING, "chunked")]
+    let other = [(CONTENT_ENCODING, "identity"), (TRANSFER_ENCODING, "chunked")]
         .into_iter()
         .flat_map(|(name, plain)| {
             let values = headers.get_all(name).into_iter();
@@ -399,9 +400,23 @@ pub fn unreadable(headers: &HeaderMap) -> Option<String> {
         })
         .find(|(coding, plain)| !coding.is_empty() && !coding.eq_ignore_ascii_case(plain))
         .map(|(coding, _)| coding);
-    other.map(|coding| {
+    let encoded = other.map(|coding| {
         format!("the answer is encoded as `{coding}`, although that was not asked for")
-    })
+    });
+    encoded.or_else(|| unasked(headers).map(str::to_owned))
+}
+
+/// What else [`make_readable`] asks not to be answered with.
+fn unasked(headers: &HeaderMap) -> Option<&'static str> {
+    let kind = headers.get(CONTENT_TYPE).map(|it| it.as_bytes().to_ascii_lowercase());
+    if headers.contains_key(CONTENT_RANGE)
+        || kind.is_some_and(|kind| kind.starts_with(b"multipart/byteranges"))
+    {
+        return Some("the answer is a part, although all was asked for");
+    }
+    headers
+        .contains_key(SEC_WEBSOCKET_EXTENSIONS)
+        .then_some("the websocket is extended, although that was not asked for")
 }
 
 /// Takes every real value out of an answer's head.

@@ -1,6 +1,7 @@
 /* The least that a notified call costs: `floor MODE PROGRAM ARGS...` runs a program beneath a filter
  * that notifies of opens with O_CREAT (or of execve), and a supervisor that decides and records
- * nothing: it says `continue`, or makes the file in the caller's directory and hands it in. As
+ * nothing: it says `continue`, or makes the file in the caller's directory and hands it in, or stops a
+ * program once before its first instruction. As
  * `confined` there is nobody to notify: only Landlock, and a filter that looks at how files are
  * opened and allows it. */
 #define _GNU_SOURCE
@@ -9,11 +10,13 @@
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -128,7 +131,19 @@ static void hand_in(int listener, const struct seccomp_notif *call) {
     close(dir);
 }
 
-static void serve(int listener, int makes) {
+/* Has the exec go on, and the program stop before its first instruction, where it could be looked at. */
+static void stop_once(int listener, struct seccomp_notif_resp *answer, pid_t pid) {
+    int status;
+    if (ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACEEXEC))
+        die("seize");
+    ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, answer);
+    if (waitpid(pid, &status, __WALL) != pid || status >> 8 != (SIGTRAP | PTRACE_EVENT_EXEC << 8))
+        die("wait for the program");
+    if (ptrace(PTRACE_DETACH, pid, 0, 0))
+        die("let go");
+}
+
+static void serve(int listener, int makes, int stops) {
     ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, 1UL); /* SYNC_WAKE_UP */
     for (;;) {
         struct seccomp_notif call;
@@ -142,6 +157,8 @@ static void serve(int listener, int makes) {
             .id = call.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
         if (makes)
             hand_in(listener, &call);
+        else if (stops)
+            stop_once(listener, &answer, call.pid);
         else
             ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
     }
@@ -152,7 +169,9 @@ int main(int count, char **words) {
     if (count < 3 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets))
         die("floor");
     int confined = !strcmp(words[1], "confined");
-    int quiet = confined || !strcmp(words[1], "off"), execs = !strcmp(words[1], "continue-execs");
+    int stops = !strcmp(words[1], "stop-execs");
+    int quiet = confined || !strcmp(words[1], "off");
+    int execs = stops || !strcmp(words[1], "continue-execs");
     int makes = !strcmp(words[1], "hand-in");
     pid_t pid = fork();
     if (pid == 0) {
@@ -165,6 +184,6 @@ int main(int count, char **words) {
     }
     close(sockets[0]);
     if (!quiet)
-        serve(pass(sockets[1], -1), makes);
+        serve(pass(sockets[1], -1), makes, stops);
     return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 98;
 }

@@ -22,6 +22,7 @@ pub(crate) fn floor() -> Result<Vec<Row>, String> {
         ("2,000 files, opens continued", "continue", write, FILES),
         ("2,000 files, made and handed in", "hand-in", write, FILES),
         ("1,000 execs, continued", "continue-execs", exec, PROGRAMS),
+        ("1,000 execs, each stopped once", "stop-execs", exec, PROGRAMS),
     ];
     let mut rows = Vec::new();
     for (what, mode, command, calls) in notified {

@@ -284,8 +284,8 @@ pub(super) fn scrub(
     match (unreadable(headers), carried) {
         // What was signed chooses itself what its answer is said to be.
         (None, _) | (Some(_), Carried::Signature { .. }) => Ok(Some(scrubbing)),
-        (Some(_), Carried::Nothing) if patterns.is_empty() => Ok(Some(scrubbing)),
-        // Also to a request without a value: a server may have kept one from another.
+        // Also to a request without a value: a server may have kept one from another, or be told one
+        // while this answer streams.
         (Some(why), Carried::Nothing | Carried::Value) => Err(Refusal::Unreachable(why)),
     }
 }

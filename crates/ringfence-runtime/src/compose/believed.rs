@@ -7,7 +7,7 @@ mod pem;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +44,9 @@ const JAVA_STORE: &str = "lib/security/cacerts";
 /// Where Chromium looks for what the machine's owner wants, and how it is told of an authority.
 const CHROMIUM_SETTINGS: [&str; 2] = ["/etc/chromium", "/etc/opt/chrome"];
 const CHROMIUM_POLICY: &str = "policies/managed/ringfence.json";
+
+/// Largest file of certificates that is read, in bytes; a system's has a quarter of a mebibyte.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Variables that name a file in place of the system's.
 const IN_PLACE: [&str; 14] = [
@@ -189,12 +192,12 @@ struct Bundle {
 impl Bundle {
     fn of(authority: &str, environment: &Environment) -> Bundle {
         let mut bundle = Bundle::default();
-        let mut read = BTreeSet::new();
+        let mut known = BTreeSet::new();
         for path in files(environment) {
             // One that cannot be read is one that nobody could have believed by.
             let Ok(metadata) = fs::metadata(&path) else { continue };
-            let once = metadata.is_file() && read.insert((metadata.dev(), metadata.ino()));
-            if once && let Ok(file) = fs::read(&path) {
+            let once = metadata.is_file() && known.insert((metadata.dev(), metadata.ino()));
+            if once && let Some(file) = read(&path) {
                 bundle.add(&String::from_utf8_lossy(&file));
             }
         }
@@ -216,6 +219,14 @@ impl Bundle {
             }
         }
     }
+}
+
+/// A file of certificates; none where it is too large to be one.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).ok()?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= FILE_BYTES_MAX).then_some(bytes)
 }
 
 /// The files that name authorities, the system's first; one may be there by several names.

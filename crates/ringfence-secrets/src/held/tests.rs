@@ -231,6 +231,17 @@ fn a_swapped_request_asks_for_an_answer_that_can_be_searched() {
     assert_eq!(unreadable(&answer), None);
     answer.insert(TRANSFER_ENCODING, HeaderValue::from_static("gzip, chunked"));
     assert!(unreadable(&answer).is_some_and(|why| why.contains("`gzip`")));
+    for (name, value, why) in [
+        ("content-range", "bytes 0-3/8", "a part"),
+        ("content-type", "Multipart/Byteranges; boundary=x", "a part"),
+        ("sec-websocket-extensions", "permessage-deflate", "extended"),
+    ] {
+        let answer = HeaderMap::from_iter([(
+            http::HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )]);
+        assert!(unreadable(&answer).is_some_and(|said| said.contains(why)), "{name}");
+    }
 }
 
 #[test]

@@ -35,8 +35,12 @@ pub(super) fn certificates(file: &str) -> impl Iterator<Item = Certificate<'_>> 
             rest = from.strip_prefix(BEGIN)?;
             let Some((label, body)) = rest.split_once(DASHES) else { continue };
             let Some(kind) = Kind::of(label) else { continue };
-            let end = format!("-----END {label}-----");
-            let Some((encoded, after)) = body.split_once(&end) else { continue };
+            let end = format!("END {label}-----");
+            // Where something else begins before its end, it has none.
+            let ended = body.split_once(DASHES);
+            let ended =
+                ended.and_then(|(encoded, after)| Some((encoded, after.strip_prefix(&end)?)));
+            let Some((encoded, after)) = ended else { continue };
             let Ok(bytes) = decoded(encoded) else { continue };
             rest = after;
             let text = from.strip_suffix(after).unwrap_or(from);
@@ -75,6 +79,14 @@ mod tests {
         assert!(
             certificates(file).all(|it| it.text.starts_with("-----B") && it.text.ends_with('-'))
         );
+    }
+
+    #[test]
+    fn a_file_of_beginnings_is_read_once() {
+        let file = "-----BEGIN CERTIFICATE-----\nAAAA\n".repeat(100_000);
+        assert_eq!(certificates(&file).count(), 0);
+        let file = file + "-----END CERTIFICATE-----";
+        assert_eq!(certificates(&file).map(|it| it.bytes).collect::<Vec<_>>(), [[0, 0, 0]]);
     }
 
     #[test]

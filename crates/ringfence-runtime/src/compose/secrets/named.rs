@@ -49,7 +49,12 @@ const NOT_FILES: &[&str] = &["/dev", "/proc", "/sys"];
 pub(super) fn places(home: &Path, cwd: &Path, environment: &Environment) -> Vec<(PathBuf, Kind)> {
     let text = |name: &str| environment.text(name).unwrap_or("").to_owned();
     let files = FILES.iter().flat_map(|name| {
-        text(name).split(':').filter(|it| !it.is_empty()).map(PathBuf::from).collect::<Vec<_>>()
+        let (whole, home) = (text(name), home.to_string_lossy());
+        // Some take it as one name, some as several; some know the home by `~`.
+        let each = whole.split(':').chain([whole.as_str()]).filter(|it| !it.is_empty());
+        let at_home = |it: &str| it.strip_prefix("~/").map(|rest| format!("{home}/{rest}"));
+        let both = each.flat_map(|it| [Some(it.to_owned()), at_home(it)]);
+        both.flatten().map(PathBuf::from).collect::<Vec<_>>()
     });
     let within =
         DIRS.iter().filter(|(name, _)| !text(name).is_empty()).flat_map(|(name, parts)| {

@@ -434,7 +434,7 @@ fn what_a_client_says_over_a_websocket_is_searched_for_stand_ins() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_searched_is_refused_once_there_is_a_value_to_search_for() {
+fn an_answer_that_cannot_be_searched_is_refused_before_a_value_is_had_and_after() {
     for who in everybody() {
         let net = net(who, RULES);
         let plain = "curl -sS https://good.example:{keys}/gzip --compressed";
@@ -446,9 +446,11 @@ fn an_answer_that_cannot_be_searched_is_refused_once_there_is_a_value_to_search_
             ),
         );
         let (before, after) = said.split_once("between").unwrap();
-        assert!(before.contains("/gzip  end"), "{said}");
-        assert!(after.contains("although that was not asked for"), "{said}");
-        assert!(!after.contains("/gzip  end"), "{said}");
+        // Also before: a value may be had while an answer goes on.
+        for said in [before, after] {
+            assert!(said.contains("although that was not asked for"), "{said}");
+            assert!(!said.contains("/gzip  end"), "{said}");
+        }
     }
 }
 

@@ -94,8 +94,8 @@ impl Denials {
     /// Puts a stand-in in the wrong place into words and into the world's file.
     pub fn misused(&self, agent: &Agent, misuse: &Misuse, entry: Option<&EntryRef>) -> Said {
         self.append(&wording::misused_json(agent, misuse, entry).to_string());
-        let text = wording::misused(misuse);
-        Said { now: self.timing(text.clone()), text }
+        let text = wording::misused(misuse, entry);
+        Said { text, now: self.timing(wording::misused(misuse, None)) }
     }
 
     /// Puts what no policy could speak of into words and into the world's file.

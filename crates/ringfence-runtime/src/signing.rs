@@ -33,6 +33,7 @@ pub use gpg::{GpgAgent, GpgKey};
 pub use hosts::KnownHosts;
 use ringfence_sandbox::notify::write_stderr_of;
 pub use ssh::SshAgent;
+pub(crate) use ssh::keys_of;
 
 /// Where, in the world, the ssh agent is; `SSH_AUTH_SOCK` names it.
 pub const SSH_SOCKET: &str = "/run/ringfence/ssh-agent";

@@ -17,6 +17,9 @@ const SHOWN_CHARACTERS_MAX: usize = 200;
 /// Stands for the rule where there is none to ask.
 const UNDECIDED: &str = "none: no policy can speak of it";
 
+/// Stands for the rule where a stand-in is in the wrong place.
+const BOUND: &str = "none: what the secret is bound to says where it may stand";
+
 /// Marks a hint as one that the agent cannot follow itself.
 const OUTSIDE: &str = "hint (for the person outside):";
 
@@ -57,10 +60,10 @@ pub fn refused_json(agent: &Agent, why: &str, entry: Option<&EntryRef>) -> Value
 }
 
 /// What a process is told whose request had in it, in the wrong place, what stands in for a secret.
-pub fn misused(misuse: &Misuse) -> String {
+pub fn misused(misuse: &Misuse, entry: Option<&EntryRef>) -> String {
     let Misuse { secret, place, why, .. } = misuse;
     let text = format!("what stands in for the secret `{secret}` is in {place}: {why}");
-    format!("denied: {}\n", printable(&text))
+    assemble(&format!("denied: {}", printable(&text)), BOUND, entry, None)
 }
 
 /// The same for programs: a denial of the secret's use, by no rule.
@@ -74,7 +77,7 @@ pub fn misused_json(agent: &Agent, misuse: &Misuse, entry: Option<&EntryRef>) ->
         "rule": format!("a stand-in in {}: {}", misuse.place, misuse.why),
         "rules": [],
         "entry": entry.map(EntryRef::to_string).unwrap_or_default(),
-        "hints_for_the_person_outside": [],
+        "hints_for_the_person_outside": hints(entry, None),
         "method": misuse.method,
     })
 }

@@ -77,8 +77,7 @@ pub(crate) fn look(
             return Err(misplaced(place.to_string(), format!("it is not bound to {endpoint}")));
         }
         let Some(slot) = slot_of(&place, &text, (binding, sentinel)) else {
-            let why = "that is not a place where this secret may stand".to_owned();
-            return Err(misplaced(place.to_string(), why));
+            return Err(misplaced(place.to_string(), why_not(&place, &text, binding)));
         };
         if let Some(why) = binding.objects_to(&head.method, head.uri.path()) {
             return Err(misplaced(place.to_string(), why));
@@ -157,6 +156,21 @@ fn slot_of(part: &Part<'_>, text: &[u8], of: (&Binding, &Sentinel)) -> Option<Pl
         }
         (Slot::Header(_) | Slot::Basic | Slot::Query(_) | Slot::Aws, _) => None,
     })
+}
+
+/// Why a place is none of the slots.
+fn why_not(part: &Part<'_>, text: &[u8], binding: &Binding) -> String {
+    let after = binding.slots.iter().find_map(|slot| match (slot, part) {
+        (Slot::Header(slot), Part::Header(name)) if slot.name == **name => {
+            let begin = text.get(..slot.prefix.len()).unwrap_or(text);
+            (!begin.eq_ignore_ascii_case(slot.prefix.as_bytes())).then_some(&slot.prefix)
+        }
+        (Slot::Header(_) | Slot::Basic | Slot::Query(_) | Slot::Aws, _) => None,
+    });
+    match after {
+        Some(prefix) => format!("it may stand there, but not after anything else than `{prefix}`"),
+        None => "that is not a place where this secret may stand".to_owned(),
+    }
 }
 
 /// What stands behind `Basic`, decoded; `None` for another scheme, or where it cannot be.

@@ -121,6 +121,12 @@ const SECRET_MARKS: &[&str] =
 const SECRET_SERVICES: &[&str] =
     &["SSH_AUTH_SOCK", "GPG_AGENT_INFO", "DBUS_SESSION_BUS_ADDRESS", "DOCKER_HOST", "KUBECONFIG"];
 
+const SSH_AGENT: &str = "SSH_AUTH_SOCK";
+const TO_PASS: &str = "to pass one on, name it in `[run] pass_env` of your settings";
+/// The agent itself would be all keys, undecided.
+const FOR_SSH: &str =
+    "to log in and sign by your ssh agent, name its keys in `[ssh] keys` of your settings";
+
 /// The environment of the payload, and a notice that names the secrets left behind.
 pub(super) fn clean(
     home: &Home<'_>,
@@ -152,7 +158,11 @@ pub(super) fn clean(
         .collect();
     let notice = (!secrets.is_empty()).then(|| {
         let text = format!("left out of the environment: {}", secrets.join(", "));
-        Notice::new(text).hint("to pass one on, name it in `[run] pass_env` of your settings")
+        Notice::new(text).hint(match secrets.as_slice() {
+            [SSH_AGENT] => FOR_SSH.to_owned(),
+            all if all.contains(&SSH_AGENT) => format!("{TO_PASS}; {FOR_SSH}"),
+            _ => TO_PASS.to_owned(),
+        })
     });
     (all, notice)
 }

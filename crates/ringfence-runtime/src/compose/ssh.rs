@@ -10,7 +10,7 @@ use crate::assemble::Assembled;
 use crate::environment::Environment;
 use crate::notice::Notice;
 use crate::settings::Settings;
-use crate::signing::SSH_SOCKET;
+use crate::signing::{SSH_SOCKET, keys_of};
 
 /// Where ssh looks for the keys of servers beside the home's own file, which a world does not see.
 const KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
@@ -34,12 +34,13 @@ pub(super) fn offer(
     if assembled.settings.ssh_keys.is_empty() {
         return Ok(None);
     }
-    if upstream(&assembled.settings, &request.environment).is_none() {
+    let Some(agent) = upstream(&assembled.settings, &request.environment) else {
         let text = "`[ssh] keys` are named, and there is no ssh agent that could use them";
         let hint = "start one and add them, by `eval $(ssh-agent)` and `ssh-add`";
         layout.notices.push(Notice::new(text.to_owned()).hint(hint));
         return Ok(None);
-    }
+    };
+    layout.notices.extend(missing(&assembled.settings, &agent));
     let path = private.ssh_agent();
     let listener = listen(&path)?;
     layout.bind_private(Path::new(SSH_SOCKET), &path, Use::Read);
@@ -47,4 +48,23 @@ pub(super) fn offer(
     let known = private.supply("ssh_known_hosts", &known.join(&b'\n'))?;
     layout.bind_private(Path::new(KNOWN_HOSTS), &known, Use::Read);
     Ok(Some(listener))
+}
+
+/// The named keys that the person's agent does not have now: it may be given them later.
+fn missing(settings: &Settings, agent: &Path) -> Vec<Notice> {
+    let held = match keys_of(agent) {
+        Ok(held) => held,
+        Err(error) => {
+            let text =
+                format!("`[ssh] keys` are named, and the ssh agent does not answer: {error}");
+            return vec![Notice::new(text).hint("to see what is wrong, run `ssh-add -l`")];
+        }
+    };
+    let missing = settings.ssh_keys.values().filter(|key| !held.contains(*key));
+    let notice = |key: &String| {
+        let text = format!("`[ssh] keys` names {key}, and your ssh agent has no such key");
+        Notice::new(text)
+            .hint("to see those that it has, run `ssh-add -l`; to add one, `ssh-add FILE`")
+    };
+    missing.map(notice).collect()
 }

@@ -1,9 +1,10 @@
 //! A world's ssh agent: lists the named keys, and has each signature decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ringfence_core::{Endpoint, Outcome, Process, SecretName, SecretUse};
 
@@ -12,6 +13,9 @@ use super::{KnownHosts, Speaks, TALKS_MAX, Verdicts, connect};
 
 /// What it is called in the log, where it refuses what no policy could speak of.
 const NAME: &str = "ssh-agent";
+
+/// How long the person's agent may take to list its keys, in seconds: it asks nobody for that.
+const LIST_WAIT: Duration = Duration::from_secs(10);
 
 /// The person's ssh agent, as far as a world reaches it.
 pub struct SshAgent {
@@ -144,6 +148,15 @@ impl<'a> Talk<'a> {
         self.upstream = Some(stream);
         Ok(answer)
     }
+}
+
+/// The fingerprints of the keys that the person's agent has.
+pub(crate) fn keys_of(upstream: &Path) -> io::Result<BTreeSet<String>> {
+    let mut stream = connect(upstream)?;
+    stream.set_read_timeout(Some(LIST_WAIT))?;
+    send(&mut stream, wire::ASK_FOR_KEYS)?;
+    let answer = receive(&mut stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    wire::fingerprints(&answer).ok_or_else(|| io::Error::other("its answer is not understood"))
 }
 
 /// The next message; `None` at the end.

@@ -1,6 +1,8 @@
 //! What is said to an ssh agent (draft-ietf-sshm-ssh-agent), as far as it passes: which keys there are,
 //! sign this, and whose connection it is for. Everything else is told apart and not taken apart.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha2::{Digest as _, Sha256};
@@ -172,6 +174,17 @@ pub fn only(answer: &[u8], keep: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
     }
     rest.end()?;
     Some([&[IDENTITIES_ANSWER][..], &kept.to_be_bytes(), &body].concat())
+}
+
+/// Asks for the keys there are.
+pub const ASK_FOR_KEYS: &[u8] = &[REQUEST_IDENTITIES];
+
+/// The fingerprints of the keys in an agent's answer.
+pub fn fingerprints(answer: &[u8]) -> Option<BTreeSet<String>> {
+    let mut rest = Reader(answer);
+    let count = rest.byte().filter(|kind| *kind == IDENTITIES_ANSWER).and(rest.number())?;
+    let mut key = || rest.string().map(fingerprint).filter(|_| rest.string().is_some());
+    (0..count).map(|_| key()).collect()
 }
 
 /// Whether an agent agreed.

@@ -94,3 +94,12 @@ fn a_fingerprint_is_the_one_that_ssh_keygen_shows() {
     let key = base64::engine::general_purpose::STANDARD.decode(text).unwrap();
     assert_eq!(fingerprint(&key), "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU");
 }
+
+#[test]
+fn an_agents_keys_are_known_by_their_fingerprints() {
+    let answer = [&[12][..], &[0, 0, 0, 2], &strings(&[b"a", b"x", b"b", b"y"])].concat();
+    let expected = [fingerprint(b"a"), fingerprint(b"b")].into();
+    assert_eq!(fingerprints(&answer), Some(expected));
+    assert_eq!(fingerprints(&answer[..answer.len() - 1]), None);
+    assert_eq!(fingerprints(&[5]), None);
+}

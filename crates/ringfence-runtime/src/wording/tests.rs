@@ -145,8 +145,10 @@ fn a_misplaced_stand_in_is_told_in_the_form_of_a_denial() {
         assert!(same, "{key}: {value}");
     }
     assert_eq!(value["rule"], "a stand-in in the body: a body is no place for it");
-    let text = misused(&misuse);
+    let text = misused(&misuse, Some(&entry()));
     assert!(text.starts_with("denied: what stands in for the secret `model` is in"), "{text}");
+    assert!(text.contains("\n  entry  s7f3abcde/213\n"), "{text}");
+    assert!(text.ends_with("run `ringfence explain s7f3abcde/213`\n"), "{text}");
 }
 
 #[test]

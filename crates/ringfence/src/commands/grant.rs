@@ -190,7 +190,12 @@ fn parse(text: &str, environment: &Environment, home: &Path) -> Result<GrantText
     };
     let wrong = |error: ringfence_policy::grant::GrantError| {
         Message::new(error.to_string())
-            .hint("a grant looks like `ringfence grant net:api.example.com:443 --session`")
+            .hint(if text.starts_with("net:") && text.contains("://") {
+                "a grant of connections names host and port, and nothing of a URL else: \
+                 `net:api.example.com:443`"
+            } else {
+                "a grant looks like `ringfence grant net:api.example.com:443 --session`"
+            })
             .could_not()
     };
     let granted = GrantText::parse(text, &resolve).map_err(wrong)?;

@@ -28,6 +28,8 @@ const SCHEMA: u32 = 1;
 struct Whole {
     foreseen: Foreseen,
     used: Decision,
+    /// Whether the host is one of those that the secret is for, or an example of them.
+    lookup: Lookup,
 }
 
 pub(super) fn test(args: &SecretTestArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
@@ -50,7 +52,7 @@ pub(super) fn test(args: &SecretTestArgs, store: &Store, screen: &Screen) -> Res
         };
         let sent = Sent { http: request(&binding, &used, &endpoint), age_hours: 0 };
         let foreseen = foresee(endpoint, Some(sent), &around.asker(lookup));
-        Some(Whole { foreseen, used: around.decide(Act::UseSecret(used)) })
+        Some(Whole { foreseen, used: around.decide(Act::UseSecret(used)), lookup })
     });
     let each: Vec<Whole> = each.collect();
     let digest = around.digest();
@@ -73,6 +75,12 @@ pub(super) fn test(args: &SecretTestArgs, store: &Store, screen: &Screen) -> Res
                 "to permit it in this project from now on, run `ringfence grant {grant} --always`"
             ));
         }
+        for domain in domains(&binding, &each) {
+            screen.hint(&format!(
+                "to permit connections to its hosts, add a rule: permit (principal, action == \
+                 Action::\"net.connect\", resource in Domain::\"{domain}\");"
+            ));
+        }
     }
     let fails = each.iter().any(|it| matches!(it.foreseen.then, Then::Fails(_)));
     Ok(match strictest {
@@ -90,13 +98,28 @@ impl Whole {
     }
 }
 
+/// The domains of which the example may not be connected to: no grant is for all hosts of one.
+fn domains(binding: &Binding, each: &[Whole]) -> Vec<String> {
+    let pairs = binding.hosts.iter().zip(each);
+    let denied =
+        pairs.filter(|(_, it)| it.lookup == Lookup::Never && !missing(&it.foreseen).is_empty());
+    denied
+        .filter_map(|(rule, _)| match &rule.endpoint().host {
+            Host::Name(name) => Some(name.clone()),
+            Host::Address(_) => None,
+        })
+        .collect()
+}
+
 /// What stands in the way, each grant once.
 fn grants(each: &[Whole]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for it in each {
         let denied = it.used.ruling.verdict == Verdict::Deny;
         let used = denied.then(|| grant(&it.used)).flatten();
-        for grant in missing(&it.foreseen).into_iter().chain(used) {
+        // Of a host that is an example there is nothing to grant.
+        let way = if it.lookup == Lookup::Real { missing(&it.foreseen) } else { Vec::new() };
+        for grant in way.into_iter().chain(used) {
             if !all.contains(&grant) {
                 all.push(grant);
             }

@@ -29,7 +29,8 @@ pub(super) fn used(view: &SessionView, style: Style) -> String {
         vec![
             format!("  {}", it.secret),
             fit(&to, style.cut(46)),
-            count(uses, "time", "times"),
+            // It failed each time.
+            if uses == 0 { String::new() } else { count(uses, "time", "times") },
             failed,
         ]
     };

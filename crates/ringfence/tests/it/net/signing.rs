@@ -169,5 +169,20 @@ fn a_world_has_no_agent_unless_settings_name_a_key() {
         signing.net.stage.write(".config/ringfence/settings.toml", "");
         let said = signing.said("ls /run/ringfence; echo agent=$SSH_AUTH_SOCK; ssh-add -l");
         assert!(said.contains("agent=\n") && !said.contains("ssh-agent"), "{said}");
+        assert!(said.contains("hint: to log in and sign by your ssh agent, name its"), "{said}");
+    }
+}
+
+#[test]
+fn a_named_key_that_the_persons_agent_lacks_is_told_of_at_the_start() {
+    for who in everybody() {
+        let signing = Signing::new(who, LOGIN);
+        let lacks = "and your ssh agent has no such key";
+        assert!(!signing.said("true").contains(lacks));
+        let missing = format!("SHA256:{}", "x".repeat(43));
+        let settings = format!("[ssh]\nkeys = {{ deploy = \"{missing}\" }}\n");
+        signing.net.stage.write(".config/ringfence/settings.toml", &settings);
+        let said = signing.said("true");
+        assert!(said.contains(&format!("`[ssh] keys` names {missing}, {lacks}")), "{said}");
     }
 }

@@ -168,7 +168,7 @@ fn why_not(part: &Part<'_>, text: &[u8], binding: &Binding) -> String {
         (Slot::Header(_) | Slot::Basic | Slot::Query(_) | Slot::Aws, _) => None,
     });
     match after {
-        Some(prefix) => format!("it may stand there, but not after anything else than `{prefix}`"),
+        Some(prefix) => format!("it stands there, but not after `{prefix}`"),
         None => "that is not a place where this secret may stand".to_owned(),
     }
 }

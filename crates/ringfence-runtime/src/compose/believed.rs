@@ -18,6 +18,7 @@ use super::layout::{Layout, Use};
 use super::private::Private;
 use super::{ComposeError, RunRequest};
 use crate::environment::Environment;
+use crate::notice::Notice;
 
 /// The session's authority alone, in the world.
 const AUTHORITY_PATH: &str = "/run/ringfence/authority.pem";
@@ -107,6 +108,7 @@ pub(super) fn show(
     private: &Private,
     request: &RunRequest,
 ) -> Result<(Vec<(String, OsString)>, Believed), ComposeError> {
+    layout.notices.extend(unusable(&request.environment));
     let (authority, environment) = (request.authority.as_str(), &request.environment);
     let own = private.dir().join("authority.pem");
     let all = private.dir().join("authorities.pem");
@@ -229,6 +231,17 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= FILE_BYTES_MAX).then_some(bytes)
 }
 
+/// Says of a file that is to name authorities why it names none: nothing would be believed by it.
+fn unusable(environment: &Environment) -> Option<Notice> {
+    let file = environment.path("SSL_CERT_FILE")?;
+    let why = match fs::read_to_string(&file) {
+        Ok(text) if pem::certificates(&text).next().is_some() => return None,
+        Ok(_) => "it has no certificate".to_owned(),
+        Err(error) => format!("it cannot be read: {error}"),
+    };
+    Some(Notice::new(format!("`SSL_CERT_FILE` names `{}`, and {why}", file.display())))
+}
+
 /// The files that name authorities, the system's first; one may be there by several names.
 fn files(environment: &Environment) -> impl Iterator<Item = PathBuf> {
     let system = || SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
@@ -238,4 +251,26 @@ fn files(environment: &Environment) -> impl Iterator<Item = PathBuf> {
     let dirs = environment.get("SSL_CERT_DIR").map(std::env::split_paths);
     let dirs = dirs.into_iter().flatten().filter_map(|dir| fs::read_dir(dir).ok());
     first.into_iter().chain(named).chain(dirs.flatten().flatten().map(|file| file.path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_names_no_authority_is_told_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("certs.pem");
+        let said = || {
+            let named = [(OsString::from("SSL_CERT_FILE"), file.clone().into_os_string())];
+            unusable(&named.into_iter().collect()).map(|notice| notice.text)
+        };
+        assert!(said().unwrap().contains("it cannot be read: "));
+        fs::write(&file, "nothing").unwrap();
+        assert!(said().unwrap().ends_with("it has no certificate"));
+        let der = STANDARD.encode([0x30, 0x03, 0x02, 0x01, 0x00]);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n");
+        fs::write(&file, pem).unwrap();
+        assert_eq!(said(), None);
+    }
 }

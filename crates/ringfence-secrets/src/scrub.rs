@@ -18,6 +18,9 @@ use crate::sentinel::Sentinel;
 
 /// Most bytes that one character is spelled with: `\u0041`.
 const SPELLING_BYTES_MAX: usize = 6;
+/// So much of the beginning of something, in characters, goes on at once where nothing comes behind it
+/// yet: who waits for an answer to the last word of a text must have that word.
+const SAID_CHARS: usize = 3;
 /// Shortest part of a base64 text that is looked for, in characters: less turns up by chance.
 const BASE64_CHARS_MIN: usize = 8;
 
@@ -46,9 +49,11 @@ pub struct Patterns {
 /// A stream of bytes out of which values are taken.
 pub struct Scrubber<P> {
     patterns: P,
-    /// Bytes that may be the beginning of something.
+    /// Bytes that went on already and may be the beginning of something.
+    gone: VecDeque<u8>,
+    /// Bytes behind these that may be the beginning of something, or its rest.
     kept: VecDeque<u8>,
-    /// Attempts under way, each with how far back in `kept` it began.
+    /// Attempts under way, each with where it began.
     attempts: Vec<Attempt>,
     /// How many bytes were kept or passed so far.
     seen: u64,
@@ -65,6 +70,8 @@ struct Attempt {
     spelling: Spelling,
     /// Where in the stream it began.
     began: u64,
+    /// Where in the stream its first [`SAID_CHARS`] ended, if they have.
+    said: Option<u64>,
 }
 
 /// How far into one character's spelling an attempt is.
@@ -202,7 +209,14 @@ fn base64_core(bytes: &[u8], before: usize, skipped: usize) -> Zeroizing<Vec<u8>
 impl<P: Deref<Target = Patterns>> Scrubber<P> {
     /// Begins a stream.
     pub fn new(patterns: P) -> Scrubber<P> {
-        Scrubber { patterns, kept: VecDeque::new(), attempts: Vec::new(), seen: 0, replaced: 0 }
+        Scrubber {
+            patterns,
+            gone: VecDeque::new(),
+            kept: VecDeque::new(),
+            attempts: Vec::new(),
+            seen: 0,
+            replaced: 0,
+        }
     }
 
     /// Takes what came, and gives what can go on; what may be the beginning of a value is kept.
@@ -216,28 +230,36 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
                 self.take(*first, &mut out);
                 rest = after;
             } else {
+                self.gone.clear();
                 out.extend(self.kept.drain(..));
                 out.extend_from_slice(free);
                 self.seen += free.len() as u64;
                 rest = rest.get(free.len()..).unwrap_or_default();
             }
         }
-        self.release(&mut out);
+        self.say(&mut out);
         out
     }
 
     /// Looks for other things from here on; gives what of the kept can go on by these.
     pub fn renew(&mut self, patterns: P) -> Vec<u8> {
-        let kept: Vec<u8> = self.kept.drain(..).collect();
+        let gone = self.gone.len();
+        let again: Vec<u8> = self.gone.drain(..).chain(self.kept.drain(..)).collect();
         self.attempts.clear();
-        self.seen = self.seen.saturating_sub(kept.len() as u64);
+        self.seen = self.seen.saturating_sub(again.len() as u64);
         self.patterns = patterns;
-        self.push(&kept)
+        let mut out = self.push(&again);
+        // What went on already goes on no second time.
+        let kept = gone.saturating_sub(out.len()).min(self.kept.len());
+        self.gone.extend(self.kept.drain(..kept));
+        out.drain(..gone.min(out.len()));
+        out
     }
 
     /// Gives what was kept: nothing more comes.
     pub fn finish(&mut self) -> Vec<u8> {
         self.attempts.clear();
+        self.gone.clear();
         self.kept.drain(..).collect()
     }
 
@@ -259,6 +281,7 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
     fn take(&mut self, byte: u8, out: &mut Vec<u8>) {
         let begins = self.patterns.begins.get(usize::from(byte)).is_some_and(|begins| *begins);
         if self.attempts.is_empty() && !begins {
+            self.gone.clear();
             out.extend(self.kept.drain(..));
             out.push(byte);
             self.seen += 1;
@@ -272,6 +295,7 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
             unit: 0,
             spelling: Spelling::Begins,
             began: at,
+            said: None,
         });
         let mut tried = std::mem::take(&mut self.attempts);
         if begins {
@@ -310,7 +334,9 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
             Step::Fails => None,
             Step::Goes(spelling) => Some(Attempt { spelling, ..attempt }),
             Step::Unit => {
-                Some(Attempt { unit: attempt.unit + 1, spelling: Spelling::Begins, ..attempt })
+                let unit = attempt.unit + 1;
+                let said = if unit == SAID_CHARS { Some(self.seen) } else { attempt.said };
+                Some(Attempt { unit, spelling: Spelling::Begins, said, ..attempt })
             }
         };
         let plain = attempt.spelling == Spelling::Begins && unit.holds(byte);
@@ -322,7 +348,10 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
         let Some(pattern) = self.patterns.all.get(found.pattern) else { return };
         let length = usize::try_from(self.seen - found.began).unwrap_or(usize::MAX);
         let from = self.kept.len().saturating_sub(length);
+        // Its first characters may have gone on.
+        let gone = length.saturating_sub(self.kept.len());
         let stand_in = pattern.replacement.iter().copied().chain(std::iter::repeat(b'x'));
+        let stand_in = stand_in.skip(gone);
         for (place, byte) in self.kept.iter_mut().skip(from).zip(stand_in) {
             *place = byte;
         }
@@ -336,6 +365,20 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
         let needed = usize::try_from(self.seen - began).unwrap_or(usize::MAX);
         let free = self.kept.len().saturating_sub(needed);
         out.extend(self.kept.drain(..free));
+        let reached = needed.saturating_sub(self.kept.len());
+        let forgotten = self.gone.len().saturating_sub(reached);
+        self.gone.drain(..forgotten);
+    }
+
+    /// Gives what is no more than the first characters of anything.
+    fn say(&mut self, out: &mut Vec<u8>) {
+        self.release(out);
+        let said = self.attempts.iter().filter_map(|attempt| attempt.said).min();
+        let held = usize::try_from(self.seen - said.unwrap_or(self.seen)).unwrap_or(usize::MAX);
+        let free = self.kept.len().saturating_sub(held);
+        let free: Vec<u8> = self.kept.drain(..free).collect();
+        out.extend_from_slice(&free);
+        self.gone.extend(free);
     }
 }
 

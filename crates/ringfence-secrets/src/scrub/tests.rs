@@ -182,7 +182,10 @@ fn what_went_on_goes_on_once_also_where_other_things_are_looked_for() {
             // Two values, of which the first characters may be there.
             assert!(differ <= 2 * SAID_CHARS * SPELLING_BYTES_MAX, "{differ} by {step}");
             let out = String::from_utf8(out).unwrap();
-            assert!(!out.contains(&part(VALUE, 12, VALUE.len())) && !out.contains("defghij-klm"), "{out}");
+            assert!(
+                !out.contains(&part(VALUE, 12, VALUE.len())) && !out.contains("defghij-klm"),
+                "{out}"
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioTimer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::super::super::reply::Reply;
 use super::{REST_AFTER_MS, UnderWay, Unread, serve};
@@ -27,6 +27,8 @@ struct Served {
 enum Bodies {
     Read,
     LeftUnread,
+    /// Somebody still waits for them when the answer has been given.
+    Held,
 }
 
 fn served(bodies: Bodies) -> Served {
@@ -45,8 +47,18 @@ fn served(bodies: Bodies) -> Served {
                 paths.lock().unwrap().push(path.clone());
                 let under_way = Arc::clone(&under_way);
                 async move {
-                    if matches!(bodies, Bodies::Read) {
-                        read(request).await;
+                    match bodies {
+                        Bodies::Read => read(request).await,
+                        Bodies::LeftUnread => {}
+                        Bodies::Held => {
+                            tokio::spawn(async move {
+                                let _held = request;
+                                std::future::pending::<()>().await;
+                            });
+                        }
+                    }
+                    if path == "/slow" {
+                        sleep(Duration::from_millis(3 * REST_AFTER_MS)).await;
                     }
                     let reply = Reply::Text(Some(Bytes::from(path)));
                     Ok::<_, Infallible>(under_way.answer(Response::new(reply)))
@@ -80,8 +92,9 @@ impl Served {
     async fn hear(&mut self, end: &str) {
         let mut said = Vec::new();
         while !said.ends_with(end.as_bytes()) {
-            let byte = self.client.read_u8().await;
-            said.push(byte.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&said))));
+            let byte = timeout(Duration::from_secs(10), self.client.read_u8()).await;
+            let byte = byte.ok().and_then(Result::ok);
+            said.push(byte.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&said))));
         }
     }
 
@@ -102,8 +115,8 @@ impl Served {
 async fn a_connection_rests_between_requests_and_goes_on() {
     let mut served = served(Bodies::Read);
     for number in 1..4 {
-        served.send(&format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
-        served.hear(&format!("/{number}")).await;
+        served.send(&format!("GET /no{number} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        served.hear(&format!("/no{number}")).await;
         // Soon after, over the same.
         served.send(&format!("GET /again{number} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
         served.hear(&format!("/again{number}")).await;
@@ -129,10 +142,20 @@ async fn a_connection_rests_between_requests_and_goes_on() {
 }
 
 #[tokio::test]
+async fn who_is_not_answered_yet_is_not_let_go() {
+    let mut served = served(Bodies::Read);
+    for path in ["/one", "/slow", "/slow"] {
+        served.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        served.hear(path).await;
+    }
+    assert_eq!(served.paths(), ["/one", "/slow", "/slow"]);
+}
+
+#[tokio::test]
 async fn a_head_may_come_in_pieces_and_with_another_behind_it() {
     let mut served = served(Bodies::Read);
-    served.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHo").await;
-    served.hear("/1").await;
+    served.send("GET /one HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHo").await;
+    served.hear("/one").await;
     served.pause().await;
     served.send("st: a\r\n\r\n").await;
     served.hear("/2").await;
@@ -142,23 +165,28 @@ async fn a_head_may_come_in_pieces_and_with_another_behind_it() {
         served.pause().await;
     }
     served.hear("/3").await;
-    assert_eq!(served.paths(), ["/1", "/2", "/3"]);
+    assert_eq!(served.paths(), ["/one", "/2", "/3"]);
 }
 
 #[tokio::test]
 async fn the_rest_of_a_body_is_never_a_request() {
     let hidden = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
-    for head in
-        [format!("Content-Length: {}", hidden.len() + 1), "Transfer-Encoding: chunked".to_owned()]
-    {
-        let mut served = served(Bodies::LeftUnread);
-        served.send(&format!("POST /1 HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n")).await;
-        served.hear("/1").await;
+    let sized = format!("Content-Length: {}", hidden.len() + 1);
+    let chunked = "Transfer-Encoding: chunked".to_owned();
+    for (head, bodies) in [
+        (&sized, Bodies::LeftUnread),
+        (&chunked, Bodies::LeftUnread),
+        (&sized, Bodies::Held),
+        (&chunked, Bodies::Held),
+    ] {
+        let mut served = served(bodies);
+        served.send(&format!("POST /first HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n")).await;
+        served.hear("/first").await;
         served.pause().await;
         // Either it is dropped or the connection has ended.
         let _ = served.client.write_all(hidden.as_bytes()).await;
         served.pause().await;
-        assert_eq!((served.paths(), served.begun()), (vec!["/1".to_owned()], 1), "{head}");
+        assert_eq!((served.paths(), served.begun()), (vec!["/first".to_owned()], 1), "{head}");
     }
 }
 

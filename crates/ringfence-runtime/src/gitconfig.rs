@@ -5,12 +5,14 @@
 //! world works on copies; only keys on a short list, with values of a plain form, are taken back.
 
 mod merge;
+mod signing;
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 pub use merge::{MergedBack, merge_back};
 use merge::{comes_back, names_a_remote};
+pub use signing::Signers;
+use signing::SignsBy;
 
 /// How deep includes are followed; git itself allows 10.
 const INCLUDE_DEPTH_MAX: usize = 4;
@@ -72,20 +74,19 @@ const KEYS: &[(&str, Shown)] = &[
     ("submodule.recurse", Shown::Yes),
     ("tag.forcesignannotated", Shown::WhereItSigns),
     ("tag.gpgsign", Shown::WhereItSigns),
-    ("user.signingkey", Shown::WhereItSigns),
+    ("user.signingkey", Shown::WhereGpgSigns),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shown {
     Yes,
     No,
-    /// Where the person signs with a gpg key that the world may have sign too: elsewhere no commit
+    /// Where the person signs with a key that the world may have sign too: elsewhere no commit
     /// would come about.
     WhereItSigns,
+    /// The same, where it is a key of gpg: one of ssh is named in words of our own.
+    WhereGpgSigns,
 }
-
-/// Least digits by which a key is named, as gpg has it.
-const KEY_DIGITS_MIN: usize = 16;
 
 /// One `section.subsection.key = value`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -182,17 +183,18 @@ pub fn render(settings: &[Setting]) -> String {
 }
 
 /// A person's configuration as an agent may see it: who they are and how they like their output.
-/// `read` gives the text of an included file, by the path as written; `signing` are the fingerprints of the
-/// gpg keys that it may have sign, if there are any.
+/// `read` gives the text of a file that it names, by the path as written; `signers` are the keys that the
+/// agent may have sign.
 pub fn for_agent(
     text: &str,
     read: &dyn Fn(&str) -> Option<String>,
-    signing: Option<&BTreeSet<String>>,
+    signers: Signers<'_>,
 ) -> Vec<Setting> {
     let mut settings = Vec::new();
     collect(text, read, INCLUDE_DEPTH_MAX, &mut settings);
-    let where_it_signs = if signs_with(&settings, signing) { Shown::Yes } else { Shown::No };
-    settings.retain(|setting| is_shown(setting, where_it_signs));
+    let signs_by = SignsBy::of(&settings, read, signers);
+    settings.retain(|setting| is_shown(setting, &signs_by));
+    settings.extend(signs_by.told());
     // Owners differ where the payload's user is mapped; the mounts decide what it can reach.
     settings.push(Setting {
         section: "safe".to_owned(),
@@ -220,20 +222,7 @@ fn collect(
     }
 }
 
-/// Whether a person's git signs with one of these keys.
-fn signs_with(settings: &[Setting], signing: Option<&BTreeSet<String>>) -> bool {
-    let last = |name: &str| {
-        let mut all = settings.iter().rev();
-        all.find(|it| it.short_name() == name && it.subsection.is_none())?.value.as_deref()
-    };
-    let openpgp = last("gpg.format").is_none_or(|format| format == "openpgp");
-    let key = last("user.signingkey").unwrap_or("").trim_end_matches('!').to_ascii_uppercase();
-    let key = key.strip_prefix("0X").unwrap_or(&key);
-    let named = key.len() >= KEY_DIGITS_MIN;
-    openpgp && named && signing.into_iter().flatten().any(|whole| whole.ends_with(key))
-}
-
-fn is_shown(setting: &Setting, where_it_signs: Shown) -> bool {
+fn is_shown(setting: &Setting, signs_by: &SignsBy) -> bool {
     let name = setting.short_name();
     if setting.section == "alias" {
         return setting.value.as_deref().is_some_and(|value| !value.trim_start().starts_with('!'));
@@ -246,7 +235,8 @@ fn is_shown(setting: &Setting, where_it_signs: Shown) -> bool {
     of_key.map_or(plain_section && !names_program, |shown| match shown {
         Shown::Yes => true,
         Shown::No => false,
-        Shown::WhereItSigns => where_it_signs == Shown::Yes,
+        Shown::WhereItSigns => *signs_by != SignsBy::Nothing,
+        Shown::WhereGpgSigns => *signs_by == SignsBy::Gpg,
     })
 }
 

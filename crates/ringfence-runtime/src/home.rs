@@ -6,7 +6,6 @@
 mod claude;
 mod codex;
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,8 +27,8 @@ pub(crate) struct Home<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) profile: ProfileName,
     pub(crate) environment: &'a Environment,
-    /// The gpg keys that the world may have sign, where there are some.
-    pub(crate) signing: Option<&'a BTreeSet<String>>,
+    /// The keys that the world may have sign.
+    pub(crate) may_sign: gitconfig::Signers<'a>,
 }
 
 /// Makes the home of one world.
@@ -79,7 +78,7 @@ fn git_config(home: &Home<'_>) -> Vec<gitconfig::Setting> {
         };
         read(&path)
     };
-    gitconfig::for_agent(&texts, &included, home.signing)
+    gitconfig::for_agent(&texts, &included, home.may_sign)
 }
 
 /// A file that is of use but not needed: what cannot be read is as good as absent.

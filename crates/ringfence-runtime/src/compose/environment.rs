@@ -188,7 +188,7 @@ fn ours(home: &Home<'_>, assembled: &Assembled, request: &RunRequest) -> Vec<(St
     if super::ssh::upstream(&assembled.settings, &request.environment).is_some() {
         all.push(set("SSH_AUTH_SOCK", SSH_SOCKET));
     }
-    if home.signing.is_some() {
+    if home.may_sign.gpg.is_some() {
         all.push(set("GNUPGHOME", GPG_HOME));
     }
     match home.profile {

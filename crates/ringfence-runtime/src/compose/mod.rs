@@ -32,6 +32,7 @@ use ringfence_secrets::sentinel::Sentinel;
 
 use crate::assemble::Assembled;
 use crate::environment::Environment;
+use crate::gitconfig;
 use crate::home::{self, Home};
 use crate::notice::Notice;
 use crate::protected::{PersonsFiles, Surveys};
@@ -211,8 +212,10 @@ pub fn compose(
     let mut covered: Vec<PathBuf> = absent.iter().map(|place| place.path.clone()).collect();
     after.look_for(absent);
     let signers = gpg::find(&assembled.settings, &request.environment, &mut layout.notices);
-    let signing = signers.as_ref().map(Signers::fingerprints);
-    let home = Home { dir: dirs.home(), profile, environment: &request.environment, signing };
+    let of_ssh = ssh::signers(&assembled.settings, &request.environment);
+    let of_gpg = signers.as_ref().map(Signers::fingerprints);
+    let may_sign = gitconfig::Signers { gpg: of_gpg, ssh: of_ssh.as_ref() };
+    let home = Home { dir: dirs.home(), profile, environment: &request.environment, may_sign };
     home::furnish(&home, &mut layout, &private, &mut after)?;
     places::copy_git_configs(&mut layout, &private, &mut after, &mut surveys)?;
     caches::share(&home, &store, &mut layout)?;

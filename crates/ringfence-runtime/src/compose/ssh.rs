@@ -1,5 +1,6 @@
 //! The ssh agent that a world finds, where settings name keys that it may have sign.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,11 @@ const KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
 /// The person's agent, where there is one and keys of it may be used.
 pub(crate) fn upstream(settings: &Settings, environment: &Environment) -> Option<PathBuf> {
     environment.path("SSH_AUTH_SOCK").filter(|_| !settings.ssh_keys.is_empty())
+}
+
+/// The fingerprints of the keys that the world may have sign, where it has an agent for them.
+pub(super) fn signers(settings: &Settings, environment: &Environment) -> Option<BTreeSet<String>> {
+    upstream(settings, environment).map(|_| settings.ssh_keys.values().cloned().collect())
 }
 
 /// Where the person's ssh knows servers from.

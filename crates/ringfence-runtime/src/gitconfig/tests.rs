@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::*;
@@ -78,7 +79,7 @@ fn an_agent_sees_identity_and_taste_but_nothing_that_runs_or_signs() {
         [url \"https://token@host/\"]\n insteadOf = x\n[init]\n templateDir = /evil\n defaultBranch = main\n\
         [commit]\n gpgSign = true\n[sendemail]\n smtppass = s\n";
     let read = |path: &str| (path == "~/more").then(|| included.to_owned());
-    let shown = render(&for_agent(text, &read, None));
+    let shown = render(&for_agent(text, &read, Signers::default()));
     assert_eq!(
         shown,
         "[user]\n\tname = Ann\n\temail = ann@example.com\n[core]\n\tautocrlf = input\n[alias]\n\tst = status\n\
@@ -96,7 +97,7 @@ fn what_signs_is_shown_where_a_world_may_sign_with_that_key() {
              [commit]\ngpgsign = true\n[tag]\ngpgsign = true\n[push]\ngpgsign = true\n"
         );
         let names = |keys| {
-            let all = for_agent(&text, &|_| None, keys);
+            let all = for_agent(&text, &|_| None, Signers { gpg: keys, ssh: None });
             all.iter().map(Setting::short_name).collect::<Vec<_>>()
         };
         assert_eq!(names(None), ["safe.directory"]);
@@ -113,10 +114,48 @@ fn what_signs_is_shown_where_a_world_may_sign_with_that_key() {
     }
 }
 
+/// A public key of ssh's and its fingerprint, by ssh-keygen.
+const SSH_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOCT2ntZ7h8FTp6pB5w0HkZOpbm0QcsE2Q8JXfOGZcwK";
+const SSH_FINGERPRINT: &str = "SHA256:9LpwTsWcG7UgwmrQaiDKH+OYY4c3Scj1c6Ja0x0ruxg";
+
+#[test]
+fn a_named_key_of_ssh_is_told_to_git_by_itself_whatever_names_it() {
+    let keys = BTreeSet::from([SSH_FINGERPRINT.to_owned()]);
+    let file = format!("{SSH_KEY} me@here\nmore\n");
+    let read = |path: &str| {
+        let known = ["~/.ssh/id.pub", "/keys/id.pub", "~/named"];
+        known.contains(&path).then(|| file.clone())
+    };
+    let shown = |key: &str, keys: Option<&BTreeSet<String>>| {
+        let text = format!(
+            "[user]\nsigningkey = \"{key}\"\n[commit]\ngpgsign = true\n[tag]\ngpgsign = true\n\
+             [gpg]\nformat = openpgp\nformat = ssh\nprogram = evil\n\
+             [gpg \"ssh\"]\nprogram = evil\ndefaultKeyCommand = evil\nformat = x509\n"
+        );
+        render(&for_agent(&text, &read, Signers { gpg: None, ssh: keys }))
+    };
+    let safe = "[safe]\n\tdirectory = *\n";
+    let signs = format!(
+        "[commit]\n\tgpgsign = true\n[tag]\n\tgpgsign = true\n\
+         [gpg]\n\tformat = ssh\n[user]\n\tsigningkey = key::{SSH_KEY}\n{safe}"
+    );
+    let literal = [format!("key::{SSH_KEY}"), format!("{SSH_KEY} me@here")];
+    let paths = ["~/.ssh/id.pub", "~/.ssh/id", "/keys/id.pub", "/keys/id", "~/named"];
+    for key in literal.iter().map(String::as_str).chain(paths) {
+        assert_eq!(shown(key, Some(&keys)), signs, "{key}");
+        assert_eq!(shown(key, Some(&BTreeSet::new())), safe, "{key}");
+        assert_eq!(shown(key, None), safe, "{key}");
+    }
+    for key in ["", "id.pub", "~/.ssh/other.pub", "key::ssh-ed25519", "ssh-ed25519 ?", "key::x y"] {
+        assert_eq!(shown(key, Some(&keys)), safe, "{key}");
+    }
+}
+
 #[test]
 fn an_include_of_itself_ends() {
     let read = |_: &str| Some("[include]\npath = x\n[user]\nname = A\n".to_owned());
-    let shown = for_agent("[include]\npath = x\n", &read, None);
+    let shown = for_agent("[include]\npath = x\n", &read, Signers::default());
     assert_eq!(shown.iter().filter(|setting| setting.section == "user").count(), 4);
 }
 

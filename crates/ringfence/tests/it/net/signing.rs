@@ -133,6 +133,44 @@ fn a_login_that_is_not_permitted_is_not_signed() {
 }
 
 #[test]
+fn commits_are_signed_as_the_person_signs_them() {
+    for who in everybody() {
+        let signing = Signing::new(who, COMMIT);
+        let net = &signing.net;
+        let key = std::fs::read_to_string(signing.dir.join("key.pub")).unwrap();
+        net.stage.write(".ssh/work.pub", &key);
+        net.stage.write(
+            ".gitconfig",
+            "[user]\nname = a\nemail = a@b\nsigningkey = ~/.ssh/work.pub\n[gpg]\nformat = ssh\n\
+             program = /bin/false\n[gpg \"ssh\"]\nprogram = /bin/false\ndefaultKeyCommand = /bin/false\n\
+             [commit]\ngpgsign = true\n[tag]\ngpgsign = true\n",
+        );
+        let said = signing.said(
+            "git init -q work && cd work && git commit -q --allow-empty -m signed && \
+             git tag -m signed v1 && git cat-file -p HEAD && git cat-file -p v1 && \
+             git config --get-regexp 'gpg|sign'",
+        );
+        assert_eq!(said.matches("-----BEGIN SSH SIGNATURE-----").count(), 2, "{said}");
+        assert!(said.contains("user.signingkey key::ssh-ed25519 AAAA"), "{said}");
+        assert!(!said.contains("/bin/false"), "{said}");
+        // Each is a use that was decided.
+        assert_eq!(net.entries("ssh-sign").len(), 2);
+        // The host's git believes both.
+        let allowed = format!("a@b {key}");
+        net.stage.write("allowed", &allowed);
+        let verify = format!(
+            "cd work && for it in verify-commit\\ HEAD verify-tag\\ v1; do \
+             git -c safe.directory='*' -c gpg.ssh.allowedSignersFile={}/allowed $it || exit 1; done",
+            net.stage.home().display()
+        );
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &verify]).current_dir(net.stage.project());
+        let verified = command.output().unwrap();
+        assert!(verified.status.success(), "{}", text(&verified));
+    }
+}
+
+#[test]
 fn an_agent_of_a_world_shows_named_keys_and_takes_none() {
     for who in everybody() {
         let signing = Signing::new(who, LOGIN);

@@ -16,6 +16,7 @@ mod index;
 mod lints;
 mod load;
 mod nearest;
+mod never;
 mod overrule;
 mod problem;
 mod remembered;

@@ -6,6 +6,7 @@ use ringfence_core::{Action, RuleRef, SetName};
 use serde::Serialize;
 
 use crate::checks::{is_file_action, overlap};
+use crate::never;
 use crate::rule::{Effect, Rule, Scope};
 use crate::tree::{approvers, body};
 use crate::{Policy, RuleSet};
@@ -37,6 +38,8 @@ pub enum LintKind {
     Untrusted,
     /// A shell or interpreter runs programs that the rule does not see by their arguments.
     OpaqueUnseen,
+    /// A rule compares something with what it never is.
+    NeverTrue,
     /// A rule waits for approval by a role that nobody can hold.
     UndeclaredRole,
 }
@@ -48,6 +51,7 @@ impl Policy {
         for set in self.sets() {
             for rule in &set.rules {
                 lints.extend(any_action(rule));
+                lints.extend(never::found(rule).map(|text| lint(LintKind::NeverTrue, rule, text)));
                 lints.extend(self.not_a_wall(rule));
                 lints.extend(always_forbidden(set, rule));
                 lints.extend(opaque_unseen(rule));

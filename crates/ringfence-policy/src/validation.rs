@@ -23,32 +23,36 @@ const ACTIONS: [&str; 9] = [
     "secret.use",
 ];
 
-/// Everything that can be asked of the context, with its path.
-const CONTEXT: [&str; 19] = [
-    "clock",
-    "approvals",
-    "approver_count",
-    "session",
-    "argv",
-    "subcommand",
-    "flags",
-    "cwd",
-    "opaque",
-    "method",
-    "path",
-    "query",
-    "query_names",
-    "headers",
-    "size",
-    "findings",
-    "scheme",
-    "host",
-    "port",
+/// What the context of every act has.
+const CONTEXT: [&str; 4] = ["clock", "approvals", "approver_count", "session"];
+
+/// What it has besides, by action.
+const CONTEXT_OF: [(&str, &[&str]); 3] = [
+    ("exec", &["argv", "subcommand", "flags", "cwd", "opaque"]),
+    (
+        "net.request",
+        &[
+            "method",
+            "path",
+            "query",
+            "query_names",
+            "headers",
+            "size",
+            "findings",
+            "scheme",
+            "package",
+        ],
+    ),
+    ("secret.use", &["host", "port", "method", "path"]),
 ];
 
-/// Attributes of resources and of the clock.
-const ATTRIBUTES: [&str; 9] =
-    ["path", "name", "port", "host", "weekday", "hour", "minute", "date", "zone"];
+/// Attributes of what the context has.
+const CLOCK: [&str; 5] = ["weekday", "hour", "minute", "date", "zone"];
+const PACKAGE: [&str; 4] = ["ecosystem", "name", "version", "age_hours"];
+
+/// Attributes of resources, by type; the others have none.
+const OF_FILES: [&str; 2] = ["path", "name"];
+const OF_ENDPOINTS: [&str; 2] = ["port", "host"];
 
 /// A text that does not parse.
 pub(crate) fn parse_problem(page: &Page, error: &ParseError) -> Problem {
@@ -98,18 +102,62 @@ fn reworded(text: &str) -> (String, Option<String>) {
         return (format!("unknown entity type `{quoted}`"), Some(hint));
     }
     if text.starts_with("attribute ") && text.ends_with(" not found") {
-        let known: &[&str] = if text.contains("context") { &CONTEXT } else { &ATTRIBUTES };
-        let near = nearest_word(quoted, known.iter().copied());
-        if near == Some(quoted) {
-            // One error per action that lacks it; all say the same and are reported once.
-            let hint = "name the action or type that has it, in the rule's head or with `is`";
-            let message = format!("not every act of this rule has the attribute `{quoted}`");
-            return (message, Some(hint.to_owned()));
-        }
-        let hint = did_you_mean(near, known);
-        return (format!("unknown {}", text.trim_end_matches(" not found")), Some(hint));
+        return unknown_attribute(text, quoted);
     }
     (text.to_owned(), None)
+}
+
+/// An attribute that an act or a type does not have, by Cedar's text about it.
+fn unknown_attribute(text: &str, quoted: &str) -> (String, Option<String>) {
+    // `attribute `package.age` in context for Action::"net.request" not found`
+    let (of, name) = quoted.rsplit_once('.').unwrap_or(("", quoted));
+    let in_context = text.contains(" in context ");
+    if in_context && of.is_empty() && some_context_has(name) {
+        // One error per action that lacks it; all say the same and are reported once.
+        let hint = "name the action or type that has it, in the rule's head or with `is`";
+        let message = format!("not every act of this rule has the attribute `{name}`");
+        return (message, Some(hint.to_owned()));
+    }
+    let known: Vec<&str> = match of {
+        _ if !in_context => attributes_of_type(text),
+        "" => context_of(text),
+        "clock" => CLOCK.to_vec(),
+        "package" => PACKAGE.to_vec(),
+        _ => Vec::new(),
+    };
+    // `age` is rather `age_hours` than `name`.
+    let longer = known.iter().copied().find(|it| name.len() > 2 && it.contains(name));
+    let near = longer.or_else(|| nearest_word(name, known.iter().copied()));
+    let hint = match (known.as_slice(), near) {
+        ([], _) => "it has no attributes".to_owned(),
+        (_, Some(near)) => format!("{} {}", did_you_mean(Some(near), &known), there_are(&known)),
+        (_, None) => there_are(&known),
+    };
+    (format!("unknown {}", text.trim_end_matches(" not found")), Some(hint))
+}
+
+fn there_are(known: &[&str]) -> String {
+    format!("there are `{}`", known.join("`, `"))
+}
+
+fn some_context_has(name: &str) -> bool {
+    CONTEXT.contains(&name) || CONTEXT_OF.iter().any(|(_, names)| names.contains(&name))
+}
+
+/// What the context of the act has that a text names, as `Action::"exec"`.
+fn context_of(text: &str) -> Vec<&'static str> {
+    let action = text.split('"').nth(1).unwrap_or("");
+    let own = CONTEXT_OF.iter().find(|(name, _)| *name == action).map_or(&[][..], |(_, own)| own);
+    own.iter().chain(&CONTEXT).copied().collect()
+}
+
+/// What the type has that a text names, as `on entity type `Path``.
+fn attributes_of_type(text: &str) -> Vec<&'static str> {
+    match text.split('`').nth(3).unwrap_or("") {
+        "Path" | "Program" | "Socket" => OF_FILES.to_vec(),
+        "Endpoint" => OF_ENDPOINTS.to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 pub(crate) fn did_you_mean(near: Option<&str>, all: &[&str]) -> String {
@@ -123,4 +171,38 @@ pub(crate) fn did_you_mean(near: Option<&str>, all: &[&str]) -> String {
 fn plain(text: &str) -> String {
     let line = text.lines().next().unwrap_or("").trim_end_matches('.');
     line.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::SCHEMA;
+
+    /// The names that a block of the schema declares.
+    fn declared(from: &str) -> Vec<&'static str> {
+        let block = SCHEMA.split_once(from).unwrap().1;
+        let block = block.split_once("context:").filter(|_| from.starts_with("action"));
+        let block = block.map_or_else(|| SCHEMA.split_once(from).unwrap().1, |(_, rest)| rest);
+        let block = block.split_once('{').unwrap().1.split_once('}').unwrap().0;
+        let lines = block.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let fields = lines.flat_map(|line| line.split(','));
+        fields
+            .filter_map(|field| Some(field.split_once(':')?.0.trim().trim_end_matches('?')))
+            .collect()
+    }
+
+    #[test]
+    fn hints_name_every_attribute_that_the_schema_has() {
+        for (action, own) in CONTEXT_OF {
+            let all: Vec<&str> = CONTEXT.iter().chain(own).copied().collect();
+            assert_eq!(declared(&format!("action \"{action}\" ")), all, "{action}");
+        }
+        assert_eq!(declared("type Facts"), CONTEXT);
+        assert_eq!(declared("type Clock"), CLOCK);
+        assert_eq!(declared("type Package"), PACKAGE);
+        for name in ["Path", "Program", "Socket"] {
+            assert_eq!(declared(&format!("entity {name} ")), OF_FILES, "{name}");
+        }
+        assert_eq!(declared("entity Endpoint"), OF_ENDPOINTS);
+    }
 }

@@ -59,13 +59,33 @@ permit(principal, action == Action::"exec", resource) when { context.agrv == "x"
             1:42 unknown action `exce`
               hint: did you mean `exec`?
             2:65 unknown attribute `pth` on entity type `Path`
-              hint: did you mean `path`?
+              hint: did you mean `path`? there are `path`, `name`
             3:60 unknown entity type `Dri`
               hint: did you mean `Dir`?
             4:62 unknown attribute `agrv` in context for Action::"exec"
-              hint: did you mean `argv`?
+              hint: did you mean `argv`? there are `argv`, `subcommand`, `flags`, `cwd`, `opaque`, `clock`, `approvals`, `approver_count`, `session`
             5:1 unknown annotation `@colour`
               hint: known are `id`, `reason`, `source`, `redact`, `block`, `record`, `inject`, `severity`
+        "#]],
+    );
+}
+
+#[test]
+fn an_unknown_attribute_is_refused_with_those_that_there_are() {
+    check(
+        r#"permit(principal, action == Action::"net.request", resource) when { context has package && context.package.age > 48 };
+permit(principal, action == Action::"exec", resource) when { context.clock.day == 1 };
+permit(principal, action == Action::"secret.use", resource) when { resource.name == "x" };
+permit(principal, action == Action::"fs.read", resource) when { resource.size == 1 };"#,
+        &expect![[r#"
+            1:92 unknown attribute `package.age` in context for Action::"net.request"
+              hint: did you mean `age_hours`? there are `ecosystem`, `name`, `version`, `age_hours`
+            2:62 unknown attribute `clock.day` in context for Action::"exec"
+              hint: did you mean `weekday`? there are `weekday`, `hour`, `minute`, `date`, `zone`
+            3:68 unknown attribute `name` on entity type `Secret`
+              hint: it has no attributes
+            4:65 unknown attribute `size` on entity type `Path`
+              hint: there are `path`, `name`
         "#]],
     );
 }

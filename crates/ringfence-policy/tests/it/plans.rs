@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use ringfence_core::{Agent, SetName};
-use ringfence_policy::{FsDynamic, Options, Policy};
+use ringfence_policy::{FsDynamic, LintKind, Options, Policy};
 
 use crate::support::{load, options, policy, source};
 
@@ -174,6 +174,88 @@ fn lints_say_what_is_not_a_wall() {
         OpaqueUnseen text
         AnyResource text"#]]
     .assert_eq(&lints.join("\n"));
+}
+
+/// What is said of a rule that is never true as it stands.
+fn never(action: &str, resource: &str, when: &str) -> Option<String> {
+    let when = if when.is_empty() { String::new() } else { format!(" when {{ {when} }}") };
+    let rule = format!("permit(principal, action == Action::\"{action}\", {resource}){when};");
+    let lints = policy(&rule).lints();
+    let never = lints.into_iter().find(|lint| lint.kind == LintKind::NeverTrue);
+    never.map(|lint| lint.message)
+}
+
+#[test]
+fn what_is_never_true_is_said_with_what_to_write() {
+    for (action, resource, when, part) in [
+        ("net.request", "resource", r#"context.method == "get""#, r#"write `"GET"`"#),
+        ("net.request", "resource", r#"["GET", "post"].contains(context.method)"#, r#""POST""#),
+        ("net.request", "resource", r#"context.method like "ge*""#, "capital letters"),
+        ("secret.use", "resource", r#"context.method == "get""#, r#"write `"GET"`"#),
+        (
+            "secret.use",
+            "resource",
+            r#"context has host && context.host == "A.example.""#,
+            r#""a.example""#,
+        ),
+        (
+            "net.connect",
+            "resource is Endpoint",
+            r#"resource.host == "A.example""#,
+            r#""a.example""#,
+        ),
+        ("net.connect", "resource is Endpoint", r#"resource.host == "*.example""#, "Domain"),
+        (
+            "net.connect",
+            "resource is Endpoint",
+            r#"resource.host like "*.Example""#,
+            "small letters",
+        ),
+        ("net.request", "resource", r#"context.headers.contains("X-Key")"#, r#"write `"x-key"`"#),
+        ("net.request", "resource", r#"context.scheme == "HTTPS""#, "`\"https\"`"),
+        (
+            "net.request",
+            "resource",
+            r#"context has package && context.package.ecosystem == "crates""#,
+            "cargo",
+        ),
+        ("exec", "resource", r#"context.flags.contains("force")"#, "begin with `-`"),
+        ("exec", "resource", r#"context.flags.containsAny(["--depth=1"])"#, r#"`"--depth"`"#),
+        (
+            "exec",
+            "resource",
+            r#"context has subcommand && context.subcommand == "--version""#,
+            "no flag",
+        ),
+        ("exec", "resource", r#"context.cwd == "src""#, "a whole path"),
+        ("exec", "resource", r#"context.clock.weekday == 0"#, "1 (Monday)"),
+        ("exec", "resource", r#"24 != context.clock.hour"#, "0 to 23"),
+        ("fs.write", r#"resource == Dir::"/srv""#, "", r#"`resource in Dir::"/srv"`"#),
+        ("fs.write", "resource", r#"resource == Dir::"/srv""#, r#"`resource in Dir::"/srv"`"#),
+        ("net.connect", r#"resource == Domain::"a.example""#, "", r#"in Domain::"a.example"`"#),
+    ] {
+        let said = never(action, resource, when).unwrap_or_default();
+        assert!(said.contains(part), "{action} {resource} {when}: {said}");
+    }
+}
+
+#[test]
+fn what_can_be_true_is_not_warned_of() {
+    for (action, resource, when) in [
+        ("net.request", "resource", r#"context.method == "GET""#),
+        ("secret.use", "resource", r#"context.method == "ssh-sign""#),
+        ("net.connect", "resource is Endpoint", r#"resource.host == "a.example""#),
+        ("net.connect", "resource is Endpoint", r#"resource.host like "a*.example""#),
+        ("net.request", "resource", r#"context.headers.contains("x-key")"#),
+        ("exec", "resource", r#"context.flags.contains("--force") && context.clock.weekday <= 5"#),
+        ("exec", r#"resource in Dir::"/usr""#, ""),
+        ("fs.write", r#"resource in Dir::"/srv""#, ""),
+        ("fs.write", r#"resource == Path::"/srv""#, ""),
+        ("net.connect", r#"resource in Domain::"a.example""#, ""),
+        ("net.connect", r#"resource == Socket::"/run/x""#, ""),
+    ] {
+        assert_eq!(never(action, resource, when), None, "{action} {resource} {when}");
+    }
 }
 
 #[test]

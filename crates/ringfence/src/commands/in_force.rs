@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ringfence_core::SessionId;
-use ringfence_policy::{LintKind, Policy, PolicyErrors};
+use ringfence_policy::{Lint, LintKind, Policy, PolicyErrors};
 use ringfence_runtime::assemble::{AssembleError, Assembled, Inputs, assemble, settings_in_force};
 use ringfence_runtime::notice::Notice;
 use ringfence_runtime::settings::Settings;
@@ -75,9 +75,16 @@ pub(crate) fn say(errors: &PolicyErrors, screen: &Screen) {
     }
 }
 
-/// Warns of rules that wait for an approval that nobody can give.
-pub(crate) fn warn_of_roles(policy: &Policy, screen: &Screen) {
-    for lint in policy.lints().iter().filter(|lint| lint.kind == LintKind::UndeclaredRole) {
+/// The rules that cannot do what they say: they wait for an approval that nobody can give, or compare
+/// something with what it never is.
+pub(crate) fn vain(policy: &Policy) -> Vec<Lint> {
+    let is_vain = |lint: &Lint| matches!(lint.kind, LintKind::UndeclaredRole | LintKind::NeverTrue);
+    policy.lints().into_iter().filter(is_vain).collect()
+}
+
+/// Warns of these.
+pub(crate) fn warn_of_vain(policy: &Policy, screen: &Screen) {
+    for lint in vain(policy) {
         screen.warn(&format!("{}: {}", rule_place(&lint.rule), lint.message));
     }
 }

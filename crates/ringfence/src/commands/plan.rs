@@ -59,7 +59,7 @@ pub(crate) fn test(args: &PolicyTestArgs, screen: &Screen) -> Result<Done, Failu
         return Err(Message::new(format!("there is no file `{file}`")).could_not());
     };
     let found = in_force::load(&args.policy, screen)?;
-    in_force::warn_of_roles(&found.policy, screen);
+    in_force::warn_of_vain(&found.policy, screen);
     let report =
         cases::run(&found.policy, &table.text).map_err(|error| wrong_table(args, &error))?;
     if args.json {

@@ -34,15 +34,15 @@ fn check(args: &PolicyCheckArgs, screen: &Screen) -> Result<Done, Failure> {
     let here = (context::current_dir()?, in_force::no_session()?);
     match in_force::try_load((&here.0, &here.1), &args.files, screen)? {
         Ok(found) if args.json => {
-            in_force::warn_of_roles(&found.policy, screen);
-            let policy = found.digests;
+            in_force::warn_of_vain(&found.policy, screen);
+            let (warnings, policy) = (in_force::vain(&found.policy), found.digests);
             screen.json(&json!({
-                "schema": SCHEMA, "ok": true, "policy": policy, "problems": [],
+                "schema": SCHEMA, "ok": true, "policy": policy, "problems": [], "warnings": warnings,
             }))?;
             Ok(Done::Yes)
         }
         Ok(found) => {
-            in_force::warn_of_roles(&found.policy, screen);
+            in_force::warn_of_vain(&found.policy, screen);
             for digest in &found.digests {
                 screen.data(&format!("ok  {}\n", digest_line(digest)))?;
             }

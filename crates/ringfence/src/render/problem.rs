@@ -58,23 +58,63 @@ fn quote(problem: &Problem, paint: Paint) -> Option<String> {
     let line_start = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
     let line = text.get(line_start..)?.lines().next().unwrap_or("");
     let start = start - line_start;
-    let before = line.get(..start)?.to_owned();
     let end = start.saturating_add(span.len()).min(line.len());
     let meant = line.get(start..end).filter(|meant| !meant.is_empty());
-    let shown: String = line.chars().take(QUOTED_CHARACTERS_MAX).collect();
+    let cut = Cut::of(line, start);
     let number = problem.summary().line.to_string();
     let gutter = " ".repeat(number.len());
-    let indent = " ".repeat(visible(&before).width());
-    let carets = "^".repeat(meant.map_or(1, |meant| visible(meant).width()).max(1));
-    let carets: String = carets.chars().take(QUOTED_CHARACTERS_MAX).collect();
+    let indent = " ".repeat(visible(&cut.before).width());
+    let carets = meant.map_or(1, |meant| visible(cut.within(meant)).width()).max(1);
+    let carets = "^".repeat(carets);
     let bar = paint.tone(Tone::Quiet, "|");
     Some(format!(
         "{gutter} {bar}\n{} {bar} {}\n{gutter} {bar} {indent}{}\n",
         paint.tone(Tone::Quiet, &number),
-        visible(&shown),
+        visible(&cut.shown()),
         paint.tone(Tone::Bad, &carets),
     ))
 }
+
+/// As much of a line as is quoted: around what is meant.
+struct Cut {
+    before: String,
+    from: String,
+    after: &'static str,
+}
+
+impl Cut {
+    fn of(line: &str, start: usize) -> Cut {
+        let (before, from) = line.split_at_checked(start).unwrap_or((line, ""));
+        let (many_before, many_from) = (before.chars().count(), from.chars().count());
+        let kept_before = if many_before + many_from <= QUOTED_CHARACTERS_MAX {
+            many_before
+        } else {
+            // What is meant begins in the middle, unless the line ends soon.
+            let room = QUOTED_CHARACTERS_MAX.saturating_sub(many_from);
+            many_before.min(room.max(QUOTED_CHARACTERS_MAX / 2))
+        };
+        let left_out = if kept_before < many_before { ELLIPSIS } else { "" };
+        let kept = before.chars().skip(many_before - kept_before);
+        let room = QUOTED_CHARACTERS_MAX - kept_before;
+        Cut {
+            before: left_out.chars().chain(kept).collect(),
+            from: from.chars().take(room).collect(),
+            after: if many_from > room { ELLIPSIS } else { "" },
+        }
+    }
+
+    /// What of this, which begins where the cut does, is shown.
+    fn within<'a>(&'a self, meant: &'a str) -> &'a str {
+        if meant.len() <= self.from.len() { meant } else { &self.from }
+    }
+
+    fn shown(&self) -> String {
+        format!("{}{}{}", self.before, self.from, self.after)
+    }
+}
+
+/// Stands for what is left out of a line.
+const ELLIPSIS: &str = "...";
 
 /// A piece of the quoted line: tabs as four spaces, nothing that moves the cursor.
 fn visible(text: &str) -> String {

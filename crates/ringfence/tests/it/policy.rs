@@ -38,9 +38,54 @@ fn a_policy_that_is_wrong_is_refused_with_place_and_hint() {
         !   |
         ! 3 |     permit (principal, action == Action::"exec", resource) when { context.argvv == "" };
         !   |                                                                   ^^^^^^^^^^^^^
-        ! hint: did you mean `argv`?
+        ! hint: did you mean `argv`? there are `argv`, `subcommand`, `flags`, `cwd`, `opaque`, `clock`, `approvals`, `approver_count`, `session`
         [1]
     "#]].assert_eq(&home.run(&["policy", "check", "bad.cedar"]));
+}
+
+#[test]
+fn a_long_line_is_quoted_around_what_is_meant() {
+    let home = Home::new();
+    let long = "context.argv == \"x\" || ".repeat(12);
+    let rule = "permit (principal, action == Action::\"exec\", resource) when { ";
+    home.write(
+        "project/bad.cedar",
+        &format!("{rule}{long}context.argvv == \"\" || {long}true }};\n"),
+    );
+    let text = home.run(&["policy", "check", "bad.cedar"]);
+    let lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().position(|line| line.contains('^')).unwrap();
+    let (quoted, carets) = (lines[at - 1], lines[at]);
+    let meant: String = quoted
+        .chars()
+        .zip(carets.chars())
+        .filter_map(|(letter, mark)| (mark == '^').then_some(letter))
+        .collect();
+    assert_eq!(meant, "context.argvv", "{text}");
+    assert!(quoted.contains("| ...") && quoted.ends_with("..."), "{text}");
+    assert!(quoted.chars().count() < 120, "{text}");
+}
+
+#[test]
+fn a_rule_that_can_never_match_is_warned_of() {
+    let home = Home::new();
+    home.write(
+        "project/vain.cedar",
+        "@id(\"api\")\npermit (principal, action == Action::\"net.request\", resource in Domain::\"a.example\")\n\
+         when { context.method == \"get\" };\n\
+         @id(\"dir\")\npermit (principal, action == Action::\"fs.write\", resource == Dir::\"/srv\");\n",
+    );
+    let text = home.run(&["policy", "check", "vain.cedar"]);
+    let api = "vain.cedar:1 `api`: `context.method` is never `\"get\"`: methods are in capital \
+               letters; write `\"GET\"`\n";
+    assert!(text.contains(api), "{text}");
+    assert!(
+        text.contains("write `resource in Dir::\"/srv\"`\n") && text.contains("ok  "),
+        "{text}"
+    );
+    let (checked, _) = home.json(&["policy", "check", "vain.cedar", "--json"]);
+    assert_eq!(checked["warnings"].as_array().unwrap().len(), 2, "{checked}");
+    crate::schemas::conforms(&checked, "policy-check.schema.json");
 }
 
 #[test]

@@ -37,6 +37,16 @@ pub(super) fn ended(with: Side, error: &hyper::Error) -> String {
     format!("{here} broke off: {}", innermost(error))
 }
 
+/// The same of a server that was spoken to without TLS, and had said so many bytes.
+pub(super) fn ended_plainly(error: &hyper::Error, received: u64) -> String {
+    let reason = ended(Side::Server, error);
+    let mute = received == 0 && !error.is_user() && !error.is_timeout();
+    if mute || error.is_parse() {
+        return format!("{reason}; it may speak TLS, so that `https:` is meant, or another port");
+    }
+    reason
+}
+
 fn caused_by<E: Error + 'static>(error: &hyper::Error) -> bool {
     let mut next = error.source();
     while let Some(cause) = next {

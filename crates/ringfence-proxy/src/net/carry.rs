@@ -239,7 +239,7 @@ impl First {
         server.write_all(&self.sent).await?;
         self.released = self.sent.len();
         let disagrees = |name: Option<&str>| disagrees(name, endpoint);
-        Watch { client, server, disagrees: &disagrees }.run(sent).await
+        Watch { client, server, endpoint, disagrees: &disagrees }.run(sent).await
     }
 
     /// What the server has not been given.

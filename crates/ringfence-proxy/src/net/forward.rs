@@ -11,7 +11,7 @@ use ringfence_core::{Carried, Endpoint};
 use tokio::task::AbortHandle;
 
 use super::HEAD_BYTES_MAX;
-use super::broken::{Side, ended};
+use super::broken::{Side, ended, ended_plainly};
 use super::line::Line;
 use super::open::Opened;
 use super::reply::{Refusal, Reply};
@@ -128,7 +128,7 @@ pub(super) async fn begin(
 
 /// Notes that the server broke off, and says so.
 pub(super) fn broken(upstream: &mut Upstream, error: &hyper::Error) -> Refusal {
-    let reason = ended(Side::Server, error);
+    let reason = ended_plainly(error, upstream.line.received());
     upstream.line.fail(&reason);
     Refusal::Unreachable(reason)
 }

@@ -7,6 +7,8 @@ pub const HELLO_BYTES_MAX: usize = 64 * 1024;
 pub(super) const HANDSHAKE: u8 = 22;
 /// A record of an earlier step that clients send for the sake of old middleboxes.
 const CHANGE_CIPHER_SPEC: u8 = 20;
+/// `alert`, a record by which a side says no.
+const ALERT: u8 = 21;
 /// The type of a client's first message.
 const CLIENT_HELLO: u8 = 1;
 /// Record type, version and length.
@@ -223,6 +225,11 @@ fn host_name(value: &[u8]) -> Result<String, &'static str> {
         .filter(|name| name.is_ascii())
         .map(str::to_owned)
         .ok_or("the host that the TLS client names is no text")
+}
+
+/// Whether a server's first words can be an answer to a hello.
+pub(super) fn answers_tls(said: &[u8]) -> bool {
+    matches!(said.first(), Some(&(HANDSHAKE | ALERT | CHANGE_CIPHER_SPEC)))
 }
 
 #[cfg(test)]

@@ -94,6 +94,11 @@ impl Line {
         Held { stream: client, ended: self.place.end() }
     }
 
+    /// How much the server has said.
+    pub(super) fn received(&self) -> u64 {
+        self.bytes.both().1
+    }
+
     /// Notes how the connection is carried.
     pub(super) fn carries(&mut self, what: Carried) {
         self.carried = Some(what);

@@ -2,11 +2,13 @@
 
 use std::io;
 
+use ringfence_core::Endpoint;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::hello::{self, Answer, HANDSHAKE, HELLO_BYTES_MAX, Seen};
 use super::line::Counted;
+use super::trust::no_tls;
 
 /// How much is read at a time.
 const PART_BYTES: usize = 16 * 1024;
@@ -15,6 +17,8 @@ const PART_BYTES: usize = 16 * 1024;
 pub(super) struct Watch<'a> {
     pub(super) client: &'a mut TcpStream,
     pub(super) server: &'a mut Counted,
+    /// Whom the server is.
+    pub(super) endpoint: &'a Endpoint,
     /// Why a name may not be asked for; `None` where it may.
     pub(super) disagrees: &'a (dyn Fn(Option<&str>) -> Option<String> + Sync),
 }
@@ -33,7 +37,7 @@ impl Watch<'_> {
     /// Carries the handshake until no hello can follow, from what was `sent` behind the first one;
     /// the answer is why it may not go on.
     pub(super) async fn run(self, mut sent: Vec<u8>) -> io::Result<Option<String>> {
-        let Watch { client, server, disagrees } = self;
+        let Watch { client, server, endpoint, disagrees } = self;
         let mut said = Vec::new();
         let (mut from_client, mut from_server) = (vec![0; PART_BYTES], vec![0; PART_BYTES]);
         let mut answer = Answer::More;
@@ -63,7 +67,11 @@ impl Watch<'_> {
                         return Ok(None);
                     }
                     let part = from_server.get(..count).unwrap_or_default();
+                    // Passed on in any case: the client's own words about it are not lost.
                     client.write_all(part).await?;
+                    if said.is_empty() && !hello::answers_tls(part) {
+                        return Ok(Some(no_tls(endpoint)));
+                    }
                     said.extend_from_slice(part);
                     answer = hello::answer(&said);
                 }

@@ -10,7 +10,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use rustls::{CipherSuite, ClientConfig, RootCertStore};
 
-pub(super) use unbelieved::why;
+pub(super) use unbelieved::{no_tls, why};
 
 /// Certificates of authorities that are believed, read when first needed.
 pub struct Trust {

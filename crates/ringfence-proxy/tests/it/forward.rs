@@ -238,6 +238,24 @@ fn a_server_that_ends_without_an_answer_is_a_502() {
 }
 
 #[test]
+fn a_server_that_may_speak_tls_is_said_to() {
+    // A server of TLS answers a request with an alert, or not at all.
+    for answer in [&[21, 3, 3, 0, 2, 2, 10][..], b""] {
+        let (port, _serving) = server(1, move |mut client| {
+            client.head();
+            client.send(answer);
+        });
+        let address = format!("127.0.0.1:{port}");
+        let proxy = permitting(&[&address]);
+        let (head, body) = proxy.ask(get(&address));
+        assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+        assert!(body.contains("; it may speak TLS, so that `https:` is meant"), "{body}");
+        let error = proxy.connection().error.unwrap();
+        assert!(error.contains("it may speak TLS"), "{error}");
+    }
+}
+
+#[test]
 fn an_answer_without_a_length_ends_with_its_connection() {
     let (port, _serving) = server(1, |mut client| {
         client.head();

@@ -322,3 +322,22 @@ fn a_second_hello_is_for_the_same_host() {
         }
     }
 }
+
+#[test]
+fn a_server_without_tls_is_named_to_a_client_that_speaks_it() {
+    let answer = "HTTP/1.1 400 Bad Request\r\n\r\n";
+    let (port, _serving) = server(1, move |mut client| {
+        client.exactly(40);
+        client.send(answer);
+        let _ = client.rest();
+    });
+    let address = format!("a.example:{port}");
+    let proxy = permitting(&[&address, &format!("127.0.0.1:{port}")]);
+    let mut client = proxy.tunnel(&address);
+    client.send(hello("a.example"));
+    // Its own words come first: programs know them.
+    assert_eq!(client.exactly(answer.len()), answer.as_bytes());
+    let _ = client.rest();
+    let error = proxy.connection().error.unwrap();
+    assert!(error.starts_with(&format!("`{address}` does not speak TLS")), "{error}");
+}

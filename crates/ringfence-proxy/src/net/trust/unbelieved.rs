@@ -3,7 +3,7 @@
 use std::io;
 
 use ringfence_core::Endpoint;
-use rustls::CertificateError;
+use rustls::{CertificateError, InvalidMessage};
 
 /// What helps where nobody whom the host believes has signed for a server.
 const STORE: &str = "who signs its certificates has to be in this host's own store of trusted \
@@ -12,6 +12,9 @@ const STORE: &str = "who signs its certificates has to be in this host's own sto
 
 /// Why TLS with `endpoint` did not come about.
 pub(in crate::net) fn why(endpoint: &Endpoint, error: &io::Error) -> String {
+    if speaks_something_else(error) {
+        return no_tls(endpoint);
+    }
     let host = &endpoint.host;
     let shows = format!("`{endpoint}` does not show that it is `{host}`");
     let Some(wrong) = certificate(error) else {
@@ -36,6 +39,17 @@ pub(in crate::net) fn why(endpoint: &Endpoint, error: &io::Error) -> String {
     format!("{shows}: {wrong}")
 }
 
+/// Said of a server whose first words are no TLS's.
+pub(in crate::net) fn no_tls(endpoint: &Endpoint) -> String {
+    format!("`{endpoint}` does not speak TLS: `http:` may be meant, or another port")
+}
+
+/// Whether what a server said was no record of TLS's.
+fn speaks_something_else(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(error, Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)))
+}
+
 fn certificate(error: &io::Error) -> Option<&CertificateError> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     if let rustls::Error::InvalidCertificate(wrong) = error { Some(wrong) } else { None }
@@ -58,5 +72,13 @@ mod tests {
         assert!(text.contains("SSL_CERT_FILE") && !text.contains("UnknownIssuer"), "{text}");
         assert!(said(CertificateError::Expired).ends_with("its certificate has expired"));
         assert!(said(CertificateError::NotValidForName).ends_with("for other names"));
+    }
+
+    #[test]
+    fn a_server_without_tls_is_not_said_to_have_a_wrong_certificate() {
+        let wrong = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        let error = io::Error::new(io::ErrorKind::InvalidData, wrong);
+        let text = why(&"a.example:80".parse().unwrap(), &error);
+        assert!(text.starts_with("`a.example:80` does not speak TLS"), "{text}");
     }
 }

@@ -57,7 +57,8 @@ pub enum Event {
         /// Roles that had approved.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         approvals: Vec<String>,
-        /// The kernel carries the act out where the gate cannot see its end: no outcome follows.
+        /// The kernel carries the act out where the gate cannot see its end: an outcome follows only
+        /// where it was seen to fail.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         unobserved: bool,
         /// What the file act will do; only with file acts.
@@ -148,6 +149,8 @@ pub enum Event {
         /// The files.
         files: Vec<AbsolutePath>,
     },
+    /// What of a world's copy of a git configuration was taken over into the person's, and what not.
+    TakenBack(TakenBack),
     /// The session ended.
     SessionClosed {
         /// The totals.
@@ -226,6 +229,20 @@ pub enum LeaseStep {
         /// Why.
         why: String,
     },
+}
+
+/// What came of the changes in a world's copy of a git configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenBack {
+    /// The person's file.
+    pub file: String,
+    /// Keys of it that are others now.
+    pub taken: Vec<String>,
+    /// Keys that were changed in the copy alone.
+    pub left: Vec<String>,
+    /// Why nothing could be taken over, where that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// One policy file in force.
@@ -417,6 +434,9 @@ pub struct Summary {
     pub denied: u64,
     /// Acts that were questions.
     pub asked: u64,
+    /// Permitted acts that were seen to fail.
+    #[serde(default)]
+    pub failed: u64,
     /// Distinct files created, modified or deleted.
     pub files_changed: u64,
     /// The command's own exit code, 128+N for a signal.

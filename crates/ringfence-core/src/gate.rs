@@ -474,7 +474,7 @@ impl Running {
         self.end(outcome)
     }
 
-    /// Leaves the act to the kernel: its decision is recorded as `unobserved` and nothing follows.
+    /// Leaves the act to the kernel: its decision says `unobserved`; only a failure may follow, as a note.
     ///
     /// Only for file acts checked with [`Gate::check_file`], whose entry already says so.
     pub fn leave_to_kernel(mut self) {

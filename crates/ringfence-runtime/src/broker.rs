@@ -76,6 +76,8 @@ pub struct Closing {
     pub denied: u64,
     /// Acts that were questions.
     pub asked: u64,
+    /// Permitted acts that were seen to fail.
+    pub failed: u64,
     /// Distinct files of the host that were created, modified or deleted.
     pub files_changed: u64,
     /// Entries in the log.

@@ -6,9 +6,9 @@ use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ringfence_core::{Agent, Denial, EntryRef, Misuse, Request};
+use ringfence_core::{Agent, Denial, EntryRef, Misuse, Request, SessionId};
 
-use crate::advice::Advice;
+use crate::advice::{Advice, Session};
 use crate::wording;
 
 /// The same denial is not said again on the same stream within this time; it is recorded each time.
@@ -20,8 +20,11 @@ const REMEMBERED_MAX: usize = 1024;
 /// Largest file of denials in the world, in bytes: it lives in the world's memory.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Grants remembered for what is said at the end; more would be a list that nobody reads.
+/// Grants said at the end; more would be a list that nobody reads.
 const GRANTS_AT_THE_END_MAX: usize = 3;
+
+/// Grants remembered, to say how many there are.
+const GRANTS_REMEMBERED_MAX: usize = 100;
 
 /// Finds what would allow a request, where something does.
 pub type Suggest = Box<dyn Fn(&Request) -> Option<Advice> + Send + Sync>;
@@ -39,7 +42,7 @@ pub struct Denials {
 pub struct SoFar {
     /// The first denial: of the command itself, where that did not start.
     pub first: Option<First>,
-    /// The grants that would have helped, each once, not all of them.
+    /// The grants that would have helped, each once, up to [`GRANTS_REMEMBERED_MAX`].
     pub grants: Vec<Advice>,
 }
 
@@ -72,6 +75,23 @@ pub enum Timing {
     Fresh,
     /// It has.
     Repeated,
+}
+
+impl SoFar {
+    /// What would allow what was denied from now on: the first of them, and how many more there are.
+    pub fn hints(&self, session: &SessionId) -> Vec<String> {
+        let mut hints: Vec<String> =
+            self.grants.iter().filter_map(|advice| advice.hint(Session::Ended)).collect();
+        let more = hints.len().saturating_sub(GRANTS_AT_THE_END_MAX);
+        hints.truncate(GRANTS_AT_THE_END_MAX);
+        if more > 0 {
+            let many = if self.grants.len() < GRANTS_REMEMBERED_MAX { "" } else { "at least " };
+            hints.push(format!(
+                "and {many}{more} more; to see all that was denied, run `ringfence show {session}`"
+            ));
+        }
+        hints
+    }
 }
 
 impl Denials {
@@ -115,7 +135,7 @@ impl Denials {
         if so_far.first.is_none() {
             so_far.first = Some(First { denial: denial.clone(), advice: advice.clone() });
         }
-        let room = so_far.grants.len() < GRANTS_AT_THE_END_MAX;
+        let room = so_far.grants.len() < GRANTS_REMEMBERED_MAX;
         let helps = advice.filter(|advice| room && !so_far.grants.contains(advice));
         so_far.grants.extend(helps.filter(|advice| !matches!(advice, Advice::Base(_))));
     }

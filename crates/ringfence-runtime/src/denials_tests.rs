@@ -53,3 +53,28 @@ fn the_worlds_file_does_not_grow_without_end() {
     }
     assert!(file.as_file().metadata().unwrap().len() <= FILE_BYTES_MAX);
 }
+
+#[test]
+fn the_end_says_three_grants_and_how_many_more_there_are() {
+    let suggest =
+        |request: &Request| Some(Advice::Grant(format!("fs.write:{}", request.act.resource())));
+    let denials = Denials::new(Box::new(suggest), None);
+    let session = "sabcdefgh".parse().unwrap();
+    for number in 0..3 {
+        let _ = denials.say(&denial(&format!("/srv/{number}")));
+        let _ = denials.say(&denial(&format!("/srv/{number}")));
+    }
+    assert_eq!(denials.so_far().hints(&session).len(), 3);
+    for number in 3..5 {
+        let _ = denials.say(&denial(&format!("/srv/{number}")));
+    }
+    let hints = denials.so_far().hints(&session);
+    assert_eq!(hints.len(), 4);
+    assert!(hints[2].contains("ringfence grant fs.write:/srv/2 --always"), "{hints:?}");
+    assert_eq!(hints[3], "and 2 more; to see all that was denied, run `ringfence show sabcdefgh`");
+    for number in 5..1000 {
+        let _ = denials.say(&denial(&format!("/srv/{number}")));
+    }
+    let hints = denials.so_far().hints(&session);
+    assert!(hints[3].starts_with("and at least 97 more; "), "{hints:?}");
+}

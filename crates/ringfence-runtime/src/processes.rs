@@ -68,6 +68,8 @@ struct Shared {
     watched: Mutex<HashMap<i32, Watched>>,
     /// Programs that were started; the log does not have that yet.
     done: Mutex<Vec<Running>>,
+    /// Acts that were seen to fail, by their entries; the log does not have that yet.
+    failed: Mutex<Vec<(u64, String)>>,
 }
 
 struct Watched {
@@ -116,6 +118,7 @@ impl Processes {
             looking: AtomicBool::new(false),
             watched: Mutex::default(),
             done: Mutex::default(),
+            failed: Mutex::default(),
         });
         let watcher = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -179,6 +182,16 @@ impl Watch {
     /// If the broker dies before, its act has no outcome in the log, which means *unknown*.
     pub fn done(&self, running: Vec<Running>) {
         self.shared.done.lock().unwrap_or_else(PoisonError::into_inner).extend(running);
+        self.shared.look_soon();
+    }
+}
+
+impl Watch {
+    /// What was left to the kernel was carried out elsewhere, and failed; to be recorded with the next
+    /// look: whoever saw it may be able to open no file of ours.
+    pub fn failed(&self, entries: Vec<u64>, error: &str) {
+        let failed = entries.into_iter().map(|of| (of, error.to_owned()));
+        self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
         self.shared.look_soon();
     }
 }
@@ -284,6 +297,12 @@ impl Shared {
         for running in done {
             // A log that fails here has already made every later check a denial.
             let _ = running.finish(Outcome::Done);
+        }
+        let failed = mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner));
+        for (of, error) in failed {
+            let event = Event::Finished { of, outcome: Outcome::Failed { error } };
+            // The same.
+            let _ = self.gate.note(event, Durability::Soon);
         }
     }
 

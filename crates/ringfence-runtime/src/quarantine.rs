@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use ringfence_core::{FilePlan, SessionId};
+use ringfence_core::{FilePlan, SessionId, TakenBack};
 use serde::Serialize;
 
 use crate::compose::List;
@@ -61,6 +61,8 @@ pub struct After {
 pub struct Finished {
     /// Files that the host would run by itself.
     pub quarantined: Vec<Quarantined>,
+    /// What of the copies of git configurations was taken over, and what not.
+    pub taken_back: Vec<TakenBack>,
     /// What the person should know.
     pub notices: Vec<Notice>,
 }
@@ -175,9 +177,9 @@ impl After {
             }
         }
         finished.notices.extend(changed_outside(&persons));
-        for copy in &self.git {
-            finished.notices.extend(copy.take_back());
-        }
+        let taken_back: Vec<_> = self.git.iter().filter_map(GitCopy::take_back).collect();
+        finished.notices.extend(taken_back.iter().flat_map(taken_over));
+        finished.taken_back = taken_back;
         for copy in &self.claude {
             finished.notices.extend(copy.take_back());
         }
@@ -223,26 +225,15 @@ impl After {
 }
 
 impl GitCopy {
-    /// Takes back what may come back, and says what that is and what stays behind.
-    fn take_back(&self) -> Vec<Notice> {
-        let config = printable(&self.host.to_string_lossy());
-        let merged = match self.merge() {
-            Ok(merged) => merged,
-            Err(why) => {
-                return vec![Notice::new(format!("nothing taken over into `{config}`: {why}"))];
-            }
+    /// Takes back what may come back; nothing to say where nothing was changed.
+    fn take_back(&self) -> Option<TakenBack> {
+        let file = self.host.to_string_lossy().into_owned();
+        let (taken, left, error) = match self.merge() {
+            Ok(MergedBack { taken, refused, .. }) => (taken, refused, None),
+            Err(why) => (Vec::new(), Vec::new(), Some(why)),
         };
-        let listed = |names: &[String]| printable(&names.join(", "));
-        let taken = (!merged.taken.is_empty()).then(|| {
-            let names = listed(&merged.taken);
-            Notice::new(format!("taken over into `{config}`: {names}"))
-        });
-        let refused = (!merged.refused.is_empty()).then(|| {
-            let names = listed(&merged.refused);
-            Notice::new(format!("left in the world's copy of `{config}`, not in yours: {names}"))
-                .hint("set them yourself with `git config` if they are right")
-        });
-        taken.into_iter().chain(refused).collect()
+        let nothing = taken.is_empty() && left.is_empty() && error.is_none();
+        (!nothing).then_some(TakenBack { file, taken, left, error })
     }
 
     /// Merges the copy into the host's file; nothing where one of them is gone.
@@ -284,6 +275,22 @@ impl ClaudeCopy {
         };
         written.err().map(|error| Notice::new(format!("agent state not taken back: {error}")))
     }
+}
+
+/// Says what was taken over into a git configuration, and what stays behind.
+fn taken_over(back: &TakenBack) -> Vec<Notice> {
+    let TakenBack { file, taken, left, error } = back;
+    let config = printable(file);
+    let listed = |names: &[String]| printable(&names.join(", "));
+    let why = |why: &String| Notice::new(format!("nothing taken over into `{config}`: {why}"));
+    let over = (!taken.is_empty())
+        .then(|| Notice::new(format!("taken over into `{config}`: {}", listed(taken))));
+    let behind = (!left.is_empty()).then(|| {
+        let names = listed(left);
+        Notice::new(format!("left in the world's copy of `{config}`, not in yours: {names}"))
+            .hint("set them yourself with `git config` if they are right")
+    });
+    error.as_ref().map(why).into_iter().chain(over).chain(behind).collect()
 }
 
 /// Replaces a person's file, which keeps its mode and owner; a link to it stays a link.

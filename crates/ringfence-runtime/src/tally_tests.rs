@@ -1,9 +1,9 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ringfence_core::{
     AbsolutePath, Act, Agent, Answer, AskFor, Durability, Entry, Event, FileChange, Grounds,
-    Process, Record, RecordError, Request, RuleRef, SetName, Verdict,
+    Outcome, Process, Record, RecordError, Request, RuleRef, SetName, Verdict,
 };
 
 use super::{Tallied, Tally};
@@ -16,11 +16,12 @@ impl Record for Fails {
     }
 }
 
-struct Works;
+#[derive(Default)]
+struct Works(AtomicU64);
 
 impl Record for Works {
     fn record(&self, _: &Entry, _: Durability) -> Result<u64, RecordError> {
-        Ok(0)
+        Ok(self.0.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -46,7 +47,7 @@ fn written(path: &str, set: SetName, verdict: Verdict) -> Entry {
 #[test]
 fn a_file_written_twice_is_one_file() {
     let tally = Arc::new(Tally::default());
-    let log = Tallied::new(Works, Arc::clone(&tally));
+    let log = Tallied::new(Works::default(), Arc::clone(&tally));
     for path in ["/p/a", "/p/a", "/p/b"] {
         log.record(&written(path, SetName::Project, Verdict::Permit), Durability::Soon).unwrap();
     }
@@ -55,9 +56,25 @@ fn a_file_written_twice_is_one_file() {
 }
 
 #[test]
+fn a_change_that_failed_is_counted_as_that_alone() {
+    let tally = Arc::new(Tally::default());
+    let log = Tallied::new(Works::default(), Arc::clone(&tally));
+    let record = |event| log.record(&Entry { at_ms: 0, event }, Durability::Soon).unwrap();
+    let write = |path| record(written(path, SetName::Project, Verdict::Permit).event);
+    let (once, _, again) = (write("/p/a"), write("/p/b"), write("/p/b"));
+    let arrived = record(Event::Arrived { port: 1, peer: "127.0.0.1:2".to_owned() });
+    for of in [once, again, arrived] {
+        let outcome = Outcome::Failed { error: "no".to_owned() };
+        record(Event::Finished { of, outcome });
+    }
+    let totals = tally.totals();
+    assert_eq!((totals.permitted, totals.failed, totals.files_changed), (3, 2, 1));
+}
+
+#[test]
 fn a_question_is_denied_until_it_is_approved() {
     let tally = Arc::new(Tally::default());
-    let log = Tallied::new(Works, Arc::clone(&tally));
+    let log = Tallied::new(Works::default(), Arc::clone(&tally));
     let needs = AskFor { roles: std::collections::BTreeSet::new(), people: 1 };
     for _ in 0..4 {
         let asked = written("/p/a", SetName::Project, Verdict::Ask(needs.clone()));
@@ -75,7 +92,7 @@ fn a_question_is_denied_until_it_is_approved() {
 #[test]
 fn denied_and_world_private_files_are_not_counted_as_changed() {
     let tally = Arc::new(Tally::default());
-    let log = Tallied::new(Works, Arc::clone(&tally));
+    let log = Tallied::new(Works::default(), Arc::clone(&tally));
     let denied = written("/p/a", SetName::Project, Verdict::Deny);
     log.record(&denied, Durability::Soon).unwrap();
     let private = written("/tmp/a", SetName::BuiltIn, Verdict::Permit);
@@ -104,7 +121,7 @@ fn a_log_that_fails_ends_the_session_once() {
 #[test]
 fn a_call_that_is_refused_unasked_counts_as_denied() {
     let tally = Arc::new(Tally::default());
-    let log = Tallied::new(Works, Arc::clone(&tally));
+    let log = Tallied::new(Works::default(), Arc::clone(&tally));
     let event = Event::Refused {
         process: Process { pid: 7, parent: None },
         syscall: "openat2".to_owned(),

@@ -4,13 +4,13 @@
 
 mod build;
 mod endpoints;
+mod ends;
 
 use std::collections::BTreeSet;
 
 use ringfence_core::{
-    AbsolutePath, Action, Answer, AskFor, Carried, Channel, Entry, Exit, FileChange, Grounds,
-    LayerStatus, LeaseChange, Misuse, Outcome, Package, PolicyDigest, SecretName, SessionId,
-    Summary, Usage,
+    AbsolutePath, Action, Answer, AskFor, Carried, Channel, Entry, Exit, Grounds, LayerStatus,
+    LeaseChange, Misuse, Package, PolicyDigest, SecretName, SessionId, Summary, TakenBack,
 };
 use serde::Serialize;
 
@@ -36,6 +36,8 @@ pub struct SessionView {
     pub started_ms: Option<u64>,
     /// When it ended; `None` while it runs, or when its end was not recorded.
     pub ended_ms: Option<u64>,
+    /// How it stands.
+    pub state: State,
     /// What is really enforced, layer by layer.
     pub layers: Vec<LayerStatus>,
     /// The policy in force at its start.
@@ -48,6 +50,8 @@ pub struct SessionView {
     pub endpoints: Vec<EndpointView>,
     /// Acts that were denied.
     pub denials: Vec<DeniedAct>,
+    /// Permitted changes of files that were seen to fail: they are no changes.
+    pub failed: Vec<FailedAct>,
     /// Connections of this host's to published ports of the world.
     pub arrivals: Vec<ArrivalView>,
     /// Calls that named nothing a policy could speak of, and that were denied unasked.
@@ -66,8 +70,34 @@ pub struct SessionView {
     pub quarantined: Vec<AbsolutePath>,
     /// What reads this view must know: reads are bounded by the plan and make no entry.
     pub reads: &'static str,
+    /// What of the changes in the world's copies of git configurations was taken over, and what not.
+    pub taken_back: Vec<TakenBackView>,
     /// The totals; `None` while it runs, or when its end was not recorded.
     pub summary: Option<Summary>,
+}
+
+/// How a session stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Its broker answers.
+    Running,
+    /// Its end was recorded.
+    Ended,
+    /// Neither: its broker died.
+    #[default]
+    Lost,
+}
+
+impl State {
+    /// How a session stands whose end was recorded or not, among those that run.
+    pub fn of(session: &SessionId, summary: Option<&Summary>, running: &[SessionId]) -> State {
+        match summary {
+            Some(_) => State::Ended,
+            None if running.contains(session) => State::Running,
+            None => State::Lost,
+        }
+    }
 }
 
 /// One program in one process: a further exec in the same process is a further span.
@@ -190,6 +220,16 @@ pub struct LeaseView {
     pub change: LeaseChange,
 }
 
+/// What came of the changes in a world's copy of a git configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TakenBackView {
+    /// Index of its entry.
+    pub entry: u64,
+    /// What it says.
+    #[serde(flatten)]
+    pub what: TakenBack,
+}
+
 /// One permitted connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConnectionView {
@@ -300,6 +340,25 @@ pub struct DeniedAct {
     pub grounds: Grounds,
 }
 
+/// A permitted change of a file that did not come about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailedAct {
+    /// Index of the entry that permitted it.
+    pub entry: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The process; `None` when it could not be told.
+    pub span: Option<String>,
+    /// The action.
+    pub action: Action,
+    /// The file.
+    pub resource: String,
+    /// What it would have done, after *may*.
+    pub act: String,
+    /// Why it failed.
+    pub error: String,
+}
+
 /// An act that was a question.
 #[derive(Debug, Clone, Serialize)]
 pub struct AskedAct {
@@ -346,7 +405,8 @@ pub struct GrantChange {
     pub survivors: Vec<String>,
 }
 
-/// Puts a session's entries together; `entries` come in the order of the log.
+/// Puts a session's entries together; `entries` come in the order of the log. Whether a session runs
+/// whose end was not recorded, entries do not say: it is [`State::Lost`] here.
 pub fn view<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> SessionView {
     build::build(entries)
 }
@@ -377,85 +437,6 @@ impl Span {
     fn end(&mut self, at_ms: u64) {
         self.ended_ms = Some(at_ms);
         self.duration_ms = Some(at_ms.saturating_sub(self.started_ms));
-    }
-}
-
-impl From<Usage> for ResourceUsage {
-    fn from(usage: Usage) -> ResourceUsage {
-        let Usage { cpu_time_ms, peak_memory_mb, disk_read_bytes, disk_write_bytes, sampled } =
-            usage;
-        ResourceUsage { cpu_time_ms, peak_memory_mb, disk_read_bytes, disk_write_bytes, sampled }
-    }
-}
-
-impl ConnectionView {
-    /// One that was decided, or let in, by this entry.
-    fn begun(entry: u64, endpoint: String) -> ConnectionView {
-        ConnectionView {
-            endpoint,
-            address: None,
-            bytes_sent: None,
-            bytes_received: None,
-            duration_ms: None,
-            carried: None,
-            error: None,
-            entry,
-        }
-    }
-
-    fn end(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Connection(usage) => {
-                self.address = usage.address;
-                self.bytes_sent = Some(usage.bytes_sent);
-                self.bytes_received = Some(usage.bytes_received);
-                self.duration_ms = Some(usage.duration_ms);
-                self.carried = usage.carried;
-                self.error = usage.error;
-            }
-            Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
-                self.error = Some(error);
-            }
-            Outcome::Done | Outcome::Request(_) | Outcome::Unknown => {}
-        }
-    }
-}
-
-impl RequestView {
-    fn end(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Request(usage) => {
-                (self.status, self.refused) = (usage.status, usage.refused);
-                self.bytes_sent = Some(usage.bytes_sent);
-                self.bytes_received = Some(usage.bytes_received);
-                self.duration_ms = Some(usage.duration_ms);
-                self.error = usage.error;
-                self.kept_back = usage.kept_back;
-            }
-            Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
-                self.error = Some(error);
-            }
-            Outcome::Done | Outcome::Connection(_) | Outcome::Unknown => {}
-        }
-    }
-}
-
-impl FsChanges {
-    /// Whether nothing changed.
-    pub fn is_empty(&self) -> bool {
-        self.created.is_empty() && self.modified.is_empty() && self.deleted.is_empty()
-    }
-
-    fn add(&mut self, change: FileChange, path: AbsolutePath) {
-        let list = match change {
-            FileChange::Created => &mut self.created,
-            FileChange::Modified if self.created.binary_search(&path).is_ok() => return,
-            FileChange::Modified => &mut self.modified,
-            FileChange::Deleted => &mut self.deleted,
-        };
-        if let Err(place) = list.binary_search(&path) {
-            list.insert(place, path);
-        }
     }
 }
 

@@ -30,7 +30,7 @@ use super::opening::{self, Opened};
 use super::publish::{self, Bound};
 use super::signing;
 use super::{Closing, RunError, RunRequest};
-use crate::advice::{Advice, Session};
+use crate::advice::Advice;
 use crate::approvals::{self, Approvals};
 use crate::assemble::Assembled;
 use crate::compose::Composition;
@@ -44,6 +44,7 @@ use crate::quarantine::{After, Finished, Quarantined};
 use crate::registration::{self, Description, Registered};
 use crate::registries;
 use crate::settings::Settings;
+use crate::tally::Totals;
 use crate::users;
 use crate::wording;
 
@@ -210,18 +211,13 @@ impl Running {
         drop(self.registered);
         // The last one who holds it: the mount helper takes away what it made.
         drop(self.world);
-        let Finished { quarantined, mut notices } = self.after.finish();
+        let Finished { quarantined, taken_back, mut notices } = self.after.finish();
         notices.extend(kept);
         let exit_code = ended.as_ref().map_or(125, exit_code);
-        let totals = self.opened.tally.totals();
-        let summary = Summary {
-            permitted: totals.permitted,
-            denied: totals.denied,
-            asked: totals.asked,
-            files_changed: totals.files_changed,
-            exit_code,
-        };
-        let mut last = Vec::new();
+        let Totals { permitted, denied, asked, failed, files_changed, .. } =
+            self.opened.tally.totals();
+        let summary = Summary { permitted, denied, asked, failed, files_changed, exit_code };
+        let mut last: Vec<_> = taken_back.into_iter().map(Event::TakenBack).collect();
         if !quarantined.is_empty() {
             last.push(Event::Quarantined { files: paths_of(&quarantined) });
         }
@@ -241,15 +237,15 @@ impl Running {
         closed?;
         let so_far = self.denials.so_far();
         let not_started = not_started(&ended?, &self.wanted, so_far.first.as_ref());
-        let helps = so_far.grants.iter();
-        let hints = helps.filter_map(|advice| advice.hint(Session::Ended)).collect();
+        let hints = so_far.hints(&session);
         let entries = tally.totals().entries;
         Ok(Closing {
             session,
-            permitted: totals.permitted,
-            denied: totals.denied,
-            asked: totals.asked,
-            files_changed: totals.files_changed,
+            permitted,
+            denied,
+            asked,
+            failed,
+            files_changed,
             entries,
             quarantined,
             notices,

@@ -2,11 +2,13 @@
 //!
 //! What makes a name is carried out at the path that was decided about. The world's mounts bound
 //! the rest whatever path the kernel reads in the end. Either way its entry says `unobserved`, and
-//! no outcome follows.
+//! an outcome follows only where it was carried out here, and failed.
+
+use std::io;
 
 use ringfence_core::{
     AbsolutePath, Act, Checked, Denial, Durability, Event, FileChange, Grounds, Permit, Question,
-    Verdict,
+    Running, Verdict,
 };
 use ringfence_sandbox::notify::{Appears, Attempt, FileAttempt};
 
@@ -28,10 +30,12 @@ pub(super) fn answer(ports: &Ports, attempt: Attempt, file: FileAttempt) {
     });
     match spent {
         Ok(running) => {
-            for each in running {
-                each.leave_to_kernel();
-            }
-            attempt.allow();
+            let entries = running.iter().map(|each| each.entry().index).collect();
+            running.into_iter().for_each(Running::leave_to_kernel);
+            let watch = ports.watch.clone();
+            attempt.allow_or_tell(move |errno| {
+                watch.failed(entries, &io::Error::from_raw_os_error(errno).to_string());
+            });
         }
         Err(denial) => ports.refuse(attempt, &denial),
     }

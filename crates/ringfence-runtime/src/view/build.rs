@@ -8,9 +8,9 @@ use ringfence_core::{
 };
 
 use super::{
-    ArrivalView, AskedAct, ConnectionView, DeniedAct, EndpointView, FsChanges, GrantChange,
-    LeaseView, MisusedSecret, NetworkActivity, RefusedCall, RequestView, ResourceUsage, SecretView,
-    SessionView, Span, VIEW_SCHEMA,
+    ArrivalView, AskedAct, ConnectionView, DeniedAct, EndpointView, FailedAct, FsChanges,
+    GrantChange, LeaseView, MisusedSecret, NetworkActivity, RefusedCall, RequestView,
+    ResourceUsage, SecretView, SessionView, Span, State, TakenBackView, VIEW_SCHEMA,
 };
 use crate::wording;
 
@@ -26,6 +26,7 @@ pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> Session
     for (index, entry) in entries {
         builder.take(index, entry);
     }
+    builder.settle_changes();
     let view = &mut builder.view;
     let spans = view.spans.iter().map(|span| &span.network_activity);
     view.endpoints =
@@ -50,6 +51,15 @@ enum Pending {
     Secret(usize),
 }
 
+/// A permitted change of a file, which is one unless it is seen to fail.
+struct Change {
+    index: u64,
+    at_ms: u64,
+    span: At,
+    act: Act,
+    kind: FileChange,
+}
+
 #[derive(Default)]
 struct Builder {
     view: SessionView,
@@ -57,6 +67,10 @@ struct Builder {
     current: HashMap<i32, usize>,
     /// Permitted acts without an outcome so far, by the index of their decision.
     pending: HashMap<u64, Pending>,
+    /// Permitted changes of files, in order of their decision.
+    changes: Vec<Change>,
+    /// Why acts failed that nothing waits for, by the index of their decision.
+    failed: HashMap<u64, String>,
     /// Questions by the index of their decision.
     questions: BTreeMap<u64, usize>,
 }
@@ -112,8 +126,7 @@ impl Builder {
             Event::ProcessExited { pid, exit, usage } => self.exited(pid, exit, usage, at_ms),
             Event::Granted { id, text, scope, by } => {
                 let (text, scope) = (Some(text), Some(scope));
-                let change = "granted";
-                let survivors = Vec::new();
+                let (change, survivors) = ("granted", Vec::new());
                 let grant = GrantChange { entry: index, id, change, text, scope, by, survivors };
                 self.view.grants.push(grant);
             }
@@ -124,8 +137,12 @@ impl Builder {
                 self.view.grants.push(grant);
             }
             Event::Quarantined { files } => self.view.quarantined.extend(files),
+            Event::TakenBack(what) => {
+                self.view.taken_back.push(TakenBackView { entry: index, what });
+            }
             Event::SessionClosed { summary } => {
                 self.view.ended_ms = Some(at_ms);
+                self.view.state = State::Ended;
                 self.view.summary = Some(summary);
             }
             Event::PolicyReloaded { .. } | Event::LogOpened { .. } | Event::LogClosed { .. } => {}
@@ -177,13 +194,12 @@ impl Builder {
             Act::Exec(exec) => self.started(index, at_ms, exec, process),
             // A read makes an entry only where it is decided act by act; it changes nothing.
             Act::Read(_) => {}
-            Act::Write(path) => {
+            Act::Write(_) | Act::Delete(_) => {
                 let span = self.acting(process, at_ms);
-                self.changes(span).add(change.unwrap_or(FileChange::Modified), path);
-            }
-            Act::Delete(path) => {
-                let span = self.acting(process, at_ms);
-                self.changes(span).add(change.unwrap_or(FileChange::Deleted), path);
+                let removes = matches!(act, Act::Delete(_));
+                let usual = if removes { FileChange::Deleted } else { FileChange::Modified };
+                let kind = change.unwrap_or(usual);
+                self.changes.push(Change { index, at_ms, span, act, kind });
             }
             Act::Connect(endpoint) => {
                 let span = self.acting(process, at_ms);
@@ -232,7 +248,6 @@ impl Builder {
             if old.forked {
                 // A child that opens its redirections and then starts its program is one span.
                 span.span_id.clone_from(&old.span_id);
-                span.fs_changes = std::mem::take(&mut old.fs_changes);
                 span.network_activity = std::mem::take(&mut old.network_activity);
                 span.started_ms = old.started_ms;
                 *old = span;
@@ -283,7 +298,12 @@ impl Builder {
             Some(Pending::Exec { span: Some(span), before }) => {
                 self.exec_ended(span, before, outcome, at_ms);
             }
-            Some(Pending::Exec { span: None, .. }) | None => {}
+            Some(Pending::Exec { span: None, .. }) => {}
+            None => {
+                if let Outcome::Failed { error } = outcome {
+                    self.failed.insert(of, error);
+                }
+            }
             Some(Pending::Arrival(position)) => {
                 if let Some(arrival) = self.view.arrivals.get_mut(position) {
                     arrival.connection.end(outcome);
@@ -385,7 +405,24 @@ impl Builder {
         position
     }
 
-    fn changes(&mut self, span: At) -> &mut FsChanges {
+    /// Tells the changes that came about from those that failed.
+    fn settle_changes(&mut self) {
+        for Change { index, at_ms, span, act, kind } in std::mem::take(&mut self.changes) {
+            let Some(error) = self.failed.remove(&index) else {
+                if let Act::Write(path) | Act::Delete(path) = act {
+                    self.changes_of(span).add(kind, path);
+                }
+                continue;
+            };
+            let span = self.name_of(span);
+            let (action, resource) = (act.action(), act.resource());
+            let act = wording::describe(&act);
+            let failed = FailedAct { entry: index, at_ms, span, action, resource, act, error };
+            self.view.failed.push(failed);
+        }
+    }
+
+    fn changes_of(&mut self, span: At) -> &mut FsChanges {
         match span.and_then(|at| self.view.spans.get_mut(at)) {
             Some(span) => &mut span.fs_changes,
             None => &mut self.view.unattributed.fs_changes,

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use ringfence_core::{
-    Act, Agent, Carried, CommandLine, Endpoint, Event, Exec, FileIdentity, NetUsage, Process,
-    Request, Role, Verdict,
+    Act, Agent, Carried, CommandLine, Endpoint, Event, Exec, FileChange, FileIdentity, NetUsage,
+    Outcome, Process, Request, Role, Usage, Verdict,
 };
 
 use super::*;
@@ -82,6 +82,35 @@ fn shape(view: &SessionView) -> Vec<String> {
             format!("{} {parent} {}", span.span_id, span.command)
         })
         .collect()
+}
+
+#[test]
+fn a_permitted_change_that_failed_is_none() {
+    let mut script = Script::default();
+    script.exec((10, 1), "sh");
+    let kept = script.decided((10, 1), Act::Write(path("/work/kept")), Verdict::Permit);
+    let first = script.decided((10, 1), Act::Write(path("/work/x")), Verdict::Permit);
+    let twice = script.decided((10, 1), Act::Write(path("/work/kept")), Verdict::Permit);
+    let gone = script.decided((10, 1), Act::Delete(path("/work/y")), Verdict::Permit);
+    for (of, error) in [(first, "no room"), (twice, "no room"), (gone, "busy")] {
+        let outcome = Outcome::Failed { error: error.to_owned() };
+        script.event(Event::Finished { of, outcome });
+    }
+    let view = script.view();
+    let changes = &view.spans[0].fs_changes;
+    assert_eq!(changes.created, [path("/work/kept")], "entry {kept}");
+    assert!(changes.modified.is_empty() && changes.deleted.is_empty(), "{changes:?}");
+    let failed: Vec<_> =
+        view.failed.iter().map(|it| (it.entry, it.act.as_str(), it.error.as_str())).collect();
+    assert_eq!(
+        failed,
+        [
+            (first, "write /work/x", "no room"),
+            (twice, "write /work/kept", "no room"),
+            (gone, "delete /work/y", "busy"),
+        ]
+    );
+    assert_eq!(view.failed[0].span.as_deref(), Some("p1"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Answering a waiting call, exactly once.
 
+use std::fmt;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
@@ -25,6 +26,17 @@ pub(super) struct Pending {
     pub(super) shared: Arc<Shared>,
     pub(super) id: u64,
     answered: Answered,
+    told: Told,
+}
+
+/// Who is told, with the error number, that what was let go on has failed.
+#[derive(Default)]
+struct Told(Option<Box<dyn FnOnce(i32) + Send>>);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "somebody" } else { "nobody" })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +47,21 @@ enum Answered {
 
 impl Pending {
     pub(super) fn new(shared: Arc<Shared>, id: u64) -> Pending {
-        Pending { shared, id, answered: Answered::No }
+        Pending { shared, id, answered: Answered::No, told: Told::default() }
     }
 
     pub(super) fn answer(mut self, reply: Reply) -> Delivery {
         self.answered = Answered::Yes;
+        if let Reply::Fail(errno) = reply {
+            self.tell(errno);
+        }
         self.shared.reply(self.id, reply)
+    }
+
+    fn tell(&mut self, errno: i32) {
+        if let Some(told) = self.told.0.take() {
+            told(errno);
+        }
     }
 
     /// Answers with an open file, which becomes the process's own.
@@ -51,6 +72,7 @@ impl Pending {
             // It may have as many open files as it may: then it still waits.
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EACCES);
+                self.tell(errno);
                 self.shared.reply(self.id, Reply::Fail(errno))
             }
         }
@@ -77,6 +99,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if self.answered == Answered::No {
+            self.tell(libc::EACCES);
             self.shared.reply(self.id, Reply::Fail(libc::EACCES));
         }
     }
@@ -123,6 +146,15 @@ impl Attempt {
                 Delivery::Refused
             }
         }
+    }
+
+    /// The same, and tells with its error number of what is carried out here and fails; what the kernel
+    /// carries out nobody sees. Told is a thread that may hold nothing of the teller's but memory.
+    pub fn allow_or_tell(mut self, failed: impl FnOnce(i32) + Send + 'static) -> Delivery {
+        if self.making.is_some() {
+            self.pending.told = Told(Some(Box::new(failed)));
+        }
+        self.allow()
     }
 
     /// Makes the act fail with this error number.

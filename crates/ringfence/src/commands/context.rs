@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 use ringfence_core::{EntryRef, SessionId};
 use ringfence_log::{LogReader, Logged, ReadError};
 use ringfence_runtime::environment::Environment;
+use ringfence_runtime::registration;
 use ringfence_runtime::state::{StateDirs, StateError};
 
 use crate::cli::EntryName;
@@ -58,6 +59,13 @@ pub(crate) fn session_ids(dirs: &StateDirs) -> Result<Vec<SessionId>, Failure> {
         ids.extend(name.to_str().and_then(|name| name.parse().ok()));
     }
     Ok(ids)
+}
+
+/// The sessions that run.
+pub(crate) fn running(dirs: &StateDirs) -> Result<Vec<SessionId>, Failure> {
+    let running = registration::running(dirs.runtime())
+        .map_err(|error| cannot_read(dirs.runtime(), &error))?;
+    Ok(running.into_iter().map(|description| description.session).collect())
 }
 
 /// A session's first entry, which says what it is; `None` where its log cannot be read.

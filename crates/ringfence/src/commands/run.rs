@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::context;
 use crate::cli::RunArgs;
 use crate::exit::{Done, Failure, Message, Said};
-use crate::render::problem;
+use crate::render::{problem, text};
 use crate::screen::{Screen, Stream};
 
 /// Version of the JSON.
@@ -66,9 +66,9 @@ fn say(closing: &Closing, screen: &Screen) {
     }
     closing.notices.iter().for_each(|notice| tell(notice, screen));
     closing.hints.iter().for_each(|hint| screen.hint(hint));
-    let session = &closing.session;
+    let (session, failed) = (&closing.session, text::failed(closing.failed));
     screen.note(&format!(
-        "ringfence: {} permitted, {} denied, {} asked, {} files changed, {} entries; to look closer, run `ringfence show {session}`",
+        "ringfence: {} permitted, {} denied, {} asked{failed}, {} files changed, {} entries; to look closer, run `ringfence show {session}`",
         closing.permitted, closing.denied, closing.asked, closing.files_changed, closing.entries
     ));
 }

@@ -2,8 +2,8 @@
 
 use ringfence_core::{Entry, Event, SessionId, Summary};
 use ringfence_log::LogReader;
-use ringfence_runtime::registration;
 use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::view::State;
 use serde::Serialize;
 
 use super::context;
@@ -29,25 +29,9 @@ struct Listed {
     summary: Option<Summary>,
 }
 
-/// How a session stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum State {
-    /// Its broker answers.
-    Running,
-    /// Its end was recorded.
-    Ended,
-    /// Neither: its broker died.
-    Lost,
-}
-
 pub(crate) fn list(args: &SessionsArgs, screen: &Screen) -> Result<Done, Failure> {
     let dirs = context::dirs()?;
-    let running: Vec<SessionId> = registration::running(dirs.runtime())
-        .map_err(|error| context::cannot_read(dirs.runtime(), &error))?
-        .into_iter()
-        .map(|description| description.session)
-        .collect();
+    let running = context::running(&dirs)?;
     let mut sessions: Vec<Listed> = context::session_ids(&dirs)?
         .into_iter()
         .filter_map(|id| listed(&dirs, &running, id))
@@ -75,11 +59,7 @@ fn listed(dirs: &StateDirs, running: &[SessionId], id: SessionId) -> Option<List
         }
         Some(_) | None => (None, None),
     };
-    let state = match (summary.is_some(), running.contains(&id)) {
-        (true, _) => State::Ended,
-        (false, true) => State::Running,
-        (false, false) => State::Lost,
-    };
+    let state = State::of(&id, summary.as_ref(), running);
     Some(Listed {
         schema: SCHEMA,
         session: id,

@@ -2,7 +2,7 @@
 
 use ringfence_core::{Answer, EntryRef};
 use ringfence_log::ReadError;
-use ringfence_runtime::view::{self, AskedAct};
+use ringfence_runtime::view::{self, AskedAct, State};
 
 use super::context;
 use crate::cli::ShowArgs;
@@ -13,6 +13,8 @@ use crate::screen::{Screen, Stream};
 pub(crate) fn show(args: &ShowArgs, screen: &Screen) -> Result<Done, Failure> {
     let dirs = context::dirs()?;
     let session = context::session(&dirs, args.session.as_ref())?;
+    // Before the log is read: what ends meanwhile has its end there.
+    let running = context::running(&dirs)?;
     let mut damage = None;
     let mut entries = Vec::new();
     for logged in context::reader(&dirs, &EntryRef { session: session.clone(), index: 0 })? {
@@ -23,7 +25,8 @@ pub(crate) fn show(args: &ShowArgs, screen: &Screen) -> Result<Done, Failure> {
             Err(error) => damage = Some(context::unreadable(&session, &error)),
         }
     }
-    let view = view::view(entries);
+    let mut view = view::view(entries);
+    view.state = State::of(&session, view.summary.as_ref(), &running);
     if args.json {
         screen.json(&view)?;
     } else {

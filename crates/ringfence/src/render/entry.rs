@@ -2,7 +2,7 @@
 
 use ringfence_core::{
     Answer, Channel, Entry, Event, Exit, FileChange, HttpUsage, LayerState, NetUsage, Outcome,
-    PolicyDigest, Verdict,
+    PolicyDigest, TakenBack, Verdict,
 };
 use ringfence_runtime::wording::{self, printable};
 
@@ -77,6 +77,7 @@ fn words(event: &Event) -> (&'static str, String) {
             let names: Vec<String> = files.iter().map(|f| printable(f.as_str())).collect();
             ("held back", names.join(", "))
         }
+        Event::TakenBack(back) => ("taken back", taken_back(back)),
         Event::SessionClosed { summary } => {
             let (permitted, denied, asked) = (summary.permitted, summary.denied, summary.asked);
             let exit = summary.exit_code;
@@ -88,6 +89,18 @@ fn words(event: &Event) -> (&'static str, String) {
         Event::LogOpened { session, .. } => ("log opened", session.to_string()),
         Event::LogClosed { session, size, .. } => ("log closed", format!("{session}: {size}")),
     }
+}
+
+/// What came of the changes in a copy of a git configuration, in one line.
+pub(crate) fn taken_back(back: &TakenBack) -> String {
+    let TakenBack { file, taken, left, error } = back;
+    let listed = |what: &str, names: &[String]| match names {
+        [] => String::new(),
+        names => format!("; {what} {}", printable(&names.join(", "))),
+    };
+    let error = error.as_deref().map_or_else(String::new, |why| format!("; nothing: {why}"));
+    let (over, behind) = (listed("taken over:", taken), listed("left in the world's copy:", left));
+    format!("{}{}", printable(file), printable(&format!("{over}{behind}{error}")))
 }
 
 fn decided(event: &Event) -> (&'static str, String) {

@@ -107,6 +107,7 @@ impl Builder {
             | Event::Revoked { .. }
             | Event::PolicyReloaded { .. }
             | Event::Quarantined { .. }
+            | Event::TakenBack(_)
             | Event::SessionClosed { .. }
             | Event::LogOpened { .. }
             | Event::LogClosed { .. } => {}

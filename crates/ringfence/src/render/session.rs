@@ -1,5 +1,6 @@
 //! A session as `show` prints it: processes as a tree, then files, connections and denials.
 
+mod failed;
 mod requests;
 mod secrets;
 
@@ -8,16 +9,18 @@ use std::fmt::Write as _;
 
 use ringfence_core::{Answer, Channel, Exit, LayerState};
 use ringfence_runtime::view::{
-    ConnectionView, EndpointView, FsChanges, ResourceUsage, SessionView, Span,
+    ConnectionView, EndpointView, FsChanges, ResourceUsage, SessionView, Span, State,
 };
 use ringfence_runtime::wording::{needs, printable};
 
-use super::text::{bytes, count, duration, fit, moment, right, table, wrap};
-use super::tree;
+use super::text::{self, bytes, count, duration, fit, moment, right, table, wrap};
+use super::{entry, tree};
 use crate::screen::{Paint, Tone};
 
 /// Most lines of one list; `--json` has them all.
 const LIST_LINES_MAX: usize = 40;
+/// Most reasons for which connections to one endpoint failed; `--json` has them all.
+const REASONS_MAX: usize = 3;
 /// Most lines of the tree; `--json` has them all.
 const TREE_LINES_MAX: usize = 400;
 /// Width of a number in the tree, in columns.
@@ -57,6 +60,7 @@ pub fn render(view: &SessionView, style: Style) -> String {
         requests::requests(view, style),
         arrivals(view, style),
         denials(view, style),
+        failed::failed(view, style),
         refused(view, style),
         secrets::used(view, style),
         secrets::misused(view, style),
@@ -64,6 +68,7 @@ pub fn render(view: &SessionView, style: Style) -> String {
         questions(view, style),
         grants(view, style),
         quarantine(view, style),
+        taken_back(view, style),
         foot(view, style),
     ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
@@ -75,7 +80,10 @@ fn head(view: &SessionView, style: Style) -> String {
     let end = match (&view.summary, length) {
         (Some(summary), Some(ms)) => format!("exit {} after {}", summary.exit_code, duration(ms)),
         (Some(summary), None) => format!("exit {}", summary.exit_code),
-        (None, _) => "no end recorded: it runs, or its broker died".to_owned(),
+        (None, _) => match view.state {
+            State::Running => "it is running".to_owned(),
+            State::Ended | State::Lost => "no end recorded: its broker died".to_owned(),
+        },
     };
     let title = style.paint.tone(Tone::Heading, &format!("session {session}"));
     let agent = fit(&view.agent, style.cut(30));
@@ -283,10 +291,21 @@ fn arrivals(view: &SessionView, style: Style) -> String {
     format!("{}\n{}{more}", style.paint.tone(Tone::Heading, &title), table(&rows))
 }
 
-/// Why a connection failed, if one did.
+/// Why connections failed, if some did: each reason with its number.
 fn failed(list: &[&ConnectionView], style: Style) -> String {
-    let error = list.iter().find_map(|one| one.error.as_deref());
-    error.map_or_else(String::new, |error| format!("failed: {}", fit(error, style.cut(40))))
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for error in list.iter().filter_map(|one| one.error.as_deref()) {
+        *reasons.entry(error).or_default() += 1;
+    }
+    let said = reasons.iter().take(REASONS_MAX).map(|(error, times)| {
+        let times = if *times > 1 { format!(" {times} times") } else { String::new() };
+        format!("failed{times}: {}", fit(error, style.cut(40)))
+    });
+    let mut said: Vec<String> = said.collect();
+    if let more @ 1.. = reasons.len().saturating_sub(REASONS_MAX) {
+        said.push(format!("and for {}", count(more, "other reason", "other reasons")));
+    }
+    said.join("; ")
 }
 
 /// The sum of what is known; `-` when nothing is.
@@ -413,6 +432,22 @@ fn quarantine(view: &SessionView, style: Style) -> String {
     format!("{}\n{lines}{more}", style.paint.tone(Tone::Warning, title))
 }
 
+fn taken_back(view: &SessionView, style: Style) -> String {
+    if view.taken_back.is_empty() {
+        return String::new();
+    }
+    let title = style.paint.tone(Tone::Heading, "changes of git configuration");
+    let mut out = format!("{title}\n");
+    for back in view.taken_back.iter().take(LIST_LINES_MAX) {
+        let mut entry = back.entry.to_string();
+        for line in wrap(&entry::taken_back(&back.what), style.prose().saturating_sub(9)) {
+            let _ = writeln!(out, "{entry:>7}  {line}");
+            entry.clear();
+        }
+    }
+    out + &more(view.taken_back.len(), LIST_LINES_MAX, "file", "files")
+}
+
 fn foot(view: &SessionView, style: Style) -> String {
     let mut out = String::new();
     for layer in &view.layers {
@@ -428,7 +463,9 @@ fn foot(view: &SessionView, style: Style) -> String {
         let (permitted, denied, asked) = (summary.permitted, summary.denied, summary.asked);
         let files = usize::try_from(summary.files_changed).unwrap_or(usize::MAX);
         let files = count(files, "file changed", "files changed");
-        let _ = writeln!(out, "{permitted} permitted, {denied} denied, {asked} asked, {files}");
+        let failed = text::failed(summary.failed);
+        let _ =
+            writeln!(out, "{permitted} permitted, {denied} denied, {asked} asked{failed}, {files}");
     }
     for line in wrap(view.reads, style.prose()) {
         let _ = writeln!(out, "{}", style.paint.tone(Tone::Quiet, &line));

@@ -103,6 +103,11 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
+/// `, 3 failed` of a session's totals, where there is something to say.
+pub fn failed(number: u64) -> String {
+    if number == 0 { String::new() } else { format!(", {number} failed") }
+}
+
 /// Rows as aligned columns, two spaces apart; the last column is not padded.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

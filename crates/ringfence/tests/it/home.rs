@@ -186,6 +186,7 @@ impl Home {
                     permitted: 4,
                     denied: 1,
                     asked: 0,
+                    failed: 0,
                     files_changed: 1,
                     exit_code: 0,
                 },

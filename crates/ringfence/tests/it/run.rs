@@ -460,10 +460,16 @@ fn killing_the_broker_ends_the_world_and_leaves_a_log_that_verifies() {
 fn a_session_that_is_killed_ends_and_says_so() {
     each(POLICY, |person| {
         let (child, session) = person.start("sleep 1000");
+        let shown = person.ringfence(&["show"]);
+        assert!(shown.out.contains("  it is running\n"), "{shown}");
+        let shown = person.ringfence(&["show", "--json"]);
+        assert!(shown.out.contains(r#""state":"running""#), "{shown}");
         let reply = control::ask(&person.runtime(), &session, control::Command::Kill).unwrap();
         assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
         let ended = Ended::from(child.wait_with_output().unwrap());
         assert_ne!(ended.code, 0, "{ended}");
+        let shown = person.ringfence(&["show", "--json"]);
+        assert!(shown.out.contains(r#""state":"ended""#), "{shown}");
         let verified = person.ringfence(&["log", "verify"]);
         assert_eq!(verified.code, 0, "{verified}");
     });

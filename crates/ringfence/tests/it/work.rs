@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ringfence_core::CommandLine;
+use serde_json::{Value, json};
 
 use crate::person::{Person, Who, text};
 use crate::run::wait_for;
+use crate::schemas::conforms;
 
 /// Runs the same script outside for one person and inside for another.
 fn alike(who: Who, prepare: &str, script: &str) -> (Person, Person) {
@@ -57,6 +59,42 @@ fn git_works_and_remotes_come_back() {
         assert!(said.contains("taken over into `") && said.contains(taken), "{said}");
         let left = "/.git/config`, not in yours: core.pager\n";
         assert!(said.contains("left in the world's copy of `") && said.contains(left), "{said}");
+        let shown = inside.succeed(&["show"]);
+        let told = "/.git/config; taken over: remote.up.fetch, remote.up.url; left";
+        let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(told) && words.contains("world's copy: core.pager"), "{shown}");
+        let shown: Value = serde_json::from_str(&inside.succeed(&["show", "--json"])).unwrap();
+        assert_eq!(shown["taken_back"][0]["left"], json!(["core.pager"]), "{shown}");
+        conforms(&shown, "show.schema.json");
+    }
+}
+
+#[test]
+fn a_write_that_failed_is_no_change() {
+    for who in Who::all() {
+        let person = Person::new(who);
+        person.succeed(&["init", "--agent", "generic"]);
+        let script = "mkdir closed full; touch full/f; chmod 555 closed
+                      echo x > closed/new || true; rmdir full || true
+                      echo x > kept; echo x > gone; rm gone; chmod 755 closed";
+        let said = text(&person.inside(script));
+        assert!(said.contains(" 0 asked, 2 failed, "), "{said}");
+        let shown: Value = serde_json::from_str(&person.succeed(&["show", "--json"])).unwrap();
+        conforms(&shown, "show.schema.json");
+        let failed = shown["failed"].as_array().unwrap();
+        assert_eq!(failed.len(), 2, "{shown:#}");
+        for (act, (name, error)) in failed.iter().zip([
+            ("/closed/new", "Permission denied (os error 13)"),
+            ("/full", "Directory not empty (os error 39)"),
+        ]) {
+            assert!(act["resource"].as_str().unwrap().ends_with(name), "{act}");
+            assert_eq!(act["error"], error);
+        }
+        let shown = person.succeed(&["show"]);
+        assert!(shown.contains("2 acts permitted, and failed\n"), "{shown}");
+        assert!(shown.contains(" 0 asked, 2 failed, "), "{shown}");
+        assert_eq!(shown.matches("/closed/new\n").count(), 1, "{shown}");
+        assert!(shown.contains("  +   full ") && !shown.contains("-  full"), "{shown}");
     }
 }
 

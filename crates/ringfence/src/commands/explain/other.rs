@@ -82,6 +82,7 @@ fn told(name: &EntryRef, logged: &Logged) -> Told {
         | Event::Revoked { .. }
         | Event::PolicyReloaded { .. }
         | Event::Quarantined { .. }
+        | Event::TakenBack(_)
         | Event::SessionClosed { .. }
         | Event::LogOpened { .. }
         | Event::LogClosed { .. } => Told {

@@ -26,13 +26,15 @@ pub(super) fn sum(of: &EndpointView) -> String {
 }
 
 /// The requests that were decided one by one, those to the same address together: what was
-/// answered apart from what was refused.
+/// answered apart from what was refused, and what failed by its reason.
 pub(super) fn requests(view: &SessionView, style: Style) -> String {
-    let mut by_address: BTreeMap<(&str, &str, bool), Vec<&RequestView>> = BTreeMap::new();
+    type Key<'a> = (&'a str, &'a str, bool, Option<&'a str>);
+    let mut by_address: BTreeMap<Key<'_>, Vec<&RequestView>> = BTreeMap::new();
     let spans = view.spans.iter().map(|span| &span.network_activity);
     let all = spans.chain([&view.unattributed.network_activity]).flat_map(|it| &it.requests);
     for request in all {
-        let key = (request.url.as_str(), request.method.as_str(), request.refused.is_some());
+        let refused = request.refused.is_some();
+        let key = (&*request.url, &*request.method, refused, request.error.as_deref());
         by_address.entry(key).or_default().push(request);
     }
     if by_address.is_empty() {
@@ -43,10 +45,9 @@ pub(super) fn requests(view: &SessionView, style: Style) -> String {
     let rows: Vec<Vec<String>> = by_address
         .iter()
         .take(LIST_LINES_MAX)
-        .map(|((url, method, refused), list)| {
+        .map(|((url, method, refused, error), list)| {
             let times =
                 if list.len() > 1 { format!("{} times", list.len()) } else { String::new() };
-            let error = list.iter().find_map(|one| one.error.as_deref());
             vec![
                 format!("  {}", fit(method, style.cut(8))),
                 fit(url, address_columns),

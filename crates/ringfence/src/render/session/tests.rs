@@ -89,6 +89,53 @@ fn what_others_wrote_stays_in_its_line_and_in_80_columns() {
     }
 }
 
+fn failing(error: &str) -> ringfence_runtime::view::RequestView {
+    ringfence_runtime::view::RequestView {
+        endpoint: "api.example.com:443".to_owned(),
+        method: "GET".to_owned(),
+        url: "https://api.example.com/".to_owned(),
+        query_names: BTreeSet::new(),
+        findings: BTreeSet::new(),
+        status: None,
+        refused: Some(502),
+        bytes_sent: None,
+        bytes_received: None,
+        duration_ms: None,
+        error: Some(error.to_owned()),
+        package: None,
+        kept_back: Vec::new(),
+        entry: 3,
+    }
+}
+
+#[test]
+fn what_failed_for_several_reasons_says_each_of_them() {
+    let mut one = span("p1", None, "curl");
+    let mut endpoint =
+        EndpointView { endpoint: "api.example.com:443".to_owned(), ..EndpointView::default() };
+    for error in ["no way", "no name", "no way"] {
+        one.network_activity.requests.push(failing(error));
+        one.network_activity.connections.push(ConnectionView {
+            endpoint: endpoint.endpoint.clone(),
+            address: None,
+            bytes_sent: None,
+            bytes_received: None,
+            duration_ms: None,
+            carried: None,
+            error: Some(error.to_owned()),
+            entry: 2,
+        });
+        endpoint.connections += 1;
+    }
+    let view =
+        SessionView { spans: vec![one], endpoints: vec![endpoint], ..SessionView::default() };
+    let text = render(&view, Style { columns: usize::MAX, paint: Paint::PLAIN });
+    assert!(text.contains("failed: no name; failed 2 times: no way"), "{text}");
+    let requests = text.split_once("3 requests").unwrap().1;
+    assert!(requests.contains("2 times") && requests.contains("no name"), "{text}");
+    assert_eq!(requests.matches("no way").count(), 1, "{text}");
+}
+
 #[test]
 fn addresses_are_whole_where_a_program_reads_them() {
     let url = format!("https://api.example.com/{}", "a/long/way/".repeat(20));

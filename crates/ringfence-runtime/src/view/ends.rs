@@ -1,0 +1,84 @@
+//! How what is in a view ends and adds up.
+
+use ringfence_core::{AbsolutePath, FileChange, Outcome, Usage};
+
+use super::{ConnectionView, FsChanges, RequestView, ResourceUsage};
+
+impl From<Usage> for ResourceUsage {
+    fn from(usage: Usage) -> ResourceUsage {
+        let Usage { cpu_time_ms, peak_memory_mb, disk_read_bytes, disk_write_bytes, sampled } =
+            usage;
+        ResourceUsage { cpu_time_ms, peak_memory_mb, disk_read_bytes, disk_write_bytes, sampled }
+    }
+}
+
+impl ConnectionView {
+    /// One that was decided, or let in, by this entry.
+    pub(super) fn begun(entry: u64, endpoint: String) -> ConnectionView {
+        ConnectionView {
+            endpoint,
+            address: None,
+            bytes_sent: None,
+            bytes_received: None,
+            duration_ms: None,
+            carried: None,
+            error: None,
+            entry,
+        }
+    }
+
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Connection(usage) => {
+                self.address = usage.address;
+                self.bytes_sent = Some(usage.bytes_sent);
+                self.bytes_received = Some(usage.bytes_received);
+                self.duration_ms = Some(usage.duration_ms);
+                self.carried = usage.carried;
+                self.error = usage.error;
+            }
+            Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
+                self.error = Some(error);
+            }
+            Outcome::Done | Outcome::Request(_) | Outcome::Unknown => {}
+        }
+    }
+}
+
+impl RequestView {
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Request(usage) => {
+                (self.status, self.refused) = (usage.status, usage.refused);
+                self.bytes_sent = Some(usage.bytes_sent);
+                self.bytes_received = Some(usage.bytes_received);
+                self.duration_ms = Some(usage.duration_ms);
+                self.error = usage.error;
+                self.kept_back = usage.kept_back;
+            }
+            Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
+                self.error = Some(error);
+            }
+            Outcome::Done | Outcome::Connection(_) | Outcome::Unknown => {}
+        }
+    }
+}
+
+impl FsChanges {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.created.is_empty() && self.modified.is_empty() && self.deleted.is_empty()
+    }
+
+    pub(super) fn add(&mut self, change: FileChange, path: AbsolutePath) {
+        let list = match change {
+            FileChange::Created => &mut self.created,
+            FileChange::Modified if self.created.binary_search(&path).is_ok() => return,
+            FileChange::Modified => &mut self.modified,
+            FileChange::Deleted => &mut self.deleted,
+        };
+        if let Err(place) = list.binary_search(&path) {
+            list.insert(place, path);
+        }
+    }
+}

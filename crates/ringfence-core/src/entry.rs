@@ -151,6 +151,11 @@ pub enum Event {
     },
     /// What of a world's copy of a git configuration was taken over into the person's, and what not.
     TakenBack(TakenBack),
+    /// What lies at a covered place was replaced or removed from outside; it is covered again.
+    Covered {
+        /// The place.
+        path: AbsolutePath,
+    },
     /// The session ended.
     SessionClosed {
         /// The totals.

@@ -107,7 +107,7 @@ fn main() {
             }
         }
     });
-    let ended = world.wait(&mut || ()).unwrap();
+    let ended = world.wait(&mut |_| ()).unwrap();
     drop(world);
     composition.scratch_is_done();
     let mut notices = assembled.notices;

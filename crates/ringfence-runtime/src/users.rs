@@ -40,3 +40,9 @@ fn parse_line(line: &str) -> Option<User> {
     let home = PathBuf::from(fields.nth(1)?);
     Some(User { name, uid, gid, home })
 }
+
+/// The login name of whoever started the session.
+pub(crate) fn own_name() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    by_id(uid).map_or_else(|| format!("user {uid}"), |user| user.name)
+}

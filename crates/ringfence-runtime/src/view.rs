@@ -68,6 +68,8 @@ pub struct SessionView {
     pub grants: Vec<GrantChange>,
     /// Changed files that would run code outside and are held back.
     pub quarantined: Vec<AbsolutePath>,
+    /// Covered places that a program outside replaced meanwhile, and that were covered again.
+    pub covered_again: Vec<AbsolutePath>,
     /// What reads this view must know: reads are bounded by the plan and make no entry.
     pub reads: &'static str,
     /// What of the changes in the world's copies of git configurations was taken over, and what not.

@@ -22,7 +22,7 @@ fn main() {
     let exposed = AbsolutePath::parse(writable.to_str().unwrap()).unwrap();
     let mut world = start(spec(scratch.into(), writable.into(), args.skip(1).collect())).unwrap();
     let served = serve(&mut world, exposed);
-    let ended = world.wait(&mut || ()).unwrap();
+    let ended = world.wait(&mut |_| ()).unwrap();
     drop(world);
     served.join().unwrap();
     std::process::exit(match ended.exit {

@@ -31,8 +31,8 @@ use ringfence_core::Exit;
 use ringfence_sandbox::base::{Account, Base};
 use ringfence_sandbox::notify::{Attempted, Listener};
 use ringfence_sandbox::world::{
-    Access, Bind, IdMap, Identity, NotifyClasses, Require, ResourceLimits, Stdio, TerminalSize,
-    World, WorldError, WorldSpec, prepare, start,
+    Access, Bind, Happening, IdMap, Identity, NotifyClasses, Require, ResourceLimits, Stdio,
+    TerminalSize, World, WorldError, WorldSpec, prepare, start,
 };
 use rustix::net::sockopt::{ip_original_dst, ipv6_original_dst};
 
@@ -105,7 +105,12 @@ fn main() {
         let world = Arc::clone(&world);
         std::thread::spawn(move || obey(&world));
     }
-    let ended = world.wait(&mut || ()).unwrap();
+    let ended = world.wait(&mut |what| {
+        if let Happening::Covered(path) = what {
+            eprintln!("covered {}", path.display());
+        }
+    });
+    let ended = ended.unwrap();
     if let Some(errno) = ended.not_started {
         eprintln!("not started: {}", std::io::Error::from_raw_os_error(errno));
     }

@@ -18,12 +18,13 @@ use ringfence_proxy::net::{Entrances, Holders, NetConfig, NetGate};
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::notify::{Confinement, Lead, Listener, Word, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{Capture, Ended, Network, Way, World};
+use ringfence_sandbox::world::{Capture, Ended, Happening, Network, Way, World};
 use ringfence_secrets::Held;
 use ringfence_secrets::backend::Backends;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
+use super::covered::Covered;
 use super::live::{Changing, Live};
 use super::not_started::{NotStarted, Wanted};
 use super::opening::{self, Opened};
@@ -132,7 +133,7 @@ impl Running {
         end_with_log(&opened, &world);
         let relay = relay(&world, taken.signals, taken.pty, taken.pipes)?;
         let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
-        let approver = user_name();
+        let approver = users::own_name();
         let roles = assembled.settings.roles.iter().cloned().collect();
         let approvals = Arc::new(Approvals::new(gate.clone(), relay.asker(), approver, roles));
         let places = (request.dirs.home(), assembled.project.dir.as_path());
@@ -200,7 +201,11 @@ impl Running {
     /// Waits for the payload's end and brings everything to its own.
     pub(super) fn until_the_end(self, sealer: Aside) -> Result<Closing, RunError> {
         let (world, relay) = (&self.world, &self.relay);
-        let ended = world.wait(&mut || relay.suspend());
+        let mut covered = Covered::new(self.gate.clone());
+        let ended = world.wait(&mut |what| match what {
+            Happening::Stopped => relay.suspend(),
+            Happening::Covered(place) => covered.add(place),
+        });
         self.gate.stop();
         self.world.kill();
         self.net.stop();
@@ -212,7 +217,7 @@ impl Running {
         // The last one who holds it: the mount helper takes away what it made.
         drop(self.world);
         let Finished { quarantined, taken_back, mut notices } = self.after.finish();
-        notices.extend(kept);
+        notices.extend(covered.notices().into_iter().chain(kept));
         let exit_code = ended.as_ref().map_or(125, exit_code);
         let Totals { permitted, denied, asked, failed, files_changed, .. } =
             self.opened.tally.totals();
@@ -464,12 +469,6 @@ fn description(request: &RunRequest, agent: &Agent, opened: &Opened) -> Descript
         broker_pid: std::process::id(),
         started_ms: opened.started_ms,
     }
-}
-
-/// The login name of whoever started the session.
-fn user_name() -> String {
-    let uid = rustix::process::getuid().as_raw();
-    users::by_id(uid).map_or_else(|| format!("user {uid}"), |user| user.name)
 }
 
 /// The files that are held back; one that is not UTF-8 is named as it can be.

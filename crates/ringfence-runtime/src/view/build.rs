@@ -140,6 +140,8 @@ impl Builder {
             Event::TakenBack(what) => {
                 self.view.taken_back.push(TakenBackView { entry: index, what });
             }
+            Event::Covered { path } if self.view.covered_again.contains(&path) => {}
+            Event::Covered { path } => self.view.covered_again.push(path),
             Event::SessionClosed { summary } => {
                 self.view.ended_ms = Some(at_ms);
                 self.view.state = State::Ended;

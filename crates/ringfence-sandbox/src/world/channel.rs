@@ -43,10 +43,12 @@ pub(super) enum Topic {
     Spec,
     /// Broker to init, and its answer: a socket of the world's network, of the family in the byte.
     Socket,
+    /// Mount helper: what covers this path was taken away from outside, and covers it again.
+    Covered,
 }
 
 impl Topic {
-    const EVERY: [Topic; 12] = [
+    const EVERY: [Topic; 13] = [
         Topic::WorldReady,
         Topic::PayloadReady,
         Topic::Failed,
@@ -59,6 +61,7 @@ impl Topic {
         Topic::Stopped,
         Topic::Spec,
         Topic::Socket,
+        Topic::Covered,
     ];
 }
 

@@ -21,10 +21,12 @@ pub(super) enum Need {
     Landlock,
     Seccomp,
     Payload,
+    /// The step is the path in the world, or none.
+    Watches,
 }
 
 impl Need {
-    const EVERY: [Need; 10] = [
+    const EVERY: [Need; 11] = [
         Need::UserNamespace,
         Need::Namespaces,
         Need::Mounts,
@@ -35,6 +37,7 @@ impl Need {
         Need::Landlock,
         Need::Seccomp,
         Need::Payload,
+        Need::Watches,
     ];
 }
 
@@ -111,6 +114,13 @@ impl Failure {
                 fix: "run on a kernel of at least 5.19 with CONFIG_SECCOMP_FILTER; in a container, \
                       allow `seccomp` in its profile; another supervisor (a sandbox around this \
                       one) must be taken away"
+                    .to_owned(),
+            },
+            Need::Watches => WorldError::KernelRefuses {
+                what: "watches on the places that a world covers".to_owned(),
+                why: format!("{}: {source}", self.step.replace('\n', ": ")),
+                fix: "raise the limits: sudo sysctl -w fs.inotify.max_user_instances=1024 \
+                      fs.inotify.max_user_watches=524288"
                     .to_owned(),
             },
             Need::Bind => {

@@ -11,11 +11,11 @@ use std::path::Path;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
 use rustix::mount::MountPropagationFlags;
-use rustix::process::{Pid, PidfdFlags, WaitOptions};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 use super::channel::{Channel, Message, Topic};
 use super::failure::{During as _, Failure, Need};
-use super::root::Root;
+use super::root::{Covers, Root};
 use super::{Access, Identity, identity, init, wire};
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::{close_all_but, fork};
@@ -41,8 +41,10 @@ pub(super) fn run(lines: Lines) -> i32 {
         // The broker has thought better of it.
         Ok(None) => 0,
         Ok(Some((mut root, init))) => {
+            if let Err(failure) = serve(&mut root, &lines, init) {
+                end(init, &failure, &lines.control);
+            }
             drop(lines.control);
-            serve(&mut root, &lines.grants, init);
             if root.left_traces() {
                 let _ = rustix::process::waitpid(Some(init), WaitOptions::empty());
                 root.leave();
@@ -116,45 +118,71 @@ struct Told {
     inward: Option<OwnedFd>,
 }
 
-/// Answers grants and revokes until the broker or the world is gone.
-fn serve(root: &mut Root, grants: &Channel, init: Pid) {
-    let Ok(init) = rustix::process::pidfd_open(init, PidfdFlags::empty()) else { return };
+/// Answers grants and revokes, and keeps what is covered covered, until the broker or the world is
+/// gone. The error ends the world.
+fn serve(root: &mut Root, lines: &Lines, init: Pid) -> Result<(), Failure> {
+    let Ok(init) = rustix::process::pidfd_open(init, PidfdFlags::empty()) else { return Ok(()) };
+    // What was replaced so far nobody has seen: the payload waits for the broker.
+    let mut covers = Covers::over(root)?;
     loop {
-        let mut fds = [PollFd::new(grants, PollFlags::IN), PollFd::new(&init, PollFlags::IN)];
+        let mut fds = [
+            PollFd::new(&lines.grants, PollFlags::IN),
+            PollFd::new(&init, PollFlags::IN),
+            PollFd::new(&covers, PollFlags::IN),
+        ];
         match rustix::event::poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return,
+            Err(_) => return Ok(()),
         }
-        let [from_broker, from_init] = fds;
-        if !from_init.revents().is_empty() {
-            return;
+        let [from_broker, from_init, from_host] = fds.map(|fd| !fd.revents().is_empty());
+        if from_init {
+            return Ok(());
         }
-        if from_broker.revents().is_empty() {
-            continue;
+        if from_host {
+            for path in covers.look(root)? {
+                // A broker that is gone has ended the world.
+                let _ = lines.control.send(Topic::Covered, path.as_os_str().as_bytes());
+            }
         }
-        let Ok(Some(message)) = grants.receive() else { return };
-        let done = match message.topic {
-            Topic::Mount => mount(root, &message),
-            Topic::Unmount => unmount(root, &message),
-            Topic::WorldReady
-            | Topic::PayloadReady
-            | Topic::Failed
-            | Topic::NotStarted
-            | Topic::Ended
-            | Topic::Signal
-            | Topic::Stopped
-            | Topic::Spec
-            | Topic::Socket
-            | Topic::Done => return,
-        };
-        let sent = match done {
-            Ok(()) => grants.send(Topic::Done, &[]),
-            Err(failure) => grants.send(Topic::Failed, &failure.encode()),
-        };
-        if sent.is_err() {
-            return;
+        if from_broker && !answer(root, &mut covers, &lines.grants)? {
+            return Ok(());
         }
     }
+}
+
+/// Does what the broker asks for; `false` when it is gone.
+fn answer(root: &mut Root, covers: &mut Covers, grants: &Channel) -> Result<bool, Failure> {
+    let Ok(Some(message)) = grants.receive() else { return Ok(false) };
+    let done = match message.topic {
+        Topic::Mount => mount(root, &message),
+        Topic::Unmount => unmount(root, &message),
+        Topic::WorldReady
+        | Topic::PayloadReady
+        | Topic::Failed
+        | Topic::NotStarted
+        | Topic::Ended
+        | Topic::Signal
+        | Topic::Stopped
+        | Topic::Spec
+        | Topic::Socket
+        | Topic::Covered
+        | Topic::Done => return Ok(false),
+    };
+    if done.is_ok() {
+        covers.follow(root)?;
+    }
+    let sent = match done {
+        Ok(()) => grants.send(Topic::Done, &[]),
+        Err(failure) => grants.send(Topic::Failed, &failure.encode()),
+    };
+    Ok(sent.is_ok())
+}
+
+/// Ends a world in which something might be open that is to be covered.
+fn end(init: Pid, failure: &Failure, control: &Channel) {
+    // First of all that it ends; gone already is as good.
+    let _ = rustix::process::kill_process(init, Signal::KILL);
+    let _ = control.send(Topic::Failed, &failure.encode());
 }
 
 /// `ACCESS SOURCE NUL TARGET`

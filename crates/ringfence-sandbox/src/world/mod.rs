@@ -23,9 +23,10 @@ mod start;
 pub(crate) mod trial;
 mod wire;
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -74,6 +75,16 @@ pub struct World {
     inward: Option<Mutex<Channel>>,
     helper: Pid,
     ceiling: Vec<(PathBuf, Access)>,
+}
+
+/// What happens in a world without its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// The payload was stopped: it goes on with `SIGCONT`.
+    Stopped,
+    /// What lies at this place was replaced or removed from outside, and with it what covered it;
+    /// what belongs there covers it again.
+    Covered(PathBuf),
 }
 
 /// How a payload ended.
@@ -130,8 +141,8 @@ impl World {
 
     /// Waits for the payload's end, which is the world's end. To be called once, by one thread.
     ///
-    /// `stopped` is told whenever the payload stops without ending: it goes on with `SIGCONT`.
-    pub fn wait(&self, stopped: &mut dyn FnMut()) -> Result<Ended, WorldError> {
+    /// `told` hears what happens meanwhile.
+    pub fn wait(&self, told: &mut dyn FnMut(Happening)) -> Result<Ended, WorldError> {
         let mut not_started = None;
         loop {
             let received = self.control.receive().map_err(|_| WorldError::Gone)?;
@@ -141,7 +152,11 @@ impl World {
             let number = message.bytes.first_chunk().map(|bytes| i32::from_le_bytes(*bytes));
             match message.topic {
                 Topic::NotStarted => not_started = number,
-                Topic::Stopped => stopped(),
+                Topic::Stopped => told(Happening::Stopped),
+                Topic::Covered => {
+                    let path = OsString::from_vec(message.bytes);
+                    told(Happening::Covered(path.into()));
+                }
                 Topic::Ended => {
                     let exit = number.map_or(Exit::Unknown, exit_of);
                     return Ok(Ended { exit, not_started });

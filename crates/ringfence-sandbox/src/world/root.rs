@@ -10,6 +10,8 @@
 //!   stage/, stage.file   where a grant is put together before it appears, whole
 //! ```
 
+mod covers;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -28,6 +30,7 @@ use super::place::{
 };
 use super::{Access, WorldSpec, identity};
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
+pub(super) use covers::Covers;
 
 /// Device nodes that are harmless and that everything expects.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
@@ -131,25 +134,37 @@ impl Root {
         let entry = Entry { target: target.to_path_buf(), content };
         let tree = self.tree_of(&entry.content).during(Need::Bind, step(target, "open it"))?;
         let kind = kind_of(&tree).during(Need::Bind, step(target, "look at it"))?;
-        let stage = self.stage(kind);
         let place = self
             .ground
             .make(target, kind, &mut self.made)
             .during(Need::Bind, step(target, "make a place for it"))?;
+        let mount = self.move_in(&entry, tree, &place)?;
+        self.grants.push(Granted { entry, mount });
+        Ok(())
+    }
+
+    /// Moves a tree to its place, with everything on it that is to cover it; returns its mount.
+    fn move_in(
+        &mut self,
+        entry: &Entry,
+        tree: OwnedFd,
+        place: &OwnedFd,
+    ) -> Result<OwnedFd, Failure> {
+        let target = entry.target.as_path();
+        let kind = kind_of(&tree).during(Need::Bind, step(target, "look at it"))?;
+        let stage = self.stage(kind);
         rustix::mount::move_mount(&tree, "", CWD, &stage, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             .during(Need::Bind, step(target, "stage it"))?;
-        let moved = self.cover(&entry, &stage).and_then(|()| {
+        let moved = self.cover(entry, &stage).and_then(|()| {
             let flags = MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-            rustix::mount::move_mount(CWD, &stage, &place, "", flags)
+            rustix::mount::move_mount(CWD, &stage, place, "", flags)
                 .during(Need::Bind, step(target, "move it in"))
         });
         if moved.is_err() {
             // Nothing of it was visible in the world.
             let _ = rustix::mount::unmount(&stage, UnmountFlags::DETACH);
         }
-        moved?;
-        self.grants.push(Granted { entry, mount: tree });
-        Ok(())
+        moved.map(|()| tree)
     }
 
     /// Takes a grant away; `None` when there is none at `target`.
@@ -237,7 +252,7 @@ impl Root {
         let content = match (&entry.content, &found) {
             (Content::Hidden, None) => return Ok(()),
             (Content::Mask | Content::Hidden, Some(place)) => {
-                let kind = kind_of(place).during(Need::Bind, step(target, "look at its place"))?;
+                let kind = shown_as(place).during(Need::Bind, step(target, "look at its place"))?;
                 mask(kind)
             }
             (Content::Mask, None) => mask(host_kind(target)),
@@ -245,8 +260,9 @@ impl Root {
         };
         let tree = self.tree_of(&content).during(Need::Bind, step(target, "open it"))?;
         let kind = shown_as(&tree).during(Need::Bind, step(target, "look at it"))?;
-        let place = match found.filter(|place| is_link(&tree) && is_link(place)) {
-            // A link of ours over one that is there, so that nobody takes that away.
+        let hides = matches!(entry.content, Content::Mask | Content::Hidden);
+        let place = match found.filter(|place| is_link(place) && (hides || is_link(&tree))) {
+            // A cover over a link, or a link of ours, so that nobody takes that away.
             Some(link) => Ok(link),
             None => ground.make(target, kind, &mut self.made),
         };

@@ -108,6 +108,7 @@ impl Builder {
             | Event::PolicyReloaded { .. }
             | Event::Quarantined { .. }
             | Event::TakenBack(_)
+            | Event::Covered { .. }
             | Event::SessionClosed { .. }
             | Event::LogOpened { .. }
             | Event::LogClosed { .. } => {}

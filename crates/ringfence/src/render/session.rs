@@ -7,7 +7,7 @@ mod secrets;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
-use ringfence_core::{Answer, Channel, Exit, LayerState};
+use ringfence_core::{AbsolutePath, Answer, Channel, Exit, LayerState};
 use ringfence_runtime::view::{
     ConnectionView, EndpointView, FsChanges, ResourceUsage, SessionView, Span, State,
 };
@@ -69,6 +69,7 @@ pub fn render(view: &SessionView, style: Style) -> String {
         grants(view, style),
         quarantine(view, style),
         taken_back(view, style),
+        covered_again(view, style),
         foot(view, style),
     ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
@@ -421,14 +422,22 @@ fn grants(view: &SessionView, style: Style) -> String {
 }
 
 fn quarantine(view: &SessionView, style: Style) -> String {
-    if view.quarantined.is_empty() {
+    let title = "held back: these would run code outside until accepted";
+    paths(title, &view.quarantined, style)
+}
+
+fn covered_again(view: &SessionView, style: Style) -> String {
+    paths("covered again: replaced from outside while it ran", &view.covered_again, style)
+}
+
+fn paths(title: &str, paths: &[AbsolutePath], style: Style) -> String {
+    if paths.is_empty() {
         return String::new();
     }
-    let title = "held back: these would run code outside until accepted";
-    let lines = view.quarantined.iter().take(LIST_LINES_MAX).fold(String::new(), |out, path| {
+    let lines = paths.iter().take(LIST_LINES_MAX).fold(String::new(), |out, path| {
         out + "  " + &fit(path.as_str(), style.columns.saturating_sub(2)) + "\n"
     });
-    let more = more(view.quarantined.len(), LIST_LINES_MAX, "file", "files");
+    let more = more(paths.len(), LIST_LINES_MAX, "file", "files");
     format!("{}\n{lines}{more}", style.paint.tone(Tone::Warning, title))
 }
 

@@ -186,6 +186,11 @@ impl Live {
         })
     }
 
+    /// The broker's next line.
+    pub(crate) fn heard(&self) -> String {
+        self.err.recv_timeout(LINE_WAIT).expect("a line from the broker")
+    }
+
     /// Gives a command to the world's broker and returns its answer.
     pub(crate) fn tell(&mut self, command: &str) -> String {
         writeln!(self.input, "{command}").unwrap();

@@ -1,6 +1,7 @@
 //! Worlds started for real.
 
 mod attacks;
+mod covers;
 mod files;
 mod grants;
 mod harness;

@@ -83,6 +83,7 @@ fn told(name: &EntryRef, logged: &Logged) -> Told {
         | Event::PolicyReloaded { .. }
         | Event::Quarantined { .. }
         | Event::TakenBack(_)
+        | Event::Covered { .. }
         | Event::SessionClosed { .. }
         | Event::LogOpened { .. }
         | Event::LogClosed { .. } => Told {

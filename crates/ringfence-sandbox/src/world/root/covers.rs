@@ -1,0 +1,268 @@
+//! Keeps what the plan mounts inside trees of the host where it belongs.
+//!
+//! A mount lies on the file or directory that is there. When a program outside replaces that by
+//! rename, or removes it, the kernel takes the mount away in every world (`detach_mounts`, since
+//! Linux 3.18), and what takes its place would be open. So each such place is watched, and what
+//! belongs there is mounted again. A place that cannot be watched stops the start; one that cannot
+//! be covered again ends the world.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
+use rustix::io::Errno;
+
+use super::{Content, Entry, Root, step};
+use crate::world::Access;
+use crate::world::failure::{During as _, Failure, Need};
+use crate::world::place::{Kind, kind_of};
+
+/// How often a place is looked at after one change; a program outside that changes it faster than
+/// it can be covered ends the world.
+const LOOKS_MAX: u32 = 64;
+/// Room for the events of one reading, in bytes; one with a name takes at most 272.
+const EVENTS_BYTES: usize = 4096;
+
+/// That what a mount lies on is replaced or removed.
+const ITSELF: WatchFlags =
+    WatchFlags::ATTRIB.union(WatchFlags::MOVE_SELF).union(WatchFlags::DELETE_SELF);
+/// That a directory on the way is another.
+const ON_THE_WAY: WatchFlags = WatchFlags::MOVE_SELF.union(WatchFlags::DELETE_SELF);
+/// That something comes to be in a directory.
+const COMING: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO);
+/// That something leaves a directory: the end of one that is in use is not told to who watches it.
+const LEAVING: WatchFlags = WatchFlags::DELETE.union(WatchFlags::MOVED_FROM);
+
+/// What is watched, and for the sake of which places.
+#[derive(Debug)]
+pub(in crate::world) struct Covers {
+    inotify: OwnedFd,
+    watched: BTreeMap<i32, BTreeSet<PathBuf>>,
+    /// Every place that is kept.
+    places: BTreeSet<PathBuf>,
+}
+
+/// A place in the world that lies in a tree of the host.
+struct Lies {
+    /// The tree, on the host.
+    tree: PathBuf,
+    /// The place, on the host.
+    place: PathBuf,
+    /// What the world may do with the tree.
+    access: Access,
+}
+
+/// What was found at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Nothing, or what is to be there.
+    Right,
+    /// Something that was open, and is covered now.
+    Open,
+}
+
+impl Covers {
+    /// Watches what is in `root` by now, and covers what was replaced meanwhile.
+    pub(in crate::world) fn over(root: &mut Root) -> Result<Covers, Failure> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
+            .during(Need::Watches, "watch covered places")?;
+        let (watched, places) = (BTreeMap::new(), BTreeSet::new());
+        let mut covers = Covers { inotify, watched, places };
+        covers.follow(root)?;
+        Ok(covers)
+    }
+
+    /// The same for what was granted since.
+    pub(in crate::world) fn follow(&mut self, root: &mut Root) -> Result<(), Failure> {
+        let targets: Vec<PathBuf> = root.plan.iter().map(|entry| entry.target.clone()).collect();
+        for target in targets {
+            if root.lies(&target).is_some() {
+                self.places.insert(target.clone());
+                self.keep(root, &target)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was changed around these places has been looked at; returns those that were open.
+    pub(in crate::world) fn look(&mut self, root: &mut Root) -> Result<Vec<PathBuf>, Failure> {
+        let mut open = Vec::new();
+        for target in self.changed().during(Need::Watches, "hear what was changed")? {
+            if self.keep(root, &target)? == Found::Open {
+                open.push(target);
+            }
+        }
+        Ok(open)
+    }
+
+    /// Covers a place if it is open, and watches it, until nothing changes in between.
+    fn keep(&mut self, root: &mut Root, target: &Path) -> Result<Found, Failure> {
+        let mut before = root.cover_again(target)?;
+        for _ in 0..LOOKS_MAX {
+            let watched = self.watch(root, target)?;
+            match root.cover_again(target)? {
+                Found::Right if watched => return Ok(before),
+                Found::Right => {}
+                Found::Open => before = Found::Open,
+            }
+        }
+        Err(io::Error::from(Errno::BUSY)).during(Need::Bind, step(target, "cover it again"))
+    }
+
+    /// The places whose surroundings have changed.
+    fn changed(&mut self) -> io::Result<BTreeSet<PathBuf>> {
+        let mut changed = BTreeSet::new();
+        let mut space = [MaybeUninit::uninit(); EVENTS_BYTES];
+        let mut reader = Reader::new(&self.inotify, &mut space);
+        loop {
+            let event = match reader.next() {
+                Ok(event) => event,
+                Err(Errno::AGAIN) => return Ok(changed),
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+                changed.extend(self.places.iter().cloned());
+            }
+            changed.extend(self.watched.get(&event.wd()).into_iter().flatten().cloned());
+            if event.events().contains(ReadFlags::IGNORED) {
+                self.watched.remove(&event.wd());
+            }
+        }
+    }
+
+    /// Watches a place and the way to it, from its tree down to what is there; `false` when that
+    /// was changed meanwhile.
+    fn watch(&mut self, root: &Root, target: &Path) -> Result<bool, Failure> {
+        let Some(Lies { tree, place, .. }) = root.lies(target) else { return Ok(true) };
+        let below = place.strip_prefix(&tree).unwrap_or(Path::new(""));
+        let mut here = tree;
+        for part in below.components() {
+            let next = here.join(part);
+            let flags = if next == place { ITSELF } else { ON_THE_WAY };
+            let from_above = match self.add(&next, flags, target) {
+                // A file tells all of itself, and so does a directory on the way: it is not empty.
+                Ok(()) if next != place || !next.is_dir() => None,
+                Ok(()) => Some(LEAVING),
+                Err(Errno::NOENT | Errno::NOTDIR) => Some(COMING),
+                // What one may not read one may not watch, but where it is.
+                Err(Errno::ACCESS) => Some(COMING | LEAVING),
+                Err(error) => {
+                    return Err(io::Error::from(error))
+                        .during(Need::Watches, step(target, "watch it"));
+                }
+            };
+            match from_above.map(|flags| self.add(&here, flags | WatchFlags::ONLYDIR, target)) {
+                None | Some(Ok(())) => {}
+                Some(Err(Errno::NOENT | Errno::NOTDIR)) => return Ok(false),
+                Some(Err(error)) => {
+                    return Err(io::Error::from(error))
+                        .during(Need::Watches, step(target, "watch its directory"));
+                }
+            }
+            if from_above == Some(COMING) {
+                break;
+            }
+            here = next;
+        }
+        Ok(true)
+    }
+
+    fn add(&mut self, path: &Path, flags: WatchFlags, target: &Path) -> rustix::io::Result<()> {
+        let flags = flags | WatchFlags::DONT_FOLLOW | WatchFlags::MASK_ADD;
+        let watch = inotify::add_watch(&self.inotify, path, flags)?;
+        self.watched.entry(watch).or_default().insert(target.to_owned());
+        Ok(())
+    }
+}
+
+impl AsFd for Covers {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+impl Root {
+    /// Where a place is on the host; `None` where nothing of the host is mounted above it.
+    fn lies(&self, target: &Path) -> Option<Lies> {
+        let granted = self.grants.iter().map(|grant| &grant.entry);
+        let above = |entry: &&Entry| entry.target != target && target.starts_with(&entry.target);
+        // Of those at one place the later one is on top.
+        let entries = self.plan.iter().chain(granted).filter(above);
+        let above = entries.max_by_key(|entry| entry.target.components().count())?;
+        let (source, access) = match &above.content {
+            Content::Host { source, access } => (source, *access),
+            Content::System(source) => (source, Access::Read),
+            Content::Device(_) | Content::Supply { .. } | Content::Mask | Content::Hidden => {
+                return None;
+            }
+        };
+        let below = target.strip_prefix(&above.target).ok()?;
+        Some(Lies { tree: source.clone(), place: source.join(below), access })
+    }
+
+    /// Mounts what belongs at a place, if something else is there.
+    fn cover_again(&mut self, target: &Path) -> Result<Found, Failure> {
+        let place = match self.ground.find(target) {
+            Ok(Some(place)) => place,
+            Ok(None) => return Ok(Found::Right),
+            // The world itself may lead the way elsewhere in a tree that it may write; what is made
+            // there is decided act by act. Elsewhere somebody else has.
+            Err(error) => {
+                let own = self.lies(target).is_some_and(|it| it.access == Access::Write);
+                if own && error.raw_os_error() == Some(libc::ELOOP) {
+                    return Ok(Found::Right);
+                }
+                return Err(error).during(Need::Bind, step(target, "look for its place again"));
+            }
+        };
+        if is_mounted(&place).during(Need::Bind, step(target, "look at its place again"))? {
+            return Ok(Found::Right);
+        }
+        let Some(entry) = self.plan.iter().rfind(|entry| entry.target == target).cloned() else {
+            return Ok(Found::Right);
+        };
+        match self.mount_again(&entry, &place) {
+            Ok(()) => Ok(Found::Open),
+            // Changed once more: it is looked at again.
+            Err(failure) => match self.ground.find(target) {
+                Ok(Some(now)) if is_same(&now, &place) => Err(failure),
+                Ok(_) | Err(_) => Ok(Found::Open),
+            },
+        }
+    }
+
+    /// A directory of the host comes with everything that the plan has beneath it.
+    fn mount_again(&mut self, entry: &Entry, place: &OwnedFd) -> Result<(), Failure> {
+        let target = entry.target.as_path();
+        let is_dir =
+            kind_of(place).is_ok_and(|kind| kind == Kind::Dir) && shows_host(&entry.content);
+        if !is_dir {
+            return self.attach(entry, None);
+        }
+        let tree = self.tree_of(&entry.content).during(Need::Bind, step(target, "open it"))?;
+        self.move_in(entry, tree, place).map(drop)
+    }
+}
+
+fn shows_host(content: &Content) -> bool {
+    match content {
+        Content::Host { .. } | Content::System(_) => true,
+        Content::Device(_) | Content::Supply { .. } | Content::Mask | Content::Hidden => false,
+    }
+}
+
+/// Whether something is mounted at what was found.
+fn is_mounted(place: &OwnedFd) -> io::Result<bool> {
+    let found = rustix::fs::statx(place, "", AtFlags::EMPTY_PATH, StatxFlags::empty())?;
+    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
+    let id = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|it| (it.st_dev, it.st_ino)).ok();
+    id(one).is_some() && id(one) == id(other)
+}

@@ -1,0 +1,234 @@
+//! What is covered stays covered, whatever programs outside put in its place.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::harness::{Place, everyone};
+
+/// What a program outside does to a place while a world runs.
+type Change = fn(&Place, &Path);
+
+/// A place in the world: how it is covered, what is there at the start, what happens to it, and the
+/// file that would be open.
+struct Case {
+    name: &'static str,
+    /// What the world may do with the directory around.
+    tree: &'static str,
+    cover: &'static str,
+    place: &'static str,
+    before: Option<&'static str>,
+    change: Change,
+    open: &'static str,
+}
+
+fn saved(place: &Place, path: &Path) {
+    place.make_file("data/new", "SECRET");
+    fs::rename(place.path("data/new"), path).unwrap();
+}
+
+fn removed_and_made(place: &Place, path: &Path) {
+    fs::remove_file(path).unwrap();
+    made(place, path);
+}
+
+fn made(place: &Place, path: &Path) {
+    let name = path.strip_prefix(place.path("")).unwrap().to_str().unwrap().to_owned();
+    place.make_dir(Path::new(&name).parent().unwrap().to_str().unwrap());
+    place.make_file(&name, "SECRET");
+}
+
+fn dir_moved_and_made(place: &Place, path: &Path) {
+    fs::rename(path, place.path("data/old")).unwrap();
+    made(place, &path.join("key"));
+}
+
+fn dir_replaced(place: &Place, path: &Path) {
+    place.make_file("key", "SECRET");
+    place.make_dir("data/new");
+    place.make_file("data/new/key", "SECRET");
+    fs::rename(place.path("data/new"), path).unwrap();
+}
+
+fn way_moved_and_made(place: &Place, path: &Path) {
+    fs::rename(path.parent().unwrap(), place.path("data/old")).unwrap();
+    made(place, path);
+}
+
+fn linked(place: &Place, path: &Path) {
+    place.make_file("data/elsewhere", "SECRET");
+    symlink("elsewhere", place.path("data/new")).unwrap();
+    fs::rename(place.path("data/new"), path).unwrap();
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "a file that is saved by rename",
+        tree: "--read",
+        cover: "--mask",
+        place: "data/netrc",
+        before: Some("data/netrc"),
+        change: saved,
+        open: "data/netrc",
+    },
+    Case {
+        name: "the same where the world may write",
+        tree: "--write",
+        cover: "--mask",
+        place: "data/netrc",
+        before: Some("data/netrc"),
+        change: saved,
+        open: "data/netrc",
+    },
+    Case {
+        name: "a hidden file that is saved by rename",
+        tree: "--read",
+        cover: "--hide",
+        place: "data/netrc",
+        before: Some("data/netrc"),
+        change: saved,
+        open: "data/netrc",
+    },
+    Case {
+        name: "a file that is removed and made anew",
+        tree: "--read",
+        cover: "--mask",
+        place: "data/netrc",
+        before: Some("data/netrc"),
+        change: removed_and_made,
+        open: "data/netrc",
+    },
+    Case {
+        name: "a file that becomes a link",
+        tree: "--read",
+        cover: "--mask",
+        place: "data/netrc",
+        before: Some("data/netrc"),
+        change: linked,
+        open: "data/netrc",
+    },
+    Case {
+        name: "a directory that is moved away",
+        tree: "--read",
+        cover: "--mask",
+        place: "data/aws",
+        before: Some("data/aws/key"),
+        change: dir_moved_and_made,
+        open: "data/aws/key",
+    },
+    Case {
+        name: "an empty directory that is replaced",
+        tree: "--write",
+        cover: "--mask",
+        place: "data/aws",
+        before: None,
+        change: dir_replaced,
+        open: "data/aws/key",
+    },
+    Case {
+        name: "a directory on the way that is moved away",
+        tree: "--read",
+        cover: "--mask",
+        place: "data/config/gh",
+        before: Some("data/config/gh"),
+        change: way_moved_and_made,
+        open: "data/config/gh",
+    },
+    Case {
+        name: "a place at which nothing was, where the world only reads",
+        tree: "--read",
+        cover: "--mask",
+        place: "data/config/gh/token",
+        before: None,
+        change: made,
+        open: "data/config/gh/token",
+    },
+    Case {
+        name: "a hidden place at which nothing was",
+        tree: "--write",
+        cover: "--hide",
+        place: "data/config/gh/token",
+        before: None,
+        change: made,
+        open: "data/config/gh/token",
+    },
+];
+
+#[test]
+fn a_cover_follows_what_takes_the_place_of_what_it_covered() {
+    for who in everyone() {
+        for case in CASES {
+            let place = Place::new(who);
+            if let Some(before) = case.before {
+                made(&place, &place.path(before));
+            }
+            let (data, open) = (place.text("data"), place.text(case.open));
+            let cover = place.text(case.place);
+            let script = format!(
+                "cat {open}; echo before; until test -e {data}/go; do sleep 0.02; done; \
+                 cat {open}; echo after"
+            );
+            let live = place.live(&[case.tree, &data, case.cover, &cover], &script);
+            assert_eq!(live.line(), "before", "{who:?}: {}", case.name);
+            (case.change)(&place, &place.path(case.place));
+            // The oracle: it is there, for everybody.
+            assert_eq!(place.outside_script(&format!("cat {open}")).out, "SECRET");
+            println!("{who:?}: {}", case.name);
+            assert_eq!(live.heard(), format!("covered {cover}"));
+            place.make_file("data/go", "");
+            assert_eq!(live.line(), "after", "{who:?}: {}", case.name);
+            assert_eq!(live.end(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_is_only_read_stays_so_when_it_is_replaced() {
+    for who in everyone() {
+        let place = Place::new(who);
+        let (data, hooks) = (place.text("data"), place.make_dir("data/git/hooks"));
+        let file = place.make_file("data/settings", "old");
+        let script = format!(
+            "echo before; until test -e {data}/go; do sleep 0.02; done; \
+             echo evil > {file} || cat {file}; echo; echo evil > {hooks}/h || echo kept; \
+             echo evil > {data}/plain && echo after"
+        );
+        let options = ["--write", &data, "--read", &file, "--read", &hooks];
+        let live = place.live(&options, &script);
+        assert_eq!(live.line(), "before");
+        place.make_file("data/new", "new");
+        fs::rename(place.path("data/new"), &file).unwrap();
+        assert_eq!(live.heard(), format!("covered {file}"));
+        fs::rename(place.path("data/git"), place.path("data/old")).unwrap();
+        place.make_dir("data/git/hooks");
+        assert_eq!(live.heard(), format!("covered {hooks}"));
+        place.make_file("data/go", "");
+        for line in ["new", "kept", "after"] {
+            assert_eq!(live.line(), line, "{who:?}");
+        }
+    }
+}
+
+/// Many programs save at once; none of it is open in the end.
+#[test]
+fn a_cover_follows_many_changes() {
+    const CHANGES: usize = 200;
+    for who in everyone() {
+        let place = Place::new(who);
+        let netrc = place.make_file("data/netrc", "SECRET");
+        let (data, last) = (place.text("data"), place.make_file("data/last", "SECRET"));
+        let script = format!(
+            "echo before; until test -e {data}/go; do sleep 0.02; done; cat {netrc}; echo after"
+        );
+        let live = place.live(&["--read", &data, "--mask", &netrc, "--mask", &last], &script);
+        assert_eq!(live.line(), "before");
+        for _ in 0..CHANGES {
+            saved(&place, Path::new(&netrc));
+        }
+        // What is told of later comes after all that.
+        saved(&place, Path::new(&last));
+        while live.heard() != format!("covered {last}") {}
+        place.make_file("data/go", "");
+        assert_eq!(live.line(), "after", "{who:?}");
+    }
+}

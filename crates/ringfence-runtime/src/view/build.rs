@@ -104,13 +104,7 @@ impl Builder {
                 let span = self.name_of(span);
                 self.view.misused.push(MisusedSecret { entry: index, at_ms, span, what });
             }
-            Event::Lease(change) => {
-                let same = |it: &&mut LeaseView| it.change.lease == change.lease;
-                match self.view.leases.iter_mut().find(same) {
-                    Some(known) => *known = LeaseView { entry: index, at_ms, change },
-                    None => self.view.leases.push(LeaseView { entry: index, at_ms, change }),
-                }
-            }
+            Event::Lease(change) => self.lent(LeaseView { entry: index, at_ms, change }),
             Event::Finished { of, outcome } => self.finished(of, outcome, at_ms),
             Event::Asked { of, channel, .. } => {
                 if let Some(question) = self.question(of) {
@@ -148,6 +142,15 @@ impl Builder {
                 self.view.summary = Some(summary);
             }
             Event::PolicyReloaded { .. } | Event::LogOpened { .. } | Event::LogClosed { .. } => {}
+        }
+    }
+
+    /// What became of it last is what is shown.
+    fn lent(&mut self, lease: LeaseView) {
+        let same = |it: &&mut LeaseView| it.change.lease == lease.change.lease;
+        match self.view.leases.iter_mut().find(same) {
+            Some(known) => *known = lease,
+            None => self.view.leases.push(lease),
         }
     }
 

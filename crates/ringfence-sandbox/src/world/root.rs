@@ -11,18 +11,18 @@
 //! ```
 
 mod covers;
+mod foundation;
+mod parts;
 
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::CWD;
-use rustix::mount::{
-    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
 use super::failure::{During as _, Failure, Need};
 use super::place::{
@@ -31,6 +31,8 @@ use super::place::{
 use super::{Access, WorldSpec, identity};
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
 pub(super) use covers::Covers;
+use foundation::foundation;
+use parts::Part;
 
 /// Device nodes that are harmless and that everything expects.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
@@ -87,6 +89,7 @@ pub(super) struct Root {
     ground: Ground,
     skeleton: Skeleton,
     plan: Vec<Entry>,
+    parts: Vec<Part>,
     grants: Vec<Granted>,
     made: Vec<Made>,
     idmap: Option<OwnedFd>,
@@ -100,18 +103,17 @@ impl Root {
         let ground = Ground::new(&spec.scratch.join(ROOT), own_device, payload)
             .during(Need::Mounts, "open the world's root")?;
         let scratch = spec.scratch.clone();
-        let (plan, grants, made) = (Vec::new(), Vec::new(), Vec::new());
+        let (plan, parts) = (Vec::new(), Vec::new());
+        let (grants, made) = (Vec::new(), Vec::new());
         let skeleton = Skeleton::default();
-        let mut root = Root { scratch, ground, skeleton, plan, grants, made, idmap };
+        let mut root = Root { scratch, ground, skeleton, plan, parts, grants, made, idmap };
         root.entries(spec);
         root.supplies(spec)?;
         // Parents before what lies beneath them; at one place, in the order of the plan.
         root.plan.sort_by(|one, other| one.target.cmp(&other.target));
         root.lay_out(spec)?;
-        let plan = std::mem::take(&mut root.plan);
-        let attached = plan.iter().try_for_each(|entry| root.attach_first(entry));
-        root.plan = plan;
-        attached?;
+        let laid = root.take_apart(spec.identity)?;
+        laid.iter().try_for_each(|entry| root.attach_first(entry))?;
         root.grantable_places(spec)?;
         Ok(root)
     }
@@ -170,17 +172,8 @@ impl Root {
     /// Takes a grant away; `None` when there is none at `target`.
     pub(super) fn revoke(&mut self, target: &Path) -> Option<Result<(), Failure>> {
         let at = self.grants.iter().rposition(|grant| grant.entry.target == target)?;
-        let mount = self.grants.get(at)?.mount.as_raw_fd();
-        let unmount = || {
-            // For this one call its own `/proc` files must be its own.
-            identity::dumpable(identity::Dumpable::Yes)?;
-            let done =
-                rustix::mount::unmount(format!("/proc/self/fd/{mount}"), UnmountFlags::DETACH)
-                    .during(Need::Bind, step(target, "take it away"));
-            identity::dumpable(identity::Dumpable::No)?;
-            done
-        };
-        let done = unmount();
+        let mount = &self.grants.get(at)?.mount;
+        let done = take_down(mount).during(Need::Bind, step(target, "take it away"));
         if done.is_ok() {
             self.grants.remove(at);
         }
@@ -350,7 +343,10 @@ impl Root {
     fn grantable_places(&mut self, spec: &WorldSpec) -> Result<(), Failure> {
         for dir in &spec.grantable {
             let above = self.plan.iter().rfind(|entry| dir.starts_with(&entry.target));
-            if matches!(above.map(|entry| &entry.content), Some(Content::Supply { .. })) {
+            let ours = |entry: &Entry| {
+                matches!(entry.content, Content::Supply { access: Access::Write, .. })
+            };
+            if above.is_some_and(ours) {
                 self.ground
                     .make(dir, Kind::Dir, &mut self.made)
                     .during(Need::Bind, step(dir, "make a place for grants"))?;
@@ -432,33 +428,17 @@ impl Root {
     }
 }
 
-/// Mounts the tmpfs and its parts; returns its device.
-fn foundation(spec: &WorldSpec) -> Result<u64, Failure> {
-    let scratch = spec.scratch.as_path();
-    let mount_flags = MountFlags::NOSUID | MountFlags::NODEV;
-    rustix::mount::mount("ringfence", scratch, "tmpfs", mount_flags, Some(c"mode=755"))
-        .during(Need::Mounts, "mount the world's own file system")?;
-    let device = fs::metadata(scratch).during(Need::Mounts, "look at the world's file system")?;
-    for dir in [ROOT, "supply", "stage"] {
-        fs::create_dir(scratch.join(dir))
-            .during(Need::Mounts, "lay out the world's file system")?;
-    }
-    let mask_dir = scratch.join("supply").join(mask_name(Kind::Dir));
-    let mask_file = scratch.join("supply").join(mask_name(Kind::File));
-    fs::create_dir(&mask_dir)
-        .and_then(|()| fs::write(&mask_file, b""))
-        .and_then(|()| fs::write(scratch.join("stage.file"), b""))
-        .and_then(|()| fs::set_permissions(&mask_dir, fs::Permissions::from_mode(0o000)))
-        .and_then(|()| fs::set_permissions(&mask_file, fs::Permissions::from_mode(0o000)))
-        .during(Need::Mounts, "lay out the world's file system")?;
-    for dir in [ROOT, "supply"] {
-        let dir = scratch.join(dir);
-        rustix::mount::mount_bind(&dir, &dir).during(Need::Mounts, "mount the world's root")?;
-    }
-    rustix::mount::mount_change(scratch.join(ROOT), MountPropagationFlags::SHARED)
-        .and_then(|()| rustix::mount::mount_change(scratch, MountPropagationFlags::UNBINDABLE))
-        .during(Need::Mounts, "let grants propagate")?;
-    Ok(device.dev())
+/// Unmounts what this descriptor stands for, wherever it is by now.
+fn take_down(mount: &OwnedFd) -> io::Result<()> {
+    let own = |dumpable| {
+        identity::dumpable(dumpable).map_err(|it| io::Error::from_raw_os_error(it.errno))
+    };
+    // For this one call its own `/proc` files must be its own.
+    own(identity::Dumpable::Yes)?;
+    let path = format!("/proc/self/fd/{}", mount.as_raw_fd());
+    let done = rustix::mount::unmount(path, UnmountFlags::DETACH);
+    own(identity::Dumpable::No)?;
+    Ok(done?)
 }
 
 fn restrictions(access: Access) -> u64 {

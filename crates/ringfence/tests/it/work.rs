@@ -251,9 +251,9 @@ fn what_the_person_changes_meanwhile_stays_where_it_is() {
         );
         assert!(prepared.status.success(), "{}", text(&prepared));
         person.succeed(&["init", "--agent", "generic"]);
-        // Without its cover a file is held by the gate.
+        // Without a cover a file is held by the gate; `.git/config` is covered again by its copy.
         let wait = "touch started; until test -e go; do sleep 0.02; done; echo evil > sub/.envrc; \
-                    for file in .envrc .git/config .vscode/tasks.json; do \
+                    for file in .envrc .vscode/tasks.json; do \
                     if echo evil >> $file; then exit 9; fi; done";
         let mut session = person.ringfence(&["run", "--", "/bin/sh", "-ec", wait]);
         let session = session.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -275,6 +275,8 @@ fn what_the_person_changes_meanwhile_stays_where_it_is() {
         let project = person.project();
         let told = format!("`{0}/.envrc`, `{0}/.git/config`", project.display());
         assert!(said.contains(&told), "{said}");
+        let again = format!("`{}/.git/config` was replaced while", project.display());
+        assert!(said.contains(&again), "{said}");
         for file in
             [".git/hooks/pre-commit", ".vscode/tasks.json", ".claude/settings.json", ".envrc"]
         {

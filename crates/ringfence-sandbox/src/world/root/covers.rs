@@ -7,15 +7,18 @@
 //! be covered again ends the world.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
+use super::parts::Names;
 use super::{Content, Entry, Root, step};
 use crate::world::Access;
 use crate::world::failure::{During as _, Failure, Need};
@@ -44,6 +47,8 @@ pub(in crate::world) struct Covers {
     watched: BTreeMap<i32, BTreeSet<PathBuf>>,
     /// Every place that is kept.
     places: BTreeSet<PathBuf>,
+    /// What is watched for directories that are shown part by part, by their number.
+    parts: BTreeMap<i32, usize>,
 }
 
 /// A place in the world that lies in a tree of the host.
@@ -54,6 +59,13 @@ struct Lies {
     place: PathBuf,
     /// What the world may do with the tree.
     access: Access,
+}
+
+/// Where something has changed.
+#[derive(Debug, Default)]
+struct Changed {
+    places: BTreeSet<PathBuf>,
+    parts: BTreeMap<usize, Names>,
 }
 
 /// What was found at a place.
@@ -70,14 +82,19 @@ impl Covers {
     pub(in crate::world) fn over(root: &mut Root) -> Result<Covers, Failure> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
             .during(Need::Watches, "watch covered places")?;
-        let (watched, places) = (BTreeMap::new(), BTreeSet::new());
-        let mut covers = Covers { inotify, watched, places };
+        let (watched, places, parts) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let mut covers = Covers { inotify, watched, places, parts };
+        covers.watch_parts(root)?;
         covers.follow(root)?;
         Ok(covers)
     }
 
     /// The same for what was granted since.
     pub(in crate::world) fn follow(&mut self, root: &mut Root) -> Result<(), Failure> {
+        // What came and went beneath a grant is seen when it is taken away.
+        for number in 0..root.parts.len() {
+            root.show_again(number, Names::Missing);
+        }
         let targets: Vec<PathBuf> = root.plan.iter().map(|entry| entry.target.clone()).collect();
         for target in targets {
             if root.lies(&target).is_some() {
@@ -91,12 +108,37 @@ impl Covers {
     /// What was changed around these places has been looked at; returns those that were open.
     pub(in crate::world) fn look(&mut self, root: &mut Root) -> Result<Vec<PathBuf>, Failure> {
         let mut open = Vec::new();
-        for target in self.changed().during(Need::Watches, "hear what was changed")? {
+        let changed = self.changed().during(Need::Watches, "hear what was changed")?;
+        for (number, names) in changed.parts {
+            root.show_again(number, names);
+        }
+        for target in changed.places {
             if self.keep(root, &target)? == Found::Open {
                 open.push(target);
             }
         }
         Ok(open)
+    }
+
+    /// Watches the directories that are shown part by part.
+    fn watch_parts(&mut self, root: &mut Root) -> Result<(), Failure> {
+        for number in 0..root.parts.len() {
+            let Some(part) = root.parts.get(number) else { break };
+            let flags = COMING | LEAVING | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW;
+            match inotify::add_watch(&self.inotify, &part.source, flags) {
+                Ok(watch) => {
+                    self.parts.insert(watch, number);
+                }
+                // It stays as it was: nothing comes that nobody watches.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
+                Err(error) => {
+                    return Err(io::Error::from(error))
+                        .during(Need::Watches, "watch a directory that is shown part by part");
+                }
+            }
+            root.show_again(number, Names::Missing);
+        }
+        Ok(())
     }
 
     /// Covers a place if it is open, and watches it, until nothing changes in between.
@@ -113,9 +155,9 @@ impl Covers {
         Err(io::Error::from(Errno::BUSY)).during(Need::Bind, step(target, "cover it again"))
     }
 
-    /// The places whose surroundings have changed.
-    fn changed(&mut self) -> io::Result<BTreeSet<PathBuf>> {
-        let mut changed = BTreeSet::new();
+    /// Where something has changed.
+    fn changed(&mut self) -> io::Result<Changed> {
+        let mut changed = Changed::default();
         let mut space = [MaybeUninit::uninit(); EVENTS_BYTES];
         let mut reader = Reader::new(&self.inotify, &mut space);
         loop {
@@ -126,11 +168,17 @@ impl Covers {
                 Err(error) => return Err(error.into()),
             };
             if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
-                changed.extend(self.places.iter().cloned());
+                changed.places.extend(self.places.iter().cloned());
+                changed.parts.extend(self.parts.values().map(|number| (*number, Names::Every)));
             }
-            changed.extend(self.watched.get(&event.wd()).into_iter().flatten().cloned());
+            changed.places.extend(self.watched.get(&event.wd()).into_iter().flatten().cloned());
+            if let (Some(number), Some(name)) = (self.parts.get(&event.wd()), event.file_name()) {
+                let name = OsStr::from_bytes(name.to_bytes()).to_owned();
+                changed.parts.entry(*number).or_default().add(name);
+            }
             if event.events().contains(ReadFlags::IGNORED) {
                 self.watched.remove(&event.wd());
+                self.parts.remove(&event.wd());
             }
         }
     }
@@ -189,11 +237,7 @@ impl AsFd for Covers {
 impl Root {
     /// Where a place is on the host; `None` where nothing of the host is mounted above it.
     fn lies(&self, target: &Path) -> Option<Lies> {
-        let granted = self.grants.iter().map(|grant| &grant.entry);
-        let above = |entry: &&Entry| entry.target != target && target.starts_with(&entry.target);
-        // Of those at one place the later one is on top.
-        let entries = self.plan.iter().chain(granted).filter(above);
-        let above = entries.max_by_key(|entry| entry.target.components().count())?;
+        let above = self.above(target)?;
         let (source, access) = match &above.content {
             Content::Host { source, access } => (source, *access),
             Content::System(source) => (source, Access::Read),
@@ -203,6 +247,15 @@ impl Root {
         };
         let below = target.strip_prefix(&above.target).ok()?;
         Some(Lies { tree: source.clone(), place: source.join(below), access })
+    }
+
+    /// What is mounted above a place.
+    pub(super) fn above(&self, target: &Path) -> Option<&Entry> {
+        let granted = self.grants.iter().map(|grant| &grant.entry);
+        let above = |entry: &&Entry| entry.target != target && target.starts_with(&entry.target);
+        // Of those at one place the later one is on top.
+        let entries = self.plan.iter().chain(granted).filter(above);
+        entries.max_by_key(|entry| entry.target.components().count())
     }
 
     /// Mounts what belongs at a place, if something else is there.
@@ -257,7 +310,7 @@ fn shows_host(content: &Content) -> bool {
 }
 
 /// Whether something is mounted at what was found.
-fn is_mounted(place: &OwnedFd) -> io::Result<bool> {
+pub(super) fn is_mounted(place: &OwnedFd) -> io::Result<bool> {
     let found = rustix::fs::statx(place, "", AtFlags::EMPTY_PATH, StatxFlags::empty())?;
     Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }

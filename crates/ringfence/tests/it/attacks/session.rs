@@ -254,3 +254,36 @@ forbid (principal, action in [Action::"fs.write", Action::"fs.delete"],
         assert!(!stage.has("project/ci/deploy/x"), "{who:?}");
     }
 }
+
+/// A person's own tools save such files by rename; the agent reads as fast as it can.
+#[test]
+fn a_secret_that_is_saved_outside_meanwhile_stays_covered() {
+    for who in everybody() {
+        let home = "permit (principal, action == Action::\"fs.read\", resource in Dir::\"HOME\");";
+        let stage = Stage::new(who, &format!("{POLICY}\n{home}"));
+        let at = |name: &str| stage.home().join(name).display().to_string();
+        for name in [".netrc", ".plain"] {
+            stage.write(name, "the-secret\n");
+        }
+        stage.write(
+            "project/script.sh",
+            &format!(
+                "echo > ready; while [ ! -e finish ]; do cat {} {}/token; done; until grep plain {}; do sleep 0.02; done",
+                at(".netrc"),
+                at(".config/gh"),
+                at(".plain")
+            ),
+        );
+        let mut run = stage.ringfence_command(&["run", "--", "sh", "./script.sh"]);
+        let run = run.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("the agent waits", || stage.has("project/ready"));
+        let save = "for n in 1 2 3 4 5 6 7 8 9; do echo the-secret > ~/.new; mv ~/.new ~/.netrc; \
+                    rm -rf ~/.config/gh; mkdir -p ~/.config/gh; echo the-secret > ~/.config/gh/token; \
+                    echo plain > ~/.new; mv ~/.new ~/.plain; done; cat ~/.netrc ~/.config/gh/token";
+        let outside = text(&stage.script(Side::Outside, save));
+        assert_eq!(outside.matches("the-secret").count(), 2, "{outside}");
+        stage.write("project/finish", "");
+        let said = run.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "plain\n", "{who:?}");
+    }
+}

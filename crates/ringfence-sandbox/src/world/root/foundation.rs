@@ -1,0 +1,40 @@
+//! What a world's root stands on, before anything of the plan is in it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+use rustix::mount::{MountFlags, MountPropagationFlags};
+
+use super::{ROOT, mask_name};
+use crate::world::WorldSpec;
+use crate::world::failure::{During as _, Failure, Need};
+use crate::world::place::Kind;
+
+/// Mounts the tmpfs and its parts; returns its device.
+pub(super) fn foundation(spec: &WorldSpec) -> Result<u64, Failure> {
+    let scratch = spec.scratch.as_path();
+    let mount_flags = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount("ringfence", scratch, "tmpfs", mount_flags, Some(c"mode=755"))
+        .during(Need::Mounts, "mount the world's own file system")?;
+    let device = fs::metadata(scratch).during(Need::Mounts, "look at the world's file system")?;
+    for dir in [ROOT, "supply", "stage"] {
+        fs::create_dir(scratch.join(dir))
+            .during(Need::Mounts, "lay out the world's file system")?;
+    }
+    let mask_dir = scratch.join("supply").join(mask_name(Kind::Dir));
+    let mask_file = scratch.join("supply").join(mask_name(Kind::File));
+    fs::create_dir(&mask_dir)
+        .and_then(|()| fs::write(&mask_file, b""))
+        .and_then(|()| fs::write(scratch.join("stage.file"), b""))
+        .and_then(|()| fs::set_permissions(&mask_dir, fs::Permissions::from_mode(0o000)))
+        .and_then(|()| fs::set_permissions(&mask_file, fs::Permissions::from_mode(0o000)))
+        .during(Need::Mounts, "lay out the world's file system")?;
+    for dir in [ROOT, "supply"] {
+        let dir = scratch.join(dir);
+        rustix::mount::mount_bind(&dir, &dir).during(Need::Mounts, "mount the world's root")?;
+    }
+    rustix::mount::mount_change(scratch.join(ROOT), MountPropagationFlags::SHARED)
+        .and_then(|()| rustix::mount::mount_change(scratch, MountPropagationFlags::UNBINDABLE))
+        .during(Need::Mounts, "let grants propagate")?;
+    Ok(device.dev())
+}

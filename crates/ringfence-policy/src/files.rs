@@ -4,7 +4,7 @@
 //! permit counts only where it holds, a forbid wherever it may hold; between two spots nothing
 //! changes. So a forbid that cannot be known beforehand drops every grant it could overlap.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringfence_core::{AbsolutePath, Access, Action, Agent, FilePlan, PathRule, RuleRef};
 
@@ -27,7 +27,40 @@ struct Compiled<'a> {
     formulas: Vec<[Formula; 3]>,
 }
 
+/// How far a permit that names a path reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// The path alone.
+    Alone,
+    /// What lies beneath it too.
+    Beneath,
+}
+
 impl Policy {
+    /// The paths that permits on files of this agent name themselves, where they hold: a plan says nothing of
+    /// those that another permit holds anyway.
+    pub fn permitted_by_name(&self, agent: &Agent) -> BTreeMap<AbsolutePath, Reach> {
+        let set = Compiled::new(&self.session, agent.0.as_str());
+        let mut all: BTreeMap<AbsolutePath, Reach> = BTreeMap::new();
+        for (rule, formulas) in set.set.rules.iter().zip(&set.formulas) {
+            for formula in formulas.iter().filter(|_| rule.effect == Effect::Permit) {
+                let mut paths = BTreeSet::new();
+                formula.paths(&mut paths);
+                for path in paths {
+                    let holds = |spot| formula.at(spot) == Truth::True;
+                    let reach = match (holds(Spot::At(&path)), holds(Spot::Beneath(&path))) {
+                        (_, true) => Reach::Beneath,
+                        (true, false) => Reach::Alone,
+                        (false, false) => continue,
+                    };
+                    let known = all.entry(path).or_insert(reach);
+                    *known = reach.max(*known);
+                }
+            }
+        }
+        all
+    }
+
     /// What the policy means for files, for one agent, as far as it is known beforehand.
     pub fn file_plan(&self, agent: &Agent) -> FilePlan {
         let sets: Vec<Compiled<'_>> =

@@ -37,6 +37,7 @@ use sha2::{Digest, Sha256};
 pub use decide::{ASK_PEOPLE_MAX, ASK_ROLES_MAX, ASK_SET_MAX};
 pub use engine::FACT_BYTES_MAX;
 pub use explain::{Explanation, Remedy, SetAnswer, Unmet};
+pub use files::Reach;
 pub use lints::{Lint, LintKind};
 pub use load::{RULE_BYTES_MAX, RULES_MAX, SCHEMA, SOURCE_BYTES_MAX};
 pub use overrule::{Extent, Overrule};

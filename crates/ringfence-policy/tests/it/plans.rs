@@ -48,6 +48,26 @@ fn forbids_beneath_permits_become_nested_rules() {
 }
 
 #[test]
+fn what_a_permit_names_is_known_also_where_another_permits_it_anyway() {
+    let policy = policy(
+        r#"permit(principal, action == Action::"fs.read", resource in Dir::"/h");
+        permit(principal, action == Action::"fs.read", resource == Path::"/h/.ssh/known_hosts");
+        permit(principal == Agent::"other", action == Action::"fs.read", resource in Dir::"/h/.aws");
+        permit(principal, action == Action::"net.connect", resource);
+        permit(principal, action == Action::"fs.write", resource in Dir::"/h/w")
+        unless { resource in Dir::"/h/w/not" };
+        permit(principal, action == Action::"fs.write", resource == Path::"/h/w");
+        forbid(principal, action == Action::"fs.write", resource in Dir::"/h/.kube");"#,
+    );
+    let named: Vec<String> = policy
+        .permitted_by_name(&agent())
+        .into_iter()
+        .map(|(path, reach)| format!("{path} {reach:?}"))
+        .collect();
+    assert_eq!(named, ["/h Beneath", "/h/.ssh/known_hosts Alone", "/h/w Beneath"]);
+}
+
+#[test]
 fn writing_needs_all_three_actions() {
     let policy = policy(
         r#"@id("w") permit(principal, action in [Action::"fs.read", Action::"fs.write"], resource in Dir::"/a");

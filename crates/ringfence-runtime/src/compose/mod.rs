@@ -232,7 +232,8 @@ pub fn compose(
     crate::whole_file::create_private_dir(&scratch)?;
     let made = base.dirs.iter().cloned().chain([PathBuf::from("/dev")]);
     let private_dirs = made.chain(layout.private_targets()).collect();
-    let masks = secrets::of_world(request, (dirs.home(), &cwd), &plan, &mut layout.notices);
+    let permitted = secrets::Permitted::of(&assembled.policy, &request.agent, &plan);
+    let masks = secrets::of_world((request, &cwd), (dirs, &permitted), (&mut layout, &private))?;
     after.take_away(make_places(dirs, (&layout, &masks), (&request.session, &payload))?);
     if request.notify.write == Switch::On {
         places::hold(&mut after, &layout, &plan);

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use super::{ComposeError, Payload};
+use super::{ComposeError, Kind, Payload};
 use crate::protected::COMMON_DIR_ITSELF;
 use crate::whole_file::create_private_dir;
 
@@ -149,6 +149,30 @@ impl Private {
         let dir = self.dir.join(below).join(number.to_string());
         self.make_dir(&dir)?;
         Ok(dir)
+    }
+
+    /// A directory for what is opened of a place that is covered.
+    pub(super) fn opened(&self) -> Result<PathBuf, ComposeError> {
+        let dir = self.next("links")?.join("opened");
+        self.make_dir(&dir)?;
+        Ok(dir)
+    }
+
+    /// Makes something empty in a directory of ours, to mount on.
+    pub(super) fn make_place(
+        &self,
+        dir: &Path,
+        below: &Path,
+        kind: Kind,
+    ) -> Result<(), ComposeError> {
+        let place = dir.join(below);
+        match (kind, place.parent()) {
+            (Kind::Dir, _) | (Kind::File, None) => self.make_dir(&place),
+            (Kind::File, Some(parent)) => {
+                self.make_dir(parent)?;
+                self.write(&place, b"", 0o444)
+            }
+        }
     }
 
     /// Makes a copy with this name and content.

@@ -2,15 +2,18 @@
 //! *permission denied* and not that there are none.
 
 mod named;
+mod opened;
 
 use std::path::{Path, PathBuf};
 
-use ringfence_core::{AbsolutePath, Access, FilePlan};
-
+use super::layout::Layout;
 use super::mountpoints::Kind;
-use super::{RunRequest, stand_ins};
+use super::private::Private;
+use super::{ComposeError, RunRequest, stand_ins};
 use crate::environment::Environment;
 use crate::notice::Notice;
+use crate::state::StateDirs;
+pub(super) use opened::Permitted;
 
 /// Secret places, relative to the home directory, and what stands there where they are absent.
 pub const SECRET_PLACES: &[(&str, Kind)] = &[
@@ -48,39 +51,36 @@ pub const SECRET_PLACES: &[(&str, Kind)] = &[
 
 /// What is covered in a world: its secret places, but for those where a stand-in is found.
 pub(super) fn of_world(
-    request: &RunRequest,
-    (home, cwd): (&Path, &Path),
-    plan: &FilePlan,
-    notices: &mut Vec<Notice>,
-) -> Vec<(PathBuf, Kind)> {
-    let all = masks((home, cwd, &request.environment), plan, notices);
-    stand_ins::not_covered(all, request)
+    (request, cwd): (&RunRequest, &Path),
+    (dirs, permitted): (&StateDirs, &Permitted<'_>),
+    (layout, private): (&mut Layout, &Private),
+) -> Result<Vec<(PathBuf, Kind)>, ComposeError> {
+    let home = dirs.home();
+    let all = masks((home, cwd, &request.environment), permitted, &mut layout.notices);
+    let mut covers = stand_ins::not_covered(all, request);
+    opened::open(&mut covers, permitted, (layout, private))?;
+    Ok(covers)
 }
 
-/// The secret places that stay covered, the well-known ones and those that the environment names: all but
-/// those that the policy itself names.
+/// The secret places that are covered, the well-known ones and those that the environment names: all but
+/// those that the policy itself opens.
 pub(super) fn masks(
     (home, cwd, environment): (&Path, &Path, &Environment),
-    plan: &FilePlan,
+    permitted: &Permitted<'_>,
     notices: &mut Vec<Notice>,
 ) -> Vec<(PathBuf, Kind)> {
     let mut masks = Vec::new();
     let known = SECRET_PLACES.iter().map(|(name, kind)| (home.join(name), *kind));
     for (place, kind) in known.chain(named::places(home, cwd, environment)) {
-        let named = plan
-            .rules
-            .iter()
-            .any(|rule| rule.access != Access::Hidden && rule.path.as_path().starts_with(&place));
-        if named {
+        let kind = if place.is_dir() { Kind::Dir } else { kind };
+        if permitted.names((&place, kind)) {
             continue;
         }
-        let path = place.to_str().and_then(|text| AbsolutePath::parse(text).ok());
-        let granted = path.is_some_and(|path| plan.access(&path).0 != Access::Hidden);
-        if granted && place.exists() {
+        let has_parts = permitted.parts_of(&place).next().is_some();
+        if permitted.shows(&place) && !has_parts && place.exists() {
             let text = format!("`{}` stays covered: it holds secrets", place.display());
             notices.push(Notice::new(text).hint("to open it, name it in a rule of its own"));
         }
-        let kind = if place.is_dir() { Kind::Dir } else { kind };
         masks.push((place, kind));
     }
     masks

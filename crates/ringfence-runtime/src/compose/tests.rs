@@ -14,6 +14,13 @@ fn plan(mut rules: Vec<PathRule>) -> FilePlan {
     FilePlan { rules, ..FilePlan::default() }
 }
 
+fn permitted<'a>(plan: &'a FilePlan, by_name: &[&Path]) -> secrets::Permitted<'a> {
+    let name = |path: &&Path| AbsolutePath::parse(path.to_str().unwrap()).unwrap();
+    let reach = ringfence_policy::Reach::Beneath;
+    let by_name = by_name.iter().map(|path| (name(path), reach)).collect();
+    secrets::Permitted { plan, by_name }
+}
+
 fn tree(files: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
     let path = fs::canonicalize(root.path()).unwrap();
@@ -167,16 +174,19 @@ fn secret_places_stay_covered_unless_the_policy_names_them() {
     let mut notices = Vec::new();
     let nothing: Environment = [("HOME", home)].into_iter().collect();
     let around = (home, home, &nothing);
-    let masks = secrets::masks(around, &plan(vec![]), &mut notices);
+    let masks = secrets::masks(around, &permitted(&plan(vec![]), &[]), &mut notices);
     assert_eq!(masks.len(), SECRET_PLACES.len());
-    let named = plan(vec![rule(&home.join(".ssh/known_hosts"), Allowed::Read)]);
+    // A part of a place leaves the rest of it covered, and so does a rule that only restricts.
+    let parts = [".ssh/known_hosts", ".kube", ".aws"].map(|it| rule(&home.join(it), Allowed::Read));
+    let parts = plan(parts.to_vec());
+    let named = permitted(&parts, &[&home.join(".ssh/known_hosts"), &home.join(".kube")]);
     let masks = secrets::masks(around, &named, &mut notices);
     let has = |masks: &[(PathBuf, Kind)], name: &str| {
         masks.iter().any(|(path, _)| *path == home.join(name))
     };
-    assert!(!has(&masks, ".ssh"));
-    assert!(has(&masks, ".aws"));
+    assert!(has(&masks, ".ssh") && has(&masks, ".aws") && !has(&masks, ".kube"));
     let whole = plan(vec![rule(home, Allowed::Read)]);
+    let whole = permitted(&whole, &[home]);
     assert!(has(&secrets::masks(around, &whole, &mut notices), ".ssh"));
 }
 
@@ -207,7 +217,9 @@ fn what_the_environment_names_as_credentials_is_covered_wherever_it_is() {
     .collect();
     let mut notices = Vec::new();
     let covered = |plan: &FilePlan, notices: &mut Vec<_>| -> Vec<String> {
-        let masks = secrets::masks((&home, &cwd, &environment), plan, notices);
+        let paths: Vec<&Path> = plan.rules.iter().map(|rule| rule.path.as_path()).collect();
+        let permitted = permitted(plan, &paths);
+        let masks = secrets::masks((&home, &cwd, &environment), &permitted, notices);
         let named = masks.into_iter().skip(SECRET_PLACES.len());
         named.map(|(path, _)| path.strip_prefix(&root).unwrap().display().to_string()).collect()
     };

@@ -1,6 +1,7 @@
 //! Attacks on a world by what runs in it, each with an oracle: the same attack is first made
 //! outside and must succeed there, so that "stopped" is never empty.
 
+mod covered;
 mod killed;
 mod limits;
 mod making;

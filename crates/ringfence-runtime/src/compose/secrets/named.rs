@@ -90,8 +90,13 @@ fn kind_of(path: &Path) -> Option<Kind> {
 /// What is covered already, what is no file, what is read by everybody, and what covers where people work.
 fn is_left_out(path: &Path, (home, cwd): (&Path, &Path)) -> bool {
     SECRET_PLACES.iter().any(|(name, _)| path.starts_with(home.join(name)))
-        || NOT_FILES.iter().any(|dir| path.starts_with(dir))
+        || is_no_file(path)
         || USUAL.iter().any(|name| path == home.join(name))
         || home.starts_with(path)
         || cwd.starts_with(path)
+}
+
+/// Whether a path is the kernel's, such as `/dev/null`.
+pub(super) fn is_no_file(path: &Path) -> bool {
+    NOT_FILES.iter().any(|dir| path.starts_with(dir))
 }

@@ -149,6 +149,19 @@ impl Layout {
         }
     }
 
+    /// The highest places of the host that the world shows.
+    pub(super) fn shown_roots(&self) -> Vec<PathBuf> {
+        let shown = self.places.keys().filter(|place| self.shows(place));
+        let highest = shown.filter(|place| !place.parent().is_some_and(|above| self.shows(above)));
+        highest.cloned().collect()
+    }
+
+    /// Whether a link of the host is in the world, as it is or as one of ours that says the same.
+    pub(crate) fn has_link(&self, link: &Path) -> bool {
+        let mounted = self.places.contains_key(link) || self.shows(link);
+        mounted || self.links.contains_key(link)
+    }
+
     /// What may be done at a place, and whether it is ours.
     fn content_at(&self, path: &Path) -> Option<&Content> {
         path.ancestors().find_map(|above| self.places.get(above))

@@ -1,9 +1,11 @@
 //! Places with secrets by other names than the well-known ones: where a link leads to them, and where a rule
 //! of the policy shows all that is around them.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, lchown, symlink};
 use std::path::Path;
 
-use super::stage::{Side, Stage, everybody, text};
+use super::stage::{Side, Stage, Who, everybody, text};
 
 /// Everything runs, and the whole home is shown.
 const HOME_READ: &str = r#"
@@ -18,6 +20,16 @@ permit (principal, action == Action::"exec", resource);
 permit (principal, action in Action::"fs", resource in Dir::"HOME");
 "#;
 
+/// A link of the person's.
+fn link(stage: &Stage, name: &str, says: &str) {
+    let link = stage.home().join(name);
+    symlink(says, &link).unwrap();
+    if stage.who == Who::Ordinary {
+        let home = fs::metadata(stage.home()).unwrap();
+        lchown(&link, Some(home.uid()), None).unwrap();
+    }
+}
+
 /// What is said when a script tries all these commands, and which of them succeeded.
 fn tried(stage: &Stage, side: Side, commands: &[&str]) -> (Vec<usize>, String) {
     let each = commands.iter().enumerate();
@@ -29,10 +41,101 @@ fn tried(stage: &Stage, side: Side, commands: &[&str]) -> (Vec<usize>, String) {
         Side::Outside => stage.command(Path::new("/bin/sh"), &["./script.sh"]),
         Side::Inside => stage.ringfence_command(&inside),
     };
+    command.env("KUBECONFIG", stage.home().join("outside/kubeconfig"));
     let said = text(&command.output().unwrap());
     assert!(said.contains("end-of-script"), "{side:?}: {said}");
     let did = |at: &usize| said.contains(&format!("did-{}", at + 100));
     ((0..commands.len()).filter(did).collect(), said)
+}
+
+#[test]
+fn a_place_with_secrets_that_is_a_link_is_covered_where_it_leads() {
+    let reading = [
+        "grep the-key ~/.aws/credentials",
+        "grep the-key ~/dotfiles/aws/credentials",
+        "grep the-key ~/.config/gh/hosts.yml",
+        "grep the-key ~/dotfiles/config/gh/hosts.yml",
+        "grep the-key ~/.kube/config",
+        "grep the-key ~/dotfiles/kubeconfig",
+    ];
+    // Programs of the host's own would find what the agent put there.
+    let planting = [
+        "rm ~/.aws && mkdir ~/.aws && echo evil > ~/.aws/config",
+        "mv ~/.config ~/.other && mkdir -p ~/.config/gh && echo evil > ~/.config/gh/config.yml",
+        "mv ~/dotfiles/aws ~/dotfiles/other",
+    ];
+    for who in everybody() {
+        for policy in [HOME_READ, HOME_WRITTEN] {
+            let stage = Stage::new(who, policy);
+            stage.write("dotfiles/aws/credentials", "the-key\n");
+            stage.write("dotfiles/config/gh/hosts.yml", "the-key\n");
+            stage.write("dotfiles/config/other", "plain\n");
+            stage.write("dotfiles/kubeconfig", "the-key\n");
+            stage.write(".kube/cache", "x\n");
+            link(&stage, ".aws", "dotfiles/aws");
+            link(&stage, ".config", "dotfiles/config");
+            link(&stage, ".kube/config", "../dotfiles/kubeconfig");
+            link(&stage, ".bash_history", "/dev/null");
+            link(&stage, ".netrc", "dotfiles/none");
+            assert_eq!(tried(&stage, Side::Outside, &reading).0, [0, 1, 2, 3, 4, 5]);
+            let (read, said) = tried(&stage, Side::Inside, &reading);
+            assert_eq!(read, [0; 0], "{who:?}: {said}");
+            let leads = "dotfiles/aws`, which stays covered: it holds secrets";
+            assert!(said.contains(leads), "{said}");
+            let (planted, said) = tried(&stage, Side::Inside, &planting);
+            assert_eq!(planted, [0; 0], "{who:?}: {said}");
+            let rest = ["grep plain ~/.config/other", "echo x > /dev/null"];
+            let (shown, said) = tried(&stage, Side::Inside, &rest);
+            assert_eq!(shown, [0, 1], "{who:?}: {said}");
+            assert!(!stage.has("dotfiles/none"), "what was made for the run is gone");
+            assert_eq!(tried(&stage, Side::Outside, &planting).0, [0, 1, 2], "{who:?}");
+        }
+    }
+}
+
+#[test]
+fn another_name_of_a_file_with_secrets_is_covered_too() {
+    let reading = [
+        "grep the-key ~/.netrc",
+        "grep the-key ~/project/plain",
+        "grep the-key ~/.ssh/id",
+        "grep the-key ~/project/deep/er/id",
+        "grep the-key ~/outside/kubeconfig",
+        "grep the-key ~/project/kube",
+        "grep the-key ~/project/named",
+    ];
+    for who in everybody() {
+        for policy in [HOME_READ, HOME_WRITTEN, ""] {
+            let alone = r#"
+                permit (principal, action == Action::"exec", resource);
+                permit (principal, action in Action::"fs", resource in Dir::"HOME/project");
+                permit (principal, action == Action::"fs.read", resource == Path::"HOME/project/named");
+            "#;
+            let named = "permit (principal, action == Action::\"fs.read\", \
+                         resource == Path::\"HOME/project/named\");";
+            let policy =
+                if policy.is_empty() { alone.to_owned() } else { format!("{policy}{named}") };
+            let stage = Stage::new(who, &policy);
+            let home = stage.home();
+            for name in [".netrc", ".ssh/id", "outside/kubeconfig", ".pgpass"] {
+                stage.write(name, "the-key\n");
+            }
+            stage.write("project/deep/er/file", "x\n");
+            for (file, other) in [
+                (".netrc", "project/plain"),
+                (".ssh/id", "project/deep/er/id"),
+                ("outside/kubeconfig", "project/kube"),
+                (".pgpass", "project/named"),
+            ] {
+                fs::hard_link(home.join(file), home.join(other)).unwrap();
+            }
+            assert_eq!(tried(&stage, Side::Outside, &reading).0, [0, 1, 2, 3, 4, 5, 6]);
+            let (read, said) = tried(&stage, Side::Inside, &reading);
+            // What the policy names is opened.
+            assert_eq!(read, [6], "{who:?}: {said}");
+            assert!(said.contains("another name of"), "{said}");
+        }
+    }
 }
 
 #[test]

@@ -268,10 +268,14 @@ pub fn runs_code(text: &str) -> Vec<String> {
 /// `remote.NAME.url = ../elsewhere`: a path, which runs nothing on a fetch by itself.
 fn is_local_remote(setting: &Setting) -> bool {
     let value = setting.value.as_deref().unwrap_or("");
+    let path = value.strip_prefix("file://").unwrap_or(value);
+    // A colon before the first slash is behind a server's name, or a scheme's.
+    let is_path = !path.split('/').next().unwrap_or("").contains(':');
     setting.section == "remote"
         && setting.key == "url"
-        && !value.contains("::")
-        && !value.starts_with('-')
+        && is_path
+        && !path.contains("::")
+        && !path.starts_with('-')
 }
 
 fn quote(value: &str) -> String {

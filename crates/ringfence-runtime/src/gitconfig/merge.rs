@@ -92,9 +92,39 @@ pub(super) fn comes_back(setting: &Setting) -> bool {
     }
 }
 
-/// A URL that makes git run no program of its own choosing: `ext::`, `fd::` and any `NAME::` do.
+/// A URL that makes git run no program of its own choosing: `ext::`, `fd::` and any `NAME::` do, and ssh may where
+/// it takes a host for an option (CVE-2017-1000117). Git refuses such hosts itself; an older one, or another
+/// program that reads the same file, need not.
 fn is_plain_url(url: &str) -> bool {
-    let known = ["https://", "http://", "ssh://", "git://"];
-    let scp_like = !url.contains("://") && url.contains('@') && url.contains(':');
-    !url.contains("::") && (known.iter().any(|start| url.starts_with(start)) || scp_like)
+    if url.contains("::") {
+        return false;
+    }
+    match url.split_once("://") {
+        Some(("https" | "http", rest)) => is_plain_server(server_of(rest), "%"),
+        // Git decodes what is behind a `%` here.
+        Some(("ssh" | "git", rest)) => is_plain_server(server_of(rest), ""),
+        Some(_) => false,
+        None => url.split_once(':').is_some_and(|(server, path)| {
+            server.contains('@') && is_plain_server(server, "") && !path.starts_with('-')
+        }),
+    }
+}
+
+fn server_of(rest: &str) -> &str {
+    rest.split('/').next().unwrap_or("")
+}
+
+/// Whether `USER@HOST:PORT` has nothing in it that could be taken for something else; `more` may stand in
+/// USER, where a token may be too.
+fn is_plain_server(server: &str, more: &str) -> bool {
+    let is_word = |text: &str, more: &str| {
+        let plain =
+            |it: char| it.is_ascii_alphanumeric() || "-._".contains(it) || more.contains(it);
+        !text.is_empty() && !text.starts_with('-') && text.chars().all(plain)
+    };
+    let (user, host) =
+        server.rsplit_once('@').map_or((None, server), |(it, rest)| (Some(it), rest));
+    let (host, port) = host.split_once(':').unwrap_or((host, ""));
+    let user_is_plain = user.is_none_or(|user| is_word(user, &format!("~+:{more}")));
+    user_is_plain && is_word(host, "") && port.bytes().all(|byte| byte.is_ascii_digit())
 }

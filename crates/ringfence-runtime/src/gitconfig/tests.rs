@@ -174,6 +174,23 @@ fn branches_and_remotes_come_back() {
 }
 
 #[test]
+fn remotes_that_lead_to_a_server_come_back() {
+    for url in [
+        "https://example.com/a",
+        "https://ann:t0k_en%40x@example.com:8443/a.git",
+        "ssh://git@example.com:22/a%20b",
+        "ssh://example.com/~ann/a",
+        "git://example.com/a",
+        "git@example.com:a/b.git",
+        "git@ssh.example.com:v3/My%20Project/b",
+    ] {
+        let copy = format!("{HOST}[remote \"up\"]\n\turl = {url}\n");
+        let merged = merge_back(HOST, &copy, HOST).unwrap();
+        assert_eq!(merged.taken, ["remote.up.url"], "{url}");
+    }
+}
+
+#[test]
 fn a_removed_remote_comes_back_and_a_changed_url_does_not() {
     let merged = merge_back(HOST, "[core]\n\tbare = false\n", HOST).unwrap();
     assert_eq!(merged.text.as_deref(), Some("[core]\n\tbare = false\n"));
@@ -227,6 +244,18 @@ fn nothing_that_runs_code_comes_back() {
         "[remote \"origin\"]\n\turl = --upload-pack=x\n",
         "[remote \"origin\"]\n\tpushurl = fd::3\n",
         "[remote \"o\"]\n\turl = /host/path\n",
+        "[remote \"o\"]\n\turl = -oProxyCommand=x\n",
+        "[remote \"o\"]\n\turl = ssh://-oProxyCommand=x/\n",
+        "[remote \"o\"]\n\turl = ssh://%2doProxyCommand=x/\n",
+        "[remote \"o\"]\n\turl = ssh://[-oProxyCommand=x]/\n",
+        "[remote \"o\"]\n\turl = ssh://-l@host/\n",
+        "[remote \"o\"]\n\turl = ssh://git@-oProxyCommand/\n",
+        "[remote \"o\"]\n\turl = ssh://host:-1/\n",
+        "[remote \"o\"]\n\tpushurl = ssh://-oProxyCommand=x/\n",
+        "[remote \"o\"]\n\turl = git@-oProxyCommand:x\n",
+        "[remote \"o\"]\n\turl = -oProxyCommand@host:x\n",
+        "[remote \"o\"]\n\turl = git@host:-x\n",
+        "[remote \"o\"]\n\turl = git://-x/y\n",
         "[remote]\n\turl = https://x\n",
         "[branch \"a\"]\n\tremote = -x\n",
         "[branch \"a\"]\n\tmerge = \"a\\nb\"\n",
@@ -247,5 +276,11 @@ fn a_repository_born_in_a_world_is_harmless_only_with_plain_keys() {
     assert_eq!(runs_code("[core]\nfsmonitor = x\n[core]\nbare = false\n"), ["core.fsmonitor"]);
     assert_eq!(runs_code("[filter \"x\"]\nclean = x\n"), ["filter.clean"]);
     assert_eq!(runs_code("[remote \"x\"]\nurl = ext::x\n"), ["remote.url"]);
+    for url in ["ssh://-oProxyCommand=x/", "a@-oProxyCommand:x", "-ox", "x:y", "file://-x"] {
+        assert_eq!(runs_code(&format!("[remote \"x\"]\nurl = {url}\n")), ["remote.url"], "{url}");
+    }
+    for url in ["../up", "/srv/up.git", "file:///srv/up", "up/x:y"] {
+        assert!(runs_code(&format!("[remote \"x\"]\nurl = {url}\n")).is_empty(), "{url}");
+    }
     assert_eq!(runs_code("[core"), ["(not understood)"]);
 }

@@ -10,12 +10,12 @@ pub mod assuan;
 mod gpg;
 mod hosts;
 mod ssh;
+mod talks;
 pub mod wire;
 
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub use hosts::KnownHosts;
 use ringfence_sandbox::notify::write_stderr_of;
 pub use ssh::SshAgent;
 pub(crate) use ssh::keys_of;
+pub use talks::Talk;
+use talks::{TALKS_MAX, Talks};
 
 /// Where, in the world, the ssh agent is; `SSH_AUTH_SOCK` names it.
 pub const SSH_SOCKET: &str = "/run/ringfence/ssh-agent";
@@ -43,9 +45,6 @@ pub const GPG_HOME: &str = "/run/ringfence/gnupg";
 
 /// Where, in the world, the gpg agent is.
 pub const GPG_SOCKET: &str = "/run/ringfence/gnupg/S.gpg-agent";
-
-/// Most programs that speak to one agent at a time; one more is turned away.
-const TALKS_MAX: usize = 32;
 
 /// How long the person's agent may take, in seconds: it may ask the person itself.
 const AGENT_WAIT: Duration = Duration::from_mins(2);
@@ -69,7 +68,7 @@ pub struct Verdicts {
 /// An agent of a world: speaks with its programs, with each on a thread of its own.
 pub trait Speaks: Send + Sync + 'static {
     /// Speaks with one program until that has nothing more to say.
-    fn speak(&self, process: Process, stream: UnixStream) -> io::Result<()>;
+    fn speak(&self, process: Process, talk: &Talk) -> io::Result<()>;
 }
 
 /// The way of a world's programs to one of its agents: says who comes, in the order in which they do.
@@ -105,22 +104,24 @@ impl Arrivals {
 }
 
 fn accept(agent: &Arc<impl Speaks>, listener: &UnixListener, told: &Receiver<Process>) {
-    let talks = Arc::new(AtomicUsize::new(0));
+    let talks = Arc::new(Talks::default());
     // The listener is the world's: it fails when the session's files are taken away.
     while let Ok((stream, _)) = listener.accept() {
         let Ok(process) = told.recv_timeout(ARRIVAL_WAIT) else { return };
-        let (agent, talks) = (Arc::clone(agent), Arc::clone(&talks));
-        if talks.fetch_add(1, Ordering::AcqRel) >= TALKS_MAX {
-            talks.fetch_sub(1, Ordering::AcqRel);
+        let Ok(talk) = Talk::new(stream).map(Arc::new) else { continue };
+        if !talks.admit(&talk) {
             continue;
         }
+        let (agent, own) = (Arc::clone(agent), Arc::clone(&talk));
+        let among = Arc::clone(&talks);
         let work = move || {
             // A program or an agent that breaks off has nothing to be told.
-            let _ = agent.speak(process, stream);
-            talks.fetch_sub(1, Ordering::AcqRel);
+            let _ = agent.speak(process, &own);
+            among.forget(&own);
         };
-        // A thread that cannot be made drops the connection.
-        let _ = std::thread::Builder::new().name("agent-talk".to_owned()).spawn(work);
+        if std::thread::Builder::new().name("agent-talk".to_owned()).spawn(work).is_err() {
+            talks.forget(&talk);
+        }
     }
 }
 

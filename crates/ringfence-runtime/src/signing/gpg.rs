@@ -13,7 +13,7 @@ use std::time::Duration;
 use ringfence_core::{Outcome, Process, SecretName, SecretUse};
 
 use super::assuan::{self, Answered, Asked, Digest, Keygrip};
-use super::{Speaks, Verdicts, connect};
+use super::{Speaks, Talk, Verdicts, connect};
 
 /// What it is called in the log, where it refuses what no policy could speak of.
 const NAME: &str = "gpg-agent";
@@ -59,13 +59,13 @@ pub struct GpgKey {
 }
 
 impl Speaks for GpgAgent {
-    fn speak(&self, process: Process, stream: UnixStream) -> io::Result<()> {
-        Talk { agent: self, process, key: None, digest: None }.run(&stream)
+    fn speak(&self, process: Process, talk: &Talk) -> io::Result<()> {
+        Conversation { agent: self, process, key: None, digest: None }.run(talk)
     }
 }
 
 /// One program's connection to its agent.
-struct Talk<'a> {
+struct Conversation<'a> {
     agent: &'a GpgAgent,
     process: Process,
     /// With what it will have signed, and what.
@@ -73,11 +73,12 @@ struct Talk<'a> {
     digest: Option<Digest>,
 }
 
-impl Talk<'_> {
-    fn run(mut self, stream: &UnixStream) -> io::Result<()> {
-        let (mut heard, mut client) = (BufReader::new(stream), stream);
+impl Conversation<'_> {
+    fn run(mut self, talk: &Talk) -> io::Result<()> {
+        let (mut heard, mut client) = (BufReader::new(talk), talk);
         client.write_all(b"OK Pleased to meet you\n")?;
         for _ in 0..LINES_MAX {
+            talk.rest(heard.buffer())?;
             let line = match assuan::next_line(&mut heard) {
                 Ok(Some(line)) => line,
                 Ok(None) => return Ok(()),

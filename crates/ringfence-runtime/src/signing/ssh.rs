@@ -1,7 +1,7 @@
 //! A world's ssh agent: lists the named keys, and has each signature decided.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use ringfence_core::{Endpoint, Outcome, Process, SecretName, SecretUse};
 
 use super::wire::{self, Asked, Purpose};
-use super::{KnownHosts, Speaks, TALKS_MAX, Verdicts, connect};
+use super::{KnownHosts, Speaks, TALKS_MAX, Talk, Verdicts, connect};
 
 /// What it is called in the log, where it refuses what no policy could speak of.
 const NAME: &str = "ssh-agent";
@@ -30,13 +30,13 @@ pub struct SshAgent {
 }
 
 impl Speaks for SshAgent {
-    fn speak(&self, process: Process, stream: UnixStream) -> io::Result<()> {
-        Talk::new(self, process).run(stream)
+    fn speak(&self, process: Process, talk: &Talk) -> io::Result<()> {
+        Conversation::new(self, process).run(talk)
     }
 }
 
 /// One program's connection to its agent.
-struct Talk<'a> {
+struct Conversation<'a> {
     agent: &'a SshAgent,
     process: Process,
     upstream: Option<UnixStream>,
@@ -45,17 +45,18 @@ struct Talk<'a> {
     bound: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-impl<'a> Talk<'a> {
-    fn new(agent: &'a SshAgent, process: Process) -> Talk<'a> {
-        Talk { agent, process, upstream: None, bound: Vec::new() }
+impl<'a> Conversation<'a> {
+    fn new(agent: &'a SshAgent, process: Process) -> Conversation<'a> {
+        Conversation { agent, process, upstream: None, bound: Vec::new() }
     }
 
-    fn run(mut self, mut client: UnixStream) -> io::Result<()> {
-        while let Some(message) = receive(&mut client)? {
+    fn run(mut self, mut client: &Talk) -> io::Result<()> {
+        loop {
+            client.rest(&[])?;
+            let Some(message) = receive(&mut client)? else { return Ok(()) };
             let answer = self.answer(&message)?;
             send(&mut client, &answer)?;
         }
-        Ok(())
     }
 
     fn answer(&mut self, message: &[u8]) -> io::Result<Vec<u8>> {
@@ -160,7 +161,7 @@ pub(crate) fn keys_of(upstream: &Path) -> io::Result<BTreeSet<String>> {
 }
 
 /// The next message; `None` at the end.
-fn receive(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
+fn receive(stream: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 4];
     match stream.read_exact(&mut length) {
         Ok(()) => {}
@@ -176,7 +177,7 @@ fn receive(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(message))
 }
 
-fn send(stream: &mut UnixStream, message: &[u8]) -> io::Result<()> {
+fn send(stream: &mut impl Write, message: &[u8]) -> io::Result<()> {
     let length = u32::try_from(message.len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes(), message].concat())
 }

@@ -171,6 +171,25 @@ fn commits_are_signed_as_the_person_signs_them() {
 }
 
 #[test]
+fn connections_on_which_nothing_is_said_keep_no_one_from_the_agent() {
+    for who in everybody() {
+        let signing = Signing::new(who, LOGIN);
+        signing.net.stage.write(
+            "project/hold.py",
+            "import os, socket, subprocess\n\
+             held = []\n\
+             for _ in range(40):\n    \
+                 it = socket.socket(socket.AF_UNIX)\n    \
+                 it.connect(os.environ['SSH_AUTH_SOCK'])\n    \
+                 held.append(it)\n\
+             print(subprocess.run(['ssh-add', '-l'], capture_output=True, text=True))\n",
+        );
+        let said = signing.said("python3 hold.py");
+        assert!(said.contains("SHA256:"), "{said}");
+    }
+}
+
+#[test]
 fn an_agent_of_a_world_shows_named_keys_and_takes_none() {
     for who in everybody() {
         let signing = Signing::new(who, LOGIN);

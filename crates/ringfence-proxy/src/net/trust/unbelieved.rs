@@ -10,6 +10,9 @@ const STORE: &str = "who signs its certificates has to be in this host's own sto
     certificates, or in the file that SSL_CERT_FILE names, in place of that store, in the \
     environment that the session is started in";
 
+/// What the library says, having no words for it, of an authority's certificate that a server shows as its own.
+const AUTHORITY: &str = "CaUsedAsEndEntity";
+
 /// Why TLS with `endpoint` did not come about.
 pub(in crate::net) fn why(endpoint: &Endpoint, error: &io::Error) -> String {
     if speaks_something_else(error) {
@@ -36,6 +39,14 @@ pub(in crate::net) fn why(endpoint: &Endpoint, error: &io::Error) -> String {
     {
         return format!("{shows}: its certificate is for other names");
     }
+    if let CertificateError::Other(other) = wrong
+        && other.to_string() == AUTHORITY
+    {
+        return format!(
+            "{shows}: its certificate is an authority's (`CA:TRUE`) and none of a server; make one \
+             anew, with `-addext basicConstraints=critical,CA:FALSE` where `openssl req -x509` makes it"
+        );
+    }
     format!("{shows}: {wrong}")
 }
 
@@ -57,6 +68,8 @@ fn certificate(error: &io::Error) -> Option<&CertificateError> {
 
 #[cfg(test)]
 mod tests {
+    use rustls::client::danger::ServerCertVerifier as _;
+
     use super::*;
 
     fn said(wrong: CertificateError) -> String {
@@ -80,5 +93,32 @@ mod tests {
         let error = io::Error::new(io::ErrorKind::InvalidData, wrong);
         let text = why(&"a.example:80".parse().unwrap(), &error);
         assert!(text.starts_with("`a.example:80` does not speak TLS"), "{text}");
+    }
+
+    /// What is said of a server that shows a certificate which it signed itself and which is believed.
+    fn shown(is_ca: rcgen::IsCa) -> Option<String> {
+        let mut params = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap();
+        params.is_ca = is_ca;
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let provider = super::super::provider();
+        let verifier =
+            rustls::client::WebPkiServerVerifier::builder_with_provider(roots.into(), provider);
+        let name = "a.example".try_into().unwrap();
+        let now = rustls::pki_types::UnixTime::now();
+        let verifier = verifier.build().unwrap();
+        let error = verifier.verify_server_cert(&certificate, &[], &name, &[], now).err()?;
+        let error = io::Error::new(io::ErrorKind::InvalidData, error);
+        Some(why(&"a.example:443".parse().unwrap(), &error))
+    }
+
+    #[test]
+    fn an_authoritys_certificate_that_a_server_shows_is_said_with_what_to_make_instead() {
+        let text = shown(rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)).unwrap();
+        assert!(text.contains("CA:TRUE") && text.contains("CA:FALSE"), "{text}");
+        assert!(!text.contains(AUTHORITY), "{text}");
+        assert_eq!(shown(rcgen::IsCa::ExplicitNoCa), None);
     }
 }

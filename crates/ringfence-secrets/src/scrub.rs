@@ -1,10 +1,10 @@
 //! Takes real values out of what a server answers, as it streams by: each is replaced by its
 //! stand-in, also where it is spelled in another way or cut in two.
 //!
-//! A value is looked for as it is, in base64 (all three alignments, both alphabets) and in hex; each
-//! character of any of these may be spelled as it is, as `%XX`, as `\u00XX`, or, where JSON allows,
-//! behind a backslash. What replaces a value is as long as what it replaces, so that lengths and
-//! frames around it stay true. Best effort: a server that enciphers or compresses what it was sent
+//! A value is looked for as it is, in base64 (all three alignments, both alphabets) and in hex, these two also
+//! broken into lines of any length (MIME, PEM); each character of any of these, and the end of a line, may be
+//! spelled as it is, as `%XX`, as `\u00XX`, or, where JSON allows, behind a backslash. What replaces a value
+//! is as long as what it replaces, so that lengths and frames around it stay true. Best effort: a server that enciphers or compresses what it was sent
 //! is not seen through.
 
 use std::collections::VecDeque;
@@ -27,7 +27,15 @@ const BASE64_CHARS_MIN: usize = 8;
 /// What is looked for, and what is put in its place.
 struct Pattern {
     units: Zeroizing<Vec<Unit>>,
+    lines: Lines,
     replacement: Vec<u8>,
+}
+
+/// Whether a text may be broken into lines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    One,
+    Many,
 }
 
 /// One character, in the spellings of its alphabet.
@@ -68,6 +76,8 @@ struct Attempt {
     /// The unit that comes next.
     unit: usize,
     spelling: Spelling,
+    /// What of the end of a line is right before it.
+    line_end: LineEnd,
     /// Where in the stream it began.
     began: u64,
     /// Where in the stream its first [`SAID_CHARS`] ended, if they have.
@@ -85,11 +95,20 @@ enum Spelling {
     Unicode(u8, u16),
 }
 
-/// What one more byte makes of an attempt.
-enum Step {
+/// How far into the end of a line an attempt is: there is one at most between two characters, so that what is
+/// kept stays bounded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LineEnd {
+    No,
+    Return,
+    Whole,
+}
+
+/// What one more byte of a spelling is.
+enum Spelled {
     Fails,
     Goes(Spelling),
-    Unit,
+    Character(u8),
 }
 
 impl Unit {
@@ -102,8 +121,8 @@ impl Patterns {
     /// Looks for a value, in the spellings above, to be replaced by its stand-in.
     pub fn add(&mut self, value: &str, sentinel: &Sentinel) {
         let stand_in = sentinel.as_str().as_bytes();
-        self.push(exactly(value.as_bytes()), stand_in);
-        self.push(hex(value.as_bytes()), hex_text(stand_in).as_bytes());
+        self.push(exactly(value.as_bytes()), Lines::One, stand_in);
+        self.push(hex(value.as_bytes()), Lines::Many, hex_text(stand_in).as_bytes());
         for (before, skipped) in [(0, 0), (1, 2), (2, 3)] {
             let core = |bytes: &[u8]| base64_core(bytes, before, skipped);
             let looked_for = core(value.as_bytes());
@@ -113,7 +132,7 @@ impl Patterns {
                     b'/' => Unit(b'/', b'_'),
                     other => Unit(*other, *other),
                 });
-                self.push(Zeroizing::new(units.collect()), &core(stand_in));
+                self.push(Zeroizing::new(units.collect()), Lines::Many, &core(stand_in));
             }
         }
     }
@@ -144,7 +163,7 @@ impl Patterns {
         out
     }
 
-    fn push(&mut self, units: Zeroizing<Vec<Unit>>, stand_in: &[u8]) {
+    fn push(&mut self, units: Zeroizing<Vec<Unit>>, lines: Lines, stand_in: &[u8]) {
         let Some(first) = units.first().copied() else { return };
         self.begins.resize(256, false);
         for byte in [first.0, first.1, b'%', b'\\'] {
@@ -154,9 +173,13 @@ impl Patterns {
         }
         let second = units.get(1).copied().unwrap_or_default();
         self.pairs.resize(1 << 16, false);
+        let mut follows = vec![second.0, second.1, b'%', b'\\'];
+        if lines == Lines::Many {
+            follows.extend(b"\r\n");
+        }
         let plain = [first.0, first.1]
             .into_iter()
-            .flat_map(|byte| [second.0, second.1, b'%', b'\\'].map(|next| pair_at(byte, next)));
+            .flat_map(|byte| follows.iter().map(move |next| pair_at(byte, *next)));
         let percent = b"0123456789abcdefABCDEF".iter().map(|digit| pair_at(b'%', *digit));
         let escaped = b"u/\\\"".iter().map(|next| pair_at(b'\\', *next));
         for pair in plain.chain(percent).chain(escaped) {
@@ -164,9 +187,9 @@ impl Patterns {
                 *may = true;
             }
         }
-        // As long as what it replaces in its plain spelling; longer spellings are filled up.
+        // As long as what it replaces in its plain spelling; longer ones are filled up with `x`.
         let replacement = stand_in.to_vec();
-        self.all.push(Pattern { units, replacement });
+        self.all.push(Pattern { units, lines, replacement });
     }
 }
 
@@ -294,6 +317,7 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
             pattern,
             unit: 0,
             spelling: Spelling::Begins,
+            line_end: LineEnd::No,
             began: at,
             said: None,
         });
@@ -328,32 +352,56 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
 
     /// What one byte makes of an attempt: two at most, where a character also begins a spelling.
     fn step(&self, attempt: Attempt, byte: u8) -> [Option<Attempt>; 2] {
-        let unit = self.patterns.all.get(attempt.pattern).and_then(|it| it.units.get(attempt.unit));
-        let Some(unit) = unit else { return [None, None] };
-        let next = |step: Step| match step {
-            Step::Fails => None,
-            Step::Goes(spelling) => Some(Attempt { spelling, ..attempt }),
-            Step::Unit => {
-                let unit = attempt.unit + 1;
-                let said = if unit == SAID_CHARS { Some(self.seen) } else { attempt.said };
-                Some(Attempt { unit, spelling: Spelling::Begins, said, ..attempt })
-            }
+        let plain = attempt.spelling == Spelling::Begins;
+        let plain = plain.then(|| self.read(attempt, byte)).flatten();
+        let spelled = match spelled(attempt.spelling, byte) {
+            Spelled::Fails => None,
+            Spelled::Goes(spelling) => Some(Attempt { spelling, ..attempt }),
+            Spelled::Character(character) => self.read(attempt, character),
         };
-        let plain = attempt.spelling == Spelling::Begins && unit.holds(byte);
-        [plain.then(|| next(Step::Unit)).flatten(), next(spelled(attempt.spelling, *unit, byte))]
+        [plain, spelled]
     }
 
-    /// Puts the stand-in where a value ended, as long as what was there.
+    /// What a character, however it was spelled, makes of an attempt.
+    fn read(&self, attempt: Attempt, character: u8) -> Option<Attempt> {
+        let pattern = self.patterns.all.get(attempt.pattern)?;
+        let attempt = Attempt { spelling: Spelling::Begins, ..attempt };
+        if pattern.units.get(attempt.unit)?.holds(character) {
+            let unit = attempt.unit + 1;
+            let said = if unit == SAID_CHARS { Some(self.seen) } else { attempt.said };
+            return Some(Attempt { unit, line_end: LineEnd::No, said, ..attempt });
+        }
+        if pattern.lines == Lines::One || attempt.unit == 0 {
+            return None;
+        }
+        let line_end = match (attempt.line_end, character) {
+            (LineEnd::No, b'\r') => LineEnd::Return,
+            (LineEnd::No | LineEnd::Return, b'\n') => LineEnd::Whole,
+            (LineEnd::No | LineEnd::Return | LineEnd::Whole, _) => return None,
+        };
+        Some(Attempt { line_end, ..attempt })
+    }
+
+    /// Puts the stand-in where a value ended, as long as what was there; where lines end stays as it is.
     fn replace(&mut self, found: Attempt) {
         let Some(pattern) = self.patterns.all.get(found.pattern) else { return };
         let length = usize::try_from(self.seen - found.began).unwrap_or(usize::MAX);
         let from = self.kept.len().saturating_sub(length);
         // Its first characters may have gone on.
-        let gone = length.saturating_sub(self.kept.len());
-        let stand_in = pattern.replacement.iter().copied().chain(std::iter::repeat(b'x'));
-        let stand_in = stand_in.skip(gone);
-        for (place, byte) in self.kept.iter_mut().skip(from).zip(stand_in) {
-            *place = byte;
+        let gone = length.saturating_sub(self.kept.len()).min(self.gone.len());
+        let first = self.gone.len() - gone;
+        let all = self.gone.iter().skip(first).chain(self.kept.iter().skip(from)).copied();
+        let all = Zeroizing::new(all.collect::<Vec<u8>>());
+        let mut stand_in = pattern.replacement.iter().copied();
+        for at in 0..all.len() {
+            if pattern.lines == Lines::Many && ends_line(&all, at) {
+                continue;
+            }
+            let byte = stand_in.next().unwrap_or(b'x');
+            let place = at.checked_sub(gone).and_then(|at| self.kept.get_mut(from + at));
+            if let Some(place) = place {
+                *place = byte;
+            }
         }
         self.attempts.clear();
         self.replaced += 1;
@@ -382,42 +430,51 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
     }
 }
 
+/// Whether a byte of a text is of the end of a line: as it is, or as JSON writes it.
+fn ends_line(text: &[u8], at: usize) -> bool {
+    let byte = |at: usize| text.get(at).copied();
+    match byte(at) {
+        Some(b'\r' | b'\n') => true,
+        Some(b'\\') => matches!(byte(at + 1), Some(b'r' | b'n')),
+        Some(b'r' | b'n') => at.checked_sub(1).and_then(byte) == Some(b'\\'),
+        Some(_) | None => false,
+    }
+}
+
 /// One byte of a spelling that is more than the character itself.
-fn spelled(spelling: Spelling, unit: Unit, byte: u8) -> Step {
+fn spelled(spelling: Spelling, byte: u8) -> Spelled {
     let value = |byte: u8| char::from(byte).to_digit(16).and_then(|it| u8::try_from(it).ok());
-    let is = |character: u16| u8::try_from(character).is_ok_and(|it| unit.holds(it));
+    let character = |it: u16| u8::try_from(it).map_or(Spelled::Fails, Spelled::Character);
     match (spelling, byte) {
-        (Spelling::Begins, b'%') => Step::Goes(Spelling::Percent),
-        (Spelling::Begins, b'\\') => Step::Goes(Spelling::Backslash),
-        (Spelling::Backslash, b'u') => Step::Goes(Spelling::Unicode(0, 0)),
-        (Spelling::Backslash, b'/' | b'\\' | b'"') if unit.holds(byte) => Step::Unit,
-        (Spelling::Percent, byte) => match value(byte) {
-            Some(high) => Step::Goes(Spelling::PercentHigh(high)),
-            None => Step::Fails,
-        },
-        (Spelling::PercentHigh(high), byte) => match value(byte) {
-            Some(low) if unit.holds(high << 4 | low) => Step::Unit,
-            Some(_) | None => Step::Fails,
-        },
+        (Spelling::Begins, b'%') => Spelled::Goes(Spelling::Percent),
+        (Spelling::Begins, b'\\') => Spelled::Goes(Spelling::Backslash),
+        (Spelling::Backslash, b'u') => Spelled::Goes(Spelling::Unicode(0, 0)),
+        (Spelling::Backslash, b'/' | b'\\' | b'"') => Spelled::Character(byte),
+        (Spelling::Backslash, b'n') => Spelled::Character(b'\n'),
+        (Spelling::Backslash, b'r') => Spelled::Character(b'\r'),
+        (Spelling::Percent, byte) => {
+            value(byte).map_or(Spelled::Fails, |high| Spelled::Goes(Spelling::PercentHigh(high)))
+        }
+        (Spelling::PercentHigh(high), byte) => {
+            value(byte).map_or(Spelled::Fails, |low| Spelled::Character(high << 4 | low))
+        }
         (Spelling::Unicode(read, so_far), byte) => match value(byte) {
             Some(digit) => {
                 let so_far = so_far << 4 | u16::from(digit);
-                match read {
-                    3 if is(so_far) => Step::Unit,
-                    3 => Step::Fails,
-                    _ => Step::Goes(Spelling::Unicode(read + 1, so_far)),
-                }
+                let goes = Spelled::Goes(Spelling::Unicode(read + 1, so_far));
+                if read == 3 { character(so_far) } else { goes }
             }
-            None => Step::Fails,
+            None => Spelled::Fails,
         },
-        (Spelling::Begins | Spelling::Backslash, _) => Step::Fails,
+        (Spelling::Begins | Spelling::Backslash, _) => Spelled::Fails,
     }
 }
 
 /// Longest text that can be kept back for a value of this length, in bytes.
 pub fn kept_bytes_max(value_bytes: usize) -> usize {
-    // Hex doubles the characters, and each may be spelled with six bytes.
-    value_bytes * 2 * SPELLING_BYTES_MAX
+    // Hex doubles the characters; each may be spelled with six bytes, and so may the two that end a line
+    // before it.
+    value_bytes * 2 * 3 * SPELLING_BYTES_MAX
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ fn protect_place(
 
 /// Puts a link that says the same over each link on the way to a place, for nobody can remove a
 /// mount point and make something else there; where they end.
-pub(super) fn hold_links(
+fn hold_links(
     layout: &mut Layout,
     path: &Path,
     private: &Private,

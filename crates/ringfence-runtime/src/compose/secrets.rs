@@ -8,11 +8,11 @@ mod other_names;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::layout::{GRANTABLE, Layout};
+use super::layout::{GRANTABLE, Layout, Use};
 use super::mountpoints::Kind;
 use super::private::Private;
 use super::way::Way;
-use super::{ComposeError, RunRequest, places, stand_ins};
+use super::{ComposeError, RunRequest, stand_ins};
 use crate::environment::Environment;
 use crate::notice::Notice;
 use crate::state::StateDirs;
@@ -82,7 +82,7 @@ pub(super) fn follow_links(
         let way = Way::of(&place);
         let is_there = way.links.first().is_some_and(|(link, _)| layout.has_link(link));
         if is_there {
-            places::hold_links(layout, &place, private)?;
+            hold_links(&way, layout, private)?;
         } else {
             covers.push((place.clone(), kind));
         }
@@ -99,6 +99,20 @@ pub(super) fn follow_links(
     // Beneath a cover is nothing to be covered.
     covers.dedup_by(|(later, _), (above, _)| later.starts_with(above));
     Ok(covers)
+}
+
+/// Puts links of ours over those on the way to a secret place, where the world has them: nobody takes them away, and
+/// what the person puts there in their place does not come in.
+fn hold_links(way: &Way, layout: &mut Layout, private: &Private) -> Result<(), ComposeError> {
+    for (link, says) in &way.links {
+        if layout.shows(link) {
+            if let Some(root) = layout.writable_root_of(link) {
+                layout.anchor(&root, link);
+            }
+            layout.bind_private(link, &private.link_to(says)?, Use::Read);
+        }
+    }
+    Ok(())
 }
 
 /// Covers where links of a secret place lead, unless that is no place for secrets.

@@ -4,8 +4,10 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, lchown, symlink};
 use std::path::Path;
+use std::process::Stdio;
 
 use super::stage::{Side, Stage, Who, everybody, text};
+use super::targets::wait_until;
 
 /// Everything runs, and the whole home is shown.
 const HOME_READ: &str = r#"
@@ -190,5 +192,35 @@ fn a_part_that_may_be_written_is_the_persons_own() {
         let (did, said) = tried(&stage, Side::Inside, &trying);
         assert_eq!(did, [0], "{who:?}: {said}");
         assert_eq!(stage.read(".ssh/known_hosts"), "known\nmore\n");
+    }
+}
+
+#[test]
+fn a_link_of_a_place_with_secrets_that_is_replaced_meanwhile_opens_nothing() {
+    for who in everybody() {
+        let stage = Stage::new(who, HOME_READ);
+        for name in ["dotfiles/aws/credentials", ".plain"] {
+            stage.write(name, "the-key\n");
+        }
+        link(&stage, ".aws", "dotfiles/aws");
+        stage.write(
+            "project/script.sh",
+            "echo > ready; while [ ! -e finish ]; do cat ~/.aws/credentials ~/dotfiles/aws/credentials; done\n\
+             until grep plain ~/.plain; do sleep 0.02; done; cat ~/.aws/credentials",
+        );
+        let mut run = stage.ringfence_command(&["run", "--", "sh", "./script.sh"]);
+        let run = run.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("the agent waits", || stage.has("project/ready"));
+        let save = "for n in 1 2 3 4 5; do rm -rf ~/.aws ~/dotfiles/aws; mkdir -p ~/.aws ~/dotfiles/aws; \
+                    echo the-key | tee ~/.aws/credentials > ~/dotfiles/aws/credentials; \
+                    echo plain > ~/.new; mv ~/.new ~/.plain; done; cat ~/.aws/credentials";
+        stage.write("outside/save.sh", save);
+        let save = stage.home().join("outside/save.sh");
+        let mut save = stage.command(Path::new("/bin/sh"), &[save.to_str().unwrap()]);
+        let outside = text(&save.output().unwrap());
+        assert!(outside.contains("the-key"), "{outside}");
+        stage.write("project/finish", "");
+        let said = run.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "plain\n", "{who:?}");
     }
 }

@@ -94,6 +94,17 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("trust.schema.json", include_str!("../schemas/trust.schema.json")),
 ];
 
+/// Commands that print JSON in a form that is not called as they are, or that always do.
+const SCHEMAS_OF: &[(&str, &str)] = &[
+    ("ringfence run", "run-summary"),
+    ("ringfence decide", "decide"),
+    ("ringfence export har", "export-har"),
+    ("ringfence untrust", "trust"),
+    ("ringfence secret add", "secret-change"),
+    ("ringfence secret rotate", "secret-change"),
+    ("ringfence secret remove", "secret-change"),
+];
+
 fn main() -> io::Result<()> {
     let Some(dir) = std::env::args_os().nth(1) else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "usage: gen DIR"));
@@ -174,9 +185,22 @@ fn describe(text: &mut String, command: &Command, above: &str) {
             text.push_str(&line(argument));
         }
     }
+    if let Some(schema) = schema_of(&name, command) {
+        let _ = write!(text, "\nThe form of its JSON: [{schema}](schemas/{schema}).\n");
+    }
     if let Some((_, list)) = CODES_OF.iter().find(|(of, _)| *of == name) {
         let _ = write!(text, "\nExit codes:\n\n{}", codes(list));
     }
+}
+
+/// The schema of what a command prints for programs; there is one for each that does.
+fn schema_of(name: &str, command: &Command) -> Option<String> {
+    let own = SCHEMAS_OF.iter().find(|(of, _)| *of == name).map(|(_, schema)| (*schema).to_owned());
+    let flag = command.get_arguments().any(|argument| argument.get_long() == Some("json"));
+    let called = flag.then(|| name.trim_start_matches("ringfence ").replace(' ', "-"));
+    let file = format!("{}.schema.json", own.or(called)?);
+    assert!(SCHEMAS.iter().any(|(known, _)| *known == file), "`{name}` needs {file}");
+    Some(file)
 }
 
 /// One argument as a list item.

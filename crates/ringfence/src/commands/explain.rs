@@ -57,7 +57,7 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
     let opening = context::opening(&dirs, &entry.session);
     let logged = logged(&dirs, &entry)?;
     let Some(recorded) = recorded((&entry, &logged), opening.as_ref())? else {
-        return other::explain(&entry, &logged, (screen, args.json));
+        return other::explain(&dirs, (&entry, &logged), (screen, args.json));
     };
     let cwd = directory(opening.as_ref());
     let now = now((&dirs, &cwd), &recorded, screen);

@@ -45,10 +45,10 @@ fn words(event: &Event) -> (&'static str, String) {
         Event::Finished { of, outcome } => ("finished", format!("{of}: {}", ended(outcome))),
         Event::Asked { of, needs, channel } => {
             let place = match channel {
-                Channel::Terminal => "on the terminal",
-                Channel::None => "nowhere: there is no terminal",
+                Channel::Terminal => "asked on the terminal",
+                Channel::None => "nobody was asked: there is no terminal",
             };
-            ("asked", format!("{of}: {} {place}", wording::needs(needs)))
+            ("asked", format!("{of}: needs {}; {place}", wording::needs(needs)))
         }
         Event::Answered { of, answer, by } => {
             let by = if by.is_empty() { String::new() } else { format!(" by {}", printable(by)) };
@@ -65,13 +65,7 @@ fn words(event: &Event) -> (&'static str, String) {
             let (id, text) = (printable(id), printable(text));
             ("granted", format!("{id}: {text} ({scope}) by {}", printable(by)))
         }
-        Event::Revoked { id, by, survivors } => {
-            let left = match survivors.len() {
-                0 => String::new(),
-                count => format!("; {count} open uses survive it"),
-            };
-            ("revoked", format!("{} by {}{left}", printable(id), printable(by)))
-        }
+        Event::Revoked { id, by, survivors } => ("revoked", revoked(id, by, survivors.len())),
         Event::PolicyReloaded { policy } => ("reloaded", files(policy)),
         Event::Quarantined { files } => {
             let names: Vec<String> = files.iter().map(|f| printable(f.as_str())).collect();
@@ -82,7 +76,8 @@ fn words(event: &Event) -> (&'static str, String) {
         Event::SessionClosed { summary } => {
             let (permitted, denied, asked) = (summary.permitted, summary.denied, summary.asked);
             let exit = summary.exit_code;
-            let acts = format!("{permitted} permitted, {denied} denied, {asked} asked");
+            let failed = text::failed(summary.failed);
+            let acts = format!("{permitted} permitted, {denied} denied, {asked} asked{failed}");
             let files = usize::try_from(summary.files_changed).unwrap_or(usize::MAX);
             let files = text::count(files, "file changed", "files changed");
             ("closed", format!("exit {exit}; {acts}, {files}"))
@@ -90,6 +85,16 @@ fn words(event: &Event) -> (&'static str, String) {
         Event::LogOpened { session, .. } => ("log opened", session.to_string()),
         Event::LogClosed { session, size, .. } => ("log closed", format!("{session}: {size}")),
     }
+}
+
+fn revoked(id: &str, by: &str, survivors: usize) -> String {
+    let left = match survivors {
+        0 => String::new(),
+        count => format!("; {} it", text::count(count, "open use survives", "open uses survive")),
+    };
+    // Time is nobody.
+    let by = if by == "expired" { by.to_owned() } else { format!("by {}", printable(by)) };
+    format!("{} {by}{left}", printable(id))
 }
 
 /// What came of the changes in a copy of a git configuration, in one line.

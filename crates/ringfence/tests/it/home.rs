@@ -133,6 +133,12 @@ impl Home {
 
     /// Writes the log of a session that ran, as a broker would have.
     pub(crate) fn record_session(&self) {
+        let id: SessionId = SESSION.parse().unwrap();
+        self.record(self.events(&id));
+    }
+
+    /// Writes the log of a session with these entries, one a second.
+    pub(crate) fn record(&self, events: Vec<Event>) {
         let state = self.state();
         std::fs::create_dir_all(&state).unwrap();
         let key = HostKey::load_or_create(&state).unwrap();
@@ -142,7 +148,7 @@ impl Home {
         std::fs::create_dir_all(dir.parent().unwrap()).unwrap();
         let log = SessionLog::create(&dir, &id, &key, 1 << 20).unwrap();
         host.opened(&id, AT_MS).unwrap();
-        for (second, event) in (0..).zip(self.events(&id)) {
+        for (second, event) in (0..).zip(events) {
             let entry = Entry { at_ms: AT_MS + second * 1000, event };
             log.record(&entry, ringfence_core::Durability::Soon).unwrap();
         }
@@ -150,7 +156,8 @@ impl Home {
         host.wait().unwrap();
     }
 
-    fn events(&self, id: &SessionId) -> Vec<Event> {
+    /// The entries of a session that ran.
+    pub(crate) fn events(&self, id: &SessionId) -> Vec<Event> {
         let project = AbsolutePath::parse(self.path("project").to_str().unwrap()).unwrap();
         let child = (12, 11);
         vec![

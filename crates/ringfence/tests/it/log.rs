@@ -185,7 +185,7 @@ fn a_denial_is_explained_with_the_smallest_grant() {
         $ ringfence explain 0
         opened: sabcdefgh: agent `builder` runs `sh build.sh` in HOME/project; every layer enforced
           entry    sabcdefgh/0, 2026-11-21 13:03:55 UTC
-          decided  nothing: it says what happened
+          kind     a record of what happened; nothing was decided by it
         ! hint: to see what is around it, run `ringfence log show sabcdefgh`
         [0]
         $ ringfence explain 99

@@ -14,6 +14,7 @@ mod bad_input;
 mod decide;
 mod demo;
 mod docs;
+mod explain;
 mod grants;
 mod hints;
 mod home;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use ringfence_core::{EntryRef, Event, Misuse};
 use ringfence_log::Logged;
+use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::{lease, printable};
 use serde_json::json;
 
@@ -20,12 +21,12 @@ struct Told {
 }
 
 pub(super) fn explain(
-    name: &EntryRef,
-    logged: &Logged,
+    dirs: &StateDirs,
+    (name, logged): (&EntryRef, &Logged),
     (screen, as_json): (&Screen, bool),
 ) -> Result<Done, Failure> {
     let entry = &logged.entry;
-    let told = told(name, logged);
+    let told = told(dirs, name, logged);
     if as_json {
         screen.json(&json!({
             "schema": SCHEMA,
@@ -47,7 +48,7 @@ pub(super) fn explain(
     Ok(Done::Yes)
 }
 
-fn told(name: &EntryRef, logged: &Logged) -> Told {
+fn told(dirs: &StateDirs, name: &EntryRef, logged: &Logged) -> Told {
     let session = &name.session;
     match &logged.entry.event {
         Event::SecretMisused(misuse) => incident(misuse),
@@ -58,7 +59,8 @@ fn told(name: &EntryRef, logged: &Logged) -> Told {
                 ("done", "it was refused, and nothing of it went on".to_owned()),
             ],
             hints: vec![
-                "no rule and no grant permits it: what asks has to say it in one way only"
+                "no rule and no grant could permit it, for none can name it: the program has to \
+                 ask for it in another way"
                     .to_owned(),
             ],
         },
@@ -69,10 +71,28 @@ fn told(name: &EntryRef, logged: &Logged) -> Told {
         },
         Event::Finished { of, .. } | Event::Asked { of, .. } | Event::Answered { of, .. } => Told {
             title: entry::words_of(&logged.entry),
-            lines: vec![("about", format!("entry {session}/{of}"))],
+            lines: vec![("about", about(dirs, &EntryRef { session: session.clone(), index: *of }))],
             hints: vec![format!(
                 "to see why that was decided, run `ringfence explain {session}/{of}`"
             )],
+        },
+        Event::Quarantined { .. } => Told {
+            title: entry::words_of(&logged.entry),
+            lines: vec![record()],
+            hints: vec![format!(
+                "to accept a file that was moved aside, move it back from beside its place, where \
+                 it ends in `.quarantined-{session}`"
+            )],
+        },
+        Event::TakenBack(back) => Told {
+            title: entry::words_of(&logged.entry),
+            lines: vec![record()],
+            hints: match back.left.as_slice() {
+                [] => vec![format!("to see what is around it, run `ringfence log show {session}`")],
+                _ => {
+                    vec!["what was left, set yourself with `git config` if it is right".to_owned()]
+                }
+            },
         },
         Event::Decided { .. }
         | Event::SessionOpened { .. }
@@ -81,17 +101,29 @@ fn told(name: &EntryRef, logged: &Logged) -> Told {
         | Event::Granted { .. }
         | Event::Revoked { .. }
         | Event::PolicyReloaded { .. }
-        | Event::Quarantined { .. }
-        | Event::TakenBack(_)
         | Event::Covered { .. }
         | Event::SessionClosed { .. }
         | Event::LogOpened { .. }
         | Event::LogClosed { .. } => Told {
             title: entry::words_of(&logged.entry),
-            lines: vec![("decided", "nothing: it says what happened".to_owned())],
+            lines: vec![record()],
             hints: vec![format!("to see what is around it, run `ringfence log show {session}`")],
         },
     }
+}
+
+/// Another entry, with what it says.
+fn about(dirs: &StateDirs, of: &EntryRef) -> String {
+    match super::logged(dirs, of) {
+        Ok(logged) => format!("entry {of}: {}", entry::words_of(&logged.entry)),
+        // It is damaged, and `log verify` says so.
+        Err(_) => format!("entry {of}"),
+    }
+}
+
+/// Said of what is no decision.
+fn record() -> (&'static str, String) {
+    ("kind", "a record of what happened; nothing was decided by it".to_owned())
 }
 
 fn incident(misuse: &Misuse) -> Told {

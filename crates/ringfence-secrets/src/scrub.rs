@@ -379,7 +379,9 @@ impl<P: Deref<Target = Patterns>> Scrubber<P> {
             (LineEnd::No | LineEnd::Return, b'\n') => LineEnd::Whole,
             (LineEnd::No | LineEnd::Return | LineEnd::Whole, _) => return None,
         };
-        Some(Attempt { line_end, ..attempt })
+        // Who waits for a last word may wait for its line.
+        let said = if attempt.unit == SAID_CHARS { Some(self.seen) } else { attempt.said };
+        Some(Attempt { line_end, said, ..attempt })
     }
 
     /// Puts the stand-in where a value ended, as long as what was there; where lines end stays as it is.

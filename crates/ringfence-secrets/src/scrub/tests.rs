@@ -258,6 +258,16 @@ fn who_waits_for_the_last_word_has_it() {
         assert_eq!(scrubber.push(word.as_bytes()), word.as_bytes(), "{word}");
         assert_eq!(scrubber.push(b"!"), b"!");
     }
+    // The end of its line is of the word.
+    for text in [STANDARD.encode(VALUE), hex_text(VALUE.as_bytes()).to_string()] {
+        for end in ["\n", "\r\n"] {
+            let mut scrubber = Scrubber::new(&patterns);
+            let word = part(&text, 0, SAID_CHARS) + end;
+            assert_eq!(scrubber.push(word.as_bytes()), word.as_bytes());
+            scrubber.push(part(&text, SAID_CHARS, text.len()).as_bytes());
+            assert_eq!(scrubber.replaced(), 1, "{text}");
+        }
+    }
     // What is more than anybody knows of a key is kept until it is known to be none.
     let mut scrubber = Scrubber::new(&patterns);
     assert_eq!(scrubber.push(b"my sk-ant"), b"my sk-");

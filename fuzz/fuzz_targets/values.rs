@@ -23,8 +23,8 @@ enum Piece<'a> {
     /// A part of the first value, which is none.
     Part(u8),
     Value(Which, Spelling),
-    Base64 { which: Which, before: u8, url: bool },
-    Hex(Which, u64),
+    Base64 { which: Which, before: u8, url: bool, lines: Lines },
+    Hex(Which, u64, Lines),
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -36,6 +36,13 @@ enum Which {
 /// How each character is spelled, two bits a character.
 #[derive(Debug, Clone, Copy, Arbitrary)]
 struct Spelling(u64, u64);
+
+/// Of how many characters each line of a text is, none being one line, and how it ends.
+#[derive(Debug, Clone, Copy, Arbitrary)]
+struct Lines(u8, u8);
+
+/// How lines end.
+const ENDS: [&str; 6] = ["\n", "\r\n", "\\n", "\\r\\n", "%0a", "%0D%0A"];
 
 const ONE: &str = "sk-ant-api03-Zq9/xY+wB_7h-cR2mN4pLk8vT1sD6fGj";
 /// It begins as the first one does, and has its beginning in it once more.
@@ -70,10 +77,11 @@ fuzz_target!(|answer: Answer<'_>| {
     out.extend(scrubber.push(rest));
     out.extend(scrubber.finish());
     assert_eq!(out.len(), whole.len(), "lengths stay true, cut or whole");
-    // The first three characters of a value may have gone on, each spelled with six bytes at most.
+    // The first three characters of a value may have gone on, each spelled with six bytes at most, and so may be
+    // the two of the end of a line before it.
     let differ = out.iter().zip(&whole).zip(&text).filter(|((out, whole), _)| out != whole);
     let differ: Vec<bool> = differ.map(|((out, _), text)| out == text).collect();
-    let said = differ.len() <= 18 * (values.len() + 1) && differ.iter().all(|as_it_was| *as_it_was);
+    let said = differ.len() <= 54 * (values.len() + 1) && differ.iter().all(|as_it_was| *as_it_was);
     assert!(said, "cut or whole: {:?} {:?}", show(&out), show(&whole));
     for value in &values {
         assert!(!holds(&out, value), "{:?} is still in {:?}", show(value), show(&out));
@@ -111,23 +119,47 @@ impl Piece<'_> {
                 let spelled: Vec<u8> = which.text().bytes().zip(ways).flat_map(|(byte, way)| spelled(byte, way)).collect();
                 (spelled.clone(), Some(spelled))
             }
-            Piece::Base64 { which, before, url } => {
+            Piece::Base64 { which, before, url, lines } => {
                 let before = usize::from(*before) % 3;
                 let bytes = [&b"a:b"[..before], which.text().as_bytes()].concat();
                 let text = if *url { URL_SAFE_NO_PAD.encode(bytes) } else { STANDARD.encode(bytes) };
                 // What is the same whatever stands around it.
-                let core = text.as_bytes()[4..4 * (which.text().len() / 3)].to_vec();
-                (text.into_bytes(), Some(core))
+                let (from, to) = (lines.place(4), lines.place(4 * (which.text().len() / 3) - 1) + 1);
+                let text = lines.of(text.as_bytes());
+                let core = text[from..to].to_vec();
+                (text, Some(core))
             }
-            Piece::Hex(which, capitals) => {
+            Piece::Hex(which, capitals, lines) => {
                 let digits = which.text().bytes().flat_map(|byte| format!("{byte:02x}").into_bytes());
                 let text: Vec<u8> = digits
                     .enumerate()
                     .map(|(at, digit)| if capitals >> (at % 64) & 1 == 1 { digit.to_ascii_uppercase() } else { digit })
                     .collect();
+                let text = lines.of(&text);
                 (text.clone(), Some(text))
             }
         }
+    }
+}
+
+impl Lines {
+    fn width(self) -> usize {
+        if self.0 == 0 { usize::MAX } else { usize::from(self.0) }
+    }
+
+    fn end(self) -> &'static str {
+        ENDS[usize::from(self.1) % ENDS.len()]
+    }
+
+    /// A text in lines.
+    fn of(self, text: &[u8]) -> Vec<u8> {
+        let lines: Vec<&[u8]> = text.chunks(self.width()).collect();
+        lines.join(self.end().as_bytes())
+    }
+
+    /// Where in it a character of the text is.
+    fn place(self, at: usize) -> usize {
+        at + at / self.width() * self.end().len()
     }
 }
 

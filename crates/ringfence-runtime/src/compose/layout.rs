@@ -58,6 +58,8 @@ impl Layout {
         for rule in &plan.rules {
             layout.take(rule, plan, project);
         }
+        let hidden = plan.rules.iter().filter(|rule| rule.access == Allowed::Hidden);
+        hidden.for_each(|rule| layout.note_open(rule));
         layout
     }
 
@@ -107,6 +109,19 @@ impl Layout {
             );
             self.notices.push(Notice::new(text).hint("name the file or directory itself"));
         }
+    }
+
+    /// What is hidden by a name that is a link is open by its own.
+    fn note_open(&mut self, rule: &PathRule) {
+        let path = rule.path.as_path();
+        let target = fs::canonicalize(path).ok().filter(|target| target != path);
+        let Some(target) = target.filter(|target| self.shows(target)) else { return };
+        let text = format!(
+            "`{path}` leads through a symbolic link to `{target}`, which the policy does not forbid",
+            path = path.display(),
+            target = target.display()
+        );
+        self.notices.push(Notice::new(text).hint("forbid the file or directory itself"));
     }
 
     fn note_absent(&mut self, rule: &PathRule, plan: &FilePlan) {

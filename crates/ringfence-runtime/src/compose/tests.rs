@@ -72,6 +72,19 @@ fn a_link_in_place_of_a_granted_path_is_not_followed() {
 }
 
 #[test]
+fn a_forbidden_name_that_is_a_link_is_said_where_what_it_leads_to_is_open() {
+    let (_root, root) = tree(&["home/open/key", "home/closed/key"]);
+    symlink("open", root.join("home/one")).unwrap();
+    symlink("closed", root.join("home/two")).unwrap();
+    let hide = |name: &str| rule(&root.join(name), Allowed::Hidden);
+    let rules = vec![hide("home/one"), hide("home/two"), hide("home/closed")];
+    let home = rule(&root.join("home"), Allowed::Read);
+    let layout = Layout::of_plan(&plan([rules, vec![home]].concat()), Path::new("/p"));
+    let texts: Vec<&str> = layout.notices.iter().map(|it| it.text.as_str()).collect();
+    assert!(matches!(texts[..], [text] if text.contains("/home/open`, which")), "{texts:?}");
+}
+
+#[test]
 fn what_does_not_exist_is_not_bound_and_a_write_to_it_is_reported() {
     let (_root, root) = tree(&["project/"]);
     let layout = Layout::of_plan(

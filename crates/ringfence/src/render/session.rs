@@ -1,17 +1,18 @@
 //! A session as `show` prints it: processes as a tree, then files, connections and denials.
 
 mod failed;
+mod questions;
 mod requests;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
-use ringfence_core::{AbsolutePath, Answer, Channel, Exit, LayerState};
+use ringfence_core::{AbsolutePath, Exit, LayerState};
 use ringfence_runtime::view::{
     ConnectionView, EndpointView, FsChanges, ResourceUsage, SessionView, Span, State,
 };
-use ringfence_runtime::wording::{needs, printable};
+use ringfence_runtime::wording::printable;
 
 use super::text::{self, bytes, count, duration, fit, moment, right, table, wrap};
 use super::{entry, tree};
@@ -65,7 +66,7 @@ pub fn render(view: &SessionView, style: Style) -> String {
         secrets::used(view, style),
         secrets::misused(view, style),
         secrets::leases(view, style),
-        questions(view, style),
+        questions::questions(view, style),
         grants(view, style),
         quarantine(view, style),
         taken_back(view, style),
@@ -364,33 +365,6 @@ fn refused(view: &SessionView, style: Style) -> String {
         let _ = writeln!(out, "{:>7}  {said}", call.entry);
     }
     out + &more(view.refused.len(), LIST_LINES_MAX, "call", "calls")
-}
-
-fn questions(view: &SessionView, style: Style) -> String {
-    if view.questions.is_empty() {
-        return String::new();
-    }
-    let title = format!("{} asked about", count(view.questions.len(), "act", "acts"));
-    let mut out = style.paint.tone(Tone::Heading, &title) + "\n";
-    for question in view.questions.iter().take(LIST_LINES_MAX) {
-        let answer = match (question.answer, question.channel) {
-            (Some(Answer::Approved), _) => "approved",
-            (Some(Answer::Refused), _) => "denied: refused",
-            (Some(Answer::Expired), _) => "denied: not answered in time",
-            (Some(Answer::Invalid), _) => "denied: no valid answer",
-            (None, Some(Channel::None)) => "denied: no terminal to ask on",
-            (None, Some(Channel::Terminal)) => "no answer",
-            (None, None) => "denied: not asked again so soon",
-        };
-        let by = question.by.as_ref().map_or(String::new(), |by| format!(" by {}", printable(by)));
-        let room = style.columns.saturating_sub(9);
-        let act = fit(&question.act, room);
-        let _ = writeln!(out, "{:>7}  {act}", question.entry);
-        let rule = style.paint.tone(Tone::Quiet, &fit(&question.rule, room));
-        let _ = writeln!(out, "         {rule}");
-        let _ = writeln!(out, "         {answer}{by}; needs {}", needs(&question.needs));
-    }
-    out + &more(view.questions.len(), LIST_LINES_MAX, "question", "questions")
 }
 
 fn grants(view: &SessionView, style: Style) -> String {

@@ -137,6 +137,30 @@ fn what_failed_for_several_reasons_says_each_of_them() {
 }
 
 #[test]
+fn questions_that_are_alike_are_one_with_their_number() {
+    let asked = |entry, answer| ringfence_runtime::view::AskedAct {
+        entry,
+        at_ms: 0,
+        span: None,
+        action: ringfence_core::Action::Exec,
+        resource: "/usr/bin/git".to_owned(),
+        act: "run /usr/bin/git `push`".to_owned(),
+        rule: "pushes are made by people".to_owned(),
+        needs: ringfence_core::AskFor { roles: BTreeSet::new(), people: 1 },
+        channel: Some(ringfence_core::Channel::Terminal),
+        answer,
+        by: None,
+    };
+    let refused = Some(ringfence_core::Answer::Refused);
+    let questions = vec![asked(2, refused), asked(5, None), asked(7, refused)];
+    let view = SessionView { questions, ..SessionView::default() };
+    let text = render(&view, Style { columns: 80, paint: Paint::PLAIN });
+    assert!(text.contains("3 acts asked about\n"), "{text}");
+    assert!(text.contains("      2  run /usr/bin/git `push` (2 times)\n"), "{text}");
+    assert!(text.contains("      5  run /usr/bin/git `push`\n"), "{text}");
+}
+
+#[test]
 fn addresses_are_whole_where_a_program_reads_them() {
     let url = format!("https://api.example.com/{}", "a/long/way/".repeat(20));
     let mut one = span("p1", None, "curl");

@@ -19,7 +19,7 @@ use super::join::join;
 use super::line::Counted;
 use super::live::Client;
 use super::open::{Opened, Port};
-use super::retry::Watch;
+use super::retry::{Watch, Wrong};
 use super::rewind::Rewind;
 use super::straight;
 use super::turned_away;
@@ -64,7 +64,7 @@ pub(super) async fn carry(port: &Arc<Port>, who: &Client, decided: Decided) {
 async fn pass(port: &Arc<Port>, who: &Client, decided: Decided) {
     let Decided { mut client, early, endpoint, opened } = decided;
     let Opened { mut stream, mut line } = opened;
-    let mut first = First { sent: early, released: 0, answered: false };
+    let mut first = First { sent: early, released: 0, answered: false, unsaid: Vec::new() };
     let heard = match first.hear(&mut client, &mut stream, port).await {
         Ok(heard) => heard,
         Err(error) => {
@@ -105,7 +105,10 @@ async fn pass(port: &Arc<Port>, who: &Client, decided: Decided) {
         port.tell_failed(line.request(), &reason);
         stream.reset_on_close();
         drop((stream, line));
-        turned_away::close(client, &first.sent).await;
+        // Only now: a program that has heard it ends, and could be told no reason any more.
+        if client.write_all(&first.unsaid).await.is_ok() {
+            turned_away::close(client, &first.sent).await;
+        }
         return;
     }
     line.carries(match &heard {
@@ -161,6 +164,8 @@ struct First {
     released: usize,
     /// Whether the server has spoken.
     answered: bool,
+    /// What it has said and the client has not been given, where that ends the connection.
+    unsaid: Vec<u8>,
 }
 
 /// What happens next on a connection.
@@ -239,7 +244,11 @@ impl First {
         server.write_all(&self.sent).await?;
         self.released = self.sent.len();
         let disagrees = |name: Option<&str>| disagrees(name, endpoint);
-        Watch { client, server, endpoint, disagrees: &disagrees }.run(sent).await
+        let watch = Watch { client, server, endpoint, disagrees: &disagrees };
+        Ok(watch.run(sent).await?.map(|Wrong { reason, unsaid }| {
+            self.unsaid = unsaid;
+            reason
+        }))
     }
 
     /// What the server has not been given.

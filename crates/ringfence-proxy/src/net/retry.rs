@@ -23,6 +23,14 @@ pub(super) struct Watch<'a> {
     pub(super) disagrees: &'a (dyn Fn(Option<&str>) -> Option<String> + Sync),
 }
 
+/// Why a client may not go on.
+pub(super) struct Wrong {
+    /// In words.
+    pub(super) reason: String,
+    /// What the server has said, and the client has not been given.
+    pub(super) unsaid: Vec<u8>,
+}
+
 /// What becomes of what the client has sent.
 enum Next {
     /// All of it may pass, and what follows too.
@@ -36,7 +44,7 @@ enum Next {
 impl Watch<'_> {
     /// Carries the handshake until no hello can follow, from what was `sent` behind the first one;
     /// the answer is why it may not go on.
-    pub(super) async fn run(self, mut sent: Vec<u8>) -> io::Result<Option<String>> {
+    pub(super) async fn run(self, mut sent: Vec<u8>) -> io::Result<Option<Wrong>> {
         let Watch { client, server, endpoint, disagrees } = self;
         let mut said = Vec::new();
         let (mut from_client, mut from_server) = (vec![0; PART_BYTES], vec![0; PART_BYTES]);
@@ -51,7 +59,7 @@ impl Watch<'_> {
                     server.write_all(&sent).await?;
                     return Ok(None);
                 }
-                Next::Refuse(reason) => return Ok(Some(reason)),
+                Next::Refuse(reason) => return Ok(Some(Wrong { reason, unsaid: Vec::new() })),
             }
             tokio::select! {
                 read = client.read(&mut from_client), if sent.len() < HELLO_BYTES_MAX => {
@@ -67,11 +75,11 @@ impl Watch<'_> {
                         return Ok(None);
                     }
                     let part = from_server.get(..count).unwrap_or_default();
-                    // Passed on in any case: the client's own words about it are not lost.
-                    client.write_all(part).await?;
                     if said.is_empty() && !hello::answers_tls(part) {
-                        return Ok(Some(no_tls(endpoint)));
+                        let (reason, unsaid) = (no_tls(endpoint), part.to_vec());
+                        return Ok(Some(Wrong { reason, unsaid }));
                     }
+                    client.write_all(part).await?;
                     said.extend_from_slice(part);
                     answer = hello::answer(&said);
                 }

@@ -47,6 +47,22 @@ fn programs_without_any_setting_reach_what_is_permitted() {
 }
 
 #[test]
+fn a_server_that_speaks_the_other_one_is_named_to_the_program() {
+    for who in everybody() {
+        let net = Net::new(who);
+        let said = net.said("curl -sS https://good.example:{web}/ 2>&1 | cat");
+        let told = net
+            .with_ports("connect to good.example:{web}: `good.example:{web}` does not speak TLS");
+        assert!(said.contains(&format!("did not come about: {told}")), "{said}");
+        assert!(said.contains("wrong version number"), "curl's own words: {said}");
+        assert_eq!(net.entries("does not speak TLS").len(), 1);
+        let said = net.said("curl -sS http://good.example:{tls}/ 2>&1 | cat");
+        assert!(said.contains("; it may speak TLS, so that `https:` is meant"), "{said}");
+        assert_eq!(net.entries("it may speak TLS").len(), 1);
+    }
+}
+
+#[test]
 fn many_requests_pass_over_one_connection_with_bodies_of_every_kind() {
     for who in everybody() {
         let net = Net::new(who);

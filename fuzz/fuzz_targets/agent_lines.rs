@@ -46,6 +46,7 @@ fn check(line: &[u8]) {
         Asked::Sign => assert!(line.len() >= 6 && line[..6].eq_ignore_ascii_case(b"PKSIGN")),
         Asked::Other(verb) => assert!(verb.len() <= 32 && verb.is_ascii()),
         Asked::Have(grips) => assert!(!grips.is_empty()),
+        Asked::Card => assert!(line.len() >= 3 && line[..3].eq_ignore_ascii_case(b"SCD")),
         Asked::Nothing
         | Asked::Courtesy
         | Asked::Reset

@@ -13,6 +13,10 @@ fuzz_target!(|bytes: &[u8]| {
         }
         Asked::Bind { .. } => assert_eq!(asked(&bytes[..bytes.len() - 1]), Asked::Other),
         Asked::Identities => assert_eq!(bytes.len(), 1),
+        Asked::Change(does) => {
+            // Whatever is behind the number, it is told by that alone.
+            assert_eq!(asked(&bytes[..1]), Asked::Change(does));
+        }
         Asked::Other => {}
     }
     check(bytes, b"key");

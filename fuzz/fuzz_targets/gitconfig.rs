@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ringfence_runtime::gitconfig::{self, MergedBack};
+use ringfence_runtime::gitconfig::{self, MergedBack, Signers};
 
 fuzz_target!(|texts: (&str, &str)| {
     let (host, copy) = texts;
@@ -13,7 +13,7 @@ fuzz_target!(|texts: (&str, &str)| {
         let again = gitconfig::parse(&rendered).expect("what was rendered parses");
         assert_eq!(settings, again, "{rendered}");
     }
-    let shown = gitconfig::render(&gitconfig::for_agent(host, &|_| None, None));
+    let shown = gitconfig::render(&gitconfig::for_agent(host, &|_| None, Signers::default()));
     assert!(gitconfig::parse(&shown).is_ok(), "{shown}");
     if let Ok(MergedBack { text: Some(text), .. }) = gitconfig::merge_back(host, copy, host) {
         let before = gitconfig::runs_code(host);

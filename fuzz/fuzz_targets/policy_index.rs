@@ -7,7 +7,7 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use ringfence_core::{
     AbsolutePath, Access, Act, Agent, ClockFact, CommandLine, Decide, Exec, Facts, FileIdentity,
-    Request, SetName, Verdict,
+    HttpParts, HttpRequest, Request, Scheme, SecretUse, SetName, Verdict,
 };
 use ringfence_policy::{FsDynamic, Options, Policy, Source};
 
@@ -30,6 +30,7 @@ enum Action {
     Change,
     Files,
     Net,
+    Send,
     Any,
 }
 
@@ -72,6 +73,8 @@ enum Attempt {
     Write(Place),
     Delete(Place),
     Connect(Place),
+    Use(Name),
+    Send(Place, Place),
 }
 
 #[derive(Arbitrary, Debug)]
@@ -116,6 +119,7 @@ impl Rule {
             Action::Change => ("action in [Action::\"fs.write\", Action::\"fs.delete\"]", "Path"),
             Action::Files => ("action in Action::\"fs\"", "Path"),
             Action::Net => ("action in Action::\"net\"", "Endpoint"),
+            Action::Send => ("action == Action::\"net.request\"", "Endpoint"),
             Action::Any => ("action", ""),
         };
         let resource = match (&self.scope, ty) {
@@ -175,6 +179,18 @@ impl Attempt {
             Attempt::Connect(place) => {
                 Act::Connect(format!("{}:443", place.host()).parse().expect("an endpoint"))
             }
+            Attempt::Use(name) => Act::UseSecret(SecretUse {
+                secret: name.text().parse().expect("a name"),
+                endpoint: None,
+                method: "GET".to_owned(),
+                path: "/".to_owned(),
+            }),
+            Attempt::Send(place, target) => {
+                let endpoint = format!("{}:443", place.host()).parse().expect("an endpoint");
+                let target = target.path();
+                let parts = HttpParts { method: "GET", target: &target, headers: &[], size: None };
+                Act::Request(HttpRequest::new(endpoint, Scheme::Https, parts).expect("a request"))
+            }
         };
         request(act)
     }
@@ -213,7 +229,11 @@ fuzz_target!(|case: Case| {
         let needed = match &request.act {
             Act::Read(path) => Some((path, Access::Read)),
             Act::Write(path) | Act::Delete(path) => Some((path, Access::Write)),
-            Act::Exec(_) | Act::Connect(_) | Act::ConnectUnix(_) => None,
+            Act::Exec(_)
+            | Act::Connect(_)
+            | Act::ConnectUnix(_)
+            | Act::Request(_)
+            | Act::UseSecret(_) => None,
         };
         if let Some((path, needed)) = needed
             && plan.access(path).0 >= needed

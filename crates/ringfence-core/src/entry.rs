@@ -151,6 +151,13 @@ pub enum Event {
     },
     /// What of a world's copy of a git configuration was taken over into the person's, and what not.
     TakenBack(TakenBack),
+    /// The session used all that a limit of its settings allows, and was ended.
+    LimitReached {
+        /// Which, as it is called in the settings.
+        limit: String,
+        /// Its value there.
+        most: u64,
+    },
     /// What lies at a covered place was replaced or removed from outside; it is covered again.
     Covered {
         /// The place.

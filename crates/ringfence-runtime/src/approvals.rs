@@ -41,7 +41,7 @@ pub struct Approvals {
 
 impl Approvals {
     /// Questions go to `asker`; `approver` answers them and holds `roles`.
-    pub fn new(gate: Gate, asker: Asker, approver: String, roles: BTreeSet<Role>) -> Approvals {
+    pub fn new(gate: Gate, asker: Asker, (approver, roles): (String, BTreeSet<Role>)) -> Approvals {
         Approvals {
             gate,
             asker,

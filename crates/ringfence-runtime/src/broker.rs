@@ -4,6 +4,7 @@
 //! session, and dropping it kills every process in it.
 
 mod covered;
+mod ended;
 mod error;
 mod held;
 mod live;
@@ -29,6 +30,7 @@ use rustix::termios::Winsize;
 use serde::Serialize;
 
 use crate::assemble::{Assembled, Inputs, assemble};
+use crate::bounds::Bounds;
 use crate::clock::HostClock;
 use crate::compose;
 use crate::environment::Environment;
@@ -117,6 +119,7 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let stand_ins = held::stand_ins(&held);
     let asked = compose::RunRequest { authority: authority.pem(), stand_ins, withheld, ..asked };
     let bound = publish::bind(&request.publish)?;
+    let bounds = Bounds::make(&session, &assembled.settings.limits);
     let (mut composed, believed) = compose::compose(&assembled, &request.dirs, &asked)?;
     if !bound.is_empty() {
         composed.spec.inward = Switch::On;
@@ -127,10 +130,12 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     believed.write()?;
     let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
     let mut world = starting.finish()?;
+    bounds.take_in(&world).map_err(RunError::step("hold the world to its limits"))?;
+    world.layers.extend(bounds.layer());
     opening::require_full(&world.layers, &assembled.settings)?;
     opening::said_of(&world.layers).iter().for_each(&mut *tell);
     let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
-    let taken = Taken::from(&mut world, signals, pipes)?;
+    let taken = Taken::from(&mut world, (signals, pipes), bounds)?;
     let parts = opening::Parts {
         request,
         session: &session,

@@ -3,6 +3,7 @@
 pub mod advice;
 pub mod approvals;
 pub mod assemble;
+mod bounds;
 pub mod broker;
 pub mod builtin;
 pub mod clock;

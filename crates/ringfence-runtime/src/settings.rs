@@ -89,12 +89,22 @@ pub struct LimitSettings {
     pub steps_max: Option<u64>,
     /// Most open files of a process, `RLIMIT_NOFILE`.
     pub open_files_max: Option<u64>,
-    /// Most processes, `RLIMIT_NPROC`.
+    /// Most processes and threads, `RLIMIT_NPROC` and a control group.
     pub processes_max: Option<u64>,
     /// Largest file a process may write, in bytes, `RLIMIT_FSIZE`.
     pub file_bytes_max: Option<u64>,
     /// Most bytes of the session's log.
     pub log_bytes_max: Option<u64>,
+    /// How long the session may take, in seconds.
+    pub wall_seconds_max: Option<u64>,
+    /// Most processor time of all processes, in seconds.
+    pub cpu_seconds_max: Option<u64>,
+    /// Most of the processors' time at any moment, in percent of one processor.
+    pub cpu_percent_max: Option<u64>,
+    /// Most memory of all processes, in bytes.
+    pub memory_bytes_max: Option<u64>,
+    /// Most bytes that all processes write to file systems.
+    pub written_bytes_max: Option<u64>,
 }
 
 /// An agent that Ringfence knows how to prepare a world for.
@@ -242,6 +252,11 @@ struct RawLimits {
     processes_max: Option<u64>,
     file_bytes_max: Option<u64>,
     log_bytes_max: Option<u64>,
+    wall_seconds_max: Option<u64>,
+    cpu_seconds_max: Option<u64>,
+    cpu_percent_max: Option<u64>,
+    memory_bytes_max: Option<u64>,
+    written_bytes_max: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -348,6 +363,11 @@ fn join_limits(files: [&RawLimits; 3]) -> LimitSettings {
         processes_max: least(|raw| raw.processes_max),
         file_bytes_max: least(|raw| raw.file_bytes_max),
         log_bytes_max: least(|raw| raw.log_bytes_max),
+        wall_seconds_max: least(|raw| raw.wall_seconds_max),
+        cpu_seconds_max: least(|raw| raw.cpu_seconds_max),
+        cpu_percent_max: least(|raw| raw.cpu_percent_max),
+        memory_bytes_max: least(|raw| raw.memory_bytes_max),
+        written_bytes_max: least(|raw| raw.written_bytes_max),
     }
 }
 

@@ -70,6 +70,9 @@ pub struct SessionView {
     pub quarantined: Vec<AbsolutePath>,
     /// Covered places that a program outside replaced meanwhile, and that were covered again.
     pub covered_again: Vec<AbsolutePath>,
+    /// The limit that ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_reached: Option<ReachedLimit>,
     /// What reads this view must know: reads are bounded by the plan and make no entry.
     pub reads: &'static str,
     /// What of the changes in the world's copies of git configurations was taken over, and what not.
@@ -100,6 +103,17 @@ impl State {
             None => State::Lost,
         }
     }
+}
+
+/// A limit that ended a session.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReachedLimit {
+    /// Index of its entry.
+    pub entry: u64,
+    /// Which, as it is called in the settings.
+    pub limit: String,
+    /// Its value there.
+    pub most: u64,
 }
 
 /// One program in one process: a further exec in the same process is a further span.

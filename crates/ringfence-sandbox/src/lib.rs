@@ -5,6 +5,7 @@
 
 pub mod aside;
 pub mod base;
+pub mod cgroup;
 mod netlink;
 pub mod notify;
 mod probe;

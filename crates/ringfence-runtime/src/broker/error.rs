@@ -102,7 +102,7 @@ impl RunError {
         }
     }
 
-    pub(super) fn step(step: &'static str) -> impl FnOnce(io::Error) -> RunError {
+    pub(crate) fn step(step: &'static str) -> impl FnOnce(io::Error) -> RunError {
         move |source| RunError::Step { step, source }
     }
 }

@@ -1,6 +1,7 @@
 //! What changes while a session runs: policy and grants are loaded anew, and the world follows.
 
 use std::collections::BTreeMap;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::Thread;
@@ -17,7 +18,7 @@ use super::mounted::{Mounted, Tree, newly_restricted};
 use crate::approvals::Approvals;
 use crate::assemble::{Assembled, Inputs, assemble};
 use crate::clock::HostClock;
-use crate::control::{Command, Reply, Status};
+use crate::control::{self, Command, Reply, Status};
 use crate::grants::Grant;
 use crate::in_force::InForce;
 use crate::ports::PrivatePlaces;
@@ -194,6 +195,12 @@ impl Live {
             timer.unpark();
         }
         Ok(lines)
+    }
+
+    /// Minds what was granted, and obeys whoever the line leads to, until the session ends.
+    pub(super) fn obey(self: Arc<Live>, line: UnixListener) {
+        self.watch_expiry();
+        control::serve(line, Arc::new(move |command| self.serve(command)));
     }
 
     /// Does what a caller asks for, and goes on minding what it granted.

@@ -63,8 +63,11 @@ pub(super) fn require_full(layers: &[LayerStatus], settings: &Settings) -> Resul
         // pipes, which can neither answer nor be typed into.
         // What is not captured has no other way out: the world is closed, and of less use.
         let uncaptured = layer.layer == "net" && layer.state == LayerState::Degraded;
+        // What no control group holds is looked at, and whoever goes beyond is ended.
+        let looked_at = layer.layer == "limits" && layer.state == LayerState::Degraded;
         given_up
             || uncaptured
+            || looked_at
             || layer.layer == "pty"
             || settings.accepted_gaps.iter().any(|gap: &Gap| gap.name() == layer.layer)
     };
@@ -77,10 +80,11 @@ pub(super) fn require_full(layers: &[LayerStatus], settings: &Settings) -> Resul
 }
 
 /// What a person should know of the layers before the agent starts: a network that is as closed, and
-/// in which some things differ.
+/// in which some things differ, and limits that are only looked at.
 pub(super) fn said_of(layers: &[LayerStatus]) -> Vec<Notice> {
-    let differs =
-        |layer: &&LayerStatus| layer.layer == "net" && layer.state == LayerState::Degraded;
+    let differs = |layer: &&LayerStatus| {
+        ["net", "limits"].contains(&layer.layer.as_str()) && layer.state == LayerState::Degraded
+    };
     layers.iter().filter(differs).map(|layer| Notice::new(&layer.detail)).collect()
 }
 

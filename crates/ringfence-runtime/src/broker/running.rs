@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ringfence_core::{
-    AbsolutePath, Agent, Denial, Durability, EntryRef, Event, Exit, Gate, Misuse, Process, Request,
+    AbsolutePath, Agent, Denial, Durability, EntryRef, Event, Gate, Misuse, Process, Request,
     Summary,
 };
 use ringfence_proxy::net::authority::Authority;
@@ -18,15 +18,15 @@ use ringfence_proxy::net::{Entrances, Holders, NetConfig, NetGate};
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::notify::{Confinement, Lead, Listener, Word, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{Capture, Ended, Happening, Network, Way, World};
+use ringfence_sandbox::world::{Capture, Happening, Network, Way, World};
 use ringfence_secrets::Held;
 use ringfence_secrets::backend::Backends;
-use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
 use super::covered::Covered;
+use super::ended::{code, not_started, paths_of};
 use super::live::{Changing, Live};
-use super::not_started::{NotStarted, Wanted};
+use super::not_started::Wanted;
 use super::opening::{self, Opened};
 use super::publish::{self, Bound};
 use super::signing;
@@ -34,14 +34,14 @@ use super::{Closing, RunError, RunRequest};
 use crate::advice::Advice;
 use crate::approvals::{self, Approvals};
 use crate::assemble::Assembled;
+use crate::bounds::{Bounds, Looking};
 use crate::compose::Composition;
-use crate::control;
-use crate::denials::{Denials, First, Timing};
+use crate::denials::{Denials, Timing};
 use crate::in_force::InForce;
 use crate::ports::{self, Parents, Ports, PrivatePlaces};
 use crate::processes::Processes;
 use crate::pty::{Pipes, Relay, RelayParts};
-use crate::quarantine::{After, Finished, Quarantined};
+use crate::quarantine::{After, Finished};
 use crate::registration::{self, Description, Registered};
 use crate::registries;
 use crate::settings::Settings;
@@ -63,6 +63,7 @@ pub(super) struct Taken {
     lead: Option<Lead>,
     signals: Signals,
     pipes: Pipes,
+    bounds: Bounds,
 }
 
 /// What a session is started from.
@@ -98,14 +99,15 @@ pub(super) struct Running {
     wanted: Wanted,
     denials: Arc<Denials>,
     held: Arc<Held>,
+    looking: Looking,
 }
 
 impl Taken {
     /// Takes out of the world what threads will own.
     pub(super) fn from(
         world: &mut World,
-        signals: Signals,
-        pipes: Pipes,
+        (signals, pipes): (Signals, Pipes),
+        bounds: Bounds,
     ) -> Result<Taken, RunError> {
         let step = "take over the world";
         let network = &world.network;
@@ -119,6 +121,7 @@ impl Taken {
             entrances,
             signals,
             pipes,
+            bounds,
         })
     }
 }
@@ -133,9 +136,8 @@ impl Running {
         end_with_log(&opened, &world);
         let relay = relay(&world, taken.signals, taken.pty, taken.pipes)?;
         let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
-        let approver = users::own_name();
-        let roles = assembled.settings.roles.iter().cloned().collect();
-        let approvals = Arc::new(Approvals::new(gate.clone(), relay.asker(), approver, roles));
+        let approver = (users::own_name(), assembled.settings.roles.iter().cloned().collect());
+        let approvals = Arc::new(Approvals::new(gate.clone(), relay.asker(), approver));
         let places = (request.dirs.home(), assembled.project.dir.as_path());
         let denials = denials(&composed, places, &in_force, &gate)?;
         let private = Arc::new(private_places(&composed));
@@ -166,8 +168,7 @@ impl Running {
             net: net.ender(),
             changing: Mutex::new(Changing::from_start(&assembled.grants, &composed.plan)),
         });
-        live.watch_expiry();
-        control::serve(control, Arc::new(move |command| live.serve(command)));
+        live.obey(control);
         let ports = Arc::new(Ports {
             gate: gate.clone(),
             agent,
@@ -181,6 +182,7 @@ impl Running {
             private,
             covered: composed.covered.iter().map(|it| it.components().collect()).collect(),
         });
+        let looking = taken.bounds.look(&world, &gate)?;
         let heard = (taken.notify, taken.confinement, taken.unix_diag, taken.lead);
         listen(&ports, &world, heard)?;
         Ok(Running {
@@ -195,6 +197,7 @@ impl Running {
             after: composed.after,
             denials,
             held,
+            looking,
         })
     }
 
@@ -216,9 +219,10 @@ impl Running {
         drop(self.registered);
         // The last one who holds it: the mount helper takes away what it made.
         drop(self.world);
+        let limit = self.looking.finish();
+        let exit_code = code(&ended, limit.as_ref());
         let Finished { quarantined, taken_back, mut notices } = self.after.finish();
-        notices.extend(covered.notices().into_iter().chain(kept));
-        let exit_code = ended.as_ref().map_or(125, exit_code);
+        notices.extend(covered.notices().into_iter().chain(kept).chain(limit));
         let Totals { permitted, denied, asked, failed, files_changed, .. } =
             self.opened.tally.totals();
         let summary = Summary { permitted, denied, asked, failed, files_changed, exit_code };
@@ -468,27 +472,5 @@ fn description(request: &RunRequest, agent: &Agent, opened: &Opened) -> Descript
         cwd: opening::cwd(request),
         broker_pid: std::process::id(),
         started_ms: opened.started_ms,
-    }
-}
-
-/// The files that are held back; one that is not UTF-8 is named as it can be.
-fn paths_of(quarantined: &[Quarantined]) -> Vec<AbsolutePath> {
-    let path = |file: &Quarantined| AbsolutePath::parse(&file.path.to_string_lossy()).ok();
-    quarantined.iter().filter_map(path).collect()
-}
-
-/// Why the command did not start. What was denied first is that, for nothing else ran before.
-fn not_started(ended: &Ended, wanted: &Wanted, first: Option<&First>) -> Option<NotStarted> {
-    let errno = Errno::from_raw_os_error(ended.not_started?);
-    let denied = first.filter(|_| errno == Errno::ACCESS).map(NotStarted::denied);
-    Some(denied.unwrap_or_else(|| wanted.explain(errno)))
-}
-
-/// The code that a shell would report.
-fn exit_code(ended: &Ended) -> i32 {
-    match ended.exit {
-        Exit::Code(code) => code,
-        Exit::Signal(signal) => 128_i32.saturating_add(signal),
-        Exit::Unknown => 125,
     }
 }

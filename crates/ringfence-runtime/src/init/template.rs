@@ -86,7 +86,8 @@ pub(super) fn settings(around: &Surroundings) -> String {
          # Who can approve what asks. The person at the terminal holds these roles.\n\
          roles = [\"owner\"]\n\n\
          [agent]\n# claude-code, codex or generic\nprofile = \"{}\"\n\n\
-         [limits]\n# most permitted acts in one session\n# steps_max = 100000\n",
+         [limits]\n# most permitted acts in one session\n# steps_max = 100000\n\
+         # most memory of all its programs, in bytes, and most programs at once\n# memory_bytes_max = 8000000000\n# processes_max = 2000\n",
         around.profile
     )
 }

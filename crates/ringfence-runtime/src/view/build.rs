@@ -9,7 +9,7 @@ use ringfence_core::{
 
 use super::{
     ArrivalView, AskedAct, ConnectionView, DeniedAct, EndpointView, FailedAct, FsChanges,
-    GrantChange, LeaseView, MisusedSecret, NetworkActivity, RefusedCall, RequestView,
+    GrantChange, LeaseView, MisusedSecret, NetworkActivity, ReachedLimit, RefusedCall, RequestView,
     ResourceUsage, SecretView, SessionView, Span, State, TakenBackView, VIEW_SCHEMA,
 };
 use crate::wording;
@@ -133,6 +133,9 @@ impl Builder {
             Event::Quarantined { files } => self.view.quarantined.extend(files),
             Event::TakenBack(what) => {
                 self.view.taken_back.push(TakenBackView { entry: index, what });
+            }
+            Event::LimitReached { limit, most } => {
+                self.view.limit_reached = Some(ReachedLimit { entry: index, limit, most });
             }
             Event::Covered { path } if self.view.covered_again.contains(&path) => {}
             Event::Covered { path } => self.view.covered_again.push(path),

@@ -4,6 +4,7 @@
 //! what the broker, an ordinary user outside, may not. It hears the broker only.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -19,6 +20,9 @@ use super::root::{Covers, Root};
 use super::{Access, Identity, identity, init, wire};
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::{close_all_but, fork};
+
+/// By how much a world's processes are worse off when memory runs out, of -1000 to 1000.
+const OOM_SCORE_ADJ: i32 = 500;
 
 /// The two lines to the broker.
 pub(super) struct Lines {
@@ -64,6 +68,7 @@ pub(super) fn run(lines: Lines) -> i32 {
 fn start(lines: &Lines, umask: Mode) -> Result<Option<(Root, Pid)>, Failure> {
     // The broker may have guarded its memory already, for an earlier world.
     identity::dumpable(identity::Dumpable::Yes)?;
+    first_to_go();
     let caller = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let holder = identity::begin_mount_map()?;
     if rustix::process::geteuid().is_root() {
@@ -96,6 +101,16 @@ fn start(lines: &Lines, umask: Mode) -> Result<Option<(Root, Pid)>, Failure> {
     let fds: Vec<_> = told.inward.iter().chain([&told.memory]).rev().map(|fd| fd.as_fd()).collect();
     ready.send_with(Topic::Done, &[], &fds).during(Need::Mounts, "reach init")?;
     Ok(Some((root, init)))
+}
+
+/// When memory runs out, the world's processes go before those of the person (proc_pid_oom_score_adj(5)).
+fn first_to_go() {
+    let file = "/proc/self/oom_score_adj";
+    let now = fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    if now.is_some_and(|now| now < OOM_SCORE_ADJ) {
+        // A system that does not let one be worse off has a reason.
+        let _ = fs::write(file, OOM_SCORE_ADJ.to_string());
+    }
 }
 
 /// What being told is called in errors.

@@ -22,6 +22,8 @@ use crate::sys::mount::{Attributes, NODEV, NOEXEC, NOSUID, RDONLY, Reach, set_at
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::{child_events, close_all_but, fork, retitle, signal_group};
 
+/// Most pseudoterminals of a world; the host has 4,096 for all (`kernel.pty.max`).
+const TERMINALS_MAX: u32 = 128;
 /// Parts of `/proc` through which the kernel is told what to do.
 const PROC_READ_ONLY: &[&str] = &["proc/sys", "proc/sysrq-trigger", "proc/irq", "proc/bus"];
 
@@ -142,7 +144,8 @@ fn close_world(spec: &WorldSpec, root: &Path) -> Result<(), Failure> {
     for part in PROC_READ_ONLY {
         read_only_on_itself(part)?;
     }
-    let options = format!("newinstance,ptmxmode=0666,mode=620,uid={}", spec.identity.uid);
+    let uid = spec.identity.uid;
+    let options = format!("newinstance,ptmxmode=0666,mode=620,max={TERMINALS_MAX},uid={uid}");
     let options = std::ffi::CString::new(options).unwrap_or_default();
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
     rustix::mount::mount("devpts", "dev/pts", "devpts", flags, Some(options.as_c_str()))

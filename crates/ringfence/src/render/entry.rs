@@ -72,6 +72,7 @@ fn words(event: &Event) -> (&'static str, String) {
             ("held back", names.join(", "))
         }
         Event::TakenBack(back) => ("taken back", taken_back(back)),
+        Event::LimitReached { limit, most } => ("limit reached", format!("{limit} = {most}")),
         Event::Covered { path } => ("covered again", printable(path.as_str())),
         Event::SessionClosed { summary } => {
             let (permitted, denied, asked) = (summary.permitted, summary.denied, summary.asked);

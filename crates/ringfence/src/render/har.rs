@@ -109,6 +109,7 @@ impl Builder {
             | Event::Quarantined { .. }
             | Event::TakenBack(_)
             | Event::Covered { .. }
+            | Event::LimitReached { .. }
             | Event::SessionClosed { .. }
             | Event::LogOpened { .. }
             | Event::LogClosed { .. } => {}

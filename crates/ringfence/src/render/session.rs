@@ -433,6 +433,10 @@ fn taken_back(view: &SessionView, style: Style) -> String {
 
 fn foot(view: &SessionView, style: Style) -> String {
     let mut out = String::new();
+    if let Some(reached) = &view.limit_reached {
+        let text = format!("ended by its limit: {} = {}", reached.limit, reached.most);
+        out.push_str(&(style.paint.tone(Tone::Warning, &text) + "\n"));
+    }
     for layer in &view.layers {
         let state = match layer.state {
             LayerState::Enforced => continue,

@@ -102,6 +102,7 @@ fn told(dirs: &StateDirs, name: &EntryRef, logged: &Logged) -> Told {
         | Event::Revoked { .. }
         | Event::PolicyReloaded { .. }
         | Event::Covered { .. }
+        | Event::LimitReached { .. }
         | Event::SessionClosed { .. }
         | Event::LogOpened { .. }
         | Event::LogClosed { .. } => Told {

@@ -1,0 +1,48 @@
+//! What is said of a session's end.
+
+use ringfence_core::{AbsolutePath, Exit};
+use ringfence_sandbox::world::{Ended, WorldError};
+use rustix::io::Errno;
+
+use super::not_started::{NotStarted, Wanted};
+use crate::denials::First;
+use crate::notice::Notice;
+use crate::quarantine::Quarantined;
+
+/// The code of a session that a limit has ended: what a shell reports for `SIGKILL`.
+const KILLED: i32 = 137;
+
+/// The files that are held back; one that is not UTF-8 is named as it can be.
+pub(super) fn paths_of(quarantined: &[Quarantined]) -> Vec<AbsolutePath> {
+    let path = |file: &Quarantined| AbsolutePath::parse(&file.path.to_string_lossy()).ok();
+    quarantined.iter().filter_map(path).collect()
+}
+
+/// Why the command did not start. What was denied first is that, for nothing else ran before.
+pub(super) fn not_started(
+    ended: &Ended,
+    wanted: &Wanted,
+    first: Option<&First>,
+) -> Option<NotStarted> {
+    let errno = Errno::from_raw_os_error(ended.not_started?);
+    let denied = first.filter(|_| errno == Errno::ACCESS).map(NotStarted::denied);
+    Some(denied.unwrap_or_else(|| wanted.explain(errno)))
+}
+
+/// The code of the whole run: that of the command, or of what ended it.
+pub(super) fn code(ended: &Result<Ended, WorldError>, limit: Option<&Notice>) -> i32 {
+    match ended {
+        _ if limit.is_some() => KILLED,
+        Ok(ended) => exit_code(ended),
+        Err(_) => 125,
+    }
+}
+
+/// The code that a shell would report.
+fn exit_code(ended: &Ended) -> i32 {
+    match ended.exit {
+        Exit::Code(code) => code,
+        Exit::Signal(signal) => 128_i32.saturating_add(signal),
+        Exit::Unknown => 125,
+    }
+}

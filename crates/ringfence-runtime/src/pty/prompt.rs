@@ -248,8 +248,10 @@ fn whole_or_cut(text: &str, room: usize) -> String {
     if characters.len() <= room {
         return text.to_owned();
     }
-    let mark = format!(" ...[{} characters left out]... ", characters.len() - room);
-    let kept = room.saturating_sub(mark.chars().count());
+    let mark = |left_out: usize| format!(" ...[{left_out} characters left out]... ");
+    // The mark takes room too, and what it takes is left out.
+    let kept = room.saturating_sub(mark(characters.len()).chars().count());
+    let mark = mark(characters.len() - kept);
     let head = kept * 2 / 3;
     let start: String = characters.iter().take(head).collect();
     let end: String = characters.iter().skip(characters.len() - (kept - head)).collect();

@@ -141,6 +141,13 @@ fn what_does_not_fit_is_left_out_of_the_middle_and_counted() {
         assert!(lines.len() <= 6, "{lines:#?}");
     }
     assert_eq!(whole_or_cut("short", 5), "short");
+    // What is said to be left out, and what is shown, are all there is.
+    for room in [0, 10, 40, 86] {
+        let shown = whole_or_cut(&"x".repeat(87), room);
+        let left_out = shown.split(|it: char| !it.is_ascii_digit()).collect::<String>();
+        let kept = shown.chars().filter(|it| *it == 'x').count();
+        assert_eq!(kept + left_out.parse::<usize>().unwrap(), 87, "{shown}");
+    }
 }
 
 #[test]

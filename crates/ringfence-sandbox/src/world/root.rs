@@ -112,8 +112,14 @@ impl Root {
         // Parents before what lies beneath them; at one place, in the order of the plan.
         root.plan.sort_by(|one, other| one.target.cmp(&other.target));
         root.lay_out(spec)?;
-        let laid = root.take_apart(spec.identity)?;
-        laid.iter().try_for_each(|entry| root.attach_first(entry))?;
+        for entry in root.take_apart(spec.identity)? {
+            match root.attach_first(&entry) {
+                // An entry of a directory that is shown part by part may have left meanwhile, or may
+                // not be had by itself: its place stays closed.
+                Err(_) if !root.plan.contains(&entry) && supplied(&entry.content).is_none() => {}
+                done => done?,
+            }
+        }
         root.grantable_places(spec)?;
         Ok(root)
     }
@@ -343,10 +349,8 @@ impl Root {
     fn grantable_places(&mut self, spec: &WorldSpec) -> Result<(), Failure> {
         for dir in &spec.grantable {
             let above = self.plan.iter().rfind(|entry| dir.starts_with(&entry.target));
-            let ours = |entry: &Entry| {
-                matches!(entry.content, Content::Supply { access: Access::Write, .. })
-            };
-            if above.is_some_and(ours) {
+            let written = Some(Access::Write);
+            if above.is_some_and(|entry| supplied(&entry.content) == written) {
                 self.ground
                     .make(dir, Kind::Dir, &mut self.made)
                     .during(Need::Bind, step(dir, "make a place for grants"))?;
@@ -439,6 +443,18 @@ fn take_down(mount: &OwnedFd) -> io::Result<()> {
     let done = rustix::mount::unmount(path, UnmountFlags::DETACH);
     own(identity::Dumpable::No)?;
     Ok(done?)
+}
+
+/// How much of what is of our own the world may use; `None` for what is not.
+fn supplied(content: &Content) -> Option<Access> {
+    match content {
+        Content::Supply { access, .. } => Some(*access),
+        Content::Host { .. }
+        | Content::System(_)
+        | Content::Device(_)
+        | Content::Mask
+        | Content::Hidden => None,
+    }
 }
 
 fn restrictions(access: Access) -> u64 {

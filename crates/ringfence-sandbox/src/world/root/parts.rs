@@ -119,7 +119,8 @@ impl Root {
             // Beneath it lies something covered: it has its own parts, or is bound whole, as it was.
             let on_the_way = part.reserved.contains(&name) && !self.decides(&target.join(&name));
             if !part.reserved.contains(&name) || on_the_way {
-                entries.extend(part.show(&name)?);
+                // What cannot be shown is not there.
+                entries.extend(part.show(&name).ok().flatten());
             }
         }
         Ok((entries, part))

@@ -199,6 +199,8 @@ fn a_directory_shown_part_by_part_is_as_it_is_outside() {
         place.make_dir("data/dir");
         place.make_file("data/dir/file", "in the directory");
         symlink("kept", place.path("data/link")).unwrap();
+        symlink("nowhere", place.path("data/astray")).unwrap();
+        assert!(place.outside_script(&format!("mkfifo {}/pipe", place.text("data"))).code == 0);
         let (data, secret) = (place.text("data"), place.text("data/secret"));
         let script = format!(
             "cd {data}; ls -A | tr '\\n' ' '; cat link dir/file; echo; \
@@ -209,7 +211,7 @@ fn a_directory_shown_part_by_part_is_as_it_is_outside() {
         let live = place.live(&["--read", &data, "--mask", &secret], &script);
         assert_eq!(
             live.line(),
-            "changed dir kept link removed secret keptin the directory",
+            "astray changed dir kept link pipe removed secret keptin the directory",
             "{who:?}"
         );
         place.make_file("data/new", "new ");
@@ -224,7 +226,7 @@ fn a_directory_shown_part_by_part_is_as_it_is_outside() {
         place.make_file("data/go", "");
         assert_eq!(
             live.line(),
-            "changed dir go kept link new newdir secret saved new new in the directory moved in"
+            "astray changed dir go kept link new newdir pipe secret saved new new in the directory moved in"
         );
         assert_eq!(live.line(), "only read");
         assert_eq!(live.end(), 0);

@@ -150,9 +150,11 @@ def status(block):
 
 
 answers = {}
-threads = [threading.Thread(target=send, args=(*attack, answers)) for attack in attacks()]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
+# Those that are answered come first: on a busy machine the others keep them waiting for too long.
+for answered in (True, False):
+    threads = [threading.Thread(target=send, args=(*it, answers)) for it in attacks() if (it[0] in ANSWERED) == answered]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 print(json.dumps(answers))

@@ -50,6 +50,8 @@ impl Session {
         let mut child = Command::new(tracee())
             .arg(classes)
             .args(args)
+            // A shell whose input is a socket reads `~/.bashrc`, which may run anything.
+            .env("HOME", "/nonexistent")
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::piped())
             .spawn()

@@ -44,7 +44,7 @@ impl Policy {
         for (set, answer) in self.sets().zip(answered) {
             for (position, rule) in set.rules.iter().enumerate() {
                 let extent = if answer.forbids.contains(&position) {
-                    if holds_always(rule) { Extent::Whole } else { Extent::Part }
+                    if holds_always(rule, grant) { Extent::Whole } else { Extent::Part }
                 } else if lies_beneath(rule, grant) {
                     Extent::Part
                 } else {
@@ -89,11 +89,14 @@ fn sample(grant: &GrantText) -> Act {
 
 /// Whether a forbid that matches now does so at any time: it asks for nothing that changes from
 /// one act that the grant is for to another.
-fn holds_always(rule: &Rule) -> bool {
+fn holds_always(rule: &Rule, grant: &GrantText) -> bool {
+    // A grant of a directory is for all that lies in it; every other is for one thing alone.
+    let many = matches!(grant, GrantText::Read(_) | GrantText::Write(_));
     rule.tree.clauses().iter().map(body).all(|expr| {
         let (mut varies, mut at_subcommand) = (false, false);
         walk(expr, &mut |part| {
-            varies |= matches!(part, Expr::Var(Var::Principal | Var::Resource));
+            varies |= matches!(part, Expr::Var(Var::Principal));
+            varies |= many && matches!(part, Expr::Var(Var::Resource));
             match context_attribute(part) {
                 Some("subcommand" | "method") => at_subcommand = true,
                 Some(_) => varies = true,

@@ -8,6 +8,7 @@
 
 mod dangerous;
 mod keys;
+mod limits;
 mod registries;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,9 +30,6 @@ pub const ROLE_DEFAULT: &str = "owner";
 
 /// Most bytes of one session's log, in bytes: about a million entries.
 pub const LOG_BYTES_MAX_DEFAULT: u64 = 512 * 1024 * 1024;
-
-/// Least that `[limits] log_bytes_max` may say, in bytes: one large entry must fit.
-const LOG_BYTES_MAX_LEAST: u64 = 64 * 1024;
 
 /// TCP port of the net gate inside the world unless settings say otherwise.
 pub const PROXY_PORT_DEFAULT: u16 = 3128;
@@ -221,7 +219,7 @@ struct Raw {
     #[serde(default)]
     fs: RawFs,
     #[serde(default)]
-    limits: RawLimits,
+    limits: limits::Raw,
     #[serde(default)]
     run: RawRun,
     #[serde(default)]
@@ -241,22 +239,6 @@ struct Raw {
 #[serde(deny_unknown_fields)]
 struct RawFs {
     dynamic: Option<bool>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "these are the keys that a person writes")]
-struct RawLimits {
-    steps_max: Option<u64>,
-    open_files_max: Option<u64>,
-    processes_max: Option<u64>,
-    file_bytes_max: Option<u64>,
-    log_bytes_max: Option<u64>,
-    wall_seconds_max: Option<u64>,
-    cpu_seconds_max: Option<u64>,
-    cpu_percent_max: Option<u64>,
-    memory_bytes_max: Option<u64>,
-    written_bytes_max: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -306,7 +288,7 @@ pub fn join(
         roles: join_roles(&system, &user, &project, &mut notices),
         time_zone: system.time_zone.clone().or_else(|| user.time_zone.clone()),
         fs_dynamic: join_dynamic(&system, &user, &project),
-        limits: join_limits([&system, &user, &project].map(|raw| &raw.limits)),
+        limits: limits::join([&system, &user, &project].map(|raw| &raw.limits)),
         run_user: system.run.user.clone().or_else(|| user.run.user.clone()),
         proxy_port: [&system, &user, &project]
             .iter()
@@ -355,22 +337,6 @@ fn join_dynamic(system: &Raw, user: &Raw, project: &Raw) -> FsDynamicSetting {
     if said(true) && !said(false) { FsDynamicSetting::Allowed } else { FsDynamicSetting::Refused }
 }
 
-fn join_limits(files: [&RawLimits; 3]) -> LimitSettings {
-    let least = |of: fn(&RawLimits) -> Option<u64>| files.iter().filter_map(|raw| of(raw)).min();
-    LimitSettings {
-        steps_max: least(|raw| raw.steps_max),
-        open_files_max: least(|raw| raw.open_files_max),
-        processes_max: least(|raw| raw.processes_max),
-        file_bytes_max: least(|raw| raw.file_bytes_max),
-        log_bytes_max: least(|raw| raw.log_bytes_max),
-        wall_seconds_max: least(|raw| raw.wall_seconds_max),
-        cpu_seconds_max: least(|raw| raw.cpu_seconds_max),
-        cpu_percent_max: least(|raw| raw.cpu_percent_max),
-        memory_bytes_max: least(|raw| raw.memory_bytes_max),
-        written_bytes_max: least(|raw| raw.written_bytes_max),
-    }
-}
-
 fn check_values(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
     if let Some(roles) = &raw.roles {
         if roles.len() > ROLES_MAX {
@@ -387,9 +353,8 @@ fn check_values(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
         let hint = Some("name it as in `Europe/Berlin`, or `UTC`".to_owned());
         return Err(place.at("time_zone", format!("unknown time zone `{zone}`: {error}"), hint));
     }
-    if raw.limits.log_bytes_max.is_some_and(|bytes| bytes < LOG_BYTES_MAX_LEAST) {
-        let message = format!("a log of less than {LOG_BYTES_MAX_LEAST} bytes holds no session");
-        return Err(place.at("log_bytes_max", message, None));
+    if let Some((key, why)) = raw.limits.too_little() {
+        return Err(place.at(key, format!("`{key}` {why}"), None));
     }
     let unprotect = raw.dangerous.iter().flat_map(|dangerous| &dangerous.unprotect);
     let known = |name: &str| protected::IN_PROJECT.iter().any(|(listed, _, _)| *listed == name);

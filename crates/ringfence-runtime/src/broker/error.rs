@@ -62,6 +62,8 @@ pub enum RunError {
     Publish {
         /// The port.
         port: u16,
+        /// The world's, which was to be reached by it.
+        world: u16,
         /// What the system said.
         source: io::Error,
     },
@@ -87,10 +89,10 @@ impl RunError {
                 Some("to see what this machine can enforce, run `ringfence doctor`".to_owned())
             }
             RunError::Log(_) | RunError::LogFailed { .. } => {
-                Some("to see what was recorded, run `ringfence log verify`".to_owned())
+                Some("to see what was recorded, run `ringfence show`".to_owned())
             }
-            RunError::Publish { port, .. } => Some(format!(
-                "to reach it by another port of this host, say `--publish OTHER:{port}`"
+            RunError::Publish { world, .. } => Some(format!(
+                "to reach it by another port of this host, say `--publish OTHER:{world}`"
             )),
             RunError::Secrets(_) => {
                 Some("to see which secret it is, run `ringfence secret list`".to_owned())

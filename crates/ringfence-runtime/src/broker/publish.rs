@@ -42,7 +42,7 @@ pub(super) struct Bound {
 pub(super) fn bind(ports: &[Publish]) -> Result<Vec<Bound>, RunError> {
     let bind = |port: &Publish| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.host))
-            .map_err(|source| RunError::Publish { port: port.host, source })?;
+            .map_err(|source| RunError::Publish { port: port.host, world: port.world, source })?;
         Ok(Bound { listener, world: port.world })
     };
     ports.iter().map(bind).collect()

@@ -61,6 +61,11 @@ fn an_unknown_gap_or_profile_or_zone_or_role_is_refused() {
         "[ssh]\nkeys = { work = \"SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU\" }\n\
          [gpg]\nkeys = { work = \"4FC3A6C8E7CD03004A036A44035AA66E0C6DF9ED\" }\n",
         "[dangerous]\nunprotect = [\".ringfence\"]\n",
+        "[limits]\nsteps_max = 0\n",
+        "[limits]\nopen_files_max = 10\n",
+        "[limits]\nprocesses_max = 0\n",
+        "[limits]\ncpu_percent_max = 0\n",
+        "[limits]\nwall_seconds_max = 0\n",
         "[dangerous]\nunprotect = [\"/etc\"]\n",
         "[net]\nproxy_port = 70000\n",
         "[[registry]]\necosystem = \"maven\"\nurl = \"https://a.test\"\n",

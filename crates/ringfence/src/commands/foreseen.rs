@@ -178,6 +178,8 @@ pub(crate) fn missing(foreseen: &Foreseen) -> Vec<String> {
     };
     let by_address = addresses.iter().filter_map(|it| it.special.as_ref()).map(|(_, it)| it);
     let denied = |it: &&Decision| it.ruling.verdict == Verdict::Deny;
+    // What a rule forbids no grant permits.
+    let helps = |it: &&Decision| it.ruling.grounds.rules.is_empty();
     let request = match &foreseen.requests {
         // A permit on the name covers what is sent, unless a rule says otherwise.
         Requests::Decided(_) if denied(&&foreseen.name) => None,
@@ -185,7 +187,7 @@ pub(crate) fn missing(foreseen: &Foreseen) -> Vec<String> {
         Requests::Each | Requests::Pass | Requests::Refused(_) => None,
     };
     let all = std::iter::once(&foreseen.name).chain(by_address).chain(request).filter(denied);
-    all.filter_map(grant).collect()
+    all.filter(helps).filter_map(grant).collect()
 }
 
 /// The smallest grant for an act, as a shell takes it.

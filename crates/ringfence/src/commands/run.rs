@@ -66,10 +66,12 @@ fn say(closing: &Closing, screen: &Screen) {
     }
     closing.notices.iter().for_each(|notice| tell(notice, screen));
     closing.hints.iter().for_each(|hint| screen.hint(hint));
+    let files = usize::try_from(closing.files_changed).unwrap_or(usize::MAX);
+    let files = text::count(files, "file changed", "files changed");
     let (session, failed) = (&closing.session, text::failed(closing.failed));
     screen.note(&format!(
-        "ringfence: {} permitted, {} denied, {} asked{failed}, {} files changed, {} entries; to look closer, run `ringfence show {session}`",
-        closing.permitted, closing.denied, closing.asked, closing.files_changed, closing.entries
+        "ringfence: {} permitted, {} denied, {} asked{failed}, {}, {} entries; to look closer, run `ringfence show {session}`",
+        closing.permitted, closing.denied, closing.asked, files, closing.entries
     ));
 }
 

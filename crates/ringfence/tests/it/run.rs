@@ -268,7 +268,7 @@ fn files_change_where_the_policy_says_and_nowhere_else() {
         assert_eq!(std::fs::read_to_string(project.join("allowed")).unwrap(), "yes\n");
         assert!(!Path::new("/usr/forbidden").exists());
         assert!(!project.join("secret/x").exists());
-        assert!(ended.err.contains("1 files changed"), "{ended}");
+        assert!(ended.err.contains("1 file changed"), "{ended}");
     });
 }
 

@@ -16,6 +16,8 @@ const PREFIX: &str = "ringfence-";
 const ASIDE: &str = "ringfence-brokers";
 /// The period over which a share of the processors is counted, in microseconds.
 const CPU_PERIOD_US: u64 = 100_000;
+/// For how long a group may be without a process.
+const YOUNG: Duration = Duration::from_mins(1);
 /// How often a group is tried to be removed whose last process is just going.
 const REMOVE_TRIES: u32 = 20;
 const REMOVE_WAIT: Duration = Duration::from_millis(2);
@@ -261,11 +263,14 @@ fn parent_of(pid: u32) -> Option<u32> {
     u32::try_from(field(&status, "PPid:")?).ok()
 }
 
-/// Removes groups that killed brokers left; one with processes stays.
+/// Removes groups that killed brokers left; one with processes stays, and so does a young one, whose
+/// world may not be in it yet.
 fn sweep(own: &Path) {
     for found in fs::read_dir(own).into_iter().flatten().flatten() {
         let is_ours = found.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        if is_ours && found.file_name() != ASIDE {
+        let made = found.metadata().and_then(|meta| meta.modified()).ok();
+        let is_old = made.and_then(|made| made.elapsed().ok()).is_some_and(|age| age > YOUNG);
+        if is_ours && is_old && found.file_name() != ASIDE {
             let _ = fs::remove_dir(found.path());
         }
     }

@@ -115,6 +115,9 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         Some(Change::Truncate(at)) => match place(call, at, Last::Follow)? {
             Place { found: Found::Directory, .. } => return Err(Trouble::Errno(libc::EISDIR)),
             Place { found: Found::Nameless, .. } => Seen::by_kernel(Vec::new()),
+            place if leads_elsewhere(call, at.dir, &call.path(at.path)?, &place.path)? => {
+                return Err(Trouble::unresolvable("it shortens a file by a link", libc::EACCES));
+            }
             place => Seen::by_kernel(vec![(FileChange::Modified, existing(place)?)]),
         },
         None => return Err(Trouble::unresolvable("it is not known here", libc::EACCES)),
@@ -271,7 +274,8 @@ fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble>
         // Nothing that has a name changes.
         Found::File | Found::Nameless => Vec::new(),
     };
-    if !creates {
+    let ours = creates || found == Found::File && leads_elsewhere(call, at.dir, &path, &resolved)?;
+    if !ours {
         return Ok(Seen::by_kernel(acts));
     }
     let mut flags = OFlags::from_bits_retain(flags.cast_unsigned());
@@ -289,6 +293,26 @@ fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble>
         What::Open { path: resolved, flags, mode }
     };
     Ok(Seen { acts, what: Some(what), appears: Appears::Nothing })
+}
+
+/// Whether a path leads elsewhere than it says. A link that covers a file of the host's is gone for a
+/// moment when another program replaces that file: the kernel must not look once more.
+fn leads_elsewhere(
+    call: &Call<'_>,
+    dir: i32,
+    path: &[u8],
+    resolved: &[u8],
+) -> Result<bool, Trouble> {
+    if call.shared.is_private(resolved) {
+        return Ok(false);
+    }
+    if path.starts_with(b"/") {
+        return Ok(path != resolved);
+    }
+    let mut full = call.directory(dir)?;
+    full.push(b'/');
+    full.extend_from_slice(path.strip_prefix(b"./").unwrap_or(path));
+    Ok(full != resolved)
 }
 
 fn link(call: &Call<'_>, from: At, to: At, flags: i32) -> Result<Seen, Trouble> {

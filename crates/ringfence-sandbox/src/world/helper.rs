@@ -145,7 +145,7 @@ fn serve(root: &mut Root, lines: &Lines, init: Pid) -> Result<(), Failure> {
             PollFd::new(&init, PollFlags::IN),
             PollFd::new(&covers, PollFlags::IN),
         ];
-        match rustix::event::poll(&mut fds, None) {
+        match rustix::event::poll(&mut fds, covers.wait().as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => return Ok(()),
         }
@@ -159,6 +159,7 @@ fn serve(root: &mut Root, lines: &Lines, init: Pid) -> Result<(), Failure> {
                 let _ = lines.control.send(Topic::Covered, path.as_os_str().as_bytes());
             }
         }
+        covers.show_settled(root);
         if from_broker && !answer(root, &mut covers, &lines.grants)? {
             return Ok(());
         }
@@ -185,6 +186,10 @@ fn answer(root: &mut Root, covers: &mut Covers, grants: &Channel) -> Result<bool
     };
     if done.is_ok() {
         covers.follow(root)?;
+    }
+    if message.topic == Topic::Unmount {
+        // What came, went and was replaced beneath the grant.
+        root.show_everything();
     }
     let sent = match done {
         Ok(()) => grants.send(Topic::Done, &[]),

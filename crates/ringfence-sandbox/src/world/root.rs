@@ -112,7 +112,7 @@ impl Root {
         // Parents before what lies beneath them; at one place, in the order of the plan.
         root.plan.sort_by(|one, other| one.target.cmp(&other.target));
         root.lay_out(spec)?;
-        for entry in root.take_apart(spec.identity)? {
+        for entry in root.take_apart(spec)? {
             match root.attach_first(&entry) {
                 // An entry of a directory that is shown part by part may have left meanwhile, or may
                 // not be had by itself: its place stays closed.

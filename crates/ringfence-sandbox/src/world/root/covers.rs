@@ -7,12 +7,15 @@
 //! be covered again ends the world.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::Timespec;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
@@ -27,6 +30,11 @@ use crate::world::place::{Kind, kind_of};
 /// How often a place is looked at after one change; a program outside that changes it faster than
 /// it can be covered ends the world.
 const LOOKS_MAX: u32 = 64;
+/// For how long something new is in a directory that is shown part by part before it is shown: programs
+/// write next to a file what is to take its place, under a name that nobody knows.
+const SETTLES: Duration = Duration::from_secs(2);
+/// Most names that left a directory and are looked for elsewhere.
+const MOVES_MAX: usize = 1024;
 /// Room for the events of one reading, in bytes; one with a name takes at most 272.
 const EVENTS_BYTES: usize = 4096;
 
@@ -49,6 +57,10 @@ pub(in crate::world) struct Covers {
     places: BTreeSet<PathBuf>,
     /// What is watched for directories that are shown part by part, by their number.
     parts: BTreeMap<i32, usize>,
+    /// What is new in those directories, and when it is shown.
+    settling: BTreeMap<(usize, OsString), Instant>,
+    /// Moves of what is covered there (`cookie` in inotify(7)): it stays so under its new name.
+    moves: BTreeSet<u32>,
 }
 
 /// A place in the world that lies in a tree of the host.
@@ -83,7 +95,8 @@ impl Covers {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
             .during(Need::Watches, "watch covered places")?;
         let (watched, places, parts) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let mut covers = Covers { inotify, watched, places, parts };
+        let (settling, moves) = (BTreeMap::new(), BTreeSet::new());
+        let mut covers = Covers { inotify, watched, places, parts, settling, moves };
         covers.watch_parts(root)?;
         covers.follow(root)?;
         Ok(covers)
@@ -91,10 +104,6 @@ impl Covers {
 
     /// The same for what was granted since.
     pub(in crate::world) fn follow(&mut self, root: &mut Root) -> Result<(), Failure> {
-        // What came and went beneath a grant is seen when it is taken away.
-        for number in 0..root.parts.len() {
-            root.show_again(number, Names::Missing);
-        }
         let targets: Vec<PathBuf> = root.plan.iter().map(|entry| entry.target.clone()).collect();
         for target in targets {
             if root.lies(&target).is_some() {
@@ -108,9 +117,9 @@ impl Covers {
     /// What was changed around these places has been looked at; returns those that were open.
     pub(in crate::world) fn look(&mut self, root: &mut Root) -> Result<Vec<PathBuf>, Failure> {
         let mut open = Vec::new();
-        let changed = self.changed().during(Need::Watches, "hear what was changed")?;
+        let changed = self.changed(root).during(Need::Watches, "hear what was changed")?;
         for (number, names) in changed.parts {
-            root.show_again(number, names);
+            self.show(root, number, names);
         }
         for target in changed.places {
             if self.keep(root, &target)? == Found::Open {
@@ -155,8 +164,36 @@ impl Covers {
         Err(io::Error::from(Errno::BUSY)).during(Need::Bind, step(target, "cover it again"))
     }
 
+    /// Shows what was there before as it is now, and what is new when it has been there for a while.
+    fn show(&mut self, root: &mut Root, number: usize, names: Names) {
+        let Some(part) = root.parts.get(number) else { return };
+        let (known, new) = part.named(names).into_iter().partition(|name| part.shows(name));
+        let at = Instant::now() + SETTLES;
+        let new: BTreeSet<OsString> = new;
+        self.settling.extend(new.into_iter().map(|name| ((number, name), at)));
+        root.show_again(number, Names::These(known));
+    }
+
+    /// Shows what is new and has been there for a while.
+    pub(in crate::world) fn show_settled(&mut self, root: &mut Root) {
+        let now = Instant::now();
+        let settled: Vec<(usize, OsString)> =
+            self.settling.iter().filter(|(_, at)| **at <= now).map(|(it, _)| it.clone()).collect();
+        for key in settled {
+            self.settling.remove(&key);
+            root.show_again(key.0, Names::These(BTreeSet::from([key.1])));
+        }
+    }
+
+    /// How long until then.
+    pub(in crate::world) fn wait(&self) -> Option<Timespec> {
+        let first = self.settling.values().min()?;
+        let wait = first.saturating_duration_since(Instant::now());
+        Timespec::try_from(wait).ok()
+    }
+
     /// Where something has changed.
-    fn changed(&mut self) -> io::Result<Changed> {
+    fn changed(&mut self, root: &mut Root) -> io::Result<Changed> {
         let mut changed = Changed::default();
         let mut space = [MaybeUninit::uninit(); EVENTS_BYTES];
         let mut reader = Reader::new(&self.inotify, &mut space);
@@ -174,6 +211,18 @@ impl Covers {
             changed.places.extend(self.watched.get(&event.wd()).into_iter().flatten().cloned());
             if let (Some(number), Some(name)) = (self.parts.get(&event.wd()), event.file_name()) {
                 let name = OsStr::from_bytes(name.to_bytes()).to_owned();
+                if let Some(part) = root.parts.get_mut(*number) {
+                    let events = event.events();
+                    if events.contains(ReadFlags::MOVED_FROM) && part.is_reserved(&name) {
+                        if self.moves.len() >= MOVES_MAX {
+                            self.moves.clear();
+                        }
+                        self.moves.insert(event.cookie());
+                    }
+                    if events.contains(ReadFlags::MOVED_TO) && self.moves.remove(&event.cookie()) {
+                        part.reserve(&name);
+                    }
+                }
                 changed.parts.entry(*number).or_default().add(name);
             }
             if event.events().contains(ReadFlags::IGNORED) {
@@ -187,6 +236,15 @@ impl Covers {
     /// was changed meanwhile.
     fn watch(&mut self, root: &Root, target: &Path) -> Result<bool, Failure> {
         let Some(Lies { tree, place, .. }) = root.lies(target) else { return Ok(true) };
+        root.is_there(target, &tree).during(Need::Bind, step(target, "find it where it was"))?;
+        match self.add(&tree, ON_THE_WAY, target) {
+            // What one may not read one may not watch; a move of the whole tree is then not noticed.
+            Ok(()) | Err(Errno::ACCESS) => {}
+            Err(error) => {
+                let why = Err(io::Error::from(error));
+                return why.during(Need::Watches, step(target, "watch what it lies in"));
+            }
+        }
         let below = place.strip_prefix(&tree).unwrap_or(Path::new(""));
         let mut here = tree;
         for part in below.components() {
@@ -256,6 +314,17 @@ impl Root {
         // Of those at one place the later one is on top.
         let entries = self.plan.iter().chain(granted).filter(above);
         entries.max_by_key(|entry| entry.target.components().count())
+    }
+
+    /// That the tree above a place is still what the host has under its name: in one that was moved away
+    /// nobody would see what becomes of the place.
+    fn is_there(&self, target: &Path, tree: &Path) -> io::Result<()> {
+        let Some(above) = self.above(target) else { return Ok(()) };
+        let Some(shown) = self.ground.find(&above.target)? else { return Ok(()) };
+        let (shown, there) = (rustix::fs::fstat(&shown)?, rustix::fs::stat(tree)?);
+        let is_apart = self.parts.iter().any(|part| part.source == *tree);
+        let same = (shown.st_dev, shown.st_ino) == (there.st_dev, there.st_ino);
+        if same || is_apart { Ok(()) } else { Err(Errno::NOENT.into()) }
     }
 
     /// Mounts what belongs at a place, if something else is there.

@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{Content, Entry, Root, host_kind, step, take_down};
 use crate::world::failure::{During as _, Failure, Need};
 use crate::world::place::Kind;
-use crate::world::{Access, Identity};
+use crate::world::{Access, IdMap, Identity, WorldSpec};
 
 /// Most entries of a directory that is shown part by part; a larger one is bound whole.
 const ENTRIES_MAX: usize = 512;
@@ -46,7 +46,7 @@ pub(super) enum Names {
 
 impl Root {
     /// Takes directories apart in which something is covered; returns the plan as it is to be laid.
-    pub(super) fn take_apart(&mut self, owner: Identity) -> Result<Vec<Entry>, Failure> {
+    pub(super) fn take_apart(&mut self, spec: &WorldSpec) -> Result<Vec<Entry>, Failure> {
         let mut laid = self.plan.clone();
         for (target, source) in self.apart() {
             let number = self.parts.len();
@@ -55,7 +55,7 @@ impl Root {
             let (entries, part) = self
                 .fill(&target, &source, &supply)
                 .during(Need::Bind, step(&target, "show it part by part"))?;
-            chown(&supply, Some(owner.uid), Some(owner.gid))
+            own(&source, &supply, (spec.identity, spec.idmap))
                 .during(Need::Bind, step(&target, "own its place"))?;
             // Instead of what it was bound by itself, or in what is above it.
             laid.retain(|entry| entry.target != target);
@@ -144,6 +144,13 @@ impl Root {
         self.plan.iter().any(|entry| entry.target == target)
     }
 
+    /// Shows all of these directories anew.
+    pub(in crate::world) fn show_everything(&mut self) {
+        for number in 0..self.parts.len() {
+            self.show_again(number, Names::Every);
+        }
+    }
+
     /// Shows what was changed in a directory outside.
     pub(super) fn show_again(&mut self, number: usize, names: Names) {
         let Some(part) = self.parts.get(number) else { return };
@@ -184,6 +191,9 @@ impl Part {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        if self.is_linked(&found) {
+            return Ok(None);
+        }
         if found.is_symlink() {
             symlink(fs::read_link(&source)?, self.supply.join(name))?;
             return Ok(None);
@@ -205,6 +215,30 @@ impl Part {
         fs::set_permissions(&place, fs::Permissions::from_mode(0o000))
     }
 
+    /// Whether there is something under this name in the world.
+    pub(super) fn shows(&self, name: &OsStr) -> bool {
+        fs::symlink_metadata(self.supply.join(name)).is_ok()
+    }
+
+    /// Whether the plan itself says what to do with this name.
+    pub(super) fn is_reserved(&self, name: &OsStr) -> bool {
+        self.reserved.contains(name)
+    }
+
+    /// Shows nothing under this name from now on: what is covered was moved there.
+    pub(super) fn reserve(&mut self, name: &OsStr) {
+        self.reserved.insert(name.to_owned());
+    }
+
+    /// Whether this is another name of something that the plan itself says what to do with.
+    fn is_linked(&self, found: &fs::Metadata) -> bool {
+        let id = |it: &fs::Metadata| (it.dev(), it.ino());
+        let same = |name: &OsString| {
+            fs::symlink_metadata(self.source.join(name)).is_ok_and(|it| id(&it) == id(found))
+        };
+        found.is_file() && found.nlink() > 1 && self.reserved.iter().any(same)
+    }
+
     /// Takes an entry's place away.
     fn clear(&self, name: &OsStr) {
         let place = self.supply.join(name);
@@ -213,7 +247,7 @@ impl Part {
     }
 
     /// The names that are meant.
-    fn named(&self, names: Names) -> BTreeSet<OsString> {
+    pub(super) fn named(&self, names: Names) -> BTreeSet<OsString> {
         let of = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
         let of = |dir: &Path| of(dir).map(|entry| entry.file_name());
         match names {
@@ -241,6 +275,23 @@ impl Names {
 impl Default for Names {
     fn default() -> Names {
         Names::These(BTreeSet::new())
+    }
+}
+
+/// Closes or opens a directory of ours to the payload as the host's would be: what has its owner there
+/// has the same here, or the payload where owners are mapped.
+fn own(source: &Path, supply: &Path, (payload, idmap): (Identity, IdMap)) -> io::Result<()> {
+    let found = fs::symlink_metadata(source)?;
+    let mapped = |owner: u32, of: fn(&(u32, u32)) -> u32, to: u32| match idmap {
+        IdMap::Owner { uid, gid } if owner == of(&(uid, gid)) => to,
+        IdMap::Owner { .. } | IdMap::None => owner,
+    };
+    let uid = mapped(found.uid(), |ids| ids.0, payload.uid);
+    let gid = mapped(found.gid(), |ids| ids.1, payload.gid);
+    match chown(supply, Some(uid), Some(gid)) {
+        // An ordinary user's own are all that have an owner here; others' are open by their mode alone.
+        Err(_) if !rustix::process::geteuid().is_root() => Ok(()),
+        done => done,
     }
 }
 

@@ -163,6 +163,7 @@ fn a_cover_follows_what_takes_the_place_of_what_it_covered() {
             if let Some(before) = case.before {
                 made(&place, &place.path(before));
             }
+            place.make_file("data/go", "");
             let (data, open) = (place.text("data"), place.text(case.open));
             let cover = place.text(case.place);
             // Where it only reads, it reads as fast as it can, at every moment; elsewhere the cover
@@ -170,7 +171,7 @@ fn a_cover_follows_what_takes_the_place_of_what_it_covered() {
             let wait =
                 if case.tree == "--read" { format!("cat {open}") } else { "sleep 0.02".into() };
             let script = format!(
-                "cat {open}; echo before; until test -e {data}/go; do {wait}; done; \
+                "cat {open}; echo before; until test -s {data}/go; do {wait}; done; \
                  cat {open}; echo after"
             );
             let live = place.live(&[case.tree, &data, case.cover, &cover], &script);
@@ -181,7 +182,7 @@ fn a_cover_follows_what_takes_the_place_of_what_it_covered() {
             if case.tree == "--write" {
                 assert_eq!(live.heard(), format!("covered {cover}"));
             }
-            place.make_file("data/go", "");
+            place.make_file("data/go", "now");
             assert_eq!(live.line(), "after");
             assert_eq!(live.end(), 0);
         }
@@ -230,6 +231,54 @@ fn a_directory_shown_part_by_part_is_as_it_is_outside() {
         );
         assert_eq!(live.line(), "only read");
         assert_eq!(live.end(), 0);
+    }
+}
+
+/// Programs write what is to take a file's place next to it, and keep what was there under other names.
+#[test]
+fn what_is_covered_is_not_shown_under_other_names() {
+    const SECRETS: usize = 20;
+    for who in everyone() {
+        let place = Place::new(who);
+        place.make_file("data/netrc", "SECRET");
+        place.make_dir("data/ssh");
+        place.make_file("data/ssh/key", "SECRET");
+        place.make_file("data/go", "");
+        let (data, netrc, ssh) =
+            (place.text("data"), place.text("data/netrc"), place.text("data/ssh"));
+        let script = format!(
+            "echo before; until test -s {data}/go; do cat {data}/* {data}/*/* | grep SECRET; done; \
+             until test -e {data}/later; do sleep 0.02; done; cat {data}/* {data}/*/* | grep SECRET; echo after"
+        );
+        let live = place.live(&["--read", &data, "--mask", &netrc, "--mask", &ssh], &script);
+        assert_eq!(live.line(), "before");
+        let save = format!(
+            "cd {data}; for n in $(seq {SECRETS}); do sed -i s/SECRET/SECRET/ netrc; done; \
+             mv ssh ssh.bak; ln netrc netrc.hard; mv netrc netrc.bak; cat * */*"
+        );
+        let outside = place.outside_script(&save).out;
+        assert!(outside.matches("SECRET").count() > 2, "{outside}");
+        place.make_file("data/later", "");
+        place.make_file("data/go", "now ");
+        assert_eq!(live.line(), "after", "{who:?}");
+        assert_eq!(live.end(), 0);
+    }
+}
+
+#[test]
+fn a_tree_that_is_moved_away_ends_its_world() {
+    for who in everyone() {
+        let place = Place::new(who);
+        place.make_dir("data/tree");
+        let netrc = place.make_file("data/tree/netrc", "SECRET");
+        let (tree, data) = (place.text("data/tree"), place.text("data"));
+        let script = format!("echo before; while sleep 0.02; do cat {netrc}; done");
+        let live = place.live(&["--read", &data, "--write", &tree, "--mask", &netrc], &script);
+        assert_eq!(live.line(), "before");
+        fs::rename(&tree, place.path("data/old")).unwrap();
+        place.make_file("new", "SECRET");
+        fs::rename(place.path("new"), place.path("data/old/netrc")).unwrap();
+        assert_ne!(live.end(), 0, "{who:?}");
     }
 }
 

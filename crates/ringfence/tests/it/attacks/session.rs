@@ -287,3 +287,28 @@ fn a_secret_that_is_saved_outside_meanwhile_stays_covered() {
         assert_eq!(String::from_utf8_lossy(&said.stdout), "plain\n", "{who:?}");
     }
 }
+
+/// `git config` outside replaces the file; the agent opens it as fast as it can.
+#[test]
+fn what_an_agent_writes_never_reaches_a_git_configuration_that_is_replaced_meanwhile() {
+    for who in everybody() {
+        let stage = Stage::new(who, POLICY);
+        assert!(stage.script(Side::Outside, "git init -q .").status.success());
+        let spin = "import os\nopen('ready', 'w')\nwritten = 0\nwhile not os.path.exists('finish'):\n  \
+                    try:\n    file = os.open('.git/config', os.O_WRONLY | os.O_APPEND)\n    \
+                    written += os.write(file, b'# planted\\n')\n    os.close(file)\n  \
+                    except OSError: pass\nprint(written > 1000)";
+        stage.write("project/spin.py", spin);
+        let mut run = stage.ringfence_command(&["run", "--", "python3", "-I", "spin.py"]);
+        let run = run.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("the agent waits", || stage.has("project/ready"));
+        let save = "for n in $(seq 60); do git config a.b $n; done";
+        assert!(stage.script(Side::Outside, save).status.success());
+        stage.write("project/finish", "");
+        // The oracle: it has written all the time, into its own copy.
+        let said = String::from_utf8_lossy(&run.wait_with_output().unwrap().stdout).into_owned();
+        assert_eq!(said, "True\n", "{who:?}");
+        let config = stage.read("project/.git/config");
+        assert!(!config.contains("planted") && config.contains("b = 60"), "{who:?}: {config}");
+    }
+}

@@ -112,6 +112,11 @@ fn change(recorded: &Recorded, now: &Now, paint: Paint) -> String {
     if recorded.verdict == Verdict::Permit {
         return String::new();
     }
+    // The policy had permitted it.
+    if recorded.grounds.failure.as_deref().is_some_and(|why| why.contains("`limits.")) {
+        let text = "a limit: raise it under `[limits]` in the settings";
+        return format!("\n{}\n  {text}\n", paint.tone(Tone::Heading, CHANGE));
+    }
     if let Some(Advice::Base(dir)) = &now.advice {
         let dir = printable(&dir.to_string_lossy());
         let text = format!("the place: `{dir}` belongs to the runtime base, not to the agent");

@@ -293,7 +293,7 @@ impl AsFd for Covers {
 }
 
 impl Root {
-    /// Where a place is on the host; `None` where nothing of the host is mounted above it.
+    /// Where a place is on the host; `None` where nothing that others change is mounted above it.
     fn lies(&self, target: &Path) -> Option<Lies> {
         let above = self.above(target)?;
         let (source, access) = match &above.content {
@@ -303,6 +303,10 @@ impl Root {
                 return None;
             }
         };
+        // What appears elsewhere than it is on the host is a session's own: nobody outside changes it.
+        if *source != above.target {
+            return None;
+        }
         let below = target.strip_prefix(&above.target).ok()?;
         Some(Lies { tree: source.clone(), place: source.join(below), access })
     }

@@ -160,10 +160,24 @@ impl Bounds {
             return Ok(Looking { shared, thread: None });
         }
         let (world, gate, same) = (Arc::downgrade(world), gate.clone(), Arc::clone(&shared));
-        let run = move || look.run(&world, &gate, &same);
+        let run = move || {
+            let ends = Ends(world);
+            look.run(&ends.0, &gate, &same);
+        };
         let thread = std::thread::Builder::new().name("limits".to_owned()).spawn(run);
         let thread = thread.map_err(RunError::step("look at the limits"))?;
         Ok(Looking { shared, thread: Some(thread) })
+    }
+}
+
+/// Ends a world that nobody looks at any more, however that came about.
+struct Ends(Weak<World>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if let Some(world) = self.0.upgrade() {
+            world.kill();
+        }
     }
 }
 

@@ -88,26 +88,26 @@ fn shape(view: &SessionView) -> Vec<String> {
 fn a_permitted_change_that_failed_is_none() {
     let mut script = Script::default();
     script.exec((10, 1), "sh");
-    let kept = script.decided((10, 1), Act::Write(path("/work/kept")), Verdict::Permit);
-    let first = script.decided((10, 1), Act::Write(path("/work/x")), Verdict::Permit);
-    let twice = script.decided((10, 1), Act::Write(path("/work/kept")), Verdict::Permit);
-    let gone = script.decided((10, 1), Act::Delete(path("/work/y")), Verdict::Permit);
+    let kept = script.decided((10, 1), Act::Write(path("/srv/kept")), Verdict::Permit);
+    let first = script.decided((10, 1), Act::Write(path("/srv/x")), Verdict::Permit);
+    let twice = script.decided((10, 1), Act::Write(path("/srv/kept")), Verdict::Permit);
+    let gone = script.decided((10, 1), Act::Delete(path("/srv/y")), Verdict::Permit);
     for (of, error) in [(first, "no room"), (twice, "no room"), (gone, "busy")] {
         let outcome = Outcome::Failed { error: error.to_owned() };
         script.event(Event::Finished { of, outcome });
     }
     let view = script.view();
     let changes = &view.spans[0].fs_changes;
-    assert_eq!(changes.created, [path("/work/kept")], "entry {kept}");
+    assert_eq!(changes.created, [path("/srv/kept")], "entry {kept}");
     assert!(changes.modified.is_empty() && changes.deleted.is_empty(), "{changes:?}");
     let failed: Vec<_> =
         view.failed.iter().map(|it| (it.entry, it.act.as_str(), it.error.as_str())).collect();
     assert_eq!(
         failed,
         [
-            (first, "write /work/x", "no room"),
-            (twice, "write /work/kept", "no room"),
-            (gone, "delete /work/y", "busy"),
+            (first, "write /srv/x", "no room"),
+            (twice, "write /srv/kept", "no room"),
+            (gone, "delete /srv/y", "busy"),
         ]
     );
     assert_eq!(view.failed[0].span.as_deref(), Some("p1"));

@@ -157,6 +157,9 @@ pub enum Event {
         limit: String,
         /// Its value there.
         most: u64,
+        /// Why it could not be seen whether that is so, which ends a session as well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unseen: Option<String>,
     },
     /// What lies at a covered place was replaced or removed from outside; it is covered again.
     Covered {

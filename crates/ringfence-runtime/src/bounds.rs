@@ -1,38 +1,55 @@
-//! What all processes of a session may use together: time, processors, memory, processes and bytes
-//! written.
+//! What all processes of a session may use together: time, processors, memory, processes, disks.
 //!
 //! Control groups hold what they can be had for; everything else is looked at from time to time. A
 //! session that goes beyond is recorded and ended: what is stopped in the middle of a bomb is not
 //! worth going on with.
 
+mod machine;
+mod mounts;
+mod occupied;
 mod sampled;
 
+use std::collections::HashMap;
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ringfence_core::{Durability, Event, Gate, LayerState, LayerStatus, SessionId};
-use ringfence_sandbox::cgroup::{Cgroup, Quota, Quotas};
+use ringfence_sandbox::cgroup::{Cgroup, Disk, Quota, Quotas};
 use ringfence_sandbox::world::World;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::broker::RunError;
 use crate::notice::Notice;
 use crate::settings::LimitSettings;
-use sampled::{Sample, members, sample};
+pub(crate) use machine::Beyond;
+use occupied::{Occupied, has_ended, nameless};
+use sampled::{Sample, Seen, members};
 
 /// How often a session is looked at.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
 /// At how many looks in a row there are as many processes as there may be before that ends a session: a
 /// build that touches the limit once goes on.
 const STUCK_LOOKS: u32 = 10;
+/// What a person can do about a limit that ended a session.
+const RAISE_HINT: &str = "to raise it, change `[limits]` in your settings or the project's (of several the \
+                          least holds)";
+/// The longest that disks are not walked over.
+const WALK_PERIOD_MAX: Duration = Duration::from_secs(5);
 /// How often processes are looked for that were started while others were taken in.
 const TAKE_IN_TRIES: u32 = 8;
 
-/// What the limit of memory is called in the settings.
+/// For each second that a walk over the disks takes, how many pass before the next.
+const REST_PER_WALK: u32 = 9;
+
+/// What the limits are called in the settings.
 const MEMORY: &str = "memory_bytes_max";
+const DISK: &str = "disk_bytes_max";
 
 /// The limits of one session, and what holds them.
 #[derive(Debug)]
@@ -40,13 +57,14 @@ pub(crate) struct Bounds {
     limits: LimitSettings,
     cgroup: Cgroup,
     lacking: Vec<(Quota, String)>,
+    occupied: Occupied,
 }
 
 /// The thread that looks.
 #[derive(Debug)]
 pub(crate) struct Looking {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -55,11 +73,12 @@ struct Shared {
     reached: Mutex<Option<Reached>>,
 }
 
-/// A limit that was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A limit that was reached, or that nobody can say is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Reached {
     limit: &'static str,
     most: u64,
+    unseen: Option<String>,
 }
 
 /// What is looked at, and what was seen before.
@@ -68,26 +87,35 @@ struct Look {
     cgroup: Cgroup,
     since: Instant,
     init: i32,
+    root: OwnedFd,
+    seen: Seen,
     forks_refused: u64,
     stuck: u32,
 }
 
 impl Bounds {
     /// Makes the control groups that `limits` ask for.
-    pub(crate) fn make(session: &SessionId, limits: &LimitSettings) -> Bounds {
+    pub(crate) fn make(
+        session: &SessionId,
+        limits: &LimitSettings,
+        project: &Path,
+    ) -> Result<Bounds, Beyond> {
+        machine::check(limits, project)?;
         let quotas = Quotas {
             memory_bytes: limits.memory_bytes_max,
             processes: limits.processes_max,
             cpu_percent: limits.cpu_percent_max,
+            io_bytes_per_second: limits.io_bytes_per_second_max,
+            cpu_seconds: limits.cpu_seconds_max,
         };
         let (cgroup, lacking) = Cgroup::make(&session.to_string(), quotas);
-        Bounds { limits: limits.clone(), cgroup, lacking }
+        Ok(Bounds { limits: limits.clone(), cgroup, lacking, occupied: Occupied::default() })
     }
 
     /// Takes a world in of which nothing that an agent chose runs yet, unless starts are not decided.
-    pub(crate) fn take_in(&self, world: &World) -> io::Result<()> {
-        let quotas = [Quota::Memory, Quota::Processes, Quota::Cpu];
-        if !quotas.into_iter().any(|quota| self.cgroup.holds(quota)) {
+    pub(crate) fn take_in(&mut self, world: &World) -> io::Result<()> {
+        self.measure(world)?;
+        if !self.cgroup.holds_any() {
             return Ok(());
         }
         self.cgroup.take_in(world.init_pid)?;
@@ -111,6 +139,34 @@ impl Bounds {
         Err(io::Error::other("its processes start others faster than they can be taken in"))
     }
 
+    /// What the disks hold before the agent starts, and how fast they may be used.
+    fn measure(&mut self, world: &World) -> io::Result<()> {
+        let init = world.init_pid;
+        let LimitSettings { disk_bytes_max, io_bytes_per_second_max, .. } = self.limits;
+        if disk_bytes_max.is_none() && io_bytes_per_second_max.is_none() {
+            return Ok(());
+        }
+        let mounts = mounts::of_world(init)?;
+        if disk_bytes_max.is_some() {
+            self.occupied.look((world.root.as_fd(), init), &AtomicBool::new(false))?;
+        }
+        let Some(most) = io_bytes_per_second_max.filter(|_| self.cgroup.holds(Quota::Io)) else {
+            return Ok(());
+        };
+        let on_disk = mounts.iter().filter(|mount| mount.is_on_disk());
+        let mut disks: Vec<Disk> = on_disk.map(|mount| mount.device.whole()).collect();
+        disks.sort_unstable();
+        disks.dedup();
+        if let Err(why) = self.cgroup.slow(&disks, most) {
+            self.lacking.push((Quota::Io, why));
+        } else if !self.cgroup.bounds_late_writes() {
+            let why = "control groups of version 1 know only who reads, and who writes past the \
+                       page cache";
+            self.lacking.push((Quota::Io, why.to_owned()));
+        }
+        Ok(())
+    }
+
     /// What holds the limits; nothing where none is set.
     pub(crate) fn layer(&self) -> Option<LayerStatus> {
         let limits = &self.limits;
@@ -118,6 +174,8 @@ impl Bounds {
             (Quota::Memory, "memory", limits.memory_bytes_max),
             (Quota::Processes, "processes", limits.processes_max),
             (Quota::Cpu, "share of the processors", limits.cpu_percent_max),
+            (Quota::Io, "bytes a second of a disk", limits.io_bytes_per_second_max),
+            (Quota::CpuTime, "seconds of processor time", limits.cpu_seconds_max),
         ];
         let mut said = Vec::new();
         for (quota, name, most) in named {
@@ -126,6 +184,7 @@ impl Bounds {
             said.push(match lacking {
                 None => format!("{name} at most {most} by a control group"),
                 Some((_, why)) if quota == Quota::Cpu => format!("{name} not bounded ({why})"),
+                Some((_, why)) if quota == Quota::Io => format!("{name} not all bounded ({why})"),
                 Some((_, why)) => {
                     format!("{name} at most {most}, looked at from time to time ({why})")
                 }
@@ -133,8 +192,8 @@ impl Bounds {
         }
         let looked_at = [
             ("seconds", limits.wall_seconds_max),
-            ("seconds of processor time", limits.cpu_seconds_max),
             ("bytes written", limits.written_bytes_max),
+            ("bytes more on disks", limits.disk_bytes_max),
         ];
         let looked_at = looked_at.into_iter().filter_map(|(name, most)| Some((name, most?)));
         said.extend(looked_at.map(|(name, most)| format!("at most {most} {name}, looked at")));
@@ -147,26 +206,35 @@ impl Bounds {
     /// Looks at the world from now on.
     pub(crate) fn look(self, world: &Arc<World>, gate: &Gate) -> Result<Looking, RunError> {
         let shared = Arc::new(Shared { over: AtomicBool::new(false), reached: Mutex::new(None) });
-        let is_any = self.layer().is_some();
+        let mut looking = Looking { shared: Arc::clone(&shared), threads: Vec::new() };
+        if self.layer().is_none() {
+            return Ok(looking);
+        }
+        let init = world.init_pid;
+        if let Some(most) = self.limits.disk_bytes_max {
+            let mut occupied = self.occupied;
+            let (ends, gate) = (Ends(Arc::downgrade(world)), gate.clone());
+            let shared = Arc::clone(&shared);
+            let root = world.root.try_clone().map_err(RunError::step("look at the disks"))?;
+            looking.start("disks", move || {
+                let _ends = ends;
+                walk((&mut occupied, most), (&root, init), &gate, &shared);
+            })?;
+        }
+        let root = world.root.try_clone().map_err(RunError::step("look at the limits"))?;
         let mut look = Look {
             limits: self.limits,
+            root,
             cgroup: self.cgroup,
             since: Instant::now(),
-            init: world.init_pid,
+            init,
+            seen: Seen::default(),
             forks_refused: 0,
             stuck: 0,
         };
-        if !is_any {
-            return Ok(Looking { shared, thread: None });
-        }
-        let (world, gate, same) = (Arc::downgrade(world), gate.clone(), Arc::clone(&shared));
-        let run = move || {
-            let ends = Ends(world);
-            look.run(&ends.0, &gate, &same);
-        };
-        let thread = std::thread::Builder::new().name("limits".to_owned()).spawn(run);
-        let thread = thread.map_err(RunError::step("look at the limits"))?;
-        Ok(Looking { shared, thread: Some(thread) })
+        let (ends, gate) = (Ends(Arc::downgrade(world)), gate.clone());
+        looking.start("limits", move || look.run(&ends.0, &gate, &shared))?;
+        Ok(looking)
     }
 }
 
@@ -183,10 +251,15 @@ impl Drop for Ends {
 
 impl Shared {
     fn record(&self, reached: Reached, gate: &Gate) {
-        let Reached { limit, most } = reached;
+        let mut first = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.is_some() {
+            return;
+        }
+        let Reached { limit, most, unseen } = reached.clone();
+        let limit = limit.to_owned();
         // A log that fails ends the session by itself.
-        let _ = gate.note(Event::LimitReached { limit: limit.to_owned(), most }, Durability::Soon);
-        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = Some(reached);
+        let _ = gate.note(Event::LimitReached { limit, most, unseen }, Durability::Soon);
+        *first = Some(reached);
     }
 }
 
@@ -194,15 +267,50 @@ impl Looking {
     /// To be said when the world has ended; what ended it, if a limit did.
     pub(crate) fn finish(self) -> Option<Notice> {
         self.shared.over.store(true, Ordering::Release);
-        if let Some(thread) = self.thread {
+        for thread in self.threads {
             thread.thread().unpark();
             let _ = thread.join();
         }
         let reached = self.shared.reached.lock().unwrap_or_else(PoisonError::into_inner).take();
-        reached.map(|Reached { limit, most }| {
-            let text = format!("the session was ended: it reached `{limit} = {most}`");
-            Notice::new(text).hint("to raise it, change `[limits]` in the settings")
+        reached.map(|Reached { limit, most, unseen }| match unseen {
+            None => Notice::new(format!("the session was ended: it reached `{limit} = {most}`"))
+                .hint(RAISE_HINT),
+            Some(why) => Notice::new(format!(
+                "the session was ended: it cannot be held to `{limit} = {most}` any more: {why}"
+            )),
         })
+    }
+
+    fn start(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+        self.threads.push(thread.map_err(RunError::step("look at the limits"))?);
+        Ok(())
+    }
+}
+
+/// Walks over the disks until more is taken than may be.
+fn walk(
+    (occupied, most): (&mut Occupied, u64),
+    (root, init): (&OwnedFd, i32),
+    gate: &Gate,
+    shared: &Shared,
+) {
+    while !shared.over.load(Ordering::Acquire) {
+        let start = Instant::now();
+        let looked = occupied.look((root.as_fd(), init), &shared.over);
+        let unseen = match looked {
+            // A world that has ended takes its root along.
+            _ if shared.over.load(Ordering::Acquire) || has_ended(init) => break,
+            Ok(bytes) if bytes < most => {
+                let rest = start.elapsed().saturating_mul(REST_PER_WALK);
+                std::thread::park_timeout(rest.clamp(LOOK_PERIOD, WALK_PERIOD_MAX));
+                continue;
+            }
+            Ok(_) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        shared.record(Reached { limit: DISK, most, unseen }, gate);
+        return;
     }
 }
 
@@ -223,7 +331,7 @@ impl Look {
         if self.is_killed()
             && let Some(most) = self.limits.memory_bytes_max
         {
-            shared.record(Reached { limit: MEMORY, most }, gate);
+            shared.record(Reached { limit: MEMORY, most, unseen: None }, gate);
         }
     }
 
@@ -236,6 +344,9 @@ impl Look {
     fn reached(&mut self) -> Option<Reached> {
         let sample = self.sample();
         let stuck = self.is_stuck(sample.as_ref());
+        if let Some(unseen) = self.unseen(sample.as_ref()) {
+            return Some(unseen);
+        }
         let limits = &self.limits;
         let memory = if self.cgroup.holds(Quota::Memory) {
             self.is_killed()
@@ -243,7 +354,8 @@ impl Look {
             is_used(limits.memory_bytes_max, sample.as_ref().map(|it| it.memory_bytes))
         };
         let seconds = Some(self.since.elapsed().as_secs());
-        let cpu = sample.as_ref().map(|it| it.cpu.as_secs());
+        let counted = self.cgroup.counted().cpu;
+        let cpu = counted.or(sample.as_ref().map(|it| it.cpu)).map(|it| it.as_secs());
         let written = sample.as_ref().map(|it| it.written_bytes);
         let all = [
             (MEMORY, limits.memory_bytes_max, memory),
@@ -261,7 +373,15 @@ impl Look {
             ),
         ];
         let mut reached = all.into_iter().filter(|(.., is)| *is);
-        reached.find_map(|(limit, most, _)| Some(Reached { limit, most: most? }))
+        reached.find_map(|(limit, most, _)| Some(Reached { limit, most: most?, unseen: None }))
+    }
+
+    /// A limit that nobody can say is not reached.
+    fn unseen(&self, sample: Option<&Sample>) -> Option<Reached> {
+        let most = self.limits.written_bytes_max?;
+        let pid = sample?.unreadable?;
+        let unseen = Some(format!("process {pid} has made itself unreadable"));
+        Some(Reached { limit: "written_bytes_max", most, unseen })
     }
 
     /// Whether there were as many processes as there may be for some time, and more were wanted.
@@ -282,14 +402,35 @@ impl Look {
     }
 
     /// What the processes have used, where somebody has to look.
-    fn sample(&self) -> Option<Sample> {
+    fn sample(&mut self) -> Option<Sample> {
         let limits = &self.limits;
-        let looks = limits.cpu_seconds_max.is_some()
+        let looks_for = |quota, most: Option<u64>| most.is_some() && !self.cgroup.holds(quota);
+        let memory = looks_for(Quota::Memory, limits.memory_bytes_max);
+        let looks = memory
             || limits.written_bytes_max.is_some()
-            || (limits.memory_bytes_max.is_some() && !self.cgroup.holds(Quota::Memory))
-            || (limits.processes_max.is_some() && !self.cgroup.holds(Quota::Processes));
-        looks.then(|| sample(self.init))
+            || looks_for(Quota::CpuTime, limits.cpu_seconds_max)
+            || looks_for(Quota::Processes, limits.processes_max);
+        let mut sample = looks.then(|| self.seen.look(self.init))?;
+        if memory {
+            sample.memory_bytes =
+                sample.memory_bytes.saturating_add(unmapped_bytes(&self.root, self.init));
+        }
+        Some(sample)
     }
+}
+
+/// Memory that may be in no process: that of the world's own file system, and of files without a name.
+///
+/// A process that does not let its descriptors be seen keeps them to itself.
+fn unmapped_bytes(root: &OwnedFd, init: i32) -> u64 {
+    let tmp = rustix::fs::openat(root, "tmp", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let tmp = tmp.and_then(|tmp| rustix::fs::fstatvfs(&tmp));
+    let own =
+        tmp.map_or(0, |it| it.f_blocks.saturating_sub(it.f_bfree).saturating_mul(it.f_frsize));
+    let files = nameless(init).unwrap_or_default();
+    let files: HashMap<_, _> =
+        files.iter().filter(|it| it.is_memory).map(|it| (it.id, it.bytes)).collect();
+    files.values().fold(own, |all, bytes| all.saturating_add(*bytes))
 }
 
 /// Whether all of a limit is used; what is not set or not known is not.

@@ -119,7 +119,8 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let stand_ins = held::stand_ins(&held);
     let asked = compose::RunRequest { authority: authority.pem(), stand_ins, withheld, ..asked };
     let bound = publish::bind(&request.publish)?;
-    let bounds = Bounds::make(&session, &assembled.settings.limits);
+    let limits = &assembled.settings.limits;
+    let mut bounds = Bounds::make(&session, limits, &assembled.project.dir)?;
     let (mut composed, believed) = compose::compose(&assembled, &request.dirs, &asked)?;
     if !bound.is_empty() {
         composed.spec.inward = Switch::On;

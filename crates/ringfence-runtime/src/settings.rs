@@ -103,6 +103,10 @@ pub struct LimitSettings {
     pub memory_bytes_max: Option<u64>,
     /// Most bytes that all processes write to file systems.
     pub written_bytes_max: Option<u64>,
+    /// Most that what the world may write takes up on disks more than before, in bytes.
+    pub disk_bytes_max: Option<u64>,
+    /// Most that is read from each disk, and written to it, in bytes a second.
+    pub io_bytes_per_second_max: Option<u64>,
 }
 
 /// An agent that Ringfence knows how to prepare a world for.

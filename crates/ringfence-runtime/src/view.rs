@@ -114,6 +114,9 @@ pub struct ReachedLimit {
     pub limit: String,
     /// Its value there.
     pub most: u64,
+    /// Why it could not be seen whether it was reached, which ends a session as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<String>,
 }
 
 /// One program in one process: a further exec in the same process is a further span.

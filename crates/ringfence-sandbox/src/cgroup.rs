@@ -31,6 +31,19 @@ pub struct Quotas {
     pub processes: Option<u64>,
     /// Most of the processors' time, in percent of one.
     pub cpu_percent: Option<u64>,
+    /// Most that is read from each disk, and most that is written to it, in bytes a second.
+    pub io_bytes_per_second: Option<u64>,
+    /// Most seconds of the processors: only counted, for somebody to look at.
+    pub cpu_seconds: Option<u64>,
+}
+
+/// A disk, as the kernel numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Disk {
+    /// What drives it.
+    pub major: u32,
+    /// Which of those that this drives.
+    pub minor: u32,
 }
 
 /// One of them.
@@ -42,6 +55,10 @@ pub enum Quota {
     Processes,
     /// [`Quotas::cpu_percent`].
     Cpu,
+    /// [`Quotas::io_bytes_per_second`].
+    Io,
+    /// [`Quotas::cpu_seconds`].
+    CpuTime,
 }
 
 /// What a group has counted; `None` where it does not count.
@@ -53,6 +70,8 @@ pub struct Counted {
     pub processes: Option<u64>,
     /// How often one could not be started.
     pub forks_refused: Option<u64>,
+    /// Processor time of all that ever were in the group.
+    pub cpu: Option<Duration>,
 }
 
 /// The groups of one world, removed when dropped.
@@ -90,6 +109,8 @@ impl Quotas {
             (Quota::Memory, self.memory_bytes),
             (Quota::Processes, self.processes),
             (Quota::Cpu, self.cpu_percent),
+            (Quota::Io, self.io_bytes_per_second),
+            (Quota::CpuTime, self.cpu_seconds),
         ];
         all.into_iter().filter_map(|(quota, most)| most.map(|most| (quota, most)))
     }
@@ -97,11 +118,14 @@ impl Quotas {
 
 impl Quota {
     /// The controller that counts it.
-    fn controller(self) -> &'static str {
-        match self {
-            Quota::Memory => "memory",
-            Quota::Processes => "pids",
-            Quota::Cpu => "cpu",
+    fn controller(self, version: Version) -> &'static str {
+        match (self, version) {
+            (Quota::Memory, _) => "memory",
+            (Quota::Processes, _) => "pids",
+            (Quota::Cpu, _) | (Quota::CpuTime, Version::Two) => "cpu",
+            (Quota::Io, Version::One) => "blkio",
+            (Quota::Io, Version::Two) => "io",
+            (Quota::CpuTime, Version::One) => "cpuacct",
         }
     }
 
@@ -117,6 +141,38 @@ impl Quota {
                 ("cpu.cfs_quota_us", quota.to_string()),
             ],
             (Quota::Cpu, Version::Two) => vec![("cpu.max", format!("{quota} {CPU_PERIOD_US}"))],
+            // Bounded disk by disk, when they are known; only counted.
+            (Quota::Io | Quota::CpuTime, _) => Vec::new(),
+        }
+    }
+}
+
+impl Disk {
+    /// The whole disk of which this is a part: the kernel bounds no partition by itself.
+    #[must_use]
+    pub fn whole(self) -> Disk {
+        let Disk { major, minor } = self;
+        let part = format!("/sys/dev/block/{major}:{minor}");
+        if !Path::new(&part).join("partition").exists() {
+            return self;
+        }
+        let text = fs::read_to_string(Path::new(&part).join("../dev")).unwrap_or_default();
+        let numbers = text.trim().split_once(':');
+        let whole = numbers.and_then(|(major, minor)| {
+            Some(Disk { major: major.parse().ok()?, minor: minor.parse().ok()? })
+        });
+        whole.unwrap_or(self)
+    }
+
+    /// The files that bound how fast it is read and written, and what is written to them.
+    fn writes(self, version: Version, most: u64) -> Vec<(&'static str, String)> {
+        let Disk { major, minor } = self;
+        match version {
+            Version::One => vec![
+                ("blkio.throttle.read_bps_device", format!("{major}:{minor} {most}")),
+                ("blkio.throttle.write_bps_device", format!("{major}:{minor} {most}")),
+            ],
+            Version::Two => vec![("io.max", format!("{major}:{minor} rbps={most} wbps={most}"))],
         }
     }
 }
@@ -142,6 +198,32 @@ impl Cgroup {
         self.parts.iter().any(|part| part.bounds.contains(&quota))
     }
 
+    /// Whether there is any group to be in.
+    pub fn holds_any(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Whether writes that wait in memory before they go to a disk are bounded as well: only version 2
+    /// knows whose they are (`cgroup-v2.rst`, "Writeback").
+    pub fn bounds_late_writes(&self) -> bool {
+        let mut parts = self.parts.iter().filter(|part| part.bounds.contains(&Quota::Io));
+        parts.all(|part| part.version == Version::Two)
+    }
+
+    /// Bounds how fast these disks are read and written.
+    pub fn slow(&self, disks: &[Disk], most: u64) -> Result<(), String> {
+        for part in self.parts.iter().filter(|part| part.bounds.contains(&Quota::Io)) {
+            for disk in disks {
+                for (file, value) in disk.writes(part.version, most) {
+                    let why =
+                        |error| format!("cannot bound disk {}:{}: {error}", disk.major, disk.minor);
+                    fs::write(part.dir.join(file), value).map_err(why)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a process in, and with it all that it starts from here on.
     pub fn take_in(&self, pid: i32) -> io::Result<()> {
         let join = |part: &Part| fs::write(part.dir.join("cgroup.procs"), pid.to_string());
@@ -165,6 +247,16 @@ impl Cgroup {
                 counted.processes = read("pids.current").and_then(|text| text.trim().parse().ok());
                 counted.forks_refused = text.and_then(|text| field(&text, "max"));
             }
+            if part.bounds.contains(&Quota::CpuTime) {
+                counted.cpu = match part.version {
+                    Version::One => read("cpuacct.usage")
+                        .and_then(|text| text.trim().parse().ok())
+                        .map(Duration::from_nanos),
+                    Version::Two => read("cpu.stat")
+                        .and_then(|text| field(&text, "usage_usec"))
+                        .map(Duration::from_micros),
+                };
+            }
         }
         counted
     }
@@ -172,11 +264,13 @@ impl Cgroup {
     /// Finds or makes the group of `quota`'s controller, and bounds it there.
     fn bound(&mut self, trees: &[Tree], session: &str, quota: (Quota, u64)) -> Result<(), String> {
         let (quota, most) = quota;
-        let controller = quota.controller();
-        let has = |tree: &&Tree| tree.controllers.iter().any(|name| name == controller);
-        let Some(tree) = trees.iter().find(has) else {
-            return Err(format!("there is no `{controller}` controller"));
+        let has = |tree: &&Tree| {
+            tree.controllers.iter().any(|name| name == quota.controller(tree.version))
         };
+        let Some(tree) = trees.iter().find(has) else {
+            return Err(format!("there is no `{}` controller", quota.controller(Version::Two)));
+        };
+        let controller = quota.controller(tree.version);
         let why = |what: &str, error: &io::Error| format!("{what} `{controller}`: {error}");
         let dir = tree.own.join(format!("{PREFIX}{session}"));
         if tree.version == Version::Two {

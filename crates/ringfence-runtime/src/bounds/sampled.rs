@@ -1,19 +1,50 @@
-//! One look at all processes of a world in `/proc`.
+//! Looks at all processes of a world in `/proc`, and what they have used up to then.
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::time::Duration;
 
 /// What the processes of a world use together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Sample {
-    /// Of those that run, and of those that somebody has waited for.
+    /// Of all that were seen or waited for.
     pub(super) cpu: Duration,
     /// Resident memory; what is shared counts for each.
     pub(super) memory_bytes: u64,
     pub(super) threads: u64,
-    /// To file systems, by those that run and those that somebody has waited for.
+    /// To file systems, by all that were seen or waited for.
     pub(super) written_bytes: u64,
+    /// A process that does not let itself be seen writing.
+    pub(super) unreadable: Option<i32>,
+}
+
+/// What was seen at the last look.
+///
+/// The kernel adds what a process has used to the one that waits for it. One that nobody waits for
+/// (its parent ignores `SIGCHLD`) takes it along: what the others have not gained since the last
+/// look counts as lost, and is kept.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    last: HashMap<Key, Member>,
+    lost: Used,
+}
+
+/// A process: its id, and when it started, since ids are used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key(i32, u64);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Member {
+    parent: i32,
+    used: Used,
+}
+
+/// What a process and those that it waited for have used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Used {
+    ticks: u64,
+    written: u64,
 }
 
 /// The processes of the world whose first process is `init`, as the broker counts them: all that
@@ -24,8 +55,8 @@ pub(super) fn members(init: i32) -> Vec<i32> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for pid in pids {
         // One that is gone has no parent any more.
-        if let Some(parent) = stat_of(pid).and_then(|text| parent(&text)) {
-            children.entry(parent).or_default().push(pid);
+        if let Some(stat) = stat_of(pid) {
+            children.entry(stat.parent).or_default().push(pid);
         }
     }
     let mut members = vec![init];
@@ -37,53 +68,127 @@ pub(super) fn members(init: i32) -> Vec<i32> {
     members
 }
 
-fn stat_of(pid: i32) -> Option<String> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    Some(String::from_utf8_lossy(&stat).into_owned())
-}
-
-/// `ppid`, field 4 of proc_pid_stat(5).
-fn parent(stat: &str) -> Option<i32> {
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-/// Looks at all of them; one that ends meanwhile counts with its parent.
-pub(super) fn sample(init: i32) -> Sample {
-    let ticks = rustix::param::clock_ticks_per_second().max(1);
-    let page = u64::try_from(rustix::param::page_size()).unwrap_or_default();
-    members(init).into_iter().fold(Sample::default(), |all, pid| {
-        let stat = stat_of(pid).and_then(|text| of_stat(&text)).unwrap_or_default();
-        let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
-        let millis = stat.ticks.saturating_mul(1000) / ticks;
-        Sample {
-            cpu: all.cpu.saturating_add(Duration::from_millis(millis)),
-            memory_bytes: all.memory_bytes.saturating_add(stat.pages.saturating_mul(page)),
-            threads: all.threads.saturating_add(stat.threads),
-            written_bytes: all.written_bytes.saturating_add(written(&io).unwrap_or_default()),
+impl Seen {
+    /// Looks at all of them; one that ends meanwhile counts with its parent.
+    pub(super) fn look(&mut self, init: i32) -> Sample {
+        let ticks = rustix::param::clock_ticks_per_second().max(1);
+        let page = u64::try_from(rustix::param::page_size()).unwrap_or_default();
+        let mut now = HashMap::new();
+        let mut sample = Sample::default();
+        for pid in members(init) {
+            let Some(stat) = stat_of(pid) else { continue };
+            let key = Key(pid, stat.started);
+            let before = self.last.get(&key).map(|member| member.used.written);
+            let written = written_by(pid, &stat, init).unwrap_or_else(|Unreadable| {
+                sample.unreadable = Some(pid);
+                None
+            });
+            let written = written.or(before).unwrap_or_default();
+            sample.memory_bytes =
+                sample.memory_bytes.saturating_add(stat.pages.saturating_mul(page));
+            sample.threads = sample.threads.saturating_add(stat.threads);
+            let used = Used { ticks: stat.ticks, written };
+            now.insert(key, Member { parent: stat.parent, used });
         }
-    })
+        self.lost = self.lost.and(self.lost_until(&now, init));
+        let used = now.values().fold(self.lost, |all, member| all.and(member.used));
+        self.last = now;
+        sample.cpu = Duration::from_millis(used.ticks.saturating_mul(1000) / ticks);
+        sample.written_bytes = used.written;
+        sample
+    }
+
+    /// What those who are gone had used, less what those above them have gained since.
+    fn lost_until(&self, now: &HashMap<Key, Member>, init: i32) -> Used {
+        let mut gone = Used::default();
+        let mut above: Vec<Key> = Vec::new();
+        let parents: HashMap<i32, Key> = self.last.keys().map(|key| (key.0, *key)).collect();
+        for (_, member) in self.last.iter().filter(|(key, _)| !now.contains_key(*key)) {
+            gone = gone.and(member.used);
+            // Whoever waited was above, or is the first process, whose children orphans become.
+            let mut next = parents.get(&member.parent).copied();
+            while let Some(key) = next.filter(|key| !now.contains_key(key)) {
+                let parent = self.last.get(&key).map(|member| member.parent);
+                next = parent.and_then(|parent| parents.get(&parent)).copied();
+            }
+            above.extend(next);
+        }
+        above.extend(parents.get(&init));
+        above.sort_unstable_by_key(|key| (key.0, key.1));
+        above.dedup();
+        let gained = above.iter().fold(Used::default(), |all, key| {
+            let used = |members: &HashMap<Key, Member>| {
+                members.get(key).map(|member| member.used).unwrap_or_default()
+            };
+            all.and(used(now).less(used(&self.last)))
+        });
+        gone.less(gained)
+    }
+}
+
+impl Used {
+    fn and(self, other: Used) -> Used {
+        Used {
+            ticks: self.ticks.saturating_add(other.ticks),
+            written: self.written.saturating_add(other.written),
+        }
+    }
+
+    fn less(self, other: Used) -> Used {
+        Used {
+            ticks: self.ticks.saturating_sub(other.ticks),
+            written: self.written.saturating_sub(other.written),
+        }
+    }
 }
 
 /// What stands in `/proc/PID/stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Stat {
+    state: char,
+    parent: i32,
     ticks: u64,
     threads: u64,
+    started: u64,
     pages: u64,
 }
 
-/// `utime`, `stime`, `cutime`, `cstime`, `num_threads` and `rss`: fields 14 to 17, 20 and 24 of
-/// proc_pid_stat(5), counted behind the command's name, which may be anything.
+fn stat_of(pid: i32) -> Option<Stat> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    of_stat(&String::from_utf8_lossy(&stat))
+}
+
+/// `state`, `ppid`, `utime` to `cstime`, `num_threads`, `starttime` and `rss`: fields 3, 4, 14 to 17,
+/// 20, 22 and 24 of proc_pid_stat(5), counted behind the command's name, which may be anything.
 fn of_stat(text: &str) -> Option<Stat> {
-    let fields: Vec<u64> = text
-        .rsplit_once(')')?
-        .1
-        .split_ascii_whitespace()
-        .skip(11)
-        .map(|field| field.parse().unwrap_or_default())
-        .collect();
-    let ticks = fields.get(..4)?.iter().fold(0_u64, |sum, part| sum.saturating_add(*part));
-    Some(Stat { ticks, threads: *fields.get(6)?, pages: *fields.get(10)? })
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        ticks: (11..15).try_fold(0_u64, |sum, at| Some(sum.saturating_add(number(at)?)))?,
+        threads: number(17)?,
+        started: number(19)?,
+        pages: number(21)?,
+    })
+}
+
+/// A process has made itself unreadable, or never was readable.
+struct Unreadable;
+
+/// What a process has written; `None` where that cannot be known any more, or never, as of the first
+/// one, which is ours: what that would gain then counts as lost by those it has waited for.
+fn written_by(pid: i32, stat: &Stat, init: i32) -> Result<Option<u64>, Unreadable> {
+    match fs::read_to_string(format!("/proc/{pid}/io")) {
+        Ok(text) => written(&text).map(Some).ok_or(Unreadable),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // What has ended and is not waited for yet belongs to root as well.
+            let has_ended = |stat: &Stat| matches!(stat.state, 'Z' | 'X');
+            let ends = has_ended(stat) || stat_of(pid).is_none_or(|now| has_ended(&now));
+            if pid == init || ends { Ok(None) } else { Err(Unreadable) }
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 /// `write_bytes` of proc_pid_io(5).
@@ -92,33 +197,5 @@ fn written(io: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Stat, members, of_stat, parent, written};
-
-    #[test]
-    fn the_fields_are_counted_behind_a_name_with_parentheses_and_blanks() {
-        let stat = "7 (a) b 1) S 1 2 3 4 5 6 7 8 9 10 100 20 3 4 20 0 9 0 555 1000 42 184";
-        assert_eq!(of_stat(stat), Some(Stat { ticks: 127, threads: 9, pages: 42 }));
-        assert_eq!(parent(stat), Some(1));
-        assert_eq!(of_stat("7 (a) S 1"), None);
-        assert_eq!(of_stat(""), None);
-    }
-
-    #[test]
-    fn everybody_who_descends_from_a_process_is_a_member() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let found = members(own);
-        assert!(found.contains(&own) && found.contains(&i32::try_from(child.id()).unwrap()));
-        assert!(!found.contains(&1));
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    #[test]
-    fn bytes_that_were_taken_back_do_not_count_as_written() {
-        let io = "rchar: 1\nwrite_bytes: 4096\ncancelled_write_bytes: 512\n";
-        assert_eq!(written(io), Some(4096));
-        assert_eq!(written("cancelled_write_bytes: 512\n"), None);
-    }
-}
+#[path = "sampled_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use ringfence_sandbox::world::WorldError;
 use ringfence_secrets::store::StoreError;
 
 use crate::assemble::AssembleError;
+use crate::bounds::Beyond;
 use crate::clock::ClockError;
 use crate::compose::ComposeError;
 use crate::registration::RegistrationError;
@@ -28,6 +29,9 @@ pub enum RunError {
     /// The policy cannot be made into a world.
     #[error(transparent)]
     Compose(#[from] ComposeError),
+    /// A limit of the settings holds nothing here.
+    #[error(transparent)]
+    Limit(#[from] Beyond),
     /// The world could not be started.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -84,6 +88,10 @@ impl RunError {
             RunError::State(error) => Some(error.hint()),
             RunError::Assemble(error) => error.hint(),
             RunError::Compose(error) => error.hint(),
+            RunError::Limit(_) => Some(
+                "to say less, or nothing, change `[limits]` in your settings or the project's"
+                    .to_owned(),
+            ),
             RunError::World(error) => error.hint().map(str::to_owned),
             RunError::Gap { .. } => {
                 Some("to see what this machine can enforce, run `ringfence doctor`".to_owned())

@@ -12,6 +12,8 @@ const OPEN_FILES_MAX_LEAST: u64 = 32;
 const PROCESSES_MAX_LEAST: u64 = 4;
 /// Least memory in which a program can start, in bytes.
 const MEMORY_BYTES_MAX_LEAST: u64 = 4 << 20;
+/// Slowest disk from which a program can be started, in bytes a second.
+const IO_BYTES_PER_SECOND_LEAST: u64 = 64 * 1024;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,8 @@ pub(super) struct Raw {
     pub(super) cpu_percent_max: Option<u64>,
     pub(super) memory_bytes_max: Option<u64>,
     pub(super) written_bytes_max: Option<u64>,
+    pub(super) disk_bytes_max: Option<u64>,
+    pub(super) io_bytes_per_second_max: Option<u64>,
 }
 
 impl Raw {
@@ -43,6 +47,8 @@ impl Raw {
             ("cpu_percent_max", self.cpu_percent_max, 1),
             ("memory_bytes_max", self.memory_bytes_max, MEMORY_BYTES_MAX_LEAST),
             ("written_bytes_max", self.written_bytes_max, 1),
+            ("disk_bytes_max", self.disk_bytes_max, 1),
+            ("io_bytes_per_second_max", self.io_bytes_per_second_max, IO_BYTES_PER_SECOND_LEAST),
         ];
         all.into_iter().find_map(|(key, most, least)| {
             most.filter(|most| *most < least).map(|_| (key, format!("must be at least {least}")))
@@ -64,5 +70,7 @@ pub(super) fn join(files: [&Raw; 3]) -> LimitSettings {
         cpu_percent_max: least(|raw| raw.cpu_percent_max),
         memory_bytes_max: least(|raw| raw.memory_bytes_max),
         written_bytes_max: least(|raw| raw.written_bytes_max),
+        disk_bytes_max: least(|raw| raw.disk_bytes_max),
+        io_bytes_per_second_max: least(|raw| raw.io_bytes_per_second_max),
     }
 }

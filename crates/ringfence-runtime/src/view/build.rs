@@ -134,8 +134,8 @@ impl Builder {
             Event::TakenBack(what) => {
                 self.view.taken_back.push(TakenBackView { entry: index, what });
             }
-            Event::LimitReached { limit, most } => {
-                self.view.limit_reached = Some(ReachedLimit { entry: index, limit, most });
+            Event::LimitReached { limit, most, unseen } => {
+                self.view.limit_reached = Some(ReachedLimit { entry: index, limit, most, unseen });
             }
             Event::Covered { path } if self.view.covered_again.contains(&path) => {}
             Event::Covered { path } => self.view.covered_again.push(path),

@@ -11,8 +11,8 @@ use rustix::net::{
 
 /// Two paths and a few numbers fit with room to spare.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
-/// The sockets of a world's network and its terminal: the most that are ever sent at once.
-const DESCRIPTORS_MAX: usize = 8;
+/// The sockets of a world's network, its root and its terminal, with room: the most that are ever sent at once.
+const DESCRIPTORS_MAX: usize = 12;
 
 /// What a message is about; its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

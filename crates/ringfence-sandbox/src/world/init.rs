@@ -15,7 +15,7 @@ use rustix::termios::Winsize;
 use super::channel::{Channel, Topic};
 use super::failure::{During as _, Failure, Need};
 use super::helper::Lines;
-use super::network::{self, Network, TERMINAL, announce};
+use super::network::{self, Network, TERMINAL, WORLD_ROOT, announce};
 use super::root::ROOT;
 use super::{Stdio, WorldSpec, ceiling, identity, payload, wire};
 use crate::sys::mount::{Attributes, NODEV, NOEXEC, NOSUID, RDONLY, Reach, set_attributes};
@@ -93,7 +93,9 @@ fn start(from: &From, control: &Channel) -> Result<Option<Started>, Failure> {
         Stdio::Inherit => None,
         Stdio::Pty(size) => Some(terminal(size)?),
     };
+    let root = open_here("/")?;
     let mut out = network.descriptors();
+    out.push((WORLD_ROOT, root.as_fd()));
     out.extend(terminal.as_ref().map(|terminal| (TERMINAL, terminal.master.as_fd())));
     let (letters, fds): (Vec<u8>, Vec<_>) = out.into_iter().unzip();
     let text = announce(letters.into_iter(), network.gap());

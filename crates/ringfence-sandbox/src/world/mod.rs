@@ -61,6 +61,8 @@ pub struct World {
     pub network: Network,
     /// The master side of the payload's terminal, with [`Stdio::Pty`].
     pub pty: Option<OwnedFd>,
+    /// The world's root directory, to look at its trees beneath it (`O_PATH`).
+    pub root: OwnedFd,
     /// What each layer really enforces.
     pub layers: Vec<LayerStatus>,
     /// The world's first process, as the broker counts processes.

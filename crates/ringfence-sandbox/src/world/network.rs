@@ -127,10 +127,13 @@ const DNS: u8 = b'n';
 const DNS_V6: u8 = b'N';
 /// The payload's terminal.
 pub(super) const TERMINAL: u8 = b'y';
+/// The letter of the world's root directory.
+pub(super) const WORLD_ROOT: u8 = b'/';
 
-/// What init has handed out: the network, and a terminal if there is one.
+/// What init has handed out: the network, the root, and a terminal if there is one.
 pub(super) struct HandedOut {
     pub(super) network: Network,
+    pub(super) root: OwnedFd,
     pub(super) terminal: Option<OwnedFd>,
 }
 
@@ -157,7 +160,7 @@ impl HandedOut {
         let proxy = take(PROXY)?.into();
         let (unix_diag, inet_diag) = (take(UNIX_DIAGNOSIS)?, take(INET_DIAGNOSIS)?);
         let network = Network { proxy, unix_diag, inet_diag, capture, way };
-        Some(HandedOut { network, terminal: take(TERMINAL) })
+        Some(HandedOut { network, root: take(WORLD_ROOT)?, terminal: take(TERMINAL) })
     }
 }
 

@@ -97,6 +97,7 @@ impl Starting {
             notify,
             confinement: Confinement { user, ceiling: fds.next(), writable: writable(&self.spec) },
             pty: ready.out.terminal,
+            root: ready.out.root,
             layers: layers::of(&self.spec, &ready.out.network.way),
             network: ready.out.network,
             init_pid: ready.pid,

@@ -72,7 +72,12 @@ fn words(event: &Event) -> (&'static str, String) {
             ("held back", names.join(", "))
         }
         Event::TakenBack(back) => ("taken back", taken_back(back)),
-        Event::LimitReached { limit, most } => ("limit reached", format!("{limit} = {most}")),
+        Event::LimitReached { limit, most, unseen: None } => {
+            ("limit reached", format!("{limit} = {most}"))
+        }
+        Event::LimitReached { limit, most, unseen: Some(why) } => {
+            ("limit not seen", format!("{limit} = {most}: {}", printable(why)))
+        }
         Event::Covered { path } => ("covered again", printable(path.as_str())),
         Event::SessionClosed { summary } => {
             let (permitted, denied, asked) = (summary.permitted, summary.denied, summary.asked);

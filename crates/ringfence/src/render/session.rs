@@ -434,7 +434,9 @@ fn taken_back(view: &SessionView, style: Style) -> String {
 fn foot(view: &SessionView, style: Style) -> String {
     let mut out = String::new();
     if let Some(reached) = &view.limit_reached {
-        let text = format!("ended by its limit: {} = {}", reached.limit, reached.most);
+        let why = reached.unseen.as_deref().map(printable);
+        let why = why.map(|why| format!(", which could not be seen: {why}")).unwrap_or_default();
+        let text = format!("ended by its limit: {} = {}{why}", reached.limit, reached.most);
         out.push_str(&(style.paint.tone(Tone::Warning, &text) + "\n"));
     }
     for layer in &view.layers {

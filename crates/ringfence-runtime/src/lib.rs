@@ -19,6 +19,7 @@ mod host_gpg;
 pub mod in_force;
 pub mod init;
 pub mod notice;
+pub mod otel;
 pub mod ports;
 pub mod processes;
 pub mod protected;

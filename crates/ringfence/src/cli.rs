@@ -8,11 +8,13 @@ use ringfence_core::{EntryRef, IdError, SessionId};
 use ringfence_runtime::broker::Publish;
 
 mod secret;
+mod show;
 
 pub use secret::{
     SecretAddArgs, SecretCommand, SecretListArgs, SecretRemoveArgs, SecretRotateArgs,
     SecretTestArgs,
 };
+pub use show::{ExportArgs, ExportCommand, LogShowArgs, ShowArgs};
 
 /// Governs what an AI agent may do: one policy, enforced below the agent, recorded.
 #[derive(Debug, Parser)]
@@ -387,42 +389,13 @@ pub struct SessionsArgs {
     pub json: bool,
 }
 
-/// Arguments of `show`.
-#[derive(Debug, Args)]
-pub struct ShowArgs {
-    /// The session [default: the one that started last]
-    #[arg(value_name = "SESSION")]
-    pub session: Option<SessionId>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// The commands on the log.
 #[derive(Debug, Subcommand)]
 pub enum LogCommand {
     /// Print a session's entries
-    Show(ShowArgs),
+    Show(LogShowArgs),
     /// Verify that nothing in the log was changed
     Verify(LogVerifyArgs),
-}
-
-/// The formats of other programs.
-#[derive(Debug, Subcommand)]
-pub enum ExportCommand {
-    /// Write a session's requests and connections as an HTTP archive (HAR 1.2)
-    Har(ExportHarArgs),
-}
-
-/// Arguments of `export har`.
-#[derive(Debug, Args)]
-pub struct ExportHarArgs {
-    /// The session [default: the one that started last]
-    #[arg(value_name = "SESSION")]
-    pub session: Option<SessionId>,
-    /// Write to this file, for you alone to read, in place of stdout
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
 }
 
 /// Arguments of `log verify`.

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod edit;
 pub(crate) mod explain;
 pub(crate) mod export;
+pub(crate) mod follow;
 pub(crate) mod foreseen;
 pub(crate) mod grant;
 pub(crate) mod grants;

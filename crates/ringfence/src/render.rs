@@ -3,8 +3,10 @@
 pub mod entry;
 pub(crate) mod explain;
 pub mod har;
+pub mod otlp;
 pub mod plan;
 pub mod problem;
 pub mod session;
 pub mod text;
+pub mod timeline;
 pub mod tree;

@@ -101,6 +101,16 @@ impl Screen {
         self.columns
     }
 
+    /// The first lines of a text, as many as the terminal shows at once.
+    pub fn page(&self, text: &str) -> String {
+        let rows = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_row);
+        match usize::from(rows) {
+            0 => text.to_owned(),
+            // The last row is the cursor's.
+            rows => text.split_inclusive('\n').take(rows.saturating_sub(1)).collect(),
+        }
+    }
+
     /// How to colour what goes to a stream.
     pub fn paint(&self, stream: Stream) -> Paint {
         let terminal = match stream {

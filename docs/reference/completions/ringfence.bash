@@ -76,11 +76,17 @@ _ringfence() {
             ringfence__subcmd__export,help)
                 cmd="ringfence__subcmd__export__subcmd__help"
                 ;;
+            ringfence__subcmd__export,otlp)
+                cmd="ringfence__subcmd__export__subcmd__otlp"
+                ;;
             ringfence__subcmd__export__subcmd__help,har)
                 cmd="ringfence__subcmd__export__subcmd__help__subcmd__har"
                 ;;
             ringfence__subcmd__export__subcmd__help,help)
                 cmd="ringfence__subcmd__export__subcmd__help__subcmd__help"
+                ;;
+            ringfence__subcmd__export__subcmd__help,otlp)
+                cmd="ringfence__subcmd__export__subcmd__help__subcmd__otlp"
                 ;;
             ringfence__subcmd__grants,help)
                 cmd="ringfence__subcmd__grants__subcmd__help"
@@ -156,6 +162,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help__subcmd__export,har)
                 cmd="ringfence__subcmd__help__subcmd__export__subcmd__har"
+                ;;
+            ringfence__subcmd__help__subcmd__export,otlp)
+                cmd="ringfence__subcmd__help__subcmd__export__subcmd__otlp"
                 ;;
             ringfence__subcmd__help__subcmd__grants,list)
                 cmd="ringfence__subcmd__help__subcmd__grants__subcmd__list"
@@ -414,7 +423,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__export)
-            opts="-h -V --color --help --version har help"
+            opts="-h -V --color --help --version har otlp help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -454,7 +463,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__export__subcmd__help)
-            opts="har help"
+            opts="har otlp help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -488,6 +497,42 @@ _ringfence() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__export__subcmd__help__subcmd__otlp)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__export__subcmd__otlp)
+            opts="-h -V --output --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -702,7 +747,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__export)
-            opts="har"
+            opts="har otlp"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -716,6 +761,20 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__export__subcmd__har)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__export__subcmd__otlp)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1232,7 +1291,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__log__subcmd__show)
-            opts="-h -V --json --color --help --version"
+            opts="-h -V --json --follow --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1922,7 +1981,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__show)
-            opts="-h -V --json --color --help --version"
+            opts="-h -V --tree --timeline --json --follow --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -6,6 +6,7 @@ use super::RunRequest;
 use crate::assemble::Assembled;
 use crate::home::Home;
 use crate::notice::Notice;
+use crate::otel;
 use crate::settings::ProfileName;
 use crate::signing::{GPG_HOME, SSH_SOCKET};
 
@@ -184,6 +185,7 @@ fn ours(home: &Home<'_>, assembled: &Assembled, request: &RunRequest) -> Vec<(St
     all.push(set("HOME", &home.dir.to_string_lossy()));
     all.push(set(SESSION_VARIABLE, request.session.as_str()));
     all.push(set("RINGFENCE_DENIALS", DENIALS_PATH));
+    all.push(set("TRACEPARENT", &otel::traceparent(&request.session)));
     all.push(set("TMPDIR", "/tmp"));
     if super::ssh::upstream(&assembled.settings, &request.environment).is_some() {
         all.push(set("SSH_AUTH_SOCK", SSH_SOCKET));

@@ -1,21 +1,19 @@
 //! The one pass over a session's entries that makes a [`SessionView`].
 
+mod spans;
+
 use std::collections::{BTreeMap, HashMap};
 
 use ringfence_core::{
-    Act, Entry, Event, Exec, Exit, FileChange, Grounds, HttpRequest, Outcome, Process, Request,
-    SecretUse, Usage, Verdict,
+    Act, Entry, Event, FileChange, Grounds, HttpRequest, Outcome, Request, SecretUse, Verdict,
 };
 
 use super::{
     ArrivalView, AskedAct, ConnectionView, DeniedAct, EndpointView, FailedAct, FsChanges,
     GrantChange, LeaseView, MisusedSecret, NetworkActivity, ReachedLimit, RefusedCall, RequestView,
-    ResourceUsage, SecretView, SessionView, Span, State, TakenBackView, VIEW_SCHEMA,
+    SecretView, SessionView, State, TakenBackView, VIEW_SCHEMA,
 };
-use crate::wording;
-
-/// What a process is called that nobody saw start a program.
-const FORKED: &str = "(forked)";
+use crate::{otel, wording};
 
 /// See [`super::view`].
 pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> SessionView {
@@ -28,6 +26,10 @@ pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> Session
     }
     builder.settle_changes();
     let view = &mut builder.view;
+    for activity in view.spans.iter_mut().map(|span| &mut span.network_activity) {
+        activity.add_up();
+    }
+    view.unattributed.network_activity.add_up();
     let spans = view.spans.iter().map(|span| &span.network_activity);
     view.endpoints =
         EndpointView::sums(spans.chain([&view.unattributed.network_activity]), &view.denials);
@@ -63,6 +65,8 @@ struct Change {
 #[derive(Default)]
 struct Builder {
     view: SessionView,
+    /// The entry that is taken.
+    index: u64,
     /// The current span of each living process.
     current: HashMap<i32, usize>,
     /// Permitted acts without an outcome so far, by the index of their decision.
@@ -78,9 +82,12 @@ struct Builder {
 impl Builder {
     fn take(&mut self, index: u64, entry: Entry) {
         let at_ms = entry.at_ms;
+        (self.index, self.view.last_ms) = (index, Some(at_ms));
         match entry.event {
             Event::SessionOpened { session, agent, command, cwd, policy, layers, .. } => {
                 let view = &mut self.view;
+                view.trace_id = Some(otel::trace_id(&session));
+                view.otel_span_id = Some(otel::session_span_id(&session));
                 view.session = Some(session);
                 view.started_ms = Some(at_ms);
                 (view.agent, view.command, view.cwd) = (agent, command, Some(cwd));
@@ -96,7 +103,7 @@ impl Builder {
             }
             Event::Arrived { port, peer } => {
                 self.pending.insert(index, Pending::Arrival(self.view.arrivals.len()));
-                let connection = ConnectionView::begun(index, format!("localhost:{port}"));
+                let connection = ConnectionView::begun((index, at_ms), format!("localhost:{port}"));
                 self.view.arrivals.push(ArrivalView { entry: index, at_ms, peer, connection });
             }
             Event::SecretMisused(what) => {
@@ -119,16 +126,11 @@ impl Builder {
             }
             Event::ProcessExited { pid, exit, usage } => self.exited(pid, exit, usage, at_ms),
             Event::Granted { id, text, scope, by } => {
-                let (text, scope) = (Some(text), Some(scope));
-                let (change, survivors) = ("granted", Vec::new());
-                let grant = GrantChange { entry: index, id, change, text, scope, by, survivors };
-                self.view.grants.push(grant);
+                let granted = Some((text, scope));
+                self.granted_or_revoked((index, id, by), granted, Vec::new());
             }
             Event::Revoked { id, by, survivors } => {
-                let (text, scope) = (None, None);
-                let change = "revoked";
-                let grant = GrantChange { entry: index, id, change, text, scope, by, survivors };
-                self.view.grants.push(grant);
+                self.granted_or_revoked((index, id, by), None, survivors);
             }
             Event::Quarantined { files } => self.view.quarantined.extend(files),
             Event::TakenBack(what) => {
@@ -146,6 +148,17 @@ impl Builder {
             }
             Event::PolicyReloaded { .. } | Event::LogOpened { .. } | Event::LogClosed { .. } => {}
         }
+    }
+
+    fn granted_or_revoked(
+        &mut self,
+        (entry, id, by): (u64, String, String),
+        granted: Option<(String, String)>,
+        survivors: Vec<String>,
+    ) {
+        let change = if granted.is_some() { "granted" } else { "revoked" };
+        let (text, scope) = granted.unzip();
+        self.view.grants.push(GrantChange { entry, id, change, text, scope, by, survivors });
     }
 
     /// What became of it last is what is shown.
@@ -211,15 +224,15 @@ impl Builder {
             }
             Act::Connect(endpoint) => {
                 let span = self.acting(process, at_ms);
-                self.connecting(index, endpoint.to_string(), span);
+                self.connecting((index, at_ms), endpoint.to_string(), span);
             }
             Act::ConnectUnix(path) => {
                 let span = self.acting(process, at_ms);
-                self.connecting(index, path.to_string(), span);
+                self.connecting((index, at_ms), path.to_string(), span);
             }
             Act::Request(http) => {
                 let span = self.acting(process, at_ms);
-                self.requesting(index, http, span);
+                self.requesting((index, at_ms), http, span);
             }
             Act::UseSecret(used) => self.secret_used(index, used),
         }
@@ -240,50 +253,19 @@ impl Builder {
         self.pending.insert(entry, Pending::Secret(position));
     }
 
-    fn started(&mut self, index: u64, at_ms: u64, exec: Exec, process: Option<Process>) {
-        let pid = process.map_or(0, |process| process.pid);
-        let before = self.current.get(&pid).copied().filter(|_| pid != 0);
-        let parent_span = self.parent_of(process);
-        let mut span = Span {
-            parent_span,
-            program: Some(exec.program),
-            command: exec.command_line.text,
-            entry: Some(index),
-            ..Span::new(pid, at_ms)
-        };
-        if let Some(old) = before.and_then(|at| self.view.spans.get_mut(at)) {
-            span.parent_span.clone_from(&old.parent_span);
-            if old.forked {
-                // A child that opens its redirections and then starts its program is one span.
-                span.span_id.clone_from(&old.span_id);
-                span.network_activity = std::mem::take(&mut old.network_activity);
-                span.started_ms = old.started_ms;
-                *old = span;
-                self.pending.insert(index, Pending::Exec { span: before, before: None });
-                return;
-            }
-            old.end(at_ms);
-            span.replaces = Some(old.span_id.clone());
-        }
-        let span = self.push(span);
-        if pid != 0 {
-            self.current.insert(pid, span);
-        }
-        self.pending.insert(index, Pending::Exec { span: Some(span), before });
-    }
-
-    fn connecting(&mut self, index: u64, endpoint: String, span: At) {
+    fn connecting(&mut self, (index, at_ms): (u64, u64), endpoint: String, span: At) {
         let connections = &mut self.network(span).connections;
         let position = connections.len();
-        connections.push(ConnectionView::begun(index, endpoint));
+        connections.push(ConnectionView::begun((index, at_ms), endpoint));
         self.pending.insert(index, Pending::Connection { span, position });
     }
 
-    fn requesting(&mut self, index: u64, http: HttpRequest, span: At) {
+    fn requesting(&mut self, (index, at_ms): (u64, u64), http: HttpRequest, span: At) {
         let requests = &mut self.network(span).requests;
         let position = requests.len();
         requests.push(RequestView {
             endpoint: http.endpoint.to_string(),
+            at_ms,
             url: http.url(),
             method: http.method,
             query_names: http.query_names,
@@ -337,80 +319,6 @@ impl Builder {
                 }
             }
         }
-    }
-
-    /// An exec that failed left the process as it was; the others have replaced its program.
-    fn exec_ended(&mut self, span: usize, before: At, outcome: Outcome, at_ms: u64) {
-        let Some(made) = self.view.spans.get_mut(span) else { return };
-        match outcome {
-            Outcome::Done | Outcome::Connection(_) | Outcome::Request(_) | Outcome::Unknown => {}
-            Outcome::Mismatch { found } => {
-                made.error = Some(format!("stopped: what ran was {found}"));
-                made.end(at_ms);
-            }
-            Outcome::Failed { error } => {
-                made.error = Some(error);
-                made.end(at_ms);
-                let pid = made.pid;
-                let Some(at) = before else { return };
-                self.current.insert(pid, at);
-                if let Some(old) = self.view.spans.get_mut(at) {
-                    (old.ended_ms, old.duration_ms) = (None, None);
-                }
-            }
-        }
-    }
-
-    fn exited(&mut self, pid: i32, exit: Exit, usage: Usage, at_ms: u64) {
-        if let Some(at) = self.current.remove(&pid) {
-            if let Some(span) = self.view.spans.get_mut(at) {
-                span.end(at_ms);
-                span.exit = Some(exit);
-                span.resource_usage = ResourceUsage::from(usage);
-            }
-            return;
-        }
-        // A process that neither started a program nor acted: its start and parent are not known.
-        self.push(Span {
-            forked: true,
-            command: FORKED.to_owned(),
-            ended_ms: Some(at_ms),
-            exit: Some(exit),
-            resource_usage: ResourceUsage::from(usage),
-            ..Span::new(pid, at_ms)
-        });
-    }
-
-    /// The span of a process that acts; one is made for a process that forked and did not exec.
-    fn acting(&mut self, process: Option<Process>, at_ms: u64) -> At {
-        let process = process?;
-        if let Some(at) = self.current.get(&process.pid) {
-            return Some(*at);
-        }
-        let parent = process.parent.and_then(|pid| self.current.get(&pid)).copied();
-        let command = parent
-            .and_then(|at| self.view.spans.get(at))
-            .map_or_else(|| FORKED.to_owned(), |span| span.command.clone());
-        let parent_span = self.name_of(parent);
-        let span = Span { parent_span, forked: true, command, ..Span::new(process.pid, at_ms) };
-        let at = self.push(span);
-        self.current.insert(process.pid, at);
-        Some(at)
-    }
-
-    fn parent_of(&self, process: Option<Process>) -> Option<String> {
-        let parent = process.and_then(|process| process.parent)?;
-        self.name_of(self.current.get(&parent).copied())
-    }
-
-    fn name_of(&self, at: At) -> Option<String> {
-        at.and_then(|at| self.view.spans.get(at)).map(|span| span.span_id.clone())
-    }
-
-    fn push(&mut self, span: Span) -> usize {
-        let position = self.view.spans.len();
-        self.view.spans.push(Span { span_id: format!("p{}", position + 1), ..span });
-        position
     }
 
     /// Tells the changes that came about from those that failed.

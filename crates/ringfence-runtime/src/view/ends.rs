@@ -2,7 +2,7 @@
 
 use ringfence_core::{AbsolutePath, FileChange, Outcome, Usage};
 
-use super::{ConnectionView, FsChanges, RequestView, ResourceUsage};
+use super::{ConnectionView, FsChanges, NetworkActivity, RequestView, ResourceUsage};
 
 impl From<Usage> for ResourceUsage {
     fn from(usage: Usage) -> ResourceUsage {
@@ -14,9 +14,10 @@ impl From<Usage> for ResourceUsage {
 
 impl ConnectionView {
     /// One that was decided, or let in, by this entry.
-    pub(super) fn begun(entry: u64, endpoint: String) -> ConnectionView {
+    pub(super) fn begun((entry, at_ms): (u64, u64), endpoint: String) -> ConnectionView {
         ConnectionView {
             endpoint,
+            at_ms,
             address: None,
             bytes_sent: None,
             bytes_received: None,
@@ -42,6 +43,17 @@ impl ConnectionView {
             }
             Outcome::Done | Outcome::Request(_) | Outcome::Unknown => {}
         }
+    }
+}
+
+impl NetworkActivity {
+    /// Adds up what is known of its connections. Requests are part of them.
+    pub(super) fn add_up(&mut self) {
+        let sum = |of: fn(&ConnectionView) -> Option<u64>| {
+            self.connections.iter().filter_map(of).reduce(u64::saturating_add)
+        };
+        (self.bytes_sent, self.bytes_received) =
+            (sum(|it| it.bytes_sent), sum(|it| it.bytes_received));
     }
 }
 

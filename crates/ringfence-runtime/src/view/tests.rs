@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use ringfence_core::{
-    Act, Agent, Carried, CommandLine, Endpoint, Event, Exec, FileChange, FileIdentity, NetUsage,
-    Outcome, Process, Request, Role, Usage, Verdict,
+    Act, Agent, Carried, CommandLine, Endpoint, Event, Exec, Exit, FileChange, FileIdentity,
+    NetUsage, Outcome, Process, Request, Role, Usage, Verdict,
 };
 
 use super::*;

@@ -7,26 +7,25 @@ use std::path::Path;
 
 use ringfence_core::EntryRef;
 use ringfence_log::ReadError;
+use ringfence_runtime::view::{self, State};
 use ringfence_runtime::wording::printable;
 
 use super::context;
-use crate::cli::{ExportCommand, ExportHarArgs};
+use crate::cli::ExportCommand;
 use crate::exit::{Done, Failure, Message};
 use crate::render::har::archive;
+use crate::render::otlp::trace;
 use crate::screen::Screen;
 
 /// Mode of a file that is made: a log is its owner's alone.
 const FILE_MODE: u32 = 0o600;
 
 pub(crate) fn export(command: &ExportCommand, screen: &Screen) -> Result<Done, Failure> {
-    match command {
-        ExportCommand::Har(args) => har(args, screen),
-    }
-}
-
-fn har(args: &ExportHarArgs, screen: &Screen) -> Result<Done, Failure> {
+    let (ExportCommand::Har(args) | ExportCommand::Otlp(args)) = command;
     let dirs = context::dirs()?;
     let session = context::session(&dirs, args.session.as_ref())?;
+    // Before the log is read: what ends meanwhile has its end there.
+    let running = context::running(&dirs)?;
     let mut entries = Vec::new();
     for logged in context::reader(&dirs, &EntryRef { session: session.clone(), index: 0 })? {
         match logged {
@@ -37,12 +36,19 @@ fn har(args: &ExportHarArgs, screen: &Screen) -> Result<Done, Failure> {
             Err(error) => return Err(context::unreadable(&session, &error)),
         }
     }
-    let archive = archive(&session, entries);
+    let exported = match command {
+        ExportCommand::Har(_) => archive(&session, entries),
+        ExportCommand::Otlp(_) => {
+            let mut view = view::view(entries);
+            view.state = State::of(&session, view.summary.as_ref(), &running);
+            trace(&session, &view)
+        }
+    };
     let Some(path) = &args.output else {
-        screen.json(&archive)?;
+        screen.json(&exported)?;
         return Ok(Done::Yes);
     };
-    write(path, &archive.to_string()).map_err(|error| {
+    write(path, &exported.to_string()).map_err(|error| {
         let path = printable(&path.to_string_lossy());
         Message::new(format!("cannot write `{path}`: {error}")).could_not()
     })?;

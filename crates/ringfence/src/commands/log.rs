@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 
 use ringfence_core::{EntryRef, SessionId};
 use ringfence_log::{
-    HostKey, HostLogKnows, LogError, PublicKey, ReadError, Report, SessionReport, State, Tampered,
-    Verified, VerifyError, verify_all, verify_session,
+    HostKey, HostLogKnows, LogError, Logged, PublicKey, ReadError, Report, SessionReport, State,
+    Tampered, Verified, VerifyError, verify_all, verify_session,
 };
 use ringfence_runtime::sealing;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::printable;
 use serde_json::{Value, json, value::RawValue};
 
-use super::context;
-use crate::cli::{LogCommand, LogVerifyArgs, ShowArgs};
+use super::{context, follow};
+use crate::cli::{LogCommand, LogShowArgs, LogVerifyArgs};
 use crate::exit::{Done, Failure, Message};
 use crate::render::{entry, text};
 use crate::screen::{Paint, Screen, Stream, Tone};
@@ -30,23 +30,52 @@ pub(crate) fn log(command: &LogCommand, screen: &Screen) -> Result<Done, Failure
     }
 }
 
-fn show(args: &ShowArgs, screen: &Screen) -> Result<Done, Failure> {
+fn show(args: &LogShowArgs, screen: &Screen) -> Result<Done, Failure> {
     let dirs = context::dirs()?;
     let session = context::session(&dirs, args.session.as_ref())?;
+    if args.follow {
+        return follow::entries(&dirs, &session, Form::of(args.json), screen);
+    }
     for logged in context::reader(&dirs, &EntryRef { session: session.clone(), index: 0 })? {
-        match logged {
-            Ok(logged) if args.json => {
-                screen.json(&as_json(&session, logged.index, logged.json)?)?;
-            }
-            Ok(logged) => screen.data(&entry::line(logged.index, &logged.entry))?,
-            Err(ReadError::Unknown { index, json, .. }) if args.json => {
-                screen.json(&as_json(&session, index, json)?)?;
-            }
-            Err(error @ ReadError::Unknown { .. }) => screen.warn(&error.to_string()),
-            Err(error) => return Err(context::unreadable(&session, &error)),
-        }
+        print(&session, logged, Form::of(args.json), screen)?;
     }
     Ok(Done::Yes)
+}
+
+/// How entries are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Line,
+    Json,
+}
+
+impl Form {
+    pub(super) fn of(json: bool) -> Form {
+        if json { Form::Json } else { Form::Line }
+    }
+}
+
+/// Writes one entry.
+pub(super) fn print(
+    session: &SessionId,
+    logged: Result<Logged, ReadError>,
+    form: Form,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    match logged {
+        Ok(logged) if form == Form::Json => {
+            screen.json(&as_json(session, logged.index, logged.json)?)
+        }
+        Ok(logged) => screen.data(&entry::line(logged.index, &logged.entry)),
+        Err(ReadError::Unknown { index, json: written, .. }) if form == Form::Json => {
+            screen.json(&as_json(session, index, written)?)
+        }
+        Err(error @ ReadError::Unknown { .. }) => {
+            screen.warn(&error.to_string());
+            Ok(())
+        }
+        Err(error) => Err(context::unreadable(session, &error)),
+    }
 }
 
 /// An entry byte for byte as it was written, with its name beside it.

@@ -1,6 +1,7 @@
 //! A session as `show` prints it: processes as a tree, then files, connections and denials.
 
 mod failed;
+mod processes;
 mod questions;
 mod requests;
 mod secrets;
@@ -8,24 +9,20 @@ mod secrets;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
-use ringfence_core::{AbsolutePath, Exit, LayerState};
-use ringfence_runtime::view::{
-    ConnectionView, EndpointView, FsChanges, ResourceUsage, SessionView, Span, State,
-};
+use ringfence_core::{AbsolutePath, LayerState};
+use ringfence_runtime::view::{ConnectionView, EndpointView, FsChanges, SessionView, Span, State};
 use ringfence_runtime::wording::printable;
 
-use super::text::{self, bytes, count, duration, fit, moment, right, table, wrap};
-use super::{entry, tree};
+use super::entry;
+use super::text::{self, bytes, count, duration, fit, moment, table, wrap};
 use crate::screen::{Paint, Tone};
+
+pub(super) use processes::command;
 
 /// Most lines of one list; `--json` has them all.
 const LIST_LINES_MAX: usize = 40;
 /// Most reasons for which connections to one endpoint failed; `--json` has them all.
 const REASONS_MAX: usize = 3;
-/// Most lines of the tree; `--json` has them all.
-const TREE_LINES_MAX: usize = 400;
-/// Width of a number in the tree, in columns.
-const NUMBER_COLUMNS: usize = 7;
 
 /// Width of sentences where nothing is cut, in columns.
 const PROSE_COLUMNS: usize = 80;
@@ -55,7 +52,7 @@ impl Style {
 pub fn render(view: &SessionView, style: Style) -> String {
     let parts = [
         head(view, style),
-        processes(view, style),
+        processes::table(view, style),
         files(view, style),
         connections(view, style),
         requests::requests(view, style),
@@ -76,7 +73,12 @@ pub fn render(view: &SessionView, style: Style) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-fn head(view: &SessionView, style: Style) -> String {
+/// The processes alone, each with what it changed and what it was denied.
+pub fn render_tree(view: &SessionView, style: Style) -> String {
+    [head(view, style), processes::tree(view, style)].join("\n")
+}
+
+pub(super) fn head(view: &SessionView, style: Style) -> String {
     let session = view.session.as_ref().map_or("?".to_owned(), ToString::to_string);
     let length = view.ended_ms.zip(view.started_ms).map(|(end, start)| end.saturating_sub(start));
     let end = match (&view.summary, length) {
@@ -93,87 +95,6 @@ fn head(view: &SessionView, style: Style) -> String {
     let place = view.cwd.as_ref().map_or("?".to_owned(), |cwd| fit(cwd.as_str(), style.cut(46)));
     let started = view.started_ms.map_or("?".to_owned(), moment);
     format!("{title}  agent `{agent}`  {end}\n  {command}\n  in {place}, {started}\n")
-}
-
-/// A number of the tree.
-#[derive(Debug, Clone, Copy)]
-enum Column {
-    Exit,
-    Time,
-    Cpu,
-    Memory,
-    Read,
-    Written,
-}
-
-fn processes(view: &SessionView, style: Style) -> String {
-    let lines = tree::lines(view);
-    if lines.is_empty() {
-        return String::new();
-    }
-    let known = |of: fn(&ResourceUsage) -> Option<u64>| {
-        view.spans.iter().any(|span| of(&span.resource_usage).is_some())
-    };
-    let mut columns = vec![Column::Exit, Column::Time, Column::Cpu, Column::Memory];
-    if known(|usage| usage.disk_read_bytes) || known(|usage| usage.disk_write_bytes) {
-        columns.extend([Column::Read, Column::Written]);
-    }
-    let title = columns
-        .iter()
-        .fold(String::new(), |line, column| line + &right(column_title(*column), NUMBER_COLUMNS));
-    let mut out = style.paint.tone(Tone::Quiet, &format!("{title}  process")) + "\n";
-    for node in lines.iter().take(TREE_LINES_MAX) {
-        let numbers = columns.iter().fold(String::new(), |line, column| {
-            line + &right(&number(*column, node.span), NUMBER_COLUMNS)
-        });
-        let room = style.columns.saturating_sub(columns.len() * NUMBER_COLUMNS + 2);
-        let text = fit(&format!("{}{}", node.branch, command(node.span)), room.max(20));
-        let _ = writeln!(out, "{numbers}  {text}");
-    }
-    out.push_str(&more(lines.len(), TREE_LINES_MAX, "process", "processes"));
-    if view.spans.iter().any(|span| span.resource_usage.sampled) {
-        let note = "~ sampled while it ran, the last moments may be missing; - not known";
-        out.push_str(&(style.paint.tone(Tone::Quiet, note) + "\n"));
-    }
-    out
-}
-
-fn column_title(column: Column) -> &'static str {
-    match column {
-        Column::Exit => "exit",
-        Column::Time => "time",
-        Column::Cpu => "cpu",
-        Column::Memory => "memory",
-        Column::Read => "read",
-        Column::Written => "wrote",
-    }
-}
-
-fn number(column: Column, span: &Span) -> String {
-    let usage = &span.resource_usage;
-    let sampled = |value: Option<String>| match value {
-        Some(value) if usage.sampled => format!("~{value}"),
-        Some(value) => value,
-        None => "-".to_owned(),
-    };
-    match column {
-        Column::Exit => match span.exit {
-            Some(Exit::Code(code)) => code.to_string(),
-            Some(Exit::Signal(signal)) => format!("sig {signal}"),
-            Some(Exit::Unknown) | None => "-".to_owned(),
-        },
-        Column::Time => span.duration_ms.map_or("-".to_owned(), duration),
-        Column::Cpu => sampled(usage.cpu_time_ms.map(duration)),
-        Column::Memory => sampled(usage.peak_memory_mb.map(|mb| bytes(mb << 20))),
-        Column::Read => sampled(usage.disk_read_bytes.map(bytes)),
-        Column::Written => sampled(usage.disk_write_bytes.map(bytes)),
-    }
-}
-
-fn command(span: &Span) -> String {
-    let forked = if span.forked { "(fork of) " } else { "" };
-    let error = span.error.as_ref().map_or(String::new(), |error| format!("  [{error}]"));
-    format!("{forked}{}{error}", span.command)
 }
 
 /// The name of the program a span runs, for lists.
@@ -462,7 +383,7 @@ fn foot(view: &SessionView, style: Style) -> String {
     out
 }
 
-fn more(all: usize, shown: usize, one: &str, many: &str) -> String {
+pub(super) fn more(all: usize, shown: usize, one: &str, many: &str) -> String {
     match all.saturating_sub(shown) {
         0 => String::new(),
         left => format!("  and {} more: `--json` prints all\n", count(left, one, many)),

@@ -12,6 +12,8 @@ const DEPTH_MAX: usize = 12;
 pub struct Node<'a> {
     /// The branches before it: `│  └─ `.
     pub branch: String,
+    /// The branches before what is said beneath it: `│     `.
+    pub beneath: String,
     /// The process.
     pub span: &'a Span,
 }
@@ -31,8 +33,9 @@ pub fn lines(view: &SessionView) -> Vec<Node<'_>> {
     let mut stack: Vec<(&Span, Vec<Follows>)> =
         roots.into_iter().rev().map(|span| (span, Vec::new())).collect();
     while let Some((span, level)) = stack.pop() {
-        out.push(Node { branch: branch(&level), span });
         let below = children.remove(&Some(span.span_id.as_str())).unwrap_or_default();
+        let (own, beneath) = (branch(&level), beneath(&level, &below));
+        out.push(Node { branch: own, beneath, span });
         let last = below.len().saturating_sub(1);
         for (at, child) in below.into_iter().enumerate().rev() {
             let mut level = level.clone();
@@ -66,9 +69,23 @@ fn branch(level: &[Follows]) -> String {
     text
 }
 
+/// The branches of the lines under a process, before its first child.
+fn beneath(level: &[Follows], children: &[&Span]) -> String {
+    let hidden = level.len().saturating_sub(DEPTH_MAX);
+    let level = level.get(hidden..).unwrap_or_default();
+    let above: String = level
+        .iter()
+        .map(|follows| match follows {
+            Follows::Sibling => "│  ",
+            Follows::Nothing => "   ",
+        })
+        .collect();
+    above + if children.is_empty() { "   " } else { "│  " }
+}
+
 /// The processes worth a line: not a program that did nothing but exec another one, and not a
 /// forked process of which nothing but its end is known.
-fn shown(view: &SessionView) -> Vec<&Span> {
+pub(super) fn shown(view: &SessionView) -> Vec<&Span> {
     let parents: HashSet<&str> =
         view.spans.iter().filter_map(|span| span.parent_span.as_deref()).collect();
     let replaced: HashSet<&str> =

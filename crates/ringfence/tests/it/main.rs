@@ -26,5 +26,6 @@ mod policy;
 mod run;
 mod schemas;
 mod secret;
+mod spans;
 mod trust;
 mod work;

@@ -117,9 +117,11 @@ fn what_is_said_of_sessions_conforms() {
     let home = recorded();
     conforms(&home.json(&["show", SESSION, "--json"]).0, "show.schema.json");
     conforms(&home.json(&["export", "har", SESSION]).0, "export-har.schema.json");
+    conforms(&home.json(&["export", "otlp", SESSION]).0, "export-otlp.schema.json");
     let streams = [
         (vec!["sessions", "--json"], "sessions.schema.json"),
         (vec!["log", "show", SESSION, "--json"], "log-show.schema.json"),
+        (vec!["show", SESSION, "--json", "--follow"], "log-show.schema.json"),
         (vec!["log", "verify", "--json"], "log-verify.schema.json"),
     ];
     for (words, file) in streams {

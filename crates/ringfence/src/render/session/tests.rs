@@ -1,16 +1,19 @@
 use ringfence_core::AbsolutePath;
-use ringfence_runtime::view::{FsChanges, NetworkActivity};
+use ringfence_runtime::view::{FsChanges, NetworkActivity, ResourceUsage};
 
 use super::*;
+use crate::render::tree;
 
 fn span(id: &str, parent: Option<&str>, command: &str) -> Span {
     Span {
         span_id: id.to_owned(),
+        otel_span_id: None,
         parent_span: parent.map(str::to_owned),
         replaces: None,
         pid: 1,
         program: None,
         command: command.to_owned(),
+        cwd: None,
         forked: false,
         entry: None,
         started_ms: 0,
@@ -92,6 +95,7 @@ fn what_others_wrote_stays_in_its_line_and_in_80_columns() {
 fn failing(error: &str) -> ringfence_runtime::view::RequestView {
     ringfence_runtime::view::RequestView {
         endpoint: "api.example.com:443".to_owned(),
+        at_ms: 0,
         method: "GET".to_owned(),
         url: "https://api.example.com/".to_owned(),
         query_names: BTreeSet::new(),
@@ -117,6 +121,7 @@ fn what_failed_for_several_reasons_says_each_of_them() {
         one.network_activity.requests.push(failing(error));
         one.network_activity.connections.push(ConnectionView {
             endpoint: endpoint.endpoint.clone(),
+            at_ms: 0,
             address: None,
             bytes_sent: None,
             bytes_received: None,
@@ -166,6 +171,7 @@ fn addresses_are_whole_where_a_program_reads_them() {
     let mut one = span("p1", None, "curl");
     one.network_activity.requests.push(ringfence_runtime::view::RequestView {
         endpoint: "api.example.com:443".to_owned(),
+        at_ms: 0,
         method: "GET".to_owned(),
         url: url.clone(),
         query_names: std::collections::BTreeSet::new(),

@@ -1,0 +1,195 @@
+//! Spans: a session as tree, timeline and trace, while it runs and after it.
+
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
+
+use expect_test::expect;
+use serde_json::Value;
+
+use crate::home::{Home, SESSION};
+use crate::run::{POLICY, Person, Terminal, each, wait_for};
+
+#[test]
+fn a_tree_has_what_each_process_used_changed_and_was_denied() {
+    let home = Home::new();
+    home.record_session();
+    expect![[r#"
+        $ ringfence show --tree
+        session sabcdefgh  agent `builder`  exit 0 after 11.0s
+          sh build.sh
+          in HOME/project, 2026-11-21 13:03:55 UTC
+
+           exit   time    cpu memory   sent  recvd  process
+              0   9.0s    4ms  12.0M      -      -  sh build.sh
+                                                    │  in /
+             22   6.0s ~120ms ~12.0M   812B   1.1M  └─ curl x
+                                                          in /
+                                                          files: 1 created
+                                                          8 denied  connect to api.stripe.com:443
+        ~ sampled while it ran, the last moments may be missing; - not known
+        ! hint: to see the whole reasoning, run `ringfence explain sabcdefgh/8`
+        [0]
+    "#]]
+    .assert_eq(&home.session(&[&["show", "--tree"]]));
+}
+
+#[test]
+fn a_timeline_has_a_bar_for_each_process_and_a_mark_for_each_denial() {
+    let home = Home::new();
+    home.record_session();
+    expect![[r#"
+        $ ringfence show --timeline
+        session sabcdefgh  agent `builder`  exit 0 after 11.0s
+          sh build.sh
+          in HOME/project, 2026-11-21 13:03:55 UTC
+
+           start    time  0 ─────────────────────────────── 11.0s   process
+           +1.0s    9.0s     ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━     sh build.sh
+           +3.0s    6.0s            ━━━━━━━━━━━━━━━━━━━━━━━         curl x
+           +8.0s                                       ×            denied 8: connect to api.stripe.com:443
+        ! hint: to see the whole reasoning, run `ringfence explain sabcdefgh/8`
+        [0]
+    "#]].assert_eq(&home.session(&[&["show", "--timeline"]]));
+}
+
+#[test]
+fn one_form_is_shown_at_a_time() {
+    let home = Home::new();
+    home.record_session();
+    for pair in [["--tree", "--json"], ["--timeline", "--tree"], ["--json", "--timeline"]] {
+        let output = home.command(&["show", pair[0], pair[1]]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{pair:?}");
+        assert!(output.stdout.is_empty(), "{pair:?}");
+    }
+}
+
+#[test]
+fn a_trace_names_each_span_once_and_every_parent_is_in_it() {
+    let home = Home::new();
+    home.record_session();
+    let view = home.json(&["show", "--json"]).0;
+    let (trace, status) = home.json(&["export", "otlp"]);
+    assert_eq!(status, 0);
+    let spans = trace["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone();
+    // The session, two processes, one connection.
+    assert_eq!(spans.len(), 4);
+    let id = |span: &Value, name: &str| span[name].as_str().unwrap_or_default().to_owned();
+    let ids: HashSet<String> = spans.iter().map(|span| id(span, "spanId")).collect();
+    assert_eq!(ids.len(), spans.len(), "{trace:#}");
+    for span in &spans {
+        assert_eq!(span["traceId"], view["trace_id"]);
+        let parent = id(span, "parentSpanId");
+        let is_root = span["spanId"] == view["otel_span_id"];
+        assert_eq!(is_root, parent.is_empty(), "{span:#}");
+        assert!(is_root || ids.contains(&parent), "{span:#}");
+        let time = |name: &str| span[name].as_str().unwrap().parse::<u64>().unwrap();
+        assert!(time("startTimeUnixNano") <= time("endTimeUnixNano"), "{span:#}");
+    }
+    for span in view["spans"].as_array().unwrap() {
+        assert!(ids.contains(span["otel_span_id"].as_str().unwrap()));
+    }
+    let curl = spans.iter().find(|span| span["name"] == "curl").unwrap();
+    assert_eq!(curl["events"][0]["name"], "denied", "{curl:#}");
+}
+
+#[test]
+fn programs_of_a_world_find_its_trace_in_their_environment() {
+    each(POLICY, |person| {
+        let ended = person.sh("echo $TRACEPARENT");
+        let shown = person.ringfence(&["show", "--json"]);
+        let view: Value = serde_json::from_str(&shown.out).unwrap();
+        let id = |name: &str| view[name].as_str().unwrap().to_owned();
+        let wanted = format!("00-{}-{}-01\n", id("trace_id"), id("otel_span_id"));
+        assert_eq!(ended.out, wanted, "{ended}");
+    });
+}
+
+#[test]
+fn who_follows_an_ended_session_has_each_entry_once_and_comes_to_an_end() {
+    let home = Home::new();
+    home.record_session();
+    let lines = |words: &[&str]| {
+        let output = home.command(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{words:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(lines(&["show", SESSION, "--follow"]), lines(&["log", "show", SESSION]));
+    let json = lines(&["log", "show", SESSION, "--json"]);
+    assert_eq!(lines(&["show", SESSION, "--follow", "--json"]), json);
+    assert_eq!(lines(&["log", "show", SESSION, "--follow", "--json"]), json);
+}
+
+#[test]
+fn who_follows_a_running_session_misses_no_entry_and_has_none_twice() {
+    each(POLICY, |person| {
+        let script = "while [ ! -e go ]; do sleep 0.02; done; \
+            for i in $(seq 60); do : > f$i; done; id 2>/dev/null; true";
+        let (mut run, session) = person.start(script);
+        let mut follow = person.command(&["show", session.as_str(), "--follow", "--json"]);
+        let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines().map(Result::unwrap);
+        // What was written before is there at once; the rest comes while it happens.
+        let mut seen = vec![lines.next().unwrap()];
+        std::fs::write(person.home.path("project/go"), "").unwrap();
+        seen.extend(lines);
+        assert!(follow.wait().unwrap().success());
+        assert!(run.wait().unwrap().success());
+        let whole = person.ringfence(&["log", "show", session.as_str(), "--json"]).out;
+        let whole: Vec<&str> = whole.lines().collect();
+        assert_eq!(seen, whole);
+        assert!(whole.len() > 60 && whole.last().unwrap().contains("session-closed"));
+    });
+}
+
+#[test]
+fn who_follows_a_session_whose_broker_dies_is_told_and_waits_no_longer() {
+    let person = Person::new(crate::run::Who::Us, POLICY);
+    let (mut run, session) = person.start("sleep 60");
+    let follow = person.command(&["show", session.as_str(), "--follow"]);
+    let follow = { follow }.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let output = follow.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("no end was recorded"), "{said}");
+}
+
+#[test]
+fn a_picture_is_drawn_anew_on_a_terminal_and_refused_elsewhere() {
+    let person = Person::new(crate::run::Who::Us, POLICY);
+    let (mut run, session) = person.start("while [ ! -e go ]; do sleep 0.02; done; id; true");
+    let words = ["show", session.as_str(), "--follow", "--tree"];
+    let refused = person.ringfence(&words);
+    assert_eq!((refused.code, refused.out.as_str()), (2, ""), "{refused}");
+    let mut terminal = Terminal::owned_by(None, &person.command(&words));
+    terminal.shows("it is running");
+    assert!(!terminal.seen.contains("denied"), "{}", terminal.seen);
+    std::fs::write(person.home.path("project/go"), "").unwrap();
+    terminal.shows("denied");
+    terminal.shows("exit 0 after");
+    assert!(terminal.child.wait().unwrap().success());
+    run.wait().unwrap();
+}
+
+#[test]
+fn a_process_has_its_directory_its_exit_and_its_own_changes() {
+    each(POLICY, |person| {
+        let ended = person.sh("mkdir d && cd d && sh -c ': > new; exit 7'; kill -9 $$");
+        assert_eq!(ended.code, 137, "{ended}");
+        let shown = wait_for(|| {
+            let shown = person.ringfence(&["show", "--json"]);
+            serde_json::from_str::<Value>(&shown.out).ok()
+        });
+        let spans = shown["spans"].as_array().unwrap();
+        let inner = spans.iter().find(|span| span["exit"]["code"] == 7).unwrap();
+        assert!(inner["cwd"].as_str().unwrap().ends_with("/project/d"), "{inner:#}");
+        let created = inner["fs_changes"]["created"][0].as_str().unwrap();
+        assert!(created.ends_with("/project/d/new"), "{inner:#}");
+        let outer = spans.iter().find(|span| span["exit"]["signal"] == 9).unwrap();
+        assert_eq!(inner["parent_span"], outer["span_id"]);
+    });
+}

@@ -39,6 +39,7 @@ pub(crate) fn run(names: &[&str]) -> Done {
         ("work", commands::work),
         ("exec", commands::exec),
         ("write", commands::write),
+        ("trace", commands::trace),
         ("log", log),
         ("requests", net::requests),
         ("connections", net::connections),

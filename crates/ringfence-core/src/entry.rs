@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsolutePath, AskFor, Endpoint, Grounds, Process, Request, SecretName, SessionId, SetName,
-    Verdict,
+    AbsolutePath, AskFor, Endpoint, FilesRead, Grounds, Process, Request, SecretName, SessionId,
+    SetName, Trace, Verdict,
 };
 
 /// One entry: when, and what.
@@ -43,6 +43,9 @@ pub enum Event {
         layers: Vec<LayerStatus>,
         /// Version of Ringfence.
         version: String,
+        /// What is recorded besides acts.
+        #[serde(default, skip_serializing_if = "Trace::is_off")]
+        trace: Trace,
     },
     /// The gate's decision; for a permit this is the intent, written before the act.
     Decided {
@@ -74,6 +77,8 @@ pub enum Event {
         /// What is wrong with it.
         why: String,
     },
+    /// Files that a process opened to read; only where that is traced.
+    FilesRead(FilesRead),
     /// A secret's stand-in turned up where the secret may not be used.
     SecretMisused(Misuse),
     /// A vault lent something to this session, or was given it back.

@@ -13,6 +13,7 @@ mod npm;
 mod package;
 mod path;
 mod plan;
+mod reads;
 mod verdict;
 
 pub use act::{
@@ -37,6 +38,7 @@ pub use limits::{Limits, StepLimit};
 pub use package::{Ecosystem, Package};
 pub use path::{AbsolutePath, PATH_BYTES_MAX, PathError};
 pub use plan::{Access, FilePlan, PathRule};
+pub use reads::{FileRead, FilesRead, ReadResult, Trace};
 pub use verdict::{
     AskFor, ClockFact, Facts, Grounds, Nearest, Role, RuleRef, Ruling, SetName, Verdict,
 };

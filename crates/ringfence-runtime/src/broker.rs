@@ -15,17 +15,18 @@ mod publish;
 mod running;
 mod signing;
 mod traces;
+mod why;
 
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ringfence_core::{Agent, Clock as _, SessionId};
+use ringfence_core::{Agent, Clock as _, SessionId, Trace};
 use ringfence_proxy::net::authority::Authority;
 use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{self, Prepared, Stdio, Switch, TerminalSize};
+use ringfence_sandbox::world::{self, NotifyClasses, Prepared, Stdio, Switch, TerminalSize};
 use rustix::termios::Winsize;
 use serde::Serialize;
 
@@ -44,6 +45,7 @@ use crate::state::StateDirs;
 pub use error::RunError;
 pub use not_started::{NotStarted, Said};
 pub use publish::Publish;
+pub use why::DeniedRead;
 
 use held::Secrets;
 use running::{Outside, Running, Start, Taken};
@@ -64,6 +66,8 @@ pub struct RunRequest {
     pub agent: Option<String>,
     /// Ports of the world that are reached from the host.
     pub publish: Vec<Publish>,
+    /// What is recorded besides acts.
+    pub trace: Trace,
     /// The command and its arguments.
     pub command: Vec<OsString>,
 }
@@ -85,6 +89,9 @@ pub struct Closing {
     pub files_changed: u64,
     /// Entries in the log.
     pub entries: u64,
+    /// What was opened to read and is denied by the policy; empty unless that is traced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub denied_reads: Vec<DeniedRead>,
     /// Files that would run code outside and are held back until accepted.
     pub quarantined: Vec<Quarantined>,
     /// What the person should know.
@@ -197,7 +204,10 @@ fn asked_of_compose(
         stdio: size.map_or(Stdio::Inherit, |size| {
             Stdio::Pty(TerminalSize { rows: size.ws_row, cols: size.ws_col })
         }),
-        notify: ActClass::notified(&assembled.settings.unnotified),
+        notify: NotifyClasses {
+            read: if request.trace.is_off() { Switch::Off } else { Switch::On },
+            ..ActClass::notified(&assembled.settings.unnotified)
+        },
         authority: String::new(),
         stand_ins: Vec::new(),
         withheld: Vec::new(),

@@ -25,6 +25,7 @@ pub mod processes;
 pub mod protected;
 pub mod pty;
 pub mod quarantine;
+pub mod reads;
 mod real_dir;
 pub mod registration;
 pub mod registries;

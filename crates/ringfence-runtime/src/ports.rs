@@ -76,6 +76,9 @@ pub fn serve(
     broken: impl Fn(Option<NotifyError>) + Send + Sync + 'static,
 ) -> std::io::Result<()> {
     listener.hand_out_tcp();
+    if let Some(reads) = ports.watch.reads().cloned() {
+        listener.watch_reads(move |open| reads.opened(open));
+    }
     let listener = Arc::new(listener);
     let broken = Arc::new(broken);
     for number in 0..THREADS {

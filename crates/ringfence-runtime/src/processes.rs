@@ -22,6 +22,8 @@ use ringfence_sandbox::pidinfo;
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 
+use crate::reads::Reads;
+
 pub use sample::sample;
 
 /// How often new processes are looked at. The end of one, and that its program was started, is
@@ -60,6 +62,8 @@ pub struct Watch {
 
 struct Shared {
     gate: Gate,
+    /// What processes read, where that is traced.
+    reads: Option<Arc<Reads>>,
     epoll: OwnedFd,
     wake: OwnedFd,
     stopping: AtomicBool,
@@ -105,13 +109,14 @@ enum Sampled {
 }
 
 impl Processes {
-    /// Starts watching for one session.
-    pub fn start(gate: Gate) -> io::Result<Processes> {
+    /// Starts watching for one session, and recording what was read, where somebody hears of that.
+    pub fn start(gate: Gate, reads: Option<Arc<Reads>>) -> io::Result<Processes> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         let shared = Arc::new(Shared {
             gate,
+            reads,
             epoll,
             wake,
             stopping: AtomicBool::new(false),
@@ -153,6 +158,11 @@ impl Drop for Processes {
 }
 
 impl Watch {
+    /// Who hears of what processes read, where that is traced.
+    pub fn reads(&self) -> Option<&Arc<Reads>> {
+        self.shared.reads.as_ref()
+    }
+
     /// A process is about to run a program; to be told while it still waits for the answer.
     ///
     /// Of a process that ran another program before, the figures so far are kept: the peak of its
@@ -267,6 +277,7 @@ impl Shared {
         for pid in left {
             self.record_end(pid, Exit::Unknown);
         }
+        self.reads.iter().for_each(|reads| reads.finish());
     }
 
     fn do_what_is_due(&self, due: &mut Due, now: Instant) {
@@ -284,6 +295,7 @@ impl Shared {
         }
         if now >= due.sample {
             self.sample(Sampled::All, now);
+            self.reads.iter().for_each(|reads| reads.record());
             due.sample = now + SAMPLE_PERIOD;
         } else if due.sample_young.is_some_and(|at| now >= at) {
             self.sample(Sampled::Young, now);
@@ -395,6 +407,8 @@ impl Shared {
     fn record_end(&self, pid: i32, exit: Exit) {
         let Some(process) = self.watched().remove(&pid) else { return };
         let usage = Usage { sampled: true, ..process.usage };
+        // While it is still known whose they are.
+        self.reads.iter().for_each(|reads| reads.ended(pid));
         // A log that fails here has already made every later check a denial.
         let _ = self.gate.note(Event::ProcessExited { pid, exit, usage }, Durability::Soon);
     }

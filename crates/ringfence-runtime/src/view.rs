@@ -9,14 +9,14 @@ mod span;
 
 use ringfence_core::{
     AbsolutePath, Action, Answer, AskFor, Channel, Entry, Grounds, LayerStatus, LeaseChange,
-    Misuse, PolicyDigest, SecretName, SessionId, Summary, TakenBack,
+    Misuse, PolicyDigest, SecretName, SessionId, Summary, TakenBack, Trace,
 };
 use serde::Serialize;
 
 pub use endpoints::EndpointView;
 pub use span::{
-    ArrivalView, ConnectionView, FsChanges, NetworkActivity, RequestView, ResourceUsage, Span,
-    Unattributed,
+    ArrivalView, ConnectionView, FileReads, FsChanges, NetworkActivity, RequestView, ResourceUsage,
+    Span, Unattributed,
 };
 
 /// Version of the JSON of [`SessionView`].
@@ -82,7 +82,9 @@ pub struct SessionView {
     /// The limit that ended it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_reached: Option<ReachedLimit>,
-    /// What reads this view must know: reads are bounded by the plan and make no entry.
+    /// What is recorded besides acts.
+    pub trace: Trace,
+    /// What reads this view must know: reads are bounded by the plan, and whether they make an entry.
     pub reads: &'static str,
     /// What of the changes in the world's copies of git configurations was taken over, and what not.
     pub taken_back: Vec<TakenBackView>,

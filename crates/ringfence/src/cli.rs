@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringfence_core::{EntryRef, IdError, SessionId};
-use ringfence_runtime::broker::Publish;
 
+mod run;
 mod secret;
 mod show;
 
+pub use run::{RunArgs, Traced};
 pub use secret::{
     SecretAddArgs, SecretCommand, SecretListArgs, SecretRemoveArgs, SecretRotateArgs,
     SecretTestArgs,
@@ -84,27 +85,6 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Watch a small scripted agent do allowed and forbidden things
     Demo(DemoArgs),
-}
-
-/// Arguments of `run`.
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// Policy file that stands in for the user's and the project's; may be repeated
-    #[arg(long, value_name = "FILE")]
-    pub policy: Vec<PathBuf>,
-    /// The agent's identity in the policy [default: the command's base name]
-    #[arg(long, value_name = "NAME")]
-    pub agent: Option<String>,
-    /// Let this host's 127.0.0.1:PORT lead to the same port of the world's localhost, or
-    /// HOST_PORT:PORT to another; may be repeated
-    #[arg(long, value_name = "PORT")]
-    pub publish: Vec<Publish>,
-    /// Write the closing summary as one JSON object to stderr
-    #[arg(long)]
-    pub json: bool,
-    /// The command to start, with its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<std::ffi::OsString>,
 }
 
 /// Which agent `init` writes a policy for.

@@ -1671,7 +1671,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__run)
-            opts="-h -V --policy --agent --publish --json --color --help --version"
+            opts="-h -V --policy --agent --publish --trace --why --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1687,6 +1687,10 @@ _ringfence() {
                     ;;
                 --publish)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trace)
+                    COMPREPLY=($(compgen -W "files" -- "${cur}"))
                     return 0
                     ;;
                 --color)

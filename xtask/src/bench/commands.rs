@@ -73,6 +73,19 @@ pub(crate) fn write() -> Result<Vec<Row>, String> {
     Ok(vec![row(what, ("1.25x", "1.1x"), &times)])
 }
 
+/// Files read with `--trace=files` against without, by one process that does nothing else.
+pub(crate) fn trace() -> Result<Vec<Row>, String> {
+    let place = Place::new("trace", DECIDED, "")?;
+    fill(&place.project())?;
+    build_reader(&place.project())?;
+    let command = ["./read"];
+    let times = interleave(
+        || place.ringfence_with(&["--trace=files"], &command),
+        || place.ringfence(&command),
+    )?;
+    Ok(vec![row("reading 2,000 files with `--trace=files`, against off", ("15x", "8x"), &times)])
+}
+
 pub(crate) fn fill(project: &Path) -> Done {
     let put = |path: std::path::PathBuf, text: String| {
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
@@ -127,6 +140,18 @@ pub(super) fn build_writer(project: &Path) -> Done {
          if (write(f, b, sizeof b) < 0) return 1; close(f); }}\n return 0; }}\n"
     );
     compile(project, "write", &writer)
+}
+
+/// A static program that opens, reads and closes each of many files.
+fn build_reader(project: &Path) -> Done {
+    let reader = format!(
+        "#include <fcntl.h>\n#include <stdio.h>\n#include <unistd.h>\n\
+         int main(void) {{ char n[64], b[4096];\n\
+         for (int i = 0; i < {FILES}; i++) {{ snprintf(n, sizeof n, \"files/%d.txt\", i);\n\
+         int f = open(n, O_RDONLY); if (f < 0) return 1;\n\
+         if (read(f, b, sizeof b) <= 0) return 1; close(f); }}\n return 0; }}\n"
+    );
+    compile(project, "read", &reader)
 }
 
 pub(super) fn compile(project: &Path, name: &str, text: &str) -> Done {

@@ -57,10 +57,19 @@ impl Place {
         self.finish(&mut self.command(command))
     }
 
+    /// The same with further flags of `run`.
+    pub(crate) fn ringfence_with(&self, flags: &[&str], command: &[&str]) -> Done {
+        self.finish(&mut self.command_with(flags, command))
+    }
+
     /// The same, to be started by the caller.
     pub(crate) fn command(&self, command: &[&str]) -> Command {
+        self.command_with(&[], command)
+    }
+
+    fn command_with(&self, flags: &[&str], command: &[&str]) -> Command {
         let mut run = Command::new(super::ringfence());
-        run.args(["run", "--agent", "bench", "--"]).args(command);
+        run.args(["run", "--agent", "bench"]).args(flags).arg("--").args(command);
         self.at_home(&mut run);
         run
     }

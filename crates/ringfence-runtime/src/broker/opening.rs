@@ -140,6 +140,7 @@ fn opened_event(parts: &Parts<'_>, time_zone: &str) -> Event {
         plan_sha256: sha256_hex(&plan),
         layers: parts.layers.to_vec(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        trace: parts.request.trace,
     }
 }
 

@@ -30,6 +30,7 @@ use super::not_started::Wanted;
 use super::opening::{self, Opened};
 use super::publish::{self, Bound};
 use super::signing;
+use super::why::Why;
 use super::{Closing, RunError, RunRequest};
 use crate::advice::Advice;
 use crate::approvals::{self, Approvals};
@@ -100,6 +101,7 @@ pub(super) struct Running {
     denials: Arc<Denials>,
     held: Arc<Held>,
     looking: Looking,
+    why: Why,
 }
 
 impl Taken {
@@ -136,13 +138,12 @@ impl Running {
         end_with_log(&opened, &world);
         let relay = relay(&world, taken.signals, taken.pty, taken.pipes)?;
         let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
-        let approver = (users::own_name(), assembled.settings.roles.iter().cloned().collect());
-        let approvals = Arc::new(Approvals::new(gate.clone(), relay.asker(), approver));
+        let approvals = approvals(&gate, &relay, &assembled.settings);
         let places = (request.dirs.home(), assembled.project.dir.as_path());
         let denials = denials(&composed, places, &in_force, &gate)?;
         let private = Arc::new(private_places(&composed));
-        let processes =
-            Processes::start(gate.clone()).map_err(RunError::step("watch processes"))?;
+        let why = Why::of((request, places.1), &composed, (&in_force, &agent, &gate));
+        let processes = watch_processes(&gate, &why)?;
         let description = description(request, &agent, &opened);
         let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
         let session = (&gate, &agent, &approvals, &denials);
@@ -150,7 +151,7 @@ impl Running {
         let held = Arc::clone(&network.held);
         let outside = (request, network, &assembled.settings);
         let net = open_net_gate(outside, taken.entrances, session, &world)?;
-        let live = Arc::new(Live {
+        Arc::new(Live {
             dirs: request.dirs.clone(),
             cwd: request.cwd.clone(),
             overrides: request.overrides.clone(),
@@ -167,8 +168,8 @@ impl Running {
             opened: composed.after.opened(),
             net: net.ender(),
             changing: Mutex::new(Changing::from_start(&assembled.grants, &composed.plan)),
-        });
-        live.obey(control);
+        })
+        .obey(control);
         let ports = Arc::new(Ports {
             gate: gate.clone(),
             agent,
@@ -198,6 +199,7 @@ impl Running {
             denials,
             held,
             looking,
+            why,
         })
     }
 
@@ -256,6 +258,7 @@ impl Running {
             failed,
             files_changed,
             entries,
+            denied_reads: self.why.denied(),
             quarantined,
             notices,
             hints,
@@ -263,6 +266,16 @@ impl Running {
             exit_code,
         })
     }
+}
+
+/// Who answers on the terminal is the person who started it.
+fn approvals(gate: &Gate, relay: &Relay, settings: &Settings) -> Arc<Approvals> {
+    let approver = (users::own_name(), settings.roles.iter().cloned().collect());
+    Arc::new(Approvals::new(gate.clone(), relay.asker(), approver))
+}
+
+fn watch_processes(gate: &Gate, why: &Why) -> Result<Processes, RunError> {
+    Processes::start(gate.clone(), why.reads()).map_err(RunError::step("watch processes"))
 }
 
 /// What vaults lend is in the log before it is used.

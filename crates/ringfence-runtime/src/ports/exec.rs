@@ -67,6 +67,8 @@ pub(super) fn acts(attempt: &ExecAttempt) -> Vec<Act> {
 /// Decides an exec and answers it; a question is put on a thread of its own.
 pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, acts: Vec<Act>) {
     ports.parents.forget(attempt.pid);
+    // What the program before it read is its own; if this one does not start, it goes on being so.
+    ports.watch.reads().iter().for_each(|reads| reads.ended(attempt.pid));
     let requests: Vec<Request> = acts.into_iter().map(|act| ports.request(&attempt, act)).collect();
     match check_all(ports, requests) {
         Answers::Permitted(permits) => carry_out(ports, attempt, permits),

@@ -63,7 +63,7 @@ fn gate(log: &Arc<Memory>) -> Gate {
 fn ends_of(commands: &[&str]) -> Vec<(Exit, u64)> {
     let log = Arc::new(Memory::default());
     let gate = gate(&log);
-    let processes = Processes::start(gate).unwrap();
+    let processes = Processes::start(gate, None).unwrap();
     let watch = processes.watch();
     for command in commands {
         let mut child = Command::new("sh")
@@ -106,7 +106,7 @@ fn every_watched_process_has_one_recorded_end() {
 fn a_started_program_is_recorded_before_the_end_of_the_session() {
     let log = Arc::new(Memory::default());
     let gate = gate(&log);
-    let processes = Processes::start(gate.clone()).unwrap();
+    let processes = Processes::start(gate.clone(), None).unwrap();
     let request = Request {
         agent: Agent("a".to_owned()),
         act: Act::Read(AbsolutePath::parse("/srv/x").unwrap()),

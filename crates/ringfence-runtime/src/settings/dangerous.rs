@@ -68,6 +68,7 @@ impl ActClass {
             exec: of(ActClass::Exec),
             write: of(ActClass::Write),
             connect: of(ActClass::Connect),
+            read: Switch::Off,
         }
     }
 }

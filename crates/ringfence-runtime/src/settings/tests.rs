@@ -175,7 +175,7 @@ fn acts_are_decided_unless_the_settings_give_them_up_and_each_start_says_so() {
     assert!(settings.unnotified.is_empty() && notices.is_empty());
     assert_eq!(ActClass::notified(&settings.unnotified), NotifyClasses::ALL);
     let (settings, notices) = joined("", "[dangerous]\nunnotified = [\"exec\"]", "");
-    let NotifyClasses { exec, write, connect } = ActClass::notified(&settings.unnotified);
+    let NotifyClasses { exec, write, connect, .. } = ActClass::notified(&settings.unnotified);
     assert_eq!([exec, write, connect], [Switch::Off, Switch::On, Switch::On]);
     assert!(notices[0].text.contains("`exec` undecided"), "{}", notices[0]);
 }

@@ -5,7 +5,8 @@ mod spans;
 use std::collections::{BTreeMap, HashMap};
 
 use ringfence_core::{
-    Act, Entry, Event, FileChange, Grounds, HttpRequest, Outcome, Request, SecretUse, Verdict,
+    Act, Entry, Event, FileChange, FilesRead, Grounds, HttpRequest, Outcome, Request, SecretUse,
+    Trace, Verdict,
 };
 
 use super::{
@@ -19,13 +20,21 @@ use crate::{otel, wording};
 pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> SessionView {
     let mut builder = Builder::default();
     builder.view.schema = VIEW_SCHEMA;
-    builder.view.reads = "reads are bounded by the plan and make no entry; \
-        a path that may not be read does not exist in the world";
     for (index, entry) in entries {
         builder.take(index, entry);
     }
     builder.settle_changes();
     let view = &mut builder.view;
+    view.reads = match view.trace {
+        Trace::Off => {
+            "reads are bounded by the plan and make no entry; \
+             a path that may not be read does not exist in the world"
+        }
+        Trace::Files => {
+            "reads are bounded by the plan, and files opened to read are recorded, each once for \
+             each process; that a path was only asked about (stat, readlink) is not seen"
+        }
+    };
     for activity in view.spans.iter_mut().map(|span| &mut span.network_activity) {
         activity.add_up();
     }
@@ -84,14 +93,16 @@ impl Builder {
         let at_ms = entry.at_ms;
         (self.index, self.view.last_ms) = (index, Some(at_ms));
         match entry.event {
-            Event::SessionOpened { session, agent, command, cwd, policy, layers, .. } => {
+            Event::SessionOpened {
+                session, agent, command, cwd, policy, layers, trace, ..
+            } => {
                 let view = &mut self.view;
                 view.trace_id = Some(otel::trace_id(&session));
                 view.otel_span_id = Some(otel::session_span_id(&session));
                 view.session = Some(session);
                 view.started_ms = Some(at_ms);
                 (view.agent, view.command, view.cwd) = (agent, command, Some(cwd));
-                (view.policy, view.layers) = (policy, layers);
+                (view.policy, view.layers, view.trace) = (policy, layers, trace);
             }
             Event::Decided { request, verdict, grounds, change, .. } => {
                 self.decided(Decision { index, at_ms, request, grounds, change }, verdict);
@@ -101,6 +112,7 @@ impl Builder {
                 let span = self.name_of(span);
                 self.view.refused.push(RefusedCall { entry: index, at_ms, span, syscall, why });
             }
+            Event::FilesRead(read) => self.read(read, at_ms),
             Event::Arrived { port, peer } => {
                 self.pending.insert(index, Pending::Arrival(self.view.arrivals.len()));
                 let connection = ConnectionView::begun((index, at_ms), format!("localhost:{port}"));
@@ -335,6 +347,13 @@ impl Builder {
             let act = wording::describe(&act);
             let failed = FailedAct { entry: index, at_ms, span, action, resource, act, error };
             self.view.failed.push(failed);
+        }
+    }
+
+    fn read(&mut self, read: FilesRead, at_ms: u64) {
+        let span = self.acting(Some(read.process), at_ms);
+        if let Some(span) = span.and_then(|at| self.view.spans.get_mut(at)) {
+            span.file_reads.add(read.files, read.unlisted);
         }
     }
 

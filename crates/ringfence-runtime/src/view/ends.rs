@@ -1,8 +1,8 @@
 //! How what is in a view ends and adds up.
 
-use ringfence_core::{AbsolutePath, FileChange, Outcome, Usage};
+use ringfence_core::{AbsolutePath, FileChange, FileRead, Outcome, Usage};
 
-use super::{ConnectionView, FsChanges, NetworkActivity, RequestView, ResourceUsage};
+use super::{ConnectionView, FileReads, FsChanges, NetworkActivity, RequestView, ResourceUsage};
 
 impl From<Usage> for ResourceUsage {
     fn from(usage: Usage) -> ResourceUsage {
@@ -72,6 +72,27 @@ impl RequestView {
                 self.error = Some(error);
             }
             Outcome::Done | Outcome::Connection(_) | Outcome::Unknown => {}
+        }
+    }
+}
+
+impl FileReads {
+    /// Whether nothing was opened, or nobody asked.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.unlisted == 0
+    }
+
+    pub(super) fn add(&mut self, files: Vec<FileRead>, unlisted: u64) {
+        self.unlisted = self.unlisted.saturating_add(unlisted);
+        for file in files {
+            match self.files.binary_search_by(|known| known.path.cmp(&file.path)) {
+                Ok(at) => {
+                    if let Some(known) = self.files.get_mut(at) {
+                        known.times = known.times.saturating_add(file.times);
+                    }
+                }
+                Err(at) => self.files.insert(at, file),
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ringfence_core::{AbsolutePath, Carried, Exit, Package};
+use ringfence_core::{AbsolutePath, Carried, Exit, FileRead, Package};
 use serde::Serialize;
 
 /// One program in one process: a further exec in the same process is a further span.
@@ -45,6 +45,9 @@ pub struct Span {
     pub network_activity: NetworkActivity,
     /// The files it changed.
     pub fs_changes: FsChanges,
+    /// The files it opened to read; only where that is traced.
+    #[serde(skip_serializing_if = "FileReads::is_empty")]
+    pub file_reads: FileReads,
 }
 
 /// What a process used; `null` is unknown, not zero.
@@ -148,6 +151,15 @@ pub struct RequestView {
     pub entry: u64,
 }
 
+/// The files a process opened to read, sorted by path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FileReads {
+    /// Each path once, with all its opens.
+    pub files: Vec<FileRead>,
+    /// Further opens, of paths that are not listed.
+    pub unlisted: u64,
+}
+
 /// The files a process changed, each list sorted; a file it created is not listed as modified.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FsChanges {
@@ -190,6 +202,7 @@ impl Span {
             resource_usage: ResourceUsage::default(),
             network_activity: NetworkActivity::default(),
             fs_changes: FsChanges::default(),
+            file_reads: FileReads::default(),
         }
     }
 

@@ -16,6 +16,7 @@ use super::inside::Inside;
 use super::lead::Lead;
 use super::making::Making;
 use super::opener::{Confinement, Opener};
+use super::reads::{self, ReadOpen};
 use super::script::FirstLines;
 use super::straight::Straight;
 use super::tracee::{self, Call, Trouble};
@@ -62,6 +63,7 @@ pub(super) struct Shared {
     pub(super) inside: Option<Inside>,
     hands_out_tcp: AtomicBool,
     pub(super) lead: OnceLock<Lead>,
+    pub(super) reads: OnceLock<reads::Told>,
     pub(super) workers: Workers,
     pub(super) in_place: InPlace,
     pub(super) opener: Opener,
@@ -81,6 +83,8 @@ enum Receiving {
 pub(super) enum Judged {
     /// It is answered at once: nothing is attempted that anybody has to decide.
     Answer(Reply),
+    /// It goes on: an open that only reads, which somebody may want to know of.
+    Read(reads::Seen),
     /// Something is made that nobody has to decide.
     Make(Making),
     /// Somebody has to decide about files, and then something is made, unless the kernel goes on.
@@ -124,6 +128,7 @@ impl Listener {
             inside: unix_diag.map(Inside::new),
             hands_out_tcp: AtomicBool::new(false),
             lead: OnceLock::new(),
+            reads: OnceLock::new(),
             workers: Workers::default(),
             in_place: InPlace::new(&confinement),
             opener: Opener::start(confinement)?,
@@ -153,6 +158,12 @@ impl Listener {
     /// there; the first word counts.
     pub fn lead_tcp(&self, lead: Lead) {
         let _ = self.shared.lead.set(lead);
+    }
+
+    /// Tells of opens that only read from here on, where the filter notifies them; the first who asks is
+    /// told. They go on in any case, and the world waits for the teller with the next ones.
+    pub fn watch_reads(&self, told: impl Fn(&ReadOpen<'_>) + Send + Sync + 'static) {
+        let _ = self.shared.reads.set(reads::Told(Box::new(told)));
     }
 
     /// The next act that somebody has to decide; `None` when the world is gone.
@@ -234,6 +245,14 @@ fn judge(notification: Notification, pending: Pending) -> Option<Received> {
             pending.answer(reply);
             return None;
         }
+        Ok(Judged::Read(seen)) => {
+            // Before it goes on: afterwards it may have ended, and be told of as another.
+            if call.check_waiting().is_ok() {
+                shared.tell_read(&seen);
+            }
+            pending.answer(Reply::Continue);
+            return None;
+        }
         Ok(Judged::Connect(job)) => {
             if call.check_waiting().is_ok() {
                 connect::carry_out(job, pending);
@@ -280,6 +299,7 @@ fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         libc::SYS_bind => bind::look(call),
         libc::SYS_umask => call.sets_umask(),
         libc::SYS_clone | libc::SYS_unshare => Ok(call.shares_umask()),
+        libc::SYS_open | libc::SYS_openat if reads::is_one(call) => Ok(reads::look(call)),
         _ => file::look(call),
     }
 }

@@ -35,6 +35,7 @@ mod locate;
 mod making;
 mod memory;
 mod opener;
+mod reads;
 mod script;
 mod stderr;
 mod straight;
@@ -57,6 +58,7 @@ pub use in_place::own_umask;
 pub use lead::{Lead, Word};
 pub use listen::Listener;
 pub use opener::Confinement;
+pub use reads::{InWorld, ReadOpen};
 pub use stderr::{Written, write_stderr_of};
 pub use verify::{Ran, Verification};
 

@@ -64,6 +64,8 @@ pub(super) const NUMBER_MAX: u32 = 469;
 const ALL: u32 = u32::MAX;
 /// Opening with any of these can change a file: `O_WRONLY | O_RDWR | O_CREAT | O_TRUNC`.
 const WRITE_INTENT: u32 = bits(libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC);
+/// With none of these it only reads.
+const NO_MERE_READ: u32 = WRITE_INTENT | bits(libc::O_PATH);
 /// The namespaces of `clone` and `unshare`; `CLONE_NEWTIME` is a signal number to `clone`.
 const NEW_NAMESPACES: u32 = bits(
     libc::CLONE_NEWNS
@@ -128,8 +130,9 @@ const fn notify_when(call: c_long, when: &'static [Test]) -> Rule {
 
 /// The rules for these classes, the frequent ones first.
 pub(super) fn rules(classes: NotifyClasses) -> Vec<Rule> {
-    let notified = [
+    let notified: [(Switch, &[Rule]); 4] = [
         (classes.write, NOTIFIED_OPENS),
+        (classes.read, NOTIFIED_READS),
         (classes.connect, NOTIFIED_CONNECTS),
         (classes.exec, NOTIFIED_EXECS),
     ];
@@ -170,6 +173,12 @@ const SET_ID_OPENS: &[Rule] = &[
 const NOTIFIED_OPENS: &[Rule] = &[
     notify_when(libc::SYS_openat, &[test(2, ALL, Is::AnyBitOf(WRITE_INTENT))]),
     notify_when(libc::SYS_open, &[test(1, ALL, Is::AnyBitOf(WRITE_INTENT))]),
+];
+
+/// Opens without write intent, but for mere references to files (`O_PATH`).
+const NOTIFIED_READS: &[Rule] = &[
+    notify_when(libc::SYS_openat, &[test(2, NO_MERE_READ, Is::Equal(0))]),
+    notify_when(libc::SYS_open, &[test(1, NO_MERE_READ, Is::Equal(0))]),
 ];
 
 /// Connecting: a read-only bind does not stop a connect to a unix socket beneath it.

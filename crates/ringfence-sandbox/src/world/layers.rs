@@ -85,7 +85,7 @@ pub(crate) fn landlock(version: i32) -> LayerStatus {
 }
 
 fn notify(classes: NotifyClasses) -> LayerStatus {
-    let NotifyClasses { exec, write, connect } = classes;
+    let NotifyClasses { exec, write, connect, read } = classes;
     let named = [(exec, "exec"), (write, "write"), (connect, "connect")];
     let on: Vec<&str> =
         named.iter().filter(|(switch, _)| *switch == Switch::On).map(|(_, name)| *name).collect();
@@ -94,7 +94,11 @@ fn notify(classes: NotifyClasses) -> LayerStatus {
         3 => LayerState::Enforced,
         _ => LayerState::Degraded,
     };
-    let detail = if on.is_empty() { "no act is decided".to_owned() } else { on.join(", ") };
+    let decided = if on.is_empty() { "no act is decided".to_owned() } else { on.join(", ") };
+    let detail = match read {
+        Switch::On => decided + "; opens to read are recorded",
+        Switch::Off => decided,
+    };
     status("notify", state, &detail)
 }
 

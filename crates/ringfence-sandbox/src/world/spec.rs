@@ -183,13 +183,23 @@ pub struct NotifyClasses {
     pub write: Switch,
     /// `connect`.
     pub connect: Switch,
+    /// Opening to read, which is not decided: for who wants to know what is read.
+    pub read: Switch,
 }
 
 impl NotifyClasses {
-    /// Every class.
-    pub const ALL: NotifyClasses =
-        NotifyClasses { exec: Switch::On, write: Switch::On, connect: Switch::On };
+    /// Every class that is decided.
+    pub const ALL: NotifyClasses = NotifyClasses {
+        exec: Switch::On,
+        write: Switch::On,
+        connect: Switch::On,
+        read: Switch::Off,
+    };
     /// No class: there is no listener, and the payload starts at once.
-    pub const NONE: NotifyClasses =
-        NotifyClasses { exec: Switch::Off, write: Switch::Off, connect: Switch::Off };
+    pub const NONE: NotifyClasses = NotifyClasses {
+        exec: Switch::Off,
+        write: Switch::Off,
+        connect: Switch::Off,
+        read: Switch::Off,
+    };
 }

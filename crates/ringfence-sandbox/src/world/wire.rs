@@ -93,7 +93,7 @@ structs! {
     PrivateFile { target, bytes, mode }
     Identity { uid, gid }
     TerminalSize { rows, cols }
-    NotifyClasses { exec, write, connect }
+    NotifyClasses { exec, write, connect, read }
     ResourceLimits { open_files, processes, file_bytes }
 }
 

@@ -25,7 +25,12 @@ fn spec() -> WorldSpec {
         identity: Identity { uid: 1000, gid: 1001 },
         idmap: IdMap::Owner { uid: 7, gid: 8 },
         stdio: Stdio::Pty(TerminalSize { rows: 24, cols: 80 }),
-        notify: NotifyClasses { exec: Switch::On, write: Switch::Off, connect: Switch::On },
+        notify: NotifyClasses {
+            exec: Switch::On,
+            write: Switch::Off,
+            connect: Switch::On,
+            read: Switch::On,
+        },
         limits: ResourceLimits { open_files: Some(5), processes: None, file_bytes: Some(1 << 40) },
         landlock: Require::Partial,
         inward: Switch::On,

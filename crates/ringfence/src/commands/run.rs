@@ -15,6 +15,9 @@ use crate::screen::{Screen, Stream};
 /// Version of the JSON.
 const SCHEMA: u32 = 1;
 
+/// Most paths that `--why` speaks of; the log has all.
+const WHY_LINES_MAX: usize = 20;
+
 /// The summary, as `run --json` writes it.
 #[derive(Debug, Serialize)]
 struct Summed<'a> {
@@ -24,6 +27,7 @@ struct Summed<'a> {
 }
 
 pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
+    let (trace, why) = (args.traced(), args.why);
     let request = RunRequest {
         dirs: context::dirs()?,
         environment: context::environment(),
@@ -31,6 +35,7 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
         overrides: args.policy,
         agent: args.agent,
         publish: args.publish,
+        trace,
         command: args.command,
     };
     let closing = broker::run(&request, &mut |notice| tell(notice, screen))
@@ -42,6 +47,9 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
         );
     } else {
         say(&closing, screen);
+        if why {
+            say_why(&closing, screen);
+        }
     }
     // What a shell would report: codes are bytes.
     Ok(Done::Child(u8::try_from(closing.exit_code & 0xff).unwrap_or(u8::MAX)))
@@ -73,6 +81,26 @@ fn say(closing: &Closing, screen: &Screen) {
         "ringfence: {} permitted, {} denied, {} asked{failed}, {}, {} entries; to look closer, run `ringfence show {session}`",
         closing.permitted, closing.denied, closing.asked, files, closing.entries
     ));
+}
+
+/// What was tried to be read and may not be, and what would let it.
+fn say_why(closing: &Closing, screen: &Screen) {
+    let denied = &closing.denied_reads;
+    if denied.is_empty() {
+        screen.note(
+            "why: all that was opened to read was there, or exists nowhere; what a program only asks \
+             about (stat, readlink) is not seen",
+        );
+    }
+    for read in denied.iter().take(WHY_LINES_MAX) {
+        let times = if read.times > 1 { format!(" ({} times)", read.times) } else { String::new() };
+        let path = printable(read.path.as_str());
+        screen.note(&format!("why: could not read {path}{times}: {}", printable(&read.why)));
+        read.hint.iter().for_each(|hint| screen.hint(hint));
+    }
+    if let more @ 1.. = denied.len().saturating_sub(WHY_LINES_MAX) {
+        screen.note(&format!("why: and {more} more: `ringfence show {}`", closing.session));
+    }
 }
 
 fn tell(notice: &Notice, screen: &Screen) {

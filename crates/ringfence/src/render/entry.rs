@@ -1,8 +1,8 @@
 //! One entry of a log as one line.
 
 use ringfence_core::{
-    Answer, Channel, Entry, Event, Exit, FileChange, HttpUsage, LayerState, NetUsage, Outcome,
-    PolicyDigest, TakenBack, Verdict,
+    Answer, Channel, Entry, Event, Exit, FileChange, FilesRead, HttpUsage, LayerState, NetUsage,
+    Outcome, PolicyDigest, TakenBack, Verdict,
 };
 use ringfence_runtime::wording::{self, printable};
 
@@ -40,6 +40,7 @@ fn words(event: &Event) -> (&'static str, String) {
         Event::Arrived { port, peer } => {
             ("arrived", format!("{} connects to port {port} of the world", printable(peer)))
         }
+        Event::FilesRead(read) => ("read", files_read(read)),
         Event::SecretMisused(misuse) => ("incident", wording::misuse(misuse)),
         Event::Lease(change) => ("lease", wording::lease(change)),
         Event::Finished { of, outcome } => ("finished", format!("{of}: {}", ended(outcome))),
@@ -91,6 +92,22 @@ fn words(event: &Event) -> (&'static str, String) {
         Event::LogOpened { session, .. } => ("log opened", session.to_string()),
         Event::LogClosed { session, size, .. } => ("log closed", format!("{session}: {size}")),
     }
+}
+
+/// How many files were opened to read, and which of them the policy keeps.
+fn files_read(read: &FilesRead) -> String {
+    let opened = text::count(read.files.len(), "file", "files");
+    let denied = read.files.iter().filter(|file| file.result.is_denied());
+    let denied: Vec<String> = denied.map(|file| printable(file.path.as_str())).collect();
+    let denied = match denied.as_slice() {
+        [] => String::new(),
+        paths => format!("; denied: {}", paths.join(", ")),
+    };
+    let more = match read.unlisted {
+        0 => String::new(),
+        more => format!(", and {more} opens that are not listed"),
+    };
+    format!("process {} opened {opened}{more}{denied}", read.process.pid)
 }
 
 fn revoked(id: &str, by: &str, survivors: usize) -> String {

@@ -98,6 +98,7 @@ impl Builder {
             }
             Event::SessionOpened { .. }
             | Event::Refused { .. }
+            | Event::FilesRead(_)
             | Event::SecretMisused(_)
             | Event::Lease(_)
             | Event::Arrived { .. }

@@ -3,6 +3,7 @@
 mod failed;
 mod processes;
 mod questions;
+mod reads;
 mod requests;
 mod secrets;
 
@@ -59,6 +60,7 @@ pub fn render(view: &SessionView, style: Style) -> String {
         arrivals(view, style),
         denials(view, style),
         failed::failed(view, style),
+        reads::denied(view, style),
         refused(view, style),
         secrets::used(view, style),
         secrets::misused(view, style),

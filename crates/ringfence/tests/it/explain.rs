@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use expect_test::expect;
 use ringfence_core::{
-    AbsolutePath, Answer, AskFor, Channel, Endpoint, Event, LeaseChange, LeaseStep, Misuse,
-    Outcome, PolicyDigest, Process, SetName, TakenBack,
+    AbsolutePath, Answer, AskFor, Channel, Endpoint, Event, FileRead, FilesRead, LeaseChange,
+    LeaseStep, Misuse, Outcome, PolicyDigest, Process, ReadResult, SetName, TakenBack,
 };
 
 use crate::home::{Home, SESSION};
@@ -79,6 +79,15 @@ fn around() -> Vec<Event> {
         Event::PolicyReloaded { policy: vec![digest] },
         Event::Quarantined { files: vec![AbsolutePath::parse("/p/.envrc").unwrap()] },
         Event::Covered { path: AbsolutePath::parse("/p/.env").unwrap() },
+        Event::FilesRead(FilesRead {
+            process: Process { pid: 12, parent: Some(11) },
+            files: vec![FileRead {
+                path: AbsolutePath::parse("/home/u/.toolrc").unwrap(),
+                result: ReadResult::NotGranted,
+                times: 2,
+            }],
+            unlisted: 3,
+        }),
         Event::TakenBack(TakenBack {
             file: "/p/.git/config".to_owned(),
             taken: vec!["branch.x.remote".to_owned()],
@@ -245,20 +254,26 @@ fn every_kind_of_entry_is_explained() {
         ! hint: to see what is around it, run `ringfence log show sabcdefgh`
         [0]
         $ ringfence explain 30
-        taken back: /p/.git/config; taken over: branch.x.remote; left in the world's copy: core.pager
+        read: process 12 opened 1 file, and 3 opens that are not listed; denied: /home/u/.toolrc
           entry    sabcdefgh/30, 2026-11-21 13:04:25 UTC
+          recorded because the session runs with `--trace=files`; reads are bounded by its mounts, and nobody was asked
+        ! hint: to see them process by process, run `ringfence show sabcdefgh`
+        [0]
+        $ ringfence explain 31
+        taken back: /p/.git/config; taken over: branch.x.remote; left in the world's copy: core.pager
+          entry    sabcdefgh/31, 2026-11-21 13:04:26 UTC
           kind     a record of what happened; nothing was decided by it
         ! hint: what was left, set yourself with `git config` if it is right
         [0]
-        $ ringfence explain 31
+        $ ringfence explain 32
         taken back: /q/.git/config; nothing: it is not understood
-          entry    sabcdefgh/31, 2026-11-21 13:04:26 UTC
+          entry    sabcdefgh/32, 2026-11-21 13:04:27 UTC
           kind     a record of what happened; nothing was decided by it
         ! hint: to see what is around it, run `ringfence log show sabcdefgh`
         [0]
-        $ ringfence explain 32
+        $ ringfence explain 33
         closed: exit 0; 4 permitted, 1 denied, 0 asked, 1 file changed
-          entry    sabcdefgh/32, 2026-11-21 13:04:27 UTC
+          entry    sabcdefgh/33, 2026-11-21 13:04:28 UTC
           kind     a record of what happened; nothing was decided by it
         ! hint: to see what is around it, run `ringfence log show sabcdefgh`
         [0]

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use ringfence_core::{
     AbsolutePath, Act, Agent, Carried, CommandLine, Endpoint, Entry, Event, Exec, Exit, FileChange,
     FileIdentity, Grounds, NetUsage, Outcome, Process, Record as _, Request, SessionId, Summary,
-    Usage, Verdict,
+    Trace, Usage, Verdict,
 };
 use ringfence_log::{HostKey, HostLog, SessionLog};
 
@@ -172,6 +172,7 @@ impl Home {
                 plan_sha256: String::new(),
                 layers: Vec::new(),
                 version: "0.1.0".to_owned(),
+                trace: Trace::Off,
             },
             decided((11, 1), exec("/usr/bin/sh", &["sh", "build.sh"]), Verdict::Permit, None),
             Event::Finished { of: 1, outcome: Outcome::Done },

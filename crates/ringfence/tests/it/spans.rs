@@ -9,7 +9,7 @@ use expect_test::expect;
 use serde_json::Value;
 
 use crate::home::{Home, SESSION};
-use crate::run::{POLICY, Person, Terminal, each, wait_for};
+use crate::run::{Ended, POLICY, Person, Terminal, Who, each, wait_for};
 
 #[test]
 fn a_tree_has_what_each_process_used_changed_and_was_denied() {
@@ -145,7 +145,7 @@ fn who_follows_a_running_session_misses_no_entry_and_has_none_twice() {
 
 #[test]
 fn who_follows_a_session_whose_broker_dies_is_told_and_waits_no_longer() {
-    let person = Person::new(crate::run::Who::Us, POLICY);
+    let person = Person::new(Who::Us, POLICY);
     let (mut run, session) = person.start("sleep 60");
     let follow = person.command(&["show", session.as_str(), "--follow"]);
     let follow = { follow }.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -160,7 +160,7 @@ fn who_follows_a_session_whose_broker_dies_is_told_and_waits_no_longer() {
 
 #[test]
 fn a_picture_is_drawn_anew_on_a_terminal_and_refused_elsewhere() {
-    let person = Person::new(crate::run::Who::Us, POLICY);
+    let person = Person::new(Who::Us, POLICY);
     let (mut run, session) = person.start("while [ ! -e go ]; do sleep 0.02; done; id; true");
     let words = ["show", session.as_str(), "--follow", "--tree"];
     let refused = person.ringfence(&words);
@@ -173,6 +173,112 @@ fn a_picture_is_drawn_anew_on_a_terminal_and_refused_elsewhere() {
     terminal.shows("exit 0 after");
     assert!(terminal.child.wait().unwrap().success());
     run.wait().unwrap();
+}
+
+/// The policy of these tests, and what runs under it, traced.
+fn traced(person: &Person, flag: &str, script: &str) -> (Ended, Value) {
+    let policy = person.home.path("policy.cedar");
+    let policy = policy.to_str().unwrap();
+    let words = ["run", flag, "--policy", policy, "--", "/bin/sh", "-c", script];
+    let ended = person.ringfence(&words);
+    let shown = person.ringfence(&["show", "--json"]);
+    (ended, serde_json::from_str(&shown.out).unwrap())
+}
+
+/// What was opened to read: path, result, times.
+fn reads(view: &Value) -> Vec<(String, String, u64)> {
+    let spans = view["spans"].as_array().unwrap().iter();
+    let files = spans.filter_map(|span| span["file_reads"]["files"].as_array()).flatten();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    files
+        .map(|it| (text(&it["path"]), text(&it["result"]), it["times"].as_u64().unwrap()))
+        .collect()
+}
+
+#[test]
+fn traced_reads_tell_what_was_there_what_nobody_has_and_what_no_rule_grants() {
+    each(POLICY, |person| {
+        person.home.write("project/in", "x");
+        person.home.write("outside/rc", "x");
+        person.own();
+        let outside = person.home.path("outside/rc").display().to_string();
+        // It can be read outside: the world alone keeps it.
+        assert!(std::fs::read(&outside).is_ok());
+        let script = format!(
+            "cat ./in sub/../in nowhere {outside}; \
+             for i in 1 2 3 4 5; do read x < in; done; true"
+        );
+        let (ended, view) = traced(person, "--trace=files", &script);
+        assert_eq!(ended.code, 0, "{ended}");
+        crate::schemas::conforms(&view, "show.schema.json");
+        let reads = reads(&view);
+        let of = |path: &str| -> Vec<(&str, u64)> {
+            let found = reads.iter().filter(|(it, ..)| it == path);
+            found.map(|(_, result, times)| (result.as_str(), *times)).collect()
+        };
+        let project = person.home.path("project").display().to_string();
+        assert_eq!(of(&outside), [("not-granted", 1)], "{reads:?}");
+        assert_eq!(of(&format!("{project}/nowhere")), [("absent", 1)], "{reads:?}");
+        // The shell opened it five times, `cat` twice by two names: each process has it once.
+        let mut within = of(&format!("{project}/in"));
+        within.sort_unstable();
+        assert_eq!(within, [("found", 2), ("found", 5)], "{reads:?}");
+        assert!(view["reads"].as_str().unwrap().contains("recorded"), "{view:#}");
+    });
+}
+
+#[test]
+fn without_a_trace_no_read_is_recorded() {
+    let person = Person::new(Who::Us, POLICY);
+    person.home.write("project/in", "x");
+    person.sh("cat in");
+    let log = person.ringfence(&["log", "show", "--json"]).out;
+    assert!(!log.contains("files-read"), "{log}");
+}
+
+#[test]
+fn a_trace_does_not_let_anything_be_read_or_written_that_is_not_otherwise() {
+    each(POLICY, |person| {
+        person.home.write("outside/rc", "x");
+        person.own();
+        let outside = person.home.path("outside").display().to_string();
+        let script = format!(
+            "cat {outside}/rc; ls {outside}; (: > {outside}/new); id; : > made; cat made; echo $?"
+        );
+        let plain = person.sh(&script);
+        let (ended, _) = traced(person, "--trace=files", &script);
+        assert_eq!((ended.code, &ended.out), (plain.code, &plain.out), "{plain}\n{ended}");
+        assert_eq!(ended.out, "0\n");
+    });
+}
+
+#[test]
+fn why_names_what_could_not_be_read_and_the_grant_that_helps() {
+    each(POLICY, |person| {
+        person.home.write(".toolrc", "x");
+        person.own();
+        let toolrc = person.home.path(".toolrc").display().to_string();
+        let (ended, _) = traced(person, "--why", &format!("cat {toolrc}; cat {toolrc}; true"));
+        assert!(ended.err.contains(&format!("why: could not read {toolrc} (2 times)")), "{ended}");
+        let grant = format!("ringfence grant fs.read:{toolrc} --always");
+        assert!(ended.err.contains(&grant), "{ended}");
+        let (ended, _) = traced(person, "--why", "true");
+        assert!(ended.err.contains("all that was opened to read was there"), "{ended}");
+    });
+}
+
+#[test]
+fn many_opens_of_one_file_are_a_few_entries() {
+    let person = Person::new(Who::Us, POLICY);
+    person.home.write("project/in", "x");
+    let script = "i=0; while [ $i -lt 2000 ]; do read x < in; i=$((i+1)); done";
+    let (ended, view) = traced(&person, "--trace=files", script);
+    assert_eq!(ended.code, 0, "{ended}");
+    let all = reads(&view);
+    let path = person.home.path("project/in").display().to_string();
+    assert!(all.contains(&(path, "found".to_owned(), 2000)), "{all:?}");
+    let log = person.ringfence(&["log", "show", "--json"]).out;
+    assert!(log.matches("files-read").count() < 10, "{log}");
 }
 
 #[test]

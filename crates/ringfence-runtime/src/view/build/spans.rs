@@ -29,6 +29,7 @@ impl Builder {
                 span.span_id.clone_from(&old.span_id);
                 span.otel_span_id.clone_from(&old.otel_span_id);
                 span.network_activity = std::mem::take(&mut old.network_activity);
+                span.file_reads = std::mem::take(&mut old.file_reads);
                 span.started_ms = old.started_ms;
                 *old = span;
                 self.pending.insert(index, Pending::Exec { span: before, before: None });

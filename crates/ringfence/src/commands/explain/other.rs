@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ringfence_core::{EntryRef, Event, Misuse};
+use ringfence_core::{Entry, EntryRef, Event, Misuse, SessionId};
 use ringfence_log::Logged;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::{lease, printable};
@@ -46,6 +46,19 @@ pub(super) fn explain(
     screen.data(&out)?;
     told.hints.iter().for_each(|hint| screen.hint(hint));
     Ok(Done::Yes)
+}
+
+fn files_read(session: &SessionId, read: &Entry) -> Told {
+    Told {
+        title: entry::words_of(read),
+        lines: vec![(
+            "recorded",
+            "because the session runs with `--trace=files`; reads are bounded by its mounts, and \
+                 nobody was asked"
+                .to_owned(),
+        )],
+        hints: vec![format!("to see them process by process, run `ringfence show {session}`")],
+    }
 }
 
 fn told(dirs: &StateDirs, name: &EntryRef, logged: &Logged) -> Told {
@@ -94,6 +107,7 @@ fn told(dirs: &StateDirs, name: &EntryRef, logged: &Logged) -> Told {
                 }
             },
         },
+        Event::FilesRead(_) => files_read(session, &logged.entry),
         Event::Decided { .. }
         | Event::SessionOpened { .. }
         | Event::Arrived { .. }

@@ -185,6 +185,7 @@ fn notes(view: &SessionView, span: &Span, stopped: &[(u64, String)]) -> Vec<Stri
     if let Some(changes) = changes(&span.fs_changes) {
         notes.push(changes);
     }
+    notes.extend(super::reads::of_span(&span.file_reads));
     let shown = stopped.iter().take(NOTES_MAX);
     notes.extend(shown.map(|(entry, text)| format!("{entry} {text}")));
     if let left @ 1.. = stopped.len().saturating_sub(NOTES_MAX) {

@@ -24,6 +24,7 @@ fn span(id: &str, parent: Option<&str>, command: &str) -> Span {
         resource_usage: ResourceUsage::default(),
         network_activity: NetworkActivity::default(),
         fs_changes: FsChanges::default(),
+        file_reads: ringfence_runtime::view::FileReads::default(),
     }
 }
 

@@ -1,0 +1,106 @@
+//! What was not read because the policy keeps it, and what would let it be read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ringfence_core::{
+    AbsolutePath, Act, Agent, Decide as _, Gate, ReadResult, Request, Trace, Verdict,
+};
+use serde::Serialize;
+
+use super::RunRequest;
+use crate::advice::{Advice, Session};
+use crate::compose::Composition;
+use crate::in_force::InForce;
+use crate::reads::{Denied, Reads};
+use crate::wording;
+
+/// Most reads that are explained; the log has all.
+const EXPLAINED_MAX: usize = 200;
+
+/// A path that was opened to read and that the policy keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeniedRead {
+    /// The path, as it was named first.
+    pub path: AbsolutePath,
+    /// How often it was tried.
+    pub times: u64,
+    /// Why it could not be read.
+    pub why: String,
+    /// What would let it be read; absent where nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What is needed to say it at the end.
+pub(super) struct Why {
+    reads: Option<Arc<Reads>>,
+    in_force: Arc<InForce>,
+    agent: Agent,
+    gate: Gate,
+    home: PathBuf,
+    project: PathBuf,
+}
+
+impl Why {
+    pub(super) fn of(
+        (request, project): (&RunRequest, &Path),
+        composed: &Composition,
+        (in_force, agent, gate): (&Arc<InForce>, &Agent, &Gate),
+    ) -> Why {
+        let covered = composed.spec.masks.iter().chain(&composed.spec.hidden).cloned();
+        let reads = match request.trace {
+            Trace::Off => None,
+            Trace::Files => Some(Arc::new(Reads::new(gate.clone(), covered))),
+        };
+        Why {
+            reads,
+            in_force: Arc::clone(in_force),
+            agent: agent.clone(),
+            gate: gate.clone(),
+            home: request.dirs.home().to_owned(),
+            project: project.to_owned(),
+        }
+    }
+
+    /// Who hears of opens that only read, where they are traced.
+    pub(super) fn reads(&self) -> Option<Arc<Reads>> {
+        self.reads.clone()
+    }
+
+    /// All that was denied, in the order of the paths.
+    pub(super) fn denied(&self) -> Vec<DeniedRead> {
+        let all = self.reads.as_ref().map(|reads| reads.denied()).unwrap_or_default();
+        all.into_iter().take(EXPLAINED_MAX).map(|denied| self.explain(denied)).collect()
+    }
+
+    fn explain(&self, denied: Denied) -> DeniedRead {
+        let Denied { path, result, times } = denied;
+        let act = Act::Read(path.clone());
+        let request = Request { agent: self.agent.clone(), act, process: None };
+        let facts = self.gate.facts_now();
+        let ruling = self.in_force.policy().decide(&request, &facts);
+        let why = match (result, ruling.verdict) {
+            (ReadResult::Covered, _) => {
+                "it is covered in every world, or left out of the plan".to_owned()
+            }
+            (_, Verdict::Permit) => {
+                "a rule permits it, and it was not there: it came later, or lies behind a link"
+                    .to_owned()
+            }
+            (_, Verdict::Ask(_) | Verdict::Deny) => wording::rule_line(&ruling.grounds),
+        };
+        let grant = self.in_force.smallest_grant(&request, &facts);
+        let hint = grant.and_then(|grant| match Advice::of(&grant, &self.home, &self.project) {
+            // What every world has by itself is not written there, but read.
+            Advice::Base(dir) => Some(format!(
+                "what is in `{}` belongs to the runtime base: no grant adds to it",
+                dir.display()
+            )),
+            advice @ (Advice::Grant(_) | Advice::Make { .. } | Advice::NextSession { .. }) => {
+                advice.hint(Session::Ended)
+            }
+        });
+        DeniedRead { path, times, why, hint }
+    }
+}

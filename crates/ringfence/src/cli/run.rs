@@ -1,0 +1,52 @@
+//! Arguments of `run`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use ringfence_core::Trace;
+use ringfence_runtime::broker::Publish;
+
+/// What is recorded besides acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Traced {
+    /// Files that are opened to read, and those that are not there because no rule grants them.
+    Files,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Policy file that stands in for the user's and the project's; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+    /// The agent's identity in the policy [default: the command's base name]
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Let this host's 127.0.0.1:PORT lead to the same port of the world's localhost, or
+    /// HOST_PORT:PORT to another; may be repeated
+    #[arg(long, value_name = "PORT")]
+    pub publish: Vec<Publish>,
+    /// Record more than acts: `files` has which files each process opens to read, at a price
+    #[arg(long, value_name = "WHAT")]
+    pub trace: Option<Traced>,
+    /// For a command that does not work in its world: as --trace=files, and say at the end what it tried
+    /// to read and may not, with what would let it
+    #[arg(long)]
+    pub why: bool,
+    /// Write the closing summary as one JSON object to stderr
+    #[arg(long)]
+    pub json: bool,
+    /// The command to start, with its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+impl RunArgs {
+    /// What is to be recorded besides acts.
+    pub fn traced(&self) -> Trace {
+        match (self.trace, self.why) {
+            (None, false) => Trace::Off,
+            (Some(Traced::Files), _) | (None, true) => Trace::Files,
+        }
+    }
+}

@@ -1,9 +1,10 @@
 //! A plan applied to a process, and the kernel's true answer.
 //!
 //! [`world`] starts the isolation an agent lives in; [`notify`] hears of the acts that are decided
-//! one by one. All `unsafe` is in `sys`.
+//! one by one; [`attacks`] finds out whether it holds. All `unsafe` is in `sys`.
 
 pub mod aside;
+pub mod attacks;
 pub mod base;
 pub mod cgroup;
 mod netlink;

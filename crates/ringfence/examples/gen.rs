@@ -93,6 +93,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("sessions.schema.json", include_str!("../schemas/sessions.schema.json")),
     ("show.schema.json", include_str!("../schemas/show.schema.json")),
     ("trust.schema.json", include_str!("../schemas/trust.schema.json")),
+    ("world-verify.schema.json", include_str!("../schemas/world-verify.schema.json")),
 ];
 
 /// Commands that print JSON in a form that is not called as they are, or that always do.

@@ -9,6 +9,7 @@ use ringfence_core::{EntryRef, IdError, SessionId};
 mod run;
 mod secret;
 mod show;
+mod world;
 
 pub use run::{RunArgs, Traced};
 pub use secret::{
@@ -16,6 +17,7 @@ pub use secret::{
     SecretTestArgs,
 };
 pub use show::{ExportArgs, ExportCommand, LogShowArgs, ShowArgs};
+pub use world::{WorldAttackArgs, WorldCommand, WorldVerifyArgs};
 
 /// Governs what an AI agent may do: one policy, enforced below the agent, recorded.
 #[derive(Debug, Parser)]
@@ -83,6 +85,9 @@ pub enum Command {
     Secret(SecretCommand),
     /// Say what this machine can enforce, and what is missing
     Doctor(DoctorArgs),
+    /// Find out whether worlds hold on this machine
+    #[command(subcommand)]
+    World(WorldCommand),
     /// Watch a small scripted agent do allowed and forbidden things
     Demo(DemoArgs),
 }

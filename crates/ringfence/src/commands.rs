@@ -24,3 +24,4 @@ pub(crate) mod secret;
 pub(crate) mod sessions;
 pub(crate) mod show;
 pub(crate) mod trust;
+pub(crate) mod world;

@@ -60,6 +60,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
         Command::Grant(args) => commands::grant::grant(&args, screen),
         Command::Doctor(args) => commands::doctor::doctor(&args, screen),
         Command::Init(args) => commands::init::init(&args, screen),
+        Command::World(command) => commands::world::world(command, screen),
         Command::Demo(args) => commands::demo::demo(&args, screen),
     }
 }

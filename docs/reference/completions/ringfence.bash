@@ -70,6 +70,9 @@ _ringfence() {
             ringfence,untrust)
                 cmd="ringfence__subcmd__untrust"
                 ;;
+            ringfence,world)
+                cmd="ringfence__subcmd__world"
+                ;;
             ringfence__subcmd__export,har)
                 cmd="ringfence__subcmd__export__subcmd__har"
                 ;;
@@ -160,6 +163,9 @@ _ringfence() {
             ringfence__subcmd__help,untrust)
                 cmd="ringfence__subcmd__help__subcmd__untrust"
                 ;;
+            ringfence__subcmd__help,world)
+                cmd="ringfence__subcmd__help__subcmd__world"
+                ;;
             ringfence__subcmd__help__subcmd__export,har)
                 cmd="ringfence__subcmd__help__subcmd__export__subcmd__har"
                 ;;
@@ -213,6 +219,12 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help__subcmd__secret,test)
                 cmd="ringfence__subcmd__help__subcmd__secret__subcmd__test"
+                ;;
+            ringfence__subcmd__help__subcmd__world,attack)
+                cmd="ringfence__subcmd__help__subcmd__world__subcmd__attack"
+                ;;
+            ringfence__subcmd__help__subcmd__world,verify)
+                cmd="ringfence__subcmd__help__subcmd__world__subcmd__verify"
                 ;;
             ringfence__subcmd__log,help)
                 cmd="ringfence__subcmd__log__subcmd__help"
@@ -322,6 +334,24 @@ _ringfence() {
             ringfence__subcmd__secret__subcmd__help,test)
                 cmd="ringfence__subcmd__secret__subcmd__help__subcmd__test"
                 ;;
+            ringfence__subcmd__world,attack)
+                cmd="ringfence__subcmd__world__subcmd__attack"
+                ;;
+            ringfence__subcmd__world,help)
+                cmd="ringfence__subcmd__world__subcmd__help"
+                ;;
+            ringfence__subcmd__world,verify)
+                cmd="ringfence__subcmd__world__subcmd__verify"
+                ;;
+            ringfence__subcmd__world__subcmd__help,attack)
+                cmd="ringfence__subcmd__world__subcmd__help__subcmd__attack"
+                ;;
+            ringfence__subcmd__world__subcmd__help,help)
+                cmd="ringfence__subcmd__world__subcmd__help__subcmd__help"
+                ;;
+            ringfence__subcmd__world__subcmd__help,verify)
+                cmd="ringfence__subcmd__world__subcmd__help__subcmd__verify"
+                ;;
             *)
                 ;;
         esac
@@ -329,7 +359,7 @@ _ringfence() {
 
     case "${cmd}" in
         ringfence)
-            opts="-h -V --color --help --version run init policy decide explain trust untrust grant grants sessions show log export net secret doctor demo help"
+            opts="-h -V --color --help --version run init policy decide explain trust untrust grant grants sessions show log export net secret doctor world demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -677,7 +707,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help)
-            opts="run init policy decide explain trust untrust grant grants sessions show log export net secret doctor demo help"
+            opts="run init policy decide explain trust untrust grant grants sessions show log export net secret doctor world demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1183,6 +1213,48 @@ _ringfence() {
         ringfence__subcmd__help__subcmd__untrust)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__world)
+            opts="verify attack"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__world__subcmd__attack)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__world__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2027,6 +2099,124 @@ _ringfence() {
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__world)
+            opts="-h -V --color --help --version verify attack help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__world__subcmd__attack)
+            opts="-h -V --only --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --only)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__world__subcmd__help)
+            opts="verify attack help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__world__subcmd__help__subcmd__attack)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__world__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__world__subcmd__help__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__world__subcmd__verify)
+            opts="-h -V --policy --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

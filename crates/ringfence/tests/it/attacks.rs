@@ -14,6 +14,7 @@ mod swapped;
 mod targets;
 mod terminal;
 mod trust;
+mod verify;
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,0 +1,178 @@
+//! `world verify`: every attack, outside where it works, and then in a world.
+
+mod attack;
+mod stage;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use ringfence_core::SetName;
+use ringfence_runtime::assemble::{AssembleError, Assembled, Inputs, assemble};
+use ringfence_runtime::wording::printable;
+use ringfence_sandbox::attacks::{self, Attack, Group, Leaves};
+use serde::Serialize;
+
+use super::{context, in_force};
+use crate::cli::{WorldCommand, WorldVerifyArgs};
+use crate::exit::{Done, Failure, Message};
+use crate::screen::{Screen, Stream, Tone};
+use attack::{Tried, read_all};
+use stage::{Run, Stage};
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
+
+/// What became of an attack in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    /// It was refused.
+    Held,
+    /// It succeeded, although nothing permits it.
+    Escaped,
+    /// It succeeded, and the policy permits it.
+    Permitted,
+    /// It does not work outside either, so that nothing is proven.
+    Untried,
+}
+
+/// One attack, as `--json` prints it, one a line.
+#[derive(Debug, Serialize)]
+struct Verified {
+    schema: u32,
+    tier: &'static str,
+    group: &'static str,
+    attack: &'static str,
+    what: &'static str,
+    outcome: Outcome,
+    /// How it failed inside; outside, where it was not tried.
+    said: String,
+}
+
+pub(crate) fn world(command: WorldCommand, screen: &Screen) -> Result<Done, Failure> {
+    match command {
+        WorldCommand::Verify(args) => verify(&args, screen),
+        WorldCommand::Attack(args) => attack::attack(&args, screen),
+    }
+}
+
+fn verify(args: &WorldVerifyArgs, screen: &Screen) -> Result<Done, Failure> {
+    let policies = policies(&args.policy, screen)?;
+    let token = stage::token()?;
+    screen.note("trying every attack in a world");
+    let inside = played(&Stage::set_up(Run::Inside, &token, &policies)?)?;
+    screen.note("trying every attack outside, where each should work");
+    let outside = played(&Stage::set_up(Run::Outside, &token, &[])?)?;
+    let all = attacks::all();
+    let verified: Vec<Verified> =
+        all.iter().map(|attack| compare(attack, &outside, &inside)).collect();
+    if args.json {
+        verified.iter().try_for_each(|line| screen.json(line))?;
+    } else {
+        screen.data(&as_text(&verified, screen))?;
+    }
+    let escaped = verified.iter().any(|line| line.outcome == Outcome::Escaped);
+    Ok(if escaped { Done::No } else { Done::Yes })
+}
+
+/// The texts of the policy that is in force here; none where there is none.
+fn policies(files: &[PathBuf], screen: &Screen) -> Result<Vec<String>, Failure> {
+    let inputs = Inputs {
+        dirs: &context::dirs()?,
+        cwd: &context::current_dir()?,
+        session: &in_force::no_session()?,
+        overrides: files,
+        now_ms: context::now_ms(),
+    };
+    let Assembled { sources, .. } = match assemble(inputs) {
+        Ok(assembled) => assembled,
+        Err(AssembleError::NoPolicy(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(in_force::refused(error, screen)),
+    };
+    let is_meant = |set: &SetName| match set {
+        SetName::User | SetName::Project | SetName::UntrustedProject | SetName::Override => true,
+        // A session has the grants and the ceiling of its own.
+        SetName::Grants | SetName::System | SetName::BuiltIn => false,
+    };
+    Ok(sources.into_iter().filter(|it| is_meant(&it.set)).map(|source| source.text).collect())
+}
+
+/// Plays all attacks on a stage of their own.
+fn played(stage: &Stage) -> Result<Vec<Tried>, Failure> {
+    let before = stage.prints();
+    let output = stage.play().stderr(Stdio::piped()).output();
+    let output =
+        output.map_err(|error| Message::new(format!("cannot start: {error}")).could_not())?;
+    let mut tried = read_all(&output.stdout);
+    if tried.len() != attacks::all().len() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let message = Message::new("the attacks could not be tried to their end");
+        let message = said.lines().take(10).map(printable).fold(message, Message::detail);
+        return Err(message
+            .hint("to see what this machine can enforce, run `ringfence doctor`")
+            .could_not());
+    }
+    let after = stage.prints();
+    let beats = stage.beats();
+    for (attack, tried) in attacks::all().iter().zip(&mut tried) {
+        tried.reached &= match attack.leaves {
+            Leaves::Nothing => true,
+            Leaves::File(file) => before.get(file) != after.get(file),
+            Leaves::Beat(file) => beats.contains(file),
+        };
+    }
+    for (name, tried) in attacks::all().iter().map(|it| it.name).zip(&mut tried) {
+        tried.is_permitted = tried.reached && stage.permits(name);
+    }
+    Ok(tried)
+}
+
+fn compare(attack: &Attack, outside: &[Tried], inside: &[Tried]) -> Verified {
+    let of = |tried: &[Tried]| tried.iter().find(|it| it.attack == attack.name).cloned();
+    let (outside, inside) = (of(outside).unwrap_or_default(), of(inside).unwrap_or_default());
+    let (outcome, said) = match (outside.reached, inside.reached) {
+        (_, true) if inside.is_permitted => (Outcome::Permitted, inside.said),
+        (_, true) => (Outcome::Escaped, inside.said),
+        (true, false) => (Outcome::Held, inside.said),
+        (false, false) => (Outcome::Untried, outside.said),
+    };
+    let (group, what) = (attack.group.name(), attack.what);
+    Verified { schema: SCHEMA, tier: TIER, group, attack: attack.name, what, outcome, said }
+}
+
+/// The tier of worlds that are verified.
+const TIER: &str = "namespaces";
+
+fn as_text(verified: &[Verified], screen: &Screen) -> String {
+    let paint = screen.paint(Stream::Out);
+    let mut out = String::new();
+    for group in [Group::Exec, Group::Files, Group::Network, Group::Kernel] {
+        out.push_str(&paint.tone(Tone::Heading, group.name()));
+        out.push('\n');
+        for line in verified.iter().filter(|line| line.group == group.name()) {
+            let (word, tone) = match line.outcome {
+                Outcome::Held => ("held", Tone::Good),
+                Outcome::Escaped => ("ESCAPED", Tone::Bad),
+                Outcome::Permitted => ("permitted", Tone::Warning),
+                Outcome::Untried => ("untried", Tone::Quiet),
+            };
+            let word = paint.tone(tone, &format!("{word:<9}"));
+            let said = match line.outcome {
+                Outcome::Held | Outcome::Escaped => String::new(),
+                Outcome::Permitted => " (your policy permits it)".to_owned(),
+                Outcome::Untried => format!(" (does not work outside: {})", printable(&line.said)),
+            };
+            let _ = writeln!(out, "  {word} {:<24} {}{said}", line.attack, line.what);
+        }
+    }
+    let count = |outcome| verified.iter().filter(|line| line.outcome == outcome).count();
+    let (held, escaped) = (count(Outcome::Held), count(Outcome::Escaped));
+    let (permitted, untried) = (count(Outcome::Permitted), count(Outcome::Untried));
+    let _ = writeln!(
+        out,
+        "{held} held, {escaped} escaped, {permitted} permitted by the policy, {untried} untried, \
+         in tier {TIER}"
+    );
+    out
+}

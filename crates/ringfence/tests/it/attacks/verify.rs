@@ -1,0 +1,88 @@
+//! `world verify`: every attack that works outside fails in a world.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::stage::{Stage, everybody, text};
+use crate::schemas::conforms;
+
+/// Attacks that no machine on which the tests run is without.
+const ALWAYS_TRIED: [&str; 16] = [
+    "run",
+    "run-copy",
+    "run-loader",
+    "run-memory",
+    "read",
+    "read-symlink",
+    "read-other-root",
+    "exchange-readonly",
+    "git-hook-above",
+    "git-config",
+    "tcp",
+    "udp",
+    "unix-abstract",
+    "user-namespace",
+    "signal",
+    "stay",
+];
+
+/// What `world verify` with these words found, by the attack.
+fn verify(stage: &Stage, words: &[&str]) -> BTreeMap<String, (String, String)> {
+    let all: Vec<&str> = ["world", "verify", "--json"].iter().chain(words).copied().collect();
+    let output = stage.ringfence_command(&all).output().unwrap();
+    let lines = String::from_utf8(output.stdout.clone()).unwrap();
+    let found: BTreeMap<_, _> = lines
+        .lines()
+        .map(|line| {
+            let value: Value = serde_json::from_str(line).unwrap();
+            conforms(&value, "world-verify.schema.json");
+            let word = |key: &str| value[key].as_str().unwrap().to_owned();
+            (word("attack"), (word("outcome"), word("said")))
+        })
+        .collect();
+    assert!(found.len() > 100, "{}", text(&output));
+    let escaped = found.values().any(|(outcome, _)| outcome == "escaped");
+    assert_eq!(output.status.code(), Some(i32::from(escaped)), "{}", text(&output));
+    found
+}
+
+#[test]
+fn every_attack_that_works_outside_is_held() {
+    for who in everybody() {
+        let stage = Stage::without_policy(who);
+        let found = verify(&stage, &[]);
+        for (attack, (outcome, said)) in &found {
+            let is_known = outcome == "held" || outcome == "untried";
+            assert!(is_known, "{who:?} {attack}: {outcome} {said}");
+        }
+        for attack in ALWAYS_TRIED {
+            assert_eq!(found[attack].0, "held", "{who:?} {attack}: {}", found[attack].1);
+        }
+        assert!(!stage.has(".cache") || listing(&stage).is_empty(), "{:?}", listing(&stage));
+    }
+}
+
+/// What is left of what was attacked.
+fn listing(stage: &Stage) -> Vec<String> {
+    let found = std::fs::read_dir(stage.home().join(".cache")).unwrap().flatten();
+    found.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn what_the_policy_permits_is_not_called_an_escape() {
+    for who in everybody() {
+        let stage = Stage::without_policy(who);
+        stage.write(
+            "any.cedar",
+            "permit (principal, action == Action::\"exec\", resource);\n\
+             permit (principal, action in Action::\"net\", resource);\n",
+        );
+        let policy = stage.home().join("any.cedar");
+        let found = verify(&stage, &["--policy", policy.to_str().unwrap()]);
+        assert_eq!(found["run-copy"].0, "permitted", "{who:?}");
+        // What has no path is no program that could be permitted, and a forbid holds all the same.
+        assert_eq!(found["run"].0, "held", "{who:?}");
+        assert_eq!(found["read"].0, "held", "{who:?}");
+    }
+}

@@ -65,6 +65,7 @@ fn main() {
         cwd,
         environment,
         stdio: Stdio::Inherit,
+        tier: ringfence_sandbox::world::Tier::default(),
         notify: NotifyClasses::ALL,
         authority: String::new(),
         stand_ins: Vec::new(),

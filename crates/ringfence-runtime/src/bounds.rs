@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use ringfence_core::{Durability, Event, Gate, LayerState, LayerStatus, SessionId};
 use ringfence_sandbox::cgroup::{Cgroup, Disk, Quota, Quotas};
-use ringfence_sandbox::world::World;
+use ringfence_sandbox::world::{Tier, World};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -147,6 +147,10 @@ impl Bounds {
             return Ok(());
         }
         let mounts = mounts::of_world(init)?;
+        if disk_bytes_max.is_some() && world.tier == Tier::Landlock {
+            let text = "`disk_bytes_max` would count the whole host's disks in the tier `landlock`";
+            return Err(io::Error::other(text));
+        }
         if disk_bytes_max.is_some() {
             self.occupied.look((world.root.as_fd(), init), &AtomicBool::new(false))?;
         }

@@ -45,6 +45,7 @@ use crate::state::StateDirs;
 pub use error::RunError;
 pub use not_started::{NotStarted, Said};
 pub use publish::Publish;
+pub use ringfence_sandbox::world::Tier;
 pub use why::DeniedRead;
 
 use held::Secrets;
@@ -62,6 +63,8 @@ pub struct RunRequest {
     pub cwd: PathBuf,
     /// Files that stand in for the user's and the project's policy.
     pub overrides: Vec<PathBuf>,
+    /// How the world is isolated; as the settings have it where absent.
+    pub tier: Option<Tier>,
     /// The agent's name; the base name of the command where absent.
     pub agent: Option<String>,
     /// Ports of the world that are reached from the host.
@@ -114,13 +117,18 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let sealer = Aside::start(Sealing::of(&request.dirs, &session))
         .map_err(RunError::step("start the process that seals the log"))?;
     let size = pty::terminal_size();
-    let (prepared, pipes) = prepare(size)?;
+    let (mut prepared, mut pipes) = prepare(size, request.tier.unwrap_or_default())?;
     let agent = Agent(request.agent.clone().unwrap_or_else(|| base_name(&request.command)));
     let (assembled, clock) = in_force(request, &session, tell)?;
+    let tier = assembled.settings.tier.chosen(request.tier)?;
+    if tier != prepared.tier() {
+        drop(prepared);
+        (prepared, pipes) = prepare(size, tier)?;
+    }
     // Removed at the end, whatever the end is: only the log stays.
     let _traces = Traces::of(&request.dirs, &session);
     let authority = authority(&session, &clock)?;
-    let asked = asked_of_compose(request, (&session, &agent), &assembled, size);
+    let asked = asked_of_compose((request, tier), (&session, &agent), &assembled, size);
     let home = (&request.dirs, &request.environment);
     let Secrets { held, backends, withheld } = held::held(home, &session, &assembled.project.dir)?;
     let stand_ins = held::stand_ins(&held);
@@ -140,10 +148,10 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let mut world = starting.finish()?;
     bounds.take_in(&world).map_err(RunError::step("hold the world to its limits"))?;
     world.layers.extend(bounds.layer());
-    opening::require_full(&world.layers, &assembled.settings)?;
+    opening::require_full(&world.layers, &assembled.settings, tier)?;
     opening::said_of(&world.layers).iter().for_each(&mut *tell);
     let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
-    let taken = Taken::from(&mut world, (signals, pipes), bounds)?;
+    let taken = Taken::from(&mut world, (signals, pipes), (bounds, assembled.settings.proxy_port))?;
     let parts = opening::Parts {
         request,
         session: &session,
@@ -160,13 +168,13 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
 
 /// Starts those who will build the world; it never holds the user's own terminal, for which it gets
 /// one of its own where `size` is known.
-fn prepare(size: Option<Winsize>) -> Result<(Prepared, Pipes), RunError> {
+fn prepare(size: Option<Winsize>, tier: Tier) -> Result<(Prepared, Pipes), RunError> {
     if size.is_some() || !pty::inherits_a_terminal() {
-        return Ok((world::prepare()?, Pipes::default()));
+        return Ok((world::prepare_tier(tier)?, Pipes::default()));
     }
     let (_terminal, pipes) =
         StandIn::replace().map_err(RunError::step("keep the terminal out of the world"))?;
-    Ok((world::prepare()?, pipes))
+    Ok((world::prepare_tier(tier)?, pipes))
 }
 
 /// Policy and settings of this moment, and the clock that the settings name.
@@ -190,7 +198,7 @@ fn in_force(
 
 /// The run as composition wants to know it.
 fn asked_of_compose(
-    request: &RunRequest,
+    (request, tier): (&RunRequest, Tier),
     (session, agent): (&SessionId, &Agent),
     assembled: &Assembled,
     size: Option<Winsize>,
@@ -204,6 +212,7 @@ fn asked_of_compose(
         stdio: size.map_or(Stdio::Inherit, |size| {
             Stdio::Pty(TerminalSize { rows: size.ws_row, cols: size.ws_col })
         }),
+        tier,
         notify: NotifyClasses {
             read: if request.trace.is_off() { Switch::Off } else { Switch::On },
             ..ActClass::notified(&assembled.settings.unnotified)

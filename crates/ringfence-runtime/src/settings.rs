@@ -10,6 +10,7 @@ mod dangerous;
 mod keys;
 mod limits;
 mod registries;
+mod tier;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,6 +25,7 @@ use crate::whole_file::FileText;
 
 pub use dangerous::{ActClass, Gap};
 pub use registries::RegistrySetting;
+pub use tier::{TierFixed, TierSetting};
 
 /// The role everyone who runs Ringfence at a terminal holds unless settings declare others.
 pub const ROLE_DEFAULT: &str = "owner";
@@ -50,6 +52,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Name of the user that a world runs as when Ringfence is started by root.
     pub run_user: Option<String>,
+    /// How worlds are isolated.
+    pub tier: TierSetting,
     /// TCP port of the net gate inside the world.
     pub proxy_port: u16,
     /// Which agent the world is prepared for, where settings say.
@@ -202,6 +206,7 @@ impl Default for Settings {
             fs_dynamic: FsDynamicSetting::Refused,
             limits: LimitSettings::default(),
             run_user: None,
+            tier: TierSetting::Unsaid,
             proxy_port: PROXY_PORT_DEFAULT,
             profile: None,
             ssh_keys: BTreeMap::new(),
@@ -226,6 +231,8 @@ struct Raw {
     limits: limits::Raw,
     #[serde(default)]
     run: RawRun,
+    #[serde(default)]
+    world: tier::Raw,
     #[serde(default)]
     net: RawNet,
     #[serde(default)]
@@ -293,6 +300,7 @@ pub fn join(
         time_zone: system.time_zone.clone().or_else(|| user.time_zone.clone()),
         fs_dynamic: join_dynamic(&system, &user, &project),
         limits: limits::join([&system, &user, &project].map(|raw| &raw.limits)),
+        tier: tier::join(&system.world, &user.world),
         run_user: system.run.user.clone().or_else(|| user.run.user.clone()),
         proxy_port: [&system, &user, &project]
             .iter()
@@ -384,6 +392,7 @@ fn check_project(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
     let refused = [
         ("dangerous", raw.dangerous.is_some()),
         ("user", raw.run.user.is_some()),
+        ("tier", raw.world.tier.is_some()),
         ("pass_env", raw.run.pass_env.is_some()),
         ("time_zone", raw.time_zone.is_some()),
         ("ssh", raw.ssh.keys.is_some()),

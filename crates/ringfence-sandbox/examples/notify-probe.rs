@@ -34,7 +34,7 @@ fn main() {
 
 /// Shows and permits every act until the world is gone.
 fn serve(world: &mut World, exposed: AbsolutePath) -> std::thread::JoinHandle<()> {
-    let diagnosis = world.network.unix_diag.try_clone().unwrap();
+    let diagnosis = world.network.unix_diag.as_ref().unwrap().try_clone().unwrap();
     let private = PRIVATE.map(|path| AbsolutePath::parse(path).unwrap()).to_vec();
     let confinement = std::mem::take(&mut world.confinement);
     let listener =

@@ -2,7 +2,7 @@
 //! standard input: for tests and benchmarks, which have threads and so cannot start one themselves.
 //!
 //! `world-probe [--read P | --write P | --mask P | --hide P | --grantable P | --dir P | --cwd P |
-//! --env K=V | --open-files N | --processes N | --file-bytes N | --bare-base | --notify | --pty | --idmap-root | --identity UID |
+//! --env K=V | --open-files N | --processes N | --file-bytes N | --bare-base | --tier NAME | --notify | --pty | --idmap-root | --identity UID |
 //! --commands | --layers | --guarded | --lost-helper | --try]... SCRATCH -- COMMAND...`
 //!
 //! Commands, one a line: `read P`, `write P`, `copy SOURCE TARGET`, `revoke P`, `signal N`, `kill`;
@@ -32,7 +32,7 @@ use ringfence_sandbox::base::{Account, Base};
 use ringfence_sandbox::notify::{Attempted, Listener};
 use ringfence_sandbox::world::{
     Access, Bind, Happening, IdMap, Identity, NotifyClasses, Require, ResourceLimits, Stdio,
-    TerminalSize, World, WorldError, WorldSpec, prepare, start,
+    TerminalSize, Tier, World, WorldError, WorldSpec, prepare, prepare_tier,
 };
 use rustix::net::sockopt::{ip_original_dst, ipv6_original_dst};
 
@@ -40,6 +40,7 @@ fn main() {
     let mut args = std::env::args_os().skip(1);
     let mut spec = empty();
     let (mut commands, mut layers, mut lost_helper) = (false, false, false);
+    let mut tier = Tier::default();
     while let Some(arg) = args.next() {
         let mut path = || PathBuf::from(args.next().expect("a path"));
         match arg.to_str().unwrap() {
@@ -64,6 +65,7 @@ fn main() {
             "--processes" => spec.limits.processes = Some(number(&path())),
             "--file-bytes" => spec.limits.file_bytes = Some(number(&path())),
             "--bare-base" => spec.base = bare(),
+            "--tier" => tier = path().to_str().unwrap().parse().unwrap(),
             "--notify" => spec.notify = NotifyClasses::ALL,
             "--pty" => spec.stdio = Stdio::Pty(TerminalSize { rows: 24, cols: 80 }),
             "--commands" => commands = true,
@@ -85,7 +87,11 @@ fn main() {
         }
     }
     spec.argv = args.collect();
-    let started = if lost_helper { start_without_helper(spec) } else { start(spec) };
+    let started = if lost_helper {
+        start_without_helper(spec)
+    } else {
+        prepare_tier(tier).and_then(|prepared| prepared.begin(spec)?.finish())
+    };
     let mut world = match started {
         Ok(world) => world,
         Err(error) => {
@@ -200,7 +206,7 @@ fn arrival(world: &World, words: &[&str]) -> Option<String> {
             let (stream, from) = capture.tcp_v6.as_ref().unwrap().accept().unwrap();
             Some(format!("{} to {}", from.ip(), ipv6_original_dst(&stream).unwrap()))
         }
-        ["asked"] => Some(asked(&capture.dns)),
+        ["asked"] => Some(asked(capture.dns.as_ref().unwrap())),
         ["asked6"] => Some(asked(capture.dns_v6.as_ref().unwrap())),
         _ => None,
     }

@@ -14,5 +14,5 @@ mod seccomp;
 mod sys;
 pub mod world;
 
-pub use probe::probe;
+pub use probe::{LANDLOCK_TIER_LACKS, landlock_tier, probe};
 pub use sys::{pidinfo, signals};

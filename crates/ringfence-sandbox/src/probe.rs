@@ -4,6 +4,31 @@ use ringfence_core::LayerStatus;
 
 use crate::world::trial;
 
+/// What the tier `landlock` cannot hold by its nature, wherever it is started.
+pub const LANDLOCK_TIER_LACKS: &[&str] = &[
+    "names, sizes, owners and times of all files of the host can be seen, and watched for changes \
+     (inotify), and what a link says can be read",
+    "that processes and their numbers exist can be seen; what they are called and were started with \
+     cannot",
+    "files are not mounted: no private /tmp, /etc, caches or copies of git configurations; the home is a \
+     directory of links to what is granted",
+    "a program that is hidden in a granted tree, and may be executed, can be run by a thread that swaps \
+     the path",
+    "where a file system takes capital letters for small ones, a hidden or protected place is open by \
+     its other spelling",
+    "no UDP, raw and netlink sockets, no listening, no abstract sockets: programs that look names up by \
+     UDP alone (musl, Go without cgo) need the proxy variables",
+    "no shared memory and semaphores by name, no terminals of one's own (tmux, script), nothing of one's own \
+     in /proc/self",
+    "a unix socket that was bound inside is decided like one of the host's",
+    "the limit of processes is a control group's or looked at, never the kernel's own",
+];
+
+/// Tries the layers of the tier `landlock` in the same way.
+pub fn landlock_tier() -> Vec<LayerStatus> {
+    trial::landlock_tier()
+}
+
 /// Tries each layer in a process of its own and says what happened, and what to do about it.
 ///
 /// Must be called while the process has one thread: it forks.

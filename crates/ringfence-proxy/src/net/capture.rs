@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use ringfence_core::{Endpoint, Host};
+use ringfence_core::{Endpoint, HOST_SERVICE_NAME, Host};
 use rustix::net::sockopt::{ip_original_dst, ipv6_original_dst};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -46,6 +46,8 @@ pub(super) async fn serve(
         return;
     }
     let host = match port.names.meaning(target.ip()) {
+        // Only where a world has no loopback of its own: this is the host's.
+        _ if target.ip().is_loopback() => Host::Name(HOST_SERVICE_NAME.to_owned()),
         Meaning::Name(name) => Host::Name(name.to_string()),
         Meaning::Itself => Host::Address(target.ip().to_canonical()),
         Meaning::Nothing => {

@@ -186,8 +186,10 @@ pub struct NetLimits {
 /// Where a world's connections arrive.
 #[derive(Debug)]
 pub struct Entrances {
-    /// Those of programs that speak to a proxy.
-    pub proxy: TcpListener,
+    /// Those of programs that speak to a proxy, if they have one of their own.
+    pub proxy: Option<TcpListener>,
+    /// What those who are led here name when they mean the proxy.
+    pub proxy_named: Option<SocketAddr>,
     /// All others, captured on their way.
     pub captured: Vec<TcpListener>,
     /// Says where captured ones were meant to go; where it is absent, `SO_ORIGINAL_DST` does.
@@ -203,8 +205,14 @@ pub struct Entrances {
 impl Entrances {
     /// For programs that speak to a proxy only.
     pub fn proxy_only(proxy: TcpListener) -> Entrances {
+        Entrances::through(Some(proxy))
+    }
+
+    /// The same where there may be no entrance for those.
+    pub fn through(proxy: Option<TcpListener>) -> Entrances {
         Entrances {
             proxy,
+            proxy_named: None,
             captured: Vec::new(),
             claims: None,
             dns: Vec::new(),
@@ -215,12 +223,13 @@ impl Entrances {
 
     /// The same sockets, for the gate's thread.
     fn open(self) -> io::Result<Open> {
-        let arrives = self.claims.map_or(Arrives::Captured, Arrives::Led);
+        let named = self.proxy_named;
+        let arrives = self.claims.map_or(Arrives::Captured, |claims| Arrives::Led(claims, named));
         let captured = self.captured.into_iter().map(|listener| (listener, arrives.clone()));
         let published = self.published.into_iter().map(|Published { listener, port, socket }| {
             (listener, Arrives::Inward(Inward { port, socket }))
         });
-        let proxy = std::iter::once((self.proxy, Arrives::ToProxy));
+        let proxy = self.proxy.into_iter().map(|listener| (listener, Arrives::ToProxy));
         let listeners = proxy.chain(captured).chain(published);
         let adopt = |(listener, arrives): (TcpListener, Arrives)| {
             listener.set_nonblocking(true)?;

@@ -48,8 +48,9 @@ pub(super) enum Arrives {
     ToProxy,
     /// Clients that do not know of the gate.
     Captured,
-    /// The same, led here by somebody who tells where to each was meant to go.
-    Led(Arc<Claims>),
+    /// The same, led here by somebody who tells where to each was meant to go; some may mean the proxy
+    /// by this address.
+    Led(Arc<Claims>, Option<SocketAddr>),
     /// The host's own clients, on their way into the world.
     Inward(Inward),
 }
@@ -97,7 +98,7 @@ async fn listen(
         let port = Arc::clone(&port);
         let target = match &arrives {
             Arrives::Captured => capture::target(&stream),
-            Arrives::Led(claims) => capture::claimed(claims, from),
+            Arrives::Led(claims, _) => capture::claimed(claims, from),
             Arrives::ToProxy | Arrives::Inward(_) => {
                 stream.local_addr().map_err(|error| error.to_string())
             }
@@ -105,7 +106,7 @@ async fn listen(
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             match arrives {
                 Arrives::ToProxy => turn_away(&stream),
-                Arrives::Captured | Arrives::Led(_) | Arrives::Inward(_) => {
+                Arrives::Captured | Arrives::Led(..) | Arrives::Inward(_) => {
                     turned_away::reset(&stream);
                 }
             }
@@ -116,7 +117,10 @@ async fn listen(
         let who = client.clone();
         let serving = match arrives.clone() {
             Arrives::ToProxy => clients.spawn(serve(port, stream, who, place)),
-            Arrives::Captured | Arrives::Led(_) => {
+            Arrives::Led(_, Some(proxy)) if target == Ok(proxy) => {
+                clients.spawn(serve(port, stream, who, place))
+            }
+            Arrives::Captured | Arrives::Led(..) => {
                 clients.spawn(capture::serve((port, who), stream, target, place))
             }
             Arrives::Inward(inward) => clients.spawn(async move {
@@ -137,7 +141,7 @@ fn meant(
 ) -> SocketAddr {
     let peer = match arrives {
         Arrives::Captured => target.clone().ok(),
-        Arrives::ToProxy | Arrives::Led(_) | Arrives::Inward(_) => stream.local_addr().ok(),
+        Arrives::ToProxy | Arrives::Led(..) | Arrives::Inward(_) => stream.local_addr().ok(),
     };
     // A connection to itself is nobody's.
     peer.unwrap_or(from)

@@ -3,7 +3,7 @@
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::Scheme;
 use hyper::{Method, Request, Version};
-use ringfence_core::{Endpoint, Scheme as CoreScheme};
+use ringfence_core::{Endpoint, HOST_SERVICE_NAME, Host, Scheme as CoreScheme};
 
 use super::HEAD_BYTES_MAX;
 use super::reply::Refusal;
@@ -102,11 +102,23 @@ pub(super) fn within_scheme<B>(
 
 /// A port that is not written is the connection's.
 fn same(text: &str, endpoint: &Endpoint, what: &str) -> Result<(), Refusal> {
-    if parse(text, Some(endpoint.port)).is_ok_and(|found| found == *endpoint) {
+    let found = parse(text, Some(endpoint.port));
+    if found.is_ok_and(|found| found == *endpoint || both_this_host(&found, endpoint)) {
         return Ok(());
     }
     let reason = format!("the {what} says `{text}`, the connection is to `{endpoint}`");
     Err(Refusal::Misdirected(reason))
+}
+
+/// Whether both mean a service of the host's loopback: without a loopback of its own, a world calls it
+/// as the host does.
+fn both_this_host(found: &Endpoint, endpoint: &Endpoint) -> bool {
+    let is_service = matches!(&endpoint.host, Host::Name(name) if name == HOST_SERVICE_NAME);
+    let is_loopback = match &found.host {
+        Host::Name(name) => name == "localhost",
+        Host::Address(address) => address.is_loopback(),
+    };
+    is_service && is_loopback && found.port == endpoint.port
 }
 
 /// Size of a request's head; the reader's own limit lets the last read exceed it.

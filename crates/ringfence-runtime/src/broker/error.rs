@@ -12,6 +12,7 @@ use crate::bounds::Beyond;
 use crate::clock::ClockError;
 use crate::compose::ComposeError;
 use crate::registration::RegistrationError;
+use crate::settings::TierFixed;
 use crate::state::StateError;
 
 /// Why a session could not be run; nothing of it runs any more.
@@ -32,6 +33,9 @@ pub enum RunError {
     /// A limit of the settings holds nothing here.
     #[error(transparent)]
     Limit(#[from] Beyond),
+    /// The system's settings have another tier.
+    #[error(transparent)]
+    Tier(#[from] TierFixed),
     /// The world could not be started.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -93,6 +97,7 @@ impl RunError {
                     .to_owned(),
             ),
             RunError::World(error) => error.hint().map(str::to_owned),
+            RunError::Tier(_) => Some("leave `--tier` out".to_owned()),
             RunError::Gap { .. } => {
                 Some("to see what this machine can enforce, run `ringfence doctor`".to_owned())
             }

@@ -8,6 +8,7 @@ use ringfence_core::{
 };
 use ringfence_log::{Closed, HostKey, HostLog, LogError, NewLog, SessionLog};
 use ringfence_sandbox::aside::Aside;
+use ringfence_sandbox::world::Tier;
 
 use super::{RunError, RunRequest};
 use crate::assemble::Assembled;
@@ -18,6 +19,9 @@ use crate::settings::{Gap, LOG_BYTES_MAX_DEFAULT, Settings};
 use crate::state::StateDirs;
 use crate::tally::{Tallied, Tally};
 use crate::whole_file::sha256_hex;
+
+/// What a world without namespaces does not have.
+const TIER_LAYERS: [&str; 3] = ["tier", "namespaces", "mounts"];
 
 /// What a session is opened with.
 pub(super) struct Parts<'a> {
@@ -56,7 +60,11 @@ pub(super) fn new_session_id() -> Result<SessionId, RunError> {
 }
 
 /// Refuses a world some layer of which does not hold, unless the settings name the gap.
-pub(super) fn require_full(layers: &[LayerStatus], settings: &Settings) -> Result<(), RunError> {
+pub(super) fn require_full(
+    layers: &[LayerStatus],
+    settings: &Settings,
+    tier: Tier,
+) -> Result<(), RunError> {
     let accepted = |layer: &LayerStatus| {
         let given_up = layer.layer == "notify" && !settings.unnotified.is_empty();
         // A world without a terminal of its own has no other either: its streams are files and
@@ -65,7 +73,10 @@ pub(super) fn require_full(layers: &[LayerStatus], settings: &Settings) -> Resul
         let uncaptured = layer.layer == "net" && layer.state == LayerState::Degraded;
         // What no control group holds is looked at, and whoever goes beyond is ended.
         let looked_at = layer.layer == "limits" && layer.state == LayerState::Degraded;
+        // A tier that has less by its nature was named by the person, and is said again.
+        let of_tier = tier == Tier::Landlock && TIER_LAYERS.contains(&layer.layer.as_str());
         given_up
+            || of_tier
             || uncaptured
             || looked_at
             || layer.layer == "pty"
@@ -83,7 +94,8 @@ pub(super) fn require_full(layers: &[LayerStatus], settings: &Settings) -> Resul
 /// in which some things differ, and limits that are only looked at.
 pub(super) fn said_of(layers: &[LayerStatus]) -> Vec<Notice> {
     let differs = |layer: &&LayerStatus| {
-        ["net", "limits"].contains(&layer.layer.as_str()) && layer.state == LayerState::Degraded
+        ["tier", "net", "limits"].contains(&layer.layer.as_str())
+            && layer.state == LayerState::Degraded
     };
     layers.iter().filter(differs).map(|layer| Notice::new(&layer.detail)).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -58,7 +58,7 @@ pub(super) struct Taken {
     /// Absent where the settings leave every class of acts undecided.
     notify: Option<OwnedFd>,
     confinement: Confinement,
-    unix_diag: OwnedFd,
+    unix_diag: Option<OwnedFd>,
     pty: Option<OwnedFd>,
     entrances: Entrances,
     lead: Option<Lead>,
@@ -109,15 +109,16 @@ impl Taken {
     pub(super) fn from(
         world: &mut World,
         (signals, pipes): (Signals, Pipes),
-        bounds: Bounds,
+        (bounds, proxy_port): (Bounds, u16),
     ) -> Result<Taken, RunError> {
         let step = "take over the world";
         let network = &world.network;
-        let entrances = entrances(network).map_err(RunError::step(step))?;
+        let entrances = entrances(network, proxy_port).map_err(RunError::step(step))?;
+        let diagnosis = network.unix_diag.as_ref().map(OwnedFd::try_clone);
         Ok(Taken {
             notify: world.notify.take(),
             confinement: std::mem::take(&mut world.confinement),
-            unix_diag: network.unix_diag.try_clone().map_err(RunError::step(step))?,
+            unix_diag: diagnosis.transpose().map_err(RunError::step(step))?,
             pty: world.pty.take(),
             lead: lead(network, entrances.claims.as_ref()).map_err(RunError::step(step))?,
             entrances,
@@ -320,15 +321,19 @@ fn relay(
 }
 
 /// The sockets on which the net gate listens in the world.
-fn entrances(network: &Network) -> io::Result<Entrances> {
-    let mut entrances = Entrances::proxy_only(network.proxy.try_clone()?);
+fn entrances(network: &Network, proxy_port: u16) -> io::Result<Entrances> {
+    let proxy = network.proxy.as_ref().map(TcpListener::try_clone).transpose()?;
+    let mut entrances = Entrances::through(proxy);
+    if network.proxy.is_none() {
+        entrances.proxy_named = Some((Ipv4Addr::LOCALHOST, proxy_port).into());
+    }
     let Capture { tcp, tcp_v6, dns, dns_v6 } = &network.capture;
     if tcp_v6.is_some() {
         entrances.families = Families::Both;
     }
     let listeners = std::iter::once(tcp).chain(tcp_v6);
     entrances.captured = listeners.map(TcpListener::try_clone).collect::<io::Result<_>>()?;
-    let sockets = std::iter::once(dns).chain(dns_v6);
+    let sockets = dns.iter().chain(dns_v6);
     entrances.dns = sockets.map(UdpSocket::try_clone).collect::<io::Result<_>>()?;
     entrances.claims = match network.way {
         Way::Redirected => None,
@@ -344,6 +349,7 @@ fn lead(network: &Network, claims: Option<&Arc<Claims>>) -> io::Result<Option<Le
     Ok(Some(Lead {
         v4: network.capture.tcp.local_addr()?,
         v6: v6.map(TcpListener::local_addr).transpose()?,
+        loopback: network.loopback,
         tell: Box::new(move |client, word| match word {
             Word::Meant(target) => claims.say(client, target),
             Word::Withdrawn => claims.withdraw(client),
@@ -460,11 +466,16 @@ fn private_places(composed: &Composition) -> PrivatePlaces {
 fn listen(
     ports: &Arc<Ports>,
     world: &Arc<World>,
-    (notify, confinement, unix_diag, lead): (Option<OwnedFd>, Confinement, OwnedFd, Option<Lead>),
+    (notify, confinement, unix_diag, lead): (
+        Option<OwnedFd>,
+        Confinement,
+        Option<OwnedFd>,
+        Option<Lead>,
+    ),
 ) -> Result<(), RunError> {
     let Some(notify) = notify else { return Ok(()) };
     let kernel_places = WORLD_ONLY.iter().filter_map(|path| AbsolutePath::parse(path).ok());
-    let listener = Listener::new(notify, Some(unix_diag), kernel_places.collect(), confinement)?;
+    let listener = Listener::new(notify, unix_diag, kernel_places.collect(), confinement)?;
     if let Some(lead) = lead {
         listener.lead_tcp(lead);
     }

@@ -204,6 +204,12 @@ fn ours(home: &Home<'_>, assembled: &Assembled, request: &RunRequest) -> Vec<(St
     all
 }
 
+/// Sets one variable, which has this value alone.
+pub(super) fn set(env: &mut Vec<(OsString, OsString)>, name: &str, value: &OsStr) {
+    env.retain(|(taken, _)| taken != name);
+    env.push((name.into(), value.to_owned()));
+}
+
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),

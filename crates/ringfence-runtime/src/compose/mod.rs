@@ -9,6 +9,7 @@ mod gpg;
 mod identity;
 mod layout;
 mod mountpoints;
+mod on_the_host;
 mod placeholders;
 mod places;
 mod private;
@@ -25,7 +26,9 @@ use std::path::{Path, PathBuf};
 
 use ringfence_core::{Agent, FilePlan, SessionId};
 use ringfence_sandbox::base::Base;
-use ringfence_sandbox::world::{NotifyClasses, Require, ResourceLimits, Stdio, Switch, WorldSpec};
+use ringfence_sandbox::world::{
+    NotifyClasses, Require, ResourceLimits, Stdio, Switch, Tier, WorldSpec,
+};
 
 use ringfence_secrets::binding::Delivery;
 use ringfence_secrets::sentinel::Sentinel;
@@ -69,6 +72,8 @@ pub struct RunRequest {
     pub environment: Environment,
     /// Where standard streams lead.
     pub stdio: Stdio,
+    /// How the world is isolated.
+    pub tier: Tier,
     /// Which system calls are notified.
     pub notify: NotifyClasses,
     /// The certificate of the session's authority, as PEM.
@@ -138,6 +143,18 @@ pub enum ComposeError {
     /// The settings name root.
     #[error("a world never runs as root, as `[run] user` has it")]
     RootUser,
+    /// Nothing that the policy lets the agent write is its user's to write.
+    #[error(
+        "user `{user}` may write nothing that the policy lets it write, such as `{}`: in the tier \
+         `landlock` files keep their owners",
+        path.display()
+    )]
+    NotItsOwn {
+        /// The first such place.
+        path: PathBuf,
+        /// The user that the agent would run as.
+        user: String,
+    },
     /// What stands in for a secret cannot be put where it is looked for.
     #[error("cannot put what stands in for a secret at `{}`: {reason}", path.display())]
     StandIn {
@@ -167,6 +184,9 @@ impl ComposeError {
             ComposeError::NoUser(_) | ComposeError::RootUser => {
                 Some("name an ordinary user under `[run] user`, or leave it out".to_owned())
             }
+            ComposeError::NotItsOwn { .. } => {
+                Some("run it as the owner of the files, or name them under `[run] user`".to_owned())
+            }
             ComposeError::StandIn { .. } => {
                 Some("to see where secrets are looked for, run `ringfence secret list`".to_owned())
             }
@@ -195,6 +215,7 @@ pub fn compose(
     dirs: &StateDirs,
     request: &RunRequest,
 ) -> Result<(Composition, Believed), ComposeError> {
+    let mounts = request.tier == Tier::Namespaces;
     let payload = identity::choose(assembled, request)?;
     let plan = assembled.policy.file_plan(&request.agent);
     let profile = request.profile(assembled);
@@ -217,8 +238,10 @@ pub fn compose(
     let may_sign = gitconfig::Signers { gpg: of_gpg, ssh: of_ssh.as_ref() };
     let home = Home { dir: dirs.home(), profile, environment: &request.environment, may_sign };
     home::furnish(&home, &mut layout, &private, &mut after)?;
-    places::copy_git_configs(&mut layout, &private, &mut after, &mut surveys)?;
-    caches::share(&home, &store, &mut layout)?;
+    if mounts {
+        places::copy_git_configs(&mut layout, &private, &mut after, &mut surveys)?;
+        caches::share(&home, &store, &mut layout)?;
+    }
     layout.bind_private(Path::new(DENIALS_PATH), &private.denials(), Use::Read);
     let ssh = ssh::offer((assembled, request), dirs.home(), (&private, &mut layout))?;
     let agents = Agents { ssh, gpg: gpg::offer(signers.as_ref(), (&private, &mut layout))? };
@@ -234,20 +257,47 @@ pub fn compose(
     let private_dirs = made.chain(layout.private_targets()).collect();
     let permitted = secrets::Permitted::of(&assembled.policy, &request.agent, &plan);
     let masks = secrets::of_world((request, &cwd), (dirs, &permitted), (&mut layout, &private))?;
-    after.take_away(make_places(dirs, (&layout, &masks), (&request.session, &payload))?);
-    if request.notify.write == Switch::On {
-        places::hold(&mut after, &layout, &plan);
+    if mounts {
+        after.take_away(make_places(dirs, (&layout, &masks), (&request.session, &payload))?);
     }
-    let spec = WorldSpec {
+    places::hold(&mut after, (&layout, &plan), request.notify.write);
+    let mut spec = WorldSpec {
         masks: masks.into_iter().map(|(path, _)| path).collect(),
         hidden: layout.hidden(),
         grantable: layout.grantable(dirs.home(), &assembled.project.dir),
         base: with_links(base, layout.links()),
         binds: layout.binds(),
         files: home::files(profile),
-        dirs: Vec::new(),
         env,
         cwd,
+        scratch,
+        ..empty(assembled, request, &payload)
+    };
+    covered.extend(layout.covered_by(&[private.empty_dir(), private.common_dir()]));
+    let mut notices = layout.notices;
+    let denials = private.denials();
+    let private = if mounts {
+        private_dirs
+    } else {
+        on_the_host::adapt(&mut spec, (&private, &payload), dirs.home(), &mut notices)?
+    };
+    let made =
+        Composition { spec, plan, private, covered, profile, denials, agents, after, notices };
+    Ok((made, believed))
+}
+
+/// A world with nothing in it, as the person asked for it.
+fn empty(assembled: &Assembled, request: &RunRequest, payload: &Payload) -> WorldSpec {
+    WorldSpec {
+        base: Base::default(),
+        binds: Vec::new(),
+        masks: Vec::new(),
+        hidden: Vec::new(),
+        grantable: Vec::new(),
+        files: Vec::new(),
+        dirs: Vec::new(),
+        env: Vec::new(),
+        cwd: PathBuf::new(),
         argv: request.argv.clone(),
         identity: payload.identity,
         idmap: payload.idmap,
@@ -257,14 +307,8 @@ pub fn compose(
         landlock: landlock(assembled),
         inward: Switch::Off,
         proxy_port: assembled.settings.proxy_port,
-        scratch,
-    };
-    covered.extend(layout.covered_by(&[private.empty_dir(), private.common_dir()]));
-    let (denials, notices) = (private.denials(), layout.notices);
-    let private = private_dirs;
-    let made =
-        Composition { spec, plan, private, covered, profile, denials, agents, after, notices };
-    Ok((made, believed))
+        scratch: PathBuf::new(),
+    }
 }
 
 /// Makes the places where something is mounted; what of them shows in a person's tree is listed first.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{Access, FilePlan, PathRule, SetName};
+use ringfence_sandbox::world::Switch;
 
 use super::layout::{Layout, Real, Use, real};
 use super::private::Private;
@@ -187,7 +188,10 @@ pub(super) fn copy_git_configs(
 
 /// Says what the world is kept from. Without notification of writes the gate holds nothing, and
 /// whatever changes may have been changed from within.
-pub(super) fn hold(after: &mut After, layout: &Layout, plan: &FilePlan) {
+pub(super) fn hold(after: &mut After, (layout, plan): (&Layout, &FilePlan), writes: Switch) {
+    if writes == Switch::Off {
+        return;
+    }
     let is_file = |rule: &&PathRule| protected::is_single_file(rule.path.as_path());
     let files = plan.rules.iter().filter(is_file).map(|rule| rule.path.as_path().to_owned());
     after.hold(Held::of(layout.places()), plan, files.collect());

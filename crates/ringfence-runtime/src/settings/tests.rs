@@ -39,6 +39,22 @@ fn a_file_that_is_not_toml_is_refused_with_its_place() {
 }
 
 #[test]
+fn the_systems_tier_cannot_be_overruled_and_a_project_names_none() {
+    use ringfence_sandbox::world::Tier::{Landlock, Namespaces};
+    let tier = |system: &str, user: &str| joined(system, user, "").0.tier;
+    let (landlock, namespaces) =
+        ("[world]\ntier = \"landlock\"\n", "[world]\ntier = \"namespaces\"\n");
+    assert_eq!(tier("", "").chosen(None), Ok(Namespaces));
+    assert_eq!(tier("", "").chosen(Some(Landlock)), Ok(Landlock));
+    assert_eq!(tier("", landlock).chosen(None), Ok(Landlock));
+    assert_eq!(tier("", landlock).chosen(Some(Namespaces)), Ok(Namespaces));
+    assert_eq!(tier(namespaces, landlock).chosen(None), Ok(Namespaces));
+    assert_eq!(tier(namespaces, "").chosen(Some(Landlock)), Err(TierFixed(Namespaces)));
+    let error = parse(landlock, Origin::Project).unwrap_err();
+    assert!(error.message.contains("cannot set `tier`"), "{error}");
+}
+
+#[test]
 fn an_unknown_gap_or_profile_or_zone_or_role_is_refused() {
     for text in [
         "[dangerous]\naccept_missing = [\"seccomp\"]\n",
@@ -51,6 +67,8 @@ fn an_unknown_gap_or_profile_or_zone_or_role_is_refused() {
         "[limits]\nlog_bytes_max = 10\n",
         "[limits]\nsteps_max = -1\n",
         "[net]\nproxy_port = 80\n",
+        "[world]\ntier = \"chroot\"\n",
+        "[world]\ntire = \"landlock\"\n",
         "[ssh]\nkeys = { work = \"SHA256:short\" }\n",
         "[ssh]\nkeys = { Work = \"SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU\" }\n",
         "[gpg]\nkeys = { commits = \"035AA66E0C6DF9ED\" }\n",
@@ -153,12 +171,14 @@ fn the_page_of_settings_lists_every_key_and_no_other() {
     let page = include_str!("../../../../docs/settings.md");
     let parse = |text: &str| SettingsFile::parse(&file(text), Origin::User);
     let mut keys = Vec::new();
-    for table in ["", "fs.", "limits.", "run.", "net.", "agent.", "ssh.", "gpg.", "dangerous."] {
+    for table in
+        ["", "fs.", "limits.", "run.", "world.", "net.", "agent.", "ssh.", "gpg.", "dangerous."]
+    {
         let error = parse(&format!("{table}nosuch = 1")).unwrap_err().message;
         let (_, expected) = error.split_once("expected").unwrap();
         let known = expected.split('`').skip(1).step_by(2).map(|key| format!("{table}{key}"));
         keys.extend(known.filter(|key| {
-            !["fs", "limits", "run", "net", "agent", "ssh", "gpg", "dangerous"]
+            !["fs", "limits", "run", "world", "net", "agent", "ssh", "gpg", "dangerous"]
                 .contains(&key.as_str())
         }));
     }

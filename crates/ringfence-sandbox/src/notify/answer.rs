@@ -85,6 +85,9 @@ impl Pending {
         let shared = Arc::clone(&self.shared);
         // Without it nothing was looked up either; the call is dropped, and so denied.
         let Some(root) = shared.known_root() else { return Delivery::Refused };
+        if let Some(Err(errno)) = shared.places.as_ref().map(|places| places.allow(&making.what)) {
+            return self.answer(Reply::Fail(errno.raw_os_error()));
+        }
         match shared.in_place.make(root, making) {
             in_place::Attempted::Done(made) => {
                 opener::answer(made, self);
@@ -138,6 +141,11 @@ impl Attempt {
         match self.kind {
             Attempted::File(_) => match self.making {
                 Some(making) => self.pending.make(making),
+                // No mount would bound what the kernel finds at the path.
+                None if self.pending.shared.places.is_some() => {
+                    self.pending.answer(Reply::Fail(libc::EACCES));
+                    Delivery::Refused
+                }
                 None => self.pending.answer(Reply::Continue),
             },
             Attempted::Exec(_) => self.pending.answer(Reply::Continue),

@@ -3,11 +3,14 @@
 //! The address lies in memory, so that any `bind` could become one with a path. All of them are
 //! carried out by us, on a copy of the socket and of the address.
 
+use rustix::net::{AddressFamily, sockopt};
+
 use super::connect::{ADDRESS_BYTES_MAX, UNIX_ADDRESS_BYTES_MAX, socket};
 use super::file::{Named, absent_at, made};
 use super::listen::Judged;
 use super::making::{Shown, What};
 use super::tracee::{Call, Trouble};
+use crate::sys::notify::Reply;
 
 /// What a notified `bind` would make.
 pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
@@ -29,6 +32,17 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     })?;
     let shown = if path.contains(&b'/') { Shown::Elsewhere } else { Shown::AsGiven };
     made(call, Some(place.clone()), What::Socket { socket, path: place, shown })
+}
+
+/// A notified `listen`, on a copy of the socket: of unix sockets only. One of another kind that has
+/// no address would be given one, which the whole network could reach.
+pub(super) fn listens(call: &Call<'_>) -> Result<Judged, Trouble> {
+    let socket = socket(call)?;
+    if sockopt::socket_domain(&socket)? != AddressFamily::UNIX {
+        return Err(Trouble::Errno(libc::EACCES));
+    }
+    rustix::net::listen(&socket, call.int(1))?;
+    Ok(Judged::Answer(Reply::Success))
 }
 
 /// The path in an address; none in one that makes no file: of another family than unix, abstract,

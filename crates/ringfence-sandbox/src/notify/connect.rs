@@ -98,7 +98,7 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     let decoded = decode(&address).map_err(Trouble::Errno)?;
     let socket = socket(call)?;
     let Address::Path(path) = decoded else {
-        return Ok(by_address(call.shared, socket, address));
+        return by_address(call.shared, socket, address);
     };
     let place = call.locate(libc::AT_FDCWD, &path, Last::Follow)?;
     match place.found {
@@ -125,17 +125,27 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
 }
 
 /// A connection to an address that names no file.
-fn by_address(shared: &Shared, socket: OwnedFd, address: Vec<u8>) -> Judged {
+fn by_address(shared: &Shared, socket: OwnedFd, address: Vec<u8>) -> Result<Judged, Trouble> {
     let tcp = is_tcp(&socket);
     let target = internet(&address).filter(|_| tcp && shared.hands_out_tcp());
     let led = shared.lead.get().filter(|_| tcp).and_then(|lead| lead.led(&socket, &address));
+    if shared.places.is_some() && led.is_none() && !undoes(&address) {
+        // Nothing but the gate bounds what it would reach: the network is the host's.
+        return Err(Trouble::Errno(libc::EACCES));
+    }
     let to = led.map_or(Target::Address(address), Target::Gate);
     let cookie = sockopt::socket_cookie(&socket).ok();
     let job = Job { socket, target: to, user: None };
-    match target {
+    Ok(match target {
         Some(target) => Judged::Tcp(TcpConnect { target, cookie }, job),
         None => Judged::Connect(job),
-    }
+    })
+}
+
+/// Whether an address stands for no connection.
+fn undoes(address: &[u8]) -> bool {
+    let family = address.first_chunk().map(|bytes| i32::from(u16::from_ne_bytes(*bytes)));
+    family == Some(libc::AF_UNSPEC)
 }
 
 /// The address in it, if it is one of the internet protocols' and not of the loopback's.

@@ -51,6 +51,10 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
             dir => call.directory(dir),
         })?
     };
+    let hidden = |path: &[u8]| call.shared.places.as_ref().is_some_and(|it| it.hides(path));
+    if hidden(&program.path) {
+        return Err(Trouble::Errno(libc::EACCES));
+    }
     let argv = call.arguments(&arguments.windows, arguments.argv)?;
     let mut final_argv = argv.clone();
     if final_argv.is_empty() {

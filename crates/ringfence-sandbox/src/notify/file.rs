@@ -56,6 +56,9 @@ impl Seen {
     }
 }
 
+/// Where terminals are.
+const TERMINALS: &[u8] = b"/dev/pts/";
+
 /// `O_TMPFILE` without the `O_DIRECTORY` in it.
 const TMPFILE: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
 
@@ -115,6 +118,12 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         Some(Change::Truncate(at)) => match place(call, at, Last::Follow)? {
             Place { found: Found::Directory, .. } => return Err(Trouble::Errno(libc::EISDIR)),
             Place { found: Found::Nameless, .. } => Seen::by_kernel(Vec::new()),
+            place if call.shared.places.is_some() => {
+                let (path, length) = (existing(place)?, call.arg(1));
+                let acts = vec![(FileChange::Modified, path.clone())];
+                let what = Some(What::Truncate { path, length });
+                Seen { acts, what, appears: Appears::Nothing }
+            }
             place if leads_elsewhere(call, at.dir, &call.path(at.path)?, &place.path)? => {
                 return Err(Trouble::unresolvable("it shortens a file by a link", libc::EACCES));
             }
@@ -149,6 +158,16 @@ pub(super) fn made(call: &Call<'_>, path: Option<Vec<u8>>, what: What) -> Result
     }
 }
 
+/// Something that changes at a path, or that has none.
+pub(super) fn changed(
+    call: &Call<'_>,
+    path: Option<Vec<u8>>,
+    what: What,
+) -> Result<Judged, Trouble> {
+    let acts = path.into_iter().map(|path| (FileChange::Modified, path)).collect();
+    hand_out(call, Seen { acts, what: Some(what), appears: Appears::Nothing })
+}
+
 /// With the umask where it counts.
 fn making(call: &Call<'_>, what: What) -> Result<Making, Trouble> {
     let umask = match &what {
@@ -160,6 +179,8 @@ fn making(call: &Call<'_>, what: What) -> Result<Making, Trouble> {
         What::Reopen { .. }
         | What::Address { .. }
         | What::Remove { .. }
+        | What::Truncate { .. }
+        | What::Change { .. }
         | What::Symlink { .. }
         | What::Link { .. }
         | What::LinkFile { .. }
@@ -253,8 +274,14 @@ fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble>
     let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
     let creates = flags & libc::O_CREAT != 0;
     // Registers cannot change: these cannot turn into an open that makes or changes a named file.
-    if flags & libc::O_PATH != 0 || flags & TMPFILE != 0 || !writes && !creates {
+    if flags & libc::O_PATH != 0 || flags & TMPFILE != 0 {
         return Ok(Seen::by_kernel(Vec::new()));
+    }
+    if !writes && !creates {
+        return match &call.shared.places {
+            Some(places) if places.opens_all() => read(call, at, flags),
+            Some(_) | None => Ok(Seen::by_kernel(Vec::new())),
+        };
     }
     let exclusive = creates && flags & libc::O_EXCL != 0;
     let keep = exclusive || flags & libc::O_NOFOLLOW != 0;
@@ -274,7 +301,9 @@ fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble>
         // Nothing that has a name changes.
         Found::File | Found::Nameless => Vec::new(),
     };
-    let ours = creates || found == Found::File && leads_elsewhere(call, at.dir, &path, &resolved)?;
+    let ours = creates
+        || call.shared.places.is_some()
+        || found == Found::File && leads_elsewhere(call, at.dir, &path, &resolved)?;
     if !ours {
         return Ok(Seen::by_kernel(acts));
     }
@@ -286,13 +315,41 @@ fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble>
     let what = if found == Found::Nameless {
         What::Reopen { file: call.nameless(&resolved)?, flags }
     } else if resolved == b"/dev/tty" {
-        What::Open { path: call.terminal()?, flags, mode }
+        terminal(call, call.terminal()?, flags, mode)?
+    } else if resolved.starts_with(TERMINALS) && call.terminal().as_deref() == Ok(&resolved) {
+        terminal(call, resolved, flags, mode)?
     } else if found == Found::Absent {
         What::Create { path: resolved, flags, mode }
     } else {
         What::Open { path: resolved, flags, mode }
     };
     Ok(Seen { acts, what: Some(what), appears: Appears::Nothing })
+}
+
+/// An open that changes nothing, in a world whose payload opens nothing by itself.
+fn read(call: &Call<'_>, at: At, flags: i32) -> Result<Seen, Trouble> {
+    let last = if flags & libc::O_NOFOLLOW != 0 { Last::Keep } else { Last::Follow };
+    let Place { path, found } = place(call, at, last)?;
+    let flags = OFlags::from_bits_retain(flags.cast_unsigned());
+    let own_terminal = || path.starts_with(TERMINALS) && call.terminal().as_deref() == Ok(&path);
+    let what = match found {
+        Found::Absent => return Err(Trouble::Errno(libc::ENOENT)),
+        Found::Symlink => return Err(Trouble::Errno(libc::ELOOP)),
+        Found::Nameless => What::Reopen { file: call.nameless(&path)?, flags },
+        Found::File if path == b"/dev/tty" => terminal(call, call.terminal()?, flags, 0)?,
+        Found::File if own_terminal() => terminal(call, path, flags, 0)?,
+        Found::File | Found::Directory => What::Open { path, flags, mode: 0 },
+    };
+    Ok(Seen { acts: Vec::new(), what: Some(what), appears: Appears::Nothing })
+}
+
+/// The terminal that the process has, which is the world's: nobody in it could get another.
+fn terminal(call: &Call<'_>, path: Vec<u8>, flags: OFlags, mode: u32) -> Result<What, Trouble> {
+    if call.shared.places.is_none() {
+        return Ok(What::Open { path, flags, mode });
+    }
+    // The host's terminals lie beside it: it is no place, but this very file.
+    Ok(What::Reopen { file: call.reference(&path)?, flags })
 }
 
 /// Whether a path leads elsewhere than it says. A link that covers a file of the host's is gone for a

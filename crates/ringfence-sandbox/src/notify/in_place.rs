@@ -109,7 +109,9 @@ impl InPlace {
             | What::Link { .. }
             | What::LinkFile { .. }
             | What::Remove { .. }
-            | What::Rename { .. } => return Attempted::NotHere(making),
+            | What::Rename { .. }
+            | What::Truncate { .. }
+            | What::Change { .. } => return Attempted::NotHere(making),
         };
         if !self.places.iter().any(|place| lies_beneath(path, place)) {
             return Attempted::NotHere(making);

@@ -27,8 +27,19 @@ pub struct Lead {
     pub v4: SocketAddr,
     /// The same for IPv6, where the kernel has it.
     pub v6: Option<SocketAddr>,
+    /// Whose loopback it is.
+    pub loopback: Loopback,
     /// Told of each connection before it is made: where from, and what is to be known.
     pub tell: Box<dyn Fn(SocketAddr, Word) + Send + Sync>,
+}
+
+/// Whose loopback a world has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loopback {
+    /// Its own: connections in it are nobody else's business.
+    World,
+    /// The host's: they are led like all others.
+    Host,
 }
 
 /// What the net gate is told of a connection.
@@ -56,7 +67,7 @@ impl Lead {
     pub(super) fn led(&self, socket: &OwnedFd, given: &[u8]) -> Option<Led> {
         let meant = address(given)?;
         let own = meant.ip().is_loopback() || meant.ip().is_unspecified();
-        if own && meant.port() != DNS_PORT {
+        if own && meant.port() != DNS_PORT && self.loopback == Loopback::World {
             return None;
         }
         let family = i32::from(u16::from_ne_bytes(*given.first_chunk()?));
@@ -71,6 +82,16 @@ impl Lead {
                 }
             }
             _ => return None,
+        };
+        // The unspecified address means the loopback to the kernel.
+        let meant = match meant.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => {
+                SocketAddr::from((Ipv4Addr::LOCALHOST, meant.port()))
+            }
+            IpAddr::V6(ip) if ip.is_unspecified() => {
+                SocketAddr::from((Ipv6Addr::LOCALHOST, meant.port()))
+            }
+            IpAddr::V4(_) | IpAddr::V6(_) => meant,
         };
         Some(Led { gate, meant, given: given.to_vec() })
     }

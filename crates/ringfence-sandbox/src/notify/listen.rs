@@ -16,6 +16,7 @@ use super::inside::Inside;
 use super::lead::Lead;
 use super::making::Making;
 use super::opener::{Confinement, Opener};
+use super::places::Places;
 use super::reads::{self, ReadOpen};
 use super::script::FirstLines;
 use super::straight::Straight;
@@ -24,7 +25,7 @@ use super::turns::{Turn, Turns};
 use super::umasks::Umasks;
 use super::{
     Attempt, Attempted, FileAttempt, NotifyError, TcpConnect, UnixConnect, Unresolvable, bind,
-    exec, file,
+    exec, file, metadata,
 };
 use crate::sys::notify::{self as sys, Notification, Reply};
 
@@ -67,6 +68,8 @@ pub(super) struct Shared {
     pub(super) workers: Workers,
     pub(super) in_place: InPlace,
     pub(super) opener: Opener,
+    /// For a world without mounts.
+    pub(super) places: Option<Places>,
 }
 
 /// Whether receiving ends by itself when the world does.
@@ -110,7 +113,7 @@ impl Listener {
         fd: OwnedFd,
         unix_diag: Option<OwnedFd>,
         private: Vec<AbsolutePath>,
-        confinement: Confinement,
+        mut confinement: Confinement,
     ) -> Result<Listener, NotifyError> {
         sys::check_sizes().map_err(NotifyError::Unusable)?;
         // Only a hint for the scheduler: kernels before 6.6 do without.
@@ -130,6 +133,7 @@ impl Listener {
             lead: OnceLock::new(),
             reads: OnceLock::new(),
             workers: Workers::default(),
+            places: confinement.places.take(),
             in_place: InPlace::new(&confinement),
             opener: Opener::start(confinement)?,
         };
@@ -297,9 +301,11 @@ fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         libc::SYS_execve | libc::SYS_execveat => exec::look(call),
         libc::SYS_connect => connect::look(call),
         libc::SYS_bind => bind::look(call),
+        libc::SYS_listen => bind::listens(call),
         libc::SYS_umask => call.sets_umask(),
         libc::SYS_clone | libc::SYS_unshare => Ok(call.shares_umask()),
-        libc::SYS_open | libc::SYS_openat if reads::is_one(call) => Ok(reads::look(call)),
+        libc::SYS_open | libc::SYS_openat if reads::is_one(call) => reads::look_or_open(call),
+        number if metadata::name(number).is_some() => metadata::look(call),
         _ => file::look(call),
     }
 }
@@ -442,6 +448,7 @@ fn name(number: i64) -> &'static str {
         libc::SYS_umask => "umask",
         libc::SYS_clone => "clone",
         libc::SYS_unshare => "unshare",
-        _ => file::name(number),
+        libc::SYS_listen => "listen",
+        _ => metadata::name(number).unwrap_or_else(|| file::name(number)),
     }
 }

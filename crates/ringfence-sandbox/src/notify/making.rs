@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxAttributes, StatxFlags,
+    Timestamps,
 };
 use rustix::io::Errno;
 
@@ -71,6 +72,28 @@ pub(super) enum What {
     Remove { path: Vec<u8>, flags: AtFlags },
     /// Gives another name.
     Rename { from: Vec<u8>, to: Vec<u8>, flags: RenameFlags },
+    /// Makes a file as long as this.
+    Truncate { path: Vec<u8>, length: u64 },
+    /// Changes permissions or times.
+    Change { which: Metadata, changing: Changing },
+}
+
+/// The file whose permissions or times change.
+#[derive(Debug)]
+pub(super) enum Metadata {
+    /// The one at this path, itself.
+    At { path: Vec<u8> },
+    /// One without a path.
+    Of(OwnedFd),
+}
+
+/// What changes of a file besides what is in it.
+#[derive(Debug)]
+pub(super) enum Changing {
+    /// Its permission bits.
+    Mode(u32),
+    /// When it was read and written.
+    Times(Timestamps),
 }
 
 /// What a socket says it is called. The kernel keeps the text that it was given, and follows links
@@ -147,6 +170,8 @@ pub(super) fn make(root: BorrowedFd<'_>, what: What) -> Result<Made, Errno> {
             rustix::fs::unlinkat(dir, name, flags)?;
         }
         What::Rename { from, to, flags } => rename(root, &from, &to, flags)?,
+        What::Truncate { path, length } => truncate(root, &path, length)?,
+        What::Change { which, changing } => change(root, which, &changing)?,
     }
     Ok(Made::Nothing)
 }
@@ -168,7 +193,9 @@ pub(super) fn fresh(root: BorrowedFd<'_>, what: &What) -> Result<Made, Errno> {
         | What::Link { .. }
         | What::LinkFile { .. }
         | What::Remove { .. }
-        | What::Rename { .. } => Err(Errno::OPNOTSUPP),
+        | What::Rename { .. }
+        | What::Truncate { .. }
+        | What::Change { .. } => Err(Errno::OPNOTSUPP),
     }
 }
 
@@ -182,6 +209,34 @@ fn create(root: BorrowedFd<'_>, path: &[u8], flags: OFlags, mode: u32) -> Result
     let path = OsStr::from_bytes(path);
     let file = rustix::fs::openat2(root, path, fresh, bits(mode), straight())?;
     Ok(Made::File { file, on_exec: on_exec(flags) })
+}
+
+/// Only a regular file: to open anything else may mean to wait.
+fn truncate(root: BorrowedFd<'_>, path: &[u8], length: u64) -> Result<(), Errno> {
+    let file = itself(root, path)?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(own(&file), flags, Mode::empty())?;
+    rustix::fs::ftruncate(file, length)
+}
+
+fn change(root: BorrowedFd<'_>, which: Metadata, changing: &Changing) -> Result<(), Errno> {
+    let file = match which {
+        Metadata::At { path } => itself(root, &path)?,
+        Metadata::Of(file) => file,
+    };
+    match changing {
+        Changing::Mode(mode) => rustix::fs::chmod(own(&file), bits(*mode)),
+        Changing::Times(times) => rustix::fs::utimensat(CWD, own(&file), times, AtFlags::empty()),
+    }
+}
+
+/// What is at a path, as a mere reference; a symbolic link there is not followed.
+fn itself(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat2(root, OsStr::from_bytes(path), flags, Mode::empty(), straight())
 }
 
 /// The directory of a path, opened as a mere reference, and the name in it.
@@ -243,13 +298,17 @@ fn reopen(file: OwnedFd, flags: OFlags) -> Result<Made, Errno> {
     let device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
     let existing = flags - OFlags::CREATE - OFlags::EXCL;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => Err(Errno::ISDIR),
+        FileType::Directory if flags & OFlags::RWMODE != OFlags::RDONLY => Err(Errno::ISDIR),
+        FileType::Directory if flags.intersects(OFlags::CREATE | OFlags::TRUNC) => {
+            Err(Errno::ISDIR)
+        }
         FileType::CharacterDevice if device == OWN_TERMINAL => Err(Errno::NXIO),
         FileType::Fifo if !flags.contains(OFlags::NONBLOCK) => {
             Ok(Made::Waiting(Later { file, flags: existing }))
         }
         FileType::RegularFile => open_at_once(file, existing),
-        FileType::Symlink
+        FileType::Directory
+        | FileType::Symlink
         | FileType::Fifo
         | FileType::Socket
         | FileType::CharacterDevice

@@ -21,6 +21,11 @@
 //! `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, so that a signal handler does not restart a call that is
 //! being answered. What IP sockets send, also to open a connection (`MSG_FASTOPEN`), stays within the
 //! world's own network: a world is not given a socket of another that has no peer.
+//!
+//! # Without mounts
+//!
+//! Where a world has none ([`Places`]), its payload can write nothing at all by itself: every change to
+//! a file is carried out here, as far as the map of places allows.
 
 mod answer;
 mod bind;
@@ -34,7 +39,9 @@ mod listen;
 mod locate;
 mod making;
 mod memory;
+mod metadata;
 mod opener;
+mod places;
 mod reads;
 mod script;
 mod stderr;
@@ -55,9 +62,10 @@ use ringfence_core::{AbsolutePath, FileChange, FileIdentity};
 
 pub use answer::Delivery;
 pub use in_place::own_umask;
-pub use lead::{Lead, Word};
+pub use lead::{Lead, Loopback, Word};
 pub use listen::Listener;
 pub use opener::Confinement;
+pub use places::{Held, Places, Reads};
 pub use reads::{InWorld, ReadOpen};
 pub use stderr::{Written, write_stderr_of};
 pub use verify::{Ran, Verification};

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use super::NotifyError;
 use super::answer::{Delivery, Pending};
 use super::making::{Later, Made, Making, make};
+use super::places::Places;
 use crate::sys::notify::{self as sys, Reply};
 use crate::sys::{landlock, namespaces};
 
@@ -39,6 +40,8 @@ pub struct Confinement {
     /// The places that these rules open for writing, as the world sees them; what is new beneath
     /// them may be made by a thread that only takes on the user.
     pub writable: Vec<PathBuf>,
+    /// What may be done where, for a world without mounts; all it changes is then changed by us.
+    pub places: Option<Places>,
 }
 
 /// The threads that make files; they end when this is dropped.

@@ -10,8 +10,10 @@ use std::os::fd::AsFd as _;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::file;
 use super::listen::{Judged, Shared};
 use super::locate::lexical;
+use super::places::Places;
 use super::tracee::{Call, Trouble};
 use crate::sys::notify::Reply;
 
@@ -67,6 +69,19 @@ pub(super) fn look(call: &Call<'_>) -> Judged {
         Ok(seen) => Judged::Read(seen),
         Err(_) => Judged::Answer(Reply::Continue),
     }
+}
+
+/// The same where the payload opens nothing by itself: it is told of, and carried out by us.
+pub(super) fn look_or_open(call: &Call<'_>) -> Result<Judged, Trouble> {
+    if !call.shared.places.as_ref().is_some_and(Places::opens_all) {
+        return Ok(look(call));
+    }
+    if call.shared.reads.get().is_some()
+        && let Ok(seen) = seen(call)
+    {
+        call.shared.tell_read(&seen);
+    }
+    file::look(call)
 }
 
 fn seen(call: &Call<'_>) -> Result<Seen, Trouble> {

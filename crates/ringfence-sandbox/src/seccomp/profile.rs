@@ -61,7 +61,7 @@ pub(super) enum Answer {
 pub(super) const NUMBER_MAX: u32 = 469;
 
 /// Every bit of an argument's low half.
-const ALL: u32 = u32::MAX;
+pub(super) const ALL: u32 = u32::MAX;
 /// Opening with any of these can change a file: `O_WRONLY | O_RDWR | O_CREAT | O_TRUNC`.
 const WRITE_INTENT: u32 = bits(libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC);
 /// With none of these it only reads.
@@ -87,9 +87,9 @@ const MAKES: u32 = bits(libc::O_CREAT | libc::O_TMPFILE & !libc::O_DIRECTORY);
 /// The file type within a mode.
 const TYPE: u32 = libc::S_IFMT;
 /// The kind of socket, without `SOCK_CLOEXEC` and `SOCK_NONBLOCK`.
-const SOCKET_KIND: u32 = 0xf;
+pub(super) const SOCKET_KIND: u32 = 0xf;
 /// The type and number of an ioctl, without its direction and the size of what it points to.
-const IOCTL: u32 = 0xffff;
+pub(super) const IOCTL: u32 = 0xffff;
 /// `SECCOMP_SET_MODE_FILTER`.
 const SET_FILTER: u32 = 1;
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
@@ -104,23 +104,23 @@ const NO_RANDOMIZE: u32 = 0x0004_0000;
 const PERSONALITY_QUERY: u32 = u32::MAX;
 
 /// `int` flags as the filter sees them.
-const fn bits(flags: i32) -> u32 {
+pub(super) const fn bits(flags: i32) -> u32 {
     flags.cast_unsigned()
 }
 
-const fn test(arg: u32, mask: u32, is: Is) -> Test {
+pub(super) const fn test(arg: u32, mask: u32, is: Is) -> Test {
     Test { arg, mask, is }
 }
 
-const fn fail(call: c_long, errno: i32) -> Rule {
+pub(super) const fn fail(call: c_long, errno: i32) -> Rule {
     Rule { call, when: &[], answer: Answer::Errno(errno) }
 }
 
-const fn fail_when(call: c_long, when: &'static [Test], errno: i32) -> Rule {
+pub(super) const fn fail_when(call: c_long, when: &'static [Test], errno: i32) -> Rule {
     Rule { call, when, answer: Answer::Errno(errno) }
 }
 
-const fn notify(call: c_long) -> Rule {
+pub(super) const fn notify(call: c_long) -> Rule {
     Rule { call, when: &[], answer: Answer::Notify }
 }
 

@@ -1,7 +1,7 @@
 #![expect(clippy::cast_sign_loss, reason = "flags and descriptors as the registers hold them")]
 
 use super::bpf::*;
-use super::filter;
+use super::{Walls, filter};
 use crate::sys::seccomp::Instruction;
 use crate::world::NotifyClasses;
 
@@ -59,12 +59,12 @@ fn answer(call: libc::c_long, args: &[u64]) -> u32 {
 fn answer_with(classes: NotifyClasses, call: libc::c_long, args: &[u64]) -> u32 {
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
-    run(&filter(classes), ARCH_X86_64, u32::try_from(call).unwrap(), all)
+    run(&filter(classes, Walls::Mounts), ARCH_X86_64, u32::try_from(call).unwrap(), all)
 }
 
 #[test]
 fn calls_of_a_foreign_architecture_or_of_x32_kill() {
-    let filter = filter(NotifyClasses::ALL);
+    let filter = filter(NotifyClasses::ALL, Walls::Mounts);
     let i386 = 0x4000_0003;
     let aarch64 = 0xc000_00b7;
     assert_eq!(run(&filter, i386, 20, [0; 6]), KILL);
@@ -246,7 +246,10 @@ fn ordinary_calls_pass() {
     {
         assert_eq!(answer(call, &[]), ALLOW);
     }
-    assert!(filter(NotifyClasses::ALL).len() < 4096, "the kernel's limit is 4096 instructions");
+    assert!(
+        filter(NotifyClasses::ALL, Walls::Mounts).len() < 4096,
+        "the kernel's limit is 4096 instructions"
+    );
 }
 
 #[test]
@@ -305,4 +308,127 @@ fn whoever_sets_a_umask_or_shares_it_otherwise_than_threads_do_is_heard() {
     assert_eq!(answer(libc::SYS_clone, &[of_group]), NOTIFY);
     assert_eq!(answer(libc::SYS_unshare, &[fs]), NOTIFY);
     assert_eq!(answer(libc::SYS_unshare, &[libc::CLONE_FILES as u64]), ALLOW);
+}
+
+/// What the filter of a world without namespaces answers.
+fn on_the_host(call: libc::c_long, args: &[u64]) -> u32 {
+    let mut all = [0; 6];
+    all[..args.len()].copy_from_slice(args);
+    let filter = filter(NotifyClasses::ALL, Walls::Rules);
+    assert!(filter.len() < 4096, "the kernel's limit is 4096 instructions");
+    run(&filter, ARCH_X86_64, u32::try_from(call).unwrap(), all)
+}
+
+#[test]
+fn without_a_network_of_its_own_a_world_has_tcp_and_unix_sockets_only() {
+    let (inet, inet6) = (libc::AF_INET as u64, libc::AF_INET6 as u64);
+    let (stream, dgram) = (libc::SOCK_STREAM as u64, libc::SOCK_DGRAM as u64);
+    let cloexec = libc::SOCK_CLOEXEC as u64;
+    assert_eq!(on_the_host(libc::SYS_socket, &[inet, stream | cloexec, 6]), ALLOW);
+    assert_eq!(on_the_host(libc::SYS_socket, &[inet6, stream, 0]), ALLOW);
+    assert_eq!(on_the_host(libc::SYS_socket, &[libc::AF_UNIX as u64, stream, 0]), ALLOW);
+    for (family, kind, protocol, number) in [
+        (inet, dgram, 0, libc::EACCES),
+        (inet6, dgram | cloexec, 17, libc::EACCES),
+        (inet, libc::SOCK_RAW as u64, 1, libc::EACCES),
+        (inet, dgram, 1, libc::EACCES),
+        (libc::AF_NETLINK as u64, libc::SOCK_RAW as u64, 0, libc::EACCES),
+        (libc::AF_UNIX as u64, dgram, 0, libc::EACCES),
+        (inet, stream, libc::IPPROTO_MPTCP as u64, libc::EPROTONOSUPPORT),
+        (libc::AF_PACKET as u64, stream, 0, libc::EAFNOSUPPORT),
+        (libc::AF_VSOCK as u64, stream, 0, libc::EAFNOSUPPORT),
+    ] {
+        let answer = on_the_host(libc::SYS_socket, &[family, kind, protocol]);
+        assert_eq!(answer, errno(number), "{family} {kind} {protocol}");
+    }
+    assert_eq!(on_the_host(libc::SYS_listen, &[3, 5]), NOTIFY);
+    let fast = libc::MSG_FASTOPEN as u64;
+    assert_eq!(on_the_host(libc::SYS_sendto, &[3, 0, 0, fast]), errno(libc::EOPNOTSUPP));
+    assert_eq!(on_the_host(libc::SYS_sendmsg, &[3, 0, fast]), errno(libc::EOPNOTSUPP));
+    assert_eq!(on_the_host(libc::SYS_sendmmsg, &[3, 0, 1, fast]), errno(libc::EOPNOTSUPP));
+    assert_eq!(on_the_host(libc::SYS_setsockopt, &[3, 6, 30]), errno(libc::ENOPROTOOPT));
+    assert_eq!(on_the_host(libc::SYS_setsockopt, &[3, 6, 1]), ALLOW);
+}
+
+#[test]
+fn without_namespaces_only_ones_own_limits_and_priority_can_be_changed() {
+    for (call, args) in [
+        (libc::SYS_prlimit64, [0, 7]),
+        (libc::SYS_setpriority, [0, 0]),
+        (libc::SYS_sched_setaffinity, [0, 8]),
+        (libc::SYS_ioprio_set, [1, 0]),
+    ] {
+        assert_eq!(on_the_host(call, &args), ALLOW, "{call}");
+        // The upper half of a register is no part of a process's number.
+        assert_eq!(on_the_host(call, &[args[0] | 1 << 32, args[1]]), ALLOW, "{call}");
+    }
+    for (call, args) in [
+        (libc::SYS_prlimit64, [1234, 7]),
+        (libc::SYS_setpriority, [0, 1234]),
+        (libc::SYS_setpriority, [1, 0]),
+        (libc::SYS_setpriority, [2, 1000]),
+        (libc::SYS_sched_setaffinity, [1234, 8]),
+        (libc::SYS_sched_setscheduler, [1234, 0]),
+        (libc::SYS_sched_setattr, [1234, 0]),
+        (libc::SYS_ioprio_set, [1, 1234]),
+        (libc::SYS_ioprio_set, [3, 0]),
+    ] {
+        assert_eq!(on_the_host(call, &args), errno(libc::EPERM), "{call} {args:?}");
+    }
+}
+
+#[test]
+fn without_mounts_owners_and_attributes_stay_and_permissions_and_times_are_decided() {
+    for call in [
+        libc::SYS_chmod,
+        libc::SYS_fchmod,
+        libc::SYS_fchmodat,
+        libc::SYS_fchmodat2,
+        libc::SYS_utime,
+        libc::SYS_utimes,
+        libc::SYS_futimesat,
+        libc::SYS_utimensat,
+    ] {
+        assert_eq!(on_the_host(call, &[]), NOTIFY, "{call}");
+        assert_eq!(answer(call, &[]), ALLOW, "mounts hold {call}");
+    }
+    assert_eq!(on_the_host(libc::SYS_chmod, &[0, 0o4755]), errno(libc::EPERM));
+    for call in [libc::SYS_chown, libc::SYS_lchown, libc::SYS_fchown, libc::SYS_fchownat] {
+        assert_eq!(on_the_host(call, &[]), errno(libc::EPERM), "{call}");
+    }
+    for call in [libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, 463, 466, 469] {
+        assert_eq!(on_the_host(call, &[]), errno(libc::EOPNOTSUPP), "{call}");
+    }
+    assert_eq!(on_the_host(libc::SYS_ioctl, &[0, 0x4008_6602]), errno(libc::EOPNOTSUPP));
+}
+
+#[test]
+fn without_namespaces_nothing_is_shared_by_a_number() {
+    for call in [libc::SYS_shmget, libc::SYS_shmat, libc::SYS_semget, libc::SYS_msgget] {
+        assert_eq!(on_the_host(call, &[]), errno(libc::ENOSYS), "{call}");
+        assert_eq!(answer(call, &[]), ALLOW);
+    }
+    assert_eq!(on_the_host(libc::SYS_mq_open, &[]), errno(libc::ENOSYS));
+}
+
+#[test]
+fn what_a_world_in_namespaces_is_refused_a_world_without_is_too() {
+    for call in [libc::SYS_ptrace, libc::SYS_bpf, libc::SYS_mount, libc::SYS_keyctl] {
+        assert_eq!(on_the_host(call, &[]), errno(libc::EPERM), "{call}");
+    }
+    assert_eq!(on_the_host(libc::SYS_io_uring_setup, &[]), errno(libc::ENOSYS));
+    let writes = (libc::O_WRONLY | libc::O_CREAT) as u64;
+    assert_eq!(on_the_host(libc::SYS_openat, &[0, 0, writes]), NOTIFY);
+    assert_eq!(on_the_host(libc::SYS_connect, &[]), NOTIFY);
+    assert_eq!(on_the_host(libc::SYS_execve, &[]), NOTIFY);
+}
+
+#[test]
+fn a_world_with_something_hidden_in_a_granted_tree_opens_nothing_by_itself() {
+    let with_holes = filter(NotifyClasses::ALL, Walls::RulesWithHoles);
+    for (call, args) in [(libc::SYS_openat, [0, 0, 0, 0, 0, 0]), (libc::SYS_open, [0; 6])] {
+        let number = u32::try_from(call).unwrap();
+        assert_eq!(run(&with_holes, ARCH_X86_64, number, args), NOTIFY);
+        assert_eq!(on_the_host(call, &args), ALLOW);
+    }
 }

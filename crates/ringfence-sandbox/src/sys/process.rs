@@ -159,3 +159,30 @@ pub(crate) fn move_to(fd: &OwnedFd, at: RawFd) -> io::Result<()> {
     let result = unsafe { libc::dup2(fd.as_raw_fd(), at) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// The proof that the calling process, and what it starts, can signal nobody outside of its own
+/// Landlock domain.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BoundedSignals(());
+
+impl BoundedSignals {
+    /// Proves it on a process outside, which the caller could signal before.
+    pub(crate) fn proven_on(outside: Pid) -> io::Result<BoundedSignals> {
+        // SAFETY: kill(2) touches no memory, and signal 0 only asks.
+        let result = unsafe { libc::kill(outside.as_raw_nonzero().get(), 0) };
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EPERM) if result != 0 => Ok(BoundedSignals(())),
+            _ => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
+        }
+    }
+
+    /// Sends `SIGKILL` to every process of the domain but the caller: all that it can signal.
+    #[expect(clippy::unused_self, reason = "it is the proof that this may be done")]
+    pub(crate) fn kill_all(self) -> io::Result<()> {
+        // SAFETY: kill(2) touches no memory. Without the proof these would be all processes of the
+        // caller's user, and for root all of the host.
+        let result = unsafe { libc::kill(-1, libc::SIGKILL) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}

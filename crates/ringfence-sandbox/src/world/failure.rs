@@ -92,6 +92,7 @@ impl Failure {
             Need::UserNamespace | Need::Namespaces | Need::Mounts if refused => {
                 let (why, fix) = why_no_namespaces(&source);
                 let what = format!("user namespaces to an ordinary user ({})", self.step);
+                let fix = format!("{fix}; {OTHER_TIER}");
                 WorldError::KernelRefuses { what, why, fix }
             }
             Need::Proc if refused => WorldError::KernelRefuses {
@@ -99,7 +100,9 @@ impl Failure {
                 why: format!("{source}; a container that hides parts of /proc forbids it"),
                 fix: "start the container with an unmasked /proc \
                       (`podman run --security-opt unmask=ALL`, `docker run --security-opt systempaths=unconfined`)"
-                    .to_owned(),
+                    .to_owned()
+                    + "; "
+                    + OTHER_TIER,
             },
             Need::Landlock => WorldError::KernelRefuses {
                 what: "Landlock".to_owned(),
@@ -137,6 +140,11 @@ impl Failure {
         }
     }
 }
+
+/// What else can be done where no namespaces can be had, and what that is not.
+const OTHER_TIER: &str = "or run it with `--tier landlock`, which needs no namespaces and holds less: there \
+    names, sizes and times of all files can be seen, UDP and listening do not exist, and nothing is \
+    mounted";
 
 /// What the kernel's switches say about refused namespaces, and how to turn them.
 fn why_no_namespaces(source: &io::Error) -> (String, String) {

@@ -104,7 +104,7 @@ fn start(lines: &Lines, umask: Mode) -> Result<Option<(Root, Pid)>, Failure> {
 }
 
 /// When memory runs out, the world's processes go before those of the person (proc_pid_oom_score_adj(5)).
-fn first_to_go() {
+pub(super) fn first_to_go() {
     let file = "/proc/self/oom_score_adj";
     let now = fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<i32>().ok());
     if now.is_some_and(|now| now < OOM_SCORE_ADJ) {

@@ -31,9 +31,9 @@ const PROC_READ_ONLY: &[&str] = &["proc/sys", "proc/sysrq-trigger", "proc/irq", 
 const TITLE: &CStr = c"ringfence-init";
 
 /// Both sides of a terminal.
-struct Terminal {
-    master: OwnedFd,
-    slave: OwnedFd,
+pub(super) struct Terminal {
+    pub(super) master: OwnedFd,
+    pub(super) slave: OwnedFd,
 }
 
 /// What the mount helper gives init.
@@ -91,7 +91,7 @@ fn start(from: &From, control: &Channel) -> Result<Option<Started>, Failure> {
     close_world(spec, &spec.scratch.join(ROOT))?;
     let terminal = match spec.stdio {
         Stdio::Inherit => None,
-        Stdio::Pty(size) => Some(terminal(size)?),
+        Stdio::Pty(size) => Some(terminal(c"/dev/pts/ptmx", size)?),
     };
     let root = open_here("/")?;
     let mut out = network.descriptors();
@@ -181,11 +181,11 @@ fn open_here(path: &str) -> Result<OwnedFd, Failure> {
     rustix::fs::open(path, flags, Mode::empty()).during(Need::Mounts, format!("open {path}"))
 }
 
-/// A terminal of the world's own.
-fn terminal(size: super::TerminalSize) -> Result<Terminal, Failure> {
+/// A terminal of the world's own, given out by `multiplexer`.
+pub(super) fn terminal(multiplexer: &CStr, size: super::TerminalSize) -> Result<Terminal, Failure> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let ptmx = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;
-    let master = rustix::fs::open("/dev/pts/ptmx", ptmx, Mode::empty())
+    let master = rustix::fs::open(multiplexer, ptmx, Mode::empty())
         .during(Need::Terminal, "open a terminal")?;
     rustix::pty::unlockpt(&master).during(Need::Terminal, "unlock the terminal")?;
     let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)
@@ -239,7 +239,7 @@ fn supervise(
 }
 
 /// Who has ended or was stopped meanwhile.
-fn reap() -> std::io::Result<Option<(Pid, WaitStatus)>> {
+pub(super) fn reap() -> std::io::Result<Option<(Pid, WaitStatus)>> {
     match rustix::process::wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
         Ok(found) => Ok(found),
         Err(rustix::io::Errno::CHILD | rustix::io::Errno::INTR) => Ok(None),

@@ -32,6 +32,55 @@ pub(super) fn of(spec: &WorldSpec, way: &Way) -> Vec<LayerStatus> {
     ]
 }
 
+/// The layers of a world of the `landlock` tier that has started. What this tier does not have it
+/// does not claim, and the person who named the tier has been told.
+pub(super) fn landlocked(spec: &WorldSpec) -> Vec<LayerStatus> {
+    let version = crate::sys::landlock::abi().unwrap_or(0);
+    let files = format!(
+        "ABI {version}: reads and programs of {} places of the plan and of the runtime base, no \
+         writes but by the broker, no signals, no tracing and no abstract sockets outside",
+        spec.binds.len()
+    );
+    let terminal = match spec.stdio {
+        Stdio::Inherit => (LayerState::Off, "the caller's standard streams are inherited"),
+        Stdio::Pty(_) => (LayerState::Enforced, "a terminal of its own"),
+    };
+    let filter = "foreign calls kill; all sockets but TCP and unix, shared memory, other processes' \
+                  limits, owners and attributes of files refused";
+    let limits = ResourceLimits { processes: None, ..spec.limits };
+    let mut all = without_namespaces();
+    all.extend([
+        enforced("landlock", &files),
+        enforced("seccomp", filter),
+        notify(spec.notify),
+        on_the_host_network(),
+        status("pty", terminal.0, terminal.1),
+        enforced("rlimits", &rlimits(limits)),
+    ]);
+    all
+}
+
+/// What the `landlock` tier cannot have by its nature.
+pub(crate) fn without_namespaces() -> Vec<LayerStatus> {
+    let tier = "`landlock`: this world stands on the host's own files, processes and network, and holds \
+                less (`ringfence doctor` says what)";
+    let namespaces = "names, sizes and times of all files, and that processes and sockets exist, can \
+                      be seen; what ends the world is a signal, not the kernel's own doing";
+    let mounts = "no empty root: Landlock bounds reading, the broker carries out every change";
+    vec![
+        status("tier", LayerState::Degraded, tier),
+        status("namespaces", LayerState::Off, namespaces),
+        status("mounts", LayerState::Off, mounts),
+    ]
+}
+
+/// How a world without a network of its own reaches the net gate.
+pub(crate) fn on_the_host_network() -> LayerStatus {
+    let how = "the host's network: every `connect` of TCP is answered in its place and led to the \
+               net gate, names are asked over TCP, and listening, UDP and all else are refused";
+    status("net", LayerState::Degraded, how)
+}
+
 /// A world without nftables is as closed; what differs is how, and what, comes out of it.
 pub(crate) fn network(way: &Way, connect: Switch) -> LayerStatus {
     let own = "a network of its own with nothing but loopback";

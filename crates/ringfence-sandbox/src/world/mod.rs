@@ -1,5 +1,8 @@
 //! The isolation in which an agent's processes live: started once, changed by grants, ended whole.
 //!
+//! How that is done is the world's *tier*: each is one implementation of [`tier::Isolation`]. What
+//! follows is the tier of namespaces.
+//!
 //! Three processes hold a world up. The *mount helper* stays in the outer user namespace, where it
 //! builds the root and, later, mounts and unmounts grants. *Init* is the world's first process: it
 //! closes the world around itself, reaps, and ends it when the broker is gone. The *payload* starts
@@ -13,29 +16,28 @@ mod failure;
 mod helper;
 mod identity;
 mod init;
+mod landlocked;
 mod layers;
+mod namespaces;
 mod network;
 mod payload;
 mod place;
 mod root;
 mod spec;
 mod start;
+mod tier;
 pub(crate) mod trial;
 mod wire;
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use ringfence_core::{Exit, LayerStatus};
-use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, Signal, WaitOptions};
 
-use channel::{Channel, Topic};
+use channel::Topic;
 pub use error::WorldError;
 use failure::Failure;
 pub use network::{Capture, IpFamily, Network, OWN_ADDRESS_V4, OWN_ADDRESS_V6, Way};
@@ -43,7 +45,9 @@ pub use spec::{
     Access, Bind, IdMap, Identity, NotifyClasses, PrivateFile, Require, ResourceLimits, Stdio,
     Switch, TerminalSize, WorldSpec,
 };
-pub use start::{Prepared, Starting, prepare, start};
+pub use start::{Prepared, Starting, prepare, prepare_tier, start};
+use tier::Isolation;
+pub use tier::Tier;
 
 use crate::notify::Confinement;
 
@@ -63,20 +67,16 @@ pub struct World {
     pub pty: Option<OwnedFd>,
     /// The world's root directory, to look at its trees beneath it (`O_PATH`).
     pub root: OwnedFd,
+    /// How it is isolated.
+    pub tier: Tier,
     /// What each layer really enforces.
     pub layers: Vec<LayerStatus>,
-    /// The world's first process, as the broker counts processes.
+    /// The process that holds the world together and outlives all others in it, as the broker
+    /// counts processes.
     pub init_pid: i32,
     /// The payload, as the broker counts processes.
     pub payload_pid: i32,
-    init: OwnedFd,
-    control: Channel,
-    grants: Mutex<Channel>,
-    /// Whether something was ever granted.
-    granted: AtomicBool,
-    inward: Option<Mutex<Channel>>,
-    helper: Pid,
-    ceiling: Vec<(PathBuf, Access)>,
+    isolation: Box<dyn Isolation>,
 }
 
 /// What happens in a world without its end.
@@ -102,52 +102,38 @@ impl World {
     /// A grant: `source` of the host appears at `target`, at once and in running processes.
     /// Masks and protected places of the plan beneath it stay covered.
     pub fn mount(&self, source: &Path, target: &Path, access: Access) -> Result<(), WorldError> {
-        if !self.within_ceiling(target, access) {
-            return Err(WorldError::BeyondCeiling { target: target.to_path_buf() });
-        }
-        self.granted.store(true, Ordering::Release);
-        let mut bytes = vec![access.to_byte()];
-        bytes.extend(source.as_os_str().as_bytes());
-        bytes.push(0);
-        bytes.extend(target.as_os_str().as_bytes());
-        self.ask_helper(Topic::Mount, &bytes)
+        self.isolation.mount(source, target, access)
     }
 
     /// A revoke of an earlier [`World::mount`]; descriptors, working directories and maps that are
     /// open beneath it survive.
     pub fn unmount(&self, target: &Path) -> Result<(), WorldError> {
-        match self.ask_helper(Topic::Unmount, target.as_os_str().as_bytes()) {
-            Err(WorldError::Bind { source, .. }) if source.raw_os_error() == Some(libc::ENOENT) => {
-                Err(WorldError::NotGranted { target: target.to_path_buf() })
-            }
-            result => result,
-        }
+        self.isolation.unmount(target)
     }
 
     /// A TCP socket of the world's network, connected to nothing: for connections into the world.
     ///
     /// Only in a world whose `inward` is on.
     pub fn socket(&self, family: IpFamily) -> io::Result<OwnedFd> {
-        let inward = self.inward.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        // A poisoned line still works: every exchange on it is whole.
-        let inward = inward.lock().unwrap_or_else(PoisonError::into_inner);
-        network::ask_for_socket(&inward, family)
+        self.isolation.socket(family)
     }
 
     /// Sends a signal to the payload's process group.
     pub fn signal(&self, signal: i32) -> Result<(), WorldError> {
         let signal = u8::try_from(signal)
             .map_err(|_| WorldError::Spec(format!("`{signal}` is not the number of a signal")))?;
-        self.control.send(Topic::Signal, &[signal]).map_err(|_| WorldError::Gone)
+        let sent = self.isolation.control().ok_or(WorldError::Gone)?.send(Topic::Signal, &[signal]);
+        sent.map_err(|_| WorldError::Gone)
     }
 
     /// Waits for the payload's end, which is the world's end. To be called once, by one thread.
     ///
     /// `told` hears what happens meanwhile.
     pub fn wait(&self, told: &mut dyn FnMut(Happening)) -> Result<Ended, WorldError> {
+        let control = self.isolation.control().ok_or(WorldError::Gone)?;
         let mut not_started = None;
         loop {
-            let received = self.control.receive().map_err(|_| WorldError::Gone)?;
+            let received = control.receive().map_err(|_| WorldError::Gone)?;
             let Some(message) = received else {
                 return Ok(Ended { exit: Exit::Unknown, not_started });
             };
@@ -181,46 +167,7 @@ impl World {
 
     /// Ends every process in the world now.
     pub fn kill(&self) {
-        // Gone already is as good.
-        let _ = rustix::process::pidfd_send_signal(&self.init, Signal::KILL);
-    }
-
-    /// Whether Landlock lets the payload use a grant at `target`: its rule must hang on a directory
-    /// above, for a rule on the place itself is hidden by what is mounted there.
-    fn within_ceiling(&self, target: &Path, access: Access) -> bool {
-        self.ceiling.iter().any(|(above, most)| {
-            let enough = *most == Access::Write || access == Access::Read;
-            enough && target.starts_with(above) && target != above
-        })
-    }
-
-    fn ask_helper(&self, topic: Topic, bytes: &[u8]) -> Result<(), WorldError> {
-        // A poisoned line still works: every exchange on it is whole.
-        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        grants.send(topic, bytes).map_err(|_| WorldError::Gone)?;
-        let answer = grants.receive().map_err(|_| WorldError::Gone)?.ok_or(WorldError::Gone)?;
-        if answer.topic == Topic::Done {
-            return Ok(());
-        }
-        Err(Failure::decode(&answer.bytes).map_or(WorldError::Gone, Failure::explain))
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.kill();
-        // Init has left when every process of the world has.
-        loop {
-            let mut fds = [PollFd::new(&self.init, PollFlags::IN)];
-            if rustix::event::poll(&mut fds, None) != Err(rustix::io::Errno::INTR) {
-                break;
-            }
-        }
-        // Then the mount helper leaves. What it made on the host for grants it takes away first;
-        // else nobody needs to wait until the kernel has taken down its mounts.
-        let made = self.granted.load(Ordering::Acquire);
-        let wait = if made { WaitOptions::empty() } else { WaitOptions::NOHANG };
-        let _ = rustix::process::waitpid(Some(self.helper), wait);
+        self.isolation.kill();
     }
 }
 

@@ -12,6 +12,7 @@ use super::channel::{Channel, Message, Topic};
 use super::failure::{During as _, Failure, Need};
 use crate::netlink::Line;
 use crate::netlink::firewall::DNS_PORT;
+use crate::notify::Loopback;
 use crate::sys::namespaces::{Namespaces, enter_new};
 
 /// The addresses of the world itself, from which its connections come: out of the block for
@@ -23,16 +24,19 @@ pub const OWN_ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x7269, 0x6e67, 0, 0,
 /// The sockets of a world on which its net gate listens, and the one it is looked into by.
 #[derive(Debug)]
 pub struct Network {
-    /// On 127.0.0.1, for programs that speak to a proxy.
-    pub proxy: TcpListener,
-    /// A `NETLINK_SOCK_DIAG` socket, to be asked of unix sockets.
-    pub unix_diag: OwnedFd,
+    /// On 127.0.0.1, for programs that speak to a proxy; none where they are led to the other
+    /// entrance.
+    pub proxy: Option<TcpListener>,
+    /// A `NETLINK_SOCK_DIAG` socket, to be asked of unix sockets, if the world has some of its own.
+    pub unix_diag: Option<OwnedFd>,
     /// Another, to be asked of connections.
     pub inet_diag: OwnedFd,
     /// Where all other connections arrive.
     pub capture: Capture,
     /// How they come there.
     pub way: Way,
+    /// Whose loopback the world's programs see.
+    pub loopback: Loopback,
 }
 
 /// How connections of a world come to the net gate.
@@ -55,8 +59,8 @@ pub struct Capture {
     pub tcp: TcpListener,
     /// The same for IPv6, where the kernel has it.
     pub tcp_v6: Option<TcpListener>,
-    /// Questions for names.
-    pub dns: UdpSocket,
+    /// Questions for names, where they can be asked over UDP.
+    pub dns: Option<UdpSocket>,
     /// The same for IPv6, where the kernel has it.
     pub dns_v6: Option<UdpSocket>,
 }
@@ -75,7 +79,9 @@ impl Made {
         let proxy = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .during(Need::Net, format!("listen on port {port} of the world"))?;
         let Made { unix_diag, inet_diag, capture, way } = self;
-        Ok(Network { proxy, unix_diag, inet_diag, capture, way })
+        let (proxy, unix_diag) = (Some(proxy), Some(unix_diag));
+        let loopback = Loopback::World;
+        Ok(Network { proxy, unix_diag, inet_diag, capture, way, loopback })
     }
 }
 
@@ -97,13 +103,12 @@ impl Network {
 
     /// What of it is handed out, each with a letter for what it is.
     pub(super) fn descriptors(&self) -> Vec<(u8, BorrowedFd<'_>)> {
-        let mut all = vec![
-            (PROXY, self.proxy.as_fd()),
-            (UNIX_DIAGNOSIS, self.unix_diag.as_fd()),
-            (INET_DIAGNOSIS, self.inet_diag.as_fd()),
-        ];
+        let mut all = vec![(INET_DIAGNOSIS, self.inet_diag.as_fd())];
+        all.extend(self.proxy.as_ref().map(|it| (PROXY, it.as_fd())));
+        all.extend(self.unix_diag.as_ref().map(|it| (UNIX_DIAGNOSIS, it.as_fd())));
         let Capture { tcp, tcp_v6, dns, dns_v6 } = &self.capture;
-        all.extend([(TCP, tcp.as_fd()), (DNS, dns.as_fd())]);
+        all.push((TCP, tcp.as_fd()));
+        all.extend(dns.as_ref().map(|it| (DNS, it.as_fd())));
         all.extend(tcp_v6.as_ref().map(|it| (TCP_V6, it.as_fd())));
         all.extend(dns_v6.as_ref().map(|it| (DNS_V6, it.as_fd())));
         all
@@ -153,13 +158,14 @@ impl HandedOut {
             let at = fds.iter().position(|(kind, _)| *kind == letter)?;
             Some(fds.swap_remove(at).1)
         };
-        let (tcp, dns) = (take(TCP)?.into(), take(DNS)?.into());
+        let (tcp, dns) = (take(TCP)?.into(), Some(take(DNS)?.into()));
         let (tcp_v6, dns_v6) = (take(TCP_V6).map(Into::into), take(DNS_V6).map(Into::into));
         let capture = Capture { tcp, tcp_v6, dns, dns_v6 };
         let way = if gap.is_empty() { Way::Redirected } else { Way::Led { why: gap } };
-        let proxy = take(PROXY)?.into();
-        let (unix_diag, inet_diag) = (take(UNIX_DIAGNOSIS)?, take(INET_DIAGNOSIS)?);
-        let network = Network { proxy, unix_diag, inet_diag, capture, way };
+        let proxy = Some(take(PROXY)?.into());
+        let (unix_diag, inet_diag) = (Some(take(UNIX_DIAGNOSIS)?), take(INET_DIAGNOSIS)?);
+        let loopback = Loopback::World;
+        let network = Network { proxy, unix_diag, inet_diag, capture, way, loopback };
         Some(HandedOut { network, root: take(WORLD_ROOT)?, terminal: take(TERMINAL) })
     }
 }
@@ -236,7 +242,7 @@ fn capture(line: &Line) -> Result<(Capture, Way), Failure> {
         Ok((tcp, dns))
     };
     let (tcp_v6, dns_v6) = v6().ok().unzip();
-    Ok((Capture { tcp, tcp_v6, dns, dns_v6 }, way))
+    Ok((Capture { tcp, tcp_v6, dns: Some(dns), dns_v6 }, way))
 }
 
 /// Has the kernel send everything to the gate's sockets, where it can.

@@ -15,7 +15,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 use super::channel::{Channel, Topic};
 use super::failure::{During as _, Failure, Need};
 use super::{ResourceLimits, WorldSpec, ceiling, identity};
-use crate::seccomp;
+use crate::seccomp::{self, Walls};
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::{close_on_exec_from, default_signals, empty_bounding_set, move_to};
 use crate::sys::seccomp::{Listening, install};
@@ -37,7 +37,16 @@ pub(super) struct Parts {
 
 /// The code of the payload's process: comes back only if its program could not be started.
 pub(super) fn run(spec: &WorldSpec, control: &Channel, init: &Channel, parts: Parts) -> i32 {
-    match give_up(spec, control, init, parts) {
+    started(spec, control, give_up(spec, control, init, parts))
+}
+
+/// Becomes the program, if there is one; the result is the exit code of what did not start.
+pub(super) fn started(
+    spec: &WorldSpec,
+    control: &Channel,
+    given_up: Result<io::Result<PathBuf>, Failure>,
+) -> i32 {
+    match given_up {
         Ok(program) => {
             let error = program.map_or_else(|error| error, |program| exec(spec, &program));
             not_started(control, &error)
@@ -108,7 +117,7 @@ fn inner_namespaces(spec: &WorldSpec, init: &Channel) -> Result<OwnedFd, Failure
 }
 
 /// A session of its own, with the terminal if there is one.
-fn session(slave: Option<OwnedFd>) -> Result<(), Failure> {
+pub(super) fn session(slave: Option<OwnedFd>) -> Result<(), Failure> {
     rustix::process::setsid().during(Need::Payload, "start a session")?;
     let Some(slave) = slave else { return Ok(()) };
     rustix::process::ioctl_tiocsctty(&slave).during(Need::Terminal, "take the terminal")?;
@@ -131,7 +140,7 @@ fn capabilities() -> Result<(), Failure> {
 
 /// No core dumps, and what the settings limit. In the inner user namespace, in which the kernel
 /// counts the processes of this world alone.
-fn limits(limits: ResourceLimits) -> Result<(), Failure> {
+pub(super) fn limits(limits: ResourceLimits) -> Result<(), Failure> {
     // One byte and not none: with none the kernel still runs a program of the host's that
     // `core_pattern` pipes to, core(5).
     lower(Resource::Core, 1).during(Need::Payload, "forbid core dumps")?;
@@ -160,7 +169,7 @@ fn lower(resource: Resource, most: u64) -> rustix::io::Result<()> {
 fn filter(spec: &WorldSpec, control: &Channel, rules: &OwnedFd) -> Result<(), Failure> {
     let listening =
         if spec.notify == super::NotifyClasses::NONE { Listening::No } else { Listening::Yes };
-    let listener = install(&seccomp::filter(spec.notify), listening)
+    let listener = install(&seccomp::filter(spec.notify, Walls::Mounts), listening)
         .during(Need::Seccomp, "install the filter")?;
     let fds: Vec<_> = listener.iter().chain([rules]).map(|fd| fd.as_fd()).collect();
     control
@@ -169,7 +178,7 @@ fn filter(spec: &WorldSpec, control: &Channel, rules: &OwnedFd) -> Result<(), Fa
 }
 
 /// Where the first word leads; the search follows `env(1)`.
-fn find_program(spec: &WorldSpec) -> io::Result<PathBuf> {
+pub(super) fn find_program(spec: &WorldSpec) -> io::Result<PathBuf> {
     let missing = || io::Error::from_raw_os_error(libc::ENOENT);
     let name = spec.argv.first().ok_or_else(missing)?;
     if name.as_bytes().contains(&b'/') {

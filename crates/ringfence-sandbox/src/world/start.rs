@@ -1,24 +1,19 @@
 //! Starting a world, as the broker sees it.
 
 use std::fs;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
 
 use rustix::fs::FileType;
 use rustix::net::SocketType;
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitOptions};
+use rustix::process::DumpableBehavior;
 
 use super::channel::{Channel, Message, Topic};
 use super::failure::Failure;
-use super::helper::{self, Lines};
-use super::network::HandedOut;
-use super::{
-    Access, IdMap, NotifyClasses, Stdio, Switch, World, WorldError, WorldSpec, layers, wire,
-};
-use crate::notify::Confinement;
-use crate::sys::process::fork;
+use super::landlocked::Landlocked;
+use super::namespaces::Namespaces;
+use super::tier::{Isolation, Tier};
+use super::{Access, IdMap, Stdio, World, WorldError, WorldSpec};
 
 /// Starts a world and, held back until its exec is answered, the payload in it.
 ///
@@ -28,126 +23,75 @@ pub fn start(spec: WorldSpec) -> Result<World, WorldError> {
     prepare()?.begin(spec)?.finish()
 }
 
-/// Starts the processes that will build a world, as [`start`] does: they make its namespaces while
-/// the caller finds out what it is to be. The payload will have the caller's standard streams of
-/// this moment, unless it gets a terminal.
+/// Starts the processes that will build a world of the default tier, as [`start`] does: they make
+/// its namespaces while the caller finds out what it is to be. The payload will have the caller's
+/// standard streams of this moment, unless it gets a terminal.
 pub fn prepare() -> Result<Prepared, WorldError> {
+    prepare_tier(Tier::default())
+}
+
+/// The same for a world of another tier.
+pub fn prepare_tier(tier: Tier) -> Result<Prepared, WorldError> {
     require_one_thread()?;
-    let (grants, helper_grants) = Channel::pair().map_err(step("reach the mount helper"))?;
-    let (control, world_control) = Channel::pair().map_err(step("reach the world"))?;
-    control.pass_credentials().map_err(step("know who speaks"))?;
-    let lines = Lines { grants: helper_grants, control: world_control };
-    let helper = fork(move || helper::run(lines)).map_err(step("start the mount helper"))?;
-    let prepared = Prepared { lines: Some((control, grants)), helper };
+    let isolation: Box<dyn Isolation> = match tier {
+        Tier::Namespaces => Box::new(Namespaces::prepare()?),
+        Tier::Landlock => Box::new(Landlocked::prepare()?),
+    };
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| step("guard the broker's memory")(error.into()))?;
-    Ok(prepared)
+    Ok(Prepared { tier, isolation })
 }
 
 /// Processes that wait to be told which world to build; dropping it ends them.
 #[derive(Debug)]
 pub struct Prepared {
-    /// To init and to the mount helper, which leave when these are closed.
-    lines: Option<(Channel, Channel)>,
-    helper: Pid,
+    tier: Tier,
+    isolation: Box<dyn Isolation>,
 }
 
 /// A world that other processes are building; dropping it ends them.
 #[derive(Debug)]
 pub struct Starting {
     spec: WorldSpec,
-    inward: Option<Channel>,
-    prepared: Prepared,
+    tier: Tier,
+    isolation: Box<dyn Isolation>,
 }
 
 impl Prepared {
+    /// How the world will be isolated.
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
     /// Says which world to build, and does not wait for it.
-    pub fn begin(self, mut spec: WorldSpec) -> Result<Starting, WorldError> {
+    pub fn begin(mut self, mut spec: WorldSpec) -> Result<Starting, WorldError> {
         check(&mut spec)?;
-        let memory = wire::send(&spec).map_err(step("write down the world"))?;
-        let (inward, world_inward) = match spec.inward {
-            Switch::On => {
-                let (ours, theirs) = Channel::pair().map_err(step("reach into the world"))?;
-                (Some(ours), Some(theirs))
-            }
-            Switch::Off => (None, None),
-        };
-        if let Some((_, grants)) = &self.lines {
-            // A mount helper that has failed and is gone has said why.
-            let fds: Vec<_> = std::iter::once(memory.as_fd())
-                .chain(world_inward.as_ref().map(|line| line.as_fd()))
-                .collect();
-            let _ = grants.send_with(Topic::Spec, &[], &fds);
-        }
-        Ok(Starting { spec, inward, prepared: self })
+        self.isolation.begin(&spec)?;
+        Ok(Starting { spec, tier: self.tier, isolation: self.isolation })
     }
 }
 
 impl Starting {
     /// Waits until the payload has given up everything but its exec.
     pub fn finish(mut self) -> Result<World, WorldError> {
-        let Some((control, _)) = &self.prepared.lines else { return Err(WorldError::Gone) };
-        let (ready, payload, init) = await_start(control)?;
-        let (control, grants) = self.prepared.lines.take().ok_or(WorldError::Gone)?;
-        let listens = self.spec.notify != NotifyClasses::NONE;
-        let mut fds = payload.fds.into_iter();
-        let notify = if listens { fds.next() } else { None };
-        let user = Some((self.spec.identity.uid, self.spec.identity.gid));
+        let started = self.isolation.finish(&self.spec)?;
         Ok(World {
-            notify,
-            confinement: Confinement { user, ceiling: fds.next(), writable: writable(&self.spec) },
-            pty: ready.out.terminal,
-            root: ready.out.root,
-            layers: layers::of(&self.spec, &ready.out.network.way),
-            network: ready.out.network,
-            init_pid: ready.pid,
-            payload_pid: payload.pid,
-            init,
-            control,
-            grants: Mutex::new(grants),
-            inward: self.inward.take().map(Mutex::new),
-            granted: AtomicBool::new(false),
-            helper: self.prepared.helper,
-            ceiling: ceiling_of(&self.spec),
+            notify: started.notify,
+            confinement: started.confinement,
+            network: started.network,
+            tier: self.tier,
+            pty: started.pty,
+            root: started.root,
+            layers: started.layers,
+            init_pid: started.init_pid,
+            payload_pid: started.payload_pid,
+            isolation: self.isolation,
         })
     }
 }
 
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        // A world that has started has taken the lines, and waits for its helper itself.
-        if let Some(lines) = self.lines.take() {
-            drop(lines);
-            let _ = rustix::process::waitpid(Some(self.helper), WaitOptions::empty());
-        }
-    }
-}
-
-/// Waits until the payload has given up everything but its exec.
-fn await_start(control: &Channel) -> Result<(Ready, Message, OwnedFd), WorldError> {
-    let ready = await_world(control)?;
-    let payload = await_topic(control, Topic::PayloadReady)?;
-    let init = Pid::from_raw(ready.pid).ok_or(WorldError::Gone)?;
-    let init = rustix::process::pidfd_open(init, PidfdFlags::empty())
-        .map_err(|error| step("hold on to the world")(error.into()))?;
-    Ok((ready, payload, init))
-}
-
-/// What init hands out.
-struct Ready {
-    pid: i32,
-    out: HandedOut,
-}
-
-fn await_world(control: &Channel) -> Result<Ready, WorldError> {
-    let message = await_topic(control, Topic::WorldReady)?;
-    let pid = message.pid;
-    let out = HandedOut::from(message).ok_or(WorldError::Gone)?;
-    Ok(Ready { pid, out })
-}
-
 /// The next message, which is this one or a failure.
-fn await_topic(control: &Channel, topic: Topic) -> Result<Message, WorldError> {
+pub(super) fn await_topic(control: &Channel, topic: Topic) -> Result<Message, WorldError> {
     let message = loop {
         let heard = control.receive().map_err(step("hear of the world"))?;
         let message = heard.ok_or(WorldError::Gone)?;
@@ -243,20 +187,20 @@ fn is_plain(path: &Path) -> bool {
 }
 
 /// Beneath which directories Landlock lets a grant be used, and for what.
-fn ceiling_of(spec: &WorldSpec) -> Vec<(PathBuf, Access)> {
+pub(super) fn ceiling_of(spec: &WorldSpec) -> Vec<(PathBuf, Access)> {
     let grantable = spec.grantable.iter().map(|path| (path.clone(), Access::Write));
     let binds = spec.binds.iter().map(|bind| (bind.target.clone(), bind.access));
     grantable.chain(binds).collect()
 }
 
 /// The places that the Landlock ceiling opens for writing.
-fn writable(spec: &WorldSpec) -> Vec<PathBuf> {
+pub(super) fn writable(spec: &WorldSpec) -> Vec<PathBuf> {
     let granted = ceiling_of(spec).into_iter().filter(|(_, access)| *access == Access::Write);
     let own = spec.base.dirs.iter().chain(&spec.dirs).cloned();
     granted.map(|(path, _)| path).chain(own).collect()
 }
 
 /// Names the step that an error belongs to.
-fn step(step: &'static str) -> impl Fn(std::io::Error) -> WorldError {
+pub(super) fn step(step: &'static str) -> impl Fn(std::io::Error) -> WorldError {
     move |source| WorldError::Step { step: step.to_owned(), source }
 }

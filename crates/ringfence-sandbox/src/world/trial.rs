@@ -11,9 +11,9 @@ use rustix::process::WaitOptions;
 use super::channel::{Channel, Topic};
 use super::failure::{During as _, Failure, Need};
 use super::spec::Identity;
-use super::{NotifyClasses, Switch, Way, identity, layers, network};
+use super::{NotifyClasses, Switch, Way, identity, landlocked, layers, network};
 use crate::netlink::Line;
-use crate::seccomp;
+use crate::seccomp::{self, Walls};
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::fork;
@@ -32,6 +32,22 @@ pub(crate) fn layers() -> Vec<LayerStatus> {
         tried("seccomp", "system calls are filtered", || filter(NotifyClasses::NONE)),
         tried("notify", "system calls wait for a decision", || filter(NotifyClasses::ALL)),
         network(),
+    ]
+}
+
+/// The same for a world without namespaces.
+pub(crate) fn landlock_tier() -> Vec<LayerStatus> {
+    let whole = "reads, programs, signals and abstract sockets are bounded";
+    vec![
+        tried("landlock", whole, || landlocked::bound_signals().map(drop)),
+        tried("seccomp", "system calls are filtered, and wait for a decision", || {
+            rustix::thread::set_no_new_privs(true)
+                .during(Need::Seccomp, "give up new privileges")?;
+            install(&seccomp::filter(NotifyClasses::ALL, Walls::RulesWithHoles), Listening::Yes)
+                .map(drop)
+                .during(Need::Seccomp, "install the filter")
+        }),
+        layers::on_the_host_network(),
     ]
 }
 
@@ -145,7 +161,7 @@ fn own_network() -> Result<Line, Failure> {
 fn filter(classes: NotifyClasses) -> Result<(), Failure> {
     rustix::thread::set_no_new_privs(true).during(Need::Seccomp, "give up new privileges")?;
     let listening = if classes == NotifyClasses::NONE { Listening::No } else { Listening::Yes };
-    install(&seccomp::filter(classes), listening)
+    install(&seccomp::filter(classes, Walls::Mounts), listening)
         .map(drop)
         .during(Need::Seccomp, "install the filter")
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ringfence_core::Trace;
-use ringfence_runtime::broker::Publish;
+use ringfence_runtime::broker::{Publish, Tier};
 
 /// What is recorded besides acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,6 +22,10 @@ pub struct RunArgs {
     /// The agent's identity in the policy [default: the command's base name]
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
+    /// How the world is isolated: `namespaces`, or `landlock`, which needs none and holds less
+    /// (`doctor` says what) [default: as `[world] tier` of the settings has it, else namespaces]
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<Tier>,
     /// Let this host's 127.0.0.1:PORT lead to the same port of the world's localhost, or
     /// HOST_PORT:PORT to another; may be repeated
     #[arg(long, value_name = "PORT")]

@@ -33,6 +33,7 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
         environment: context::environment(),
         cwd: context::current_dir()?,
         overrides: args.policy,
+        tier: args.tier,
         agent: args.agent,
         publish: args.publish,
         trace,

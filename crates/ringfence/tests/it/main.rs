@@ -27,5 +27,6 @@ mod run;
 mod schemas;
 mod secret;
 mod spans;
+mod tier;
 mod trust;
 mod work;

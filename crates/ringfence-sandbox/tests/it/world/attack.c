@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <mqueue.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,14 +12,20 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static int report(long result) {
@@ -135,6 +142,69 @@ static long escaped_fd(void) {
     return -1;
 }
 
+static struct sockaddr_in loopback(int port) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return to;
+}
+
+/* Connects without connect(2), and says whether somebody was reached. */
+static long fast_open(int port, int by_option) {
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in to = loopback(port);
+    if (by_option)
+        return setsockopt(fd, IPPROTO_TCP, 30, &one, sizeof one);
+    return sendto(fd, "x", 1, MSG_FASTOPEN, (void *)&to, sizeof to);
+}
+
+/* What other processes of the same user would have too. */
+static long shared(const char *which) {
+    long id = -1;
+    if (!strcmp(which, "memory") && (id = shmget(0x52494e47, 1, IPC_CREAT | 0600)) >= 0)
+        shmctl(id, IPC_RMID, 0);
+    if (!strcmp(which, "semaphore") && (id = semget(0x52494e47, 1, IPC_CREAT | 0600)) >= 0)
+        semctl(id, 0, IPC_RMID);
+    if (!strcmp(which, "messages") && (id = msgget(0x52494e47, IPC_CREAT | 0600)) >= 0)
+        msgctl(id, IPC_RMID, 0);
+    if (!strcmp(which, "queue")) {
+        char name[32];
+        snprintf(name, sizeof name, "ringfence-test-%d", getpid());
+        id = syscall(SYS_mq_open, name, O_CREAT | O_RDWR, 0600, 0);
+        if (id >= 0)
+            syscall(SYS_mq_unlink, name);
+    }
+    return id;
+}
+
+/* Limits and priorities of another process, each changed to what it is or to something worse. */
+static long other(const char *which, int pid) {
+    struct rlimit now;
+    if (!strcmp(which, "limit"))
+        return prlimit(pid, RLIMIT_NOFILE, 0, &now) < 0 ? -1 : prlimit(pid, RLIMIT_NOFILE, &now, 0);
+    if (!strcmp(which, "priority"))
+        return setpriority(PRIO_PROCESS, pid, 19);
+    if (!strcmp(which, "processors")) {
+        unsigned long mask = ~0UL;
+        return syscall(SYS_sched_setaffinity, pid, sizeof mask, &mask);
+    }
+    return syscall(SYS_ioprio_set, 1, pid, 3 << 13);
+}
+
+/* What of a file changes without being opened for writing. */
+static long attribute(const char *which, const char *path) {
+    struct timeval times[2] = {{1, 0}, {1, 0}};
+    int fd;
+    if (!strcmp(which, "mode")) return chmod(path, 0600);
+    if (!strcmp(which, "owner")) return chown(path, getuid(), getgid());
+    if (!strcmp(which, "times")) return utimes(path, times);
+    if (!strcmp(which, "length")) return truncate(path, 1);
+    if (!strcmp(which, "extended")) return setxattr(path, "user.x", "x", 1, 0);
+    if ((fd = open(path, O_RDONLY)) < 0) return -1;
+    if (!strcmp(which, "open-mode")) return fchmod(fd, 0600);
+    if (!strcmp(which, "open-times")) return futimes(fd, times);
+    return fsetxattr(fd, "user.x", "x", 1, 0);
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "", *arg = argc > 2 ? argv[2] : "";
     int number = argc > 3 ? atoi(argv[3]) : 0;
@@ -204,6 +274,17 @@ int main(int argc, char **argv) {
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         return report(syscall(SYS_seccomp, 1, 8, &program));
     }
+    if (!strcmp(what, "fast-open")) return report(fast_open(atoi(arg), 0));
+    if (!strcmp(what, "fast-open-option")) return report(fast_open(atoi(arg), 1));
+    if (!strcmp(what, "listen")) return report(listen(socket(AF_INET, SOCK_STREAM, 0), 1));
+    if (!strcmp(what, "bind")) {
+        struct sockaddr_in any = {.sin_family = AF_INET};
+        return report(bind(socket(AF_INET, SOCK_STREAM, 0), (void *)&any, sizeof any));
+    }
+    if (!strcmp(what, "shared")) return report(shared(arg));
+    if (!strcmp(what, "other")) return report(other(arg, number));
+    if (!strcmp(what, "attribute")) return report(attribute(arg, argc > 3 ? argv[3] : ""));
+    if (!strcmp(what, "kill-all")) return report(kill(-1, number));
     printf("unknown attack %s\n", what);
     return 2;
 }

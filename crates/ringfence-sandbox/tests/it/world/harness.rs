@@ -144,7 +144,9 @@ impl Place {
     fn world(&self, options: &[&str], command: &[&str]) -> Command {
         let mut start = self.command(&self.path("tools/probe"));
         let tools = self.text("tools");
-        let map: &[&str] = if self.who == Who::Root { &["--idmap-root"] } else { &[] };
+        // Without mounts, owners are not mapped.
+        let maps = self.who == Who::Root && !options.contains(&"landlock");
+        let map: &[&str] = if maps { &["--idmap-root"] } else { &[] };
         start.args(map).args(["--read", &tools]).args(options);
         start.arg(self.path("scratch")).arg("--").args(command);
         start

@@ -219,6 +219,9 @@ fn a_kernel_that_gives_no_user_namespace_stops_the_start_and_names_the_switch() 
     assert_eq!(said.code, 125, "{said:?}");
     assert!(said.err.contains("user.max_user_namespaces = 0"), "{said:?}");
     assert!(said.err.contains("hint: sudo sysctl -w user.max_user_namespaces="), "{said:?}");
+    // Never chosen in silence, but named, with what it would not hold.
+    assert!(said.err.contains("`--tier landlock`"), "{said:?}");
+    assert!(said.err.contains("sizes and times of all files can be seen"), "{said:?}");
 }
 
 /// Waits until no process has `sleep TAG` as its command.

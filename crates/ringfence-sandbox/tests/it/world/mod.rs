@@ -5,6 +5,7 @@ mod covers;
 mod files;
 mod grants;
 mod harness;
+mod landlocked;
 mod life;
 mod limits;
 mod network;

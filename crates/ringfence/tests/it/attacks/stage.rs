@@ -160,13 +160,18 @@ impl Stage {
     /// Runs a shell script in the project, outside or under `ringfence run`, with descriptor 9 on
     /// the directory `outside`.
     pub(crate) fn script(&self, side: Side, script: &str) -> Output {
+        self.script_in("namespaces", side, script)
+    }
+
+    /// The same in a world of this tier.
+    pub(crate) fn script_in(&self, tier: &str, side: Side, script: &str) -> Output {
         self.write("project/script.sh", script);
         let outside = self.home().join("outside");
         let ringfence = self.ringfence();
         let start = "exec 9<\"$1\"; shift; exec \"$@\"";
         let mut words = vec!["-c", start, "sh", outside.to_str().unwrap()];
         if side == Side::Inside {
-            words.extend([ringfence.to_str().unwrap(), "run", "--"]);
+            words.extend([ringfence.to_str().unwrap(), "run", "--tier", tier, "--"]);
         }
         words.extend(["sh", "./script.sh"]);
         self.command(Path::new("/bin/sh"), &words).output().unwrap()

@@ -1,0 +1,193 @@
+//! The default tier: a world in namespaces of its own, as the broker sees it.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
+
+use super::channel::{Channel, Topic};
+use super::failure::Failure;
+use super::helper::{self, Lines};
+use super::network::{self, HandedOut};
+use super::start::{await_topic, ceiling_of, step, writable};
+use super::tier::{Isolation, Started};
+use super::{Access, IpFamily, NotifyClasses, Switch, WorldError, WorldSpec, layers, wire};
+use crate::notify::Confinement;
+use crate::sys::process::fork;
+
+/// The processes that hold a world up.
+#[derive(Debug)]
+pub(super) struct Namespaces {
+    /// To init and to the mount helper, which leave when these are closed.
+    lines: Option<(Channel, Mutex<Channel>)>,
+    helper: Pid,
+    /// The world's first process, once it stands.
+    init: Option<OwnedFd>,
+    /// Whether something was ever granted.
+    granted: AtomicBool,
+    inward: Option<Mutex<Channel>>,
+    ceiling: Vec<(PathBuf, Access)>,
+}
+
+impl Namespaces {
+    /// Starts the processes; they make the namespaces while they wait to be told more.
+    pub(super) fn prepare() -> Result<Namespaces, WorldError> {
+        let (grants, helper_grants) = Channel::pair().map_err(step("reach the mount helper"))?;
+        let (control, world_control) = Channel::pair().map_err(step("reach the world"))?;
+        control.pass_credentials().map_err(step("know who speaks"))?;
+        let lines = Lines { grants: helper_grants, control: world_control };
+        let helper = fork(move || helper::run(lines)).map_err(step("start the mount helper"))?;
+        Ok(Namespaces {
+            lines: Some((control, Mutex::new(grants))),
+            helper,
+            init: None,
+            granted: AtomicBool::new(false),
+            inward: None,
+            ceiling: Vec::new(),
+        })
+    }
+
+    /// Whether Landlock lets the payload use a grant at `target`: its rule must hang on a directory
+    /// above, for a rule on the place itself is hidden by what is mounted there.
+    fn within_ceiling(&self, target: &Path, access: Access) -> bool {
+        self.ceiling.iter().any(|(above, most)| {
+            let enough = *most == Access::Write || access == Access::Read;
+            enough && target.starts_with(above) && target != above
+        })
+    }
+
+    fn ask_helper(&self, topic: Topic, bytes: &[u8]) -> Result<(), WorldError> {
+        let (_, grants) = self.lines.as_ref().ok_or(WorldError::Gone)?;
+        // A poisoned line still works: every exchange on it is whole.
+        let grants = grants.lock().unwrap_or_else(PoisonError::into_inner);
+        grants.send(topic, bytes).map_err(|_| WorldError::Gone)?;
+        let answer = grants.receive().map_err(|_| WorldError::Gone)?.ok_or(WorldError::Gone)?;
+        if answer.topic == Topic::Done {
+            return Ok(());
+        }
+        Err(Failure::decode(&answer.bytes).map_or(WorldError::Gone, Failure::explain))
+    }
+}
+
+impl Isolation for Namespaces {
+    fn begin(&mut self, spec: &WorldSpec) -> Result<(), WorldError> {
+        let memory = wire::send(spec).map_err(step("write down the world"))?;
+        let (inward, world_inward) = match spec.inward {
+            Switch::On => {
+                let (ours, theirs) = Channel::pair().map_err(step("reach into the world"))?;
+                (Some(ours), Some(theirs))
+            }
+            Switch::Off => (None, None),
+        };
+        if let Some((_, grants)) = &self.lines {
+            // A mount helper that has failed and is gone has said why.
+            let fds: Vec<_> = std::iter::once(memory.as_fd())
+                .chain(world_inward.as_ref().map(|line| line.as_fd()))
+                .collect();
+            let grants = grants.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = grants.send_with(Topic::Spec, &[], &fds);
+        }
+        self.inward = inward.map(Mutex::new);
+        self.ceiling = ceiling_of(spec);
+        Ok(())
+    }
+
+    fn finish(&mut self, spec: &WorldSpec) -> Result<Started, WorldError> {
+        let (control, _) = self.lines.as_ref().ok_or(WorldError::Gone)?;
+        let ready = await_topic(control, Topic::WorldReady)?;
+        let init_pid = ready.pid;
+        let out = HandedOut::from(ready).ok_or(WorldError::Gone)?;
+        let payload = await_topic(control, Topic::PayloadReady)?;
+        let init = Pid::from_raw(init_pid).ok_or(WorldError::Gone)?;
+        let init = rustix::process::pidfd_open(init, PidfdFlags::empty())
+            .map_err(|error| step("hold on to the world")(error.into()))?;
+        self.init = Some(init);
+        let listens = spec.notify != NotifyClasses::NONE;
+        let mut fds = payload.fds.into_iter();
+        let notify = if listens { fds.next() } else { None };
+        let user = Some((spec.identity.uid, spec.identity.gid));
+        Ok(Started {
+            notify,
+            confinement: Confinement {
+                user,
+                ceiling: fds.next(),
+                writable: writable(spec),
+                places: None,
+            },
+            pty: out.terminal,
+            root: out.root,
+            layers: layers::of(spec, &out.network.way),
+            network: out.network,
+            init_pid,
+            payload_pid: payload.pid,
+        })
+    }
+
+    fn control(&self) -> Option<&Channel> {
+        self.lines.as_ref().map(|(control, _)| control)
+    }
+
+    fn mount(&self, source: &Path, target: &Path, access: Access) -> Result<(), WorldError> {
+        if !self.within_ceiling(target, access) {
+            return Err(WorldError::BeyondCeiling { target: target.to_path_buf() });
+        }
+        self.granted.store(true, Ordering::Release);
+        let mut bytes = vec![access.to_byte()];
+        bytes.extend(source.as_os_str().as_bytes());
+        bytes.push(0);
+        bytes.extend(target.as_os_str().as_bytes());
+        self.ask_helper(Topic::Mount, &bytes)
+    }
+
+    fn unmount(&self, target: &Path) -> Result<(), WorldError> {
+        match self.ask_helper(Topic::Unmount, target.as_os_str().as_bytes()) {
+            Err(WorldError::Bind { source, .. }) if source.raw_os_error() == Some(libc::ENOENT) => {
+                Err(WorldError::NotGranted { target: target.to_path_buf() })
+            }
+            result => result,
+        }
+    }
+
+    fn socket(&self, family: IpFamily) -> io::Result<OwnedFd> {
+        let inward = self.inward.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        // A poisoned line still works: every exchange on it is whole.
+        let inward = inward.lock().unwrap_or_else(PoisonError::into_inner);
+        network::ask_for_socket(&inward, family)
+    }
+
+    fn kill(&self) {
+        if let Some(init) = &self.init {
+            // Gone already is as good.
+            let _ = rustix::process::pidfd_send_signal(init, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        self.kill();
+        let Some(init) = &self.init else {
+            // Nothing stands yet: who builds leaves when the lines are closed.
+            drop(self.lines.take());
+            let _ = rustix::process::waitpid(Some(self.helper), WaitOptions::empty());
+            return;
+        };
+        // Init has left when every process of the world has.
+        loop {
+            let mut fds = [PollFd::new(init, PollFlags::IN)];
+            if rustix::event::poll(&mut fds, None) != Err(rustix::io::Errno::INTR) {
+                break;
+            }
+        }
+        // Then the mount helper leaves. What it made on the host for grants it takes away first;
+        // else nobody needs to wait until the kernel has taken down its mounts.
+        let made = self.granted.load(Ordering::Acquire);
+        let wait = if made { WaitOptions::empty() } else { WaitOptions::NOHANG };
+        let _ = rustix::process::waitpid(Some(self.helper), wait);
+    }
+}

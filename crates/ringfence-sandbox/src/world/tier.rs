@@ -1,0 +1,95 @@
+//! Ways to isolate a world, behind one trait.
+
+use std::fmt::{self, Debug};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::str::FromStr;
+
+use ringfence_core::LayerStatus;
+
+use super::channel::Channel;
+use super::{Access, IpFamily, Network, WorldError, WorldSpec};
+use crate::notify::Confinement;
+
+/// How a world is isolated. Never chosen in silence: one that holds less is named by a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tier {
+    /// In namespaces of its own, with an empty root.
+    #[default]
+    Namespaces,
+    /// On the host's own files, processes and network, by Landlock, a stricter filter, and
+    /// decisions that are carried out outside.
+    Landlock,
+}
+
+impl Tier {
+    /// Every tier, the strongest first.
+    pub const ALL: [Tier; 2] = [Tier::Namespaces, Tier::Landlock];
+
+    /// What it is called on the command line, in settings and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Namespaces => "namespaces",
+            Tier::Landlock => "landlock",
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A tier that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no tier `{0}`: there are `namespaces` and `landlock`")]
+pub struct NoSuchTier(String);
+
+impl FromStr for Tier {
+    type Err = NoSuchTier;
+
+    fn from_str(text: &str) -> Result<Tier, NoSuchTier> {
+        let found = Tier::ALL.into_iter().find(|tier| tier.name() == text);
+        found.ok_or_else(|| NoSuchTier(text.to_owned()))
+    }
+}
+
+/// One world's isolation, from the processes that wait to be told what it is to be, to its end;
+/// dropping it ends every process in it.
+pub(super) trait Isolation: Debug + Send + Sync {
+    /// Says which world it is to be, and does not wait for it.
+    fn begin(&mut self, spec: &WorldSpec) -> Result<(), WorldError>;
+
+    /// Waits until the payload has given up everything but its exec.
+    fn finish(&mut self, spec: &WorldSpec) -> Result<Started, WorldError>;
+
+    /// The line to whoever reaps the payload: it takes signals, and tells of stops and of the end.
+    fn control(&self) -> Option<&Channel>;
+
+    /// Shows something of the host's in the running world.
+    fn mount(&self, source: &Path, target: &Path, access: Access) -> Result<(), WorldError>;
+
+    /// Takes it away again.
+    fn unmount(&self, target: &Path) -> Result<(), WorldError>;
+
+    /// A TCP socket that reaches what listens in the world.
+    fn socket(&self, family: IpFamily) -> io::Result<OwnedFd>;
+
+    /// Ends every process in the world now; does not wait for it.
+    fn kill(&self);
+}
+
+/// What a started world hands out to its broker.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) notify: Option<OwnedFd>,
+    pub(super) confinement: Confinement,
+    pub(super) network: Network,
+    pub(super) pty: Option<OwnedFd>,
+    pub(super) root: OwnedFd,
+    pub(super) layers: Vec<LayerStatus>,
+    pub(super) init_pid: i32,
+    pub(super) payload_pid: i32,
+}

@@ -1,0 +1,183 @@
+//! Worlds of the tier that needs no namespaces: named by the person, as useful as it can be, and honest.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::person::{Person, Who};
+
+const POLICY: &str = r#"
+permit (principal, action == Action::"exec", resource);
+permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
+@id("keys")
+forbid (principal, action in Action::"fs", resource == Path::"PROJECT/.env");
+permit (principal, action == Action::"net.connect", resource == Endpoint::"host.ringfence.internal:PORT");
+"#;
+
+/// Who can have a world in which files keep their owners.
+fn owners() -> Vec<Who> {
+    let root = rustix::process::geteuid().is_root();
+    Who::all().into_iter().filter(|who| !root || *who == Who::Ordinary).collect()
+}
+
+fn person(who: Who, port: u16) -> Person {
+    let person = Person::new(who);
+    let project = person.project();
+    let policy = POLICY.replace("PROJECT", project.to_str().unwrap());
+    person.write(".ringfence/policy.cedar", &policy.replace("PORT", &port.to_string()));
+    person.write(".env", "KEY=1\n");
+    person.succeed(&["trust", "--yes"]);
+    person
+}
+
+fn run(person: &Person, script: &str) -> Output {
+    let words = ["run", "--tier", "landlock", "--", "/bin/sh", "-ec", script];
+    person.ringfence(&words).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A server of the host's that says one line to each who comes.
+fn server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let answer =
+                b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nhello\n";
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(answer);
+        }
+    });
+    port
+}
+
+#[test]
+fn a_world_without_namespaces_is_named_by_the_person_and_says_what_it_is() {
+    for who in owners() {
+        let person = person(who, 1);
+        let output = run(
+            &person,
+            "echo x > made; cat made; cp made copy; chmod 700 copy; mkdir d; mv copy d/; \
+             ls; ! cat .env; echo $HOME; test -d $HOME/project; echo y > $HOME/.rc; mktemp >/dev/null; \
+             printf '#!/bin/sh\\necho ran\\n' > s; chmod +x s; ./s",
+        );
+        let (out, err) = (out(&output), err(&output));
+        assert!(output.status.success(), "{out}{err}");
+        assert!(out.starts_with("x\n") && out.ends_with("ran\n"), "{out}{err}");
+        assert!(out.contains("made") && !out.contains("KEY=1"), "{out}{err}");
+        assert!(err.contains("holds less (`ringfence doctor` says what)"), "{err}");
+        assert!(!person.home().join(".rc").exists(), "the home is its own");
+        let shown: Value = serde_json::from_str(&person.succeed(&["show", "--json"])).unwrap();
+        let text = shown.to_string();
+        for layer in ["tier", "namespaces", "mounts"] {
+            assert!(text.contains(&format!("\"layer\":\"{layer}\"")), "{text}");
+        }
+        let decided = person.decided();
+        let made = decided
+            .iter()
+            .any(|(verdict, act)| verdict.contains("permit") && act.contains("/project/made"));
+        assert!(made, "{decided:?}");
+    }
+}
+
+#[test]
+fn connections_of_such_a_world_are_decided_by_the_gate_whatever_they_are_called() {
+    let port = server();
+    for who in owners() {
+        let person = person(who, port);
+        let get = |url: &str| format!("curl -sS --max-time 20 {url}");
+        for script in [
+            get(&format!("http://127.0.0.1:{port}/")),
+            get(&format!("--noproxy '*' http://127.0.0.1:{port}/")),
+            get(&format!("--noproxy '*' http://localhost:{port}/")),
+            get(&format!("--noproxy '*' http://host.ringfence.internal:{port}/")),
+        ] {
+            let output = run(&person, &script);
+            assert_eq!(out(&output), "hello\n", "{who:?} {script}: {}", err(&output));
+        }
+        let other = server();
+        for script in [
+            get(&format!("--noproxy '*' http://127.0.0.1:{other}/")),
+            get(&format!("--noproxy '*' 'http://[::1]:{other}/'")),
+            get(&format!("http://127.0.0.1:{other}/")),
+            get("--noproxy '*' http://192.0.2.1/"),
+            get("--noproxy '*' http://example.com/"),
+        ] {
+            let output = run(&person, &format!("{script} || echo refused"));
+            assert!(!out(&output).contains("hello"), "{script}: {}", out(&output));
+            let decided = person.decided();
+            let denied = decided.iter().any(|(verdict, _)| verdict.contains("deny"));
+            assert!(denied, "{script}: {decided:?} {}", err(&output));
+        }
+        let names = run(&person, "getent ahosts example.com | head -n 1");
+        assert!(!out(&names).is_empty(), "names are answered over TCP: {}", err(&names));
+    }
+}
+
+#[test]
+fn root_starts_no_such_world_where_its_user_could_write_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let person = person(Who::Caller, 1);
+    assert_eq!(std::fs::metadata(person.project()).unwrap().uid(), 0);
+    let output = run(&person, "true");
+    assert_eq!(output.status.code(), Some(125));
+    let err = err(&output);
+    assert!(err.contains("may write nothing that the policy lets it write"), "{err}");
+    assert!(err.contains("hint: run it as the owner of the files"), "{err}");
+}
+
+#[test]
+fn the_tier_is_what_settings_and_command_line_say_and_no_other() {
+    let who = *owners().first().unwrap();
+    let person = person(who, 1);
+    let layers = |person: &Person| {
+        let shown: Value = serde_json::from_str(&person.succeed(&["show", "--json"])).unwrap();
+        shown["layers"].to_string()
+    };
+    person.succeed(&["run", "--", "true"]);
+    assert!(!layers(&person).contains("landlock`"), "{}", layers(&person));
+    let settings = person.home().join(".config/ringfence/settings.toml");
+    std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    std::fs::write(&settings, "[world]\ntier = \"landlock\"\n").unwrap();
+    person.give(&person.home());
+    person.succeed(&["run", "--", "true"]);
+    assert!(layers(&person).contains("`landlock`"), "{}", layers(&person));
+    person.succeed(&["run", "--tier", "namespaces", "--", "true"]);
+    assert!(!layers(&person).contains("`landlock`"), "{}", layers(&person));
+    for (words, said) in [
+        (vec!["run", "--tier", "chroot", "--", "true"], "no tier `chroot`"),
+        (
+            vec!["run", "--publish", "8000", "--tier", "landlock", "--", "true"],
+            "no ports of its own",
+        ),
+    ] {
+        let output = person.ringfence(&words).output().unwrap();
+        assert!(!output.status.success());
+        assert!(err(&output).contains(said), "{}", err(&output));
+    }
+    std::fs::write(&settings, "[dangerous]\nunnotified = [\"write\"]\n").unwrap();
+    let output = run(&person, "true");
+    assert!(err(&output).contains("decides every class of acts"), "{}", err(&output));
+}
+
+#[test]
+fn doctor_says_what_each_tier_holds_here() {
+    let person = Person::new(*owners().first().unwrap());
+    let output = person.ringfence(&["doctor"]).output().unwrap();
+    let text = out(&output);
+    assert!(text.contains("tier landlock"), "{text}");
+    assert!(text.contains("can be started: landlock enforced, seccomp enforced"), "{text}");
+    assert!(text.contains("names, sizes, owners and times of all files"), "{text}");
+}

@@ -2211,13 +2211,17 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__world__subcmd__verify)
-            opts="-h -V --policy --json --color --help --version"
+            opts="-h -V --policy --tier --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tier)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

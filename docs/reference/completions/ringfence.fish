@@ -346,6 +346,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand world; and not __fis
 complete -c ringfence -n "__fish_ringfence_using_subcommand world; and not __fish_seen_subcommand_from verify attack help" -f -a "attack" -d 'Try an attack where this process is'
 complete -c ringfence -n "__fish_ringfence_using_subcommand world; and not __fish_seen_subcommand_from verify attack help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ringfence -n "__fish_ringfence_using_subcommand world; and __fish_seen_subcommand_from verify" -l policy -d 'Policy file that stands in for the user\'s and the project\'s; may be repeated' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand world; and __fish_seen_subcommand_from verify" -l tier -d 'How the world is isolated, as for `run`' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand world; and __fish_seen_subcommand_from verify" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"

@@ -103,6 +103,11 @@ async fn listen(
                 stream.local_addr().map_err(|error| error.to_string())
             }
         };
+        if let (Arrives::Led(_, Some(_)), Err(_)) = (&arrives, &target) {
+            // The loopback is the host's: whoever is there has no business in this session's log.
+            turned_away::reset(&stream);
+            continue;
+        }
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             match arrives {
                 Arrives::ToProxy => turn_away(&stream),

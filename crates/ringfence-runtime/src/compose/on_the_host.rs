@@ -101,7 +101,9 @@ fn link_home(
         }
         let failed = |source| ComposeError::Copy { path: at.clone(), source };
         at.parent().map(|above| private.make_dir(above)).transpose()?;
-        match symlink(source, &at) {
+        // A link of ours says where its copy would be mounted.
+        let says = fs::read_link(source).ok().and_then(|says| at_source(&says, ours));
+        match symlink(says.as_deref().unwrap_or(source), &at) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made.map_err(failed)?,
         }
@@ -120,13 +122,18 @@ fn leads_on(home: &Path, below: &Path) -> bool {
 /// Variables that name something of ours name it where it is.
 fn rename_in(env: &mut [(OsString, OsString)], ours: &[Bind]) {
     for (_, value) in env.iter_mut().filter(|(name, _)| !LISTS.iter().any(|list| name == list)) {
-        let path = PathBuf::from(&*value);
-        let deepest = ours.iter().filter(|bind| path.starts_with(&bind.target));
-        let Some(bind) = deepest.max_by_key(|bind| bind.target.as_os_str().len()) else { continue };
-        let Ok(below) = path.strip_prefix(&bind.target) else { continue };
-        let there = bind.source.components().chain(below.components());
-        *value = there.collect::<PathBuf>().into_os_string();
+        if let Some(there) = at_source(Path::new(&*value), ours) {
+            *value = there.into_os_string();
+        }
     }
+}
+
+/// Where something of ours really is.
+fn at_source(path: &Path, ours: &[Bind]) -> Option<PathBuf> {
+    let above = ours.iter().filter(|bind| path.starts_with(&bind.target));
+    let bind = above.max_by_key(|bind| bind.target.as_os_str().len())?;
+    let below = path.strip_prefix(&bind.target).ok()?;
+    Some(bind.source.components().chain(below.components()).collect())
 }
 
 /// Lets the payload pass to the directory of its own, if we are not who it is.

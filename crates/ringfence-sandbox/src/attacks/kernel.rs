@@ -71,11 +71,14 @@ pub(super) const ALL: &[Attack] = &[
     }),
     Attack::new("signal-group", "signal the process group of a process outside", |t| {
         let pid = Pid::from_raw(t.pid).ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(rustix::process::getpgid(Some(pid)).map(drop)?)
+        let group = rustix::process::getpgid(Some(pid))?;
+        Ok(rustix::process::test_kill_process_group(group)?)
     }),
     Attack::new("priority", "slow a process outside down", |t| {
         let pid = Pid::from_raw(t.pid).ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(rustix::process::getpriority_process(Some(pid)).map(drop)?)
+        // To what it is: nobody is slower for it, and who may do that may do more.
+        let now = rustix::process::getpriority_process(Some(pid))?;
+        Ok(rustix::process::setpriority_process(Some(pid), now)?)
     }),
     Attack::new("new-privileges", "gain rights by a set-id program", |_| {
         let status = fs::read_to_string("/proc/self/status")?;

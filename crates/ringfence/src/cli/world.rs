@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use ringfence_runtime::broker::Tier;
 
 /// The commands on worlds.
 #[derive(Debug, Subcommand)]
@@ -20,6 +21,9 @@ pub struct WorldVerifyArgs {
     /// Policy file that stands in for the user's and the project's; may be repeated
     #[arg(long, value_name = "FILE")]
     pub policy: Vec<PathBuf>,
+    /// How the world is isolated, as for `run`
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<Tier>,
     /// Print JSON, one attack a line
     #[arg(long)]
     pub json: bool,

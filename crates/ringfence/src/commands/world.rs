@@ -4,11 +4,11 @@ mod attack;
 mod stage;
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use ringfence_core::SetName;
 use ringfence_runtime::assemble::{AssembleError, Assembled, Inputs, assemble};
+use ringfence_runtime::broker::Tier;
 use ringfence_runtime::wording::printable;
 use ringfence_sandbox::attacks::{self, Attack, Group, Leaves};
 use serde::Serialize;
@@ -33,6 +33,8 @@ enum Outcome {
     Escaped,
     /// It succeeded, and the policy permits it.
     Permitted,
+    /// It succeeded, and this tier is not said to hold it.
+    Unheld,
     /// It does not work outside either, so that nothing is proven.
     Untried,
 }
@@ -58,36 +60,39 @@ pub(crate) fn world(command: WorldCommand, screen: &Screen) -> Result<Done, Fail
 }
 
 fn verify(args: &WorldVerifyArgs, screen: &Screen) -> Result<Done, Failure> {
-    let policies = policies(&args.policy, screen)?;
+    let (policies, tier) = in_force_here(args, screen)?;
     let token = stage::token()?;
     screen.note("trying every attack in a world");
-    let inside = played(&Stage::set_up(Run::Inside, &token, &policies)?)?;
+    let inside = played(&Stage::set_up(Run::Inside(tier), &token, &policies)?)?;
     screen.note("trying every attack outside, where each should work");
     let outside = played(&Stage::set_up(Run::Outside, &token, &[])?)?;
     let all = attacks::all();
     let verified: Vec<Verified> =
-        all.iter().map(|attack| compare(attack, &outside, &inside)).collect();
+        all.iter().map(|attack| compare(attack, tier, (&outside, &inside))).collect();
     if args.json {
         verified.iter().try_for_each(|line| screen.json(line))?;
     } else {
-        screen.data(&as_text(&verified, screen))?;
+        screen.data(&as_text(&verified, tier, screen))?;
     }
     let escaped = verified.iter().any(|line| line.outcome == Outcome::Escaped);
     Ok(if escaped { Done::No } else { Done::Yes })
 }
 
-/// The texts of the policy that is in force here; none where there is none.
-fn policies(files: &[PathBuf], screen: &Screen) -> Result<Vec<String>, Failure> {
+/// The texts of the policy that is in force here, none where there is none; and the tier of the
+/// worlds that would be started.
+fn in_force_here(args: &WorldVerifyArgs, screen: &Screen) -> Result<(Vec<String>, Tier), Failure> {
     let inputs = Inputs {
         dirs: &context::dirs()?,
         cwd: &context::current_dir()?,
         session: &in_force::no_session()?,
-        overrides: files,
+        overrides: &args.policy,
         now_ms: context::now_ms(),
     };
-    let Assembled { sources, .. } = match assemble(inputs) {
+    let Assembled { sources, settings, .. } = match assemble(inputs) {
         Ok(assembled) => assembled,
-        Err(AssembleError::NoPolicy(_)) => return Ok(Vec::new()),
+        Err(AssembleError::NoPolicy(_)) => {
+            return Ok((Vec::new(), args.tier.unwrap_or_default()));
+        }
         Err(error) => return Err(in_force::refused(error, screen)),
     };
     let is_meant = |set: &SetName| match set {
@@ -95,7 +100,10 @@ fn policies(files: &[PathBuf], screen: &Screen) -> Result<Vec<String>, Failure> 
         // A session has the grants and the ceiling of its own.
         SetName::Grants | SetName::System | SetName::BuiltIn => false,
     };
-    Ok(sources.into_iter().filter(|it| is_meant(&it.set)).map(|source| source.text).collect())
+    let tier = settings.tier.chosen(args.tier);
+    let tier = tier.map_err(|error| Message::new(error.to_string()).could_not())?;
+    let meant = sources.into_iter().filter(|it| is_meant(&it.set));
+    Ok((meant.map(|source| source.text).collect(), tier))
 }
 
 /// Plays all attacks on a stage of their own.
@@ -128,23 +136,34 @@ fn played(stage: &Stage) -> Result<Vec<Tried>, Failure> {
     Ok(tried)
 }
 
-fn compare(attack: &Attack, outside: &[Tried], inside: &[Tried]) -> Verified {
+fn compare(attack: &Attack, tier: Tier, (outside, inside): (&[Tried], &[Tried])) -> Verified {
     let of = |tried: &[Tried]| tried.iter().find(|it| it.attack == attack.name).cloned();
     let (outside, inside) = (of(outside).unwrap_or_default(), of(inside).unwrap_or_default());
     let (outcome, said) = match (outside.reached, inside.reached) {
         (_, true) if inside.is_permitted => (Outcome::Permitted, inside.said),
+        (_, true) if is_beyond(tier, attack.name) => (Outcome::Unheld, inside.said),
         (_, true) => (Outcome::Escaped, inside.said),
         (true, false) => (Outcome::Held, inside.said),
         (false, false) => (Outcome::Untried, outside.said),
     };
     let (group, what) = (attack.group.name(), attack.what);
-    Verified { schema: SCHEMA, tier: TIER, group, attack: attack.name, what, outcome, said }
+    let tier = tier.name();
+    Verified { schema: SCHEMA, tier, group, attack: attack.name, what, outcome, said }
 }
 
-/// The tier of worlds that are verified.
-const TIER: &str = "namespaces";
+/// What the tier `landlock` does not hold by its nature: Landlock governs what is opened, and neither
+/// names nor what is known of files.
+const BEYOND_LANDLOCK: [&str; 5] = ["stat", "open-path", "read-link", "watch", "change-directory"];
 
-fn as_text(verified: &[Verified], screen: &Screen) -> String {
+/// Whether a tier is said not to hold this: `doctor` lists it.
+fn is_beyond(tier: Tier, attack: &str) -> bool {
+    match tier {
+        Tier::Namespaces => false,
+        Tier::Landlock => BEYOND_LANDLOCK.contains(&attack),
+    }
+}
+
+fn as_text(verified: &[Verified], tier: Tier, screen: &Screen) -> String {
     let paint = screen.paint(Stream::Out);
     let mut out = String::new();
     for group in [Group::Exec, Group::Files, Group::Network, Group::Kernel] {
@@ -155,12 +174,14 @@ fn as_text(verified: &[Verified], screen: &Screen) -> String {
                 Outcome::Held => ("held", Tone::Good),
                 Outcome::Escaped => ("ESCAPED", Tone::Bad),
                 Outcome::Permitted => ("permitted", Tone::Warning),
+                Outcome::Unheld => ("not held", Tone::Warning),
                 Outcome::Untried => ("untried", Tone::Quiet),
             };
             let word = paint.tone(tone, &format!("{word:<9}"));
             let said = match line.outcome {
                 Outcome::Held | Outcome::Escaped => String::new(),
                 Outcome::Permitted => " (your policy permits it)".to_owned(),
+                Outcome::Unheld => " (this tier cannot, as `ringfence doctor` says)".to_owned(),
                 Outcome::Untried => format!(" (does not work outside: {})", printable(&line.said)),
             };
             let _ = writeln!(out, "  {word} {:<24} {}{said}", line.attack, line.what);
@@ -169,10 +190,14 @@ fn as_text(verified: &[Verified], screen: &Screen) -> String {
     let count = |outcome| verified.iter().filter(|line| line.outcome == outcome).count();
     let (held, escaped) = (count(Outcome::Held), count(Outcome::Escaped));
     let (permitted, untried) = (count(Outcome::Permitted), count(Outcome::Untried));
+    let unheld = match count(Outcome::Unheld) {
+        0 => String::new(),
+        count => format!("{count} beyond this tier, "),
+    };
     let _ = writeln!(
         out,
-        "{held} held, {escaped} escaped, {permitted} permitted by the policy, {untried} untried, \
-         in tier {TIER}"
+        "{held} held, {escaped} escaped, {permitted} permitted by the policy, {unheld}{untried} untried, \
+         in tier {tier}"
     );
     out
 }

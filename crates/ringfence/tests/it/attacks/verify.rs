@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::stage::{Stage, everybody, text};
+use super::stage::{Stage, Who, everybody, text};
 use crate::schemas::conforms;
 
 /// Attacks that no machine on which the tests run is without.
@@ -84,5 +84,29 @@ fn what_the_policy_permits_is_not_called_an_escape() {
         // What has no path is no program that could be permitted, and a forbid holds all the same.
         assert_eq!(found["run"].0, "held", "{who:?}");
         assert_eq!(found["read"].0, "held", "{who:?}");
+    }
+}
+
+/// What a world without namespaces does not hold is what it is said not to hold, and no more.
+#[test]
+fn without_namespaces_every_attack_is_held_but_those_that_are_listed() {
+    for who in everybody() {
+        let stage = Stage::without_policy(who);
+        if who == Who::Root {
+            // Nobody, who is root's payload, owns nothing there: no such world is started.
+            let words = ["world", "verify", "--tier", "landlock"];
+            let output = stage.ringfence_command(&words).output().unwrap();
+            assert!(text(&output).contains("may write nothing"), "{}", text(&output));
+            continue;
+        }
+        let found = verify(&stage, &["--tier", "landlock"]);
+        for (attack, (outcome, said)) in &found {
+            let is_known = ["held", "untried", "unheld"].contains(&outcome.as_str());
+            assert!(is_known, "{who:?} {attack}: {outcome} {said}");
+        }
+        for attack in ALWAYS_TRIED {
+            assert_eq!(found[attack].0, "held", "{who:?} {attack}: {}", found[attack].1);
+        }
+        assert_eq!(found["stat"].0, "unheld", "{}", found["stat"].1);
     }
 }

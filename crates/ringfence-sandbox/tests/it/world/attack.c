@@ -26,6 +26,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 static int report(long result) {
@@ -205,6 +206,45 @@ static long attribute(const char *which, const char *path) {
     return fsetxattr(fd, "user.x", "x", 1, 0);
 }
 
+static char swapped[4096];
+static const char *harmless, *wanted;
+static volatile int opened_enough;
+
+static int swap_paths(void *unused) {
+    (void)unused;
+    while (!opened_enough) {
+        strcpy(swapped, wanted);
+        strcpy(swapped, harmless);
+    }
+    return 0;
+}
+
+/* Opens one path for a second while another thread makes another of it; says whether that one was opened. */
+static long swap(const char *how, const char *from, const char *to) {
+    static char stack[65536];
+    struct stat is, meant;
+    long found = -1;
+    int flags = !strcmp(how, "read") ? O_RDONLY : O_RDWR;
+    harmless = from;
+    wanted = to;
+    strcpy(swapped, from);
+    if (stat(to, &meant) < 0)
+        return -1;
+    clone(swap_paths, stack + sizeof stack, CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD, 0);
+    for (time_t end = time(0) + 1; time(0) <= end && found < 0;) {
+        int fd = open(swapped, flags);
+        if (fd < 0)
+            continue;
+        if (fstat(fd, &is) == 0 && is.st_dev == meant.st_dev && is.st_ino == meant.st_ino)
+            found = 0;
+        close(fd);
+    }
+    opened_enough = 1;
+    wait(0);
+    errno = EACCES;
+    return found;
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "", *arg = argc > 2 ? argv[2] : "";
     int number = argc > 3 ? atoi(argv[3]) : 0;
@@ -284,6 +324,7 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "shared")) return report(shared(arg));
     if (!strcmp(what, "other")) return report(other(arg, number));
     if (!strcmp(what, "attribute")) return report(attribute(arg, argc > 3 ? argv[3] : ""));
+    if (!strcmp(what, "swap") && argc > 4) return report(swap(arg, argv[3], argv[4]));
     if (!strcmp(what, "kill-all")) return report(kill(-1, number));
     printf("unknown attack %s\n", what);
     return 2;

@@ -315,6 +315,27 @@ fn what_is_covered_in_a_writable_tree_stays_covered_by_every_way_around() {
 }
 
 #[test]
+fn nobody_wins_by_changing_a_path_while_it_is_opened() {
+    for who in everyone() {
+        let place = writable(who);
+        let data = place.text("data");
+        let open = place.make_file("data/open", "open");
+        let hidden = place.make_file("data/.env", "secret");
+        place.make_dir("data/hooks");
+        let held = place.make_file("data/hooks/pre-commit", "x");
+        let far = place.make_file("far", "secret");
+        for path in ["data/open", "data/.env", "data/hooks/pre-commit", "far"] {
+            fs::set_permissions(place.path(path), fs::Permissions::from_mode(0o666)).unwrap();
+        }
+        let hooks = place.text("data/hooks");
+        let options = ["--write", data.as_str(), "--read", &hooks, "--hide", &hidden];
+        for (how, wanted) in [("read", &hidden), ("write", &held), ("read", &far)] {
+            refused_in(&place, &options, &["swap", how, &open, wanted], libc::EACCES);
+        }
+    }
+}
+
+#[test]
 fn the_hosts_network_is_out_of_reach() {
     let tcp4 = TcpListener::bind("127.0.0.1:0").unwrap();
     let tcp6 = TcpListener::bind("[::1]:0").unwrap();

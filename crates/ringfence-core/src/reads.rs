@@ -13,6 +13,8 @@ pub enum Trace {
     Off,
     /// Which files its processes open to read.
     Files,
+    /// The same, and the last figures of each process.
+    Full,
 }
 
 impl Trace {

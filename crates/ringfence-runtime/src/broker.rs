@@ -15,6 +15,7 @@ mod publish;
 mod running;
 mod signing;
 mod traces;
+mod watching;
 mod why;
 
 use std::ffi::OsString;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use ringfence_core::{Agent, Clock as _, SessionId, Trace};
 use ringfence_proxy::net::authority::Authority;
 use ringfence_sandbox::aside::Aside;
+use ringfence_sandbox::notify::STOPPED;
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{self, NotifyClasses, Prepared, Stdio, Switch, TerminalSize};
 use rustix::termios::Winsize;
@@ -151,7 +153,9 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     opening::require_full(&world.layers, &assembled.settings, tier)?;
     opening::said_of(&world.layers).iter().for_each(&mut *tell);
     let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
-    let taken = Taken::from(&mut world, (signals, pipes), (bounds, assembled.settings.proxy_port))?;
+    let stops = stops_of(request.trace)?;
+    let bounds = (bounds, assembled.settings.proxy_port);
+    let taken = Taken::from(&mut world, (signals, stops, pipes), bounds)?;
     let parts = opening::Parts {
         request,
         session: &session,
@@ -164,6 +168,16 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let network = Outside { bound, authority, held, backends };
     let start = Start { request, agent, assembled, composed, opened, world, taken, network };
     Running::start(start)?.until_the_end(sealer)
+}
+
+/// The stops of processes that are watched to their end; blocked before there are threads.
+fn stops_of(trace: Trace) -> Result<Option<Signals>, RunError> {
+    match trace {
+        Trace::Off | Trace::Files => Ok(None),
+        Trace::Full => {
+            Signals::block(&[STOPPED]).map(Some).map_err(RunError::step("block signals"))
+        }
+    }
 }
 
 /// Starts those who will build the world; it never holds the user's own terminal, for which it gets

@@ -14,7 +14,7 @@ use ringfence_core::{
     AbsolutePath, Act, Agent, Checked, Denial, Durability, Event, Gate, Permit, Process, Request,
 };
 use ringfence_proxy::net::ahead::Ahead;
-use ringfence_sandbox::notify::{Attempt, Attempted, Listener, NotifyError, Unresolvable};
+use ringfence_sandbox::notify::{Attempt, Attempted, Exits, Listener, NotifyError, Unresolvable};
 
 use crate::approvals::Approvals;
 use crate::denials::{Denials, Timing};
@@ -48,6 +48,8 @@ pub struct Ports {
     pub denials: Arc<Denials>,
     /// Where started processes are told.
     pub watch: Watch,
+    /// Who watches processes to their end, where that is wanted.
+    pub exits: Option<Exits>,
     /// Parents of processes that were seen.
     pub parents: Parents,
     /// The ways to the world's agents that sign.

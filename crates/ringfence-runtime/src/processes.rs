@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ringfence_core::{Durability, Event, Exit, Gate, Outcome, Running, Usage};
+use ringfence_sandbox::notify::Moment;
 use ringfence_sandbox::pidinfo;
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
@@ -79,6 +80,8 @@ struct Shared {
 struct Watched {
     pidfd: Arc<OwnedFd>,
     usage: Usage,
+    /// How it will end, once it was looked at for the last time before it does.
+    last: Option<Exit>,
     since: Instant,
     phase: Phase,
 }
@@ -179,12 +182,26 @@ impl Watch {
         let process = Watched {
             pidfd: Arc::new(pidfd),
             usage: Usage::default(),
+            last: None,
             since: Instant::now(),
             phase: Phase::New,
         };
         watched.insert(pid, process);
         drop(watched);
         self.shared.look_soon();
+    }
+
+    /// A watched process begins a program, or is about to exit and has used all it will; it waits until
+    /// this returns.
+    pub fn at(&self, pid: i32, moment: Moment) {
+        let (usage, last) = match moment {
+            Moment::Begins => (Usage::default(), None),
+            Moment::Ends(status) => (sample(pid), Some(exit_of(status))),
+        };
+        if let Some(process) = self.shared.watched().get_mut(&pid) {
+            process.usage = merged(process.usage, usage);
+            process.last = last;
+        }
     }
 
     /// The program of an act runs; to be recorded with the next look.
@@ -406,7 +423,12 @@ impl Shared {
 
     fn record_end(&self, pid: i32, exit: Exit) {
         let Some(process) = self.watched().remove(&pid) else { return };
-        let usage = Usage { sampled: true, ..process.usage };
+        let usage = Usage { sampled: process.last.is_none(), ..process.usage };
+        let exit = match (exit, process.last) {
+            // The kernel does not tell who has not reaped it, unless it is a new one.
+            (Exit::Unknown, Some(last)) => last,
+            (told, _) => told,
+        };
         // While it is still known whose they are.
         self.reads.iter().for_each(|reads| reads.ended(pid));
         // A log that fails here has already made every later check a denial.

@@ -1766,7 +1766,7 @@ _ringfence() {
                     return 0
                     ;;
                 --trace)
-                    COMPREPLY=($(compgen -W "files" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "files full" -- "${cur}"))
                     return 0
                     ;;
                 --color)

@@ -73,7 +73,7 @@ pub(crate) fn write() -> Result<Vec<Row>, String> {
     Ok(vec![row(what, ("1.25x", "1.1x"), &times)])
 }
 
-/// Files read with `--trace=files` against without, by one process that does nothing else.
+/// Files read with `--trace=files`, and programs started with `--trace=full`, each against without.
 pub(crate) fn trace() -> Result<Vec<Row>, String> {
     let place = Place::new("trace", DECIDED, "")?;
     fill(&place.project())?;
@@ -83,7 +83,14 @@ pub(crate) fn trace() -> Result<Vec<Row>, String> {
         || place.ringfence_with(&["--trace=files"], &command),
         || place.ringfence(&command),
     )?;
-    Ok(vec![row("reading 2,000 files with `--trace=files`, against off", ("15x", "8x"), &times)])
+    let reads = row("reading 2,000 files with `--trace=files`, against off", ("15x", "8x"), &times);
+    build_spawner(&place.project())?;
+    let command = ["./spawn", "./nothing"];
+    let times = interleave(
+        || place.ringfence_with(&["--trace=full"], &command),
+        || place.ringfence(&command),
+    )?;
+    Ok(vec![reads, row("1,000 execs with `--trace=full`, against off", ("-", "-"), &times)])
 }
 
 pub(crate) fn fill(project: &Path) -> Done {

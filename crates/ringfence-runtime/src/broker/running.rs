@@ -30,6 +30,7 @@ use super::not_started::Wanted;
 use super::opening::{self, Opened};
 use super::publish::{self, Bound};
 use super::signing;
+use super::watching::{watch_exits, watch_processes};
 use super::why::Why;
 use super::{Closing, RunError, RunRequest};
 use crate::advice::Advice;
@@ -63,6 +64,7 @@ pub(super) struct Taken {
     entrances: Entrances,
     lead: Option<Lead>,
     signals: Signals,
+    stops: Option<Signals>,
     pipes: Pipes,
     bounds: Bounds,
 }
@@ -108,7 +110,7 @@ impl Taken {
     /// Takes out of the world what threads will own.
     pub(super) fn from(
         world: &mut World,
-        (signals, pipes): (Signals, Pipes),
+        (signals, stops, pipes): (Signals, Option<Signals>, Pipes),
         (bounds, proxy_port): (Bounds, u16),
     ) -> Result<Taken, RunError> {
         let step = "take over the world";
@@ -123,6 +125,7 @@ impl Taken {
             lead: lead(network, entrances.claims.as_ref()).map_err(RunError::step(step))?,
             entrances,
             signals,
+            stops,
             pipes,
             bounds,
         })
@@ -178,6 +181,7 @@ impl Running {
             approvals,
             denials: Arc::clone(&denials),
             watch: processes.watch(),
+            exits: watch_exits(taken.stops, &processes)?,
             parents: Parents::default(),
             agents,
             ahead: net.ahead(),
@@ -185,8 +189,7 @@ impl Running {
             covered: composed.covered.iter().map(|it| it.components().collect()).collect(),
         });
         let looking = taken.bounds.look(&world, &gate)?;
-        let heard = (taken.notify, taken.confinement, taken.unix_diag, taken.lead);
-        listen(&ports, &world, heard)?;
+        listen(&ports, &world, (taken.notify, taken.confinement, taken.unix_diag, taken.lead))?;
         Ok(Running {
             world,
             gate,
@@ -273,10 +276,6 @@ impl Running {
 fn approvals(gate: &Gate, relay: &Relay, settings: &Settings) -> Arc<Approvals> {
     let approver = (users::own_name(), settings.roles.iter().cloned().collect());
     Arc::new(Approvals::new(gate.clone(), relay.asker(), approver))
-}
-
-fn watch_processes(gate: &Gate, why: &Why) -> Result<Processes, RunError> {
-    Processes::start(gate.clone(), why.reads()).map_err(RunError::step("watch processes"))
 }
 
 /// What vaults lend is in the log before it is used.

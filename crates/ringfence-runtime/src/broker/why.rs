@@ -51,7 +51,7 @@ impl Why {
         let covered = composed.spec.masks.iter().chain(&composed.spec.hidden).cloned();
         let reads = match request.trace {
             Trace::Off => None,
-            Trace::Files => Some(Arc::new(Reads::new(gate.clone(), covered))),
+            Trace::Files | Trace::Full => Some(Arc::new(Reads::new(gate.clone(), covered))),
         };
         Why {
             reads,

@@ -5,18 +5,11 @@ use std::sync::Arc;
 use ringfence_core::{
     Act, Checked, CommandLine, Denial, Exec, Outcome, Permit, Question, Request, Running,
 };
-use ringfence_sandbox::notify::{Attempt, Delivery, ExecAttempt, Ran, Verification, own_umask};
+use ringfence_sandbox::notify::{
+    Attempt, Care, Delivery, ExecAttempt, Ran, Verification, own_umask,
+};
 
 use super::{Ports, settled};
-
-/// How an exec is let through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Care {
-    /// The kernel goes on: any program may run with any arguments.
-    Trusting,
-    /// What comes to run is compared with what was decided, before its first instruction.
-    Verified,
-}
 
 /// What the gate said about all requests of one exec together.
 enum Answers {
@@ -132,27 +125,34 @@ fn carry_out(ports: &Ports, mut attempt: Attempt, permits: Vec<Permit>) {
             if let Some(pidfd) = attempt.take_pidfd() {
                 ports.watch.started(attempt.pid, pidfd);
             }
-            finish(ports, running, &let_run(attempt, care));
+            finish(ports, running, &let_run(ports, attempt, care));
         }
         Err(denial) => ports.refuse(attempt, &denial),
     }
 }
 
-fn let_run(attempt: Attempt, care: Care) -> Outcome {
+fn let_run(ports: &Ports, attempt: Attempt, care: Care) -> Outcome {
+    if let Some(exits) = &ports.exits {
+        return verified(exits.let_run(attempt, care));
+    }
     match care {
         Care::Trusting => match attempt.allow() {
             Delivery::Delivered => Outcome::Done,
             Delivery::Gone => Outcome::Failed { error: "its process ended first".to_owned() },
             Delivery::Refused => Outcome::Failed { error: "it could not be let go on".to_owned() },
         },
-        Care::Verified => match attempt.allow_verified() {
-            Verification::Same => Outcome::Done,
-            Verification::Mismatch(ran) => Outcome::Mismatch { found: found(&ran) },
-            Verification::NotStarted => {
-                Outcome::Failed { error: "the program did not start".to_owned() }
-            }
-            Verification::Unwatchable { why } => Outcome::Failed { error: why },
-        },
+        Care::Verified => verified(attempt.allow_verified()),
+    }
+}
+
+fn verified(verification: Verification) -> Outcome {
+    match verification {
+        Verification::Same => Outcome::Done,
+        Verification::Mismatch(ran) => Outcome::Mismatch { found: found(&ran) },
+        Verification::NotStarted => {
+            Outcome::Failed { error: "the program did not start".to_owned() }
+        }
+        Verification::Unwatchable { why } => Outcome::Failed { error: why },
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> Session
             "reads are bounded by the plan and make no entry; \
              a path that may not be read does not exist in the world"
         }
-        Trace::Files => {
+        Trace::Files | Trace::Full => {
             "reads are bounded by the plan, and files opened to read are recorded, each once for \
              each process; that a path was only asked about (stat, readlink) is not seen"
         }

@@ -31,6 +31,7 @@ mod answer;
 mod bind;
 mod connect;
 mod exec;
+mod exits;
 mod file;
 mod in_place;
 mod inside;
@@ -61,6 +62,7 @@ use std::os::fd::OwnedFd;
 use ringfence_core::{AbsolutePath, FileChange, FileIdentity};
 
 pub use answer::Delivery;
+pub use exits::{Care, Exits, Moment, STOPPED};
 pub use in_place::own_umask;
 pub use lead::{Lead, Loopback, Word};
 pub use listen::Listener;

@@ -103,7 +103,8 @@ impl Places {
         path.ancestors().find_map(|above| self.at.get(above)).copied()
     }
 
-    fn read(&self, path: &[u8]) -> Result<(), Errno> {
+    /// Whether what lies there may be read.
+    pub(super) fn read(&self, path: &[u8]) -> Result<(), Errno> {
         match self.held(path) {
             Some(Held::Read | Held::Write) => Ok(()),
             Some(Held::Hidden) | None => Err(Errno::ACCESS),

@@ -5,7 +5,7 @@
 //! before the kernel reads it: what is told is what the call named.
 
 use std::fmt;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -129,9 +129,20 @@ impl ReadOpen<'_> {
             ResolveFlags::IN_ROOT,
         );
         match found {
-            Ok(_) => InWorld::Is,
+            Ok(fd) => self.shown(&fd),
             Err(Errno::NOENT | Errno::NOTDIR) => InWorld::Absent,
             Err(_) => InWorld::Unknown,
+        }
+    }
+
+    /// What is there is in the world, unless its places alone say what that is.
+    fn shown(&self, fd: &OwnedFd) -> InWorld {
+        let Some(places) = &self.shared.places else { return InWorld::Is };
+        let own = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        let Ok(path) = rustix::fs::readlink(own, Vec::new()) else { return InWorld::Unknown };
+        match places.read(path.as_bytes()) {
+            Ok(()) => InWorld::Is,
+            Err(_) => InWorld::Absent,
         }
     }
 }

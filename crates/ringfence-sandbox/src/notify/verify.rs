@@ -128,8 +128,7 @@ fn watch(pid: i32, tid: i32) -> Watched {
 }
 
 fn check(pid: i32, expected: &Expected) -> Verification {
-    let same = running(pid) == Some(expected.running) && has_command_line(pid, expected);
-    if !same {
+    if !is(pid, expected) {
         return kill(pid, ran(pid));
     }
     match ptrace::detach(pid, 0) {
@@ -137,6 +136,11 @@ fn check(pid: i32, expected: &Expected) -> Verification {
         // Killed by somebody else while it was stopped.
         Err(_) => Verification::NotStarted,
     }
+}
+
+/// Whether a process looks like what was decided.
+pub(super) fn is(pid: i32, expected: &Expected) -> bool {
+    running(pid) == Some(expected.running) && has_command_line(pid, expected)
 }
 
 fn kill(pid: i32, ran: Ran) -> Verification {
@@ -170,7 +174,7 @@ fn has_command_line(pid: i32, expected: &Expected) -> bool {
     found.get(..length) == Some(expected.command_line.as_slice())
 }
 
-fn ran(pid: i32) -> Ran {
+pub(super) fn ran(pid: i32) -> Ran {
     let program = fs::read_link(format!("/proc/{pid}/exe"))
         .map_or_else(|_| "?".to_owned(), |path| path.to_string_lossy().into_owned());
     let mut text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

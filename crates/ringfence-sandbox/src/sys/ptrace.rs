@@ -23,6 +23,99 @@ pub(crate) fn seize(tid: i32) -> io::Result<()> {
     request(libc::PTRACE_SEIZE, tid, i64::from(libc::PTRACE_O_TRACEEXEC))
 }
 
+/// The same, and stops it also when it is about to exit, also by an exec of another of its threads.
+pub(crate) fn seize_to_the_end(tid: i32) -> io::Result<()> {
+    let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACEEXIT;
+    request(libc::PTRACE_SEIZE, tid, i64::from(options))
+}
+
+/// Lets a stopped thread go on, delivering `signal` unless that is 0, and goes on watching it.
+pub(crate) fn go_on(tid: i32, signal: i32) {
+    // It can only fail if the thread is gone, and waiting tells that.
+    let _ = request(libc::PTRACE_CONT, tid, i64::from(signal));
+}
+
+/// Leaves a thread stopped whose process somebody has stopped, until somebody continues it.
+pub(crate) fn listen(tid: i32) {
+    // The same.
+    let _ = request(libc::PTRACE_LISTEN, tid, 0);
+}
+
+/// Kills the process of a stopped thread before it does anything more.
+pub(crate) fn kill(pid: i32) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        // The same; it is watched, so its number is its own.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+/// What happened to a thread that is watched to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A new program was loaded and has not run its first instruction.
+    Exec {
+        /// The number of the thread that made the exec, before it took the first one's.
+        former: i32,
+    },
+    /// It is about to exit.
+    Exit {
+        /// The wait status that it will have.
+        status: i32,
+    },
+    /// This signal is about to be delivered.
+    Signal {
+        /// Its number.
+        signal: i32,
+    },
+    /// It was asked to stop.
+    Interrupted,
+    /// Its process was stopped by a signal, and is.
+    Suspended,
+    /// It ended.
+    Gone,
+}
+
+/// What happened to a thread that the calling thread watches, if something has; never waits.
+pub(crate) fn next_event() -> Option<(i32, Event)> {
+    let mut status = 0;
+    let flags = libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG;
+    loop {
+        // SAFETY: waitpid(2) writes one integer through the pointer, which names one. Of children, only
+        // the calling thread's own and those that it watches are waited for (`__WNOTHREAD`).
+        let found = unsafe { libc::waitpid(-1, &raw mut status, flags) };
+        if found > 0 {
+            return Some((found, event(found, status)));
+        }
+        if found == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+            return None;
+        }
+    }
+}
+
+fn event(tid: i32, status: i32) -> Event {
+    if !libc::WIFSTOPPED(status) {
+        return Event::Gone;
+    }
+    let signal = libc::WSTOPSIG(status);
+    match status >> 16 {
+        libc::PTRACE_EVENT_EXEC => Event::Exec { former: message(tid).unwrap_or(tid) },
+        libc::PTRACE_EVENT_EXIT => Event::Exit { status: message(tid).unwrap_or(0) },
+        // Our own interrupt comes with SIGTRAP, a stop of its process with the signal that stopped it.
+        libc::PTRACE_EVENT_STOP if signal == libc::SIGTRAP => Event::Interrupted,
+        libc::PTRACE_EVENT_STOP => Event::Suspended,
+        _ => Event::Signal { signal },
+    }
+}
+
+/// What an event says besides.
+fn message(tid: i32) -> Option<i32> {
+    let mut message: libc::c_ulong = 0;
+    // SAFETY: PTRACE_GETEVENTMSG writes one unsigned long through its last argument, which names one;
+    // the address is not used.
+    let status = unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, tid, 0, &raw mut message) };
+    if status == 0 { i32::try_from(message).ok() } else { None }
+}
+
 /// Asks a watched thread to stop as soon as it is out of the kernel.
 pub(crate) fn interrupt(tid: i32) -> io::Result<()> {
     request(libc::PTRACE_INTERRUPT, tid, 0)
@@ -34,7 +127,7 @@ pub(crate) fn detach(tid: i32, signal: i32) -> io::Result<()> {
 }
 
 fn request(what: libc::c_uint, tid: i32, data: i64) -> io::Result<()> {
-    // SAFETY: none of the three requests that come here reads or writes memory through its
+    // SAFETY: none of the requests that come here reads or writes memory through its
     // arguments: address is 0 and data a number.
     let status = unsafe { libc::ptrace(what, tid, 0, data) };
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

@@ -11,6 +11,8 @@ use ringfence_runtime::broker::{Publish, Tier};
 pub enum Traced {
     /// Files that are opened to read, and those that are not there because no rule grants them.
     Files,
+    /// The same, and how each process ended with all that it used, to its last moment.
+    Full,
 }
 
 /// Arguments of `run`.
@@ -30,7 +32,8 @@ pub struct RunArgs {
     /// HOST_PORT:PORT to another; may be repeated
     #[arg(long, value_name = "PORT")]
     pub publish: Vec<Publish>,
-    /// Record more than acts: `files` has which files each process opens to read, at a price
+    /// Record more than acts, at a price: `files` has which files each process opens to read, `full` also
+    /// what each used to its last moment
     #[arg(long, value_name = "WHAT")]
     pub trace: Option<Traced>,
     /// For a command that does not work in its world: as --trace=files, and say at the end what it tried
@@ -51,6 +54,7 @@ impl RunArgs {
         match (self.trace, self.why) {
             (None, false) => Trace::Off,
             (Some(Traced::Files), _) | (None, true) => Trace::Files,
+            (Some(Traced::Full), _) => Trace::Full,
         }
     }
 }

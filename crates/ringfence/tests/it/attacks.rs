@@ -13,6 +13,7 @@ mod streams;
 mod swapped;
 mod targets;
 mod terminal;
+mod traced;
 mod trust;
 mod verify;
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -268,6 +269,29 @@ fn why_names_what_could_not_be_read_and_the_grant_that_helps() {
 }
 
 #[test]
+fn where_the_whole_host_is_there_what_may_not_be_read_is_named_too() {
+    each(POLICY, |person| {
+        person.home.write(".toolrc", "x");
+        person.home.write("project/in", "x");
+        person.own();
+        // In this tier files keep their owners, and what is root's is not its payload's.
+        if std::fs::metadata(person.home.path("project")).unwrap().uid() == 0 {
+            return;
+        }
+        let toolrc = person.home.path(".toolrc").display().to_string();
+        let policy = person.home.path("policy.cedar");
+        let script = format!("cat in {toolrc}; true");
+        let words = ["run", "--tier", "landlock", "--trace=full", "--why", "--policy"];
+        let command = [policy.to_str().unwrap(), "--", "/bin/sh", "-c", &script];
+        let words: Vec<&str> = words.into_iter().chain(command).collect();
+        let ended = person.ringfence(&words);
+        assert_eq!((ended.code, ended.out.as_str()), (0, "x"), "{ended}");
+        assert!(ended.err.contains(&format!("why: could not read {toolrc}")), "{ended}");
+        assert!(!ended.err.contains("project/in"), "{ended}");
+    });
+}
+
+#[test]
 fn many_opens_of_one_file_are_a_few_entries() {
     let person = Person::new(Who::Us, POLICY);
     person.home.write("project/in", "x");
@@ -279,6 +303,61 @@ fn many_opens_of_one_file_are_a_few_entries() {
     assert!(all.contains(&(path, "found".to_owned(), 2000)), "{all:?}");
     let log = person.ringfence(&["log", "show", "--json"]).out;
     assert!(log.matches("files-read").count() < 10, "{log}");
+}
+
+/// A shell with children that live for a moment, one that runs on in the same process, one that is
+/// stopped and continued, and signals that programs handle themselves.
+const LIVES: &str = "for i in 1 2 3 4 5 6 7 8; do sh -c \"exit $i\"; done; \
+    sh -c 'exec sh -c \"exec true\"'; \
+    sh -c 'trap \"exit 9\" TERM; kill -TERM $$; sleep 5'; echo term $?; \
+    sh -c 'kill -SEGV $$'; echo segv $?; \
+    sh -c 'sleep 0.2; exit 3' & kill -STOP $!; kill -CONT $!; wait $!; echo cont $?; \
+    python3 -c 'import threading; t = threading.Thread(target=len, args=[[]]); t.start(); t.join()' \
+        2>/dev/null; id 2>/dev/null; echo id $?; ./no-such 2>/dev/null; echo none $?";
+
+#[test]
+fn a_full_trace_has_the_figures_of_the_shortest_lives_and_changes_no_answer() {
+    each(POLICY, |person| {
+        let plain = person.sh(LIVES);
+        let (ended, view) = traced(person, "--trace=full", LIVES);
+        assert_eq!((ended.code, &ended.out), (plain.code, &plain.out), "{plain}\n{ended}");
+        crate::schemas::conforms(&view, "show.schema.json");
+        let spans = view["spans"].as_array().unwrap();
+        let mut seen = 0;
+        for span in spans.iter().filter(|span| span["exit"]["code"].is_i64()) {
+            if span["forked"] == true {
+                continue;
+            }
+            let usage = &span["resource_usage"];
+            assert_eq!(usage["sampled"], false, "{span:#}");
+            assert!(usage["cpu_time_ms"].is_u64() && usage["peak_memory_mb"].is_u64(), "{span:#}");
+            seen += 1;
+        }
+        assert!(seen >= 12, "{view:#}");
+        let codes: HashSet<i64> =
+            spans.iter().filter_map(|span| span["exit"]["code"].as_i64()).collect();
+        assert!((1..=9).all(|code| codes.contains(&code)), "{codes:?}");
+        assert!(spans.iter().any(|span| span["exit"]["signal"] == 11), "{view:#}");
+    });
+}
+
+#[test]
+fn a_session_that_is_fully_traced_ends_with_all_its_processes_when_it_is_killed() {
+    let person = Person::new(Who::Us, POLICY);
+    let policy = person.home.path("policy.cedar");
+    let script = "(while :; do sh -c :; done) & sleep 60 & kill -STOP $!; \
+        sleep 0.3; echo up; wait";
+    let words =
+        ["run", "--trace=full", "--policy", policy.to_str().unwrap(), "--", "sh", "-c", script];
+    let mut run = person.command(&words).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(run.stdout.take().unwrap()).lines();
+    assert_eq!(out.next().unwrap().unwrap(), "up");
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&run),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    wait_for(|| run.try_wait().unwrap());
 }
 
 #[test]

@@ -60,7 +60,10 @@ pub(crate) fn parse_problem(page: &Page, error: &ParseError) -> Problem {
     let label = error.labels().and_then(|mut labels| labels.next());
     let wanted = label.and_then(|label| label.label().map(str::to_owned));
     let message = plain(&error.to_string());
-    page.problem(place_of(error), message, hint.or(wanted))
+    let place = place_of(error);
+    let is_shell = page.text.get(place.offset()..).is_some_and(|rest| rest.starts_with('#'));
+    let comment = is_shell.then(|| "a comment begins with `//`".to_owned());
+    page.problem(place, message, comment.or(hint).or(wanted))
 }
 
 /// A text that parses and is not a policy over our vocabulary.

@@ -422,7 +422,9 @@ struct Place<'a> {
 impl Place<'_> {
     fn syntax(&self, error: &toml::de::Error) -> SettingsError {
         let span = error.span().unwrap_or(0..0);
+        let numbers = [("expected u64", "expected a number"), ("expected u16", "expected a port")];
         let message = error.message().replace(", expected", "; expected");
+        let message = numbers.iter().fold(message, |said, (rust, plain)| said.replace(rust, plain));
         let hint = self.nearest_key(&span, error.message());
         self.error(span.start, message.trim().to_owned(), hint)
     }

@@ -103,6 +103,8 @@ pub enum State {
     /// Neither: its broker died.
     #[default]
     Lost,
+    /// Its log cannot be read to its end, so that nobody knows.
+    Unreadable,
 }
 
 impl State {

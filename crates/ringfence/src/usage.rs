@@ -3,6 +3,7 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Error};
+use ringfence_core::SessionId;
 
 use crate::cli::Cli;
 
@@ -23,6 +24,7 @@ pub(crate) fn correct(error: &mut Error) {
 pub(crate) fn hint(error: &Error) -> Option<String> {
     let argument = text_of(error, ContextKind::InvalidArg)?;
     match error.kind() {
+        ErrorKind::ValueValidation if named_the_other(error).is_some() => named_the_other(error),
         ErrorKind::ValueValidation if argument.contains("SESSION") => {
             Some("to see what the sessions are called, run `ringfence sessions`".to_owned())
         }
@@ -34,6 +36,23 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What was meant, where a session was named for an entry or an entry for a session.
+fn named_the_other(error: &Error) -> Option<String> {
+    let typed = text_of(error, ContextKind::InvalidValue)?;
+    let argument = text_of(error, ContextKind::InvalidArg)?;
+    if argument.contains("INDEX") && typed.parse::<SessionId>().is_ok() {
+        return Some(format!(
+            "that is a session, of which an entry is `{typed}/INDEX`: to see them, run \
+             `ringfence log show {typed}`"
+        ));
+    }
+    let (session, index) = typed.split_once('/')?;
+    let is_entry = session.parse::<SessionId>().is_ok() && index.parse::<u64>().is_ok();
+    (argument.contains("SESSION") && is_entry).then(|| {
+        format!("that is an entry: to see why it was decided so, run `ringfence explain {typed}`")
+    })
 }
 
 fn is_of_run(error: &Error) -> bool {

@@ -114,6 +114,13 @@ fn a_text_that_does_not_parse_is_refused() {
     "#]],
     );
     check(
+        "# what a shell calls a comment\npermit(principal, action, resource);",
+        &expect![[r#"
+        1:1 invalid token
+          hint: a comment begins with `//`
+    "#]],
+    );
+    check(
         "permit(principal, action, resource == ?resource);",
         &expect![[r#"
             1:1 the rule has a slot, and nothing fills it

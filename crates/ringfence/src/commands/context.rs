@@ -107,7 +107,7 @@ pub(crate) fn unreadable(session: &SessionId, error: &ReadError) -> Failure {
             .hint("to see the sessions there are, run `ringfence sessions`")
             .could_not(),
         ReadError::Damaged { .. } => Message::new(error.to_string())
-            .hint(format!("to see what is still intact, run `ringfence log verify {session}`"))
+            .hint(format!("to see whether it was changed after it was signed, run `ringfence log verify {session}`"))
             .could_not(),
         ReadError::Io { .. } | ReadError::Unknown { .. } => {
             Message::new(error.to_string()).could_not()

@@ -265,7 +265,8 @@ fn policy(dirs: &StateDirs) -> Result<Vec<Finding>, Failure> {
         }
         Err(error) => {
             let means = "no session starts here; running ones keep the policy they have";
-            let finding = Finding::new("policy", State::Problem, error.to_string(), means);
+            let said = error.to_string().replace("\n  --> ", ", at ");
+            let finding = Finding::new("policy", State::Problem, said, means);
             return Ok(vec![finding.fix("ringfence policy check")]);
         }
     };

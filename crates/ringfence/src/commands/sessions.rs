@@ -88,7 +88,9 @@ fn render(sessions: &[Listed], columns: usize) -> String {
                 (format!("exit {}", summary.exit_code), summary.denied.to_string())
             }
             (None, State::Running) => ("running".to_owned(), "-".to_owned()),
-            (None, State::Ended | State::Lost) => ("lost".to_owned(), "-".to_owned()),
+            (None, State::Ended | State::Lost | State::Unreadable) => {
+                ("lost".to_owned(), "-".to_owned())
+            }
         };
         rows.push(vec![
             session.session.to_string(),

@@ -35,6 +35,9 @@ pub(crate) fn show(args: &ShowArgs, screen: &Screen) -> Result<Done, Failure> {
     }
     let mut view = view::view(entries);
     view.state = State::of(&session, view.summary.as_ref(), &running);
+    if damage.is_some() && view.state == State::Lost {
+        view.state = State::Unreadable;
+    }
     if args.json {
         screen.json(&view)?;
     } else {

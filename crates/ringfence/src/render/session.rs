@@ -88,6 +88,7 @@ pub(super) fn head(view: &SessionView, style: Style) -> String {
         (Some(summary), None) => format!("exit {}", summary.exit_code),
         (None, _) => match view.state {
             State::Running => "it is running".to_owned(),
+            State::Unreadable => "how it ended cannot be read".to_owned(),
             State::Ended | State::Lost => "no end recorded: its broker died".to_owned(),
         },
     };

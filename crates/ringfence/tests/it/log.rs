@@ -39,6 +39,18 @@ fn without_sessions_there_is_nothing_to_show() {
         ! For more information, try '--help'.
         ! hint: to see what the sessions are called, run `ringfence sessions`
         [2]
+        $ ringfence explain sabcdefgh
+        ! error: invalid value 'sabcdefgh' for '<[SESSION/]INDEX>': `sabcdefgh` does not name a session or an entry
+        ! 
+        ! For more information, try '--help'.
+        ! hint: that is a session, of which an entry is `sabcdefgh/INDEX`: to see them, run `ringfence log show sabcdefgh`
+        [2]
+        $ ringfence show sabcdefgh/3
+        ! error: invalid value 'sabcdefgh/3' for '[SESSION]': `sabcdefgh/3` does not name a session or an entry
+        ! 
+        ! For more information, try '--help'.
+        ! hint: that is an entry: to see why it was decided so, run `ringfence explain sabcdefgh/3`
+        [2]
     "#]].assert_eq(&home.session(&[
         &["sessions"],
         &["show"],
@@ -47,6 +59,8 @@ fn without_sessions_there_is_nothing_to_show() {
         &["log", "verify", "sabcdefgh"],
         &["explain", "1"],
         &["explain", "x/1"],
+        &["explain", "sabcdefgh"],
+        &["show", "sabcdefgh/3"],
     ]));
 }
 

@@ -156,6 +156,9 @@ pub enum Event {
     },
     /// What of a world's copy of a git configuration was taken over into the person's, and what not.
     TakenBack(TakenBack),
+    /// What became of changes that were kept aside for review; in the session's own log while it
+    /// runs, in the host log after that.
+    Reviewed(Reviewed),
     /// The session used all that a limit of its settings allows, and was ended.
     LimitReached {
         /// Which, as it is called in the settings.
@@ -263,6 +266,39 @@ pub struct TakenBack {
     /// Why nothing could be taken over, where that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// What became of changes that were kept aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reviewed {
+    /// Whose changes.
+    pub session: SessionId,
+    /// What was done.
+    pub step: ReviewStep,
+    /// Who did it; nobody at the end of a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// How many changes it is about.
+    pub changes: u64,
+    /// How many of the choice were left where they are.
+    #[serde(default)]
+    pub left: u64,
+}
+
+/// What is done with changes that were kept aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReviewStep {
+    /// The session has ended, and they wait.
+    Waiting,
+    /// They are about to be committed; written before the host is changed.
+    Committing,
+    /// They are on the host.
+    Committed,
+    /// They were to be committed, and all of it was undone.
+    Undone,
+    /// They were thrown away.
+    Dropped,
 }
 
 /// One policy file in force.

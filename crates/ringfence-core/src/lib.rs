@@ -23,7 +23,8 @@ pub use act::{
 pub use endpoint::{Endpoint, EndpointError, HOST_BYTES_MAX, HOST_SERVICE_NAME, Host};
 pub use entry::{
     Answer, Carried, Channel, Entry, Event, Exit, FileChange, HttpUsage, LayerState, LayerStatus,
-    LeaseChange, LeaseStep, Misuse, NetUsage, Outcome, PolicyDigest, Summary, TakenBack, Usage,
+    LeaseChange, LeaseStep, Misuse, NetUsage, Outcome, PolicyDigest, ReviewStep, Reviewed, Summary,
+    TakenBack, Usage,
 };
 pub use gate::{
     Approval, Approvals, Approved, Checked, Clock, Decide, Denial, Durability, Gate, GateParts,

@@ -85,6 +85,11 @@ impl HostLog {
         self.append(&Entry { at_ms, event })
     }
 
+    /// Records what is done about a session whose own log is closed.
+    pub fn record(&self, entry: &Entry) -> Result<(), LogError> {
+        self.append(entry)
+    }
+
     /// Waits until everything appended by this handle is synced and signed.
     pub fn wait(&self) -> Result<(), LogError> {
         let threads = std::mem::take(&mut *lock(&self.syncing));

@@ -70,6 +70,7 @@ fn main() {
         authority: String::new(),
         stand_ins: Vec::new(),
         withheld: Vec::new(),
+        changes: ringfence_runtime::compose::Changes::Host,
     };
     let composed = compose(&assembled, &dirs, &request)
         .and_then(|(composition, believed)| believed.write().map(|()| composition));

@@ -35,7 +35,7 @@ use serde::Serialize;
 use crate::assemble::{Assembled, Inputs, assemble};
 use crate::bounds::Bounds;
 use crate::clock::HostClock;
-use crate::compose;
+use crate::compose::{self, Changes};
 use crate::environment::Environment;
 use crate::notice::Notice;
 use crate::pty::{self, Pipes, RELAYED_SIGNALS, StandIn};
@@ -73,6 +73,8 @@ pub struct RunRequest {
     pub publish: Vec<Publish>,
     /// What is recorded besides acts.
     pub trace: Trace,
+    /// Where its changes go.
+    pub changes: Changes,
     /// The command and its arguments.
     pub command: Vec<OsString>,
 }
@@ -99,6 +101,9 @@ pub struct Closing {
     pub denied_reads: Vec<DeniedRead>,
     /// Files that would run code outside and are held back until accepted.
     pub quarantined: Vec<Quarantined>,
+    /// How many changes wait for review; absent where the session was not under review.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<usize>,
     /// What the person should know.
     pub notices: Vec<Notice>,
     /// What would allow what was denied, from the next session on.
@@ -234,6 +239,7 @@ fn asked_of_compose(
         authority: String::new(),
         stand_ins: Vec::new(),
         withheld: Vec::new(),
+        changes: request.changes,
     }
 }
 

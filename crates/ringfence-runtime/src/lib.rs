@@ -29,6 +29,7 @@ pub mod reads;
 mod real_dir;
 pub mod registration;
 pub mod registries;
+pub mod review;
 pub mod sealing;
 pub mod settings;
 pub mod signing;

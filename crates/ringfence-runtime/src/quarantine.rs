@@ -3,6 +3,7 @@
 mod born;
 mod held;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -19,6 +20,8 @@ use crate::home::merge_claude;
 use crate::notice::Notice;
 use crate::protected::{self, Kind, Place, Stamp, Surveys};
 use crate::real_dir::RealDir;
+use crate::review::{self, Kept};
+use crate::state::StateDirs;
 use crate::whole_file::{self, FileText, Links};
 use crate::wording::printable;
 
@@ -54,6 +57,7 @@ pub struct After {
     git: Vec<GitCopy>,
     claude: Vec<ClaudeCopy>,
     placeholders: Option<List>,
+    review: Option<(StateDirs, Kept)>,
 }
 
 /// How a run left the host.
@@ -65,6 +69,8 @@ pub struct Finished {
     pub taken_back: Vec<TakenBack>,
     /// What the person should know.
     pub notices: Vec<Notice>,
+    /// How many changes wait for review, in a session under review.
+    pub review: Option<usize>,
 }
 
 /// A new or changed file that the host would run by itself: git, the shell, an editor or an agent.
@@ -101,7 +107,14 @@ impl After {
             git: Vec::new(),
             claude: Vec::new(),
             placeholders: None,
+            review: None,
         }
+    }
+
+    /// The session's changes are kept aside: nothing of them is on the host.
+    pub(crate) fn keep(&mut self, dirs: &StateDirs, kept: Kept) {
+        self.opened.keep_aside();
+        self.review = Some((dirs.clone(), kept));
     }
 
     /// Places at which nothing was before the run, and which the host would run or read.
@@ -141,6 +154,9 @@ impl After {
         let mut persons = Vec::new();
         // First, so that nothing of ours is taken for something the run left.
         drop(self.placeholders.take());
+        if let Some((dirs, kept)) = self.review.take() {
+            return self.finish_aside(&dirs, kept);
+        }
         for root in self.roots.iter().chain(&self.opened.trees()) {
             let seen = protected::survey_opening(root);
             finished.notices.extend(opened(&seen.opened));
@@ -177,11 +193,36 @@ impl After {
             }
         }
         finished.notices.extend(changed_outside(&persons));
-        let taken_back: Vec<_> = self.git.iter().filter_map(GitCopy::take_back).collect();
+        let put = |host: &Path, text: &str| replace_in_place(host, text);
+        let taken_back: Vec<_> = self.git.iter().filter_map(|it| it.take_back(&put)).collect();
         finished.notices.extend(taken_back.iter().flat_map(taken_over));
         finished.taken_back = taken_back;
         for copy in &self.claude {
             finished.notices.extend(copy.take_back());
+        }
+        finished
+    }
+
+    /// The same where what the run left is under review: what would be taken back is one change
+    /// more, and the person looks at what the host would run before it is there.
+    fn finish_aside(&self, dirs: &StateDirs, kept: Kept) -> Finished {
+        let mut finished = Finished::default();
+        let kept = RefCell::new(kept);
+        let put =
+            |host: &Path, text: &str| review::keep_text(dirs, &mut kept.borrow_mut(), host, text);
+        let taken_back: Vec<_> = self.git.iter().filter_map(|it| it.take_back(&put)).collect();
+        finished.notices.extend(taken_back.iter().flat_map(taken_over));
+        finished.taken_back = taken_back;
+        if self.claude.iter().any(ClaudeCopy::has_changed) {
+            let text = "the agent's own state was not taken back from a session under review";
+            finished.notices.push(Notice::new(text));
+        }
+        match review::settle(dirs, &kept.borrow()) {
+            Ok(waiting) => finished.review = Some(waiting),
+            Err(why) => {
+                let text = format!("what the session changed could not be looked at: {why}");
+                finished.notices.push(Notice::new(text));
+            }
         }
         finished
     }
@@ -226,9 +267,9 @@ impl After {
 
 impl GitCopy {
     /// Takes back what may come back; nothing to say where nothing was changed.
-    fn take_back(&self) -> Option<TakenBack> {
+    fn take_back(&self, put: &Put<'_>) -> Option<TakenBack> {
         let file = self.host.to_string_lossy().into_owned();
-        let (taken, left, error) = match self.merge() {
+        let (taken, left, error) = match self.merge(put) {
             Ok(MergedBack { taken, refused, .. }) => (taken, refused, None),
             Err(why) => (Vec::new(), Vec::new(), Some(why)),
         };
@@ -237,13 +278,12 @@ impl GitCopy {
     }
 
     /// Merges the copy into the host's file; nothing where one of them is gone.
-    fn merge(&self) -> Result<MergedBack, String> {
+    fn merge(&self, put: &Put<'_>) -> Result<MergedBack, String> {
         let why = |error: &dyn std::fmt::Display| error.to_string();
         let copy = whole_file::read_text(&self.copy, Links::Refuse).map_err(|it| why(&it))?;
         let Some(copy) = copy else { return Ok(MergedBack::default()) };
-        let opened = RealDir::of(&self.host)
-            .and_then(|(dir, name)| dir.read_text(name).map(|text| (dir, name, text)));
-        let (dir, name, host) = match opened {
+        let opened = RealDir::of(&self.host).and_then(|(dir, name)| dir.read_text(name));
+        let host = match opened {
             Ok(opened) => opened,
             // The repository is gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -253,13 +293,26 @@ impl GitCopy {
         };
         let merged = gitconfig::merge_back(&self.base, &copy.text, &host).map_err(|it| why(&it))?;
         if let Some(text) = &merged.text {
-            dir.replace(name, text).map_err(|it| why(&it))?;
+            put(&self.host, text)?;
         }
         Ok(merged)
     }
 }
 
+/// Puts a text in the place of a file of the host's.
+type Put<'a> = dyn Fn(&Path, &str) -> Result<(), String> + 'a;
+
+fn replace_in_place(host: &Path, text: &str) -> Result<(), String> {
+    let replaced = RealDir::of(host).and_then(|(dir, name)| dir.replace(name, text));
+    replaced.map_err(|error| error.to_string())
+}
+
 impl ClaudeCopy {
+    fn has_changed(&self) -> bool {
+        let copy = whole_file::read_text(&self.copy, Links::Refuse).ok().flatten();
+        copy.is_some_and(|copy| copy.text != self.base)
+    }
+
     fn take_back(&self) -> Option<Notice> {
         let copy = whole_file::read_text(&self.copy, Links::Refuse).ok().flatten()?;
         if copy.text == self.base {

@@ -177,6 +177,16 @@ impl StateDirs {
         self.sessions().join(id.as_str())
     }
 
+    /// Changes of sessions that nothing of the host has yet.
+    pub fn reviews(&self) -> PathBuf {
+        self.state.join("reviews")
+    }
+
+    /// One session's changes.
+    pub fn review_of(&self, id: &SessionId) -> PathBuf {
+        self.reviews().join(id.as_str())
+    }
+
     /// What was trusted.
     pub fn trust(&self) -> PathBuf {
         self.state.join("trust")

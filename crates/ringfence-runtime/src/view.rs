@@ -84,6 +84,9 @@ pub struct SessionView {
     pub limit_reached: Option<ReachedLimit>,
     /// What is recorded besides acts.
     pub trace: Trace,
+    /// How many changes waited for review at its end; absent where it was not under review.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<u64>,
     /// What reads this view must know: reads are bounded by the plan, and whether they make an entry.
     pub reads: &'static str,
     /// What of the changes in the world's copies of git configurations was taken over, and what not.

@@ -90,6 +90,7 @@ fn spec(scratch: PathBuf, writable: PathBuf, argv: Vec<OsString>) -> WorldSpec {
             target: writable.clone(),
             access: Access::Write,
         }],
+        overlays: vec![],
         masks: vec![],
         hidden: vec![],
         grantable: vec![],

@@ -262,6 +262,7 @@ fn empty() -> WorldSpec {
     WorldSpec {
         base: Base::of_host(&account),
         binds: vec![],
+        overlays: vec![],
         masks: vec![],
         hidden: vec![],
         grantable: vec![],

@@ -86,6 +86,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("policy-plan.schema.json", include_str!("../schemas/policy-plan.schema.json")),
     ("policy-show.schema.json", include_str!("../schemas/policy-show.schema.json")),
     ("policy-test.schema.json", include_str!("../schemas/policy-test.schema.json")),
+    ("review-show.schema.json", include_str!("../schemas/review-show.schema.json")),
     ("run-summary.schema.json", include_str!("../schemas/run-summary.schema.json")),
     ("secret-change.schema.json", include_str!("../schemas/secret-change.schema.json")),
     ("secret-list.schema.json", include_str!("../schemas/secret-list.schema.json")),

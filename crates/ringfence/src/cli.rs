@@ -6,11 +6,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringfence_core::{EntryRef, IdError, SessionId};
 
+mod review;
 mod run;
 mod secret;
 mod show;
 mod world;
 
+pub use review::{ReviewCommand, ReviewCommitArgs, ReviewDropArgs, ReviewShowArgs};
 pub use run::{RunArgs, Traced};
 pub use secret::{
     SecretAddArgs, SecretCommand, SecretListArgs, SecretRemoveArgs, SecretRotateArgs,
@@ -71,6 +73,9 @@ pub enum Command {
     Sessions(SessionsArgs),
     /// Show what happened in a session
     Show(ShowArgs),
+    /// Look at what a session changed under review, commit it or throw it away
+    #[command(subcommand)]
+    Review(ReviewCommand),
     /// Read or verify the log
     #[command(subcommand)]
     Log(LogCommand),

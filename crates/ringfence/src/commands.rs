@@ -19,6 +19,7 @@ pub(crate) mod overruled;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod reload;
+pub(crate) mod review;
 pub(crate) mod run;
 pub(crate) mod secret;
 pub(crate) mod sessions;

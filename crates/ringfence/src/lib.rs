@@ -54,6 +54,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
         Command::Grants(command) => commands::grants::grants(&command, screen),
         Command::Sessions(args) => commands::sessions::list(&args, screen),
         Command::Show(args) => commands::show::show(&args, screen),
+        Command::Review(command) => commands::review::review(&command, screen),
         Command::Log(command) => commands::log::log(&command, screen),
         Command::Export(command) => commands::export::export(&command, screen),
         Command::Explain(args) => commands::explain::explain(&args, screen),

@@ -52,6 +52,9 @@ _ringfence() {
             ringfence,policy)
                 cmd="ringfence__subcmd__policy"
                 ;;
+            ringfence,review)
+                cmd="ringfence__subcmd__review"
+                ;;
             ringfence,run)
                 cmd="ringfence__subcmd__run"
                 ;;
@@ -145,6 +148,9 @@ _ringfence() {
             ringfence__subcmd__help,policy)
                 cmd="ringfence__subcmd__help__subcmd__policy"
                 ;;
+            ringfence__subcmd__help,review)
+                cmd="ringfence__subcmd__help__subcmd__review"
+                ;;
             ringfence__subcmd__help,run)
                 cmd="ringfence__subcmd__help__subcmd__run"
                 ;;
@@ -204,6 +210,15 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help__subcmd__policy,test)
                 cmd="ringfence__subcmd__help__subcmd__policy__subcmd__test"
+                ;;
+            ringfence__subcmd__help__subcmd__review,commit)
+                cmd="ringfence__subcmd__help__subcmd__review__subcmd__commit"
+                ;;
+            ringfence__subcmd__help__subcmd__review,drop)
+                cmd="ringfence__subcmd__help__subcmd__review__subcmd__drop"
+                ;;
+            ringfence__subcmd__help__subcmd__review,show)
+                cmd="ringfence__subcmd__help__subcmd__review__subcmd__show"
                 ;;
             ringfence__subcmd__help__subcmd__secret,add)
                 cmd="ringfence__subcmd__help__subcmd__secret__subcmd__add"
@@ -298,6 +313,30 @@ _ringfence() {
             ringfence__subcmd__policy__subcmd__help,test)
                 cmd="ringfence__subcmd__policy__subcmd__help__subcmd__test"
                 ;;
+            ringfence__subcmd__review,commit)
+                cmd="ringfence__subcmd__review__subcmd__commit"
+                ;;
+            ringfence__subcmd__review,drop)
+                cmd="ringfence__subcmd__review__subcmd__drop"
+                ;;
+            ringfence__subcmd__review,help)
+                cmd="ringfence__subcmd__review__subcmd__help"
+                ;;
+            ringfence__subcmd__review,show)
+                cmd="ringfence__subcmd__review__subcmd__show"
+                ;;
+            ringfence__subcmd__review__subcmd__help,commit)
+                cmd="ringfence__subcmd__review__subcmd__help__subcmd__commit"
+                ;;
+            ringfence__subcmd__review__subcmd__help,drop)
+                cmd="ringfence__subcmd__review__subcmd__help__subcmd__drop"
+                ;;
+            ringfence__subcmd__review__subcmd__help,help)
+                cmd="ringfence__subcmd__review__subcmd__help__subcmd__help"
+                ;;
+            ringfence__subcmd__review__subcmd__help,show)
+                cmd="ringfence__subcmd__review__subcmd__help__subcmd__show"
+                ;;
             ringfence__subcmd__secret,add)
                 cmd="ringfence__subcmd__secret__subcmd__add"
                 ;;
@@ -359,7 +398,7 @@ _ringfence() {
 
     case "${cmd}" in
         ringfence)
-            opts="-h -V --color --help --version run init policy decide explain trust untrust grant grants sessions show log export net secret doctor world demo help"
+            opts="-h -V --color --help --version run init policy decide explain trust untrust grant grants sessions show review log export net secret doctor world demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -707,7 +746,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help)
-            opts="run init policy decide explain trust untrust grant grants sessions show log export net secret doctor world demo help"
+            opts="run init policy decide explain trust untrust grant grants sessions show review log export net secret doctor world demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1057,6 +1096,62 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__policy__subcmd__test)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__review)
+            opts="show commit drop"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__review__subcmd__commit)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__review__subcmd__drop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__review__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1742,8 +1837,150 @@ _ringfence() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringfence__subcmd__review)
+            opts="-h -V --color --help --version show commit drop help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__commit)
+            opts="-h -V --yes --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__drop)
+            opts="-h -V --yes --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__help)
+            opts="show commit drop help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__help__subcmd__commit)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__help__subcmd__drop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__show)
+            opts="-h -V --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringfence__subcmd__run)
-            opts="-h -V --policy --agent --tier --publish --trace --why --json --color --help --version"
+            opts="-h -V --policy --agent --tier --publish --trace --why --review --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

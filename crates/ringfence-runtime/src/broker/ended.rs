@@ -1,6 +1,6 @@
 //! What is said of a session's end.
 
-use ringfence_core::{AbsolutePath, Exit};
+use ringfence_core::{AbsolutePath, Event, Exit, ReviewStep, Reviewed, SessionId};
 use ringfence_sandbox::world::{Ended, WorldError};
 use rustix::io::Errno;
 
@@ -12,10 +12,18 @@ use crate::quarantine::Quarantined;
 /// The code of a session that a limit has ended: what a shell reports for `SIGKILL`.
 const KILLED: i32 = 137;
 
-/// The files that are held back; one that is not UTF-8 is named as it can be.
-pub(super) fn paths_of(quarantined: &[Quarantined]) -> Vec<AbsolutePath> {
+/// The files that are held back, if any; one that is not UTF-8 is named as it can be.
+pub(super) fn held_back(quarantined: &[Quarantined]) -> Option<Event> {
     let path = |file: &Quarantined| AbsolutePath::parse(&file.path.to_string_lossy()).ok();
-    quarantined.iter().filter_map(path).collect()
+    let files = quarantined.iter().filter_map(path).collect();
+    (!quarantined.is_empty()).then_some(Event::Quarantined { files })
+}
+
+/// What the log says of changes that nothing of the host has yet.
+pub(super) fn waits(session: &SessionId, changes: usize) -> Event {
+    let changes = u64::try_from(changes).unwrap_or(u64::MAX);
+    let (session, step) = (session.clone(), ReviewStep::Waiting);
+    Event::Reviewed(Reviewed { session, step, by: None, changes, left: 0 })
 }
 
 /// Why the command did not start. What was denied first is that, for nothing else ran before.

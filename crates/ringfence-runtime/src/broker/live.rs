@@ -18,6 +18,7 @@ use super::mounted::{Mounted, Tree, newly_restricted};
 use crate::approvals::Approvals;
 use crate::assemble::{Assembled, Inputs, assemble};
 use crate::clock::HostClock;
+use crate::compose::Changes;
 use crate::control::{self, Command, Reply, Status};
 use crate::grants::Grant;
 use crate::in_force::InForce;
@@ -293,6 +294,9 @@ impl Live {
         let wanted = match tree.access {
             Access::Hidden => return Ok(()),
             Access::Read => world::Access::Read,
+            Access::Write if self.opened.changes() == Changes::Review => {
+                return Err(under_review(path));
+            }
             Access::Write => {
                 if let Some(runs) = run_by_host(path, &PersonsFiles::of(&self.dirs)) {
                     return Err(run_outside(path, &runs));
@@ -387,6 +391,15 @@ fn run_outside(tree: &Path, runs: &Path) -> String {
     format!(
         "the host runs or may run what is in `{runs}`, so that `{tree}` can only be written in a \
          session that starts with it; a grant with `--always` takes effect with the next session"
+    )
+}
+
+/// An overlay is laid when a world is built: what is mounted later would be written on the host.
+fn under_review(tree: &Path) -> String {
+    format!(
+        "this session is under review, so that `{}` can only be written in a session that starts \
+         with it; a grant with `--always` takes effect with the next session",
+        tree.display()
     )
 }
 

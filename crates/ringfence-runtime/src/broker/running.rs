@@ -24,7 +24,7 @@ use ringfence_secrets::backend::Backends;
 use rustix::process::{Resource, Rlimit};
 
 use super::covered::Covered;
-use super::ended::{code, not_started, paths_of};
+use super::ended::{code, held_back, not_started, waits};
 use super::live::{Changing, Live};
 use super::not_started::Wanted;
 use super::opening::{self, Opened};
@@ -227,15 +227,14 @@ impl Running {
         drop(self.world);
         let limit = self.looking.finish();
         let exit_code = code(&ended, limit.as_ref());
-        let Finished { quarantined, taken_back, mut notices } = self.after.finish();
+        let Finished { quarantined, taken_back, mut notices, review } = self.after.finish();
         notices.extend(covered.notices().into_iter().chain(kept).chain(limit));
         let Totals { permitted, denied, asked, failed, files_changed, .. } =
             self.opened.tally.totals();
         let summary = Summary { permitted, denied, asked, failed, files_changed, exit_code };
         let mut last: Vec<_> = taken_back.into_iter().map(Event::TakenBack).collect();
-        if !quarantined.is_empty() {
-            last.push(Event::Quarantined { files: paths_of(&quarantined) });
-        }
+        last.extend(held_back(&quarantined));
+        last.extend(review.map(|changes| waits(&self.opened.session, changes)));
         last.push(Event::SessionClosed { summary });
         for event in last {
             // A failure is reported by the close below, with its reason.
@@ -264,6 +263,7 @@ impl Running {
             entries,
             denied_reads: self.why.denied(),
             quarantined,
+            review,
             notices,
             hints,
             not_started,

@@ -23,6 +23,7 @@ const SWEPT_MAX: usize = 16;
 pub(super) struct Traces {
     private: PathBuf,
     session: PathBuf,
+    review: PathBuf,
     /// Closing it ends the lock; a killed process closes it too.
     alive: Option<File>,
 }
@@ -40,7 +41,8 @@ impl Traces {
 
     fn at(dirs: &StateDirs, session: &SessionId) -> Traces {
         let dir = dirs.session(session);
-        Traces { private: dirs.private_of(session), session: dir, alive: None }
+        let (private, review) = (dirs.private_of(session), dirs.review_of(session));
+        Traces { private, session: dir, review, alive: None }
     }
 
     /// The lock on the session's directory, unless somebody has it.
@@ -57,8 +59,10 @@ impl Drop for Traces {
         // Where it was the last one; another session's files keep it.
         let _ = self.private.parent().map(fs::remove_dir);
         ringfence_log::remove_unfinished(&self.session);
-        // Only a session that left no log has nothing more in it.
-        let _ = fs::remove_dir(&self.session);
+        // Only a session that left no log has nothing more in it, and no changes either.
+        if fs::remove_dir(&self.session).is_ok() {
+            remove_tree(&self.review);
+        }
     }
 }
 

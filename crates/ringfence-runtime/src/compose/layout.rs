@@ -250,6 +250,18 @@ impl Layout {
         all.collect()
     }
 
+    /// The same where what the plan lets be written is under review.
+    pub(super) fn binds_under_review(&self) -> Vec<Bind> {
+        let all = self.places.values().filter_map(|content| match content {
+            Content::Planned(bind) if bind.access == Access::Write => {
+                Some(Bind { access: Access::Overlay, ..bind.clone() })
+            }
+            Content::Planned(bind) | Content::Private(bind) => Some(bind.clone()),
+            Content::Hidden => None,
+        });
+        all.collect()
+    }
+
     pub(super) fn hidden(&self) -> Vec<PathBuf> {
         let all = self.places.iter().filter(|(_, content)| **content == Content::Hidden);
         all.map(|(place, _)| place.clone()).collect()

@@ -13,6 +13,7 @@ mod on_the_host;
 mod placeholders;
 mod places;
 mod private;
+mod review;
 mod secrets;
 pub(crate) mod ssh;
 mod stand_ins;
@@ -27,7 +28,7 @@ use std::path::{Path, PathBuf};
 use ringfence_core::{Agent, FilePlan, SessionId};
 use ringfence_sandbox::base::Base;
 use ringfence_sandbox::world::{
-    NotifyClasses, Require, ResourceLimits, Stdio, Switch, Tier, WorldSpec,
+    Bind, NotifyClasses, Overlay, Require, ResourceLimits, Stdio, Switch, Tier, WorldSpec,
 };
 
 use ringfence_secrets::binding::Delivery;
@@ -48,7 +49,7 @@ pub use believed::Believed;
 use gpg::Signers;
 pub(crate) use layout::{GRANTABLE, Layout, Real, Use, real};
 pub use mountpoints::Kind;
-pub(crate) use placeholders::List;
+pub(crate) use placeholders::{List, Placeholder};
 pub(crate) use private::Private;
 
 pub use environment::{DENIALS_PATH, SESSION_VARIABLE};
@@ -82,6 +83,18 @@ pub struct RunRequest {
     pub stand_ins: Vec<(Delivery, Sentinel)>,
     /// Variables of the environment that are secrets: they stay outside, whatever else is said.
     pub withheld: Vec<String>,
+    /// Where its changes go.
+    pub changes: Changes,
+}
+
+/// Where the changes of a session go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Changes {
+    /// To the host, at once.
+    #[default]
+    Host,
+    /// Aside, until a person commits them.
+    Review,
 }
 
 /// A world ready to be started, and what goes with it.
@@ -163,6 +176,14 @@ pub enum ComposeError {
         /// Why.
         reason: String,
     },
+    /// Changes of a tree cannot be kept aside.
+    #[error("`{}` cannot be put under review: {reason}", path.display())]
+    Review {
+        /// The tree.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A private copy could not be made.
     #[error("cannot make a private copy of `{}`: {source}", path.display())]
     Copy {
@@ -190,6 +211,11 @@ impl ComposeError {
             ComposeError::StandIn { .. } => {
                 Some("to see where secrets are looked for, run `ringfence secret list`".to_owned())
             }
+            ComposeError::Review { .. } => Some(
+                "set XDG_STATE_HOME to a directory on a disk and outside of what the agent may \
+                 write, or run without `--review`"
+                    .to_owned(),
+            ),
             ComposeError::File(_) | ComposeError::Cwd { .. } | ComposeError::Copy { .. } => None,
         }
     }
@@ -257,16 +283,16 @@ pub fn compose(
     let private_dirs = made.chain(layout.private_targets()).collect();
     let permitted = secrets::Permitted::of(&assembled.policy, &request.agent, &plan);
     let masks = secrets::of_world((request, &cwd), (dirs, &permitted), (&mut layout, &private))?;
-    if mounts {
-        after.take_away(make_places(dirs, (&layout, &masks), (&request.session, &payload))?);
-    }
+    let shown = (&layout, masks.as_slice());
+    let (binds, overlays) = bound((dirs, request), shown, &payload, &mut after)?;
     places::hold(&mut after, (&layout, &plan), request.notify.write);
     let mut spec = WorldSpec {
         masks: masks.into_iter().map(|(path, _)| path).collect(),
         hidden: layout.hidden(),
         grantable: layout.grantable(dirs.home(), &assembled.project.dir),
         base: with_links(base, layout.links()),
-        binds: layout.binds(),
+        binds,
+        overlays,
         files: home::files(profile),
         env,
         cwd,
@@ -291,6 +317,7 @@ fn empty(assembled: &Assembled, request: &RunRequest, payload: &Payload) -> Worl
     WorldSpec {
         base: Base::default(),
         binds: Vec::new(),
+        overlays: Vec::new(),
         masks: Vec::new(),
         hidden: Vec::new(),
         grantable: Vec::new(),
@@ -311,6 +338,33 @@ fn empty(assembled: &Assembled, request: &RunRequest, payload: &Payload) -> Worl
     }
 }
 
+/// What is bound, and over what an overlay is laid; the places where something is mounted are made.
+fn bound(
+    (dirs, request): (&StateDirs, &RunRequest),
+    (layout, masks): (&Layout, &[(PathBuf, Kind)]),
+    payload: &Payload,
+    after: &mut After,
+) -> Result<(Vec<Bind>, Vec<Overlay>), ComposeError> {
+    match (request.changes, request.tier) {
+        (Changes::Host, Tier::Landlock) => Ok((layout.binds(), Vec::new())),
+        (Changes::Review, Tier::Landlock) => Err(ComposeError::Review {
+            path: request.cwd.clone(),
+            reason: "the tier `landlock` mounts nothing, and so no overlay".to_owned(),
+        }),
+        (Changes::Host, Tier::Namespaces) => {
+            let made = make_places(dirs, (layout, masks), (&request.session, payload))?;
+            after.take_away(made);
+            Ok((layout.binds(), Vec::new()))
+        }
+        (Changes::Review, Tier::Namespaces) => {
+            mountpoints::make(layout, masks, payload, mountpoints::Where::OfOurs);
+            let (kept, overlays) = review::lay((dirs, request), (layout, masks), payload)?;
+            after.keep(dirs, kept);
+            Ok((layout.binds_under_review(), overlays))
+        }
+    }
+}
+
 /// Makes the places where something is mounted; what of them shows in a person's tree is listed first.
 fn make_places(
     dirs: &StateDirs,
@@ -320,7 +374,7 @@ fn make_places(
     let turn = placeholders::turn(dirs)?;
     let used = mountpoints::used(layout, masks, &turn.known());
     let list = turn.record(session, used)?;
-    mountpoints::make(layout, masks, payload);
+    mountpoints::make(layout, masks, payload, mountpoints::Where::Everywhere);
     Ok(list)
 }
 

@@ -53,10 +53,22 @@ pub(super) fn used(
     used
 }
 
+/// Where places are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Where {
+    /// In people's trees too.
+    Everywhere,
+    /// In directories of ours only.
+    OfOurs,
+}
+
 /// Makes what is missing. A place that cannot be made is left to the world, which says why it
 /// cannot start.
-pub(super) fn make(layout: &Layout, masks: &[(PathBuf, Kind)], payload: &Payload) {
+pub(super) fn make(layout: &Layout, masks: &[(PathBuf, Kind)], payload: &Payload, at: Where) {
     for (mounted, below, kind) in targets(layout, masks) {
+        if mounted.is_of_person && at == Where::OfOurs {
+            continue;
+        }
         if !mounted.is_of_person {
             remove_links(&mounted, &below);
         }

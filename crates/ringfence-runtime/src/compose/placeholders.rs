@@ -34,7 +34,7 @@ pub(crate) struct Placeholder {
 
 impl Placeholder {
     /// What a file contains while it is only a placeholder.
-    pub(super) fn content(path: &Path) -> &'static [u8] {
+    pub(crate) fn content(path: &Path) -> &'static [u8] {
         if path.file_name().is_some_and(|name| name == COMMON_DIR) {
             // Git refuses an empty one.
             return COMMON_DIR_ITSELF.as_bytes();

@@ -339,7 +339,8 @@ fn a_link_that_an_earlier_session_left_where_we_mount_is_taken_away() {
         gid: rustix::process::getegid().as_raw(),
     };
     let idmap = ringfence_sandbox::world::IdMap::None;
-    mountpoints::make(&layout, &[], &Payload { identity, idmap, name: "a".into() });
+    let payload = Payload { identity, idmap, name: "a".into() };
+    mountpoints::make(&layout, &[], &payload, mountpoints::Where::Everywhere);
     assert!(fs::symlink_metadata(root.join("store/pip")).unwrap().is_dir());
     assert_eq!(fs::read_dir(root.join("outside")).unwrap().count(), 1);
 }

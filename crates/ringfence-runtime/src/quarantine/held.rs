@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ringfence_core::{AbsolutePath, Access, FilePlan, SetName};
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 
+use crate::compose::Changes;
 use crate::compose::{Real, Use, real};
 
 /// Who could have changed something.
@@ -57,9 +58,21 @@ struct Opened {
     uncovered: BTreeSet<PathBuf>,
     /// Single files that only the gate holds, or holds when their cover has been replaced.
     by_gate: BTreeSet<PathBuf>,
+    /// Where what is written goes.
+    changes: Changes,
 }
 
 impl OpenedTrees {
+    /// Where what a session writes goes.
+    pub(crate) fn changes(&self) -> Changes {
+        self.opened().changes
+    }
+
+    /// What it writes is kept aside: no tree becomes writable while it runs.
+    pub(super) fn keep_aside(&self) {
+        self.opened().changes = Changes::Review;
+    }
+
     /// To be said before the tree is mounted.
     pub(crate) fn note(&self, tree: &Path) {
         self.opened().trees.insert(tree.to_owned());

@@ -154,10 +154,10 @@ impl Builder {
             Event::Covered { path } if self.view.covered_again.contains(&path) => {}
             Event::Covered { path } => self.view.covered_again.push(path),
             Event::SessionClosed { summary } => {
-                self.view.ended_ms = Some(at_ms);
-                self.view.state = State::Ended;
+                (self.view.ended_ms, self.view.state) = (Some(at_ms), State::Ended);
                 self.view.summary = Some(summary);
             }
+            Event::Reviewed(review) => self.view.review = Some(review.changes),
             Event::PolicyReloaded { .. } | Event::LogOpened { .. } | Event::LogClosed { .. } => {}
         }
     }

@@ -97,7 +97,7 @@ impl Rules {
         for bind in &spec.binds {
             let access = match bind.access {
                 Access::Read => read,
-                Access::Write => write,
+                Access::Write | Access::Overlay => write,
             };
             rules = rules.allow(&bind.target, access)?;
         }

@@ -44,6 +44,17 @@ pub enum WorldError {
         #[source]
         source: io::Error,
     },
+    /// A directory cannot have an overlay.
+    #[error("cannot lay an overlay over `{}`: {step}: {source}", path.display())]
+    Overlay {
+        /// The directory on the host.
+        path: PathBuf,
+        /// What was being done.
+        step: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
     /// The path is not something that was granted to this world.
     #[error("`{}` is not a grant of this world", target.display())]
     NotGranted {
@@ -75,6 +86,10 @@ impl WorldError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             WorldError::KernelRefuses { fix, .. } => Some(fix),
+            WorldError::Overlay { .. } => Some(
+                "an overlay needs a state directory on a file system of the disk (ext4, xfs, btrfs); \
+                 set XDG_STATE_HOME to one, or run without `--review`",
+            ),
             WorldError::BeyondCeiling { .. } => Some("start a new session with this grant in it"),
             WorldError::Stream { .. } => Some("redirect it from or to a file or a pipe"),
             WorldError::NotSingleThreaded { .. }

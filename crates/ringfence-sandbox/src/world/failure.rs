@@ -23,10 +23,12 @@ pub(super) enum Need {
     Payload,
     /// The step is the path in the world, or none.
     Watches,
+    /// The step is the path on the host.
+    Overlay,
 }
 
 impl Need {
-    const EVERY: [Need; 11] = [
+    const EVERY: [Need; 12] = [
         Need::UserNamespace,
         Need::Namespaces,
         Need::Mounts,
@@ -38,6 +40,7 @@ impl Need {
         Need::Seccomp,
         Need::Payload,
         Need::Watches,
+        Need::Overlay,
     ];
 }
 
@@ -126,6 +129,10 @@ impl Failure {
                       fs.inotify.max_user_watches=524288"
                     .to_owned(),
             },
+            Need::Overlay => {
+                let (path, step) = self.step.split_once('\n').unwrap_or((&self.step, "lay it"));
+                WorldError::Overlay { path: PathBuf::from(path), step: step.to_owned(), source }
+            }
             Need::Bind => {
                 let (path, step) = self.step.split_once('\n').unwrap_or((&self.step, "bind"));
                 WorldError::Bind { path: PathBuf::from(path), step: step.to_owned(), source }

@@ -20,7 +20,11 @@ pub(super) fn of(spec: &WorldSpec, way: &Way) -> Vec<LayerStatus> {
                  locks the mounts";
     let filter =
         "foreign calls kill; namespaces, mounts, tracing, keyrings and raw sockets refused";
-    vec![
+    let review = (!spec.overlays.is_empty()).then(|| {
+        let trees = spec.overlays.len();
+        enforced("review", &format!("changes are kept aside, in overlays over {trees} trees"))
+    });
+    let mut layers = vec![
         enforced("namespaces", every),
         enforced("mounts", &mounts),
         landlock(version),
@@ -29,7 +33,9 @@ pub(super) fn of(spec: &WorldSpec, way: &Way) -> Vec<LayerStatus> {
         network(way, spec.notify.connect),
         status("pty", terminal.0, terminal.1),
         enforced("rlimits", &rlimits(spec.limits)),
-    ]
+    ];
+    layers.extend(review);
+    layers
 }
 
 /// The layers of a world of the `landlock` tier that has started. What this tier does not have it

@@ -7,14 +7,15 @@
 //! scratch/          the tmpfs, unbindable, so that no recursive bind of the host picks it up
 //!   root/           a mount on itself: the world's root, shared, so that grants propagate
 //!   supply/         a mount of the tmpfs: private directories and files, masks
+//!   lower/, over/   directories that have an overlay, and the overlays
 //!   stage/, stage.file   where a grant is put together before it appears, whole
 //! ```
 
 mod covers;
 mod foundation;
+mod overlay;
 mod parts;
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
@@ -31,7 +32,8 @@ use super::place::{
 use super::{Access, WorldSpec, identity};
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
 pub(super) use covers::Covers;
-use foundation::foundation;
+use foundation::{foundation, is_sticky};
+use overlay::Laid;
 use parts::Part;
 
 /// Device nodes that are harmless and that everything expects.
@@ -44,8 +46,6 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
 ];
-/// Private directories that everyone may write to, as on any system.
-const STICKY_DIRS: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
 
 /// The world's root within the scratch directory.
 pub(super) const ROOT: &str = "root";
@@ -93,6 +93,7 @@ pub(super) struct Root {
     grants: Vec<Granted>,
     made: Vec<Made>,
     idmap: Option<OwnedFd>,
+    overlays: Vec<Laid>,
 }
 
 impl Root {
@@ -106,7 +107,10 @@ impl Root {
         let (plan, parts) = (Vec::new(), Vec::new());
         let (grants, made) = (Vec::new(), Vec::new());
         let skeleton = Skeleton::default();
-        let mut root = Root { scratch, ground, skeleton, plan, parts, grants, made, idmap };
+        let overlays = Vec::new();
+        let mut root =
+            Root { scratch, ground, skeleton, plan, parts, grants, made, idmap, overlays };
+        root.lay_overlays(&spec.overlays)?;
         root.entries(spec);
         root.supplies(spec)?;
         // Parents before what lies beneath them; at one place, in the order of the plan.
@@ -283,6 +287,9 @@ impl Root {
 
     /// A detached copy of what an entry shows, with everything taken away that it must not have.
     fn tree_of(&self, content: &Content) -> io::Result<OwnedFd> {
+        if let Content::Host { source, access: Access::Overlay } = content {
+            return self.overlaid(source);
+        }
         let (source, attributes) = match content {
             Content::Host { source, access } => (source.clone(), restrictions(*access)),
             Content::System(source) => (source.clone(), restrictions(Access::Read)),
@@ -460,7 +467,7 @@ fn supplied(content: &Content) -> Option<Access> {
 fn restrictions(access: Access) -> u64 {
     match access {
         Access::Read => NOSUID | NODEV | RDONLY,
-        Access::Write => NOSUID | NODEV,
+        Access::Write | Access::Overlay => NOSUID | NODEV,
     }
 }
 
@@ -481,10 +488,6 @@ fn host_kind(path: &Path) -> Kind {
         Ok(meta) if !meta.is_dir() => Kind::File,
         Ok(_) | Err(_) => Kind::Dir,
     }
-}
-
-fn is_sticky(dir: &Path) -> bool {
-    STICKY_DIRS.iter().any(|sticky| dir.as_os_str() == OsStr::new(sticky))
 }
 
 /// The step of a failure about `path`.

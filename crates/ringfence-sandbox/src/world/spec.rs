@@ -12,6 +12,9 @@ pub struct WorldSpec {
     pub base: Base,
     /// What the plan grants, in any order; the deepest target decides.
     pub binds: Vec<Bind>,
+    /// Directories of the host over which an overlay is laid: what a bind with
+    /// [`Access::Overlay`] shows comes from the deepest of them.
+    pub overlays: Vec<Overlay>,
     /// Well-known secret places, shown whether or not they exist: *permission denied*.
     pub masks: Vec<PathBuf>,
     /// Places inside a bind that are covered by something empty and unreadable; those that do not
@@ -58,6 +61,8 @@ pub enum Access {
     Read,
     /// Read, run, create, change and remove.
     Write,
+    /// The same on an overlay: nothing of it reaches the host.
+    Overlay,
 }
 
 impl Access {
@@ -65,12 +70,35 @@ impl Access {
         match self {
             Access::Read => 0,
             Access::Write => 1,
+            Access::Overlay => 2,
         }
     }
 
     pub(super) fn from_byte(byte: u8) -> Option<Access> {
-        [Access::Read, Access::Write].into_iter().find(|access| access.to_byte() == byte)
+        let every = [Access::Read, Access::Write, Access::Overlay];
+        every.into_iter().find(|access| access.to_byte() == byte)
     }
+
+    /// Whether the payload may change what it sees, wherever that is kept.
+    pub(super) fn changes(self) -> bool {
+        match self {
+            Access::Read => false,
+            Access::Write | Access::Overlay => true,
+        }
+    }
+}
+
+/// An overlay over a directory of the host: the world sees the directory as it is, and what is
+/// changed in it is kept aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlay {
+    /// On the host: absolute, and free of symbolic links.
+    pub lower: PathBuf,
+    /// Where changes are kept: a directory of the caller's, on a file system with extended
+    /// attributes, with the mode and the owner that the directory has in the world.
+    pub upper: PathBuf,
+    /// An empty directory on the same file system.
+    pub work: PathBuf,
 }
 
 /// Limits of resources that the kernel counts (`setrlimit(2)`); a world has never more of one than

@@ -116,6 +116,8 @@ fn require_one_thread() -> Result<(), WorldError> {
 fn check(spec: &mut WorldSpec) -> Result<(), WorldError> {
     let wrong = |what: String| Err(WorldError::Spec(what));
     let paths = spec.binds.iter().flat_map(|bind| [&bind.source, &bind.target]);
+    let layers = spec.overlays.iter().flat_map(|it| [&it.lower, &it.upper, &it.work]);
+    let paths = paths.chain(layers);
     let rest = spec.masks.iter().chain(&spec.hidden).chain(&spec.grantable).chain(&spec.dirs);
     let files = spec.files.iter().map(|file| &file.target);
     for path in paths.chain(rest).chain(files).chain([&spec.cwd, &spec.scratch]) {
@@ -195,7 +197,7 @@ pub(super) fn ceiling_of(spec: &WorldSpec) -> Vec<(PathBuf, Access)> {
 
 /// The places that the Landlock ceiling opens for writing.
 pub(super) fn writable(spec: &WorldSpec) -> Vec<PathBuf> {
-    let granted = ceiling_of(spec).into_iter().filter(|(_, access)| *access == Access::Write);
+    let granted = ceiling_of(spec).into_iter().filter(|(_, access)| access.changes());
     let own = spec.base.dirs.iter().chain(&spec.dirs).cloned();
     granted.map(|(path, _)| path).chain(own).collect()
 }

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use rustix::fs::{MemfdFlags, fstat, memfd_create};
 
 use super::{
-    Access, Bind, IdMap, Identity, NotifyClasses, PrivateFile, Require, ResourceLimits, Stdio,
-    Switch, TerminalSize, WorldSpec,
+    Access, Bind, IdMap, Identity, NotifyClasses, Overlay, PrivateFile, Require, ResourceLimits,
+    Stdio, Switch, TerminalSize, WorldSpec,
 };
 use crate::base::Base;
 
@@ -85,11 +85,12 @@ numbers!(u8, u16, u32, u64);
 
 structs! {
     WorldSpec {
-        base, binds, masks, hidden, grantable, files, dirs, env, cwd, argv, identity, idmap, stdio,
+        base, binds, overlays, masks, hidden, grantable, files, dirs, env, cwd, argv, identity, idmap, stdio,
         notify, limits, landlock, inward, proxy_port, scratch
     }
     Base { binds, links, files, dirs }
     Bind { source, target, access }
+    Overlay { lower, upper, work }
     PrivateFile { target, bytes, mode }
     Identity { uid, gid }
     TerminalSize { rows, cols }

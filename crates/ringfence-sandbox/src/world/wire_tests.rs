@@ -14,6 +14,11 @@ fn spec() -> WorldSpec {
             Bind { source: "/a".into(), target: odd().into(), access: Access::Write },
             Bind { source: "/b".into(), target: "/b".into(), access: Access::Read },
         ],
+        overlays: vec![Overlay {
+            lower: "/a".into(),
+            upper: "/b/0/upper".into(),
+            work: "/b/0/work".into(),
+        }],
         masks: vec!["/m".into()],
         hidden: vec!["/h".into()],
         grantable: vec!["/g".into()],

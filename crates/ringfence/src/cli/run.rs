@@ -40,6 +40,9 @@ pub struct RunArgs {
     /// to read and may not, with what would let it
     #[arg(long)]
     pub why: bool,
+    /// Keep all changes aside: nothing reaches the host's files until `ringfence review commit`
+    #[arg(long)]
+    pub review: bool,
     /// Write the closing summary as one JSON object to stderr
     #[arg(long)]
     pub json: bool,

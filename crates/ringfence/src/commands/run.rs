@@ -2,6 +2,7 @@
 
 use ringfence_runtime::assemble::AssembleError;
 use ringfence_runtime::broker::{self, Closing, RunError, RunRequest, Said as Told};
+use ringfence_runtime::compose::Changes;
 use ringfence_runtime::notice::Notice;
 use ringfence_runtime::wording::printable;
 use serde::Serialize;
@@ -37,6 +38,7 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
         agent: args.agent,
         publish: args.publish,
         trace,
+        changes: if args.review { Changes::Review } else { Changes::Host },
         command: args.command,
     };
     let closing = broker::run(&request, &mut |notice| tell(notice, screen))
@@ -75,6 +77,11 @@ fn say(closing: &Closing, screen: &Screen) {
     }
     closing.notices.iter().for_each(|notice| tell(notice, screen));
     closing.hints.iter().for_each(|hint| screen.hint(hint));
+    if let Some(waiting) = closing.review.filter(|waiting| *waiting > 0) {
+        let changes = text::count(waiting, "change waits", "changes wait");
+        screen.note(&format!("{changes} for review: nothing of it is in your files"));
+        screen.hint(&format!("to look at it, run `ringfence review show {}`", closing.session));
+    }
     let files = usize::try_from(closing.files_changed).unwrap_or(usize::MAX);
     let files = text::count(files, "file changed", "files changed");
     let (session, failed) = (&closing.session, text::failed(closing.failed));

@@ -2,7 +2,7 @@
 
 use ringfence_core::{
     Answer, Channel, Entry, Event, Exit, FileChange, FilesRead, HttpUsage, LayerState, NetUsage,
-    Outcome, PolicyDigest, TakenBack, Verdict,
+    Outcome, PolicyDigest, ReviewStep, Reviewed, TakenBack, Verdict,
 };
 use ringfence_runtime::wording::{self, printable};
 
@@ -73,6 +73,7 @@ fn words(event: &Event) -> (&'static str, String) {
             ("held back", names.join(", "))
         }
         Event::TakenBack(back) => ("taken back", taken_back(back)),
+        Event::Reviewed(review) => ("review", reviewed(review)),
         Event::LimitReached { limit, most, unseen: None } => {
             ("limit reached", format!("{limit} = {most}"))
         }
@@ -85,9 +86,7 @@ fn words(event: &Event) -> (&'static str, String) {
             let exit = summary.exit_code;
             let failed = text::failed(summary.failed);
             let acts = format!("{permitted} permitted, {denied} denied, {asked} asked{failed}");
-            let files = usize::try_from(summary.files_changed).unwrap_or(usize::MAX);
-            let files = text::count(files, "file changed", "files changed");
-            ("closed", format!("exit {exit}; {acts}, {files}"))
+            ("closed", format!("exit {exit}; {acts}, {}", changed(summary.files_changed)))
         }
         Event::LogOpened { session, .. } => ("log opened", session.to_string()),
         Event::LogClosed { session, size, .. } => ("log closed", format!("{session}: {size}")),
@@ -118,6 +117,31 @@ fn revoked(id: &str, by: &str, survivors: usize) -> String {
     // Time is nobody.
     let by = if by == "expired" { by.to_owned() } else { format!("by {}", printable(by)) };
     format!("{} {by}{left}", printable(id))
+}
+
+fn changed(files: u64) -> String {
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    text::count(files, "file changed", "files changed")
+}
+
+/// What became of changes that were kept aside, in one line.
+fn reviewed(review: &Reviewed) -> String {
+    let Reviewed { session, step, by, changes, left } = review;
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let words = match step {
+        ReviewStep::Waiting => "waits for review",
+        ReviewStep::Committing => "is about to be committed",
+        ReviewStep::Committed => "was committed",
+        ReviewStep::Undone => "was to be committed; all of it was undone",
+        ReviewStep::Dropped => "was thrown away",
+    };
+    let changes = text::count(count(*changes), "change", "changes");
+    let left = match left {
+        0 => String::new(),
+        left => format!(", {} left", text::count(count(*left), "change", "changes")),
+    };
+    let by = by.as_deref().map_or_else(String::new, |by| format!(" by {}", printable(by)));
+    format!("{changes} of {session}: {words}{by}{left}")
 }
 
 /// What came of the changes in a copy of a git configuration, in one line.

@@ -109,6 +109,7 @@ impl Builder {
             | Event::PolicyReloaded { .. }
             | Event::Quarantined { .. }
             | Event::TakenBack(_)
+            | Event::Reviewed(_)
             | Event::Covered { .. }
             | Event::LimitReached { .. }
             | Event::SessionClosed { .. }

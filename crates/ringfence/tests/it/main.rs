@@ -23,6 +23,7 @@ mod log;
 mod net;
 mod person;
 mod policy;
+mod review;
 mod run;
 mod schemas;
 mod secret;

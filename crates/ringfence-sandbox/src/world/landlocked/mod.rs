@@ -180,7 +180,8 @@ fn network() -> io::Result<Network> {
 fn places(spec: &WorldSpec) -> Places {
     let granted = spec.binds.iter().map(|bind| {
         let held = match bind.access {
-            Access::Read => Held::Read,
+            // There is no overlay here: what is to be kept from the host is not written at all.
+            Access::Read | Access::Overlay => Held::Read,
             Access::Write => Held::Write,
         };
         (bind.target.clone(), held)

@@ -164,7 +164,7 @@ impl Set {
         }
         for bind in &spec.binds {
             let access = match bind.access {
-                Access::Read => read,
+                Access::Read | Access::Overlay => read,
                 Access::Write => write,
             };
             set = set.allow(&bind.target, access)?;

@@ -235,8 +235,11 @@ impl Covers {
     /// Watches a place and the way to it, from its tree down to what is there; `false` when that
     /// was changed meanwhile.
     fn watch(&mut self, root: &Root, target: &Path) -> Result<bool, Failure> {
-        let Some(Lies { tree, place, .. }) = root.lies(target) else { return Ok(true) };
-        root.is_there(target, &tree).during(Need::Bind, step(target, "find it where it was"))?;
+        let Some(Lies { tree, place, access }) = root.lies(target) else { return Ok(true) };
+        if access != Access::Overlay {
+            root.is_there(target, &tree)
+                .during(Need::Bind, step(target, "find it where it was"))?;
+        }
         match self.add(&tree, ON_THE_WAY, target) {
             // What one may not read one may not watch; a move of the whole tree is then not noticed.
             Ok(()) | Err(Errno::ACCESS) => {}
@@ -339,7 +342,7 @@ impl Root {
             // The world itself may lead the way elsewhere in a tree that it may write; what is made
             // there is decided act by act. Elsewhere somebody else has.
             Err(error) => {
-                let own = self.lies(target).is_some_and(|it| it.access == Access::Write);
+                let own = self.lies(target).is_some_and(|it| it.access.changes());
                 if own && error.raw_os_error() == Some(libc::ELOOP) {
                     return Ok(Found::Right);
                 }

@@ -1,7 +1,9 @@
 //! What a world's root stands on, before anything of the plan is in it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 
 use rustix::mount::{MountFlags, MountPropagationFlags};
 
@@ -9,6 +11,9 @@ use super::{ROOT, mask_name};
 use crate::world::WorldSpec;
 use crate::world::failure::{During as _, Failure, Need};
 use crate::world::place::Kind;
+
+/// Private directories that everyone may write to, as on any system.
+const STICKY_DIRS: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
 
 /// Mounts the tmpfs and its parts; returns its device.
 pub(super) fn foundation(spec: &WorldSpec) -> Result<u64, Failure> {
@@ -37,4 +42,9 @@ pub(super) fn foundation(spec: &WorldSpec) -> Result<u64, Failure> {
         .and_then(|()| rustix::mount::mount_change(scratch, MountPropagationFlags::UNBINDABLE))
         .during(Need::Mounts, "let grants propagate")?;
     Ok(device.dev())
+}
+
+/// Whether everyone may write to a private directory.
+pub(super) fn is_sticky(dir: &Path) -> bool {
+    STICKY_DIRS.iter().any(|sticky| dir.as_os_str() == OsStr::new(sticky))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ringfence_core::{Entry, EntryRef, Event, Misuse, SessionId};
+use ringfence_core::{Entry, EntryRef, Event, Misuse, Reviewed, SessionId};
 use ringfence_log::Logged;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::{lease, printable};
@@ -61,6 +61,15 @@ fn files_read(session: &SessionId, read: &Entry) -> Told {
     }
 }
 
+fn reviewed(review: &Reviewed, entry: &Entry) -> Told {
+    let session = &review.session;
+    Told {
+        title: crate::render::entry::words_of(entry),
+        lines: vec![record()],
+        hints: vec![format!("to see what waits, run `ringfence review show {session}`")],
+    }
+}
+
 fn told(dirs: &StateDirs, name: &EntryRef, logged: &Logged) -> Told {
     let session = &name.session;
     match &logged.entry.event {
@@ -108,6 +117,7 @@ fn told(dirs: &StateDirs, name: &EntryRef, logged: &Logged) -> Told {
             },
         },
         Event::FilesRead(_) => files_read(session, &logged.entry),
+        Event::Reviewed(review) => reviewed(review, &logged.entry),
         Event::Decided { .. }
         | Event::SessionOpened { .. }
         | Event::Arrived { .. }

@@ -1,0 +1,243 @@
+//! What waits for review, as text and as JSON.
+
+use std::fmt::Write as _;
+
+use ringfence_core::SessionId;
+use ringfence_runtime::review::{self, Change, Diff, Held, Kept, Kind, What};
+use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::wording::printable;
+use serde::Serialize;
+
+use super::text;
+use crate::screen::{Paint, Tone};
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
+/// Most changes of a tree that the first screen names.
+const NAMED_MAX: usize = 20;
+
+/// All that waits of a session, as `review show --json` prints it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown<'a> {
+    schema: u32,
+    session: &'a SessionId,
+    trees: Vec<ShownTree<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownTree<'a> {
+    path: String,
+    added: usize,
+    modified: usize,
+    mode: usize,
+    deleted: usize,
+    bytes: u64,
+    changes: Vec<ShownChange<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownChange<'a> {
+    path: String,
+    kind: Kind,
+    what: What,
+    bytes: u64,
+    mode: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    within: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_runs: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: &'a Option<Held>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// For programs.
+pub(crate) fn as_json<'a>(dirs: &StateDirs, kept: &'a Kept, changes: &'a [Change]) -> Shown<'a> {
+    let trees = kept.trees.iter().enumerate().map(|(number, tree)| {
+        let own: Vec<&Change> = changes.iter().filter(|it| it.tree == number).collect();
+        let count = |kind| own.iter().filter(|it| it.kind == kind).count();
+        ShownTree {
+            path: tree.path.to_string_lossy().into_owned(),
+            added: count(Kind::Added),
+            modified: count(Kind::Modified),
+            mode: count(Kind::Mode),
+            deleted: count(Kind::Deleted),
+            bytes: own.iter().filter(|it| it.kind != Kind::Deleted).map(|it| it.bytes).sum(),
+            changes: own.iter().map(|change| shown(dirs, kept, change)).collect(),
+        }
+    });
+    Shown { schema: SCHEMA, session: &kept.session, trees: trees.collect() }
+}
+
+fn shown<'a>(dirs: &StateDirs, kept: &Kept, change: &'a Change) -> ShownChange<'a> {
+    let (mut diff, mut link) = (None, None);
+    match review::diff(dirs, kept, change) {
+        Ok(Diff::Text(text)) => diff = Some(text),
+        Ok(Diff::Link(says)) => link = Some(says),
+        Ok(Diff::Binary | Diff::Large | Diff::Nothing) | Err(_) => {}
+    }
+    let Change { kind, what, bytes, within, host_runs, secret, held, .. } = change;
+    ShownChange {
+        path: change.path.to_string_lossy().into_owned(),
+        kind: *kind,
+        what: *what,
+        bytes: *bytes,
+        mode: format!("{:04o}", change.mode),
+        within: *within,
+        host_runs,
+        secret,
+        held,
+        diff,
+        link,
+    }
+}
+
+/// What a person sees first: how much there is, and what to look at before all else.
+pub(crate) fn first_screen(kept: &Kept, changes: &[Change], paint: Paint) -> String {
+    let total = text::count(changes.len(), "change waits", "changes wait");
+    let heading = format!("session {}: {total} for review", kept.session);
+    let mut out = format!("{}\n", paint.tone(Tone::Heading, &heading));
+    for (number, tree) in kept.trees.iter().enumerate() {
+        let own: Vec<&Change> = changes.iter().filter(|it| it.tree == number).collect();
+        if !own.is_empty() {
+            let path = printable(&tree.path.to_string_lossy());
+            let _ = writeln!(out, "  {path}  {}", counts(&own));
+        }
+    }
+    look_first(changes, paint, &mut out);
+    out.push('\n');
+    for change in changes.iter().take(NAMED_MAX) {
+        let _ = writeln!(out, "  {}", line(change, paint));
+    }
+    let more = changes.len().saturating_sub(NAMED_MAX);
+    if more > 0 {
+        let _ = writeln!(out, "  and {} more", text::count(more, "change", "changes"));
+    }
+    out
+}
+
+fn counts(own: &[&Change]) -> String {
+    let kinds = [
+        (Kind::Added, "added"),
+        (Kind::Modified, "modified"),
+        (Kind::Mode, "with other permissions"),
+        (Kind::Deleted, "deleted"),
+    ];
+    let mut parts: Vec<String> = kinds
+        .iter()
+        .map(|(kind, word)| (own.iter().filter(|it| it.kind == *kind).count(), word))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let new = own.iter().filter(|it| it.kind != Kind::Deleted).map(|it| it.bytes).sum();
+    parts.push(text::bytes(new));
+    parts.join(", ")
+}
+
+/// What is not as other changes are.
+fn look_first(changes: &[Change], paint: Paint, out: &mut String) {
+    let mut rows = Vec::new();
+    let mut add = |tone, label: &str, change: &Change, why: &str| {
+        let path = printable(&change.path.to_string_lossy());
+        rows.push(format!("  {} {path}: {}", paint.tone(tone, label), printable(why)));
+    };
+    for change in changes {
+        if let Some(why) = &change.secret {
+            add(Tone::Warning, "secret?", change, why);
+        }
+    }
+    for change in changes {
+        if let Some(why) = &change.host_runs {
+            add(Tone::Bad, "host runs", change, why);
+        }
+    }
+    for change in changes {
+        if let Some(held) = &change.held {
+            add(Tone::Bad, label(held), change, &held.to_string());
+        }
+    }
+    if !rows.is_empty() {
+        let _ = writeln!(out, "\n{}", paint.tone(Tone::Heading, "look at this first"));
+        for row in &rows {
+            let _ = writeln!(out, "{row}");
+        }
+    }
+}
+
+fn label(held: &Held) -> &'static str {
+    match held {
+        Held::Conflict(_) => "conflict",
+        Held::Forged(_) => "forged",
+        Held::Unreadable(_) => "unreadable",
+        Held::Special(_) => "stays",
+    }
+}
+
+fn line(change: &Change, paint: Paint) -> String {
+    let path = printable(&change.path.to_string_lossy());
+    let (letter, tone) = match change.kind {
+        Kind::Added => ("A", Tone::Good),
+        Kind::Modified => ("M", Tone::Warning),
+        Kind::Mode => ("P", Tone::Warning),
+        Kind::Deleted => ("D", Tone::Bad),
+    };
+    let within = usize::try_from(change.within).unwrap_or(usize::MAX);
+    let end = match (change.what, change.kind) {
+        (What::Dir, Kind::Deleted) => {
+            format!("/ ({} in it)", text::count(within, "name", "names"))
+        }
+        (What::Dir, _) => "/".to_owned(),
+        (What::File, Kind::Mode) => format!(" (mode {:04o})", change.mode),
+        (What::File, _) => format!(" ({})", text::bytes(change.bytes)),
+        (What::Link | What::Other, _) => String::new(),
+    };
+    format!("{} {path}{end}", paint.tone(tone, letter))
+}
+
+/// All differences, tree by tree.
+pub(crate) fn differences(
+    dirs: &StateDirs,
+    kept: &Kept,
+    changes: &[Change],
+    paint: Paint,
+) -> String {
+    let mut out = String::new();
+    for change in changes {
+        let heading = line(change, Paint::PLAIN);
+        let body = match review::diff(dirs, kept, change) {
+            Ok(Diff::Text(text)) => colored(&text, paint),
+            Ok(Diff::Binary) => "  not text\n".to_owned(),
+            Ok(Diff::Large) => "  too large to be compared here\n".to_owned(),
+            Ok(Diff::Link(says)) => format!("  leads to {}\n", printable(&says)),
+            Ok(Diff::Nothing) => continue,
+            Err(error) => format!("  cannot be read: {error}\n"),
+        };
+        let _ = writeln!(out, "{}\n{body}", paint.tone(Tone::Heading, &heading));
+    }
+    out
+}
+
+fn colored(diff: &str, paint: Paint) -> String {
+    let mut out = String::new();
+    for line in diff.lines() {
+        let tone = match line.as_bytes().first() {
+            Some(b'+') => Some(Tone::Good),
+            Some(b'-') => Some(Tone::Bad),
+            Some(b'@') => Some(Tone::Quiet),
+            Some(_) | None => None,
+        };
+        let safe = line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
+        let _ = writeln!(out, "{}", tone.map_or_else(|| safe.clone(), |it| paint.tone(it, &safe)));
+    }
+    out
+}

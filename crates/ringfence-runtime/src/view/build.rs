@@ -5,8 +5,8 @@ mod spans;
 use std::collections::{BTreeMap, HashMap};
 
 use ringfence_core::{
-    Act, Entry, Event, FileChange, FilesRead, Grounds, HttpRequest, Outcome, Request, SecretUse,
-    Trace, Verdict,
+    Act, Entry, Event, FileChange, FilesRead, Grounds, HttpRequest, LayerState, Outcome, Request,
+    SecretUse, Trace, Verdict,
 };
 
 use super::{
@@ -25,7 +25,13 @@ pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> Session
     }
     builder.settle_changes();
     let view = &mut builder.view;
+    let is_on_host =
+        view.layers.iter().any(|it| it.layer == "mounts" && it.state == LayerState::Off);
     view.reads = match view.trace {
+        Trace::Off if is_on_host => {
+            "reads are bounded by the plan and make no entry; \
+             a path that may not be read is refused in the world"
+        }
         Trace::Off => {
             "reads are bounded by the plan and make no entry; \
              a path that may not be read does not exist in the world"

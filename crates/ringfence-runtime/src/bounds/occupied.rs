@@ -101,7 +101,6 @@ impl Walk<'_> {
             return Ok(());
         };
         let stat = rustix::fs::fstat(&top)?;
-        self.devices.insert(stat.st_dev);
         if !self.add(&stat) || FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Ok(());
         }
@@ -123,7 +122,10 @@ impl Walk<'_> {
             // One that is gone takes nothing.
             let Ok(found) = found else { continue };
             let is_dir = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
-            if found.st_dev != stat.st_dev || !self.add(&found) || !is_dir {
+            // A directory on another device is another mount; a file on another is one that an
+            // overlay has from another of its layers.
+            let is_elsewhere = is_dir && found.st_dev != stat.st_dev;
+            if is_elsewhere || !self.add(&found) || !is_dir {
                 continue;
             }
             let path = at.join(OsStr::from_bytes(name.to_bytes()));
@@ -145,6 +147,7 @@ impl Walk<'_> {
     fn add(&mut self, stat: &rustix::fs::Stat) -> bool {
         let is_new = self.seen.insert((stat.st_dev, stat.st_ino));
         if is_new {
+            self.devices.insert(stat.st_dev);
             let blocks = u64::try_from(stat.st_blocks).unwrap_or_default();
             self.bytes = self.bytes.saturating_add(blocks.saturating_mul(BLOCK_BYTES));
         }

@@ -11,7 +11,7 @@ mod session;
 pub(crate) mod stage;
 mod streams;
 mod swapped;
-mod targets;
+pub(crate) mod targets;
 mod terminal;
 mod traced;
 mod trust;

@@ -98,7 +98,7 @@ def send(name, data, answers):
                 context.load_verify_locations(sys.argv[4])
             context.set_alpn_protocols(["http/1.1"])
             stream = context.wrap_socket(stream, server_hostname=host)
-        stream.settimeout(1)
+        stream.settimeout(2)
         for part in re.findall(rb"(?s).*?\r\n\r\n|.+", data) if slow else [data]:
             try:
                 stream.sendall(part)

@@ -106,6 +106,11 @@ pub fn all() -> Vec<Attack> {
     groups.into_iter().flat_map(of).collect()
 }
 
+/// The program that loads others, which the attack `run-loader` starts.
+pub fn loader() -> Option<PathBuf> {
+    exec::loader()
+}
+
 /// What another process of an attack does that needs one: `None` where there is no such part.
 pub fn part(name: &str, target: &Target) -> Option<io::Result<()>> {
     match name {

@@ -211,6 +211,9 @@ impl ComposeError {
             ComposeError::StandIn { .. } => {
                 Some("to see where secrets are looked for, run `ringfence secret list`".to_owned())
             }
+            ComposeError::Review { reason, .. } if reason.contains("tier `landlock`") => {
+                Some("run it without `--tier landlock`, or without `--review`".to_owned())
+            }
             ComposeError::Review { .. } => Some(
                 "set XDG_STATE_HOME to a directory on a disk and outside of what the agent may \
                  write, or run without `--review`"

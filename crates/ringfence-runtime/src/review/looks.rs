@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::What;
 use crate::gitconfig;
 use crate::protected;
 
@@ -90,7 +91,11 @@ pub(super) struct Merged<'a> {
 }
 
 /// Why the host would run a file, or run what it says.
-pub(super) fn host_runs(below: &Path, head: &[u8], merged: &Merged<'_>) -> Option<String> {
+pub(super) fn host_runs(
+    (below, what): (&Path, What),
+    head: &[u8],
+    merged: &Merged<'_>,
+) -> Option<String> {
     let name = below.file_name()?;
     let listed = protected::IN_PROJECT
         .iter()
@@ -109,6 +114,10 @@ pub(super) fn host_runs(below: &Path, head: &[u8], merged: &Merged<'_>) -> Optio
     }
     if !is_git_dir(dir, merged) {
         return None;
+    }
+    let leads_git = ["hooks", "config", "config.worktree", "modules", "worktrees"];
+    if what == What::Link && leads_git.iter().any(|it| name == *it) {
+        return Some("git takes configuration or hooks from where this leads".to_owned());
     }
     if name == protected::COMMON_DIR {
         return Some("git takes configuration and hooks from where this says".to_owned());

@@ -237,7 +237,7 @@ impl Walk<'_> {
         let head = head(upper, name, new)?;
         let host_has = |below: &Path| self.has(below);
         let merged = Merged { has: &host_has };
-        let host_runs = looks::host_runs(path, &head, &merged);
+        let host_runs = looks::host_runs((path, new), &head, &merged);
         let secret = looks::secret(path, &head);
         let bytes = u64::try_from(stat.st_size).unwrap_or_default();
         let conflict = there.and_then(|it| self.conflict(it));

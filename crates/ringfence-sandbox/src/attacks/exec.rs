@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{Attack, failed};
@@ -23,10 +23,8 @@ pub(super) const ALL: &[Attack] = &[
         run(&copy, &[])
     }),
     Attack::new("run-loader", "have the loader start a program that is not permitted", |t| {
-        let loader = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"];
-        let loader = loader.iter().find(|it| Path::new(it).exists());
-        let Some(loader) = loader else { return failed("there is no loader") };
-        run(Path::new(loader), &[t.at("readonly/forbidden").to_str().unwrap_or_default()])
+        let Some(loader) = loader() else { return failed("there is no loader") };
+        run(&loader, &[t.at("readonly/forbidden").to_str().unwrap_or_default()])
     }),
     Attack::new("run-memory", "start a program from memory (memfd)", |_| {
         let flags = rustix::fs::MemfdFlags::empty();
@@ -50,6 +48,12 @@ pub(super) const ALL: &[Attack] = &[
         run(&link, &[])
     }),
 ];
+
+/// What loads programs and their libraries, by its own path.
+pub(super) fn loader() -> Option<PathBuf> {
+    let known = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"];
+    known.iter().find_map(|it| fs::canonicalize(it).ok())
+}
 
 /// A program that only succeeds.
 fn program() -> io::Result<&'static str> {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,12 @@ pub(super) const ALL: &[Attack] = &[
     }),
     Attack::new("read-other-descriptors", "open what a process outside has open", |t| {
         fs::read_dir(format!("/proc/{}/fd", t.pid)).map(drop)
+    }),
+    Attack::new("reopen-other-descriptor", "open anew what a process outside has open", |t| {
+        let all = (0..64).map(|number| format!("/proc/{}/fd/{number}", t.pid));
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let opened = all.map(|it| rustix::fs::open(it, flags, Mode::empty()).map(drop));
+        Ok(opened.reduce(Result::or).unwrap_or(Ok(()))?)
     }),
     Attack::new("read-other-memory", "open the memory of a process outside", |t| {
         fs::File::open(format!("/proc/{}/mem", t.pid)).map(drop)
@@ -149,6 +156,16 @@ pub(super) const ALL: &[Attack] = &[
     Attack::new("git-config", "have the host's git run a program by its configuration", |t| {
         let mut file = OpenOptions::new().append(true).open(t.at("granted/repo/.git/config"))?;
         file.write_all(b"[core]\n\tfsmonitor = touch /attack\n")
+    })
+    .leaves("granted/repo/.git/config"),
+    Attack::new("git-config-closed", "the same by a descriptor, its directory closed", |t| {
+        let git = t.at("granted/repo/.git");
+        let config = rustix::fs::open(git.join("config"), OFlags::PATH, Mode::empty())?;
+        fs::set_permissions(&git, Permissions::from_mode(0o0))?;
+        let own = format!("/proc/self/fd/{}", config.as_raw_fd());
+        let opened = OpenOptions::new().append(true).open(own);
+        fs::set_permissions(&git, Permissions::from_mode(0o755))?;
+        opened?.write_all(b"[core]\n\tfsmonitor = touch /attack\n")
     })
     .leaves("granted/repo/.git/config"),
     Attack::new("git-hook-moved", "move the repository aside and plant a hook in a copy", |t| {

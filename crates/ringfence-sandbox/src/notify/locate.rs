@@ -257,12 +257,25 @@ impl Call<'_> {
                 let thread = self.inside_number("NSpid:")?;
                 Ok(Link::To([group.as_slice(), b"/task/", &thread].concat()))
             }
-            name if name.first().is_some_and(u8::is_ascii_digit) => self.jump(link),
+            name if name.first().is_some_and(u8::is_ascii_digit) => {
+                self.check_own(name)?;
+                self.jump(link)
+            }
             _ => {
                 let target = rustix::fs::readlinkat(&fd, c"", Vec::new())?;
                 Ok(Link::To(target.into_bytes()))
             }
         }
+    }
+
+    /// In a world without mounts `/proc` is the host's, and we may look where the payload may not: it
+    /// is led to nothing but its own files.
+    fn check_own(&self, name: &[u8]) -> Result<(), Trouble> {
+        let number = name.split(|byte| *byte == b'/').next().unwrap_or_default();
+        if self.shared.places.is_none() || number == self.inside_number("NStgid:")? {
+            return Ok(());
+        }
+        Err(Trouble::unresolvable("what another process has open", libc::EACCES))
     }
 
     /// A reference to the file behind a link in a process's directory. Only there is a link followed
@@ -313,11 +326,19 @@ impl Call<'_> {
         if !path.starts_with(b"/") {
             return Ok(None);
         }
-        let same = match (self.stat(&path), rustix::fs::fstat(fd)) {
-            (Ok(there), Ok(here)) => there.st_dev == here.st_dev && there.st_ino == here.st_ino,
-            _ => false,
-        };
-        Ok(same.then_some(path))
+        let here = rustix::fs::fstat(fd)?;
+        let there = self.stat(&path);
+        let is_there = |it: &Stat| it.st_dev == here.st_dev && it.st_ino == here.st_ino;
+        if there.as_ref().is_ok_and(is_there) {
+            return Ok(Some(path));
+        }
+        // Without mounts that bound it, what has a name is decided by that name or not at all: one
+        // that cannot be looked up (a closed directory above it, another file there by now) is not a
+        // file without a name.
+        if self.shared.places.is_some() && here.st_nlink > 0 {
+            return Err(Trouble::unresolvable("a file whose path cannot be told", libc::EACCES));
+        }
+        Ok(None)
     }
 
     /// The waiting thread's number as its own world counts.

@@ -217,8 +217,11 @@ fn throw_away(args: &ReviewDropArgs, screen: &Screen) -> Result<Done, Failure> {
         return Err(ReviewError::Running(kept.session).into());
     }
     review::recover(&dirs, &mut kept)?;
-    let count = review::changes(&dirs, &kept)?.len();
-    let changes = text::count(count, "change", "changes");
+    // What nobody can read can be thrown away all the same.
+    let (count, changes) = match review::changes(&dirs, &kept) {
+        Ok(all) => (all.len(), text::count(all.len(), "change", "changes")),
+        Err(error) => (0, format!("changes that cannot be read ({error})")),
+    };
     screen.note(&format!("throw away {changes} of session {}", kept.session));
     if !args.yes {
         let flag = "to throw it away without being asked, add `--yes`";

@@ -198,6 +198,10 @@ fn line(change: &Change, paint: Paint) -> String {
         }
         (What::Dir, _) => "/".to_owned(),
         (What::File, Kind::Mode) => format!(" (mode {:04o})", change.mode),
+        (What::File, Kind::Deleted) => format!(" ({})", text::bytes(change.bytes)),
+        (What::File, _) if change.mode & 0o111 != 0 => {
+            format!(" ({}, executable, mode {:04o})", text::bytes(change.bytes), change.mode)
+        }
         (What::File, _) => format!(" ({})", text::bytes(change.bytes)),
         (What::Link | What::Other, _) => String::new(),
     };
@@ -219,7 +223,8 @@ pub(crate) fn differences(
             Ok(Diff::Binary) => "  not text\n".to_owned(),
             Ok(Diff::Large) => "  too large to be compared here\n".to_owned(),
             Ok(Diff::Link(says)) => format!("  leads to {}\n", printable(&says)),
-            Ok(Diff::Nothing) => continue,
+            // What has no content to compare is a change all the same.
+            Ok(Diff::Nothing) => String::new(),
             Err(error) => format!("  cannot be read: {error}\n"),
         };
         let _ = writeln!(out, "{}\n{body}", paint.tone(Tone::Heading, &heading));

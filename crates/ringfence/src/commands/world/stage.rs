@@ -96,6 +96,8 @@ impl Stage {
         }
         let program = match attack {
             "run-copy" => self.target.at("granted/copy"),
+            // Whoever may start the loader may have it start whatever can be read.
+            "run-loader" => attacks::loader().unwrap_or_default(),
             _ => return false,
         };
         let asked = serde_json::json!({

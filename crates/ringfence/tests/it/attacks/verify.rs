@@ -8,7 +8,7 @@ use super::stage::{Stage, Who, everybody, text};
 use crate::schemas::conforms;
 
 /// Attacks that no machine on which the tests run is without.
-const ALWAYS_TRIED: [&str; 16] = [
+const ALWAYS_TRIED: [&str; 18] = [
     "run",
     "run-copy",
     "run-loader",
@@ -19,6 +19,8 @@ const ALWAYS_TRIED: [&str; 16] = [
     "exchange-readonly",
     "git-hook-above",
     "git-config",
+    "git-config-closed",
+    "reopen-other-descriptor",
     "tcp",
     "udp",
     "unix-abstract",
@@ -81,6 +83,7 @@ fn what_the_policy_permits_is_not_called_an_escape() {
         let policy = stage.home().join("any.cedar");
         let found = verify(&stage, &["--policy", policy.to_str().unwrap()]);
         assert_eq!(found["run-copy"].0, "permitted", "{who:?}");
+        assert_eq!(found["run-loader"].0, "permitted", "{who:?}");
         // What has no path is no program that could be permitted, and a forbid holds all the same.
         assert_eq!(found["run"].0, "held", "{who:?}");
         assert_eq!(found["read"].0, "held", "{who:?}");

@@ -121,7 +121,7 @@ impl Bounds {
         self.cgroup.take_in(world.init_pid)?;
         let mut taken = vec![world.init_pid];
         for _ in 0..TAKE_IN_TRIES {
-            let pids = members(world.init_pid);
+            let pids = members(world.init_pid)?;
             let new: Vec<i32> = pids.into_iter().filter(|pid| !taken.contains(pid)).collect();
             if new.is_empty() {
                 return Ok(());
@@ -346,7 +346,12 @@ impl Look {
 
     /// The first limit that is reached.
     fn reached(&mut self) -> Option<Reached> {
-        let sample = self.sample();
+        let sample = match self.sample() {
+            Ok(sample) => sample,
+            Err(_) if has_ended(self.init) => None,
+            // Nobody can say that it is not reached.
+            Err(error) => return self.blind(&error),
+        };
         let stuck = self.is_stuck(sample.as_ref());
         if let Some(unseen) = self.unseen(sample.as_ref()) {
             return Some(unseen);
@@ -380,6 +385,19 @@ impl Look {
         reached.find_map(|(limit, most, _)| Some(Reached { limit, most: most?, unseen: None }))
     }
 
+    /// One of the limits for which somebody has to look, when nobody can.
+    fn blind(&self, error: &io::Error) -> Option<Reached> {
+        let limits = &self.limits;
+        let looked_at = [
+            ("written_bytes_max", limits.written_bytes_max),
+            (MEMORY, limits.memory_bytes_max),
+            ("cpu_seconds_max", limits.cpu_seconds_max),
+            ("processes_max", limits.processes_max),
+        ];
+        let (limit, most) = looked_at.into_iter().find_map(|(it, most)| Some((it, most?)))?;
+        Some(Reached { limit, most, unseen: Some(error.to_string()) })
+    }
+
     /// A limit that nobody can say is not reached.
     fn unseen(&self, sample: Option<&Sample>) -> Option<Reached> {
         let most = self.limits.written_bytes_max?;
@@ -406,7 +424,7 @@ impl Look {
     }
 
     /// What the processes have used, where somebody has to look.
-    fn sample(&mut self) -> Option<Sample> {
+    fn sample(&mut self) -> io::Result<Option<Sample>> {
         let limits = &self.limits;
         let looks_for = |quota, most: Option<u64>| most.is_some() && !self.cgroup.holds(quota);
         let memory = looks_for(Quota::Memory, limits.memory_bytes_max);
@@ -414,27 +432,30 @@ impl Look {
             || limits.written_bytes_max.is_some()
             || looks_for(Quota::CpuTime, limits.cpu_seconds_max)
             || looks_for(Quota::Processes, limits.processes_max);
-        let mut sample = looks.then(|| self.seen.look(self.init))?;
-        if memory {
-            sample.memory_bytes =
-                sample.memory_bytes.saturating_add(unmapped_bytes(&self.root, self.init));
+        if !looks {
+            return Ok(None);
         }
-        Some(sample)
+        let mut sample = self.seen.look(self.init)?;
+        if memory {
+            let unmapped = unmapped_bytes(&self.root, self.init)?;
+            sample.memory_bytes = sample.memory_bytes.saturating_add(unmapped);
+        }
+        Ok(Some(sample))
     }
 }
 
 /// Memory that may be in no process: that of the world's own file system, and of files without a name.
 ///
-/// A process that does not let its descriptors be seen keeps them to itself.
-fn unmapped_bytes(root: &OwnedFd, init: i32) -> u64 {
+/// A process that does not let its descriptors be seen is an error.
+fn unmapped_bytes(root: &OwnedFd, init: i32) -> io::Result<u64> {
     let tmp = rustix::fs::openat(root, "tmp", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let tmp = tmp.and_then(|tmp| rustix::fs::fstatvfs(&tmp));
     let own =
         tmp.map_or(0, |it| it.f_blocks.saturating_sub(it.f_bfree).saturating_mul(it.f_frsize));
-    let files = nameless(init).unwrap_or_default();
+    let files = nameless(init)?;
     let files: HashMap<_, _> =
         files.iter().filter(|it| it.is_memory).map(|it| (it.id, it.bytes)).collect();
-    files.values().fold(own, |all, bytes| all.saturating_add(*bytes))
+    Ok(files.values().fold(own, |all, bytes| all.saturating_add(*bytes)))
 }
 
 /// Whether all of a limit is used; what is not set or not known is not.

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use super::mounts;
 use super::sampled::members;
@@ -91,19 +92,29 @@ impl Occupied {
 impl Walk<'_> {
     /// Adds what is at and beneath `place` of the world, on the same file system.
     fn tree(&mut self, root: BorrowedFd<'_>, place: &Path) -> io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let path = place.strip_prefix("/").unwrap_or(place);
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let opened = rustix::fs::openat2(root, path, flags, Mode::empty(), resolve);
-        let Ok(top) = opened else {
-            // A mount beneath another, or one that is gone: what is above it counts.
-            return Ok(());
+        let top = match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+            Ok(top) => top,
+            // A mount beneath another, or one that is gone: what is above it counts. Anything else
+            // hides what is there.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(error) => return Err(error.into()),
         };
         let stat = rustix::fs::fstat(&top)?;
         if !self.add(&stat) || FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Ok(());
         }
+        let top = match below(top.as_fd(), c".") {
+            Ok(top) => top,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.closed.push(((stat.st_dev, stat.st_ino), place.to_path_buf()));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         let mut open = vec![(Dir::new(top)?, place.to_path_buf())];
         while let Some((dir, at)) = open.last_mut() {
             if self.over.load(Ordering::Acquire) {
@@ -119,8 +130,12 @@ impl Walk<'_> {
                 continue;
             }
             let found = rustix::fs::statat(dir.fd()?, name, AtFlags::SYMLINK_NOFOLLOW);
-            // One that is gone takes nothing.
-            let Ok(found) = found else { continue };
+            let found = match found {
+                Ok(found) => found,
+                // One that is gone takes nothing.
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error.into()),
+            };
             let is_dir = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
             // A directory on another device is another mount; a file on another is one that an
             // overlay has from another of its layers.
@@ -173,7 +188,7 @@ pub(super) struct Nameless {
 /// All of them, once for each descriptor; the first process is ours.
 pub(super) fn nameless(init: i32) -> io::Result<Vec<Nameless>> {
     let mut found = Vec::new();
-    for pid in members(init).into_iter().filter(|pid| *pid != init) {
+    for pid in members(init)?.into_iter().filter(|pid| *pid != init) {
         let dir = match fs::read_dir(format!("/proc/{pid}/fd")) {
             Ok(dir) => dir,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -182,7 +197,8 @@ pub(super) fn nameless(init: i32) -> io::Result<Vec<Nameless>> {
                 }
                 return Err(error);
             }
-            Err(_) => continue,
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(error),
         };
         for entry in dir.flatten() {
             let target = fs::read_link(entry.path()).unwrap_or_default();
@@ -204,9 +220,17 @@ pub(super) fn nameless(init: i32) -> io::Result<Vec<Nameless>> {
 
 /// Whether a process only waits to be waited for, or is gone.
 pub(super) fn has_ended(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = match fs::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => String::from_utf8_lossy(&stat).into_owned(),
+        Err(error) => return is_gone(&error),
+    };
     let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
     state.is_none_or(|state| matches!(state, 'Z' | 'X'))
+}
+
+/// Whether this is how a process says that there is none any more; every other error hides one.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::NOENT | Errno::SRCH))
 }
 
 #[cfg(test)]

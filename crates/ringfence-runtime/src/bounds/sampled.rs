@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
+use super::occupied::is_gone;
+
 /// What the processes of a world use together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Sample {
@@ -49,13 +51,13 @@ struct Used {
 
 /// The processes of the world whose first process is `init`, as the broker counts them: all that
 /// descend from it, for in its namespace orphans become its children.
-pub(super) fn members(init: i32) -> Vec<i32> {
-    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+pub(super) fn members(init: i32) -> io::Result<Vec<i32>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    for pid in pids {
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
         // One that is gone has no parent any more.
-        if let Some(stat) = stat_of(pid) {
+        if let Some(stat) = stat_of(pid)? {
             children.entry(stat.parent).or_default().push(pid);
         }
     }
@@ -65,18 +67,18 @@ pub(super) fn members(init: i32) -> Vec<i32> {
         members.extend(children.remove(pid).unwrap_or_default());
         next += 1;
     }
-    members
+    Ok(members)
 }
 
 impl Seen {
     /// Looks at all of them; one that ends meanwhile counts with its parent.
-    pub(super) fn look(&mut self, init: i32) -> Sample {
+    pub(super) fn look(&mut self, init: i32) -> io::Result<Sample> {
         let ticks = rustix::param::clock_ticks_per_second().max(1);
         let page = u64::try_from(rustix::param::page_size()).unwrap_or_default();
         let mut now = HashMap::new();
         let mut sample = Sample::default();
-        for pid in members(init) {
-            let Some(stat) = stat_of(pid) else { continue };
+        for pid in members(init)? {
+            let Some(stat) = stat_of(pid)? else { continue };
             let key = Key(pid, stat.started);
             let before = self.last.get(&key).map(|member| member.used.written);
             let written = written_by(pid, &stat, init).unwrap_or_else(|Unreadable| {
@@ -95,7 +97,7 @@ impl Seen {
         self.last = now;
         sample.cpu = Duration::from_millis(used.ticks.saturating_mul(1000) / ticks);
         sample.written_bytes = used.written;
-        sample
+        Ok(sample)
     }
 
     /// What those who are gone had used, less what those above them have gained since.
@@ -153,9 +155,13 @@ struct Stat {
     pages: u64,
 }
 
-fn stat_of(pid: i32) -> Option<Stat> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    of_stat(&String::from_utf8_lossy(&stat))
+/// `None` of a process that is gone.
+fn stat_of(pid: i32) -> io::Result<Option<Stat>> {
+    match fs::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => Ok(of_stat(&String::from_utf8_lossy(&stat))),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// `state`, `ppid`, `utime` to `cstime`, `num_threads`, `starttime` and `rss`: fields 3, 4, 14 to 17,
@@ -184,10 +190,12 @@ fn written_by(pid: i32, stat: &Stat, init: i32) -> Result<Option<u64>, Unreadabl
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             // What has ended and is not waited for yet belongs to root as well.
             let has_ended = |stat: &Stat| matches!(stat.state, 'Z' | 'X');
-            let ends = has_ended(stat) || stat_of(pid).is_none_or(|now| has_ended(&now));
+            let now = stat_of(pid).map_err(|_| Unreadable)?;
+            let ends = has_ended(stat) || now.is_none_or(|now| has_ended(&now));
             if pid == init || ends { Ok(None) } else { Err(Unreadable) }
         }
-        Err(_) => Ok(None),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(_) => Err(Unreadable),
     }
 }
 

@@ -16,7 +16,7 @@ fn the_fields_are_counted_behind_a_name_with_parentheses_and_blanks() {
 fn everybody_who_descends_from_a_process_is_a_member() {
     let own = i32::try_from(std::process::id()).unwrap();
     let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-    let found = members(own);
+    let found = members(own).unwrap();
     assert!(found.contains(&own) && found.contains(&i32::try_from(child.id()).unwrap()));
     assert!(!found.contains(&1));
     child.kill().unwrap();

@@ -40,7 +40,7 @@ fn the_limits_of_the_settings_hold() {
 }
 
 /// What would use up a host, the limits that it is held by, and the one that ends it.
-const BOMBS: [(&str, &str, &str); 12] = [
+const BOMBS: [(&str, &str, &str); 13] = [
     (
         "processes_max = 60",
         "processes_max",
@@ -103,6 +103,12 @@ const BOMBS: [(&str, &str, &str); 12] = [
         "disk_bytes_max",
         "import os, time\nf = os.open('large', 65); os.unlink('large')\n\
          os.posix_fallocate(f, 0, 100 << 20)\ntime.sleep(60)",
+    ),
+    (
+        "disk_bytes_max = 50000000",
+        "disk_bytes_max",
+        "import os, time\nf = os.open('large', 65); os.chmod('.', 0)\n\
+         os.posix_fallocate(f, 0, 100 << 20)\nos.close(f)\ntime.sleep(60)",
     ),
     (
         "disk_bytes_max = 50000000",

@@ -113,14 +113,19 @@ impl Policy {
             Verdict::Permit => None,
             Verdict::Ask(needs) => Some(Remedy::Approvals(needs.clone())),
             Verdict::Deny => {
-                let connection = match self.session.found(request).sees {
-                    Sees::Act => None,
-                    Sees::Connection => connection(request),
-                };
-                let grant = GrantText::smallest(connection.as_ref().unwrap_or(request));
-                self.grant_helps(&grant, request, facts).then(|| Remedy::Grant(grant.to_string()))
+                self.grant_for(request, facts).map(|grant| Remedy::Grant(grant.to_string()))
             }
         }
+    }
+
+    /// The smallest grant that would really allow a denied act; it is tried, not guessed.
+    pub fn grant_for(&self, request: &Request, facts: &Facts) -> Option<GrantText> {
+        let connection = match self.session.found(request).sees {
+            Sees::Act => None,
+            Sees::Connection => connection(request),
+        };
+        let grant = GrantText::smallest(connection.as_ref().unwrap_or(request));
+        self.grant_helps(&grant, request, facts).then_some(grant)
     }
 
     /// Whether an act would be permitted if this grant were added.

@@ -34,6 +34,7 @@ pub mod sealing;
 pub mod settings;
 pub mod signing;
 pub mod state;
+pub mod suggest;
 pub mod survivors;
 pub mod tally;
 pub mod trust;

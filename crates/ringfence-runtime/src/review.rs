@@ -10,7 +10,7 @@ mod commit;
 mod diff;
 mod journal;
 mod kept;
-mod looks;
+pub(crate) mod looks;
 mod made;
 mod stage;
 mod walk;

@@ -93,6 +93,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("secret-test.schema.json", include_str!("../schemas/secret-test.schema.json")),
     ("sessions.schema.json", include_str!("../schemas/sessions.schema.json")),
     ("show.schema.json", include_str!("../schemas/show.schema.json")),
+    ("suggest.schema.json", include_str!("../schemas/suggest.schema.json")),
     ("trust.schema.json", include_str!("../schemas/trust.schema.json")),
     ("world-verify.schema.json", include_str!("../schemas/world-verify.schema.json")),
 ];

@@ -10,6 +10,7 @@ mod review;
 mod run;
 mod secret;
 mod show;
+mod suggest;
 mod world;
 
 pub use review::{ReviewCommand, ReviewCommitArgs, ReviewDropArgs, ReviewShowArgs};
@@ -19,6 +20,7 @@ pub use secret::{
     SecretTestArgs,
 };
 pub use show::{ExportArgs, ExportCommand, LogShowArgs, ShowArgs};
+pub use suggest::SuggestArgs;
 pub use world::{WorldAttackArgs, WorldCommand, WorldVerifyArgs};
 
 /// Governs what an AI agent may do: one policy, enforced below the agent, recorded.
@@ -60,6 +62,9 @@ pub enum Command {
     Decide(DecideArgs),
     /// Say why an act was decided as it was, and what would have to change
     Explain(ExplainArgs),
+    /// Turn a session's denials into the smallest change of the policy, as a diff; changes nothing
+    #[command(after_help = suggest::AFTER)]
+    Suggest(SuggestArgs),
     /// Let a project's policy count, as it is now
     Trust(TrustArgs),
     /// Take back the trust in a project's policy

@@ -24,5 +24,6 @@ pub(crate) mod run;
 pub(crate) mod secret;
 pub(crate) mod sessions;
 pub(crate) mod show;
+pub(crate) mod suggest;
 pub(crate) mod trust;
 pub(crate) mod world;

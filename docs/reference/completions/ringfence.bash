@@ -67,6 +67,9 @@ _ringfence() {
             ringfence,show)
                 cmd="ringfence__subcmd__show"
                 ;;
+            ringfence,suggest)
+                cmd="ringfence__subcmd__suggest"
+                ;;
             ringfence,trust)
                 cmd="ringfence__subcmd__trust"
                 ;;
@@ -162,6 +165,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help,show)
                 cmd="ringfence__subcmd__help__subcmd__show"
+                ;;
+            ringfence__subcmd__help,suggest)
+                cmd="ringfence__subcmd__help__subcmd__suggest"
                 ;;
             ringfence__subcmd__help,trust)
                 cmd="ringfence__subcmd__help__subcmd__trust"
@@ -398,7 +404,7 @@ _ringfence() {
 
     case "${cmd}" in
         ringfence)
-            opts="-h -V --color --help --version run init policy decide explain trust untrust grant grants sessions show review log export net secret doctor world demo help"
+            opts="-h -V --color --help --version run init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -746,7 +752,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help)
-            opts="run init policy decide explain trust untrust grant grants sessions show review log export net secret doctor world demo help"
+            opts="run init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1278,6 +1284,20 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__suggest)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2304,6 +2324,28 @@ _ringfence() {
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__suggest)
+            opts="-h -V --policy --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -71,7 +71,10 @@ impl Why {
     /// All that was denied, in the order of the paths.
     pub(super) fn denied(&self) -> Vec<DeniedRead> {
         let all = self.reads.as_ref().map(|reads| reads.denied()).unwrap_or_default();
-        all.into_iter().take(EXPLAINED_MAX).map(|denied| self.explain(denied)).collect()
+        // A world has a cache of its own there: what the host's holds is not missed.
+        let cache = self.home.join(".cache");
+        let all = all.into_iter().filter(|denied| !denied.path.as_path().starts_with(&cache));
+        all.take(EXPLAINED_MAX).map(|denied| self.explain(denied)).collect()
     }
 
     fn explain(&self, denied: Denied) -> DeniedRead {

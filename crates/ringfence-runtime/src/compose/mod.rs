@@ -56,6 +56,7 @@ pub use environment::{DENIALS_PATH, SESSION_VARIABLE};
 pub use gpg::GpgOffer;
 pub use identity::Payload;
 pub use secrets::SECRET_PLACES;
+pub(crate) use secrets::known as secret_places;
 pub use stand_ins::covered_above;
 
 /// One run, as the person asked for it.

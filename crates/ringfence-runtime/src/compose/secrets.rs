@@ -52,6 +52,12 @@ pub const SECRET_PLACES: &[(&str, Kind)] = &[
     (".zsh_history", Kind::File),
 ];
 
+/// Every place of secrets that this host has or could have, and what it is.
+pub(crate) fn known(home: &Path, cwd: &Path, environment: &Environment) -> Vec<(PathBuf, Kind)> {
+    let well_known = SECRET_PLACES.iter().map(|(name, kind)| (home.join(name), *kind));
+    well_known.chain(named::places(home, cwd, environment)).collect()
+}
+
 /// Most entries of a covered directory among which links are looked for.
 const ENTRIES_MAX: usize = 4_096;
 
@@ -157,8 +163,7 @@ pub(super) fn masks(
     notices: &mut Vec<Notice>,
 ) -> Vec<(PathBuf, Kind)> {
     let mut masks = Vec::new();
-    let known = SECRET_PLACES.iter().map(|(name, kind)| (home.join(name), *kind));
-    for (place, kind) in known.chain(named::places(home, cwd, environment)) {
+    for (place, kind) in known(home, cwd, environment) {
         let kind = if place.is_dir() { Kind::Dir } else { kind };
         if permitted.names((&place, kind)) || permitted.names((&Way::of(&place).end, kind)) {
             continue;

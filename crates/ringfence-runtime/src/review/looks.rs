@@ -8,7 +8,7 @@ use crate::gitconfig;
 use crate::protected;
 
 /// How much of a file is looked at, in bytes.
-pub(super) const HEAD_BYTES: usize = 64 * 1024;
+pub(crate) const HEAD_BYTES: usize = 64 * 1024;
 
 /// Names of files that hold secrets.
 const SECRET_NAMES: &[&str] = &[
@@ -55,7 +55,7 @@ const SECRET_BEGINNINGS: &[&str] = &[
 const SECRET_LETTERS_MIN: usize = 12;
 
 /// Why a file looks like a secret.
-pub(super) fn secret(below: &Path, head: &[u8]) -> Option<String> {
+pub(crate) fn secret(below: &Path, head: &[u8]) -> Option<String> {
     let name = below.file_name()?.to_string_lossy().to_lowercase();
     let ending = Path::new(&name).extension().map(|it| it.to_string_lossy().into_owned());
     let is_env = name.starts_with(".env.") && !name.ends_with(".example");

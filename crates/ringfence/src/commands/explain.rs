@@ -130,7 +130,7 @@ fn recorded(
 }
 
 /// The clock as the policy saw it, in the time zone that the session recorded.
-fn clock_at(at_ms: u64, opening: Option<&Logged>) -> Result<ClockFact, Failure> {
+pub(crate) fn clock_at(at_ms: u64, opening: Option<&Logged>) -> Result<ClockFact, Failure> {
     let zone = opening.and_then(|first| {
         let Event::SessionOpened { time_zone, .. } = &first.entry.event else { return None };
         Some(time_zone.as_str())
@@ -141,7 +141,7 @@ fn clock_at(at_ms: u64, opening: Option<&Logged>) -> Result<ClockFact, Failure> 
 }
 
 /// Where the session ran, whose policy is the one to ask; here, if it did not say.
-fn directory(opening: Option<&Logged>) -> PathBuf {
+pub(crate) fn directory(opening: Option<&Logged>) -> PathBuf {
     if let Some(Event::SessionOpened { cwd, .. }) = opening.map(|first| &first.entry.event) {
         return cwd.as_path().to_owned();
     }

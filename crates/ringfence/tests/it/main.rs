@@ -28,6 +28,7 @@ mod run;
 mod schemas;
 mod secret;
 mod spans;
+mod suggest;
 mod tier;
 mod trust;
 mod work;

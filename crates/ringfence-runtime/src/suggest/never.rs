@@ -1,0 +1,215 @@
+//! What no suggestion opens, and how large a directory may be that one opens.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use ringfence_core::{AbsolutePath, Act, Decide as _, Endpoint, Host, Request, Verdict};
+use ringfence_policy::grant::{GrantText, Paths};
+use ringfence_proxy::net;
+
+use super::Around;
+use crate::compose::{GRANTABLE, secret_places};
+use crate::protected;
+use crate::review::looks;
+use crate::wording;
+
+/// Why nothing is suggested for what is covered.
+pub(super) const COVERED: &str = "it is covered in every world: secrets are kept there, or a rule \
+                                  forbids it; keep what is needed of it as a secret of Ringfence";
+
+/// Most files and directories of a directory that is opened as a whole.
+const ENTRIES_MAX: usize = 256;
+
+/// Names by which clouds' metadata services are known.
+const METADATA: &[&str] = &["metadata", "metadata.google.internal", "instance-data"];
+
+/// Directories whose content is the kernel's, and secrets of others among it.
+const OF_THE_KERNEL: &[&str] = &["/dev", "/proc", "/sys"];
+
+/// Settings that hold passwords, below the home.
+const SETTINGS: &[&str] =
+    &[".m2/settings.xml", ".m2/settings-security.xml", ".gradle/gradle.properties"];
+
+/// What is looked for.
+pub(super) struct Never<'a> {
+    around: &'a Around<'a>,
+    secrets: Vec<PathBuf>,
+    programs: Vec<PathBuf>,
+}
+
+/// What a path would be opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    Reading,
+    Writing,
+}
+
+impl<'a> Never<'a> {
+    pub(super) fn of(around: &'a Around<'a>) -> Never<'a> {
+        let home = around.dirs.home();
+        let mut secrets: Vec<PathBuf> = secret_places(home, around.cwd, around.environment)
+            .into_iter()
+            .map(|(place, _)| place)
+            .collect();
+        secrets.extend(SETTINGS.iter().map(|name| home.join(name)));
+        let path = around.environment.text("PATH").unwrap_or("");
+        let programs = path.split(':').filter(|dir| dir.starts_with('/')).map(PathBuf::from);
+        Never { around, secrets, programs: programs.collect() }
+    }
+
+    /// Why an act is never suggested, if that is so.
+    pub(super) fn at_all(&self, act: &Act) -> Option<String> {
+        match act {
+            Act::Read(path) => self.path(path.as_path(), For::Reading),
+            Act::Write(path) | Act::Delete(path) => self.path(path.as_path(), For::Writing),
+            Act::ConnectUnix(_) => Some(
+                "it is a socket of the host: what listens there acts outside of every world"
+                    .to_owned(),
+            ),
+            Act::Connect(to) => endpoint(to),
+            Act::Request(http) => endpoint(&http.endpoint),
+            Act::UseSecret(_) => {
+                Some("the use of a secret is permitted by hand, by its name".to_owned())
+            }
+            Act::Exec(_) => None,
+        }
+    }
+
+    fn path(&self, path: &Path, what_for: For) -> Option<String> {
+        if OF_THE_KERNEL.iter().any(|dir| path.starts_with(dir)) {
+            return Some("it is the kernel's, and tells of the host".to_owned());
+        }
+        if self.secrets.iter().any(|secret| path.starts_with(secret)) {
+            return Some(COVERED.to_owned());
+        }
+        if path.starts_with(self.around.dirs.home().join(".cache")) {
+            return Some("every project has a `.cache` of its own in its worlds".to_owned());
+        }
+        if let Ok(metadata) = fs::symlink_metadata(path) {
+            if metadata.file_type().is_socket() {
+                return Some("it is a socket of the host".to_owned());
+            }
+            if let Some(why) = looks::secret(path, &head(path)) {
+                return Some(format!("it looks like a secret: {}", wording::printable(&why)));
+            }
+        } else if let Some(why) = looks::secret(path, &[]) {
+            return Some(format!("it looks like a secret: {why}"));
+        }
+        match what_for {
+            For::Reading => None,
+            For::Writing => self.run_by_the_host(path),
+        }
+    }
+
+    /// Why the host would run what is written to a path.
+    fn run_by_the_host(&self, path: &Path) -> Option<String> {
+        if self.programs.iter().any(|dir| path.starts_with(dir)) {
+            return Some("the host runs programs from there".to_owned());
+        }
+        let parts = || path.components().filter_map(|part| part.as_os_str().to_str());
+        let listed =
+            protected::IN_PROJECT.iter().find(|(name, _, _)| parts().any(|it| it == *name));
+        if let Some((_, _, why)) = listed {
+            return Some((*why).to_owned());
+        }
+        if parts().any(|part| part == ".git") {
+            return Some("git runs programs that are named there".to_owned());
+        }
+        let hidden = |below: &Path| {
+            let first = below.components().next();
+            first.is_some_and(|it| it.as_os_str().to_str().is_some_and(|it| it.starts_with('.')))
+        };
+        let in_home = path.strip_prefix(self.around.dirs.home()).ok();
+        in_home.is_some_and(hidden).then(|| {
+            "programs of the host obey, or run, what is in hidden places of the home".to_owned()
+        })
+    }
+
+    /// Whether a grant may be for all that lies in a directory.
+    pub(super) fn widely(&self, grant: &GrantText) -> bool {
+        match grant {
+            GrantText::Read(dir) => self.dir(dir.as_path(), For::Reading),
+            GrantText::Write(dir) => self.dir(dir.as_path(), For::Writing),
+            GrantText::Request { to, path: Paths::Beneath(_), .. } => endpoint(to).is_none(),
+            GrantText::Request { .. }
+            | GrantText::Connect(_)
+            | GrantText::ConnectUnix(_)
+            | GrantText::UseSecret(_)
+            | GrantText::Exec { .. } => true,
+        }
+    }
+
+    /// Whether a directory is small, is no place that much else lives in, and holds nothing that is kept.
+    fn dir(&self, dir: &Path, what_for: For) -> bool {
+        let project = self.around.assembled.project.dir.as_path();
+        let tops = GRANTABLE.iter().chain(&["/tmp", "/var/tmp"]).map(Path::new);
+        let near = [self.around.dirs.home(), project, self.around.cwd];
+        if dir.parent().is_none_or(|above| above.parent().is_none())
+            || tops.chain(near).any(|place| place.starts_with(dir))
+            || self.secrets.iter().any(|secret| secret.starts_with(dir))
+            || !fs::symlink_metadata(dir).is_ok_and(|it| it.is_dir())
+        {
+            return false;
+        }
+        let mut waiting = vec![dir.to_owned()];
+        let mut seen = 0;
+        while let Some(next) = waiting.pop() {
+            seen += 1;
+            if seen > ENTRIES_MAX || self.kept(&next, what_for) {
+                return false;
+            }
+            if fs::symlink_metadata(&next).is_ok_and(|it| it.is_dir()) {
+                // What cannot be looked at is not opened unseen.
+                let Ok(entries) = fs::read_dir(&next) else { return false };
+                waiting.extend(entries.flatten().take(ENTRIES_MAX + 1).map(|entry| entry.path()));
+            }
+        }
+        true
+    }
+
+    /// Whether a place in a directory is kept: by this list, or by a rule that forbids it.
+    fn kept(&self, path: &Path, what_for: For) -> bool {
+        let Some(named) = path.to_str().and_then(|text| AbsolutePath::parse(text).ok()) else {
+            return true;
+        };
+        let act = match what_for {
+            For::Reading => Act::Read(named),
+            For::Writing => Act::Write(named),
+        };
+        if self.path(path, what_for).is_some() {
+            return true;
+        }
+        let request = Request { agent: self.around.agent.clone(), act, process: None };
+        let ruling = self.around.assembled.policy.decide(&request, self.around.facts);
+        ruling.verdict == Verdict::Deny && !ruling.grounds.rules.is_empty()
+    }
+}
+
+/// The beginning of a file; nothing of what is none or cannot be read.
+fn head(path: &Path) -> Vec<u8> {
+    let mut head = Vec::new();
+    if fs::symlink_metadata(path).is_ok_and(|it| it.is_file())
+        && let Ok(file) = File::open(path)
+    {
+        // What is read before an error is the beginning all the same.
+        let _ = file.take(looks::HEAD_BYTES as u64).read_to_end(&mut head);
+    }
+    head
+}
+
+/// Why a host is never suggested.
+fn endpoint(to: &Endpoint) -> Option<String> {
+    let metadata = || "it gives out credentials of the machine that this host is".to_owned();
+    match &to.host {
+        Host::Address(address) => {
+            let special = net::special(*address)?;
+            let local = special.contains("link-local");
+            (special.contains("metadata") || local).then(metadata)
+        }
+        Host::Name(name) if METADATA.contains(&name.as_str()) => Some(metadata()),
+        Host::Name(_) if to.is_localhost() => wording::localhost(to),
+        Host::Name(_) => None,
+    }
+}

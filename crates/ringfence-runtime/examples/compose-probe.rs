@@ -66,6 +66,7 @@ fn main() {
         environment,
         stdio: Stdio::Inherit,
         tier: ringfence_sandbox::world::Tier::default(),
+        seccomp: ringfence_sandbox::seccomp::Profile::default(),
         notify: NotifyClasses::ALL,
         authority: String::new(),
         stand_ins: Vec::new(),

@@ -47,6 +47,7 @@ use crate::state::StateDirs;
 pub use error::RunError;
 pub use not_started::{NotStarted, Said};
 pub use publish::Publish;
+pub use ringfence_sandbox::seccomp::Profile;
 pub use ringfence_sandbox::world::Tier;
 pub use why::DeniedRead;
 
@@ -67,6 +68,8 @@ pub struct RunRequest {
     pub overrides: Vec<PathBuf>,
     /// How the world is isolated; as the settings have it where absent.
     pub tier: Option<Tier>,
+    /// Which system calls it may make; as the settings have it where absent.
+    pub seccomp: Option<Profile>,
     /// The agent's name; the base name of the command where absent.
     pub agent: Option<String>,
     /// Ports of the world that are reached from the host.
@@ -135,7 +138,8 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     // Removed at the end, whatever the end is: only the log stays.
     let _traces = Traces::of(&request.dirs, &session);
     let authority = authority(&session, &clock)?;
-    let asked = asked_of_compose((request, tier), (&session, &agent), &assembled, size);
+    let seccomp = assembled.settings.seccomp.chosen(request.seccomp)?;
+    let asked = asked_of_compose((request, tier, seccomp), (&session, &agent), &assembled, size);
     let home = (&request.dirs, &request.environment);
     let Secrets { held, backends, withheld } = held::held(home, &session, &assembled.project.dir)?;
     let stand_ins = held::stand_ins(&held);
@@ -217,7 +221,7 @@ fn in_force(
 
 /// The run as composition wants to know it.
 fn asked_of_compose(
-    (request, tier): (&RunRequest, Tier),
+    (request, tier, seccomp): (&RunRequest, Tier, Profile),
     (session, agent): (&SessionId, &Agent),
     assembled: &Assembled,
     size: Option<Winsize>,
@@ -232,6 +236,7 @@ fn asked_of_compose(
             Stdio::Pty(TerminalSize { rows: size.ws_row, cols: size.ws_col })
         }),
         tier,
+        seccomp,
         notify: NotifyClasses {
             read: if request.trace.is_off() { Switch::Off } else { Switch::On },
             ..ActClass::notified(&assembled.settings.unnotified)

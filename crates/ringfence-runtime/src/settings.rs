@@ -10,6 +10,7 @@ mod dangerous;
 mod keys;
 mod limits;
 mod registries;
+mod seccomp;
 mod tier;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use std::fmt;
 use std::ops::Range;
 
 use ringfence_core::Role;
+use ringfence_sandbox::world::Programs;
 use serde::{Deserialize, Serialize};
 
 use crate::notice::Notice;
@@ -25,6 +27,7 @@ use crate::whole_file::FileText;
 
 pub use dangerous::{ActClass, Gap};
 pub use registries::RegistrySetting;
+pub use seccomp::{SeccompFixed, SeccompSetting};
 pub use tier::{TierFixed, TierSetting};
 
 /// The role everyone who runs Ringfence at a terminal holds unless settings declare others.
@@ -54,6 +57,11 @@ pub struct Settings {
     pub run_user: Option<String>,
     /// How worlds are isolated.
     pub tier: TierSetting,
+    /// Which system calls worlds may make.
+    pub seccomp: SeccompSetting,
+    /// From where programs start.
+    #[serde(rename = "noexec", serialize_with = "seccomp::as_written")]
+    pub programs: Programs,
     /// TCP port of the net gate inside the world.
     pub proxy_port: u16,
     /// Which agent the world is prepared for, where settings say.
@@ -207,6 +215,8 @@ impl Default for Settings {
             limits: LimitSettings::default(),
             run_user: None,
             tier: TierSetting::Unsaid,
+            seccomp: SeccompSetting::Unsaid,
+            programs: Programs::Anywhere,
             proxy_port: PROXY_PORT_DEFAULT,
             profile: None,
             ssh_keys: BTreeMap::new(),
@@ -301,6 +311,8 @@ pub fn join(
         fs_dynamic: join_dynamic(&system, &user, &project),
         limits: limits::join([&system, &user, &project].map(|raw| &raw.limits)),
         tier: tier::join(&system.world, &user.world),
+        seccomp: seccomp::join([&system, &user, &project].map(|raw| &raw.world)),
+        programs: seccomp::join_noexec([&system, &user, &project].map(|raw| &raw.world)),
         run_user: system.run.user.clone().or_else(|| user.run.user.clone()),
         proxy_port: [&system, &user, &project]
             .iter()
@@ -393,6 +405,7 @@ fn check_project(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
         ("dangerous", raw.dangerous.is_some()),
         ("user", raw.run.user.is_some()),
         ("tier", raw.world.tier.is_some()),
+        ("seccomp", seccomp::loosens(&raw.world)),
         ("pass_env", raw.run.pass_env.is_some()),
         ("time_zone", raw.time_zone.is_some()),
         ("ssh", raw.ssh.keys.is_some()),

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use ringfence_core::{AbsolutePath, Exit};
 use ringfence_sandbox::base::{Account, Base};
 use ringfence_sandbox::notify::{Attempt, Attempted, Listener};
+use ringfence_sandbox::seccomp::Profile;
 use ringfence_sandbox::world::{
-    Access, Bind, IdMap, Identity, NotifyClasses, Require, ResourceLimits, Stdio, World, WorldSpec,
-    start,
+    Access, Bind, IdMap, Identity, NotifyClasses, Programs, Require, ResourceLimits, Stdio, World,
+    WorldSpec, start,
 };
 
 /// Places that are the world's own.
@@ -104,6 +105,8 @@ fn spec(scratch: PathBuf, writable: PathBuf, argv: Vec<OsString>) -> WorldSpec {
         stdio: Stdio::Inherit,
         notify: NotifyClasses::ALL,
         limits: ResourceLimits::default(),
+        seccomp: Profile::Default,
+        programs: Programs::Anywhere,
         landlock: Require::Full,
         inward: ringfence_sandbox::world::Switch::Off,
         proxy_port: 3128,

@@ -2,7 +2,8 @@
 //! standard input: for tests and benchmarks, which have threads and so cannot start one themselves.
 //!
 //! `world-probe [--read P | --write P | --mask P | --hide P | --grantable P | --dir P | --cwd P |
-//! --env K=V | --open-files N | --processes N | --file-bytes N | --bare-base | --tier NAME | --notify | --pty | --idmap-root | --identity UID |
+//! --env K=V | --open-files N | --processes N | --file-bytes N | --bare-base | --tier NAME | --seccomp NAME |
+//! --noexec | --calls PROFILE | --notify | --pty | --idmap-root | --identity UID |
 //! --commands | --layers | --guarded | --lost-helper | --try]... SCRATCH -- COMMAND...`
 //!
 //! Commands, one a line: `read P`, `write P`, `copy SOURCE TARGET`, `revoke P`, `signal N`, `kill`;
@@ -30,9 +31,10 @@ use std::thread::JoinHandle;
 use ringfence_core::Exit;
 use ringfence_sandbox::base::{Account, Base};
 use ringfence_sandbox::notify::{Attempted, Listener};
+use ringfence_sandbox::seccomp::{Profile, refusals};
 use ringfence_sandbox::world::{
-    Access, Bind, Happening, IdMap, Identity, NotifyClasses, Require, ResourceLimits, Stdio,
-    TerminalSize, Tier, World, WorldError, WorldSpec, prepare, prepare_tier,
+    Access, Bind, Happening, IdMap, Identity, NotifyClasses, Programs, Require, ResourceLimits,
+    Stdio, TerminalSize, Tier, World, WorldError, WorldSpec, prepare, prepare_tier,
 };
 use rustix::net::sockopt::{ip_original_dst, ipv6_original_dst};
 
@@ -66,6 +68,10 @@ fn main() {
             "--file-bytes" => spec.limits.file_bytes = Some(number(&path())),
             "--bare-base" => spec.base = bare(),
             "--tier" => tier = path().to_str().unwrap().parse().unwrap(),
+            "--seccomp" => spec.seccomp = path().to_str().unwrap().parse().unwrap(),
+            "--noexec" => spec.programs = Programs::NotWhereWritten,
+            // Every call that the profile refuses, made where this process is.
+            "--calls" => return calls(path().to_str().unwrap().parse().unwrap()),
             "--notify" => spec.notify = NotifyClasses::ALL,
             "--pty" => spec.stdio = Stdio::Pty(TerminalSize { rows: 24, cols: 80 }),
             "--commands" => commands = true,
@@ -129,6 +135,14 @@ fn main() {
         Exit::Signal(signal) => 128 + signal,
         Exit::Unknown => 125,
     });
+}
+
+/// Tries every rule of a profile, and prints what became of it.
+fn calls(profile: Profile) {
+    for refusal in refusals(profile) {
+        let answer = refusal.attempt().err().and_then(|error| error.raw_os_error());
+        println!("{} {} {} {}", refusal.part, refusal.call, refusal.errno, answer.unwrap_or(0));
+    }
 }
 
 /// Starts a world whose mount helper is killed while it waits to be told which.
@@ -276,6 +290,8 @@ fn empty() -> WorldSpec {
         stdio: Stdio::Inherit,
         notify: NotifyClasses::NONE,
         limits: ResourceLimits::default(),
+        seccomp: Profile::Default,
+        programs: Programs::Anywhere,
         landlock: Require::Full,
         inward: ringfence_sandbox::world::Switch::Off,
         proxy_port: 3128,

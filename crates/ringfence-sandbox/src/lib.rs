@@ -10,7 +10,7 @@ pub mod cgroup;
 mod netlink;
 pub mod notify;
 mod probe;
-mod seccomp;
+pub mod seccomp;
 mod sys;
 pub mod world;
 

@@ -2000,7 +2000,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__run)
-            opts="-h -V --policy --agent --tier --publish --trace --why --review --json --color --help --version"
+            opts="-h -V --policy --agent --tier --seccomp --publish --trace --why --review --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2015,6 +2015,10 @@ _ringfence() {
                     return 0
                     ;;
                 --tier)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seccomp)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2490,7 +2494,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__world__subcmd__verify)
-            opts="-h -V --policy --tier --json --color --help --version"
+            opts="-h -V --policy --tier --seccomp --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2501,6 +2505,10 @@ _ringfence() {
                     return 0
                     ;;
                 --tier)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seccomp)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -12,7 +12,7 @@ use crate::bounds::Beyond;
 use crate::clock::ClockError;
 use crate::compose::ComposeError;
 use crate::registration::RegistrationError;
-use crate::settings::TierFixed;
+use crate::settings::{SeccompFixed, TierFixed};
 use crate::state::StateError;
 
 /// Why a session could not be run; nothing of it runs any more.
@@ -36,6 +36,9 @@ pub enum RunError {
     /// The system's settings have another tier.
     #[error(transparent)]
     Tier(#[from] TierFixed),
+    /// The settings have another seccomp profile.
+    #[error(transparent)]
+    Seccomp(#[from] SeccompFixed),
     /// The world could not be started.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -97,6 +100,7 @@ impl RunError {
                     .to_owned(),
             ),
             RunError::World(error) => error.hint().map(str::to_owned),
+            RunError::Seccomp(_) => Some("leave `--seccomp` out".to_owned()),
             RunError::Tier(_) => Some("leave `--tier` out".to_owned()),
             RunError::Gap { .. } => {
                 Some("to see what this machine can enforce, run `ringfence doctor`".to_owned())

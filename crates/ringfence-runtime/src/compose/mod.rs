@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use ringfence_core::{Agent, FilePlan, SessionId};
 use ringfence_sandbox::base::Base;
+use ringfence_sandbox::seccomp::Profile;
 use ringfence_sandbox::world::{
     Bind, NotifyClasses, Overlay, Require, ResourceLimits, Stdio, Switch, Tier, WorldSpec,
 };
@@ -76,6 +77,8 @@ pub struct RunRequest {
     pub stdio: Stdio,
     /// How the world is isolated.
     pub tier: Tier,
+    /// Which system calls it may make.
+    pub seccomp: Profile,
     /// Which system calls are notified.
     pub notify: NotifyClasses,
     /// The certificate of the session's authority, as PEM.
@@ -334,7 +337,9 @@ fn empty(assembled: &Assembled, request: &RunRequest, payload: &Payload) -> Worl
         idmap: payload.idmap,
         stdio: request.stdio,
         notify: request.notify,
+        seccomp: request.seccomp,
         limits: limits(assembled),
+        programs: assembled.settings.programs,
         landlock: landlock(assembled),
         inward: Switch::Off,
         proxy_port: assembled.settings.proxy_port,

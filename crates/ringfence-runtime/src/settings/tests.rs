@@ -55,6 +55,33 @@ fn the_systems_tier_cannot_be_overruled_and_a_project_names_none() {
 }
 
 #[test]
+fn a_project_tightens_the_profile_and_the_start_of_programs_and_loosens_neither() {
+    use ringfence_sandbox::seccomp::Profile::{Build, Default, Strict};
+    use ringfence_sandbox::world::Programs::{Anywhere, NotWhereWritten};
+    let (strict, build) = ("[world]\nseccomp = \"strict\"\n", "[world]\nseccomp = \"build\"\n");
+    let of = |system: &str, user: &str, project: &str| joined(system, user, project).0;
+    let profile = |system, user, project| of(system, user, project).seccomp;
+    assert_eq!(profile("", "", "").chosen(None), Ok(Default));
+    assert_eq!(profile("", build, "").chosen(None), Ok(Build));
+    assert_eq!(profile("", build, "").chosen(Some(Strict)), Ok(Strict));
+    assert_eq!(profile(strict, build, "").chosen(None), Ok(Strict));
+    assert_eq!(profile(strict, "", "").chosen(Some(Build)), Err(SeccompFixed(Strict)));
+    assert_eq!(profile(build, "", strict).chosen(None), Ok(Strict));
+    assert_eq!(profile("", build, strict).chosen(Some(Build)), Err(SeccompFixed(Strict)));
+    for loose in [build, "[world]\nseccomp = \"browser\"\n", "[world]\nseccomp = \"default\"\n"] {
+        let error = parse(loose, Origin::Project).unwrap_err();
+        assert!(error.message.contains("cannot set `seccomp`"), "{error}");
+    }
+    let error = parse("[world]\nseccomp = \"none\"\n", Origin::User).unwrap_err();
+    assert!(error.message.contains("no seccomp profile `none`"), "{error}");
+    let (on, off) = ("[world]\nnoexec = true\n", "[world]\nnoexec = false\n");
+    assert_eq!(of("", "", "").programs, Anywhere);
+    for (system, user, project) in [(on, off, off), (off, on, off), (off, off, on)] {
+        assert_eq!(of(system, user, project).programs, NotWhereWritten);
+    }
+}
+
+#[test]
 fn an_unknown_gap_or_profile_or_zone_or_role_is_refused() {
     for text in [
         "[dangerous]\naccept_missing = [\"seccomp\"]\n",

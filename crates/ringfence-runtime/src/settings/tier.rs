@@ -1,5 +1,6 @@
 //! `[world] tier`: how worlds are isolated.
 
+use ringfence_sandbox::seccomp::Profile;
 use ringfence_sandbox::world::Tier;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -49,6 +50,9 @@ impl Serialize for TierSetting {
 pub(super) struct Raw {
     #[serde(default, deserialize_with = "tier")]
     pub(super) tier: Option<Tier>,
+    #[serde(default, deserialize_with = "super::seccomp::profile")]
+    pub(super) seccomp: Option<Profile>,
+    pub(super) noexec: Option<bool>,
 }
 
 fn tier<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tier>, D::Error> {

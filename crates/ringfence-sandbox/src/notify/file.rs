@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use super::listen::Judged;
 use super::locate::{Found, Last, Place};
 use super::making::{Making, What};
+use super::roots;
 use super::tracee::{Call, Trouble};
 use super::{Appears, FileAttempt};
 use crate::sys::notify::Reply;
@@ -290,6 +291,10 @@ fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble>
         call.locate(at.dir, &path, if keep { Last::Keep } else { Last::Follow })?;
     if creates && path.ends_with(b"/") {
         return Err(Trouble::Errno(libc::EISDIR));
+    }
+    if !creates && found == Found::File && roots::is_id_map(call, &resolved) {
+        // It is for the kernel to say whether this process may.
+        return Ok(Seen::by_kernel(Vec::new()));
     }
     let acts = match found {
         Found::Absent if !creates => return Err(Trouble::Errno(libc::ENOENT)),

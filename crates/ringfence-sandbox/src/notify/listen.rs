@@ -18,6 +18,7 @@ use super::making::Making;
 use super::opener::{Confinement, Opener};
 use super::places::Places;
 use super::reads::{self, ReadOpen};
+use super::roots::{self, Roots};
 use super::script::FirstLines;
 use super::straight::Straight;
 use super::tracee::{self, Call, Trouble};
@@ -68,6 +69,7 @@ pub(super) struct Shared {
     pub(super) workers: Workers,
     pub(super) in_place: InPlace,
     pub(super) opener: Opener,
+    pub(super) roots: Roots,
     /// For a world without mounts.
     pub(super) places: Option<Places>,
 }
@@ -133,6 +135,7 @@ impl Listener {
             lead: OnceLock::new(),
             reads: OnceLock::new(),
             workers: Workers::default(),
+            roots: Roots::new(confinement.seccomp),
             places: confinement.places.take(),
             in_place: InPlace::new(&confinement),
             opener: Opener::start(confinement)?,
@@ -297,6 +300,7 @@ fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     if tid <= 0 {
         return Err(Trouble::unresolvable("a process without a number here", libc::EACCES));
     }
+    roots::check(call)?;
     match number {
         libc::SYS_execve | libc::SYS_execveat => exec::look(call),
         libc::SYS_connect => connect::look(call),
@@ -304,6 +308,7 @@ fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         libc::SYS_listen => bind::listens(call),
         libc::SYS_umask => call.sets_umask(),
         libc::SYS_clone | libc::SYS_unshare => Ok(call.shares_umask()),
+        libc::SYS_chroot => roots::look(call),
         libc::SYS_open | libc::SYS_openat if reads::is_one(call) => reads::look_or_open(call),
         number if metadata::name(number).is_some() => metadata::look(call),
         _ => file::look(call),
@@ -449,6 +454,7 @@ fn name(number: i64) -> &'static str {
         libc::SYS_clone => "clone",
         libc::SYS_unshare => "unshare",
         libc::SYS_listen => "listen",
+        libc::SYS_chroot => "chroot",
         _ => metadata::name(number).unwrap_or_else(|| file::name(number)),
     }
 }

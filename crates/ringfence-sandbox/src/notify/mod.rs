@@ -44,6 +44,7 @@ mod metadata;
 mod opener;
 mod places;
 mod reads;
+mod roots;
 mod script;
 mod stderr;
 mod straight;

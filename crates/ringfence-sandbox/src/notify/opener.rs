@@ -20,6 +20,7 @@ use super::NotifyError;
 use super::answer::{Delivery, Pending};
 use super::making::{Later, Made, Making, make};
 use super::places::Places;
+use crate::seccomp::Profile;
 use crate::sys::notify::{self as sys, Reply};
 use crate::sys::{landlock, namespaces};
 
@@ -40,6 +41,8 @@ pub struct Confinement {
     /// The places that these rules open for writing, as the world sees them; what is new beneath
     /// them may be made by a thread that only takes on the user.
     pub writable: Vec<PathBuf>,
+    /// Which system calls the payload may make.
+    pub seccomp: Profile,
     /// What may be done where, for a world without mounts; all it changes is then changed by us.
     pub places: Option<Places>,
 }

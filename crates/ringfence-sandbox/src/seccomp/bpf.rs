@@ -68,7 +68,7 @@ fn emit(rule: &Rule, out: &mut Vec<Instruction>) {
         body.push(load(NUMBER_AT));
     }
     let skip = u8::try_from(body.len()).unwrap_or(u8::MAX);
-    out.push(jump(JUMP_EQUAL, rule.number(), 0, skip));
+    out.push(jump(JUMP_EQUAL, rule.number, 0, skip));
     out.extend(body);
 }
 

@@ -1,13 +1,14 @@
 //! The system-call filter of a world: which calls fail, which are notified, which are allowed.
 
 mod bpf;
-mod on_the_host;
 mod profile;
 #[cfg(test)]
 mod tests;
 
+pub use profile::{NoSuchProfile, Profile, Refusal, refusals};
+
 use crate::sys::seccomp::Instruction;
-use crate::world::NotifyClasses;
+use crate::world::{NotifyClasses, Switch};
 
 /// What bounds the files of a world, and so what the filter has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,16 +17,19 @@ pub(crate) enum Walls {
     Mounts,
     /// Landlock's rules, and the host around.
     Rules,
-    /// The same, with something hidden in a granted tree: no file is opened by the payload itself.
+    /// The same, with something hidden in a granted tree: no file is opened by the payload itself, but
+    /// for mere references (`O_PATH`).
     RulesWithHoles,
 }
 
-/// The filter for a world with these walls in which these classes are notified.
-pub(crate) fn filter(classes: NotifyClasses, walls: Walls) -> Vec<Instruction> {
+/// The filter of this profile for a world with these walls in which these classes are notified.
+pub(crate) fn filter(profile: Profile, classes: NotifyClasses, walls: Walls) -> Vec<Instruction> {
     let rules = match walls {
-        Walls::Mounts => profile::rules(classes),
-        Walls::Rules => on_the_host::rules(classes),
-        Walls::RulesWithHoles => on_the_host::rules_with_holes(classes),
+        Walls::Mounts => profile::rules(profile, classes),
+        Walls::Rules => profile::rules_on_the_host(profile, classes),
+        Walls::RulesWithHoles => {
+            profile::rules_on_the_host(profile, NotifyClasses { read: Switch::On, ..classes })
+        }
     };
     bpf::compile(&rules, profile::NUMBER_MAX)
 }

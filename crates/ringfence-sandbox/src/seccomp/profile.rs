@@ -1,31 +1,133 @@
-//! The profile as data: one table of rules, tried in order; what none matches is allowed.
+//! Profiles: which calls a world may make, as tables of rules that are tried in order.
 //!
-//! A world's walls are its empty root, its namespaces and Landlock. The filter takes away the calls
-//! that reach around them or that have a record of kernel bugs no agent needs, and names the calls
-//! that the gate wants to hear of.
+//! They are written, with the reasons, in `profiles/` beside the sources, and compiled to the tables
+//! here when the program is built.
 
-use libc::{
-    AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, EACCES, EAFNOSUPPORT, EBUSY, ENOSYS, EPERM,
-    EPROTONOSUPPORT, SOCK_DGRAM, SOCK_RAW, c_long,
-};
+use std::fmt;
+use std::io;
+use std::str::FromStr;
 
+use crate::sys::attempts;
 use crate::world::{NotifyClasses, Switch};
 
-/// One line of the profile.
+/// Which system calls a world's processes may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// What agents and their tools need.
+    #[default]
+    Default,
+    /// Less of the kernel: editing, and running ordinary programs.
+    Strict,
+    /// Besides, debuggers and sanitizers: processes inside may trace each other.
+    Build,
+    /// Besides, sandboxes that browsers build: namespaces may be made inside.
+    Browser,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: [Profile; 4] =
+        [Profile::Default, Profile::Strict, Profile::Build, Profile::Browser];
+
+    /// What it is called on the command line, in settings and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Default => "default",
+            Profile::Strict => "strict",
+            Profile::Build => "build",
+            Profile::Browser => "browser",
+        }
+    }
+
+    fn parts(self) -> &'static [Part] {
+        match self {
+            Profile::Default => tables::DEFAULT,
+            Profile::Strict => tables::STRICT,
+            Profile::Build => tables::BUILD,
+            Profile::Browser => tables::BROWSER,
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A profile that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no seccomp profile `{0}`: there are `default`, `strict`, `build` and `browser`")]
+pub struct NoSuchProfile(String);
+
+impl FromStr for Profile {
+    type Err = NoSuchProfile;
+
+    fn from_str(text: &str) -> Result<Profile, NoSuchProfile> {
+        let found = Profile::ALL.into_iter().find(|profile| profile.name() == text);
+        found.ok_or_else(|| NoSuchProfile(text.to_owned()))
+    }
+}
+
+/// Rules that belong together.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// What the profile's text calls it.
+    pub(super) name: &'static str,
+    /// The class of acts for which it is there.
+    pub(super) class: Class,
+    pub(super) rules: &'static [Rule],
+}
+
+/// For which class of acts a part is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Always,
+    Write,
+    Read,
+    Connect,
+    Exec,
+}
+
+impl Class {
+    fn is_on(self, classes: NotifyClasses) -> bool {
+        let switch = match self {
+            Class::Always => Switch::On,
+            Class::Write => classes.write,
+            Class::Read => classes.read,
+            Class::Connect => classes.connect,
+            Class::Exec => classes.exec,
+        };
+        switch == Switch::On
+    }
+}
+
+/// One line of a profile.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
-    /// The system call.
-    pub(super) call: c_long,
+    /// The system call's name.
+    pub(super) call: &'static str,
+    /// Its number.
+    pub(super) number: u32,
     /// What must hold of its arguments: all of these.
     pub(super) when: &'static [Test],
     /// What the caller gets.
     pub(super) answer: Answer,
+    /// Arguments with which the rule is proved.
+    pub(super) tried: &'static [u64],
 }
 
 impl Rule {
-    /// The number as the filter sees it.
-    pub(super) fn number(&self) -> u32 {
-        u32::try_from(self.call).unwrap_or(u32::MAX)
+    fn is_about(&self, arguments: &[u64; 6]) -> bool {
+        self.when.iter().all(|test| {
+            let argument = usize::try_from(test.arg).ok().and_then(|at| arguments.get(at));
+            let low = argument.map_or(0, |it| it & u64::from(test.mask));
+            match test.is {
+                Is::Equal(value) => low == u64::from(value),
+                Is::Not(value) => low != u64::from(value),
+                Is::AnyBitOf(bits) => low & u64::from(bits) != 0,
+            }
+        })
     }
 }
 
@@ -57,351 +159,92 @@ pub(super) enum Answer {
     Kill,
 }
 
-/// The youngest system call this profile was written for (`file_setattr`, Linux 6.17).
+/// The youngest system call the profiles were written for (`file_setattr`, Linux 6.17).
 pub(super) const NUMBER_MAX: u32 = 469;
 
-/// Every bit of an argument's low half.
-pub(super) const ALL: u32 = u32::MAX;
-/// Opening with any of these can change a file: `O_WRONLY | O_RDWR | O_CREAT | O_TRUNC`.
-const WRITE_INTENT: u32 = bits(libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC);
-/// With none of these it only reads.
-const NO_MERE_READ: u32 = WRITE_INTENT | bits(libc::O_PATH);
-/// The namespaces of `clone` and `unshare`; `CLONE_NEWTIME` is a signal number to `clone`.
-const NEW_NAMESPACES: u32 = bits(
-    libc::CLONE_NEWNS
-        | libc::CLONE_NEWUSER
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWNET
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP,
-);
-/// `CLONE_NEWTIME`, which libc does not name for every target.
-const NEW_TIME: u32 = 0x80;
-/// Whether a task shares its umask, and whether it is a thread of the same process.
-const FS_OR_THREAD: u32 = bits(libc::CLONE_FS | libc::CLONE_THREAD);
-/// Set-user-id and set-group-id.
-const SET_ID: u32 = libc::S_ISUID | libc::S_ISGID;
-/// Opening with any of these makes a file, with the mode given: `O_CREAT`, `__O_TMPFILE`.
-const MAKES: u32 = bits(libc::O_CREAT | libc::O_TMPFILE & !libc::O_DIRECTORY);
-/// The file type within a mode.
-const TYPE: u32 = libc::S_IFMT;
-/// The kind of socket, without `SOCK_CLOEXEC` and `SOCK_NONBLOCK`.
-pub(super) const SOCKET_KIND: u32 = 0xf;
-/// The type and number of an ioctl, without its direction and the size of what it points to.
-pub(super) const IOCTL: u32 = 0xffff;
-/// `SECCOMP_SET_MODE_FILTER`.
-const SET_FILTER: u32 = 1;
-/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
-const NEW_LISTENER: u32 = 8;
-/// `NETLINK_ROUTE`, which `getifaddrs(3)` asks.
-const NETLINK_ROUTE: u32 = 0;
-/// `UNAME26`, harmless.
-const UNAME26: u32 = 0x0002_0000;
-/// `ADDR_NO_RANDOMIZE`, which debuggers and build systems set.
-const NO_RANDOMIZE: u32 = 0x0004_0000;
-/// The argument of `personality` that only asks.
-const PERSONALITY_QUERY: u32 = u32::MAX;
-
-/// `int` flags as the filter sees them.
-pub(super) const fn bits(flags: i32) -> u32 {
-    flags.cast_unsigned()
+/// The rules of a profile for these classes, the frequent ones first.
+pub(super) fn rules(profile: Profile, classes: NotifyClasses) -> Vec<Rule> {
+    of(profile.parts(), classes).collect()
 }
 
-pub(super) const fn test(arg: u32, mask: u32, is: Is) -> Test {
-    Test { arg, mask, is }
-}
-
-pub(super) const fn fail(call: c_long, errno: i32) -> Rule {
-    Rule { call, when: &[], answer: Answer::Errno(errno) }
-}
-
-pub(super) const fn fail_when(call: c_long, when: &'static [Test], errno: i32) -> Rule {
-    Rule { call, when, answer: Answer::Errno(errno) }
-}
-
-pub(super) const fn notify(call: c_long) -> Rule {
-    Rule { call, when: &[], answer: Answer::Notify }
-}
-
-const fn notify_when(call: c_long, when: &'static [Test]) -> Rule {
-    Rule { call, when, answer: Answer::Notify }
-}
-
-/// The rules for these classes, the frequent ones first.
-pub(super) fn rules(classes: NotifyClasses) -> Vec<Rule> {
-    let notified: [(Switch, &[Rule]); 4] = [
-        (classes.write, NOTIFIED_OPENS),
-        (classes.read, NOTIFIED_READS),
-        (classes.connect, NOTIFIED_CONNECTS),
-        (classes.exec, NOTIFIED_EXECS),
-    ];
-    let refused = [
-        SET_IDS,
-        NARROWED,
-        NAMES_BY_IOCTL,
-        OUTSIDE_THE_FILTER,
-        NAMESPACES_AND_MOUNTS,
-        OTHER_PROCESSES,
-        KERNEL,
-    ];
-    let writes = (classes.write, NOTIFIED_WRITES);
-    std::iter::once((Switch::On, SET_ID_OPENS))
-        .chain(notified)
-        .chain(refused.map(|table| (Switch::On, table)))
-        .chain([writes])
-        .filter(|(switch, _)| *switch == Switch::On)
-        .flat_map(|(_, table)| table.iter().copied())
+/// The same for a world without namespaces and mounts.
+pub(super) fn rules_on_the_host(profile: Profile, classes: NotifyClasses) -> Vec<Rule> {
+    of(tables::ON_THE_HOST_BEFORE, classes)
+        .chain(of(profile.parts(), classes))
+        .chain(of(tables::ON_THE_HOST_AFTER, classes))
         .collect()
 }
 
-/// Making a file with a set-id bit. Before the notified opens: those would let it through.
-const SET_ID_OPENS: &[Rule] = &[
-    fail_when(
-        libc::SYS_openat,
-        &[test(2, ALL, Is::AnyBitOf(MAKES)), test(3, ALL, Is::AnyBitOf(SET_ID))],
-        EPERM,
-    ),
-    fail_when(
-        libc::SYS_open,
-        &[test(1, ALL, Is::AnyBitOf(MAKES)), test(2, ALL, Is::AnyBitOf(SET_ID))],
-        EPERM,
-    ),
-];
-
-/// Opens with write intent, told by the flags in a register; plain reads are not notified.
-const NOTIFIED_OPENS: &[Rule] = &[
-    notify_when(libc::SYS_openat, &[test(2, ALL, Is::AnyBitOf(WRITE_INTENT))]),
-    notify_when(libc::SYS_open, &[test(1, ALL, Is::AnyBitOf(WRITE_INTENT))]),
-];
-
-/// Opens without write intent, but for mere references to files (`O_PATH`).
-const NOTIFIED_READS: &[Rule] = &[
-    notify_when(libc::SYS_openat, &[test(2, NO_MERE_READ, Is::Equal(0))]),
-    notify_when(libc::SYS_open, &[test(1, NO_MERE_READ, Is::Equal(0))]),
-];
-
-/// Connecting: a read-only bind does not stop a connect to a unix socket beneath it.
-const NOTIFIED_CONNECTS: &[Rule] = &[notify(libc::SYS_connect)];
-
-/// Starting programs.
-const NOTIFIED_EXECS: &[Rule] = &[notify(libc::SYS_execve), notify(libc::SYS_execveat)];
-
-/// Calls that change what a name means. Behind the refusals: device nodes are refused there.
-const NOTIFIED_WRITES: &[Rule] = &[
-    notify(libc::SYS_creat),
-    notify(libc::SYS_truncate),
-    notify(libc::SYS_unlink),
-    notify(libc::SYS_unlinkat),
-    notify(libc::SYS_rmdir),
-    notify(libc::SYS_rename),
-    notify(libc::SYS_renameat),
-    notify(libc::SYS_renameat2),
-    notify(libc::SYS_mkdir),
-    notify(libc::SYS_mkdirat),
-    notify(libc::SYS_link),
-    notify(libc::SYS_linkat),
-    notify(libc::SYS_symlink),
-    notify(libc::SYS_symlinkat),
-    notify(libc::SYS_mknod),
-    notify(libc::SYS_mknodat),
-    // A unix socket's path is a file.
-    notify(libc::SYS_bind),
-    // Whatever is made is made with the umask that the process has by then.
-    notify(libc::SYS_umask),
-    // A group of threads has one umask for itself, unless it is asked for otherwise.
-    notify_when(libc::SYS_clone, &[test(0, FS_OR_THREAD, Is::Equal(bits(libc::CLONE_FS)))]),
-    notify_when(libc::SYS_clone, &[test(0, FS_OR_THREAD, Is::Equal(bits(libc::CLONE_THREAD)))]),
-    notify_when(libc::SYS_unshare, &[test(0, ALL, Is::AnyBitOf(bits(libc::CLONE_FS)))]),
-];
-
-/// Set-id bits do nothing in a world, whose mounts ignore them; on the host they would outlive it:
-/// what the payload makes is the person's, or root's where owners are mapped.
-const SET_IDS: &[Rule] = &[
-    fail_when(libc::SYS_chmod, &[test(1, ALL, Is::AnyBitOf(SET_ID))], EPERM),
-    fail_when(libc::SYS_fchmod, &[test(1, ALL, Is::AnyBitOf(SET_ID))], EPERM),
-    fail_when(libc::SYS_fchmodat, &[test(2, ALL, Is::AnyBitOf(SET_ID))], EPERM),
-    fail_when(libc::SYS_fchmodat2, &[test(2, ALL, Is::AnyBitOf(SET_ID))], EPERM),
-    fail_when(libc::SYS_creat, &[test(1, ALL, Is::AnyBitOf(SET_ID))], EPERM),
-    fail_when(libc::SYS_mkdir, &[test(1, ALL, Is::AnyBitOf(SET_ID))], EPERM),
-    fail_when(libc::SYS_mkdirat, &[test(2, ALL, Is::AnyBitOf(SET_ID))], EPERM),
-    fail_when(libc::SYS_mknod, &[test(1, ALL, Is::AnyBitOf(SET_ID))], EPERM),
-    fail_when(libc::SYS_mknodat, &[test(2, ALL, Is::AnyBitOf(SET_ID))], EPERM),
-];
-
-/// Calls that stay, without some of their arguments.
-const NARROWED: &[Rule] = &[
-    // Typing into the terminal that the user's shell reads (CVE-2017-5226), pasting on a console.
-    fail_when(libc::SYS_ioctl, &[test(1, ALL, Is::Equal(0x5412))], EPERM), // TIOCSTI
-    fail_when(libc::SYS_ioctl, &[test(1, ALL, Is::Equal(0x541c))], EPERM), // TIOCLINUX
-    // TIOCSETD loads line disciplines into the kernel (CVE-2017-2636, CVE-2023-6546).
-    fail_when(libc::SYS_ioctl, &[test(1, ALL, Is::Equal(0x5423))], EPERM),
-    fail_when(libc::SYS_clone, &[test(0, ALL, Is::AnyBitOf(NEW_NAMESPACES))], EPERM),
-    fail_when(libc::SYS_unshare, &[test(0, ALL, Is::AnyBitOf(NEW_NAMESPACES | NEW_TIME))], EPERM),
-    // Families other than these: packet, vsock (the hypervisor), alg, xdp, bluetooth, tipc, ...
-    fail_when(
-        libc::SYS_socket,
-        &[
-            test(0, ALL, Is::Not(bits(AF_UNIX))),
-            test(0, ALL, Is::Not(bits(AF_INET))),
-            test(0, ALL, Is::Not(bits(AF_INET6))),
-            test(0, ALL, Is::Not(bits(AF_NETLINK))),
-        ],
-        EAFNOSUPPORT,
-    ),
-    fail_when(
-        libc::SYS_socket,
-        &[test(0, ALL, Is::Equal(bits(AF_NETLINK))), test(2, ALL, Is::Not(NETLINK_ROUTE))],
-        EPERM,
-    ),
-    // A pair of any family makes a socket of it, and the kernel loads the module for that.
-    fail_when(libc::SYS_socketpair, &[test(0, ALL, Is::Not(bits(AF_UNIX)))], EAFNOSUPPORT),
-    // Protocols other than these are modules with a record: SCTP, DCCP, SMC, L2TP, ...
-    fail_when(
-        libc::SYS_socket,
-        &[
-            test(2, ALL, Is::Not(0)),
-            test(2, ALL, Is::Not(bits(libc::IPPROTO_ICMP))),
-            test(2, ALL, Is::Not(bits(libc::IPPROTO_TCP))),
-            test(2, ALL, Is::Not(bits(libc::IPPROTO_UDP))),
-            test(2, ALL, Is::Not(bits(libc::IPPROTO_ICMPV6))),
-            test(2, ALL, Is::Not(bits(libc::IPPROTO_MPTCP))),
-        ],
-        EPROTONOSUPPORT,
-    ),
-    // A datagram names its receiver in memory the filter cannot see (`sendmsg`), so unix datagram
-    // sockets are refused by type: also in pairs, whose ends may send elsewhere just as well, and
-    // as SOCK_RAW, which the kernel takes for SOCK_DGRAM.
-    fail_when(libc::SYS_socket, UNIX_DATAGRAM, EACCES),
-    fail_when(libc::SYS_socket, UNIX_RAW, EACCES),
-    fail_when(libc::SYS_socketpair, UNIX_DATAGRAM, EACCES),
-    fail_when(libc::SYS_socketpair, UNIX_RAW, EACCES),
-    fail_when(libc::SYS_mknod, &[test(1, TYPE, Is::Equal(libc::S_IFCHR))], EPERM),
-    fail_when(libc::SYS_mknod, &[test(1, TYPE, Is::Equal(libc::S_IFBLK))], EPERM),
-    fail_when(libc::SYS_mknodat, &[test(2, TYPE, Is::Equal(libc::S_IFCHR))], EPERM),
-    fail_when(libc::SYS_mknodat, &[test(2, TYPE, Is::Equal(libc::S_IFBLK))], EPERM),
-    fail_when(
-        libc::SYS_personality,
-        &[
-            test(0, ALL, Is::Not(0)),
-            test(0, ALL, Is::Not(UNAME26)),
-            test(0, ALL, Is::Not(NO_RANDOMIZE)),
-            test(0, ALL, Is::Not(PERSONALITY_QUERY)),
-        ],
-        EPERM,
-    ),
-    // A supervisor of a sandbox inside this one: the kernel allows one listener, so it says busy
-    // whether or not this world has one. Filters without a listener may be added.
-    fail_when(
-        libc::SYS_seccomp,
-        &[test(0, ALL, Is::Equal(SET_FILTER)), test(1, ALL, Is::AnyBitOf(NEW_LISTENER))],
-        EBUSY,
-    ),
-];
-
-const fn fail_ioctl(when: &'static [Test]) -> Rule {
-    fail_when(libc::SYS_ioctl, when, EPERM)
+fn of(parts: &'static [Part], classes: NotifyClasses) -> impl Iterator<Item = Rule> {
+    let on = parts.iter().filter(move |part| part.class.is_on(classes));
+    on.flat_map(|part| part.rules.iter().copied())
 }
 
-/// Subvolumes and snapshots are names in a directory that are made and removed by ioctl, with the
-/// name in memory: no filter sees it, and nobody would be asked.
-const NAMES_BY_IOCTL: &[Rule] = &[
-    // btrfs: SNAP_CREATE, SUBVOL_CREATE, SNAP_DESTROY, SNAP_CREATE_V2, SUBVOL_CREATE_V2,
-    // SNAP_DESTROY_V2.
-    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x9401))]),
-    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x940e))]),
-    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x940f))]),
-    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x9417))]),
-    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x9418))]),
-    fail_ioctl(&[test(1, IOCTL, Is::Equal(0x943f))]),
-    // bcachefs: SUBVOLUME_CREATE, SUBVOLUME_DESTROY.
-    fail_ioctl(&[test(1, IOCTL, Is::Equal(0xbc10))]),
-    fail_ioctl(&[test(1, IOCTL, Is::Equal(0xbc11))]),
-];
+/// A call that a profile refuses, with arguments for which it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The part of the profile.
+    pub part: &'static str,
+    /// The call's name.
+    pub call: &'static str,
+    /// Its number.
+    pub number: u32,
+    /// Arguments; none of them leads to anything.
+    pub arguments: [u64; 6],
+    /// The error number that it gets.
+    pub errno: i32,
+}
 
-const UNIX_DATAGRAM: &[Test] =
-    &[test(0, ALL, Is::Equal(bits(AF_UNIX))), test(1, SOCKET_KIND, Is::Equal(bits(SOCK_DGRAM)))];
+impl Refusal {
+    /// Makes the call; an error is how it was refused.
+    pub fn attempt(&self) -> io::Result<usize> {
+        let arguments = self.arguments.map(|it| usize::try_from(it).unwrap_or(usize::MAX));
+        attempts::raw(self.number.into(), arguments)
+    }
+}
 
-const UNIX_RAW: &[Test] =
-    &[test(0, ALL, Is::Equal(bits(AF_UNIX))), test(1, SOCKET_KIND, Is::Equal(bits(SOCK_RAW)))];
+/// Everything that a profile refuses by itself, rule by rule.
+pub fn refusals(profile: Profile) -> Vec<Refusal> {
+    let rules =
+        profile.parts().iter().flat_map(|part| part.rules.iter().map(|rule| (part.name, rule)));
+    rules.filter_map(|(part, rule)| refusal(profile, part, rule)).collect()
+}
 
-/// Calls whose arguments lie in memory, where a filter cannot see them; programs fall back to the
-/// older form when the newer does not exist.
-const OUTSIDE_THE_FILTER: &[Rule] = &[
-    fail(libc::SYS_clone3, ENOSYS),
-    fail(libc::SYS_openat2, ENOSYS),
-    fail(libc::SYS_io_uring_setup, ENOSYS),
-    fail(libc::SYS_io_uring_enter, ENOSYS),
-    fail(libc::SYS_io_uring_register, ENOSYS),
-];
+fn refusal(profile: Profile, part: &'static str, rule: &Rule) -> Option<Refusal> {
+    if !matches!(rule.answer, Answer::Errno(_)) {
+        return None;
+    }
+    // What no condition is about is nonsense to every call: no address and no descriptor.
+    let mut arguments = [u64::MAX; 6];
+    for test in rule.when {
+        let argument = arguments.get_mut(usize::try_from(test.arg).ok()?)?;
+        if let Is::Equal(value) = test.is {
+            *argument = (*argument & !u64::from(test.mask)) | u64::from(value);
+        }
+    }
+    for (argument, tried) in arguments.iter_mut().zip(rule.tried) {
+        *argument = *tried;
+    }
+    // A rule of the profile's own may answer before one of the default's.
+    let number = rule.number;
+    let first = of(profile.parts(), NotifyClasses::NONE)
+        .find(|rule| rule.number == number && rule.is_about(&arguments))?;
+    let Answer::Errno(errno) = first.answer else { return None };
+    Some(Refusal { part, call: rule.call, number: rule.number, arguments, errno })
+}
 
-/// Rebuilding the world from within.
-const NAMESPACES_AND_MOUNTS: &[Rule] = &[
-    fail(libc::SYS_setns, EPERM),
-    fail(libc::SYS_mount, EPERM),
-    fail(libc::SYS_umount2, EPERM),
-    fail(libc::SYS_pivot_root, EPERM),
-    fail(libc::SYS_chroot, EPERM),
-    fail(libc::SYS_open_tree, EPERM),
-    fail(libc::SYS_move_mount, EPERM),
-    fail(libc::SYS_fsopen, EPERM),
-    fail(libc::SYS_fsconfig, EPERM),
-    fail(libc::SYS_fsmount, EPERM),
-    fail(libc::SYS_fspick, EPERM),
-    fail(libc::SYS_mount_setattr, EPERM),
-    fail(OPEN_TREE_ATTR, EPERM),
-    // Opens by inode number, past every directory on the way.
-    fail(libc::SYS_open_by_handle_at, EPERM),
-    fail(libc::SYS_sethostname, EPERM),
-    fail(libc::SYS_setdomainname, EPERM),
-];
+/// What the texts were compiled to.
+#[expect(
+    unused_parens,
+    non_upper_case_globals,
+    clippy::cast_possible_truncation,
+    clippy::unnecessary_cast,
+    clippy::double_parens,
+    clippy::unreadable_literal,
+    reason = "flags and numbers as the registers hold them"
+)]
+mod tables {
+    use super::{Answer, Class, Is, Part, Rule, Test};
 
-/// `open_tree_attr` (Linux 6.15).
-const OPEN_TREE_ATTR: c_long = 467;
-
-/// Reaching into other processes.
-const OTHER_PROCESSES: &[Rule] = &[
-    fail(libc::SYS_ptrace, EPERM),
-    fail(libc::SYS_process_vm_readv, EPERM),
-    fail(libc::SYS_process_vm_writev, EPERM),
-    fail(libc::SYS_process_madvise, EPERM),
-    fail(libc::SYS_pidfd_getfd, EPERM),
-    fail(libc::SYS_kcmp, EPERM),
-    fail(libc::SYS_move_pages, EPERM),
-    fail(libc::SYS_migrate_pages, EPERM),
-];
-
-/// Parts of the kernel that are the host's business, or that have been its way in.
-const KERNEL: &[Rule] = &[
-    fail(libc::SYS_bpf, EPERM),
-    fail(libc::SYS_perf_event_open, EPERM),
-    fail(libc::SYS_userfaultfd, EPERM),
-    fail(libc::SYS_fanotify_init, EPERM),
-    fail(libc::SYS_lookup_dcookie, EPERM),
-    // Keyrings belong to the user, not to a namespace: the session keyring is the host's.
-    fail(libc::SYS_keyctl, EPERM),
-    fail(libc::SYS_add_key, EPERM),
-    fail(libc::SYS_request_key, EPERM),
-    fail(libc::SYS_kexec_load, EPERM),
-    fail(libc::SYS_kexec_file_load, EPERM),
-    fail(libc::SYS_init_module, EPERM),
-    fail(libc::SYS_finit_module, EPERM),
-    fail(libc::SYS_delete_module, EPERM),
-    fail(libc::SYS_reboot, EPERM),
-    fail(libc::SYS_swapon, EPERM),
-    fail(libc::SYS_swapoff, EPERM),
-    fail(libc::SYS_acct, EPERM),
-    fail(libc::SYS_quotactl, EPERM),
-    fail(libc::SYS_quotactl_fd, EPERM),
-    fail(libc::SYS_settimeofday, EPERM),
-    fail(libc::SYS_clock_settime, EPERM),
-    fail(libc::SYS_clock_adjtime, EPERM),
-    fail(libc::SYS_syslog, EPERM),
-    fail(libc::SYS_iopl, EPERM),
-    fail(libc::SYS_ioperm, EPERM),
-    fail(libc::SYS_modify_ldt, EPERM),
-    fail(libc::SYS_vhangup, EPERM),
-    fail(libc::SYS_nfsservctl, EPERM),
-    fail(libc::SYS_uselib, EPERM),
-    fail(libc::SYS_sysfs, EPERM),
-];
+    include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
+}

@@ -1,7 +1,7 @@
 #![expect(clippy::cast_sign_loss, reason = "flags and descriptors as the registers hold them")]
 
 use super::bpf::*;
-use super::{Walls, filter};
+use super::{Profile, Walls, filter, refusals};
 use crate::sys::seccomp::Instruction;
 use crate::world::NotifyClasses;
 
@@ -59,12 +59,17 @@ fn answer(call: libc::c_long, args: &[u64]) -> u32 {
 fn answer_with(classes: NotifyClasses, call: libc::c_long, args: &[u64]) -> u32 {
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
-    run(&filter(classes, Walls::Mounts), ARCH_X86_64, u32::try_from(call).unwrap(), all)
+    run(
+        &filter(Profile::Default, classes, Walls::Mounts),
+        ARCH_X86_64,
+        u32::try_from(call).unwrap(),
+        all,
+    )
 }
 
 #[test]
 fn calls_of_a_foreign_architecture_or_of_x32_kill() {
-    let filter = filter(NotifyClasses::ALL, Walls::Mounts);
+    let filter = filter(Profile::Default, NotifyClasses::ALL, Walls::Mounts);
     let i386 = 0x4000_0003;
     let aarch64 = 0xc000_00b7;
     assert_eq!(run(&filter, i386, 20, [0; 6]), KILL);
@@ -247,7 +252,7 @@ fn ordinary_calls_pass() {
         assert_eq!(answer(call, &[]), ALLOW);
     }
     assert!(
-        filter(NotifyClasses::ALL, Walls::Mounts).len() < 4096,
+        filter(Profile::Default, NotifyClasses::ALL, Walls::Mounts).len() < 4096,
         "the kernel's limit is 4096 instructions"
     );
 }
@@ -314,7 +319,7 @@ fn whoever_sets_a_umask_or_shares_it_otherwise_than_threads_do_is_heard() {
 fn on_the_host(call: libc::c_long, args: &[u64]) -> u32 {
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
-    let filter = filter(NotifyClasses::ALL, Walls::Rules);
+    let filter = filter(Profile::Default, NotifyClasses::ALL, Walls::Rules);
     assert!(filter.len() < 4096, "the kernel's limit is 4096 instructions");
     run(&filter, ARCH_X86_64, u32::try_from(call).unwrap(), all)
 }
@@ -425,10 +430,65 @@ fn what_a_world_in_namespaces_is_refused_a_world_without_is_too() {
 
 #[test]
 fn a_world_with_something_hidden_in_a_granted_tree_opens_nothing_by_itself() {
-    let with_holes = filter(NotifyClasses::ALL, Walls::RulesWithHoles);
+    let with_holes = filter(Profile::Default, NotifyClasses::ALL, Walls::RulesWithHoles);
     for (call, args) in [(libc::SYS_openat, [0, 0, 0, 0, 0, 0]), (libc::SYS_open, [0; 6])] {
         let number = u32::try_from(call).unwrap();
         assert_eq!(run(&with_holes, ARCH_X86_64, number, args), NOTIFY);
         assert_eq!(on_the_host(call, &args), ALLOW);
     }
+}
+
+/// What the filter of a profile answers.
+fn of(profile: Profile, call: libc::c_long, args: &[u64]) -> u32 {
+    let mut all = [0; 6];
+    all[..args.len()].copy_from_slice(args);
+    let filter = filter(profile, NotifyClasses::ALL, Walls::Mounts);
+    assert!(filter.len() < 4096, "the kernel's limit is 4096 instructions");
+    run(&filter, ARCH_X86_64, u32::try_from(call).unwrap(), all)
+}
+
+#[test]
+fn every_refusal_is_what_the_filter_answers_and_strict_refuses_all_that_the_default_does() {
+    for profile in Profile::ALL {
+        for walls in [Walls::Mounts, Walls::Rules] {
+            let filter = filter(profile, NotifyClasses::NONE, walls);
+            for refusal in refusals(profile) {
+                let answered = run(&filter, ARCH_X86_64, refusal.number, refusal.arguments);
+                let refused = answered & !libc::SECCOMP_RET_DATA == libc::SECCOMP_RET_ERRNO;
+                assert!(refused, "{profile}: {refusal:?}");
+                let same = answered == errno(refusal.errno);
+                assert!(same || walls == Walls::Rules, "{profile}: {refusal:?}");
+            }
+        }
+    }
+    for refusal in refusals(Profile::Default) {
+        let answered = of(Profile::Strict, refusal.number.into(), &refusal.arguments);
+        assert_eq!(answered & !libc::SECCOMP_RET_DATA, libc::SECCOMP_RET_ERRNO, "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_profile_opens_what_it_is_for_and_nothing_else() {
+    let nested =
+        [(libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::SIGCHLD) as u64];
+    let opened = |profile| -> Vec<String> {
+        let refused = refusals(Profile::Default).into_iter().filter(|it| {
+            let answered = of(profile, it.number.into(), &it.arguments);
+            answered & !libc::SECCOMP_RET_DATA != libc::SECCOMP_RET_ERRNO
+        });
+        refused.map(|it| it.call.to_owned()).collect()
+    };
+    assert_eq!(opened(Profile::Strict), Vec::<String>::new());
+    assert_eq!(opened(Profile::Build), ["ptrace", "process_vm_readv", "process_vm_writev", "kcmp"]);
+    assert_eq!(opened(Profile::Browser), ["clone", "unshare", "chroot"]);
+    assert_eq!(of(Profile::Browser, libc::SYS_clone, &nested), ALLOW);
+    assert_eq!(of(Profile::Browser, libc::SYS_chroot, &[]), NOTIFY, "known before it happens");
+    for flag in [libc::CLONE_NEWNS, libc::CLONE_NEWIPC, libc::CLONE_NEWUTS, libc::CLONE_NEWCGROUP] {
+        let flags = [nested[0] | flag as u64];
+        assert_eq!(of(Profile::Browser, libc::SYS_clone, &flags), errno(libc::EPERM));
+        assert_eq!(of(Profile::Browser, libc::SYS_unshare, &[flag as u64]), errno(libc::EPERM));
+    }
+    assert_eq!(of(Profile::Strict, libc::SYS_personality, &[0x0004_0000]), errno(libc::EPERM));
+    assert_eq!(of(Profile::Strict, libc::SYS_seccomp, &[2]), ALLOW, "asking is no filter");
+    assert_eq!(of(Profile::Strict, libc::SYS_openat, &[0, 0, 1]), NOTIFY);
 }

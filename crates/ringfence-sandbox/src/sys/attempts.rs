@@ -7,9 +7,10 @@ use std::io;
 /// `arguments` are plain numbers and pointers to `memory`, which is as long as the call may write.
 pub(crate) fn raw(number: libc::c_long, arguments: [usize; 6]) -> io::Result<usize> {
     let [first, second, third, fourth, fifth, sixth] = arguments;
-    // SAFETY: the callers, all of them in `attacks`, hand in numbers, null pointers, and addresses of
-    // buffers of theirs that live for the call and are at least as long as it reads or writes. Calls
-    // that would change this process's memory in another way are not among them.
+    // SAFETY: the callers, all of them in `attacks` and `seccomp`, hand in numbers, null pointers,
+    // addresses beyond all memory, and addresses of buffers of theirs that live for the call and are at
+    // least as long as it reads or writes. Calls that would change this process's memory in another way
+    // are not among them.
     let answer = unsafe { libc::syscall(number, first, second, third, fourth, fifth, sixth) };
     usize::try_from(answer).map_err(|_| io::Error::last_os_error())
 }

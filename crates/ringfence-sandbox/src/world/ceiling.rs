@@ -16,6 +16,7 @@ use landlock::{
 
 use super::failure::{During as _, Failure, Need};
 use super::{Access, Require, WorldSpec};
+use crate::seccomp::Profile;
 use crate::sys;
 
 /// With scopes for signals and abstract sockets, Landlock does all we ask of it.
@@ -79,7 +80,7 @@ impl Rules {
         let ioctl = AccessFs::from_all(self.abi) & (AccessFs::IoctlDev | AccessFs::Truncate);
         let mut rules = self
             .allow(Path::new("/"), AccessFs::ReadDir.into())?
-            .allow(Path::new("/proc"), AccessFs::ReadFile | AccessFs::ReadDir)?
+            .allow(Path::new("/proc"), proc(spec.seccomp))?
             .allow(Path::new("/dev"), device | ioctl)?
             .allow(Path::new("/dev/shm"), write)?;
         // One rule for all of `/etc`: what is there is what was put there.
@@ -113,6 +114,16 @@ impl Rules {
             self.set = self.set.add_rule(PathBeneath::new(fd, access))?;
         }
         Ok(self)
+    }
+}
+
+/// What may be done in `/proc`. Who makes a user namespace says there who is who in it; what else could be
+/// written is of processes of this world, by whoever may trace them.
+fn proc(profile: Profile) -> BitFlags<AccessFs> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    match profile {
+        Profile::Default | Profile::Strict | Profile::Build => read,
+        Profile::Browser => read | AccessFs::WriteFile,
     }
 }
 

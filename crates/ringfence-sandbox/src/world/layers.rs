@@ -2,6 +2,8 @@
 
 use ringfence_core::{LayerState, LayerStatus};
 
+use crate::seccomp::Profile;
+
 use super::{NotifyClasses, ResourceLimits, Stdio, Switch, Way, WorldSpec};
 
 /// The layers of a world that has started: a layer that failed would have stopped the start.
@@ -18,8 +20,6 @@ pub(super) fn of(spec: &WorldSpec, way: &Way) -> Vec<LayerStatus> {
     };
     let every = "user, mount, pid, network, ipc, uts and cgroup; an inner user namespace \
                  locks the mounts";
-    let filter =
-        "foreign calls kill; namespaces, mounts, tracing, keyrings and raw sockets refused";
     let review = (!spec.overlays.is_empty()).then(|| {
         let trees = spec.overlays.len();
         enforced("review", &format!("changes are kept aside, in overlays over {trees} trees"))
@@ -28,7 +28,7 @@ pub(super) fn of(spec: &WorldSpec, way: &Way) -> Vec<LayerStatus> {
         enforced("namespaces", every),
         enforced("mounts", &mounts),
         landlock(version),
-        enforced("seccomp", filter),
+        enforced("seccomp", &filter(spec.seccomp)),
         notify(spec.notify),
         network(way, spec.notify.connect),
         status("pty", terminal.0, terminal.1),
@@ -51,13 +51,16 @@ pub(super) fn landlocked(spec: &WorldSpec) -> Vec<LayerStatus> {
         Stdio::Inherit => (LayerState::Off, "the caller's standard streams are inherited"),
         Stdio::Pty(_) => (LayerState::Enforced, "a terminal of its own"),
     };
-    let filter = "foreign calls kill; all sockets but TCP and unix, shared memory, other processes' \
-                  limits, owners and attributes of files refused";
+    let filter = format!(
+        "{}; all sockets but TCP and unix, shared memory, other processes' limits, owners and \
+         attributes of files refused",
+        filter(spec.seccomp)
+    );
     let limits = ResourceLimits { processes: None, ..spec.limits };
     let mut all = without_namespaces();
     all.extend([
         enforced("landlock", &files),
-        enforced("seccomp", filter),
+        enforced("seccomp", &filter),
         notify(spec.notify),
         on_the_host_network(),
         status("pty", terminal.0, terminal.1),
@@ -110,6 +113,26 @@ pub(crate) fn network(way: &Way, connect: Switch) -> LayerStatus {
         ),
     };
     status("net", state, &format!("{own}; {how}"))
+}
+
+/// What a profile takes away, and what it leaves that the default does not.
+fn filter(profile: Profile) -> String {
+    let what = match profile {
+        Profile::Default => "namespaces, mounts, tracing, keyrings and raw sockets refused",
+        Profile::Strict => {
+            "namespaces, mounts, tracing, keyrings, raw sockets, netlink, filters inside, files \
+             without a name and old parts of the kernel refused"
+        }
+        Profile::Build => {
+            "namespaces, mounts, keyrings and raw sockets refused; processes inside may trace each \
+             other, and what traces a program decides what it does"
+        }
+        Profile::Browser => {
+            "mounts, tracing, keyrings, raw sockets and netlink refused; user, process and network \
+             namespaces may be made inside"
+        }
+    };
+    format!("profile `{profile}`: foreign calls kill; {what}")
 }
 
 fn rlimits(limits: ResourceLimits) -> String {

@@ -42,8 +42,8 @@ pub use error::WorldError;
 use failure::Failure;
 pub use network::{Capture, IpFamily, Network, OWN_ADDRESS_V4, OWN_ADDRESS_V6, Way};
 pub use spec::{
-    Access, Bind, IdMap, Identity, NotifyClasses, Overlay, PrivateFile, Require, ResourceLimits,
-    Stdio, Switch, TerminalSize, WorldSpec,
+    Access, Bind, IdMap, Identity, NotifyClasses, Overlay, PrivateFile, Programs, Require,
+    ResourceLimits, Stdio, Switch, TerminalSize, WorldSpec,
 };
 pub use start::{Prepared, Starting, prepare, prepare_tier, start};
 use tier::Isolation;

@@ -117,6 +117,7 @@ impl Isolation for Namespaces {
                 user,
                 ceiling: fds.next(),
                 writable: writable(spec),
+                seccomp: spec.seccomp,
                 places: None,
             },
             pty: out.terminal,

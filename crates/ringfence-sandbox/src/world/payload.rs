@@ -169,7 +169,7 @@ fn lower(resource: Resource, most: u64) -> rustix::io::Result<()> {
 fn filter(spec: &WorldSpec, control: &Channel, rules: &OwnedFd) -> Result<(), Failure> {
     let listening =
         if spec.notify == super::NotifyClasses::NONE { Listening::No } else { Listening::Yes };
-    let listener = install(&seccomp::filter(spec.notify, Walls::Mounts), listening)
+    let listener = install(&seccomp::filter(spec.seccomp, spec.notify, Walls::Mounts), listening)
         .during(Need::Seccomp, "install the filter")?;
     let fds: Vec<_> = listener.iter().chain([rules]).map(|fd| fd.as_fd()).collect();
     control

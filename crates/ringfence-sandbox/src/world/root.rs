@@ -29,10 +29,10 @@ use super::failure::{During as _, Failure, Need};
 use super::place::{
     Ground, Kind, Made, Skeleton, is_link, kind_of, open_source, relative, shown_as,
 };
-use super::{Access, WorldSpec, identity};
-use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
+use super::{Access, Programs, WorldSpec, identity};
+use crate::sys::mount::{Attributes, NOSUID, RDONLY, Reach, set_attributes};
 pub(super) use covers::Covers;
-use foundation::{foundation, is_sticky};
+use foundation::{foundation, host_kind, is_sticky, restrictions};
 use overlay::Laid;
 use parts::Part;
 
@@ -93,6 +93,7 @@ pub(super) struct Root {
     grants: Vec<Granted>,
     made: Vec<Made>,
     idmap: Option<OwnedFd>,
+    programs: Programs,
     overlays: Vec<Laid>,
 }
 
@@ -107,9 +108,19 @@ impl Root {
         let (plan, parts) = (Vec::new(), Vec::new());
         let (grants, made) = (Vec::new(), Vec::new());
         let skeleton = Skeleton::default();
-        let overlays = Vec::new();
-        let mut root =
-            Root { scratch, ground, skeleton, plan, parts, grants, made, idmap, overlays };
+        let (programs, overlays) = (spec.programs, Vec::new());
+        let mut root = Root {
+            scratch,
+            ground,
+            skeleton,
+            plan,
+            parts,
+            grants,
+            made,
+            idmap,
+            programs,
+            overlays,
+        };
         root.lay_overlays(&spec.overlays)?;
         root.entries(spec);
         root.supplies(spec)?;
@@ -291,11 +302,13 @@ impl Root {
             return self.overlaid(source);
         }
         let (source, attributes) = match content {
-            Content::Host { source, access } => (source.clone(), restrictions(*access)),
-            Content::System(source) => (source.clone(), restrictions(Access::Read)),
+            Content::Host { source, access } => {
+                (source.clone(), restrictions(self.programs, *access))
+            }
+            Content::System(source) => (source.clone(), restrictions(self.programs, Access::Read)),
             Content::Device(source) => (source.clone(), NOSUID),
             Content::Supply { name, access } => {
-                (self.scratch.join("supply").join(name), restrictions(*access))
+                (self.scratch.join("supply").join(name), restrictions(self.programs, *access))
             }
             Content::Mask | Content::Hidden => (self.supply_path(Kind::Dir), RDONLY),
         };
@@ -464,13 +477,6 @@ fn supplied(content: &Content) -> Option<Access> {
     }
 }
 
-fn restrictions(access: Access) -> u64 {
-    match access {
-        Access::Read => NOSUID | NODEV | RDONLY,
-        Access::Write | Access::Overlay => NOSUID | NODEV,
-    }
-}
-
 fn mask(kind: Kind) -> Content {
     Content::Supply { name: mask_name(kind).to_owned(), access: Access::Read }
 }
@@ -479,14 +485,6 @@ fn mask_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Dir => "mask",
         Kind::File => "mask.file",
-    }
-}
-
-/// What a masked path is on the host, for a mask where the world has nothing.
-fn host_kind(path: &Path) -> Kind {
-    match fs::metadata(path) {
-        Ok(meta) if !meta.is_dir() => Kind::File,
-        Ok(_) | Err(_) => Kind::Dir,
     }
 }
 

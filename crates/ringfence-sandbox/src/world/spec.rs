@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::base::Base;
+use crate::seccomp::Profile;
 
 /// Everything needed to start a world.
 #[derive(Debug, Clone)]
@@ -41,8 +42,12 @@ pub struct WorldSpec {
     pub stdio: Stdio,
     /// Which classes of system calls are notified.
     pub notify: NotifyClasses,
+    /// Which system calls its processes may make.
+    pub seccomp: Profile,
     /// What the payload may use up.
     pub limits: ResourceLimits,
+    /// Whether programs start from where the payload may write.
+    pub programs: Programs,
     /// How much of Landlock the kernel must have.
     pub landlock: Require,
     /// Whether the broker connects to ports of the world.
@@ -111,6 +116,16 @@ pub struct ResourceLimits {
     pub processes: Option<u64>,
     /// Largest file a process may write, in bytes.
     pub file_bytes: Option<u64>,
+}
+
+/// From where programs start, and from where their code may be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Programs {
+    /// From wherever they can be read.
+    #[default]
+    Anywhere,
+    /// Not from where the payload may write.
+    NotWhereWritten,
 }
 
 /// How much of a layer the kernel must have for a world to start.

@@ -13,7 +13,7 @@ use super::failure::{During as _, Failure, Need};
 use super::spec::Identity;
 use super::{NotifyClasses, Switch, Way, identity, landlocked, layers, network};
 use crate::netlink::Line;
-use crate::seccomp::{self, Walls};
+use crate::seccomp::{self, Profile, Walls};
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::fork;
@@ -43,9 +43,12 @@ pub(crate) fn landlock_tier() -> Vec<LayerStatus> {
         tried("seccomp", "system calls are filtered, and wait for a decision", || {
             rustix::thread::set_no_new_privs(true)
                 .during(Need::Seccomp, "give up new privileges")?;
-            install(&seccomp::filter(NotifyClasses::ALL, Walls::RulesWithHoles), Listening::Yes)
-                .map(drop)
-                .during(Need::Seccomp, "install the filter")
+            install(
+                &seccomp::filter(Profile::Default, NotifyClasses::ALL, Walls::RulesWithHoles),
+                Listening::Yes,
+            )
+            .map(drop)
+            .during(Need::Seccomp, "install the filter")
         }),
         layers::on_the_host_network(),
     ]
@@ -161,7 +164,7 @@ fn own_network() -> Result<Line, Failure> {
 fn filter(classes: NotifyClasses) -> Result<(), Failure> {
     rustix::thread::set_no_new_privs(true).during(Need::Seccomp, "give up new privileges")?;
     let listening = if classes == NotifyClasses::NONE { Listening::No } else { Listening::Yes };
-    install(&seccomp::filter(classes, Walls::Mounts), listening)
+    install(&seccomp::filter(Profile::Default, classes, Walls::Mounts), listening)
         .map(drop)
         .during(Need::Seccomp, "install the filter")
 }

@@ -15,10 +15,11 @@ use std::path::PathBuf;
 use rustix::fs::{MemfdFlags, fstat, memfd_create};
 
 use super::{
-    Access, Bind, IdMap, Identity, NotifyClasses, Overlay, PrivateFile, Require, ResourceLimits,
-    Stdio, Switch, TerminalSize, WorldSpec,
+    Access, Bind, IdMap, Identity, NotifyClasses, Overlay, PrivateFile, Programs, Require,
+    ResourceLimits, Stdio, Switch, TerminalSize, WorldSpec,
 };
 use crate::base::Base;
+use crate::seccomp::Profile;
 
 /// Largest specification, in bytes: arguments and environment of an exec are at most 6 MiB.
 const SPEC_BYTES_MAX: u64 = 64 << 20;
@@ -86,7 +87,7 @@ numbers!(u8, u16, u32, u64);
 structs! {
     WorldSpec {
         base, binds, overlays, masks, hidden, grantable, files, dirs, env, cwd, argv, identity, idmap, stdio,
-        notify, limits, landlock, inward, proxy_port, scratch
+        notify, seccomp, limits, programs, landlock, inward, proxy_port, scratch
     }
     Base { binds, links, files, dirs }
     Bind { source, target, access }
@@ -196,6 +197,30 @@ impl Wire for Switch {
         match u8::take(from)? {
             0 => Some(Switch::Off),
             1 => Some(Switch::On),
+            _ => None,
+        }
+    }
+}
+
+impl Wire for Profile {
+    fn put(&self, out: &mut Vec<u8>) {
+        OsString::from(self.name()).put(out);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        OsString::take(from)?.to_str()?.parse().ok()
+    }
+}
+
+impl Wire for Programs {
+    fn put(&self, out: &mut Vec<u8>) {
+        u8::from(*self == Programs::NotWhereWritten).put(out);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        match u8::take(from)? {
+            0 => Some(Programs::Anywhere),
+            1 => Some(Programs::NotWhereWritten),
             _ => None,
         }
     }

@@ -37,6 +37,8 @@ fn spec() -> WorldSpec {
             read: Switch::On,
         },
         limits: ResourceLimits { open_files: Some(5), processes: None, file_bytes: Some(1 << 40) },
+        seccomp: crate::seccomp::Profile::Strict,
+        programs: Programs::NotWhereWritten,
         landlock: Require::Partial,
         inward: Switch::On,
         proxy_port: 3128,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ringfence_core::Trace;
-use ringfence_runtime::broker::{Publish, Tier};
+use ringfence_runtime::broker::{Profile, Publish, Tier};
 
 /// What is recorded besides acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,6 +28,11 @@ pub struct RunArgs {
     /// (`doctor` says what) [default: as `[world] tier` of the settings has it, else namespaces]
     #[arg(long, value_name = "TIER")]
     pub tier: Option<Tier>,
+    /// Which system calls the world may make: `default`, `strict`, `build` (processes inside may trace
+    /// each other) or `browser` (namespaces may be made inside) [default: as `[world] seccomp` of the
+    /// settings has it, else default]
+    #[arg(long, value_name = "PROFILE")]
+    pub seccomp: Option<Profile>,
     /// Let this host's 127.0.0.1:PORT lead to the same port of the world's localhost, or
     /// HOST_PORT:PORT to another; may be repeated
     #[arg(long, value_name = "PORT")]

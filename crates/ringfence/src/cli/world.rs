@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use ringfence_runtime::broker::Tier;
+use ringfence_runtime::broker::{Profile, Tier};
 
 /// The commands on worlds.
 #[derive(Debug, Subcommand)]
@@ -24,6 +24,9 @@ pub struct WorldVerifyArgs {
     /// How the world is isolated, as for `run`
     #[arg(long, value_name = "TIER")]
     pub tier: Option<Tier>,
+    /// Which system calls the world may make, as for `run`
+    #[arg(long, value_name = "PROFILE")]
+    pub seccomp: Option<Profile>,
     /// Print JSON, one attack a line
     #[arg(long)]
     pub json: bool,

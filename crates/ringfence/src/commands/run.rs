@@ -35,6 +35,7 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
         cwd: context::current_dir()?,
         overrides: args.policy,
         tier: args.tier,
+        seccomp: args.seccomp,
         agent: args.agent,
         publish: args.publish,
         trace,

@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use ringfence_core::SetName;
 use ringfence_runtime::assemble::{AssembleError, Assembled, Inputs, assemble};
-use ringfence_runtime::broker::Tier;
+use ringfence_runtime::broker::{Profile, Tier};
 use ringfence_runtime::wording::printable;
 use ringfence_sandbox::attacks::{self, Attack, Group, Leaves};
 use serde::Serialize;
@@ -60,27 +60,30 @@ pub(crate) fn world(command: WorldCommand, screen: &Screen) -> Result<Done, Fail
 }
 
 fn verify(args: &WorldVerifyArgs, screen: &Screen) -> Result<Done, Failure> {
-    let (policies, tier) = in_force_here(args, screen)?;
+    let (policies, kind) = in_force_here(args, screen)?;
     let token = stage::token()?;
     screen.note("trying every attack in a world");
-    let inside = played(&Stage::set_up(Run::Inside(tier), &token, &policies)?)?;
+    let inside = played(&Stage::set_up(Run::Inside(kind.0, kind.1), &token, &policies)?)?;
     screen.note("trying every attack outside, where each should work");
     let outside = played(&Stage::set_up(Run::Outside, &token, &[])?)?;
     let all = attacks::all();
     let verified: Vec<Verified> =
-        all.iter().map(|attack| compare(attack, tier, (&outside, &inside))).collect();
+        all.iter().map(|attack| compare(attack, kind, (&outside, &inside))).collect();
     if args.json {
         verified.iter().try_for_each(|line| screen.json(line))?;
     } else {
-        screen.data(&as_text(&verified, tier, screen))?;
+        screen.data(&as_text(&verified, kind, screen))?;
     }
     let escaped = verified.iter().any(|line| line.outcome == Outcome::Escaped);
     Ok(if escaped { Done::No } else { Done::Yes })
 }
 
-/// The texts of the policy that is in force here, none where there is none; and the tier of the
-/// worlds that would be started.
-fn in_force_here(args: &WorldVerifyArgs, screen: &Screen) -> Result<(Vec<String>, Tier), Failure> {
+/// How a world is made: its tier, and its system calls.
+type Kind = (Tier, Profile);
+
+/// The texts of the policy that is in force here, none where there is none; and the kind of worlds
+/// that would be started.
+fn in_force_here(args: &WorldVerifyArgs, screen: &Screen) -> Result<(Vec<String>, Kind), Failure> {
     let inputs = Inputs {
         dirs: &context::dirs()?,
         cwd: &context::current_dir()?,
@@ -91,7 +94,8 @@ fn in_force_here(args: &WorldVerifyArgs, screen: &Screen) -> Result<(Vec<String>
     let Assembled { sources, settings, .. } = match assemble(inputs) {
         Ok(assembled) => assembled,
         Err(AssembleError::NoPolicy(_)) => {
-            return Ok((Vec::new(), args.tier.unwrap_or_default()));
+            let kind = (args.tier.unwrap_or_default(), args.seccomp.unwrap_or_default());
+            return Ok((Vec::new(), kind));
         }
         Err(error) => return Err(in_force::refused(error, screen)),
     };
@@ -102,8 +106,10 @@ fn in_force_here(args: &WorldVerifyArgs, screen: &Screen) -> Result<(Vec<String>
     };
     let tier = settings.tier.chosen(args.tier);
     let tier = tier.map_err(|error| Message::new(error.to_string()).could_not())?;
+    let profile = settings.seccomp.chosen(args.seccomp);
+    let profile = profile.map_err(|error| Message::new(error.to_string()).could_not())?;
     let meant = sources.into_iter().filter(|it| is_meant(&it.set));
-    Ok((meant.map(|source| source.text).collect(), tier))
+    Ok((meant.map(|source| source.text).collect(), (tier, profile)))
 }
 
 /// Plays all attacks on a stage of their own.
@@ -136,18 +142,18 @@ fn played(stage: &Stage) -> Result<Vec<Tried>, Failure> {
     Ok(tried)
 }
 
-fn compare(attack: &Attack, tier: Tier, (outside, inside): (&[Tried], &[Tried])) -> Verified {
+fn compare(attack: &Attack, kind: Kind, (outside, inside): (&[Tried], &[Tried])) -> Verified {
     let of = |tried: &[Tried]| tried.iter().find(|it| it.attack == attack.name).cloned();
     let (outside, inside) = (of(outside).unwrap_or_default(), of(inside).unwrap_or_default());
     let (outcome, said) = match (outside.reached, inside.reached) {
         (_, true) if inside.is_permitted => (Outcome::Permitted, inside.said),
-        (_, true) if is_beyond(tier, attack.name) => (Outcome::Unheld, inside.said),
+        (_, true) if is_beyond(kind, attack.name) => (Outcome::Unheld, inside.said),
         (_, true) => (Outcome::Escaped, inside.said),
         (true, false) => (Outcome::Held, inside.said),
         (false, false) => (Outcome::Untried, outside.said),
     };
     let (group, what) = (attack.group.name(), attack.what);
-    let tier = tier.name();
+    let tier = kind.0.name();
     Verified { schema: SCHEMA, tier, group, attack: attack.name, what, outcome, said }
 }
 
@@ -155,15 +161,26 @@ fn compare(attack: &Attack, tier: Tier, (outside, inside): (&[Tried], &[Tried]))
 /// names nor what is known of files.
 const BEYOND_LANDLOCK: [&str; 5] = ["stat", "open-path", "read-link", "watch", "change-directory"];
 
-/// Whether a tier is said not to hold this: `doctor` lists it.
-fn is_beyond(tier: Tier, attack: &str) -> bool {
-    match tier {
-        Tier::Namespaces => false,
-        Tier::Landlock => BEYOND_LANDLOCK.contains(&attack),
-    }
+/// What a profile is for, and so does not refuse.
+fn is_opened(profile: Profile, attack: &str) -> bool {
+    let opened: &[&str] = match profile {
+        Profile::Default | Profile::Strict => &[],
+        Profile::Build => &["trace", "read-memory"],
+        Profile::Browser => &["user-namespace", "change-root"],
+    };
+    opened.contains(&attack)
 }
 
-fn as_text(verified: &[Verified], tier: Tier, screen: &Screen) -> String {
+/// Whether a kind of world is said not to hold this: `doctor` and the security model list it.
+fn is_beyond((tier, profile): Kind, attack: &str) -> bool {
+    let beyond_tier = match tier {
+        Tier::Namespaces => false,
+        Tier::Landlock => BEYOND_LANDLOCK.contains(&attack),
+    };
+    beyond_tier || is_opened(profile, attack)
+}
+
+fn as_text(verified: &[Verified], (tier, profile): Kind, screen: &Screen) -> String {
     let paint = screen.paint(Stream::Out);
     let mut out = String::new();
     for group in [Group::Exec, Group::Files, Group::Network, Group::Kernel] {
@@ -181,7 +198,14 @@ fn as_text(verified: &[Verified], tier: Tier, screen: &Screen) -> String {
             let said = match line.outcome {
                 Outcome::Held | Outcome::Escaped => String::new(),
                 Outcome::Permitted => " (your policy permits it)".to_owned(),
-                Outcome::Unheld => " (this tier cannot, as `ringfence doctor` says)".to_owned(),
+                Outcome::Unheld => {
+                    let whose = if is_opened(profile, line.attack) {
+                        format!("the profile `{profile}` is for that")
+                    } else {
+                        "this tier cannot, as `ringfence doctor` says".to_owned()
+                    };
+                    format!(" ({whose})")
+                }
                 Outcome::Untried => format!(" (does not work outside: {})", printable(&line.said)),
             };
             let _ = writeln!(out, "  {word} {:<24} {}{said}", line.attack, line.what);
@@ -192,12 +216,12 @@ fn as_text(verified: &[Verified], tier: Tier, screen: &Screen) -> String {
     let (permitted, untried) = (count(Outcome::Permitted), count(Outcome::Untried));
     let unheld = match count(Outcome::Unheld) {
         0 => String::new(),
-        count => format!("{count} beyond this tier, "),
+        count => format!("{count} beyond this kind of world, "),
     };
     let _ = writeln!(
         out,
         "{held} held, {escaped} escaped, {permitted} permitted by the policy, {unheld}{untried} untried, \
-         in tier {tier}"
+         in tier {tier}, profile {profile}"
     );
     out
 }

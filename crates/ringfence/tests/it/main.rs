@@ -23,6 +23,7 @@ mod log;
 mod net;
 mod person;
 mod policy;
+mod profiles;
 mod review;
 mod run;
 mod schemas;

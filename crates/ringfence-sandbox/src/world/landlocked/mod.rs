@@ -31,6 +31,7 @@ use super::{
     layers, wire,
 };
 use crate::notify::{Confinement, Held, Loopback, Places, Reads};
+use crate::seccomp::Profile;
 use crate::sys::process::fork;
 
 /// Why connections are led to the net gate.
@@ -79,6 +80,7 @@ impl Isolation for Landlocked {
             user,
             ceiling: fds.next(),
             writable: writable(spec),
+            seccomp: spec.seccomp,
             places: Some(places(spec)),
         };
         Ok(Started {
@@ -138,6 +140,9 @@ fn check(spec: &WorldSpec) -> Result<(), WorldError> {
     }
     if spec.landlock != Require::Full {
         return wrong("needs all of Landlock: no gap in it can be accepted");
+    }
+    if spec.seccomp == Profile::Browser {
+        return wrong("has no network of its own that namespaces made inside could be kept from");
     }
     if spec.inward == Switch::On {
         return wrong("has no ports of its own to publish");

@@ -48,7 +48,7 @@ fn give_up(
     // Who answers reads the arguments of the exec out of this process.
     identity::dumpable(identity::Dumpable::Yes)?;
     let walls = if has_holes(spec) { Walls::RulesWithHoles } else { Walls::Rules };
-    let listener = install(&seccomp::filter(spec.notify, walls), Listening::Yes)
+    let listener = install(&seccomp::filter(spec.seccomp, spec.notify, walls), Listening::Yes)
         .during(Need::Seccomp, "install the filter")?;
     let fds: Vec<_> = listener.iter().chain([&parts.rules.opener]).map(|fd| fd.as_fd()).collect();
     control

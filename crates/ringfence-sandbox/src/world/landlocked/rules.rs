@@ -16,7 +16,7 @@ use landlock::{
 };
 
 use super::super::failure::{During as _, Failure, Need};
-use super::super::{Access, WorldSpec};
+use super::super::{Access, Programs, WorldSpec};
 use crate::sys;
 
 /// Scopes for signals and abstract sockets: without a process namespace nothing else bounds those.
@@ -149,7 +149,9 @@ impl Set {
             set = set.allow(&path, read)?;
         }
         for bind in &spec.binds {
-            set = set.allow(&bind.target, read)?;
+            let written = spec.programs == Programs::NotWhereWritten && bind.access.changes();
+            let access = if written { read & !AccessFs::Execute } else { read };
+            set = set.allow(&bind.target, access)?;
         }
         Ok(set.set)
     }

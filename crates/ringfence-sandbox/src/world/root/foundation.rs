@@ -8,9 +8,10 @@ use std::path::Path;
 use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use super::{ROOT, mask_name};
-use crate::world::WorldSpec;
+use crate::sys::mount::{NODEV, NOEXEC, NOSUID, RDONLY};
 use crate::world::failure::{During as _, Failure, Need};
 use crate::world::place::Kind;
+use crate::world::{Access, Programs, WorldSpec};
 
 /// Private directories that everyone may write to, as on any system.
 const STICKY_DIRS: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
@@ -47,4 +48,24 @@ pub(super) fn foundation(spec: &WorldSpec) -> Result<u64, Failure> {
 /// Whether everyone may write to a private directory.
 pub(super) fn is_sticky(dir: &Path) -> bool {
     STICKY_DIRS.iter().any(|sticky| dir.as_os_str() == OsStr::new(sticky))
+}
+
+/// What a mount must not be used for.
+pub(super) fn restrictions(programs: Programs, access: Access) -> u64 {
+    let without_programs = match programs {
+        Programs::Anywhere => 0,
+        Programs::NotWhereWritten => NOEXEC,
+    };
+    match access {
+        Access::Read => NOSUID | NODEV | RDONLY,
+        Access::Write | Access::Overlay => NOSUID | NODEV | without_programs,
+    }
+}
+
+/// What a masked path is on the host, for a mask where the world has nothing.
+pub(super) fn host_kind(path: &Path) -> Kind {
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_dir() => Kind::File,
+        Ok(_) | Err(_) => Kind::Dir,
+    }
 }

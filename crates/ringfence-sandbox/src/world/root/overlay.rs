@@ -17,7 +17,8 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
-use super::{Root, restrictions};
+use super::Root;
+use super::foundation::restrictions;
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
 use crate::world::failure::{During as _, Failure, Need};
 use crate::world::place::{open_source, relative};
@@ -89,7 +90,7 @@ impl Root {
             | OpenTreeFlags::OPEN_TREE_CLOEXEC
             | OpenTreeFlags::AT_EMPTY_PATH;
         let tree = open_tree(found, "", flags)?;
-        let set = restrictions(Access::Overlay);
+        let set = restrictions(self.programs, Access::Overlay);
         let attributes = Attributes { set, propagation: libc::MS_PRIVATE, idmap: None };
         set_attributes(&tree, Reach::Tree, attributes)?;
         Ok(tree)

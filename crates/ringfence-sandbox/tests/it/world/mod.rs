@@ -9,3 +9,4 @@ mod landlocked;
 mod life;
 mod limits;
 mod network;
+mod profiles;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use ringfence_runtime::broker::Tier;
+use ringfence_runtime::broker::{Profile, Tier};
 use ringfence_sandbox::attacks::{self, Leaves, SharedMemory, Target};
 
 use crate::commands::context;
@@ -24,7 +24,7 @@ const BEAT: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Run {
     Outside,
-    Inside(Tier),
+    Inside(Tier, Profile),
 }
 
 /// A directory with everything that is attacked, and what listens.
@@ -48,8 +48,8 @@ impl Stage {
     pub(super) fn play(&self) -> Command {
         let program = self.target.at("readonly/ringfence");
         let mut command = Command::new(&program);
-        if let Run::Inside(tier) = self.run {
-            command.args(["run", "--tier", tier.name()]);
+        if let Run::Inside(tier, profile) = self.run {
+            command.args(["run", "--tier", tier.name(), "--seccomp", profile.name()]);
             for policy in &self.policies {
                 command.arg("--policy").arg(policy);
             }
@@ -139,7 +139,7 @@ fn make(run: Run, token: &str, policies: &[String]) -> io::Result<Result<Stage, 
     // Not where the other one was: something may still be at work there.
     let side = match run {
         Run::Outside => "outside",
-        Run::Inside(_) => "inside",
+        Run::Inside(..) => "inside",
     };
     let dir = fs::canonicalize(cache)?.join(format!("ringfence-verify-{pid}-{side}"));
     let _ = fs::remove_dir_all(&dir);

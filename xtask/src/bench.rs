@@ -3,6 +3,7 @@
 mod commands;
 mod floor;
 mod net;
+mod peers;
 mod place;
 
 use std::time::{Duration, Instant};
@@ -36,6 +37,9 @@ pub(crate) fn run(names: &[&str]) -> Done {
     let all: &[(&str, Bench)] = &[
         ("decide", decide),
         ("start", commands::start),
+        ("peers", peers::peers),
+        ("everyday", peers::everyday),
+        ("worlds", peers::worlds),
         ("work", commands::work),
         ("exec", commands::exec),
         ("write", commands::write),
@@ -147,6 +151,10 @@ fn interleave(
 
 fn row(what: &str, marks: (&'static str, &'static str), times: &(Times, Times)) -> Row {
     let (ours, peer) = times;
+    row_of(what, marks, ours, peer)
+}
+
+fn row_of(what: &str, marks: (&'static str, &'static str), ours: &Times, peer: &Times) -> Row {
     let ms = |seconds: f64| seconds * 1000.0;
     Row {
         what: what.to_owned(),
@@ -156,9 +164,12 @@ fn row(what: &str, marks: (&'static str, &'static str), times: &(Times, Times)) 
         median: ours.median() / peer.median(),
         unit: "x",
         note: format!(
-            "median {:.2} ms against {:.2} ms, {ROUNDS} rounds",
+            "min {:.2} and median {:.2} ms against {:.2} and {:.2} ms, {} rounds",
+            ms(ours.min()),
             ms(ours.median()),
-            ms(peer.median())
+            ms(peer.min()),
+            ms(peer.median()),
+            ours.0.len()
         ),
     }
 }

@@ -67,6 +67,15 @@ impl Place {
         self.command_with(&[], command)
     }
 
+    /// A command with nothing around it, in the project.
+    pub(crate) fn bare(&self, command: &[&str]) -> Command {
+        let (program, arguments) = command.split_first().unwrap_or((&"true", &[]));
+        let mut run = Command::new(program);
+        run.args(arguments);
+        self.at_home(&mut run);
+        run
+    }
+
     fn command_with(&self, flags: &[&str], command: &[&str]) -> Command {
         let mut run = Command::new(super::ringfence());
         run.args(["run", "--agent", "bench"]).args(flags).arg("--").args(command);
@@ -118,7 +127,8 @@ impl Place {
             .env_remove("XDG_STATE_HOME");
     }
 
-    fn finish(&self, command: &mut Command) -> Done {
+    /// Runs it to its end; an error with what it said when it fails.
+    pub(crate) fn finish(&self, command: &mut Command) -> Done {
         self.at_home(command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let shown = format!("{command:?}");

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -65,12 +65,24 @@ pub(crate) struct Bounds {
 pub(crate) struct Looking {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    processes_max: Option<u64>,
+}
+
+/// What limits did to a session.
+#[derive(Debug, Default)]
+pub(crate) struct Limited {
+    /// What ended it, if a limit did.
+    pub(crate) ended: Option<Notice>,
+    /// What it went on with.
+    pub(crate) refused: Option<Notice>,
 }
 
 #[derive(Debug)]
 struct Shared {
     over: AtomicBool,
     reached: Mutex<Option<Reached>>,
+    /// How often a process or a thread could not be started.
+    forks_refused: AtomicU64,
 }
 
 /// A limit that was reached, or that nobody can say is not.
@@ -209,8 +221,14 @@ impl Bounds {
 
     /// Looks at the world from now on.
     pub(crate) fn look(self, world: &Arc<World>, gate: &Gate) -> Result<Looking, RunError> {
-        let shared = Arc::new(Shared { over: AtomicBool::new(false), reached: Mutex::new(None) });
-        let mut looking = Looking { shared: Arc::clone(&shared), threads: Vec::new() };
+        let shared = Arc::new(Shared {
+            over: AtomicBool::new(false),
+            reached: Mutex::new(None),
+            forks_refused: AtomicU64::new(0),
+        });
+        let processes_max = self.limits.processes_max;
+        let mut looking =
+            Looking { shared: Arc::clone(&shared), threads: Vec::new(), processes_max };
         if self.layer().is_none() {
             return Ok(looking);
         }
@@ -268,21 +286,30 @@ impl Shared {
 }
 
 impl Looking {
-    /// To be said when the world has ended; what ended it, if a limit did.
-    pub(crate) fn finish(self) -> Option<Notice> {
+    /// To be said when the world has ended.
+    pub(crate) fn finish(self) -> Limited {
         self.shared.over.store(true, Ordering::Release);
         for thread in self.threads {
             thread.thread().unpark();
             let _ = thread.join();
         }
         let reached = self.shared.reached.lock().unwrap_or_else(PoisonError::into_inner).take();
-        reached.map(|Reached { limit, most, unseen }| match unseen {
+        let ended = reached.map(|Reached { limit, most, unseen }| match unseen {
             None => Notice::new(format!("the session was ended: it reached `{limit} = {most}`"))
                 .hint(RAISE_HINT),
             Some(why) => Notice::new(format!(
                 "the session was ended: it cannot be held to `{limit} = {most}` any more: {why}"
             )),
-        })
+        });
+        let times = self.shared.forks_refused.load(Ordering::Acquire);
+        let most = self.processes_max.filter(|_| times > 0 && ended.is_none());
+        let refused = most.map(|most| {
+            let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
+            let text =
+                format!("`processes_max = {most}` kept a process or thread from starting {times}");
+            Notice::new(text).hint(RAISE_HINT)
+        });
+        Limited { ended, refused }
     }
 
     fn start(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
@@ -331,6 +358,8 @@ impl Look {
             }
             std::thread::park_timeout(LOOK_PERIOD);
         }
+        let refused = self.cgroup.counted().forks_refused.unwrap_or_default();
+        shared.forks_refused.store(refused, Ordering::Release);
         // What was killed for want of memory may have been the agent itself.
         if self.is_killed()
             && let Some(most) = self.limits.memory_bytes_max

@@ -18,51 +18,55 @@ const PARTS: usize = 20;
 /// Worlds that are there at once.
 const WORLDS: usize = 100;
 
+/// One of those that start `true`.
+struct Side {
+    what: &'static str,
+    marks: (&'static str, &'static str),
+    command: Command,
+    times: Times,
+    failed: Option<String>,
+}
+
 /// `true` under each of them in turn, in one run.
 pub(crate) fn peers() -> Result<Vec<Row>, String> {
     let place = Place::new("peers", DECIDED, "")?;
     let project = place.project();
-    let mut sides: Vec<(&str, Command)> = vec![
-        ("ringfence", place.command(&["/bin/true"])),
-        ("bare", place.bare(&["/bin/true"])),
-        ("bwrap", bwrap(&project)),
-        ("firejail", firejail()),
-        ("codex", codex()),
-        ("srt", srt(&project)?),
+    let side = |what, marks, command| Side {
+        what,
+        marks,
+        command,
+        times: Times(Vec::new()),
+        failed: None,
+    };
+    let mut ours = side("ours", ("", ""), place.command(&["/bin/true"]));
+    let mut sides = [
+        side("bare fork and exec", ("4.5x", "2.7x"), place.bare(&["/bin/true"])),
+        side("`bwrap --unshare-all --ro-bind / /`", ("1.0x", "0.6x"), bwrap(&project)),
+        side("firejail", ("-", "-"), firejail()),
+        side("codex sandbox", ("0.15x", "0.09x"), codex()),
+        side("srt", ("0.025x", "0.014x"), srt(&project)?),
     ];
-    let mut times: Vec<Times> = sides.iter().map(|_| Times(Vec::new())).collect();
-    let mut failed: Vec<Option<String>> = sides.iter().map(|_| None).collect();
     for round in 0..=ROUNDS {
-        for (at, (name, command)) in sides.iter_mut().enumerate() {
-            if failed[at].is_some() {
+        for side in std::iter::once(&mut ours).chain(&mut sides) {
+            if side.failed.is_some() {
                 continue;
             }
             let begun = Instant::now();
-            let done = place.finish(command);
-            let took = begun.elapsed();
-            match done {
-                Err(error) if *name == "ringfence" || *name == "bare" => return Err(error),
-                Err(error) => failed[at] = Some(error),
-                Ok(()) if round > 0 => times[at].0.push(took),
+            match place.finish(&mut side.command) {
+                Err(error) => side.failed = Some(error),
+                Ok(()) if round > 0 => side.times.0.push(begun.elapsed()),
                 Ok(()) => {}
             }
             std::thread::sleep(SETTLE);
         }
     }
-    let marks = [
-        ("bare fork and exec", "4.5x", "2.7x"),
-        ("`bwrap --unshare-all --ro-bind / /`", "1.0x", "0.6x"),
-        ("firejail", "-", "-"),
-        ("codex sandbox", "0.15x", "0.09x"),
-        ("srt", "0.025x", "0.014x"),
-    ];
-    let mut times = times.into_iter();
-    let ours = times.next().ok_or("no side of ours")?;
-    let rows = times.zip(failed.iter().skip(1)).zip(marks).map(|((peer, failed), mark)| {
-        let (what, must, aim) = mark;
-        let mut row =
-            super::row_of(&format!("`run -- true` against {what}"), (must, aim), &ours, &peer);
-        if let Some(error) = failed {
+    if let Some(error) = ours.failed {
+        return Err(error);
+    }
+    let rows = sides.into_iter().map(|side| {
+        let what = format!("`run -- true` against {}", side.what);
+        let mut row = super::row_of(&what, side.marks, &ours.times, &side.times);
+        if let Some(error) = side.failed {
             row.note = format!("not measured: {error}");
         }
         row
@@ -109,43 +113,50 @@ fn srt(project: &Path) -> Result<Command, String> {
     Ok(run)
 }
 
-/// Everyday work against the same without any sandbox.
-pub(crate) fn everyday() -> Result<Vec<Row>, String> {
+/// `cargo build` of crates of which each depends on another, without what was built before.
+pub(crate) fn build() -> Result<Vec<Row>, String> {
     let toolchain = PathBuf::from(output("rustc", &["--print", "sysroot"])?.trim());
     let rules = format!(
         "{DECIDED}\n@id(\"toolchain\") permit (principal, action == Action::\"fs.read\", resource in \
          Dir::\"{}\");\n",
         toolchain.display()
     );
-    let place = Place::new("everyday", &rules, "")?;
-    let project = place.project();
-    crates(&project.join("crates"))?;
-    packages(&project.join("packages"))?;
-    tree(&project.join("tree"))?;
-    let cargo = toolchain.join("bin/cargo");
-    let cargo = format!(
-        "cd crates && rm -rf target && PATH={}:$PATH CARGO_HOME=$PWD/home {} build -q --offline",
-        toolchain.join("bin").display(),
-        cargo.display()
+    let place = Place::new("build", &rules, "")?;
+    crates(&place.project())?;
+    let bin = toolchain.join("bin");
+    let script = format!(
+        "rm -rf target && PATH={0}:$PATH CARGO_HOME=$PWD/home {0}/cargo build -q --offline",
+        bin.display()
     );
-    let npm = "cd packages && rm -rf node_modules && npm ci --offline --no-audit --no-fund \
-               --cache $PWD/cache --silent";
-    let work = [
-        ("`cargo build` of 20 crates", cargo.as_str()),
-        ("`npm ci` of 20 packages from a local cache", npm),
-        ("`git status` on 20,000 files", "cd tree && git -c safe.directory='*' status --short"),
-        ("`grep -r` over 20,000 files", "cd tree && ! grep -rn nothing-of-the-kind files"),
-    ];
-    work.iter()
-        .map(|(what, script)| {
-            let command = ["sh", "-c", script];
-            let times = interleave(
-                || place.ringfence(&command),
-                || place.finish(&mut place.bare(&command)),
-            )?;
-            Ok(row(&format!("{what} against bare"), ("1.05x", "1.02x"), &times))
-        })
-        .collect()
+    against_bare(&place, "`cargo build` of 20 crates", &script)
+}
+
+/// `npm ci` of packages that are in its cache.
+pub(crate) fn install() -> Result<Vec<Row>, String> {
+    let place = Place::new("install", DECIDED, "")?;
+    packages(&place.project())?;
+    let script = "rm -rf node_modules && npm ci --offline --no-audit --no-fund --cache $PWD/cache \
+                  --silent";
+    against_bare(&place, "`npm ci` of 20 packages from a local cache", script)
+}
+
+/// `git status` on a large tree, and a search through it.
+pub(crate) fn tree() -> Result<Vec<Row>, String> {
+    let place = Place::new("tree", DECIDED, "")?;
+    large_tree(&place.project())?;
+    let status = "git -c safe.directory='*' status --short";
+    let mut rows = against_bare(&place, "`git status` on 20,000 files", status)?;
+    let search = "! grep -rn nothing-of-the-kind files";
+    rows.extend(against_bare(&place, "`grep -r` over 20,000 files", search)?);
+    Ok(rows)
+}
+
+/// The same work in a world and without one.
+fn against_bare(place: &Place, what: &str, script: &str) -> Result<Vec<Row>, String> {
+    let command = ["sh", "-c", script];
+    let bare = || place.finish(&mut place.bare(&command));
+    let times = interleave(|| place.ringfence(&command), bare)?;
+    Ok(vec![row(&format!("{what} against bare"), ("1.05x", "1.02x"), &times)])
 }
 
 /// Crates that depend on the one before, each with a few hundred lines.
@@ -160,7 +171,7 @@ fn crates(dir: &Path) -> Done {
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[dependencies]\n{before}"
         );
-        let functions: String = (0..200)
+        let functions: Vec<String> = (0..200)
             .map(|n| {
                 format!(
                     "pub fn f{n}(x: &str) -> Vec<String> {{ let mut v: Vec<String> = x.split(' ')\
@@ -169,7 +180,7 @@ fn crates(dir: &Path) -> Done {
             })
             .collect();
         put(&dir.join(&name).join("Cargo.toml"), &manifest)?;
-        put(&dir.join(&name).join("src/lib.rs"), &functions)?;
+        put(&dir.join(&name).join("src/lib.rs"), &functions.concat())?;
         members.push(format!("\"{name}\""));
     }
     let text = format!("[workspace]\nresolver = \"2\"\nmembers = [{}]\n", members.join(", "));
@@ -220,7 +231,7 @@ fn packages(dir: &Path) -> Done {
 }
 
 /// A repository of many files in directories of a hundred.
-fn tree(dir: &Path) -> Done {
+fn large_tree(dir: &Path) -> Done {
     for number in 0..FILES {
         let text = format!("file {number}\n").repeat(40);
         put(&dir.join(format!("files/{}/{number}.txt", number / 100)), &text)?;
@@ -265,7 +276,7 @@ pub(crate) fn worlds() -> Result<Vec<Row>, String> {
         running.push(command.spawn().map_err(|error| error.to_string())?);
     }
     let all_there = || std::fs::read_dir(&began).map_or(0, Iterator::count) == WORLDS;
-    while !all_there() && begun.elapsed() < Duration::from_secs(120) {
+    while !all_there() && begun.elapsed() < Duration::from_mins(2) {
         std::thread::sleep(Duration::from_millis(20));
     }
     let took = begun.elapsed();

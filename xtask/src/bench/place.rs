@@ -124,7 +124,8 @@ impl Place {
             .env("HOME", self.root.join("home"))
             .env("XDG_RUNTIME_DIR", self.root.join("run"))
             .env_remove("XDG_CONFIG_HOME")
-            .env_remove("XDG_STATE_HOME");
+            .env_remove("XDG_STATE_HOME")
+            .env_remove("CARGO_TARGET_DIR");
     }
 
     /// Runs it to its end; an error with what it said when it fails.

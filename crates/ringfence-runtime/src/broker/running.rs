@@ -36,7 +36,7 @@ use super::{Closing, RunError, RunRequest};
 use crate::advice::Advice;
 use crate::approvals::{self, Approvals};
 use crate::assemble::Assembled;
-use crate::bounds::{Bounds, Looking};
+use crate::bounds::{Bounds, Limited, Looking};
 use crate::compose::Composition;
 use crate::denials::{Denials, Timing};
 use crate::in_force::InForce;
@@ -225,10 +225,10 @@ impl Running {
         drop(self.registered);
         // The last one who holds it: the mount helper takes away what it made.
         drop(self.world);
-        let limit = self.looking.finish();
+        let Limited { ended: limit, refused } = self.looking.finish();
         let exit_code = code(&ended, limit.as_ref());
         let Finished { quarantined, taken_back, mut notices, review } = self.after.finish();
-        notices.extend(covered.notices().into_iter().chain(kept).chain(limit));
+        notices.extend(covered.notices().into_iter().chain(kept).chain(refused).chain(limit));
         let Totals { permitted, denied, asked, failed, files_changed, .. } =
             self.opened.tally.totals();
         let summary = Summary { permitted, denied, asked, failed, files_changed, exit_code };

@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags};
@@ -28,8 +27,6 @@ pub(super) struct Namespaces {
     helper: Pid,
     /// The world's first process, once it stands.
     init: Option<OwnedFd>,
-    /// Whether something was ever granted.
-    granted: AtomicBool,
     inward: Option<Mutex<Channel>>,
     ceiling: Vec<(PathBuf, Access)>,
 }
@@ -46,7 +43,6 @@ impl Namespaces {
             lines: Some((control, Mutex::new(grants))),
             helper,
             init: None,
-            granted: AtomicBool::new(false),
             inward: None,
             ceiling: Vec::new(),
         })
@@ -137,7 +133,6 @@ impl Isolation for Namespaces {
         if !self.within_ceiling(target, access) {
             return Err(WorldError::BeyondCeiling { target: target.to_path_buf() });
         }
-        self.granted.store(true, Ordering::Release);
         let mut bytes = vec![access.to_byte()];
         bytes.extend(source.as_os_str().as_bytes());
         bytes.push(0);
@@ -185,10 +180,8 @@ impl Drop for Namespaces {
                 break;
             }
         }
-        // Then the mount helper leaves. What it made on the host for grants it takes away first;
-        // else nobody needs to wait until the kernel has taken down its mounts.
-        let made = self.granted.load(Ordering::Acquire);
-        let wait = if made { WaitOptions::empty() } else { WaitOptions::NOHANG };
-        let _ = rustix::process::waitpid(Some(self.helper), wait);
+        // Then the mount helper leaves, with its mounts. Who removed a place from under one of them
+        // would wait for all processors, once for each: to wait for the helper is less.
+        let _ = rustix::process::waitpid(Some(self.helper), WaitOptions::empty());
     }
 }

@@ -1,6 +1,6 @@
 //! Using up what the host has.
 
-use super::stage::{Side, Stage, everybody, text};
+use super::stage::{Side, Stage, Who, everybody, text};
 
 const POLICY: &str = r#"
 @id("programs")
@@ -137,6 +137,23 @@ fn a_bomb_ends_its_own_session_and_is_recorded() {
             assert!(!entries.contains("bad"), "{entries}");
         }
     }
+}
+
+#[test]
+fn a_limit_that_a_session_goes_on_with_is_named_at_its_end() {
+    // Only a control group counts what it refuses.
+    let stage = Stage::new(Who::Root, POLICY);
+    stage.write(".config/ringfence/settings.toml", "[limits]\nprocesses_max = 20\n");
+    stage.write(
+        "project/many.py",
+        "import os, time\nfor _ in range(40):\n  try:\n    if os.fork() == 0: time.sleep(0.3); os._exit(0)\n\
+         \x20 except OSError: pass\n",
+    );
+    let run = stage.ringfence_command(&["run", "--", "python3", "-I", "many.py"]).output().unwrap();
+    let said = text(&run);
+    assert_eq!(run.status.code(), Some(0), "{said}");
+    assert!(said.contains("`processes_max = 20` kept a process or thread from starting"), "{said}");
+    assert!(said.contains("to raise it, change `[limits]`"), "{said}");
 }
 
 #[test]

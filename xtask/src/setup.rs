@@ -13,6 +13,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("chromium", "chromium"), // it and those below that are no build tools: clients and servers
     ("curl", "curl"),
     ("dbus-run-session", "dbus"),
+    ("fish", "fish"), // with zsh: shells in which agents start under Ringfence
     ("gcc", "gcc"),
     ("git", "git"),
     ("gnome-keyring-daemon", "gnome-keyring"), // the keyring of a desktop
@@ -31,6 +32,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("/usr/sbin/sshd", "openssh-server"),
     ("strace", "strace"),
     ("tmux", "tmux"), // real terminals for the questions
+    ("zsh", "zsh"),
 ];
 
 /// `cargo-deny` is built once per machine, unoptimised, into the cache.

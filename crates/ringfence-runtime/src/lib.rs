@@ -1,5 +1,6 @@
 //! A session's life: what is in force, the world it means, the run, and its end.
 
+pub mod account;
 pub mod advice;
 pub mod approvals;
 pub mod assemble;

@@ -88,6 +88,8 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("policy-test.schema.json", include_str!("../schemas/policy-test.schema.json")),
     ("review-show.schema.json", include_str!("../schemas/review-show.schema.json")),
     ("run-summary.schema.json", include_str!("../schemas/run-summary.schema.json")),
+    ("sandbox-logs.schema.json", include_str!("../schemas/sandbox-logs.schema.json")),
+    ("sandbox-status.schema.json", include_str!("../schemas/sandbox-status.schema.json")),
     ("secret-change.schema.json", include_str!("../schemas/secret-change.schema.json")),
     ("secret-list.schema.json", include_str!("../schemas/secret-list.schema.json")),
     ("secret-test.schema.json", include_str!("../schemas/secret-test.schema.json")),

@@ -8,6 +8,7 @@ use ringfence_core::{EntryRef, IdError, SessionId};
 
 mod review;
 mod run;
+mod sandbox;
 mod secret;
 mod show;
 mod suggest;
@@ -15,6 +16,10 @@ mod world;
 
 pub use review::{ReviewCommand, ReviewCommitArgs, ReviewDropArgs, ReviewShowArgs};
 pub use run::{RunArgs, Traced};
+pub use sandbox::{
+    SandboxCommand, SandboxDisableArgs, SandboxEnableArgs, SandboxLogsArgs, SandboxStartArgs,
+    SandboxStatusArgs, ShellName,
+};
 pub use secret::{
     SecretAddArgs, SecretCommand, SecretListArgs, SecretRemoveArgs, SecretRotateArgs,
     SecretTestArgs,
@@ -98,6 +103,9 @@ pub enum Command {
     /// Find out whether worlds hold on this machine
     #[command(subcommand)]
     World(WorldCommand),
+    /// Start every known agent on this account under Ringfence
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
     /// Watch a small scripted agent do allowed and forbidden things
     Demo(DemoArgs),
 }

@@ -21,6 +21,7 @@ pub(crate) mod policy;
 pub(crate) mod reload;
 pub(crate) mod review;
 pub(crate) mod run;
+pub(crate) mod sandbox;
 pub(crate) mod secret;
 pub(crate) mod sessions;
 pub(crate) mod show;

@@ -63,6 +63,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
         Command::Doctor(args) => commands::doctor::doctor(&args, screen),
         Command::Init(args) => commands::init::init(&args, screen),
         Command::World(command) => commands::world::world(command, screen),
+        Command::Sandbox(command) => commands::sandbox::sandbox(command, screen),
         Command::Demo(args) => commands::demo::demo(&args, screen),
     }
 }

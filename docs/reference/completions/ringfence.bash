@@ -58,6 +58,9 @@ _ringfence() {
             ringfence,run)
                 cmd="ringfence__subcmd__run"
                 ;;
+            ringfence,sandbox)
+                cmd="ringfence__subcmd__sandbox"
+                ;;
             ringfence,secret)
                 cmd="ringfence__subcmd__secret"
                 ;;
@@ -157,6 +160,9 @@ _ringfence() {
             ringfence__subcmd__help,run)
                 cmd="ringfence__subcmd__help__subcmd__run"
                 ;;
+            ringfence__subcmd__help,sandbox)
+                cmd="ringfence__subcmd__help__subcmd__sandbox"
+                ;;
             ringfence__subcmd__help,secret)
                 cmd="ringfence__subcmd__help__subcmd__secret"
                 ;;
@@ -225,6 +231,21 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help__subcmd__review,show)
                 cmd="ringfence__subcmd__help__subcmd__review__subcmd__show"
+                ;;
+            ringfence__subcmd__help__subcmd__sandbox,disable)
+                cmd="ringfence__subcmd__help__subcmd__sandbox__subcmd__disable"
+                ;;
+            ringfence__subcmd__help__subcmd__sandbox,enable)
+                cmd="ringfence__subcmd__help__subcmd__sandbox__subcmd__enable"
+                ;;
+            ringfence__subcmd__help__subcmd__sandbox,logs)
+                cmd="ringfence__subcmd__help__subcmd__sandbox__subcmd__logs"
+                ;;
+            ringfence__subcmd__help__subcmd__sandbox,start)
+                cmd="ringfence__subcmd__help__subcmd__sandbox__subcmd__start"
+                ;;
+            ringfence__subcmd__help__subcmd__sandbox,status)
+                cmd="ringfence__subcmd__help__subcmd__sandbox__subcmd__status"
                 ;;
             ringfence__subcmd__help__subcmd__secret,add)
                 cmd="ringfence__subcmd__help__subcmd__secret__subcmd__add"
@@ -343,6 +364,42 @@ _ringfence() {
             ringfence__subcmd__review__subcmd__help,show)
                 cmd="ringfence__subcmd__review__subcmd__help__subcmd__show"
                 ;;
+            ringfence__subcmd__sandbox,disable)
+                cmd="ringfence__subcmd__sandbox__subcmd__disable"
+                ;;
+            ringfence__subcmd__sandbox,enable)
+                cmd="ringfence__subcmd__sandbox__subcmd__enable"
+                ;;
+            ringfence__subcmd__sandbox,help)
+                cmd="ringfence__subcmd__sandbox__subcmd__help"
+                ;;
+            ringfence__subcmd__sandbox,logs)
+                cmd="ringfence__subcmd__sandbox__subcmd__logs"
+                ;;
+            ringfence__subcmd__sandbox,start)
+                cmd="ringfence__subcmd__sandbox__subcmd__start"
+                ;;
+            ringfence__subcmd__sandbox,status)
+                cmd="ringfence__subcmd__sandbox__subcmd__status"
+                ;;
+            ringfence__subcmd__sandbox__subcmd__help,disable)
+                cmd="ringfence__subcmd__sandbox__subcmd__help__subcmd__disable"
+                ;;
+            ringfence__subcmd__sandbox__subcmd__help,enable)
+                cmd="ringfence__subcmd__sandbox__subcmd__help__subcmd__enable"
+                ;;
+            ringfence__subcmd__sandbox__subcmd__help,help)
+                cmd="ringfence__subcmd__sandbox__subcmd__help__subcmd__help"
+                ;;
+            ringfence__subcmd__sandbox__subcmd__help,logs)
+                cmd="ringfence__subcmd__sandbox__subcmd__help__subcmd__logs"
+                ;;
+            ringfence__subcmd__sandbox__subcmd__help,start)
+                cmd="ringfence__subcmd__sandbox__subcmd__help__subcmd__start"
+                ;;
+            ringfence__subcmd__sandbox__subcmd__help,status)
+                cmd="ringfence__subcmd__sandbox__subcmd__help__subcmd__status"
+                ;;
             ringfence__subcmd__secret,add)
                 cmd="ringfence__subcmd__secret__subcmd__add"
                 ;;
@@ -404,7 +461,7 @@ _ringfence() {
 
     case "${cmd}" in
         ringfence)
-            opts="-h -V --color --help --version run init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world demo help"
+            opts="-h -V --color --help --version run init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world sandbox demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -752,7 +809,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help)
-            opts="run init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world demo help"
+            opts="run init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world sandbox demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1174,6 +1231,90 @@ _ringfence() {
         ringfence__subcmd__help__subcmd__run)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__sandbox)
+            opts="status enable disable logs start"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__sandbox__subcmd__disable)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__sandbox__subcmd__enable)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__sandbox__subcmd__logs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__sandbox__subcmd__start)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__sandbox__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2030,6 +2171,220 @@ _ringfence() {
                     COMPREPLY=($(compgen -W "files full" -- "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox)
+            opts="-h -V --color --help --version status enable disable logs start help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__disable)
+            opts="-h -V --dry-run --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__enable)
+            opts="-h -V --shell --dry-run --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --shell)
+                    COMPREPLY=($(compgen -W "bash zsh fish" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__help)
+            opts="status enable disable logs start help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__help__subcmd__disable)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__help__subcmd__enable)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__help__subcmd__logs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__help__subcmd__start)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__logs)
+            opts="-h -V --last --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --last)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__start)
+            opts="-h -V --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__sandbox__subcmd__status)
+            opts="-h -V --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -26,6 +26,7 @@ mod policy;
 mod profiles;
 mod review;
 mod run;
+mod sandbox;
 mod schemas;
 mod secret;
 mod spans;

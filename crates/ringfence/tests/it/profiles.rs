@@ -108,3 +108,23 @@ fn with_noexec_nothing_starts_that_a_world_has_written() {
         assert!(err(&without).contains("ermission denied"), "{}", err(&without));
     }
 }
+
+#[test]
+fn a_browser_builds_its_sandbox_in_the_browser_profile_alone() {
+    for who in Who::all() {
+        let person = person(who, "", "");
+        person.write("page.html", "<h1>a page</h1>");
+        let page = person.project().join("page.html");
+        let script = format!(
+            "chromium --headless --disable-gpu --no-first-run --user-data-dir=/tmp/profile \
+             --disable-background-networking --disable-component-update --disable-sync \
+             --dump-dom file://{}",
+            page.display()
+        );
+        let with = run(&person, &["--seccomp", "browser"], &script);
+        assert!(out(&with).contains("<h1>a page</h1>"), "{}", err(&with));
+        let without = run(&person, &[], &script);
+        assert_eq!(out(&without), "", "{}", err(&without));
+        assert!(err(&without).contains("No usable sandbox"), "{}", err(&without));
+    }
+}

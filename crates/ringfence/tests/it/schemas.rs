@@ -100,7 +100,7 @@ pub(crate) fn conforms(value: &Value, file: &str) {
 }
 
 #[track_caller]
-fn lines_conform(text: &[u8], file: &str) {
+pub(crate) fn lines_conform(text: &[u8], file: &str) {
     let text = std::str::from_utf8(text).unwrap();
     assert!(!text.is_empty(), "{file}: nothing was printed");
     text.lines().for_each(|line| conforms(&serde_json::from_str(line).unwrap(), file));

@@ -1,0 +1,124 @@
+//! `sandbox logs`: what was refused over the last sessions.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use ringfence_core::{EntryRef, SessionId};
+use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::view::{self, SessionView};
+use ringfence_runtime::wording::printable;
+use serde::Serialize;
+
+use crate::cli::SandboxLogsArgs;
+use crate::commands::context;
+use crate::exit::{Done, Failure};
+use crate::render::text;
+use crate::screen::{Screen, Stream, Tone};
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
+
+/// Most different acts that are shown of one session; `--json` has all.
+const ACTS_SHOWN_MAX: usize = 20;
+
+/// One session, as `--json` prints it, one a line.
+#[derive(Debug, Serialize)]
+struct Refusals {
+    schema: u32,
+    session: SessionId,
+    started_ms: u64,
+    agent: String,
+    command: Vec<String>,
+    denied: Vec<DeniedOften>,
+    /// System calls that no policy could speak of.
+    calls_refused: usize,
+}
+
+/// What was denied, however often.
+#[derive(Debug, Serialize)]
+struct DeniedOften {
+    act: String,
+    rule: String,
+    times: usize,
+    /// The first entry of them.
+    entry: String,
+}
+
+pub(super) fn logs(args: &SandboxLogsArgs, screen: &Screen) -> Result<Done, Failure> {
+    let dirs = context::dirs()?;
+    let mut sessions: Vec<(u64, SessionId)> = context::session_ids(&dirs)?
+        .into_iter()
+        .filter_map(|id| Some((context::opening(&dirs, &id)?.entry.at_ms, id)))
+        .collect();
+    sessions.sort_by(|a, b| b.cmp(a));
+    let last = sessions.into_iter().take(args.last);
+    let all: Vec<Refusals> = last.filter_map(|(_, id)| refusals(&dirs, id)).collect();
+    if args.json {
+        screen.json_lines(&all)?;
+        return Ok(Done::Yes);
+    }
+    if all.iter().all(|it| it.denied.is_empty() && it.calls_refused == 0) {
+        screen.note(&format!("nothing was refused in the last {} sessions", all.len()));
+        return Ok(Done::Yes);
+    }
+    screen.data(&render(&all, screen))?;
+    screen.hint("to turn what a session was denied into a change of its policy, run `ringfence suggest SESSION`");
+    Ok(Done::Yes)
+}
+
+/// What can be read of a session: a log that is damaged says so elsewhere.
+fn refusals(dirs: &StateDirs, session: SessionId) -> Option<Refusals> {
+    let from = EntryRef { session: session.clone(), index: 0 };
+    let entries = context::reader(dirs, &from).ok()?.filter_map(Result::ok);
+    let view = view::view(entries.map(|logged| (logged.index, logged.entry)));
+    Some(of_view(session, &view))
+}
+
+fn of_view(session: SessionId, view: &SessionView) -> Refusals {
+    let mut denied: BTreeMap<(&str, &str), (usize, u64)> = BTreeMap::new();
+    for act in &view.denials {
+        denied.entry((&act.act, &act.rule)).or_insert((0, act.entry)).0 += 1;
+    }
+    let mut denied: Vec<DeniedOften> = denied
+        .into_iter()
+        .map(|((act, rule), (times, entry))| DeniedOften {
+            act: act.to_owned(),
+            rule: rule.to_owned(),
+            times,
+            entry: format!("{session}/{entry}"),
+        })
+        .collect();
+    denied.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.act.cmp(&b.act)));
+    Refusals {
+        schema: SCHEMA,
+        session,
+        started_ms: view.started_ms.unwrap_or_default(),
+        agent: view.agent.clone(),
+        command: view.command.clone(),
+        denied,
+        calls_refused: view.refused.len(),
+    }
+}
+
+fn render(all: &[Refusals], screen: &Screen) -> String {
+    let paint = screen.paint(Stream::Out);
+    let mut out = String::new();
+    for it in all.iter().filter(|it| !it.denied.is_empty() || it.calls_refused > 0) {
+        let head = format!("{} {} {}", it.session, text::moment(it.started_ms), it.agent);
+        out.push_str(&paint.tone(Tone::Heading, &printable(&head)));
+        out.push('\n');
+        for denied in it.denied.iter().take(ACTS_SHOWN_MAX) {
+            let line = format!("  {:>4} x  {}  ({})\n", denied.times, denied.act, denied.rule);
+            out.push_str(&line);
+        }
+        let more = it.denied.len().saturating_sub(ACTS_SHOWN_MAX);
+        if more > 0 {
+            let _ = writeln!(out, "  and {more} more: `ringfence show {}`", it.session);
+        }
+        if it.calls_refused > 0 {
+            let calls = it.calls_refused;
+            let _ = writeln!(out, "  {calls:>4} x  system calls that no rule can name");
+        }
+    }
+    out
+}

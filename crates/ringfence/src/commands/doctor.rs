@@ -1,5 +1,6 @@
 //! `doctor`: what this machine can enforce, what is in order, and what each finding means.
 
+mod limits;
 mod tiers;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -57,6 +58,7 @@ pub(crate) fn doctor(args: &DoctorArgs, screen: &Screen) -> Result<Done, Failure
     let environment = context::environment();
     let dirs = context::dirs()?;
     let mut findings = layers(&dirs);
+    findings.push(limits::limits());
     findings.extend(tiers::landlock());
     findings.extend(switches(Path::new("/proc/sys")));
     findings.extend([state_dir(&dirs), host_key(&dirs), logs(&dirs)]);

@@ -178,6 +178,7 @@ fn doctor_says_what_each_tier_holds_here() {
     let output = person.ringfence(&["doctor"]).output().unwrap();
     let text = out(&output);
     assert!(text.contains("tier landlock"), "{text}");
+    assert!(text.contains("limits           held by control groups: "), "{text}");
     assert!(text.contains("can be started: landlock enforced, seccomp enforced"), "{text}");
     assert!(text.contains("names, sizes, owners and times of all files"), "{text}");
 }

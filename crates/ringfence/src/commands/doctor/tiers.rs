@@ -29,6 +29,6 @@ pub(super) fn landlock() -> Vec<Finding> {
         .collect();
     let found = format!("can be started: {}; namespaces and mounts off", names.join(", "));
     let means = "for machines without user namespaces, by `run --tier landlock`; it does not hold:";
-    let lacks = LANDLOCK_TIER_LACKS.iter().map(|text| Finding::new(NAME, State::Ok, *text, ""));
+    let lacks = LANDLOCK_TIER_LACKS.iter().map(|text| Finding::new(NAME, State::Note, *text, ""));
     std::iter::once(Finding::new(NAME, State::Ok, found, means)).chain(lacks).collect()
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsolutePath, AskFor, Endpoint, FilesRead, Grounds, Process, Request, SecretName, SessionId,
-    SetName, Trace, Verdict,
+    AbsolutePath, AskFor, Endpoint, FilesRead, Grounds, Process, Request, Reviewed, SecretName,
+    SessionId, SetName, Trace, Verdict,
 };
 
 /// One entry: when, and what.
@@ -266,39 +266,6 @@ pub struct TakenBack {
     /// Why nothing could be taken over, where that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-}
-
-/// What became of changes that were kept aside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reviewed {
-    /// Whose changes.
-    pub session: SessionId,
-    /// What was done.
-    pub step: ReviewStep,
-    /// Who did it; nobody at the end of a session.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-    /// How many changes it is about.
-    pub changes: u64,
-    /// How many of the choice were left where they are.
-    #[serde(default)]
-    pub left: u64,
-}
-
-/// What is done with changes that were kept aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReviewStep {
-    /// The session has ended, and they wait.
-    Waiting,
-    /// They are about to be committed; written before the host is changed.
-    Committing,
-    /// They are on the host.
-    Committed,
-    /// They were to be committed, and all of it was undone.
-    Undone,
-    /// They were thrown away.
-    Dropped,
 }
 
 /// One policy file in force.

@@ -14,6 +14,7 @@ mod package;
 mod path;
 mod plan;
 mod reads;
+mod reviewed;
 mod verdict;
 
 pub use act::{
@@ -23,8 +24,7 @@ pub use act::{
 pub use endpoint::{Endpoint, EndpointError, HOST_BYTES_MAX, HOST_SERVICE_NAME, Host};
 pub use entry::{
     Answer, Carried, Channel, Entry, Event, Exit, FileChange, HttpUsage, LayerState, LayerStatus,
-    LeaseChange, LeaseStep, Misuse, NetUsage, Outcome, PolicyDigest, ReviewStep, Reviewed, Summary,
-    TakenBack, Usage,
+    LeaseChange, LeaseStep, Misuse, NetUsage, Outcome, PolicyDigest, Summary, TakenBack, Usage,
 };
 pub use gate::{
     Approval, Approvals, Approved, Checked, Clock, Decide, Denial, Durability, Gate, GateParts,
@@ -40,6 +40,7 @@ pub use package::{Ecosystem, Package};
 pub use path::{AbsolutePath, PATH_BYTES_MAX, PathError};
 pub use plan::{Access, FilePlan, PathRule};
 pub use reads::{FileRead, FilesRead, ReadResult, Trace};
+pub use reviewed::{ReviewStep, Reviewed};
 pub use verdict::{
     AskFor, ClockFact, Facts, Grounds, Nearest, Role, RuleRef, Ruling, SetName, Verdict,
 };

@@ -29,7 +29,8 @@ use crate::notice::Notice;
 use crate::settings::LimitSettings;
 pub(crate) use machine::Beyond;
 use occupied::{Occupied, has_ended, nameless};
-use sampled::{Sample, Seen, members};
+pub(crate) use sampled::members;
+use sampled::{Sample, Seen};
 
 /// How often a session is looked at.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);

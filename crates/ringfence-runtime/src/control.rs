@@ -25,11 +25,14 @@ const CALLER_WAIT: Duration = Duration::from_secs(5);
 /// How long a client waits for an answer; a reload mounts and scans.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
+/// How long a client waits until files were copied: as many as a session may have changed.
+const COPY_WAIT: Duration = Duration::from_mins(30);
+
 /// How many ancestors of a caller are looked at.
 const ANCESTORS_MAX: usize = 256;
 
 /// What a broker can be asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
     /// Say what the session is and how it stands.
@@ -38,8 +41,29 @@ pub enum Command {
     Reload,
     /// Load the grants anew.
     GrantsChanged,
+    /// Copy what a session under review has changed so far.
+    Checkpoint {
+        /// What it is to be called; the next number where absent.
+        name: Option<String>,
+    },
+    /// Take what it has changed back to a checkpoint.
+    Rollback {
+        /// Which one.
+        name: String,
+    },
     /// End the session now.
     Kill,
+}
+
+impl Command {
+    fn answer_wait(&self) -> Duration {
+        match self {
+            Command::Status | Command::Reload | Command::GrantsChanged | Command::Kill => {
+                ANSWER_WAIT
+            }
+            Command::Checkpoint { .. } | Command::Rollback { .. } => COPY_WAIT,
+        }
+    }
 }
 
 /// How a session stands.
@@ -103,7 +127,7 @@ pub enum ControlError {
 }
 
 /// Asks a session's broker to do something and waits for its answer.
-pub fn ask(runtime: &Path, session: &SessionId, command: Command) -> Result<Reply, ControlError> {
+pub fn ask(runtime: &Path, session: &SessionId, command: &Command) -> Result<Reply, ControlError> {
     let socket = crate::registration::socket_path(runtime, session);
     let failed = |source: io::Error| {
         let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
@@ -114,9 +138,9 @@ pub fn ask(runtime: &Path, session: &SessionId, command: Command) -> Result<Repl
         }
     };
     let mut stream = UnixStream::connect(&socket).map_err(failed)?;
-    stream.set_read_timeout(Some(ANSWER_WAIT)).map_err(failed)?;
+    stream.set_read_timeout(Some(command.answer_wait())).map_err(failed)?;
     stream.set_write_timeout(Some(CALLER_WAIT)).map_err(failed)?;
-    write_line(&mut stream, &command).map_err(failed)?;
+    write_line(&mut stream, command).map_err(failed)?;
     let line = read_line(&stream).map_err(failed)?;
     if line.is_empty() {
         // It ended while it was asked.

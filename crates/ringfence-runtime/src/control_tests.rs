@@ -16,7 +16,7 @@ fn a_command_reaches_the_broker_and_its_answer_comes_back() {
     let dir = tempfile::tempdir().unwrap();
     let listener = UnixListener::bind(socket_path(dir.path(), &session())).unwrap();
     serve(listener, Arc::new(|command| Reply::Done(vec![format!("{command:?}")])));
-    let reply = ask(dir.path(), &session(), Command::GrantsChanged).unwrap();
+    let reply = ask(dir.path(), &session(), &Command::GrantsChanged).unwrap();
     assert_eq!(reply, Reply::Done(vec!["GrantsChanged".to_owned()]));
 }
 
@@ -31,13 +31,13 @@ fn an_unknown_command_is_refused_and_the_broker_serves_on() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("refused"), "{answer}");
-    assert_eq!(ask(dir.path(), &session(), Command::Status).unwrap(), Reply::Done(Vec::new()));
+    assert_eq!(ask(dir.path(), &session(), &Command::Status).unwrap(), Reply::Done(Vec::new()));
 }
 
 #[test]
 fn a_session_without_a_broker_is_not_running() {
     let dir = tempfile::tempdir().unwrap();
-    let error = ask(dir.path(), &session(), Command::Status).unwrap_err();
+    let error = ask(dir.path(), &session(), &Command::Status).unwrap_err();
     assert!(matches!(error, ControlError::NotRunning { .. }), "{error}");
 }
 
@@ -50,7 +50,7 @@ fn a_session_that_ends_while_it_is_asked_is_not_running() {
         // Read first: what was sent to nobody would be an error of the socket's.
         super::read_line(&stream).unwrap();
     });
-    let error = ask(dir.path(), &session(), Command::Status).unwrap_err();
+    let error = ask(dir.path(), &session(), &Command::Status).unwrap_err();
     assert!(matches!(error, ControlError::NotRunning { .. }), "{error}");
     hung_up.join().unwrap();
 }

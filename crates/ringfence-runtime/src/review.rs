@@ -5,7 +5,7 @@
 //! What is in an upper layer was made by an agent and is read as such: by descriptors, without
 //! following a link, and believed only where the agent could have made it by honest means.
 
-mod beneath;
+mod checkpoints;
 mod commit;
 mod diff;
 mod journal;
@@ -21,6 +21,10 @@ use std::path::PathBuf;
 use ringfence_core::SessionId;
 use serde::Serialize;
 
+pub use checkpoints::{
+    CHECKPOINT_BYTES_MAX, CHECKPOINTS_MAX, Checkpoint, CheckpointError, checkpoints, is_name,
+};
+pub(crate) use checkpoints::{make as make_checkpoint, named as checkpoint_named, put_back};
 pub use commit::{Choice, Committed, Ready, commit, prepare};
 pub use diff::{DIFF_BYTES_MAX, Diff, diff};
 pub use journal::recover;

@@ -6,7 +6,9 @@
 pub mod aside;
 pub mod attacks;
 pub mod base;
+pub mod beneath;
 pub mod cgroup;
+pub mod copying;
 mod netlink;
 pub mod notify;
 mod probe;

@@ -14,7 +14,10 @@ mod show;
 mod suggest;
 mod world;
 
-pub use review::{ReviewCommand, ReviewCommitArgs, ReviewDropArgs, ReviewShowArgs};
+pub use review::{
+    ReviewCheckpointArgs, ReviewCheckpointsArgs, ReviewCommand, ReviewCommitArgs, ReviewDropArgs,
+    ReviewRollbackArgs, ReviewShowArgs,
+};
 pub use run::{RunArgs, Traced};
 pub use sandbox::{
     SandboxCommand, SandboxDisableArgs, SandboxEnableArgs, SandboxLogsArgs, SandboxStartArgs,

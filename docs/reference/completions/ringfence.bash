@@ -223,11 +223,20 @@ _ringfence() {
             ringfence__subcmd__help__subcmd__policy,test)
                 cmd="ringfence__subcmd__help__subcmd__policy__subcmd__test"
                 ;;
+            ringfence__subcmd__help__subcmd__review,checkpoint)
+                cmd="ringfence__subcmd__help__subcmd__review__subcmd__checkpoint"
+                ;;
+            ringfence__subcmd__help__subcmd__review,checkpoints)
+                cmd="ringfence__subcmd__help__subcmd__review__subcmd__checkpoints"
+                ;;
             ringfence__subcmd__help__subcmd__review,commit)
                 cmd="ringfence__subcmd__help__subcmd__review__subcmd__commit"
                 ;;
             ringfence__subcmd__help__subcmd__review,drop)
                 cmd="ringfence__subcmd__help__subcmd__review__subcmd__drop"
+                ;;
+            ringfence__subcmd__help__subcmd__review,rollback)
+                cmd="ringfence__subcmd__help__subcmd__review__subcmd__rollback"
                 ;;
             ringfence__subcmd__help__subcmd__review,show)
                 cmd="ringfence__subcmd__help__subcmd__review__subcmd__show"
@@ -340,6 +349,12 @@ _ringfence() {
             ringfence__subcmd__policy__subcmd__help,test)
                 cmd="ringfence__subcmd__policy__subcmd__help__subcmd__test"
                 ;;
+            ringfence__subcmd__review,checkpoint)
+                cmd="ringfence__subcmd__review__subcmd__checkpoint"
+                ;;
+            ringfence__subcmd__review,checkpoints)
+                cmd="ringfence__subcmd__review__subcmd__checkpoints"
+                ;;
             ringfence__subcmd__review,commit)
                 cmd="ringfence__subcmd__review__subcmd__commit"
                 ;;
@@ -349,8 +364,17 @@ _ringfence() {
             ringfence__subcmd__review,help)
                 cmd="ringfence__subcmd__review__subcmd__help"
                 ;;
+            ringfence__subcmd__review,rollback)
+                cmd="ringfence__subcmd__review__subcmd__rollback"
+                ;;
             ringfence__subcmd__review,show)
                 cmd="ringfence__subcmd__review__subcmd__show"
+                ;;
+            ringfence__subcmd__review__subcmd__help,checkpoint)
+                cmd="ringfence__subcmd__review__subcmd__help__subcmd__checkpoint"
+                ;;
+            ringfence__subcmd__review__subcmd__help,checkpoints)
+                cmd="ringfence__subcmd__review__subcmd__help__subcmd__checkpoints"
                 ;;
             ringfence__subcmd__review__subcmd__help,commit)
                 cmd="ringfence__subcmd__review__subcmd__help__subcmd__commit"
@@ -360,6 +384,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__review__subcmd__help,help)
                 cmd="ringfence__subcmd__review__subcmd__help__subcmd__help"
+                ;;
+            ringfence__subcmd__review__subcmd__help,rollback)
+                cmd="ringfence__subcmd__review__subcmd__help__subcmd__rollback"
                 ;;
             ringfence__subcmd__review__subcmd__help,show)
                 cmd="ringfence__subcmd__review__subcmd__help__subcmd__show"
@@ -1173,8 +1200,36 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__review)
-            opts="show commit drop"
+            opts="show commit drop checkpoint rollback checkpoints"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__review__subcmd__checkpoint)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__review__subcmd__checkpoints)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1201,6 +1256,20 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__review__subcmd__drop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__review__subcmd__rollback)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1999,8 +2068,44 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__review)
-            opts="-h -V --color --help --version show commit drop help"
+            opts="-h -V --color --help --version show commit drop checkpoint rollback checkpoints help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__checkpoint)
+            opts="-h -V --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__checkpoints)
+            opts="-h -V --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2053,8 +2158,36 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__review__subcmd__help)
-            opts="show commit drop help"
+            opts="show commit drop checkpoint rollback checkpoints help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__help__subcmd__checkpoint)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__help__subcmd__checkpoints)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2108,6 +2241,20 @@ _ringfence() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringfence__subcmd__review__subcmd__help__subcmd__rollback)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringfence__subcmd__review__subcmd__help__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -2115,6 +2262,24 @@ _ringfence() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__rollback)
+            opts="-h -V --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

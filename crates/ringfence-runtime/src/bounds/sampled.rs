@@ -51,7 +51,7 @@ struct Used {
 
 /// The processes of the world whose first process is `init`, as the broker counts them: all that
 /// descend from it, for in its namespace orphans become its children.
-pub(super) fn members(init: i32) -> io::Result<Vec<i32>> {
+pub(crate) fn members(init: i32) -> io::Result<Vec<i32>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();

@@ -23,7 +23,7 @@ pub(super) fn held_back(quarantined: &[Quarantined]) -> Option<Event> {
 pub(super) fn waits(session: &SessionId, changes: usize) -> Event {
     let changes = u64::try_from(changes).unwrap_or(u64::MAX);
     let (session, step) = (session.clone(), ReviewStep::Waiting);
-    Event::Reviewed(Reviewed { session, step, by: None, changes, left: 0 })
+    Event::Reviewed(Reviewed { session, step, by: None, changes, left: 0, name: None })
 }
 
 /// Why the command did not start. What was denied first is that, for nothing else ran before.

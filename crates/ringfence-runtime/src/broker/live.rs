@@ -95,6 +95,8 @@ impl Live {
             Command::Status => Reply::Status(self.status()),
             Command::Reload => self.load_anew(Cause::Policy),
             Command::GrantsChanged => self.load_anew(Cause::Grants),
+            Command::Checkpoint { name } => self.checkpoint(name.as_deref()),
+            Command::Rollback { name } => self.roll_back(&name),
             Command::Kill => {
                 self.gate.stop();
                 if let Some(world) = self.world.upgrade() {
@@ -309,7 +311,7 @@ impl Live {
         world.mount(path, path, wanted).map_err(|error| error.to_string())
     }
 
-    fn changing(&self) -> MutexGuard<'_, Changing> {
+    pub(super) fn changing(&self) -> MutexGuard<'_, Changing> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

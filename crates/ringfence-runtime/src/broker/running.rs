@@ -12,11 +12,10 @@ use ringfence_core::{
     Summary,
 };
 use ringfence_proxy::net::authority::Authority;
-use ringfence_proxy::net::claims::Claims;
 use ringfence_proxy::net::dns::Families;
 use ringfence_proxy::net::{Entrances, Holders, NetConfig, NetGate};
 use ringfence_sandbox::aside::Aside;
-use ringfence_sandbox::notify::{Confinement, Lead, Listener, Word, write_stderr_of};
+use ringfence_sandbox::notify::{Confinement, Lead, Listener, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{Capture, Happening, Network, Way, World};
 use ringfence_secrets::Held;
@@ -25,6 +24,7 @@ use rustix::process::{Resource, Rlimit};
 
 use super::covered::Covered;
 use super::ended::{code, held_back, not_started, waits};
+use super::leading::lead;
 use super::live::{Changing, Live};
 use super::not_started::Wanted;
 use super::opening::{self, Opened};
@@ -341,21 +341,6 @@ fn entrances(network: &Network, proxy_port: u16) -> io::Result<Entrances> {
     Ok(entrances)
 }
 
-/// How connections are led to the net gate, where the kernel does not send them there.
-fn lead(network: &Network, claims: Option<&Arc<Claims>>) -> io::Result<Option<Lead>> {
-    let Some(claims) = claims.map(Arc::clone) else { return Ok(None) };
-    let v6 = network.capture.tcp_v6.as_ref();
-    Ok(Some(Lead {
-        v4: network.capture.tcp.local_addr()?,
-        v6: v6.map(TcpListener::local_addr).transpose()?,
-        loopback: network.loopback,
-        tell: Box::new(move |client, word| match word {
-            Word::Meant(target) => claims.say(client, target),
-            Word::Withdrawn => claims.withdraw(client),
-        }),
-    }))
-}
-
 /// Opens the net gate at the entrances of a world.
 fn open_net_gate(
     (request, network, settings): (&RunRequest, Outside, &Settings),
@@ -477,6 +462,9 @@ fn listen(
     let listener = Listener::new(notify, unix_diag, kernel_places.collect(), confinement)?;
     if let Some(lead) = lead {
         listener.lead_tcp(lead);
+    }
+    if let Some(stillness) = &world.stillness {
+        listener.stand_still_with(Arc::clone(stillness));
     }
     let world = Arc::downgrade(world);
     let broken = move |_| {

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::beneath::Dir;
 use super::journal::{Journal, Phase};
 use super::kept::{Kept, drop_changes, is_running};
 use super::stage::{Act, Stage, Step};
@@ -20,6 +19,7 @@ use super::walk::{changes, key};
 use super::{Change, Held, Kind, ReviewError, What};
 use crate::state::StateDirs;
 use crate::whole_file::random_hex;
+use ringfence_sandbox::beneath::Dir;
 
 /// Which changes are to be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use similar::TextDiff;
 
-use super::beneath::Dir;
 use super::{Change, Kept, Kind, What};
 use crate::state::StateDirs;
+use ringfence_sandbox::beneath::Dir;
 
 /// Largest file whose difference is shown, in bytes.
 pub const DIFF_BYTES_MAX: u64 = 512 * 1024;

@@ -152,7 +152,7 @@ pub fn drop_changes(dirs: &StateDirs, session: &SessionId) -> Result<(), ReviewE
 
 /// Removes a tree of ours; its directories may be closed even to their owner, as the kernel's own
 /// work directory is.
-fn remove_tree(tree: &Path) -> io::Result<()> {
+pub(super) fn remove_tree(tree: &Path) -> io::Result<()> {
     match fs::remove_dir_all(tree) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             open_dirs(tree);

@@ -15,10 +15,10 @@ use rustix::fs::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::beneath::{Dir, attributes};
 use super::kept::Owner;
 use super::walk::{MODE_BITS, OF_OVERLAYS, what};
 use super::{Change, Kind, What};
+use ringfence_sandbox::beneath::{Dir, attributes};
 
 /// What one step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

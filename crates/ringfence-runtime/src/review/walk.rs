@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat};
 
-use super::beneath::{Dir, attributes};
 use super::kept::{Kept, Tree};
 use super::looks::{self, HEAD_BYTES, Merged};
 use super::{Change, Held, Kind, ReviewError, What};
 use crate::state::StateDirs;
 use crate::whole_file;
+use ringfence_sandbox::beneath::{Dir, attributes};
 
 /// Permission bits that a commit gives.
 pub(super) const MODE_BITS: u32 = 0o777;

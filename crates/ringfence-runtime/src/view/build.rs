@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use ringfence_core::{
     Act, Entry, Event, FileChange, FilesRead, Grounds, HttpRequest, LayerState, Outcome, Request,
-    SecretUse, Trace, Verdict,
+    ReviewStep, Reviewed, SecretUse, Trace, Verdict,
 };
 
 use super::{
@@ -163,8 +163,14 @@ impl Builder {
                 (self.view.ended_ms, self.view.state) = (Some(at_ms), State::Ended);
                 self.view.summary = Some(summary);
             }
-            Event::Reviewed(review) => self.view.review = Some(review.changes),
+            Event::Reviewed(review) => self.reviewed(&review),
             Event::PolicyReloaded { .. } | Event::LogOpened { .. } | Event::LogClosed { .. } => {}
+        }
+    }
+
+    fn reviewed(&mut self, review: &Reviewed) {
+        if review.step == ReviewStep::Waiting {
+            self.view.review = Some(review.changes);
         }
     }
 

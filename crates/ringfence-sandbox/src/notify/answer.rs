@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::listen::Shared;
 use super::making::Making;
+use super::stillness::{Busy, Stillness};
 use super::{Attempt, Attempted, in_place, opener, tracee};
 use crate::sys::notify::{self as sys, OnExec, Reply};
 
@@ -27,6 +28,8 @@ pub(super) struct Pending {
     pub(super) id: u64,
     answered: Answered,
     told: Told,
+    /// Held from when it is carried out to when it is answered.
+    busy: Option<Busy>,
 }
 
 /// Who is told, with the error number, that what was let go on has failed.
@@ -46,12 +49,28 @@ enum Answered {
 }
 
 impl Pending {
-    pub(super) fn new(shared: Arc<Shared>, id: u64) -> Pending {
-        Pending { shared, id, answered: Answered::No, told: Told::default() }
+    pub(super) fn new(shared: Arc<Shared>, (id, tid): (u64, i32)) -> Pending {
+        if shared.stillness.get().is_some_and(|it| it.arrived(id, tid)) {
+            shared.straight.forget();
+        }
+        Pending { shared, id, answered: Answered::No, told: Told::default(), busy: None }
+    }
+
+    /// Nothing is carried out, nor answered, while the world is to stand still.
+    fn begin(&mut self) {
+        if self.busy.is_none() {
+            self.busy = self.shared.stillness.get().map(Stillness::busy);
+        }
+    }
+
+    /// It is carried out by somebody who may have to wait for others.
+    pub(super) fn waits(&mut self) {
+        self.busy = None;
     }
 
     pub(super) fn answer(mut self, reply: Reply) -> Delivery {
         self.answered = Answered::Yes;
+        self.begin();
         if let Reply::Fail(errno) = reply {
             self.tell(errno);
         }
@@ -67,6 +86,7 @@ impl Pending {
     /// Answers with an open file, which becomes the process's own.
     pub(super) fn hand_in(mut self, file: &OwnedFd, on_exec: OnExec) -> Delivery {
         self.answered = Answered::Yes;
+        self.begin();
         match sys::hand_in(self.shared.listener(), self.id, file.as_fd(), on_exec) {
             Ok(()) => Delivery::Delivered,
             // It may have as many open files as it may: then it still waits.
@@ -81,7 +101,8 @@ impl Pending {
 
 impl Pending {
     /// Has something made in place of the process, and the call answered with how that ended.
-    pub(super) fn make(self, making: Making) -> Delivery {
+    pub(super) fn make(mut self, making: Making) -> Delivery {
+        self.begin();
         let shared = Arc::clone(&self.shared);
         // Without it nothing was looked up either; the call is dropped, and so denied.
         let Some(root) = shared.known_root() else { return Delivery::Refused };
@@ -102,8 +123,12 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if self.answered == Answered::No {
+            self.begin();
             self.tell(libc::EACCES);
             self.shared.reply(self.id, Reply::Fail(libc::EACCES));
+        }
+        if let Some(stillness) = self.shared.stillness.get() {
+            stillness.answered(self.id);
         }
     }
 }

@@ -20,6 +20,7 @@ use super::places::Places;
 use super::reads::{self, ReadOpen};
 use super::roots::{self, Roots};
 use super::script::FirstLines;
+use super::stillness::Stillness;
 use super::straight::Straight;
 use super::tracee::{self, Call, Trouble};
 use super::turns::{Turn, Turns};
@@ -66,6 +67,7 @@ pub(super) struct Shared {
     hands_out_tcp: AtomicBool,
     pub(super) lead: OnceLock<Lead>,
     pub(super) reads: OnceLock<reads::Told>,
+    pub(super) stillness: OnceLock<Arc<Stillness>>,
     pub(super) workers: Workers,
     pub(super) in_place: InPlace,
     pub(super) opener: Opener,
@@ -134,6 +136,7 @@ impl Listener {
             hands_out_tcp: AtomicBool::new(false),
             lead: OnceLock::new(),
             reads: OnceLock::new(),
+            stillness: OnceLock::new(),
             workers: Workers::default(),
             roots: Roots::new(confinement.seccomp),
             places: confinement.places.take(),
@@ -173,6 +176,11 @@ impl Listener {
         let _ = self.shared.reads.set(reads::Told(Box::new(told)));
     }
 
+    /// Has every answer held back from here on while `stillness` says so; the first word counts.
+    pub fn stand_still_with(&self, stillness: Arc<Stillness>) {
+        let _ = self.shared.stillness.set(stillness);
+    }
+
     /// The next act that somebody has to decide; `None` when the world is gone.
     ///
     /// What needs no decision - programs and directories that do not exist, private places,
@@ -208,7 +216,8 @@ impl Listener {
                     return Err(error);
                 }
             };
-            let pending = Pending::new(Arc::clone(&self.shared), notification.id);
+            let pending =
+                Pending::new(Arc::clone(&self.shared), (notification.id, notification.tid));
             if let Some(received) = judge(notification, pending) {
                 self.turns.answer();
                 return Ok(received);

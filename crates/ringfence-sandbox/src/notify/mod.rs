@@ -47,6 +47,7 @@ mod reads;
 mod roots;
 mod script;
 mod stderr;
+mod stillness;
 mod straight;
 mod tracee;
 mod turns;
@@ -71,6 +72,7 @@ pub use opener::Confinement;
 pub use places::{Held, Places, Reads};
 pub use reads::{InWorld, ReadOpen};
 pub use stderr::{Written, write_stderr_of};
+pub use stillness::{Still, Stillness};
 pub use verify::{Ran, Verification};
 
 use answer::Pending;

@@ -227,7 +227,8 @@ pub(super) fn answer(made: Result<Made, Errno>, pending: Pending) {
 }
 
 /// A thread of its own waits for what others have to do first, so that they cannot keep this one.
-fn wait_for(later: Later, pending: Pending) {
+fn wait_for(later: Later, mut pending: Pending) {
+    pending.waits();
     let Some(place) = pending.shared.workers.place() else {
         pending.answer(Reply::Fail(libc::EAGAIN));
         return;

@@ -152,6 +152,20 @@ pub(crate) fn signal_group(leader: Pid, signal: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Sends `signal` to every other process of the pid namespace whose first process the caller is.
+///
+/// The kernel does it for all at once: who is being started is hit as well, or is started only after
+/// its parent was (`kill_something_info`, and `copy_process` with a signal pending).
+pub(crate) fn signal_namespace(signal: i32) -> io::Result<()> {
+    if rustix::process::getpid() != Pid::INIT {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    // SAFETY: kill(2) touches no memory. From the first process of a namespace, -1 is everybody else
+    // in it and nobody outside.
+    let result = unsafe { libc::kill(-1, signal) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Moves `fd` to the number `at`, where it survives an exec.
 pub(crate) fn move_to(fd: &OwnedFd, at: RawFd) -> io::Result<()> {
     // SAFETY: dup2(2) closes what `at` was; the callers name 0, 1 or 2, whose owners in this

@@ -43,12 +43,18 @@ pub(super) enum Topic {
     Spec,
     /// Broker to init, and its answer: a socket of the world's network, of the family in the byte.
     Socket,
+    /// Broker to init: stop every process of the world.
+    Still,
+    /// Broker to init: they go on, whoever was stopped.
+    Going,
+    /// Broker to mount helper: copy what the overlays hold, or put it back.
+    Layers,
     /// Mount helper: what covers this path was taken away from outside, and covers it again.
     Covered,
 }
 
 impl Topic {
-    const EVERY: [Topic; 13] = [
+    const EVERY: [Topic; 16] = [
         Topic::WorldReady,
         Topic::PayloadReady,
         Topic::Failed,
@@ -62,6 +68,9 @@ impl Topic {
         Topic::Spec,
         Topic::Socket,
         Topic::Covered,
+        Topic::Still,
+        Topic::Going,
+        Topic::Layers,
     ];
 }
 

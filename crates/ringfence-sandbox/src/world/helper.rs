@@ -17,7 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use super::channel::{Channel, Message, Topic};
 use super::failure::{During as _, Failure, Need};
 use super::root::{Covers, Root};
-use super::{Access, Identity, identity, init, wire};
+use super::{Access, Identity, identity, init, keeping, wire};
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::{close_all_but, fork};
 
@@ -172,6 +172,7 @@ fn answer(root: &mut Root, covers: &mut Covers, grants: &Channel) -> Result<bool
     let done = match message.topic {
         Topic::Mount => mount(root, &message),
         Topic::Unmount => unmount(root, &message),
+        Topic::Layers => return Ok(keep(root, message, grants)),
         Topic::WorldReady
         | Topic::PayloadReady
         | Topic::Failed
@@ -182,6 +183,8 @@ fn answer(root: &mut Root, covers: &mut Covers, grants: &Channel) -> Result<bool
         | Topic::Spec
         | Topic::Socket
         | Topic::Covered
+        | Topic::Still
+        | Topic::Going
         | Topic::Done => return Ok(false),
     };
     if done.is_ok() {
@@ -196,6 +199,19 @@ fn answer(root: &mut Root, covers: &mut Covers, grants: &Channel) -> Result<bool
         Err(failure) => grants.send(Topic::Failed, &failure.encode()),
     };
     Ok(sent.is_ok())
+}
+
+/// Has a child copy what the overlays hold, or put it back, and waits for it: meanwhile the broker
+/// has stopped the world. `false` when the broker is gone.
+fn keep(root: &Root, message: Message, grants: &Channel) -> bool {
+    let child = fork(|| keeping::run(root, message));
+    // What came of it is in a file; one that has none has failed.
+    if let Ok(child) = child {
+        while let Err(rustix::io::Errno::INTR) =
+            rustix::process::waitpid(Some(child), WaitOptions::empty())
+        {}
+    }
+    grants.send(Topic::Done, &[]).is_ok()
 }
 
 /// Ends a world in which something might be open that is to be covered.

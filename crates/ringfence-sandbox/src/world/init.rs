@@ -12,15 +12,17 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 
-use super::channel::{Channel, Topic};
+use super::channel::{Channel, Message, Topic};
 use super::failure::{During as _, Failure, Need};
 use super::helper::Lines;
-use super::network::{self, Network, TERMINAL, WORLD_ROOT, announce};
+use super::network::{self, MOUNTS, Network, TERMINAL, WORLD_ROOT, announce};
 use super::root::ROOT;
 use super::{Stdio, WorldSpec, ceiling, identity, payload, wire};
 use crate::sys::mount::{Attributes, NODEV, NOEXEC, NOSUID, RDONLY, Reach, set_attributes};
 use crate::sys::namespaces::{Namespaces, enter_new};
-use crate::sys::process::{child_events, close_all_but, fork, retitle, signal_group};
+use crate::sys::process::{
+    child_events, close_all_but, fork, retitle, signal_group, signal_namespace,
+};
 
 /// Most pseudoterminals of a world; the host has 4,096 for all (`kernel.pty.max`).
 const TERMINALS_MAX: u32 = 128;
@@ -96,6 +98,11 @@ fn start(from: &From, control: &Channel) -> Result<Option<Started>, Failure> {
     let root = open_here("/")?;
     let mut out = network.descriptors();
     out.push((WORLD_ROOT, root.as_fd()));
+    let mounts = match spec.overlays.as_slice() {
+        [] => None,
+        _ => Some(own_mounts().during(Need::Mounts, "open the world's mount namespace")?),
+    };
+    out.extend(mounts.as_ref().map(|mounts| (MOUNTS, mounts.as_fd())));
     out.extend(terminal.as_ref().map(|terminal| (TERMINAL, terminal.master.as_fd())));
     let (letters, fds): (Vec<u8>, Vec<_>) = out.into_iter().unzip();
     let text = announce(letters.into_iter(), network.gap());
@@ -181,6 +188,11 @@ fn open_here(path: &str) -> Result<OwnedFd, Failure> {
     rustix::fs::open(path, flags, Mode::empty()).during(Need::Mounts, format!("open {path}"))
 }
 
+fn own_mounts() -> std::io::Result<OwnedFd> {
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    Ok(rustix::fs::open("/proc/self/ns/mnt", flags, Mode::empty())?)
+}
+
 /// A terminal of the world's own, given out by `multiplexer`.
 pub(super) fn terminal(multiplexer: &CStr, size: super::TerminalSize) -> Result<Terminal, Failure> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
@@ -201,11 +213,15 @@ fn supervise(
     leader: Pid,
 ) -> std::io::Result<Option<WaitStatus>> {
     let children = child_events()?;
+    // While the broker has stopped everybody: that is nothing to tell it.
+    let mut still = false;
     loop {
         // Before waiting: a child may have ended before its events were listened to.
         while let Some((pid, status)) = reap()? {
             if pid == leader && status.stopped() {
-                control.send(Topic::Stopped, &[])?;
+                if !still {
+                    control.send(Topic::Stopped, &[])?;
+                }
             } else if pid == leader {
                 return Ok(Some(status));
             }
@@ -230,11 +246,26 @@ fn supervise(
         }
         if !from_broker.revents().is_empty() {
             let Some(message) = control.receive()? else { return Ok(None) };
-            if let (Topic::Signal, Some(signal)) = (message.topic, message.bytes.first()) {
-                // A group that is gone has nobody to be told.
-                let _ = signal_group(leader, i32::from(*signal));
-            }
+            still = obey(&message, leader, still);
         }
+    }
+}
+
+/// Does what the broker says; the result is whether it has stopped everybody.
+fn obey(message: &Message, leader: Pid, still: bool) -> bool {
+    match (message.topic, message.bytes.first()) {
+        (Topic::Signal, Some(signal)) => {
+            // A group that is gone has nobody to be told.
+            let _ = signal_group(leader, i32::from(*signal));
+            still
+        }
+        (Topic::Still, _) => {
+            // A world without a process that can be stopped is about to end.
+            let _ = signal_namespace(libc::SIGSTOP);
+            true
+        }
+        (Topic::Going, _) => false,
+        (_, _) => still,
     }
 }
 

@@ -16,6 +16,7 @@ mod failure;
 mod helper;
 mod identity;
 mod init;
+mod keeping;
 mod landlocked;
 mod layers;
 mod namespaces;
@@ -31,15 +32,17 @@ mod wire;
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ringfence_core::{Exit, LayerStatus};
 
 use channel::Topic;
 pub use error::WorldError;
 use failure::Failure;
+pub use keeping::{Account, Keeping};
 pub use network::{Capture, IpFamily, Network, OWN_ADDRESS_V4, OWN_ADDRESS_V6, Way};
 pub use spec::{
     Access, Bind, IdMap, Identity, NotifyClasses, Overlay, PrivateFile, Programs, Require,
@@ -49,7 +52,7 @@ pub use start::{Prepared, Starting, prepare, prepare_tier, start};
 use tier::Isolation;
 pub use tier::Tier;
 
-use crate::notify::Confinement;
+use crate::notify::{Confinement, Stillness};
 
 /// A running world; dropping it ends every process in it.
 #[derive(Debug)]
@@ -76,6 +79,8 @@ pub struct World {
     pub init_pid: i32,
     /// The payload, as the broker counts processes.
     pub payload_pid: i32,
+    /// Holds back what would change the world's files while it stands still; where it has overlays.
+    pub stillness: Option<Arc<Stillness>>,
     isolation: Box<dyn Isolation>,
 }
 
@@ -160,9 +165,37 @@ impl World {
                 | Topic::Unmount
                 | Topic::Spec
                 | Topic::Socket
+                | Topic::Still
+                | Topic::Going
+                | Topic::Layers
                 | Topic::Done => {}
             }
         }
+    }
+
+    /// Stops every process of the world, at once and those that are being started as well; does not
+    /// wait until they have stopped. What waits for an answer of the broker goes on waiting.
+    pub fn stop(&self) -> Result<(), WorldError> {
+        let control = self.isolation.control().ok_or(WorldError::Gone)?;
+        control.send(Topic::Still, &[]).map_err(|_| WorldError::Gone)
+    }
+
+    /// Says that the world's processes have been continued, which is the caller's to do.
+    pub fn going(&self) -> Result<(), WorldError> {
+        let control = self.isolation.control().ok_or(WorldError::Gone)?;
+        control.send(Topic::Going, &[]).map_err(|_| WorldError::Gone)
+    }
+
+    /// Copies what the world's overlays hold into the empty directory `dir`, or has them show again
+    /// what they showed when it was copied there. No process of the world may run meanwhile.
+    /// `guarded` names, overlay by overlay, places that no process of it could change.
+    pub fn keep(
+        &self,
+        what: Keeping,
+        dir: BorrowedFd<'_>,
+        guarded: &[Vec<PathBuf>],
+    ) -> Result<Account, WorldError> {
+        self.isolation.keep(what, dir, guarded)
     }
 
     /// Ends every process in the world now.

@@ -1,7 +1,7 @@
 //! The default tier: a world in namespaces of its own, as the broker sees it.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use super::channel::{Channel, Topic};
 use super::failure::Failure;
 use super::helper::{self, Lines};
+use super::keeping::{self, Account, Keeping, Request};
 use super::network::{self, HandedOut};
 use super::start::{await_topic, ceiling_of, step, writable};
 use super::tier::{Isolation, Started};
@@ -28,6 +29,8 @@ pub(super) struct Namespaces {
     /// The world's first process, once it stands.
     init: Option<OwnedFd>,
     inward: Option<Mutex<Channel>>,
+    /// The world's mount namespace, where it has overlays.
+    mounts: Option<OwnedFd>,
     ceiling: Vec<(PathBuf, Access)>,
 }
 
@@ -44,6 +47,7 @@ impl Namespaces {
             helper,
             init: None,
             inward: None,
+            mounts: None,
             ceiling: Vec::new(),
         })
     }
@@ -58,10 +62,19 @@ impl Namespaces {
     }
 
     fn ask_helper(&self, topic: Topic, bytes: &[u8]) -> Result<(), WorldError> {
+        self.ask_helper_with(topic, bytes, &[])
+    }
+
+    fn ask_helper_with(
+        &self,
+        topic: Topic,
+        bytes: &[u8],
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(), WorldError> {
         let (_, grants) = self.lines.as_ref().ok_or(WorldError::Gone)?;
         // A poisoned line still works: every exchange on it is whole.
         let grants = grants.lock().unwrap_or_else(PoisonError::into_inner);
-        grants.send(topic, bytes).map_err(|_| WorldError::Gone)?;
+        grants.send_with(topic, bytes, fds).map_err(|_| WorldError::Gone)?;
         let answer = grants.receive().map_err(|_| WorldError::Gone)?.ok_or(WorldError::Gone)?;
         if answer.topic == Topic::Done {
             return Ok(());
@@ -103,6 +116,7 @@ impl Isolation for Namespaces {
         let init = rustix::process::pidfd_open(init, PidfdFlags::empty())
             .map_err(|error| step("hold on to the world")(error.into()))?;
         self.init = Some(init);
+        self.mounts = out.mounts;
         let listens = spec.notify != NotifyClasses::NONE;
         let mut fds = payload.fds.into_iter();
         let notify = if listens { fds.next() } else { None };
@@ -154,6 +168,20 @@ impl Isolation for Namespaces {
         // A poisoned line still works: every exchange on it is whole.
         let inward = inward.lock().unwrap_or_else(PoisonError::into_inner);
         network::ask_for_socket(&inward, family)
+    }
+
+    fn keep(
+        &self,
+        what: Keeping,
+        dir: BorrowedFd<'_>,
+        guarded: &[Vec<PathBuf>],
+    ) -> Result<Account, WorldError> {
+        let none = || WorldError::Spec("it has no overlays".to_owned());
+        let mounts = self.mounts.as_ref().ok_or_else(none)?;
+        let request = Request::new(what, guarded).map_err(step("ask for it"))?;
+        let fds = keeping::descriptors(&request, &dir, mounts);
+        self.ask_helper_with(Topic::Layers, &[], &fds)?;
+        request.account().map_err(step("hear what was done"))
     }
 
     fn kill(&self) {

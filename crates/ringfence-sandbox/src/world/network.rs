@@ -132,14 +132,18 @@ const DNS: u8 = b'n';
 const DNS_V6: u8 = b'N';
 /// The payload's terminal.
 pub(super) const TERMINAL: u8 = b'y';
+/// The letter of the world's mount namespace.
+pub(super) const MOUNTS: u8 = b'm';
 /// The letter of the world's root directory.
 pub(super) const WORLD_ROOT: u8 = b'/';
 
-/// What init has handed out: the network, the root, and a terminal if there is one.
+/// What init has handed out: the network, the root, a terminal if there is one, and the mount
+/// namespace where there are overlays.
 pub(super) struct HandedOut {
     pub(super) network: Network,
     pub(super) root: OwnedFd,
     pub(super) terminal: Option<OwnedFd>,
+    pub(super) mounts: Option<OwnedFd>,
 }
 
 /// The text beside descriptors: their letters, a NUL byte, and why nothing is redirected.
@@ -166,7 +170,8 @@ impl HandedOut {
         let (unix_diag, inet_diag) = (Some(take(UNIX_DIAGNOSIS)?), take(INET_DIAGNOSIS)?);
         let loopback = Loopback::World;
         let network = Network { proxy, unix_diag, inet_diag, capture, way, loopback };
-        Some(HandedOut { network, root: take(WORLD_ROOT)?, terminal: take(TERMINAL) })
+        let (root, terminal, mounts) = (take(WORLD_ROOT)?, take(TERMINAL), take(MOUNTS));
+        Some(HandedOut { network, root, terminal, mounts })
     }
 }
 

@@ -33,7 +33,7 @@ use super::{Access, Programs, WorldSpec, identity};
 use crate::sys::mount::{Attributes, NOSUID, RDONLY, Reach, set_attributes};
 pub(super) use covers::Covers;
 use foundation::{foundation, host_kind, is_sticky, restrictions};
-use overlay::Laid;
+pub(super) use overlay::Laid;
 use parts::Part;
 
 /// Device nodes that are harmless and that everything expects.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::FileType;
 use rustix::net::SocketType;
@@ -85,6 +86,7 @@ impl Starting {
             layers: started.layers,
             init_pid: started.init_pid,
             payload_pid: started.payload_pid,
+            stillness: (!self.spec.overlays.is_empty()).then(Arc::default),
             isolation: self.isolation,
         })
     }

@@ -2,14 +2,14 @@
 
 use std::fmt::{self, Debug};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ringfence_core::LayerStatus;
 
 use super::channel::Channel;
-use super::{Access, IpFamily, Network, WorldError, WorldSpec};
+use super::{Access, Account, IpFamily, Keeping, Network, WorldError, WorldSpec};
 use crate::notify::Confinement;
 
 /// How a world is isolated. Never chosen in silence: one that holds less is named by a person.
@@ -76,6 +76,16 @@ pub(super) trait Isolation: Debug + Send + Sync {
 
     /// A TCP socket that reaches what listens in the world.
     fn socket(&self, family: IpFamily) -> io::Result<OwnedFd>;
+
+    /// Copies what the world's overlays hold, or puts it back; where there are none, that is refused.
+    fn keep(
+        &self,
+        _what: Keeping,
+        _dir: BorrowedFd<'_>,
+        _guarded: &[Vec<PathBuf>],
+    ) -> Result<Account, WorldError> {
+        Err(WorldError::Spec("it has no overlays".to_owned()))
+    }
 
     /// Ends every process in the world now; does not wait for it.
     fn kill(&self);

@@ -14,6 +14,42 @@ pub enum ReviewCommand {
     Commit(ReviewCommitArgs),
     /// Throw away all that waits of a session
     Drop(ReviewDropArgs),
+    /// Keep what a running session has changed so far, to come back to it
+    Checkpoint(ReviewCheckpointArgs),
+    /// Take what a running session has changed back to a checkpoint
+    Rollback(ReviewRollbackArgs),
+    /// List the checkpoints of a session
+    Checkpoints(ReviewCheckpointsArgs),
+}
+
+/// Arguments of `review checkpoint`.
+#[derive(Debug, Args)]
+pub struct ReviewCheckpointArgs {
+    /// The session [default: the only one under review that runs]
+    #[arg(value_name = "SESSION")]
+    pub session: Option<String>,
+    /// What the checkpoint is to be called [default: the next number]
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// Arguments of `review rollback`.
+#[derive(Debug, Args)]
+pub struct ReviewRollbackArgs {
+    /// The session [default: the only one under review that runs]; then the checkpoint's name
+    #[arg(value_names = ["[SESSION] NAME"], required = true, num_args = 1..=2)]
+    pub words: Vec<String>,
+}
+
+/// Arguments of `review checkpoints`.
+#[derive(Debug, Args)]
+pub struct ReviewCheckpointsArgs {
+    /// The session [default: the only one whose changes wait]
+    #[arg(value_name = "SESSION")]
+    pub session: Option<SessionId>,
+    /// Print JSON Lines
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `review show`.

@@ -108,7 +108,7 @@ fn revoke(args: &GrantsRevokeArgs, screen: &Screen) -> Result<Done, Failure> {
 /// Tells every running session that grants changed, and says what came of it.
 pub(crate) fn tell_sessions(dirs: &StateDirs, screen: &Screen) -> Result<(), Failure> {
     for session in reload::running(dirs)? {
-        match reload::tell(dirs, &session, Command::GrantsChanged, screen) {
+        match reload::tell(dirs, &session, &Command::GrantsChanged, screen) {
             Ok(_) => {}
             // It may have ended meanwhile; the grant is kept all the same.
             Err(failure) => screen.failure(&failure),

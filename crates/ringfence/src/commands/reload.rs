@@ -16,7 +16,7 @@ pub(crate) fn reload(args: &PolicyReloadArgs, screen: &Screen) -> Result<Done, F
     prompt::outside_only(&context::environment(), "the policy cannot be reloaded")?;
     let dirs = context::dirs()?;
     if let Some(session) = &args.session {
-        return tell(&dirs, session, Command::Reload, screen);
+        return tell(&dirs, session, &Command::Reload, screen);
     }
     let running = running(&dirs)?;
     if running.is_empty() {
@@ -24,7 +24,7 @@ pub(crate) fn reload(args: &PolicyReloadArgs, screen: &Screen) -> Result<Done, F
     }
     let mut done = Done::Yes;
     for session in running {
-        if tell(&dirs, &session, Command::Reload, screen)? == Done::No {
+        if tell(&dirs, &session, &Command::Reload, screen)? == Done::No {
             done = Done::No;
         }
     }
@@ -42,7 +42,7 @@ pub(crate) fn running(dirs: &StateDirs) -> Result<Vec<SessionId>, Failure> {
 pub(crate) fn tell(
     dirs: &StateDirs,
     session: &SessionId,
-    command: Command,
+    command: &Command,
     screen: &Screen,
 ) -> Result<Done, Failure> {
     match control::ask(dirs.runtime(), session, command) {

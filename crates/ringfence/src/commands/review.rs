@@ -1,5 +1,7 @@
 //! `review`: what a session changed aside is looked at, committed, or thrown away.
 
+mod checkpoints;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -26,6 +28,9 @@ pub(crate) fn review(command: &ReviewCommand, screen: &Screen) -> Result<Done, F
         ReviewCommand::Show(args) => show(args, screen),
         ReviewCommand::Commit(args) => commit(args, screen),
         ReviewCommand::Drop(args) => throw_away(args, screen),
+        ReviewCommand::Checkpoint(args) => checkpoints::make(args, screen),
+        ReviewCommand::Rollback(args) => checkpoints::roll_back(args, screen),
+        ReviewCommand::Checkpoints(args) => checkpoints::list(args, screen),
     }
 }
 
@@ -53,6 +58,7 @@ fn show(args: &ReviewShowArgs, screen: &Screen) -> Result<Done, Failure> {
     let dirs = context::dirs()?;
     let kept = review::find(&dirs, args.session.as_ref())?;
     let changes = review::changes(&dirs, &kept)?;
+    say(&dirs, &kept.session, ReviewStep::Shown, (changes.len(), 0))?;
     if args.json {
         screen.json(&render::as_json(&dirs, &kept, &changes))?;
         return Ok(Done::Yes);
@@ -260,7 +266,7 @@ fn record(
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let (session, by) = (session.clone(), Some(by));
     let (changes, left) = (number(changes), number(left));
-    let event = Event::Reviewed(Reviewed { session, step, by, changes, left });
+    let event = Event::Reviewed(Reviewed { session, step, by, changes, left, name: None });
     let key = HostKey::load_or_create(dirs.state())?;
     let host = HostLog::open(dirs.state(), &key)?;
     host.record(&Entry { at_ms: context::now_ms(), event })?;

@@ -126,7 +126,7 @@ fn changed(files: u64) -> String {
 
 /// What became of changes that were kept aside, in one line.
 fn reviewed(review: &Reviewed) -> String {
-    let Reviewed { session, step, by, changes, left } = review;
+    let Reviewed { session, step, by, changes, left, name } = review;
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let words = match step {
         ReviewStep::Waiting => "waits for review",
@@ -134,6 +134,10 @@ fn reviewed(review: &Reviewed) -> String {
         ReviewStep::Committed => "was committed",
         ReviewStep::Undone => "was to be committed; all of it was undone",
         ReviewStep::Dropped => "was thrown away",
+        ReviewStep::Shown => "was shown",
+        ReviewStep::Checkpoint => "is in a checkpoint",
+        ReviewStep::RollingBack => "is about to be taken back to a checkpoint",
+        ReviewStep::RolledBack => "was taken back to a checkpoint",
     };
     let changes = text::count(count(*changes), "change", "changes");
     let left = match left {
@@ -141,7 +145,8 @@ fn reviewed(review: &Reviewed) -> String {
         left => format!(", {} left", text::count(count(*left), "change", "changes")),
     };
     let by = by.as_deref().map_or_else(String::new, |by| format!(" by {}", printable(by)));
-    format!("{changes} of {session}: {words}{by}{left}")
+    let name = name.as_deref().map_or_else(String::new, |it| format!(" `{}`", printable(it)));
+    format!("{changes} of {session}: {words}{name}{by}{left}")
 }
 
 /// What came of the changes in a copy of a git configuration, in one line.

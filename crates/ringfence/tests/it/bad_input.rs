@@ -51,7 +51,7 @@ fn a_wrong_policy_leaves_the_one_before_in_force() {
     let (child, session) = person.start("until test -e go; do sleep 0.05; done; echo x > after");
     for (policy, _) in WRONG {
         person.home.write("policy.cedar", policy);
-        let reply = control::ask(&person.runtime(), &session, control::Command::Reload).unwrap();
+        let reply = control::ask(&person.runtime(), &session, &control::Command::Reload).unwrap();
         assert!(matches!(reply, Reply::Refused { .. }), "{policy}: {reply:?}");
     }
     person.home.write("project/go", "");

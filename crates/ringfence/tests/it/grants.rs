@@ -171,7 +171,7 @@ fn what_a_running_session_cannot_be_given_is_not_said_to_be_in_force_nor_to_have
         let grant = format!("fs.read:{}", shared.display());
         let granted = person.ringfence(&["grant", &grant, "--session", "--yes"]);
         assert!(granted.err.contains(&format!("\n  in force: {grant}")), "{granted}");
-        control::ask(&person.runtime(), &session, control::Command::Kill).unwrap();
+        control::ask(&person.runtime(), &session, &control::Command::Kill).unwrap();
         child.wait().unwrap();
     });
 }
@@ -228,7 +228,7 @@ fn grants_that_overlap_leave_nothing_when_all_are_revoked() {
             assert_eq!(person.ringfence(&["grants", "revoke", id]).code, 0);
         }
         seen(".\n");
-        control::ask(&person.runtime(), &session, control::Command::Kill).unwrap();
+        control::ask(&person.runtime(), &session, &control::Command::Kill).unwrap();
         child.wait().unwrap();
     });
 }

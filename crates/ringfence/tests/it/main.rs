@@ -25,6 +25,7 @@ mod person;
 mod policy;
 mod profiles;
 mod review;
+mod rollback;
 mod run;
 mod sandbox;
 mod schemas;

@@ -464,7 +464,7 @@ fn a_session_that_is_killed_ends_and_says_so() {
         assert!(shown.out.contains("  it is running\n"), "{shown}");
         let shown = person.ringfence(&["show", "--json"]);
         assert!(shown.out.contains(r#""state":"running""#), "{shown}");
-        let reply = control::ask(&person.runtime(), &session, control::Command::Kill).unwrap();
+        let reply = control::ask(&person.runtime(), &session, &control::Command::Kill).unwrap();
         assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
         let ended = Ended::from(child.wait_with_output().unwrap());
         assert_ne!(ended.code, 0, "{ended}");
@@ -522,9 +522,9 @@ fn a_policy_that_is_wrong_is_not_loaded_into_a_running_session() {
     each(POLICY, |person| {
         let (child, session) = person.start("sleep 1000");
         person.home.write("policy.cedar", "permit (principal, action, resource");
-        let reply = control::ask(&person.runtime(), &session, control::Command::Reload).unwrap();
+        let reply = control::ask(&person.runtime(), &session, &control::Command::Reload).unwrap();
         assert!(matches!(reply, Reply::Refused { .. }), "{reply:?}");
-        control::ask(&person.runtime(), &session, control::Command::Kill).unwrap();
+        control::ask(&person.runtime(), &session, &control::Command::Kill).unwrap();
         let _ = child.wait_with_output().unwrap();
     });
 }

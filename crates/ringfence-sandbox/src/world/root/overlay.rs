@@ -26,11 +26,15 @@ use crate::world::{Access, Overlay};
 
 /// An overlay that is mounted where only the helper sees it.
 #[derive(Debug)]
-pub(super) struct Laid {
+pub(in crate::world) struct Laid {
     /// The directory of the host.
     lower: PathBuf,
+    /// Where that is shown as the world's users see it, for the helper.
+    pub(in crate::world) shown: PathBuf,
+    /// Where changes are kept.
+    pub(in crate::world) upper: PathBuf,
     /// Its overlay, whole.
-    merged: OwnedFd,
+    pub(in crate::world) merged: OwnedFd,
 }
 
 impl Root {
@@ -38,15 +42,26 @@ impl Root {
     pub(super) fn lay_overlays(&mut self, overlays: &[Overlay]) -> Result<(), Failure> {
         for (number, overlay) in overlays.iter().enumerate() {
             let merged = self.lay(number, overlay)?;
-            self.overlays.push(Laid { lower: overlay.lower.clone(), merged });
+            let (lower, upper) = (overlay.lower.clone(), overlay.upper.clone());
+            let shown = self.lower_place(number);
+            self.overlays.push(Laid { lower, shown, upper, merged });
         }
         Ok(())
     }
 
+    /// All of them, in their order.
+    pub(in crate::world) fn overlays(&self) -> impl Iterator<Item = &Laid> {
+        self.overlays.iter()
+    }
+
+    fn lower_place(&self, number: usize) -> PathBuf {
+        self.scratch.join("lower").join(number.to_string())
+    }
+
     fn lay(&self, number: usize, overlay: &Overlay) -> Result<OwnedFd, Failure> {
         let step = |what: &str| format!("{}\n{what}", overlay.lower.display());
-        let place = |kind: &str| self.scratch.join(kind).join(number.to_string());
-        let (lower, over) = (place("lower"), place("over"));
+        let lower = self.lower_place(number);
+        let over = self.scratch.join("over").join(number.to_string());
         fs::create_dir_all(&lower)
             .and_then(|()| fs::create_dir_all(&over))
             .during(Need::Overlay, step("make a place for it"))?;

@@ -15,16 +15,22 @@ const LOOKUP_TRIES_MAX: u32 = 64;
 
 /// A directory, open.
 #[derive(Debug)]
-pub(super) struct Dir(OwnedFd);
+pub struct Dir(OwnedFd);
+
+impl From<OwnedFd> for Dir {
+    fn from(dir: OwnedFd) -> Dir {
+        Dir(dir)
+    }
+}
 
 impl Dir {
     /// The directory at an absolute path, none of whose parts is a link.
-    pub(super) fn at(path: &Path) -> io::Result<Dir> {
+    pub fn at(path: &Path) -> io::Result<Dir> {
         open_dir(CWD, path, ResolveFlags::NO_SYMLINKS)
     }
 
     /// A directory beneath this one.
-    pub(super) fn beneath(&self, below: &Path) -> io::Result<Dir> {
+    pub fn beneath(&self, below: &Path) -> io::Result<Dir> {
         let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
         let within =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -32,7 +38,7 @@ impl Dir {
     }
 
     /// What is at a name, a link not followed; `None` where nothing is.
-    pub(super) fn stat(&self, name: &OsStr) -> io::Result<Option<Stat>> {
+    pub fn stat(&self, name: &OsStr) -> io::Result<Option<Stat>> {
         match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
@@ -40,13 +46,13 @@ impl Dir {
         }
     }
 
-    /// The directory itself.
-    pub(super) fn own_stat(&self) -> io::Result<Stat> {
+    /// What the directory itself is.
+    pub fn own_stat(&self) -> io::Result<Stat> {
         Ok(rustix::fs::fstat(&self.0)?)
     }
 
     /// The names in it, in order.
-    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.0)? {
             let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
@@ -59,30 +65,31 @@ impl Dir {
     }
 
     /// A regular file, for reading.
-    pub(super) fn file(&self, name: &OsStr) -> io::Result<File> {
+    pub fn file(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.0, name, flags, Mode::empty())?;
         Ok(File::from(file))
     }
 
     /// What a symbolic link says.
-    pub(super) fn link(&self, name: &OsStr) -> io::Result<PathBuf> {
+    pub fn link(&self, name: &OsStr) -> io::Result<PathBuf> {
         let says = rustix::fs::readlinkat(&self.0, name, Vec::new())?;
         Ok(PathBuf::from(OsStr::from_bytes(says.to_bytes())))
     }
 
     /// The attributes of the directory itself.
-    pub(super) fn attributes(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub fn attributes(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         attributes(&self.0)
     }
 
-    pub(super) fn fd(&self) -> &OwnedFd {
+    /// Its descriptor.
+    pub fn fd(&self) -> &OwnedFd {
         &self.0
     }
 }
 
 /// The `user.*` attributes of an open file, with their values.
-pub(super) fn attributes(fd: impl std::os::fd::AsFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+pub fn attributes(fd: impl std::os::fd::AsFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut list = Vec::with_capacity(64 * 1024);
     match rustix::fs::flistxattr(&fd, rustix::buffer::spare_capacity(&mut list)) {
         Ok(_) => {}

@@ -390,6 +390,19 @@ static void make_directory(int tries, const char *path) {
     tell("mkdir", mkdir(path, 0755));
 }
 
+/* TRIES PATH: opens a file that is made if it is not there, and writes to it. */
+static void write_through(int tries, const char *path) {
+    int wrote = 0;
+    for (int i = 0; i < tries; i++) {
+        int fd = open(path, O_WRONLY | O_CREAT, 0644);
+        if (fd < 0)
+            continue;
+        wrote += write(fd, "x", 1) == 1;
+        close(fd);
+    }
+    put(wrote ? "wrote\n" : "wrote nothing\n");
+}
+
 static int swap_fds[2];
 
 static void *swap(void *arg) {
@@ -550,6 +563,8 @@ static int act(const char *what, char **args) {
         race_unlink(atoi(args[0]), args[1], args[2]);
     } else if (!strcmp(what, "mkdir")) {
         make_directory(atoi(args[0]), args[1]);
+    } else if (!strcmp(what, "write-through")) {
+        write_through(atoi(args[0]), args[1]);
     } else if (!strcmp(what, "bad-pointers")) {
         void *volatile bad = (void *)8;
         tell("open", open(bad, O_CREAT | O_WRONLY, 0644));

@@ -115,6 +115,11 @@ fn receive(socket: &OwnedFd) -> Vec<OwnedFd> {
     found
 }
 
+/// Whether the counted tests repeat in full.
+pub(super) fn is_long() -> bool {
+    std::env::var_os("RINGFENCE_TEST_LONG").is_some_and(|value| value == "1")
+}
+
 /// Runs the governed program without a filter: the oracle.
 pub(super) fn unfiltered(args: &[&str]) -> String {
     let output = Command::new(tracee()).arg("-").args(args).output().unwrap();

@@ -7,7 +7,7 @@ use ringfence_core::FileChange;
 use ringfence_sandbox::notify::{Attempt, Attempted};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::harness::{Scratch, Session, line, unfiltered};
+use super::harness::{Scratch, Session, is_long, line, unfiltered};
 
 /// Permits all but making names.
 fn make_nothing(attempt: Attempt) {
@@ -101,6 +101,51 @@ fn leases_do_not_keep_others_from_opening_files() {
         attempt.allow();
     });
     assert_eq!(ours, expected);
+}
+
+/// Exchanges two names again and again while something happens.
+fn exchanging<T>((one, other): (&str, &str), meanwhile: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        let result = meanwhile();
+        over.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+#[test]
+fn a_file_that_is_opened_while_its_directory_becomes_a_link_is_the_one_that_was_permitted() {
+    let scratch = Scratch::new();
+    let (dir, link) = (scratch.at("root/d"), scratch.at("root/e"));
+    let (inside, outside) = (scratch.at("root/d/x"), scratch.at("outside/x"));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::create_dir_all(scratch.at("outside")).unwrap();
+    symlink(scratch.at("outside"), &link).unwrap();
+    let args = |tries| ["write-through", tries, inside.as_str()];
+    exchanging((&dir, &link), || unfiltered(&args("20000")));
+    assert!(std::path::Path::new(&outside).exists(), "the attack works where nothing is decided");
+    std::fs::write(&outside, "").unwrap();
+    let tries = if is_long() { "100000" } else { "3000" };
+    let mut permitted = 0;
+    let output = exchanging((&dir, &link), || {
+        Session::start("w", &args(tries), &[]).run(|attempt| {
+            let is_outside = line(&attempt).contains(&outside);
+            permitted += usize::from(!is_outside);
+            if is_outside {
+                attempt.deny(libc::EACCES);
+            } else {
+                attempt.allow();
+            }
+        })
+    });
+    assert_eq!(output, "wrote\n");
+    assert!(permitted > 0);
+    assert_eq!(std::fs::read(&outside).unwrap(), b"");
 }
 
 /// Inside, the link leads to a place that does not exist; outside it does.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ringfence_core::{AbsolutePath, SessionId};
 use ringfence_policy::grant::GrantText;
+use ringfence_sandbox::notify::is_engine;
 
 use crate::compose::{GRANTABLE, Real, real};
 use crate::wording::{printable, shell_word};
@@ -36,6 +37,8 @@ pub enum Advice {
     },
     /// No grant: the place belongs to every world.
     Base(PathBuf),
+    /// No grant: an engine of containers listens there.
+    Engine(AbsolutePath),
 }
 
 /// Whether the session that was denied something still runs.
@@ -64,6 +67,9 @@ impl Advice {
     pub fn of(grant: &GrantText, home: &Path, project: &Path) -> Advice {
         let text = grant.to_string();
         let place = match grant {
+            GrantText::ConnectUnix(socket) if is_engine(socket.as_str()) => {
+                return Advice::Engine(socket.clone());
+            }
             GrantText::Read(place) | GrantText::Write(place) => place.clone(),
             GrantText::Connect(_)
             | GrantText::ConnectUnix(_)
@@ -121,6 +127,11 @@ impl Advice {
                     "a running world cannot be given `{place}`; to allow it from the next session on, run {command}"
                 )
             }
+            Advice::Engine(socket) => format!(
+                "whoever may talk to `{}` runs what they like on this host, outside of every world: \
+                 programs that need an engine of containers do not work in one; start them yourself",
+                printable(socket.as_str())
+            ),
             Advice::Base(dir) => format!(
                 "`{}` belongs to the runtime base, which no grant opens in a running world: have it written somewhere else, such as in the project or in /tmp",
                 dir.display()

@@ -257,6 +257,7 @@ fn grant_for(
                 "`{place}` does not exist: make it yourself, then a rule can open it"
             ))
         }),
+        Advice::Engine(_) => Err(Why::Never("it is a socket of the host".to_owned())),
         Advice::Base(dir) => Err(Why::NoRule(format!(
             "what is in `{}` is of the runtime base, which no rule changes",
             dir.display()

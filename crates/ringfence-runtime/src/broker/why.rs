@@ -100,6 +100,7 @@ impl Why {
                 "what is in `{}` belongs to the runtime base: no grant adds to it",
                 dir.display()
             )),
+            Advice::Engine(_) => None,
             advice @ (Advice::Grant(_) | Advice::Make { .. } | Advice::NextSession { .. }) => {
                 advice.hint(Session::Ended)
             }

@@ -56,6 +56,18 @@ enum Target {
     Gate(Led),
     /// The unix socket that is this file, whatever it is called by now.
     File(OwnedFd),
+    /// A socket that the world does not have.
+    Absent,
+}
+
+/// Names of sockets on which engines of containers listen.
+const ENGINES: &[&str] =
+    &["buildkitd.sock", "containerd.sock", "crio.sock", "docker.sock", "podman.sock"];
+
+/// Whether an engine of containers listens on a socket of this name: whoever may talk to one may run
+/// anything on the host, as root or as the engine's user.
+pub fn is_engine(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| ENGINES.contains(&name))
 }
 
 /// A socket address, as far as it matters who may be meant.
@@ -102,7 +114,15 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     };
     let place = call.locate(libc::AT_FDCWD, &path, Last::Follow)?;
     match place.found {
-        Found::Absent => return Err(Trouble::Errno(libc::ENOENT)),
+        // A client says of it that no engine runs: that it may not be used is said by a denial.
+        Found::Absent => match named(&place.path) {
+            Ok(path) if is_engine(path.as_str()) => {
+                let job = Job { socket, target: Target::Absent, user: None };
+                let bound_inside = BoundInside::No;
+                return Ok(Judged::Unix(UnixConnect { path, bound_inside }, job));
+            }
+            Ok(_) | Err(_) => return Err(Trouble::Errno(libc::ENOENT)),
+        },
         Found::Directory | Found::Symlink => return Err(Trouble::Errno(libc::ECONNREFUSED)),
         Found::Nameless => {
             return Err(Trouble::unresolvable("a socket without a path", libc::EACCES));
@@ -260,6 +280,7 @@ fn connect(job: &Job, shared: &Shared) -> io::Result<()> {
             Some(lead) => lead.connect(&job.socket, led),
             None => Err(io::Error::from_raw_os_error(libc::EACCES)),
         },
+        Target::Absent => Err(io::Error::from_raw_os_error(libc::ENOENT)),
         Target::Address(address) => sys::connect_raw(job.socket.as_fd(), address),
         Target::File(file) => {
             let path = format!("/proc/self/fd/{}", file.as_raw_fd());

@@ -64,6 +64,7 @@ use std::os::fd::OwnedFd;
 use ringfence_core::{AbsolutePath, FileChange, FileIdentity};
 
 pub use answer::Delivery;
+pub use connect::is_engine;
 pub use exits::{Care, Exits, Moment, STOPPED};
 pub use in_place::own_umask;
 pub use lead::{Lead, Loopback, Word};

@@ -11,16 +11,27 @@ use crate::process::{Done, cache, on_path, output, status, top};
 const PACKAGES: &[(&str, &str)] = &[
     ("bwrap", "bubblewrap"), // the peer of the benchmarks and the nested sandbox of the tests
     ("chromium", "chromium"), // it and those below that are no build tools: clients and servers
+    ("cmake", "cmake"),      // it, go, mvn and an editor: tools that have to work in a world
     ("curl", "curl"),
     ("dbus-run-session", "dbus"),
     ("fish", "fish"), // with zsh: shells in which agents start under Ringfence
     ("gcc", "gcc"),
     ("git", "git"),
     ("gnome-keyring-daemon", "gnome-keyring"), // the keyring of a desktop
+    ("go", "golang-go"),
     ("gpg", "gnupg"),
     ("javac", "default-jdk-headless"),
     ("make", "make"),
     ("musl-gcc", "musl-tools"),
+    ("mvn", "maven"),
+    (
+        "/usr/share/maven-repo/org/apache/maven/plugins/maven-compiler-plugin",
+        "libmaven-compiler-plugin-java",
+    ),
+    (
+        "/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin",
+        "libmaven-resources-plugin-java",
+    ),
     ("npm", "npm"),
     ("node", "nodejs"),
     ("openssl", "openssl"),
@@ -32,6 +43,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("/usr/sbin/sshd", "openssh-server"),
     ("strace", "strace"),
     ("tmux", "tmux"), // real terminals for the questions
+    ("vim.tiny", "vim-tiny"),
     ("zsh", "zsh"),
 ];
 

@@ -5,6 +5,7 @@
 
 mod claude;
 mod codex;
+mod tools;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -20,6 +21,7 @@ use crate::settings::ProfileName;
 use crate::whole_file::{self, Links};
 
 pub(crate) use claude::merge as merge_claude;
+pub(crate) use tools::for_world;
 
 /// The person's home, and for whom it is furnished.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,7 @@ pub(crate) fn furnish(
         }
         let text = gitconfig::render(&git_config(home));
         private.write(&private.home().join(".gitconfig"), text.as_bytes(), 0o644)?;
+        tools::furnish(home, layout, private)?;
     }
     match home.profile {
         ProfileName::ClaudeCode => claude::furnish(home, layout, private, after),

@@ -55,6 +55,16 @@ struct Cache {
     variable: Option<&'static str>,
     below_home: &'static str,
     parts: &'static [(&'static str, Fill)],
+    beside: Beside,
+}
+
+/// What is beside the parts of a cache that the policy shows as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// Programs and settings, which are shown as they are.
+    Kept,
+    /// What the tool makes of the parts by itself.
+    MadeAnew,
 }
 
 const CACHES: &[Cache] = &[
@@ -69,18 +79,36 @@ const CACHES: &[Cache] = &[
             ("git/db", Fill::Dirs(1)),
             ("git/checkouts", Fill::Dirs(2)),
         ],
+        beside: Beside::Kept,
     },
     Cache {
         name: "npm",
         variable: Some("npm_config_cache"),
         below_home: ".npm",
         parts: &[("_cacache/content-v2", Fill::Files), ("_cacache/index-v5", Fill::Files)],
+        beside: Beside::Kept,
     },
     Cache {
         name: "pip",
         variable: Some("PIP_CACHE_DIR"),
         below_home: ".cache/pip",
         parts: &[("http-v2", Fill::Files), ("wheels", Fill::Files)],
+        beside: Beside::Kept,
+    },
+    // Go unpacks what it has the archive of: at places of any depth, into directories that it closes.
+    Cache {
+        name: "go",
+        variable: None,
+        below_home: "go/pkg/mod",
+        parts: &[("cache/download", Fill::Files)],
+        beside: Beside::MadeAnew,
+    },
+    Cache {
+        name: "maven",
+        variable: None,
+        below_home: ".m2",
+        parts: &[("repository", Fill::Files)],
+        beside: Beside::Kept,
     },
 ];
 
@@ -163,7 +191,9 @@ fn share_one(
             layout.notices.push(Notice::new(text));
         }
     }
-    if whole {
+    if whole && cache.beside == Beside::MadeAnew {
+        layout.remove_tree(root);
+    } else if whole {
         keep_entries(root, cache, layout);
     } else {
         let empty: Vec<PathBuf> = cache.parts.iter().map(|(part, _)| root.join(part)).collect();

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use super::RunRequest;
 use crate::assemble::Assembled;
-use crate::home::Home;
+use crate::home::{Home, for_world};
 use crate::notice::Notice;
 use crate::otel;
 use crate::settings::ProfileName;
@@ -46,8 +46,13 @@ const PASSED: &[&str] = &[
     "GIT_PAGER",
     "GIT_SSL_CAINFO",
     "GOFLAGS",
+    "GOINSECURE",
+    "GONOPROXY",
+    "GONOSUMDB",
     "GOPATH",
+    "GOPRIVATE",
     "GOROOT",
+    "GOSUMDB",
     "GOTOOLCHAIN",
     "HOME",
     "JAVA_HOME",
@@ -70,6 +75,7 @@ const PASSED: &[&str] = &[
     "PATH",
     "PIP_CERT",
     "PIP_DISABLE_PIP_VERSION_CHECK",
+    "PIP_NO_INDEX",
     "PKG_CONFIG_PATH",
     "PYENV_ROOT",
     "PYTHONDONTWRITEBYTECODE",
@@ -90,9 +96,24 @@ const PASSED: &[&str] = &[
     "TERM_PROGRAM",
     "TERM_PROGRAM_VERSION",
     "TZ",
+    "UV_NO_INDEX",
+    "UV_OFFLINE",
     "USER",
     "VIRTUAL_ENV",
     "VISUAL",
+];
+
+/// Variables that say where packages are had from: passed with their addresses as a world may see them.
+const REGISTRIES: &[&str] = &[
+    "GOPROXY",
+    "NPM_CONFIG_REGISTRY",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_EXTRA_INDEX_URL",
+    "UV_INDEX",
+    "UV_INDEX_URL",
+    "npm_config_registry",
 ];
 
 /// What belongs to an agent: its own keys too, until the net gate holds them for it.
@@ -147,7 +168,13 @@ pub(super) fn clean(
         request.environment.iter().partition(|(name, _)| is_passed(name));
     let mut all: Vec<(OsString, OsString)> =
         passed.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    for (name, value) in ours(home, assembled, request).into_iter().chain(believed) {
+    let registries = REGISTRIES.iter().filter(|name| !is_withheld(name)).filter_map(|name| {
+        let value = request.environment.text(name).and_then(for_world)?;
+        Some(((*name).to_owned(), OsString::from(value)))
+    });
+    let registries: Vec<_> = registries.filter(|(name, _)| !is_passed(OsStr::new(name))).collect();
+    let ours_all = ours(home, assembled, request);
+    for (name, value) in registries.into_iter().chain(ours_all).chain(believed) {
         all.retain(|(taken, _)| taken != name.as_str());
         all.push((name.into(), value));
     }

@@ -23,13 +23,21 @@ pub enum Language {
     Python,
     /// `go.mod`.
     Go,
+    /// `pom.xml`.
+    Java,
     /// `CMakeLists.txt`, `Makefile`, `meson.build`.
     C,
 }
 
 impl Language {
-    const ALL: [Language; 5] =
-        [Language::Rust, Language::Node, Language::Python, Language::Go, Language::C];
+    const ALL: [Language; 6] = [
+        Language::Rust,
+        Language::Node,
+        Language::Python,
+        Language::Go,
+        Language::Java,
+        Language::C,
+    ];
 
     /// How it is called.
     pub fn name(self) -> &'static str {
@@ -38,6 +46,7 @@ impl Language {
             Language::Node => "Node",
             Language::Python => "Python",
             Language::Go => "Go",
+            Language::Java => "Java",
             Language::C => "C or Make",
         }
     }
@@ -48,6 +57,7 @@ impl Language {
             Language::Node => &["package.json"],
             Language::Python => &["pyproject.toml", "setup.py", "requirements.txt"],
             Language::Go => &["go.mod"],
+            Language::Java => &["pom.xml"],
             Language::C => &["CMakeLists.txt", "Makefile", "meson.build"],
         }
     }
@@ -73,6 +83,7 @@ impl Language {
                 (".cache/pip", "pip's cache"),
             ],
             Language::Go => &[("go/pkg/mod", "Go's modules"), ("go/bin", "Go's tools")],
+            Language::Java => &[(".m2/repository", "Maven's cache")],
             Language::C => &[],
         }
     }

@@ -33,5 +33,6 @@ mod secret;
 mod spans;
 mod suggest;
 mod tier;
+mod toolchains;
 mod trust;
 mod work;

@@ -217,7 +217,7 @@ impl After {
             let text = "the agent's own state was not taken back from a session under review";
             finished.notices.push(Notice::new(text));
         }
-        match review::settle(dirs, &kept.borrow()) {
+        match review::settle(dirs, &mut kept.borrow_mut()) {
             Ok(waiting) => finished.review = Some(waiting),
             Err(why) => {
                 let text = format!("what the session changed could not be looked at: {why}");

@@ -6,6 +6,7 @@
 //! following a link, and believed only where the agent could have made it by honest means.
 
 mod checkpoints;
+mod closed;
 mod commit;
 mod diff;
 mod journal;
@@ -25,6 +26,7 @@ pub use checkpoints::{
     CHECKPOINT_BYTES_MAX, CHECKPOINTS_MAX, Checkpoint, CheckpointError, checkpoints, is_name,
 };
 pub(crate) use checkpoints::{make as make_checkpoint, named as checkpoint_named, put_back};
+pub use closed::open_up;
 pub use commit::{Choice, Committed, Ready, commit, prepare};
 pub use diff::{DIFF_BYTES_MAX, Diff, diff};
 pub use journal::recover;

@@ -1,6 +1,6 @@
 //! What is kept of a session's review beside its upper layers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::ReviewError;
+use super::closed::open_up_ended;
 use crate::state::StateDirs;
 use crate::whole_file;
 
@@ -32,6 +33,10 @@ pub struct Kept {
     pub(super) owner: Option<Owner>,
     /// The trees, each with an overlay.
     pub trees: Vec<Tree>,
+    /// What the session had closed to its owner, as paths like those, and the permissions that it had
+    /// before we opened it.
+    #[serde(default)]
+    pub(super) modes: BTreeMap<String, u32>,
     /// What was committed before, as hexadecimal paths below `N/`.
     #[serde(default)]
     pub(super) done: BTreeSet<String>,
@@ -53,6 +58,9 @@ pub struct Tree {
     pub(super) identity: (u64, u64),
     /// Places in it that the session could not write to.
     pub(super) closed: Vec<PathBuf>,
+    /// Places in those that it could write to all the same.
+    #[serde(default)]
+    pub(super) open: Vec<PathBuf>,
     /// What was made in the upper layer to mount on.
     pub(super) ours: Vec<PathBuf>,
     /// What we wrote there ourselves at the end, from copies that the session worked on.
@@ -68,7 +76,7 @@ impl Kept {
         trees: Vec<Tree>,
     ) -> Kept {
         let (session, done) = (session.clone(), BTreeSet::new());
-        Kept { schema: SCHEMA, session, started, owner, trees, done }
+        Kept { schema: SCHEMA, session, started, owner, trees, modes: BTreeMap::new(), done }
     }
 
     /// Writes it down.
@@ -120,15 +128,17 @@ pub fn waiting(dirs: &StateDirs) -> Vec<SessionId> {
 
 /// The review of the named session, or the only one that waits.
 pub fn find(dirs: &StateDirs, named: Option<&SessionId>) -> Result<Kept, ReviewError> {
-    if let Some(session) = named {
-        return Kept::load(dirs, session);
-    }
-    let waiting = waiting(dirs);
-    match waiting.as_slice() {
-        [] => Err(ReviewError::Nothing),
-        [only] => Kept::load(dirs, only),
-        _ => Err(ReviewError::Several(waiting)),
-    }
+    let session = match (named, waiting(dirs)) {
+        (Some(session), _) => session.clone(),
+        (None, waiting) => match waiting.as_slice() {
+            [] => return Err(ReviewError::Nothing),
+            [only] => only.clone(),
+            _ => return Err(ReviewError::Several(waiting)),
+        },
+    };
+    let mut kept = Kept::load(dirs, &session)?;
+    open_up_ended(dirs, &mut kept)?;
+    Ok(kept)
 }
 
 /// Whether the session is still at work: its broker holds the lock on its directory.

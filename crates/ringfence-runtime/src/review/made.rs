@@ -11,6 +11,7 @@ use ringfence_sandbox::world::Overlay;
 use rustix::fs::XattrFlags;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::closed::open_up;
 use super::kept::{Kept, Owner, Tree, drop_changes};
 use super::walk::changes;
 use crate::state::StateDirs;
@@ -50,6 +51,7 @@ pub(crate) fn lay(asked: &Asked<'_>) -> Result<(Kept, Vec<Overlay>), Why> {
             .map_err(|error| failed(root, error))?;
         let in_it = |path: &&PathBuf| of(&roots, path).is_some_and(|it| it == root);
         let closed = asked.closed.iter().filter(in_it).cloned().collect();
+        let open = asked.writable.iter().filter(in_it).cloned().collect();
         let mut ours = Vec::new();
         for (place, content) in asked.places.iter().filter(|(path, _)| in_it(&path)) {
             make_place((root, &upper), place, *content, asked.owner)
@@ -58,7 +60,7 @@ pub(crate) fn lay(asked: &Asked<'_>) -> Result<(Kept, Vec<Overlay>), Why> {
         }
         let identity = (found.dev(), found.ino());
         let (path, taken_back) = (root.clone(), Vec::new());
-        trees.push(Tree { path, identity, closed, ours, taken_back });
+        trees.push(Tree { path, identity, closed, open, ours, taken_back });
         overlays.push(Overlay { lower: root.clone(), upper, work });
     }
     let now = clock_gettime(ClockId::RealtimeCoarse);
@@ -219,7 +221,8 @@ pub(crate) fn keep_text(
 }
 
 /// How many changes wait when a session has ended; without one nothing is kept.
-pub(crate) fn settle(dirs: &StateDirs, kept: &Kept) -> Result<usize, String> {
+pub(crate) fn settle(dirs: &StateDirs, kept: &mut Kept) -> Result<usize, String> {
+    open_up(dirs, kept).map_err(|error| error.to_string())?;
     let waiting = changes(dirs, kept).map_err(|error| error.to_string())?.len();
     if waiting == 0 {
         drop_changes(dirs, &kept.session).map_err(|error| error.to_string())?;

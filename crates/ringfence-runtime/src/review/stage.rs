@@ -19,6 +19,7 @@ use super::kept::Owner;
 use super::walk::{MODE_BITS, OF_OVERLAYS, what};
 use super::{Change, Kind, What};
 use ringfence_sandbox::beneath::{Dir, attributes};
+use ringfence_sandbox::copying::copy_data;
 
 /// What one step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,13 +168,13 @@ impl Stage<'_> {
         match change.what {
             What::File => {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-                let mut from = upper.file(own)?;
+                let from = upper.file(own)?;
                 let mode = Mode::from_raw_mode(0o600);
-                let mut file = std::fs::File::from(rustix::fs::openat(to.fd(), name, flags, mode)?);
-                io::copy(&mut from, &mut file)?;
+                let file = std::fs::File::from(rustix::fs::openat(to.fd(), name, flags, mode)?);
+                copy_data(&from, &file)?;
                 copy_attributes(&from, &file)?;
                 give(&file, owner)?;
-                rustix::fs::fchmod(&file, Mode::from_raw_mode(stat.st_mode & MODE_BITS))?;
+                rustix::fs::fchmod(&file, Mode::from_raw_mode(change.mode & MODE_BITS))?;
                 Ok(rustix::fs::futimens(&file, &times(&stat))?)
             }
             What::Link => {
@@ -185,7 +186,7 @@ impl Stage<'_> {
                 }
                 Ok(())
             }
-            What::Dir => self.copy_dir((upper, change), (to, name), (owner, &stat), all),
+            What::Dir => self.copy_dir((upper, change), (to, name), owner, all),
             What::Other => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
@@ -194,7 +195,7 @@ impl Stage<'_> {
         &self,
         (upper, change): (&Dir, &Change),
         (to, name): (&Dir, &OsStr),
-        (owner, stat): ((Uid, Gid), &Stat),
+        owner: (Uid, Gid),
         all: &Within<'_>,
     ) -> io::Result<()> {
         rustix::fs::mkdirat(to.fd(), name, Mode::from_raw_mode(0o700))?;
@@ -206,7 +207,7 @@ impl Stage<'_> {
             self.copy((&from, inner), (&made, name), None, all)?;
         }
         give(made.fd(), owner)?;
-        Ok(rustix::fs::fchmod(made.fd(), Mode::from_raw_mode(stat.st_mode & MODE_BITS))?)
+        Ok(rustix::fs::fchmod(made.fd(), Mode::from_raw_mode(change.mode & MODE_BITS))?)
     }
 
     /// Who owns on the host what the upper layer has, or takes the place of what is there.

@@ -230,6 +230,33 @@ fn what_the_host_would_run_comes_only_by_its_own_name() {
 }
 
 #[test]
+fn what_a_rule_opens_again_in_a_closed_place_is_no_forgery() {
+    let mut host = Host::new(&["closed/a", "closed/open/b"], &["closed", "closed/open/again"]);
+    host.kept.trees[0].open = vec![host.tree(""), host.tree("closed/open")];
+    put(&host.upper("closed/a"), "agent");
+    put(&host.upper("closed/open/b"), "agent");
+    put(&host.upper("closed/open/again/c"), "agent");
+    let (_, left) = host.commit();
+    assert_eq!(left.len(), 3, "{left:?}");
+    assert!(left.iter().all(|it| !it.starts_with("closed/open/b")), "{left:?}");
+    assert_eq!(host.says("closed/a"), "old");
+    assert_eq!(host.says("closed/open/b"), "agent");
+    assert!(!host.tree("closed/open/again/c").exists());
+}
+
+#[test]
+fn holes_of_a_file_stay_holes() {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut host = Host::new(&[], &[]);
+    let sparse = fs::File::create(host.upper("sparse")).unwrap();
+    sparse.set_len(1 << 30).unwrap();
+    host.commit().0.unwrap();
+    let came = fs::metadata(host.tree("sparse")).unwrap();
+    assert_eq!(came.len(), 1 << 30);
+    assert!(came.blocks() < 1024, "{}", came.blocks());
+}
+
+#[test]
 fn a_commit_to_another_tree_of_the_same_name_is_refused() {
     let host = Host::new(&["a"], &[]);
     put(&host.upper("a"), "agent");
@@ -286,7 +313,7 @@ fn a_commit_that_was_cut_off_anywhere_is_finished_by_the_next() {
 /// outside, or comes back, while changes are being committed into it.
 #[test]
 fn no_rename_during_a_commit_leads_it_out_of_the_tree() {
-    let long = std::env::var_os("RINGFENCE_TEST_LONG").is_some();
+    let long = std::env::var_os("RINGFENCE_TEST_LONG").is_some_and(|it| it == "1");
     let swaps_min = if long { 100_000 } else { 2_000 };
     let mut host = Host::new(&["way/f"], &[]);
     symlink(host.dir.path().join("outside"), host.tree("other")).unwrap();

@@ -38,7 +38,14 @@ pub fn changes(dirs: &StateDirs, kept: &Kept) -> Result<Vec<Change>, ReviewError
     let mut found = Vec::new();
     for (number, tree) in kept.trees.iter().enumerate() {
         let upper = kept.upper(dirs, number);
-        let upper = Dir::at(&upper).map_err(ReviewError::io("read", &upper))?;
+        let upper = match Dir::at(&upper) {
+            Ok(upper) => upper,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                found.push(closed_root(number, tree));
+                continue;
+            }
+            Err(error) => return Err(ReviewError::io("read", &upper)(error)),
+        };
         // A tree that is gone has nothing; a commit says so.
         let host = Dir::at(&tree.path).ok();
         let mut walk = Walk { kept, tree, number, host: host.as_ref(), upper: &upper, found };
@@ -47,6 +54,24 @@ pub fn changes(dirs: &StateDirs, kept: &Kept) -> Result<Vec<Change>, ReviewError
     }
     found.retain(|change| !kept.done.contains(&key(change)));
     Ok(found)
+}
+
+/// A tree whose session has closed it, and runs on.
+fn closed_root(number: usize, tree: &Tree) -> Change {
+    let why = "the session has closed it to its owner; it can be read once the session has ended";
+    Change {
+        tree: number,
+        below: PathBuf::new(),
+        path: tree.path.clone(),
+        kind: Kind::Mode,
+        what: What::Dir,
+        bytes: 0,
+        mode: 0,
+        within: 0,
+        host_runs: None,
+        secret: None,
+        held: Some(Held::Unreadable(why.to_owned())),
+    }
 }
 
 /// What stands for a change in the list of those that were committed.
@@ -204,7 +229,7 @@ impl Walk<'_> {
     }
 
     fn directory(&mut self, path: &Path, stat: &Stat, there: Option<&Stat>) {
-        let mode = stat.st_mode & MODE_BITS;
+        let mode = self.mode(path, stat);
         let kind = match there {
             None => Kind::Added,
             Some(there) if there.st_mode & MODE_BITS != mode => Kind::Mode,
@@ -222,7 +247,7 @@ impl Walk<'_> {
         path: &Path,
     ) -> io::Result<()> {
         let name = path.file_name().unwrap_or_default();
-        let (new, mode) = (what(stat), stat.st_mode & MODE_BITS);
+        let (new, mode) = (what(stat), self.mode(path, stat));
         let there = there.filter(|it| what(it) != What::Dir);
         let alike = match (host, there) {
             (Some(host), Some(there)) => same((upper, stat), (host, there), name)?,
@@ -313,13 +338,28 @@ impl Walk<'_> {
             .then(|| Held::Conflict("it was changed outside since the session began".to_owned()))
     }
 
+    /// The permissions that the session gave.
+    fn mode(&self, path: &Path, stat: &Stat) -> u32 {
+        let key = super::closed::key(self.number, path);
+        self.kept.modes.get(&key).copied().unwrap_or(stat.st_mode) & MODE_BITS
+    }
+
     /// Nothing of the session's can be at a place that it could not write to.
     fn closed(&self, path: &Path) -> Option<Held> {
         let at = self.tree.path.join(path);
         if self.tree.taken_back.contains(&at) {
             return None;
         }
-        let closed = self.tree.closed.iter().find(|closed| at.starts_with(closed))?;
+        let deepest = |places: &'_ [PathBuf]| -> Option<PathBuf> {
+            let above = places.iter().filter(|place| at.starts_with(place));
+            above.max_by_key(|place| place.components().count()).cloned()
+        };
+        let closed = deepest(&self.tree.closed)?;
+        // A rule may open again what lies in a place that another one closes.
+        let open = deepest(&self.tree.open);
+        if open.is_some_and(|open| open.starts_with(&closed) && open != closed) {
+            return None;
+        }
         Some(Held::Forged(format!("the session could not write to `{}`", closed.display())))
     }
 

@@ -136,6 +136,9 @@ fn commit(args: &ReviewCommitArgs, screen: &Screen) -> Result<Done, Failure> {
         text::count(ready.chosen.len(), "change", "changes"),
         kept.session
     ));
+    for warning in render::warnings(&ready.chosen, screen.paint(Stream::Err)) {
+        screen.note(&format!("  {warning}"));
+    }
     if !args.yes {
         let flag = "to commit without being asked, add `--yes`";
         if prompt::consent("bring them to your files?", flag)? == Consent::Refused {

@@ -15,6 +15,8 @@ use crate::screen::{Paint, Tone};
 const SCHEMA: u32 = 1;
 /// Most changes of a tree that the first screen names.
 const NAMED_MAX: usize = 20;
+/// Most of what is to be looked at first that is named.
+const LOOK_FIRST_MAX: usize = 40;
 
 /// All that waits of a session, as `review show --json` prints it.
 #[derive(Debug, Serialize)]
@@ -146,32 +148,39 @@ fn counts(own: &[&Change]) -> String {
 
 /// What is not as other changes are.
 fn look_first(changes: &[Change], paint: Paint, out: &mut String) {
-    let mut rows = Vec::new();
-    let mut add = |tone, label: &str, change: &Change, why: &str| {
-        let path = printable(&change.path.to_string_lossy());
-        rows.push(format!("  {} {path}: {}", paint.tone(tone, label), printable(why)));
-    };
-    for change in changes {
-        if let Some(why) = &change.secret {
-            add(Tone::Warning, "secret?", change, why);
-        }
-    }
-    for change in changes {
-        if let Some(why) = &change.host_runs {
-            add(Tone::Bad, "host runs", change, why);
-        }
-    }
-    for change in changes {
-        if let Some(held) = &change.held {
-            add(Tone::Bad, label(held), change, &held.to_string());
-        }
-    }
+    let rows = warnings(changes, paint);
     if !rows.is_empty() {
         let _ = writeln!(out, "\n{}", paint.tone(Tone::Heading, "look at this first"));
         for row in &rows {
-            let _ = writeln!(out, "{row}");
+            let _ = writeln!(out, "  {row}");
         }
     }
+}
+
+/// The lines that warn of changes: first what the host would run, then what cannot be committed, then
+/// what looks like a secret, of which there may be many.
+pub(crate) fn warnings(changes: &[Change], paint: Paint) -> Vec<String> {
+    let row = |tone, label: &str, change: &Change, why: &str| {
+        let path = printable(&change.path.to_string_lossy());
+        format!("{} {path}: {}", paint.tone(tone, label), printable(why))
+    };
+    let runs = changes
+        .iter()
+        .filter_map(|change| Some(row(Tone::Bad, "host runs", change, change.host_runs.as_ref()?)));
+    let held = changes.iter().filter_map(|change| {
+        let held = change.held.as_ref()?;
+        Some(row(Tone::Bad, label(held), change, &held.to_string()))
+    });
+    let secret = changes
+        .iter()
+        .filter_map(|change| Some(row(Tone::Warning, "secret?", change, change.secret.as_ref()?)));
+    let mut rows: Vec<String> = runs.chain(held).chain(secret).collect();
+    let more = rows.len().saturating_sub(LOOK_FIRST_MAX);
+    if more > 0 {
+        rows.truncate(LOOK_FIRST_MAX);
+        rows.push(format!("and {more} more: `ringfence review show --json` has all of them"));
+    }
+    rows
 }
 
 fn label(held: &Held) -> &'static str {

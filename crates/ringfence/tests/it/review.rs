@@ -149,6 +149,34 @@ fn protected_places_stay_closed_under_review_and_leave_no_trace() {
 }
 
 #[test]
+fn what_a_session_closed_to_its_owner_is_shown_and_committed_as_it_was() {
+    for who in Who::all() {
+        let person = person(who);
+        let script =
+            "echo x > .env; echo y > private; mkdir dir; echo z > dir/f; chmod 000 private dir .";
+        let ran = under_review(&person, script);
+        assert!(ran.status.success(), "{who:?}: {}", text(&ran));
+        let shown = person.succeed(&["review", "show"]);
+        assert!(shown.contains("+y") && shown.contains("+z"), "{who:?}: {shown}");
+        let done = person.ringfence(&["review", "commit", "--yes"]).output().unwrap();
+        assert!(done.status.success(), "{who:?}: {}", text(&done));
+        assert!(text(&done).contains("secret?"), "{who:?}: {}", text(&done));
+        let modes = person.outside("stat -c %a private dir .; chmod 700 dir; cat dir/f");
+        assert_eq!(text(&modes), "0\n0\n755\nz\n", "{who:?}");
+    }
+}
+
+#[test]
+fn a_tier_without_mounts_has_no_review() {
+    let person = person(Who::Caller);
+    let words = ["run", "--tier", "landlock", "--review", "--", "/bin/sh", "-c", "echo > ran"];
+    let refused = person.ringfence(&words).output().unwrap();
+    assert_eq!(refused.status.code(), Some(125), "{}", text(&refused));
+    assert!(text(&refused).contains("cannot be put under review"), "{}", text(&refused));
+    assert!(!person.project().join("ran").exists());
+}
+
+#[test]
 fn what_cannot_have_an_overlay_starts_nothing() {
     let person = person(Who::Caller);
     let inside = person.project().join("state");

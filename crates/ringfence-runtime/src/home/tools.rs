@@ -20,8 +20,10 @@ struct Settings {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// `KEY = VALUE` in lines, maybe in sections, maybe going on over indented lines.
+    /// `KEY = VALUE` in lines.
     Lines,
+    /// The same in sections; addresses go on over indented lines.
+    Sections,
     /// TOML.
     Toml,
 }
@@ -70,20 +72,12 @@ const FILES: &[Settings] = &[
             "update-notifier",
         ],
     },
-    Settings { below_home: ".config/pip/pip.conf", form: Form::Lines, keys: PIP },
-    Settings { below_home: ".pip/pip.conf", form: Form::Lines, keys: PIP },
+    Settings { below_home: ".config/pip/pip.conf", form: Form::Sections, keys: PIP },
+    Settings { below_home: ".pip/pip.conf", form: Form::Sections, keys: PIP },
     Settings {
         below_home: ".config/go/env",
         form: Form::Lines,
-        keys: &[
-            "goflags",
-            "goinsecure",
-            "gonoproxy",
-            "gonosumdb",
-            "goprivate",
-            "goproxy",
-            "gosumdb",
-        ],
+        keys: &["goinsecure", "gonoproxy", "gonosumdb", "goprivate", "goproxy", "gosumdb"],
     },
     Settings {
         below_home: ".config/uv/uv.toml",
@@ -117,16 +111,33 @@ const MAVEN: &str = ".m2/settings.xml";
 const MAVEN_LOGINS: &[(&str, &str)] =
     &[("<!--", "-->"), ("<servers", "</servers>"), ("<proxies", "</proxies>")];
 /// What must not be left in them.
-const MAVEN_SECRETS: &[&str] = &["passphrase", "password", "privatekey", "secret", "token"];
+const MAVEN_SECRETS: &[&str] = &[
+    "&#",
+    "<!doctype",
+    "<!entity",
+    "<properties",
+    "<servers",
+    "auth",
+    "cdata",
+    "credential",
+    "key",
+    "login",
+    "pass",
+    "private",
+    "pwd",
+    "secret",
+    "token",
+    "user",
+];
 
 /// Where pnpm has its store: beside the other caches of the project's worlds. By itself it looks for a place
 /// on the disk of the project, in directory after directory, and ends in the project.
 const PNPM: (&str, &str) = (".config/pnpm/rc", "store-dir=");
 
 /// Letters and digits of a part of an address that looks like a key.
-const KEY_LETTERS_MIN: usize = 20;
+const KEY_LETTERS_MIN: usize = 16;
 /// How many of them are digits.
-const KEY_DIGITS_MIN: usize = 3;
+const KEY_DIGITS_MIN: usize = 2;
 
 /// Puts the copies into a world's private home.
 pub(super) fn furnish(
@@ -145,7 +156,7 @@ pub(super) fn furnish(
         }
         let Some(text) = read(&path) else { continue };
         let seen = match file.form {
-            Form::Lines => lines(&text, file.keys),
+            Form::Lines | Form::Sections => lines(&text, (file.form, file.keys)),
             Form::Toml => toml(&text, file.keys),
         };
         note(&seen, &path, layout);
@@ -196,30 +207,36 @@ struct Seen {
 }
 
 /// Of a file of lines, the sections and the keys that are known.
-fn lines(text: &str, keys: &[&str]) -> Seen {
+fn lines(text: &str, (form, keys): (Form, &[&str])) -> Seen {
     let mut seen = Seen::default();
+    // For npm that ends a line: what would be read here as one may be two.
+    if text.replace("\r\n", "\n").contains('\r') {
+        return Seen { left_out: true, ..seen };
+    }
     let mut goes_on = false;
     for line in text.lines() {
         let bare = line.trim();
         if bare.is_empty() || bare.starts_with(['#', ';']) {
             continue;
         }
-        let is_section = bare.starts_with('[') && bare.ends_with(']');
         let indented = line.starts_with([' ', '\t']);
-        let known = match bare.split_once('=') {
-            _ if is_section => true,
-            _ if indented && goes_on => true,
-            Some((key, _)) if !indented => is_known(key, keys),
-            Some(_) | None => false,
+        let (before, value) = match bare.split_once('=') {
+            _ if form == Form::Sections && is_section(bare) => (bare.to_owned(), ""),
+            _ if form == Form::Sections && goes_on && is_address(bare) => ("    ".to_owned(), bare),
+            Some((key, value)) if is_known(key, keys) && !(form == Form::Sections && indented) => {
+                (format!("{key}="), value)
+            }
+            Some(_) | None => {
+                goes_on = false;
+                continue;
+            }
         };
-        goes_on = known && !is_section;
-        if !known {
-            continue;
-        }
-        match for_world(line) {
-            Some(line) => {
+        goes_on = !is_section(bare);
+        // What is behind such a letter is a note to somebody, and may be anything.
+        match for_world(value).filter(|value| !value.contains([';', '#'])) {
+            Some(value) => {
+                let line = format!("{before}{value}\n");
                 seen.text.push_str(&line);
-                seen.text.push('\n');
                 // pip believes localhost without TLS, and no other name.
                 if line.contains("index-url") && line.contains(HOST_SERVICE_NAME) {
                     seen.text.push_str("trusted-host = ");
@@ -232,6 +249,18 @@ fn lines(text: &str, keys: &[&str]) -> Seen {
         }
     }
     seen
+}
+
+/// Whether a line is the name of a section, and nothing else.
+fn is_section(line: &str) -> bool {
+    let name = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+    name.is_some_and(|name| name.chars().all(|it| it.is_ascii_lowercase() || it == '-'))
+}
+
+/// Whether a line on which a value goes on is one address, and nothing else.
+fn is_address(line: &str) -> bool {
+    let scheme = ["http://", "https://"].iter().any(|scheme| line.starts_with(scheme));
+    scheme && !line.contains(char::is_whitespace)
 }
 
 /// Whether a key is listed; npm's scopes have registries of their own: `@scope:registry`.
@@ -313,7 +342,7 @@ pub(crate) fn for_world(text: &str) -> Option<String> {
             after.split_at_checked(after.find(is_end).unwrap_or(after.len()))?;
         let (authority, path) =
             address.split_at_checked(address.find('/').unwrap_or(address.len()))?;
-        if path.contains(['?', '@']) || path.split('/').any(looks_like_key) {
+        if path.contains(['?', '@', '#', ';', '=', '%']) || path.split('/').any(looks_like_key) {
             return None;
         }
         let host = authority.rsplit('@').next()?;
@@ -322,7 +351,8 @@ pub(crate) fn for_world(text: &str) -> Option<String> {
         rest = behind;
     }
     out.push_str(rest);
-    Some(out)
+    // Whatever else was taken for the end of an address: this ends a login.
+    (!out.contains('@')).then_some(out)
 }
 
 /// A world's localhost is its own; the host's has another name there.
@@ -344,83 +374,5 @@ fn looks_like_key(part: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn npm(text: &str) -> String {
-        lines(text, FILES[0].keys).text
-    }
-
-    #[test]
-    fn no_login_is_copied_whatever_it_is_called() {
-        let text = "registry=https://u:p@npm.corp.example/x/\n@corp:registry = https://t@npm.corp.example/\n\
-            //npm.corp.example/:_authToken=npm_secret\n_auth=c2VjcmV0\n_password=secret\nemail=a@b.example\n\
-            key=\"-----BEGIN PRIVATE KEY-----\\nsecret\"\n; comment secret\nunknown=secret\n@corp:_authToken=secret\n\
-            save-exact=true\n";
-        assert_eq!(
-            npm(text),
-            "registry=https://npm.corp.example/x/\n@corp:registry = https://npm.corp.example/\nsave-exact=true\n"
-        );
-        let pip = "[global]\nindex-url = https://u:p%40ss@h.example/simple\nextra-index-url =\n    https://v:secret@i.example/simple\n    \
-            https://j.example/simple\nclient-cert = secret\nproxy = http://u:secret@p.example\n  secret\n";
-        let seen = lines(pip, PIP).text;
-        assert!(!seen.contains("secret") && !seen.contains("ss@"), "{seen}");
-        assert!(
-            seen.contains("    https://i.example/simple\n    https://j.example/simple\n"),
-            "{seen}"
-        );
-        let uv = "[[index]]\nname = \"corp\"\nurl = \"https://u:secret@h.example/simple\"\ntoken = \"secret\"\n\
-            [pip]\nindex-url = \"https://h.example\"\n[publish]\npassword = \"secret\"\n";
-        let seen = toml(uv, FILES[4].keys);
-        assert!(!seen.text.contains("secret") && !seen.left_out, "{seen:?}");
-        assert!(seen.text.contains("url = \"https://h.example/simple\""), "{seen:?}");
-        assert_eq!(toml("token = [", FILES[4].keys), Seen::default());
-    }
-
-    #[test]
-    fn settings_of_maven_come_without_logins_or_not_at_all() {
-        let mirror = "<mirrors><mirror><url>https://u:p@m.example/x</url></mirror></mirrors>";
-        let servers = "<servers>\n<server><password>secret</password></server></servers>";
-        let seen = maven(&format!("<settings><!-- secret -->{mirror}{servers}</settings>"));
-        let kept = "<settings><mirrors><mirror><url>https://m.example/x</url></mirror></mirrors></settings>";
-        assert_eq!(seen, Seen { text: kept.to_owned(), left_out: false });
-        for odd in [
-            "<settings><servers><server>",
-            "<settings><x:servers><password>p</password></x:servers></settings>",
-            "<settings><profile><npmToken>x</npmToken></profile></settings>",
-        ] {
-            assert_eq!(maven(odd), Seen { text: String::new(), left_out: true }, "{odd}");
-        }
-    }
-
-    #[test]
-    fn an_address_with_a_key_in_it_is_left_out() {
-        for address in [
-            "https://dl.example/aZ3kd9fkAl20sKw81mQe/org/simple/",
-            "https://h.example/simple?token=x",
-            "https://h.example/a@b/simple",
-        ] {
-            assert_eq!(for_world(address), None, "{address}");
-            let seen = lines(&format!("registry={address}\naudit=false\n"), FILES[0].keys);
-            assert_eq!(seen, Seen { text: "audit=false\n".to_owned(), left_out: true });
-        }
-    }
-
-    #[test]
-    fn the_hosts_own_registry_has_its_name_in_the_world() {
-        assert_eq!(
-            npm("registry=http://localhost:4873/\n"),
-            format!("registry=http://{HOST_SERVICE_NAME}:4873/\n")
-        );
-        assert_eq!(
-            for_world("http://127.0.0.1:1/,direct"),
-            Some(format!("http://{HOST_SERVICE_NAME}:1/,direct"))
-        );
-        let pip = lines("[global]\nindex-url = http://127.0.0.1:3141/simple\n", PIP).text;
-        assert!(pip.ends_with(&format!("trusted-host = {HOST_SERVICE_NAME}\n")), "{pip}");
-        assert_eq!(
-            for_world("https://localhost.example/"),
-            Some("https://localhost.example/".to_owned())
-        );
-    }
-}
+#[path = "tools_tests.rs"]
+mod tests;

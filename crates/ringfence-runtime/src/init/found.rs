@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::registries::{self, Registry};
 use super::{InitRequest, agents, exists};
+use crate::account;
 use crate::grants;
 use crate::notice::Notice;
 use crate::settings::ProfileName;
+use crate::state::StateDirs;
 
 /// What every world shows anyway.
 const RUNTIME_BASE: &[&str] = &["/bin", "/lib", "/lib32", "/lib64", "/sbin", "/usr"];
@@ -121,6 +123,11 @@ impl Surroundings {
 pub(super) fn look(project: &Path, home: &Path, request: &InitRequest<'_>) -> Surroundings {
     let path =
         request.environment.text("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin").to_owned();
+    // What starts agents under Ringfence is no agent, and Ringfence's own.
+    let path = match StateDirs::locate(request.environment) {
+        Ok(dirs) => account::path_without(&path, &account::dir(&dirs)),
+        Err(_) => path,
+    };
     let profile = request.profile.unwrap_or_else(|| agents::installed(&path));
     let has = |language: &Language| language.marks().iter().any(|mark| project.join(mark).exists());
     let languages: Vec<Language> = Language::ALL.into_iter().filter(has).collect();
@@ -128,6 +135,7 @@ pub(super) fn look(project: &Path, home: &Path, request: &InitRequest<'_>) -> Su
         .iter()
         .flat_map(|language| language.dirs())
         .map(|(name, what)| (home.join(name), (*what).to_owned()))
+        .filter(|(path, _)| !holds_login(path))
         .collect();
     readable.extend(program_dirs(&path).into_iter().map(|dir| (dir, "programs".to_owned())));
     readable
@@ -144,6 +152,30 @@ pub(super) fn look(project: &Path, home: &Path, request: &InitRequest<'_>) -> Su
         readable,
         path,
     }
+}
+
+/// Whether a file of settings may hold a login, or has a place for one.
+fn holds_login(path: &Path) -> bool {
+    if !path.is_file() {
+        return false;
+    }
+    // What cannot be read is not shown either.
+    let Ok(text) = fs::read_to_string(path) else { return true };
+    let small = text.to_ascii_lowercase();
+    let words = [
+        "@",
+        "\\u",
+        "auth",
+        "credential",
+        "env",
+        "key",
+        "login",
+        "pass",
+        "proxy",
+        "secret",
+        "token",
+    ];
+    words.iter().any(|word| small.contains(word))
 }
 
 /// Directories of `PATH` that a world does not show anyway; of `/opt/NAME/bin`, `/opt/NAME`.

@@ -29,8 +29,22 @@ const METADATA: &[&str] = &["metadata", "metadata.google.internal", "instance-da
 const OF_THE_KERNEL: &[&str] = &["/dev", "/proc", "/sys"];
 
 /// Settings that hold passwords, below the home.
-const SETTINGS: &[&str] =
-    &[".m2/settings.xml", ".m2/settings-security.xml", ".gradle/gradle.properties"];
+const SETTINGS: &[&str] = &[
+    ".cargo/config",
+    ".cargo/config.toml",
+    ".config/go/env",
+    ".config/pip/pip.conf",
+    ".config/rclone",
+    ".config/uv",
+    ".gradle/gradle.properties",
+    ".m2/settings-security.xml",
+    ".m2/settings.xml",
+    ".npmrc",
+    ".pip",
+    ".psql_history",
+    ".python_history",
+    ".yarnrc.yml",
+];
 
 /// What is looked for.
 pub(super) struct Never<'a> {

@@ -9,7 +9,6 @@ mod mounts;
 mod occupied;
 mod sampled;
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
@@ -21,14 +20,13 @@ use std::time::{Duration, Instant};
 use ringfence_core::{Durability, Event, Gate, LayerState, LayerStatus, SessionId};
 use ringfence_sandbox::cgroup::{Cgroup, Disk, Quota, Quotas};
 use ringfence_sandbox::world::{Tier, World};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::broker::RunError;
 use crate::notice::Notice;
 use crate::settings::LimitSettings;
 pub(crate) use machine::Beyond;
-use occupied::{Occupied, has_ended, nameless};
+use occupied::{Occupied, has_ended, unmapped_bytes};
 pub(crate) use sampled::members;
 use sampled::{Sample, Seen};
 
@@ -37,6 +35,8 @@ const LOOK_PERIOD: Duration = Duration::from_millis(100);
 /// At how many looks in a row there are as many processes as there may be before that ends a session: a
 /// build that touches the limit once goes on.
 const STUCK_LOOKS: u32 = 10;
+/// At how many looks in a row nothing can be seen before that ends a session.
+const BLIND_LOOKS: u32 = 5;
 /// What a person can do about a limit that ended a session.
 const RAISE_HINT: &str = "to raise it, change `[limits]` in your settings or the project's (of several the \
                           least holds)";
@@ -104,6 +104,7 @@ struct Look {
     seen: Seen,
     forks_refused: u64,
     stuck: u32,
+    blind_looks: u32,
 }
 
 impl Bounds {
@@ -254,6 +255,7 @@ impl Bounds {
             seen: Seen::default(),
             forks_refused: 0,
             stuck: 0,
+            blind_looks: 0,
         };
         let (ends, gate) = (Ends(Arc::downgrade(world)), gate.clone());
         looking.start("limits", move || look.run(&ends.0, &gate, &shared))?;
@@ -377,10 +379,19 @@ impl Look {
     /// The first limit that is reached.
     fn reached(&mut self) -> Option<Reached> {
         let sample = match self.sample() {
-            Ok(sample) => sample,
+            Ok(sample) => {
+                self.blind_looks = 0;
+                sample
+            }
             Err(_) if has_ended(self.init) => None,
-            // Nobody can say that it is not reached.
-            Err(error) => return self.blind(&error),
+            // Nobody can say that it is not reached; a process that is just starting may be closed once.
+            Err(error) => {
+                self.blind_looks += 1;
+                if self.blind_looks >= BLIND_LOOKS {
+                    return self.blind(&error);
+                }
+                None
+            }
         };
         let stuck = self.is_stuck(sample.as_ref());
         if let Some(unseen) = self.unseen(sample.as_ref()) {
@@ -472,20 +483,6 @@ impl Look {
         }
         Ok(Some(sample))
     }
-}
-
-/// Memory that may be in no process: that of the world's own file system, and of files without a name.
-///
-/// A process that does not let its descriptors be seen is an error.
-fn unmapped_bytes(root: &OwnedFd, init: i32) -> io::Result<u64> {
-    let tmp = rustix::fs::openat(root, "tmp", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let tmp = tmp.and_then(|tmp| rustix::fs::fstatvfs(&tmp));
-    let own =
-        tmp.map_or(0, |it| it.f_blocks.saturating_sub(it.f_bfree).saturating_mul(it.f_frsize));
-    let files = nameless(init)?;
-    let files: HashMap<_, _> =
-        files.iter().filter(|it| it.is_memory).map(|it| (it.id, it.bytes)).collect();
-    Ok(files.values().fold(own, |all, bytes| all.saturating_add(*bytes)))
 }
 
 /// Whether all of a limit is used; what is not set or not known is not.

@@ -4,7 +4,7 @@
 //! its processes hold open without a name is added. What cannot be walked cannot be held to a limit,
 //! so that is an error, except where it was so from the beginning.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, OsStr};
 use std::fs;
 use std::io;
@@ -216,6 +216,20 @@ pub(super) fn nameless(init: i32) -> io::Result<Vec<Nameless>> {
         }
     }
     Ok(found)
+}
+
+/// Memory that may be in no process: that of the world's own file system, and of files without a name.
+///
+/// A process that does not let its descriptors be seen is an error.
+pub(super) fn unmapped_bytes(root: &OwnedFd, init: i32) -> io::Result<u64> {
+    let tmp = rustix::fs::openat(root, "tmp", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let tmp = tmp.and_then(|tmp| rustix::fs::fstatvfs(&tmp));
+    let own =
+        tmp.map_or(0, |it| it.f_blocks.saturating_sub(it.f_bfree).saturating_mul(it.f_frsize));
+    let files = nameless(init)?;
+    let files: HashMap<_, _> =
+        files.iter().filter(|it| it.is_memory).map(|it| (it.id, it.bytes)).collect();
+    Ok(files.values().fold(own, |all, bytes| all.saturating_add(*bytes)))
 }
 
 /// Whether a process only waits to be waited for, or is gone.

@@ -32,6 +32,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ringfence-testkit", &["ringfence-core"]),
+    ("ringfence-wasm", &["ringfence-core"]),
     ("xtask", &[]),
 ];
 

@@ -54,6 +54,13 @@ pub(crate) fn run(counts: Counts) -> Done {
     if outcome.is_err() && tally.failed == 0 {
         tally.failed = 1;
     }
+    let begun_wasm = Instant::now();
+    println!("== wasm");
+    let outcome = wasm_tests(&mut tally);
+    report("wasm", &outcome, begun_wasm.elapsed());
+    if outcome.is_err() && tally.failed == 0 {
+        tally.failed = 1;
+    }
     stage(&mut tally, "tidy", tidy::run);
     stage(&mut tally, "generated", || generate(Generated::Compare));
     println!("== all stages: {} s", begun.elapsed().as_secs());
@@ -102,7 +109,21 @@ fn report(name: &str, outcome: &Done, took: Duration) {
 fn clippy() -> Done {
     let arguments =
         ["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-    call("cargo", &arguments)
+    call("cargo", &arguments)?;
+    let all = ["--quiet", "--all-targets", "--locked", "--", "-D", "warnings"];
+    call("cargo", &[&["clippy"][..], &WASM, &all].concat())
+}
+
+/// The program that runs WASM modules is built by itself: its compiler would be part of every build.
+const WASM: [&str; 4] = ["-p", "ringfence-wasm", "--features", "wasm"];
+
+/// Its tests, with `ringfence` itself, which the other tests have built.
+fn wasm_tests(tally: &mut Tally) -> Done {
+    let mut command = Command::new("cargo");
+    command.arg("test").args(WASM).args(["--locked", "--no-fail-fast"]);
+    command.current_dir(top()).stdin(Stdio::null()).stdout(Stdio::piped());
+    let status = pass_on(&mut command, |line| count(tally, line))?;
+    if status.success() { Ok(()) } else { Err(format!("cargo test ended with {status}")) }
 }
 
 fn licences() -> Done {

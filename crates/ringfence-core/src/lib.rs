@@ -16,6 +16,7 @@ mod plan;
 mod reads;
 mod reviewed;
 mod verdict;
+mod wasm;
 
 pub use act::{
     ARGV_TEXT_BYTES_MAX, Act, Action, Agent, CommandLine, Exec, FileIdentity, Process, Request,
@@ -44,6 +45,7 @@ pub use reviewed::{ReviewStep, Reviewed};
 pub use verdict::{
     AskFor, ClockFact, Facts, Grounds, Nearest, Role, RuleRef, Ruling, SetName, Verdict,
 };
+pub use wasm::{Preopen, PreopenAccess, WasmEnd, WasmJob, WasmLimit, WasmLimits};
 
 #[cfg(test)]
 mod tests;

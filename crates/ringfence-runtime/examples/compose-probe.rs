@@ -72,6 +72,7 @@ fn main() {
         stand_ins: Vec::new(),
         withheld: Vec::new(),
         changes: ringfence_runtime::compose::Changes::Host,
+        module: None,
     };
     let composed = compose(&assembled, &dirs, &request)
         .and_then(|(composition, believed)| believed.write().map(|()| composition));

@@ -38,7 +38,7 @@ const STUCK_LOOKS: u32 = 10;
 /// At how many looks in a row nothing can be seen before that ends a session.
 const BLIND_LOOKS: u32 = 5;
 /// What a person can do about a limit that ended a session.
-const RAISE_HINT: &str = "to raise it, change `[limits]` in your settings or the project's (of several the \
+pub(crate) const RAISE_HINT: &str = "to raise it, change `[limits]` in your settings or the project's (of several the \
                           least holds)";
 /// The longest that disks are not walked over.
 const WALK_PERIOD_MAX: Duration = Duration::from_secs(5);

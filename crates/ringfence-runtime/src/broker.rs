@@ -40,6 +40,7 @@ use crate::bounds::Bounds;
 use crate::clock::HostClock;
 use crate::compose::{self, Changes};
 use crate::environment::Environment;
+use crate::module::{Module, ModuleEnd};
 use crate::notice::Notice;
 use crate::pty::{self, Pipes, RELAYED_SIGNALS, StandIn};
 use crate::quarantine::Quarantined;
@@ -48,6 +49,7 @@ use crate::settings::ActClass;
 use crate::state::StateDirs;
 
 pub use error::RunError;
+pub(crate) use not_started::grants_for;
 pub use not_started::{NotStarted, Said};
 pub use publish::Publish;
 pub use ringfence_sandbox::seccomp::Profile;
@@ -83,6 +85,8 @@ pub struct RunRequest {
     pub changes: Changes,
     /// The command and its arguments.
     pub command: Vec<OsString>,
+    /// The program that runs the command, where that is a WASM module.
+    pub wasm_runner: Option<PathBuf>,
 }
 
 /// What is said at the end of a session.
@@ -125,6 +129,7 @@ pub struct Closing {
 ///
 /// `tell` is given what the person should know before the agent starts.
 pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closing, RunError> {
+    let module = Module::of(request)?;
     request.dirs.create()?;
     let session = opening::new_session_id()?;
     let sealer = Aside::start(Sealing::of(&request.dirs, &session))
@@ -134,6 +139,7 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let agent = Agent(request.agent.clone().unwrap_or_else(|| base_name(&request.command)));
     let (assembled, clock) = in_force(request, &session, tell)?;
     let tier = assembled.settings.tier.chosen(request.tier)?;
+    Module::fits(module.as_ref(), tier)?;
     if tier != prepared.tier() {
         drop(prepared);
         (prepared, pipes) = prepare(size, tier)?;
@@ -146,7 +152,8 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let home = (&request.dirs, &request.environment);
     let Secrets { held, backends, withheld } = held::held(home, &session, &assembled.project.dir)?;
     let stand_ins = held::stand_ins(&held);
-    let asked = compose::RunRequest { authority: authority.pem(), stand_ins, withheld, ..asked };
+    let asked =
+        compose::RunRequest { authority: authority.pem(), stand_ins, withheld, module, ..asked };
     let bound = publish::bind(&request.publish)?;
     let limits = &assembled.settings.limits;
     let mut bounds = Bounds::make(&session, limits, &assembled.project.dir)?;
@@ -154,6 +161,8 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     if !bound.is_empty() {
         composed.spec.inward = Switch::On;
     }
+    let module = ModuleEnd::of(&asked, &request.dirs, limits);
+    let of_module = module.take_over(&mut composed.spec)?;
     composed.notices.iter().for_each(&mut *tell);
     let starting = prepared.begin(composed.spec.clone())?;
     // While the world is being built.
@@ -161,12 +170,12 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
     let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
     let mut world = starting.finish()?;
     bounds.take_in(&world).map_err(RunError::step("hold the world to its limits"))?;
-    world.layers.extend(bounds.layer());
+    world.layers.extend(bounds.layer().into_iter().chain(of_module));
     opening::require_full(&world.layers, &assembled.settings, tier)?;
     opening::said_of(&world.layers).iter().for_each(&mut *tell);
     let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
     let stops = stops_of(request.trace)?;
-    let bounds = (bounds, assembled.settings.proxy_port);
+    let bounds = (bounds, module, assembled.settings.proxy_port);
     let taken = Taken::from(&mut world, (signals, stops, pipes), bounds)?;
     let parts = opening::Parts {
         request,
@@ -248,6 +257,7 @@ fn asked_of_compose(
         stand_ins: Vec::new(),
         withheld: Vec::new(),
         changes: request.changes,
+        module: None,
     }
 }
 

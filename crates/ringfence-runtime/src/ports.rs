@@ -19,6 +19,7 @@ use ringfence_sandbox::notify::{Attempt, Attempted, Exits, Listener, NotifyError
 use crate::approvals::Approvals;
 use crate::denials::{Denials, Timing};
 use crate::in_force::InForce;
+use crate::module::ModuleStart;
 use crate::processes::Watch;
 use crate::signing::Arrivals;
 use crate::wording;
@@ -60,6 +61,8 @@ pub struct Ports {
     pub private: Arc<PrivatePlaces>,
     /// Places at which nothing may come to be.
     pub covered: Vec<PathBuf>,
+    /// The start of the session's WASM module, if that is what runs.
+    pub module: Option<ModuleStart>,
 }
 
 /// Parents of processes that were seen; looking one up costs a read of `/proc`.
@@ -143,7 +146,8 @@ fn listen<F: Fn(Option<NotifyError>)>(
 fn answer(ports: &Arc<Ports>, attempt: Attempt) {
     match &attempt.kind {
         Attempted::Exec(exec) => {
-            let acts = exec::acts(exec);
+            let module = ports.module.as_ref().and_then(|module| module.take(exec));
+            let acts = module.map_or_else(|| exec::acts(exec), |act| vec![act]);
             exec::answer(ports, attempt, acts);
         }
         Attempted::File(file) => {

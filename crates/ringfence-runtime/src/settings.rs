@@ -119,6 +119,12 @@ pub struct LimitSettings {
     pub disk_bytes_max: Option<u64>,
     /// Most that is read from each disk, and written to it, in bytes a second.
     pub io_bytes_per_second_max: Option<u64>,
+    /// Most fuel of a WASM module: about one for each instruction.
+    pub wasm_fuel_max: Option<u64>,
+    /// How long the code of a WASM module may run, in seconds.
+    pub wasm_seconds_max: Option<u64>,
+    /// Most bytes of a WASM module's memories and tables together.
+    pub wasm_memory_bytes_max: Option<u64>,
 }
 
 /// An agent that Ringfence knows how to prepare a world for.

@@ -2306,7 +2306,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__run)
-            opts="-h -V --policy --agent --tier --seccomp --publish --trace --why --review --json --color --help --version"
+            opts="-h -V --policy --agent --tier --seccomp --publish --trace --why --review --json --wasm --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2334,6 +2334,10 @@ _ringfence() {
                     ;;
                 --trace)
                     COMPREPLY=($(compgen -W "files full" -- "${cur}"))
+                    return 0
+                    ;;
+                --wasm)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)

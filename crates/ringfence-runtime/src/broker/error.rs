@@ -11,6 +11,7 @@ use crate::assemble::AssembleError;
 use crate::bounds::Beyond;
 use crate::clock::ClockError;
 use crate::compose::ComposeError;
+use crate::module::ModuleError;
 use crate::registration::RegistrationError;
 use crate::settings::{SeccompFixed, TierFixed};
 use crate::state::StateError;
@@ -39,6 +40,9 @@ pub enum RunError {
     /// The settings have another seccomp profile.
     #[error(transparent)]
     Seccomp(#[from] SeccompFixed),
+    /// The WASM module cannot be run.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
     /// The world could not be started.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -101,6 +105,7 @@ impl RunError {
             ),
             RunError::World(error) => error.hint().map(str::to_owned),
             RunError::Seccomp(_) => Some("leave `--seccomp` out".to_owned()),
+            RunError::Module(error) => error.hint(),
             RunError::Tier(_) => Some("leave `--tier` out".to_owned()),
             RunError::Gap { .. } => {
                 Some("to see what this machine can enforce, run `ringfence doctor`".to_owned())

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::advice::Session;
 use crate::denials::First;
 use crate::grants;
+use crate::module::ModuleEnd;
 use crate::wording::{self, printable, shell_word};
 
 /// As much of a script's first line as the kernel reads.
@@ -73,11 +74,13 @@ pub(super) struct Wanted {
     cwd: PathBuf,
     shown: Vec<PathBuf>,
     covered: Vec<PathBuf>,
+    /// What its program runs in turn, if that is a module.
+    pub(super) module: ModuleEnd,
 }
 
 impl Wanted {
     /// What is to be run in a world.
-    pub(super) fn of(spec: &WorldSpec) -> Wanted {
+    pub(super) fn of(spec: &WorldSpec, module: ModuleEnd) -> Wanted {
         let path = spec.env.iter().rev().find(|(name, _)| name == "PATH");
         let base = spec.base.binds.iter().chain(spec.base.links.iter().map(|(link, _)| link));
         // What is bound from elsewhere is another file than the host's of that name.
@@ -91,6 +94,7 @@ impl Wanted {
             cwd: spec.cwd.clone(),
             shown: base.chain(same.into_iter().map(|bind| &bind.target)).cloned().collect(),
             covered: private.chain(&spec.masks).chain(&spec.hidden).cloned().collect(),
+            module,
         }
     }
 
@@ -199,7 +203,7 @@ impl Wanted {
     }
 }
 
-fn grants_for(hidden: &[PathBuf]) -> Vec<String> {
+pub(crate) fn grants_for(hidden: &[PathBuf]) -> Vec<String> {
     let grant = |path: &PathBuf| {
         let word = shell_word(&format!("fs.read:{}", path.to_str()?))?;
         Some(format!("to let the agent see it, run `ringfence grant {word} --always`"))

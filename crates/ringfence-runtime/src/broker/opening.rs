@@ -15,6 +15,7 @@ use crate::assemble::Assembled;
 use crate::clock::HostClock;
 use crate::compose::Composition;
 use crate::notice::Notice;
+use crate::registration::Description;
 use crate::settings::{Gap, LOG_BYTES_MAX_DEFAULT, Settings};
 use crate::state::StateDirs;
 use crate::tally::{Tallied, Tally};
@@ -159,6 +160,18 @@ fn opened_event(parts: &Parts<'_>, time_zone: &str) -> Event {
 /// The working directory as the log names it; lossy where it is not UTF-8.
 pub(super) fn cwd(request: &RunRequest) -> AbsolutePath {
     AbsolutePath::parse(&request.cwd.to_string_lossy()).unwrap_or_else(|_| AbsolutePath::root())
+}
+
+/// The session as other commands find it.
+pub(super) fn description(request: &RunRequest, agent: &Agent, opened: &Opened) -> Description {
+    Description {
+        session: opened.session.clone(),
+        agent: agent.0.clone(),
+        command: request.command.iter().map(|it| it.to_string_lossy().into_owned()).collect(),
+        cwd: cwd(request),
+        broker_pid: std::process::id(),
+        started_ms: opened.started_ms,
+    }
 }
 
 impl Opened {

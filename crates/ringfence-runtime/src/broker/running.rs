@@ -40,11 +40,12 @@ use crate::bounds::{Bounds, Limited, Looking};
 use crate::compose::Composition;
 use crate::denials::{Denials, Timing};
 use crate::in_force::InForce;
+use crate::module::ModuleEnd;
 use crate::ports::{self, Parents, Ports, PrivatePlaces};
 use crate::processes::Processes;
 use crate::pty::{Pipes, Relay, RelayParts};
 use crate::quarantine::{After, Finished};
-use crate::registration::{self, Description, Registered};
+use crate::registration::{self, Registered};
 use crate::registries;
 use crate::settings::Settings;
 use crate::tally::Totals;
@@ -67,6 +68,7 @@ pub(super) struct Taken {
     stops: Option<Signals>,
     pipes: Pipes,
     bounds: Bounds,
+    module: ModuleEnd,
 }
 
 /// What a session is started from.
@@ -111,7 +113,7 @@ impl Taken {
     pub(super) fn from(
         world: &mut World,
         (signals, stops, pipes): (Signals, Option<Signals>, Pipes),
-        (bounds, proxy_port): (Bounds, u16),
+        (bounds, module, proxy_port): (Bounds, ModuleEnd, u16),
     ) -> Result<Taken, RunError> {
         let step = "take over the world";
         let network = &world.network;
@@ -128,6 +130,7 @@ impl Taken {
             stops,
             pipes,
             bounds,
+            module,
         })
     }
 }
@@ -138,17 +141,16 @@ impl Running {
         let Start { request, agent, assembled, mut composed, opened, world, taken, network } =
             start;
         let gate = opened.gate.clone();
-        let world = Arc::new(world);
-        end_with_log(&opened, &world);
+        let world = ended_with_log(&opened, world);
         let relay = relay(&world, taken.signals, taken.pty, taken.pipes)?;
         let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
         let approvals = approvals(&gate, &relay, &assembled.settings);
         let places = (request.dirs.home(), assembled.project.dir.as_path());
         let denials = denials(&composed, places, &in_force, &gate)?;
-        let private = Arc::new(private_places(&composed));
+        let private = Arc::new(PrivatePlaces::of(&composed));
         let why = Why::of((request, places.1), &composed, (&in_force, &agent, &gate));
         let processes = watch_processes(&gate, &why)?;
-        let description = description(request, &agent, &opened);
+        let description = opening::description(request, &agent, &opened);
         let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
         let session = (&gate, &agent, &approvals, &denials);
         let agents = signing::serve(&mut composed, (request, &assembled), session)?;
@@ -187,6 +189,7 @@ impl Running {
             ahead: net.ahead(),
             private,
             covered: composed.covered.iter().map(|it| it.components().collect()).collect(),
+            module: taken.module.start(&composed.spec.cwd),
         });
         let looking = taken.bounds.look(&world, &gate)?;
         listen(&ports, &world, (taken.notify, taken.confinement, taken.unix_diag, taken.lead))?;
@@ -198,7 +201,7 @@ impl Running {
             relay,
             registered,
             opened,
-            wanted: Wanted::of(&composed.spec),
+            wanted: Wanted::of(&composed.spec, taken.module),
             after: composed.after,
             denials,
             held,
@@ -226,6 +229,7 @@ impl Running {
         // The last one who holds it: the mount helper takes away what it made.
         drop(self.world);
         let Limited { ended: limit, refused } = self.looking.finish();
+        let limit = limit.or_else(|| self.wanted.module.limit(&self.gate));
         let exit_code = code(&ended, limit.as_ref());
         let Finished { quarantined, taken_back, mut notices, review } = self.after.finish();
         notices.extend(covered.notices().into_iter().chain(kept).chain(refused).chain(limit));
@@ -288,13 +292,15 @@ fn record_leases(backends: &Backends, gate: &Gate) {
 }
 
 /// A log that cannot be written ends the world: nothing goes on unrecorded.
-fn end_with_log(opened: &Opened, world: &Arc<World>) {
-    let world = Arc::downgrade(world);
+fn ended_with_log(opened: &Opened, world: World) -> Arc<World> {
+    let world = Arc::new(world);
+    let same = Arc::downgrade(&world);
     opened.tally.on_failure(move || {
-        if let Some(world) = world.upgrade() {
+        if let Some(world) = same.upgrade() {
             world.kill();
         }
     });
+    world
 }
 
 fn relay(
@@ -440,12 +446,6 @@ fn denials(
     Ok(Arc::new(Denials::new(suggest, Some(file))))
 }
 
-/// What is private, and what of the host lies in it.
-fn private_places(composed: &Composition) -> PrivatePlaces {
-    let mounts = composed.spec.binds.iter().map(|bind| bind.target.clone()).collect();
-    PrivatePlaces::new(composed.private.clone(), mounts)
-}
-
 /// Serves the world's acts; without anybody who decides there is no world.
 fn listen(
     ports: &Arc<Ports>,
@@ -473,15 +473,4 @@ fn listen(
         }
     };
     ports::serve(ports, listener, broken).map_err(RunError::step("serve the world"))
-}
-
-fn description(request: &RunRequest, agent: &Agent, opened: &Opened) -> Description {
-    Description {
-        session: opened.session.clone(),
-        agent: agent.0.clone(),
-        command: request.command.iter().map(|it| it.to_string_lossy().into_owned()).collect(),
-        cwd: opening::cwd(request),
-        broker_pid: std::process::id(),
-        started_ms: opened.started_ms,
-    }
 }

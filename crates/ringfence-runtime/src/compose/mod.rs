@@ -39,6 +39,7 @@ use crate::assemble::Assembled;
 use crate::environment::Environment;
 use crate::gitconfig;
 use crate::home::{self, Home};
+use crate::module::Module;
 use crate::notice::Notice;
 use crate::protected::{PersonsFiles, Surveys};
 use crate::quarantine::After;
@@ -89,6 +90,8 @@ pub struct RunRequest {
     pub withheld: Vec<String>,
     /// Where its changes go.
     pub changes: Changes,
+    /// The WASM module that is run, if it is one.
+    pub module: Option<Module>,
 }
 
 /// Where the changes of a session go.
@@ -276,6 +279,7 @@ pub fn compose(
         caches::share(&home, &store, &mut layout)?;
     }
     layout.bind_private(Path::new(DENIALS_PATH), &private.denials(), Use::Read);
+    request.module.iter().try_for_each(|it| it.furnish(&mut layout, &private))?;
     let ssh = ssh::offer((assembled, request), dirs.home(), (&private, &mut layout))?;
     let agents = Agents { ssh, gpg: gpg::offer(signers.as_ref(), (&private, &mut layout))? };
     let cwd = check_cwd(request, &layout)?;

@@ -91,6 +91,16 @@ impl Private {
         self.dir.join("denials.jsonl")
     }
 
+    /// Where the runner of a WASM module says how that ended.
+    pub(crate) fn wasm_end(&self) -> PathBuf {
+        Private::wasm_end_in(&self.dir)
+    }
+
+    /// The same, for who knows the directory.
+    pub(crate) fn wasm_end_in(dir: &Path) -> PathBuf {
+        dir.join("wasm-end.json")
+    }
+
     /// The socket behind the world's `SSH_AUTH_SOCK`.
     pub(crate) fn ssh_agent(&self) -> PathBuf {
         self.dir.join("ssh-agent")

@@ -4,6 +4,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
+use crate::compose::Composition;
+
 /// Private directories, and what of the host is mounted at or beneath them.
 #[derive(Debug, Default)]
 pub struct PrivatePlaces {
@@ -18,6 +20,12 @@ impl PrivatePlaces {
             places.iter().map(|it| it.components().collect()).collect()
         };
         PrivatePlaces { dirs: plain(dirs), mounts: RwLock::new(plain(mounts)) }
+    }
+
+    /// What is private in a world, and what of the host lies in it.
+    pub(crate) fn of(composed: &Composition) -> PrivatePlaces {
+        let mounts = composed.spec.binds.iter().map(|bind| bind.target.clone()).collect();
+        PrivatePlaces::new(composed.private.clone(), mounts)
     }
 
     /// Something of the host is about to be mounted here.

@@ -14,6 +14,8 @@ const PROCESSES_MAX_LEAST: u64 = 4;
 const MEMORY_BYTES_MAX_LEAST: u64 = 4 << 20;
 /// Slowest disk from which a program can be started, in bytes a second.
 const IO_BYTES_PER_SECOND_LEAST: u64 = 64 * 1024;
+/// One page of a WASM module's memory, in bytes.
+const WASM_MEMORY_BYTES_MAX_LEAST: u64 = 64 * 1024;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +33,9 @@ pub(super) struct Raw {
     pub(super) written_bytes_max: Option<u64>,
     pub(super) disk_bytes_max: Option<u64>,
     pub(super) io_bytes_per_second_max: Option<u64>,
+    pub(super) wasm_fuel_max: Option<u64>,
+    pub(super) wasm_seconds_max: Option<u64>,
+    pub(super) wasm_memory_bytes_max: Option<u64>,
 }
 
 impl Raw {
@@ -49,6 +54,9 @@ impl Raw {
             ("written_bytes_max", self.written_bytes_max, 1),
             ("disk_bytes_max", self.disk_bytes_max, 1),
             ("io_bytes_per_second_max", self.io_bytes_per_second_max, IO_BYTES_PER_SECOND_LEAST),
+            ("wasm_fuel_max", self.wasm_fuel_max, 1),
+            ("wasm_seconds_max", self.wasm_seconds_max, 1),
+            ("wasm_memory_bytes_max", self.wasm_memory_bytes_max, WASM_MEMORY_BYTES_MAX_LEAST),
         ];
         all.into_iter().find_map(|(key, most, least)| {
             most.filter(|most| *most < least).map(|_| (key, format!("must be at least {least}")))
@@ -72,5 +80,8 @@ pub(super) fn join(files: [&Raw; 3]) -> LimitSettings {
         written_bytes_max: least(|raw| raw.written_bytes_max),
         disk_bytes_max: least(|raw| raw.disk_bytes_max),
         io_bytes_per_second_max: least(|raw| raw.io_bytes_per_second_max),
+        wasm_fuel_max: least(|raw| raw.wasm_fuel_max),
+        wasm_seconds_max: least(|raw| raw.wasm_seconds_max),
+        wasm_memory_bytes_max: least(|raw| raw.wasm_memory_bytes_max),
     }
 }

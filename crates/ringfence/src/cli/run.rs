@@ -1,5 +1,6 @@
 //! Arguments of `run`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -51,9 +52,13 @@ pub struct RunArgs {
     /// Write the closing summary as one JSON object to stderr
     #[arg(long)]
     pub json: bool,
+    /// Run a WASM module, with its arguments (those that begin with `-` after `--`), in a world in which it
+    /// finds open what the policy grants, and no network
+    #[arg(long, value_names = ["MODULE", "ARGS"], num_args = 1.., conflicts_with = "tier")]
+    pub wasm: Vec<OsString>,
     /// The command to start, with its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<std::ffi::OsString>,
+    #[arg(last = true, required_unless_present = "wasm", value_name = "CMD")]
+    pub command: Vec<OsString>,
 }
 
 impl RunArgs {

@@ -60,6 +60,7 @@ pub(crate) fn doctor(args: &DoctorArgs, screen: &Screen) -> Result<Done, Failure
     let mut findings = layers(&dirs);
     findings.push(limits::limits());
     findings.extend(tiers::landlock());
+    findings.push(tiers::wasm());
     findings.extend(switches(Path::new("/proc/sys")));
     findings.extend([state_dir(&dirs), host_key(&dirs), logs(&dirs)]);
     findings.extend(policy(&dirs)?);

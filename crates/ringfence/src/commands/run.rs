@@ -1,5 +1,7 @@
 //! `run`: starts an agent under the policy, and says at its end what it did.
 
+use std::path::PathBuf;
+
 use ringfence_runtime::assemble::AssembleError;
 use ringfence_runtime::broker::{self, Closing, RunError, RunRequest, Said as Told};
 use ringfence_runtime::compose::Changes;
@@ -40,10 +42,18 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
         publish: args.publish,
         trace,
         changes: if args.review { Changes::Review } else { Changes::Host },
-        command: args.command,
+        wasm_runner: (!args.wasm.is_empty()).then(wasm_runner),
+        command: args.wasm.into_iter().chain(args.command).collect(),
     };
-    let closing = broker::run(&request, &mut |notice| tell(notice, screen))
-        .map_err(|error| failure(&error, screen))?;
+    let closing = match broker::run(&request, &mut |notice| tell(notice, screen)) {
+        Ok(closing) => closing,
+        Err(RunError::Module(error)) => {
+            let message = Message::new(error.to_string());
+            screen.failure(&error.hint().into_iter().fold(message, Message::hint).could_not());
+            return Ok(Done::Child(error.exit_code()));
+        }
+        Err(error) => return Err(failure(&error, screen)),
+    };
     if args.json {
         screen.note(
             &serde_json::to_string(&Summed { schema: SCHEMA, closing: &closing })
@@ -57,6 +67,12 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
     }
     // What a shell would report: codes are bytes.
     Ok(Done::Child(u8::try_from(closing.exit_code & 0xff).unwrap_or(u8::MAX)))
+}
+
+/// The program that runs WASM modules: beside this one, and nowhere else.
+pub(crate) fn wasm_runner() -> PathBuf {
+    let own = std::env::current_exe().and_then(std::fs::canonicalize).unwrap_or_default();
+    own.with_file_name("ringfence-wasm")
 }
 
 /// Why nothing ran, the quarantined files, then one line with the command to look closer.

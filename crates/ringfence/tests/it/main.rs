@@ -36,3 +36,8 @@ mod tier;
 mod toolchains;
 mod trust;
 mod work;
+
+/// The program under test.
+fn program() -> std::path::PathBuf {
+    env!("CARGO_BIN_EXE_ringfence").into()
+}

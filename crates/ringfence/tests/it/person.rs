@@ -46,7 +46,7 @@ impl Person {
         }
         person.give(&person.home());
         person.give(&person.project());
-        link(Path::new(env!("CARGO_BIN_EXE_ringfence")), &person.ringfence_program());
+        link(&crate::program(), &person.ringfence_program());
         person
     }
 

@@ -4,6 +4,7 @@ use ringfence_core::LayerState;
 use ringfence_sandbox::{LANDLOCK_TIER_LACKS, landlock_tier};
 
 use super::{Finding, State};
+use crate::commands::run::wasm_runner;
 
 /// What it is called in findings.
 const NAME: &str = "tier landlock";
@@ -31,4 +32,15 @@ pub(super) fn landlock() -> Vec<Finding> {
     let means = "for machines without user namespaces, by `run --tier landlock`; it does not hold:";
     let lacks = LANDLOCK_TIER_LACKS.iter().map(|text| Finding::new(NAME, State::Note, *text, ""));
     std::iter::once(Finding::new(NAME, State::Ok, found, means)).chain(lacks).collect()
+}
+
+/// Whether WASM modules can be run.
+pub(super) fn wasm() -> Finding {
+    if wasm_runner().is_file() {
+        let means = "a module runs inside a world of the default tier, by `run --wasm`";
+        return Finding::new("wasm", State::Ok, "the runner is beside `ringfence`", means);
+    }
+    let means = "`run --wasm` refuses to start; nothing is weaker for it elsewhere";
+    Finding::new("wasm", State::Note, "no `ringfence-wasm` beside `ringfence`", means)
+        .fix("cargo install --path crates/ringfence-wasm --features wasm")
 }

@@ -1,6 +1,13 @@
 //! Modules in their worlds: what they may, what they may not, and what ends them.
 //!
 //! They are run by `ringfence` itself, which `cargo build --bin ringfence` puts beside the runner.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    clippy::needless_raw_string_hashes,
+    reason = "a test that cannot go on fails, and expect-test writes the snapshots"
+)]
 
 #[allow(dead_code, reason = "shared with the tests of the program, which use all of it")]
 #[path = "../../../ringfence/tests/it/person.rs"]

@@ -71,8 +71,11 @@ impl Pending {
     pub(super) fn answer(mut self, reply: Reply) -> Delivery {
         self.answered = Answered::Yes;
         self.begin();
-        if let Reply::Fail(errno) = reply {
-            self.tell(errno);
+        match reply {
+            Reply::Fail(errno) => self.tell(errno),
+            // It may be the start of a program.
+            Reply::Continue => self.shared.handing.wait(),
+            Reply::Success => {}
         }
         self.shared.reply(self.id, reply)
     }
@@ -84,10 +87,13 @@ impl Pending {
     }
 
     /// Answers with an open file, which becomes the process's own.
-    pub(super) fn hand_in(mut self, file: &OwnedFd, on_exec: OnExec) -> Delivery {
+    pub(super) fn hand_in(mut self, file: OwnedFd, on_exec: OnExec) -> Delivery {
         self.answered = Answered::Yes;
         self.begin();
-        match sys::hand_in(self.shared.listener(), self.id, file.as_fd(), on_exec) {
+        let shared = Arc::clone(&self.shared);
+        let handed = shared.handing.begin(file);
+        let Some(file) = handed.file() else { return Delivery::Refused };
+        match sys::hand_in(shared.listener(), self.id, file.as_fd(), on_exec) {
             Ok(()) => Delivery::Delivered,
             // It may have as many open files as it may: then it still waits.
             Err(error) => {

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::answer::Pending;
 use super::connect::{self, Workers};
+use super::handing::Handing;
 use super::in_place::{self, InPlace};
 use super::inside::Inside;
 use super::lead::Lead;
@@ -71,6 +72,7 @@ pub(super) struct Shared {
     pub(super) workers: Workers,
     pub(super) in_place: InPlace,
     pub(super) opener: Opener,
+    pub(super) handing: Handing,
     pub(super) roots: Roots,
     /// For a world without mounts.
     pub(super) places: Option<Places>,
@@ -142,6 +144,7 @@ impl Listener {
             places: confinement.places.take(),
             in_place: InPlace::new(&confinement),
             opener: Opener::start(confinement)?,
+            handing: Handing::default(),
         };
         Ok(Listener { shared: Arc::new(shared), turns: Turns::default() })
     }

@@ -33,6 +33,7 @@ mod connect;
 mod exec;
 mod exits;
 mod file;
+mod handing;
 mod in_place;
 mod inside;
 mod lead;

@@ -217,7 +217,7 @@ pub(super) fn answer(made: Result<Made, Errno>, pending: Pending) {
             pending.answer(Reply::Success);
         }
         Ok(Made::File { file, on_exec }) => {
-            pending.hand_in(&file, on_exec);
+            pending.hand_in(file, on_exec);
         }
         Ok(Made::Waiting(later)) => wait_for(later, pending),
         Err(errno) => {
@@ -236,7 +236,7 @@ fn wait_for(later: Later, mut pending: Pending) {
     let work = move || {
         let _place = place;
         match later.open() {
-            Ok((file, on_exec)) => pending.hand_in(&file, on_exec),
+            Ok((file, on_exec)) => pending.hand_in(file, on_exec),
             Err(errno) => pending.answer(Reply::Fail(errno.raw_os_error())),
         }
     };

@@ -7,6 +7,7 @@ use ringfence_policy::grant::GrantText;
 use ringfence_sandbox::notify::is_engine;
 
 use crate::compose::{GRANTABLE, Real, real};
+use crate::kept;
 use crate::wording::{printable, shell_word};
 
 /// Directories that every world has by itself, read-only or of its own: what a policy names there
@@ -39,6 +40,13 @@ pub enum Advice {
     Base(PathBuf),
     /// No grant: an engine of containers listens there.
     Engine(AbsolutePath),
+    /// None is offered: secrets are kept there, or given out. A person may write one.
+    Kept {
+        /// What it would be for, as the grant names it.
+        grant: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// Whether the session that was denied something still runs.
@@ -66,6 +74,7 @@ impl Advice {
     /// What becomes of a grant that the policy would honour, on a host as it is now.
     pub fn of(grant: &GrantText, home: &Path, project: &Path) -> Advice {
         let text = grant.to_string();
+        let kept = kept::at_all(grant, home);
         let place = match grant {
             GrantText::ConnectUnix(socket) if is_engine(socket.as_str()) => {
                 return Advice::Engine(socket.clone());
@@ -76,12 +85,18 @@ impl Advice {
             | GrantText::Request { .. }
             | GrantText::UseSecret(_)
             | GrantText::Exec { .. } => {
-                return Advice::Grant(text);
+                return match kept {
+                    Some(why) => Advice::Kept { grant: text, why },
+                    None => Advice::Grant(text),
+                };
             }
         };
         let path = place.as_path();
         if let Some(dir) = of_every_world(path) {
             return Advice::Base(dir);
+        }
+        if let Some(why) = kept {
+            return Advice::Kept { grant: text, why };
         }
         let known = GRANTABLE.iter().map(Path::new);
         let near = [Some(home), project.parent(), Some(project)].into_iter().flatten();
@@ -132,6 +147,9 @@ impl Advice {
                  programs that need an engine of containers do not work in one; start them yourself",
                 printable(socket.as_str())
             ),
+            Advice::Kept { grant, why } => {
+                format!("no grant is offered for `{}`: {why}", printable(grant))
+            }
             Advice::Base(dir) => format!(
                 "`{}` belongs to the runtime base, which no grant opens in a running world: have it written somewhere else, such as in the project or in /tmp",
                 dir.display()
@@ -181,6 +199,16 @@ mod tests {
         check("fs.write:/var/tmp", "run `ringfence grant fs.write:/var/tmp --session sabcdefgh`");
         check("fs.write:/var/no-such", "make `/var/no-such` yourself");
         check("fs.write:/var", "from the next session on, run `ringfence grant fs.write:/var --al");
+    }
+
+    #[test]
+    fn no_grant_is_offered_for_what_holds_secrets() {
+        for grant in ["fs.read:/home/u/.ssh/id_rsa", "fs.write:/srv/.env", "net:169.254.169.254:80"]
+        {
+            let said = hint(grant, Session::Ended);
+            assert!(said.starts_with("no grant is offered for "), "{said}");
+            assert!(!said.contains("ringfence grant"), "{said}");
+        }
     }
 
     #[test]

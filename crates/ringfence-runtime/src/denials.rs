@@ -137,7 +137,8 @@ impl Denials {
         }
         let room = so_far.grants.len() < GRANTS_REMEMBERED_MAX;
         let helps = advice.filter(|advice| room && !so_far.grants.contains(advice));
-        so_far.grants.extend(helps.filter(|advice| !matches!(advice, Advice::Base(_))));
+        let none = |advice: &Advice| matches!(advice, Advice::Base(_) | Advice::Kept { .. });
+        so_far.grants.extend(helps.filter(|advice| !none(advice)));
     }
 
     fn append(&self, line: &str) {

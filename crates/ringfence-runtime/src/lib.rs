@@ -19,6 +19,7 @@ mod home;
 mod host_gpg;
 pub mod in_force;
 pub mod init;
+mod kept;
 pub mod module;
 pub mod notice;
 pub mod otel;

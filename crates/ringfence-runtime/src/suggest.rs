@@ -23,6 +23,7 @@ use crate::advice::Advice;
 use crate::assemble::{Assembled, options};
 use crate::compose::{Real, real};
 use crate::environment::Environment;
+use crate::kept;
 use crate::state::StateDirs;
 use crate::wording;
 
@@ -226,7 +227,7 @@ fn grant_for(
 ) -> Result<GrantText, Why> {
     let policy = &around.assembled.policy;
     if act.covered {
-        return Err(Why::Never(never::COVERED.to_owned()));
+        return Err(Why::Never(kept::COVERED.to_owned()));
     }
     let ruling = policy.decide(&act.request, &act.facts);
     match &ruling.verdict {
@@ -258,6 +259,7 @@ fn grant_for(
             ))
         }),
         Advice::Engine(_) => Err(Why::Never("it is a socket of the host".to_owned())),
+        Advice::Kept { why, .. } => Err(Why::Never(why)),
         Advice::Base(dir) => Err(Why::NoRule(format!(
             "what is in `{}` is of the runtime base, which no rule changes",
             dir.display()

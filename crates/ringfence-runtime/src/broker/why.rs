@@ -101,9 +101,10 @@ impl Why {
                 dir.display()
             )),
             Advice::Engine(_) => None,
-            advice @ (Advice::Grant(_) | Advice::Make { .. } | Advice::NextSession { .. }) => {
-                advice.hint(Session::Ended)
-            }
+            advice @ (Advice::Grant(_)
+            | Advice::Make { .. }
+            | Advice::NextSession { .. }
+            | Advice::Kept { .. }) => advice.hint(Session::Ended),
         });
         DeniedRead { path, times, why, hint }
     }

@@ -1,7 +1,6 @@
 //! What no suggestion opens, and how large a directory may be that one opens.
 
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,40 +10,15 @@ use ringfence_proxy::net;
 
 use super::Around;
 use crate::compose::{GRANTABLE, secret_places};
+use crate::kept;
 use crate::protected;
-use crate::review::looks;
 use crate::wording;
-
-/// Why nothing is suggested for what is covered.
-pub(super) const COVERED: &str = "it is covered in every world: secrets are kept there, or a rule \
-                                  forbids it; keep what is needed of it as a secret of Ringfence";
 
 /// Most files and directories of a directory that is opened as a whole.
 const ENTRIES_MAX: usize = 256;
 
-/// Names by which clouds' metadata services are known.
-const METADATA: &[&str] = &["metadata", "metadata.google.internal", "instance-data"];
-
 /// Directories whose content is the kernel's, and secrets of others among it.
 const OF_THE_KERNEL: &[&str] = &["/dev", "/proc", "/sys"];
-
-/// Settings that hold passwords, below the home.
-const SETTINGS: &[&str] = &[
-    ".cargo/config",
-    ".cargo/config.toml",
-    ".config/go/env",
-    ".config/pip/pip.conf",
-    ".config/rclone",
-    ".config/uv",
-    ".gradle/gradle.properties",
-    ".m2/settings-security.xml",
-    ".m2/settings.xml",
-    ".npmrc",
-    ".pip",
-    ".psql_history",
-    ".python_history",
-    ".yarnrc.yml",
-];
 
 /// What is looked for.
 pub(super) struct Never<'a> {
@@ -67,7 +41,7 @@ impl<'a> Never<'a> {
             .into_iter()
             .map(|(place, _)| place)
             .collect();
-        secrets.extend(SETTINGS.iter().map(|name| home.join(name)));
+        secrets.extend(kept::below_home().map(|name| home.join(name)));
         let path = around.environment.text("PATH").unwrap_or("");
         let programs = path.split(':').filter(|dir| dir.starts_with('/')).map(PathBuf::from);
         Never { around, secrets, programs: programs.collect() }
@@ -96,20 +70,16 @@ impl<'a> Never<'a> {
             return Some("it is the kernel's, and tells of the host".to_owned());
         }
         if self.secrets.iter().any(|secret| path.starts_with(secret)) {
-            return Some(COVERED.to_owned());
+            return Some(kept::COVERED.to_owned());
         }
         if path.starts_with(self.around.dirs.home().join(".cache")) {
             return Some("every project has a `.cache` of its own in its worlds".to_owned());
         }
-        if let Ok(metadata) = fs::symlink_metadata(path) {
-            if metadata.file_type().is_socket() {
-                return Some("it is a socket of the host".to_owned());
-            }
-            if let Some(why) = looks::secret(path, &head(path)) {
-                return Some(format!("it looks like a secret: {}", wording::printable(&why)));
-            }
-        } else if let Some(why) = looks::secret(path, &[]) {
-            return Some(format!("it looks like a secret: {why}"));
+        if fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket()) {
+            return Some("it is a socket of the host".to_owned());
+        }
+        if let Some(why) = kept::looks_secret(path) {
+            return Some(why);
         }
         match what_for {
             For::Reading => None,
@@ -201,29 +171,14 @@ impl<'a> Never<'a> {
     }
 }
 
-/// The beginning of a file; nothing of what is none or cannot be read.
-fn head(path: &Path) -> Vec<u8> {
-    let mut head = Vec::new();
-    if fs::symlink_metadata(path).is_ok_and(|it| it.is_file())
-        && let Ok(file) = File::open(path)
-    {
-        // What is read before an error is the beginning all the same.
-        let _ = file.take(looks::HEAD_BYTES as u64).read_to_end(&mut head);
-    }
-    head
-}
-
 /// Why a host is never suggested.
 fn endpoint(to: &Endpoint) -> Option<String> {
-    let metadata = || "it gives out credentials of the machine that this host is".to_owned();
-    match &to.host {
-        Host::Address(address) => {
-            let special = net::special(*address)?;
-            let local = special.contains("link-local");
-            (special.contains("metadata") || local).then(metadata)
-        }
-        Host::Name(name) if METADATA.contains(&name.as_str()) => Some(metadata()),
+    let nearby = |special: &str| {
+        format!("it is {special}, whose services trust whoever reaches them: permit it by hand")
+    };
+    kept::endpoint(to).or_else(|| match &to.host {
+        Host::Address(address) => net::special(*address).map(nearby),
         Host::Name(_) if to.is_localhost() => wording::localhost(to),
         Host::Name(_) => None,
-    }
+    })
 }

@@ -169,7 +169,7 @@ fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -
     let grant = GrantText::smallest(&recorded.request);
     let helps = recorded.verdict != Verdict::Permit && explanation.remedy.is_some();
     let advice = helps.then(|| Advice::of(&grant, dirs.home(), &found.project.dir));
-    if matches!(advice, Some(Advice::Base(_) | Advice::Engine(_))) {
+    if matches!(advice, Some(Advice::Base(_) | Advice::Engine(_) | Advice::Kept { .. })) {
         explanation.remedy = None;
     }
     let project = found.project.dir;

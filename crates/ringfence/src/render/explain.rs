@@ -122,6 +122,10 @@ fn change(recorded: &Recorded, now: &Now, paint: Paint) -> String {
         let text = format!("the place: `{dir}` belongs to the runtime base, not to the agent");
         return format!("\n{}\n  {text}\n", paint.tone(Tone::Heading, CHANGE));
     }
+    if let Some(Advice::Kept { why, .. }) = &now.advice {
+        let text = format!("a rule that you write yourself; no grant is offered: {why}");
+        return format!("\n{}\n  {text}\n", paint.tone(Tone::Heading, CHANGE));
+    }
     let text = match &now.explanation.remedy {
         Some(Remedy::Approvals(ask)) => format!("approval: {}", needs(ask)),
         Some(Remedy::Grant(grant)) => format!("the smallest grant is {}", printable(grant)),

@@ -1,0 +1,150 @@
+//! What neither a hint nor a suggestion opens: what was tried is the agent's choice, and a command
+//! that is offered is soon copied. A person who means it writes the grant, or the rule, by hand.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use ringfence_core::{Endpoint, Host};
+use ringfence_policy::grant::GrantText;
+use ringfence_proxy::net;
+
+use crate::compose::SECRET_PLACES;
+use crate::review::looks;
+use crate::wording::printable;
+
+/// Why nothing is offered for a place of secrets.
+pub(crate) const COVERED: &str = "it is covered in every world: secrets are kept there, or a rule \
+                                  forbids it; keep what is needed of it as a secret of Ringfence";
+
+/// Names by which clouds' metadata services are known.
+const METADATA: &[&str] = &["metadata", "metadata.google.internal", "instance-data"];
+
+/// Settings that hold passwords, below the home.
+const SETTINGS: &[&str] = &[
+    ".cargo/config",
+    ".cargo/config.toml",
+    ".config/go/env",
+    ".config/pip/pip.conf",
+    ".config/rclone",
+    ".config/uv",
+    ".gradle/gradle.properties",
+    ".m2/settings-security.xml",
+    ".m2/settings.xml",
+    ".npmrc",
+    ".pip",
+    ".psql_history",
+    ".python_history",
+    ".yarnrc.yml",
+];
+
+/// Every place of secrets below the home, whether there is something or not.
+pub(crate) fn below_home() -> impl Iterator<Item = &'static str> {
+    SECRET_PLACES.iter().map(|(name, _)| *name).chain(SETTINGS.iter().copied())
+}
+
+/// Why no grant of this kind is offered, if that is so.
+pub(crate) fn at_all(grant: &GrantText, home: &Path) -> Option<String> {
+    match grant {
+        GrantText::Read(path) | GrantText::Write(path) => {
+            let path = path.as_path();
+            let secret = below_home().any(|name| path.starts_with(home.join(name)));
+            if secret { Some(COVERED.to_owned()) } else { looks_secret(path) }
+        }
+        GrantText::Connect(to) | GrantText::Request { to, .. } => endpoint(to),
+        GrantText::ConnectUnix(_) | GrantText::UseSecret(_) | GrantText::Exec { .. } => None,
+    }
+}
+
+/// Why a file looks like a secret: by its name, and by how it begins.
+pub(crate) fn looks_secret(path: &Path) -> Option<String> {
+    let why = looks::secret(path, &head(path))?;
+    Some(format!("it looks like a secret: {}", printable(&why)))
+}
+
+/// Why a host is kept.
+pub(crate) fn endpoint(to: &Endpoint) -> Option<String> {
+    let credentials = || "it gives out credentials of the machine that this host is".to_owned();
+    match &to.host {
+        Host::Address(address) => {
+            let special = net::special(*address)?;
+            let kept = ["metadata", "link-local"].iter().any(|it| special.contains(it));
+            kept.then(credentials)
+        }
+        Host::Name(name) if METADATA.contains(&name.as_str()) => Some(credentials()),
+        Host::Name(name) => written_in(name).map(|address| {
+            format!("its name says an address that is not public, {address}: whoever answers for it can mean any")
+        }),
+    }
+}
+
+/// The address that a name says in its labels, where that is none of the public network's:
+/// `169.254.169.254.nip.io`, `app-10-0-0-1.sslip.io`.
+fn written_in(name: &str) -> Option<IpAddr> {
+    let numbers: Vec<Option<u8>> = name.split(['.', '-']).map(|part| part.parse().ok()).collect();
+    numbers.windows(4).find_map(|four| {
+        let &[Some(a), Some(b), Some(c), Some(d)] = four else { return None };
+        let address = IpAddr::V4(Ipv4Addr::new(a, b, c, d));
+        net::special(address).map(|_| address)
+    })
+}
+
+/// The beginning of a file; nothing of what is none or cannot be read.
+fn head(path: &Path) -> Vec<u8> {
+    let mut head = Vec::new();
+    if fs::symlink_metadata(path).is_ok_and(|it| it.is_file())
+        && let Ok(file) = File::open(path)
+    {
+        // What is read before an error is the beginning all the same.
+        let _ = file.take(looks::HEAD_BYTES as u64).read_to_end(&mut head);
+    }
+    head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(grant: &str) -> bool {
+        let grant = GrantText::parse(grant, &|_| None).unwrap();
+        at_all(&grant, Path::new("/home/u")).is_some()
+    }
+
+    #[test]
+    fn what_holds_secrets_or_gives_them_out_is_kept() {
+        for grant in [
+            "fs.read:/home/u/.ssh/id_rsa",
+            "fs.write:/home/u/.ssh",
+            "fs.read:/home/u/.npmrc",
+            "fs.read:/srv/server.pem",
+            "fs.read:/srv/app/.env",
+            "net:169.254.169.254:80",
+            "net:[fe80::1]:80",
+            "net:metadata.google.internal:80",
+            "net:169.254.169.254.nip.io:80",
+            "net:www.10.0.0.1.example.com:443",
+            "net:app-192-168-1-250.sslip.io:443",
+            "net.request:GET 169.254.169.254.nip.io:80/latest",
+        ] {
+            assert!(kept(grant), "{grant}");
+        }
+    }
+
+    #[test]
+    fn what_people_grant_every_day_is_not_kept() {
+        for grant in [
+            "fs.read:/home/u/src",
+            "fs.write:/home/u/.sshx",
+            "fs.read:/srv/app/.env.example",
+            "net:api.example.com:443",
+            "net:192.168.1.20:5432",
+            "net:8.8.8.8.nip.io:80",
+            "net:v1-2-3.example.com:443",
+            "net:ec2-300-1-2-3.example.com:443",
+            "exec:/usr/bin/git push",
+        ] {
+            assert!(!kept(grant), "{grant}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::environment::Environment;
 use crate::state::StateDirs;
 use crate::whole_file::{self, FileError};
 
@@ -37,13 +38,33 @@ pub fn dir(dirs: &StateDirs) -> PathBuf {
     dirs.state().join("agents")
 }
 
+/// Variables that choose whose policy a start is decided by. A project's environment may set them (`.envrc`),
+/// so that a stand-in takes those of the account.
+const BASES: [&str; 3] = ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"];
+
+/// The account as it was when its agents were enabled.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// The program that stand-ins start.
+    pub ringfence: &'a Path,
+    /// The person's environment.
+    pub environment: &'a Environment,
+}
+
 /// What stands in for an agent, as a program of the shell.
-pub fn stand_in(ringfence: &Path, agent: &str) -> String {
-    let program = shells::quoted(&ringfence.to_string_lossy());
+pub fn stand_in(owner: Owner<'_>, agent: &str) -> String {
+    let program = shells::quoted(&owner.ringfence.to_string_lossy());
+    let base = |name: &&str| match owner.environment.path(name) {
+        Some(dir) => format!("export {name}={}\n", shells::quoted(&dir.to_string_lossy())),
+        None => format!("unset {name}\n"),
+    };
+    let bases: String = BASES.iter().map(base).collect();
     format!(
         "#!/bin/sh\n\
          # Starts {agent} under Ringfence; written by `ringfence sandbox enable`, and taken away by\n\
          # `ringfence sandbox disable`.\n\
+         # Whose policy it is started with, whatever the environment of a project says:\n\
+         {bases}\
          ringfence={program}\n\
          if ! [ -x \"$ringfence\" ]; then\n\
          \x20   echo \"{agent}: not started: $ringfence, which would govern it, is gone\" >&2\n\
@@ -66,22 +87,22 @@ pub enum StandIn {
 }
 
 /// What is in the place of an agent's stand-in.
-pub fn look(dirs: &StateDirs, ringfence: &Path, agent: &str) -> StandIn {
+pub fn look(dirs: &StateDirs, owner: Owner<'_>, agent: &str) -> StandIn {
     let path = dir(dirs).join(agent);
     let Ok(found) = fs::symlink_metadata(&path) else { return StandIn::Absent };
     let runs = found.is_file() && found.permissions().mode() & 0o100 != 0;
-    let own = found.uid() == rustix::process::geteuid().as_raw();
-    let same = || fs::read(&path).is_ok_and(|text| text == stand_in(ringfence, agent).as_bytes());
-    if runs && own && same() { StandIn::Ready } else { StandIn::Changed }
+    let ours = found.uid() == rustix::process::geteuid().as_raw();
+    let same = || fs::read(&path).is_ok_and(|text| text == stand_in(owner, agent).as_bytes());
+    if runs && ours && same() { StandIn::Ready } else { StandIn::Changed }
 }
 
 /// Writes what stands in for each agent.
-pub fn write(dirs: &StateDirs, ringfence: &Path) -> Result<(), FileError> {
+pub fn write(dirs: &StateDirs, owner: Owner<'_>) -> Result<(), FileError> {
     let dir = dir(dirs);
     whole_file::create_private_dir(&dir)?;
     for agent in AGENTS {
-        if look(dirs, ringfence, agent) != StandIn::Ready {
-            whole_file::replace(&dir.join(agent), stand_in(ringfence, agent).as_bytes(), MODE)?;
+        if look(dirs, owner, agent) != StandIn::Ready {
+            whole_file::replace(&dir.join(agent), stand_in(owner, agent).as_bytes(), MODE)?;
         }
     }
     Ok(())

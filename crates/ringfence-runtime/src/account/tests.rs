@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::block::{holds, with, without};
 use super::shells::{Change, Refused, Shell, Wanted, aliases};
-use super::{path_without, stand_in};
+use super::{Owner, path_without, stand_in};
 use crate::environment::Environment;
 
 #[test]
@@ -62,7 +62,11 @@ fn a_path_loses_the_stand_ins_and_nothing_else() {
 
 #[test]
 fn a_name_that_needs_quoting_is_quoted() {
-    let text = stand_in(Path::new("/a b/it's"), "claude");
+    let environment: Environment =
+        [("HOME", "/h me"), ("XDG_STATE_HOME", "not absolute")].into_iter().collect();
+    let owner = Owner { ringfence: Path::new("/a b/it's"), environment: &environment };
+    let text = stand_in(owner, "claude");
+    assert!(text.contains("\nexport HOME='/h me'\nunset XDG_CONFIG_HOME\nunset XDG_STATE_HOME\n"));
     assert!(text.contains("ringfence='/a b/it'"), "{text}");
     for shell in Shell::ALL {
         assert!(!shell.lines(Path::new("/a b/it's")).contains("/it's/"));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ringfence_runtime::account::shells::{Change, Refused, Shell, Wanted};
-use ringfence_runtime::account::{self, AGENTS};
+use ringfence_runtime::account::{self, AGENTS, Owner};
 use ringfence_runtime::environment::Environment;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::suggest::unified;
@@ -48,6 +48,10 @@ impl Account {
     fn find() -> Result<Account, Failure> {
         let dirs = context::dirs()?;
         Ok(Account { dirs, environment: context::environment(), ringfence: own_program()? })
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner { ringfence: &self.ringfence, environment: &self.environment }
     }
 
     fn path(&self) -> String {
@@ -100,7 +104,7 @@ fn enable(args: &SandboxEnableArgs, account: &Account, screen: &Screen) -> Resul
     }
     account.dirs.create()?;
     // What stands in is there before a shell looks for it.
-    account::write(&account.dirs, &account.ringfence).map_err(|error| cannot(&error))?;
+    account::write(&account.dirs, account.owner()).map_err(|error| cannot(&error))?;
     carry_out(&changes, screen)?;
     screen.note("known agents start under Ringfence in every shell that is opened from now on");
     screen.hint("to see what is covered and what is not, run `ringfence sandbox status`");
@@ -203,21 +207,13 @@ fn start(args: &SandboxStartArgs, screen: &Screen) -> Result<Done, Failure> {
     let environment = context::environment();
     let path = environment.text("PATH").unwrap_or_default();
     let path = account::path_without(path, &account::dir(&dirs));
-    let Some(program) = account::find(name, &path) else {
+    if account::find(name, &path).is_none() {
         screen.note(&format!("{name}: not found"));
         return Ok(Done::Child(NOT_FOUND));
-    };
-    // A world has none of the stand-ins, so this is for whoever has made one there.
-    let inside = environment.get("RINGFENCE_DENIALS").is_some();
-    let mut command = if inside {
-        let mut command = Command::new(program);
-        command.arg0(name);
-        command
-    } else {
-        let mut command = Command::new(own_program()?);
-        command.args(["run", "--", name]);
-        command
-    };
+    }
+    // A world has none of the stand-ins, and no variable says that this is one: it could be set anywhere.
+    let mut command = Command::new(own_program()?);
+    command.args(["run", "--", name]);
     let error: io::Error = command.args(arguments).env("PATH", path).exec();
     Err(Message::new(format!("cannot start `{name}`: {error}")).could_not())
 }

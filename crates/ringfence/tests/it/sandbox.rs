@@ -103,6 +103,32 @@ fn inside_a_world_an_agents_name_is_the_agent_itself() {
 }
 
 #[test]
+fn no_variable_of_a_project_has_an_agent_start_otherwise() {
+    for who in Who::all() {
+        let person = person(who);
+        person.succeed(&["sandbox", "enable"]);
+        let other = person.project().join("elsewhere");
+        let other = other.display();
+        let everything = "permit (principal, action, resource);";
+        let as_project = format!(
+            "mkdir -p {other}/ringfence {other}/.config/ringfence; \
+             echo '{everything}' | tee {other}/ringfence/policy.cedar > {other}/.config/ringfence/policy.cedar"
+        );
+        assert!(typed(&person, "bash", &as_project).status.success());
+        // What a project's `.envrc` would do, after the shell has found its stand-ins.
+        for (position, name) in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "HOME"].iter().enumerate() {
+            let output = typed(&person, "bash", &format!("export {name}={other}; claude peek"));
+            assert!(out(&output).starts_with("inside\n"), "{name}: {}", err(&output));
+            assert!(err(&output).contains("1 denied"), "{name}: {}", err(&output));
+            assert_eq!(sessions(&person), position + 1, "{name}");
+        }
+        let output = typed(&person, "bash", "export RINGFENCE_DENIALS=/x; claude");
+        assert_eq!(out(&output), "", "not without a world: {}", err(&output));
+        assert!(err(&output).contains("from inside a world"), "{}", err(&output));
+    }
+}
+
+#[test]
 fn a_stand_in_whose_ringfence_is_gone_starts_nothing() {
     for who in Who::all() {
         let person = person(who);

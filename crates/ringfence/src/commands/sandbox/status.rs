@@ -93,7 +93,7 @@ pub(super) fn status(
 }
 
 fn of_agent(account: &Account, agent: &'static str) -> AgentStatus {
-    let stand_in = account::look(&account.dirs, &account.ringfence, agent);
+    let stand_in = account::look(&account.dirs, account.owner(), agent);
     let here = account.environment.text("PATH").and_then(|path| account::find(agent, path));
     let own = account::dir(&account.dirs).join(agent);
     let here = stand_in == StandIn::Ready && here.is_some_and(|found| found == own);
@@ -105,7 +105,7 @@ fn of_shell(account: &Account, shell: Shell) -> ShellStatus {
     let files: Vec<FileStatus> =
         account.files(shell).iter().map(|file| of_file(account, file, &lines)).collect();
     let ready =
-        |agent: &&str| account::look(&account.dirs, &account.ringfence, agent) == StandIn::Ready;
+        |agent: &&str| account::look(&account.dirs, account.owner(), agent) == StandIn::Ready;
     let covered = files.iter().all(|file| file.covered) && AGENTS.iter().all(ready);
     ShellStatus { shell, installed: account.is_installed(shell), covered, files }
 }

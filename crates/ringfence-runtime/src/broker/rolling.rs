@@ -40,7 +40,8 @@ impl Live {
         let world = self.world.upgrade().ok_or_else(|| "the session is ending".to_owned())?;
         let standing = Standing::still(&world)?;
         let asked = (name, self.clock.now_ms());
-        let (made, account) = review::make_checkpoint(&self.dirs, kept, &world, asked)?;
+        let stood = || standing.stood();
+        let (made, account) = review::make_checkpoint((&self.dirs, kept), (&world, &stood), asked)?;
         drop(standing);
         let left = account.left_count;
         self.say(ReviewStep::Checkpoint, &made.name, (made.count, left))?;
@@ -57,12 +58,15 @@ impl Live {
         let standing = Standing::still(&world)?;
         self.say(ReviewStep::RollingBack, name, (0, 0))?;
         let done = review::put_back(&self.dirs, kept, &world, &checkpoint);
+        let stood = standing.stood();
         drop(standing);
         let account = done?;
         self.say(ReviewStep::RolledBack, name, (account.count, account.left_count))?;
         let count = account.count;
         let mut lines = vec![format!("went back to checkpoint {name}: {count} places changed")];
         lines.extend(named("not put back", &account));
+        // It is done, and cannot be called off: who reads this goes back again, or ends the session.
+        lines.extend(stood.err().map(|why| format!("not all of it may be as it was then: {why}")));
         Ok(lines)
     }
 

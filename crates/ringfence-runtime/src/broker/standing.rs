@@ -3,8 +3,11 @@
 //! Whoever waits for an answer of ours goes on waiting; everybody else is stopped (`SIGSTOP`), and
 //! continued afterwards, children before their parents, so that no parent finds its child stopped.
 //! Who was stopped before stays so.
+//!
+//! A program can have the kernel continue it (a timer whose signal is `SIGCONT`): whoever relies on
+//! standing asks afterwards whether it was so ([`Standing::stood`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -16,6 +19,8 @@ use crate::bounds::members;
 
 /// Longest wait until every process has stopped: one that writes to a slow disk stops only then.
 const STOP_WAIT: Duration = Duration::from_secs(20);
+/// How long until who has not stopped is told again.
+const AGAIN_WAIT: Duration = Duration::from_millis(50);
 /// How long between two looks.
 const LOOK_WAIT: Duration = Duration::from_millis(2);
 
@@ -23,8 +28,13 @@ const LOOK_WAIT: Duration = Duration::from_millis(2);
 pub(super) struct Standing<'a> {
     world: &'a World,
     stopped_before: HashSet<i32>,
+    /// How often each thread had been switched to when the world stood.
+    switches: Switches,
     _still: Still<'a>,
 }
+
+/// By process, thread and its start: how often it was switched to and from (`proc_pid_status(5)`).
+type Switches = BTreeMap<(i32, i32, u64), u64>;
 
 /// A process or thread, as `proc_pid_stat(5)` has it.
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +56,15 @@ impl<'a> Standing<'a> {
         let is_stopped = |pid: &i32| stat_of(*pid, *pid).is_some_and(|stat| stat.state == b'T');
         let stopped_before = all.into_iter().filter(is_stopped).collect();
         world.stop().map_err(|error| error.to_string())?;
-        let standing = Standing { world, stopped_before, _still: still };
+        let switches = Switches::new();
+        let mut asked = Instant::now();
+        let mut standing = Standing { world, stopped_before, switches, _still: still };
         loop {
+            // Counted before and after: whoever came to stand in between was counted too early.
+            let switches = switches_of(world.init_pid)?;
             let running = running(world.init_pid, stillness)?;
-            if running.is_empty() {
+            if running.is_empty() && switches_of(world.init_pid)? == switches {
+                standing.switches = switches;
                 return Ok(standing);
             }
             if Instant::now() > until {
@@ -58,6 +73,27 @@ impl<'a> Standing<'a> {
                 return Err(format!("not all of its processes could be stopped: {pids}"));
             }
             std::thread::sleep(LOOK_WAIT);
+            if asked.elapsed() > AGAIN_WAIT {
+                // Something has had it continue.
+                world.stop().map_err(|error| error.to_string())?;
+                asked = Instant::now();
+            }
+        }
+    }
+
+    /// Whether it has stood still from the beginning until now; the error says who has not.
+    pub(super) fn stood(&self) -> Result<(), String> {
+        let now = switches_of(self.world.init_pid)?;
+        let other = |(thread, then): (&(i32, i32, u64), &u64)| now.get(thread) != Some(then);
+        let moved = self.switches.iter().find(|it| other(*it)).map(|(thread, _)| thread.0);
+        let new = || now.keys().find(|thread| !self.switches.contains_key(*thread)).map(|it| it.0);
+        let stillness = self.world.stillness.as_deref().ok_or("it has no overlays")?;
+        let first = || Ok::<_, String>(running(self.world.init_pid, stillness)?.first().copied());
+        match moved.or_else(new).map_or_else(first, |pid| Ok(Some(pid)))? {
+            None => Ok(()),
+            Some(pid) => Err(format!(
+                "process {pid} of it ran on while it was to stand still: it has something continue it"
+            )),
         }
     }
 }
@@ -91,7 +127,13 @@ fn running(init: i32, stillness: &Stillness) -> Result<Vec<i32>, String> {
     let mut running = Vec::new();
     for pid in all.into_iter().filter(|pid| *pid != init) {
         for tid in threads(pid) {
-            let Some(stat) = stat_of(pid, tid) else { continue };
+            let Some(stat) = stat_of(pid, tid) else {
+                // One that is there and cannot be looked at is not known to stand.
+                if fs::exists(format!("/proc/{pid}/task/{tid}")).unwrap_or(true) {
+                    running.push(pid);
+                }
+                continue;
+            };
             let stands = matches!(stat.state, b'T' | b't' | b'Z' | b'X')
                 || stillness.waits(tid)
                 || waits_for_its_child(pid, stat, &stats);
@@ -114,6 +156,35 @@ fn waits_for_its_child(pid: i32, stat: Stat, all: &HashMap<i32, Stat>) -> bool {
 fn threads(pid: i32) -> Vec<i32> {
     let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Of all threads of the world that could run: those of its first process are ours, and who has ended
+/// may be reaped.
+fn switches_of(init: i32) -> Result<Switches, String> {
+    let mut all = Switches::new();
+    for pid in members(init).map_err(|error| error.to_string())? {
+        for tid in threads(pid).into_iter().filter(|_| pid != init) {
+            let Some(stat) = stat_of(pid, tid) else { continue };
+            if matches!(stat.state, b'Z' | b'X') {
+                continue;
+            }
+            let Ok(text) = fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")) else {
+                continue;
+            };
+            let count = |name: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(name));
+                line.and_then(|rest| rest.trim().parse::<u64>().ok())
+            };
+            let counts = (count("voluntary_ctxt_switches:"), count("nonvoluntary_ctxt_switches:"));
+            let (Some(voluntary), Some(other)) = counts else {
+                return Err(format!(
+                    "`/proc/{pid}/task/{tid}/status` does not say how often it ran"
+                ));
+            };
+            all.insert((pid, tid, stat.started), voluntary.saturating_add(other));
+        }
+    }
+    Ok(all)
 }
 
 fn stat_of(pid: i32, tid: i32) -> Option<Stat> {

@@ -110,11 +110,10 @@ fn shelf(dirs: &StateDirs, session: &SessionId) -> PathBuf {
     dirs.review_of(session).join("checkpoints")
 }
 
-/// Makes a checkpoint of a world that stands still.
+/// Makes a checkpoint of a world that stands still; `stood` says at the end whether it did.
 pub(crate) fn make(
-    dirs: &StateDirs,
-    kept: &Kept,
-    world: &World,
+    (dirs, kept): (&StateDirs, &Kept),
+    (world, stood): (&World, &dyn Fn() -> Result<(), String>),
     (name, at_ms): (Option<&str>, u64),
 ) -> Result<(Checkpoint, Account), CheckpointError> {
     let there = checkpoints(dirs, &kept.session);
@@ -131,6 +130,7 @@ pub(crate) fn make(
         .and_then(|()| open(&aside))
         .map_err(|error| error.to_string())
         .and_then(|to| carry_out(world, Keeping::Copy { bytes_max }, (&to, kept)))
+        .and_then(|account| stood().map(|()| account))
         .and_then(|account| {
             let (count, bytes, left) = (account.count, account.bytes, account.left_count);
             let made = Checkpoint { schema: SCHEMA, name: name.clone(), at_ms, count, bytes, left };

@@ -163,6 +163,41 @@ fn a_world_that_keeps_forking_and_writing_stands_still_for_a_checkpoint_and_goes
 }
 
 #[test]
+fn what_a_process_that_is_continued_meanwhile_wrote_is_no_checkpoint() {
+    for who in Who::all() {
+        let person = person(who);
+        let mut shell = Shell::start(&person, &["--review"]);
+        // Enough to copy that it takes longer than the time between two signals; and what is open already
+        // is written to without asking.
+        let name = person.home().display().to_string();
+        let busy = format!(
+            "i=0; while [ $i -lt 1000 ]; do echo $i > many-$i; i=$((i+1)); done
+            /bin/sh -c 'exec 3> one; n=0; while [ ! -e stop ]; do n=$((n+1)); echo $n >&3; done' writer={name} & sleep 0.2"
+        );
+        assert_eq!(shell.does(&busy), "", "{who:?}");
+        done(&person, &["checkpoint", "before"]);
+        // What a timer of the program's own does as well (`timer_create` with `SIGCONT`).
+        let again = format!(
+            "while :; do for it in $(grep -ls writer={name} /proc/[0-9]*/cmdline); do
+            it=${{it#/proc/}}; kill -CONT ${{it%/cmdline}}; done 2>/dev/null; sleep 0.01; done"
+        );
+        let mut continued = person.command("/bin/sh".as_ref(), &["-c", &again]);
+        let mut continued = continued.stdin(Stdio::null()).spawn().unwrap();
+        let refused = review(&person, &["checkpoint", "torn"]);
+        continued.kill().unwrap();
+        continued.wait().unwrap();
+        assert!(!refused.status.success(), "{who:?}: {}", text(&refused));
+        let why = text(&refused);
+        assert!(why.contains("ran on while") || why.contains("could be stopped"), "{why}");
+        let listed = person.succeed(&["review", "checkpoints"]);
+        assert!(listed.contains("before") && !listed.contains("torn"), "{listed}");
+        assert_eq!(shell.does("echo > stop; wait"), "", "{who:?}: it goes on");
+        done(&person, &["checkpoint", "after"]);
+        shell.end();
+    }
+}
+
+#[test]
 fn who_is_not_asked_for_or_not_there_is_refused_and_nothing_changes() {
     let person = person(Who::Caller);
     let refused = |words: &[&str], code: i32, says: &str| {

@@ -167,9 +167,7 @@ impl ReviewError {
             ReviewError::None(_) | ReviewError::Nothing => {
                 Some("start one whose changes wait with `ringfence run --review -- CMD`".to_owned())
             }
-            ReviewError::Several(sessions) => sessions
-                .first()
-                .map(|newest| format!("the newest is `ringfence review show {newest}`")),
+            ReviewError::Several(_) => Some("to see which, run `ringfence review list`".to_owned()),
             ReviewError::Running(session) => Some(format!(
                 "to see what it changed so far, run `ringfence review show {session}`"
             )),

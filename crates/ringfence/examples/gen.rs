@@ -87,6 +87,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("policy-show.schema.json", include_str!("../schemas/policy-show.schema.json")),
     ("policy-test.schema.json", include_str!("../schemas/policy-test.schema.json")),
     ("review-checkpoints.schema.json", include_str!("../schemas/review-checkpoints.schema.json")),
+    ("review-list.schema.json", include_str!("../schemas/review-list.schema.json")),
     ("review-show.schema.json", include_str!("../schemas/review-show.schema.json")),
     ("run-summary.schema.json", include_str!("../schemas/run-summary.schema.json")),
     ("sandbox-logs.schema.json", include_str!("../schemas/sandbox-logs.schema.json")),

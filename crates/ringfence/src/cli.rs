@@ -16,7 +16,7 @@ mod world;
 
 pub use review::{
     ReviewCheckpointArgs, ReviewCheckpointsArgs, ReviewCommand, ReviewCommitArgs, ReviewDropArgs,
-    ReviewRollbackArgs, ReviewShowArgs,
+    ReviewListArgs, ReviewRollbackArgs, ReviewShowArgs,
 };
 pub use run::{RunArgs, Traced};
 pub use sandbox::{

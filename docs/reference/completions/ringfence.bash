@@ -235,6 +235,9 @@ _ringfence() {
             ringfence__subcmd__help__subcmd__review,drop)
                 cmd="ringfence__subcmd__help__subcmd__review__subcmd__drop"
                 ;;
+            ringfence__subcmd__help__subcmd__review,list)
+                cmd="ringfence__subcmd__help__subcmd__review__subcmd__list"
+                ;;
             ringfence__subcmd__help__subcmd__review,rollback)
                 cmd="ringfence__subcmd__help__subcmd__review__subcmd__rollback"
                 ;;
@@ -364,6 +367,9 @@ _ringfence() {
             ringfence__subcmd__review,help)
                 cmd="ringfence__subcmd__review__subcmd__help"
                 ;;
+            ringfence__subcmd__review,list)
+                cmd="ringfence__subcmd__review__subcmd__list"
+                ;;
             ringfence__subcmd__review,rollback)
                 cmd="ringfence__subcmd__review__subcmd__rollback"
                 ;;
@@ -384,6 +390,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__review__subcmd__help,help)
                 cmd="ringfence__subcmd__review__subcmd__help__subcmd__help"
+                ;;
+            ringfence__subcmd__review__subcmd__help,list)
+                cmd="ringfence__subcmd__review__subcmd__help__subcmd__list"
                 ;;
             ringfence__subcmd__review__subcmd__help,rollback)
                 cmd="ringfence__subcmd__review__subcmd__help__subcmd__rollback"
@@ -1200,7 +1209,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__review)
-            opts="show commit drop checkpoint rollback checkpoints"
+            opts="list show commit drop checkpoint rollback checkpoints"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1256,6 +1265,20 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__review__subcmd__drop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__review__subcmd__list)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2068,7 +2091,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__review)
-            opts="-h -V --color --help --version show commit drop checkpoint rollback checkpoints help"
+            opts="-h -V --color --help --version list show commit drop checkpoint rollback checkpoints help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2158,7 +2181,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__review__subcmd__help)
-            opts="show commit drop checkpoint rollback checkpoints help"
+            opts="list show commit drop checkpoint rollback checkpoints help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2241,6 +2264,20 @@ _ringfence() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringfence__subcmd__review__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringfence__subcmd__review__subcmd__help__subcmd__rollback)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -2262,6 +2299,24 @@ _ringfence() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__review__subcmd__list)
+            opts="-h -V --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

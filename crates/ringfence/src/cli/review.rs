@@ -8,6 +8,8 @@ use ringfence_core::SessionId;
 /// The commands on changes that wait for review.
 #[derive(Debug, Subcommand)]
 pub enum ReviewCommand {
+    /// List the sessions whose changes wait, newest first
+    List(ReviewListArgs),
     /// Show what a session changed: what to look at first, then all differences
     Show(ReviewShowArgs),
     /// Bring changes to the host's files
@@ -20,6 +22,14 @@ pub enum ReviewCommand {
     Rollback(ReviewRollbackArgs),
     /// List the checkpoints of a session
     Checkpoints(ReviewCheckpointsArgs),
+}
+
+/// Arguments of `review list`.
+#[derive(Debug, Args)]
+pub struct ReviewListArgs {
+    /// Print JSON Lines
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `review checkpoint`.

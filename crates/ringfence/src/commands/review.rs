@@ -1,6 +1,7 @@
 //! `review`: what a session changed aside is looked at, committed, or thrown away.
 
 mod checkpoints;
+mod list;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ const NAMED_MAX: usize = 50;
 
 pub(crate) fn review(command: &ReviewCommand, screen: &Screen) -> Result<Done, Failure> {
     match command {
+        ReviewCommand::List(args) => list::list(args, screen),
         ReviewCommand::Show(args) => show(args, screen),
         ReviewCommand::Commit(args) => commit(args, screen),
         ReviewCommand::Drop(args) => throw_away(args, screen),

@@ -99,6 +99,34 @@ fn nothing_that_a_session_under_review_does_is_on_the_host_before_a_commit() {
 }
 
 #[test]
+fn the_sessions_whose_changes_wait_are_listed() {
+    let person = person(Who::Caller);
+    assert_eq!(person.succeed(&["review", "list", "--json"]), "", "none waits");
+    for script in [
+        "echo a > one",
+        "echo b > one; mkdir -p .github/workflows; echo AKIAABCDEFGHIJKLMNOP > two",
+    ] {
+        let ran = under_review(&person, script);
+        assert!(ran.status.success(), "{}", text(&ran));
+    }
+    let unnamed = person.ringfence(&["review", "show"]).output().unwrap();
+    assert!(text(&unnamed).contains("run `ringfence review list`"), "{}", text(&unnamed));
+    let listed = person.succeed(&["review", "list", "--json"]);
+    let listed: Vec<Value> =
+        listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &listed {
+        conforms(line, "review-list.schema.json");
+        assert!(!line["running"].as_bool().unwrap(), "{line}");
+    }
+    let counts: Vec<u64> =
+        listed.iter().map(|line| line["changes"]["all"].as_u64().unwrap()).collect();
+    assert!(counts.len() == 2 && counts[0] > 1 && counts[1] == 1, "newest first: {counts:?}");
+    assert_eq!(listed[0]["changes"]["secret"], 1);
+    let shown = person.succeed(&["review", "list"]);
+    assert!(shown.contains("1 secret?") && shown.lines().count() == 3, "{shown}");
+}
+
+#[test]
 fn what_was_changed_outside_meanwhile_is_left_and_what_is_dropped_is_gone() {
     for who in Who::all() {
         let person = person(who);

@@ -130,11 +130,20 @@ impl Times {
 
 /// Runs both sides in turn, A B A B, so that a drift of the machine meets both alike.
 fn interleave(
+    ours: impl FnMut() -> Done,
+    peer: impl FnMut() -> Done,
+) -> Result<(Times, Times), String> {
+    interleave_for(ROUNDS, ours, peer)
+}
+
+/// The same for a number of counted rounds.
+fn interleave_for(
+    rounds: usize,
     mut ours: impl FnMut() -> Done,
     mut peer: impl FnMut() -> Done,
 ) -> Result<(Times, Times), String> {
     let (mut a, mut b) = (Times(Vec::new()), Times(Vec::new()));
-    for round in 0..=ROUNDS {
+    for round in 0..=rounds {
         let begun = Instant::now();
         ours()?;
         let first = begun.elapsed();

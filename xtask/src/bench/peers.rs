@@ -6,11 +6,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::place::{DECIDED, Place};
-use super::{Row, SETTLE, Times, interleave, row};
+use super::{Row, SETTLE, Times, interleave_for, row};
 use crate::process::{Done, cache, output, status};
 
 /// Counted rounds of all sides, after one that is not counted; `srt` takes half a second in each.
 const ROUNDS: usize = 11;
+/// The same for whole work, of which each takes seconds.
+const WORK_ROUNDS: usize = 5;
 /// How many files the large trees have.
 const FILES: usize = 20_000;
 /// How many crates and packages are built.
@@ -155,7 +157,7 @@ pub(crate) fn tree() -> Result<Vec<Row>, String> {
 fn against_bare(place: &Place, what: &str, script: &str) -> Result<Vec<Row>, String> {
     let command = ["sh", "-c", script];
     let bare = || place.finish(&mut place.bare(&command));
-    let times = interleave(|| place.ringfence(&command), bare)?;
+    let times = interleave_for(WORK_ROUNDS, || place.ringfence(&command), bare)?;
     Ok(vec![row(&format!("{what} against bare"), ("1.05x", "1.02x"), &times)])
 }
 
@@ -171,7 +173,7 @@ fn crates(dir: &Path) -> Done {
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[dependencies]\n{before}"
         );
-        let functions: Vec<String> = (0..200)
+        let functions: Vec<String> = (0..60)
             .map(|n| {
                 format!(
                     "pub fn f{n}(x: &str) -> Vec<String> {{ let mut v: Vec<String> = x.split(' ')\

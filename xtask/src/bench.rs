@@ -5,6 +5,7 @@ mod floor;
 mod net;
 mod peers;
 mod place;
+mod warm;
 
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ pub(crate) fn run(names: &[&str]) -> Done {
         ("decide", decide),
         ("start", commands::start),
         ("peers", peers::peers),
+        ("warm", warm::warm),
         ("build", peers::build),
         ("install", peers::install),
         ("tree", peers::tree),

@@ -46,6 +46,9 @@ pub enum Event {
         /// What is recorded besides acts.
         #[serde(default, skip_serializing_if = "Trace::is_off")]
         trace: Trace,
+        /// Whether the world was being kept ready before anybody asked for it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        warm: bool,
     },
     /// The gate's decision; for a permit this is the intent, written before the act.
     Decided {

@@ -136,6 +136,15 @@ impl AssembleError {
 
 /// Puts together what is in force.
 pub fn assemble(inputs: Inputs<'_>) -> Result<Assembled, AssembleError> {
+    assemble_knowing(inputs, None)
+}
+
+/// The same where something was assembled before: everything is read again, and only what the very
+/// same texts mean is not worked out a second time.
+pub fn assemble_knowing(
+    inputs: Inputs<'_>,
+    known: Option<&Assembled>,
+) -> Result<Assembled, AssembleError> {
     let project = Project::find(inputs.cwd, inputs.dirs.home())?;
     let trust = project.trust(inputs.dirs)?;
     let mut notices = trust_notices(&project, &trust);
@@ -151,12 +160,29 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Assembled, AssembleError> {
         text: builtin::cedar(inputs.dirs, &project.dir, &settings.unprotected),
         approves: Vec::new(),
     });
-    let validated = Validated::read(inputs.dirs);
-    let options = Options { validated: validated.keys(), ..options(&settings) };
-    let policy = Arc::new(Policy::load(sources.clone(), &options)?);
-    validated.remember(&sources);
+    let policy = match known.filter(|known| means_the_same(known, &sources, &settings)) {
+        Some(known) => Arc::clone(&known.policy),
+        None => load(inputs.dirs, &sources, &settings)?,
+    };
     let digests = policy.digests();
     Ok(Assembled { policy, digests, sources, settings, project, trust, grants, notices })
+}
+
+/// Whether the policy that is known is what these texts and settings say.
+fn means_the_same(known: &Assembled, sources: &[Source], settings: &Settings) -> bool {
+    known.sources == sources && options(&known.settings) == options(settings)
+}
+
+fn load(
+    dirs: &StateDirs,
+    sources: &[Source],
+    settings: &Settings,
+) -> Result<Arc<Policy>, AssembleError> {
+    let validated = Validated::read(dirs);
+    let options = Options { validated: validated.keys(), ..options(settings) };
+    let policy = Arc::new(Policy::load(sources.to_vec(), &options)?);
+    validated.remember(sources);
+    Ok(policy)
 }
 
 /// The settings alone, for commands that need no policy.

@@ -3,6 +3,8 @@
 //! [`run`] is the whole story. Whatever fails on the way ends the world: it is owned by the
 //! session, and dropping it kills every process in it.
 
+mod begun;
+mod caller;
 mod covered;
 mod ended;
 mod error;
@@ -28,14 +30,13 @@ use std::sync::Arc;
 
 use ringfence_core::{Agent, Clock as _, SessionId, Trace};
 use ringfence_proxy::net::authority::Authority;
-use ringfence_sandbox::aside::Aside;
 use ringfence_sandbox::notify::STOPPED;
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{self, NotifyClasses, Prepared, Stdio, Switch, TerminalSize};
 use rustix::termios::Winsize;
 use serde::Serialize;
 
-use crate::assemble::{Assembled, Inputs, assemble};
+use crate::assemble::{Assembled, Inputs, assemble_knowing};
 use crate::bounds::Bounds;
 use crate::clock::HostClock;
 use crate::compose::{self, Changes};
@@ -44,10 +45,10 @@ use crate::module::{Module, ModuleEnd};
 use crate::notice::Notice;
 use crate::pty::{self, Pipes, RELAYED_SIGNALS, StandIn};
 use crate::quarantine::Quarantined;
-use crate::sealing::Sealing;
 use crate::settings::ActClass;
 use crate::state::StateDirs;
 
+pub use begun::Parked;
 pub use error::RunError;
 pub(crate) use not_started::grants_for;
 pub use not_started::{NotStarted, Said};
@@ -56,6 +57,7 @@ pub use ringfence_sandbox::seccomp::Profile;
 pub use ringfence_sandbox::world::Tier;
 pub use why::DeniedRead;
 
+use begun::Begun;
 use held::Secrets;
 use running::{Outside, Running, Start, Taken};
 use traces::Traces;
@@ -129,15 +131,20 @@ pub struct Closing {
 ///
 /// `tell` is given what the person should know before the agent starts.
 pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closing, RunError> {
+    go_on(Begun::now(&request.dirs, request.tier.unwrap_or_default())?, request, tell)
+}
+
+/// The rest of a run that has begun.
+fn go_on(
+    begun: Begun,
+    request: &RunRequest,
+    tell: &mut dyn FnMut(&Notice),
+) -> Result<Closing, RunError> {
+    let Begun { session, sealer, mut prepared, mut pipes, known, caller } = begun;
     let module = Module::of(request)?;
-    request.dirs.create()?;
-    let session = opening::new_session_id()?;
-    let sealer = Aside::start(Sealing::of(&request.dirs, &session))
-        .map_err(RunError::step("start the process that seals the log"))?;
     let size = pty::terminal_size();
-    let (mut prepared, mut pipes) = prepare(size, request.tier.unwrap_or_default())?;
     let agent = Agent(request.agent.clone().unwrap_or_else(|| base_name(&request.command)));
-    let (assembled, clock) = in_force(request, &session, tell)?;
+    let (assembled, clock) = in_force((request, known.as_deref()), &session, tell)?;
     let tier = assembled.settings.tier.chosen(request.tier)?;
     Module::fits(module.as_ref(), tier)?;
     if tier != prepared.tier() {
@@ -184,11 +191,16 @@ pub fn run(request: &RunRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Closin
         assembled: &assembled,
         composed: &composed,
         layers: &world.layers,
+        warm: caller.is_some(),
     };
     let opened = opening::open(ready, &parts)?;
     let network = Outside { bound, authority, held, backends };
     let start = Start { request, agent, assembled, composed, opened, world, taken, network };
-    Running::start(start)?.until_the_end(sealer)
+    let running = Running::start(start)?;
+    if let Some(caller) = caller {
+        running.end_without(caller)?;
+    }
+    running.until_the_end(sealer)
 }
 
 /// The stops of processes that are watched to their end; blocked before there are threads.
@@ -214,17 +226,18 @@ fn prepare(size: Option<Winsize>, tier: Tier) -> Result<(Prepared, Pipes), RunEr
 
 /// Policy and settings of this moment, and the clock that the settings name.
 fn in_force(
-    request: &RunRequest,
+    (request, known): (&RunRequest, Option<&Assembled>),
     session: &SessionId,
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<(Assembled, HostClock), RunError> {
-    let assembled = assemble(Inputs {
+    let inputs = Inputs {
         dirs: &request.dirs,
         cwd: &request.cwd,
         session,
         overrides: &request.overrides,
         now_ms: HostClock::utc().now_ms(),
-    })?;
+    };
+    let assembled = assemble_knowing(inputs, known)?;
     assembled.notices.iter().for_each(&mut *tell);
     let (clock, notice) = HostClock::new(assembled.settings.time_zone.as_deref())?;
     notice.iter().for_each(tell);

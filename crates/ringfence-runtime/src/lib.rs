@@ -44,5 +44,6 @@ pub mod trust;
 pub mod users;
 mod validated;
 pub mod view;
+pub mod warm;
 pub mod whole_file;
 pub mod wording;

@@ -17,4 +17,5 @@ mod sys;
 pub mod world;
 
 pub use probe::{LANDLOCK_TIER_LACKS, landlock_tier, probe};
+pub use sys::process::close_on_exec_from;
 pub use sys::{pidinfo, signals};

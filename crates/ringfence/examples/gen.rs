@@ -99,6 +99,8 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("show.schema.json", include_str!("../schemas/show.schema.json")),
     ("suggest.schema.json", include_str!("../schemas/suggest.schema.json")),
     ("trust.schema.json", include_str!("../schemas/trust.schema.json")),
+    ("warm-status.schema.json", include_str!("../schemas/warm-status.schema.json")),
+    ("warm-stop.schema.json", include_str!("../schemas/warm-stop.schema.json")),
     ("world-verify.schema.json", include_str!("../schemas/world-verify.schema.json")),
 ];
 
@@ -175,7 +177,7 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
 
 fn describe(text: &mut String, command: &Command, above: &str) {
     let name = format!("{above} {}", command.get_name());
-    if command.has_subcommands() {
+    if command.has_subcommands() && !command.is_args_conflicts_with_subcommands_set() {
         visible(command).for_each(|sub| describe(text, sub, &name));
         return;
     }
@@ -200,6 +202,8 @@ fn describe(text: &mut String, command: &Command, above: &str) {
     if let Some((_, list)) = CODES_OF.iter().find(|(of, _)| *of == name) {
         let _ = write!(text, "\nExit codes:\n\n{}", codes(list));
     }
+    // Of one that does something without them too.
+    visible(command).for_each(|sub| describe(text, sub, &name));
 }
 
 /// The schema of what a command prints for programs; there is one for each that does.

@@ -12,6 +12,7 @@ mod sandbox;
 mod secret;
 mod show;
 mod suggest;
+mod warm;
 mod world;
 
 pub use review::{
@@ -29,6 +30,7 @@ pub use secret::{
 };
 pub use show::{ExportArgs, ExportCommand, LogShowArgs, ShowArgs};
 pub use suggest::SuggestArgs;
+pub use warm::{WarmArgs, WarmCommand, WarmStatusArgs, WarmStopArgs};
 pub use world::{WorldAttackArgs, WorldCommand, WorldVerifyArgs};
 
 /// Governs what an AI agent may do: one policy, enforced below the agent, recorded.
@@ -61,6 +63,11 @@ pub enum ColorChoice {
 pub enum Command {
     /// Start an agent under the policy
     Run(RunArgs),
+    /// Keep worlds ready for this project, so that `run --warm` starts sooner
+    Warm(WarmArgs),
+    /// Wait for a session, as `warm` has its processes do
+    #[command(hide = true)]
+    Parked,
     /// Write a policy that fits this project, and trust it
     Init(InitArgs),
     /// Check, test, plan, show, edit or reload the policy

@@ -27,4 +27,5 @@ pub(crate) mod sessions;
 pub(crate) mod show;
 pub(crate) mod suggest;
 pub(crate) mod trust;
+pub(crate) mod warm;
 pub(crate) mod world;

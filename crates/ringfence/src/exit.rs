@@ -117,7 +117,12 @@ impl Codes {
 
     /// The code of how a command ended.
     pub fn of(self, result: &Result<Done, Failure>) -> ExitCode {
-        ExitCode::from(match result {
+        ExitCode::from(self.number(result))
+    }
+
+    /// The same as a number, for who ends in our place.
+    pub fn number(self, result: &Result<Done, Failure>) -> u8 {
+        match result {
             Ok(Done::Yes) => 0,
             Ok(Done::Ask) | Err(Failure::Waiting(_)) => 3,
             Ok(Done::Child(code)) => *code,
@@ -127,7 +132,7 @@ impl Codes {
             }
             Ok(Done::No) | Err(Failure::No(_) | Failure::Said(Said::No)) => 1,
             Err(Failure::CouldNot(_) | Failure::Said(Said::CouldNot)) => 2,
-        })
+        }
     }
 }
 

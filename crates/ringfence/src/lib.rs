@@ -45,6 +45,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
     match command {
         Command::Run(args) => commands::run::run(args, screen),
+        Command::Warm(args) => commands::warm::warm(&args, screen),
+        Command::Parked => commands::warm::parked::park(),
         Command::Policy(command) => commands::policy::policy(&command, screen),
         Command::Decide(args) => commands::decide::decide(&args, screen),
         Command::Net(command) => commands::net::net(&command, screen),

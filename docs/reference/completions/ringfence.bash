@@ -49,6 +49,9 @@ _ringfence() {
             ringfence,net)
                 cmd="ringfence__subcmd__net"
                 ;;
+            ringfence,parked)
+                cmd="ringfence__subcmd__parked"
+                ;;
             ringfence,policy)
                 cmd="ringfence__subcmd__policy"
                 ;;
@@ -78,6 +81,9 @@ _ringfence() {
                 ;;
             ringfence,untrust)
                 cmd="ringfence__subcmd__untrust"
+                ;;
+            ringfence,warm)
+                cmd="ringfence__subcmd__warm"
                 ;;
             ringfence,world)
                 cmd="ringfence__subcmd__world"
@@ -151,6 +157,9 @@ _ringfence() {
             ringfence__subcmd__help,net)
                 cmd="ringfence__subcmd__help__subcmd__net"
                 ;;
+            ringfence__subcmd__help,parked)
+                cmd="ringfence__subcmd__help__subcmd__parked"
+                ;;
             ringfence__subcmd__help,policy)
                 cmd="ringfence__subcmd__help__subcmd__policy"
                 ;;
@@ -180,6 +189,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help,untrust)
                 cmd="ringfence__subcmd__help__subcmd__untrust"
+                ;;
+            ringfence__subcmd__help,warm)
+                cmd="ringfence__subcmd__help__subcmd__warm"
                 ;;
             ringfence__subcmd__help,world)
                 cmd="ringfence__subcmd__help__subcmd__world"
@@ -273,6 +285,12 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help__subcmd__secret,test)
                 cmd="ringfence__subcmd__help__subcmd__secret__subcmd__test"
+                ;;
+            ringfence__subcmd__help__subcmd__warm,status)
+                cmd="ringfence__subcmd__help__subcmd__warm__subcmd__status"
+                ;;
+            ringfence__subcmd__help__subcmd__warm,stop)
+                cmd="ringfence__subcmd__help__subcmd__warm__subcmd__stop"
                 ;;
             ringfence__subcmd__help__subcmd__world,attack)
                 cmd="ringfence__subcmd__help__subcmd__world__subcmd__attack"
@@ -472,6 +490,24 @@ _ringfence() {
             ringfence__subcmd__secret__subcmd__help,test)
                 cmd="ringfence__subcmd__secret__subcmd__help__subcmd__test"
                 ;;
+            ringfence__subcmd__warm,help)
+                cmd="ringfence__subcmd__warm__subcmd__help"
+                ;;
+            ringfence__subcmd__warm,status)
+                cmd="ringfence__subcmd__warm__subcmd__status"
+                ;;
+            ringfence__subcmd__warm,stop)
+                cmd="ringfence__subcmd__warm__subcmd__stop"
+                ;;
+            ringfence__subcmd__warm__subcmd__help,help)
+                cmd="ringfence__subcmd__warm__subcmd__help__subcmd__help"
+                ;;
+            ringfence__subcmd__warm__subcmd__help,status)
+                cmd="ringfence__subcmd__warm__subcmd__help__subcmd__status"
+                ;;
+            ringfence__subcmd__warm__subcmd__help,stop)
+                cmd="ringfence__subcmd__warm__subcmd__help__subcmd__stop"
+                ;;
             ringfence__subcmd__world,attack)
                 cmd="ringfence__subcmd__world__subcmd__attack"
                 ;;
@@ -497,7 +533,7 @@ _ringfence() {
 
     case "${cmd}" in
         ringfence)
-            opts="-h -V --color --help --version run init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world sandbox demo help"
+            opts="-h -V --color --help --version run warm parked init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world sandbox demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -845,7 +881,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help)
-            opts="run init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world sandbox demo help"
+            opts="run warm parked init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world sandbox demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1099,6 +1135,20 @@ _ringfence() {
         ringfence__subcmd__help__subcmd__net__subcmd__test)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__parked)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1572,6 +1622,48 @@ _ringfence() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringfence__subcmd__help__subcmd__warm)
+            opts="status stop"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__warm__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__warm__subcmd__stop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringfence__subcmd__help__subcmd__world)
             opts="verify attack"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1829,6 +1921,24 @@ _ringfence() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__parked)
+            opts="-h -V --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -2361,7 +2471,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__run)
-            opts="-h -V --policy --agent --tier --seccomp --publish --trace --why --review --json --wasm --color --help --version"
+            opts="-h -V --policy --agent --tier --seccomp --publish --trace --why --review --warm --json --wasm --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2961,6 +3071,128 @@ _ringfence() {
         ringfence__subcmd__untrust)
             opts="-h -V --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__warm)
+            opts="-h -V --worlds --for --policy --color --help --version status stop help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --worlds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__warm__subcmd__help)
+            opts="status stop help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__warm__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__warm__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__warm__subcmd__help__subcmd__stop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__warm__subcmd__status)
+            opts="-h -V --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__warm__subcmd__stop)
+            opts="-h -V --all --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -76,7 +76,16 @@ impl Place {
         run
     }
 
-    fn command_with(&self, flags: &[&str], command: &[&str]) -> Command {
+    /// Our program with these words, in the project.
+    pub(crate) fn ours(&self, words: &[&str]) -> Command {
+        let mut run = Command::new(super::ringfence());
+        run.args(words);
+        self.at_home(&mut run);
+        run
+    }
+
+    /// A command to be started by the caller, with further flags of `run`.
+    pub(crate) fn command_with(&self, flags: &[&str], command: &[&str]) -> Command {
         let mut run = Command::new(super::ringfence());
         run.args(["run", "--agent", "bench"]).args(flags).arg("--").args(command);
         self.at_home(&mut run);

@@ -32,6 +32,8 @@ pub(super) struct Parts<'a> {
     pub(super) assembled: &'a Assembled,
     pub(super) composed: &'a Composition,
     pub(super) layers: &'a [LayerStatus],
+    /// Whether the world was kept ready.
+    pub(super) warm: bool,
 }
 
 /// What of a session's log can be made ready before its world stands.
@@ -154,6 +156,7 @@ fn opened_event(parts: &Parts<'_>, time_zone: &str) -> Event {
         layers: parts.layers.to_vec(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         trace: parts.request.trace,
+        warm: parts.warm,
     }
 }
 

@@ -22,6 +22,7 @@ use ringfence_secrets::Held;
 use ringfence_secrets::backend::Backends;
 use rustix::process::{Resource, Rlimit};
 
+use super::caller;
 use super::covered::Covered;
 use super::ended::{code, held_back, not_started, waits};
 use super::leading::lead;
@@ -208,6 +209,12 @@ impl Running {
             looking,
             why,
         })
+    }
+
+    /// Ends the world when the caller at the other end of `line` is gone.
+    pub(super) fn end_without(&self, line: OwnedFd) -> Result<(), RunError> {
+        caller::end_without(line, self.gate.clone(), Arc::downgrade(&self.world))
+            .map_err(RunError::step("watch who asked for the session"))
     }
 
     /// Waits for the payload's end and brings everything to its own.

@@ -71,7 +71,7 @@ pub(crate) fn close_all_but(kept: &[RawFd]) -> io::Result<()> {
 }
 
 /// Marks every descriptor from `first` on to be closed by the next exec.
-pub(crate) fn close_on_exec_from(first: RawFd) -> io::Result<()> {
+pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
     close_range(first, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC)
 }
 

@@ -98,8 +98,9 @@ fn start(lines: &Lines, umask: Mode) -> Result<Option<(Root, Pid)>, Failure> {
     };
     drop(holder);
     let root = Root::build(&spec, idmap)?;
-    let fds: Vec<_> = told.inward.iter().chain([&told.memory]).rev().map(|fd| fd.as_fd()).collect();
-    ready.send_with(Topic::Done, &[], &fds).during(Need::Mounts, "reach init")?;
+    let memory = std::iter::once(told.memory.as_fd());
+    let fds: Vec<_> = memory.chain(told.rest.iter().map(|fd| fd.as_fd())).collect();
+    ready.send_with(Topic::Done, &told.handed, &fds).during(Need::Mounts, "reach init")?;
     Ok(Some((root, init)))
 }
 
@@ -122,15 +123,18 @@ fn told(grants: &Channel) -> Result<Option<Told>, Failure> {
     let mut fds = message.fds.into_iter();
     let memory = fds.next().filter(|_| message.topic == Topic::Spec);
     let missing = || Failure { need: Need::Mounts, errno: libc::EINVAL, step: TOLD.to_owned() };
-    memory.map(|memory| Some(Told { memory, inward: fds.next() })).ok_or_else(missing)
+    let handed = message.bytes;
+    memory.map(|memory| Some(Told { memory, handed, rest: fds.collect() })).ok_or_else(missing)
 }
 
 /// What the broker says of the world to build.
 struct Told {
     /// The specification.
     memory: OwnedFd,
-    /// For init.
-    inward: Option<OwnedFd>,
+    /// For init: what the payload inherits of the caller ([`super::handed`]), and the line for sockets
+    /// of the world where there is one.
+    handed: Vec<u8>,
+    rest: Vec<OwnedFd>,
 }
 
 /// Answers grants and revokes, and keeps what is covered covered, until the broker or the world is

@@ -14,6 +14,7 @@ use rustix::termios::Winsize;
 
 use super::channel::{Channel, Message, Topic};
 use super::failure::{During as _, Failure, Need};
+use super::handed::Handed;
 use super::helper::Lines;
 use super::network::{self, MOUNTS, Network, TERMINAL, WORLD_ROOT, announce};
 use super::root::ROOT;
@@ -74,6 +75,8 @@ pub(super) fn run(from: &From, lines: &Lines) -> i32 {
 
 /// What waiting for the root is called in errors.
 const BUILT: &str = "wait for the world's root";
+/// What taking the payload's streams is called in errors.
+const ADOPT: &str = "take the standard streams";
 
 /// The payload's process, and the line for sockets of the world where there is one.
 type Started = (Pid, Option<Channel>);
@@ -86,6 +89,11 @@ fn start(from: &From, control: &Channel) -> Result<Option<Started>, Failure> {
     let missing = || Failure { need: Need::Mounts, errno: libc::EINVAL, step: BUILT.to_owned() };
     let mut fds = built.fds.into_iter();
     let memory = fds.next().ok_or_else(missing)?;
+    let handed = Handed::take(&built.bytes, &mut fds).during(Need::Payload, ADOPT)?;
+    let umask = match handed {
+        Some(handed) => handed.adopt().during(Need::Payload, ADOPT)?,
+        None => from.umask,
+    };
     let inward = fds.next().map(Channel::from);
     let spec = &wire::receive(&memory).during(Need::Mounts, BUILT)?;
     drop(memory);
@@ -110,7 +118,7 @@ fn start(from: &From, control: &Channel) -> Result<Option<Started>, Failure> {
         .send_with(Topic::WorldReady, &text, &fds)
         .during(Need::Payload, "hand out the world's descriptors")?;
     let slave = terminal.map(|terminal| terminal.slave);
-    let leader = payload(spec, control, payload::Parts { slave, umask: from.umask })?;
+    let leader = payload(spec, control, payload::Parts { slave, umask })?;
     Ok(Some((leader, inward)))
 }
 

@@ -13,6 +13,7 @@ mod ceiling;
 mod channel;
 mod error;
 mod failure;
+mod handed;
 mod helper;
 mod identity;
 mod init;

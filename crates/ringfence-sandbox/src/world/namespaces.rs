@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 use super::channel::{Channel, Topic};
 use super::failure::Failure;
+use super::handed::Handed;
 use super::helper::{self, Lines};
 use super::keeping::{self, Account, Keeping, Request};
 use super::network::{self, HandedOut};
@@ -29,6 +30,8 @@ pub(super) struct Namespaces {
     /// The world's first process, once it stands.
     init: Option<OwnedFd>,
     inward: Option<Mutex<Channel>>,
+    /// Whether the payload gets what the caller has when the world is described.
+    hands_over: bool,
     /// The world's mount namespace, where it has overlays.
     mounts: Option<OwnedFd>,
     ceiling: Vec<(PathBuf, Access)>,
@@ -47,6 +50,7 @@ impl Namespaces {
             helper,
             init: None,
             inward: None,
+            hands_over: false,
             mounts: None,
             ceiling: Vec::new(),
         })
@@ -84,6 +88,11 @@ impl Namespaces {
 }
 
 impl Isolation for Namespaces {
+    fn hand_over_later(&mut self) -> Result<(), WorldError> {
+        self.hands_over = true;
+        Ok(())
+    }
+
     fn begin(&mut self, spec: &WorldSpec) -> Result<(), WorldError> {
         let memory = wire::send(spec).map_err(step("write down the world"))?;
         let (inward, world_inward) = match spec.inward {
@@ -93,13 +102,17 @@ impl Isolation for Namespaces {
             }
             Switch::Off => (None, None),
         };
+        let handed = self.hands_over.then(Handed::of_caller).transpose();
+        let handed = handed.map_err(step("hand over the standard streams"))?;
         if let Some((_, grants)) = &self.lines {
             // A mount helper that has failed and is gone has said why.
             let fds: Vec<_> = std::iter::once(memory.as_fd())
+                .chain(handed.iter().flat_map(Handed::fds))
                 .chain(world_inward.as_ref().map(|line| line.as_fd()))
                 .collect();
             let grants = grants.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = grants.send_with(Topic::Spec, &[], &fds);
+            let said = handed.as_ref().map(Handed::bytes).unwrap_or_default();
+            let _ = grants.send_with(Topic::Spec, &said, &fds);
         }
         self.inward = inward.map(Mutex::new);
         self.ceiling = ceiling_of(spec);

@@ -64,6 +64,12 @@ impl Prepared {
         self.tier
     }
 
+    /// Has the payload get the standard streams and the umask of the moment in which the world is
+    /// described ([`Prepared::begin`]), not those of the moment in which it was prepared.
+    pub fn hand_over_later(&mut self) -> Result<(), WorldError> {
+        self.isolation.hand_over_later()
+    }
+
     /// Says which world to build, and does not wait for it.
     pub fn begin(mut self, mut spec: WorldSpec) -> Result<Starting, WorldError> {
         check(&mut spec)?;

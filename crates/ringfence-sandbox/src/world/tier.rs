@@ -59,6 +59,12 @@ impl FromStr for Tier {
 /// One world's isolation, from the processes that wait to be told what it is to be, to its end;
 /// dropping it ends every process in it.
 pub(super) trait Isolation: Debug + Send + Sync {
+    /// From here on the payload gets the standard streams and the umask that the caller has when it
+    /// says which world it is to be, not those of the moment in which this was prepared.
+    fn hand_over_later(&mut self) -> Result<(), WorldError> {
+        Err(WorldError::Spec("it takes its streams when it is prepared".to_owned()))
+    }
+
     /// Says which world it is to be, and does not wait for it.
     fn begin(&mut self, spec: &WorldSpec) -> Result<(), WorldError>;
 

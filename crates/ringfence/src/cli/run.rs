@@ -18,6 +18,7 @@ pub enum Traced {
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct RunArgs {
     /// Policy file that stands in for the user's and the project's; may be repeated
     #[arg(long, value_name = "FILE")]
@@ -49,6 +50,10 @@ pub struct RunArgs {
     /// Keep all changes aside: nothing reaches the host's files until `ringfence review commit`
     #[arg(long)]
     pub review: bool,
+    /// Take a world that `ringfence warm` keeps ready for this project; where none fits, start as usual
+    /// and say why
+    #[arg(long)]
+    pub warm: bool,
     /// Write the closing summary as one JSON object to stderr
     #[arg(long)]
     pub json: bool,

@@ -1,5 +1,6 @@
 //! What a command finds around it: environment, state directories, time, sessions.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
@@ -16,6 +17,11 @@ use crate::prompt;
 /// The environment of this process, as a value.
 pub(crate) fn environment() -> Environment {
     std::env::vars_os().collect()
+}
+
+/// The words of this process's command line, its own name first.
+pub(crate) fn words() -> Vec<OsString> {
+    std::env::args_os().collect()
 }
 
 /// The state directories of this user; nothing is made. A world has none.

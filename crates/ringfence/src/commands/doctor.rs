@@ -16,7 +16,7 @@ use ringfence_runtime::wording::printable;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{context, in_force};
+use super::{context, in_force, warm};
 use crate::cli::DoctorArgs;
 use crate::exit::{Done, Failure};
 use crate::screen::{Screen, Stream, Tone};
@@ -65,6 +65,9 @@ pub(crate) fn doctor(args: &DoctorArgs, screen: &Screen) -> Result<Done, Failure
     findings.extend([state_dir(&dirs), host_key(&dirs), logs(&dirs)]);
     findings.extend(policy(&dirs)?);
     findings.push(agents(&environment));
+    let means = "`run --warm` starts in one; nothing is weaker for it";
+    let kept = warm::kept(&dirs);
+    findings.extend(kept.into_iter().map(|it| Finding::new("warm worlds", State::Ok, it, means)));
     if args.json {
         screen.json(&json!({ "schema": SCHEMA, "findings": findings }))?;
     } else if args.fix {

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use ringfence_runtime::assemble::AssembleError;
 use ringfence_runtime::broker::{self, Closing, RunError, RunRequest, Said as Told};
 use ringfence_runtime::compose::Changes;
+use ringfence_runtime::environment::Environment;
 use ringfence_runtime::notice::Notice;
+use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::printable;
 use serde::Serialize;
 
-use super::context;
+use super::warm::caller::Asked;
+use super::{context, warm};
 use crate::cli::RunArgs;
 use crate::exit::{Done, Failure, Message, Said};
 use crate::render::{problem, text};
@@ -29,12 +32,45 @@ struct Summed<'a> {
     closing: &'a Closing,
 }
 
+/// Where a run is asked for.
+pub(crate) struct Here {
+    pub(crate) dirs: StateDirs,
+    pub(crate) environment: Environment,
+    pub(crate) cwd: PathBuf,
+}
+
+/// What is said at the end of a run, and in which form.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending {
+    json: bool,
+    why: bool,
+}
+
 pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
-    let (trace, why) = (args.traced(), args.why);
-    let request = RunRequest {
+    let here = Here {
         dirs: context::dirs()?,
         environment: context::environment(),
         cwd: context::current_dir()?,
+    };
+    if args.warm {
+        match warm::caller::ask(&here)? {
+            Asked::Served(code) => return Ok(Done::Child(code)),
+            Asked::Cold(why) => screen.note(&format!("warm: a cold start, for {why}")),
+        }
+    }
+    let (request, ending) = request(args, here);
+    let ended = broker::run(&request, &mut |notice| tell(notice, screen));
+    end(ended, ending, screen)
+}
+
+/// The run that is asked for.
+pub(crate) fn request(args: RunArgs, here: Here) -> (RunRequest, Ending) {
+    let (trace, ending) = (args.traced(), Ending { json: args.json, why: args.why });
+    let Here { dirs, environment, cwd } = here;
+    let request = RunRequest {
+        dirs,
+        environment,
+        cwd,
         overrides: args.policy,
         tier: args.tier,
         seccomp: args.seccomp,
@@ -45,7 +81,16 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
         wasm_runner: (!args.wasm.is_empty()).then(wasm_runner),
         command: args.wasm.into_iter().chain(args.command).collect(),
     };
-    let closing = match broker::run(&request, &mut |notice| tell(notice, screen)) {
+    (request, ending)
+}
+
+/// Says how it ended.
+pub(crate) fn end(
+    ended: Result<Closing, RunError>,
+    Ending { json, why }: Ending,
+    screen: &Screen,
+) -> Result<Done, Failure> {
+    let closing = match ended {
         Ok(closing) => closing,
         Err(RunError::Module(error)) => {
             let message = Message::new(error.to_string());
@@ -54,7 +99,7 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
         }
         Err(error) => return Err(failure(&error, screen)),
     };
-    if args.json {
+    if json {
         screen.note(
             &serde_json::to_string(&Summed { schema: SCHEMA, closing: &closing })
                 .unwrap_or_default(),
@@ -128,7 +173,8 @@ fn say_why(closing: &Closing, screen: &Screen) {
     }
 }
 
-fn tell(notice: &Notice, screen: &Screen) {
+/// Tells the person what they should know.
+pub(crate) fn tell(notice: &Notice, screen: &Screen) {
     screen.warn(&notice.text);
     notice.hint.iter().for_each(|hint| screen.hint(hint));
 }

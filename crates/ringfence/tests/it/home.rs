@@ -173,6 +173,7 @@ impl Home {
                 layers: Vec::new(),
                 version: "0.1.0".to_owned(),
                 trace: Trace::Off,
+                warm: false,
             },
             decided((11, 1), exec("/usr/bin/sh", &["sh", "build.sh"]), Verdict::Permit, None),
             Event::Finished { of: 1, outcome: Outcome::Done },

@@ -35,6 +35,7 @@ mod suggest;
 mod tier;
 mod toolchains;
 mod trust;
+mod warm;
 mod work;
 
 /// The program under test.

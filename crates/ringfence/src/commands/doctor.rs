@@ -19,6 +19,7 @@ use serde_json::json;
 use super::{context, in_force, warm};
 use crate::cli::DoctorArgs;
 use crate::exit::{Done, Failure};
+use crate::render::text;
 use crate::screen::{Screen, Stream, Tone};
 
 /// Version of the JSON.
@@ -308,22 +309,40 @@ fn agents(environment: &Environment) -> Finding {
     Finding::new("agents", State::Ok, found.join(", "), "")
 }
 
+/// Where what was found begins in a line.
+const FOUND_AT: usize = 26;
+
 fn print(findings: &[Finding], screen: &Screen) -> Result<(), Failure> {
     let paint = screen.paint(Stream::Out);
+    let mut before = None;
     for finding in findings {
         let (tone, word) = match finding.state {
             State::Ok => (Tone::Good, "ok     "),
             State::Note => (Tone::Warning, "note   "),
             State::Problem => (Tone::Bad, "problem"),
         };
-        let word = paint.tone(tone, word);
-        let found = printable(&finding.found);
-        screen.data(&format!("{word}  {:<15}  {found}\n", finding.check))?;
-        if !finding.means.is_empty() {
-            screen.data(&format!("                          {}\n", printable(&finding.means)))?;
+        // What belongs together is headed once.
+        let now = Some((&finding.check, finding.state));
+        let again = std::mem::replace(&mut before, now) == now;
+        let (word, check) = if again {
+            (" ".repeat(word.len()), "")
+        } else {
+            (paint.tone(tone, word), &*finding.check)
+        };
+        let rest = " ".repeat(FOUND_AT);
+        let mut head = format!("{word}  {check:<15}  ");
+        for line in folded(&printable(&finding.found), screen) {
+            screen.data(&format!("{head}{line}\n"))?;
+            head.clone_from(&rest);
         }
-        if let (State::Note, Some(fix)) = (finding.state, &finding.fix) {
-            screen.data(&format!("                          to change it, run `{fix}`\n"))?;
+        let fix = match (finding.state, &finding.fix) {
+            (State::Note, Some(fix)) => format!("to change it, run `{fix}`"),
+            (_, _) => String::new(),
+        };
+        for text in [printable(&finding.means), fix].iter().filter(|text| !text.is_empty()) {
+            for line in folded(text, screen) {
+                screen.data(&format!("{rest}{line}\n"))?;
+            }
         }
     }
     let to_fix = |it: &Finding| it.state == State::Problem && it.fix.is_some();
@@ -331,6 +350,11 @@ fn print(findings: &[Finding], screen: &Screen) -> Result<(), Failure> {
         screen.hint("to see what to run or install, run `ringfence doctor --fix`");
     }
     Ok(())
+}
+
+/// A text in lines that a terminal does not break within a word; one line where a program reads it.
+fn folded(text: &str, screen: &Screen) -> Vec<String> {
+    text::wrap(text, screen.room().saturating_sub(FOUND_AT).max(FOUND_AT))
 }
 
 fn print_fixes(findings: &[Finding], screen: &Screen) -> Result<(), Failure> {

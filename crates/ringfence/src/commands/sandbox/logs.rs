@@ -52,7 +52,7 @@ pub(super) fn logs(args: &SandboxLogsArgs, screen: &Screen) -> Result<Done, Fail
         .collect();
     sessions.sort_by(|a, b| b.cmp(a));
     let last = sessions.into_iter().take(args.last);
-    let all: Vec<Refusals> = last.filter_map(|(_, id)| refusals(&dirs, id)).collect();
+    let all: Vec<Refusals> = last.filter_map(|(_, id)| refusals(&dirs, id, screen)).collect();
     if args.json {
         screen.json_lines(&all)?;
         return Ok(Done::Yes);
@@ -66,12 +66,24 @@ pub(super) fn logs(args: &SandboxLogsArgs, screen: &Screen) -> Result<Done, Fail
     Ok(Done::Yes)
 }
 
-/// What can be read of a session: a log that is damaged says so elsewhere.
-fn refusals(dirs: &StateDirs, session: SessionId) -> Option<Refusals> {
+/// What can be read of a session; of what cannot, that there is more.
+fn refusals(dirs: &StateDirs, session: SessionId, screen: &Screen) -> Option<Refusals> {
     let from = EntryRef { session: session.clone(), index: 0 };
-    let entries = context::reader(dirs, &from).ok()?.filter_map(Result::ok);
-    let view = view::view(entries.map(|logged| (logged.index, logged.entry)));
-    Some(of_view(session, &view))
+    let mut damaged = false;
+    let entries = context::reader(dirs, &from).map(|reader| {
+        let whole = reader.map_while(|entry| {
+            damaged |= entry.is_err();
+            entry.ok()
+        });
+        view::view(whole.map(|logged| (logged.index, logged.entry)))
+    });
+    if damaged || entries.is_err() {
+        screen.warn(&format!(
+            "the log of session {session} cannot be read to its end: more may have been refused; to see \
+             why, run `ringfence log verify {session}`"
+        ));
+    }
+    Some(of_view(session, &entries.ok()?))
 }
 
 fn of_view(session: SessionId, view: &SessionView) -> Refusals {
@@ -108,8 +120,8 @@ fn render(all: &[Refusals], screen: &Screen) -> String {
         out.push_str(&paint.tone(Tone::Heading, &printable(&head)));
         out.push('\n');
         for denied in it.denied.iter().take(ACTS_SHOWN_MAX) {
-            let line = format!("  {:>4} x  {}  ({})\n", denied.times, denied.act, denied.rule);
-            out.push_str(&line);
+            let DeniedOften { act, rule, times, entry } = denied;
+            let _ = writeln!(out, "  {times:>4} x  {act}  ({rule})  {entry}");
         }
         let more = it.denied.len().saturating_sub(ACTS_SHOWN_MAX);
         if more > 0 {

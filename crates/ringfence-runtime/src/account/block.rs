@@ -26,6 +26,9 @@ struct Place {
 pub fn without(file: &[u8]) -> Result<Vec<u8>, Broken> {
     let mut rest = file.to_vec();
     while let Some(Place { from, to }) = find(&rest)? {
+        let joined = rest.get(from) == Some(&b'\n');
+        // What was written behind it since does not become part of the line before it.
+        let from = if joined && to < rest.len() { from + 1 } else { from };
         rest.drain(from..to);
     }
     Ok(rest)
@@ -46,8 +49,34 @@ pub fn with(file: Option<&[u8]>, text: &str) -> Result<Vec<u8>, Broken> {
         (false, false) => BEGIN,
     };
     whole.extend_from_slice(format!("{begin}\n{text}{END}\n").as_bytes());
-    // Where it stands, if that is elsewhere, it stays: the person may have moved it there.
-    Ok(if holds(file, text) { file.to_vec() } else { whole })
+    // Where it stands, if that is elsewhere, it stays, as long as nothing behind it undoes it: the person
+    // may have moved it there.
+    let stands = holds(file, text) && overtaken(file).is_none();
+    Ok(if stands { file.to_vec() } else { whole })
+}
+
+/// The number of the first line behind the block that may put something before it in `PATH`.
+pub fn overtaken(file: &[u8]) -> Option<usize> {
+    let place = find(file).ok().flatten()?;
+    let (until, after) = file.split_at_checked(place.to)?;
+    let before = until.split_inclusive(|byte| *byte == b'\n').count();
+    let text = String::from_utf8_lossy(after);
+    text.lines().position(may_change_path).map(|line| before + line + 1)
+}
+
+/// Whether a line of a shell may change `PATH`: by itself, or by what it has the shell read.
+fn may_change_path(line: &str) -> bool {
+    let line = line.trim();
+    if line.starts_with('#') {
+        return false;
+    }
+    let mut words = line.split(|it: char| it.is_whitespace() || ";&|(){}".contains(it));
+    words.any(|word| {
+        let reads = [".", "\\.", "source", "eval", "fish_add_path"].contains(&word);
+        reads
+            || word == "PATH"
+            || ["PATH=", "PATH+=", "path=", "path+="].iter().any(|it| word.starts_with(it))
+    })
 }
 
 /// Whether a file was made for the block in it.

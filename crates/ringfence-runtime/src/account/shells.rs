@@ -188,6 +188,11 @@ pub fn holds(path: &Path, home: &Path, lines: &str) -> bool {
     read(path, home).ok().flatten().is_some_and(|(_, _, file)| block::holds(&file, lines))
 }
 
+/// The first line of a file that may put something before ours in `PATH`.
+pub fn overtaken(path: &Path, home: &Path) -> Option<usize> {
+    block::overtaken(&read(path, home).ok().flatten()?.2)
+}
+
 /// The file behind a path with its mode and content; `None` where there is none.
 fn read(path: &Path, home: &Path) -> Result<Option<(PathBuf, u32, Vec<u8>)>, Refused> {
     let refused = |why| Refused::NotOurs { path: path.to_owned(), why };

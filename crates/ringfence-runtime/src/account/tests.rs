@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use super::block::{holds, with, without};
+use super::block::{holds, overtaken, with, without};
 use super::shells::{Change, Refused, Shell, Wanted, aliases};
 use super::{Owner, path_without, stand_in};
 use crate::environment::Environment;
@@ -29,7 +29,35 @@ fn what_comes_behind_a_block_stays_and_the_block_where_it_is() {
     let mut file = with(Some(b"a"), "x\n").unwrap();
     file.extend_from_slice(b"b\n");
     assert_eq!(with(Some(&file), "x\n").unwrap(), file);
-    assert_eq!(without(&file).unwrap(), b"ab\n".to_vec());
+    assert_eq!(without(&file).unwrap(), b"a\nb\n".to_vec());
+}
+
+#[test]
+fn a_block_that_something_behind_it_undoes_goes_to_the_end() {
+    for line in [
+        "export PATH=\"$HOME/bin:$PATH\"",
+        "PATH+=:/x",
+        "[ -s \"$NVM_DIR/nvm.sh\" ] && \\. \"$NVM_DIR/nvm.sh\"",
+        ". ~/.cargo/env",
+        "if true; then source x; fi",
+        "eval \"$(pyenv init -)\"",
+        "fish_add_path /x",
+        "set -gx PATH /x $PATH",
+        "path=(/x $path)",
+    ] {
+        let mut file = with(Some(b"a\n"), "x\n").unwrap();
+        file.extend_from_slice(format!("# PATH=\n{line}\n").as_bytes());
+        assert_eq!(overtaken(&file), Some(6), "{line}");
+        let moved = with(Some(&file), "x\n").unwrap();
+        assert_eq!(overtaken(&moved), None, "{line}");
+        assert_eq!(without(&moved).unwrap(), without(&file).unwrap(), "{line}");
+        assert_eq!(with(Some(&moved), "x\n").unwrap(), moved, "{line}");
+    }
+    for line in ["alias ls='ls --color'", "GOPATH=/x", "echo no.", "set -o vi"] {
+        let mut file = with(Some(b"a\n"), "x\n").unwrap();
+        file.extend_from_slice(format!("{line}\n").as_bytes());
+        assert_eq!(overtaken(&file), None, "{line}");
+    }
 }
 
 #[test]

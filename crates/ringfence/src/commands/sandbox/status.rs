@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_runtime::account::shells::{Change, Shell, Wanted, aliases, holds};
+use ringfence_runtime::account::shells::{Change, Shell, Wanted, aliases, holds, overtaken};
 use ringfence_runtime::account::{self, AGENTS, StandIn};
 use ringfence_runtime::wording::printable;
 use serde::Serialize;
@@ -65,6 +65,9 @@ struct FileStatus {
     refused: Option<String>,
     /// Agents that an alias in it starts otherwise.
     aliases: Vec<String>,
+    /// A line behind ours that may put something before it in `PATH`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overtaken_at: Option<usize>,
 }
 
 pub(super) fn status(
@@ -113,9 +116,11 @@ fn of_shell(account: &Account, shell: Shell) -> ShellStatus {
 fn of_file(account: &Account, file: &Path, lines: &str) -> FileStatus {
     let home = account.dirs.home();
     let refused = Change::plan(file, home, Wanted::Lines(lines)).err();
+    let overtaken_at = overtaken(file, home);
     FileStatus {
         file: file.to_owned(),
-        covered: holds(file, home, lines),
+        covered: holds(file, home, lines) && overtaken_at.is_none(),
+        overtaken_at,
         refused: refused.map(|error| error.to_string()),
         aliases: aliases(file, home, AGENTS),
     }
@@ -164,7 +169,12 @@ fn state(shell: &ShellStatus, file: &FileStatus) -> String {
     let state = match (&file.refused, file.covered, shell.installed) {
         (Some(why), _, _) => format!("left alone: {}", printable(why)),
         (None, true, _) => "covered".to_owned(),
-        (None, false, true) => "not covered".to_owned(),
+        (None, false, true) => match file.overtaken_at {
+            Some(line) => {
+                format!("not covered: line {line} may put something before the stand-ins in PATH")
+            }
+            None => "not covered".to_owned(),
+        },
         (None, false, false) => "not installed".to_owned(),
     };
     if file.aliases.is_empty() {

@@ -9,9 +9,10 @@ use crate::process::{Done, cache, on_path, output, status, top};
 
 /// Programs the tests drive, and the Debian package that holds each.
 const PACKAGES: &[(&str, &str)] = &[
-    ("bwrap", "bubblewrap"), // the peer of the benchmarks and the nested sandbox of the tests
+    ("busybox", "busybox-static"), // with podman, its runtime and uidmap: containers, and what is in them
+    ("bwrap", "bubblewrap"),       // the peer of the benchmarks and the nested sandbox of the tests
     ("chromium", "chromium"), // it and those below that are no build tools: clients and servers
-    ("cmake", "cmake"),      // it, go, mvn and an editor: tools that have to work in a world
+    ("cmake", "cmake"),       // it, go, mvn and an editor: tools that have to work in a world
     ("curl", "curl"),
     ("dbus-run-session", "dbus"),
     ("fish", "fish"), // with zsh: shells in which agents start under Ringfence
@@ -35,8 +36,11 @@ const PACKAGES: &[(&str, &str)] = &[
     ("npm", "npm"),
     ("node", "nodejs"),
     ("openssl", "openssl"),
+    ("newuidmap", "uidmap"),
+    ("podman", "podman"),
     ("/usr/lib/postgresql", "postgresql"),
     ("python3", "python3"),
+    ("/usr/sbin/runc", "runc"), // crun refuses control groups of both versions
     ("secret-tool", "libsecret-tools"),
     ("setpriv", "util-linux"),
     ("ssh", "openssh-client"),

@@ -32,7 +32,9 @@ use ringfence_core::{Agent, Clock as _, SessionId, Trace};
 use ringfence_proxy::net::authority::Authority;
 use ringfence_sandbox::notify::STOPPED;
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{self, NotifyClasses, Prepared, Stdio, Switch, TerminalSize};
+use ringfence_sandbox::world::{
+    self, Container, NotifyClasses, Prepared, Stdio, Switch, TerminalSize,
+};
 use rustix::termios::Winsize;
 use serde::Serialize;
 
@@ -54,7 +56,7 @@ pub(crate) use not_started::grants_for;
 pub use not_started::{NotStarted, Said};
 pub use publish::Publish;
 pub use ringfence_sandbox::seccomp::Profile;
-pub use ringfence_sandbox::world::Tier;
+pub use ringfence_sandbox::world::{Engine, Tier};
 pub use why::DeniedRead;
 
 use begun::Begun;
@@ -75,6 +77,8 @@ pub struct RunRequest {
     pub overrides: Vec<PathBuf>,
     /// How the world is isolated; as the settings have it where absent.
     pub tier: Option<Tier>,
+    /// Of which image the container of the tier `oci` is; as the settings have it where absent.
+    pub image: Option<String>,
     /// Which system calls it may make; as the settings have it where absent.
     pub seccomp: Option<Profile>,
     /// The agent's name; the base name of the command where absent.
@@ -151,6 +155,7 @@ fn go_on(
         drop(prepared);
         (prepared, pipes) = prepare(size, tier)?;
     }
+    let container = container_of(request, tier, (&assembled, &session))?;
     // Removed at the end, whatever the end is: only the log stays.
     let _traces = Traces::of(&request.dirs, &session);
     let authority = authority(&session, &clock)?;
@@ -165,6 +170,7 @@ fn go_on(
     let limits = &assembled.settings.limits;
     let mut bounds = Bounds::make(&session, limits, &assembled.project.dir)?;
     let (mut composed, believed) = compose::compose(&assembled, &request.dirs, &asked)?;
+    composed.spec.container = container;
     if !bound.is_empty() {
         composed.spec.inward = Switch::On;
     }
@@ -222,6 +228,24 @@ fn prepare(size: Option<Winsize>, tier: Tier) -> Result<(Prepared, Pipes), RunEr
     let (_terminal, pipes) =
         StandIn::replace().map_err(RunError::step("keep the terminal out of the world"))?;
     Ok((world::prepare_tier(tier)?, pipes))
+}
+
+/// The container that the world is made in, where its tier has one.
+fn container_of(
+    request: &RunRequest,
+    tier: Tier,
+    (assembled, session): (&Assembled, &SessionId),
+) -> Result<Option<Container>, RunError> {
+    let setting = &assembled.settings.container;
+    match (tier, setting.chosen(request.image.as_deref())?, &request.image) {
+        (Tier::Oci, Some(image), _) => {
+            let name = format!("ringfence-{session}");
+            Ok(Some(Container::new(setting.engine, &image, name)))
+        }
+        (Tier::Oci, None, _) => Err(RunError::NoImage),
+        (Tier::Namespaces | Tier::Landlock, _, Some(_)) => Err(RunError::ImageUnused(tier)),
+        (Tier::Namespaces | Tier::Landlock, _, None) => Ok(None),
+    }
 }
 
 /// Policy and settings of this moment, and the clock that the settings name.

@@ -131,8 +131,9 @@ impl Module {
     /// Modules are run in worlds of one tier.
     pub(crate) fn fits(module: Option<&Module>, tier: Tier) -> Result<(), ModuleError> {
         match tier {
-            Tier::Landlock if module.is_some() => Err(ModuleError::OtherTier(tier)),
-            Tier::Landlock | Tier::Namespaces => Ok(()),
+            // What runs a module needs the host's libraries, which an image may not have.
+            Tier::Landlock | Tier::Oci if module.is_some() => Err(ModuleError::OtherTier(tier)),
+            Tier::Landlock | Tier::Oci | Tier::Namespaces => Ok(()),
         }
     }
 

@@ -11,6 +11,7 @@ mod keys;
 mod limits;
 mod registries;
 mod seccomp;
+mod tables;
 mod tier;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +29,8 @@ use crate::whole_file::FileText;
 pub use dangerous::{ActClass, Gap};
 pub use registries::RegistrySetting;
 pub use seccomp::{SeccompFixed, SeccompSetting};
-pub use tier::{TierFixed, TierSetting};
+use tables::{RawAgent, RawFs, RawNet, RawRun};
+pub use tier::{ImageFixed, ImageSetting, TierFixed, TierSetting};
 
 /// The role everyone who runs Ringfence at a terminal holds unless settings declare others.
 pub const ROLE_DEFAULT: &str = "owner";
@@ -57,6 +59,8 @@ pub struct Settings {
     pub run_user: Option<String>,
     /// How worlds are isolated.
     pub tier: TierSetting,
+    /// Of which image the containers of the tier `oci` are, and who makes them.
+    pub container: ImageSetting,
     /// Which system calls worlds may make.
     pub seccomp: SeccompSetting,
     /// From where programs start.
@@ -221,6 +225,7 @@ impl Default for Settings {
             limits: LimitSettings::default(),
             run_user: None,
             tier: TierSetting::Unsaid,
+            container: ImageSetting::default(),
             seccomp: SeccompSetting::Unsaid,
             programs: Programs::Anywhere,
             proxy_port: PROXY_PORT_DEFAULT,
@@ -262,31 +267,6 @@ struct Raw {
     registry: Vec<RegistrySetting>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFs {
-    dynamic: Option<bool>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRun {
-    user: Option<String>,
-    pass_env: Option<Vec<String>>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawNet {
-    proxy_port: Option<u16>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAgent {
-    profile: Option<ProfileName>,
-}
-
 impl SettingsFile {
     /// Parses one file and refuses what its origin may not say.
     pub fn parse(file: &FileText, origin: Origin) -> Result<SettingsFile, SettingsError> {
@@ -317,6 +297,7 @@ pub fn join(
         fs_dynamic: join_dynamic(&system, &user, &project),
         limits: limits::join([&system, &user, &project].map(|raw| &raw.limits)),
         tier: tier::join(&system.world, &user.world),
+        container: tier::join_image(&system.world, &user.world),
         seccomp: seccomp::join([&system, &user, &project].map(|raw| &raw.world)),
         programs: seccomp::join_noexec([&system, &user, &project].map(|raw| &raw.world)),
         run_user: system.run.user.clone().or_else(|| user.run.user.clone()),
@@ -411,6 +392,8 @@ fn check_project(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
         ("dangerous", raw.dangerous.is_some()),
         ("user", raw.run.user.is_some()),
         ("tier", raw.world.tier.is_some()),
+        ("image", raw.world.image.is_some()),
+        ("engine", raw.world.engine.is_some()),
         ("seccomp", seccomp::loosens(&raw.world)),
         ("pass_env", raw.run.pass_env.is_some()),
         ("time_zone", raw.time_zone.is_some()),

@@ -110,6 +110,7 @@ fn spec(scratch: PathBuf, writable: PathBuf, argv: Vec<OsString>) -> WorldSpec {
         landlock: Require::Full,
         inward: ringfence_sandbox::world::Switch::Off,
         proxy_port: 3128,
+        container: None,
         scratch,
     }
 }

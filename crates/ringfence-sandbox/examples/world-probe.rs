@@ -295,6 +295,7 @@ fn empty() -> WorldSpec {
         landlock: Require::Full,
         inward: ringfence_sandbox::world::Switch::Off,
         proxy_port: 3128,
+        container: None,
         scratch: PathBuf::new(),
     }
 }

@@ -101,6 +101,12 @@ impl Base {
         base
     }
 
+    /// The base of a world in a container: the image has all programs and libraries.
+    pub fn of_image(account: &Account) -> Base {
+        let dirs = PRIVATE_DIRS.iter().map(PathBuf::from).collect();
+        Base { files: etc_files(account), dirs, ..Base::default() }
+    }
+
     /// Takes one path over as it is on the host: a link stays a link.
     fn take(&mut self, path: &Path) {
         let Ok(meta) = fs::symlink_metadata(path) else { return };

@@ -2471,7 +2471,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__run)
-            opts="-h -V --policy --agent --tier --seccomp --publish --trace --why --review --warm --json --wasm --color --help --version"
+            opts="-h -V --policy --agent --tier --image --seccomp --publish --trace --why --review --warm --json --wasm --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2486,6 +2486,10 @@ _ringfence() {
                     return 0
                     ;;
                 --tier)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3305,7 +3309,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__world__subcmd__verify)
-            opts="-h -V --policy --tier --seccomp --json --color --help --version"
+            opts="-h -V --policy --tier --image --seccomp --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3316,6 +3320,10 @@ _ringfence() {
                     return 0
                     ;;
                 --tier)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -55,7 +55,8 @@ complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "demo" -d 'Watch
 complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l policy -d 'Policy file that stands in for the user\'s and the project\'s; may be repeated' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l agent -d 'The agent\'s identity in the policy [default: the command\'s base name]' -r
-complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l tier -d 'How the world is isolated: `namespaces`, or `landlock`, which needs none and holds less (`doctor` says what) [default: as `[world] tier` of the settings has it, else namespaces]' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l tier -d 'How the world is isolated: `namespaces`; `oci`, which makes the same within a container of an image; or `landlock`, which needs no namespaces and holds less (`doctor` says what) [default: as `[world] tier` of the settings has it, else namespaces]' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l image -d 'Of which image the container of the tier `oci` is, as podman or docker has it; none is fetched [default: as `[world] image` of the settings has it]' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l seccomp -d 'Which system calls the world may make: `default`, `strict`, `build` (processes inside may trace each other) or `browser` (namespaces may be made inside) [default: as `[world] seccomp` of the settings has it, else default]' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l publish -d 'Let this host\'s 127.0.0.1:PORT lead to the same port of the world\'s localhost, or HOST_PORT:PORT to another; may be repeated' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l trace -d 'Record more than acts, at a price: `files` has which files each process opens to read, `full` also what each used to its last moment' -r -f -a "files\t'Files that are opened to read, and those that are not there because no rule grants them'
@@ -457,6 +458,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand world; and not __fis
 complete -c ringfence -n "__fish_ringfence_using_subcommand world; and not __fish_seen_subcommand_from verify attack help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ringfence -n "__fish_ringfence_using_subcommand world; and __fish_seen_subcommand_from verify" -l policy -d 'Policy file that stands in for the user\'s and the project\'s; may be repeated' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand world; and __fish_seen_subcommand_from verify" -l tier -d 'How the world is isolated, as for `run`' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand world; and __fish_seen_subcommand_from verify" -l image -d 'Of which image the container of the tier `oci` is, as for `run`' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand world; and __fish_seen_subcommand_from verify" -l seccomp -d 'Which system calls the world may make, as for `run`' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand world; and __fish_seen_subcommand_from verify" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'

@@ -4,7 +4,7 @@ use std::io;
 
 use ringfence_log::LogError;
 use ringfence_sandbox::notify::NotifyError;
-use ringfence_sandbox::world::WorldError;
+use ringfence_sandbox::world::{Tier, WorldError};
 use ringfence_secrets::store::StoreError;
 
 use crate::assemble::AssembleError;
@@ -13,7 +13,7 @@ use crate::clock::ClockError;
 use crate::compose::ComposeError;
 use crate::module::ModuleError;
 use crate::registration::RegistrationError;
-use crate::settings::{SeccompFixed, TierFixed};
+use crate::settings::{ImageFixed, SeccompFixed, TierFixed};
 use crate::state::StateError;
 
 /// Why a session could not be run; nothing of it runs any more.
@@ -37,6 +37,15 @@ pub enum RunError {
     /// The system's settings have another tier.
     #[error(transparent)]
     Tier(#[from] TierFixed),
+    /// The tier needs an image, and none is named.
+    #[error("the tier `oci` needs an image, and none is named")]
+    NoImage,
+    /// An image is named for a world that has none.
+    #[error("an image is for the tier `oci`, and this world is of the tier `{0}`")]
+    ImageUnused(Tier),
+    /// The system's settings have another image.
+    #[error(transparent)]
+    ImageFixed(#[from] ImageFixed),
     /// The settings have another seccomp profile.
     #[error(transparent)]
     Seccomp(#[from] SeccompFixed),
@@ -106,6 +115,14 @@ impl RunError {
             RunError::World(error) => error.hint().map(str::to_owned),
             RunError::Seccomp(_) => Some("leave `--seccomp` out".to_owned()),
             RunError::Module(error) => error.hint(),
+            RunError::NoImage => Some(
+                "name one that podman has: `--image IMAGE`, or `[world] image` in your settings"
+                    .to_owned(),
+            ),
+            RunError::ImageUnused(_) => {
+                Some("to run it in a container of that image, say `--tier oci`".to_owned())
+            }
+            RunError::ImageFixed(_) => Some("leave `--image` out".to_owned()),
             RunError::Tier(_) => Some("leave `--tier` out".to_owned()),
             RunError::Gap { .. } => {
                 Some("to see what this machine can enforce, run `ringfence doctor`".to_owned())

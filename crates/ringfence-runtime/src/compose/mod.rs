@@ -26,7 +26,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{Agent, FilePlan, SessionId};
-use ringfence_sandbox::base::Base;
+use ringfence_sandbox::base::{Account, Base};
 use ringfence_sandbox::seccomp::Profile;
 use ringfence_sandbox::world::{
     Bind, NotifyClasses, Overlay, Require, ResourceLimits, Stdio, Switch, Tier, WorldSpec,
@@ -251,7 +251,7 @@ pub fn compose(
     dirs: &StateDirs,
     request: &RunRequest,
 ) -> Result<(Composition, Believed), ComposeError> {
-    let mounts = request.tier == Tier::Namespaces;
+    let mounts = request.tier != Tier::Landlock;
     let payload = identity::choose(assembled, request)?;
     let plan = assembled.policy.file_plan(&request.agent);
     let profile = request.profile(assembled);
@@ -287,7 +287,7 @@ pub fn compose(
     named.extend(stand_ins::show(request, dirs.home(), (&mut layout, &private))?);
     let (env, dropped) = environment::clean(&home, (assembled, named), request);
     layout.notices.extend(dropped);
-    let base = Base::of_host(&payload.account(dirs.home()));
+    let base = base(request.tier, &payload.account(dirs.home()));
     let scratch = own.join("world");
     crate::whole_file::create_private_dir(&scratch)?;
     let made = base.dirs.iter().cloned().chain([PathBuf::from("/dev")]);
@@ -323,6 +323,14 @@ pub fn compose(
     Ok((made, believed))
 }
 
+/// What every program has, whatever the policy says.
+fn base(tier: Tier, account: &Account) -> Base {
+    match tier {
+        Tier::Namespaces | Tier::Landlock => Base::of_host(account),
+        Tier::Oci => Base::of_image(account),
+    }
+}
+
 /// A world with nothing in it, as the person asked for it.
 fn empty(assembled: &Assembled, request: &RunRequest, payload: &Payload) -> WorldSpec {
     WorldSpec {
@@ -347,6 +355,7 @@ fn empty(assembled: &Assembled, request: &RunRequest, payload: &Payload) -> Worl
         landlock: landlock(assembled),
         inward: Switch::Off,
         proxy_port: assembled.settings.proxy_port,
+        container: None,
         scratch: PathBuf::new(),
     }
 }
@@ -364,12 +373,12 @@ fn bound(
             path: request.cwd.clone(),
             reason: "the tier `landlock` mounts nothing, and so no overlay".to_owned(),
         }),
-        (Changes::Host, Tier::Namespaces) => {
+        (Changes::Host, Tier::Namespaces | Tier::Oci) => {
             let made = make_places(dirs, (layout, masks), (&request.session, payload))?;
             after.take_away(made);
             Ok((layout.binds(), Vec::new()))
         }
-        (Changes::Review, Tier::Namespaces) => {
+        (Changes::Review, Tier::Namespaces | Tier::Oci) => {
             mountpoints::make(layout, masks, payload, mountpoints::Where::OfOurs);
             let (kept, overlays) = review::lay((dirs, request), (layout, masks), payload)?;
             after.keep(dirs, kept);

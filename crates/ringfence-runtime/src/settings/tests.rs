@@ -132,6 +132,8 @@ fn a_project_may_not_loosen_anything() {
         ("[run]\npass_env = [\"TOKEN\"]\n", 2),
         ("[dangerous]\nunprotect = [\".vscode\"]\n", 1),
         ("time_zone = \"UTC\"\n", 1),
+        ("[world]\nimage = \"debian\"\n", 2),
+        ("[world]\nengine = \"docker\"\n", 2),
         ("[fs]\ndynamic = true\n", 2),
         ("[gpg]\nkeys = { work = \"4FC3A6C8E7CD03004A036A44035AA66E0C6DF9ED\" }\n", 1),
     ] {
@@ -181,6 +183,17 @@ fn dynamic_file_rules_need_a_yes_and_no_no() {
         dynamic("[fs]\ndynamic = false", "[fs]\ndynamic = true", ""),
         FsDynamicSetting::Refused
     );
+}
+
+#[test]
+fn the_systems_image_cannot_be_overruled() {
+    let image = |system: &str, user: &str| joined(system, user, "").0.container;
+    let (theirs, mine) = ("[world]\nimage = \"theirs\"\n", "[world]\nimage = \"mine\"\n");
+    assert_eq!(image("", "").chosen(None), Ok(None));
+    assert_eq!(image("", mine).chosen(None), Ok(Some("mine".to_owned())));
+    assert_eq!(image("", mine).chosen(Some("named")), Ok(Some("named".to_owned())));
+    assert_eq!(image(theirs, mine).chosen(None), Ok(Some("theirs".to_owned())));
+    assert_eq!(image(theirs, "").chosen(Some("named")), Err(ImageFixed("theirs".to_owned())));
 }
 
 #[test]

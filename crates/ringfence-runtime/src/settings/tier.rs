@@ -1,7 +1,11 @@
-//! `[world] tier`: how worlds are isolated.
+//! `[world] tier`: how worlds are isolated; and what containers are made of.
 
+mod image;
+
+pub(super) use image::join as join_image;
+pub use image::{ImageFixed, ImageSetting};
 use ringfence_sandbox::seccomp::Profile;
-use ringfence_sandbox::world::Tier;
+use ringfence_sandbox::world::{Engine, Tier};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The tier that settings name, and whose they are.
@@ -50,6 +54,9 @@ impl Serialize for TierSetting {
 pub(super) struct Raw {
     #[serde(default, deserialize_with = "tier")]
     pub(super) tier: Option<Tier>,
+    pub(super) image: Option<String>,
+    #[serde(default, deserialize_with = "image::engine")]
+    pub(super) engine: Option<Engine>,
     #[serde(default, deserialize_with = "super::seccomp::profile")]
     pub(super) seccomp: Option<Profile>,
     pub(super) noexec: Option<bool>,

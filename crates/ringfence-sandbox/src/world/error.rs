@@ -55,6 +55,28 @@ pub enum WorldError {
         #[source]
         source: io::Error,
     },
+    /// There is no such engine on this machine.
+    #[error("the tier `oci` needs `{engine}`, which is not in `PATH`")]
+    NoEngine {
+        /// Its name.
+        engine: String,
+    },
+    /// The engine does not have the image.
+    #[error("{engine} has no image `{image}`")]
+    NoImage {
+        /// Whose storage was looked at.
+        engine: String,
+        /// What was asked for.
+        image: String,
+    },
+    /// The engine could not do what it was asked for.
+    #[error("{engine} cannot make the container of this world: {said}")]
+    Engine {
+        /// Its name.
+        engine: String,
+        /// What it said.
+        said: String,
+    },
     /// The path is not something that was granted to this world.
     #[error("`{}` is not a grant of this world", target.display())]
     NotGranted {
@@ -92,6 +114,15 @@ impl WorldError {
             ),
             WorldError::BeyondCeiling { .. } => Some("start a new session with this grant in it"),
             WorldError::Stream { .. } => Some("redirect it from or to a file or a pipe"),
+            WorldError::NoEngine { .. } => Some(
+                "install podman (on Debian and Ubuntu: `sudo apt-get install podman`), or name \
+                 `docker` as `[world] engine` in your settings",
+            ),
+            WorldError::NoImage { .. } => Some(
+                "no image is fetched for a run: get it with `podman pull` or `docker pull`, or make it \
+                 with `podman import` or `podman build`",
+            ),
+            WorldError::Engine { .. } => Some("to see what is missing, run `ringfence doctor`"),
             WorldError::NotSingleThreaded { .. }
             | WorldError::Spec(_)
             | WorldError::Bind { .. }

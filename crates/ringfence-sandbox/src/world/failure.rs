@@ -25,10 +25,13 @@ pub(super) enum Need {
     Watches,
     /// The step is the path on the host.
     Overlay,
+    /// The step is the engine, and what it said.
+    Engine,
+    Container,
 }
 
 impl Need {
-    const EVERY: [Need; 12] = [
+    const EVERY: [Need; 14] = [
         Need::UserNamespace,
         Need::Namespaces,
         Need::Mounts,
@@ -41,6 +44,8 @@ impl Need {
         Need::Payload,
         Need::Watches,
         Need::Overlay,
+        Need::Engine,
+        Need::Container,
     ];
 }
 
@@ -137,10 +142,22 @@ impl Failure {
                 let (path, step) = self.step.split_once('\n').unwrap_or((&self.step, "bind"));
                 WorldError::Bind { path: PathBuf::from(path), step: step.to_owned(), source }
             }
+            Need::Engine => {
+                let (engine, said) = self.step.split_once('\n').unwrap_or(("podman", &self.step));
+                WorldError::Engine { engine: engine.to_owned(), said: said.to_owned() }
+            }
+            Need::Container if refused => WorldError::KernelRefuses {
+                what: format!("to {}", self.step),
+                why: source.to_string(),
+                fix: "take podman, or a docker daemon that runs as you; the containers of a daemon \
+                      that runs as root are entered by root alone"
+                    .to_owned(),
+            },
             Need::UserNamespace
             | Need::Namespaces
             | Need::Mounts
             | Need::Proc
+            | Need::Container
             | Need::Net
             | Need::Terminal
             | Need::Payload => WorldError::Step { step: self.step, source },

@@ -7,14 +7,15 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::Mode;
+use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::mount::MountPropagationFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 use super::channel::{Channel, Message, Topic};
+use super::container::Inside;
 use super::failure::{During as _, Failure, Need};
 use super::root::{Covers, Root};
 use super::{Access, Identity, identity, init, keeping, wire};
@@ -44,23 +45,36 @@ pub(super) fn run(lines: Lines) -> i32 {
     match start(&lines, umask) {
         // The broker has thought better of it.
         Ok(None) => 0,
-        Ok(Some((mut root, init))) => {
-            if let Err(failure) = serve(&mut root, &lines, init) {
-                end(init, &failure, &lines.control);
-            }
-            drop(lines.control);
-            if root.left_traces() {
-                let _ = rustix::process::waitpid(Some(init), WaitOptions::empty());
-                root.leave();
-            }
-            0
-        }
-        Err(failure) => {
-            // The broker is told, or gone.
-            let _ = lines.control.send(Topic::Failed, &failure.encode());
-            1
-        }
+        Ok(Some(built)) => hold(built, lines),
+        Err(failure) => failed(&lines, &failure),
     }
+}
+
+/// The same within a container that was entered, for the world that it was made for.
+pub(super) fn run_inside(lines: Lines, umask: Mode, inside: Inside) -> i32 {
+    match start_inside(&lines, umask, inside) {
+        Ok(built) => hold(built, lines),
+        Err(failure) => failed(&lines, &failure),
+    }
+}
+
+fn failed(lines: &Lines, failure: &Failure) -> i32 {
+    // The broker is told, or gone.
+    let _ = lines.control.send(Topic::Failed, &failure.encode());
+    1
+}
+
+/// Serves the world until its end.
+fn hold((mut root, init): (Root, Pid), lines: Lines) -> i32 {
+    if let Err(failure) = serve(&mut root, &lines, init) {
+        end(init, &failure, &lines.control);
+    }
+    drop(lines.control);
+    if root.left_traces() {
+        let _ = rustix::process::waitpid(Some(init), WaitOptions::empty());
+        root.leave();
+    }
+    0
 }
 
 /// Everything up to the world's root. The namespaces are made, and its first process is started,
@@ -78,10 +92,64 @@ fn start(lines: &Lines, umask: Mode) -> Result<Option<(Root, Pid)>, Failure> {
             .during(Need::UserNamespace, "unshare the user namespace")?;
         identity::map_one("self", Identity { uid: caller.0, gid: caller.1 })?;
     }
+    let (ready, init) = first_process(lines, umask)?;
+    let Some(told) = told(&lines.grants)? else { return Ok(None) };
+    let spec = wire::receive(&told.memory).during(Need::Mounts, TOLD)?;
+    let idmap = match &holder {
+        Some(holder) => holder.finish(spec.idmap, spec.identity)?,
+        None => None,
+    };
+    drop(holder);
+    let root = Root::build(&spec, idmap, None)?;
+    go_on(&ready, &told.memory, &told)?;
+    Ok(Some((root, init)))
+}
+
+/// The same, with the image's files for a root.
+fn start_inside(lines: &Lines, umask: Mode, inside: Inside) -> Result<(Root, Pid), Failure> {
+    let Inside { caller, image, idmap, mut spec, told } = inside;
+    identity::dumpable(identity::Dumpable::Yes)?;
+    if caller.0 == 0 {
+        enter_new(Namespaces::NEWNS).during(Need::Namespaces, "unshare the mount namespace")?;
+    } else {
+        // Who the container's user is, the world's is again who the caller is outside.
+        let here = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        enter_new(Namespaces::NEWUSER | Namespaces::NEWNS)
+            .during(Need::UserNamespace, "unshare the user namespace")?;
+        identity::map_own((caller.0, here.0), (caller.1, here.1))?;
+    }
+    let (ready, init) = first_process(lines, umask)?;
+    let tops = image_tops(&image).during(Need::Mounts, "look at the image's files")?;
+    let root = Root::build(&spec, idmap, Some(image))?;
+    // Read by every program, as the host's are in other worlds.
+    spec.base.binds = tops;
+    let memory = wire::send(&spec).during(Need::Mounts, "write down the world")?;
+    go_on(&ready, &memory, &told)?;
+    Ok((root, init))
+}
+
+/// What lies at the top of an image, but for what every world has of its own.
+fn image_tops(image: &OwnedFd) -> std::io::Result<Vec<PathBuf>> {
+    let mut tops = Vec::new();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let here = rustix::fs::openat(image, ".", flags, Mode::empty())?;
+    for entry in Dir::read_from(&here)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        let own = ["dev", "proc", "sys", "tmp", "run"].iter().any(|own| name == *own);
+        if entry.file_type() == FileType::Directory && !own && name != "." && name != ".." {
+            tops.push(Path::new("/").join(name));
+        }
+    }
+    Ok(tops)
+}
+
+/// Starts init first: it makes the world's network while the root is being built. Returns the line
+/// on which it waits for that.
+fn first_process(lines: &Lines, umask: Mode) -> Result<(Channel, Pid), Failure> {
     let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", slave)
         .during(Need::Mounts, "detach from the host's mounts")?;
-    // Init first: it makes the world's network while the root is being built.
     let fresh =
         Namespaces::NEWPID | Namespaces::NEWIPC | Namespaces::NEWUTS | Namespaces::NEWCGROUP;
     enter_new(fresh).during(Need::Namespaces, "unshare pid, ipc, uts and cgroup namespaces")?;
@@ -90,18 +158,13 @@ fn start(lines: &Lines, umask: Mode) -> Result<Option<(Root, Pid)>, Failure> {
     let init = fork(move || init::run(&from, lines))
         .during(Need::Namespaces, "start the world's first process")?;
     identity::dumpable(identity::Dumpable::No)?;
-    let Some(told) = told(&lines.grants)? else { return Ok(None) };
-    let spec = wire::receive(&told.memory).during(Need::Mounts, TOLD)?;
-    let idmap = match &holder {
-        Some(holder) => holder.finish(spec.idmap, spec.identity)?,
-        None => None,
-    };
-    drop(holder);
-    let root = Root::build(&spec, idmap)?;
-    let memory = std::iter::once(told.memory.as_fd());
-    let fds: Vec<_> = memory.chain(told.rest.iter().map(|fd| fd.as_fd())).collect();
-    ready.send_with(Topic::Done, &told.handed, &fds).during(Need::Mounts, "reach init")?;
-    Ok(Some((root, init)))
+    Ok((ready, init))
+}
+
+/// Tells init that the root stands, and what world it is.
+fn go_on(ready: &Channel, memory: &OwnedFd, told: &Told) -> Result<(), Failure> {
+    let fds: Vec<_> = std::iter::once(memory).chain(&told.rest).map(|fd| fd.as_fd()).collect();
+    ready.send_with(Topic::Done, &told.handed, &fds).during(Need::Mounts, "reach init")
 }
 
 /// When memory runs out, the world's processes go before those of the person (proc_pid_oom_score_adj(5)).
@@ -118,7 +181,7 @@ pub(super) fn first_to_go() {
 const TOLD: &str = "hear which world to build";
 
 /// Waits for the specification; none comes when the broker is gone.
-fn told(grants: &Channel) -> Result<Option<Told>, Failure> {
+pub(super) fn told(grants: &Channel) -> Result<Option<Told>, Failure> {
     let Some(message) = grants.receive().during(Need::Mounts, TOLD)? else { return Ok(None) };
     let mut fds = message.fds.into_iter();
     let memory = fds.next().filter(|_| message.topic == Topic::Spec);
@@ -128,13 +191,13 @@ fn told(grants: &Channel) -> Result<Option<Told>, Failure> {
 }
 
 /// What the broker says of the world to build.
-struct Told {
+pub(super) struct Told {
     /// The specification.
-    memory: OwnedFd,
+    pub(super) memory: OwnedFd,
     /// For init: what the payload inherits of the caller ([`super::handed`]), and the line for sockets
     /// of the world where there is one.
-    handed: Vec<u8>,
-    rest: Vec<OwnedFd>,
+    pub(super) handed: Vec<u8>,
+    pub(super) rest: Vec<OwnedFd>,
 }
 
 /// Answers grants and revokes, and keeps what is covered covered, until the broker or the world is

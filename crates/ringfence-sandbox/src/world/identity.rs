@@ -38,6 +38,11 @@ pub(super) fn map_one(pid: &str, identity: Identity) -> Result<(), Failure> {
     map(pid, (uid, uid), (gid, gid)).during(Need::UserNamespace, "map the user")
 }
 
+/// Lets one user and one group exist in one's own user namespace, `(inside, outside)` each.
+pub(super) fn map_own(uid: (u32, u32), gid: (u32, u32)) -> Result<(), Failure> {
+    map("self", uid, gid).during(Need::UserNamespace, "map the user")
+}
+
 /// `(inside, outside)` for one user and one group.
 fn map(pid: &str, uid: (u32, u32), gid: (u32, u32)) -> io::Result<()> {
     // Without this an ordinary user may not map groups (CVE-2014-8989). Root need not, and the

@@ -4,16 +4,22 @@ use ringfence_core::{LayerState, LayerStatus};
 
 use crate::seccomp::Profile;
 
-use super::{NotifyClasses, ResourceLimits, Stdio, Switch, Way, WorldSpec};
+use super::{Container, NotifyClasses, ResourceLimits, Stdio, Switch, Way, WorldSpec};
 
 /// The layers of a world that has started: a layer that failed would have stopped the start.
 pub(super) fn of(spec: &WorldSpec, way: &Way) -> Vec<LayerStatus> {
     let version = crate::sys::landlock::abi().unwrap_or(0);
-    let mounts = format!(
-        "empty root, {} from the plan and {} of the runtime base, all nosuid and nodev",
-        spec.binds.len(),
-        spec.base.binds.len()
-    );
+    let mounts = match &spec.container {
+        None => format!(
+            "empty root, {} from the plan and {} of the runtime base, all nosuid and nodev",
+            spec.binds.len(),
+            spec.base.binds.len()
+        ),
+        Some(_) => format!(
+            "{} from the plan over the image's files, which are read-only, all nosuid and nodev",
+            spec.binds.len()
+        ),
+    };
     let terminal = match spec.stdio {
         Stdio::Inherit => (LayerState::Off, "the caller's standard streams are inherited"),
         Stdio::Pty(_) => (LayerState::Enforced, "a terminal of its own"),
@@ -24,7 +30,8 @@ pub(super) fn of(spec: &WorldSpec, way: &Way) -> Vec<LayerStatus> {
         let trees = spec.overlays.len();
         enforced("review", &format!("changes are kept aside, in overlays over {trees} trees"))
     });
-    let mut layers = vec![
+    let mut layers: Vec<LayerStatus> = spec.container.iter().map(container).collect();
+    layers.extend([
         enforced("namespaces", every),
         enforced("mounts", &mounts),
         landlock(version),
@@ -33,9 +40,19 @@ pub(super) fn of(spec: &WorldSpec, way: &Way) -> Vec<LayerStatus> {
         network(way, spec.notify.connect),
         status("pty", terminal.0, terminal.1),
         enforced("rlimits", &rlimits(spec.limits)),
-    ];
+    ]);
     layers.extend(review);
     layers
+}
+
+/// What the engine adds: without it, the namespaces are the host's own.
+fn container(container: &Container) -> LayerStatus {
+    let Container { engine, image, id, .. } = container;
+    let text = format!(
+        "tier `oci`: within a container of {engine}, of the image `{image}` ({id}); its process, \
+         network, ipc and uts namespaces are around the world's"
+    );
+    enforced("container", &text)
 }
 
 /// The layers of a world of the `landlock` tier that has started. What this tier does not have it

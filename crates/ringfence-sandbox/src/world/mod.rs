@@ -11,6 +11,7 @@
 
 mod ceiling;
 mod channel;
+mod container;
 mod error;
 mod failure;
 mod handed;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use ringfence_core::{Exit, LayerStatus};
 
 use channel::Topic;
+pub use container::{Container, Engine};
 pub use error::WorldError;
 use failure::Failure;
 pub use keeping::{Account, Keeping};

@@ -1,4 +1,5 @@
-//! The default tier: a world in namespaces of its own, as the broker sees it.
+//! The default tier: a world in namespaces of its own, as the broker sees it; and the tier `oci`, in
+//! which these are within a container's.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -10,6 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 use super::channel::{Channel, Topic};
+use super::container;
 use super::failure::Failure;
 use super::handed::Handed;
 use super::helper::{self, Lines};
@@ -40,11 +42,20 @@ pub(super) struct Namespaces {
 impl Namespaces {
     /// Starts the processes; they make the namespaces while they wait to be told more.
     pub(super) fn prepare() -> Result<Namespaces, WorldError> {
+        Namespaces::prepare_by(helper::run)
+    }
+
+    /// Starts the process that will have a container made when it is told of which image.
+    pub(super) fn prepare_in_container() -> Result<Namespaces, WorldError> {
+        Namespaces::prepare_by(container::keep)
+    }
+
+    fn prepare_by(run: fn(Lines) -> i32) -> Result<Namespaces, WorldError> {
         let (grants, helper_grants) = Channel::pair().map_err(step("reach the mount helper"))?;
         let (control, world_control) = Channel::pair().map_err(step("reach the world"))?;
         control.pass_credentials().map_err(step("know who speaks"))?;
         let lines = Lines { grants: helper_grants, control: world_control };
-        let helper = fork(move || helper::run(lines)).map_err(step("start the mount helper"))?;
+        let helper = fork(move || run(lines)).map_err(step("start the mount helper"))?;
         Ok(Namespaces {
             lines: Some((control, Mutex::new(grants))),
             helper,

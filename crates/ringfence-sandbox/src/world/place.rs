@@ -51,8 +51,8 @@ impl Made {
 #[derive(Debug)]
 pub(super) struct Ground {
     root: OwnedFd,
-    /// The device of the world's own file system; what is made elsewhere is made on the host.
-    own_device: u64,
+    /// The devices of the world's own file systems; what is made elsewhere is made on the host.
+    own_devices: [u64; 2],
     /// Who makes places where root is nobody.
     payload: Option<Identity>,
 }
@@ -61,12 +61,12 @@ impl Ground {
     /// The tree at `path`, a path of ours.
     pub(super) fn new(
         path: &Path,
-        own_device: u64,
+        own_devices: [u64; 2],
         payload: Option<Identity>,
     ) -> io::Result<Ground> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let root = rustix::fs::open(path, flags, Mode::empty())?;
-        Ok(Ground { root, own_device, payload })
+        Ok(Ground { root, own_devices, payload })
     }
 
     /// The tree's own directory.
@@ -76,7 +76,7 @@ impl Ground {
 
     /// The same, for a tree that is being put together elsewhere.
     pub(super) fn elsewhere(&self, path: &Path) -> io::Result<Ground> {
-        Ground::new(path, self.own_device, self.payload)
+        Ground::new(path, self.own_devices, self.payload)
     }
 
     /// What is at `target`, if anything.
@@ -105,7 +105,7 @@ impl Ground {
         let parent = self.make(parent, Kind::Dir, made)?;
         match self.create(parent.as_fd(), name, kind) {
             Ok(()) => {
-                if rustix::fs::fstat(&parent)?.st_dev != self.own_device {
+                if !self.own_devices.contains(&rustix::fs::fstat(&parent)?.st_dev) {
                     let parent = rustix::io::fcntl_dupfd_cloexec(&parent, 3)?;
                     made.push(Made { parent, name: name.into(), kind });
                 }

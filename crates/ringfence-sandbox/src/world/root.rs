@@ -9,11 +9,17 @@
 //!   supply/         a mount of the tmpfs: private directories and files, masks
 //!   lower/, over/   directories that have an overlay, and the overlays
 //!   stage/, stage.file   where a grant is put together before it appears, whole
+//!   image/, upper/, work/   in a container: its image, and what lies over it
 //! ```
+//!
+//! In a container the root is not empty: it is an overlay of the tmpfs over the image's files, in which
+//! places are made as they are needed. What an image has there is looked at before it is used: no link
+//! of it is followed, for it would lead through the host's files.
 
 mod covers;
 mod foundation;
 mod overlay;
+mod own;
 mod parts;
 
 use std::fs;
@@ -87,7 +93,8 @@ struct Granted {
 pub(super) struct Root {
     scratch: PathBuf,
     ground: Ground,
-    skeleton: Skeleton,
+    /// None where the root has files of an image, which nobody knows.
+    skeleton: Option<Skeleton>,
     plan: Vec<Entry>,
     parts: Vec<Part>,
     grants: Vec<Granted>,
@@ -98,16 +105,21 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// Builds the root of `spec`'s world; the calling process may mount and unmasks no mode bits.
-    pub(super) fn build(spec: &WorldSpec, idmap: Option<OwnedFd>) -> Result<Root, Failure> {
-        let own_device = foundation(spec)?;
+    /// Builds the root of `spec`'s world, over the files of an image if there is one; the calling
+    /// process may mount and unmasks no mode bits.
+    pub(super) fn build(
+        spec: &WorldSpec,
+        idmap: Option<OwnedFd>,
+        image: Option<OwnedFd>,
+    ) -> Result<Root, Failure> {
+        let skeleton = image.is_none().then(Skeleton::default);
+        let own_devices = foundation(spec, image)?;
         let payload = idmap.as_ref().map(|_| spec.identity);
-        let ground = Ground::new(&spec.scratch.join(ROOT), own_device, payload)
+        let ground = Ground::new(&spec.scratch.join(ROOT), own_devices, payload)
             .during(Need::Mounts, "open the world's root")?;
         let scratch = spec.scratch.clone();
         let (plan, parts) = (Vec::new(), Vec::new());
         let (grants, made) = (Vec::new(), Vec::new());
-        let skeleton = Skeleton::default();
         let (programs, overlays) = (spec.programs, Vec::new());
         let mut root = Root {
             scratch,
@@ -240,26 +252,25 @@ impl Root {
     fn attach_first(&mut self, entry: &Entry) -> Result<(), Failure> {
         let target = entry.target.as_path();
         let plain = !matches!(entry.content, Content::Mask | Content::Hidden);
-        if !plain || !self.skeleton.holds(target) {
-            self.skeleton.cover(target);
+        let known = plain && self.skeleton.as_ref().is_some_and(|it| it.holds(target));
+        self.skeleton.iter_mut().for_each(|it| it.cover(target));
+        if !known {
             return self.attach(entry, None);
         }
         let tree = self.tree_of(&entry.content).during(Need::Bind, step(target, "open it"))?;
         let kind = kind_of(&tree).during(Need::Bind, step(target, "look at it"))?;
-        let root = self.ground.root();
-        self.skeleton
-            .make(root, target, kind)
+        self.own_place(target, kind)
             .and_then(|()| {
                 let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-                rustix::mount::move_mount(&tree, "", root, relative(target), flags)
+                let place = relative(target);
+                Ok(rustix::mount::move_mount(&tree, "", self.ground.root(), place, flags)?)
             })
-            .during(Need::Bind, step(target, "mount it"))?;
-        self.skeleton.cover(target);
-        Ok(())
+            .during(Need::Bind, step(target, "mount it"))
     }
 
     /// Mounts one entry.
     fn attach(&mut self, entry: &Entry, ground: Option<&Ground>) -> Result<(), Failure> {
+        let at_root = ground.is_none();
         let ground = ground.unwrap_or(&self.ground);
         let target = entry.target.as_path();
         let found = ground.find(target).during(Need::Bind, step(target, "look for its place"))?;
@@ -275,7 +286,9 @@ impl Root {
         let tree = self.tree_of(&content).during(Need::Bind, step(target, "open it"))?;
         let kind = shown_as(&tree).during(Need::Bind, step(target, "look at it"))?;
         let hides = matches!(entry.content, Content::Mask | Content::Hidden);
-        let place = match found.filter(|place| is_link(place) && (hides || is_link(&tree))) {
+        // The root's own links are an image's: what belongs there lies on them.
+        let over = hides || is_link(&tree) || (self.skeleton.is_none() && at_root);
+        let place = match found.filter(|place| is_link(place) && over) {
             // A cover over a link, or a link of ours, so that nobody takes that away.
             Some(link) => Ok(link),
             None => ground.make(target, kind, &mut self.made),
@@ -342,7 +355,7 @@ impl Root {
     }
 }
 
-/// Directories, links and the order of mounts.
+/// The order of mounts, and what lies in the supply.
 impl Root {
     /// The plan as mounts, without what the supply adds.
     fn entries(&mut self, spec: &WorldSpec) {
@@ -365,49 +378,6 @@ impl Root {
         }
     }
 
-    /// Places for grants that lie within private directories.
-    fn grantable_places(&mut self, spec: &WorldSpec) -> Result<(), Failure> {
-        for dir in &spec.grantable {
-            let above = self.plan.iter().rfind(|entry| dir.starts_with(&entry.target));
-            let written = Some(Access::Write);
-            if above.is_some_and(|entry| supplied(&entry.content) == written) {
-                self.ground
-                    .make(dir, Kind::Dir, &mut self.made)
-                    .during(Need::Bind, step(dir, "make a place for grants"))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What exists in the root without a mount of its own.
-    fn lay_out(&mut self, spec: &WorldSpec) -> Result<(), Failure> {
-        let root = self.ground.root();
-        for dir in ["/dev/pts", "/proc"] {
-            self.skeleton
-                .make(root, Path::new(dir), Kind::Dir)
-                .during(Need::Mounts, "make /dev and /proc")?;
-        }
-        for dir in &spec.grantable {
-            let bound = self.plan.iter().any(|entry| dir.starts_with(&entry.target));
-            if !bound {
-                self.skeleton
-                    .make(root, dir, Kind::Dir)
-                    .during(Need::Bind, step(dir, "make a place for grants"))?;
-            }
-        }
-        let devices = DEVICE_LINKS
-            .iter()
-            .map(|(name, says)| (Path::new("/dev").join(name), PathBuf::from(says)));
-        for (link, says) in devices.chain(spec.base.links.iter().cloned()) {
-            let parent = link.parent().unwrap_or(Path::new("/"));
-            self.skeleton
-                .make(root, parent, Kind::Dir)
-                .and_then(|()| rustix::fs::symlinkat(&says, root, relative(&link)))
-                .during(Need::Bind, step(&link, "make the link"))?;
-        }
-        Ok(())
-    }
-
     /// Private directories and files: in the supply, and bound where they belong.
     fn supplies(&mut self, spec: &WorldSpec) -> Result<(), Failure> {
         let supply = self.scratch.join("supply");
@@ -425,14 +395,14 @@ impl Root {
         }
         let files = spec.base.files.iter().chain(&spec.files);
         for (at, file) in files.enumerate() {
-            let covered = self.plan.iter().any(|entry| file.target.starts_with(&entry.target));
+            let covered = self.skeleton.is_none()
+                || self.plan.iter().any(|entry| file.target.starts_with(&entry.target));
             let name = format!("file{at}");
             let path = if covered {
                 supply.join(&name)
             } else {
                 let parent = file.target.parent().unwrap_or(Path::new("/"));
-                self.skeleton
-                    .make(self.ground.root(), parent, Kind::Dir)
+                self.own_place(parent, Kind::Dir)
                     .during(Need::Bind, step(&file.target, "make its directory"))?;
                 self.path().join(relative(&file.target))
             };

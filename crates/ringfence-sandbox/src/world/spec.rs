@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::container::Container;
 use crate::base::Base;
 use crate::seccomp::Profile;
 
@@ -54,6 +55,9 @@ pub struct WorldSpec {
     pub inward: Switch,
     /// The port of the net gate on the world's 127.0.0.1.
     pub proxy_port: u16,
+    /// The container that the world is made in, of the tier `oci`; its image's files stand in for
+    /// the host's in the runtime base, which has no binds then.
+    pub container: Option<Container>,
     /// An empty directory of the broker's; the world's root is mounted on it where only the mount
     /// helper sees it.
     pub scratch: PathBuf,

@@ -36,6 +36,7 @@ pub fn prepare_tier(tier: Tier) -> Result<Prepared, WorldError> {
     require_one_thread()?;
     let isolation: Box<dyn Isolation> = match tier {
         Tier::Namespaces => Box::new(Namespaces::prepare()?),
+        Tier::Oci => Box::new(Namespaces::prepare_in_container()?),
         Tier::Landlock => Box::new(Landlocked::prepare()?),
     };
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -73,6 +74,7 @@ impl Prepared {
     /// Says which world to build, and does not wait for it.
     pub fn begin(mut self, mut spec: WorldSpec) -> Result<Starting, WorldError> {
         check(&mut spec)?;
+        check_container(self.tier, &mut spec)?;
         self.isolation.begin(&spec)?;
         Ok(Starting { spec, tier: self.tier, isolation: self.isolation })
     }
@@ -152,6 +154,18 @@ fn check(spec: &mut WorldSpec) -> Result<(), WorldError> {
     }
     spec.scratch = fs::canonicalize(&spec.scratch).map_err(step("find the scratch directory"))?;
     Ok(())
+}
+
+/// A container is for the tier `oci` and for no other; its image must be there.
+fn check_container(tier: Tier, spec: &mut WorldSpec) -> Result<(), WorldError> {
+    match (tier, &mut spec.container) {
+        (Tier::Oci, Some(container)) => container.find_image(),
+        (Tier::Namespaces | Tier::Landlock, None) => Ok(()),
+        (Tier::Oci, None) => Err(WorldError::Spec("it has no image".to_owned())),
+        (Tier::Namespaces | Tier::Landlock, Some(_)) => {
+            Err(WorldError::Spec(format!("the tier `{tier}` has no image")))
+        }
+    }
 }
 
 /// What is open leads where it was opened. A directory of the host's leads through the host's mounts,

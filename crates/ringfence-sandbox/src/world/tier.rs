@@ -18,6 +18,8 @@ pub enum Tier {
     /// In namespaces of its own, with an empty root.
     #[default]
     Namespaces,
+    /// In namespaces of its own within a container, over the files of an image.
+    Oci,
     /// On the host's own files, processes and network, by Landlock, a stricter filter, and
     /// decisions that are carried out outside.
     Landlock,
@@ -25,12 +27,13 @@ pub enum Tier {
 
 impl Tier {
     /// Every tier, the strongest first.
-    pub const ALL: [Tier; 2] = [Tier::Namespaces, Tier::Landlock];
+    pub const ALL: [Tier; 3] = [Tier::Namespaces, Tier::Oci, Tier::Landlock];
 
     /// What it is called on the command line, in settings and in the log.
     pub fn name(self) -> &'static str {
         match self {
             Tier::Namespaces => "namespaces",
+            Tier::Oci => "oci",
             Tier::Landlock => "landlock",
         }
     }
@@ -44,7 +47,7 @@ impl fmt::Display for Tier {
 
 /// A tier that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no tier `{0}`: there are `namespaces` and `landlock`")]
+#[error("no tier `{0}`: there are `namespaces`, `oci` and `landlock`")]
 pub struct NoSuchTier(String);
 
 impl FromStr for Tier {

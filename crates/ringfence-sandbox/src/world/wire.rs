@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use rustix::fs::{MemfdFlags, fstat, memfd_create};
 
 use super::{
-    Access, Bind, IdMap, Identity, NotifyClasses, Overlay, PrivateFile, Programs, Require,
-    ResourceLimits, Stdio, Switch, TerminalSize, WorldSpec,
+    Access, Bind, Container, Engine, IdMap, Identity, NotifyClasses, Overlay, PrivateFile,
+    Programs, Require, ResourceLimits, Stdio, Switch, TerminalSize, WorldSpec,
 };
 use crate::base::Base;
 use crate::seccomp::Profile;
@@ -87,8 +87,9 @@ numbers!(u8, u16, u32, u64);
 structs! {
     WorldSpec {
         base, binds, overlays, masks, hidden, grantable, files, dirs, env, cwd, argv, identity, idmap, stdio,
-        notify, seccomp, limits, programs, landlock, inward, proxy_port, scratch
+        notify, seccomp, limits, programs, landlock, inward, proxy_port, container, scratch
     }
+    Container { engine, image, id, name }
     Base { binds, links, files, dirs }
     Bind { source, target, access }
     Overlay { lower, upper, work }
@@ -175,6 +176,26 @@ impl<A: Wire, B: Wire> Wire for (A, B) {
 
     fn take(from: &mut &[u8]) -> Option<Self> {
         Some((A::take(from)?, B::take(from)?))
+    }
+}
+
+impl Wire for String {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_bytes(self.as_bytes(), out);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        String::from_utf8(take_bytes(from)?.to_vec()).ok()
+    }
+}
+
+impl Wire for Engine {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.name().to_owned().put(out);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        String::take(from)?.parse().ok()
     }
 }
 

@@ -42,6 +42,12 @@ fn spec() -> WorldSpec {
         landlock: Require::Partial,
         inward: Switch::On,
         proxy_port: 3128,
+        container: Some(Container {
+            engine: Engine::Docker,
+            image: "i".to_owned(),
+            id: "sha256:0".to_owned(),
+            name: "n".to_owned(),
+        }),
         scratch: "/s".into(),
     }
 }

@@ -26,10 +26,14 @@ pub struct RunArgs {
     /// The agent's identity in the policy [default: the command's base name]
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
-    /// How the world is isolated: `namespaces`, or `landlock`, which needs none and holds less
-    /// (`doctor` says what) [default: as `[world] tier` of the settings has it, else namespaces]
+    /// How the world is isolated: `namespaces`; `oci`, which makes the same within a container of an
+    /// image; or `landlock`, which needs no namespaces and holds less (`doctor` says what) [default: as `[world] tier` of the settings has it, else namespaces]
     #[arg(long, value_name = "TIER")]
     pub tier: Option<Tier>,
+    /// Of which image the container of the tier `oci` is, as podman or docker has it; none is fetched
+    /// [default: as `[world] image` of the settings has it]
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
     /// Which system calls the world may make: `default`, `strict`, `build` (processes inside may trace
     /// each other) or `browser` (namespaces may be made inside) [default: as `[world] seccomp` of the
     /// settings has it, else default]

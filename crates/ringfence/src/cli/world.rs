@@ -24,6 +24,9 @@ pub struct WorldVerifyArgs {
     /// How the world is isolated, as for `run`
     #[arg(long, value_name = "TIER")]
     pub tier: Option<Tier>,
+    /// Of which image the container of the tier `oci` is, as for `run`
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
     /// Which system calls the world may make, as for `run`
     #[arg(long, value_name = "PROFILE")]
     pub seccomp: Option<Profile>,

@@ -62,6 +62,7 @@ pub(crate) fn doctor(args: &DoctorArgs, screen: &Screen) -> Result<Done, Failure
     findings.push(limits::limits());
     findings.extend(tiers::landlock());
     findings.push(tiers::wasm());
+    findings.push(tiers::oci());
     findings.extend(switches(Path::new("/proc/sys")));
     findings.extend([state_dir(&dirs), host_key(&dirs), logs(&dirs)]);
     findings.extend(policy(&dirs)?);

@@ -73,6 +73,7 @@ pub(crate) fn request(args: RunArgs, here: Here) -> (RunRequest, Ending) {
         cwd,
         overrides: args.policy,
         tier: args.tier,
+        image: args.image,
         seccomp: args.seccomp,
         agent: args.agent,
         publish: args.publish,

@@ -60,10 +60,10 @@ pub(crate) fn world(command: WorldCommand, screen: &Screen) -> Result<Done, Fail
 }
 
 fn verify(args: &WorldVerifyArgs, screen: &Screen) -> Result<Done, Failure> {
-    let (policies, kind) = in_force_here(args, screen)?;
+    let (policies, kind, image) = in_force_here(args, screen)?;
     let token = stage::token()?;
     screen.note("trying every attack in a world");
-    let inside = played(&Stage::set_up(Run::Inside(kind.0, kind.1), &token, &policies)?)?;
+    let inside = played(&Stage::set_up(Run::Inside(kind.0, kind.1, image), &token, &policies)?)?;
     screen.note("trying every attack outside, where each should work");
     let outside = played(&Stage::set_up(Run::Outside, &token, &[])?)?;
     let all = attacks::all();
@@ -81,9 +81,12 @@ fn verify(args: &WorldVerifyArgs, screen: &Screen) -> Result<Done, Failure> {
 /// How a world is made: its tier, and its system calls.
 type Kind = (Tier, Profile);
 
+/// What worlds would be started with here: the texts of the policy, their kind and their image.
+type InForce = (Vec<String>, Kind, Option<String>);
+
 /// The texts of the policy that is in force here, none where there is none; and the kind of worlds
 /// that would be started.
-fn in_force_here(args: &WorldVerifyArgs, screen: &Screen) -> Result<(Vec<String>, Kind), Failure> {
+fn in_force_here(args: &WorldVerifyArgs, screen: &Screen) -> Result<InForce, Failure> {
     let inputs = Inputs {
         dirs: &context::dirs()?,
         cwd: &context::current_dir()?,
@@ -95,7 +98,7 @@ fn in_force_here(args: &WorldVerifyArgs, screen: &Screen) -> Result<(Vec<String>
         Ok(assembled) => assembled,
         Err(AssembleError::NoPolicy(_)) => {
             let kind = (args.tier.unwrap_or_default(), args.seccomp.unwrap_or_default());
-            return Ok((Vec::new(), kind));
+            return Ok((Vec::new(), kind, args.image.clone()));
         }
         Err(error) => return Err(in_force::refused(error, screen)),
     };
@@ -109,7 +112,9 @@ fn in_force_here(args: &WorldVerifyArgs, screen: &Screen) -> Result<(Vec<String>
     let profile = settings.seccomp.chosen(args.seccomp);
     let profile = profile.map_err(|error| Message::new(error.to_string()).could_not())?;
     let meant = sources.into_iter().filter(|it| is_meant(&it.set));
-    Ok((meant.map(|source| source.text).collect(), (tier, profile)))
+    let image = settings.container.chosen(args.image.as_deref());
+    let image = image.map_err(|error| Message::new(error.to_string()).could_not())?;
+    Ok((meant.map(|source| source.text).collect(), (tier, profile), image))
 }
 
 /// Plays all attacks on a stage of their own.
@@ -174,7 +179,7 @@ fn is_opened(profile: Profile, attack: &str) -> bool {
 /// Whether a kind of world is said not to hold this: `doctor` and the security model list it.
 fn is_beyond((tier, profile): Kind, attack: &str) -> bool {
     let beyond_tier = match tier {
-        Tier::Namespaces => false,
+        Tier::Namespaces | Tier::Oci => false,
         Tier::Landlock => BEYOND_LANDLOCK.contains(&attack),
     };
     beyond_tier || is_opened(profile, attack)

@@ -373,8 +373,8 @@ const ON_THE_HOST: &[(&str, i32)] = &[("tcp4", 0), ("tcp6", 0), ("tiocsetd", 2)]
 /// nobody, could write nothing anyway, and is not started: see `tier`.
 fn tiers(who: Who) -> Vec<&'static str> {
     match who {
-        Who::Root => vec!["namespaces"],
-        Who::Ordinary | Who::Caller => vec!["namespaces", "landlock"],
+        Who::Root => vec!["namespaces", "oci"],
+        Who::Ordinary | Who::Caller => vec!["namespaces", "oci", "landlock"],
     }
 }
 

@@ -21,6 +21,7 @@ mod home;
 mod jobs;
 mod log;
 mod net;
+mod oci;
 mod person;
 mod policy;
 mod profiles;

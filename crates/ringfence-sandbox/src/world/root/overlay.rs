@@ -67,7 +67,8 @@ impl Root {
             .during(Need::Overlay, step("make a place for it"))?;
         self.show_lower(&overlay.lower, &lower)
             .during(Need::Overlay, step("take the directory, and nothing mounted in it"))?;
-        let merged = merge(&lower, overlay).during(Need::Overlay, step("mount it"))?;
+        let merged =
+            merge(&lower, &overlay.upper, &overlay.work).during(Need::Overlay, step("mount it"))?;
         let empty = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
         move_mount(&merged, "", CWD, &over, empty)
             .during(Need::Overlay, step("put it in its place"))?;
@@ -113,13 +114,13 @@ impl Root {
 }
 
 /// The overlay itself, mounted nowhere.
-fn merge(lower: &Path, overlay: &Overlay) -> rustix::io::Result<OwnedFd> {
+pub(super) fn merge(lower: &Path, upper: &Path, work: &Path) -> rustix::io::Result<OwnedFd> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let context = context.as_fd();
     fsconfig_set_string(context, "source", "ringfence")?;
     fsconfig_set_string(context, "lowerdir", escaped(lower))?;
-    fsconfig_set_string(context, "upperdir", escaped(&overlay.upper))?;
-    fsconfig_set_string(context, "workdir", escaped(&overlay.work))?;
+    fsconfig_set_string(context, "upperdir", escaped(upper))?;
+    fsconfig_set_string(context, "workdir", escaped(work))?;
     fsconfig_set_flag(context, "userxattr")?;
     fsconfig_set_string(context, "index", "off")?;
     fsconfig_create(context)?;

@@ -1,6 +1,7 @@
 //! What worlds of another tier than the default would hold on this machine.
 
 use ringfence_core::LayerState;
+use ringfence_sandbox::world::Engine;
 use ringfence_sandbox::{LANDLOCK_TIER_LACKS, landlock_tier};
 
 use super::{Finding, State};
@@ -43,4 +44,17 @@ pub(super) fn wasm() -> Finding {
     let means = "`run --wasm` refuses to start; nothing is weaker for it elsewhere";
     Finding::new("wasm", State::Note, "no `ringfence-wasm` beside `ringfence`", means)
         .fix("cargo install --path crates/ringfence-wasm --features wasm")
+}
+
+/// The tier in a container: which engine there is. Whether one can make a container shows when it does.
+pub(super) fn oci() -> Finding {
+    let name = "tier oci";
+    let found: Vec<String> = Engine::ALL.iter().filter_map(|it| it.version().ok()).collect();
+    if found.is_empty() {
+        let means = "`run --tier oci` refuses to start; it needs podman or docker";
+        return Finding::new(name, State::Note, "no engine of containers is in `PATH`", means);
+    }
+    let means = "`run --tier oci --image IMAGE` makes a world within a container; to see what holds there, \
+                 run `ringfence world verify --tier oci --image IMAGE`";
+    Finding::new(name, State::Ok, found.join("; "), means)
 }

@@ -21,10 +21,10 @@ use crate::exit::{Failure, Message};
 const BEAT: Duration = Duration::from_millis(300);
 
 /// Where the attacks are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Run {
     Outside,
-    Inside(Tier, Profile),
+    Inside(Tier, Profile, Option<String>),
 }
 
 /// A directory with everything that is attacked, and what listens.
@@ -48,8 +48,11 @@ impl Stage {
     pub(super) fn play(&self) -> Command {
         let program = self.target.at("readonly/ringfence");
         let mut command = Command::new(&program);
-        if let Run::Inside(tier, profile) = self.run {
+        if let Run::Inside(tier, profile, image) = &self.run {
             command.args(["run", "--tier", tier.name(), "--seccomp", profile.name()]);
+            if let (Tier::Oci, Some(image)) = (tier, image) {
+                command.arg(format!("--image={image}"));
+            }
             for policy in &self.policies {
                 command.arg("--policy").arg(policy);
             }

@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use crate::oci::{Content, Images};
+
 /// The ordinary user, when the tests run as root; nobody else has this number.
 const ORDINARY: u32 = 51_234;
+
+/// What worlds in a container are made of.
+const IMAGE: &str = "ringfence-attacks";
 
 /// Who attacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,8 +147,22 @@ impl Stage {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("TZ", "UTC")
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("CONTAINERS_STORAGE_CONF", Images::of(self.uid()).settings())
             .stdin(Stdio::null());
         command
+    }
+
+    /// Whoever attacks, by number.
+    fn uid(&self) -> u32 {
+        if self.who == Who::Ordinary { ORDINARY } else { rustix::process::geteuid().as_raw() }
+    }
+
+    /// Makes an image with a shell, for whoever attacks, and returns its name.
+    pub(crate) fn image(&self) -> &'static str {
+        let content = Content::busybox();
+        content.libraries(&self.ringfence());
+        Images::of(self.uid()).import(&content, IMAGE);
+        IMAGE
     }
 
     /// `ringfence` with these words.
@@ -171,7 +190,11 @@ impl Stage {
         let start = "exec 9<\"$1\"; shift; exec \"$@\"";
         let mut words = vec!["-c", start, "sh", outside.to_str().unwrap()];
         if side == Side::Inside {
-            words.extend([ringfence.to_str().unwrap(), "run", "--tier", tier, "--"]);
+            words.extend([ringfence.to_str().unwrap(), "run", "--tier", tier]);
+            if tier == "oci" {
+                words.extend(["--image", self.image()]);
+            }
+            words.push("--");
         }
         words.extend(["sh", "./script.sh"]);
         self.command(Path::new("/bin/sh"), &words).output().unwrap()

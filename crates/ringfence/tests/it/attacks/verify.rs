@@ -114,3 +114,18 @@ fn without_namespaces_every_attack_is_held_but_those_that_are_listed() {
         assert_eq!(found["stat"].0, "unheld", "{}", found["stat"].1);
     }
 }
+
+#[test]
+fn in_a_container_every_attack_is_held() {
+    for who in everybody() {
+        let stage = Stage::without_policy(who);
+        let found = verify(&stage, &["--tier", "oci", "--image", stage.image()]);
+        for (attack, (outcome, said)) in &found {
+            let is_known = outcome == "held" || outcome == "untried";
+            assert!(is_known, "{who:?} {attack}: {outcome} {said}");
+        }
+        for attack in ALWAYS_TRIED {
+            assert_eq!(found[attack].0, "held", "{who:?} {attack}: {}", found[attack].1);
+        }
+    }
+}

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::entry::{Entry, Event, FileChange, Outcome};
 use crate::limits::{Reservation, StepLimit};
-use crate::verdict::{AskFor, ClockFact, Facts, Grounds, Role, Ruling, Verdict};
+use crate::question::{Approval, Approvals, Denial, Ending, Question};
+use crate::verdict::{ClockFact, Facts, Grounds, Role, Ruling, Verdict};
 use crate::{Act, Agent, Endpoint, EntryRef, Limits, Request, SecretName, SessionId};
 
 /// How long a permit may wait to be spent, in milliseconds: an act follows its decision at once.
@@ -140,47 +141,6 @@ pub struct Running {
     finished: bool,
 }
 
-/// An act that waits for approval.
-#[derive(Debug)]
-#[must_use]
-pub struct Question {
-    /// The act.
-    pub request: Request,
-    /// What is needed.
-    pub needs: AskFor,
-    /// The rules that ask.
-    pub grounds: Grounds,
-    /// The act's digest; an approval must name it.
-    pub digest: String,
-    /// The entry of the decision.
-    pub entry: EntryRef,
-}
-
-/// An act that may not happen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Denial {
-    /// The act.
-    pub request: Request,
-    /// Why.
-    pub grounds: Grounds,
-    /// The entry; `None` when the log itself failed.
-    pub entry: Option<EntryRef>,
-}
-
-/// One person's approval of one act; single use, because it is consumed by the check.
-#[derive(Debug)]
-pub struct Approval {
-    /// Digest of the act that was shown.
-    pub digest: String,
-    /// Who.
-    pub approver: String,
-    /// Roles that person holds.
-    pub roles: BTreeSet<Role>,
-}
-
-/// The approvals collected for one question.
-pub type Approvals = Vec<Approval>;
-
 impl Gate {
     /// Makes a gate.
     pub fn new(parts: GateParts) -> Gate {
@@ -199,14 +159,19 @@ impl Gate {
 
     /// Decides a request: decide, reserve, record, permit.
     pub fn check(&self, request: Request) -> Checked {
-        self.check_file(request, None)
+        self.decide(request, Ending::Told)
     }
 
-    /// Decides a request for a file act whose effect on the file is known beforehand.
+    /// Decides a request for a file act, whose end nobody tells of: what it does to the file is known
+    /// beforehand, and is nothing where it only reads.
     pub fn check_file(&self, request: Request, change: Option<FileChange>) -> Checked {
+        self.decide(request, Ending::Unobserved(change))
+    }
+
+    fn decide(&self, request: Request, ending: Ending) -> Checked {
         let policy = self.policy();
         let ruling = policy.policy.decide(&request, &self.facts_now());
-        self.conclude(&policy, Attempt { request, change, approvals: Vec::new() }, ruling)
+        self.conclude(&policy, Attempt { request, ending, approvals: Vec::new() }, ruling)
     }
 
     /// Decides a question again with approvals as facts; those bound to another act do not count.
@@ -215,7 +180,8 @@ impl Gate {
         let digest = question.request.act.digest(policy.policy.digest());
         let valid: Approvals = approvals.into_iter().filter(|a| a.digest == digest).collect();
         let ruling = policy.policy.decide(&question.request, &self.facts(Approved::by(&valid)));
-        let attempt = Attempt { request: question.request, change: None, approvals: valid };
+        let Question { request, ending, .. } = question;
+        let attempt = Attempt { request, ending, approvals: valid };
         self.conclude(&policy, attempt, ruling)
     }
 
@@ -299,7 +265,8 @@ impl Gate {
                 reservation: Some(reservation),
             }),
             (Verdict::Ask(needs), _) => {
-                Checked::Ask(Question { request, needs, grounds: ruling.grounds, digest, entry })
+                let (grounds, ending) = (ruling.grounds, attempt.ending);
+                Checked::Ask(Question { request, needs, grounds, digest, entry, ending })
             }
             (Verdict::Permit | Verdict::Deny, _) => {
                 Checked::Deny(Denial { request, grounds: ruling.grounds, entry: Some(entry) })
@@ -344,8 +311,11 @@ impl Gate {
             grounds: ruling.grounds.clone(),
             digest: digest.to_owned(),
             approvals: approvals.into_iter().map(str::to_owned).collect(),
-            unobserved: attempt.change.is_some(),
-            change: attempt.change,
+            unobserved: matches!(attempt.ending, Ending::Unobserved(_)),
+            change: match attempt.ending {
+                Ending::Told => None,
+                Ending::Unobserved(change) => change,
+            },
         };
         let entry = self.shared.record(event, durability)?;
         if let Some(shown) = shown {
@@ -376,7 +346,7 @@ impl Approved {
 /// One attempt on its way through the gate.
 struct Attempt {
     request: Request,
-    change: Option<FileChange>,
+    ending: Ending,
     approvals: Approvals,
 }
 

@@ -13,6 +13,7 @@ mod npm;
 mod package;
 mod path;
 mod plan;
+mod question;
 mod reads;
 mod reviewed;
 mod verdict;
@@ -28,8 +29,8 @@ pub use entry::{
     LeaseChange, LeaseStep, Misuse, NetUsage, Outcome, PolicyDigest, Summary, TakenBack, Usage,
 };
 pub use gate::{
-    Approval, Approvals, Approved, Checked, Clock, Decide, Denial, Durability, Gate, GateParts,
-    Permit, Question, Record, RecordError, Running,
+    Approved, Checked, Clock, Decide, Durability, Gate, GateParts, Permit, Record, RecordError,
+    Running,
 };
 pub use http::{
     HEADER_NAMES_BYTES_MAX, HttpError, HttpParts, HttpRequest, QUERY_BYTES_MAX, Query, Scheme,
@@ -39,7 +40,8 @@ pub use ids::{EntryRef, IdError, SecretName, SessionId};
 pub use limits::{Limits, StepLimit};
 pub use package::{Ecosystem, Package};
 pub use path::{AbsolutePath, PATH_BYTES_MAX, PathError};
-pub use plan::{Access, FilePlan, PathRule};
+pub use plan::{Access, AskedPath, FilePlan, PathRule};
+pub use question::{Approval, Approvals, Denial, Question};
 pub use reads::{FileRead, FilesRead, ReadResult, Trace};
 pub use reviewed::{ReviewStep, Reviewed};
 pub use verdict::{

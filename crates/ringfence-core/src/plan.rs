@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AbsolutePath, RuleRef};
+use crate::{AbsolutePath, Action, RuleRef};
 
 /// What a world may do with a path and everything beneath it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,6 +28,22 @@ pub struct PathRule {
     pub because: Option<RuleRef>,
 }
 
+/// A place where an approval can permit more than holds without one: each act there is decided when it
+/// happens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedPath {
+    /// The file or directory; what is said holds for all beneath it, up to deeper such places.
+    pub path: AbsolutePath,
+    /// What can be permitted here, asked about or not. Empty: nothing is asked about here, although
+    /// it is above.
+    pub acts: Vec<Action>,
+    /// What is asked about.
+    pub asks: Vec<Action>,
+    /// The rule that asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<RuleRef>,
+}
+
 /// The static part of the `fs` rules; never allows more than the policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilePlan {
@@ -37,6 +53,9 @@ pub struct FilePlan {
     /// it is allowed (and binding it would show more than the policy permits).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exact: Vec<AbsolutePath>,
+    /// Where acts are asked about, sorted by path; whatever holds there without a question is in `rules`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<AskedPath>,
     /// What the policy allows and the plan had to leave out, each with its reason.
     pub left_out: Vec<String>,
 }
@@ -54,6 +73,15 @@ impl FilePlan {
             }
             Some(_) | None => (Access::Hidden, rule),
         }
+    }
+
+    /// What is said about questions at `path`: by the longest such path at or above it.
+    pub fn asked(&self, path: &AbsolutePath) -> Option<&AskedPath> {
+        let found = std::iter::once(path.clone()).chain(path.ancestors()).find_map(|candidate| {
+            let at = self.asked.binary_search_by(|asked| asked.path.cmp(&candidate)).ok()?;
+            self.asked.get(at)
+        });
+        found.filter(|asked| !asked.acts.is_empty())
     }
 
     /// Whether the rule at `path` says nothing about what lies beneath it.

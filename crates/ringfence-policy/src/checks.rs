@@ -10,7 +10,7 @@ use crate::engine::group;
 use crate::load::{Draft, Page};
 use crate::problem::{Problem, nearest_word};
 use crate::rule::{Approvable, Effect, Fallible, Rule, Scope};
-use crate::tree::{body, context_attribute, entities, mentions_approvals, mentions_context, walk};
+use crate::tree::{body, context_attribute, entities, mentions_approvals, mentions_state, walk};
 use crate::validation::did_you_mean;
 
 /// Annotations that carry what does not decide; any other is refused.
@@ -19,7 +19,7 @@ const ANNOTATIONS: [&str; 8] =
 
 /// Which way an expression may move when approvals are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Direction {
+pub(crate) enum Direction {
     /// It may only become true.
     Up,
     /// It may only become false.
@@ -113,7 +113,8 @@ pub(crate) fn find(page: &Page, span: SourceSpan, text: &str) -> SourceSpan {
     }
 }
 
-/// Rules on files whose conditions look at the state of things.
+/// Rules on files whose conditions look at the state of things: what people answer is asked when a file
+/// is opened, anything else would have to be asked all the time.
 pub(crate) fn dynamic_files(page: &Page, drafts: &[Draft], allowed: FsDynamic) -> Vec<Problem> {
     if allowed == FsDynamic::Allowed {
         return Vec::new();
@@ -123,7 +124,7 @@ pub(crate) fn dynamic_files(page: &Page, drafts: &[Draft], allowed: FsDynamic) -
         .iter()
         .filter(|draft| on_files(&draft.rule))
         .filter(|Draft { rule, .. }| {
-            rule.tree.clauses().iter().any(|clause| mentions_context(body(clause)))
+            rule.tree.clauses().iter().any(|clause| mentions_state(body(clause)))
         })
         .map(|Draft { rule, span }| {
             let count = match rule.effect {
@@ -132,8 +133,9 @@ pub(crate) fn dynamic_files(page: &Page, drafts: &[Draft], allowed: FsDynamic) -
             };
             let plural = if count == 1 { "" } else { "s" };
             let message = format!("this rule makes {count} file grant{plural} dynamic");
-            let hint = "limit the rule to `exec` and `net.connect`, or set `[fs] dynamic = true` \
-                        in settings.toml and lose these grants";
+            let hint = "a rule on files may ask for approvals; limit one that looks at anything else \
+                        to `exec` and `net.connect`, or set `[fs] dynamic = true` in settings.toml \
+                        and lose these grants";
             page.problem(find(page, *span, "context."), message, Some(hint.to_owned()))
         })
         .collect()
@@ -264,7 +266,7 @@ fn moves(expr: &Expr, direction: Direction) -> bool {
 }
 
 /// Where a comparison of approvals moves; `None` where it cannot be told.
-fn atom(op: BinaryOp, left: &Expr, right: &Expr) -> Option<Direction> {
+pub(crate) fn atom(op: BinaryOp, left: &Expr, right: &Expr) -> Option<Direction> {
     let approvals = |expr: &Expr| context_attribute(expr) == Some("approvals");
     let people = |expr: &Expr| context_attribute(expr) == Some("approver_count");
     let free = |expr: &Expr| !mentions_approvals(expr) && !bare_context(expr);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{Authorizer, Decision, PolicySet};
 use ringfence_core::{
-    Act, Action, Agent, AskFor, Decide, Endpoint, Facts, Grounds, Request, Role, RuleRef, Ruling,
+    Act, Agent, AskFor, Decide, Endpoint, Facts, Grounds, Request, Role, RuleRef, Ruling,
     SecretUse, UrlPath, Verdict,
 };
 
@@ -141,7 +141,7 @@ impl Policy {
             return failed(failure);
         }
         let mut grounds = self.denied_by(&answers);
-        let asked = self.ask(request.act.action(), (&candidates, &situation), &approved);
+        let asked = self.ask((&candidates, &situation), &approved);
         let verdict = match asked {
             Some(needs) => Verdict::Ask(needs),
             None => Verdict::Deny,
@@ -251,11 +251,10 @@ impl Policy {
     /// Rules are monotone in approvals (checked at load), so when all roles do not help, none do.
     fn ask(
         &self,
-        action: Action,
         (candidates, situation): (&Candidates, &Situation),
         approved: &Approved,
     ) -> Option<AskFor> {
-        if !is_askable(action) || self.roles.is_empty() || !self.mentions_approvals(candidates) {
+        if self.roles.is_empty() || !self.mentions_approvals(candidates) {
             return None;
         }
         let helps = |roles: &BTreeSet<Role>, people: u32| {
@@ -311,14 +310,6 @@ impl Policy {
             }
         }
         Verdict::Permit
-    }
-}
-
-/// Whether an act of this kind can wait for an answer; reads are not seen, writes are mounts.
-pub(crate) fn is_askable(action: Action) -> bool {
-    match action {
-        Action::Exec | Action::NetConnect | Action::NetRequest | Action::SecretUse => true,
-        Action::FsRead | Action::FsWrite | Action::FsDelete => false,
     }
 }
 

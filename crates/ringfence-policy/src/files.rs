@@ -4,11 +4,13 @@
 //! permit counts only where it holds, a forbid wherever it may hold; between two spots nothing
 //! changes. So a forbid that cannot be known beforehand drops every grant it could overlap.
 
+mod asked;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringfence_core::{AbsolutePath, Access, Action, Agent, FilePlan, PathRule, RuleRef};
 
-use crate::formula::{Formula, Spot, Truth};
+use crate::formula::{Formula, Moment, Spot, Truth};
 use crate::rule::{Effect, Fallible, Rule};
 use crate::{Policy, RuleSet};
 
@@ -76,6 +78,9 @@ impl Policy {
             place(&mut plan, path, (&at, &beneath));
         }
         plan.left_out = sets.iter().flat_map(|set| set.left_out(&paths)).collect();
+        if !self.roles.is_empty() {
+            asked::add(&mut plan, &sets, &paths);
+        }
         plan
     }
 }
@@ -120,7 +125,8 @@ impl<'a> Compiled<'a> {
     }
 
     fn standing(&self, spot: Spot<'_>) -> Standing<'a> {
-        let [read, write, delete] = FILE_ACTIONS.map(|action| self.permitted(action, spot));
+        let now = |action| self.permitted(action, spot, Moment::Unasked);
+        let [read, write, delete] = FILE_ACTIONS.map(now);
         match (read, write, delete) {
             (Ok(_), Ok(rule), Ok(_)) => Standing { access: Access::Write, because: Some(rule) },
             (Ok(rule), forbidden, _) => {
@@ -133,14 +139,19 @@ impl<'a> Compiled<'a> {
     }
 
     /// The permit that holds, or the forbid that may hold against it.
-    fn permitted(&self, action: Action, spot: Spot<'_>) -> Result<&'a Rule, Option<&'a Rule>> {
+    fn permitted(
+        &self,
+        action: Action,
+        spot: Spot<'_>,
+        moment: Moment,
+    ) -> Result<&'a Rule, Option<&'a Rule>> {
         let mut permit = None;
         for (rule, formula) in self.rules(action, spot) {
             if rule.fallible == Fallible::Yes {
                 // An error while any rule is evaluated is a denial.
                 return Err(Some(rule));
             }
-            match (rule.effect, formula.at(spot)) {
+            match (rule.effect, formula.when(moment, spot)) {
                 (Effect::Forbid, Truth::True | Truth::Unknown) => return Err(Some(rule)),
                 (Effect::Permit, Truth::True) => permit = permit.or(Some(rule)),
                 (Effect::Permit, Truth::False | Truth::Unknown)
@@ -206,7 +217,8 @@ impl<'a> Compiled<'a> {
             ) else {
                 continue;
             };
-            let unknown = formula.unknown().unwrap_or("its condition");
+            // What is asked about is not lost.
+            let Some(unknown) = formula.unknown() else { continue };
             notes.push(format!(
                 "{}: `{action}` of `{path}` is dropped, because {} may forbid it: `{unknown}` is \
                  not known beforehand",
@@ -220,7 +232,8 @@ impl<'a> Compiled<'a> {
 
     /// A tree that may be written needs all three actions.
     fn not_whole(&self, path: &AbsolutePath, spot: Spot<'_>) -> Option<String> {
-        let answers = FILE_ACTIONS.map(|action| (action, self.permitted(action, spot)));
+        let answers =
+            FILE_ACTIONS.map(|action| (action, self.permitted(action, spot, Moment::Approved)));
         let [(_, read), (_, write), (_, delete)] = &answers;
         let (permit, Spot::Beneath(_)) = (write.as_ref().or(delete.as_ref()).ok()?, spot) else {
             return None;

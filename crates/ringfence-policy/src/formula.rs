@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use cedar_policy::pst::{self, BinaryOp, Clause, Expr, Literal, PatternElem, UnaryOp, Var};
 use ringfence_core::{AbsolutePath, Action};
 
+use crate::checks::{Direction, atom};
 use crate::engine::group;
 use crate::nearest::shown;
 use crate::rule::Rule;
-use crate::tree::resource_attribute;
+use crate::tree::{mentions_approvals, resource_attribute};
 
 /// A condition on a path, as far as it can be known beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +27,19 @@ pub(crate) enum Formula {
     Any(Vec<Formula>),
     /// This does not hold.
     Not(Box<Formula>),
+    /// It depends on approvals, and on nothing else: with all of them it holds.
+    Approved,
     /// It depends on what is not known beforehand; the condition as text.
     Unknown(String),
+}
+
+/// For which moment a condition is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Nobody has been asked.
+    Unasked,
+    /// Everybody has approved. Rules are monotone in approvals, so no answer permits more.
+    Approved,
 }
 
 /// Three-valued truth: what is not known is neither true nor false.
@@ -82,8 +94,13 @@ impl Formula {
         Formula::All(parts)
     }
 
-    /// Whether it holds at a spot.
+    /// Whether it holds at a spot, for all that is known beforehand.
     pub(crate) fn at(&self, spot: Spot<'_>) -> Truth {
+        self.when(Moment::Unasked, spot)
+    }
+
+    /// The same for a given moment.
+    pub(crate) fn when(&self, moment: Moment, spot: Spot<'_>) -> Truth {
         match self {
             Formula::Known(truth) => *truth,
             Formula::Within(dir) => match spot {
@@ -94,12 +111,16 @@ impl Formula {
                 Spot::Beneath(_) => Truth::False,
             },
             Formula::All(parts) => {
-                parts.iter().map(|part| part.at(spot)).min().unwrap_or(Truth::True)
+                parts.iter().map(|part| part.when(moment, spot)).min().unwrap_or(Truth::True)
             }
             Formula::Any(parts) => {
-                parts.iter().map(|part| part.at(spot)).max().unwrap_or(Truth::False)
+                parts.iter().map(|part| part.when(moment, spot)).max().unwrap_or(Truth::False)
             }
-            Formula::Not(part) => part.at(spot).not(),
+            Formula::Not(part) => part.when(moment, spot).not(),
+            Formula::Approved => match moment {
+                Moment::Unasked => Truth::Unknown,
+                Moment::Approved => Truth::True,
+            },
             Formula::Unknown(_) => Truth::Unknown,
         }
     }
@@ -107,7 +128,7 @@ impl Formula {
     /// All paths that are named.
     pub(crate) fn paths(&self, found: &mut BTreeSet<AbsolutePath>) {
         match self {
-            Formula::Known(_) | Formula::Unknown(_) => {}
+            Formula::Known(_) | Formula::Approved | Formula::Unknown(_) => {}
             Formula::Within(path) | Formula::Is(path) => {
                 found.insert(path.clone());
             }
@@ -120,10 +141,10 @@ impl Formula {
         }
     }
 
-    /// The first condition that is not known beforehand.
+    /// The first condition that is not known beforehand, nor for people to answer.
     pub(crate) fn unknown(&self) -> Option<&str> {
         match self {
-            Formula::Known(_) | Formula::Within(_) | Formula::Is(_) => None,
+            Formula::Known(_) | Formula::Within(_) | Formula::Is(_) | Formula::Approved => None,
             Formula::All(parts) | Formula::Any(parts) => parts.iter().find_map(Formula::unknown),
             Formula::Not(part) => part.unknown(),
             Formula::Unknown(text) => Some(text),
@@ -157,6 +178,9 @@ impl View<'_> {
     }
 
     fn formula(&self, expr: &Expr) -> Formula {
+        if let Some(formula) = of_approvals(expr) {
+            return formula;
+        }
         match expr {
             Expr::Literal(Literal::Bool(holds)) => Formula::Known(Truth::of(*holds)),
             Expr::UnaryOp { op: UnaryOp::Not, expr } => Formula::Not(Box::new(self.formula(expr))),
@@ -249,6 +273,18 @@ impl View<'_> {
         };
         Formula::Any(uids.iter().map(each).collect())
     }
+}
+
+/// One test of approvals: `context.approvals.contains("owner")`, `context.approver_count < 2`.
+fn of_approvals(expr: &Expr) -> Option<Formula> {
+    let Expr::BinaryOp { op, left, right } = expr else { return None };
+    if !mentions_approvals(expr) {
+        return None;
+    }
+    Some(match atom(*op, left, right)? {
+        Direction::Up => Formula::Approved,
+        Direction::Down => Formula::Not(Box::new(Formula::Approved)),
+    })
 }
 
 fn principal_is(ty: &pst::EntityType) -> Formula {

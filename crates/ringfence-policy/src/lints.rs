@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use cedar_policy::pst::{Expr, Var};
 use ringfence_core::{Action, RuleRef, SetName};
 use serde::Serialize;
 
 use crate::checks::{is_file_action, overlap};
 use crate::never;
-use crate::rule::{Effect, Rule, Scope};
+use crate::rule::{Approvable, Effect, Rule, Scope};
 use crate::tree::{approvers, body};
 use crate::{Policy, RuleSet};
 
@@ -56,6 +57,7 @@ impl Policy {
                 lints.extend(always_forbidden(set, rule));
                 lints.extend(opaque_unseen(rule));
                 lints.extend(any_resource(rule));
+                lints.extend(asks_about_all_files(rule));
                 lints.extend(self.undeclared_role(rule));
             }
         }
@@ -143,6 +145,19 @@ fn any_resource(rule: &Rule) -> Option<Lint> {
                 of its kind; name one where you can";
     (act_by_act && conditional && rule.scope() == Scope::Anything)
         .then(|| lint(LintKind::AnyResource, rule, text.to_owned()))
+}
+
+/// What is asked about is opened in a tree of its own, and there is none for all files.
+fn asks_about_all_files(rule: &Rule) -> Option<Lint> {
+    let mut of_some = rule.scope() != Scope::Anything;
+    for clause in rule.tree.clauses() {
+        crate::tree::walk(body(clause), &mut |part| of_some |= *part == Expr::Var(Var::Resource));
+    }
+    let on_files = rule.actions.iter().any(|&action| is_file_action(action));
+    let asks = rule.effect == Effect::Permit && rule.approvable == Approvable::Yes;
+    let text = "nobody is asked about files by this permit, and none is opened: name the file or the \
+                directory";
+    (asks && on_files && !of_some).then(|| lint(LintKind::AnyResource, rule, text.to_owned()))
 }
 
 fn always_forbidden(set: &RuleSet, rule: &Rule) -> Option<Lint> {

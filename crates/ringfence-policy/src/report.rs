@@ -4,7 +4,6 @@ use ringfence_core::{Action, Agent, FilePlan, RuleRef, SetName};
 use serde::Serialize;
 
 use crate::Policy;
-use crate::checks::is_file_action;
 use crate::lints::Lint;
 use crate::nearest::shown;
 use crate::rule::{Approvable, Effect, Rule, Scope};
@@ -40,6 +39,8 @@ pub struct ActPlan {
 pub enum Cost {
     /// Nothing: the kernel holds it.
     Nothing,
+    /// One notification for each file that is opened, and a decision for those that are asked about.
+    EveryOpenNotified,
     /// One notification and one decision.
     Decided,
     /// The same, and the new program is checked before its first instruction.
@@ -64,8 +65,9 @@ pub struct PlannedRule {
 impl Policy {
     /// What this policy means for one agent.
     pub fn plan(&self, agent: &Agent) -> PlanReport {
-        let acts = Action::ALL.into_iter().map(|action| self.act_plan(action, agent)).collect();
         let files = self.file_plan(agent);
+        let acts = Action::ALL.into_iter().map(|action| self.act_plan(action, agent, &files));
+        let acts = acts.collect();
         PlanReport { agent: agent.clone(), files, acts, lints: self.lints() }
     }
 
@@ -83,22 +85,22 @@ impl Policy {
         })
     }
 
-    fn act_plan(&self, action: Action, agent: &Agent) -> ActPlan {
+    fn act_plan(&self, action: Action, agent: &Agent, files: &FilePlan) -> ActPlan {
         let concerned =
             |rule: &&Rule| rule.applies_to(action) && rule.agent().is_none_or(|one| one == agent.0);
-        let mut rules: Vec<PlannedRule> = self
-            .sets()
-            .flat_map(|set| &set.rules)
-            .filter(concerned)
-            .map(|rule| planned(rule, action))
-            .collect();
+        let mut rules: Vec<PlannedRule> =
+            self.sets().flat_map(|set| &set.rules).filter(concerned).map(planned).collect();
         rules.sort_by_key(|rule| rule.effect == Effect::Permit);
-        ActPlan { action, cost: self.cost(action), rules }
+        ActPlan { action, cost: self.cost(action, files), rules }
     }
 
-    /// Reads are held by the kernel alone; writes are notified for the record of changed files.
-    fn cost(&self, action: Action) -> Cost {
+    /// Reads are held by the kernel alone, unless some are asked about; writes are notified for the
+    /// record of changed files.
+    fn cost(&self, action: Action, files: &FilePlan) -> Cost {
         match action {
+            Action::FsRead if files.asked.iter().any(|it| it.asks.contains(&action)) => {
+                Cost::EveryOpenNotified
+            }
             Action::FsRead => Cost::Nothing,
             Action::Exec if self.exec_needs_verification() => Cost::DecidedAndVerified,
             Action::Exec
@@ -125,7 +127,7 @@ fn hides_by_mount(rule: &Rule) -> bool {
         && matches!(rule.scope(), Scope::Within(_))
 }
 
-fn planned(rule: &Rule, action: Action) -> PlannedRule {
+fn planned(rule: &Rule) -> PlannedRule {
     let resource = match rule.scope() {
         Scope::Within(uid) | Scope::Exactly(uid) => Some(uid.to_string()),
         Scope::Anything => None,
@@ -142,6 +144,6 @@ fn planned(rule: &Rule, action: Action) -> PlannedRule {
         effect: rule.effect,
         resource,
         conditions: conditions.collect(),
-        asks: rule.approvable == Approvable::Yes && !is_file_action(action),
+        asks: rule.approvable == Approvable::Yes,
     }
 }

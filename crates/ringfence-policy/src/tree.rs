@@ -89,6 +89,17 @@ pub(crate) fn mentions_context(expr: &Expr) -> bool {
     found
 }
 
+/// Whether an expression looks at anything in the context besides approvals.
+pub(crate) fn mentions_state(expr: &Expr) -> bool {
+    let (mut contexts, mut approvals) = (0_usize, 0_usize);
+    walk(expr, &mut |part| {
+        contexts += usize::from(*part == Expr::Var(Var::Context));
+        let asked = matches!(context_attribute(part), Some("approvals" | "approver_count"));
+        approvals += usize::from(asked);
+    });
+    contexts > approvals
+}
+
 /// All entities that a rule names.
 pub(crate) fn entities(tree: &pst::Template) -> Vec<&pst::EntityUID> {
     let mut found = Vec::new();

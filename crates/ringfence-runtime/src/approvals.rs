@@ -1,7 +1,7 @@
 //! Questions put to the user of the session's terminal, and their answers as facts for the gate.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,6 +22,9 @@ pub const APPROVAL_WAIT_SECONDS_MAX: u64 = 120;
 /// program often has two names there.
 const REFUSAL_PERIOD: Duration = Duration::from_secs(10);
 
+/// How often is looked whether somebody still waits for an answer.
+const LOOK_PERIOD: Duration = Duration::from_millis(200);
+
 /// Refusals remembered for that.
 const REFUSALS_MAX: usize = 256;
 
@@ -38,6 +41,10 @@ pub struct Approvals {
     /// What was refused, when, and what is said of it.
     refused: Mutex<HashMap<String, (Instant, String)>>,
 }
+
+/// A question that a person has said yes to; not yet decided.
+#[derive(Debug)]
+pub struct Agreed(Question);
 
 impl Approvals {
     /// Questions go to `asker`; `approver` answers them and holds `roles`.
@@ -59,63 +66,89 @@ impl Approvals {
 
     /// Puts a question and waits: the gate's last word, never `Checked::Ask` again.
     pub fn ask(&self, question: Question) -> Checked {
+        match self.put_and_wait(question, &|| true) {
+            Ok(agreed) => self.check_again(agreed),
+            Err(denial) => Checked::Deny(denial),
+        }
+    }
+
+    /// Puts a question and waits, as long as `still` says that somebody waits for the answer. What was
+    /// agreed to is decided anew when everything else of the same call is known, for a permit does not
+    /// outlast another question.
+    pub fn put_and_wait(
+        &self,
+        question: Question,
+        still: &dyn Fn() -> bool,
+    ) -> Result<Agreed, Denial> {
         if let Some(why) = self.just_refused(&same(&question)) {
-            return refused(question, &format!("{why} just now"));
+            return Err(refused(question, &format!("{why} just now")));
         }
         let channel = self.asker.channel();
         let asked =
             Event::Asked { of: question.entry.index, needs: question.needs.clone(), channel };
         if let Err(error) = self.gate.note(asked, Durability::Soon) {
-            return refused(question, &error.to_string());
+            return Err(refused(question, &error.to_string()));
         }
         if channel == Channel::None {
-            return refused(question, "there is no terminal to ask on");
+            return Err(refused(question, "there is no terminal to ask on"));
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let answer = self.put(&question);
+        let answer = self.put(&question, still);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         self.conclude(question, answer)
     }
 
-    fn put(&self, question: &Question) -> Answer {
+    fn put(&self, question: &Question, still: &dyn Fn() -> bool) -> Answer {
         let mut random = [0_u8; 4];
         if getrandom::fill(&mut random).is_err() {
             return Answer::Expired;
         }
         let (reply, answers) = sync_channel(1);
+        let withdrawn = Arc::<AtomicBool>::default();
         let wait = Duration::from_secs(APPROVAL_WAIT_SECONDS_MAX);
         let prompt = Prompt {
             text: text_of(question),
             reason: format!("asked by {}", wording::rule_line(&question.grounds)),
             codes: Codes::from_random(random),
             deadline: Instant::now() + wait,
+            withdrawn: Arc::clone(&withdrawn),
             reply,
             typing: Typing::default(),
         };
         if !self.asker.put(prompt) {
             return Answer::Expired;
         }
-        match answers.recv_timeout(wait + QUEUE_WAIT) {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Answer::Expired,
+        let until = Instant::now() + wait + QUEUE_WAIT;
+        while Instant::now() < until {
+            match answers.recv_timeout(LOOK_PERIOD) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => return Answer::Expired,
+                Err(RecvTimeoutError::Timeout) if still() => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    withdrawn.store(true, Ordering::Release);
+                    self.asker.look();
+                    return Answer::Expired;
+                }
+            }
         }
+        Answer::Expired
     }
 
-    fn conclude(&self, question: Question, answer: Answer) -> Checked {
+    fn conclude(&self, question: Question, answer: Answer) -> Result<Agreed, Denial> {
         let by = match answer {
             Answer::Approved | Answer::Refused => self.approver.clone(),
             Answer::Expired | Answer::Invalid => String::new(),
         };
         let answered = Event::Answered { of: question.entry.index, answer, by };
         if let Err(error) = self.gate.note(answered, Durability::Before) {
-            return refused(question, &error.to_string());
+            return Err(refused(question, &error.to_string()));
         }
-        match answer {
+        Err(match answer {
             Answer::Refused => self.refuse(question, format!("`{}` refused it", self.approver)),
             Answer::Invalid => self.refuse(question, "no valid answer was typed".to_owned()),
             Answer::Expired => refused(question, "nobody answered in time"),
-            Answer::Approved => self.check_again(question),
-        }
+            Answer::Approved => return Ok(Agreed(question)),
+        })
     }
 
     fn just_refused(&self, same: &str) -> Option<String> {
@@ -125,7 +158,7 @@ impl Approvals {
     }
 
     /// A denial that also holds for the same act, for a while.
-    fn refuse(&self, question: Question, why: String) -> Checked {
+    fn refuse(&self, question: Question, why: String) -> Denial {
         let key = same(&question);
         let denied = refused(question, &why);
         let mut remembered = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,14 +169,17 @@ impl Approvals {
         denied
     }
 
-    fn check_again(&self, question: Question) -> Checked {
+    /// Decides again what was agreed to; never `Checked::Ask`.
+    pub fn check_again(&self, Agreed(question): Agreed) -> Checked {
         let approval = Approval {
             digest: question.digest.clone(),
             approver: self.approver.clone(),
             roles: self.roles.clone(),
         };
         match self.gate.check_approved(question, vec![approval]) {
-            Checked::Ask(question) => refused(question, "one approval is not enough"),
+            Checked::Ask(question) => {
+                Checked::Deny(refused(question, "one approval is not enough"))
+            }
             decided @ (Checked::Permit(_) | Checked::Deny(_)) => decided,
         }
     }
@@ -161,11 +197,11 @@ pub fn as_port(approvals: &Arc<Approvals>) -> Arc<dyn AskPort> {
 }
 
 /// A question that was not approved, as a denial that says why.
-fn refused(question: Question, why: &str) -> Checked {
+fn refused(question: Question, why: &str) -> Denial {
     let rule = wording::rule_line(&question.grounds);
     let failure = format!("{rule}: needs {}, and {why}", wording::needs(&question.needs));
     let grounds = Grounds { failure: Some(failure), ..question.grounds };
-    Checked::Deny(Denial { request: question.request, grounds, entry: Some(question.entry) })
+    Denial { request: question.request, grounds, entry: Some(question.entry) }
 }
 
 /// What a refusal is for: a shell whose command was refused tries the next of that name in `PATH`,

@@ -3,6 +3,7 @@
 //! [`run`] is the whole story. Whatever fails on the way ends the world: it is owned by the
 //! session, and dropping it kills every process in it.
 
+mod asked;
 mod begun;
 mod caller;
 mod covered;

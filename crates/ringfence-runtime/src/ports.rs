@@ -4,6 +4,7 @@ mod exec;
 mod file;
 mod private;
 mod tcp;
+mod together;
 mod unix;
 
 use std::collections::HashMap;

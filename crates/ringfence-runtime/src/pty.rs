@@ -29,7 +29,7 @@ pub use prompt::{Codes, Prompt, Typing};
 pub use stand_in::{Pipes, StandIn};
 
 /// Questions that may wait for the terminal; one more is answered *expired* at once.
-const QUESTIONS_WAITING_MAX: usize = 16;
+const QUESTIONS_WAITING_MAX: usize = 64;
 
 /// Signals the broker passes on to the payload, and the terminal's change of size.
 pub const RELAYED_SIGNALS: [i32; 7] =
@@ -149,7 +149,12 @@ impl Asker {
     /// Queues a question; `false` when there is no terminal or too many wait already.
     pub fn put(&self, prompt: Prompt) -> bool {
         let Some(prompts) = &self.prompts else { return false };
-        prompts.try_send(prompt).is_ok() && rustix::io::write(&*self.wake, b"a").is_ok()
+        prompts.try_send(prompt).is_ok() && self.look()
+    }
+
+    /// Has the questions looked at again: one of them was withdrawn.
+    pub fn look(&self) -> bool {
+        rustix::io::write(&*self.wake, b"a").is_ok()
     }
 }
 

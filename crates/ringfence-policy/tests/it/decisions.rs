@@ -348,13 +348,21 @@ fn a_very_long_agent_name_is_denied_and_a_long_command_line_is_opaque() {
 }
 
 #[test]
-fn dynamic_file_rules_are_decided_where_settings_allow_them_and_never_asked() {
-    let text = r#"permit(principal, action == Action::"fs.read", resource)
+fn file_rules_may_ask_and_look_at_other_facts_only_where_settings_allow_it() {
+    let text = r#"permit(principal, action == Action::"fs.read", resource in Dir::"/srv")
         when { context.approvals.contains("owner") };"#;
+    let asking = policy(text);
+    assert_eq!(verdict(&asking, Act::Read(path("/srv/x"))), "ask owner x1");
+    for denied in [Act::Read(path("/x")), Act::Write(path("/srv/x")), Act::Delete(path("/srv/x"))] {
+        assert_eq!(verdict(&asking, denied), "deny");
+    }
+    assert!(asking.file_plan(&Agent("claude".to_owned())).rules.is_empty());
+    let by_day = text.replace("owner\")", "owner\") && context.clock.hour > 8");
+    assert!(Policy::load(vec![source(SetName::User, &by_day)], &options()).is_err());
     let dynamic = Options { fs_dynamic: FsDynamic::Allowed, ..options() };
-    let policy = Policy::load(vec![source(SetName::User, text)], &dynamic).unwrap();
-    assert_eq!(verdict(&policy, Act::Read(path("/x"))), "deny");
-    assert!(policy.file_plan(&Agent("claude".to_owned())).rules.is_empty());
+    let policy = Policy::load(vec![source(SetName::User, &by_day)], &dynamic).unwrap();
+    assert_eq!(verdict(&policy, Act::Read(path("/srv/x"))), "ask owner x1");
+    assert!(policy.file_plan(&Agent("claude".to_owned())).asked.is_empty());
 }
 
 #[test]

@@ -150,7 +150,7 @@ permit(principal, action, resource) when { context.opaque };"#,
             3:44 not every act of this rule has the attribute `opaque`
               hint: name the action or type that has it, in the rule's head or with `is`
             3:44 this rule makes 1 file grant dynamic
-              hint: limit the rule to `exec` and `net.connect`, or set `[fs] dynamic = true` in settings.toml and lose these grants
+              hint: a rule on files may ask for approvals; limit one that looks at anything else to `exec` and `net.connect`, or set `[fs] dynamic = true` in settings.toml and lose these grants
         "#]],
     );
 }
@@ -167,9 +167,7 @@ permit(principal, action == Action::"fs.write", resource)
   when { context.approvals.contains("owner") };"#,
         &expect![[r#"
             5:10 this rule makes 3 file grants dynamic
-              hint: limit the rule to `exec` and `net.connect`, or set `[fs] dynamic = true` in settings.toml and lose these grants
-            7:10 this rule makes 1 file grant dynamic
-              hint: limit the rule to `exec` and `net.connect`, or set `[fs] dynamic = true` in settings.toml and lose these grants
+              hint: a rule on files may ask for approvals; limit one that looks at anything else to `exec` and `net.connect`, or set `[fs] dynamic = true` in settings.toml and lose these grants
         "#]],
     );
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
-use ringfence_core::{Agent, SetName};
+use ringfence_core::{Action, Agent, SetName};
 use ringfence_policy::{FsDynamic, LintKind, Options, Policy};
 
 use crate::support::{load, options, policy, source};
@@ -19,6 +19,13 @@ fn check(policy: &Policy, expected: &Expect) {
         let alone = if plan.is_exact(&rule.path) { " alone" } else { "" };
         let because = rule.because.as_ref().map_or("-", |rule| rule.id.as_str());
         writeln!(text, "{:?}{alone} {} {because}", rule.access, rule.path).unwrap();
+    }
+    for place in &plan.asked {
+        let because = place.because.as_ref().map_or("-", |rule| rule.id.as_str());
+        let names =
+            |acts: &[Action]| acts.iter().map(|act| act.name()).collect::<Vec<_>>().join(" ");
+        let (asks, acts) = (names(&place.asks), names(&place.acts));
+        writeln!(text, "asks [{asks}] of [{acts}] {} {because}", place.path).unwrap();
     }
     for note in &plan.left_out {
         writeln!(text, "left out {note}").unwrap();
@@ -116,6 +123,55 @@ fn a_permit_that_depends_on_the_file_or_on_time_is_left_out() {
         left out `day` (test.cedar:2): its `fs.read` depends on `context.clock.hour > 8`, which is not known beforehand
         left out `md` (test.cedar:1): its `fs.read` depends on `resource.path like "*.md"`, which is not known beforehand
     "#]],
+    );
+}
+
+#[test]
+fn what_is_asked_about_is_no_mount_and_a_place_of_its_own() {
+    let policy = policy(
+        r#"@id("app") permit(principal, action in Action::"fs", resource in Dir::"/srv/app");
+        @id("ask-delete") forbid(principal, action == Action::"fs.delete", resource)
+        unless { context.approvals.contains("owner") };
+        @id("ask-env") forbid(principal, action in Action::"fs", resource == Path::"/srv/app/.env")
+        unless { context.approvals.contains("owner") };
+        @id("never") forbid(principal, action in Action::"fs", resource in Dir::"/srv/app/never");
+        @id("ask-notes") permit(principal, action == Action::"fs.read", resource in Dir::"/srv/notes")
+        when { context.approver_count >= 1 };
+        @id("free") permit(principal, action == Action::"fs.read", resource in Dir::"/srv/notes/free");"#,
+    );
+    check(
+        &policy,
+        &expect![[r#"
+        Read /srv/app app
+        Hidden /srv/app/.env ask-env
+        Hidden /srv/app/never never
+        Read /srv/notes/free free
+        asks [fs.delete] of [fs.read fs.write fs.delete] /srv/app ask-delete
+        asks [] of [] /srv/app/never -
+        asks [fs.read] of [fs.read] /srv/notes ask-notes
+        asks [] of [] /srv/notes/free -
+    "#]],
+    );
+}
+
+#[test]
+fn files_in_general_and_what_nobody_can_approve_are_not_asked_about() {
+    let all = r#"@id("all") permit(principal, action, resource)
+        when { context.approvals.contains("owner") };"#;
+    check(
+        &policy(all),
+        &expect![[r#"
+        left out files in general are not asked about: name the file or the directory
+    "#]],
+    );
+    let nobody = Policy::load(vec![source(SetName::User, all)], &Options::default()).unwrap();
+    check(&nobody, &expect![[r#""#]]);
+    let ceiling = r#"permit(principal, action == Action::"exec", resource);"#;
+    let beneath = r#"permit(principal, action in Action::"fs", resource in Dir::"/srv/app")
+        when { context.approvals.contains("owner") };"#;
+    check(
+        &load(vec![source(SetName::User, beneath), source(SetName::System, ceiling)]),
+        &expect![[r#""#]],
     );
 }
 

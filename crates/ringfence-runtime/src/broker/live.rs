@@ -8,7 +8,8 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use ringfence_core::{
-    AbsolutePath, Access, Agent, Clock as _, Durability, Event, FilePlan, Gate, PathRule, SessionId,
+    AbsolutePath, Access, Action, Agent, Clock as _, Durability, Event, FilePlan, Gate, PathRule,
+    SessionId,
 };
 use ringfence_policy::grant::GrantText;
 use ringfence_proxy::net::Ender;
@@ -271,7 +272,7 @@ impl Live {
         let restricted = after.clone();
         for rule in &mut after.rules {
             let have = start.access(&rule.path).0.max(mounted.access(&rule.path));
-            if have >= rule.access {
+            if have >= rule.access || decided_when_opened(start, rule) {
                 continue;
             }
             let tree = Tree { path: rule.path.clone(), access: rule.access };
@@ -313,6 +314,17 @@ impl Live {
 
     pub(super) fn changing(&self) -> MutexGuard<'_, Changing> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether what a rule allows was asked about when the world was started: it goes on being opened
+/// outside, without the question.
+fn decided_when_opened(start: &FilePlan, rule: &PathRule) -> bool {
+    let acts = start.asked(&rule.path).map_or(&[][..], |asked| &asked.acts);
+    match rule.access {
+        Access::Hidden => false,
+        Access::Read => acts.contains(&Action::FsRead),
+        Access::Write => acts.contains(&Action::FsWrite) && acts.contains(&Action::FsDelete),
     }
 }
 

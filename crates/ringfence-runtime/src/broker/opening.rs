@@ -143,7 +143,7 @@ pub(super) fn open(ready: Ready, parts: &Parts<'_>) -> Result<Opened, RunError> 
 
 fn opened_event(parts: &Parts<'_>, time_zone: &str) -> Event {
     let command = parts.request.command.iter().map(|word| word.to_string_lossy().into_owned());
-    let plan = serde_json::to_vec(&parts.composed.plan).unwrap_or_default();
+    let plan = serde_json::to_vec(&parts.composed.planned.plan).unwrap_or_default();
     Event::SessionOpened {
         session: parts.session.clone(),
         agent: parts.agent.0.clone(),

@@ -38,7 +38,7 @@ use crate::advice::Advice;
 use crate::approvals::{self, Approvals};
 use crate::assemble::Assembled;
 use crate::bounds::{Bounds, Limited, Looking};
-use crate::compose::Composition;
+use crate::compose::{Asked, Composition};
 use crate::denials::{Denials, Timing};
 use crate::in_force::InForce;
 use crate::module::ModuleEnd;
@@ -141,8 +141,7 @@ impl Running {
     pub(super) fn start(start: Start<'_>) -> Result<Running, RunError> {
         let Start { request, agent, assembled, mut composed, opened, world, taken, network } =
             start;
-        let gate = opened.gate.clone();
-        let world = ended_with_log(&opened, world);
+        let (gate, world) = (opened.gate.clone(), ended_with_log(&opened, world));
         let relay = relay(&world, taken.signals, taken.pty, taken.pipes)?;
         let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
         let approvals = approvals(&gate, &relay, &assembled.settings);
@@ -174,7 +173,7 @@ impl Running {
             private: Arc::clone(&private),
             opened: composed.after.opened(),
             net: net.ender(),
-            changing: Mutex::new(Changing::from_start(&assembled.grants, &composed.plan)),
+            changing: Mutex::new(Changing::from_start(&assembled.grants, &composed.planned.plan)),
         })
         .obey(control);
         let ports = Arc::new(Ports {
@@ -193,7 +192,8 @@ impl Running {
             module: taken.module.start(&composed.spec.cwd),
         });
         let looking = taken.bounds.look(&world, &gate)?;
-        listen(&ports, &world, (taken.notify, taken.confinement, taken.unix_diag, taken.lead))?;
+        let heard = (taken.notify, taken.confinement, taken.unix_diag, taken.lead);
+        listen(&ports, &world, std::mem::take(&mut composed.planned.asked), heard)?;
         Ok(Running {
             world,
             gate,
@@ -457,6 +457,7 @@ fn denials(
 fn listen(
     ports: &Arc<Ports>,
     world: &Arc<World>,
+    asked: Asked,
     (notify, confinement, unix_diag, lead): (
         Option<OwnedFd>,
         Confinement,
@@ -473,6 +474,7 @@ fn listen(
     if let Some(stillness) = &world.stillness {
         listener.stand_still_with(Arc::clone(stillness));
     }
+    super::asked::open(&listener, world, asked)?;
     let world = Arc::downgrade(world);
     let broken = move |_| {
         if let Some(world) = world.upgrade() {

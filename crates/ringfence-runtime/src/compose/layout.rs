@@ -190,6 +190,11 @@ impl Layout {
         }
     }
 
+    /// Whether a place is covered, or lies in what is.
+    pub(super) fn hides(&self, path: &Path) -> bool {
+        self.content_at(path) == Some(&Content::Hidden)
+    }
+
     /// Whether the plan lets a path be written.
     pub(crate) fn is_writable(&self, path: &Path) -> bool {
         matches!(self.content_at(path), Some(Content::Planned(bind)) if bind.access == Access::Write)

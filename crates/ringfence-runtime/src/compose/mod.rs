@@ -1,6 +1,7 @@
 //! What the policy in force means as a world: what is bound where, what is covered, what is a
 //! private copy, and what is to be done on the host when the world has ended.
 
+mod asked;
 mod believed;
 mod caches;
 mod environment;
@@ -47,6 +48,7 @@ use crate::settings::{Gap, LimitSettings, ProfileName};
 use crate::state::StateDirs;
 use crate::whole_file::FileError;
 
+pub use asked::{Asked, AskedPlace};
 pub use believed::Believed;
 use gpg::Signers;
 pub(crate) use layout::{GRANTABLE, Layout, Real, Use, real};
@@ -109,8 +111,8 @@ pub enum Changes {
 pub struct Composition {
     /// The world.
     pub spec: WorldSpec,
-    /// The static part of the policy that it was made from.
-    pub plan: FilePlan,
+    /// What the policy means for files, as far as it is known beforehand.
+    pub planned: Planned,
     /// Directories that exist in this world only (`/tmp`, `/dev`, the private home, caches, copies): what
     /// happens in them is no act, is not put to the gate and leaves nothing on the host.
     ///
@@ -129,6 +131,15 @@ pub struct Composition {
     pub after: After,
     /// What the person should know.
     pub notices: Vec<Notice>,
+}
+
+/// What the policy means for files, as far as it is known beforehand.
+#[derive(Debug)]
+pub struct Planned {
+    /// The static part of the policy that a world was made from.
+    pub plan: FilePlan,
+    /// What is opened outside, file by file, once that is decided.
+    pub asked: Asked,
 }
 
 /// Sockets of a world on which its programs ask for signatures.
@@ -183,6 +194,16 @@ pub enum ComposeError {
         /// Why.
         reason: String,
     },
+    /// Nobody can be asked about it in such a world.
+    #[error("`{}` cannot be asked about: {reason}", path.display())]
+    Asked {
+        /// The place.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+        /// What would help.
+        hint: &'static str,
+    },
     /// Changes of a tree cannot be kept aside.
     #[error("`{}` cannot be put under review: {reason}", path.display())]
     Review {
@@ -215,6 +236,7 @@ impl ComposeError {
             ComposeError::NotItsOwn { .. } => {
                 Some("run it as the owner of the files, or name them under `[run] user`".to_owned())
             }
+            ComposeError::Asked { hint, .. } => Some((*hint).to_owned()),
             ComposeError::StandIn { .. } => {
                 Some("to see where secrets are looked for, run `ringfence secret list`".to_owned())
             }
@@ -253,17 +275,15 @@ pub fn compose(
 ) -> Result<(Composition, Believed), ComposeError> {
     let mounts = request.tier != Tier::Landlock;
     let payload = identity::choose(assembled, request)?;
-    let plan = assembled.policy.file_plan(&request.agent);
+    let mut plan = assembled.policy.file_plan(&request.agent);
     let profile = request.profile(assembled);
     let store = caches::Store::of(dirs, assembled, &payload);
-    let own = dirs.private_of(&request.session);
-    let private = Private::create(&own, store.of_home(), &payload)?;
+    let private = Private::create(&dirs.private_of(&request.session), store.of_home(), &payload)?;
     let mut layout = Layout::of_plan(&plan, &assembled.project.dir);
     if places::make_own_dirs(&layout, dirs) {
         layout = Layout::of_plan(&plan, &assembled.project.dir);
     }
-    let persons = PersonsFiles::of(dirs);
-    let mut surveys = Surveys::default();
+    let (persons, mut surveys) = (PersonsFiles::of(dirs), Surveys::default());
     let absent = places::protect(&mut layout, &plan, &private, (&persons, &mut surveys))?;
     let mut after = After::new(&request.session, &layout.writable_roots(), &mut surveys);
     let mut covered: Vec<PathBuf> = absent.iter().map(|place| place.path.clone()).collect();
@@ -288,12 +308,13 @@ pub fn compose(
     let (env, dropped) = environment::clean(&home, (assembled, named), request);
     layout.notices.extend(dropped);
     let base = base(request.tier, &payload.account(dirs.home()));
-    let scratch = own.join("world");
-    crate::whole_file::create_private_dir(&scratch)?;
+    let asked = asked::find(request, &base, &mut plan, &mut layout.notices)?;
+    let scratch = private.scratch()?;
     let made = base.dirs.iter().cloned().chain([PathBuf::from("/dev")]);
     let private_dirs = made.chain(layout.private_targets()).collect();
     let permitted = secrets::Permitted::of(&assembled.policy, &request.agent, &plan);
     let masks = secrets::of_world((request, &cwd), (dirs, &permitted), (&mut layout, &private))?;
+    let masks = asked.show(masks, (&mut layout, &private))?;
     let shown = (&layout, masks.as_slice());
     let (binds, overlays) = bound((dirs, request), shown, &payload, &mut after)?;
     places::hold(&mut after, (&layout, &plan), request.notify.write);
@@ -308,18 +329,19 @@ pub fn compose(
         env,
         cwd,
         scratch,
+        notify: asked.notified(request.notify),
         ..empty(assembled, request, &payload)
     };
     covered.extend(layout.covered_by(&[private.empty_dir(), private.common_dir()]));
-    let mut notices = layout.notices;
-    let denials = private.denials();
+    let (mut notices, denials) = (layout.notices, private.denials());
     let private = if mounts {
         private_dirs
     } else {
         on_the_host::adapt(&mut spec, (&private, &payload), dirs.home(), &mut notices)?
     };
+    let planned = Planned { plan, asked };
     let made =
-        Composition { spec, plan, private, covered, profile, denials, agents, after, notices };
+        Composition { spec, planned, private, covered, profile, denials, agents, after, notices };
     Ok((made, believed))
 }
 

@@ -62,6 +62,13 @@ impl Private {
         &self.dir
     }
 
+    /// An empty directory to build the world's root on.
+    pub(super) fn scratch(&self) -> Result<PathBuf, ComposeError> {
+        let scratch = self.dir.join("world");
+        create_private_dir(&scratch)?;
+        Ok(scratch)
+    }
+
     /// The home directory of this world.
     pub(crate) fn home(&self) -> PathBuf {
         self.dir.join("home")

@@ -2,28 +2,11 @@
 
 use std::sync::Arc;
 
-use ringfence_core::{
-    Act, Checked, CommandLine, Denial, Exec, Outcome, Permit, Question, Request, Running,
-};
-use ringfence_sandbox::notify::{
-    Attempt, Care, Delivery, ExecAttempt, Ran, Verification, own_umask,
-};
+use ringfence_core::{Act, CommandLine, Denial, Exec, Outcome, Permit, Running};
+use ringfence_sandbox::notify::{Attempt, Care, Delivery, ExecAttempt, Ran, Verification};
 
-use super::{Ports, settled};
-
-/// What the gate said about all requests of one exec together.
-enum Answers {
-    Permitted(Vec<Permit>),
-    Asked(Open),
-    Denied(Denial),
-}
-
-/// Requests of one exec, at least one of which a person has to answer.
-struct Open {
-    questions: Vec<Question>,
-    /// The others, which were permitted.
-    others: Vec<Request>,
-}
+use super::Ports;
+use super::together::{self, Part, Told};
 
 /// All acts that an exec implies: the interpreters of a script are started too.
 pub(super) fn acts(attempt: &ExecAttempt) -> Vec<Act> {
@@ -62,58 +45,9 @@ pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, acts: Vec<Act>) {
     ports.parents.forget(attempt.pid);
     // What the program before it read is its own; if this one does not start, it goes on being so.
     ports.watch.reads().iter().for_each(|reads| reads.ended(attempt.pid));
-    let requests: Vec<Request> = acts.into_iter().map(|act| ports.request(&attempt, act)).collect();
-    match check_all(ports, requests) {
-        Answers::Permitted(permits) => carry_out(ports, attempt, permits),
-        Answers::Denied(denial) => ports.refuse(attempt, &denial),
-        Answers::Asked(open) => ask_aside(ports, attempt, open),
-    }
-}
-
-/// Checks requests until one is denied.
-fn check_all(ports: &Ports, requests: Vec<Request>) -> Answers {
-    let (mut permits, mut questions) = (Vec::new(), Vec::new());
-    for request in requests {
-        match ports.gate.check(request) {
-            Checked::Permit(permit) => permits.push(permit),
-            Checked::Ask(question) => questions.push(question),
-            Checked::Deny(denial) => return Answers::Denied(denial),
-        }
-    }
-    if questions.is_empty() {
-        return Answers::Permitted(permits);
-    }
-    let others = permits.iter().map(|permit| permit.request().clone()).collect();
-    Answers::Asked(Open { questions, others })
-}
-
-/// Only this call waits for the answer: the port goes on.
-fn ask_aside(ports: &Arc<Ports>, attempt: Attempt, open: Open) {
-    let ports = Arc::clone(ports);
-    let wait = move || {
-        if own_umask().is_err() {
-            // Dropped, it is denied.
-            return;
-        }
-        match ask_all(&ports, open) {
-            Ok(permits) => carry_out(&ports, attempt, permits),
-            Err(denial) => ports.refuse(attempt, &denial),
-        }
-    };
-    // A thread that cannot be made drops the attempt, and that denies it.
-    let _ = std::thread::Builder::new().name("question".to_owned()).spawn(wait);
-}
-
-/// Puts the questions, then decides the rest anew: a permit does not outlast a question.
-fn ask_all(ports: &Ports, open: Open) -> Result<Vec<Permit>, Denial> {
-    let mut permits = Vec::new();
-    for question in open.questions {
-        permits.push(settled(ports.approvals.ask(question))?);
-    }
-    for request in open.others {
-        permits.push(settled(ports.gate.check(request))?);
-    }
-    Ok(permits)
+    let part = |act| Part { request: ports.request(&attempt, act), told: Told::ByUs };
+    let parts = acts.into_iter().map(part).collect();
+    together::answer(ports, attempt, parts, carry_out);
 }
 
 fn carry_out(ports: &Ports, mut attempt: Attempt, permits: Vec<Permit>) {

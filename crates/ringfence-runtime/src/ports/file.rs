@@ -1,33 +1,44 @@
-//! The file port: a change to files goes on once every path of it is permitted.
+//! The file port: a change to files goes on once every path of it is permitted, and so does a read
+//! where reads are asked about.
 //!
 //! What makes a name is carried out at the path that was decided about. The world's mounts bound
 //! the rest whatever path the kernel reads in the end. Either way its entry says `unobserved`, and
 //! an outcome follows only where it was carried out here, and failed.
 
 use std::io;
+use std::sync::Arc;
 
 use ringfence_core::{
-    AbsolutePath, Act, Checked, Denial, Durability, Event, FileChange, Grounds, Permit, Question,
-    Running, Verdict,
+    AbsolutePath, Act, Denial, Durability, Event, FileChange, Grounds, Permit, Running, Verdict,
 };
 use ringfence_sandbox::notify::{Appears, Attempt, FileAttempt};
 
 use super::Ports;
-use crate::wording;
+use super::together::{self, Part, Told};
 
-/// Decides a change and answers it; changes in the world's own places are no acts.
-pub(super) fn answer(ports: &Ports, attempt: Attempt, file: FileAttempt) {
+/// Decides a change, and what is read besides, and answers it; a question is put on a thread of its own.
+/// Changes in the world's own places are no acts.
+pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, file: FileAttempt) {
     let forbidden = covered(ports, &attempt, &file);
     if let Some(denial) = forbidden.or_else(|| put_over(ports, &attempt, &file)) {
         return ports.refuse(attempt, &denial);
     }
-    let acts: Vec<_> =
-        file.acts.into_iter().filter(|(_, path)| !ports.private.holds(path.as_path())).collect();
-    let permits: Result<Vec<Permit>, Denial> =
-        acts.into_iter().map(|(change, path)| check(ports, &attempt, change, path)).collect();
-    let spent = permits.and_then(|permits| {
-        permits.into_iter().map(Permit::spend).collect::<Result<Vec<_>, Denial>>()
-    });
+    let part = |act, change| {
+        let request = ports.request(&attempt, act);
+        Part { request, told: Told::ByNobody(change) }
+    };
+    let read = file.reads.into_iter().map(|path| part(Act::Read(path), None));
+    let changed = file
+        .acts
+        .into_iter()
+        .filter(|(_, path)| !ports.private.holds(path.as_path()))
+        .map(|(change, path)| part(act(change, path), Some(change)));
+    let parts = read.chain(changed).collect();
+    together::answer(ports, attempt, parts, carry_out);
+}
+
+fn carry_out(ports: &Ports, attempt: Attempt, permits: Vec<Permit>) {
+    let spent: Result<Vec<Running>, Denial> = permits.into_iter().map(Permit::spend).collect();
     match spent {
         Ok(running) => {
             let entries = running.iter().map(|each| each.entry().index).collect();
@@ -38,19 +49,6 @@ pub(super) fn answer(ports: &Ports, attempt: Attempt, file: FileAttempt) {
             });
         }
         Err(denial) => ports.refuse(attempt, &denial),
-    }
-}
-
-fn check(
-    ports: &Ports,
-    attempt: &Attempt,
-    change: FileChange,
-    path: AbsolutePath,
-) -> Result<Permit, Denial> {
-    match ports.gate.check_file(ports.request(attempt, act(change, path)), Some(change)) {
-        Checked::Permit(permit) => Ok(permit),
-        Checked::Deny(denial) => Err(denial),
-        Checked::Ask(question) => Err(unasked(question)),
     }
 }
 
@@ -118,12 +116,4 @@ fn denied(
     // Denied whether or not it could be recorded; a log that fails ends the session.
     let entry = ports.gate.note(decided, Durability::Soon).ok();
     Denial { request, grounds, entry }
-}
-
-/// Files are not asked about, one by one, while a program waits.
-fn unasked(question: Question) -> Denial {
-    let needs = wording::needs(&question.needs);
-    let failure = Some(format!("needs {needs}, and changes to files are not asked about"));
-    let grounds = Grounds { failure, ..question.grounds };
-    Denial { request: question.request, grounds, entry: Some(question.entry) }
 }

@@ -24,7 +24,9 @@ impl PrivatePlaces {
 
     /// What is private in a world, and what of the host lies in it.
     pub(crate) fn of(composed: &Composition) -> PrivatePlaces {
-        let mounts = composed.spec.binds.iter().map(|bind| bind.target.clone()).collect();
+        let asked = composed.planned.asked.places.iter().map(|it| it.path.as_path().to_owned());
+        let binds = composed.spec.binds.iter().map(|bind| bind.target.clone());
+        let mounts = binds.chain(asked).collect();
         PrivatePlaces::new(composed.private.clone(), mounts)
     }
 

@@ -250,9 +250,12 @@ impl Line {
         if self.asked.is_some() {
             return;
         }
-        if let Ok(prompt) = self.questions.try_recv() {
-            prompt.draw();
-            self.asked = Some(prompt);
+        while let Ok(mut prompt) = self.questions.try_recv() {
+            if !prompt.expire_if_due() {
+                prompt.draw();
+                self.asked = Some(prompt);
+                return;
+            }
         }
     }
 

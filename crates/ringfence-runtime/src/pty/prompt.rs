@@ -4,6 +4,8 @@
 //! the question appears, the codes are new each time, and the world's output stands still.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -67,6 +69,8 @@ pub struct Prompt {
     pub codes: Codes,
     /// Until when an answer counts.
     pub deadline: Instant,
+    /// Set when nobody waits for an answer any more.
+    pub withdrawn: Arc<AtomicBool>,
     /// Where the answer goes; holds one.
     pub reply: SyncSender<Answer>,
     /// What was typed until now.
@@ -156,6 +160,9 @@ impl Prompt {
     }
 
     pub(super) fn time_left(&self, now: Instant) -> Duration {
+        if self.withdrawn.load(Ordering::Acquire) {
+            return Duration::ZERO;
+        }
         self.deadline.saturating_duration_since(now)
     }
 
@@ -197,7 +204,7 @@ impl Prompt {
         (typing.keys >= KEYS_MAX).then_some(Answer::Invalid)
     }
 
-    /// Answers *expired* once the deadline has passed.
+    /// Answers *expired* once the deadline has passed, or nobody waits any more.
     pub(super) fn expire_if_due(&mut self) -> bool {
         self.time_left(Instant::now()).is_zero() && self.answer(Answer::Expired)
     }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ fn prompt() -> (Prompt, Receiver<Answer>) {
         reason: "asked by policy.cedar:1 `no-push`".to_owned(),
         codes: Codes { approve: "k7".to_owned(), refuse: "m3".to_owned() },
         deadline: Instant::now() + Duration::from_mins(1),
+        withdrawn: Arc::default(),
         reply,
         typing: Typing::default(),
     };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
+use super::asked::Carried;
 use super::listen::Shared;
 use super::making::Making;
 use super::stillness::{Busy, Stillness};
@@ -112,6 +113,14 @@ impl Pending {
         let shared = Arc::clone(&self.shared);
         // Without it nothing was looked up either; the call is dropped, and so denied.
         let Some(root) = shared.known_root() else { return Delivery::Refused };
+        let making = match shared.asked.get() {
+            Some(asked) => match asked.carry(making) {
+                Carried::AsEver(making) => making,
+                Carried::Aside(making) => return asked.opener.make(making, self),
+                Carried::Refused(errno) => return self.answer(Reply::Fail(errno.raw_os_error())),
+            },
+            None => making,
+        };
         if let Some(Err(errno)) = shared.places.as_ref().map(|places| places.allow(&making.what)) {
             return self.answer(Reply::Fail(errno.raw_os_error()));
         }
@@ -194,6 +203,11 @@ impl Attempt {
             self.pending.told = Told(Some(Box::new(failed)));
         }
         self.allow()
+    }
+
+    /// Whether the call still waits: it no longer does when its process was killed.
+    pub fn still_waits(&self) -> bool {
+        sys::still_waits(self.pending.shared.listener(), self.pending.id)
     }
 
     /// Makes the act fail with this error number.

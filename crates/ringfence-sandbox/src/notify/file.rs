@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use ringfence_core::{AbsolutePath, FileChange};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
+use super::asked::Asked;
 use super::listen::Judged;
 use super::locate::{Found, Last, Place};
 use super::making::{Making, What};
@@ -39,17 +40,22 @@ struct Seen {
     acts: Vec<(FileChange, Vec<u8>)>,
     what: Option<What>,
     appears: Appears,
+    /// What is read where that is decided.
+    reads: Option<Vec<u8>>,
 }
 
 impl Seen {
     /// The kernel carries it out.
     fn by_kernel(acts: Vec<(FileChange, Vec<u8>)>) -> Seen {
-        Seen { acts, what: None, appears: Appears::Nothing }
+        Seen { acts, what: None, appears: Appears::Nothing, reads: None }
+    }
+
+    fn by_us(acts: Vec<(FileChange, Vec<u8>)>, what: What) -> Seen {
+        Seen { what: Some(what), ..Seen::by_kernel(acts) }
     }
 
     fn made(path: Vec<u8>, what: What) -> Seen {
-        let acts = vec![(FileChange::Created, path)];
-        Seen { acts, what: Some(what), appears: Appears::Nothing }
+        Seen::by_us(vec![(FileChange::Created, path)], what)
     }
 
     fn out_of_elsewhere(self) -> Seen {
@@ -119,11 +125,10 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         Some(Change::Truncate(at)) => match place(call, at, Last::Follow)? {
             Place { found: Found::Directory, .. } => return Err(Trouble::Errno(libc::EISDIR)),
             Place { found: Found::Nameless, .. } => Seen::by_kernel(Vec::new()),
-            place if call.shared.places.is_some() => {
+            place if call.shared.places.is_some() || call.is_asked(&place.path) => {
                 let (path, length) = (existing(place)?, call.arg(1));
                 let acts = vec![(FileChange::Modified, path.clone())];
-                let what = Some(What::Truncate { path, length });
-                Seen { acts, what, appears: Appears::Nothing }
+                Seen::by_us(acts, What::Truncate { path, length })
             }
             place if leads_elsewhere(call, at.dir, &call.path(at.path)?, &place.path)? => {
                 return Err(Trouble::unresolvable("it shortens a file by a link", libc::EACCES));
@@ -137,15 +142,18 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
 
 /// Leaves out what happens in private places; nothing else means nobody has to decide.
 fn hand_out(call: &Call<'_>, seen: Seen) -> Result<Judged, Trouble> {
-    let Seen { acts, what, appears } = seen;
+    let Seen { acts, what, appears, reads } = seen;
     let acts: Vec<(FileChange, AbsolutePath)> = acts
         .into_iter()
         .filter(|(_, path)| !call.shared.is_private(path))
         .map(|(change, path)| Ok((change, named(&path)?)))
         .collect::<Result<_, Trouble>>()?;
+    let reads = reads.map(|path| named(&path)).transpose()?;
     let making = what.map(|what| making(call, what)).transpose()?;
     Ok(match making {
-        making if !acts.is_empty() => Judged::File(FileAttempt { acts, appears }, making),
+        making if !acts.is_empty() || reads.is_some() => {
+            Judged::File(FileAttempt { acts, reads, appears }, making)
+        }
         Some(making) => Judged::Make(making),
         None => Judged::Answer(Reply::Continue),
     })
@@ -166,7 +174,7 @@ pub(super) fn changed(
     what: What,
 ) -> Result<Judged, Trouble> {
     let acts = path.into_iter().map(|path| (FileChange::Modified, path)).collect();
-    hand_out(call, Seen { acts, what: Some(what), appears: Appears::Nothing })
+    hand_out(call, Seen::by_us(acts, what))
 }
 
 /// With the umask where it counts.
@@ -187,7 +195,7 @@ fn making(call: &Call<'_>, what: What) -> Result<Making, Trouble> {
         | What::LinkFile { .. }
         | What::Rename { .. } => Mode::empty(),
     };
-    Ok(Making { what, umask })
+    Ok(Making { what, umask, tree: None })
 }
 
 /// A resolved path as the policy reads it.
@@ -306,7 +314,9 @@ fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble>
         // Nothing that has a name changes.
         Found::File | Found::Nameless => Vec::new(),
     };
+    let reads = call.reads_asked(flags, (&resolved, found));
     let ours = creates
+        || call.is_asked(&resolved)
         || call.shared.places.is_some()
         || found == Found::File && leads_elsewhere(call, at.dir, &path, &resolved)?;
     if !ours {
@@ -328,7 +338,22 @@ fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble>
     } else {
         What::Open { path: resolved, flags, mode }
     };
-    Ok(Seen { acts, what: Some(what), appears: Appears::Nothing })
+    Ok(Seen { reads, ..Seen::by_us(acts, what) })
+}
+
+/// An open that only reads, if that is decided. What cannot be told is left to the kernel, which finds
+/// nothing in such a place.
+pub(super) fn look_asked(call: &Call<'_>) -> Result<Option<Judged>, Trouble> {
+    if !call.shared.asked.get().is_some_and(Asked::hides_any) {
+        return Ok(None);
+    }
+    let Some(Change::Open(at, flags, _)) = change(call) else { return Ok(None) };
+    let last = if flags & libc::O_NOFOLLOW != 0 { Last::Keep } else { Last::Follow };
+    let Ok(Place { path, found }) = place(call, at, last) else { return Ok(None) };
+    let Some(reads) = call.reads_asked(flags, (&path, found)) else { return Ok(None) };
+    let flags = OFlags::from_bits_retain(flags.cast_unsigned());
+    let what = What::Open { path, flags, mode: 0 };
+    hand_out(call, Seen { reads: Some(reads), ..Seen::by_us(Vec::new(), what) }).map(Some)
 }
 
 /// An open that changes nothing, in a world whose payload opens nothing by itself.
@@ -345,7 +370,7 @@ fn read(call: &Call<'_>, at: At, flags: i32) -> Result<Seen, Trouble> {
         Found::File if own_terminal() => terminal(call, path, flags, 0)?,
         Found::File | Found::Directory => What::Open { path, flags, mode: 0 },
     };
-    Ok(Seen { acts: Vec::new(), what: Some(what), appears: Appears::Nothing })
+    Ok(Seen::by_us(Vec::new(), what))
 }
 
 /// The terminal that the process has, which is the world's: nobody in it could get another.
@@ -423,8 +448,7 @@ fn remove(call: &Call<'_>, at: At, flags: i32) -> Result<Seen, Trouble> {
         (Some(_), Found::Directory | Found::Symlink | Found::File | Found::Nameless) => {
             let acts = vec![(FileChange::Deleted, place.path.clone())];
             let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-            let what = Some(What::Remove { path: place.path, flags });
-            return Ok(Seen { acts, what, appears: Appears::Nothing });
+            return Ok(Seen::by_us(acts, What::Remove { path: place.path, flags }));
         }
     };
     Err(Trouble::Errno(errno))
@@ -459,9 +483,12 @@ fn rename(call: &Call<'_>, from: At, to: At, flags: u32) -> Result<Seen, Trouble
         (false, true) => (FileChange::Deleted, FileChange::Modified),
         (false, false) => (FileChange::Deleted, FileChange::Created),
     };
+    if is_directory && (call.is_asked(&from) || call.is_asked(&to.path)) {
+        // What lies in it would move along without a question: who renames copies then, file by file.
+        return Err(Trouble::Errno(libc::EXDEV));
+    }
     let acts = vec![(left, from.clone()), (made, to.path.clone())];
-    let what = Some(What::Rename { from, to: to.path, flags });
-    Ok(Seen { acts, what, appears: Appears::Elsewhere })
+    Ok(Seen::by_us(acts, What::Rename { from, to: to.path, flags }).out_of_elsewhere())
 }
 
 /// Whether a path ends in what has no name of its own: the root, `.` or `..`.

@@ -10,6 +10,7 @@ use ringfence_core::AbsolutePath;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::answer::Pending;
+use super::asked::{Asked, AskedPlace};
 use super::connect::{self, Workers};
 use super::handing::Handing;
 use super::in_place::{self, InPlace};
@@ -74,6 +75,9 @@ pub(super) struct Shared {
     pub(super) opener: Opener,
     pub(super) handing: Handing,
     pub(super) roots: Roots,
+    /// Places whose files are opened one by one, once it is known.
+    pub(super) asked: OnceLock<Asked>,
+    user: Option<(u32, u32)>,
     /// For a world without mounts.
     pub(super) places: Option<Places>,
 }
@@ -141,6 +145,8 @@ impl Listener {
             stillness: OnceLock::new(),
             workers: Workers::default(),
             roots: Roots::new(confinement.seccomp),
+            asked: OnceLock::new(),
+            user: confinement.user,
             places: confinement.places.take(),
             in_place: InPlace::new(&confinement),
             opener: Opener::start(confinement)?,
@@ -177,6 +183,23 @@ impl Listener {
     /// told. They go on in any case, and the world waits for the teller with the next ones.
     pub fn watch_reads(&self, told: impl Fn(&ReadOpen<'_>) + Send + Sync + 'static) {
         let _ = self.shared.reads.set(reads::Told(Box::new(told)));
+    }
+
+    /// Has the files of these places opened by us from here on, each when that has been decided; the first
+    /// word counts. Places in `except` are shown by the world's mounts although they lie in one.
+    pub fn open_asked(
+        &self,
+        places: Vec<AskedPlace>,
+        except: &[AbsolutePath],
+    ) -> Result<(), NotifyError> {
+        if self.shared.places.is_some() {
+            return Err(NotifyError::Unusable(std::io::ErrorKind::Unsupported.into()));
+        }
+        for place in &places {
+            self.expose(place.path.clone());
+        }
+        let _ = self.shared.asked.set(Asked::new(places, except, self.shared.user)?);
+        Ok(())
     }
 
     /// Has every answer held back from here on while `stillness` says so; the first word counts.

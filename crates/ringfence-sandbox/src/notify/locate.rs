@@ -58,6 +58,9 @@ impl Call<'_> {
     /// Finds out where `path` leads; an error is the one the kernel would give.
     pub(super) fn locate(&self, dir: i32, path: &[u8], last: Last) -> Result<Place, Trouble> {
         let full = full(path, || self.directory(dir))?;
+        if self.shared.asked.get().is_some_and(|asked| asked.comes_through(&full)) {
+            return self.walk(&full, last);
+        }
         if let Some(place) = self.in_known_directory(&full, last) {
             return Ok(place);
         }
@@ -108,7 +111,10 @@ impl Call<'_> {
     fn look_at(&self, path: &[u8]) -> Result<Opened, Trouble> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::IN_ROOT;
-        let fd = rustix::fs::openat2(self.root()?, path, flags, Mode::empty(), resolve)?;
+        let asked = self.shared.asked.get().and_then(|asked| asked.hidden(path)?.seen(path));
+        let world = self.root()?;
+        let (root, path) = asked.unwrap_or((world, path));
+        let fd = rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)?;
         let stat = rustix::fs::fstat(&fd)?;
         Ok(Opened { fd, stat })
     }
@@ -197,6 +203,12 @@ impl Call<'_> {
             let candidate = [done.as_slice(), b"/", &name].concat();
             let found = match self.stat(&candidate) {
                 Ok(stat) => found(&stat),
+                // Beneath it lies what only we see.
+                Err(Trouble::Errno(libc::ENOENT))
+                    if !is_last && self.leads_to_asked(&candidate) =>
+                {
+                    Found::Directory
+                }
                 Err(Trouble::Errno(libc::ENOENT)) if is_last => Found::Absent,
                 Err(trouble) => return Err(trouble),
             };
@@ -230,6 +242,11 @@ impl Call<'_> {
             }
         }
         self.end_of_walk(done)
+    }
+
+    /// Whether a place lies beneath a directory that the world need not have.
+    fn leads_to_asked(&self, directory: &[u8]) -> bool {
+        self.shared.asked.get().is_some_and(|asked| asked.is_above(directory))
     }
 
     /// A path whose every component has been followed.

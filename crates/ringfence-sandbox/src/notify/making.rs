@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxAttributes, StatxFlags,
@@ -43,6 +44,8 @@ pub(super) struct Making {
     pub(super) what: What,
     /// The process's own mask for the permissions of what it makes.
     pub(super) umask: Mode,
+    /// The tree that the paths are in, where that is not the world.
+    pub(super) tree: Option<Arc<OwnedFd>>,
 }
 
 /// What is to be made. Paths are absolute, without symbolic links, and in the world's coordinates.
@@ -76,6 +79,48 @@ pub(super) enum What {
     Truncate { path: Vec<u8>, length: u64 },
     /// Changes permissions or times.
     Change { which: Metadata, changing: Changing },
+}
+
+impl What {
+    /// Every path in it.
+    pub(super) fn paths(&self) -> Vec<&[u8]> {
+        match self {
+            What::Open { path, .. }
+            | What::Create { path, .. }
+            | What::Directory { path, .. }
+            | What::Node { path, .. }
+            | What::Socket { path, .. }
+            | What::Symlink { path, .. }
+            | What::LinkFile { path, .. }
+            | What::Remove { path, .. }
+            | What::Truncate { path, .. }
+            | What::Change { which: Metadata::At { path }, .. } => vec![path],
+            What::Link { from, path: to } | What::Rename { from, to, .. } => vec![from, to],
+            What::Reopen { .. }
+            | What::Address { .. }
+            | What::Change { which: Metadata::Of(_), .. } => Vec::new(),
+        }
+    }
+
+    /// The same, to be changed.
+    pub(super) fn paths_mut(&mut self) -> Vec<&mut Vec<u8>> {
+        match self {
+            What::Open { path, .. }
+            | What::Create { path, .. }
+            | What::Directory { path, .. }
+            | What::Node { path, .. }
+            | What::Socket { path, .. }
+            | What::Symlink { path, .. }
+            | What::LinkFile { path, .. }
+            | What::Remove { path, .. }
+            | What::Truncate { path, .. }
+            | What::Change { which: Metadata::At { path }, .. } => vec![path],
+            What::Link { from, path: to } | What::Rename { from, to, .. } => vec![from, to],
+            What::Reopen { .. }
+            | What::Address { .. }
+            | What::Change { which: Metadata::Of(_), .. } => Vec::new(),
+        }
+    }
 }
 
 /// The file whose permissions or times change.

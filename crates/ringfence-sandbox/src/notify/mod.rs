@@ -28,6 +28,7 @@
 //! a file is carried out here, as far as the map of places allows.
 
 mod answer;
+mod asked;
 mod bind;
 mod connect;
 mod exec;
@@ -65,6 +66,7 @@ use std::os::fd::OwnedFd;
 use ringfence_core::{AbsolutePath, FileChange, FileIdentity};
 
 pub use answer::Delivery;
+pub use asked::{AskedPlace, AskedReads, begins};
 pub use connect::is_engine;
 pub use exits::{Care, Exits, Moment, STOPPED};
 pub use in_place::own_umask;
@@ -145,6 +147,8 @@ pub struct Interpreter {
 pub struct FileAttempt {
     /// What changes: one path, or two for a rename.
     pub acts: Vec<(FileChange, AbsolutePath)>,
+    /// What is read, where that is decided too.
+    pub reads: Option<AbsolutePath>,
     /// What there will be.
     pub appears: Appears,
 }

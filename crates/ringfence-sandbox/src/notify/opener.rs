@@ -203,7 +203,8 @@ fn confine(confinement: &Confinement) -> std::io::Result<()> {
 fn carry_out(making: Making, pending: Pending) {
     let shared = Arc::clone(&pending.shared);
     // Without it nothing was looked up either; the call is dropped, and so denied.
-    let Some(root) = shared.known_root() else { return };
+    let tree = making.tree.as_ref().map(|tree| tree.as_fd());
+    let Some(root) = tree.or_else(|| shared.known_root()) else { return };
     rustix::process::umask(making.umask);
     answer(make(root, making.what), pending);
 }

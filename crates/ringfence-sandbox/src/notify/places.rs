@@ -129,7 +129,8 @@ impl Places {
     }
 }
 
-fn writes(flags: OFlags) -> bool {
+/// Whether an open can change or make something.
+pub(super) fn writes(flags: OFlags) -> bool {
     let mode = flags & OFlags::RWMODE;
     mode != OFlags::RDONLY || flags.intersects(OFlags::CREATE | OFlags::TRUNC)
 }

@@ -74,7 +74,16 @@ pub(super) fn look(call: &Call<'_>) -> Judged {
 /// The same where the payload opens nothing by itself: it is told of, and carried out by us.
 pub(super) fn look_or_open(call: &Call<'_>) -> Result<Judged, Trouble> {
     if !call.shared.places.as_ref().is_some_and(Places::opens_all) {
-        return Ok(look(call));
+        let asked = file::look_asked(call)?;
+        let is_watched = call.shared.reads.get().is_some();
+        if let (true, Some(_), Ok(seen)) = (is_watched, &asked, seen(call)) {
+            call.shared.tell_read(&seen);
+        }
+        return Ok(match asked {
+            Some(asked) => asked,
+            None if is_watched => look(call),
+            None => Judged::Answer(Reply::Continue),
+        });
     }
     if call.shared.reads.get().is_some()
         && let Ok(seen) = seen(call)

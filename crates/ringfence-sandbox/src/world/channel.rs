@@ -51,10 +51,12 @@ pub(super) enum Topic {
     Layers,
     /// Mount helper: what covers this path was taken away from outside, and covers it again.
     Covered,
+    /// Broker to mount helper: open this tree for those who open its files one by one.
+    View,
 }
 
 impl Topic {
-    const EVERY: [Topic; 16] = [
+    const EVERY: [Topic; 17] = [
         Topic::WorldReady,
         Topic::PayloadReady,
         Topic::Failed,
@@ -71,6 +73,7 @@ impl Topic {
         Topic::Still,
         Topic::Going,
         Topic::Layers,
+        Topic::View,
     ];
 }
 

@@ -240,6 +240,7 @@ fn answer(root: &mut Root, covers: &mut Covers, grants: &Channel) -> Result<bool
         Topic::Mount => mount(root, &message),
         Topic::Unmount => unmount(root, &message),
         Topic::Layers => return Ok(keep(root, message, grants)),
+        Topic::View => return Ok(view(root, &message, grants)),
         Topic::WorldReady
         | Topic::PayloadReady
         | Topic::Failed
@@ -268,6 +269,22 @@ fn answer(root: &mut Root, covers: &mut Covers, grants: &Channel) -> Result<bool
     Ok(sent.is_ok())
 }
 
+/// `ACCESS SOURCE`: hands out a tree that is mounted nowhere. `false` when the broker is gone.
+fn view(root: &Root, message: &Message, grants: &Channel) -> bool {
+    let opened = match message.bytes.split_first().map(|(first, path)| {
+        let path = Path::new(OsStr::from_bytes(path));
+        (Access::from_byte(*first), path)
+    }) {
+        Some((Some(access), path)) => root.view(path, access),
+        Some((None, _)) | None => Err(malformed()),
+    };
+    let sent = match opened {
+        Ok(tree) => grants.send_with(Topic::Done, &[], &[tree.as_fd()]),
+        Err(failure) => grants.send(Topic::Failed, &failure.encode()),
+    };
+    sent.is_ok()
+}
+
 /// Has a child copy what the overlays hold, or put it back, and waits for it: meanwhile the broker
 /// has stopped the world. `false` when the broker is gone.
 fn keep(root: &Root, message: Message, grants: &Channel) -> bool {
@@ -288,10 +305,12 @@ fn end(init: Pid, failure: &Failure, control: &Channel) {
     let _ = control.send(Topic::Failed, &failure.encode());
 }
 
+fn malformed() -> Failure {
+    Failure { need: Need::Bind, errno: libc::EINVAL, step: "\nread the request".to_owned() }
+}
+
 /// `ACCESS SOURCE NUL TARGET`
 fn mount(root: &mut Root, message: &Message) -> Result<(), Failure> {
-    let malformed =
-        || Failure { need: Need::Bind, errno: libc::EINVAL, step: "\nread the request".to_owned() };
     let (access, paths) = message.bytes.split_first().ok_or_else(malformed)?;
     let access = Access::from_byte(*access).ok_or_else(malformed)?;
     let mut paths = paths.split(|byte| *byte == 0).map(|path| Path::new(OsStr::from_bytes(path)));

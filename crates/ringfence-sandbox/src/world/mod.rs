@@ -119,6 +119,12 @@ impl World {
         self.isolation.unmount(target)
     }
 
+    /// A tree of the host that is mounted nowhere: its files are the payload's own as they would be in
+    /// the world, and none of them is a program. For those who open its files one by one.
+    pub fn view(&self, source: &Path, access: Access) -> Result<OwnedFd, WorldError> {
+        self.isolation.view(source, access)
+    }
+
     /// A TCP socket of the world's network, connected to nothing: for connections into the world.
     ///
     /// Only in a world whose `inward` is on.
@@ -171,6 +177,7 @@ impl World {
                 | Topic::Still
                 | Topic::Going
                 | Topic::Layers
+                | Topic::View
                 | Topic::Done => {}
             }
         }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
-use super::channel::{Channel, Topic};
+use super::channel::{Channel, Message, Topic};
 use super::container;
 use super::failure::Failure;
 use super::handed::Handed;
@@ -77,7 +77,7 @@ impl Namespaces {
     }
 
     fn ask_helper(&self, topic: Topic, bytes: &[u8]) -> Result<(), WorldError> {
-        self.ask_helper_with(topic, bytes, &[])
+        self.ask_helper_with(topic, bytes, &[]).map(drop)
     }
 
     fn ask_helper_with(
@@ -85,14 +85,14 @@ impl Namespaces {
         topic: Topic,
         bytes: &[u8],
         fds: &[BorrowedFd<'_>],
-    ) -> Result<(), WorldError> {
+    ) -> Result<Message, WorldError> {
         let (_, grants) = self.lines.as_ref().ok_or(WorldError::Gone)?;
         // A poisoned line still works: every exchange on it is whole.
         let grants = grants.lock().unwrap_or_else(PoisonError::into_inner);
         grants.send_with(topic, bytes, fds).map_err(|_| WorldError::Gone)?;
         let answer = grants.receive().map_err(|_| WorldError::Gone)?.ok_or(WorldError::Gone)?;
         if answer.topic == Topic::Done {
-            return Ok(());
+            return Ok(answer);
         }
         Err(Failure::decode(&answer.bytes).map_or(WorldError::Gone, Failure::explain))
     }
@@ -185,6 +185,13 @@ impl Isolation for Namespaces {
             }
             result => result,
         }
+    }
+
+    fn view(&self, source: &Path, access: Access) -> Result<OwnedFd, WorldError> {
+        let mut bytes = vec![access.to_byte()];
+        bytes.extend(source.as_os_str().as_bytes());
+        let answer = self.ask_helper_with(Topic::View, &bytes, &[])?;
+        answer.fds.into_iter().next().ok_or(WorldError::Gone)
     }
 
     fn socket(&self, family: IpFamily) -> io::Result<OwnedFd> {

@@ -21,6 +21,7 @@ mod foundation;
 mod overlay;
 mod own;
 mod parts;
+mod view;
 
 use std::fs;
 use std::io;

@@ -83,6 +83,12 @@ pub(super) trait Isolation: Debug + Send + Sync {
     /// Takes it away again.
     fn unmount(&self, target: &Path) -> Result<(), WorldError>;
 
+    /// A tree of the host that is mounted nowhere, as the world would see it; where nothing is mounted
+    /// at all, that is refused.
+    fn view(&self, source: &Path, _access: Access) -> Result<OwnedFd, WorldError> {
+        Err(WorldError::Spec(format!("`{}` cannot be mounted here", source.display())))
+    }
+
     /// A TCP socket that reaches what listens in the world.
     fn socket(&self, family: IpFamily) -> io::Result<OwnedFd>;
 

@@ -62,6 +62,7 @@ fn files(plan: &FilePlan, paint: Paint) -> String {
              and /tmp are the world's own\n",
         );
     }
+    out.push_str(&asked(plan, paint));
     for left_out in &plan.left_out {
         let label = paint.tone(Tone::Warning, "left out:");
         let _ = writeln!(out, "  {label} {}", printable(left_out));
@@ -69,9 +70,34 @@ fn files(plan: &FilePlan, paint: Paint) -> String {
     out
 }
 
+/// Where acts are asked about, and what is shown there meanwhile.
+fn asked(plan: &FilePlan, paint: Paint) -> String {
+    if plan.asked.is_empty() {
+        return String::new();
+    }
+    let title = "asked about: opened outside of the world, file by file, each when it is answered";
+    let mut out = format!("  {}\n", paint.tone(Tone::Heading, title));
+    let rows: Vec<Vec<String>> = plan
+        .asked
+        .iter()
+        .map(|place| {
+            let names: Vec<&str> = place.asks.iter().map(|act| act.name()).collect();
+            let what = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+            let because = place.because.as_ref().map(rule_place).unwrap_or_default();
+            vec![format!("    {what}"), printable(place.path.as_str()), because]
+        })
+        .collect();
+    out.push_str(&table(&rows));
+    out
+}
+
 fn act_plan(act: &ActPlan, paint: Paint) -> String {
     let cost = match act.cost {
         Cost::Nothing => "held by the kernel, costs nothing",
+        Cost::EveryOpenNotified => {
+            "held by the kernel; because some are asked about, every file that is opened is looked \
+             at, some ten microseconds each"
+        }
         Cost::Decided => "decided act by act, some microseconds each",
         Cost::DecidedAndVerified => {
             "decided act by act and verified at the start, some microseconds each"

@@ -323,6 +323,35 @@ static int make_by_symlink(void) { return symlink("elsewhere", swapped_path); }
 static int make_by_mkdir(void) { return mkdir(swapped_path, 0700); }
 static int make_by_mknod(void) { return mknod(swapped_path, S_IFREG | 0600, 0); }
 
+/* The same with a file that is only read: `swap-read PATH=TRIES`, where a file with a name that ends in
+ * `~` instead lies next to it and may be read. What must not be read begins with `secret`.
+ */
+static int swap_read(const char *argument) {
+    int tries = 1000;
+    char *forbidden = swapped_to[1], *permitted = swapped_to[0];
+    snprintf(forbidden, sizeof swapped_to[1], "%s", argument);
+    char *equals = strrchr(forbidden, '=');
+    if (equals) { *equals = 0; tries = atoi(equals + 1); }
+    memcpy(permitted, forbidden, sizeof swapped_to[0]);
+    permitted[strlen(permitted) - 1] = '~';
+    memcpy(swapped_path, permitted, sizeof swapped_path);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, path_swapper, NULL)) return 2;
+    int opened = 0, won = 0;
+    char found[6];
+    for (int i = 0; i < tries && !won; i++) {
+        int fd = open(swapped_path, O_RDONLY);
+        if (fd < 0) continue;
+        opened++;
+        won = read(fd, found, sizeof found) == sizeof found && !memcmp(found, "secret", 6);
+        close(fd);
+    }
+    swapping = 0;
+    errno = 0;
+    if (won) return reached("a swapped path");
+    return opened ? stopped("no swap won") : 2;
+}
+
 static int swap_open(const char *argument) { return swap_path(argument, make_by_open); }
 static int swap_rename(const char *argument) { return swap_path(argument, make_by_rename); }
 static int swap_symlink(const char *argument) { return swap_path(argument, make_by_symlink); }
@@ -674,7 +703,7 @@ static const struct { const char *name; int (*attack)(const char *); } ATTACKS[]
     {"device-node", device_node}, {"handle", handle_open}, {"exec", exec_path},
     {"ld.so", exec_by_loader}, {"memfd", exec_memfd}, {"swap-argv", swap_argv},
     {"swap-open", swap_open}, {"swap-rename", swap_rename}, {"swap-symlink", swap_symlink},
-    {"swap-mkdir", swap_mkdir}, {"swap-mknod", swap_mknod}, {"swap-link", swap_link},
+    {"swap-read", swap_read}, {"swap-mkdir", swap_mkdir}, {"swap-mknod", swap_mknod}, {"swap-link", swap_link},
     {"kill", kill_outside}, {"ptrace", ptrace_outside}, {"ptrace-own", ptrace_own},
     {"memory", memory_of}, {"root-of", root_of}, {"mount", mount_tmpfs},
     {"user-namespace", user_namespace}, {"clone-namespace", clone_namespace},

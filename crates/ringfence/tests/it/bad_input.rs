@@ -25,7 +25,7 @@ const WRONG: &[(&str, &str)] = &[
     (r#"@idd("x") permit (principal, action == Action::"exec", resource);"#, "idd"),
     (r#"permit (principal, action == Action::"exec", resource == Programm::"/a");"#, "Programm"),
     (
-        r#"permit (principal, action == Action::"fs.read", resource) when { context.approver_count > 0 };"#,
+        r#"permit (principal, action == Action::"fs.read", resource) when { context.clock.hour > 8 };"#,
         "fs",
     ),
 ];

@@ -9,6 +9,7 @@
 )]
 
 mod agents;
+mod asked;
 mod attacks;
 mod bad_input;
 mod decide;

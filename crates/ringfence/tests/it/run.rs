@@ -553,6 +553,8 @@ pub(crate) struct Terminal {
     pub(crate) child: Child,
     master: std::fs::File,
     pub(crate) seen: String,
+    /// How much of it was there at the last answer.
+    answered: usize,
 }
 
 impl Terminal {
@@ -609,24 +611,38 @@ impl Terminal {
         command.env_clear().current_dir(inner.get_current_dir().unwrap());
         command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let child = command.stdin(open()).stdout(open()).stderr(open()).spawn().unwrap();
-        Terminal { child, master: master.into(), seen: String::new() }
+        Terminal { child, master: master.into(), seen: String::new(), answered: 0 }
     }
 
     /// Reads until the terminal has shown `text`.
     pub(crate) fn shows(&mut self, text: &str) {
+        while !self.seen.contains(text) {
+            self.more(text);
+        }
+    }
+
+    /// Reads what is shown next, in the hope of `text`.
+    fn more(&mut self, text: &str) {
         use std::io::Read as _;
         let mut chunk = [0; 4096];
-        while !self.seen.contains(text) {
-            let mut polled =
-                [rustix::event::PollFd::new(&self.master, rustix::event::PollFlags::IN)];
-            let wait = rustix::event::Timespec { tv_sec: 20, tv_nsec: 0 };
-            let ready = rustix::event::poll(&mut polled, Some(&wait)).unwrap();
-            assert_ne!(ready, 0, "waited for {text:?}, saw {:?}", self.seen);
-            // EIO: nobody is left who could write.
-            let got = self.master.read(&mut chunk).unwrap_or(0);
-            assert_ne!(got, 0, "ended before {text:?}, saw {:?}", self.seen);
+        let mut polled = [rustix::event::PollFd::new(&self.master, rustix::event::PollFlags::IN)];
+        let wait = rustix::event::Timespec { tv_sec: 20, tv_nsec: 0 };
+        let ready = rustix::event::poll(&mut polled, Some(&wait)).unwrap();
+        assert_ne!(ready, 0, "waited for {text:?}, saw {:?}", self.seen);
+        // EIO: nobody is left who could write.
+        let got = self.master.read(&mut chunk).unwrap_or(0);
+        assert_ne!(got, 0, "ended before {text:?}, saw {:?}", self.seen);
+        self.seen.push_str(&String::from_utf8_lossy(&chunk[..got]));
+    }
+
+    /// Reads until nobody is left who could write; how it ended.
+    pub(crate) fn ends(&mut self) -> std::process::ExitStatus {
+        use std::io::Read as _;
+        let mut chunk = [0; 4096];
+        while let Ok(got @ 1..) = self.master.read(&mut chunk) {
             self.seen.push_str(&String::from_utf8_lossy(&chunk[..got]));
         }
+        self.child.wait().unwrap()
     }
 
     /// The code that the question shows before `answer`.
@@ -635,6 +651,31 @@ impl Terminal {
         self.shows(&after);
         let (before, _) = self.seen.split_once(&after).unwrap();
         before.rsplit('[').next().unwrap().to_owned()
+    }
+
+    /// Answers the question that is shown next with the code before `answer`; returns what is asked.
+    /// While a question is shown nothing of the world's own output is.
+    pub(crate) fn answers(&mut self, answer: &str) -> String {
+        let after = format!("] {answer}");
+        loop {
+            let new = self.seen.get(self.answered..).unwrap();
+            let question =
+                new.rfind("ringfence: may").and_then(|at| new.get(at..)).unwrap_or_default();
+            if let Some((asked, _)) = question.split_once(&after) {
+                let code = asked.rsplit('[').next().unwrap().to_owned();
+                let asked = asked.to_owned();
+                self.answered = self.seen.len();
+                self.types(&code);
+                return asked;
+            }
+            self.more(&after);
+        }
+    }
+
+    /// Waits for a question, and leaves it unanswered.
+    pub(crate) fn leaves(&mut self) {
+        self.code("allow once");
+        self.answered = self.seen.len();
     }
 
     pub(crate) fn types(&mut self, text: &str) {

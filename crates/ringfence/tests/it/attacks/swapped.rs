@@ -58,6 +58,32 @@ fn a_path_swapped_while_a_change_is_decided_makes_nothing_forbidden() {
     }
 }
 
+/// A file next to the one that is asked about may be read, and nobody is there to be asked.
+#[test]
+fn a_path_swapped_while_a_read_is_looked_at_reads_nothing_that_is_asked_about() {
+    let policy = format!(
+        "{POLICY}
+        @id(\"ask\") forbid (principal, action in Action::\"fs\",
+            resource == Path::\"HOME/project/data/key\")
+        unless {{ context.approvals.contains(\"owner\") }};"
+    );
+    for who in everybody() {
+        let swap = |side| {
+            let stage = Stage::new(who, &policy);
+            stage.copy_attacks("project/attacks");
+            stage.write("project/data/key", "secret");
+            stage.write("project/data/ke~", "public");
+            let script = format!("./attacks swap-read data/key={} >&2; echo \"= $?\"", tries(side));
+            text(&stage.script(side, &script))
+        };
+        let outside = swap(Side::Outside);
+        assert!(outside.contains("= 0"), "{who:?}: {outside}");
+        let inside = swap(Side::Inside);
+        assert!(inside.contains("= 1"), "{who:?}: {inside}");
+        assert!(!inside.contains(" 0 asked"), "{who:?}: {inside}");
+    }
+}
+
 /// The path that is decided is one in another directory, and what lies behind it is the same.
 #[test]
 fn a_link_is_no_way_to_a_forbidden_place() {

@@ -1,0 +1,321 @@
+//! Files that are asked about: a question for each open, answered by a person, and what was decided is
+//! what is opened.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::run::{Person, Terminal, each, wait_for};
+
+/// Notes are read, a key is touched, and `out` is changed only after a question.
+const POLICY: &str = r#"
+@id("programs") permit (principal, action == Action::"exec", resource);
+@id("project") permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
+@id("out") permit (principal, action == Action::"fs.read", resource in Dir::"HOME/out");
+@id("ask-notes") permit (principal, action == Action::"fs.read", resource in Dir::"HOME/notes")
+when { context.approvals.contains("owner") };
+@id("never") forbid (principal, action in Action::"fs", resource in Dir::"HOME/notes/never");
+@id("ask-key") forbid (principal, action in Action::"fs", resource == Path::"PROJECT/key")
+unless { context.approvals.contains("owner") };
+@id("ask-out") permit (principal, action in [Action::"fs.write", Action::"fs.delete"],
+                       resource in Dir::"HOME/out")
+when { context.approvals.contains("owner") };
+"#;
+
+fn each_asking(check: impl Fn(&Person)) {
+    each(POLICY, |person| {
+        let home = &person.home;
+        home.write(".config/ringfence/settings.toml", "roles = [\"owner\"]\n");
+        home.write("notes/a", "secret of a\n");
+        home.write("notes/sub/b", "secret of b\n");
+        home.write("notes/never/c", "secret of c\n");
+        home.write("project/key", "secret key\n");
+        home.write("project/free", "free\n");
+        home.write("out/old", "old\n");
+        person.own();
+        check(person);
+    });
+}
+
+fn read(person: &Person, name: &str) -> String {
+    fs::read_to_string(person.home.path(name)).unwrap_or_default()
+}
+
+#[test]
+fn each_read_of_a_file_is_a_question_and_the_answer_holds_for_that_read() {
+    each_asking(|person| {
+        for name in ["notes/a", "notes/sub/b", "project/key"] {
+            let path = person.home.path(name).display().to_string();
+            let script = format!("cat {path}; echo \"= $?\"; cat {path}; echo \"== $?\"");
+            let mut terminal = Terminal::start(person, &script);
+            let asked = terminal.answers("allow once");
+            assert!(asked.contains("read") && asked.contains(&path), "{asked}");
+            terminal.answers("refuse");
+            assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.seen);
+            let seen = &terminal.seen;
+            assert!(seen.contains("= 0") && seen.contains("== 1"), "{name}: {seen}");
+            assert_eq!(seen.matches("secret").count(), 1, "{name}: {seen}");
+        }
+        let log = person.ringfence(&["log", "show"]);
+        assert!(log.out.contains("approved"), "{log}");
+    });
+}
+
+#[test]
+fn without_anybody_to_ask_nothing_is_read_or_changed_and_a_grant_answers_for_all() {
+    each_asking(|person| {
+        let [notes, out, key] =
+            ["notes", "out", "project/key"].map(|it| person.home.path(it).display().to_string());
+        let script = format!(
+            "{{ cat {notes}/a {notes}/sub/b {key}; echo x > {out}/new; echo x >> {out}/old; \
+             rm -f {out}/old; mkdir {out}/d; mv {out}/old {out}/moved; truncate -s 0 {out}/old; \
+             true > {key}; rm -f {key}; cat free; cat {out}/old; }} 2>&1 | cat"
+        );
+        let ended = person.sh(&script);
+        assert!(!ended.out.contains("secret"), "{ended}");
+        assert!(ended.out.contains("free") && ended.out.contains("old"), "{ended}");
+        assert!(ended.out.contains("there is no terminal to ask on"), "{ended}");
+        assert!(ended.out.contains(&format!("ringfence grant fs.read:{notes}/a")), "{ended}");
+        assert_eq!(fs::read_dir(person.home.path("out")).unwrap().count(), 1);
+        assert_eq!(
+            (read(person, "out/old"), read(person, "project/key")),
+            ("old\n".into(), "secret key\n".into())
+        );
+        let granted =
+            person.ringfence(&["grant", &format!("fs.read:{notes}/a"), "--always", "--yes"]);
+        assert_eq!(granted.code, 0, "{granted}");
+        let ended = person.sh(&format!("cat {notes}/a; cat {notes}/sub/b"));
+        assert!(ended.out.contains("secret of a") && !ended.out.contains("secret of b"), "{ended}");
+    });
+}
+
+#[test]
+fn what_was_approved_is_changed_on_the_host_and_nothing_else() {
+    each_asking(|person| {
+        let out = person.home.path("out").display().to_string();
+        let script = format!(
+            "cd {out}; echo new > new; echo \"= $?\"; echo more >> old; echo \"= $?\"; \
+             mkdir d; echo \"= $?\"; rm -f old; echo \"= $?\"; echo x > refused; echo \"= $?\""
+        );
+        let mut terminal = Terminal::start(person, &script);
+        for (what, answer) in [
+            ("write", "allow once"),
+            ("write", "allow once"),
+            ("write", "allow once"),
+            ("delete", "refuse"),
+            ("write", "refuse"),
+        ] {
+            let asked = terminal.answers(answer);
+            assert!(asked.contains(what), "{what}: {asked}");
+        }
+        terminal.ends();
+        assert_eq!(terminal.seen.matches("= 0").count(), 3, "{}", terminal.seen);
+        assert_eq!(
+            (read(person, "out/new"), read(person, "out/old")),
+            ("new\n".into(), "old\nmore\n".into())
+        );
+        assert!(person.home.path("out/d").is_dir() && !person.home.path("out/refused").exists());
+    });
+}
+
+#[test]
+fn a_question_holds_back_the_call_that_asks_and_no_other() {
+    each_asking(|person| {
+        let notes = person.home.path("notes").display().to_string();
+        let script = format!(
+            "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \
+             cat {notes}/a > got$i & done; \
+             for i in 1 2 3 4 5 6 7 8; do cat free > copy && cp copy copy$i || exit 9; done; \
+             echo > goes-on; wait; cat got*"
+        );
+        let mut terminal = Terminal::start(person, &script);
+        wait_for(|| person.home.path("project/goes-on").exists().then_some(()));
+        for _ in 0..20 {
+            terminal.answers("allow once");
+        }
+        terminal.ends();
+        assert_eq!(terminal.seen.matches("secret of a").count(), 20, "{}", terminal.seen);
+    });
+}
+
+/// How a file is read without its plain path, one python expression each; NOTES is the directory.
+const WAYS: &[(&str, &str)] = &[
+    ("plain", "open(N+'/a').read()"),
+    ("dots", "open(N+'/./sub/../a').read()"),
+    ("slashes", "open(N.replace('/','//')+'//a').read()"),
+    ("own root", "open('/proc/self/root'+N+'/a').read()"),
+    ("a thread's root", "open('/proc/thread-self/root'+N+'/a').read()"),
+    ("relative", "at(N, 'a')"),
+    ("a descriptor of the directory", "of(os.open(N, os.O_RDONLY), 'a')"),
+    (
+        "a directory opened to read",
+        "rd(os.open('a', 0, dir_fd=os.open(N, os.O_RDONLY|os.O_DIRECTORY)))",
+    ),
+    ("a reference", "rd(os.open('/proc/self/fd/%d' % os.open(N+'/a', os.O_PATH), 0))"),
+    ("beneath a reference", "rd(os.open('a', 0, dir_fd=os.open(N, os.O_PATH)))"),
+    ("a symbolic link", "link(N+'/a')"),
+    ("a link to the directory", "link(N)[0:0] or open('l/a').read()"),
+    ("a hard link", "[os.link(N+'/a', 'h'), open('h').read()][1]"),
+    ("moved", "[os.rename(N+'/a', 'm'), open('m').read()][1]"),
+    ("moved with its directory", "[os.rename(N, 'n'), open('n/a').read()][1]"),
+    ("read and written", "open(N+'/a', 'r+').read()"),
+    ("appended and read", "open(N+'/a', 'a+').read()"),
+    ("made if missing", "rd(os.open(N+'/a', os.O_RDONLY|os.O_CREAT))"),
+    ("not following", "rd(os.open(N+'/a', os.O_RDONLY|os.O_NOFOLLOW))"),
+    ("openat2", "raw(437, -100, (N+'/a').encode(), bytes(24), 24)"),
+    ("by handle", "raw(304, -100, bytes(128), 0)"),
+    ("a program", "subprocess.run([N+'/a'], capture_output=True, text=True).stderr"),
+    ("a shell's script", "subprocess.run(['sh', N+'/a'], capture_output=True, text=True).stderr"),
+    ("the names of what is never read", "'secret'[0:len(os.listdir(N+'/never'))*9]"),
+    ("what is never read", "open(N+'/never/c').read()"),
+    ("the key by its descriptor", "rd(os.open('key', 0, dir_fd=os.open('.', 0)))"),
+    ("a link to the key", "link('key')"),
+    ("the key moved", "[os.rename('key', 'k'), open('k').read()][1]"),
+    ("the key linked", "[os.link('key', 'k'), open('k').read()][1]"),
+    ("the key in a moved project", "[os.rename('.', '../p'), open('../p/key').read()][1]"),
+];
+
+const HELP: &str = "
+import os, subprocess, ctypes
+N = os.environ['NOTES']
+def rd(fd): return os.read(fd, 99).decode()
+def of(fd, name): return rd(os.open(name, 0, dir_fd=fd))
+def at(d, name):
+    here = os.getcwd()
+    try: os.chdir(d); return open(name).read()
+    finally: os.chdir(here)
+def link(to):
+    try: os.unlink('l')
+    except OSError: pass
+    os.symlink(to, 'l'); return open('l').read() if os.path.isfile(to) or True and to != N else ''
+def raw(*a):
+    fd = ctypes.CDLL(None, use_errno=True).syscall(*a)
+    if fd < 0: raise OSError(ctypes.get_errno(), 'raw')
+    return rd(fd)
+";
+
+fn ways(notes: &str) -> String {
+    let mut script = format!("NOTES={notes} python3 -I - <<'END'\n{HELP}\n");
+    for (name, way) in WAYS {
+        script.push_str(&format!(
+            "try: print({name:?}, '->', {way})\nexcept Exception as error: print({name:?}, 'not', error)\n"
+        ));
+    }
+    script + "END\n"
+}
+
+#[test]
+fn no_other_way_to_name_a_file_leads_around_the_question() {
+    each_asking(|person| {
+        let notes = person.home.path("notes").display().to_string();
+        let mut outside = std::process::Command::new("sh");
+        outside.args(["-c", &ways(&notes)]).current_dir(person.home.path("project"));
+        let oracle = outside.env("HOME", "/").output().unwrap();
+        let oracle = String::from_utf8_lossy(&oracle.stdout).into_owned();
+        assert!(oracle.matches("secret").count() >= 12, "{oracle}");
+    });
+    each_asking(|person| {
+        let notes = person.home.path("notes").display().to_string();
+        let ended = person.sh(&ways(&notes));
+        assert!(!ended.out.contains("secret"), "{ended}");
+        let tried = ended.out.lines().filter(|line| line.contains(" not ") || line.contains("->"));
+        assert_eq!(tried.count(), WAYS.len(), "{ended}");
+        assert_eq!(read(person, "notes/a"), "secret of a\n");
+        assert_eq!(read(person, "project/key"), "secret key\n");
+    });
+}
+
+#[test]
+fn an_approved_descriptor_is_of_that_file_and_of_nothing_around_it() {
+    each_asking(|person| {
+        let notes = person.home.path("notes").display().to_string();
+        let script = format!(
+            "python3 -I - <<'END'
+import os, mmap
+fd = os.open('{notes}/a', 0)
+def tried(what, act):
+    try: act(); print(what, 'DONE')
+    except OSError as error: print(what, 'not:', error.strerror)
+own = '/proc/self/fd/%d' % fd
+print('read', os.read(fd, 6), mmap.mmap(fd, 0, prot=mmap.PROT_READ)[7:9])
+tried('write again', lambda: os.open(own, os.O_RDWR))
+tried('truncate', lambda: os.truncate(own, 0))
+tried('permissions', lambda: os.fchmod(fd, 0o777))
+tried('times', lambda: os.utime(fd, (1, 1)))
+tried('beside', lambda: os.open('b', 0, dir_fd=fd))
+tried('above', lambda: os.open(own + '/../sub/b', 0))
+tried('linked', lambda: os.link(own, 'linked', follow_symlinks=True))
+tried('run', lambda: os.execve(fd, ['a'], {{}}))
+tried('mapped', lambda: mmap.mmap(fd, 0, prot=mmap.PROT_READ|mmap.PROT_EXEC))
+print('end')
+END"
+        );
+        let mut terminal = Terminal::start(person, &script);
+        terminal.answers("allow once");
+        terminal.ends();
+        assert!(terminal.seen.contains("read b'secret' b'of'"), "{}", terminal.seen);
+        assert!(!terminal.seen.contains("DONE"), "{}", terminal.seen);
+        assert_eq!(read(person, "notes/a"), "secret of a\n");
+    });
+}
+
+#[test]
+fn a_link_put_there_while_the_question_waits_is_not_followed() {
+    each_asking(|person| {
+        person.home.write("elsewhere/a", "other secret\n");
+        person.own();
+        let notes = person.home.path("notes").display().to_string();
+        for place in ["notes/a", "notes"] {
+            let script = format!("cat {notes}/a; echo \"= $?\"");
+            let mut terminal = Terminal::start(person, &script);
+            let code = terminal.code("allow once");
+            let (path, kept) = (person.home.path(place), person.home.path("kept"));
+            fs::rename(&path, &kept).unwrap();
+            symlink(person.home.path(&place.replace("notes", "elsewhere")), &path).unwrap();
+            terminal.types(&code);
+            terminal.ends();
+            // The directory is the one that was there when the session began.
+            let ended = if place == "notes" { "= 0" } else { "= 1" };
+            assert!(terminal.seen.contains(ended), "{place}: {}", terminal.seen);
+            assert!(!terminal.seen.contains("other secret"), "{place}: {}", terminal.seen);
+            fs::remove_file(&path).unwrap();
+            fs::rename(&kept, &path).unwrap();
+        }
+    });
+}
+
+#[test]
+fn rules_that_ask_are_part_of_the_plan_and_refused_where_they_cannot_be_held() {
+    each_asking(|person| {
+        let policy = person.home.path("policy.cedar").display().to_string();
+        let plan = person.ringfence(&["policy", "plan", "--policy", &policy, "--agent", "builder"]);
+        for said in ["asked about", "fs.read", "ask-notes", "every file that is opened"] {
+            assert!(plan.out.contains(said), "{plan}");
+        }
+        for option in [&["--review"][..], &["--tier", "landlock"]] {
+            let mut words = vec!["run", "--policy", &policy, "--agent", "builder"];
+            words.extend(option);
+            words.extend(["--", "true"]);
+            let refused = person.ringfence(&words);
+            assert_eq!(refused.code, 125, "{refused}");
+            assert!(refused.err.contains("cannot be asked about"), "{refused}");
+        }
+    });
+}
+
+#[test]
+fn a_question_whose_process_was_killed_is_withdrawn() {
+    each_asking(|person| {
+        let notes = person.home.path("notes").display().to_string();
+        let script = format!(
+            "cat {notes}/a & until test -e asked; do sleep 0.1; done; kill -9 $!; wait; \
+             cat {notes}/sub/b"
+        );
+        let mut terminal = Terminal::start(person, &script);
+        terminal.leaves();
+        person.home.write("project/asked", "");
+        assert!(terminal.answers("allow once").contains("sub/b"), "{}", terminal.seen);
+        assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.seen);
+        assert!(terminal.seen.contains("secret of b"), "{}", terminal.seen);
+        assert!(!terminal.seen.contains("secret of a"), "{}", terminal.seen);
+    });
+}

@@ -183,7 +183,7 @@ const ATTACKS: &[Attack] = &[
 ];
 
 fn tries() -> u32 {
-    if is_long() { 10_000 } else { 1_000 }
+    if is_long() { 100_000 } else { 1_000 }
 }
 
 fn port(address: std::io::Result<std::net::SocketAddr>) -> String {

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use ringfence_core::{Endpoint, Host};
@@ -19,7 +19,14 @@ pub(crate) const COVERED: &str = "it is covered in every world: secrets are kept
                                   forbids it; keep what is needed of it as a secret of Ringfence";
 
 /// Names by which clouds' metadata services are known.
-const METADATA: &[&str] = &["metadata", "metadata.google.internal", "instance-data"];
+const METADATA: &[&str] = &[
+    "instance-data",
+    "instance-data.ec2.internal",
+    "metadata",
+    "metadata.goog",
+    "metadata.google.internal",
+    "metadata.tencentyun.com",
+];
 
 /// Settings that hold passwords, below the home.
 const SETTINGS: &[&str] = &[
@@ -80,8 +87,19 @@ pub(crate) fn endpoint(to: &Endpoint) -> Option<String> {
 }
 
 /// The address that a name says in its labels, where that is none of the public network's:
-/// `169.254.169.254.nip.io`, `app-10-0-0-1.sslip.io`.
+/// `169.254.169.254.nip.io`, `app-10-0-0-1.sslip.io`, `a9fea9fe.nip.io`, `fd00-ec2--254.sslip.io`.
 fn written_in(name: &str) -> Option<IpAddr> {
+    let special = |address: &IpAddr| net::special(*address).is_some();
+    let hexadecimal = |label: &str| {
+        let number = (label.len() == 8).then(|| u32::from_str_radix(label, 16).ok())??;
+        Some(IpAddr::V4(Ipv4Addr::from(number)))
+    };
+    let six = |label: &str| label.replace('-', ":").parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    let labels = || name.split('.');
+    let found = labels().find_map(|it| hexadecimal(it).or_else(|| six(it)).filter(special));
+    if found.is_some() {
+        return found;
+    }
     let numbers: Vec<Option<u8>> = name.split(['.', '-']).map(|part| part.parse().ok()).collect();
     numbers.windows(4).find_map(|four| {
         let &[Some(a), Some(b), Some(c), Some(d)] = four else { return None };
@@ -125,6 +143,9 @@ mod tests {
             "net:169.254.169.254.nip.io:80",
             "net:www.10.0.0.1.example.com:443",
             "net:app-192-168-1-250.sslip.io:443",
+            "net:a9fea9fe.nip.io:80",
+            "net:fd00-ec2--254.sslip.io:80",
+            "net:metadata.goog:80",
             "net.request:GET 169.254.169.254.nip.io:80/latest",
         ] {
             assert!(kept(grant), "{grant}");

@@ -70,9 +70,9 @@ fn may_change_path(line: &str) -> bool {
     if line.starts_with('#') {
         return false;
     }
-    let mut words = line.split(|it: char| it.is_whitespace() || ";&|(){}".contains(it));
+    let mut words = line.split(|it: char| it.is_whitespace() || ";&|(){}\"'`".contains(it));
     words.any(|word| {
-        let reads = [".", "\\.", "source", "eval", "fish_add_path"].contains(&word);
+        let reads = [".", "\\.", "source", "eval", "fish_add_path", "hash"].contains(&word);
         reads
             || word == "PATH"
             || ["PATH=", "PATH+=", "path=", "path+="].iter().any(|it| word.starts_with(it))

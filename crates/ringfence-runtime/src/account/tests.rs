@@ -37,6 +37,9 @@ fn a_block_that_something_behind_it_undoes_goes_to_the_end() {
     for line in [
         "export PATH=\"$HOME/bin:$PATH\"",
         "PATH+=:/x",
+        "export \"PATH=/x:$PATH\"",
+        "'export' 'PATH=/x'",
+        "hash -p /x/claude claude",
         "[ -s \"$NVM_DIR/nvm.sh\" ] && \\. \"$NVM_DIR/nvm.sh\"",
         ". ~/.cargo/env",
         "if true; then source x; fi",

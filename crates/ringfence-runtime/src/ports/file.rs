@@ -60,7 +60,8 @@ fn act(change: FileChange, path: AbsolutePath) -> Act {
 }
 
 /// Denies a rename or a link that would put what lies elsewhere in place of a directory above a
-/// restricted path.
+/// restricted path, and a rename that would take such a directory elsewhere: what comes to be at the path
+/// later would lie where no rule knows it.
 ///
 /// What was made there would appear at that path although nobody was asked about it: policy is
 /// asked about the ends of a rename and about a link, not about what lies beneath. A restricted path that exists
@@ -69,15 +70,15 @@ fn put_over(ports: &Ports, attempt: &Attempt, file: &FileAttempt) -> Option<Deni
     if file.appears == Appears::Nothing {
         return None;
     }
-    // An exchange changes both paths.
-    let targets = file.acts.iter().filter(|(change, _)| *change != FileChange::Deleted);
-    let (change, path, restricted) = targets
-        .filter(|(_, path)| !ports.private.holds(path.as_path()))
-        .find_map(|(change, path)| {
-            Some((*change, path.clone(), ports.in_force.restricted_beneath(path)?))
-        })?;
-    let failure =
-        format!("a rename or a link here could put something at `{restricted}`, a forbidden place");
+    let (change, path, restricted) =
+        file.acts.iter().filter(|(_, path)| !ports.private.holds(path.as_path())).find_map(
+            |(change, path)| {
+                Some((*change, path.clone(), ports.in_force.restricted_beneath(path)?))
+            },
+        )?;
+    let failure = format!(
+        "a rename or a link here could put something at `{restricted}`, a forbidden place, or take it elsewhere"
+    );
     Some(denied(ports, attempt, (change, path), failure))
 }
 

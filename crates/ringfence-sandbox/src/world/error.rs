@@ -56,7 +56,7 @@ pub enum WorldError {
         source: io::Error,
     },
     /// There is no such engine on this machine.
-    #[error("the tier `oci` needs `{engine}`, which is not in `PATH`")]
+    #[error("the tier `oci` needs `{engine}`, which is neither in /usr/bin nor in /usr/local/bin")]
     NoEngine {
         /// Its name.
         engine: String,

@@ -84,8 +84,9 @@ fn page(text: &str, screen: &Screen) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() || pager.is_empty() || pager == "cat" {
         return screen.data(text);
     }
-    // The shell of the person's own variable, as git and man have it.
-    let mut command = Command::new("sh");
+    // The shell of the person's own variable, as git and man have it; not one that `PATH` finds, which may
+    // lead into the tree that is looked at.
+    let mut command = Command::new("/bin/sh");
     command.args(["-c", &pager]).stdin(Stdio::piped());
     if context::environment().text("LESS").is_none() {
         command.env("LESS", "FRX");

@@ -300,14 +300,31 @@ fn what_cannot_be_a_container_is_said_and_starts_nothing() {
         assert!(err.contains(says) && err.contains(hint), "{words:?}: {err}");
         assert!(!scene.person.project().join("ran").exists(), "{words:?}");
     }
-    let without = tempfile::tempdir().unwrap();
-    let words = ["run", "--tier", "oci", "--image", "ringfence-busybox", "--", "sh"];
-    let output = scene.command(&words).env("PATH", without.path()).output();
-    // As an ordinary user the command itself is found in `PATH`.
-    if let Ok(output) = output.as_ref().map(err)
-        && output.contains("ringfence")
+}
+
+/// What an agent wrote into a directory that `PATH` names is not what the person's engine is.
+#[test]
+fn an_engine_that_an_agent_wrote_is_not_asked() {
+    let scene = Scene::new(*Who::all().last().unwrap());
+    let project = scene.person.project();
+    let bin = project.join("bin");
+    let theirs = format!(
+        "mkdir -p bin; for it in podman docker sh; do printf '#!/bin/sh\\n: > {}/escaped-'$it'\\n' > bin/$it; chmod 755 bin/$it; done",
+        project.display()
+    );
+    assert!(scene.person.outside(&theirs).status.success());
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display());
+    let escaped = |name: &str| project.join(format!("escaped-{name}")).exists();
+    let oracle = scene.person.outside(&format!("PATH={path}; podman"));
+    assert!(oracle.status.success() && escaped("podman"), "the oracle");
+    std::fs::remove_file(project.join("escaped-podman")).unwrap();
+    for words in
+        [&["doctor"][..], &["run", "--tier", "oci", "--image", "ringfence-busybox", "--", "true"]]
     {
-        assert!(output.contains("needs `podman`, which is not in `PATH`"), "{output}");
+        let output = scene.command(words).env("PATH", &path).output().unwrap();
+        for name in ["podman", "docker", "sh"] {
+            assert!(!escaped(name), "{words:?} started {name}: {}", err(&output));
+        }
     }
 }
 

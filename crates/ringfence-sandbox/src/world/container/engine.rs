@@ -29,9 +29,35 @@ const LIMIT: u64 = 1024;
 /// makes, so that the image is as it was.
 const PAUSE: &str = "/dev/ringfence";
 
+/// Where engines are looked for. Not in `PATH`: that may lead into a tree that agents write.
+const DIRS: [&str; 3] = ["/usr/bin", "/usr/local/bin", "/run/current-system/sw/bin"];
+/// What of the person's environment an engine is given: where its storage and its sockets are. The rest
+/// may be a project's (`.envrc`), and names programs that an engine runs (`CONTAINERS_CONF`).
+const PASSED: [&str; 7] = [
+    "CONTAINERS_STORAGE_CONF",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "HOME",
+    "LANG",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+];
+
+/// An engine's program, with an environment and a directory of ours.
+fn program(engine: Engine) -> io::Result<Command> {
+    let found = DIRS.iter().map(|dir| Path::new(dir).join(engine.name())).find(|it| it.is_file());
+    let mut command = Command::new(found.ok_or(io::ErrorKind::NotFound)?);
+    command
+        .current_dir("/")
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command.envs(PASSED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    Ok(command)
+}
+
 /// What an engine says of itself.
 pub(super) fn version(engine: Engine) -> io::Result<String> {
-    let output = asked(Command::new(engine.name()).arg("--version"))?;
+    let output = asked(program(engine)?.arg("--version"))?;
     Ok(first_line(&output.stdout))
 }
 
@@ -41,9 +67,10 @@ pub(super) fn find_image(engine: Engine, image: &str) -> Result<String, WorldErr
     if image.is_empty() || image.len() > IMAGE_BYTES_MAX || image.starts_with('-') || !plain {
         return Err(WorldError::Spec(format!("`{}` is no name of an image", image.escape_debug())));
     }
-    let mut command = Command::new(engine.name());
-    command.args(["image", "inspect", "--format", "{{.Id}}", image]);
-    let output = asked(&mut command).map_err(|error| unusable(engine, &error))?;
+    let words = ["image", "inspect", "--format", "{{.Id}}", image];
+    let output = program(engine)
+        .and_then(|mut command| asked(command.args(words)))
+        .map_err(|error| unusable(engine, &error))?;
     let id = first_line(&output.stdout);
     if output.status.success() && is_id(&id) {
         return Ok(id);
@@ -63,7 +90,8 @@ pub(super) fn find_image(engine: Engine, image: &str) -> Result<String, WorldErr
 pub(super) fn make(container: &Container, pause: &Path) -> Result<(String, i32), WorldError> {
     let engine = container.engine;
     let wrong = |said: String| WorldError::Engine { engine: engine.name().to_owned(), said };
-    let output = asked(Command::new(engine.name()).args(words(container, pause)))
+    let output = program(engine)
+        .and_then(|mut command| asked(command.args(words(container, pause))))
         .map_err(|error| unusable(engine, &error))?;
     // The last line: warnings may come first.
     let text = String::from_utf8_lossy(&output.stdout);
@@ -73,9 +101,9 @@ pub(super) fn make(container: &Container, pause: &Path) -> Result<(String, i32),
         remove(engine, &container.name);
         return Err(wrong(said(&output)));
     }
-    let mut command = Command::new(engine.name());
-    command.args(["container", "inspect", "--format", "{{.State.Pid}}", &id]);
-    let pid = asked(&mut command).map_err(|error| unusable(engine, &error)).and_then(|output| {
+    let words = ["container", "inspect", "--format", "{{.State.Pid}}", &id];
+    let output = program(engine).and_then(|mut command| asked(command.args(words)));
+    let pid = output.map_err(|error| unusable(engine, &error)).and_then(|output| {
         let pid = first_line(&output.stdout).parse().ok().filter(|pid| *pid > 1);
         pid.ok_or_else(|| wrong(format!("the container is not running: {}", said(&output))))
     });
@@ -87,7 +115,7 @@ pub(super) fn make(container: &Container, pause: &Path) -> Result<(String, i32),
 
 /// Takes a container away with all that runs in it; one that is gone is as good.
 pub(super) fn remove(engine: Engine, container: &str) {
-    let mut command = Command::new(engine.name());
+    let Ok(mut command) = program(engine) else { return };
     let quick: &[&str] = match engine {
         Engine::Podman => &["container", "rm", "--force", "--ignore", "--time", "0"],
         Engine::Docker => &["container", "rm", "--force"],

@@ -52,7 +52,12 @@ pub(super) fn oci() -> Finding {
     let found: Vec<String> = Engine::ALL.iter().filter_map(|it| it.version().ok()).collect();
     if found.is_empty() {
         let means = "`run --tier oci` refuses to start; it needs podman or docker";
-        return Finding::new(name, State::Note, "no engine of containers is in `PATH`", means);
+        return Finding::new(
+            name,
+            State::Note,
+            "there is neither podman nor docker in /usr/bin or /usr/local/bin",
+            means,
+        );
     }
     let means = "`run --tier oci --image IMAGE` makes a world within a container; to see what holds there, \
                  run `ringfence world verify --tier oci --image IMAGE`";

@@ -84,6 +84,24 @@ fn a_path_swapped_while_a_read_is_looked_at_reads_nothing_that_is_asked_about() 
     }
 }
 
+/// What comes to be there later would lie at a path that no rule knows.
+#[test]
+fn a_directory_above_a_forbidden_place_is_not_moved_away() {
+    for who in everybody() {
+        let moved = |side| {
+            let stage = Stage::new(who, POLICY);
+            stage.write("project/data/keep", "");
+            stage.write("project/other/keep", "");
+            text(&stage.script(side, "mv data moved; mv other elsewhere; ls -d moved elsewhere"))
+        };
+        let outside = moved(Side::Outside);
+        assert!(outside.contains("moved\n"), "{who:?}: the oracle: {outside}");
+        let inside = moved(Side::Inside);
+        assert!(!inside.contains("\nmoved\n"), "{who:?}: {inside}");
+        assert!(inside.contains("elsewhere\n"), "{who:?}: {inside}");
+    }
+}
+
 /// The path that is decided is one in another directory, and what lies behind it is the same.
 #[test]
 fn a_link_is_no_way_to_a_forbidden_place() {

@@ -9,7 +9,7 @@ use crate::process::{Done, call, output, status, target_dir, top};
 use crate::{setup, tidy};
 
 /// After this long the run is stopped and fails.
-const RUN_MINUTES_MAX: u64 = 60;
+const RUN_MINUTES_MAX: u64 = 80;
 
 /// When more tests fail than this, nothing is tried again: it is not the machine.
 const RETRIED_TESTS_MAX: usize = 20;

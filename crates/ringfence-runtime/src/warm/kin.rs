@@ -37,6 +37,8 @@ const FILES: &[(&str, &str)] = &[
     ("loginuid", "the login of the audit log"),
     ("sessionid", "the session of the audit log"),
     ("oom_score_adj", "oom_score_adj"),
+    // Without address randomization, for one (`setarch -R`).
+    ("personality", "the personality (setarch)"),
 ];
 
 /// Fields of `/proc/PID/stat`, as proc_pid_stat(5) counts them: nice, `rt_priority`, policy.
@@ -157,6 +159,10 @@ mod tests {
         assert_eq!(
             own.differs(&kin("renice -n 5 -p $$ >/dev/null")),
             Some("the scheduling priority")
+        );
+        assert_eq!(
+            own.differs(&kin("exec setarch -R sh -c 'echo ready; read line'")),
+            Some("the personality (setarch)")
         );
         assert_eq!(kin("umask 027").umask(), Mode::from_raw_mode(0o027));
         assert!(kin("cd /").is_at(Path::new("/")));

@@ -96,6 +96,7 @@ fn read_line(line: &str, written: &mut Written, names: &mut Names) -> Result<(),
             "when read" => "Read",
             "when connect" => "Connect",
             "when exec" => "Exec",
+            "when ask" => "Ask",
             other => return Err(format!("`{other}` is no class of acts")),
         };
         let (name, class) = (name.to_owned(), class.to_owned());

@@ -421,6 +421,8 @@ pub enum Answer {
     Expired,
     /// Something was typed, and it was none of the codes.
     Invalid,
+    /// Nobody had to: it has been granted meanwhile.
+    Granted,
 }
 
 /// How a process ended.

@@ -1,16 +1,18 @@
 //! Questions put to the user of the session's terminal, and their answers as facts for the gate.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringfence_core::{
-    Act, Answer, Approval, Channel, Checked, Denial, Durability, Event, Gate, Grounds, Question,
-    Role,
+    Act, Answer, Approval, Approved, Channel, Checked, Denial, Durability, Event, Gate, Grounds,
+    Question, Role,
 };
 use ringfence_proxy::net::AskPort;
+use ringfence_sandbox::notify::Deed;
 
 use crate::pty::{Asker, Codes, Prompt, Typing};
 use crate::wording;
@@ -42,9 +44,21 @@ pub struct Approvals {
     refused: Mutex<HashMap<String, (Instant, String)>>,
 }
 
-/// A question that a person has said yes to; not yet decided.
+/// A question that has been answered with yes; not yet decided.
 #[derive(Debug)]
-pub struct Agreed(Question);
+pub struct Agreed {
+    question: Question,
+    by: By,
+}
+
+/// Who said yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The person at the terminal.
+    Person,
+    /// Whoever granted it while the question waited.
+    Grant,
+}
 
 impl Approvals {
     /// Questions go to `asker`; `approver` answers them and holds `roles`.
@@ -66,7 +80,7 @@ impl Approvals {
 
     /// Puts a question and waits: the gate's last word, never `Checked::Ask` again.
     pub fn ask(&self, question: Question) -> Checked {
-        match self.put_and_wait(question, &|| true) {
+        match self.put_and_wait(question, None, &|| true) {
             Ok(agreed) => self.check_again(agreed),
             Err(denial) => Checked::Deny(denial),
         }
@@ -74,10 +88,11 @@ impl Approvals {
 
     /// Puts a question and waits, as long as `still` says that somebody waits for the answer. What was
     /// agreed to is decided anew when everything else of the same call is known, for a permit does not
-    /// outlast another question.
+    /// outlast another question. `deed` is how a file would change.
     pub fn put_and_wait(
         &self,
         question: Question,
+        deed: Option<&Deed>,
         still: &dyn Fn() -> bool,
     ) -> Result<Agreed, Denial> {
         if let Some(why) = self.just_refused(&same(&question)) {
@@ -93,12 +108,12 @@ impl Approvals {
             return Err(refused(question, "there is no terminal to ask on"));
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let answer = self.put(&question, still);
+        let answer = self.put(&question, deed, still);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         self.conclude(question, answer)
     }
 
-    fn put(&self, question: &Question, still: &dyn Fn() -> bool) -> Answer {
+    fn put(&self, question: &Question, deed: Option<&Deed>, still: &dyn Fn() -> bool) -> Answer {
         let mut random = [0_u8; 4];
         if getrandom::fill(&mut random).is_err() {
             return Answer::Expired;
@@ -106,9 +121,13 @@ impl Approvals {
         let (reply, answers) = sync_channel(1);
         let withdrawn = Arc::<AtomicBool>::default();
         let wait = Duration::from_secs(APPROVAL_WAIT_SECONDS_MAX);
+        let program = program(question);
+        let about = (program.as_deref(), deed);
+        let asked = wording::question(&question.request, &question.grounds, about);
         let prompt = Prompt {
-            text: text_of(question),
-            reason: format!("asked by {}", wording::rule_line(&question.grounds)),
+            text: asked.text,
+            subject: asked.subject,
+            reason: asked.reason,
             codes: Codes::from_random(random),
             deadline: Instant::now() + wait,
             withdrawn: Arc::clone(&withdrawn),
@@ -118,17 +137,20 @@ impl Approvals {
         if !self.asker.put(prompt) {
             return Answer::Expired;
         }
-        let until = Instant::now() + wait + QUEUE_WAIT;
+        let (until, asked_under) =
+            (Instant::now() + wait + QUEUE_WAIT, self.gate.policy_in_force());
         while Instant::now() < until {
             match answers.recv_timeout(LOOK_PERIOD) {
                 Ok(answer) => return answer,
                 Err(RecvTimeoutError::Disconnected) => return Answer::Expired,
-                Err(RecvTimeoutError::Timeout) if still() => {}
-                Err(RecvTimeoutError::Timeout) => {
-                    withdrawn.store(true, Ordering::Release);
-                    self.asker.look();
-                    return Answer::Expired;
-                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let is_granted = !Arc::ptr_eq(&asked_under, &self.gate.policy_in_force())
+                && self.gate.still_permits(&question.request, &Approved::default());
+            if is_granted || !still() {
+                withdrawn.store(true, Ordering::Release);
+                self.asker.look();
+                return if is_granted { Answer::Granted } else { Answer::Expired };
             }
         }
         Answer::Expired
@@ -137,7 +159,7 @@ impl Approvals {
     fn conclude(&self, question: Question, answer: Answer) -> Result<Agreed, Denial> {
         let by = match answer {
             Answer::Approved | Answer::Refused => self.approver.clone(),
-            Answer::Expired | Answer::Invalid => String::new(),
+            Answer::Expired | Answer::Invalid | Answer::Granted => String::new(),
         };
         let answered = Event::Answered { of: question.entry.index, answer, by };
         if let Err(error) = self.gate.note(answered, Durability::Before) {
@@ -147,7 +169,8 @@ impl Approvals {
             Answer::Refused => self.refuse(question, format!("`{}` refused it", self.approver)),
             Answer::Invalid => self.refuse(question, "no valid answer was typed".to_owned()),
             Answer::Expired => refused(question, "nobody answered in time"),
-            Answer::Approved => return Ok(Agreed(question)),
+            Answer::Approved => return Ok(Agreed { question, by: By::Person }),
+            Answer::Granted => return Ok(Agreed { question, by: By::Grant }),
         })
     }
 
@@ -170,13 +193,16 @@ impl Approvals {
     }
 
     /// Decides again what was agreed to; never `Checked::Ask`.
-    pub fn check_again(&self, Agreed(question): Agreed) -> Checked {
-        let approval = Approval {
-            digest: question.digest.clone(),
-            approver: self.approver.clone(),
-            roles: self.roles.clone(),
+    pub fn check_again(&self, Agreed { question, by }: Agreed) -> Checked {
+        let approvals = match by {
+            By::Person => vec![Approval {
+                digest: question.digest.clone(),
+                approver: self.approver.clone(),
+                roles: self.roles.clone(),
+            }],
+            By::Grant => Vec::new(),
         };
-        match self.gate.check_approved(question, vec![approval]) {
+        match self.gate.check_approved(question, approvals) {
             Checked::Ask(question) => {
                 Checked::Deny(refused(question, "one approval is not enough"))
             }
@@ -219,8 +245,8 @@ fn same(question: &Question) -> String {
     }
 }
 
-/// What is asked, all of it.
-fn text_of(question: &Question) -> String {
-    let agent = wording::printable(&question.request.agent.0);
-    format!("ringfence: may `{agent}` {}?", wording::describe_in_full(&question.request.act))
+/// What the process runs that waits for the answer, if that can be told.
+fn program(question: &Question) -> Option<PathBuf> {
+    let process = question.request.process.as_ref()?;
+    std::fs::read_link(format!("/proc/{}/exe", process.pid)).ok()
 }

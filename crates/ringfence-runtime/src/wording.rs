@@ -8,6 +8,10 @@ use serde_json::{Value, json};
 
 use crate::advice::{Advice, Session};
 
+mod question;
+
+pub use question::{Asked, question};
+
 /// Version of the JSON that [`denial_json`] makes.
 pub const DENIAL_SCHEMA: u32 = 1;
 
@@ -193,6 +197,9 @@ pub fn describe_in_full(act: &Act) -> String {
         let query = http.query.as_str();
         let query = if query.is_empty() { String::new() } else { format!("?{}", printable(query)) };
         return format!("send {} {}{query}", http.method, printable(&http.url()));
+    }
+    if let Act::ConnectUnix(path) = act {
+        return format!("connect to the socket `{}`", printable(path.as_str()));
     }
     let Act::Exec(exec) = act else { return describe(act) };
     let line = printable(&exec.command_line.text);

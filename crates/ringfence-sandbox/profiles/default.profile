@@ -21,6 +21,8 @@ let WRITE_INTENT = O_ACCMODE | O_CREAT | O_TRUNC
 let NO_MERE_READ = WRITE_INTENT | O_PATH
 # Opening with any of these makes a file, with the mode given.
 let MAKES = O_CREAT | (O_TMPFILE & !O_DIRECTORY)
+# Asking for any of these is more than asking whether a file is there.
+let ANY_ACCESS = R_OK | W_OK | X_OK
 let SET_ID = S_ISUID | S_ISGID
 # The namespaces of `clone` and `unshare`; CLONE_NEWTIME is a signal number to `clone`.
 let NEW_NAMESPACES = CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
@@ -234,3 +236,18 @@ notify umask
 notify clone 0/FS_OR_THREAD is CLONE_FS
 notify clone 0/FS_OR_THREAD is CLONE_THREAD
 notify unshare 0 any CLONE_FS
+
+[asked] when ask
+# Where changes are asked about, the mounts are read-only: whether a file could be written, the gate says.
+notify access 1 any ANY_ACCESS
+notify faccessat 2 any ANY_ACCESS
+notify faccessat2 2 any ANY_ACCESS
+# Permissions and times are asked about as other changes are. Behind what refuses set-id bits.
+notify chmod
+notify fchmod
+notify fchmodat
+notify fchmodat2
+notify utime
+notify utimes
+notify futimesat
+notify utimensat

@@ -8,8 +8,8 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use ringfence_core::{
-    AbsolutePath, Access, Action, Agent, Clock as _, Durability, Event, FilePlan, Gate, PathRule,
-    SessionId,
+    AbsolutePath, Access, Act, Action, Agent, Approved, Clock as _, Durability, Event, FilePlan,
+    Gate, PathRule, Request, SessionId,
 };
 use ringfence_policy::grant::GrantText;
 use ringfence_proxy::net::Ender;
@@ -171,7 +171,8 @@ impl Live {
         let mut plan = assembled.policy.file_plan(&self.agent);
         let outcome = self.follow(world, changing, &mut plan);
         lines.extend(outcome.lines.iter().cloned());
-        lines.extend(new.iter().map(|grant| outcome.of_grant(grant, &plan)));
+        let opened = |path: &AbsolutePath, wanted| self.opens(&changing.start, path, wanted);
+        lines.extend(new.iter().map(|grant| outcome.of_grant(grant, &plan, &opened)));
         if cause == Cause::Policy {
             let left = outcome.left_out.values();
             lines.extend(left.map(|why| format!("not in force in this session: {why}")));
@@ -291,6 +292,18 @@ impl Live {
         followed
     }
 
+    /// Whether a file that has been asked about since the start is opened without a question now.
+    fn opens(&self, start: &FilePlan, path: &AbsolutePath, wanted: Access) -> bool {
+        let act = match wanted {
+            Access::Hidden => return false,
+            Access::Read => Act::Read(path.clone()),
+            Access::Write => Act::Write(path.clone()),
+        };
+        let asked = start.asked(path).is_some_and(|asked| asked.acts.contains(&act.action()));
+        let request = Request { agent: self.agent.clone(), act, process: None };
+        asked && self.gate.still_permits(&request, &Approved::default())
+    }
+
     /// Mounts one tree that the plan shows; the error says why it is not.
     fn mount(&self, world: &World, tree: &Tree) -> Result<(), String> {
         let path = tree.path.as_path();
@@ -347,8 +360,14 @@ struct Followed {
 }
 
 impl Followed {
-    /// What became of a new grant, in one line; `plan` is what the world has now.
-    fn of_grant(&self, grant: &Grant, plan: &FilePlan) -> String {
+    /// What became of a new grant, in one line; `plan` is what the world has now, and `opened` says
+    /// whether a file is opened outside for it.
+    fn of_grant(
+        &self,
+        grant: &Grant,
+        plan: &FilePlan,
+        opened: &dyn Fn(&AbsolutePath, Access) -> bool,
+    ) -> String {
         let (text, id) = (&grant.text, &grant.id);
         let (path, wanted) = match GrantText::parse(text, &|_| None) {
             Ok(GrantText::Read(path)) => (path, Access::Read),
@@ -367,6 +386,10 @@ impl Followed {
             return format!("not in force in this session: {text} ({id}): {why}");
         }
         match plan.access(&path) {
+            // The mounts stay as they are: each file is opened when that was decided.
+            (access, _) if access < wanted && opened(&path, wanted) => {
+                format!("in force: {text} ({id})")
+            }
             (access, Some(PathRule { because: Some(rule), .. })) if access < wanted => {
                 let rule = rule_place(rule);
                 format!("not in force in this session: {text} ({id}): by the rule {rule}")

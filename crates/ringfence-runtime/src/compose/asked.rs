@@ -117,13 +117,13 @@ fn check(request: &RunRequest, place: &AskedPath) -> Result<(), ComposeError> {
 }
 
 impl Asked {
-    /// What is notified besides: where reading is asked about, every open.
+    /// What is notified besides: what is asked about a file and is no open, and where reading is asked
+    /// about, every open.
     pub(super) fn notified(&self, classes: NotifyClasses) -> NotifyClasses {
-        if self.places.iter().any(|place| place.reads == Switch::On) {
-            NotifyClasses { read: Switch::On, ..classes }
-        } else {
-            classes
-        }
+        let on = |is_on| if is_on { Switch::On } else { Switch::Off };
+        let reads = self.places.iter().any(|place| place.reads == Switch::On);
+        let read = if reads { Switch::On } else { classes.read };
+        NotifyClasses { read, ask: on(!self.places.is_empty()), ..classes }
     }
 
     /// Shows what exists and may not be read without a question: directories with the names in them, where

@@ -45,7 +45,7 @@ pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, acts: Vec<Act>) {
     ports.parents.forget(attempt.pid);
     // What the program before it read is its own; if this one does not start, it goes on being so.
     ports.watch.reads().iter().for_each(|reads| reads.ended(attempt.pid));
-    let part = |act| Part { request: ports.request(&attempt, act), told: Told::ByUs };
+    let part = |act| Part { request: ports.request(&attempt, act), told: Told::ByUs, deed: None };
     let parts = acts.into_iter().map(part).collect();
     together::answer(ports, attempt, parts, carry_out);
 }

@@ -23,9 +23,10 @@ pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, file: FileAttempt) {
     if let Some(denial) = forbidden.or_else(|| put_over(ports, &attempt, &file)) {
         return ports.refuse(attempt, &denial);
     }
+    let deed = file.deed;
     let part = |act, change| {
         let request = ports.request(&attempt, act);
-        Part { request, told: Told::ByNobody(change) }
+        Part { request, told: Told::ByNobody(change), deed: Some(deed.clone()) }
     };
     let read = file.reads.into_iter().map(|path| part(Act::Read(path), None));
     let changed = file

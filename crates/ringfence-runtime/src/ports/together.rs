@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ringfence_core::{Checked, Denial, FileChange, Gate, Permit, Question, Request};
-use ringfence_sandbox::notify::{Attempt, own_umask};
+use ringfence_sandbox::notify::{Attempt, Deed, own_umask};
 
 use super::{Ports, settled};
 use crate::approvals::Agreed;
@@ -14,6 +14,8 @@ use crate::approvals::Agreed;
 pub(super) struct Part {
     pub(super) request: Request,
     pub(super) told: Told,
+    /// How a file changes, for who is asked about it.
+    pub(super) deed: Option<Deed>,
 }
 
 /// Who tells how it ends.
@@ -34,7 +36,7 @@ enum Answers {
 
 /// Requests, at least one of which a person has to answer.
 struct Open {
-    questions: Vec<Question>,
+    questions: Vec<(Question, Option<Deed>)>,
     /// The others, which were permitted.
     others: Vec<Part>,
 }
@@ -70,7 +72,7 @@ fn check_all(gate: &Gate, parts: Vec<Part>) -> Answers {
                 permits.push(permit);
                 others.push(part);
             }
-            Checked::Ask(question) => questions.push(question),
+            Checked::Ask(question) => questions.push((question, part.deed)),
             Checked::Deny(denial) => return Answers::Denied(denial),
         }
     }
@@ -105,7 +107,9 @@ fn ask_aside(
 /// Puts the questions, then decides the rest anew: a permit does not outlast a question.
 fn ask_all(ports: &Ports, open: Open, still: &dyn Fn() -> bool) -> Result<Vec<Permit>, Denial> {
     let mut permits = Vec::new();
-    let put = |question| ports.approvals.put_and_wait(question, still);
+    let put = |(question, deed): (_, Option<Deed>)| {
+        ports.approvals.put_and_wait(question, deed.as_ref(), still)
+    };
     let agreed: Vec<Agreed> = open.questions.into_iter().map(put).collect::<Result<_, Denial>>()?;
     for question in agreed {
         permits.push(settled(ports.approvals.check_again(question))?);

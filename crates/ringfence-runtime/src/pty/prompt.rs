@@ -28,6 +28,13 @@ const QUESTION_LINES_MAX: usize = 4;
 /// Fewest of the same, on a very small screen.
 const QUESTION_LINES_MIN: usize = 2;
 
+/// The part of the screen's lines that a file's path may take, and the most of them that its reason may.
+const SUBJECT_PART: usize = 3;
+const REASON_LINES_MAX: usize = 2;
+
+/// Lines of a screen that has no room for more than what must be.
+const SMALL_ROWS: usize = 12;
+
 /// Fewest columns that are drawn for.
 const COLUMNS_MIN: usize = 40;
 
@@ -63,6 +70,8 @@ impl Codes {
 pub struct Prompt {
     /// What is asked, all of it.
     pub text: String,
+    /// The file that it is about, on lines of its own.
+    pub subject: Option<String>,
     /// The rule that asks, and why.
     pub reason: String,
     /// The codes.
@@ -121,15 +130,23 @@ impl Prompt {
         super::show((out + "\x1b8").as_bytes());
     }
 
-    /// The question, its reason and the codes, each line as wide as the screen. What is asked is
+    /// The question, the file, its reason and the codes, each line as wide as the screen. What is asked is
     /// whole if it fits at all: what is left out of it could be what matters.
     fn lines(&self, rows: usize, columns: usize) -> Vec<String> {
         let columns = columns.max(COLUMNS_MIN);
         let most = (rows / 4).clamp(QUESTION_LINES_MIN, QUESTION_LINES_MAX);
-        let asked = whole_or_cut(&ascii(&self.text), most * (columns - 2));
-        let reason = whole_or_cut(&ascii(&self.reason), columns - 2);
-        let mut lines = wrapped(&asked, columns - 2);
-        lines.extend([reason, self.last_line(columns)]);
+        let room = columns - 2;
+        let asked = whole_or_cut(&ascii(&self.text), most * room);
+        // A command line stands as it is; a sentence is broken between its words.
+        let lay = if self.subject.is_some() { folded } else { wrapped };
+        let mut lines = lay(&asked, room);
+        if let Some(subject) = &self.subject {
+            let most = (rows / SUBJECT_PART).max(QUESTION_LINES_MIN);
+            lines.extend(wrapped(&whole_or_cut(&ascii(subject), most * room), room));
+        }
+        let most = if rows < SMALL_ROWS { 1 } else { REASON_LINES_MAX };
+        lines.extend(folded(&whole_or_cut(&ascii(&self.reason), most * room), room));
+        lines.push(self.last_line(columns));
         lines.iter().map(|line| format!(" {line:<width$} ", width = columns - 2)).collect()
     }
 
@@ -269,6 +286,21 @@ fn whole_or_cut(text: &str, room: usize) -> String {
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     characters.chunks(columns.max(1)).map(|line| line.iter().collect()).collect()
+}
+
+/// The same, broken between words where a line has any.
+fn folded(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.extend(wrapped(word, columns)),
+        }
+    }
+    lines
 }
 
 #[cfg(test)]

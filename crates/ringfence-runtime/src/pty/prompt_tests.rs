@@ -10,6 +10,7 @@ fn prompt() -> (Prompt, Receiver<Answer>) {
     let (reply, answers) = sync_channel(1);
     let prompt = Prompt {
         text: "may `a` run `git push`?".to_owned(),
+        subject: None,
         reason: "asked by policy.cedar:1 `no-push`".to_owned(),
         codes: Codes { approve: "k7".to_owned(), refuse: "m3".to_owned() },
         deadline: Instant::now() + Duration::from_mins(1),
@@ -164,5 +165,26 @@ fn nothing_in_a_question_is_wider_than_it_looks_or_moves_the_cursor() {
     assert!(drawn.starts_with("\n\n\n\u{1b}[3A\u{1b}7"), "{drawn:?}");
     for row in 22..=24 {
         assert!(drawn.contains(&format!("\u{1b}[{row};1H")), "{drawn:?}");
+    }
+}
+
+#[test]
+fn a_file_stands_whole_on_lines_of_its_own_and_its_rule_is_not_cut() {
+    let (mut prompt, _answers) = prompt();
+    let path = format!("`/home/u/{}/the-end`?", "d".repeat(300));
+    prompt.subject = Some(path.clone());
+    prompt.reason = format!("asked by `a-rule`: {} (policy.cedar:9)", "because ".repeat(12));
+    let lines: Vec<String> = prompt.lines(24, 80);
+    let inner =
+        |lines: &[String]| lines.iter().map(|line| line.get(1..79).unwrap()).collect::<String>();
+    assert_eq!(lines[0].trim(), prompt.text);
+    assert_eq!(inner(&lines[1..6]).trim_end(), path);
+    let reason: Vec<&str> = lines[6..8].iter().map(|line| line.trim()).collect();
+    assert_eq!(reason.join(" "), prompt.reason);
+    prompt.subject = Some(format!("`/home/u/{}/the-end`?", "d".repeat(4000)));
+    for (rows, columns) in [(24, 80), (6, 40)] {
+        let lines = prompt.lines(rows, columns);
+        assert!(lines.concat().contains("/the-end`?"), "{lines:#?}");
+        assert!(lines.len() <= 2 * rows / 3 + 2, "{lines:#?}");
     }
 }

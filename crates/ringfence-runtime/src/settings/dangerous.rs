@@ -69,6 +69,7 @@ impl ActClass {
             write: of(ActClass::Write),
             connect: of(ActClass::Connect),
             read: Switch::Off,
+            ask: Switch::Off,
         }
     }
 }

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use super::NotifyError;
 use super::locate::Found;
-use super::making::{Making, What};
+use super::making::{Making, Metadata, What};
 use super::opener::{Confinement, Opener};
 use super::places::writes;
 use super::tracee::Call;
@@ -171,11 +171,19 @@ impl Asked {
             },
             What::LinkFile { path, .. } if place(path).is_some() => refused(Errno::XDEV),
             What::Socket { path, .. } if place(path).is_some() => refused(Errno::PERM),
+            What::Change { which: Metadata::At { path }, .. } => match place(path) {
+                Some(place) => place.aside(making),
+                None => Carried::AsEver(making),
+            },
+            What::Access { path, .. } => match place(path) {
+                Some(place) => place.told(making),
+                None => refused(Errno::ACCESS),
+            },
             What::LinkFile { .. }
             | What::Socket { .. }
             | What::Reopen { .. }
             | What::Address { .. }
-            | What::Change { .. } => Carried::AsEver(making),
+            | What::Change { which: Metadata::Of(_), .. } => Carried::AsEver(making),
         }
     }
 }
@@ -198,10 +206,24 @@ impl AskedPlace {
         if making.what.paths().into_iter().any(itself) {
             return Carried::Refused(Errno::BUSY);
         }
+        self.aside(making)
+    }
+
+    /// Something that keeps every name, and so may be about the place itself.
+    fn aside(&self, making: Making) -> Carried {
         match &self.writes {
             Some(tree) => Carried::Aside(in_tree(making, tree, &self.begins)),
             None => Carried::Refused(Errno::ROFS),
         }
+    }
+
+    /// What may be done with a file here.
+    fn told(&self, making: Making) -> Carried {
+        let tree = match (&self.writes, &self.reads) {
+            (Some(tree), _) | (None, AskedReads::Decided(tree)) => tree,
+            (None, AskedReads::Shown) => return Carried::Refused(Errno::ROFS),
+        };
+        Carried::Aside(in_tree(making, tree, &self.begins))
     }
 }
 
@@ -209,6 +231,13 @@ impl Call<'_> {
     /// Whether what lies at a resolved path is changed by us alone, once that was decided.
     pub(super) fn is_asked(&self, path: &[u8]) -> bool {
         self.shared.asked.get().is_some_and(|asked| asked.place(path).is_some())
+    }
+
+    /// The same for what the world shows as it is. What is hidden shows other permissions than it has: who
+    /// adds to those would take the real ones away.
+    pub(super) fn shows_asked(&self, path: &[u8]) -> bool {
+        let place = self.shared.asked.get().and_then(|asked| asked.place(path));
+        place.is_some_and(|place| !place.is_hidden())
     }
 
     /// The file that an open reads, where that is decided.

@@ -11,7 +11,7 @@ use super::locate::{Found, Last, Place};
 use super::making::{Making, What};
 use super::roots;
 use super::tracee::{Call, Trouble};
-use super::{Appears, FileAttempt};
+use super::{Appears, Deed, FileAttempt};
 use crate::sys::notify::Reply;
 
 /// What a call would do, once its arguments are taken apart.
@@ -149,10 +149,11 @@ fn hand_out(call: &Call<'_>, seen: Seen) -> Result<Judged, Trouble> {
         .map(|(change, path)| Ok((change, named(&path)?)))
         .collect::<Result<_, Trouble>>()?;
     let reads = reads.map(|path| named(&path)).transpose()?;
+    let deed = what.as_ref().map_or(Deed::Open, Deed::from);
     let making = what.map(|what| making(call, what)).transpose()?;
     Ok(match making {
         making if !acts.is_empty() || reads.is_some() => {
-            Judged::File(FileAttempt { acts, reads, appears }, making)
+            Judged::File(FileAttempt { acts, reads, appears, deed }, making)
         }
         Some(making) => Judged::Make(making),
         None => Judged::Answer(Reply::Continue),
@@ -189,6 +190,7 @@ fn making(call: &Call<'_>, what: What) -> Result<Making, Trouble> {
         | What::Address { .. }
         | What::Remove { .. }
         | What::Truncate { .. }
+        | What::Access { .. }
         | What::Change { .. }
         | What::Symlink { .. }
         | What::Link { .. }

@@ -111,6 +111,7 @@ impl InPlace {
             | What::Remove { .. }
             | What::Rename { .. }
             | What::Truncate { .. }
+            | What::Access { .. }
             | What::Change { .. } => return Attempted::NotHere(making),
         };
         if !self.places.iter().any(|place| lies_beneath(path, place)) {

@@ -28,8 +28,8 @@ use super::tracee::{self, Call, Trouble};
 use super::turns::{Turn, Turns};
 use super::umasks::Umasks;
 use super::{
-    Attempt, Attempted, FileAttempt, NotifyError, TcpConnect, UnixConnect, Unresolvable, bind,
-    exec, file, metadata,
+    Attempt, Attempted, FileAttempt, NotifyError, TcpConnect, UnixConnect, Unresolvable, access,
+    bind, exec, file, metadata,
 };
 use crate::sys::notify::{self as sys, Notification, Reply};
 
@@ -345,6 +345,7 @@ fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         libc::SYS_clone | libc::SYS_unshare => Ok(call.shares_umask()),
         libc::SYS_chroot => roots::look(call),
         libc::SYS_open | libc::SYS_openat if reads::is_one(call) => reads::look_or_open(call),
+        number if access::name(number).is_some() => access::look(call),
         number if metadata::name(number).is_some() => metadata::look(call),
         _ => file::look(call),
     }
@@ -490,6 +491,8 @@ fn name(number: i64) -> &'static str {
         libc::SYS_unshare => "unshare",
         libc::SYS_listen => "listen",
         libc::SYS_chroot => "chroot",
-        _ => metadata::name(number).unwrap_or_else(|| file::name(number)),
+        _ => access::name(number)
+            .or_else(|| metadata::name(number))
+            .unwrap_or_else(|| file::name(number)),
     }
 }

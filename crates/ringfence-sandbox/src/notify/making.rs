@@ -6,11 +6,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxAttributes, StatxFlags,
-    Timestamps,
+    Access, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxAttributes,
+    StatxFlags, Timestamps,
 };
 use rustix::io::Errno;
 
+use super::Deed;
 use crate::sys::notify::{self as sys, OnExec};
 
 /// What a process may ask for that is passed on, of the flags of `open(2)`.
@@ -79,6 +80,8 @@ pub(super) enum What {
     Truncate { path: Vec<u8>, length: u64 },
     /// Changes permissions or times.
     Change { which: Metadata, changing: Changing },
+    /// Asks what may be done with a file, and does nothing.
+    Access { path: Vec<u8>, mode: u32 },
 }
 
 impl What {
@@ -94,6 +97,7 @@ impl What {
             | What::LinkFile { path, .. }
             | What::Remove { path, .. }
             | What::Truncate { path, .. }
+            | What::Access { path, .. }
             | What::Change { which: Metadata::At { path }, .. } => vec![path],
             What::Link { from, path: to } | What::Rename { from, to, .. } => vec![from, to],
             What::Reopen { .. }
@@ -114,11 +118,37 @@ impl What {
             | What::LinkFile { path, .. }
             | What::Remove { path, .. }
             | What::Truncate { path, .. }
+            | What::Access { path, .. }
             | What::Change { which: Metadata::At { path }, .. } => vec![path],
             What::Link { from, path: to } | What::Rename { from, to, .. } => vec![from, to],
             What::Reopen { .. }
             | What::Address { .. }
             | What::Change { which: Metadata::Of(_), .. } => Vec::new(),
+        }
+    }
+}
+
+impl From<&What> for Deed {
+    fn from(what: &What) -> Deed {
+        match what {
+            What::Open { .. }
+            | What::Reopen { .. }
+            | What::Access { .. }
+            | What::Address { .. } => Deed::Open,
+            What::Create { .. } => Deed::Create,
+            What::Directory { .. } => Deed::Directory,
+            What::Node { .. } | What::Socket { .. } => Deed::Node,
+            What::Symlink { says, .. } => Deed::Symlink(says.clone()),
+            What::Link { from, .. } => Deed::Link(Some(from.clone())),
+            What::LinkFile { .. } => Deed::Link(None),
+            What::Remove { flags, .. } if flags.contains(AtFlags::REMOVEDIR) => {
+                Deed::RemoveDirectory
+            }
+            What::Remove { .. } => Deed::Remove,
+            What::Rename { from, to, .. } => Deed::Rename { from: from.clone(), to: to.clone() },
+            What::Truncate { length, .. } => Deed::Truncate(*length),
+            What::Change { changing: Changing::Mode(mode), .. } => Deed::Mode(*mode & MODE_BITS),
+            What::Change { changing: Changing::Times(_), .. } => Deed::Times,
         }
     }
 }
@@ -217,6 +247,11 @@ pub(super) fn make(root: BorrowedFd<'_>, what: What) -> Result<Made, Errno> {
         What::Rename { from, to, flags } => rename(root, &from, &to, flags)?,
         What::Truncate { path, length } => truncate(root, &path, length)?,
         What::Change { which, changing } => change(root, which, &changing)?,
+        What::Access { path, mode } => {
+            let file = itself(root, &path)?;
+            let mode = Access::from_bits_truncate(mode);
+            rustix::fs::accessat(CWD, own(&file), mode, AtFlags::empty())?;
+        }
     }
     Ok(Made::Nothing)
 }
@@ -240,6 +275,7 @@ pub(super) fn fresh(root: BorrowedFd<'_>, what: &What) -> Result<Made, Errno> {
         | What::Remove { .. }
         | What::Rename { .. }
         | What::Truncate { .. }
+        | What::Access { .. }
         | What::Change { .. } => Err(Errno::OPNOTSUPP),
     }
 }

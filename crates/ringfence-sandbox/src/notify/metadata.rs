@@ -1,6 +1,8 @@
-//! Permissions and times of files: notified where no read-only mount holds them.
+//! Permissions and times of files: notified where no mount holds them, and where files are asked about.
 //!
-//! Landlock does not govern them, so that the payload could change those of any file of its user.
+//! Landlock does not govern them, so that the payload could change those of any file of its user. In a
+//! world with mounts those hold them, and let go on what is not asked about: a place that is has a
+//! read-only one, whatever path the kernel reads in the end.
 
 use std::os::fd::OwnedFd;
 
@@ -11,6 +13,7 @@ use super::listen::Judged;
 use super::locate::{Found, Last};
 use super::making::{Changing, Metadata, What};
 use super::tracee::{Call, Trouble};
+use crate::sys::notify::Reply;
 
 /// `struct timespec` and `struct timeval`, in bytes; `struct utimbuf` is two numbers.
 const TIME_BYTES: usize = 16;
@@ -42,6 +45,22 @@ enum Named {
 
 /// What a notified call would change.
 pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
+    if call.shared.places.is_some() {
+        let (path, what) = change(call)?;
+        return changed(call, path, what);
+    }
+    match change(call) {
+        Ok((Some(path), what)) if call.shows_asked(&path) => changed(call, Some(path), what),
+        Err(Trouble::Gone) => Err(Trouble::Gone),
+        // An open file as well: it is of a mount or of a tree that lets it be changed, or not.
+        Ok(_) | Err(Trouble::Errno(_) | Trouble::Unresolvable { .. }) => {
+            Ok(Judged::Answer(Reply::Continue))
+        }
+    }
+}
+
+/// The path of what would change, if it has one, and how.
+fn change(call: &Call<'_>) -> Result<(Option<Vec<u8>>, What), Trouble> {
     let bits = |at: usize| Changing::Mode(call.int(at).cast_unsigned());
     let (named, changing) = match call.notification.number {
         libc::SYS_chmod => (Named::Path(libc::AT_FDCWD, call.arg(0), 0), bits(1)),
@@ -68,7 +87,7 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         Ok(path) => (Some(path.clone()), Metadata::At { path }),
         Err(nameless) => (None, Metadata::Of(nameless)),
     };
-    changed(call, path, What::Change { which, changing })
+    Ok((path, What::Change { which, changing }))
 }
 
 /// Without a path, the descriptor itself is meant.

@@ -27,6 +27,7 @@
 //! Where a world has none ([`Places`]), its payload can write nothing at all by itself: every change to
 //! a file is carried out here, as far as the map of places allows.
 
+mod access;
 mod answer;
 mod asked;
 mod bind;
@@ -151,6 +152,42 @@ pub struct FileAttempt {
     pub reads: Option<AbsolutePath>,
     /// What there will be.
     pub appears: Appears,
+    /// How it changes.
+    pub deed: Deed,
+}
+
+/// What a change to files is, as far as its paths do not say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// A file is opened.
+    Open,
+    /// A file is made.
+    Create,
+    /// A directory is made.
+    Directory,
+    /// A pipe, a socket or an empty file is made.
+    Node,
+    /// A symbolic link is made, which says this.
+    Symlink(Vec<u8>),
+    /// A file gets another name; it has this one, if any.
+    Link(Option<Vec<u8>>),
+    /// A name is taken away.
+    Remove,
+    /// A directory is taken away.
+    RemoveDirectory,
+    /// One path takes the place of another.
+    Rename {
+        /// What it was called.
+        from: Vec<u8>,
+        /// What it will be called.
+        to: Vec<u8>,
+    },
+    /// A file is cut or lengthened, to so many bytes.
+    Truncate(u64),
+    /// Its permissions become these.
+    Mode(u32),
+    /// Its times change.
+    Times,
 }
 
 /// What there will be at a path that changes.

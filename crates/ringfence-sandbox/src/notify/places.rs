@@ -72,8 +72,8 @@ impl Places {
             // What has no path is not in any place: a pipe, a file in memory, a removed one.
             What::Reopen { .. } | What::Change { which: Metadata::Of(_), .. } => Ok(()),
             // Names that are no files are the host's: nobody there may take one of the world's for
-            // one of theirs.
-            What::Address { .. } => Err(Errno::ACCESS),
+            // one of theirs. What may be done with a file is asked for only where there are mounts.
+            What::Address { .. } | What::Access { .. } => Err(Errno::ACCESS),
             What::Link { from, path } => {
                 self.movable(from)?;
                 self.write(path)

@@ -87,6 +87,7 @@ pub(super) enum Class {
     Read,
     Connect,
     Exec,
+    Ask,
 }
 
 impl Class {
@@ -97,6 +98,7 @@ impl Class {
             Class::Read => classes.read,
             Class::Connect => classes.connect,
             Class::Exec => classes.exec,
+            Class::Ask => classes.ask,
         };
         switch == Switch::On
     }

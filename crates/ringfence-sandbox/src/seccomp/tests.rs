@@ -3,7 +3,7 @@
 use super::bpf::*;
 use super::{Profile, Walls, filter, refusals};
 use crate::sys::seccomp::Instruction;
-use crate::world::NotifyClasses;
+use crate::world::{NotifyClasses, Switch};
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
@@ -111,6 +111,24 @@ fn a_class_that_is_off_is_not_notified() {
     for call in [libc::SYS_execve, libc::SYS_execveat, libc::SYS_connect, libc::SYS_unlink] {
         assert_eq!(answer(call, &[]), NOTIFY);
     }
+}
+
+#[test]
+fn what_is_asked_of_a_file_and_its_permissions_are_notified_where_files_are_asked_about() {
+    let asks = NotifyClasses { ask: Switch::On, ..NotifyClasses::ALL };
+    let any = u64::from(libc::W_OK.unsigned_abs());
+    for (call, args) in [
+        (libc::SYS_access, [0, any, 0]),
+        (libc::SYS_faccessat, [0, 0, any]),
+        (libc::SYS_faccessat2, [0, 0, any]),
+        (libc::SYS_chmod, [0, 0o777, 0]),
+        (libc::SYS_utimensat, [0, 0, 0]),
+    ] {
+        assert_eq!(answer_with(asks, call, &args), NOTIFY, "{call}");
+        assert_eq!(answer(call, &args), ALLOW, "{call}");
+    }
+    assert_eq!(answer_with(asks, libc::SYS_access, &[0, 0]), ALLOW, "whether it is there");
+    assert_eq!(answer_with(asks, libc::SYS_chmod, &[0, 0o4755]), errno(libc::EPERM));
 }
 
 #[test]

@@ -180,7 +180,7 @@ pub(crate) fn landlock(version: i32) -> LayerStatus {
 }
 
 fn notify(classes: NotifyClasses) -> LayerStatus {
-    let NotifyClasses { exec, write, connect, read } = classes;
+    let NotifyClasses { exec, write, connect, read, ask: _ } = classes;
     let named = [(exec, "exec"), (write, "write"), (connect, "connect")];
     let on: Vec<&str> =
         named.iter().filter(|(switch, _)| *switch == Switch::On).map(|(_, name)| *name).collect();

@@ -232,6 +232,9 @@ pub struct NotifyClasses {
     pub connect: Switch,
     /// Opening to read, which is not decided: for who wants to know what is read.
     pub read: Switch,
+    /// Asking what may be done with a file, and changing its permissions and times: for worlds in which
+    /// some files are asked about.
+    pub ask: Switch,
 }
 
 impl NotifyClasses {
@@ -241,6 +244,7 @@ impl NotifyClasses {
         write: Switch::On,
         connect: Switch::On,
         read: Switch::Off,
+        ask: Switch::Off,
     };
     /// No class: there is no listener, and the payload starts at once.
     pub const NONE: NotifyClasses = NotifyClasses {
@@ -248,5 +252,6 @@ impl NotifyClasses {
         write: Switch::Off,
         connect: Switch::Off,
         read: Switch::Off,
+        ask: Switch::Off,
     };
 }

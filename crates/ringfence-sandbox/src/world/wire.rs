@@ -96,7 +96,7 @@ structs! {
     PrivateFile { target, bytes, mode }
     Identity { uid, gid }
     TerminalSize { rows, cols }
-    NotifyClasses { exec, write, connect, read }
+    NotifyClasses { exec, write, connect, read, ask }
     ResourceLimits { open_files, processes, file_bytes }
 }
 

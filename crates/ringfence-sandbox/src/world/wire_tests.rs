@@ -35,6 +35,7 @@ fn spec() -> WorldSpec {
             write: Switch::Off,
             connect: Switch::On,
             read: Switch::On,
+            ask: Switch::On,
         },
         limits: ResourceLimits { open_files: Some(5), processes: None, file_bytes: Some(1 << 40) },
         seccomp: crate::seccomp::Profile::Strict,

@@ -217,6 +217,7 @@ fn answered(answer: Answer) -> &'static str {
         Answer::Refused => "refused",
         Answer::Expired => "nobody answered in time",
         Answer::Invalid => "no valid answer",
+        Answer::Granted => "granted meanwhile",
     }
 }
 

@@ -2,7 +2,7 @@
 //! what is opened.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 
 use crate::run::{Person, Terminal, each, wait_for};
 
@@ -98,11 +98,11 @@ fn what_was_approved_is_changed_on_the_host_and_nothing_else() {
         );
         let mut terminal = Terminal::start(person, &script);
         for (what, answer) in [
-            ("write", "allow once"),
-            ("write", "allow once"),
-            ("write", "allow once"),
+            ("make and write the file", "allow once"),
+            ("write ", "allow once"),
+            ("make the directory", "allow once"),
             ("delete", "refuse"),
-            ("write", "refuse"),
+            ("make and write the file", "refuse"),
         ] {
             let asked = terminal.answers(answer);
             assert!(asked.contains(what), "{what}: {asked}");
@@ -317,5 +317,175 @@ fn a_question_whose_process_was_killed_is_withdrawn() {
         assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.seen);
         assert!(terminal.seen.contains("secret of b"), "{}", terminal.seen);
         assert!(!terminal.seen.contains("secret of a"), "{}", terminal.seen);
+    });
+}
+
+#[test]
+fn tools_that_look_before_they_write_ask_where_writing_is_asked_about_and_then_work() {
+    each_asking(|person| {
+        person.home.write("out/gone", "");
+        person.own();
+        let out = person.home.path("out").display().to_string();
+        let script = format!(
+            "cd {out}; test -w old && test -w . && ! test -x old && echo writable; rm gone; \
+             chmod 751 old; touch -h -d 2001-02-03 old; chmod 711 .; \
+             git init -q --template= r && cd r && echo x > a && git add a && \
+             git -c user.name=a -c user.email=a@b commit -qm made && git --no-pager log --oneline && \
+             git status --short; echo al''l-done"
+        );
+        let mut terminal = Terminal::start(person, &script);
+        let asked = terminal.answers_until("all-done", "allow once").concat();
+        terminal.ends();
+        let seen = &terminal.seen;
+        assert!(seen.contains("writable") && seen.contains(" made"), "{seen}");
+        assert!(!seen.contains("write-protected") && !seen.contains("Read-only"), "{seen}");
+        for question in [
+            "`rm` (process",
+            "delete ",
+            "change the permissions",
+            "751 of",
+            "change the times of",
+            "make the directory",
+        ] {
+            assert!(asked.contains(question), "{question}: {asked}");
+        }
+        let old = person.home.path("out/old").metadata().unwrap();
+        assert_eq!(old.mode() & 0o777, 0o751);
+        assert!(old.modified().unwrap().elapsed().unwrap().as_secs() > 20 * 365 * 24 * 3600);
+        assert_eq!(person.home.path("out").metadata().unwrap().mode() & 0o777, 0o711);
+        assert!(
+            person.home.path("out/r/.git/HEAD").exists() && !person.home.path("out/gone").exists()
+        );
+    });
+}
+
+/// How permissions and times are changed, one python expression each; OUT is the directory.
+const CHANGES: &[(&str, &str)] = &[
+    ("by path", "os.chmod(O+'/old', 0o777)"),
+    ("by dots", "os.chmod(O+'/../out/./old', 0o777)"),
+    ("by a descriptor", "os.fchmod(os.open(O+'/old', 0), 0o777)"),
+    ("by the directory", "os.chmod('old', 0o777, dir_fd=os.open(O, 0))"),
+    ("by the descriptor's name", "os.chmod('/proc/self/fd/%d' % os.open(O+'/old', 0), 0o777)"),
+    ("by a reference", "os.chmod('/proc/self/fd/%d' % os.open(O+'/old', os.O_PATH), 0o777)"),
+    ("by a link", "[os.symlink(O+'/old', 'l'), os.chmod('l', 0o777)]"),
+    ("by the root", "os.chmod('/proc/self/root'+O+'/old', 0o777)"),
+    ("by another name", "[os.link(O+'/old', 'h'), os.chmod('h', 0o777)]"),
+    ("fchmodat2", "sys(452, -100, O.encode()+b'/old', 0o777, 0)"),
+    ("without a path", "sys(452, os.open(O+'/old', os.O_PATH), b'', 0o777, 0x1000)"),
+    ("its owner", "os.chown(O+'/old', os.getuid(), os.getgid()) or os.chown(O+'/old', 1, 1)"),
+    ("an attribute", "os.setxattr(O+'/old', 'user.x', b'1')"),
+    ("times by path", "os.utime(O+'/old', (1, 1))"),
+    ("times by a descriptor", "os.utime(os.open(O+'/old', 0), (1, 1))"),
+    ("times by the old call", "sys(132, O.encode()+b'/old', 0)"),
+    ("times in seconds", "sys(235, O.encode()+b'/old', 0)"),
+    ("times at", "sys(261, -100, O.encode()+b'/old', 0)"),
+    ("the directory", "os.chmod(O, 0o777)"),
+    ("what is hidden", "os.chmod('key', 0o777)"),
+    ("while the path changes", "race()"),
+];
+
+const CHANGE_HELP: &str = "
+import os, ctypes, threading
+O = os.environ['OUT']
+def sys(*a):
+    if ctypes.CDLL(None, use_errno=True).syscall(*a) < 0: raise OSError(ctypes.get_errno(), 'raw')
+def race():
+    free, old = os.path.abspath('free').encode(), (O+'/old').encode()
+    text = ctypes.create_string_buffer(max(len(free), len(old)) + 1)
+    stop = []
+    def swap():
+        while not stop: text.value = free; text.value = old
+    thread = threading.Thread(target=swap); thread.start()
+    call, done = ctypes.CDLL(None).chmod, 0
+    for _ in range(200): done += call(text, 0o700) == 0
+    stop.append(1); thread.join()
+    if os.stat(O+'/old').st_mode & 0o777 != 0o700: raise OSError(done, 'the other one')
+";
+
+fn changes(out: &str) -> String {
+    let mut script = format!("OUT={out} python3 -I - <<'END'\n{CHANGE_HELP}\n");
+    for (name, way) in CHANGES {
+        script.push_str(&format!(
+            "try: {way}; print({name:?}, 'DONE')\nexcept OSError as error: print({name:?}, 'not', error)\n"
+        ));
+    }
+    script + "END\n"
+}
+
+#[test]
+fn no_way_to_change_permissions_or_times_leads_around_the_question() {
+    each_asking(|person| {
+        let out = person.home.path("out").display().to_string();
+        let mut outside = std::process::Command::new("sh");
+        outside.args(["-c", &changes(&out)]).current_dir(person.home.path("project"));
+        let oracle = String::from_utf8_lossy(&outside.output().unwrap().stdout).into_owned();
+        assert!(oracle.matches("DONE").count() >= CHANGES.len() - 4, "{oracle}");
+    });
+    each_asking(|person| {
+        let out = person.home.path("out").display().to_string();
+        let stamp = |name: &str| {
+            let of = person.home.path(name).metadata().unwrap();
+            (of.mode(), of.mtime(), of.uid())
+        };
+        let stamps = || ["out/old", "out", "project/key"].map(stamp);
+        let before = stamps();
+        let ended = person.sh(&changes(&out));
+        assert!(!ended.out.contains("DONE"), "{ended}");
+        assert_eq!(ended.out.matches(" not ").count(), CHANGES.len(), "{ended}");
+        assert_eq!(stamps(), before, "{ended}");
+    });
+}
+
+#[test]
+fn asking_whether_a_file_can_be_opened_is_answered_for_what_is_asked_about_and_for_nothing_else() {
+    each_asking(|person| {
+        person.home.write("out/closed", "");
+        person.own();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+        fs::set_permissions(person.home.path("out/closed"), mode).unwrap();
+        let out = person.home.path("out").display().to_string();
+        let home = out.strip_suffix("/out").unwrap();
+        let script = format!(
+            "can() {{ test -$1 $2 && echo yes $1 $2; }}; can w {out}/old; can r {home}/notes/a; \
+             can w {out}/closed; can w {home}/notes/a; can r {home}/notes/never/c; can w /etc/passwd; \
+             can x {out}/old; can w {out}/absent; true"
+        );
+        let ended = person.sh(&script);
+        let yes: Vec<&str> = ended.out.lines().filter(|line| line.starts_with("yes")).collect();
+        let expected = [format!("yes w {out}/old"), format!("yes r {home}/notes/a")];
+        assert_eq!(yes, expected.iter().map(String::as_str).collect::<Vec<_>>(), "{ended}");
+    });
+}
+
+#[test]
+fn a_grant_answers_the_questions_that_wait_and_those_that_would_come() {
+    each_asking(|person| {
+        let out = person.home.path("out").display().to_string();
+        let script = format!("cd {out}; echo 1 > old && chmod 700 old && rm old; echo \"= $?\"");
+        let mut terminal = Terminal::start(person, &script);
+        terminal.leaves();
+        let words = ["grant", &format!("fs.write:{out}"), "--session", "--yes"];
+        let granted = person.ringfence(&words);
+        assert!(granted.code == 0 && granted.err.contains("in force"), "{granted}");
+        assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.seen);
+        assert!(terminal.seen.contains("= 0"), "{}", terminal.seen);
+        assert!(!person.home.path("out/old").exists());
+        let log = person.ringfence(&["log", "show"]);
+        assert!(log.out.contains("granted meanwhile"), "{log}");
+    });
+}
+
+#[test]
+fn a_grant_for_what_a_forbid_asks_about_is_said_to_be_in_force_as_it_is() {
+    each_asking(|person| {
+        let key = person.home.path("project/key").display().to_string();
+        let (mut child, session) =
+            person.start("until test -e go; do sleep 0.1; done; cat key > got");
+        let words = ["grant", &format!("fs.read:{key}"), "--session", session.as_str(), "--yes"];
+        let granted = person.ringfence(&words);
+        assert!(granted.code == 0 && granted.err.contains("\n  in force: "), "{granted}");
+        person.home.write("project/go", "");
+        child.wait().unwrap();
+        assert_eq!(read(person, "project/got"), "secret key\n");
     });
 }

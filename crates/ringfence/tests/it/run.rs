@@ -672,6 +672,22 @@ impl Terminal {
         }
     }
 
+    /// Answers every question until the terminal has shown `end`; returns what is asked.
+    pub(crate) fn answers_until(&mut self, end: &str, answer: &str) -> Vec<String> {
+        let after = format!("] {answer}");
+        let mut asked = Vec::new();
+        loop {
+            let new = self.seen.get(self.answered..).unwrap();
+            if new.contains(&after) {
+                asked.push(self.answers(answer));
+            } else if new.contains(end) {
+                return asked;
+            } else {
+                self.more(end);
+            }
+        }
+    }
+
     /// Waits for a question, and leaves it unanswered.
     pub(crate) fn leaves(&mut self) {
         self.code("allow once");

@@ -173,11 +173,19 @@ pub fn run(policy: &Policy, toml_text: &str) -> Result<CasesReport, CasesError> 
         let request = request(case).map_err(wrong)?;
         let facts = facts(case).map_err(wrong)?;
         let ruling = policy.decide(&request, &facts);
-        hit.extend(ruling.grounds.rules.iter().map(|rule| (rule.set, rule.id.clone())));
+        hit.extend(decided_by(&ruling).map(|rule| (rule.set, rule.id.clone())));
         let wrong = difference(case, &ruling);
         results.push(CaseResult { name: case.name.clone(), ruling, wrong });
     }
     Ok(CasesReport { results, unhit: unhit(policy, &hit) })
+}
+
+/// The rules behind a verdict. A permit that waits for approvals is not among those that decided: nothing
+/// is permitted yet, and it is what came nearest.
+fn decided_by(ruling: &Ruling) -> impl Iterator<Item = &RuleRef> {
+    let asks = matches!(ruling.verdict, Verdict::Ask(_)) && ruling.grounds.rules.is_empty();
+    let nearest = ruling.grounds.nearest.as_ref().filter(|_| asks);
+    ruling.grounds.rules.iter().chain(nearest.map(|nearest| &nearest.rule))
 }
 
 fn unhit(policy: &Policy, hit: &BTreeSet<(SetName, String)>) -> Vec<RuleRef> {
@@ -198,7 +206,7 @@ fn difference(case: &Case, ruling: &Ruling) -> Option<String> {
         Verdict::Ask(_) => (Expected::Ask, "ask"),
         Verdict::Deny => (Expected::Deny, "deny"),
     };
-    let ids: Vec<&str> = ruling.grounds.rules.iter().map(|rule| rule.id.as_str()).collect();
+    let ids: Vec<&str> = decided_by(ruling).map(|rule| rule.id.as_str()).collect();
     let because = match (&ruling.grounds.failure, ids.as_slice()) {
         (Some(failure), _) => format!(" because {failure}"),
         (None, []) => " because no permit matches".to_owned(),

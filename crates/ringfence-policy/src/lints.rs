@@ -43,6 +43,8 @@ pub enum LintKind {
     NeverTrue,
     /// A rule waits for approval by a role that nobody can hold.
     UndeclaredRole,
+    /// A rule on files waits for approvals, and names no file that could be asked about.
+    AsksNobody,
 }
 
 impl Policy {
@@ -149,15 +151,28 @@ fn any_resource(rule: &Rule) -> Option<Lint> {
 
 /// What is asked about is opened in a tree of its own, and there is none for all files.
 fn asks_about_all_files(rule: &Rule) -> Option<Lint> {
-    let mut of_some = rule.scope() != Scope::Anything;
+    let of_all = match rule.scope() {
+        Scope::Anything => true,
+        Scope::Exactly(uid) | Scope::Within(uid) => uid.eid == "/",
+    };
+    // Where it lies says which file it is; what it is called does not.
+    let (mut named, mut described) = (0, 0);
     for clause in rule.tree.clauses() {
-        crate::tree::walk(body(clause), &mut |part| of_some |= *part == Expr::Var(Var::Resource));
+        crate::tree::walk(body(clause), &mut |part| {
+            named += usize::from(*part == Expr::Var(Var::Resource));
+            described += usize::from(crate::tree::resource_attribute(part).is_some());
+        });
     }
     let on_files = rule.actions.iter().any(|&action| is_file_action(action));
-    let asks = rule.effect == Effect::Permit && rule.approvable == Approvable::Yes;
-    let text = "nobody is asked about files by this permit, and none is opened: name the file or the \
-                directory";
-    (asks && on_files && !of_some).then(|| lint(LintKind::AnyResource, rule, text.to_owned()))
+    let asks = rule.approvable == Approvable::Yes;
+    let what = if rule.effect == Effect::Permit {
+        "nobody is asked about files by this permit, and none is opened"
+    } else {
+        "nobody is asked about files by this forbid, and what it is about is denied"
+    };
+    let text = format!("{what}: name the file or the directory");
+    (asks && on_files && of_all && named == described)
+        .then(|| lint(LintKind::AsksNobody, rule, text))
 }
 
 fn always_forbidden(set: &RuleSet, rule: &Rule) -> Option<Lint> {

@@ -66,6 +66,33 @@ fn a_wrong_expectation_and_an_unhit_rule_are_reported() {
 }
 
 #[test]
+fn a_permit_that_asks_is_hit_by_the_case_that_is_asked_about() {
+    let policy = policy(
+        r#"@id("reads") permit(principal, action == Action::"fs.read", resource in Dir::"/out");
+        @id("asks") permit(principal, action == Action::"fs.write", resource in Dir::"/out")
+        when { context.approvals.contains("owner") };"#,
+    );
+    let table = r#"
+        [[case]]
+        name = "read"
+        action = "fs.read"
+        resource = "/out/a"
+        expect = "permit"
+        [[case]]
+        name = "write"
+        action = "fs.write"
+        resource = "/out/a"
+        expect = "ask"
+        because = "asks"
+    "#;
+    let report = cases::run(&policy, table).unwrap();
+    assert!(report.is_complete(), "{report:#?}");
+    let denied = table.replace("fs.write", "fs.delete").replace("\"ask\"", "\"deny\"");
+    let report = cases::run(&policy, &denied).unwrap();
+    assert_eq!(report.unhit.len(), 1, "what is merely near is not hit: {report:#?}");
+}
+
+#[test]
 fn a_grant_needs_no_case() {
     let grant = r#"@id("g-1") permit(principal, action == Action::"exec", resource);"#;
     let policy = load(vec![source(SetName::Grants, grant)]);

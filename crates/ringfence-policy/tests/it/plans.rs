@@ -252,6 +252,31 @@ fn lints_say_what_is_not_a_wall() {
     .assert_eq(&lints.join("\n"));
 }
 
+#[test]
+fn a_rule_that_asks_about_no_file_that_it_names_is_said_to_ask_nobody() {
+    let approved = r#"context.approvals.contains("owner")"#;
+    for (head, condition, asks_nobody) in [
+        ("permit", format!("resource) when {{ {approved} }}"), true),
+        ("permit", format!("resource in Dir::\"/\") when {{ {approved} }}"), true),
+        ("forbid", format!("resource) unless {{ {approved} }}"), true),
+        (
+            "forbid",
+            format!("resource) when {{ resource.name == \".env\" }} unless {{ {approved} }}"),
+            true,
+        ),
+        ("permit", format!("resource) when {{ resource.path like \"*x\" && {approved} }}"), true),
+        ("permit", format!("resource in Dir::\"/a\") when {{ {approved} }}"), false),
+        ("permit", format!("resource) when {{ resource in Dir::\"/a\" && {approved} }}"), false),
+        ("forbid", format!("resource == Path::\"/a/b\") unless {{ {approved} }}"), false),
+        ("forbid", "resource)".to_owned(), false),
+    ] {
+        let rule = format!("{head}(principal, action == Action::\"fs.read\", {condition};");
+        let lints = policy(&rule).lints();
+        let said = lints.iter().any(|lint| lint.kind == LintKind::AsksNobody);
+        assert_eq!(said, asks_nobody, "{rule}: {lints:?}");
+    }
+}
+
 /// What is said of a rule that is never true as it stands.
 fn never(action: &str, resource: &str, when: &str) -> Option<String> {
     let when = if when.is_empty() { String::new() } else { format!(" when {{ {when} }}") };

@@ -76,9 +76,12 @@ pub(crate) fn say(errors: &PolicyErrors, screen: &Screen) {
 }
 
 /// The rules that cannot do what they say: they wait for an approval that nobody can give, or compare
-/// something with what it never is.
+/// something with what it never is, or name no file that could be asked about.
 pub(crate) fn vain(policy: &Policy) -> Vec<Lint> {
-    let is_vain = |lint: &Lint| matches!(lint.kind, LintKind::UndeclaredRole | LintKind::NeverTrue);
+    let is_vain = |lint: &Lint| {
+        use LintKind::{AsksNobody, NeverTrue, UndeclaredRole};
+        matches!(lint.kind, UndeclaredRole | NeverTrue | AsksNobody)
+    };
     policy.lints().into_iter().filter(is_vain).collect()
 }
 

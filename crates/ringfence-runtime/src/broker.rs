@@ -223,7 +223,7 @@ fn stops_of(trace: Trace) -> Result<Option<Signals>, RunError> {
 /// Starts those who will build the world; it never holds the user's own terminal, for which it gets
 /// one of its own where `size` is known.
 fn prepare(size: Option<Winsize>, tier: Tier) -> Result<(Prepared, Pipes), RunError> {
-    if size.is_some() || !pty::inherits_a_terminal() {
+    if size.is_some() || pty::inherited_terminal().is_none() {
         return Ok((world::prepare_tier(tier)?, Pipes::default()));
     }
     let (_terminal, pipes) =

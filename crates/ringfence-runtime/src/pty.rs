@@ -72,10 +72,14 @@ pub fn terminal_size() -> Option<Winsize> {
     tcgetwinsize(stdout).ok()
 }
 
-/// Whether one of the standard streams is a terminal.
-pub fn inherits_a_terminal() -> bool {
-    let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
-    streams.into_iter().any(isatty)
+/// Which of the standard streams is a terminal, the first of them.
+pub fn inherited_terminal() -> Option<&'static str> {
+    let streams = [
+        ("standard input", rustix::stdio::stdin()),
+        ("standard output", rustix::stdio::stdout()),
+        ("standard error", rustix::stdio::stderr()),
+    ];
+    streams.into_iter().find(|(_, stream)| isatty(stream)).map(|(name, _)| name)
 }
 
 impl Relay {

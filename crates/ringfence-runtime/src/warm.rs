@@ -9,3 +9,4 @@ pub mod kin;
 pub mod letter;
 pub mod line;
 pub mod place;
+pub mod proof;

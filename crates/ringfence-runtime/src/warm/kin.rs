@@ -2,7 +2,8 @@
 //!
 //! A world's programs inherit limits, control groups, processors, privileges and a security label from
 //! the process that started them. Those of a world that was kept ready come from who keeps it: it may
-//! only serve a caller who has the very same, or the caller's own confinement would be left behind.
+//! only serve a caller who has the very same, or the caller's own confinement would be left behind. What
+//! is shown nowhere is proved ([`super::proof`]).
 
 use std::fs;
 use std::io;
@@ -31,7 +32,7 @@ const STATUS: &[(&str, &str)] = &[
 
 /// Files of `/proc/PID` that must be alike, whole.
 const FILES: &[(&str, &str)] = &[
-    ("limits", "resource limits (ulimit)"),
+    ("limits", LIMITS),
     ("cgroup", "the control group"),
     ("attr/current", "the security label"),
     ("loginuid", "the login of the audit log"),
@@ -44,11 +45,19 @@ const FILES: &[(&str, &str)] = &[
 /// Fields of `/proc/PID/stat`, as proc_pid_stat(5) counts them: nice, `rt_priority`, policy.
 const SCHEDULING: [usize; 3] = [19, 40, 41];
 
+/// `CAP_SYS_ADMIN`, in a mask of `/proc/PID/status`: who has it confines itself without `no_new_privs`.
+const SYS_ADMIN: u64 = 1 << 21;
+
+/// What resource limits are called.
+const LIMITS: &str = "resource limits (ulimit)";
+
 /// What a process has inherited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kin {
     /// What it is called, and what it is.
     facts: Vec<(&'static str, String)>,
+    /// Whether it could be held by what is shown nowhere.
+    held_unseen: bool,
     umask: u32,
     cwd: (u64, u64),
 }
@@ -83,16 +92,28 @@ impl Kin {
         facts.push(("the version of ringfence", format!("{:?}", identity(&dir.join("exe"))?)));
         let umask = line("Umask").and_then(|text| u32::from_str_radix(text, 8).ok());
         let umask = umask.ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Kin { facts, umask, cwd: identity(&dir.join("cwd"))? })
+        let can = |name| line(name).and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        let privileged = ["CapPrm", "CapEff"]
+            .into_iter()
+            .any(|name| can(name).is_none_or(|mask| mask & SYS_ADMIN != 0));
+        let held_unseen = privileged && line("NoNewPrivs") != Some("1");
+        Ok(Kin { facts, held_unseen, umask, cwd: identity(&dir.join("cwd"))? })
     }
 
     /// What differs, as a person reads it; `None` where all is alike.
-    pub fn differs(&self, other: &Kin) -> Option<&'static str> {
+    pub fn differs(&self, other: &Kin) -> Option<String> {
         if self.facts.len() != other.facts.len() {
-            return Some("what it inherited");
+            return Some("what it inherited".to_owned());
         }
         let mut pairs = self.facts.iter().zip(&other.facts);
-        pairs.find(|(one, other)| one != other).map(|((called, _), _)| *called)
+        let ((called, one), (_, other)) = pairs.find(|(one, other)| one != other)?;
+        let limit = if *called == LIMITS { limit(one, other) } else { None };
+        Some(limit.unwrap_or_else(|| (*called).to_owned()))
+    }
+
+    /// Whether it may be confined by what is shown nowhere (Landlock), which it then has to prove it is not.
+    pub fn is_held_unseen(&self) -> bool {
+        self.held_unseen
     }
 
     /// Its umask, which is handed over.
@@ -104,6 +125,16 @@ impl Kin {
     pub fn is_at(&self, path: &Path) -> bool {
         identity(path).is_ok_and(|found| found == self.cwd)
     }
+}
+
+/// The first resource limit that differs, with the other's values: soft, hard and unit.
+fn limit(own: &str, other: &str) -> Option<String> {
+    let mut lines = own.lines().zip(other.lines());
+    let (_, line) = lines.find(|(one, other)| one != other)?;
+    // Padded with spaces, and every name has single ones.
+    let (name, values) = line.split_once("  ")?;
+    let values: Vec<&str> = values.split_whitespace().collect();
+    Some(format!("the resource limit `{name}` ({})", values.join(" ")))
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
@@ -153,16 +184,15 @@ mod tests {
             kin
         };
         // The shell is another program, which is the last thing looked at.
-        assert_eq!(own.differs(&kin(":")), Some("the version of ringfence"));
-        assert_eq!(own.differs(&kin("ulimit -n 64")), Some("resource limits (ulimit)"));
-        assert_eq!(own.differs(&kin("echo 500 >/proc/$$/oom_score_adj")), Some("oom_score_adj"));
+        let differs = |script: &str| own.differs(&kin(script)).unwrap_or_default();
+        assert_eq!(differs(":"), "the version of ringfence");
+        let limit = "the resource limit `Max open files` (64 64 files)";
+        assert_eq!(differs("ulimit -n 64"), limit);
+        assert_eq!(differs("echo 500 >/proc/$$/oom_score_adj"), "oom_score_adj");
+        assert_eq!(differs("renice -n 5 -p $$ >/dev/null"), "the scheduling priority");
         assert_eq!(
-            own.differs(&kin("renice -n 5 -p $$ >/dev/null")),
-            Some("the scheduling priority")
-        );
-        assert_eq!(
-            own.differs(&kin("exec setarch -R sh -c 'echo ready; read line'")),
-            Some("the personality (setarch)")
+            differs("exec setarch -R sh -c 'echo ready; read line'"),
+            "the personality (setarch)"
         );
         assert_eq!(kin("umask 027").umask(), Mode::from_raw_mode(0o027));
         assert!(kin("cd /").is_at(Path::new("/")));

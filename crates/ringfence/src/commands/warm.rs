@@ -35,6 +35,8 @@ const FAILED: u8 = b'f';
 const TAKEN: u8 = b't';
 /// A world to its caller: it does not fit, and why.
 const REFUSED: u8 = b'n';
+/// A caller to its world, before the name that proves what holds it: a letter and streams.
+const LETTER: &[u8] = b"letter ";
 /// A caller to its world: the session may begin.
 const GO: u8 = b'g';
 /// A world to its caller: the session has ended with the code that follows.
@@ -109,6 +111,9 @@ fn keep(args: &WarmArgs, screen: &Screen) -> Result<Done, Failure> {
         text::count(usize::from(args.worlds), "world", "worlds"),
         printable(&project.to_string_lossy())
     ));
+    for other in ask_all(&dirs, Some(&project), b"status").unwrap_or_default() {
+        screen.warn(&format!("process {} keeps worlds ready for it as well", other.pid));
+    }
     screen.hint("to start an agent in one, run `ringfence run --warm -- CMD`");
     let standing = Standing {
         schema: SCHEMA,

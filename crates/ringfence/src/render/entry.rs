@@ -23,15 +23,7 @@ pub fn words_of(entry: &Entry) -> String {
 
 fn words(event: &Event) -> (&'static str, String) {
     match event {
-        Event::SessionOpened { session, agent, command, cwd, layers, .. } => {
-            let weak = layers.iter().filter(|layer| layer.state != LayerState::Enforced).count();
-            let enforced = match weak {
-                0 => "every layer enforced".to_owned(),
-                weak => format!("{} not fully enforced", text::count(weak, "layer", "layers")),
-            };
-            let (agent, command) = (printable(agent), printable(&command.join(" ")));
-            ("opened", format!("{session}: agent `{agent}` runs `{command}` in {cwd}; {enforced}"))
-        }
+        Event::SessionOpened { .. } => ("opened", opened(event)),
         Event::Decided { .. } => decided(event),
         Event::Refused { process, syscall, why } => {
             let (syscall, why) = (printable(syscall), printable(why));
@@ -209,6 +201,20 @@ fn request(usage: &HttpUsage) -> String {
         versions => format!(", kept back {}", printable(&versions.join(" "))),
     };
     format!("{status}, sent {sent}, received {received}{kept_back}{error}")
+}
+
+fn opened(event: &Event) -> String {
+    let Event::SessionOpened { session, agent, command, cwd, layers, warm, .. } = event else {
+        return String::new();
+    };
+    let weak = layers.iter().filter(|layer| layer.state != LayerState::Enforced).count();
+    let enforced = match weak {
+        0 => "every layer enforced".to_owned(),
+        weak => format!("{} not fully enforced", text::count(weak, "layer", "layers")),
+    };
+    let (agent, command) = (printable(agent), printable(&command.join(" ")));
+    let warm = if *warm { "; in a world that was kept ready" } else { "" };
+    format!("{session}: agent `{agent}` runs `{command}` in {cwd}; {enforced}{warm}")
 }
 
 fn answered(answer: Answer) -> &'static str {

@@ -70,7 +70,10 @@ impl Kept {
     fn was_warm(&self) -> bool {
         let lines = self.person.succeed(&["log", "show", "--json"]);
         let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
-        first["entry"]["warm"] == true
+        let warm = first["entry"]["warm"] == true;
+        let said = self.person.succeed(&["log", "show"]);
+        assert_eq!(said.contains("in a world that was kept ready"), warm, "{said}");
+        warm
     }
 
     /// The processes of ours that this person has.

@@ -13,6 +13,7 @@ use ringfence_runtime::trust::Project;
 use ringfence_runtime::warm::letter::Letter;
 use ringfence_runtime::warm::line::Line;
 use ringfence_runtime::warm::place::{self, Kind};
+use ringfence_runtime::warm::proof;
 use ringfence_sandbox::signals::Signals;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::socket_peercred;
@@ -20,7 +21,7 @@ use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::super::context;
 use super::super::run::Here;
-use super::{GO, TAKEN, WORLD_GONE};
+use super::{GO, LETTER, TAKEN, WORLD_GONE};
 use crate::exit::{Failure, Message};
 
 /// How long a world may take to say whether it fits: it reads some twenty small files.
@@ -36,8 +37,8 @@ pub(crate) enum Asked {
 
 /// Runs in a world that is kept ready, if there is one that fits.
 pub(crate) fn ask(here: &Here) -> Result<Asked, Failure> {
-    if pty::inherits_a_terminal() {
-        return Ok(Asked::Cold("a world kept ready has no terminal".to_owned()));
+    if let Some(stream) = pty::inherited_terminal() {
+        return Ok(Asked::Cold(format!("{stream} is a terminal, and a world kept ready has none")));
     }
     // Whoever cannot be found here is not found by the usual start either, which says so.
     let Ok(project) = Project::find(&here.cwd, here.dirs.home()) else {
@@ -81,7 +82,10 @@ fn ask_one(socket: &Path, letter: &Letter) -> io::Result<Answer> {
     let memory = letter.write()?;
     let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
     let [stdin, stdout, stderr] = streams;
-    line.send(b"letter", &[memory.as_fd(), stdin, stdout, stderr])?;
+    // Who is held tighter cannot look, and says nothing.
+    let proof = proof::of_process(socket_peercred(&line)?.pid.as_raw_nonzero().get());
+    let word = [LETTER, proof.unwrap_or_default().as_bytes()].concat();
+    line.send(&word, &[memory.as_fd(), stdin, stdout, stderr])?;
     let heard = line.receive(Some(ANSWER_WAIT))?.ok_or(io::ErrorKind::ConnectionReset)?;
     match heard.bytes.split_first() {
         Some((&TAKEN, _)) => Ok(Answer::Taken(line)),

@@ -16,12 +16,13 @@ use ringfence_runtime::warm::kin::Kin;
 use ringfence_runtime::warm::letter::Letter;
 use ringfence_runtime::warm::line::{self, Line};
 use ringfence_runtime::warm::place::{self, Kind};
+use ringfence_runtime::warm::proof::Proof;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::sockopt::{socket_peercred, socket_type};
 
 use super::super::run::{self, Here};
-use super::{CALLER_WAIT, ENDED, FAILED, GO, READY, REFUSED, TAKEN};
+use super::{CALLER_WAIT, ENDED, FAILED, GO, LETTER, READY, REFUSED, TAKEN};
 use crate::cli::{Cli, Command, RunArgs};
 use crate::exit::{Codes, Done, Failure, Message};
 use crate::screen::Screen;
@@ -65,6 +66,7 @@ fn leave_keeper() -> io::Result<Line> {
 struct World {
     parked: Parked,
     kin: Kin,
+    proof: Proof,
     dirs: StateDirs,
     listener: OwnedFd,
     socket: PathBuf,
@@ -90,7 +92,8 @@ impl World {
         let pid = std::process::id();
         let socket = place::socket(dirs.runtime(), Kind::World, parked.project(), pid);
         let listener = line::listen(&socket).map_err(said)?;
-        Ok(World { parked, kin, dirs, listener, socket })
+        let proof = Proof::new().map_err(said)?;
+        Ok(World { parked, kin, proof, dirs, listener, socket })
     }
 
     /// Until a caller comes, the keeper is gone, or there should be a fresher one.
@@ -115,10 +118,10 @@ impl World {
             return Done::Yes;
         }
         let Ok(line) = Line::accept(&self.listener) else { return Done::No };
-        let World { parked, kin, dirs, listener, .. } = self;
+        let World { parked, kin, proof, dirs, listener, .. } = self;
         drop(listener);
         let _ = keeper.send(&[TAKEN], &[]);
-        match taken(&parked, &kin, &dirs, &line) {
+        match taken(&parked, (&kin, proof), &dirs, &line) {
             Ok(caller) => serve(parked, caller, &line),
             Err(why) => {
                 let _ = line.send(&[&[REFUSED], why.as_bytes()].concat(), &[]);
@@ -145,7 +148,12 @@ fn parsed(letter: &Letter) -> Option<(Command, Screen)> {
 }
 
 /// Looks at who calls and takes what they send; the error says why they are not served.
-fn taken(parked: &Parked, own: &Kin, dirs: &StateDirs, line: &Line) -> Result<Caller, String> {
+fn taken(
+    parked: &Parked,
+    (own, proof): (&Kin, Proof),
+    dirs: &StateDirs,
+    line: &Line,
+) -> Result<Caller, String> {
     let peer = socket_peercred(line).map_err(|error| error.to_string())?;
     if peer.uid != rustix::process::geteuid() {
         return Err("the world is another user's".to_owned());
@@ -157,9 +165,15 @@ fn taken(parked: &Parked, own: &Kin, dirs: &StateDirs, line: &Line) -> Result<Ca
         .map_err(|_| "who calls cannot be looked at".to_owned())?;
     let differs = |what: &str| Err(format!("{what} differs from that of `ringfence warm`"));
     if let Some(what) = own.differs(&kin) {
-        return differs(what);
+        return differs(&what);
     }
-    let fds = heard.map(|heard| heard.fds).unwrap_or_default();
+    let (told, fds) = heard.map(|heard| (heard.bytes, heard.fds)).unwrap_or_default();
+    let is_proved = told.strip_prefix(LETTER).is_some_and(|told| proof.is(told));
+    if kin.is_held_unseen() && !is_proved {
+        return Err("who calls may be confined in a way that `ringfence warm` is not".to_owned());
+    }
+    // The session's own processes have no such file.
+    drop(proof);
     let Ok([letter, stdin, stdout, stderr]) = <[OwnedFd; 4]>::try_from(fds) else {
         return Err("what was sent is no letter with three streams".to_owned());
     };

@@ -102,7 +102,7 @@ fn nothing_of_who_keeps_a_world_is_in_it() {
             let open = fs::read_dir(format!("/proc/{waiting}/fd")).unwrap();
             let open = open.map(|entry| fs::read_link(entry.unwrap().path()).unwrap_or_default());
             let open: Vec<String> = open.map(|it| it.display().to_string()).collect();
-            let own = ["/dev/null", "socket:", "/proc/"];
+            let own = ["/dev/null", "socket:", "/proc/", "/memfd:ringfence-proof-"];
             let foreign = open.iter().filter(|it| !own.iter().any(|own| it.starts_with(own)));
             assert_eq!(foreign.collect::<Vec<_>>(), Vec::<&String>::new(), "{who:?}");
         }
@@ -118,7 +118,7 @@ fn nothing_of_who_keeps_a_world_is_in_it() {
 #[test]
 fn who_is_held_tighter_than_the_keeper_gets_no_world_of_its() {
     let tighter = [
-        ("ulimit -n 64", "resource limits"),
+        ("ulimit -n 64", "the resource limit `Max open files` (64 64 files)"),
         ("renice -n 7 -p $$ >/dev/null", "the scheduling priority"),
         ("echo 700 > /proc/$$/oom_score_adj", "oom_score_adj"),
         ("exec setpriv --no-new-privs", "no_new_privs"),
@@ -143,6 +143,36 @@ fn who_is_held_tighter_than_the_keeper_gets_no_world_of_its() {
         }
         assert_eq!(kept.warm("true").status.code(), Some(0), "the attack does not work anyway");
     }
+}
+
+/// Confines itself by Landlock, as who has `CAP_SYS_ADMIN` can without `no_new_privs`, and starts a program.
+/// Nothing shows it: no line of `/proc/PID/status` differs.
+const HELD_UNSEEN: &str = "import ctypes, os, struct, sys
+call = ctypes.CDLL(None, use_errno=True).syscall
+made = call(444, struct.pack('Q', 1 << 10), 8, 0)
+if made < 0 or call(446, made, 0) < 0: sys.exit(os.strerror(ctypes.get_errno()))
+os.close(made)
+os.execv(sys.argv[1], sys.argv[1:])";
+
+#[test]
+fn who_is_confined_in_a_way_that_nothing_shows_gets_no_world_of_a_keeper_that_is_not() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else can confine itself so.
+        return;
+    }
+    let kept = Kept::new(Who::Caller);
+    let program = kept.person.ringfence_program().display().to_string();
+    kept.person.write("held.py", HELD_UNSEEN);
+    kept.wait_until_ready();
+    let held = kept.person.project().join("held.py").display().to_string();
+    let status = "/bin/grep NoNewPrivs /proc/self/status";
+    let oracle = text(&kept.person.outside(&format!("{PYTHON} {held} {status}")));
+    assert!(oracle.contains("NoNewPrivs:\t0"), "{oracle}");
+    let script = format!("{PYTHON} {held} {program} run --warm -- sh -c 'echo was here'");
+    let refused = text(&kept.person.outside(&script));
+    let said = "warm: a cold start, for who calls may be confined";
+    assert!(refused.contains(said), "{refused}");
+    assert_eq!(kept.warm("true").status.code(), Some(0), "who is held alike is served");
 }
 
 const PYTHON: &str = "/usr/bin/python3";

@@ -302,6 +302,9 @@ impl Policy {
             let Ok(situation) = Situation::new(request, facts) else { return Verdict::Deny };
             let (cedar_request, entities) = situation.into_cedar(&approved);
             let scan: &PolicySet = set.all();
+            if scan.num_of_policies() != set.rules.len() {
+                return Verdict::Deny;
+            }
             let response =
                 Authorizer::new().is_authorized(&cedar_request.into(), scan, &entities.into());
             let failed = response.diagnostics().errors().next().is_some();

@@ -173,6 +173,13 @@ struct Types {
     secret: EntityType,
 }
 
+/// Makes what the first decision of a process would have to make, among it the patterns of Cedar's
+/// extensions: a millisecond that somebody would wait for.
+pub fn make_ready() {
+    LazyLock::force(&ACTIONS);
+    let _ = Extensions::all_available();
+}
+
 #[expect(clippy::expect_used, reason = "the names are constants of the schema, tested by its load")]
 static TYPES: LazyLock<Types> = LazyLock::new(|| {
     let parse = |name: &str| {

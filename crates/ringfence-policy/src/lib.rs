@@ -35,7 +35,7 @@ use ringfence_core::{PolicyDigest, Role, SetName};
 use sha2::{Digest, Sha256};
 
 pub use decide::{ASK_PEOPLE_MAX, ASK_ROLES_MAX, ASK_SET_MAX};
-pub use engine::FACT_BYTES_MAX;
+pub use engine::{FACT_BYTES_MAX, make_ready};
 pub use explain::{Explanation, Remedy, SetAnswer, Unmet};
 pub use files::Reach;
 pub use lints::{Lint, LintKind};
@@ -159,8 +159,10 @@ impl RuleSet {
             let mut all = PolicySet::new();
             for (position, rule) in self.rules.iter().enumerate() {
                 let id = cedar_policy::PolicyId::new(position.to_string());
-                // Positions are unique, so that no addition can fail.
-                let _ = all.add(rule.cedar.new_id(id));
+                // It was read before, and positions are unique, so that nothing of this can fail.
+                if let Ok(policy) = cedar_policy::Policy::parse(Some(id), &*rule.text) {
+                    let _ = all.add(policy);
+                }
             }
             all
         })

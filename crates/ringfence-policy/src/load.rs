@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{PolicySet, Schema, ValidationMode, Validator, pst};
+use cedar_policy_core::{ast, est, parser};
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use ringfence_core::{Role, RuleRef, SetName};
 
@@ -116,16 +117,22 @@ pub(crate) fn load(sources: Vec<Source>, options: &Options) -> Result<Vec<Rule>,
     if problems.is_empty() { Ok(rules) } else { Err(problems) }
 }
 
+/// A text that was read once: what evaluates each rule, and what shows how it was written.
+struct Parsed {
+    set: ast::PolicySet,
+    written: HashMap<ast::PolicyID, est::Policy>,
+}
+
 /// The rules that could be read, and what is wrong with the text.
 fn parse(page: &Page, approves: &[Role], options: &Options) -> (Vec<Draft>, Vec<Problem>) {
-    let set = match read(page) {
-        Ok(set) => set,
+    let Parsed { set, mut written } = match read(page) {
+        Ok(parsed) => parsed,
         Err(problems) => return (Vec::new(), problems),
     };
-    let mut problems = validate(page, &set, options);
+    let mut problems = validate(page, options);
     let mut drafts = Vec::new();
     for policy in set.policies() {
-        match draft(page, policy, approves) {
+        match draft(page, policy, written.remove(policy.id()), approves) {
             Ok(draft) => drafts.push(draft),
             Err(problem) => problems.push(problem),
         }
@@ -134,15 +141,26 @@ fn parse(page: &Page, approves: &[Role], options: &Options) -> (Vec<Draft>, Vec<
     (drafts, problems)
 }
 
-fn validate(page: &Page, set: &PolicySet, options: &Options) -> Vec<Problem> {
+fn validate(page: &Page, options: &Options) -> Vec<Problem> {
     if !options.validated.is_empty() && options.validated.contains(&validation_key(&page.text)) {
         return Vec::new();
     }
-    let validated = VALIDATOR.validate(set, ValidationMode::Strict);
-    validated.validation_errors().map(|error| validation::problem(page, set, error)).collect()
+    let set = match cedar_set(page) {
+        Ok(set) => set,
+        Err(problems) => return problems,
+    };
+    let validated = VALIDATOR.validate(&set, ValidationMode::Strict);
+    validated.validation_errors().map(|error| validation::problem(page, &set, error)).collect()
 }
 
-fn read(page: &Page) -> Result<PolicySet, Vec<Problem>> {
+/// The text as Cedar's own set, or what is wrong with it.
+fn cedar_set(page: &Page) -> Result<PolicySet, Vec<Problem>> {
+    page.text.parse().map_err(|errors: cedar_policy::ParseErrors| {
+        errors.iter().map(|error| validation::parse_problem(page, error)).collect()
+    })
+}
+
+fn read(page: &Page) -> Result<Parsed, Vec<Problem>> {
     let refuse = |message: String| Err(vec![page.problem((0, 0).into(), message, None)]);
     let bytes = page.text.len();
     if bytes > SOURCE_BYTES_MAX {
@@ -152,51 +170,62 @@ fn read(page: &Page) -> Result<PolicySet, Vec<Problem>> {
         let hint = Some("split the rule into several".to_owned());
         return Err(vec![page.problem((excess.offset, 1).into(), excess.message, hint)]);
     }
-    let set: PolicySet = page.text.parse().map_err(|errors: cedar_policy::ParseErrors| {
-        errors.iter().map(|error| validation::parse_problem(page, error)).collect::<Vec<_>>()
-    })?;
+    // Cedar's public set keeps each rule's text, and would read it again to show how it was written.
+    let (written, set) = match parser::parse_policyset_to_ests_and_pset(&page.text) {
+        Ok(parsed) => parsed,
+        Err(errors) => {
+            cedar_set(page)?;
+            return refuse(errors.to_string());
+        }
+    };
     if let Some(template) = set.templates().next() {
         let hint = "name the agent or the resource in place of `?principal` or `?resource`";
-        let span = template.as_ref().loc().map_or(SourceSpan::from((0, 0)), |loc| loc.span);
+        let span = template.loc().map_or(SourceSpan::from((0, 0)), |loc| loc.span);
         let message = "the rule has a slot, and nothing fills it";
         return Err(vec![page.problem(span, message, Some(hint.to_owned()))]);
     }
-    if set.num_of_policies() > RULES_MAX {
+    if set.policies().count() > RULES_MAX {
         return refuse(format!("the file has more than {RULES_MAX} rules"));
     }
-    Ok(set)
+    Ok(Parsed { set, written })
 }
 
-fn draft(page: &Page, policy: &cedar_policy::Policy, approves: &[Role]) -> Result<Draft, Problem> {
-    let span = policy.as_ref().loc().map_or(SourceSpan::from((0, 0)), |loc| loc.span);
+fn draft(
+    page: &Page,
+    policy: &ast::Policy,
+    written: Option<est::Policy>,
+    approves: &[Role],
+) -> Result<Draft, Problem> {
+    let span = policy.loc().map_or(SourceSpan::from((0, 0)), |loc| loc.span);
     if span.len() > RULE_BYTES_MAX {
         let message = format!("the rule has {} bytes, more than {RULE_BYTES_MAX}", span.len());
         return Err(page.problem(span, message, Some("split it into several rules".to_owned())));
     }
-    let unreadable = |error: pst::PstConstructionError| page.problem(span, error.to_string(), None);
-    let tree = match policy.to_pst().map_err(unreadable)? {
-        pst::Policy::Static(policy) => policy.body().clone(),
-        pst::Policy::Linked(linked) => linked.body().clone(),
-    };
-    let annotations: BTreeMap<String, String> =
-        policy.annotations().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let unreadable = |why: String| page.problem(span, why, None);
+    let written = written.ok_or_else(|| unreadable("the rule could not be read".to_owned()))?;
+    let tree = pst::Template::try_from(written).map_err(|error| unreadable(error.to_string()))?;
+    let annotations: BTreeMap<String, String> = policy
+        .annotations()
+        .map(|(key, value)| (key.to_string(), value.as_ref().to_owned()))
+        .collect();
     let line = page.line(span.offset());
     let (id, named) = match annotations.get("id") {
         Some(id) => (id.clone(), Named::ById),
         None => (format!("{}:{line}", stem(&page.file)), Named::ByPlace),
     };
     let reason = annotations.get("reason").cloned();
-    let condition = Arc::new(policy.as_ref().condition());
+    let condition = Arc::new(policy.condition());
+    let text = page.text.get(span.offset()..span.offset() + span.len()).unwrap_or_default();
     let rule = Rule {
         place: RuleRef { set: page.set, file: page.file.clone(), line, id, reason },
         effect: match policy.effect() {
-            cedar_policy::Effect::Permit => Effect::Permit,
-            cedar_policy::Effect::Forbid => Effect::Forbid,
+            ast::Effect::Permit => Effect::Permit,
+            ast::Effect::Forbid => Effect::Forbid,
         },
         named,
         reads: Reads::of(&condition),
         condition,
-        cedar: policy.clone(),
+        text: text.into(),
         actions: actions_of(&tree.action),
         approvable: checks::approvable(&tree),
         fallible: checks::fallible(&tree),

@@ -45,8 +45,8 @@ pub(crate) struct Rule {
     pub(crate) named: Named,
     /// The whole condition, the scope included.
     pub(crate) condition: Arc<Expr>,
-    /// The rule as Cedar's own policy, for the full scan.
-    pub(crate) cedar: cedar_policy::Policy,
+    /// The rule as it was written, for the full scan.
+    pub(crate) text: Box<str>,
     /// The rule as a tree that can be taken apart.
     pub(crate) tree: pst::Template,
     pub(crate) actions: Vec<Action>,

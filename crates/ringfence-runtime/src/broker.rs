@@ -34,7 +34,7 @@ use ringfence_proxy::net::authority::Authority;
 use ringfence_sandbox::notify::STOPPED;
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{
-    self, Container, NotifyClasses, Prepared, Stdio, Switch, TerminalSize,
+    self, Container, NotifyClasses, Prepared, Stdio, Switch, TerminalSize, Watches,
 };
 use rustix::termios::Winsize;
 use serde::Serialize;
@@ -44,6 +44,7 @@ use crate::bounds::Bounds;
 use crate::clock::HostClock;
 use crate::compose::{self, Changes};
 use crate::environment::Environment;
+use crate::in_force::InForce;
 use crate::module::{Module, ModuleEnd};
 use crate::notice::Notice;
 use crate::pty::{self, Pipes, RELAYED_SIGNALS, StandIn};
@@ -145,7 +146,7 @@ fn go_on(
     request: &RunRequest,
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<Closing, RunError> {
-    let Begun { session, sealer, mut prepared, mut pipes, known, caller } = begun;
+    let Begun { session, sealer, mut prepared, mut pipes, known, caller, watches } = begun;
     let module = Module::of(request)?;
     let size = pty::terminal_size();
     let agent = Agent(request.agent.clone().unwrap_or_else(|| base_name(&request.command)));
@@ -154,8 +155,9 @@ fn go_on(
     Module::fits(module.as_ref(), tier)?;
     if tier != prepared.tier() {
         drop(prepared);
-        (prepared, pipes) = prepare(size, tier)?;
+        (prepared, pipes) = prepare(size, tier, &watches)?;
     }
+    drop(watches);
     let container = container_of(request, tier, (&assembled, &session))?;
     // Removed at the end, whatever the end is: only the log stays.
     let _traces = Traces::of(&request.dirs, &session);
@@ -182,6 +184,8 @@ fn go_on(
     // While the world is being built.
     believed.write()?;
     let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
+    let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
+    ringfence_policy::make_ready();
     let mut world = starting.finish()?;
     bounds.take_in(&world).map_err(RunError::step("hold the world to its limits"))?;
     world.layers.extend(bounds.layer().into_iter().chain(of_module));
@@ -202,7 +206,8 @@ fn go_on(
     };
     let opened = opening::open(ready, &parts)?;
     let network = Outside { bound, authority, held, backends };
-    let start = Start { request, agent, assembled, composed, opened, world, taken, network };
+    let start =
+        Start { request, agent, assembled, in_force, composed, opened, world, taken, network };
     let running = Running::start(start)?;
     if let Some(caller) = caller {
         running.end_without(caller)?;
@@ -222,13 +227,17 @@ fn stops_of(trace: Trace) -> Result<Option<Signals>, RunError> {
 
 /// Starts those who will build the world; it never holds the user's own terminal, for which it gets
 /// one of its own where `size` is known.
-fn prepare(size: Option<Winsize>, tier: Tier) -> Result<(Prepared, Pipes), RunError> {
+fn prepare(
+    size: Option<Winsize>,
+    tier: Tier,
+    watches: &Watches,
+) -> Result<(Prepared, Pipes), RunError> {
     if size.is_some() || pty::inherited_terminal().is_none() {
-        return Ok((world::prepare_tier(tier)?, Pipes::default()));
+        return Ok((world::prepare_watched(tier, watches)?, Pipes::default()));
     }
     let (_terminal, pipes) =
         StandIn::replace().map_err(RunError::step("keep the terminal out of the world"))?;
-    Ok((world::prepare_tier(tier)?, pipes))
+    Ok((world::prepare_watched(tier, watches)?, pipes))
 }
 
 /// The container that the world is made in, where its tier has one.

@@ -1,7 +1,7 @@
 //! A process beside the broker that does what is left to do when the broker has ended.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -27,11 +27,13 @@ pub trait Chore {
 }
 
 impl Aside {
-    /// Starts the process. To be called while the calling process has one thread: it forks.
-    pub fn start(chore: impl Chore) -> io::Result<Aside> {
+    /// Starts the process. To be called while the calling process has one thread: it forks. Until its
+    /// end it holds `held` open, so that nobody who is waited for closes that last.
+    pub fn start(chore: impl Chore, held: impl AsFd) -> io::Result<Aside> {
         let (line, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        fork(move || i32::from(wait(&theirs, chore).is_err()))?;
+        let held = held.as_fd().as_raw_fd();
+        fork(move || i32::from(wait(&theirs, held, chore).is_err()))?;
         Ok(Aside { line })
     }
 
@@ -51,8 +53,8 @@ impl Aside {
     }
 }
 
-fn wait(line: &OwnedFd, mut chore: impl Chore) -> io::Result<()> {
-    close_all_but(&[line.as_raw_fd()])?;
+fn wait(line: &OwnedFd, held: RawFd, mut chore: impl Chore) -> io::Result<()> {
+    close_all_but(&[line.as_raw_fd(), held])?;
     // Whoever reads the broker's output must not wait for this process.
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use ringfence_core::{Clock as _, SessionId};
 use ringfence_sandbox::aside::Aside;
-use ringfence_sandbox::world::{Prepared, Tier};
+use ringfence_sandbox::world::{Prepared, Tier, Watches};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Closing, RunError, RunRequest, go_on, opening, prepare};
@@ -32,6 +32,8 @@ pub(super) struct Begun {
     pub(super) known: Option<Box<Assembled>>,
     /// The line to who asked for the session, where that is another process.
     pub(super) caller: Option<OwnedFd>,
+    /// What tells of changes of the host's files; the process that seals the log holds it to its end.
+    pub(super) watches: Watches,
 }
 
 impl Begun {
@@ -39,10 +41,11 @@ impl Begun {
     pub(super) fn now(dirs: &StateDirs, tier: Tier) -> Result<Begun, RunError> {
         dirs.create()?;
         let session = opening::new_session_id()?;
-        let sealer = Aside::start(Sealing::of(dirs, &session))
+        let watches = Watches::new()?;
+        let sealer = Aside::start(Sealing::of(dirs, &session), &watches)
             .map_err(RunError::step("start the process that seals the log"))?;
-        let (prepared, pipes) = prepare(pty::terminal_size(), tier)?;
-        Ok(Begun { session, sealer, prepared, pipes, known: None, caller: None })
+        let (prepared, pipes) = prepare(pty::terminal_size(), tier, &watches)?;
+        Ok(Begun { session, sealer, prepared, pipes, known: None, caller: None, watches })
     }
 }
 

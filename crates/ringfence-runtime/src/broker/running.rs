@@ -77,6 +77,7 @@ pub(super) struct Start<'a> {
     pub(super) request: &'a RunRequest,
     pub(super) agent: Agent,
     pub(super) assembled: Assembled,
+    pub(super) in_force: Arc<InForce>,
     pub(super) composed: Composition,
     pub(super) opened: Opened,
     pub(super) world: World,
@@ -139,11 +140,10 @@ impl Taken {
 impl Running {
     /// Starts everything that serves the world; the payload goes on with the first answer.
     pub(super) fn start(start: Start<'_>) -> Result<Running, RunError> {
-        let Start { request, agent, assembled, mut composed, opened, world, taken, network } =
-            start;
+        let Start { request, agent, assembled, in_force, .. } = start;
+        let Start { mut composed, opened, world, taken, network, .. } = start;
         let (gate, world) = (opened.gate.clone(), ended_with_log(&opened, world));
         let relay = relay(&world, taken.signals, taken.pty, taken.pipes)?;
-        let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
         let approvals = approvals(&gate, &relay, &assembled.settings);
         let places = (request.dirs.home(), assembled.project.dir.as_path());
         let denials = denials(&composed, places, &in_force, &gate)?;

@@ -200,7 +200,9 @@ impl Bundle {
             let Ok(metadata) = fs::metadata(&path) else { continue };
             let once = metadata.is_file() && known.insert((metadata.dev(), metadata.ino()));
             if once && let Some(file) = read(&path) {
-                bundle.add(&String::from_utf8_lossy(&file));
+                let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let text = String::from_utf8(file);
+                bundle.add(&text.unwrap_or_else(|error| lossy(error.as_bytes())));
             }
         }
         bundle.add(authority);

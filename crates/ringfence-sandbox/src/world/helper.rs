@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -18,25 +18,33 @@ use super::channel::{Channel, Message, Topic};
 use super::container::Inside;
 use super::failure::{During as _, Failure, Need};
 use super::root::{Covers, Root};
-use super::{Access, Identity, identity, init, keeping, wire};
+use super::{Access, Identity, Watches, identity, init, keeping, wire};
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::{close_all_but, fork};
 
 /// By how much a world's processes are worse off when memory runs out, of -1000 to 1000.
 const OOM_SCORE_ADJ: i32 = 500;
 
-/// The two lines to the broker.
+/// The two lines to the broker, and what tells of changes of the host's files.
 pub(super) struct Lines {
     /// Grants.
     pub(super) grants: Channel,
     /// Init and payload.
     pub(super) control: Channel,
+    /// Nothing is watched by it yet.
+    pub(super) watches: Watches,
+}
+
+impl Lines {
+    /// What is not closed when all else is.
+    pub(super) fn kept(&self) -> [RawFd; 3] {
+        [&self.grants.as_fd(), &self.control.as_fd(), &self.watches.as_fd()].map(AsRawFd::as_raw_fd)
+    }
 }
 
 /// The code of the mount helper's process; its result is the exit code.
 pub(super) fn run(lines: Lines) -> i32 {
-    let kept = [lines.grants.as_fd().as_raw_fd(), lines.control.as_fd().as_raw_fd()];
-    if close_all_but(&kept).is_err() {
+    if close_all_but(&lines.kept()).is_err() {
         return 1;
     }
     // Out of the terminal's reach: its signals are for the payload.
@@ -205,7 +213,7 @@ pub(super) struct Told {
 fn serve(root: &mut Root, lines: &Lines, init: Pid) -> Result<(), Failure> {
     let Ok(init) = rustix::process::pidfd_open(init, PidfdFlags::empty()) else { return Ok(()) };
     // What was replaced so far nobody has seen: the payload waits for the broker.
-    let mut covers = Covers::over(root)?;
+    let mut covers = Covers::over(root, &lines.watches)?;
     loop {
         let mut fds = [
             PollFd::new(&lines.grants, PollFlags::IN),

@@ -30,6 +30,7 @@ mod spec;
 mod start;
 mod tier;
 pub(crate) mod trial;
+mod watches;
 mod wire;
 
 use std::ffi::OsString;
@@ -51,9 +52,10 @@ pub use spec::{
     Access, Bind, IdMap, Identity, NotifyClasses, Overlay, PrivateFile, Programs, Require,
     ResourceLimits, Stdio, Switch, TerminalSize, WorldSpec,
 };
-pub use start::{Prepared, Starting, prepare, prepare_tier, start};
+pub use start::{Prepared, Starting, prepare, prepare_tier, prepare_watched, start};
 use tier::Isolation;
 pub use tier::Tier;
+pub use watches::Watches;
 
 use crate::notify::{Confinement, Stillness};
 

@@ -19,7 +19,9 @@ use super::keeping::{self, Account, Keeping, Request};
 use super::network::{self, HandedOut};
 use super::start::{await_topic, ceiling_of, step, writable};
 use super::tier::{Isolation, Started};
-use super::{Access, IpFamily, NotifyClasses, Switch, WorldError, WorldSpec, layers, wire};
+use super::{
+    Access, IpFamily, NotifyClasses, Switch, Watches, WorldError, WorldSpec, layers, wire,
+};
 use crate::notify::Confinement;
 use crate::sys::process::fork;
 
@@ -41,20 +43,21 @@ pub(super) struct Namespaces {
 
 impl Namespaces {
     /// Starts the processes; they make the namespaces while they wait to be told more.
-    pub(super) fn prepare() -> Result<Namespaces, WorldError> {
-        Namespaces::prepare_by(helper::run)
+    pub(super) fn prepare(watches: &Watches) -> Result<Namespaces, WorldError> {
+        Namespaces::prepare_by(helper::run, watches)
     }
 
     /// Starts the process that will have a container made when it is told of which image.
-    pub(super) fn prepare_in_container() -> Result<Namespaces, WorldError> {
-        Namespaces::prepare_by(container::keep)
+    pub(super) fn prepare_in_container(watches: &Watches) -> Result<Namespaces, WorldError> {
+        Namespaces::prepare_by(container::keep, watches)
     }
 
-    fn prepare_by(run: fn(Lines) -> i32) -> Result<Namespaces, WorldError> {
+    fn prepare_by(run: fn(Lines) -> i32, watches: &Watches) -> Result<Namespaces, WorldError> {
         let (grants, helper_grants) = Channel::pair().map_err(step("reach the mount helper"))?;
         let (control, world_control) = Channel::pair().map_err(step("reach the world"))?;
         control.pass_credentials().map_err(step("know who speaks"))?;
-        let lines = Lines { grants: helper_grants, control: world_control };
+        let watches = watches.another().map_err(step("watch covered places"))?;
+        let lines = Lines { grants: helper_grants, control: world_control, watches };
         let helper = fork(move || run(lines)).map_err(step("start the mount helper"))?;
         Ok(Namespaces {
             lines: Some((control, Mutex::new(grants))),

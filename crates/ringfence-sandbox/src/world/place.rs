@@ -1,6 +1,6 @@
 //! Finding and making the places in a world on which something is mounted.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -131,8 +131,8 @@ impl Ground {
 /// The directories that the world's root has of itself, while nobody but us has touched it.
 #[derive(Debug, Default)]
 pub(super) struct Skeleton {
-    dirs: BTreeSet<PathBuf>,
-    covered: BTreeSet<PathBuf>,
+    dirs: HashSet<PathBuf>,
+    covered: HashSet<PathBuf>,
 }
 
 impl Skeleton {

@@ -26,6 +26,7 @@ mod view;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
@@ -79,6 +80,20 @@ enum Content {
 struct Entry {
     target: PathBuf,
     content: Content,
+}
+
+impl Entry {
+    /// The place in its normal form, so that places can be compared by their bytes.
+    fn new(target: &Path, content: Content) -> Entry {
+        Entry { target: target.components().collect(), content }
+    }
+
+    /// Whether a place, itself one of an entry, lies beneath this one.
+    fn is_above(&self, target: &Path) -> bool {
+        let (above, target) = (self.target.as_os_str().as_bytes(), target.as_os_str().as_bytes());
+        let below = target.strip_prefix(above).filter(|below| !below.is_empty());
+        below.is_some_and(|below| below.starts_with(b"/") || above == b"/")
+    }
 }
 
 /// A grant in force.
@@ -167,7 +182,7 @@ impl Root {
         access: Access,
     ) -> Result<(), Failure> {
         let content = Content::Host { source: source.to_path_buf(), access };
-        let entry = Entry { target: target.to_path_buf(), content };
+        let entry = Entry::new(target, content);
         let tree = self.tree_of(&entry.content).during(Need::Bind, step(target, "open it"))?;
         let kind = kind_of(&tree).during(Need::Bind, step(target, "look at it"))?;
         let place = self
@@ -233,7 +248,7 @@ impl Root {
             .plan
             .iter()
             .chain(self.grants.iter().map(|grant| &grant.entry))
-            .filter(|other| other.target != entry.target && other.target.starts_with(&entry.target))
+            .filter(|other| entry.is_above(&other.target))
             .cloned()
             .collect();
         if beneath.is_empty() {
@@ -242,7 +257,7 @@ impl Root {
         let ground = self.ground.elsewhere(stage).during(Need::Mounts, "open the stage")?;
         for other in beneath {
             let inner = other.target.strip_prefix(&entry.target).unwrap_or(&other.target);
-            let staged = Entry { target: Path::new("/").join(inner), content: other.content };
+            let staged = Entry::new(&Path::new("/").join(inner), other.content);
             self.attach(&staged, Some(&ground))?;
         }
         Ok(())
@@ -419,7 +434,7 @@ impl Root {
     }
 
     fn add(&mut self, target: &Path, content: Content) {
-        self.plan.push(Entry { target: target.to_path_buf(), content });
+        self.plan.push(Entry::new(target, content));
     }
 }
 

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::landlocked::Landlocked;
 use super::namespaces::Namespaces;
 use super::tier::{Isolation, Tier};
-use super::{Access, IdMap, Stdio, World, WorldError, WorldSpec};
+use super::{Access, IdMap, Stdio, Watches, World, WorldError, WorldSpec};
 
 /// Starts a world and, held back until its exec is answered, the payload in it.
 ///
@@ -33,10 +33,15 @@ pub fn prepare() -> Result<Prepared, WorldError> {
 
 /// The same for a world of another tier.
 pub fn prepare_tier(tier: Tier) -> Result<Prepared, WorldError> {
+    prepare_watched(tier, &Watches::new()?)
+}
+
+/// The same where somebody who outlasts the world holds what watches for it.
+pub fn prepare_watched(tier: Tier, watches: &Watches) -> Result<Prepared, WorldError> {
     require_one_thread()?;
     let isolation: Box<dyn Isolation> = match tier {
-        Tier::Namespaces => Box::new(Namespaces::prepare()?),
-        Tier::Oci => Box::new(Namespaces::prepare_in_container()?),
+        Tier::Namespaces => Box::new(Namespaces::prepare(watches)?),
+        Tier::Oci => Box::new(Namespaces::prepare_in_container(watches)?),
         Tier::Landlock => Box::new(Landlocked::prepare()?),
     };
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)

@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::thread::sleep;
@@ -26,8 +25,7 @@ const START_SECONDS_MAX: u64 = 10;
 
 /// The code of the keeper's process; its result is the exit code.
 pub(in crate::world) fn run(lines: Lines) -> i32 {
-    let kept = [lines.grants.as_fd().as_raw_fd(), lines.control.as_fd().as_raw_fd()];
-    if close_all_but(&kept).is_err() {
+    if close_all_but(&lines.kept()).is_err() {
         return 1;
     }
     // Out of the terminal's reach: its signals are for the payload.

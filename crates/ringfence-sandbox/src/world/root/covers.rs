@@ -17,15 +17,15 @@ use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::inotify::{self, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use super::parts::Names;
 use super::{Content, Entry, Root, step};
-use crate::world::Access;
 use crate::world::failure::{During as _, Failure, Need};
 use crate::world::place::{Kind, kind_of};
+use crate::world::{Access, Watches};
 
 /// How often a place is looked at after one change; a program outside that changes it faster than
 /// it can be covered ends the world.
@@ -91,9 +91,8 @@ enum Found {
 
 impl Covers {
     /// Watches what is in `root` by now, and covers what was replaced meanwhile.
-    pub(in crate::world) fn over(root: &mut Root) -> Result<Covers, Failure> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
-            .during(Need::Watches, "watch covered places")?;
+    pub(in crate::world) fn over(root: &mut Root, watches: &Watches) -> Result<Covers, Failure> {
+        let inotify = watches.share().during(Need::Watches, "watch covered places")?;
         let (watched, places, parts) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         let (settling, moves) = (BTreeMap::new(), BTreeSet::new());
         let mut covers = Covers { inotify, watched, places, parts, settling, moves };
@@ -317,10 +316,9 @@ impl Root {
     /// What is mounted above a place.
     pub(super) fn above(&self, target: &Path) -> Option<&Entry> {
         let granted = self.grants.iter().map(|grant| &grant.entry);
-        let above = |entry: &&Entry| entry.target != target && target.starts_with(&entry.target);
-        // Of those at one place the later one is on top.
-        let entries = self.plan.iter().chain(granted).filter(above);
-        entries.max_by_key(|entry| entry.target.components().count())
+        let entries = self.plan.iter().chain(granted).filter(|entry| entry.is_above(target));
+        // The longest is the deepest; of those at one place the later one is on top.
+        entries.max_by_key(|entry| entry.target.as_os_str().len())
     }
 
     /// That the tree above a place is still what the host has under its name: in one that was moved away

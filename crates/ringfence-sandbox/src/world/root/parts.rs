@@ -60,7 +60,7 @@ impl Root {
             // Instead of what it was bound by itself, or in what is above it.
             laid.retain(|entry| entry.target != target);
             let content = Content::Supply { name, access: Access::Read };
-            laid.push(Entry { target, content });
+            laid.push(Entry::new(&target, content));
             laid.extend(entries);
             self.parts.push(part);
         }
@@ -202,7 +202,7 @@ impl Part {
             self.make(name, if found.is_dir() { Kind::Dir } else { Kind::File })?;
         }
         let content = Content::Host { source, access: Access::Read };
-        Ok(Some(Entry { target: self.target.join(name), content }))
+        Ok(Some(Entry::new(&self.target.join(name), content)))
     }
 
     /// Makes an empty place, closed while nothing is mounted there.

@@ -146,7 +146,7 @@ fn go_on(
     request: &RunRequest,
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<Closing, RunError> {
-    let Begun { session, sealer, mut prepared, mut pipes, known, caller, watches } = begun;
+    let Begun { session, sealer, mut prepared, mut pipes, known, caller } = begun;
     let module = Module::of(request)?;
     let size = pty::terminal_size();
     let agent = Agent(request.agent.clone().unwrap_or_else(|| base_name(&request.command)));
@@ -155,9 +155,8 @@ fn go_on(
     Module::fits(module.as_ref(), tier)?;
     if tier != prepared.tier() {
         drop(prepared);
-        (prepared, pipes) = prepare(size, tier, &watches)?;
+        (prepared, pipes) = prepare(size, tier, &Watches::new()?)?;
     }
-    drop(watches);
     let container = container_of(request, tier, (&assembled, &session))?;
     // Removed at the end, whatever the end is: only the log stays.
     let _traces = Traces::of(&request.dirs, &session);

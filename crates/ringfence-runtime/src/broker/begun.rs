@@ -32,8 +32,6 @@ pub(super) struct Begun {
     pub(super) known: Option<Box<Assembled>>,
     /// The line to who asked for the session, where that is another process.
     pub(super) caller: Option<OwnedFd>,
-    /// What tells of changes of the host's files; the process that seals the log holds it to its end.
-    pub(super) watches: Watches,
 }
 
 impl Begun {
@@ -41,11 +39,12 @@ impl Begun {
     pub(super) fn now(dirs: &StateDirs, tier: Tier) -> Result<Begun, RunError> {
         dirs.create()?;
         let session = opening::new_session_id()?;
+        // Held to its end by the process that seals the log, for which nobody waits.
         let watches = Watches::new()?;
         let sealer = Aside::start(Sealing::of(dirs, &session), &watches)
             .map_err(RunError::step("start the process that seals the log"))?;
         let (prepared, pipes) = prepare(pty::terminal_size(), tier, &watches)?;
-        Ok(Begun { session, sealer, prepared, pipes, known: None, caller: None, watches })
+        Ok(Begun { session, sealer, prepared, pipes, known: None, caller: None })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::protected::{self, PersonsFiles};
+use crate::protected::{self, Kind, PersonsFiles, Place};
 use crate::state::StateDirs;
 
 /// How the built-in rules are named where a file would be.
@@ -22,10 +22,17 @@ pub fn cedar(dirs: &StateDirs, project: &Path, unprotected: &[String]) -> String
             quoted(&dir)
         );
     }
+    let engines = with_real(dirs.of_engines());
+    let engines = engines.into_iter().map(|path| Place {
+        path,
+        kind: Kind::Dir,
+        why: "podman and docker start programs on the host that are named here",
+    });
     let persons = PersonsFiles::of(dirs);
     let git_dir = protected::git_dir_of(project);
     let named = git_dir.iter().flat_map(|it| protected::named_in_git(it, project, &persons));
-    for place in protected::in_project(project, unprotected).into_iter().chain(named) {
+    let in_project = protected::in_project(project, unprotected);
+    for place in in_project.into_iter().chain(named).chain(engines) {
         let _ = write!(
             text,
             "@id(\"protected\")\n@reason(\"{}\")\nforbid (principal, action in [Action::\"fs.write\", Action::\"fs.delete\"], resource in Dir::{});\n",
@@ -39,8 +46,14 @@ pub fn cedar(dirs: &StateDirs, project: &Path, unprotected: &[String]) -> String
 /// The directories of ours, also as they are called once links are resolved.
 fn own_dirs(dirs: &StateDirs) -> Vec<PathBuf> {
     let named = [dirs.config(), dirs.state(), dirs.runtime(), dirs.private(), dirs.system()];
-    let mut all: Vec<PathBuf> = named.iter().map(|dir| (*dir).to_owned()).collect();
-    all.extend(named.iter().filter_map(|dir| fs::canonicalize(dir).ok()));
+    with_real(named.iter().map(|dir| (*dir).to_owned()).collect())
+}
+
+/// Paths, also as they are called once links are resolved.
+fn with_real(named: Vec<PathBuf>) -> Vec<PathBuf> {
+    let real: Vec<PathBuf> = named.iter().filter_map(|dir| fs::canonicalize(dir).ok()).collect();
+    let mut all = named;
+    all.extend(real);
     all.sort();
     all.dedup();
     all

@@ -30,6 +30,7 @@ pub struct StateDirs {
     runtime: PathBuf,
     private: PathBuf,
     system: PathBuf,
+    storage_settings: Option<PathBuf>,
 }
 
 /// Why the directories could not be found or made.
@@ -87,7 +88,8 @@ impl StateDirs {
             .map_or_else(|| state.join("run"), |dir| dir.join("ringfence"));
         let private = in_memory(&state).unwrap_or_else(|| state.join("private"));
         let system = PathBuf::from(SYSTEM_DIR);
-        Ok(StateDirs { home, config, state, runtime, private, system })
+        let storage_settings = environment.path("CONTAINERS_STORAGE_CONF");
+        Ok(StateDirs { home, config, state, runtime, private, system, storage_settings })
     }
 
     /// The same with another system directory; for tests, which may not write to `/etc`.
@@ -110,6 +112,18 @@ impl StateDirs {
     /// The user's home directory.
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// Where podman and docker take the names of programs from that they start outside: the user's own
+    /// settings of theirs, whether or not they exist.
+    pub fn of_engines(&self) -> Vec<PathBuf> {
+        let config = self.config.parent().map(|dir| dir.join("containers"));
+        let usual = [self.home.join(".config/containers"), self.home.join(".docker")];
+        let mut all: Vec<PathBuf> = usual.into_iter().chain(config).collect();
+        all.extend(self.storage_settings.clone());
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// The user's configuration: `policy.cedar` and `settings.toml`.

@@ -74,6 +74,8 @@ pub(super) struct Wanted {
     cwd: PathBuf,
     shown: Vec<PathBuf>,
     covered: Vec<PathBuf>,
+    /// The image whose programs the world has, where they are not this host's.
+    image: Option<String>,
     /// What its program runs in turn, if that is a module.
     pub(super) module: ModuleEnd,
 }
@@ -94,6 +96,7 @@ impl Wanted {
             cwd: spec.cwd.clone(),
             shown: base.chain(same.into_iter().map(|bind| &bind.target)).cloned().collect(),
             covered: private.chain(&spec.masks).chain(&spec.hidden).cloned().collect(),
+            image: spec.container.as_ref().map(|container| container.image.clone()),
             module,
         }
     }
@@ -101,6 +104,14 @@ impl Wanted {
     /// Why it did not start, by what the kernel said in the world and what is there outside of it.
     pub(super) fn explain(&self, errno: Errno) -> NotStarted {
         let name = printable(&self.program.to_string_lossy());
+        if let (Some(image), Errno::NOENT) = (&self.image, errno) {
+            // What is on this host says nothing of it, and put into the container would break it.
+            let image = printable(image);
+            let reason = format!(
+                "there is no program `{name}`, or none that runs it, in the image `{image}`"
+            );
+            return NotStarted::because(reason, Vec::new());
+        }
         let Some(found) = self.found() else {
             return self.not_found(&name, errno);
         };

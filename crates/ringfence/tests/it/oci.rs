@@ -302,6 +302,84 @@ fn what_cannot_be_a_container_is_said_and_starts_nothing() {
     }
 }
 
+/// What the host has says nothing of what the image has.
+#[test]
+fn a_program_that_the_image_lacks_gets_no_offer_of_the_hosts() {
+    let scene = Scene::new(*Who::all().last().unwrap());
+    scene.images.import(&Content::busybox(), "ringfence-busybox");
+    for program in ["python3", "/usr/bin/python3", "no-such-program"] {
+        let words = ["run", "--tier", "oci", "--image", "ringfence-busybox", "--", program];
+        let output = scene.command(&words).output().unwrap();
+        let err = err(&output);
+        assert_eq!(output.status.code(), Some(127), "{program}: {err}");
+        assert!(err.contains("in the image `ringfence-busybox`"), "{program}: {err}");
+        assert!(!err.contains("grant") && !err.contains("outside of it"), "{program}: {err}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_named_with_what_to_install() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else can hide one.
+        return;
+    }
+    let scene = Scene::new(Who::Caller);
+    let program = scene.person.ringfence_program().display().to_string();
+    let script = format!(
+        "for it in /usr/bin/podman /usr/local/bin/podman; do \
+         test ! -e $it || mount --bind /dev/null $it; done; \
+         {program} run --tier oci --image ringfence-busybox -- true; echo = $?"
+    );
+    let output = scene.person.outside(&format!("exec unshare -m sh -c '{script}'"));
+    let all = text(&output);
+    assert!(all.contains("the tier `oci` needs `podman`, which is neither in /usr/bin"), "{all}");
+    assert!(all.contains("install podman") && all.contains("= 125"), "{all}");
+}
+
+/// What an engine starts outside is named in files of the person's, which no policy lets an agent write.
+#[test]
+fn what_names_programs_that_an_engine_starts_outside_is_not_written() {
+    for who in Who::all() {
+        let person = Person::new(who);
+        let home = person.home().display().to_string();
+        for dir in [".config/containers", "store"] {
+            assert!(person.outside(&format!("mkdir -p {home}/{dir}")).status.success());
+        }
+        let policy = format!(
+            "permit (principal, action == Action::\"exec\", resource);\n\
+             permit (principal, action in Action::\"fs\", resource in Dir::\"{home}\");"
+        );
+        person.write(".ringfence/policy.cedar", &policy);
+        let files = [
+            ".config/containers/containers.conf",
+            ".config/containers/storage.conf",
+            ".docker/cli-plugins/docker-x",
+            "store/storage.conf",
+        ];
+        let write = |file: &str| {
+            format!(
+                "mkdir -p $(dirname {home}/{file}); echo x > {home}/{file} && echo wrote {file}"
+            )
+        };
+        let mut script: Vec<String> = files.iter().map(|file| write(file)).collect();
+        script.push(format!("mv {home}/.config/containers {home}/away && echo wrote moved"));
+        script.push(write("store/other"));
+        let script = script.join("; ");
+        person.succeed(&["trust", "--yes"]);
+        let storage = format!("{home}/store/storage.conf");
+        let run = |words: &[&str]| {
+            person.ringfence(words).env("CONTAINERS_STORAGE_CONF", &storage).output().unwrap()
+        };
+        let seen = text(&run(&["run", "--", "sh", "-c", &script]));
+        let wrote: Vec<&str> = seen.lines().filter(|line| line.starts_with("wrote")).collect();
+        assert_eq!(wrote, ["wrote store/other"], "{who:?}: {seen}");
+        let log = person.succeed(&["log", "show", "--json"]);
+        assert!(log.contains("podman and docker start programs"), "{who:?}: {log}");
+        let oracle = text(&person.outside(&script));
+        assert_eq!(oracle.matches("wrote").count(), files.len() + 2, "{oracle}");
+    }
+}
+
 /// What an agent wrote into a directory that `PATH` names is not what the person's engine is.
 #[test]
 fn an_engine_that_an_agent_wrote_is_not_asked() {

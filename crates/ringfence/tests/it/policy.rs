@@ -194,11 +194,11 @@ fn the_plan_says_what_exists_and_what_is_decided() {
 
         fs.write: decided act by act, some microseconds each
           no permit: always denied
-          forbid  17 built-in rules that nothing lifts: `--json` names them
+          forbid  19 built-in rules that nothing lifts: `--json` names them
 
         fs.delete: decided act by act, some microseconds each
           no permit: always denied
-          forbid  17 built-in rules that nothing lifts: `--json` names them
+          forbid  19 built-in rules that nothing lifts: `--json` names them
 
         net.connect: decided act by act, some microseconds each
           permit  Endpoint::"api.example.com:443"  (.ringfence/policy.cedar:3 `api`)

@@ -30,7 +30,14 @@ const RETRY_DELAY_MAX: Duration = Duration::from_mins(1);
 
 /// Variables that say where Ringfence keeps its state, and in which zone it is: all that a world that
 /// waits knows of the environment of who keeps it.
-const NEEDED: [&str; 5] = ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "TZ"];
+const NEEDED: [&str; 6] = [
+    "CONTAINERS_STORAGE_CONF",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
+    "XDG_RUNTIME_DIR",
+    "TZ",
+];
 
 /// Who keeps worlds.
 pub(super) struct Keeper {

@@ -31,6 +31,8 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "ringfence-secrets",
         ],
     ),
+    // Loaded into other programs: it has nothing of ours in it.
+    ("ringfence-preload", &[]),
     ("ringfence-testkit", &["ringfence-core"]),
     ("ringfence-wasm", &["ringfence-core"]),
     ("xtask", &[]),

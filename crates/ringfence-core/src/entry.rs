@@ -297,12 +297,22 @@ pub enum LayerState {
 /// What one layer of the world really does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerStatus {
-    /// `namespaces`, `mounts`, `landlock`, `seccomp`, `notify`, `net`, `pty`, `rlimits`.
+    /// `tier`, `namespaces`, `mounts`, `landlock`, `seccomp`, `notify`, `net`, `pty`, `rlimits`.
     pub layer: String,
     /// How much holds.
     pub state: LayerState,
     /// In a person's words.
     pub detail: String,
+}
+
+impl LayerStatus {
+    /// What the detail of the layer `tier` begins with where the whole tier advises only.
+    pub const ADVISORY: &str = "advisory";
+
+    /// Whether it says that nothing holds a program that does not want to be held.
+    pub fn is_advisory(&self) -> bool {
+        self.layer == "tier" && self.detail.starts_with(LayerStatus::ADVISORY)
+    }
 }
 
 /// What a file act does, as seen from its system call.

@@ -73,6 +73,7 @@ fn main() {
         withheld: Vec::new(),
         changes: ringfence_runtime::compose::Changes::Host,
         module: None,
+        library: None,
     };
     let composed = compose(&assembled, &dirs, &request)
         .and_then(|(composition, believed)| believed.write().map(|()| composition));

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use ringfence_core::{Durability, Event, Gate, LayerState, LayerStatus, SessionId};
 use ringfence_sandbox::cgroup::{Cgroup, Disk, Quota, Quotas};
-use ringfence_sandbox::world::{Tier, World};
+use ringfence_sandbox::world::World;
 use rustix::io::Errno;
 
 use crate::broker::RunError;
@@ -161,8 +161,9 @@ impl Bounds {
             return Ok(());
         }
         let mounts = mounts::of_world(init)?;
-        if disk_bytes_max.is_some() && world.tier == Tier::Landlock {
-            let text = "`disk_bytes_max` would count the whole host's disks in the tier `landlock`";
+        if disk_bytes_max.is_some() && !world.tier.has_mounts() {
+            let text =
+                "`disk_bytes_max` would count the whole host's disks in a tier without mounts";
             return Err(io::Error::other(text));
         }
         if disk_bytes_max.is_some() {

@@ -95,6 +95,8 @@ pub struct RunRequest {
     pub command: Vec<OsString>,
     /// The program that runs the command, where that is a WASM module.
     pub wasm_runner: Option<PathBuf>,
+    /// The library that is loaded into the programs of a world of the tier `preload`, where there is one.
+    pub library: Option<PathBuf>,
 }
 
 /// What is said at the end of a session.
@@ -102,6 +104,9 @@ pub struct RunRequest {
 pub struct Closing {
     /// The session.
     pub session: SessionId,
+    /// Whether the world was only advised: what programs did without asking is not in here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub advisory: bool,
     /// Acts permitted.
     pub permitted: u64,
     /// Acts denied, with the questions that were not approved.
@@ -252,8 +257,10 @@ fn container_of(
             Ok(Some(Container::new(setting.engine, &image, name)))
         }
         (Tier::Oci, None, _) => Err(RunError::NoImage),
-        (Tier::Namespaces | Tier::Landlock, _, Some(_)) => Err(RunError::ImageUnused(tier)),
-        (Tier::Namespaces | Tier::Landlock, _, None) => Ok(None),
+        (Tier::Namespaces | Tier::Landlock | Tier::Preload, _, Some(_)) => {
+            Err(RunError::ImageUnused(tier))
+        }
+        (Tier::Namespaces | Tier::Landlock | Tier::Preload, _, None) => Ok(None),
     }
 }
 
@@ -304,6 +311,7 @@ fn asked_of_compose(
         withheld: Vec::new(),
         changes: request.changes,
         module: None,
+        library: request.library.clone(),
     }
 }
 

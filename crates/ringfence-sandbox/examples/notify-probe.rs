@@ -111,6 +111,7 @@ fn spec(scratch: PathBuf, writable: PathBuf, argv: Vec<OsString>) -> WorldSpec {
         inward: ringfence_sandbox::world::Switch::Off,
         proxy_port: 3128,
         container: None,
+        hooks: None,
         scratch,
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! `world-probe [--read P | --write P | --mask P | --hide P | --grantable P | --dir P | --cwd P |
 //! --env K=V | --open-files N | --processes N | --file-bytes N | --bare-base | --tier NAME | --seccomp NAME |
-//! --noexec | --calls PROFILE | --notify | --pty | --idmap-root | --identity UID |
+//! --library P | --line P | --noexec | --calls PROFILE | --notify | --pty | --idmap-root | --identity UID |
 //! --commands | --layers | --guarded | --lost-helper | --try]... SCRATCH -- COMMAND...`
 //!
 //! Commands, one a line: `read P`, `write P`, `copy SOURCE TARGET`, `revoke P`, `signal N`, `kill`;
@@ -33,8 +33,8 @@ use ringfence_sandbox::base::{Account, Base};
 use ringfence_sandbox::notify::{Attempted, Listener};
 use ringfence_sandbox::seccomp::{Profile, refusals};
 use ringfence_sandbox::world::{
-    Access, Bind, Happening, IdMap, Identity, NotifyClasses, Programs, Require, ResourceLimits,
-    Stdio, TerminalSize, Tier, World, WorldError, WorldSpec, prepare, prepare_tier,
+    Access, Bind, Happening, Hooks, IdMap, Identity, NotifyClasses, Programs, Require,
+    ResourceLimits, Stdio, TerminalSize, Tier, World, WorldError, WorldSpec, prepare, prepare_tier,
 };
 use rustix::net::sockopt::{ip_original_dst, ipv6_original_dst};
 
@@ -68,6 +68,15 @@ fn main() {
             "--file-bytes" => spec.limits.file_bytes = Some(number(&path())),
             "--bare-base" => spec.base = bare(),
             "--tier" => tier = path().to_str().unwrap().parse().unwrap(),
+            "--library" => {
+                let line = PathBuf::new();
+                let line = spec.hooks.map_or(line, |hooks| hooks.line);
+                spec.hooks = Some(Hooks { library: path(), line });
+            }
+            "--line" => {
+                let line = path();
+                spec.hooks = spec.hooks.map(|hooks| Hooks { line, ..hooks });
+            }
             "--seccomp" => spec.seccomp = path().to_str().unwrap().parse().unwrap(),
             "--noexec" => spec.programs = Programs::NotWhereWritten,
             // Every call that the profile refuses, made where this process is.
@@ -296,6 +305,7 @@ fn empty() -> WorldSpec {
         inward: ringfence_sandbox::world::Switch::Off,
         proxy_port: 3128,
         container: None,
+        hooks: None,
         scratch: PathBuf::new(),
     }
 }

@@ -24,6 +24,24 @@ pub const LANDLOCK_TIER_LACKS: &[&str] = &[
     "the limit of processes is a control group's or looked at, never the kernel's own",
 ];
 
+/// What passes the tier `preload` by, wherever it is started.
+pub const PRELOAD_TIER_LACKS: &[&str] = &[
+    "static programs, and programs that make system calls without libc (Go, rustix, hand-written ones), are \
+     neither decided nor recorded; a program can also unload or overwrite the library in its own memory",
+    "what libc does inside itself: looking up names (the host's name servers are asked), locales, users \
+     and shared libraries (`dlopen`), terminals, `glob`, `ftw`, `wordexp` and shared memory by name",
+    "what is known of files without opening them: names, sizes and links can be read, directories \
+     entered and watched",
+    "programs of another libc (musl) and of another architecture cannot load the library: they do not \
+     start, or run without it",
+    "processes can be signalled, traced and read by others of the same user, the world's own \
+     supervisor among them; who kills it outlives the world",
+    "a file that is opened is the process's own: no kernel rule bounds what else it opens; \
+     namespaces can be made inside where the kernel lets anybody",
+    "as in the tier `landlock`: no grants while it runs, no review, no published ports, no private /tmp and \
+     /etc, no UDP, raw and netlink sockets and no listening for programs that ask",
+];
+
 /// Tries the layers of the tier `landlock` in the same way.
 pub fn landlock_tier() -> Vec<LayerStatus> {
     trial::landlock_tier()

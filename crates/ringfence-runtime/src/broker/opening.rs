@@ -23,6 +23,8 @@ use crate::whole_file::sha256_hex;
 
 /// What a world without namespaces does not have.
 const TIER_LAYERS: [&str; 3] = ["tier", "namespaces", "mounts"];
+/// What a tier that advises does not have besides.
+const ADVISORY_LAYERS: [&str; 3] = ["landlock", "seccomp", "notify"];
 
 /// What a session is opened with.
 pub(super) struct Parts<'a> {
@@ -77,7 +79,9 @@ pub(super) fn require_full(
         // What no control group holds is looked at, and whoever goes beyond is ended.
         let looked_at = layer.layer == "limits" && layer.state == LayerState::Degraded;
         // A tier that has less by its nature was named by the person, and is said again.
-        let of_tier = tier == Tier::Landlock && TIER_LAYERS.contains(&layer.layer.as_str());
+        let name = layer.layer.as_str();
+        let of_tier = !tier.has_mounts() && TIER_LAYERS.contains(&name)
+            || tier.is_advisory() && ADVISORY_LAYERS.contains(&name);
         given_up
             || of_tier
             || uncaptured

@@ -15,7 +15,7 @@ use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::dns::Families;
 use ringfence_proxy::net::{Entrances, Holders, NetConfig, NetGate};
 use ringfence_sandbox::aside::Aside;
-use ringfence_sandbox::notify::{Confinement, Lead, Listener, write_stderr_of};
+use ringfence_sandbox::notify::{Confinement, Lead, Line, Listener, write_stderr_of};
 use ringfence_sandbox::signals::Signals;
 use ringfence_sandbox::world::{Capture, Happening, Network, Way, World};
 use ringfence_secrets::Held;
@@ -59,7 +59,7 @@ const WORLD_ONLY: [&str; 2] = ["/dev", "/proc"];
 /// What a started world leaves to the broker's threads.
 pub(super) struct Taken {
     /// Absent where the settings leave every class of acts undecided.
-    notify: Option<OwnedFd>,
+    notify: Option<Line>,
     confinement: Confinement,
     unix_diag: Option<OwnedFd>,
     pty: Option<OwnedFd>,
@@ -220,6 +220,7 @@ impl Running {
     /// Waits for the payload's end and brings everything to its own.
     pub(super) fn until_the_end(self, sealer: Aside) -> Result<Closing, RunError> {
         let (world, relay) = (&self.world, &self.relay);
+        let advisory = world.tier.is_advisory();
         let mut covered = Covered::new(self.gate.clone());
         let ended = world.wait(&mut |what| match what {
             Happening::Stopped => relay.suspend(),
@@ -266,6 +267,7 @@ impl Running {
         let entries = tally.totals().entries;
         Ok(Closing {
             session,
+            advisory,
             permitted,
             denied,
             asked,
@@ -459,7 +461,7 @@ fn listen(
     world: &Arc<World>,
     asked: Asked,
     (notify, confinement, unix_diag, lead): (
-        Option<OwnedFd>,
+        Option<Line>,
         Confinement,
         Option<OwnedFd>,
         Option<Lead>,

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use ringfence_sandbox::base::Account;
-use ringfence_sandbox::world::{IdMap, Identity, Tier};
+use ringfence_sandbox::world::{IdMap, Identity};
 
 use super::{ComposeError, RunRequest};
 use crate::assemble::Assembled;
@@ -68,7 +68,7 @@ pub(super) fn choose(assembled: &Assembled, request: &RunRequest) -> Result<Payl
         fs::metadata(&assembled.project.dir).map(|metadata| (metadata.uid(), metadata.gid()));
     let idmap = match owner {
         // Without mounts nobody maps owners: files stay whose they are.
-        _ if request.tier == Tier::Landlock => IdMap::None,
+        _ if !request.tier.has_mounts() => IdMap::None,
         Ok((uid, _)) if uid == identity.uid => IdMap::None,
         Ok((uid, gid)) => IdMap::Owner { uid, gid },
         Err(_) => IdMap::Owner { uid, gid },

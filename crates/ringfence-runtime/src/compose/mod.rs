@@ -30,7 +30,7 @@ use ringfence_core::{Agent, FilePlan, SessionId};
 use ringfence_sandbox::base::{Account, Base};
 use ringfence_sandbox::seccomp::Profile;
 use ringfence_sandbox::world::{
-    Bind, NotifyClasses, Overlay, Require, ResourceLimits, Stdio, Switch, Tier, WorldSpec,
+    Bind, Hooks, NotifyClasses, Overlay, Require, ResourceLimits, Stdio, Switch, Tier, WorldSpec,
 };
 
 use ringfence_secrets::binding::Delivery;
@@ -94,6 +94,8 @@ pub struct RunRequest {
     pub changes: Changes,
     /// The WASM module that is run, if it is one.
     pub module: Option<Module>,
+    /// The library of the tier `preload`, where there is one.
+    pub library: Option<PathBuf>,
 }
 
 /// Where the changes of a session go.
@@ -176,8 +178,8 @@ pub enum ComposeError {
     RootUser,
     /// Nothing that the policy lets the agent write is its user's to write.
     #[error(
-        "user `{user}` may write nothing that the policy lets it write, such as `{}`: in the tier \
-         `landlock` files keep their owners",
+        "user `{user}` may write nothing that the policy lets it write, such as `{}`: in a tier \
+         without mounts files keep their owners",
         path.display()
     )]
     NotItsOwn {
@@ -204,6 +206,12 @@ pub enum ComposeError {
         /// What would help.
         hint: &'static str,
     },
+    /// The library that asks is not installed.
+    #[error(
+        "the tier `preload` needs its library `libringfence_preload.so` beside `ringfence`, and it is \
+         not there"
+    )]
+    NoLibrary,
     /// Changes of a tree cannot be kept aside.
     #[error("`{}` cannot be put under review: {reason}", path.display())]
     Review {
@@ -240,12 +248,16 @@ impl ComposeError {
             ComposeError::StandIn { .. } => {
                 Some("to see where secrets are looked for, run `ringfence secret list`".to_owned())
             }
-            ComposeError::Review { reason, .. } if reason.contains("tier `landlock`") => {
-                Some("run it without `--tier landlock`, or without `--review`".to_owned())
+            ComposeError::Review { reason, .. } if reason.starts_with("the tier `") => {
+                Some("run it without `--tier`, or without `--review`".to_owned())
             }
             ComposeError::Review { .. } => Some(
                 "set XDG_STATE_HOME to a directory on a disk and outside of what the agent may \
                  write, or run without `--review`"
+                    .to_owned(),
+            ),
+            ComposeError::NoLibrary => Some(
+                "to build it beside `ringfence`, run `cargo build --workspace` in its sources"
                     .to_owned(),
             ),
             ComposeError::File(_) | ComposeError::Cwd { .. } | ComposeError::Copy { .. } => None,
@@ -273,7 +285,7 @@ pub fn compose(
     dirs: &StateDirs,
     request: &RunRequest,
 ) -> Result<(Composition, Believed), ComposeError> {
-    let mounts = request.tier != Tier::Landlock;
+    let mounts = request.tier.has_mounts();
     let payload = identity::choose(assembled, request)?;
     let mut plan = assembled.policy.file_plan(&request.agent);
     let profile = request.profile(assembled);
@@ -330,7 +342,7 @@ pub fn compose(
         cwd,
         scratch,
         notify: asked.notified(request.notify),
-        ..empty(assembled, request, &payload)
+        ..empty(assembled, request, &payload)?
     };
     covered.extend(layout.covered_by(&[private.empty_dir(), private.common_dir()]));
     let (mut notices, denials) = (layout.notices, private.denials());
@@ -345,17 +357,32 @@ pub fn compose(
     Ok((made, believed))
 }
 
+/// How programs ask, in a world of the tier `preload`; where, is said when it has a directory.
+fn hooks(request: &RunRequest) -> Result<Option<Hooks>, ComposeError> {
+    match (request.tier, &request.library) {
+        (Tier::Preload, Some(library)) => {
+            Ok(Some(Hooks { library: library.clone(), line: PathBuf::new() }))
+        }
+        (Tier::Preload, None) => Err(ComposeError::NoLibrary),
+        (Tier::Namespaces | Tier::Oci | Tier::Landlock, _) => Ok(None),
+    }
+}
+
 /// What every program has, whatever the policy says.
 fn base(tier: Tier, account: &Account) -> Base {
     match tier {
-        Tier::Namespaces | Tier::Landlock => Base::of_host(account),
+        Tier::Namespaces | Tier::Landlock | Tier::Preload => Base::of_host(account),
         Tier::Oci => Base::of_image(account),
     }
 }
 
 /// A world with nothing in it, as the person asked for it.
-fn empty(assembled: &Assembled, request: &RunRequest, payload: &Payload) -> WorldSpec {
-    WorldSpec {
+fn empty(
+    assembled: &Assembled,
+    request: &RunRequest,
+    payload: &Payload,
+) -> Result<WorldSpec, ComposeError> {
+    Ok(WorldSpec {
         base: Base::default(),
         binds: Vec::new(),
         overlays: Vec::new(),
@@ -378,8 +405,9 @@ fn empty(assembled: &Assembled, request: &RunRequest, payload: &Payload) -> Worl
         inward: Switch::Off,
         proxy_port: assembled.settings.proxy_port,
         container: None,
+        hooks: hooks(request)?,
         scratch: PathBuf::new(),
-    }
+    })
 }
 
 /// What is bound, and over what an overlay is laid; the places where something is mounted are made.
@@ -390,10 +418,10 @@ fn bound(
     after: &mut After,
 ) -> Result<(Vec<Bind>, Vec<Overlay>), ComposeError> {
     match (request.changes, request.tier) {
-        (Changes::Host, Tier::Landlock) => Ok((layout.binds(), Vec::new())),
-        (Changes::Review, Tier::Landlock) => Err(ComposeError::Review {
+        (Changes::Host, Tier::Landlock | Tier::Preload) => Ok((layout.binds(), Vec::new())),
+        (Changes::Review, Tier::Landlock | Tier::Preload) => Err(ComposeError::Review {
             path: request.cwd.clone(),
-            reason: "the tier `landlock` mounts nothing, and so no overlay".to_owned(),
+            reason: format!("the tier `{}` mounts nothing, and so no overlay", request.tier),
         }),
         (Changes::Host, Tier::Namespaces | Tier::Oci) => {
             let made = make_places(dirs, (layout, masks), (&request.session, payload))?;

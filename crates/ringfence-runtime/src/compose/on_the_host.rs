@@ -28,6 +28,9 @@ pub(super) fn adapt(
     notices: &mut Vec<Notice>,
 ) -> Result<Vec<PathBuf>, ComposeError> {
     notices.extend(check_owner(spec, payload)?);
+    if let Some(hooks) = &mut spec.hooks {
+        hooks.line = private.line();
+    }
     let_through(private, payload)?;
     let temporary = private.dir().join("tmp");
     private.make_dir(&temporary)?;
@@ -172,8 +175,7 @@ fn check_owner(spec: &WorldSpec, payload: &Payload) -> Result<Vec<Notice>, Compo
     let said = closed.iter().map(|bind| {
         let path = bind.target.display();
         Notice::new(format!(
-            "`{path}` is not writable for user `{}`: owners are not mapped in the \
-                             tier `landlock`",
+            "`{path}` is not writable for user `{}`: owners are not mapped in a tier without mounts",
             payload.name
         ))
     });

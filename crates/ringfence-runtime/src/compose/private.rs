@@ -108,6 +108,11 @@ impl Private {
         dir.join("wasm-end.json")
     }
 
+    /// Where programs ask, in a world of the tier `preload`.
+    pub(super) fn line(&self) -> PathBuf {
+        self.dir.join("line")
+    }
+
     /// The socket behind the world's `SSH_AUTH_SOCK`.
     pub(crate) fn ssh_agent(&self) -> PathBuf {
         self.dir.join("ssh-agent")

@@ -9,7 +9,7 @@ use super::listen::Shared;
 use super::making::Making;
 use super::stillness::{Busy, Stillness};
 use super::{Attempt, Attempted, in_place, opener, tracee};
-use crate::sys::notify::{self as sys, OnExec, Reply};
+use crate::sys::notify::{OnExec, Reply};
 
 /// Whether an answer reached the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Pending {
         let shared = Arc::clone(&self.shared);
         let handed = shared.handing.begin(file);
         let Some(file) = handed.file() else { return Delivery::Refused };
-        match sys::hand_in(shared.listener(), self.id, file.as_fd(), on_exec) {
+        match shared.line.hand_in(self.id, file.as_fd(), on_exec) {
             Ok(()) => Delivery::Delivered,
             // It may have as many open files as it may: then it still waits.
             Err(error) => {
@@ -152,7 +152,7 @@ impl Shared {
     /// Answers a call. Whatever goes wrong, the call is not carried out: a descriptor that is
     /// closed makes it fail with `ENOSYS`.
     pub(super) fn reply(&self, id: u64, reply: Reply) -> Delivery {
-        match sys::send(self.listener(), id, reply) {
+        match self.line.send(id, reply) {
             Ok(()) => Delivery::Delivered,
             Err(_) => Delivery::Gone,
         }
@@ -207,7 +207,7 @@ impl Attempt {
 
     /// Whether the call still waits: it no longer does when its process was killed.
     pub fn still_waits(&self) -> bool {
-        sys::still_waits(self.pending.shared.listener(), self.pending.id)
+        self.pending.shared.line.still_waits(self.pending.id)
     }
 
     /// Makes the act fail with this error number.

@@ -145,13 +145,17 @@ impl Watcher {
                 Ok(()) if pid == tid => drop(self.leaders.insert(tid)),
                 Ok(()) => {}
                 // Unwatched, its figures are sampled; what must be compared does not run.
-                Err(_) if care == Care::Trusting => {}
+                Err(_) if care == Care::Trusting || attempt.pending.shared.line.is_told() => {}
                 Err(error) => {
                     attempt.pending.answer(Reply::Fail(libc::EACCES));
                     let _ = reply.send(Verification::Unwatchable { why: error.to_string() });
                     return;
                 }
             }
+        }
+        if attempt.pending.shared.line.is_told() {
+            let _ = reply.send(attempt.pending.unproven());
+            return;
         }
         let delivery = attempt.pending.answer(Reply::Continue);
         if care == Care::Trusting {

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ringfence_core::AbsolutePath;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::answer::Pending;
 use super::asked::{Asked, AskedPlace};
@@ -16,6 +15,7 @@ use super::handing::Handing;
 use super::in_place::{self, InPlace};
 use super::inside::Inside;
 use super::lead::Lead;
+use super::line::Line;
 use super::making::Making;
 use super::opener::{Confinement, Opener};
 use super::places::Places;
@@ -56,8 +56,7 @@ pub struct Listener {
 /// What the listener and its unanswered attempts have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
-    fd: OwnedFd,
-    receiving: Receiving,
+    pub(super) line: Line,
     root: OnceLock<OwnedFd>,
     private: Vec<AbsolutePath>,
     exposed: RwLock<Vec<AbsolutePath>>,
@@ -82,15 +81,6 @@ pub(super) struct Shared {
     pub(super) places: Option<Places>,
 }
 
-/// Whether receiving ends by itself when the world does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Receiving {
-    /// Since Linux 6.11.
-    EndsWithWorld,
-    /// The descriptor has to be polled first.
-    AfterPoll,
-}
-
 /// What is to be done about a call.
 #[derive(Debug)]
 pub(super) enum Judged {
@@ -113,30 +103,35 @@ pub(super) enum Judged {
 }
 
 impl Listener {
-    /// A listener on a seccomp notification descriptor.
+    /// A listener on a seccomp notification descriptor, or on another line.
     ///
     /// `unix_diag` is a `NETLINK_SOCK_DIAG` socket made in the world's network namespace; without
     /// it every unix socket with a path counts as bound outside. Changes beneath `private` - the
     /// world's own places, gone at its end - never become an attempt. `confinement` is what the
     /// payload is held by, for those who make files in its place.
     pub fn new(
-        fd: OwnedFd,
+        line: impl Into<Line>,
         unix_diag: Option<OwnedFd>,
         private: Vec<AbsolutePath>,
         mut confinement: Confinement,
     ) -> Result<Listener, NotifyError> {
-        sys::check_sizes().map_err(NotifyError::Unusable)?;
-        // Only a hint for the scheduler: kernels before 6.6 do without.
-        let _ = sys::wake_in_step(fd.as_fd());
+        let line = line.into();
+        line.check().map_err(NotifyError::Unusable)?;
+        let umasks = Umasks::default();
+        let roots = Roots::new(confinement.seccomp);
+        if line.is_told() {
+            // Nobody hears of what changes them.
+            umasks.forget_for_good();
+            roots.may_be_several();
+        }
         let shared = Shared {
-            fd,
-            receiving: receiving(),
+            line,
             root: OnceLock::new(),
             private,
             exposed: RwLock::default(),
             groups: Mutex::new(HashMap::new()),
             straight: Straight::default(),
-            umasks: Umasks::default(),
+            umasks,
             first_lines: FirstLines::default(),
             inside: unix_diag.map(Inside::new),
             hands_out_tcp: AtomicBool::new(false),
@@ -144,7 +139,7 @@ impl Listener {
             reads: OnceLock::new(),
             stillness: OnceLock::new(),
             workers: Workers::default(),
-            roots: Roots::new(confinement.seccomp),
+            roots,
             asked: OnceLock::new(),
             user: confinement.user,
             places: confinement.places.take(),
@@ -231,7 +226,7 @@ impl Listener {
     /// Receives until there is something that takes time.
     fn receive(&self) -> Result<Received, NotifyError> {
         loop {
-            let notification = match self.shared.receive() {
+            let notification = match self.shared.line.receive() {
                 Ok(Some(notification)) => notification,
                 Ok(None) => {
                     self.turns.end();
@@ -356,52 +351,6 @@ impl Shared {
         self.hands_out_tcp.load(Ordering::Acquire)
     }
 
-    pub(super) fn listener(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-
-    /// Waits for a call; `None` when the world is gone.
-    fn receive(&self) -> Result<Option<Notification>, NotifyError> {
-        loop {
-            if self.receiving == Receiving::AfterPoll && self.is_over(Wait::Endless)? {
-                return Ok(None);
-            }
-            match sys::receive(self.fd.as_fd()) {
-                Ok(notification) => return Ok(Some(notification)),
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::EINTR) => {}
-                    // A call was interrupted before it could be handed out, or nobody is left.
-                    Some(libc::ENOENT) => {
-                        if self.is_over(Wait::None)? {
-                            return Ok(None);
-                        }
-                    }
-                    _ => return Err(NotifyError::Receive(error)),
-                },
-            }
-        }
-    }
-
-    /// Whether nobody is left who could make a call.
-    fn is_over(&self, wait: Wait) -> Result<bool, NotifyError> {
-        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let timeout = match wait {
-            Wait::Endless => None,
-            Wait::None => Some(&none),
-        };
-        loop {
-            let mut polled = [PollFd::new(&self.fd, PollFlags::IN)];
-            match poll(&mut polled, timeout) {
-                Ok(_) => {
-                    let seen = polled.iter().fold(PollFlags::empty(), |a, fd| a | fd.revents());
-                    return Ok(!seen.contains(PollFlags::IN) && seen.contains(PollFlags::HUP));
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(NotifyError::Receive(errno.into())),
-            }
-        }
-    }
-
     /// The world's root directory, opened by the first who needs it.
     pub(super) fn root(
         &self,
@@ -454,29 +403,11 @@ impl Shared {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    Endless,
-    None,
-}
-
 /// Whether a path is this place or lies beneath it.
 fn lies_in(path: &[u8], place: &AbsolutePath) -> bool {
     let place = place.as_str().as_bytes();
     path.strip_prefix(place)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || place.ends_with(b"/"))
-}
-
-/// Linux 6.11 ends `SECCOMP_IOCTL_NOTIF_RECV` when the last task of the filter has exited
-/// ("seccomp: interrupt SECCOMP_IOCTL_NOTIF_RECV when all users have exited").
-fn receiving() -> Receiving {
-    let release = rustix::system::uname();
-    let release = release.release().to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 11) => Receiving::EndsWithWorld,
-        _ => Receiving::AfterPoll,
-    }
 }
 
 /// The name of a system call that can be notified.

@@ -26,6 +26,12 @@
 //!
 //! Where a world has none ([`Places`]), its payload can write nothing at all by itself: every change to
 //! a file is carried out here, as far as the map of places allows.
+//!
+//! # Without a filter
+//!
+//! Where the kernel tells of nothing, programs tell of themselves ([`told`]), and all else is the same code:
+//! what is told is looked at, decided and carried out alike. But who does not tell is not held, and what
+//! goes on is not proven to be what was decided about.
 
 mod access;
 mod answer;
@@ -39,6 +45,7 @@ mod handing;
 mod in_place;
 mod inside;
 mod lead;
+mod line;
 mod listen;
 mod locate;
 mod making;
@@ -52,6 +59,7 @@ mod script;
 mod stderr;
 mod stillness;
 mod straight;
+pub(crate) mod told;
 mod tracee;
 mod turns;
 mod umasks;
@@ -72,6 +80,7 @@ pub use connect::is_engine;
 pub use exits::{Care, Exits, Moment, STOPPED};
 pub use in_place::own_umask;
 pub use lead::{Lead, Loopback, Word};
+pub use line::Line;
 pub use listen::Listener;
 pub use opener::Confinement;
 pub use places::{Held, Places, Reads};

@@ -26,6 +26,11 @@ impl Roots {
         Roots { profile, several: AtomicBool::new(false) }
     }
 
+    /// Processes may have roots of their own without anybody having heard of it.
+    pub(super) fn may_be_several(&self) {
+        self.several.store(true, Ordering::SeqCst);
+    }
+
     /// Whether user namespaces are made inside.
     pub(super) fn are_namespaces_made(&self) -> bool {
         match self.profile {

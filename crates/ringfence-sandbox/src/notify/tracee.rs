@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::listen::{Judged, Shared};
-use crate::sys::notify::{self as sys, Notification, Reply};
+use crate::sys::notify::{Notification, Reply};
 use crate::sys::pidinfo;
 
 /// Longest target of a link in `/proc`, in bytes: a path with ` (deleted)` behind it.
@@ -78,11 +78,7 @@ impl Call<'_> {
     /// is asked once before anybody decides, connects or makes something, and before anything is
     /// kept.
     pub(super) fn check_waiting(&self) -> Result<(), Trouble> {
-        if sys::still_waits(self.shared.listener(), self.notification.id) {
-            Ok(())
-        } else {
-            Err(Trouble::Gone)
-        }
+        if self.shared.line.still_waits(self.notification.id) { Ok(()) } else { Err(Trouble::Gone) }
     }
 
     /// The target of a link below the thread's directory in `/proc`.

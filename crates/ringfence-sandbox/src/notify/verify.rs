@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use ringfence_core::FileIdentity;
 
+use super::answer::Pending;
 use super::{Attempt, Attempted, Delivery};
 use crate::sys::notify::Reply;
 use crate::sys::ptrace::{self, Patience, Stop};
@@ -74,6 +75,9 @@ impl Attempt {
             self.pending.answer(Reply::Fail(libc::EACCES));
             return Verification::Unwatchable { why: "it is no exec".to_owned() };
         };
+        if self.pending.shared.line.is_told() {
+            return self.pending.unproven();
+        }
         if let Err(error) = ptrace::seize(self.tid) {
             self.pending.answer(Reply::Fail(libc::EACCES));
             return Verification::Unwatchable { why: error.to_string() };
@@ -94,6 +98,16 @@ impl Attempt {
                 Verification::NotStarted
             }
             Stop::Gone => Verification::NotStarted,
+        }
+    }
+}
+
+impl Pending {
+    /// Lets an exec go on that nobody can watch: it happens after the answer, at a time of its own.
+    pub(super) fn unproven(self) -> Verification {
+        match self.answer(Reply::Continue) {
+            Delivery::Delivered => Verification::Same,
+            Delivery::Gone | Delivery::Refused => Verification::NotStarted,
         }
     }
 }

@@ -256,6 +256,35 @@ pub(crate) fn become_user(uid: u32, gid: u32) -> io::Result<()> {
     if groups == 0 && group == 0 && user == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The process that made the connection at the other end of a unix socket (`SO_PEERPIDFD`, since Linux
+/// 6.5; before, the process that has its number now).
+pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<std::os::fd::OwnedFd> {
+    use std::os::fd::FromRawFd as _;
+    const SO_PEERPIDFD: libc::c_int = 77;
+    let mut fd: libc::c_int = -1;
+    let mut length: libc::socklen_t = 4;
+    // SAFETY: the option writes at most `length` bytes, which is the size of `fd`.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            (&raw mut fd).cast(),
+            &raw mut length,
+        )
+    };
+    if status == 0 && fd >= 0 {
+        // SAFETY: the kernel just made this descriptor for us, and nobody else knows it.
+        return Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) });
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() != Some(libc::ENOPROTOOPT) {
+        return Err(error);
+    }
+    let named = rustix::net::sockopt::socket_peercred(socket)?;
+    Ok(rustix::process::pidfd_open(named.pid, rustix::process::PidfdFlags::empty())?)
+}
+
 /// `PIDFD_THREAD`: the pidfd names a thread, not a thread group (since Linux 6.9).
 pub(crate) fn pidfd_of_thread(tid: i32) -> io::Result<std::os::fd::OwnedFd> {
     use std::os::fd::FromRawFd as _;

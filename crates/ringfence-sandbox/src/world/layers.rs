@@ -4,7 +4,7 @@ use ringfence_core::{LayerState, LayerStatus};
 
 use crate::seccomp::Profile;
 
-use super::{Container, NotifyClasses, ResourceLimits, Stdio, Switch, Way, WorldSpec};
+use super::{Container, NotifyClasses, ResourceLimits, Stdio, Switch, Tier, Way, WorldSpec};
 
 /// The layers of a world that has started: a layer that failed would have stopped the start.
 pub(super) fn of(spec: &WorldSpec, way: &Way) -> Vec<LayerStatus> {
@@ -98,6 +98,54 @@ pub(crate) fn without_namespaces() -> Vec<LayerStatus> {
         status("namespaces", LayerState::Off, namespaces),
         status("mounts", LayerState::Off, mounts),
     ]
+}
+
+/// The layers of a world that is only advised. Nothing that a program can pass by is called enforced.
+pub(super) fn advisory(spec: &WorldSpec, tier: Tier) -> Vec<LayerStatus> {
+    let terminal = match spec.stdio {
+        Stdio::Inherit => (LayerState::Off, "the caller's standard streams are inherited"),
+        Stdio::Pty(_) => (LayerState::Enforced, "a terminal of its own"),
+    };
+    let limits = ResourceLimits { processes: None, ..spec.limits };
+    let mut all = advised(tier);
+    all.extend([status("pty", terminal.0, terminal.1), enforced("rlimits", &rlimits(limits))]);
+    all
+}
+
+/// What a tier that advises is, wherever it is started.
+pub(crate) fn advised(tier: Tier) -> Vec<LayerStatus> {
+    let text = format!(
+        "{}: tier `{tier}`: {ASKS}, and nothing holds a program that does not ask: a static one, one \
+         that makes system calls without libc (`ringfence doctor` says what else){}",
+        LayerStatus::ADVISORY,
+        better()
+    );
+    let namespaces = "the world is the host's own processes, and they can signal each other";
+    let notify = "every class of acts is decided, of the programs that ask: what a static program \
+                  or a system call without libc does is neither decided nor recorded";
+    let net = "the host's network: every `connect` of the programs that ask is led to the net gate; \
+               nothing else keeps a program from it, and names that libc looks up are asked of the \
+               host's name servers";
+    vec![
+        status("tier", LayerState::Degraded, &text),
+        status("namespaces", LayerState::Off, namespaces),
+        status("mounts", LayerState::Off, "no root of its own: the broker opens and changes files"),
+        status("landlock", LayerState::Off, "not used in this tier"),
+        status("seccomp", LayerState::Off, "not used in this tier"),
+        status("notify", LayerState::Degraded, notify),
+        status("net", LayerState::Degraded, net),
+    ]
+}
+
+/// How the programs of the tier `preload` ask.
+const ASKS: &str = "a library asks before a program acts";
+
+/// What this kernel has that holds.
+fn better() -> &'static str {
+    match crate::sys::landlock::abi() {
+        Ok(6..) => "; this kernel has Landlock: `run --tier landlock` holds",
+        Ok(_) | Err(_) => "",
+    }
 }
 
 /// How a world without a network of its own reaches the net gate.

@@ -9,6 +9,7 @@
 //! as init's child, enters an inner user namespace that may change nothing, gives up everything
 //! else, and becomes the agent. `docs/adr/0002-grants-in-a-running-world.md` says why.
 
+mod advisory;
 mod ceiling;
 mod channel;
 mod container;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 
 use ringfence_core::{Exit, LayerStatus};
 
+pub use advisory::library_of;
 use channel::Topic;
 pub use container::{Container, Engine};
 pub use error::WorldError;
@@ -49,7 +51,7 @@ use failure::Failure;
 pub use keeping::{Account, Keeping};
 pub use network::{Capture, IpFamily, Network, OWN_ADDRESS_V4, OWN_ADDRESS_V6, Way};
 pub use spec::{
-    Access, Bind, IdMap, Identity, NotifyClasses, Overlay, PrivateFile, Programs, Require,
+    Access, Bind, Hooks, IdMap, Identity, NotifyClasses, Overlay, PrivateFile, Programs, Require,
     ResourceLimits, Stdio, Switch, TerminalSize, WorldSpec,
 };
 pub use start::{Prepared, Starting, prepare, prepare_tier, prepare_watched, start};
@@ -57,15 +59,15 @@ use tier::Isolation;
 pub use tier::Tier;
 pub use watches::Watches;
 
-use crate::notify::{Confinement, Stillness};
+use crate::notify::{Confinement, Line, Stillness};
 
 /// A running world; dropping it ends every process in it.
 #[derive(Debug)]
 pub struct World {
-    /// The seccomp listener: system calls of the classes that were asked for wait here. The first
+    /// Where its acts are heard of, as by the seccomp listener: system calls of the classes that were asked for wait here. The first
     /// is the start of the payload itself, so it must be served before anything runs.
     /// `None` when every class is off, or when it has been taken.
-    pub notify: Option<OwnedFd>,
+    pub notify: Option<Line>,
     /// Who the payload is and what it may never do, for those who act in its place; to be taken
     /// with `notify`.
     pub confinement: Confinement,

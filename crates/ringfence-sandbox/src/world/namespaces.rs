@@ -22,7 +22,7 @@ use super::tier::{Isolation, Started};
 use super::{
     Access, IpFamily, NotifyClasses, Switch, Watches, WorldError, WorldSpec, layers, wire,
 };
-use crate::notify::Confinement;
+use crate::notify::{Confinement, Line};
 use crate::sys::process::fork;
 
 /// The processes that hold a world up.
@@ -149,7 +149,7 @@ impl Isolation for Namespaces {
         let notify = if listens { fds.next() } else { None };
         let user = Some((spec.identity.uid, spec.identity.gid));
         Ok(Started {
-            notify,
+            notify: notify.map(Line::from),
             confinement: Confinement {
                 user,
                 ceiling: fds.next(),

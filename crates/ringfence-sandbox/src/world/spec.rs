@@ -58,9 +58,21 @@ pub struct WorldSpec {
     /// The container that the world is made in, of the tier `oci`; its image's files stand in for
     /// the host's in the runtime base, which has no binds then.
     pub container: Option<Container>,
+    /// How its programs ask, of the tiers that advise.
+    pub hooks: Option<Hooks>,
     /// An empty directory of the broker's; the world's root is mounted on it where only the mount
     /// helper sees it.
     pub scratch: PathBuf,
+}
+
+/// How the programs of a world ask before they act, where the kernel does not tell of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hooks {
+    /// The library that is loaded into each of them: absolute.
+    pub library: PathBuf,
+    /// Where the broker listens for them: a path that does not exist yet, in a directory that the
+    /// payload may enter.
+    pub line: PathBuf,
 }
 
 /// What the payload may do with a bound file or directory.

@@ -9,6 +9,7 @@ use rustix::fs::FileType;
 use rustix::net::SocketType;
 use rustix::process::DumpableBehavior;
 
+use super::advisory::Advisory;
 use super::channel::{Channel, Message, Topic};
 use super::failure::Failure;
 use super::landlocked::Landlocked;
@@ -43,6 +44,7 @@ pub fn prepare_watched(tier: Tier, watches: &Watches) -> Result<Prepared, WorldE
         Tier::Namespaces => Box::new(Namespaces::prepare(watches)?),
         Tier::Oci => Box::new(Namespaces::prepare_in_container(watches)?),
         Tier::Landlock => Box::new(Landlocked::prepare()?),
+        Tier::Preload => Box::new(Advisory::prepare()?),
     };
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| step("guard the broker's memory")(error.into()))?;
@@ -165,9 +167,9 @@ fn check(spec: &mut WorldSpec) -> Result<(), WorldError> {
 fn check_container(tier: Tier, spec: &mut WorldSpec) -> Result<(), WorldError> {
     match (tier, &mut spec.container) {
         (Tier::Oci, Some(container)) => container.find_image(),
-        (Tier::Namespaces | Tier::Landlock, None) => Ok(()),
+        (Tier::Namespaces | Tier::Landlock | Tier::Preload, None) => Ok(()),
         (Tier::Oci, None) => Err(WorldError::Spec("it has no image".to_owned())),
-        (Tier::Namespaces | Tier::Landlock, Some(_)) => {
+        (Tier::Namespaces | Tier::Landlock | Tier::Preload, Some(_)) => {
             Err(WorldError::Spec(format!("the tier `{tier}` has no image")))
         }
     }

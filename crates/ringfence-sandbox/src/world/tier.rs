@@ -10,7 +10,7 @@ use ringfence_core::LayerStatus;
 
 use super::channel::Channel;
 use super::{Access, Account, IpFamily, Keeping, Network, WorldError, WorldSpec};
-use crate::notify::Confinement;
+use crate::notify::{Confinement, Line};
 
 /// How a world is isolated. Never chosen in silence: one that holds less is named by a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,11 +23,14 @@ pub enum Tier {
     /// On the host's own files, processes and network, by Landlock, a stricter filter, and
     /// decisions that are carried out outside.
     Landlock,
+    /// On the host's own files, processes and network, and nothing but advice: a library in the
+    /// programs asks before they act.
+    Preload,
 }
 
 impl Tier {
     /// Every tier, the strongest first.
-    pub const ALL: [Tier; 3] = [Tier::Namespaces, Tier::Oci, Tier::Landlock];
+    pub const ALL: [Tier; 4] = [Tier::Namespaces, Tier::Oci, Tier::Landlock, Tier::Preload];
 
     /// What it is called on the command line, in settings and in the log.
     pub fn name(self) -> &'static str {
@@ -35,6 +38,23 @@ impl Tier {
             Tier::Namespaces => "namespaces",
             Tier::Oci => "oci",
             Tier::Landlock => "landlock",
+            Tier::Preload => "preload",
+        }
+    }
+
+    /// Whether its worlds are made of mounts; else they stand on the host's own files.
+    pub fn has_mounts(self) -> bool {
+        match self {
+            Tier::Namespaces | Tier::Oci => true,
+            Tier::Landlock | Tier::Preload => false,
+        }
+    }
+
+    /// Whether it advises only: programs can pass it by.
+    pub fn is_advisory(self) -> bool {
+        match self {
+            Tier::Namespaces | Tier::Oci | Tier::Landlock => false,
+            Tier::Preload => true,
         }
     }
 }
@@ -47,7 +67,7 @@ impl fmt::Display for Tier {
 
 /// A tier that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no tier `{0}`: there are `namespaces`, `oci` and `landlock`")]
+#[error("no tier `{0}`: there are `namespaces`, `oci`, `landlock` and `preload`")]
 pub struct NoSuchTier(String);
 
 impl FromStr for Tier {
@@ -109,7 +129,7 @@ pub(super) trait Isolation: Debug + Send + Sync {
 /// What a started world hands out to its broker.
 #[derive(Debug)]
 pub(super) struct Started {
-    pub(super) notify: Option<OwnedFd>,
+    pub(super) notify: Option<Line>,
     pub(super) confinement: Confinement,
     pub(super) network: Network,
     pub(super) pty: Option<OwnedFd>,

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use rustix::fs::{MemfdFlags, fstat, memfd_create};
 
 use super::{
-    Access, Bind, Container, Engine, IdMap, Identity, NotifyClasses, Overlay, PrivateFile,
+    Access, Bind, Container, Engine, Hooks, IdMap, Identity, NotifyClasses, Overlay, PrivateFile,
     Programs, Require, ResourceLimits, Stdio, Switch, TerminalSize, WorldSpec,
 };
 use crate::base::Base;
@@ -87,9 +87,10 @@ numbers!(u8, u16, u32, u64);
 structs! {
     WorldSpec {
         base, binds, overlays, masks, hidden, grantable, files, dirs, env, cwd, argv, identity, idmap, stdio,
-        notify, seccomp, limits, programs, landlock, inward, proxy_port, container, scratch
+        notify, seccomp, limits, programs, landlock, inward, proxy_port, container, hooks, scratch
     }
     Container { engine, image, id, name }
+    Hooks { library, line }
     Base { binds, links, files, dirs }
     Bind { source, target, access }
     Overlay { lower, upper, work }

@@ -9,6 +9,7 @@ use ringfence_runtime::environment::Environment;
 use ringfence_runtime::notice::Notice;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::printable;
+use ringfence_sandbox::world::library_of;
 use serde::Serialize;
 
 use super::warm::caller::Asked;
@@ -80,6 +81,7 @@ pub(crate) fn request(args: RunArgs, here: Here) -> (RunRequest, Ending) {
         trace,
         changes: if args.review { Changes::Review } else { Changes::Host },
         wasm_runner: (!args.wasm.is_empty()).then(wasm_runner),
+        library: preload_library(),
         command: args.wasm.into_iter().chain(args.command).collect(),
     };
     (request, ending)
@@ -121,6 +123,12 @@ pub(crate) fn wasm_runner() -> PathBuf {
     own.with_file_name("ringfence-wasm")
 }
 
+/// The library of the tier `preload`: beside this program, or where packages put it.
+pub(crate) fn preload_library() -> Option<PathBuf> {
+    let own = std::env::current_exe().and_then(std::fs::canonicalize).ok()?;
+    library_of(own.parent()?)
+}
+
 /// Why nothing ran, the quarantined files, then one line with the command to look closer.
 fn say(closing: &Closing, screen: &Screen) {
     let unsaid = closing.not_started.as_ref().filter(|missing| missing.said == Told::NotYet);
@@ -148,8 +156,9 @@ fn say(closing: &Closing, screen: &Screen) {
     let files = usize::try_from(closing.files_changed).unwrap_or(usize::MAX);
     let files = text::count(files, "file changed", "files changed");
     let (session, failed) = (&closing.session, text::failed(closing.failed));
+    let advisory = if closing.advisory { " advisory only, of what programs asked:" } else { "" };
     screen.note(&format!(
-        "ringfence: {} permitted, {} denied, {} asked{failed}, {}, {} entries; to look closer, run `ringfence show {session}`",
+        "ringfence:{advisory} {} permitted, {} denied, {} asked{failed}, {}, {} entries; to look closer, run `ringfence show {session}`",
         closing.permitted, closing.denied, closing.asked, files, closing.entries
     ));
 }

@@ -181,6 +181,8 @@ fn is_beyond((tier, profile): Kind, attack: &str) -> bool {
     let beyond_tier = match tier {
         Tier::Namespaces | Tier::Oci => false,
         Tier::Landlock => BEYOND_LANDLOCK.contains(&attack),
+        // It holds nobody who does not want to be held: what is held is told, and nothing is promised.
+        Tier::Preload => true,
     };
     beyond_tier || is_opened(profile, attack)
 }
@@ -204,7 +206,9 @@ fn as_text(verified: &[Verified], (tier, profile): Kind, screen: &Screen) -> Str
                 Outcome::Held | Outcome::Escaped => String::new(),
                 Outcome::Permitted => " (your policy permits it)".to_owned(),
                 Outcome::Unheld => {
-                    let whose = if is_opened(profile, line.attack) {
+                    let whose = if tier.is_advisory() {
+                        "this tier is advisory".to_owned()
+                    } else if is_opened(profile, line.attack) {
                         format!("the profile `{profile}` is for that")
                     } else {
                         "this tier cannot, as `ringfence doctor` says".to_owned()
@@ -223,10 +227,11 @@ fn as_text(verified: &[Verified], (tier, profile): Kind, screen: &Screen) -> Str
         0 => String::new(),
         count => format!("{count} beyond this kind of world, "),
     };
+    let advisory = if tier.is_advisory() { " (advisory: nothing here is promised)" } else { "" };
     let _ = writeln!(
         out,
         "{held} held, {escaped} escaped, {permitted} permitted by the policy, {unheld}{untried} untried, \
-         in tier {tier}, profile {profile}"
+         in tier {tier}{advisory}, profile {profile}"
     );
     out
 }

@@ -1,8 +1,8 @@
 //! One entry of a log as one line.
 
 use ringfence_core::{
-    Answer, Channel, Entry, Event, Exit, FileChange, FilesRead, HttpUsage, LayerState, NetUsage,
-    Outcome, PolicyDigest, ReviewStep, Reviewed, TakenBack, Verdict,
+    Answer, Channel, Entry, Event, Exit, FileChange, FilesRead, HttpUsage, LayerState, LayerStatus,
+    NetUsage, Outcome, PolicyDigest, ReviewStep, Reviewed, TakenBack, Verdict,
 };
 use ringfence_runtime::wording::{self, printable};
 
@@ -82,6 +82,18 @@ fn words(event: &Event) -> (&'static str, String) {
         }
         Event::LogOpened { session, .. } => ("log opened", session.to_string()),
         Event::LogClosed { session, size, .. } => ("log closed", format!("{session}: {size}")),
+    }
+}
+
+/// How much of a world the kernel holds.
+fn enforced(layers: &[LayerStatus]) -> String {
+    let weak = layers.iter().filter(|layer| layer.state != LayerState::Enforced).count();
+    match weak {
+        _ if layers.iter().any(LayerStatus::is_advisory) => {
+            "advisory only: programs can pass it by".to_owned()
+        }
+        0 => "every layer enforced".to_owned(),
+        weak => format!("{} not fully enforced", text::count(weak, "layer", "layers")),
     }
 }
 
@@ -207,11 +219,7 @@ fn opened(event: &Event) -> String {
     let Event::SessionOpened { session, agent, command, cwd, layers, warm, .. } = event else {
         return String::new();
     };
-    let weak = layers.iter().filter(|layer| layer.state != LayerState::Enforced).count();
-    let enforced = match weak {
-        0 => "every layer enforced".to_owned(),
-        weak => format!("{} not fully enforced", text::count(weak, "layer", "layers")),
-    };
+    let enforced = enforced(layers);
     let (agent, command) = (printable(agent), printable(&command.join(" ")));
     let warm = if *warm { "; in a world that was kept ready" } else { "" };
     format!("{session}: agent `{agent}` runs `{command}` in {cwd}; {enforced}{warm}")

@@ -182,3 +182,154 @@ fn doctor_says_what_each_tier_holds_here() {
     assert!(text.contains("can be started: landlock enforced, seccomp enforced"), "{text}");
     assert!(text.contains("names, sizes, owners and times of all files"), "{text}");
 }
+
+/// Puts the library of the tier `preload` beside the person's `ringfence`.
+fn give_library(person: &Person) {
+    let built = crate::program().with_file_name("libringfence_preload.so");
+    assert!(built.exists(), "`cargo build --workspace` builds {}", built.display());
+    let beside = person.ringfence_program().with_file_name("libringfence_preload.so");
+    std::fs::copy(built, &beside).unwrap();
+}
+
+fn advised(person: &Person, script: &str) -> Output {
+    let words = ["run", "--tier", "preload", "--", "/bin/sh", "-ec", script];
+    person.ringfence(&words).output().unwrap()
+}
+
+#[test]
+fn a_world_that_advises_is_named_by_the_person_and_says_so_everywhere() {
+    for who in owners() {
+        let person = person(who, 1);
+        give_library(&person);
+        let output = advised(
+            &person,
+            "echo x > made; cat made; cp made copy; chmod 700 copy; mkdir d; mv copy d/; rm d/copy; \
+             ! cat .env; ! echo y > $HOME/../out; test -d $HOME/project; \
+             printf '#!/bin/sh\\necho ran\\n' > s; chmod +x s; ./s; mktemp >/dev/null; echo end",
+        );
+        let (out, err) = (out(&output), err(&output));
+        assert!(output.status.success(), "{out}{err}");
+        assert_eq!(out, "x\nran\nend\n", "{err}");
+        assert!(err.contains("advisory: tier `preload`"), "{err}");
+        assert!(err.contains("nothing holds a program that does not ask"), "{err}");
+        assert!(err.contains("ringfence: advisory only, of what programs asked:"), "{err}");
+        let shown = person.succeed(&["show"]);
+        assert!(shown.contains("tier is degraded: advisory: tier `preload`"), "{shown}");
+        let logged = person.succeed(&["log", "show"]);
+        assert!(logged.contains("advisory only: programs can pass it by"), "{logged}");
+        let shown: Value = serde_json::from_str(&person.succeed(&["show", "--json"])).unwrap();
+        for layer in shown["layers"].as_array().unwrap() {
+            let known = ["pty", "rlimits", "limits"].contains(&layer["layer"].as_str().unwrap());
+            assert!(known || layer["state"] != "enforced", "{layer}");
+        }
+        let decided = person.decided();
+        for made in ["/project/made", "/project/d", "/project/s"] {
+            let made = decided
+                .iter()
+                .any(|(verdict, act)| verdict.contains("permit") && act.contains(made));
+            assert!(made, "{decided:?}");
+        }
+        let words = ["run", "--tier", "preload", "--json", "--", "true"];
+        let said = person.ringfence(&words).output().unwrap();
+        let last: Value =
+            serde_json::from_str(self::err(&said).lines().next_back().unwrap()).unwrap();
+        assert_eq!(last["advisory"], true, "{last}");
+    }
+}
+
+#[test]
+fn programs_that_a_world_advises_are_decided_by_whatever_they_are_started() {
+    for who in owners() {
+        let person = person(who, 1);
+        give_library(&person);
+        let policy = person.project().join(".ringfence/policy.cedar");
+        let text = std::fs::read_to_string(&policy).unwrap();
+        let forbid = "@id(\"no-id\")\nforbid (principal, action == Action::\"exec\", resource == \
+                      Program::\"/usr/bin/id\");\n";
+        person.write(".ringfence/policy.cedar", &(text + forbid));
+        person.succeed(&["trust", "--yes"]);
+        for start in [
+            "id",
+            "env -i /usr/bin/id",
+            "env -u LD_PRELOAD /usr/bin/id",
+            "unset LD_PRELOAD RINGFENCE_LINE; /usr/bin/id",
+            "echo 'all:; id' > Makefile; make",
+            "git -c alias.x='!id' x",
+            "perl -e 'exec \"id\" or exit 1'",
+            "perl -e 'print `id`; exit($? != 0)'",
+            "perl -e 'exit(system(\"env -i id\") != 0)'",
+            "setsid -w id",
+            "find . -maxdepth 0 -exec id {} +",
+        ] {
+            let output = advised(&person, &format!("{start} || echo refused"));
+            let (out, err) = (out(&output), err(&output));
+            assert!(!out.contains("uid="), "{start}: {out}{err}");
+            assert!(out.contains("refused"), "{start}: {out}{err}");
+            let denied = person
+                .decided()
+                .iter()
+                .any(|(verdict, act)| verdict.contains("deny") && act.contains("/usr/bin/id\""));
+            assert!(denied, "{start}: {:?} {err}", person.decided());
+        }
+        let output = advised(
+            &person,
+            "git init -q g; cd g; git -c user.name=a -c user.email=b commit -q --allow-empty -m one; \
+             git log --format=%s; echo 'int main(void){return 7;}' > a.c; cc a.c -o a; ./a || echo $?; \
+             perl -e 'open(F,\">p\"); print F 1; close F; rename(\"p\",\"q\"); unlink(\"q\") and print 2'",
+        );
+        assert_eq!(out(&output), "one\n7\n2", "{}", err(&output));
+    }
+}
+
+#[test]
+fn connections_of_a_world_that_advises_are_led_to_the_gate() {
+    let port = server();
+    for who in owners() {
+        let person = person(who, port);
+        give_library(&person);
+        let get = |url: &str| format!("curl -sS --max-time 20 {url}");
+        for script in [
+            get(&format!("http://127.0.0.1:{port}/")),
+            get(&format!("--noproxy '*' http://localhost:{port}/")),
+        ] {
+            let output = advised(&person, &script);
+            assert_eq!(out(&output), "hello\n", "{who:?} {script}: {}", err(&output));
+        }
+        let other = server();
+        for script in [
+            get(&format!("--noproxy '*' http://127.0.0.1:{other}/")),
+            get(&format!("http://127.0.0.1:{other}/")),
+            get("--noproxy '*' http://192.0.2.1/"),
+        ] {
+            let output = advised(&person, &format!("{script} || echo refused"));
+            assert!(!out(&output).contains("hello"), "{script}: {}", out(&output));
+            let decided = person.decided();
+            let denied = decided.iter().any(|(verdict, _)| verdict.contains("deny"));
+            assert!(denied, "{script}: {decided:?} {}", err(&output));
+        }
+    }
+}
+
+#[test]
+fn a_world_that_advises_is_refused_where_it_cannot_do_what_is_asked() {
+    let person = person(*owners().first().unwrap(), 1);
+    let words = ["run", "--tier", "preload", "--", "true"];
+    let output = person.ringfence(&words).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(err(&output).contains("needs its library"), "{}", err(&output));
+    give_library(&person);
+    for (more, said) in [
+        (vec!["--review"], "mounts nothing, and so no overlay"),
+        (vec!["--publish", "8000"], "no ports of its own"),
+        (vec!["--image", "x"], "an image is for the tier `oci`"),
+    ] {
+        let words: Vec<&str> = ["run"].into_iter().chain(more).chain(words[1..].to_vec()).collect();
+        let output = person.ringfence(&words).output().unwrap();
+        assert!(!output.status.success(), "{words:?}");
+        assert!(err(&output).contains(said), "{words:?}: {}", err(&output));
+    }
+    assert!(person.ringfence(&words).output().unwrap().status.success());
+    let doctor = out(&person.ringfence(&["doctor"]).output().unwrap());
+    assert!(doctor.contains("tier preload     advisory, never chosen by itself"), "{doctor}");
+    assert!(doctor.contains("static programs"), "{doctor}");
+}

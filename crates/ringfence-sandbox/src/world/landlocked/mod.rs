@@ -12,7 +12,8 @@ mod payload;
 mod rules;
 mod supervisor;
 
-pub(super) use supervisor::bound_signals;
+pub(super) use payload::become_user;
+pub(super) use supervisor::{TERMINALS, TITLE, TOLD, bound_signals, hand_out, supervise};
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
@@ -30,7 +31,7 @@ use super::{
     Access, Capture, IpFamily, Network, NotifyClasses, Require, Switch, Way, WorldError, WorldSpec,
     layers, wire,
 };
-use crate::notify::{Confinement, Held, Loopback, Places, Reads};
+use crate::notify::{Confinement, Held, Line, Loopback, Places, Reads};
 use crate::seccomp::Profile;
 use crate::sys::process::fork;
 
@@ -66,7 +67,8 @@ impl Isolation for Landlocked {
     }
 
     fn finish(&mut self, spec: &WorldSpec) -> Result<Started, WorldError> {
-        let network = network().map_err(step("listen for the world's connections"))?;
+        let network =
+            host_network(NO_NETWORK).map_err(step("listen for the world's connections"))?;
         // The host's root is none of the world's: what is looked at beneath it is nothing.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(&spec.scratch, flags, Mode::empty())
@@ -81,10 +83,10 @@ impl Isolation for Landlocked {
             ceiling: fds.next(),
             writable: writable(spec),
             seccomp: spec.seccomp,
-            places: Some(places(spec)),
+            places: Some(places(spec, reads(spec))),
         };
         Ok(Started {
-            notify,
+            notify: notify.map(Line::from),
             confinement,
             network,
             pty: ready.fds.into_iter().next(),
@@ -157,7 +159,7 @@ fn check(spec: &WorldSpec) -> Result<(), WorldError> {
 }
 
 /// Sockets of the host's loopback; only connections that are led there are served.
-fn network() -> io::Result<Network> {
+pub(super) fn host_network(why: &str) -> io::Result<Network> {
     let diagnosis = || {
         let (kind, flags) = (SocketType::RAW, SocketFlags::CLOEXEC);
         let protocol = Some(netlink::SOCK_DIAG);
@@ -176,13 +178,18 @@ fn network() -> io::Result<Network> {
         unix_diag: None,
         inet_diag: diagnosis()?,
         capture,
-        way: Way::Led { why: NO_NETWORK.to_owned() },
+        way: Way::Led { why: why.to_owned() },
         loopback: Loopback::Host,
     })
 }
 
+/// Who opens what is only read.
+fn reads(spec: &WorldSpec) -> Reads {
+    if rules::has_holes(spec) { Reads::ByUs } else { Reads::ByThePayload }
+}
+
 /// What may be done where: what mounts would be in a namespace of its own.
-fn places(spec: &WorldSpec) -> Places {
+pub(super) fn places(spec: &WorldSpec, reads: Reads) -> Places {
     let granted = spec.binds.iter().map(|bind| {
         let held = match bind.access {
             // There is no overlay here: what is to be kept from the host is not written at all.
@@ -195,6 +202,5 @@ fn places(spec: &WorldSpec) -> Places {
     let devices = rules::DEVICES.iter().map(|path| (PathBuf::from(path), Held::Write));
     let covered = spec.masks.iter().chain(&spec.hidden).map(|path| (path.clone(), Held::Hidden));
     // The later one counts where two are the same.
-    let reads = if rules::has_holes(spec) { Reads::ByUs } else { Reads::ByThePayload };
     Places::new(base.chain(devices).chain(granted).chain(covered), reads)
 }

@@ -58,7 +58,7 @@ fn give_up(
 }
 
 /// The payload's user and group, without capabilities, now or by any exec.
-fn become_user(spec: &WorldSpec) -> Result<(), Failure> {
+pub(in crate::world) fn become_user(spec: &WorldSpec) -> Result<(), Failure> {
     if rustix::process::geteuid().is_root() {
         empty_bounding_set().during(Need::Payload, "empty the capability bounding set")?;
         let (uid, gid) = (Uid::from_raw(spec.identity.uid), Gid::from_raw(spec.identity.gid));

@@ -20,11 +20,11 @@ use crate::sys::process::{
 };
 
 /// Where a host gives out terminals.
-const TERMINALS: &CStr = c"/dev/ptmx";
+pub(in crate::world) const TERMINALS: &CStr = c"/dev/ptmx";
 /// What the supervisor and its guardian are called.
-const TITLE: &CStr = c"ringfence-world";
+pub(in crate::world) const TITLE: &CStr = c"ringfence-world";
 /// What being told is called in errors.
-const TOLD: &str = "hear which world to make";
+pub(in crate::world) const TOLD: &str = "hear which world to make";
 
 /// What has been started.
 struct Started {
@@ -43,7 +43,7 @@ pub(super) fn run(control: &Channel) -> i32 {
     let umask = rustix::process::umask(Mode::from_raw_mode(0o022));
     let ended = start(control, umask).and_then(|started| match started {
         Some(started) => {
-            let ended = supervise(control, &started);
+            let ended = supervise(control, started.leader, Some(&started.guardian));
             // Everybody is told to end before anybody is told of the end.
             end_all(started.bounded);
             ended.during(Need::Payload, "watch over the world")
@@ -85,7 +85,7 @@ fn start(control: &Channel, umask: Mode) -> Result<Option<Started>, Failure> {
 }
 
 /// Says that the world stands, with its terminal; returns the payload's side of it.
-fn hand_out(
+pub(in crate::world) fn hand_out(
     control: &Channel,
     spec: &WorldSpec,
     terminal: Option<Terminal>,
@@ -133,39 +133,44 @@ fn guardian(bounded: BoundedSignals) -> Result<Channel, Failure> {
 
 /// Reaps and forwards signals until the payload ends (its status), or the broker does or wants the
 /// end, or the guardian is gone (`None`).
-fn supervise(control: &Channel, started: &Started) -> io::Result<Option<WaitStatus>> {
+pub(in crate::world) fn supervise(
+    control: &Channel,
+    leader: Pid,
+    guardian: Option<&Channel>,
+) -> io::Result<Option<WaitStatus>> {
     let children = child_events()?;
     loop {
         // Before waiting: a child may have ended before its events were listened to.
         while let Some((pid, status)) = reap()? {
-            if pid == started.leader && status.stopped() {
+            if pid == leader && status.stopped() {
                 control.send(Topic::Stopped, &[])?;
-            } else if pid == started.leader {
+            } else if pid == leader {
                 return Ok(Some(status));
             }
         }
-        let mut fds = [
-            PollFd::new(control, PollFlags::IN),
-            PollFd::new(&children, PollFlags::IN),
-            PollFd::new(&started.guardian, PollFlags::IN),
-        ];
+        let mut fds =
+            vec![PollFd::new(control, PollFlags::IN), PollFd::new(&children, PollFlags::IN)];
+        fds.extend(guardian.map(|guardian| PollFd::new(guardian, PollFlags::IN)));
         match rustix::event::poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let [from_broker, from_children, from_guardian] = fds.map(|fd| !fd.revents().is_empty());
-        if from_children {
+        let spoke: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let [from_broker, from_children, from_guardian @ ..] = spoke.as_slice() else {
+            return Ok(None);
+        };
+        if *from_children {
             let mut events = [0; 1024];
             let _ = rustix::io::read(&children, &mut events);
         }
-        if from_guardian {
+        if from_guardian.contains(&true) {
             return Ok(None);
         }
-        if from_broker {
+        if *from_broker {
             let Some(message) = control.receive()? else { return Ok(None) };
             if let (Topic::Signal, Some(signal)) = (message.topic, message.bytes.first()) {
                 // A group that is gone has nobody to be told.
-                let _ = signal_group(started.leader, i32::from(*signal));
+                let _ = signal_group(leader, i32::from(*signal));
             }
         }
     }

@@ -145,7 +145,8 @@ impl Place {
         let mut start = self.command(&self.path("tools/probe"));
         let tools = self.text("tools");
         // Without mounts, owners are not mapped.
-        let maps = self.who == Who::Root && !options.contains(&"landlock");
+        let without = |tier| options.contains(&tier);
+        let maps = self.who == Who::Root && !without("landlock") && !without("preload");
         let map: &[&str] = if maps { &["--idmap-root"] } else { &[] };
         start.args(map).args(["--read", &tools]).args(options);
         start.arg(self.path("scratch")).arg("--").args(command);
@@ -258,6 +259,14 @@ fn attack() -> &'static Path {
         fs::rename(fresh, &program).unwrap();
         program
     })
+}
+
+/// The library of the tier `preload`, which is built beside everything else.
+pub(crate) fn library() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let library = tests.parent().unwrap().with_file_name("libringfence_preload.so");
+    assert!(library.exists(), "`cargo build --workspace` builds {}", library.display());
+    library
 }
 
 /// The program that starts worlds: an example, which `cargo test` builds beside the tests.

@@ -64,7 +64,7 @@ fn user_of(who: Who) -> String {
     }
 }
 
-fn until(condition: impl Fn() -> bool) {
+pub(super) fn until(condition: impl Fn() -> bool) {
     let since = Instant::now();
     while !condition() {
         assert!(since.elapsed() < END_WAIT, "it never came about");

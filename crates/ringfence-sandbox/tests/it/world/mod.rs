@@ -1,5 +1,6 @@
 //! Worlds started for real.
 
+mod advisory;
 mod attacks;
 mod covers;
 mod files;

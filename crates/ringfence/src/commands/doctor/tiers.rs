@@ -2,10 +2,10 @@
 
 use ringfence_core::LayerState;
 use ringfence_sandbox::world::Engine;
-use ringfence_sandbox::{LANDLOCK_TIER_LACKS, landlock_tier};
+use ringfence_sandbox::{LANDLOCK_TIER_LACKS, PRELOAD_TIER_LACKS, landlock_tier};
 
 use super::{Finding, State};
-use crate::commands::run::wasm_runner;
+use crate::commands::run::{preload_library, wasm_runner};
 
 /// What it is called in findings.
 const NAME: &str = "tier landlock";
@@ -33,6 +33,21 @@ pub(super) fn landlock() -> Vec<Finding> {
     let means = "for machines without user namespaces, by `run --tier landlock`; it does not hold:";
     let lacks = LANDLOCK_TIER_LACKS.iter().map(|text| Finding::new(NAME, State::Note, *text, ""));
     std::iter::once(Finding::new(NAME, State::Ok, found, means)).chain(lacks).collect()
+}
+
+/// The tier that advises: whether its library is there, and what passes it by anywhere.
+pub(super) fn preload() -> Vec<Finding> {
+    let name = "tier preload";
+    let Some(library) = preload_library() else {
+        let means = "`run --tier preload` refuses to start; nothing is weaker for it elsewhere";
+        let found = "no `libringfence_preload.so` beside `ringfence`";
+        return vec![Finding::new(name, State::Note, found, means)];
+    };
+    let found = format!("advisory, never chosen by itself; its library is {}", library.display());
+    let means = "for kernels without Landlock and seccomp notification, by `run --tier preload`; what \
+                 passes it by:";
+    let lacks = PRELOAD_TIER_LACKS.iter().map(|text| Finding::new(name, State::Note, *text, ""));
+    std::iter::once(Finding::new(name, State::Note, found, means)).chain(lacks).collect()
 }
 
 /// Whether WASM modules can be run.

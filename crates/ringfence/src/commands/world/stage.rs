@@ -15,6 +15,7 @@ use ringfence_runtime::broker::{Profile, Tier};
 use ringfence_sandbox::attacks::{self, Leaves, SharedMemory, Target};
 
 use crate::commands::context;
+use crate::commands::run::preload_library;
 use crate::exit::{Failure, Message};
 
 /// Twice as long as it takes a process that stays to say that it lives, and then some.
@@ -206,6 +207,12 @@ fn trees(dir: &Path, token: &str) -> io::Result<()> {
     let program = dir.join("readonly/ringfence");
     if fs::hard_link(&own, &program).is_err() {
         fs::copy(&own, &program)?;
+    }
+    // Absent, no world of the tier that needs it is started.
+    if let Some(library) = preload_library() {
+        let beside = dir.join("readonly").join(library.file_name().unwrap_or_default());
+        fs::copy(&library, &beside)?;
+        fs::set_permissions(&beside, Permissions::from_mode(0o644))?;
     }
     let found = ["/usr/bin/true", "/bin/true"].into_iter().find(|it| Path::new(it).exists());
     for copy in ["readonly/forbidden", "outside/program"] {

@@ -72,6 +72,14 @@ impl Stage {
         stage
     }
 
+    /// Puts the library of the tier `preload` beside our program.
+    pub(crate) fn give_library(&self) {
+        const NAME: &str = "libringfence_preload.so";
+        let built = Path::new(env!("CARGO_BIN_EXE_ringfence")).with_file_name(NAME);
+        assert!(built.exists(), "`cargo build --workspace` builds {}", built.display());
+        fs::copy(built, self.ringfence().with_file_name(NAME)).unwrap();
+    }
+
     fn root(&self) -> PathBuf {
         self.dir.path().canonicalize().unwrap()
     }

@@ -129,3 +129,22 @@ fn in_a_container_every_attack_is_held() {
         }
     }
 }
+
+/// A tier that advises promises nothing; what it was seen to hold of programs that ask, it holds.
+#[test]
+fn in_a_world_that_advises_no_attack_is_called_held_by_a_promise() {
+    let ordinary = everybody().into_iter().find(|who| *who != Who::Root);
+    let stage = Stage::without_policy(ordinary.unwrap());
+    stage.give_library();
+    let found = verify(&stage, &["--tier", "preload"]);
+    for (attack, (outcome, said)) in &found {
+        let is_known = ["held", "untried", "unheld"].contains(&outcome.as_str());
+        assert!(is_known, "{attack}: {outcome} {said}");
+    }
+    for attack in ["run", "run-outside", "read", "write", "delete-readonly", "git-hook", "tcp"] {
+        assert_eq!(found[attack].0, "held", "{attack}: {}", found[attack].1);
+    }
+    for attack in ["stat", "signal", "user-namespace"] {
+        assert_eq!(found[attack].0, "unheld", "{attack}: {}", found[attack].1);
+    }
+}

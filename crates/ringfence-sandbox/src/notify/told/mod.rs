@@ -1,0 +1,294 @@
+//! Acts that are told of by those who are about to make them, where the kernel does not tell.
+//!
+//! A library in the program ([`crate::world::Tier::Preload`]) makes a connection for each call, says
+//! what it is about to do, and waits. Who does not ask is not heard of: this is advice. But nothing that is
+//! said here is believed of *who* says it. The kernel names the process at the other end; it must be one of the
+//! world's, of the payload's user, and the thread that is spoken of one of its own. So nobody has another's
+//! memory read, or an act decided in another's name.
+
+pub(crate) mod wire;
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::sys::notify::{self as sys, Notification, Reply};
+use wire::{QUESTION_BYTES, Question, Word};
+
+/// `AUDIT_ARCH_X86_64`: the library is of no other.
+const ARCH: u32 = 0xC000_003E;
+
+/// Most connections that wait to be taken.
+const BACKLOG: i32 = 1024;
+
+/// Most connections that have been made and have not said anything yet; the oldest is closed for one more,
+/// and so denied.
+const COMING_MAX: usize = 256;
+
+/// Most processes that are known without asking; beyond it, those that have ended are forgotten.
+const KNOWN_MAX: usize = 1024;
+
+/// Longest way up to the process above the world, in processes.
+const ABOVE_MAX: usize = 4096;
+
+/// Where a world's programs say what they are about to do.
+#[derive(Debug)]
+pub(crate) struct Told {
+    listener: OwnedFd,
+    /// The process that all of the world descend from, and that ends last.
+    above: i32,
+    end: OwnedFd,
+    uid: u32,
+    door: Mutex<Door>,
+    waiting: Mutex<HashMap<u64, Caller>>,
+}
+
+/// Who has come, and who is known to be of the world.
+#[derive(Debug, Default)]
+struct Door {
+    coming: VecDeque<Caller>,
+    known: HashMap<i32, OwnedFd>,
+    last: u64,
+}
+
+/// One connection, and the process that made it.
+#[derive(Debug)]
+struct Caller {
+    socket: OwnedFd,
+    pid: i32,
+    process: OwnedFd,
+}
+
+/// A listener at this path, which whoever may enter its directory can connect to.
+pub(crate) fn listen(path: &Path) -> io::Result<OwnedFd> {
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags(), None)?;
+    // Taken over by the sockets that are accepted: the kernel names the sender of every message.
+    net::sockopt::set_socket_passcred(&socket, true)?;
+    net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::fs::chmod(path, rustix::fs::Mode::from_raw_mode(0o666))?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+fn flags() -> SocketFlags {
+    SocketFlags::CLOEXEC
+}
+
+/// Asks as the library does, for a program that is about to be started; waits for the answer.
+pub(crate) fn ask(path: &Path, question: &Question) -> io::Result<Reply> {
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags(), None)?;
+    net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    net::send(&socket, &question.encode(), SendFlags::NOSIGNAL)?;
+    let mut bytes = [0; wire::ANSWER_BYTES];
+    let got = loop {
+        match net::recv(&socket, bytes.as_mut_slice(), RecvFlags::empty()) {
+            Ok((got, _)) => break got,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    };
+    match bytes.get(..got).and_then(Word::decode) {
+        Some(Word::Reply(reply)) => Ok(reply),
+        Some(Word::File) | None => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+impl Told {
+    /// Hears of a world of this user, all of whose processes descend from `above`.
+    pub(crate) fn new(listener: OwnedFd, above: i32, uid: u32) -> io::Result<Told> {
+        let pid = Pid::from_raw(above).ok_or(io::ErrorKind::InvalidInput)?;
+        let end = pidfd_open(pid, PidfdFlags::empty())?;
+        Ok(Told { listener, above, end, uid, door: Mutex::default(), waiting: Mutex::default() })
+    }
+
+    /// Waits for a call; `None` when the world is gone.
+    pub(super) fn receive(&self) -> io::Result<Option<Notification>> {
+        let mut door = lock(&self.door);
+        loop {
+            let mut polled: Vec<PollFd<'_>> = [&self.end, &self.listener]
+                .into_iter()
+                .chain(door.coming.iter().map(|caller| &caller.socket))
+                .map(|fd| PollFd::new(fd, PollFlags::IN))
+                .collect();
+            match poll(&mut polled, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            let seen: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+            let [ended, arrived, spoke @ ..] = seen.as_slice() else { return Ok(None) };
+            if *ended {
+                return Ok(None);
+            }
+            if *arrived {
+                self.accept(&mut door)?;
+            }
+            if let Some(at) = spoke.iter().position(|spoke| *spoke)
+                && let Some(caller) = door.coming.remove(at)
+                && let Some(question) = caller.hear()
+            {
+                return Ok(Some(self.take(&mut door, caller, question)));
+            }
+        }
+    }
+
+    /// Takes a connection; what is none of the world's is closed.
+    fn accept(&self, door: &mut Door) -> io::Result<()> {
+        let socket = match net::accept_with(&self.listener, flags()) {
+            Ok(socket) => socket,
+            // Gone again, or there is no room for it: who waits for an answer goes on waiting.
+            Err(Errno::CONNABORTED | Errno::INTR | Errno::AGAIN) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        };
+        let Some(caller) = self.caller(door, socket) else { return Ok(()) };
+        if door.coming.len() >= COMING_MAX {
+            door.coming.pop_front();
+        }
+        door.coming.push_back(caller);
+        Ok(())
+    }
+
+    /// The process at the other end, if it is one of the world's.
+    fn caller(&self, door: &mut Door, socket: OwnedFd) -> Option<Caller> {
+        let named = net::sockopt::socket_peercred(&socket).ok()?;
+        let pid = named.pid.as_raw_nonzero().get();
+        if named.uid.as_raw() != self.uid {
+            return None;
+        }
+        let process = sys::peer(socket.as_fd()).ok()?;
+        let is_known = door.known.get(&pid).is_some_and(|known| is_alive(known.as_fd()));
+        if !is_known {
+            if !descends(pid, self.above) {
+                return None;
+            }
+            if door.known.len() >= KNOWN_MAX {
+                door.known.retain(|_, known| is_alive(known.as_fd()));
+            }
+            door.known.insert(pid, process.try_clone().ok()?);
+        }
+        // What was found out about a number was found out about this process only if it is still there.
+        is_alive(process.as_fd()).then_some(Caller { socket, pid, process })
+    }
+
+    fn take(&self, door: &mut Door, caller: Caller, question: Question) -> Notification {
+        door.last += 1;
+        let Question { tid, number, args } = question;
+        lock(&self.waiting).insert(door.last, caller);
+        Notification { id: door.last, tid, arch: ARCH, number, args }
+    }
+
+    /// Answers a call; an error when it no longer waits.
+    pub(super) fn send(&self, id: u64, reply: Reply) -> io::Result<()> {
+        let caller = lock(&self.waiting).remove(&id).ok_or(io::ErrorKind::NotFound)?;
+        caller.say(Word::Reply(reply), &[])
+    }
+
+    /// Answers a call with an open file.
+    pub(super) fn hand_in(&self, id: u64, file: BorrowedFd<'_>) -> io::Result<()> {
+        let caller = lock(&self.waiting).remove(&id).ok_or(io::ErrorKind::NotFound)?;
+        caller.say(Word::File, &[file])
+    }
+
+    /// Whether the call still waits.
+    pub(super) fn still_waits(&self, id: u64) -> bool {
+        lock(&self.waiting).get(&id).is_some_and(Caller::waits)
+    }
+}
+
+impl Drop for Told {
+    /// Ends every process that has ever asked: nobody answers them any more.
+    fn drop(&mut self) {
+        for process in lock(&self.door).known.values() {
+            // Gone already is as good.
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+    }
+}
+
+impl Caller {
+    /// What it says, if that is a question of its own.
+    fn hear(&self) -> Option<Question> {
+        let mut bytes = [0; QUESTION_BYTES + 1];
+        let mut space =
+            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4), ScmCredentials(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let received = net::recvmsg(&self.socket, &mut parts, &mut ancillary, flags).ok()?;
+        // Files that come along are closed.
+        let sender = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmCredentials(sender) => Some(sender.pid),
+            RecvAncillaryMessage::ScmRights(_) | _ => None,
+        });
+        let sender = sender?.as_raw_nonzero().get();
+        let question = Question::decode(bytes.get(..received.bytes)?)?;
+        // A connection can be given away, and a thread be named that is another's.
+        let is_own = sender == self.pid && self.waits() && sys::in_group(self.pid, question.tid);
+        (is_own && self.waits()).then_some(question)
+    }
+
+    /// Whether it is there, and the other end of its connection as well.
+    fn waits(&self) -> bool {
+        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut polled = [PollFd::new(&self.socket, PollFlags::empty())];
+        let hung_up = poll(&mut polled, Some(&none)).is_ok_and(|ready| ready > 0);
+        !hung_up && is_alive(self.process.as_fd())
+    }
+
+    fn say(&self, word: Word, files: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !files.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(files)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let bytes = word.encode();
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        net::sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut ancillary, flags)?;
+        Ok(())
+    }
+}
+
+fn is_alive(process: BorrowedFd<'_>) -> bool {
+    let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut polled = [PollFd::new(&process, PollFlags::IN)];
+    poll(&mut polled, Some(&none)).is_ok_and(|ready| ready == 0)
+}
+
+/// Whether a process descends from another: asked twice, for a number on the way may be given to another
+/// process meanwhile.
+fn descends(pid: i32, above: i32) -> bool {
+    let first = way_up(pid, above);
+    first.is_some() && first == way_up(pid, above)
+}
+
+fn way_up(mut pid: i32, above: i32) -> Option<Vec<i32>> {
+    let mut way = Vec::new();
+    while pid != above {
+        if pid <= 1 || way.len() == ABOVE_MAX {
+            return None;
+        }
+        way.push(pid);
+        pid = parent(pid)?;
+    }
+    Some(way)
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the program's name, which may hold anything: state and parent.
+    stat.rsplit_once(')')?.1.split(' ').nth(2)?.parse().ok()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,73 @@
+//! The payload's process: gives up what can be given up without the kernel's walls, asks, and becomes its
+//! program.
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access as Check;
+
+use super::super::channel::{Channel, Topic};
+use super::super::failure::{During as _, Failure, Need};
+use super::super::landlocked::become_user;
+use super::super::payload::{find_program, limits, session, started};
+use super::super::{Hooks, ResourceLimits, WorldSpec, identity};
+use super::supervisor::Parts;
+use crate::notify::told::{self, wire::Question};
+use crate::sys::notify::Reply;
+use crate::sys::process::{close_on_exec_from, default_signals};
+
+/// The code of the payload's process: comes back only if its program could not be started.
+pub(super) fn run(spec: &WorldSpec, control: &Channel, parts: Parts) -> i32 {
+    started(spec, control, give_up(spec, control, parts))
+}
+
+/// One after the other, what an agent must not have; returns the program to become, if there is one that
+/// was permitted.
+fn give_up(
+    spec: &WorldSpec,
+    control: &Channel,
+    parts: Parts,
+) -> Result<io::Result<PathBuf>, Failure> {
+    become_user(spec)?;
+    rustix::process::umask(parts.umask);
+    rustix::process::chdir(&spec.cwd)
+        .during(Need::Payload, format!("enter the working directory `{}`", spec.cwd.display()))?;
+    session(parts.slave)?;
+    default_signals();
+    close_on_exec_from(3).during(Need::Payload, "close descriptors")?;
+    let program = find_program(spec);
+    // The kernel counts a user's processes on the whole host: that limit is no world's.
+    limits(ResourceLimits { processes: None, ..spec.limits })?;
+    // Who answers reads the arguments of the exec out of this process.
+    identity::dumpable(identity::Dumpable::Yes)?;
+    let missing = || Failure { need: Need::Payload, errno: libc::ENOENT, step: "ask".to_owned() };
+    let hooks = spec.hooks.as_ref().ok_or_else(missing)?;
+    rustix::fs::access(&hooks.library, Check::READ_OK).during(
+        Need::Payload,
+        format!("read the library `{}` as the payload's user", hooks.library.display()),
+    )?;
+    control
+        .send(Topic::PayloadReady, &[])
+        .during(Need::Payload, "say that the payload is ready")?;
+    Ok(program.and_then(|program| ask(spec, hooks, &program).map(|()| program)))
+}
+
+/// Asks for the start of the program, as every program does that has the library.
+fn ask(spec: &WorldSpec, hooks: &Hooks, program: &Path) -> io::Result<()> {
+    let invalid = |_| io::Error::from_raw_os_error(libc::EINVAL);
+    let path = CString::new(program.as_os_str().as_bytes()).map_err(invalid)?;
+    let words = spec.argv.iter().map(|word| CString::new(word.as_bytes()));
+    let words: Vec<CString> = words.collect::<Result<_, _>>().map_err(invalid)?;
+    let address = |text: &CString| text.as_ptr().expose_provenance() as u64;
+    let argv: Vec<u64> = words.iter().map(address).chain([0]).collect();
+    let tid = rustix::thread::gettid().as_raw_nonzero().get();
+    let args = [address(&path), argv.as_ptr().expose_provenance() as u64, 0, 0, 0, 0];
+    let question = Question { tid, number: libc::SYS_execve, args };
+    match told::ask(&hooks.line, &question)? {
+        Reply::Continue => Ok(()),
+        Reply::Fail(errno) => Err(io::Error::from_raw_os_error(errno)),
+        Reply::Success => Err(io::Error::from_raw_os_error(libc::EACCES)),
+    }
+}

@@ -1,0 +1,108 @@
+//! Who starts the payload, reaps what is orphaned, and ends everything it can find.
+//!
+//! Nothing bounds whom it signals, so it signals its own children only, whom it has not reaped: their
+//! children become its own when they are gone, and so all are, one after the other. A payload that kills
+//! it first leaves others behind, whom nobody answers any more.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use rustix::fs::Mode;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+
+use super::super::channel::{Channel, Topic};
+use super::super::failure::{During as _, Failure, Need};
+use super::super::helper::first_to_go;
+use super::super::init;
+use super::super::landlocked::{TERMINALS, TITLE, TOLD, hand_out, supervise};
+use super::super::{Stdio, wire};
+use super::payload;
+use crate::sys::process::{close_all_but, fork, retitle};
+
+/// What the supervisor has made ready for the payload.
+pub(super) struct Parts {
+    pub(super) slave: Option<OwnedFd>,
+    pub(super) umask: Mode,
+}
+
+/// The code of the supervisor's process; its result is the exit code, which nobody reads.
+pub(super) fn run(control: &Channel) -> i32 {
+    if retitle(TITLE).is_err() || close_all_but(&[control.as_fd().as_raw_fd()]).is_err() {
+        return 1;
+    }
+    // Out of the terminal's reach: its signals are for the payload.
+    let _ = rustix::process::setsid();
+    let umask = rustix::process::umask(Mode::from_raw_mode(0o022));
+    let ended = start(control, umask).and_then(|leader| match leader {
+        Some(leader) => {
+            let ended = supervise(control, leader, None);
+            // Everybody is told to end before anybody is told of the end.
+            end_all();
+            ended.during(Need::Payload, "watch over the world")
+        }
+        None => Ok(None),
+    });
+    let sent = match ended {
+        Ok(None) => Ok(()),
+        Ok(Some(status)) => control.send(Topic::Ended, &WaitStatus::as_raw(status).to_le_bytes()),
+        Err(failure) => {
+            end_all();
+            control.send(Topic::Failed, &failure.encode())
+        }
+    };
+    i32::from(sent.is_err())
+}
+
+/// Everything up to the payload's process; `None` when the broker has thought better of it.
+fn start(control: &Channel, umask: Mode) -> Result<Option<Pid>, Failure> {
+    first_to_go();
+    let Some(message) = control.receive().during(Need::Payload, TOLD)? else { return Ok(None) };
+    let missing = || Failure { need: Need::Payload, errno: libc::EINVAL, step: TOLD.to_owned() };
+    let memory = message.fds.into_iter().next().ok_or_else(missing)?;
+    let spec = &wire::receive(&memory).during(Need::Payload, TOLD)?;
+    drop(memory);
+    // All who are orphaned in the world become its children.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .during(Need::Payload, "become the parent of the orphaned")?;
+    // The payload is of the same user, and is not to read or trace who ends it.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .during(Need::Payload, "guard the supervisor's memory")?;
+    let terminal = match spec.stdio {
+        Stdio::Inherit => None,
+        Stdio::Pty(size) => Some(init::terminal(TERMINALS, size)?),
+    };
+    let slave = hand_out(control, spec, terminal)?;
+    let parts = Parts { slave, umask };
+    let leader = fork(move || payload::run(spec, control, parts))
+        .during(Need::Payload, "start the payload's process")?;
+    Ok(Some(leader))
+}
+
+/// Ends every process that descends from this one, and waits until they are gone.
+fn end_all() {
+    loop {
+        for child in children().unwrap_or_default() {
+            // It has not been reaped, so the number is its own.
+            let _ = rustix::process::kill_process(child, Signal::KILL);
+        }
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// The children of this process.
+fn children() -> io::Result<Vec<Pid>> {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let is_ours = |pid: i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the program's name, which may hold anything: state and parent.
+        let parent: i32 = stat.rsplit_once(')')?.1.split(' ').nth(2)?.parse().ok()?;
+        (parent == own).then_some(())
+    };
+    let numbers = fs::read_dir("/proc")?.flatten();
+    let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(numbers.filter(|pid| is_ours(*pid).is_some()).filter_map(Pid::from_raw).collect())
+}

@@ -15,8 +15,13 @@ use crate::review::looks;
 use crate::wording::printable;
 
 /// Why nothing is offered for a place of secrets.
-pub(crate) const COVERED: &str = "it is covered in every world: secrets are kept there, or a rule \
-                                  forbids it; keep what is needed of it as a secret of Ringfence";
+pub(crate) const COVERED: &str = "secrets are kept there, and a world covers it unless a rule or a grant \
+                                  of yours names it itself; keep what is needed of it as a secret of \
+                                  Ringfence";
+
+/// Why nothing is offered for what a world covers, for whatever reason.
+pub(crate) const SHUT: &str = "a world covers it: secrets are kept there, or a rule forbids it; keep what is \
+                               needed of it as a secret of Ringfence";
 
 /// Names by which clouds' metadata services are known.
 const METADATA: &[&str] = &[

@@ -227,7 +227,7 @@ fn grant_for(
 ) -> Result<GrantText, Why> {
     let policy = &around.assembled.policy;
     if act.covered {
-        return Err(Why::Never(kept::COVERED.to_owned()));
+        return Err(Why::Never(kept::SHUT.to_owned()));
     }
     let ruling = policy.decide(&act.request, &act.facts);
     match &ruling.verdict {

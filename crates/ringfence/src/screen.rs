@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::ColorChoice;
 use crate::exit::{Failure, Message};
+use crate::render::text;
 
 /// Width of a terminal that does not tell its own, in columns.
 const COLUMNS_DEFAULT: usize = 80;
@@ -20,6 +21,8 @@ pub struct Screen {
     choice: ColorChoice,
     no_color: bool,
     columns: usize,
+    /// Width of what is said beside the data; all that there is where a program reads it.
+    said_columns: usize,
 }
 
 /// What a piece of text is; a colour beside the words, never instead of them.
@@ -92,6 +95,7 @@ impl Screen {
             choice,
             no_color: variable("NO_COLOR").is_some_and(|value| !value.is_empty()),
             columns: columns.max(COLUMNS_MIN),
+            said_columns: said_columns().max(COLUMNS_MIN),
         }
     }
 
@@ -160,13 +164,26 @@ impl Screen {
 
     /// Tells the person what helps, on stderr.
     pub fn hint(&self, text: &str) {
-        self.note(&format!("{} {text}", self.paint(Stream::Err).tone(Tone::Good, "hint:")));
+        self.labelled((Tone::Good, "hint:"), text);
+    }
+
+    /// A label and its text, broken between words where a person reads it.
+    fn labelled(&self, (tone, label): (Tone, &str), text: &str) {
+        let first = self.paint(Stream::Err).tone(tone, label);
+        let mut lines = text.lines().flat_map(|line| self.folded(line, label.len() + 1));
+        self.note(&format!("{first} {}", lines.next().unwrap_or_default()));
+        lines.for_each(|line| self.note(&format!("  {line}")));
+    }
+
+    fn folded(&self, line: &str, before: usize) -> Vec<String> {
+        let room = self.said_columns.saturating_sub(before);
+        // What fits stays as it is, with whatever its spaces put in line.
+        if line.chars().count() <= room { vec![line.to_owned()] } else { text::fold(line, room) }
     }
 
     /// Tells the person something they should know, on stderr.
     pub fn warn(&self, text: &str) {
-        let label = self.paint(Stream::Err).tone(Tone::Warning, "warning:");
-        self.note(&format!("{label} {}", printable_lines(text)));
+        self.labelled((Tone::Warning, "warning:"), &printable_lines(text));
     }
 
     /// Says why a command failed, on stderr.
@@ -180,14 +197,27 @@ impl Screen {
     }
 
     fn message(&self, message: &Message) {
-        let label = self.paint(Stream::Err).tone(Tone::Bad, "error:");
-        self.note(&format!("{label} {}", printable_lines(&message.text)));
-        for detail in &message.details {
-            self.note(&format!("  {}", printable_lines(detail)));
+        self.labelled((Tone::Bad, "error:"), &printable_lines(&message.text));
+        for line in
+            message.details.iter().flat_map(|detail| self.folded(&printable_lines(detail), 2))
+        {
+            self.note(&format!("  {line}"));
         }
         for hint in &message.hints {
             self.hint(&printable_lines(hint));
         }
+    }
+}
+
+/// Width of the terminal that standard error is; of anything else, there is none.
+fn said_columns() -> usize {
+    if !io::stderr().is_terminal() {
+        return usize::MAX;
+    }
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    match size.map_or(0, |size| usize::from(size.ws_col)) {
+        0 => COLUMNS_DEFAULT,
+        columns => columns,
     }
 }
 

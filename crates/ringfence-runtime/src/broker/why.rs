@@ -84,8 +84,12 @@ impl Why {
         let facts = self.gate.facts_now();
         let ruling = self.in_force.policy().decide(&request, &facts);
         let why = match (result, ruling.verdict) {
+            (ReadResult::Covered, Verdict::Deny) if !ruling.grounds.rules.is_empty() => {
+                wording::rule_line(&ruling.grounds)
+            }
             (ReadResult::Covered, _) => {
-                "it is covered in every world, or left out of the plan".to_owned()
+                "a world covers it: no rule names it itself, or it is left out of the plan"
+                    .to_owned()
             }
             (_, Verdict::Permit) => {
                 "a rule permits it, and it was not there: it came later, or lies behind a link"

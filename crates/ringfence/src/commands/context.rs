@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
-use ringfence_core::{EntryRef, SessionId};
+use ringfence_core::{EntryRef, Event, SessionId};
 use ringfence_log::{LogReader, Logged, ReadError};
 use ringfence_runtime::environment::Environment;
 use ringfence_runtime::registration;
@@ -79,13 +79,26 @@ pub(crate) fn opening(dirs: &StateDirs, id: &SessionId) -> Option<Logged> {
     LogReader::open(&dirs.session(id)).ok()?.next()?.ok()
 }
 
-/// The named session, or the one that started last.
+/// The agent of the sessions in which `world verify` attacks.
+pub(crate) const VERIFIER: &str = "ringfence-verify";
+
+/// Whether `world verify` started a session, which is about this machine and about nobody's work.
+pub(crate) fn is_verification(first: &Logged) -> bool {
+    matches!(&first.entry.event, Event::SessionOpened { agent, command, .. }
+        if agent == VERIFIER && command.get(1..3).is_some_and(|words| words == ["world", "attack"]))
+}
+
+/// The named session, or the one that started last, of those that do somebody's work.
 pub(crate) fn session(dirs: &StateDirs, named: Option<&SessionId>) -> Result<SessionId, Failure> {
     if let Some(id) = named {
         return Ok(id.clone());
     }
-    let started = |id: &SessionId| opening(dirs, id).map(|first| first.entry.at_ms);
-    session_ids(dirs)?.into_iter().max_by_key(|id| (started(id), id.clone())).ok_or_else(|| {
+    let started = |id: SessionId| match opening(dirs, &id) {
+        Some(first) if is_verification(&first) => None,
+        first => Some((first.map(|first| first.entry.at_ms), id)),
+    };
+    let last = session_ids(dirs)?.into_iter().filter_map(started).max();
+    last.map(|(_, id)| id).ok_or_else(|| {
         Message::new("no session of this user has left a log")
             .hint("to start one, run `ringfence run -- CMD`")
             .could_not()

@@ -39,6 +39,7 @@ pub(crate) fn grant(args: &GrantArgs, screen: &Screen) -> Result<Done, Failure> 
     screen.note(&format!("grant {}, {}", printable(&granted.to_string()), printable(&reach.words)));
     of_the_base(&granted, &reach.scope, &dirs)?;
     overruled::check(&granted, &reach.scope, &dirs, screen)?;
+    warn_of_secrets(&granted, &dirs, screen);
     look_for(&granted, &dirs, screen)?;
     if let Some(kept) = same(&granted, &reach, &dirs)? {
         screen.warn("this is granted already, and holds as long: nothing changed");
@@ -65,6 +66,15 @@ pub(crate) fn grant(args: &GrantArgs, screen: &Screen) -> Result<Done, Failure> 
     screen.note(&format!("granted: {}", kept.id));
     screen.hint(&format!("to take it back, run `ringfence grants revoke {}`", kept.id));
     Ok(Done::Yes)
+}
+
+/// Says what nobody would offer: whoever is granted it has the secret, and not only its use.
+fn warn_of_secrets(granted: &GrantText, dirs: &StateDirs, screen: &Screen) {
+    let project = trust::project(dirs, None).map(|it| it.dir).unwrap_or_default();
+    if let Advice::Kept { why, .. } = Advice::of(granted, dirs.home(), &project) {
+        let granted = printable(&granted.to_string());
+        screen.warn(&format!("`{granted}` is more than any hint offers: {why}"));
+    }
 }
 
 /// Whether a grant is new.

@@ -172,6 +172,12 @@ fn say_why(closing: &Closing, screen: &Screen) {
              about (stat, readlink) is not seen",
         );
     }
+    if !denied.is_empty() {
+        screen.note(
+            "why: what a world does not show is no act that could be denied, and is not counted above; \
+             of it, this was opened to read:",
+        );
+    }
     for read in denied.iter().take(WHY_LINES_MAX) {
         let times = if read.times > 1 { format!(" ({} times)", read.times) } else { String::new() };
         let path = printable(read.path.as_str());

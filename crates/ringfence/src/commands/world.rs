@@ -16,12 +16,16 @@ use serde::Serialize;
 use super::{context, in_force};
 use crate::cli::{WorldCommand, WorldVerifyArgs};
 use crate::exit::{Done, Failure, Message};
+use crate::render::text;
 use crate::screen::{Screen, Stream, Tone};
 use attack::{Tried, read_all};
 use stage::{Run, Stage};
 
 /// Version of the JSON.
 const SCHEMA: u32 = 1;
+
+/// The column at which it is said what an attack is.
+const WHAT_AT: usize = 37;
 
 /// What became of an attack in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -217,7 +221,12 @@ fn as_text(verified: &[Verified], (tier, profile): Kind, screen: &Screen) -> Str
                 }
                 Outcome::Untried => format!(" (does not work outside: {})", printable(&line.said)),
             };
-            let _ = writeln!(out, "  {word} {:<24} {}{said}", line.attack, line.what);
+            let mut lines =
+                text::fold(&format!("{}{said}", line.what), screen.room().saturating_sub(WHAT_AT))
+                    .into_iter();
+            let first = lines.next().unwrap_or_default();
+            let _ = writeln!(out, "  {word} {:<24} {first}", line.attack);
+            lines.for_each(|line| out.push_str(&format!("{:WHAT_AT$}{line}\n", "")));
         }
     }
     let count = |outcome| verified.iter().filter(|line| line.outcome == outcome).count();

@@ -88,6 +88,23 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// The same for what holds commands in backticks, which stay whole: pasted in two halves, a command would be
+/// another one.
+pub fn fold(text: &str, columns: usize) -> Vec<String> {
+    let mut in_command = false;
+    let kept: String = text
+        .chars()
+        .map(|character| {
+            in_command ^= character == '`';
+            if in_command && character == ' ' { KEPT_SPACE } else { character }
+        })
+        .collect();
+    wrap(&kept, columns).into_iter().map(|line| line.replace(KEPT_SPACE, " ")).collect()
+}
+
+/// Stands for a space at which no line is broken; none of what is printed has one.
+const KEPT_SPACE: char = '\u{1}';
+
 /// Text padded with spaces to a width.
 pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))
@@ -128,6 +145,17 @@ pub fn table(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_never_broken_into_lines() {
+        let text = "to allow it, run `ringfence grant fs.read:/a b --always` there, and look at it";
+        let lines = fold(text, 24);
+        let whole = "`ringfence grant fs.read:/a b --always`";
+        assert!(lines.iter().any(|line| line == whole), "{lines:?}");
+        assert!(lines.iter().all(|line| line.len() <= 24 || line == whole), "{lines:?}");
+        assert_eq!(lines.join(" "), text);
+        assert_eq!(fold("an odd ` in it", 6), ["an odd", "` in it"]);
+    }
 
     #[test]
     fn amounts_stay_short() {

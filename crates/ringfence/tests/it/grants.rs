@@ -318,3 +318,26 @@ fn a_worlds_own_localhost_is_told_from_this_hosts() {
     let said = home.run(&["net", "test", "https://192.0.2.1:8443/"]);
     assert!(!said.contains(own) && said.contains("ringfence grant"), "{said}");
 }
+
+#[test]
+fn a_grant_for_a_place_of_secrets_is_warned_of_and_any_other_is_not() {
+    each(crate::run::POLICY, |person| {
+        person.home.write(".ssh/id_ed25519", "key");
+        person.home.write("shared/x", "");
+        person.home.write("shared/id_rsa", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
+        person.own();
+        let path = |name: &str| format!("fs.read:{}", person.home.path(name).display());
+        for (grant, warned) in [
+            (path(".ssh/id_ed25519"), true),
+            (path(".ssh"), true),
+            (path("shared/id_rsa"), true),
+            ("net:169.254.169.254:80".to_owned(), true),
+            (path("shared/x"), false),
+            ("net:a.example:443".to_owned(), false),
+        ] {
+            let granted = person.ringfence(&["grant", &grant, "--always", "--yes"]);
+            assert_eq!(granted.code, 0, "{granted}");
+            assert_eq!(granted.err.contains("is more than any hint offers"), warned, "{granted}");
+        }
+    });
+}

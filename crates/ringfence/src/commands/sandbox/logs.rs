@@ -21,6 +21,9 @@ const SCHEMA: u32 = 1;
 /// Most different acts that are shown of one session; `--json` has all.
 const ACTS_SHOWN_MAX: usize = 20;
 
+/// The column at which an act is said.
+const ACT_AT: usize = 10;
+
 /// One session, as `--json` prints it, one a line.
 #[derive(Debug, Serialize)]
 struct Refusals {
@@ -48,7 +51,10 @@ pub(super) fn logs(args: &SandboxLogsArgs, screen: &Screen) -> Result<Done, Fail
     let dirs = context::dirs()?;
     let mut sessions: Vec<(u64, SessionId)> = context::session_ids(&dirs)?
         .into_iter()
-        .filter_map(|id| Some((context::opening(&dirs, &id)?.entry.at_ms, id)))
+        .filter_map(|id| {
+            let first = context::opening(&dirs, &id).filter(|it| !context::is_verification(it))?;
+            Some((first.entry.at_ms, id))
+        })
         .collect();
     sessions.sort_by(|a, b| b.cmp(a));
     let last = sessions.into_iter().take(args.last);
@@ -121,7 +127,10 @@ fn render(all: &[Refusals], screen: &Screen) -> String {
         out.push('\n');
         for denied in it.denied.iter().take(ACTS_SHOWN_MAX) {
             let DeniedOften { act, rule, times, entry } = denied;
-            let _ = writeln!(out, "  {times:>4} x  {act}  ({rule})  {entry}");
+            let text = format!("{act} ({rule}) {entry}");
+            let mut lines = text::fold(&text, screen.room().saturating_sub(ACT_AT)).into_iter();
+            let _ = writeln!(out, "  {times:>4} x  {}", lines.next().unwrap_or_default());
+            lines.for_each(|line| out.push_str(&format!("{:ACT_AT$}{line}\n", "")));
         }
         let more = it.denied.len().saturating_sub(ACTS_SHOWN_MAX);
         if more > 0 {

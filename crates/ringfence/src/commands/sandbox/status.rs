@@ -86,7 +86,7 @@ pub(super) fn status(
         screen.json(&status)?;
         return Ok(Done::Yes);
     }
-    screen.data(&render(&status))?;
+    screen.data(&render(&status, screen.room()))?;
     if status.shells.iter().any(|shell| shell.installed && !shell.covered) {
         screen.hint("to cover every shell that is installed, run `ringfence sandbox enable`");
     } else {
@@ -126,7 +126,7 @@ fn of_file(account: &Account, file: &Path, lines: &str) -> FileStatus {
     }
 }
 
-fn render(status: &Status) -> String {
+fn render(status: &Status, columns: usize) -> String {
     let mut rows =
         vec![["agent", "program", "stand-in", "in this shell"].map(str::to_owned).to_vec()];
     for it in &status.agents {
@@ -158,9 +158,11 @@ fn render(status: &Status) -> String {
     out.push_str(&text::table(&rows));
     out.push_str("\nnot covered:\n");
     for what in status.not_covered {
-        out.push_str("  ");
-        out.push_str(what);
-        out.push('\n');
+        for (at, line) in text::fold(what, columns.saturating_sub(4)).iter().enumerate() {
+            out.push_str(if at == 0 { "  " } else { "    " });
+            out.push_str(line);
+            out.push('\n');
+        }
     }
     out
 }

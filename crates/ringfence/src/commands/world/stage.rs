@@ -57,7 +57,7 @@ impl Stage {
             for policy in &self.policies {
                 command.arg("--policy").arg(policy);
             }
-            command.args(["--agent", "ringfence-verify", "--"]).arg(&program);
+            command.args(["--agent", context::VERIFIER, "--"]).arg(&program);
         }
         command.args(["world", "attack"]).args(self.target.words());
         command.current_dir(self.target.at("granted")).stdin(Stdio::null());
@@ -105,7 +105,7 @@ impl Stage {
             _ => return false,
         };
         let asked = serde_json::json!({
-            "agent": "ringfence-verify", "action": "exec", "resource": program, "argv": [program],
+            "agent": context::VERIFIER, "action": "exec", "resource": program, "argv": [program],
         });
         let mut command = Command::new(self.target.at("readonly/ringfence"));
         command.arg("decide");

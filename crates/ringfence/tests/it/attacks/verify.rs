@@ -62,6 +62,11 @@ fn every_attack_that_works_outside_is_held() {
             assert_eq!(found[attack].0, "held", "{who:?} {attack}: {}", found[attack].1);
         }
         assert!(!stage.has(".cache") || listing(&stage).is_empty(), "{:?}", listing(&stage));
+        // It is nobody's work: neither the last session, nor among those that were refused something.
+        let last = text(&stage.ringfence_command(&["show"]).output().unwrap());
+        assert!(last.contains("no session of this user"), "{who:?}: {last}");
+        let logs = text(&stage.ringfence_command(&["sandbox", "logs"]).output().unwrap());
+        assert!(logs.contains("nothing was refused in the last 0 sessions"), "{who:?}: {logs}");
     }
 }
 

@@ -9,6 +9,7 @@ use ringfence_core::{Access as Allowed, FilePlan, PathRule};
 use ringfence_sandbox::world::{Access, Bind};
 
 use super::everything;
+use super::way::{Straight, straight};
 use crate::notice::Notice;
 use crate::protected;
 
@@ -332,6 +333,11 @@ pub(crate) enum Real {
 
 /// Looks at every component of a path, following nothing.
 pub(crate) fn real(path: &Path) -> Real {
+    match straight(path) {
+        Some(Straight::There) => return Real::Is,
+        Some(Straight::Absent) => return Real::Absent,
+        None => {}
+    }
     let mut above: Vec<&Path> = path.ancestors().collect();
     above.reverse();
     for part in above {

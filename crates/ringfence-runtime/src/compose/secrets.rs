@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::layout::{GRANTABLE, Layout, Use};
 use super::mountpoints::Kind;
 use super::private::Private;
-use super::way::Way;
+use super::way::{Straight, Way, straight};
 use super::{ComposeError, RunRequest, stand_ins};
 use crate::environment::Environment;
 use crate::notice::Notice;
@@ -148,6 +148,9 @@ fn cover_end(
 
 /// The files that links directly in a covered directory lead to.
 fn linked_in(place: &Path) -> Vec<PathBuf> {
+    if straight(place) == Some(Straight::Absent) {
+        return Vec::new();
+    }
     let Ok(place) = fs::canonicalize(place) else { return Vec::new() };
     let entries = fs::read_dir(&place).into_iter().flatten().take(ENTRIES_MAX).flatten();
     let links = entries.filter(|entry| entry.file_type().is_ok_and(|it| it.is_symlink()));

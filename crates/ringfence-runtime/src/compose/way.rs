@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::io::Errno;
+
 /// Most links that the kernel follows in one path, path_resolution(7).
 const LINKS_MAX: usize = 40;
 
@@ -15,8 +18,37 @@ pub(super) struct Way {
     pub(super) end: PathBuf,
 }
 
+/// What lies at the end of a way without links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Straight {
+    /// Something.
+    There,
+    /// Nothing, or a part of the way is missing or no directory.
+    Absent,
+}
+
+/// Goes the whole way at once; `None` where there may be a link on it, or where it cannot be told.
+pub(super) fn straight(path: &Path) -> Option<Straight> {
+    let goes_down = path.components().all(|part| part != Component::ParentDir);
+    if !path.is_absolute() || !goes_down {
+        return None;
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Ok(found) => {
+            let kind = FileType::from_raw_mode(fstat(&found).ok()?.st_mode);
+            (kind != FileType::Symlink).then_some(Straight::There)
+        }
+        Err(Errno::NOENT | Errno::NOTDIR) => Some(Straight::Absent),
+        Err(_) => None,
+    }
+}
+
 impl Way {
     pub(super) fn of(path: &Path) -> Way {
+        if straight(path).is_some() {
+            return Way { links: Vec::new(), end: path.components().collect() };
+        }
         let mut way = Way { links: Vec::new(), end: PathBuf::from("/") };
         let mut rest: Vec<PathBuf> = parts(path);
         while let Some(part) = rest.pop() {
@@ -52,6 +84,25 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn the_whole_way_at_once_says_what_each_step_would() {
+        let root = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(root.path()).unwrap();
+        fs::create_dir(root.join("d")).unwrap();
+        fs::write(root.join("d/f"), "").unwrap();
+        symlink("d", root.join("link")).unwrap();
+        symlink("nowhere", root.join("d/loose")).unwrap();
+        let at = |name: &str| straight(&root.join(name));
+        assert_eq!(at("d/f"), Some(Straight::There));
+        for absent in ["none", "none/at/all", "d/f/beneath"] {
+            assert_eq!(at(absent), Some(Straight::Absent), "{absent}");
+        }
+        for with_link in ["link", "link/f", "link/none", "d/loose", "d/loose/x", "d/../d/f"] {
+            assert_eq!(at(with_link), None, "{with_link}");
+        }
+        assert_eq!(straight(Path::new("d/f")), None);
+    }
 
     #[test]
     fn every_link_on_the_way_is_named_and_the_end_need_not_be() {

@@ -48,6 +48,7 @@ pub(crate) fn run(names: &[&str]) -> Done {
         ("exec", commands::exec),
         ("write", commands::write),
         ("trace", commands::trace),
+        ("asked", commands::asked),
         ("log", log),
         ("requests", net::requests),
         ("connections", net::connections),

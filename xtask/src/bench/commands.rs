@@ -93,6 +93,25 @@ pub(crate) fn trace() -> Result<Vec<Row>, String> {
     Ok(vec![reads, row("1,000 execs with `--trace=full`, against off", ("-", "-"), &times)])
 }
 
+/// Files read that nobody asks about, where another file is asked about and all opens are notified.
+pub(crate) fn asked() -> Result<Vec<Row>, String> {
+    let file = Place::root("ask-on").join("project/.env");
+    let asks = format!(
+        "{DECIDED}@id(\"ask\") forbid (principal, action in Action::\"fs\", resource == Path::\"{}\")\n\
+         unless {{ context.approvals.contains(\"owner\") }};\n",
+        file.display()
+    );
+    let (on, off) = (Place::new("ask-on", &asks, "")?, Place::new("ask-off", DECIDED, "")?);
+    for place in [&on, &off] {
+        fill(&place.project())?;
+        build_reader(&place.project())?;
+        std::fs::write(place.project().join(".env"), "KEY=1\n").map_err(|it| it.to_string())?;
+    }
+    let times = interleave(|| on.ringfence(&["./read"]), || off.ringfence(&["./read"]))?;
+    let what = "reading 2,000 files where another one is asked about, against not";
+    Ok(vec![row(what, ("-", "-"), &times)])
+}
+
 pub(crate) fn fill(project: &Path) -> Done {
     let put = |path: std::path::PathBuf, text: String| {
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))

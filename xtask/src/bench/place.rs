@@ -26,9 +26,7 @@ impl Place {
     /// Makes a place whose policy is `exec_rules` and everything in the project; `settings` is the
     /// text of settings.toml.
     pub(crate) fn new(name: &str, exec_rules: &str, settings: &str) -> Result<Place, String> {
-        let root =
-            std::env::temp_dir().join(format!("ringfence-bench-{}-{name}", std::process::id()));
-        let place = Place { root };
+        let place = Place { root: Place::root(name) };
         let project = place.project();
         let policy = format!(
             "{exec_rules}\n@id(\"project\") permit (principal, action in Action::\"fs\", \
@@ -45,6 +43,11 @@ impl Place {
         write(config.join("policy.cedar"), &policy)?;
         write(config.join("settings.toml"), settings)?;
         Ok(place)
+    }
+
+    /// Where the place of this name is, or will be.
+    pub(crate) fn root(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("ringfence-bench-{}-{name}", std::process::id()))
     }
 
     /// The project directory.

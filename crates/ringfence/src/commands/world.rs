@@ -226,7 +226,9 @@ fn as_text(verified: &[Verified], (tier, profile): Kind, screen: &Screen) -> Str
                     .into_iter();
             let first = lines.next().unwrap_or_default();
             let _ = writeln!(out, "  {word} {:<24} {first}", line.attack);
-            lines.for_each(|line| out.push_str(&format!("{:WHAT_AT$}{line}\n", "")));
+            for line in lines {
+                let _ = writeln!(out, "{:WHAT_AT$}{line}", "");
+            }
         }
     }
     let count = |outcome| verified.iter().filter(|line| line.outcome == outcome).count();

@@ -148,9 +148,9 @@ mod tests {
 
     #[test]
     fn a_command_is_never_broken_into_lines() {
-        let text = "to allow it, run `ringfence grant fs.read:/a b --always` there, and look at it";
+        let text = "to allow it, run `ringfence grant fs.read:/a --always` there, and look at it";
         let lines = fold(text, 24);
-        let whole = "`ringfence grant fs.read:/a b --always`";
+        let whole = "`ringfence grant fs.read:/a --always`";
         assert!(lines.iter().any(|line| line == whole), "{lines:?}");
         assert!(lines.iter().all(|line| line.len() <= 24 || line == whole), "{lines:?}");
         assert_eq!(lines.join(" "), text);

@@ -130,7 +130,9 @@ fn render(all: &[Refusals], screen: &Screen) -> String {
             let text = format!("{act} ({rule}) {entry}");
             let mut lines = text::fold(&text, screen.room().saturating_sub(ACT_AT)).into_iter();
             let _ = writeln!(out, "  {times:>4} x  {}", lines.next().unwrap_or_default());
-            lines.for_each(|line| out.push_str(&format!("{:ACT_AT$}{line}\n", "")));
+            for line in lines {
+                let _ = writeln!(out, "{:ACT_AT$}{line}", "");
+            }
         }
         let more = it.denied.len().saturating_sub(ACTS_SHOWN_MAX);
         if more > 0 {

@@ -160,8 +160,8 @@ fn answer(ports: &Arc<Ports>, attempt: Attempt) {
             tcp::answer(ports, attempt, connect);
         }
         Attempted::Unix(connect) => {
-            let path = connect.path.clone();
-            unix::answer(ports, attempt, path);
+            let (path, listens) = (connect.path.clone(), connect.listens);
+            unix::answer(ports, attempt, (path, listens));
         }
         Attempted::Unresolvable(what) => {
             let (text, errno) = (unresolvable(what), what.errno);

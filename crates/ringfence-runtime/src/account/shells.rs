@@ -16,6 +16,9 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Permission bits of a file that was not there.
 const MODE: u32 = 0o644;
 
+/// Where fish has its settings, in the directory of all settings.
+const FISH_DIR: &str = "fish";
+
 /// A shell that is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -59,7 +62,7 @@ impl Shell {
             Shell::Fish => {
                 let config =
                     environment.path("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config"));
-                vec![config.join("fish/config.fish")]
+                vec![config.join(FISH_DIR).join("config.fish")]
             }
         }
     }
@@ -173,8 +176,15 @@ impl Change {
                 }
                 whole_file::replace(&self.path, bytes, self.mode)
             }
-            None => fs::remove_file(&self.path)
-                .map_err(|error| FileError::io("remove", &self.path, error)),
+            None => {
+                fs::remove_file(&self.path)
+                    .map_err(|error| FileError::io("remove", &self.path, error))?;
+                // Made for the file; one that holds anything else stays.
+                if let Some(dir) = self.path.parent().filter(|dir| dir.ends_with(FISH_DIR)) {
+                    let _ = fs::remove_dir(dir);
+                }
+                Ok(())
+            }
         }
     }
 }

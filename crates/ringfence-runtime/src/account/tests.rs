@@ -140,8 +140,9 @@ fn a_file_that_was_made_for_the_block_goes_with_it() {
     plan(Wanted::Lines("x\n")).carry_out().unwrap();
     assert!(!plan(Wanted::Lines("x\n")).is_needed());
     plan(Wanted::Nothing).carry_out().unwrap();
-    assert!(!file.exists());
+    assert!(!file.exists() && !home.path().join(".config/fish").exists());
     // An empty one that was there before stays.
+    fs::create_dir(home.path().join(".config/fish")).unwrap();
     fs::write(&file, "").unwrap();
     plan(Wanted::Lines("x\n")).carry_out().unwrap();
     plan(Wanted::Nothing).carry_out().unwrap();

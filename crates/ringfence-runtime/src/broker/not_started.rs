@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ringfence_sandbox::world::{Bind, WorldSpec};
+use ringfence_sandbox::world::{Access, Bind, Programs, WorldSpec};
 use rustix::io::Errno;
 use serde::Serialize;
 
@@ -76,6 +76,8 @@ pub(super) struct Wanted {
     covered: Vec<PathBuf>,
     /// The image whose programs the world has, where they are not this host's.
     image: Option<String>,
+    /// Where it may write, if nothing starts from there.
+    starts_nothing: Vec<PathBuf>,
     /// What its program runs in turn, if that is a module.
     pub(super) module: ModuleEnd,
 }
@@ -96,6 +98,10 @@ impl Wanted {
             cwd: spec.cwd.clone(),
             shown: base.chain(same.into_iter().map(|bind| &bind.target)).cloned().collect(),
             covered: private.chain(&spec.masks).chain(&spec.hidden).cloned().collect(),
+            starts_nothing: match spec.programs {
+                Programs::NotWhereWritten => writable(spec),
+                Programs::Anywhere => Vec::new(),
+            },
             image: spec.container.as_ref().map(|container| container.image.clone()),
             module,
         }
@@ -128,6 +134,15 @@ impl Wanted {
         }
         if errno == Errno::NOENT {
             return self.no_interpreter(&name, &program);
+        }
+        if errno == Errno::ACCESS && self.starts_nothing.iter().any(|dir| program.starts_with(dir))
+        {
+            let place = printable(&program.to_string_lossy());
+            let reason =
+                format!("cannot run `{name}`: nothing starts from where a world may write");
+            let hint =
+                format!("`[world] noexec = true` has it so, and {place} lies in such a place");
+            return NotStarted::because(reason, vec![hint]);
         }
         let reason = format!("cannot run `{name}`: {}", said(errno));
         let hint = (errno == Errno::NOEXEC)
@@ -212,6 +227,13 @@ impl Wanted {
         };
         depth(&self.shown) > depth(&self.covered)
     }
+}
+
+/// What a world may write.
+fn writable(spec: &WorldSpec) -> Vec<PathBuf> {
+    let of_host = spec.binds.iter().filter(|bind| bind.access == Access::Write);
+    let overlaid = spec.overlays.iter().map(|overlay| overlay.lower.clone());
+    of_host.map(|bind| bind.target.clone()).chain(overlaid).collect()
 }
 
 pub(crate) fn grants_for(hidden: &[PathBuf]) -> Vec<String> {

@@ -103,7 +103,8 @@ fn check(request: &RunRequest, place: &AskedPath) -> Result<(), ComposeError> {
     if request.tier != Tier::Namespaces {
         return refused(
             "only the tier `namespaces` keeps it closed meanwhile",
-            "run it without `--tier`, or take the rule that asks out",
+            "run it in that tier (`--tier namespaces`, or `[world] tier` in your settings), or take the rule \
+             that asks out",
         );
     }
     let changes = place.asks.iter().any(|act| *act != Action::FsRead);

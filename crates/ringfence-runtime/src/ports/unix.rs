@@ -3,18 +3,31 @@
 use std::sync::Arc;
 
 use ringfence_core::{AbsolutePath, Act, Checked, Denial, Outcome, Permit};
-use ringfence_sandbox::notify::{Attempt, own_umask};
+use ringfence_sandbox::notify::{Attempt, Listens, own_umask};
 
 use super::{Ports, settled};
 
+/// `ECONNREFUSED`: what a connection to a socket gets that nobody listens at.
+const ECONNREFUSED: i32 = 111;
+
 /// Decides a connection and answers it, on a thread of its own when it has to wait.
-pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, path: AbsolutePath) {
+///
+/// Denied is denied; but of a socket that nobody listens at any more a program is told so, which knows what to do
+/// then: remove it and bind its own.
+pub(super) fn answer(
+    ports: &Arc<Ports>,
+    attempt: Attempt,
+    (path, listens): (AbsolutePath, Listens),
+) {
     if let Some(arrivals) = ports.agents.iter().find(|it| it.lead_to(path.as_str())) {
         let process = ports.process(&attempt);
         return arrivals.admit(process, || attempt.connect());
     }
     let request = ports.request(&attempt, Act::ConnectUnix(path));
     match ports.gate.check(request) {
+        Checked::Deny(denial) if listens == Listens::Nobody => {
+            ports.refuse_with(attempt, &denial, ECONNREFUSED);
+        }
         Checked::Deny(denial) => ports.refuse(attempt, &denial),
         Checked::Permit(permit) => aside(ports, attempt, move |_| Ok(permit)),
         Checked::Ask(question) => {

@@ -20,7 +20,7 @@ use super::lead::{Led, address};
 use super::listen::{Judged, Shared};
 use super::locate::{Found, Last};
 use super::tracee::{Call, Trouble, status_numbers};
-use super::{Attempt, Attempted, BoundInside, TcpConnect, UnixConnect};
+use super::{Attempt, Attempted, BoundInside, Listens, TcpConnect, UnixConnect};
 use crate::sys::notify::{self as sys, Reply};
 
 /// Longest socket address, in bytes (`struct sockaddr_storage`).
@@ -118,8 +118,8 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         Found::Absent => match named(&place.path) {
             Ok(path) if is_engine(path.as_str()) => {
                 let job = Job { socket, target: Target::Absent, user: None };
-                let bound_inside = BoundInside::No;
-                return Ok(Judged::Unix(UnixConnect { path, bound_inside }, job));
+                let (bound_inside, listens) = (BoundInside::No, Listens::Maybe);
+                return Ok(Judged::Unix(UnixConnect { path, bound_inside, listens }, job));
             }
             Ok(_) | Err(_) => return Err(Trouble::Errno(libc::ENOENT)),
         },
@@ -141,7 +141,12 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
     if bound_inside == BoundInside::Yes {
         return Ok(Judged::Connect(job));
     }
-    Ok(Judged::Unix(UnixConnect { path: named(&place.path)?, bound_inside }, job))
+    let outside = call.shared.outside.as_ref().map(|outside| outside.holds(&stat));
+    let listens = match (bound_inside, outside) {
+        (BoundInside::No, Some(BoundInside::No)) => Listens::Nobody,
+        (BoundInside::Yes | BoundInside::No | BoundInside::Unknown, _) => Listens::Maybe,
+    };
+    Ok(Judged::Unix(UnixConnect { path: named(&place.path)?, bound_inside, listens }, job))
 }
 
 /// A connection to an address that names no file.

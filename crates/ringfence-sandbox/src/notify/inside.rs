@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::Stat;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socket_with};
 
 use super::BoundInside;
 use crate::sys::notify as sys;
@@ -55,7 +55,14 @@ impl Inside {
         Inside { socket: Mutex::new(Socket { fd, sequence: 0 }), cookie }
     }
 
-    /// Whether a socket of the world is bound to this file.
+    /// That of our own, if the kernel tells of it.
+    pub(super) fn of_ours() -> Option<Inside> {
+        let (family, flags) = (AddressFamily::NETLINK, SocketFlags::CLOEXEC);
+        let kind = Some(rustix::net::netlink::SOCK_DIAG);
+        socket_with(family, SocketType::RAW, flags, kind).ok().map(Inside::new)
+    }
+
+    /// Whether a socket of the namespace is bound to this file.
     pub(super) fn holds(&self, file: &Stat) -> BoundInside {
         let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         match socket.bound() {

@@ -224,6 +224,17 @@ pub struct UnixConnect {
     pub path: AbsolutePath,
     /// Whether a process of the world listens there.
     pub bound_inside: BoundInside,
+    /// Whether anybody does, as far as our own network namespace knows.
+    pub listens: Listens,
+}
+
+/// Whether somebody would hear a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listens {
+    /// Somebody may.
+    Maybe,
+    /// Whoever had bound the socket is gone: its file is all that is left.
+    Nobody,
 }
 
 /// Whether a unix socket was bound inside the world.

@@ -106,6 +106,14 @@ fn with_noexec_nothing_starts_that_a_world_has_written() {
         let without = run(&person(who, "", "[world]\nnoexec = true\n"), &[], script);
         assert_eq!(out(&without), "read\n", "{}", err(&without));
         assert!(err(&without).contains("ermission denied"), "{}", err(&without));
+        let person = person(who, "", "[world]\nnoexec = true\n");
+        person.write("mine", "#!/bin/sh\n");
+        assert!(person.outside("chmod 755 mine && ./mine").status.success(), "the oracle");
+        let command = person.ringfence(&["run", "--", "./mine"]).output().unwrap();
+        assert_eq!(command.status.code(), Some(126), "{}", err(&command));
+        let said = err(&command);
+        assert!(said.contains("nothing starts from where a world may write"), "{said}");
+        assert!(said.contains("noexec = true"), "{said}");
     }
 }
 

@@ -912,3 +912,24 @@ unless { context.approvals.contains("oncall") };"#
         assert_eq!(terminal.seen.matches("asked by").count(), 1, "{}", terminal.seen);
     });
 }
+
+#[test]
+fn a_socket_that_nobody_listens_at_refuses_and_one_that_somebody_does_is_denied() {
+    each(POLICY, |person| {
+        person.home.write("project/x", "");
+        let at = |name: &str| person.home.path("project").join(name);
+        drop(std::os::unix::net::UnixListener::bind(at("stale")).unwrap());
+        let live = std::os::unix::net::UnixListener::bind(at("live")).unwrap();
+        person.own();
+        let script = "python3 -I -c \"
+import socket, errno
+for name in 'stale', 'live':
+    try: socket.socket(socket.AF_UNIX).connect(name); print(name, 'REACHED')
+    except OSError as error: print(name, errno.errorcode[error.errno])\"";
+        let ended = person.sh(script);
+        assert!(ended.out.contains("stale ECONNREFUSED\nlive EACCES\n"), "{ended}");
+        let log = person.ringfence(&["log", "show"]);
+        assert_eq!(log.out.matches("connect to the socket").count(), 2, "{log}");
+        drop(live);
+    });
+}

@@ -57,7 +57,7 @@ pub(super) fn list(args: &ReviewListArgs, screen: &Screen) -> Result<Done, Failu
         screen.hint("start one whose changes wait with `ringfence run --review -- CMD`");
         return Ok(Done::Yes);
     }
-    let head = ["session", "", "changes", "look first", "trees"];
+    let head = ["session", "state", "changes", "look first", "trees"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(all.iter().map(row));
     screen.data(&text::table(&rows))?;

@@ -257,10 +257,10 @@ fn container_of(
             Ok(Some(Container::new(setting.engine, &image, name)))
         }
         (Tier::Oci, None, _) => Err(RunError::NoImage),
-        (Tier::Namespaces | Tier::Landlock | Tier::Preload, _, Some(_)) => {
+        (Tier::Namespaces | Tier::Landlock | Tier::Preload | Tier::Ptrace, _, Some(_)) => {
             Err(RunError::ImageUnused(tier))
         }
-        (Tier::Namespaces | Tier::Landlock | Tier::Preload, _, None) => Ok(None),
+        (Tier::Namespaces | Tier::Landlock | Tier::Preload | Tier::Ptrace, _, None) => Ok(None),
     }
 }
 

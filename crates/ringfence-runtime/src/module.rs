@@ -132,10 +132,10 @@ impl Module {
     pub(crate) fn fits(module: Option<&Module>, tier: Tier) -> Result<(), ModuleError> {
         match tier {
             // What runs a module needs the host's libraries, which an image may not have.
-            Tier::Landlock | Tier::Oci | Tier::Preload if module.is_some() => {
+            Tier::Landlock | Tier::Oci | Tier::Preload | Tier::Ptrace if module.is_some() => {
                 Err(ModuleError::OtherTier(tier))
             }
-            Tier::Landlock | Tier::Oci | Tier::Preload | Tier::Namespaces => Ok(()),
+            Tier::Landlock | Tier::Oci | Tier::Preload | Tier::Ptrace | Tier::Namespaces => Ok(()),
         }
     }
 

@@ -71,11 +71,12 @@ fn main() {
             "--library" => {
                 let line = PathBuf::new();
                 let line = spec.hooks.map_or(line, |hooks| hooks.line);
-                spec.hooks = Some(Hooks { library: path(), line });
+                spec.hooks = Some(Hooks { library: Some(path()), line });
             }
             "--line" => {
                 let line = path();
-                spec.hooks = spec.hooks.map(|hooks| Hooks { line, ..hooks });
+                let library = spec.hooks.and_then(|hooks| hooks.library);
+                spec.hooks = Some(Hooks { library, line });
             }
             "--seccomp" => spec.seccomp = path().to_str().unwrap().parse().unwrap(),
             "--noexec" => spec.programs = Programs::NotWhereWritten,

@@ -16,6 +16,8 @@ pub mod seccomp;
 mod sys;
 pub mod world;
 
-pub use probe::{LANDLOCK_TIER_LACKS, PRELOAD_TIER_LACKS, landlock_tier, probe};
+pub use probe::{
+    LANDLOCK_TIER_LACKS, PRELOAD_TIER_LACKS, PTRACE_TIER_LACKS, landlock_tier, probe, ptrace_tier,
+};
 pub use sys::process::close_on_exec_from;
 pub use sys::{pidinfo, signals};

@@ -42,6 +42,25 @@ pub const PRELOAD_TIER_LACKS: &[&str] = &[
      /etc, no UDP, raw and netlink sockets and no listening for programs that ask",
 ];
 
+/// What passes the tier `ptrace` by, wherever it is started.
+pub const PTRACE_TIER_LACKS: &[&str] = &[
+    "a path or an argument that another thread changes after its call was decided: files are opened and \
+     programs started by the kernel, which reads them again; what is made, moved or removed, and \
+     connections, are carried out by the broker on its own copy",
+    "processes of the same user can be signalled from inside, the world's own tracer among them: when \
+     that ends, all of the world end",
+    "each call that is asked about stops and waits: a program that opens many files takes several times \
+     as long",
+    "as in the tier `landlock`: what is known of files without opening them, no grants while it runs, no \
+     review, no published ports, no private /tmp and /etc, no UDP, raw and netlink sockets, no \
+     listening, no debuggers inside",
+];
+
+/// Tries what the tier `ptrace` needs, in the same way.
+pub fn ptrace_tier() -> Vec<LayerStatus> {
+    trial::ptrace_tier()
+}
+
 /// Tries the layers of the tier `landlock` in the same way.
 pub fn landlock_tier() -> Vec<LayerStatus> {
     trial::landlock_tier()

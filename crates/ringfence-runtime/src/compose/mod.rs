@@ -357,12 +357,13 @@ pub fn compose(
     Ok((made, believed))
 }
 
-/// How programs ask, in a world of the tier `preload`; where, is said when it has a directory.
+/// How programs ask, in a world that advises; where, is said when it has a directory.
 fn hooks(request: &RunRequest) -> Result<Option<Hooks>, ComposeError> {
     match (request.tier, &request.library) {
         (Tier::Preload, Some(library)) => {
-            Ok(Some(Hooks { library: library.clone(), line: PathBuf::new() }))
+            Ok(Some(Hooks { library: Some(library.clone()), line: PathBuf::new() }))
         }
+        (Tier::Ptrace, _) => Ok(Some(Hooks { library: None, line: PathBuf::new() })),
         (Tier::Preload, None) => Err(ComposeError::NoLibrary),
         (Tier::Namespaces | Tier::Oci | Tier::Landlock, _) => Ok(None),
     }
@@ -371,7 +372,7 @@ fn hooks(request: &RunRequest) -> Result<Option<Hooks>, ComposeError> {
 /// What every program has, whatever the policy says.
 fn base(tier: Tier, account: &Account) -> Base {
     match tier {
-        Tier::Namespaces | Tier::Landlock | Tier::Preload => Base::of_host(account),
+        Tier::Namespaces | Tier::Landlock | Tier::Preload | Tier::Ptrace => Base::of_host(account),
         Tier::Oci => Base::of_image(account),
     }
 }
@@ -418,11 +419,15 @@ fn bound(
     after: &mut After,
 ) -> Result<(Vec<Bind>, Vec<Overlay>), ComposeError> {
     match (request.changes, request.tier) {
-        (Changes::Host, Tier::Landlock | Tier::Preload) => Ok((layout.binds(), Vec::new())),
-        (Changes::Review, Tier::Landlock | Tier::Preload) => Err(ComposeError::Review {
-            path: request.cwd.clone(),
-            reason: format!("the tier `{}` mounts nothing, and so no overlay", request.tier),
-        }),
+        (Changes::Host, Tier::Landlock | Tier::Preload | Tier::Ptrace) => {
+            Ok((layout.binds(), Vec::new()))
+        }
+        (Changes::Review, Tier::Landlock | Tier::Preload | Tier::Ptrace) => {
+            Err(ComposeError::Review {
+                path: request.cwd.clone(),
+                reason: format!("the tier `{}` mounts nothing, and so no overlay", request.tier),
+            })
+        }
         (Changes::Host, Tier::Namespaces | Tier::Oci) => {
             let made = make_places(dirs, (layout, masks), (&request.session, payload))?;
             after.take_away(made);

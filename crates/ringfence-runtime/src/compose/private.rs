@@ -108,7 +108,7 @@ impl Private {
         dir.join("wasm-end.json")
     }
 
-    /// Where programs ask, in a world of the tier `preload`.
+    /// Where programs ask, in a world that advises.
     pub(super) fn line(&self) -> PathBuf {
         self.dir.join("line")
     }

@@ -46,6 +46,14 @@ impl Line {
         matches!(self.0, Kind::Told(_))
     }
 
+    /// Whether whoever makes a call cannot be handed a file.
+    pub(super) fn is_traced(&self) -> bool {
+        match &self.0 {
+            Kind::Seccomp(..) => false,
+            Kind::Told(told) => told.is_traced(),
+        }
+    }
+
     /// Checks that it can be used, and asks for what makes it faster.
     pub(super) fn check(&self) -> io::Result<()> {
         if let Kind::Seccomp(fd, _) = &self.0 {

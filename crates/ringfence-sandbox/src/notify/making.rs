@@ -85,6 +85,11 @@ pub(super) enum What {
 }
 
 impl What {
+    /// Whether it comes to an open file.
+    pub(super) fn opens(&self) -> bool {
+        matches!(self, What::Open { .. } | What::Create { .. } | What::Reopen { .. })
+    }
+
     /// Every path in it.
     pub(super) fn paths(&self) -> Vec<&[u8]> {
         match self {

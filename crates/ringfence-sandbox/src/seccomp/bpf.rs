@@ -32,7 +32,9 @@ pub(super) const X32_BIT: u32 = 0x4000_0000;
 ///
 /// Rules are tried in order, so the frequent calls whose arguments matter come first. Calls that
 /// no rule's arguments are about are answered from the kernel's own bitmap and never run this.
-pub(super) fn compile(rules: &[Rule], number_max: u32) -> Vec<Instruction> {
+/// `asked` is what has somebody outside answer.
+pub(super) fn compile(rules: &[Rule], number_max: u32, asked: u32) -> Vec<Instruction> {
+    let answer = |given| answer(given, asked);
     let mut out = vec![
         load(ARCH_AT),
         jump(JUMP_EQUAL, ARCH_X86_64, 1, 0),
@@ -45,15 +47,15 @@ pub(super) fn compile(rules: &[Rule], number_max: u32) -> Vec<Instruction> {
         answer(Answer::Errno(libc::ENOSYS)),
     ];
     for rule in rules {
-        emit(rule, &mut out);
+        emit(rule, asked, &mut out);
     }
     out.push(answer(Answer::Allow));
     out
 }
 
 /// One rule; behind it the accumulator holds the number again.
-fn emit(rule: &Rule, out: &mut Vec<Instruction>) {
-    let mut body = vec![answer(rule.answer)];
+fn emit(rule: &Rule, asked: u32, out: &mut Vec<Instruction>) {
+    let mut body = vec![answer(rule.answer, asked)];
     // From the last test to the first, so that each knows how far the end of the rule is.
     for test in rule.when.iter().rev() {
         let skip = u8::try_from(body.len()).unwrap_or(u8::MAX);
@@ -90,12 +92,12 @@ fn jump(code: u16, operand: u32, jump_true: u8, jump_false: u8) -> Instruction {
     Instruction { code, jump_true, jump_false, operand }
 }
 
-fn answer(answer: Answer) -> Instruction {
+fn answer(answer: Answer, asked: u32) -> Instruction {
     let errno = |errno: i32| u32::try_from(errno).unwrap_or(0) & libc::SECCOMP_RET_DATA;
     let operand = match answer {
         Answer::Allow => libc::SECCOMP_RET_ALLOW,
         Answer::Kill => libc::SECCOMP_RET_KILL_PROCESS,
-        Answer::Notify => libc::SECCOMP_RET_USER_NOTIF,
+        Answer::Notify => asked,
         Answer::Errno(number) => libc::SECCOMP_RET_ERRNO | errno(number),
     };
     Instruction { code: RETURN, jump_true: 0, jump_false: 0, operand }

@@ -20,6 +20,8 @@ pub(crate) enum Walls {
     /// The same, with something hidden in a granted tree: no file is opened by the payload itself, but
     /// for mere references (`O_PATH`).
     RulesWithHoles,
+    /// Nothing: a tracer is asked about every call that would be notified, and every open.
+    Tracer,
 }
 
 /// The filter of this profile for a world with these walls in which these classes are notified.
@@ -27,9 +29,13 @@ pub(crate) fn filter(profile: Profile, classes: NotifyClasses, walls: Walls) -> 
     let rules = match walls {
         Walls::Mounts => profile::rules(profile, classes),
         Walls::Rules => profile::rules_on_the_host(profile, classes),
-        Walls::RulesWithHoles => {
+        Walls::RulesWithHoles | Walls::Tracer => {
             profile::rules_on_the_host(profile, NotifyClasses { read: Switch::On, ..classes })
         }
     };
-    bpf::compile(&rules, profile::NUMBER_MAX)
+    let asked = match walls {
+        Walls::Mounts | Walls::Rules | Walls::RulesWithHoles => libc::SECCOMP_RET_USER_NOTIF,
+        Walls::Tracer => libc::SECCOMP_RET_TRACE,
+    };
+    bpf::compile(&rules, profile::NUMBER_MAX, asked)
 }

@@ -29,6 +29,89 @@ pub(crate) fn seize_to_the_end(tid: i32) -> io::Result<()> {
     request(libc::PTRACE_SEIZE, tid, i64::from(options))
 }
 
+/// Watches a thread and all that it starts, and stops each at the calls that its filter names; when the
+/// calling thread ends, all of them end.
+pub(crate) fn seize_with_all(tid: i32) -> io::Result<()> {
+    let options = libc::PTRACE_O_TRACEFORK
+        | libc::PTRACE_O_TRACEVFORK
+        | libc::PTRACE_O_TRACECLONE
+        | libc::PTRACE_O_TRACEEXEC
+        | libc::PTRACE_O_TRACESECCOMP
+        | libc::PTRACE_O_EXITKILL;
+    request(libc::PTRACE_SEIZE, tid, i64::from(options))
+}
+
+/// Why a thread that was seized with all it starts has stopped, or that it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// Before a call that its filter names.
+    Call,
+    /// A new program was loaded.
+    Exec {
+        /// The number of the thread that made the exec, before it took the first one's.
+        former: i32,
+    },
+    /// It was started, has started another, or was asked to stop.
+    Event,
+    /// This signal is about to be delivered.
+    Signal {
+        /// Its number.
+        signal: i32,
+    },
+    /// Its process was stopped by a signal, and is.
+    Suspended,
+    /// It ended.
+    Ended {
+        /// Its wait status.
+        status: i32,
+    },
+}
+
+/// What happened to a thread that the calling thread watches, or to a child, if something has.
+pub(crate) fn next_stopped() -> Option<(i32, Stopped)> {
+    let (tid, status) = next_status()?;
+    if !libc::WIFSTOPPED(status) {
+        return Some((tid, Stopped::Ended { status }));
+    }
+    let signal = libc::WSTOPSIG(status);
+    let stopped = match status >> 16 {
+        libc::PTRACE_EVENT_SECCOMP => Stopped::Call,
+        libc::PTRACE_EVENT_EXEC => Stopped::Exec { former: message(tid).unwrap_or(tid) },
+        libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => Stopped::Suspended,
+        0 => Stopped::Signal { signal },
+        _ => Stopped::Event,
+    };
+    Some((tid, stopped))
+}
+
+/// The number and the arguments of the call before which a thread has stopped.
+pub(crate) fn call(tid: i32) -> io::Result<(i64, [u64; 6])> {
+    let registers = registers(tid)?;
+    let libc::user_regs_struct { orig_rax, rdi, rsi, rdx, r10, r8, r9, .. } = registers;
+    Ok((orig_rax.cast_signed(), [rdi, rsi, rdx, r10, r8, r9]))
+}
+
+/// Has the call before which a thread has stopped return this, without being made.
+pub(crate) fn skip(tid: i32, value: i64) -> io::Result<()> {
+    let mut registers = registers(tid)?;
+    // No call has this number (`seccomp(2)`, SECCOMP_RET_TRACE).
+    registers.orig_rax = u64::MAX;
+    registers.rax = value.cast_unsigned();
+    // SAFETY: PTRACE_SETREGS reads one `user_regs_struct` through its last argument, which names one; the
+    // address is not used.
+    let status = unsafe { libc::ptrace(libc::PTRACE_SETREGS, tid, 0, &raw const registers) };
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn registers(tid: i32) -> io::Result<libc::user_regs_struct> {
+    // SAFETY: it is plain integers, for which all-zero is a value.
+    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    // SAFETY: PTRACE_GETREGS writes one `user_regs_struct` through its last argument, which names one;
+    // the address is not used.
+    let status = unsafe { libc::ptrace(libc::PTRACE_GETREGS, tid, 0, &raw mut registers) };
+    if status == 0 { Ok(registers) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Lets a stopped thread go on, delivering `signal` unless that is 0, and goes on watching it.
 pub(crate) fn go_on(tid: i32, signal: i32) {
     // It can only fail if the thread is gone, and waiting tells that.
@@ -77,6 +160,12 @@ pub(crate) enum Event {
 
 /// What happened to a thread that the calling thread watches, if something has; never waits.
 pub(crate) fn next_event() -> Option<(i32, Event)> {
+    let (tid, status) = next_status()?;
+    Some((tid, event(tid, status)))
+}
+
+/// The next wait status, and whose it is.
+fn next_status() -> Option<(i32, i32)> {
     let mut status = 0;
     let flags = libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG;
     loop {
@@ -84,7 +173,7 @@ pub(crate) fn next_event() -> Option<(i32, Event)> {
         // the calling thread's own and those that it watches are waited for (`__WNOTHREAD`).
         let found = unsafe { libc::waitpid(-1, &raw mut status, flags) };
         if found > 0 {
-            return Some((found, event(found, status)));
+            return Some((found, status));
         }
         if found == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
             return None;

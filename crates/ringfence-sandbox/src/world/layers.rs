@@ -114,31 +114,48 @@ pub(super) fn advisory(spec: &WorldSpec, tier: Tier) -> Vec<LayerStatus> {
 
 /// What a tier that advises is, wherever it is started.
 pub(crate) fn advised(tier: Tier) -> Vec<LayerStatus> {
-    let text = format!(
-        "{}: tier `{tier}`: {ASKS}, and nothing holds a program that does not ask: a static one, one \
-         that makes system calls without libc (`ringfence doctor` says what else){}",
-        LayerStatus::ADVISORY,
-        better()
-    );
+    let traced = tier == Tier::Ptrace;
+    let asks = if traced { TRACED } else { ASKS };
+    let text = format!("{}: tier `{tier}`: {asks}{}", LayerStatus::ADVISORY, better());
     let namespaces = "the world is the host's own processes, and they can signal each other";
-    let notify = "every class of acts is decided, of the programs that ask: what a static program \
-                  or a system call without libc does is neither decided nor recorded";
-    let net = "the host's network: every `connect` of the programs that ask is led to the net gate; \
-               nothing else keeps a program from it, and names that libc looks up are asked of the \
-               host's name servers";
+    let notify = if traced {
+        "every class of acts is decided, when its call has stopped; the kernel reads paths and \
+         arguments again afterwards, and another thread may have changed them"
+    } else {
+        "every class of acts is decided, of the programs that ask: what a static program \
+         or a system call without libc does is neither decided nor recorded"
+    };
+    let seccomp = if traced {
+        enforced("seccomp", "foreign calls kill; what the tier `landlock` refuses is refused")
+    } else {
+        status("seccomp", LayerState::Off, "not used in this tier")
+    };
+    let net = if traced { TRACED_NET } else { ASKED_NET };
     vec![
         status("tier", LayerState::Degraded, &text),
         status("namespaces", LayerState::Off, namespaces),
         status("mounts", LayerState::Off, "no root of its own: the broker opens and changes files"),
         status("landlock", LayerState::Off, "not used in this tier"),
-        status("seccomp", LayerState::Off, "not used in this tier"),
+        seccomp,
         status("notify", LayerState::Degraded, notify),
         status("net", LayerState::Degraded, net),
     ]
 }
 
 /// How the programs of the tier `preload` ask.
-const ASKS: &str = "a library asks before a program acts";
+const ASKS: &str = "a library asks before a program acts, and nothing holds a program that does not \
+                    ask: a static one, one that makes system calls without libc (`ringfence doctor` \
+                    says what else)";
+/// How those of the tier `ptrace` are asked about.
+const TRACED: &str = "a tracer stops each call and asks, and what goes on is read again by the kernel: a \
+                      program with threads can change it in between (`ringfence doctor` says what else)";
+/// What keeps them from the network.
+const ASKED_NET: &str = "the host's network: every `connect` of the programs that ask is led to the net \
+                         gate; nothing else keeps a program from it, and names that libc looks up are \
+                         asked of the host's name servers";
+const TRACED_NET: &str = "the host's network: every `connect` of TCP is answered in its place and led to \
+                          the net gate, names are asked over TCP, and listening, UDP and all else are \
+                          refused";
 
 /// What this kernel has that holds.
 fn better() -> &'static str {

@@ -68,8 +68,8 @@ pub struct WorldSpec {
 /// How the programs of a world ask before they act, where the kernel does not tell of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hooks {
-    /// The library that is loaded into each of them: absolute.
-    pub library: PathBuf,
+    /// The library that is loaded into each of them: absolute. Without one they are traced.
+    pub library: Option<PathBuf>,
     /// Where the broker listens for them: a path that does not exist yet, in a directory that the
     /// payload may enter.
     pub line: PathBuf,

@@ -44,7 +44,7 @@ pub fn prepare_watched(tier: Tier, watches: &Watches) -> Result<Prepared, WorldE
         Tier::Namespaces => Box::new(Namespaces::prepare(watches)?),
         Tier::Oci => Box::new(Namespaces::prepare_in_container(watches)?),
         Tier::Landlock => Box::new(Landlocked::prepare()?),
-        Tier::Preload => Box::new(Advisory::prepare()?),
+        tier @ (Tier::Preload | Tier::Ptrace) => Box::new(Advisory::prepare(tier)?),
     };
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| step("guard the broker's memory")(error.into()))?;
@@ -167,9 +167,9 @@ fn check(spec: &mut WorldSpec) -> Result<(), WorldError> {
 fn check_container(tier: Tier, spec: &mut WorldSpec) -> Result<(), WorldError> {
     match (tier, &mut spec.container) {
         (Tier::Oci, Some(container)) => container.find_image(),
-        (Tier::Namespaces | Tier::Landlock | Tier::Preload, None) => Ok(()),
+        (Tier::Namespaces | Tier::Landlock | Tier::Preload | Tier::Ptrace, None) => Ok(()),
         (Tier::Oci, None) => Err(WorldError::Spec("it has no image".to_owned())),
-        (Tier::Namespaces | Tier::Landlock | Tier::Preload, Some(_)) => {
+        (Tier::Namespaces | Tier::Landlock | Tier::Preload | Tier::Ptrace, Some(_)) => {
             Err(WorldError::Spec(format!("the tier `{tier}` has no image")))
         }
     }

@@ -26,11 +26,14 @@ pub enum Tier {
     /// On the host's own files, processes and network, and nothing but advice: a library in the
     /// programs asks before they act.
     Preload,
+    /// The same, with a tracer that stops its system calls and asks.
+    Ptrace,
 }
 
 impl Tier {
     /// Every tier, the strongest first.
-    pub const ALL: [Tier; 4] = [Tier::Namespaces, Tier::Oci, Tier::Landlock, Tier::Preload];
+    pub const ALL: [Tier; 5] =
+        [Tier::Namespaces, Tier::Oci, Tier::Landlock, Tier::Ptrace, Tier::Preload];
 
     /// What it is called on the command line, in settings and in the log.
     pub fn name(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Tier {
             Tier::Oci => "oci",
             Tier::Landlock => "landlock",
             Tier::Preload => "preload",
+            Tier::Ptrace => "ptrace",
         }
     }
 
@@ -46,7 +50,7 @@ impl Tier {
     pub fn has_mounts(self) -> bool {
         match self {
             Tier::Namespaces | Tier::Oci => true,
-            Tier::Landlock | Tier::Preload => false,
+            Tier::Landlock | Tier::Preload | Tier::Ptrace => false,
         }
     }
 
@@ -54,7 +58,7 @@ impl Tier {
     pub fn is_advisory(self) -> bool {
         match self {
             Tier::Namespaces | Tier::Oci | Tier::Landlock => false,
-            Tier::Preload => true,
+            Tier::Preload | Tier::Ptrace => true,
         }
     }
 }
@@ -67,7 +71,7 @@ impl fmt::Display for Tier {
 
 /// A tier that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no tier `{0}`: there are `namespaces`, `oci`, `landlock` and `preload`")]
+#[error("no tier `{0}`: there are `namespaces`, `oci`, `landlock`, `ptrace` and `preload`")]
 pub struct NoSuchTier(String);
 
 impl FromStr for Tier {

@@ -6,7 +6,7 @@ use std::path::Path;
 use ringfence_core::{LayerState, LayerStatus};
 use rustix::fs::CWD;
 use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
-use rustix::process::WaitOptions;
+use rustix::process::{Signal, WaitOptions};
 
 use super::channel::{Channel, Topic};
 use super::failure::{During as _, Failure, Need};
@@ -17,6 +17,7 @@ use crate::seccomp::{self, Profile, Walls};
 use crate::sys::mount::{Attributes, NODEV, NOSUID, RDONLY, Reach, set_attributes};
 use crate::sys::namespaces::{Namespaces, enter_new};
 use crate::sys::process::fork;
+use crate::sys::ptrace;
 use crate::sys::seccomp::{Listening, install};
 
 /// Directories every Linux has, to try mounts on in a mount namespace that nobody sees.
@@ -51,6 +52,34 @@ pub(crate) fn landlock_tier() -> Vec<LayerStatus> {
             .during(Need::Seccomp, "install the filter")
         }),
         layers::on_the_host_network(),
+    ]
+}
+
+/// The same for a world that is traced.
+pub(crate) fn ptrace_tier() -> Vec<LayerStatus> {
+    vec![
+        tried("ptrace", "a child is traced", || {
+            let child = fork(|| {
+                // Killed by who traces it.
+                loop {
+                    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+                }
+            });
+            let child = child.during(Need::Payload, "start a child")?;
+            let seized = ptrace::seize_with_all(child.as_raw_nonzero().get());
+            ptrace::kill(child.as_raw_nonzero().get());
+            seized.during(Need::Payload, "trace a child")
+        }),
+        tried("seccomp", "system calls are filtered, and stop for the tracer", || {
+            rustix::thread::set_no_new_privs(true)
+                .during(Need::Seccomp, "give up new privileges")?;
+            install(
+                &seccomp::filter(Profile::Default, NotifyClasses::ALL, Walls::Tracer),
+                Listening::No,
+            )
+            .map(drop)
+            .during(Need::Seccomp, "install the filter")
+        }),
     ]
 }
 

@@ -49,7 +49,7 @@ fn spec() -> WorldSpec {
             id: "sha256:0".to_owned(),
             name: "n".to_owned(),
         }),
-        hooks: Some(Hooks { library: "/l.so".into(), line: odd().into() }),
+        hooks: Some(Hooks { library: Some("/l.so".into()), line: odd().into() }),
         scratch: "/s".into(),
     }
 }

@@ -27,8 +27,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
     /// How the world is isolated: `namespaces`; `oci`, which makes the same within a container of an
-    /// image; `landlock`, which needs no namespaces and holds less (`doctor` says what); or `preload`,
-    /// which is advisory: a library asks before programs act, and holds none that does not ask [default: as `[world] tier` of the settings has it, else namespaces]
+    /// image; `landlock`, which needs no namespaces and holds less (`doctor` says what); or, both advisory,
+    /// `ptrace`, where a tracer stops programs and asks, and `preload`, where a library in them asks [default: as `[world] tier` of the settings has it, else namespaces]
     #[arg(long, value_name = "TIER")]
     pub tier: Option<Tier>,
     /// Of which image the container of the tier `oci` is, as podman or docker has it; none is fetched

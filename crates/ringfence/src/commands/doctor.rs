@@ -61,6 +61,7 @@ pub(crate) fn doctor(args: &DoctorArgs, screen: &Screen) -> Result<Done, Failure
     let mut findings = layers(&dirs);
     findings.push(limits::limits());
     findings.extend(tiers::landlock());
+    findings.extend(tiers::ptrace());
     findings.extend(tiers::preload());
     findings.push(tiers::wasm());
     findings.push(tiers::oci());

@@ -186,7 +186,7 @@ fn is_beyond((tier, profile): Kind, attack: &str) -> bool {
         Tier::Namespaces | Tier::Oci => false,
         Tier::Landlock => BEYOND_LANDLOCK.contains(&attack),
         // It holds nobody who does not want to be held: what is held is told, and nothing is promised.
-        Tier::Preload => true,
+        Tier::Preload | Tier::Ptrace => true,
     };
     beyond_tier || is_opened(profile, attack)
 }

@@ -191,18 +191,25 @@ fn give_library(person: &Person) {
     std::fs::copy(built, &beside).unwrap();
 }
 
-fn advised(person: &Person, script: &str) -> Output {
-    let words = ["run", "--tier", "preload", "--", "/bin/sh", "-ec", script];
+/// The tiers that advise, each as whom it can be tried.
+fn advising() -> Vec<(&'static str, Who)> {
+    let tiers = ["preload", "ptrace"];
+    tiers.into_iter().flat_map(|tier| owners().into_iter().map(move |who| (tier, who))).collect()
+}
+
+fn advised(person: &Person, tier: &str, script: &str) -> Output {
+    let words = ["run", "--tier", tier, "--", "/bin/sh", "-ec", script];
     person.ringfence(&words).output().unwrap()
 }
 
 #[test]
 fn a_world_that_advises_is_named_by_the_person_and_says_so_everywhere() {
-    for who in owners() {
+    for (tier, who) in advising() {
         let person = person(who, 1);
         give_library(&person);
         let output = advised(
             &person,
+            tier,
             "echo x > made; cat made; cp made copy; chmod 700 copy; mkdir d; mv copy d/; rm d/copy; \
              ! cat .env; ! echo y > $HOME/../out; test -d $HOME/project; \
              printf '#!/bin/sh\\necho ran\\n' > s; chmod +x s; ./s; mktemp >/dev/null; echo end",
@@ -210,17 +217,24 @@ fn a_world_that_advises_is_named_by_the_person_and_says_so_everywhere() {
         let (out, err) = (out(&output), err(&output));
         assert!(output.status.success(), "{out}{err}");
         assert_eq!(out, "x\nran\nend\n", "{err}");
-        assert!(err.contains("advisory: tier `preload`"), "{err}");
-        assert!(err.contains("nothing holds a program that does not ask"), "{err}");
+        assert!(err.contains(&format!("advisory: tier `{tier}`")), "{err}");
+        let loud = match tier {
+            "preload" => "nothing holds a program that does not ask",
+            _ => "a program with threads can change it in between",
+        };
+        assert!(err.contains(loud), "{err}");
         assert!(err.contains("ringfence: advisory only, of what programs asked:"), "{err}");
         let shown = person.succeed(&["show"]);
-        assert!(shown.contains("tier is degraded: advisory: tier `preload`"), "{shown}");
+        assert!(shown.contains(&format!("tier is degraded: advisory: tier `{tier}`")), "{shown}");
         let logged = person.succeed(&["log", "show"]);
         assert!(logged.contains("advisory only: programs can pass it by"), "{logged}");
         let shown: Value = serde_json::from_str(&person.succeed(&["show", "--json"])).unwrap();
         for layer in shown["layers"].as_array().unwrap() {
-            let known = ["pty", "rlimits", "limits"].contains(&layer["layer"].as_str().unwrap());
-            assert!(known || layer["state"] != "enforced", "{layer}");
+            let mut known = vec!["pty", "rlimits", "limits"];
+            // The kernel's own, and nothing to be passed by.
+            known.extend((tier == "ptrace").then_some("seccomp"));
+            let is_known = known.contains(&layer["layer"].as_str().unwrap());
+            assert!(is_known || layer["state"] != "enforced", "{layer}");
         }
         let decided = person.decided();
         for made in ["/project/made", "/project/d", "/project/s"] {
@@ -229,7 +243,7 @@ fn a_world_that_advises_is_named_by_the_person_and_says_so_everywhere() {
                 .any(|(verdict, act)| verdict.contains("permit") && act.contains(made));
             assert!(made, "{decided:?}");
         }
-        let words = ["run", "--tier", "preload", "--json", "--", "true"];
+        let words = ["run", "--tier", tier, "--json", "--", "true"];
         let said = person.ringfence(&words).output().unwrap();
         let last: Value =
             serde_json::from_str(self::err(&said).lines().next_back().unwrap()).unwrap();
@@ -239,7 +253,7 @@ fn a_world_that_advises_is_named_by_the_person_and_says_so_everywhere() {
 
 #[test]
 fn programs_that_a_world_advises_are_decided_by_whatever_they_are_started() {
-    for who in owners() {
+    for (tier, who) in advising() {
         let person = person(who, 1);
         give_library(&person);
         let policy = person.project().join(".ringfence/policy.cedar");
@@ -261,7 +275,7 @@ fn programs_that_a_world_advises_are_decided_by_whatever_they_are_started() {
             "setsid -w id",
             "find . -maxdepth 0 -exec id {} +",
         ] {
-            let output = advised(&person, &format!("{start} || echo refused"));
+            let output = advised(&person, tier, &format!("{start} || echo refused"));
             let (out, err) = (out(&output), err(&output));
             assert!(!out.contains("uid="), "{start}: {out}{err}");
             assert!(out.contains("refused"), "{start}: {out}{err}");
@@ -273,6 +287,7 @@ fn programs_that_a_world_advises_are_decided_by_whatever_they_are_started() {
         }
         let output = advised(
             &person,
+            tier,
             "git init -q g; cd g; git -c user.name=a -c user.email=b commit -q --allow-empty -m one; \
              git log --format=%s; echo 'int main(void){return 7;}' > a.c; cc a.c -o a; ./a || echo $?; \
              perl -e 'open(F,\">p\"); print F 1; close F; rename(\"p\",\"q\"); unlink(\"q\") and print 2'",
@@ -284,7 +299,7 @@ fn programs_that_a_world_advises_are_decided_by_whatever_they_are_started() {
 #[test]
 fn connections_of_a_world_that_advises_are_led_to_the_gate() {
     let port = server();
-    for who in owners() {
+    for (tier, who) in advising() {
         let person = person(who, port);
         give_library(&person);
         let get = |url: &str| format!("curl -sS --max-time 20 {url}");
@@ -292,7 +307,7 @@ fn connections_of_a_world_that_advises_are_led_to_the_gate() {
             get(&format!("http://127.0.0.1:{port}/")),
             get(&format!("--noproxy '*' http://localhost:{port}/")),
         ] {
-            let output = advised(&person, &script);
+            let output = advised(&person, tier, &script);
             assert_eq!(out(&output), "hello\n", "{who:?} {script}: {}", err(&output));
         }
         let other = server();
@@ -301,7 +316,7 @@ fn connections_of_a_world_that_advises_are_led_to_the_gate() {
             get(&format!("http://127.0.0.1:{other}/")),
             get("--noproxy '*' http://192.0.2.1/"),
         ] {
-            let output = advised(&person, &format!("{script} || echo refused"));
+            let output = advised(&person, tier, &format!("{script} || echo refused"));
             assert!(!out(&output).contains("hello"), "{script}: {}", out(&output));
             let decided = person.decided();
             let denied = decided.iter().any(|(verdict, _)| verdict.contains("deny"));
@@ -332,4 +347,5 @@ fn a_world_that_advises_is_refused_where_it_cannot_do_what_is_asked() {
     let doctor = out(&person.ringfence(&["doctor"]).output().unwrap());
     assert!(doctor.contains("tier preload     advisory, never chosen by itself"), "{doctor}");
     assert!(doctor.contains("static programs"), "{doctor}");
+    assert!(doctor.contains("tier ptrace      advisory, never chosen by itself"), "{doctor}");
 }

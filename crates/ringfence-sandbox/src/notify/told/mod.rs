@@ -49,9 +49,18 @@ pub(crate) struct Told {
     /// The process that all of the world descend from, and that ends last.
     above: i32,
     end: OwnedFd,
-    uid: u32,
+    teller: Teller,
     door: Mutex<Door>,
     waiting: Mutex<HashMap<u64, Caller>>,
+}
+
+/// Who tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Teller {
+    /// The world's programs, of this user, each for its own threads.
+    Programs(u32),
+    /// The process above the world, which traces all of it.
+    Tracer,
 }
 
 /// Who has come, and who is known to be of the world.
@@ -68,6 +77,7 @@ struct Caller {
     socket: OwnedFd,
     pid: i32,
     process: OwnedFd,
+    teller: Teller,
 }
 
 /// A listener at this path, which whoever may enter its directory can connect to.
@@ -85,31 +95,38 @@ fn flags() -> SocketFlags {
     SocketFlags::CLOEXEC
 }
 
-/// Asks as the library does, for a program that is about to be started; waits for the answer.
-pub(crate) fn ask(path: &Path, question: &Question) -> io::Result<Reply> {
+/// Asks as the library does; the answer comes on the connection.
+pub(crate) fn put(path: &Path, question: &Question) -> io::Result<OwnedFd> {
     let socket = net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags(), None)?;
     net::connect(&socket, &SocketAddrUnix::new(path)?)?;
     net::send(&socket, &question.encode(), SendFlags::NOSIGNAL)?;
+    Ok(socket)
+}
+
+/// Waits for the answer to a question that was put; `None` where there is none.
+pub(crate) fn answer(socket: &OwnedFd) -> Option<Word> {
     let mut bytes = [0; wire::ANSWER_BYTES];
     let got = loop {
-        match net::recv(&socket, bytes.as_mut_slice(), RecvFlags::empty()) {
+        match net::recv(socket, bytes.as_mut_slice(), RecvFlags::empty()) {
             Ok((got, _)) => break got,
             Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
+            Err(_) => return None,
         }
     };
-    match bytes.get(..got).and_then(Word::decode) {
-        Some(Word::Reply(reply)) => Ok(reply),
-        Some(Word::File) | None => Err(io::ErrorKind::InvalidData.into()),
-    }
+    bytes.get(..got).and_then(Word::decode)
 }
 
 impl Told {
-    /// Hears of a world of this user, all of whose processes descend from `above`.
-    pub(crate) fn new(listener: OwnedFd, above: i32, uid: u32) -> io::Result<Told> {
+    /// Hears of a world all of whose processes descend from `above`.
+    pub(crate) fn new(listener: OwnedFd, above: i32, teller: Teller) -> io::Result<Told> {
         let pid = Pid::from_raw(above).ok_or(io::ErrorKind::InvalidInput)?;
         let end = pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Told { listener, above, end, uid, door: Mutex::default(), waiting: Mutex::default() })
+        Ok(Told { listener, above, end, teller, door: Mutex::default(), waiting: Mutex::default() })
+    }
+
+    /// Whether whoever is told of cannot be handed a file.
+    pub(super) fn is_traced(&self) -> bool {
+        self.teller == Teller::Tracer
     }
 
     /// Waits for a call; `None` when the world is gone.
@@ -162,10 +179,15 @@ impl Told {
     fn caller(&self, door: &mut Door, socket: OwnedFd) -> Option<Caller> {
         let named = net::sockopt::socket_peercred(&socket).ok()?;
         let pid = named.pid.as_raw_nonzero().get();
-        if named.uid.as_raw() != self.uid {
-            return None;
-        }
         let process = sys::peer(socket.as_fd()).ok()?;
+        match self.teller {
+            Teller::Programs(uid) if named.uid.as_raw() == uid && pid != self.above => {}
+            Teller::Tracer if pid == self.above => {
+                let caller = Caller { socket, pid, process, teller: self.teller };
+                return caller.waits().then_some(caller);
+            }
+            Teller::Programs(_) | Teller::Tracer => return None,
+        }
         let is_known = door.known.get(&pid).is_some_and(|known| is_alive(known.as_fd()));
         if !is_known {
             if !descends(pid, self.above) {
@@ -177,7 +199,8 @@ impl Told {
             door.known.insert(pid, process.try_clone().ok()?);
         }
         // What was found out about a number was found out about this process only if it is still there.
-        is_alive(process.as_fd()).then_some(Caller { socket, pid, process })
+        let teller = self.teller;
+        is_alive(process.as_fd()).then_some(Caller { socket, pid, process, teller })
     }
 
     fn take(&self, door: &mut Door, caller: Caller, question: Question) -> Notification {
@@ -233,7 +256,12 @@ impl Caller {
         let sender = sender?.as_raw_nonzero().get();
         let question = Question::decode(bytes.get(..received.bytes)?)?;
         // A connection can be given away, and a thread be named that is another's.
-        let is_own = sender == self.pid && self.waits() && sys::in_group(self.pid, question.tid);
+        let is_own = sender == self.pid
+            && self.waits()
+            && match self.teller {
+                Teller::Programs(_) => sys::in_group(self.pid, question.tid),
+                Teller::Tracer => question.tid != self.pid && descends(question.tid, self.pid),
+            };
         (is_own && self.waits()).then_some(question)
     }
 

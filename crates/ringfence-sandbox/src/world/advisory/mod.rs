@@ -3,12 +3,14 @@
 //!
 //! For where the kernel offers nothing better. The payload gives up what can be given up anywhere:
 //! its user, capabilities, new privileges, limits. Beyond that nothing holds it. A library that is
-//! loaded into its programs ([`super::Tier::Preload`]) tells the broker of what they are about to do
-//! ([`crate::notify::told`]), and what is told is decided and carried out as in the tier `landlock`.
+//! loaded into its programs ([`super::Tier::Preload`]), or a tracer ([`super::Tier::Ptrace`]), tells the
+//! broker of what they are about to do ([`crate::notify::told`]), and what is told is decided and
+//! carried out as in the tier `landlock`.
 //! `docs/adr/0020-tiers-that-advise.md` says why.
 
 mod payload;
 mod supervisor;
+mod tracer;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -30,8 +32,9 @@ use super::{
     Access, Hooks, IpFamily, NotifyClasses, Programs, Switch, Tier, WorldError, WorldSpec, layers,
     wire,
 };
-use crate::notify::told::{self, Told};
+use crate::notify::told::{self, Teller, Told};
 use crate::notify::{Confinement, Line, Reads};
+use crate::seccomp::Profile;
 use crate::sys::process::fork;
 
 /// Why connections are led to the net gate.
@@ -47,28 +50,31 @@ const SOCKET_PATH_BYTES_MAX: usize = 108;
 pub(super) struct Advisory {
     /// Shut down when the world is to end.
     control: Channel,
+    tier: Tier,
     supervisor: Pid,
     asked: Option<OwnedFd>,
 }
 
 impl Advisory {
     /// Starts the supervisor, which waits to be told which world it is to be.
-    pub(super) fn prepare() -> Result<Advisory, WorldError> {
+    pub(super) fn prepare(tier: Tier) -> Result<Advisory, WorldError> {
         let (control, theirs) = Channel::pair().map_err(step("reach the world"))?;
         control.pass_credentials().map_err(step("know who speaks"))?;
         let supervisor =
             fork(move || supervisor::run(&theirs)).map_err(step("start the supervisor"))?;
-        Ok(Advisory { control, supervisor, asked: None })
+        Ok(Advisory { control, tier, supervisor, asked: None })
     }
 }
 
 impl Isolation for Advisory {
     fn begin(&mut self, spec: &WorldSpec) -> Result<(), WorldError> {
-        let hooks = check(spec)?;
+        let hooks = check(spec, self.tier)?;
         let asked = told::listen(&hooks.line).map_err(step("listen for what programs ask"))?;
         self.asked = Some(asked);
         let mut spec = spec.clone();
-        hook(&mut spec.env, &hooks);
+        if let Some(library) = &hooks.library {
+            hook(&mut spec.env, library, &hooks.line);
+        }
         let memory = wire::send(&spec).map_err(step("write down the world"))?;
         // A supervisor that has failed and is gone has said why.
         let _ = self.control.send_with(Topic::Spec, &[], &[memory.as_fd()]);
@@ -86,7 +92,11 @@ impl Isolation for Advisory {
         let payload = await_topic(&self.control, Topic::PayloadReady)?;
         let asked = self.asked.take().ok_or(WorldError::Gone)?;
         let above = self.supervisor.as_raw_nonzero().get();
-        let told = Told::new(asked, above, spec.identity.uid).map_err(step("hear of the world"))?;
+        let teller = match spec.hooks.as_ref().and_then(|hooks| hooks.library.as_ref()) {
+            Some(_) => Teller::Programs(spec.identity.uid),
+            None => Teller::Tracer,
+        };
+        let told = Told::new(asked, above, teller).map_err(step("hear of the world"))?;
         let confinement = Confinement {
             user: Some((spec.identity.uid, spec.identity.gid)),
             ceiling: None,
@@ -101,7 +111,7 @@ impl Isolation for Advisory {
             network,
             pty: ready.fds.into_iter().next(),
             root,
-            layers: layers::advisory(spec, Tier::Preload),
+            layers: layers::advisory(spec, self.tier),
             init_pid: above,
             payload_pid: payload.pid,
         })
@@ -140,8 +150,8 @@ impl Drop for Advisory {
 }
 
 /// Refuses what such a tier cannot do.
-fn check(spec: &WorldSpec) -> Result<Hooks, WorldError> {
-    let wrong = |what: &str| Err(WorldError::Spec(format!("the tier `preload` {what}")));
+fn check(spec: &WorldSpec, tier: Tier) -> Result<Hooks, WorldError> {
+    let wrong = |what: &str| Err(WorldError::Spec(format!("the tier `{tier}` {what}")));
     if (NotifyClasses { read: Switch::Off, ..spec.notify }) != NotifyClasses::ALL {
         return wrong("decides every class of acts: none may be left undecided");
     }
@@ -157,11 +167,19 @@ fn check(spec: &WorldSpec) -> Result<Hooks, WorldError> {
     if !spec.files.is_empty() || !spec.dirs.is_empty() {
         return wrong("has no files that exist in one world only");
     }
-    let Some(hooks) = &spec.hooks else { return wrong("needs its library, and none is named") };
+    if spec.seccomp == Profile::Browser {
+        return wrong("has no network of its own that namespaces made inside could be kept from");
+    }
+    let Some(hooks) = &spec.hooks else { return wrong("needs a place to be asked at") };
     if hooks.line.as_os_str().len() >= SOCKET_PATH_BYTES_MAX {
         return wrong("cannot be asked: the path of its socket is too long");
     }
-    check_library(&hooks.library)?;
+    match (tier, &hooks.library) {
+        (Tier::Preload, Some(library)) => check_library(library)?,
+        (Tier::Preload, None) => return wrong("needs its library, and none is named"),
+        (_, Some(_)) => return wrong("loads no library"),
+        (_, None) => {}
+    }
     Ok(hooks.clone())
 }
 
@@ -193,16 +211,16 @@ fn check_library(library: &Path) -> Result<(), WorldError> {
 }
 
 /// Has the library loaded into the payload, before whatever else is.
-fn hook(env: &mut Vec<(OsString, OsString)>, hooks: &Hooks) {
+fn hook(env: &mut Vec<(OsString, OsString)>, library: &Path, line: &Path) {
     let theirs = env.iter().rev().find(|(name, _)| name == LIBRARY).map(|(_, value)| value.clone());
     env.retain(|(name, _)| name != LIBRARY && name != LINE);
-    let mut libraries = hooks.library.clone().into_os_string();
+    let mut libraries = library.as_os_str().to_owned();
     if let Some(theirs) = theirs.filter(|theirs| !theirs.is_empty()) {
         libraries.push(OsStr::new(":"));
         libraries.push(theirs);
     }
     env.push((LIBRARY.into(), libraries));
-    env.push((LINE.into(), hooks.line.clone().into_os_string()));
+    env.push((LINE.into(), line.as_os_str().to_owned()));
 }
 
 /// Where the library may lie for a program in this directory: beside it, or where packages put what is

@@ -14,9 +14,12 @@ use super::super::landlocked::become_user;
 use super::super::payload::{find_program, limits, session, started};
 use super::super::{Hooks, ResourceLimits, WorldSpec, identity};
 use super::supervisor::Parts;
-use crate::notify::told::{self, wire::Question};
+use crate::notify::told;
+use crate::notify::told::wire::{Question, Word};
+use crate::seccomp::{self, Walls};
 use crate::sys::notify::Reply;
 use crate::sys::process::{close_on_exec_from, default_signals};
+use crate::sys::seccomp::{Listening, install};
 
 /// The code of the payload's process: comes back only if its program could not be started.
 pub(super) fn run(spec: &WorldSpec, control: &Channel, parts: Parts) -> i32 {
@@ -44,14 +47,37 @@ fn give_up(
     identity::dumpable(identity::Dumpable::Yes)?;
     let missing = || Failure { need: Need::Payload, errno: libc::ENOENT, step: "ask".to_owned() };
     let hooks = spec.hooks.as_ref().ok_or_else(missing)?;
-    rustix::fs::access(&hooks.library, Check::READ_OK).during(
+    let ready = || {
+        let sent = control.send(Topic::PayloadReady, &[]);
+        sent.during(Need::Payload, "say that the payload is ready")
+    };
+    if let Some(tracer) = parts.tracer {
+        be_traced(spec, &tracer)?;
+        ready()?;
+        // It stops at its exec, and is asked about there.
+        return Ok(program);
+    }
+    let library = hooks.library.as_ref().ok_or_else(missing)?;
+    rustix::fs::access(library, Check::READ_OK).during(
         Need::Payload,
-        format!("read the library `{}` as the payload's user", hooks.library.display()),
+        format!("read the library `{}` as the payload's user", library.display()),
     )?;
-    control
-        .send(Topic::PayloadReady, &[])
-        .during(Need::Payload, "say that the payload is ready")?;
+    ready()?;
     Ok(program.and_then(|program| ask(spec, hooks, &program).map(|()| program)))
+}
+
+/// Waits until it is traced, and then has its calls stop for the tracer.
+fn be_traced(spec: &WorldSpec, tracer: &Channel) -> Result<(), Failure> {
+    let step = "be traced";
+    tracer.send(Topic::Done, &[]).during(Need::Payload, step)?;
+    let seized = tracer.receive().during(Need::Payload, step)?;
+    if seized.is_none_or(|message| message.topic != Topic::Done) {
+        let (need, step) = (Need::Payload, "be traced: the kernel does not let it".to_owned());
+        return Err(Failure { need, errno: libc::EPERM, step });
+    }
+    install(&seccomp::filter(spec.seccomp, spec.notify, Walls::Tracer), Listening::No)
+        .map(drop)
+        .during(Need::Seccomp, "install the filter")
 }
 
 /// Asks for the start of the program, as every program does that has the library.
@@ -65,9 +91,11 @@ fn ask(spec: &WorldSpec, hooks: &Hooks, program: &Path) -> io::Result<()> {
     let tid = rustix::thread::gettid().as_raw_nonzero().get();
     let args = [address(&path), argv.as_ptr().expose_provenance() as u64, 0, 0, 0, 0];
     let question = Question { tid, number: libc::SYS_execve, args };
-    match told::ask(&hooks.line, &question)? {
-        Reply::Continue => Ok(()),
-        Reply::Fail(errno) => Err(io::Error::from_raw_os_error(errno)),
-        Reply::Success => Err(io::Error::from_raw_os_error(libc::EACCES)),
+    match told::answer(&told::put(&hooks.line, &question)?) {
+        Some(Word::Reply(Reply::Continue)) => Ok(()),
+        Some(Word::Reply(Reply::Fail(errno))) => Err(io::Error::from_raw_os_error(errno)),
+        Some(Word::Reply(Reply::Success) | Word::File) | None => {
+            Err(io::Error::from_raw_os_error(libc::EACCES))
+        }
     }
 }

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::fs::Mode;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -17,13 +18,23 @@ use super::super::helper::first_to_go;
 use super::super::init;
 use super::super::landlocked::{TERMINALS, TITLE, TOLD, hand_out, supervise};
 use super::super::{Stdio, wire};
-use super::payload;
+use super::{payload, tracer};
 use crate::sys::process::{close_all_but, fork, retitle};
+use crate::sys::ptrace;
 
 /// What the supervisor has made ready for the payload.
 pub(super) struct Parts {
     pub(super) slave: Option<OwnedFd>,
     pub(super) umask: Mode,
+    /// The line to who traces it, where somebody does.
+    pub(super) tracer: Option<Channel>,
+}
+
+/// What has been started.
+struct Started {
+    leader: Pid,
+    /// Where the tracer asks, where there is one.
+    line: Option<PathBuf>,
 }
 
 /// The code of the supervisor's process; its result is the exit code, which nobody reads.
@@ -34,9 +45,12 @@ pub(super) fn run(control: &Channel) -> i32 {
     // Out of the terminal's reach: its signals are for the payload.
     let _ = rustix::process::setsid();
     let umask = rustix::process::umask(Mode::from_raw_mode(0o022));
-    let ended = start(control, umask).and_then(|leader| match leader {
-        Some(leader) => {
-            let ended = supervise(control, leader, None);
+    let ended = start(control, umask).and_then(|started| match started {
+        Some(Started { leader, line }) => {
+            let ended = line.map_or_else(
+                || Ok(supervise(control, leader, None)?.map(WaitStatus::as_raw)),
+                |line| tracer::supervise(control, leader, &line),
+            );
             // Everybody is told to end before anybody is told of the end.
             end_all();
             ended.during(Need::Payload, "watch over the world")
@@ -45,7 +59,7 @@ pub(super) fn run(control: &Channel) -> i32 {
     });
     let sent = match ended {
         Ok(None) => Ok(()),
-        Ok(Some(status)) => control.send(Topic::Ended, &WaitStatus::as_raw(status).to_le_bytes()),
+        Ok(Some(status)) => control.send(Topic::Ended, &status.to_le_bytes()),
         Err(failure) => {
             end_all();
             control.send(Topic::Failed, &failure.encode())
@@ -55,7 +69,7 @@ pub(super) fn run(control: &Channel) -> i32 {
 }
 
 /// Everything up to the payload's process; `None` when the broker has thought better of it.
-fn start(control: &Channel, umask: Mode) -> Result<Option<Pid>, Failure> {
+fn start(control: &Channel, umask: Mode) -> Result<Option<Started>, Failure> {
     first_to_go();
     let Some(message) = control.receive().during(Need::Payload, TOLD)? else { return Ok(None) };
     let missing = || Failure { need: Need::Payload, errno: libc::EINVAL, step: TOLD.to_owned() };
@@ -73,10 +87,28 @@ fn start(control: &Channel, umask: Mode) -> Result<Option<Pid>, Failure> {
         Stdio::Pty(size) => Some(init::terminal(TERMINALS, size)?),
     };
     let slave = hand_out(control, spec, terminal)?;
-    let parts = Parts { slave, umask };
+    let traced = spec.hooks.as_ref().filter(|hooks| hooks.library.is_none());
+    let line = traced.map(|hooks| hooks.line.clone());
+    let (ours, theirs) = Channel::pair().during(Need::Payload, "reach the payload")?;
+    let tracer = line.is_some().then_some(theirs);
+    let parts = Parts { slave, umask, tracer };
     let leader = fork(move || payload::run(spec, control, parts))
         .during(Need::Payload, "start the payload's process")?;
-    Ok(Some(leader))
+    if line.is_some() {
+        trace(leader, &ours)?;
+    }
+    Ok(Some(Started { leader, line }))
+}
+
+/// Traces the payload as soon as it is who it will be; one that has failed before has said why.
+fn trace(leader: Pid, payload: &Channel) -> Result<(), Failure> {
+    let step = "trace the payload";
+    if payload.receive().during(Need::Payload, step)?.is_none() {
+        return Ok(());
+    }
+    let seized = ptrace::seize_with_all(leader.as_raw_nonzero().get());
+    let topic = if seized.is_ok() { Topic::Done } else { Topic::Failed };
+    payload.send(topic, &[]).during(Need::Payload, step)
 }
 
 /// Ends every process that descends from this one, and waits until they are gone.

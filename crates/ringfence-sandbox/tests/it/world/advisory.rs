@@ -16,8 +16,15 @@ struct Asking {
     options: Vec<String>,
 }
 
+/// Each tier, with a program that it holds.
+const HELD: [(&str, &str); 2] = [("preload", "tools/asker"), ("ptrace", "tools/static")];
+
 impl Asking {
     fn new(who: Who) -> Asking {
+        Asking::of("preload", who)
+    }
+
+    fn of(tier: &str, who: Who) -> Asking {
         let place = Place::new(who);
         for dir in ["data", "other", "ways"] {
             place.make_dir(dir);
@@ -33,7 +40,10 @@ impl Asking {
         }
         let (data, line) = (place.text("data"), place.text("ways/line"));
         let library = library().to_str().unwrap().to_owned();
-        let words = ["--tier", "preload", "--notify", "--library", &library, "--line", &line];
+        let mut words = vec!["--tier", tier, "--notify", "--line", &line];
+        if tier == "preload" {
+            words.extend(["--library", &library]);
+        }
         let options = words.iter().map(|it| (*it).to_owned());
         let options = options.chain(["--write".to_owned(), data]).collect();
         Asking { place, options }
@@ -113,8 +123,10 @@ const WAYS: [&[&str]; 23] = [
 
 #[test]
 fn what_a_program_asks_for_by_any_function_is_decided() {
-    for who in everyone() {
-        let asking = Asking::new(who);
+    for (who, (tier, program)) in
+        everyone().into_iter().flat_map(|who| HELD.map(|held| (who, held)))
+    {
+        let asking = Asking::of(tier, who);
         for (at, way) in WAYS.iter().enumerate() {
             let within = |base: &str| -> Vec<String> {
                 let dir = asking.place.make_dir(&format!("{base}/{at}"));
@@ -126,7 +138,6 @@ fn what_a_program_asks_for_by_any_function_is_decided() {
             };
             let said = |of: &[String], inside: bool| {
                 let of: Vec<&str> = of.iter().map(String::as_str).collect();
-                let program = "tools/asker";
                 if inside { asking.inside(program, &of) } else { asking.outside(program, &of) }
             };
             let (other, data, ways) = (within("other"), within("data"), within("ways"));
@@ -143,11 +154,8 @@ fn what_a_program_asks_for_by_any_function_is_decided() {
             }
         }
         let out = [asking.place.text("data/file"), asking.place.text("other/to")];
-        assert_eq!(asking.inside("tools/asker", &["rename", &out[0], &out[1]]), "errno 13");
-        assert_eq!(
-            asking.inside("tools/asker", &["mkdir", &asking.place.text("tools/new")]),
-            "errno 30"
-        );
+        assert_eq!(asking.inside(program, &["rename", &out[0], &out[1]]), "errno 13");
+        assert_eq!(asking.inside(program, &["mkdir", &asking.place.text("tools/new")]), "errno 30");
     }
 }
 
@@ -171,13 +179,15 @@ fn whatever_a_program_starts_asks_as_well_also_without_an_environment() {
         "execve", "execl", "execle", "execlp", "execvp", "fexecve", "syscall", "fork", "vfork",
         "spawn", "system", "popen",
     ];
-    for who in everyone() {
-        let asking = Asking::new(who);
+    for (who, (tier, program)) in
+        everyone().into_iter().flat_map(|who| HELD.map(|held| (who, held)))
+    {
+        let asking = Asking::of(tier, who);
         let (other, data) = (asking.place.text("other/new"), asking.place.text("data/new"));
         for way in ways {
-            assert_eq!(asking.inside("tools/asker", &["start", way, &other]), "errno 13", "{way}");
+            assert_eq!(asking.inside(program, &["start", way, &other]), "errno 13", "{way}");
             assert!(!Path::new(&other).exists(), "{way}");
-            assert_eq!(asking.inside("tools/asker", &["start", way, &data]), "ok", "{way}");
+            assert_eq!(asking.inside(program, &["start", way, &data]), "ok", "{way}");
             fs::remove_file(&data).unwrap();
         }
     }
@@ -185,10 +195,49 @@ fn whatever_a_program_starts_asks_as_well_also_without_an_environment() {
 
 #[test]
 fn threads_forks_and_children_ask_side_by_side() {
-    for who in everyone() {
-        let asking = Asking::new(who);
-        assert_eq!(asking.inside("tools/asker", &["threads", &asking.place.text("data")]), "ok");
+    for (who, (tier, program)) in
+        everyone().into_iter().flat_map(|who| HELD.map(|held| (who, held)))
+    {
+        let asking = Asking::of(tier, who);
+        let data = asking.place.text("data");
+        assert_eq!(asking.inside(program, &["threads", &data]), "ok", "{who:?} {tier}");
     }
+}
+
+#[test]
+fn what_a_library_cannot_hold_is_stopped_by_a_tracer() {
+    for who in everyone() {
+        let asking = Asking::of("ptrace", who);
+        let file = asking.place.text("other/new");
+        for (program, args) in [("tools/asker", ["bare", &file]), ("tools/static", ["open", &file])]
+        {
+            assert_eq!(asking.outside(program, &args), "ok", "{who:?} {program}");
+            fs::remove_file(&file).unwrap();
+            assert_eq!(asking.inside(program, &args), "errno 13", "{who:?} {program}");
+            assert!(!Path::new(&file).exists());
+        }
+        for attack in ["int80", "x32"] {
+            assert_eq!(asking.place.outside(&[attack]).out, "ok");
+            let _ = fs::remove_file(asking.place.path("ways/line"));
+            let said = asking.place.inside(&asking.options(), &[attack]);
+            assert_eq!(said.code, 128 + libc::SIGSYS, "{attack}: {said:?}");
+        }
+        for attack in ["ptrace", "user-namespace", "io-uring"] {
+            assert_eq!(asking.place.outside(&[attack]).out, "ok");
+            let _ = fs::remove_file(asking.place.path("ways/line"));
+            let said = asking.place.inside(&asking.options(), &[attack]);
+            assert!(said.out.starts_with("errno"), "{attack}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_traced_program_can_be_stopped_and_continued_and_sees_its_signals() {
+    let asking = Asking::of("ptrace", Who::Ordinary);
+    let script = "trap 'echo heard' USR1; kill -USR1 $$; sleep 100 & kill -STOP $!; kill -CONT $!; \
+                  kill -TERM $!; wait $!; echo $?; (exit 7); echo $?; timeout 0.2 sleep 100; echo $?";
+    let said = asking.place.script(&asking.options(), script);
+    assert_eq!(said.out, "heard\n143\n7\n124", "{said:?}");
 }
 
 #[test]
@@ -217,13 +266,18 @@ fn nobody_is_asked_for_in_the_name_of_another_thread_or_process() {
         for number in ["1", "0", &own, "4294967295", "18446744073709551615", "2147483647"] {
             assert_eq!(forge("tid", number), "refused", "{who:?} {number}");
         }
+        // Where a tracer asks, nobody else does.
+        let asking = Asking::of("ptrace", who);
+        let line = asking.place.text("ways/line");
+        let said = asking.inside("tools/static", &["forge", "honest", &line]);
+        assert!(!said.contains("answered"), "{who:?}: {said}");
     }
 }
 
 #[test]
 fn a_process_outside_of_the_world_is_answered_nothing() {
-    for who in everyone() {
-        let asking = Asking::new(who);
+    for (who, (tier, _)) in everyone().into_iter().flat_map(|who| HELD.map(|held| (who, held))) {
+        let asking = Asking::of(tier, who);
         let line = asking.place.text("ways/line");
         let file = asking.place.text("data/waits");
         let script = format!("exec {} wait {file}", asking.place.text("tools/asker"));
@@ -237,8 +291,8 @@ fn a_process_outside_of_the_world_is_answered_nothing() {
 
 #[test]
 fn when_the_broker_is_gone_every_process_of_the_world_ends_and_none_is_let_go_on() {
-    for who in everyone() {
-        let asking = Asking::new(who);
+    for (who, (tier, _)) in everyone().into_iter().flat_map(|who| HELD.map(|held| (who, held))) {
+        let asking = Asking::of(tier, who);
         let file = asking.place.text("data/waits");
         let script = format!("exec {} wait {file}", asking.place.text("tools/asker"));
         let mut live = asking.place.live(&asking.options(), &script);
@@ -248,6 +302,24 @@ fn when_the_broker_is_gone_every_process_of_the_world_ends_and_none_is_let_go_on
         // `timeout` is the parent of the broker.
         let broker = children(live.child.id());
         let pid = rustix::process::Pid::from_raw(broker[0].cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        super::landlocked::until(|| running(&program).is_empty());
+        live.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn when_the_tracer_is_gone_every_process_of_the_world_ends() {
+    for who in everyone() {
+        let asking = Asking::of("ptrace", who);
+        let file = asking.place.text("data/waits");
+        let program = asking.place.path("tools/static");
+        let script = format!("{0} wait {file} & exec {0} wait {file}", program.display());
+        let mut live = asking.place.live(&asking.options(), &script);
+        assert_eq!((live.line(), live.line()), ("ready".to_owned(), "ready".to_owned()));
+        assert_eq!(running(&program).len(), 2);
+        let tracer = children(children(live.child.id())[0]);
+        let pid = rustix::process::Pid::from_raw(tracer[0].cast_signed()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         super::landlocked::until(|| running(&program).is_empty());
         live.child.wait().unwrap();
@@ -293,6 +365,8 @@ fn what_this_tier_cannot_do_is_not_started() {
             (vec!["--line", &long], "too long"),
             (vec!["--noexec"], "noexec"),
             (vec!["--dir", "/own"], "exist in one world only"),
+            (vec!["--tier", "ptrace"], "loads no library"),
+            (vec!["--seccomp", "browser"], "has no network of its own"),
         ] {
             let refused = with(&more);
             assert_eq!(refused.code, 125, "{more:?}: {refused:?}");

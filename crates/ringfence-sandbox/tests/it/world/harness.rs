@@ -145,8 +145,8 @@ impl Place {
         let mut start = self.command(&self.path("tools/probe"));
         let tools = self.text("tools");
         // Without mounts, owners are not mapped.
-        let without = |tier| options.contains(&tier);
-        let maps = self.who == Who::Root && !without("landlock") && !without("preload");
+        let without = ["landlock", "preload", "ptrace"].iter().any(|tier| options.contains(tier));
+        let maps = self.who == Who::Root && !without;
         let map: &[&str] = if maps { &["--idmap-root"] } else { &[] };
         start.args(map).args(["--read", &tools]).args(options);
         start.arg(self.path("scratch")).arg("--").args(command);

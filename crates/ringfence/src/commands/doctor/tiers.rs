@@ -2,7 +2,9 @@
 
 use ringfence_core::LayerState;
 use ringfence_sandbox::world::Engine;
-use ringfence_sandbox::{LANDLOCK_TIER_LACKS, PRELOAD_TIER_LACKS, landlock_tier};
+use ringfence_sandbox::{
+    LANDLOCK_TIER_LACKS, PRELOAD_TIER_LACKS, PTRACE_TIER_LACKS, landlock_tier, ptrace_tier,
+};
 
 use super::{Finding, State};
 use crate::commands::run::{preload_library, wasm_runner};
@@ -47,6 +49,20 @@ pub(super) fn preload() -> Vec<Finding> {
     let means = "for kernels without Landlock and seccomp notification, by `run --tier preload`; what \
                  passes it by:";
     let lacks = PRELOAD_TIER_LACKS.iter().map(|text| Finding::new(name, State::Note, *text, ""));
+    std::iter::once(Finding::new(name, State::Note, found, means)).chain(lacks).collect()
+}
+
+/// The other tier that advises: whether a process can be traced and filtered here.
+pub(super) fn ptrace() -> Vec<Finding> {
+    let name = "tier ptrace";
+    if let Some(missing) = ptrace_tier().into_iter().find(|layer| layer.state == LayerState::Off) {
+        let means = "`run --tier ptrace` refuses to start; nothing is weaker for it elsewhere";
+        return vec![Finding::new(name, State::Note, missing.detail, means)];
+    }
+    let found = "advisory, never chosen by itself; processes can be traced and filtered";
+    let means = "for kernels and sandboxes without seccomp notification, by `run --tier ptrace`; what \
+                 passes it by:";
+    let lacks = PTRACE_TIER_LACKS.iter().map(|text| Finding::new(name, State::Note, *text, ""));
     std::iter::once(Finding::new(name, State::Note, found, means)).chain(lacks).collect()
 }
 

@@ -16,7 +16,7 @@ type Trees = BTreeMap<AbsolutePath, Arc<OwnedFd>>;
 
 /// Has the files of these places opened outside, once that is decided.
 pub(super) fn open(listener: &Listener, world: &World, asked: Asked) -> Result<(), RunError> {
-    let Asked { places, except } = asked;
+    let Asked { places, except, shut } = asked;
     if places.is_empty() {
         return Ok(());
     }
@@ -34,7 +34,7 @@ pub(super) fn open(listener: &Listener, world: &World, asked: Asked) -> Result<(
         };
         opened.push(notify::AskedPlace { path: place.path, begins, reads, writes });
     }
-    Ok(listener.open_asked(opened, &except)?)
+    Ok(listener.open_asked(opened, (&except, &shut))?)
 }
 
 /// One tree for all places that begin alike.

@@ -26,6 +26,8 @@ pub struct Asked {
     pub places: Vec<AskedPlace>,
     /// Places in those that the world's mounts show as ever.
     pub except: Vec<AbsolutePath>,
+    /// Places that no mount closes, for there was nothing: what comes to be there is decided by its name.
+    pub shut: Vec<AbsolutePath>,
 }
 
 /// One place.
@@ -70,6 +72,12 @@ pub(super) fn find(
     }
     if asked.places.is_empty() {
         (asked.except, plan.asked) = (Vec::new(), Vec::new());
+    }
+    // Only where every open is looked at anyway.
+    if asked.places.iter().any(|place| place.reads == Switch::On) {
+        let shut = plan.rules.iter().filter(|rule| rule.access == Access::Hidden);
+        let absent = shut.filter(|rule| real(rule.path.as_path()) == Real::Absent);
+        asked.shut = absent.map(|rule| rule.path.clone()).collect();
     }
     Ok(asked)
 }

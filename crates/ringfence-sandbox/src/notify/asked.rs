@@ -56,6 +56,8 @@ pub(super) struct Asked {
     at: HashMap<Vec<u8>, Option<AskedPlace>>,
     /// Directories above those that the mounts do not show: the world need not have them.
     above: HashSet<Vec<u8>>,
+    /// Places where there was nothing that a mount could close: reading there is decided by the name.
+    shut: HashSet<Vec<u8>>,
     pub(super) opener: Opener,
 }
 
@@ -74,7 +76,7 @@ impl Asked {
     /// Those of a payload with this user; places in `except` are none although they lie in one.
     pub(super) fn new(
         places: Vec<AskedPlace>,
-        except: &[AbsolutePath],
+        (except, shut): (&[AbsolutePath], &[AbsolutePath]),
         user: Option<(u32, u32)>,
     ) -> Result<Asked, NotifyError> {
         let ceiling = Some(ceiling(&places).map_err(NotifyError::Unusable)?);
@@ -83,9 +85,10 @@ impl Asked {
         let above = hidden.flat_map(|place| place.path.ancestors().collect::<Vec<_>>());
         let above = above.map(|path| path.as_str().as_bytes().to_vec()).collect();
         let name = |path: &AbsolutePath| path.as_str().as_bytes().to_vec();
+        let shut = shut.iter().map(name).collect();
         let mut at: HashMap<_, _> = except.iter().map(|path| (name(path), None)).collect();
         at.extend(places.into_iter().map(|place| (name(&place.path), Some(place))));
-        Ok(Asked { at, above, opener })
+        Ok(Asked { at, above, shut, opener })
     }
 
     /// The place that a resolved path lies in: the deepest counts.
@@ -108,6 +111,13 @@ impl Asked {
     /// Whether opens that only read have to be looked at.
     pub(super) fn hides_any(&self) -> bool {
         self.at.values().flatten().any(AskedPlace::is_hidden)
+    }
+
+    /// Whether a path is in a place that no mount closes.
+    fn is_shut(&self, path: &[u8]) -> bool {
+        let ends = (1..=path.len()).rev().filter(|end| path.get(*end).is_none_or(|it| *it == b'/'));
+        !self.shut.is_empty()
+            && ends.filter_map(|end| path.get(..end)).any(|above| self.shut.contains(above))
     }
 
     /// Whether a hidden place lies beneath a directory.
@@ -233,6 +243,11 @@ impl Call<'_> {
         self.shared.asked.get().is_some_and(|asked| asked.place(path).is_some())
     }
 
+    /// Whether it is in any case: there, or in a world without mounts.
+    pub(super) fn is_carried_out(&self, path: &[u8]) -> bool {
+        self.shared.places.is_some() || self.is_asked(path)
+    }
+
     /// The same for what the world shows as it is. What is hidden shows other permissions than it has: who
     /// adds to those would take the real ones away.
     pub(super) fn shows_asked(&self, path: &[u8]) -> bool {
@@ -244,7 +259,7 @@ impl Call<'_> {
     pub(super) fn reads_asked(&self, flags: i32, (path, found): (&[u8], Found)) -> Option<Vec<u8>> {
         let reads = flags & libc::O_ACCMODE != libc::O_WRONLY && found == Found::File;
         let asked = self.shared.asked.get().filter(|_| reads)?;
-        asked.hidden(path).map(|_| path.to_vec())
+        (asked.hidden(path).is_some() || asked.is_shut(path)).then(|| path.to_vec())
     }
 }
 

@@ -125,7 +125,7 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
         Some(Change::Truncate(at)) => match place(call, at, Last::Follow)? {
             Place { found: Found::Directory, .. } => return Err(Trouble::Errno(libc::EISDIR)),
             Place { found: Found::Nameless, .. } => Seen::by_kernel(Vec::new()),
-            place if call.shared.places.is_some() || call.is_asked(&place.path) => {
+            place if call.is_carried_out(&place.path) => {
                 let (path, length) = (existing(place)?, call.arg(1));
                 let acts = vec![(FileChange::Modified, path.clone())];
                 Seen::by_us(acts, What::Truncate { path, length })
@@ -318,8 +318,8 @@ fn open(call: &Call<'_>, at: At, flags: i32, mode: u32) -> Result<Seen, Trouble>
     };
     let reads = call.reads_asked(flags, (&resolved, found));
     let ours = creates
-        || call.is_asked(&resolved)
-        || call.shared.places.is_some()
+        || reads.is_some()
+        || call.is_carried_out(&resolved)
         || found == Found::File && leads_elsewhere(call, at.dir, &path, &resolved)?;
     if !ours {
         return Ok(Seen::by_kernel(acts));

@@ -183,11 +183,12 @@ impl Listener {
     }
 
     /// Has the files of these places opened by us from here on, each when that has been decided; the first
-    /// word counts. Places in `except` are shown by the world's mounts although they lie in one.
+    /// word counts. Places in `except` are shown by the world's mounts although they lie in one; to read what
+    /// comes to be in one of `shut` is decided, where opens that only read are notified.
     pub fn open_asked(
         &self,
         places: Vec<AskedPlace>,
-        except: &[AbsolutePath],
+        (except, shut): (&[AbsolutePath], &[AbsolutePath]),
     ) -> Result<(), NotifyError> {
         if self.shared.places.is_some() {
             return Err(NotifyError::Unusable(std::io::ErrorKind::Unsupported.into()));
@@ -195,7 +196,7 @@ impl Listener {
         for place in &places {
             self.expose(place.path.clone());
         }
-        let _ = self.shared.asked.set(Asked::new(places, except, self.shared.user)?);
+        let _ = self.shared.asked.set(Asked::new(places, (except, shut), self.shared.user)?);
         Ok(())
     }
 

@@ -16,6 +16,7 @@ when { context.approvals.contains("owner") };
 @id("never") forbid (principal, action in Action::"fs", resource in Dir::"HOME/notes/never");
 @id("ask-key") forbid (principal, action in Action::"fs", resource == Path::"PROJECT/key")
 unless { context.approvals.contains("owner") };
+@id("later") forbid (principal, action == Action::"fs.read", resource in Dir::"PROJECT/later");
 @id("ask-out") permit (principal, action in [Action::"fs.write", Action::"fs.delete"],
                        resource in Dir::"HOME/out")
 when { context.approvals.contains("owner") };
@@ -487,5 +488,23 @@ fn a_grant_for_what_a_forbid_asks_about_is_said_to_be_in_force_as_it_is() {
         person.home.write("project/go", "");
         child.wait().unwrap();
         assert_eq!(read(person, "project/got"), "secret key\n");
+    });
+}
+
+#[test]
+fn what_is_made_later_where_reading_is_forbidden_is_not_read_by_its_name() {
+    each_asking(|person| {
+        let script = "until test -e go; do sleep 0.1; done; cat beside later later/a ./later/../later/a; \
+                      python3 -I -c \"print(open('later/a', 'r+').read())\"; cat < later/a; echo end";
+        let (child, _) = person.start(script);
+        person.home.write("project/beside", "beside\n");
+        person.home.write("project/later/a", "secret of later\n");
+        person.own();
+        person.home.write("project/go", "");
+        let ended = crate::run::Ended::from(child.wait_with_output().unwrap());
+        assert!(ended.out.contains("beside") && ended.out.contains("end"), "{ended}");
+        assert!(!ended.out.contains("secret of later"), "{ended}");
+        let log = person.ringfence(&["log", "show"]);
+        assert!(log.out.contains("denied") && log.out.contains("project/later/a"), "{log}");
     });
 }

@@ -136,6 +136,8 @@ fn main() {
     if let Some(errno) = ended.not_started {
         eprintln!("not started: {}", std::io::Error::from_raw_os_error(errno));
     }
+    // The thread that takes commands may hold it as well.
+    world.kill();
     drop(Arc::into_inner(world));
     if let Some(relay) = relay {
         relay.join().unwrap();

@@ -35,7 +35,7 @@ pub const PRELOAD_TIER_LACKS: &[&str] = &[
     "programs of another libc (musl) and of another architecture cannot load the library: they do not \
      start, or run without it",
     "processes can be signalled, traced and read by others of the same user, the world's own \
-     supervisor among them; who kills it outlives the world",
+     supervisor among them; who kills it, and has never asked, outlives the world",
     "a file that is opened is the process's own: no kernel rule bounds what else it opens; \
      namespaces can be made inside where the kernel lets anybody",
     "as in the tier `landlock`: no grants while it runs, no review, no published ports, no private /tmp and \

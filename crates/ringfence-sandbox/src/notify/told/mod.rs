@@ -13,7 +13,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -51,6 +51,7 @@ pub(crate) struct Told {
     end: OwnedFd,
     teller: Teller,
     door: Mutex<Door>,
+    known: Known,
     waiting: Mutex<HashMap<u64, Caller>>,
 }
 
@@ -67,8 +68,21 @@ pub(crate) enum Teller {
 #[derive(Debug, Default)]
 struct Door {
     coming: VecDeque<Caller>,
-    known: HashMap<i32, OwnedFd>,
     last: u64,
+}
+
+/// The processes that have asked, by number.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Known(Arc<Mutex<HashMap<i32, OwnedFd>>>);
+
+impl Known {
+    /// Ends every one of them: nobody answers them any more.
+    pub(crate) fn end_all(&self) {
+        for process in lock(&self.0).values() {
+            // Gone already is as good.
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+    }
 }
 
 /// One connection, and the process that made it.
@@ -121,12 +135,25 @@ impl Told {
     pub(crate) fn new(listener: OwnedFd, above: i32, teller: Teller) -> io::Result<Told> {
         let pid = Pid::from_raw(above).ok_or(io::ErrorKind::InvalidInput)?;
         let end = pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Told { listener, above, end, teller, door: Mutex::default(), waiting: Mutex::default() })
+        Ok(Told {
+            listener,
+            above,
+            end,
+            teller,
+            door: Mutex::default(),
+            known: Known::default(),
+            waiting: Mutex::default(),
+        })
     }
 
     /// Whether whoever is told of cannot be handed a file.
     pub(super) fn is_traced(&self) -> bool {
         self.teller == Teller::Tracer
+    }
+
+    /// Who has asked so far, and will.
+    pub(crate) fn known(&self) -> Known {
+        self.known.clone()
     }
 
     /// Waits for a call; `None` when the world is gone.
@@ -167,7 +194,7 @@ impl Told {
             Err(Errno::CONNABORTED | Errno::INTR | Errno::AGAIN) => return Ok(()),
             Err(errno) => return Err(errno.into()),
         };
-        let Some(caller) = self.caller(door, socket) else { return Ok(()) };
+        let Some(caller) = self.caller(socket) else { return Ok(()) };
         if door.coming.len() >= COMING_MAX {
             door.coming.pop_front();
         }
@@ -176,7 +203,7 @@ impl Told {
     }
 
     /// The process at the other end, if it is one of the world's.
-    fn caller(&self, door: &mut Door, socket: OwnedFd) -> Option<Caller> {
+    fn caller(&self, socket: OwnedFd) -> Option<Caller> {
         let named = net::sockopt::socket_peercred(&socket).ok()?;
         let pid = named.pid.as_raw_nonzero().get();
         let process = sys::peer(socket.as_fd()).ok()?;
@@ -188,15 +215,16 @@ impl Told {
             }
             Teller::Programs(_) | Teller::Tracer => return None,
         }
-        let is_known = door.known.get(&pid).is_some_and(|known| is_alive(known.as_fd()));
+        let mut known = lock(&self.known.0);
+        let is_known = known.get(&pid).is_some_and(|known| is_alive(known.as_fd()));
         if !is_known {
             if !descends(pid, self.above) {
                 return None;
             }
-            if door.known.len() >= KNOWN_MAX {
-                door.known.retain(|_, known| is_alive(known.as_fd()));
+            if known.len() >= KNOWN_MAX {
+                known.retain(|_, known| is_alive(known.as_fd()));
             }
-            door.known.insert(pid, process.try_clone().ok()?);
+            known.insert(pid, process.try_clone().ok()?);
         }
         // What was found out about a number was found out about this process only if it is still there.
         let teller = self.teller;
@@ -231,10 +259,7 @@ impl Told {
 impl Drop for Told {
     /// Ends every process that has ever asked: nobody answers them any more.
     fn drop(&mut self) {
-        for process in lock(&self.door).known.values() {
-            // Gone already is as good.
-            let _ = pidfd_send_signal(process, Signal::KILL);
-        }
+        self.known.end_all();
     }
 }
 

@@ -32,7 +32,7 @@ use super::{
     Access, Hooks, IpFamily, NotifyClasses, Programs, Switch, Tier, WorldError, WorldSpec, layers,
     wire,
 };
-use crate::notify::told::{self, Teller, Told};
+use crate::notify::told::{self, Known, Teller, Told};
 use crate::notify::{Confinement, Line, Reads};
 use crate::seccomp::Profile;
 use crate::sys::process::fork;
@@ -53,6 +53,8 @@ pub(super) struct Advisory {
     tier: Tier,
     supervisor: Pid,
     asked: Option<OwnedFd>,
+    /// Who has asked, to be ended where the supervisor could not.
+    known: Known,
 }
 
 impl Advisory {
@@ -62,7 +64,7 @@ impl Advisory {
         control.pass_credentials().map_err(step("know who speaks"))?;
         let supervisor =
             fork(move || supervisor::run(&theirs)).map_err(step("start the supervisor"))?;
-        Ok(Advisory { control, tier, supervisor, asked: None })
+        Ok(Advisory { control, tier, supervisor, asked: None, known: Known::default() })
     }
 }
 
@@ -97,6 +99,7 @@ impl Isolation for Advisory {
             None => Teller::Tracer,
         };
         let told = Told::new(asked, above, teller).map_err(step("hear of the world"))?;
+        self.known = told.known();
         let confinement = Confinement {
             user: Some((spec.identity.uid, spec.identity.gid)),
             ceiling: None,
@@ -138,6 +141,7 @@ impl Isolation for Advisory {
     fn kill(&self) {
         // The supervisor hears that nobody speaks any more; gone already is as good.
         let _ = rustix::net::shutdown(&self.control, Shutdown::Write);
+        self.known.end_all();
     }
 }
 
@@ -146,6 +150,7 @@ impl Drop for Advisory {
         self.kill();
         // It leaves when every process of the world has.
         let _ = rustix::process::waitpid(Some(self.supervisor), WaitOptions::empty());
+        self.known.end_all();
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access as Check;
+use rustix::process::Signal;
 
 use super::super::channel::{Channel, Topic};
 use super::super::failure::{During as _, Failure, Need};
@@ -34,6 +35,9 @@ fn give_up(
     parts: Parts,
 ) -> Result<io::Result<PathBuf>, Failure> {
     become_user(spec)?;
+    // Forgotten when the user changes, so not before. The supervisor is what ends a world.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .during(Need::Payload, "end with the supervisor")?;
     rustix::process::umask(parts.umask);
     rustix::process::chdir(&spec.cwd)
         .during(Need::Payload, format!("enter the working directory `{}`", spec.cwd.display()))?;

@@ -309,11 +309,13 @@ fn when_the_broker_is_gone_every_process_of_the_world_ends_and_none_is_let_go_on
 }
 
 #[test]
-fn when_the_tracer_is_gone_every_process_of_the_world_ends() {
-    for who in everyone() {
-        let asking = Asking::of("ptrace", who);
+fn when_the_supervisor_is_killed_every_process_that_has_asked_ends() {
+    for (who, (tier, program)) in
+        everyone().into_iter().flat_map(|who| HELD.map(|held| (who, held)))
+    {
+        let asking = Asking::of(tier, who);
         let file = asking.place.text("data/waits");
-        let program = asking.place.path("tools/static");
+        let program = asking.place.path(program);
         let script = format!("{0} wait {file} & exec {0} wait {file}", program.display());
         let mut live = asking.place.live(&asking.options(), &script);
         assert_eq!((live.line(), live.line()), ("ready".to_owned(), "ready".to_owned()));

@@ -4,9 +4,16 @@
 //! nothing that lies in it, and every step, also one that a link or an index asks for, is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, RawDir};
+use rustix::io::Errno;
 
 use super::gitlinks::{self, Gitlinks};
 use super::{COMMON_DIR, IN_PROJECT, Stamp, Survey};
@@ -17,6 +24,9 @@ const SCAN_DEPTH_MAX: usize = 4;
 
 /// Most directory entries that are looked at in one writable root.
 const SCAN_ENTRIES_MAX: usize = 20_000;
+
+/// Room for the entries that the kernel gives at a time, in bytes.
+const LISTING_BYTES: usize = 16 * 1024;
 
 /// Directories that hold a great many files and no repository a person works in.
 const SCAN_SKIPPED: &[&str] = &["node_modules", "target", ".venv", "venv", "__pycache__", ".cache"];
@@ -99,10 +109,17 @@ enum Way {
 
 /// What a directory lists.
 struct Listing {
-    entries: Vec<fs::DirEntry>,
+    /// Those that may matter: directories, and what the host runs.
+    entries: Vec<Entry>,
     /// The names among [`KNOWN`].
     known: Vec<&'static str>,
     whole: Whole,
+}
+
+/// An entry of a directory.
+struct Entry {
+    name: OsString,
+    kind: FileType,
 }
 
 /// Whether what is not listed is not there. Where names are compared without case, letters beyond
@@ -142,7 +159,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn visit(&mut self, visit: &Visit) {
-        let listing = self.list(&visit.dir);
+        let listing = self.list(visit);
         if visit.run_by == RunBy::Host || !listing.known.is_empty() {
             self.enter(&visit.dir);
         }
@@ -170,37 +187,52 @@ impl Walk<'_> {
     }
 
     /// What is in a directory, as far as there are steps left.
-    fn list(&mut self, dir: &Path) -> Listing {
+    fn list(&mut self, visit: &Visit) -> Listing {
         let mut listing = Listing { entries: Vec::new(), known: Vec::new(), whole: Whole::No };
-        let Some(entries) = self.read(dir) else { return listing };
+        let Some(dir) = self.read(&visit.dir) else { return listing };
         listing.whole = Whole::Yes;
-        for entry in entries {
-            let (true, Ok(entry)) = (self.counts(), entry) else {
+        let mut space = [MaybeUninit::uninit(); LISTING_BYTES];
+        let mut entries = RawDir::new(dir, &mut space);
+        while let Some(entry) = entries.next() {
+            let Ok(entry) = entry else {
                 listing.whole = Whole::No;
                 break;
             };
-            let name = entry.file_name();
-            let lower = name.to_ascii_lowercase();
-            if let Some(known) = KNOWN.iter().find(|known| lower == **known) {
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            if !self.counts() {
+                listing.whole = Whole::No;
+                break;
+            }
+            if let Some(known) = KNOWN.iter().find(|it| name.eq_ignore_ascii_case(it.as_bytes())) {
                 listing.known.push(known);
             } else if !name.is_ascii() {
                 listing.whole = Whole::No;
             }
-            listing.entries.push(entry);
+            let name = OsStr::from_bytes(name);
+            let kind = entry.file_type();
+            let plain = kind == FileType::RegularFile && visit.run_by == RunBy::Nobody;
+            if !plain || is_listed(name) {
+                listing.entries.push(Entry { name: name.to_owned(), kind });
+            }
         }
         listing
     }
 
-    fn read(&mut self, dir: &Path) -> Option<fs::ReadDir> {
-        match fs::read_dir(dir) {
-            Ok(entries) => return Some(entries),
-            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return None,
-            Err(_) => {}
+    fn read(&mut self, dir: &Path) -> Option<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let read = || rustix::fs::open(dir, flags, Mode::empty());
+        match read() {
+            Ok(read) => return Some(read),
+            Err(Errno::ACCESS | Errno::PERM) => {}
+            Err(_) => return None,
         }
         self.open(dir);
-        let entries = fs::read_dir(dir).ok();
-        self.found.cut_short |= entries.is_none() && closed::may_hide(dir);
-        entries
+        let read = read().ok();
+        self.found.cut_short |= read.is_none() && closed::may_hide(dir);
+        read
     }
 
     /// Looks whether what a directory lists can be looked at, too.
@@ -227,22 +259,27 @@ impl Walk<'_> {
         rest.is_some()
     }
 
-    fn look_at(&mut self, entry: &fs::DirEntry, visit: &Visit) {
-        let name = entry.file_name();
-        let Ok(kind) = entry.file_type() else { return };
-        let listed = IN_PROJECT.iter().any(|(listed, _, _)| name == *listed);
+    fn look_at(&mut self, entry: &Entry, visit: &Visit) {
+        let (name, path) = (entry.name.as_os_str(), visit.dir.join(&entry.name));
+        // Some file systems do not say what an entry is.
+        let is_dir = if entry.kind == FileType::Unknown {
+            fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir())
+        } else {
+            entry.kind == FileType::Directory
+        };
+        let listed = is_listed(name);
         let run_by = if listed { RunBy::Host } else { visit.run_by };
-        if kind.is_dir() {
+        if is_dir {
             let skipped = SCAN_SKIPPED.iter().any(|skipped| name == *skipped);
             let deep = visit.depth >= SCAN_DEPTH_MAX && !listed && name != ".git";
             if !skipped && !deep && visit.depth < 2 * SCAN_DEPTH_MAX {
-                let (dir, depth) = (entry.path(), visit.depth + 1);
-                self.todo.push(Visit { dir, depth, run_by, way: Way::Walked });
+                let depth = visit.depth + 1;
+                self.todo.push(Visit { dir: path, depth, run_by, way: Way::Walked });
             }
         } else if run_by == RunBy::Host
-            && Path::new(&name).extension().is_none_or(|extension| extension != "sample")
+            && Path::new(name).extension().is_none_or(|extension| extension != "sample")
         {
-            note(&entry.path(), &mut self.found);
+            note(&path, &mut self.found);
         }
     }
 
@@ -266,8 +303,10 @@ impl Walk<'_> {
     fn take_parts(&mut self, visit: &Visit) {
         for name in ["modules", "worktrees"] {
             let parts = visit.dir.join(name);
-            let listed = self.read(&parts).into_iter().flatten().flatten();
+            // Opened where it is closed; what it lists is read again.
+            let listed = self.read(&parts).and_then(|_| fs::read_dir(&parts).ok());
             self.enter(&parts);
+            let listed = listed.into_iter().flatten().flatten();
             for part in listed.map(|entry| entry.path()).filter(|path| path.is_dir()) {
                 if !self.counts() {
                     return;
@@ -319,6 +358,11 @@ impl Walk<'_> {
     fn within(&self, dir: &Path) -> Option<PathBuf> {
         fs::canonicalize(dir).ok().filter(|dir| dir.starts_with(self.root))
     }
+}
+
+/// Whether the host runs what is in a directory of this name, or the file itself.
+fn is_listed(name: &OsStr) -> bool {
+    IN_PROJECT.iter().any(|(listed, _, _)| name == *listed)
 }
 
 /// The files by which git knows what to run and where the rest is.

@@ -136,12 +136,12 @@ impl Asked {
     }
 
     /// Shows what exists and may not be read without a question: directories with the names in them, where
-    /// they are not `covered` as a whole, and files closed. Returns what is to be covered.
+    /// they are not `covered` as a whole, and files closed.
     pub(super) fn show(
         &self,
-        mut covered: Vec<(PathBuf, Kind)>,
+        covered: &[(PathBuf, Kind)],
         (layout, private): (&mut Layout, &Private),
-    ) -> Result<Vec<(PathBuf, Kind)>, ComposeError> {
+    ) -> Result<(), ComposeError> {
         for place in self.places.iter().filter(|place| place.reads == Switch::On) {
             let path = place.path.as_path();
             let is_covered = covered.iter().any(|(above, _)| path.starts_with(above));
@@ -149,8 +149,8 @@ impl Asked {
                 continue;
             }
             if !path.is_dir() {
-                if !layout.hides(path) {
-                    covered.push((path.to_owned(), Kind::File));
+                if !layout.hides(path) || layout.hides_just(path) {
+                    close(path, (layout, private))?;
                 }
                 continue;
             }
@@ -175,6 +175,18 @@ impl Asked {
             }
             layout.bind_private(path, &names, Use::Read);
         }
-        Ok(covered)
+        Ok(())
     }
+}
+
+/// Puts a closed file that looks like it over a file.
+fn close(path: &Path, (layout, private): (&mut Layout, &Private)) -> Result<(), ComposeError> {
+    let name = path.file_name().unwrap_or_default();
+    let closed = private.opened()?.join(name);
+    private.close_file(&closed, path)?;
+    if let Some(root) = layout.writable_root_of(path) {
+        layout.anchor(&root, path);
+    }
+    layout.bind_private(path, &closed, Use::Read);
+    Ok(())
 }

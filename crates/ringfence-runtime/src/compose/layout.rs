@@ -196,6 +196,12 @@ impl Layout {
         self.content_at(path) == Some(&Content::Hidden)
     }
 
+    /// Whether a place is covered by itself, in what is not.
+    pub(super) fn hides_just(&self, path: &Path) -> bool {
+        let above = path.parent().is_some_and(|above| self.hides(above));
+        !above && self.places.get(path) == Some(&Content::Hidden)
+    }
+
     /// Whether the plan lets a path be written.
     pub(crate) fn is_writable(&self, path: &Path) -> bool {
         matches!(self.content_at(path), Some(Content::Planned(bind)) if bind.access == Access::Write)

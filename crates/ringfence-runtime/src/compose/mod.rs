@@ -326,7 +326,7 @@ pub fn compose(
     let private_dirs = made.chain(layout.private_targets()).collect();
     let permitted = secrets::Permitted::of(&assembled.policy, &request.agent, &plan);
     let masks = secrets::of_world((request, &cwd), (dirs, &permitted), (&mut layout, &private))?;
-    let masks = asked.show(masks, (&mut layout, &private))?;
+    asked.show(&masks, (&mut layout, &private))?;
     let shown = (&layout, masks.as_slice());
     let (binds, overlays) = bound((dirs, request), shown, &payload, &mut after)?;
     places::hold(&mut after, (&layout, &plan), request.notify.write);

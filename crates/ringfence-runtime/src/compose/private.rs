@@ -7,6 +7,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, getrlimit};
+
 use super::{ComposeError, Kind, Payload};
 use crate::protected::COMMON_DIR_ITSELF;
 use crate::whole_file::create_private_dir;
@@ -148,6 +150,22 @@ impl Private {
         file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
         self.payload.own(path)?;
         Ok(file)
+    }
+
+    /// A file that nobody may open, as large and as old as `like`, with nothing in it: tools read no more of
+    /// what is opened for them than they were told there is.
+    pub(super) fn close_file(&self, path: &Path, like: &Path) -> Result<(), ComposeError> {
+        let file = self.begin(path, 0o000)?;
+        let most = getrlimit(Resource::Fsize).current;
+        if let Ok(found) = fs::symlink_metadata(like)
+            && found.is_file()
+            && most.is_none_or(|most| found.len() <= most)
+        {
+            // What cannot be made alike is still closed.
+            let _ = file.set_len(found.len());
+            let _ = found.modified().and_then(|modified| file.set_modified(modified));
+        }
+        Ok(())
     }
 
     /// A file of ours with this content, to be shown read-only somewhere.

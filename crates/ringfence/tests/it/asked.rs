@@ -360,6 +360,32 @@ fn tools_that_look_before_they_write_ask_where_writing_is_asked_about_and_then_w
     });
 }
 
+/// git reads no more of a file than it was told there is, and calls what it read the whole of it.
+#[test]
+fn a_closed_file_looks_as_large_and_old_as_it_is_so_that_git_keeps_all_of_it() {
+    each_asking(|person| {
+        let notes = person.home.path("notes").display().to_string();
+        let script = format!(
+            "stat -c 'closed %a %s %y' key {notes}/a {notes}/sub/b; \
+             git init -q --template= . && git add key && \
+             git -c user.name=a -c user.email=a@b commit -qm made; \
+             echo \"kept $(git show HEAD:key)\"; echo al''l-done"
+        );
+        let mut terminal = Terminal::start(person, &script);
+        terminal.answers_until("all-done", "allow once");
+        terminal.ends();
+        let seen = &terminal.seen;
+        assert!(seen.contains("kept secret key"), "{seen}");
+        for (name, bytes) in [("project/key", 11), ("notes/a", 12), ("notes/sub/b", 12)] {
+            let modified = person.home.path(name).metadata().unwrap().mtime_nsec();
+            let line = seen.lines().find(|it| {
+                it.contains(&format!("closed 0 {bytes} ")) && it.contains(&format!("{modified:09}"))
+            });
+            assert!(line.is_some(), "{name}: {seen}");
+        }
+    });
+}
+
 /// How permissions and times are changed, one python expression each; OUT is the directory.
 const CHANGES: &[(&str, &str)] = &[
     ("by path", "os.chmod(O+'/old', 0o777)"),

@@ -64,7 +64,7 @@ fn fill(
                 fill(&from, &to, (private, named), (left, deeper))?;
             }
         } else {
-            private.write(&to, b"", 0o000)?;
+            private.close_file(&to, &from)?;
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ base default without namespaces
 [inner-namespaces]
 # Mounts, hosts' names, control groups and shared memory of one's own no browser needs.
 EPERM clone 0 any NO_BROWSERS try CLONE_NEWNS | CLONE_SIGHAND
+EPERM clone 0 any CLONE_UNTRACED try CLONE_UNTRACED | CLONE_SIGHAND
 EPERM unshare 0 any NO_BROWSERS | NEW_TIME try CLONE_NEWNS | 1
 # Behind a root of its own a process's paths are its own: every later act of such a process that needs
 # a decision is denied. Notified so that this is known before it happens.

@@ -85,6 +85,8 @@ EPERM ioctl 1 is TIOCSETD
 [namespaces]
 EPERM clone 0 any NEW_NAMESPACES try CLONE_NEWUSER | CLONE_SIGHAND
 EPERM unshare 0 any NEW_NAMESPACES | NEW_TIME try CLONE_NEWUSER | 1
+# A child that who traces its parent does not hear of, and does not end.
+EPERM clone 0 any CLONE_UNTRACED try CLONE_UNTRACED | CLONE_SIGHAND
 # Taking another root: paths are decided as the world's one root has them.
 EPERM chroot
 

@@ -57,6 +57,12 @@ pub(super) enum Last {
 impl Call<'_> {
     /// Finds out where `path` leads; an error is the one the kernel would give.
     pub(super) fn locate(&self, dir: i32, path: &[u8], last: Last) -> Result<Place, Trouble> {
+        let place = self.find_out(dir, path, last)?;
+        self.check_process(&place.path)?;
+        Ok(place)
+    }
+
+    fn find_out(&self, dir: i32, path: &[u8], last: Last) -> Result<Place, Trouble> {
         let full = full(path, || self.directory(dir))?;
         if self.shared.asked.get().is_some_and(|asked| asked.comes_through(&full)) {
             return self.walk(&full, last);
@@ -78,9 +84,20 @@ impl Call<'_> {
         directory: impl FnOnce() -> Result<Vec<u8>, Trouble>,
     ) -> Result<(Place, Option<Opened>), Trouble> {
         let full = full(path, directory)?;
-        match self.straight(&full, last)? {
-            Some(found) => Ok(found),
-            None => Ok((self.walk(&full, last)?, None)),
+        let found = match self.straight(&full, last)? {
+            Some(found) => found,
+            None => (self.walk(&full, last)?, None),
+        };
+        self.check_process(&found.0.path)?;
+        Ok(found)
+    }
+
+    /// The same for what lies there without a link, such as a process's map of its memory: for our own the
+    /// kernel never asks who we are.
+    fn check_process(&self, path: &[u8]) -> Result<(), Trouble> {
+        match path.strip_prefix(b"/proc/") {
+            Some(name) if name.first().is_some_and(u8::is_ascii_digit) => self.check_own(name),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -361,6 +378,9 @@ impl Call<'_> {
     /// The waiting thread's number as its own world counts.
     fn inside_number(&self, label: &str) -> Result<Vec<u8>, Trouble> {
         let numbers = status_numbers(self.tid(), label);
+        // Who counts processes differently could have a number that is somebody else's here.
+        let here = |numbers: &Vec<i32>| self.shared.places.is_none() || numbers.len() == 1;
+        let numbers = numbers.filter(here);
         let inside = numbers.and_then(|numbers| numbers.last().copied()).ok_or_else(|| {
             Trouble::unresolvable("the process does not show itself", libc::EACCES)
         })?;

@@ -13,7 +13,9 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -36,8 +38,15 @@ const BACKLOG: i32 = 1024;
 /// and so denied.
 const COMING_MAX: usize = 256;
 
-/// Most processes that are known without asking; beyond it, those that have ended are forgotten.
-const KNOWN_MAX: usize = 1024;
+/// How many processes are known before those that have ended are forgotten; then twice as many as are left.
+const KNOWN_MIN: usize = 64;
+
+/// How long nobody is heard when we have as many open files as we may.
+const FULL: Duration = Duration::from_millis(10);
+
+/// What all of a world's processes have together with us: whoever counts processes, users or mounts
+/// differently could say something that means another thing here.
+const NAMESPACES: [&str; 3] = ["user", "pid", "mnt"];
 
 /// Longest way up to the process above the world, in processes.
 const ABOVE_MAX: usize = 4096;
@@ -52,6 +61,8 @@ pub(crate) struct Told {
     teller: Teller,
     door: Mutex<Door>,
     known: Known,
+    /// How many are known when those that have ended are forgotten next.
+    swept_at: AtomicUsize,
     waiting: Mutex<HashMap<u64, Caller>>,
 }
 
@@ -92,6 +103,8 @@ struct Caller {
     pid: i32,
     process: OwnedFd,
     teller: Teller,
+    /// The thread that it has spoken of.
+    tid: Option<i32>,
 }
 
 /// A listener at this path, which whoever may enter its directory can connect to.
@@ -142,6 +155,7 @@ impl Told {
             teller,
             door: Mutex::default(),
             known: Known::default(),
+            swept_at: AtomicUsize::new(KNOWN_MIN),
             waiting: Mutex::default(),
         })
     }
@@ -178,7 +192,7 @@ impl Told {
                 self.accept(&mut door)?;
             }
             if let Some(at) = spoke.iter().position(|spoke| *spoke)
-                && let Some(caller) = door.coming.remove(at)
+                && let Some(mut caller) = door.coming.remove(at)
                 && let Some(question) = caller.hear()
             {
                 return Ok(Some(self.take(&mut door, caller, question)));
@@ -192,6 +206,12 @@ impl Told {
             Ok(socket) => socket,
             // Gone again, or there is no room for it: who waits for an answer goes on waiting.
             Err(Errno::CONNABORTED | Errno::INTR | Errno::AGAIN) => return Ok(()),
+            Err(Errno::MFILE | Errno::NFILE) => {
+                lock(&self.known.0).retain(|_, known| is_alive(known.as_fd()));
+                door.coming.clear();
+                std::thread::sleep(FULL);
+                return Ok(());
+            }
             Err(errno) => return Err(errno.into()),
         };
         let Some(caller) = self.caller(socket) else { return Ok(()) };
@@ -210,7 +230,7 @@ impl Told {
         match self.teller {
             Teller::Programs(uid) if named.uid.as_raw() == uid && pid != self.above => {}
             Teller::Tracer if pid == self.above => {
-                let caller = Caller { socket, pid, process, teller: self.teller };
+                let caller = Caller { socket, pid, process, teller: self.teller, tid: None };
                 return caller.waits().then_some(caller);
             }
             Teller::Programs(_) | Teller::Tracer => return None,
@@ -221,14 +241,17 @@ impl Told {
             if !descends(pid, self.above) {
                 return None;
             }
-            if known.len() >= KNOWN_MAX {
+            if known.len() >= self.swept_at.load(Ordering::Relaxed) {
                 known.retain(|_, known| is_alive(known.as_fd()));
+                let next = known.len().saturating_mul(2).max(KNOWN_MIN);
+                self.swept_at.store(next, Ordering::Relaxed);
             }
             known.insert(pid, process.try_clone().ok()?);
         }
         // What was found out about a number was found out about this process only if it is still there.
         let teller = self.teller;
-        is_alive(process.as_fd()).then_some(Caller { socket, pid, process, teller })
+        let caller = Caller { socket, pid, process, teller, tid: None };
+        is_alive(caller.process.as_fd()).then_some(caller)
     }
 
     fn take(&self, door: &mut Door, caller: Caller, question: Question) -> Notification {
@@ -265,7 +288,7 @@ impl Drop for Told {
 
 impl Caller {
     /// What it says, if that is a question of its own.
-    fn hear(&self) -> Option<Question> {
+    fn hear(&mut self) -> Option<Question> {
         let mut bytes = [0; QUESTION_BYTES + 1];
         let mut space =
             [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4), ScmCredentials(1))];
@@ -287,15 +310,21 @@ impl Caller {
                 Teller::Programs(_) => sys::in_group(self.pid, question.tid),
                 Teller::Tracer => question.tid != self.pid && descends(question.tid, self.pid),
             };
-        (is_own && self.waits()).then_some(question)
+        self.tid = Some(question.tid);
+        (is_own && shares_namespaces(question.tid) && self.waits()).then_some(question)
     }
 
-    /// Whether it is there, and the other end of its connection as well.
+    /// Whether it is there, with the thread that it spoke of, and the other end of its connection as well.
     fn waits(&self) -> bool {
         let none = Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut polled = [PollFd::new(&self.socket, PollFlags::empty())];
         let hung_up = poll(&mut polled, Some(&none)).is_ok_and(|ready| ready > 0);
-        !hung_up && is_alive(self.process.as_fd())
+        // The number of a thread that has ended may be somebody else's by now.
+        let speaks = match (self.teller, self.tid) {
+            (Teller::Programs(_), Some(tid)) => sys::in_group(self.pid, tid),
+            (Teller::Programs(_), None) | (Teller::Tracer, _) => true,
+        };
+        !hung_up && speaks && is_alive(self.process.as_fd())
     }
 
     fn say(&self, word: Word, files: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -311,6 +340,15 @@ impl Caller {
     }
 }
 
+/// Whether a thread has the namespaces that we have; one that does not show them has not.
+fn shares_namespaces(tid: i32) -> bool {
+    NAMESPACES.iter().all(|name| {
+        let of = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/{name}")).ok();
+        let theirs = of(&tid.to_string());
+        theirs.is_some() && theirs == of("self")
+    })
+}
+
 fn is_alive(process: BorrowedFd<'_>) -> bool {
     let none = Timespec { tv_sec: 0, tv_nsec: 0 };
     let mut polled = [PollFd::new(&process, PollFlags::IN)];
@@ -319,7 +357,7 @@ fn is_alive(process: BorrowedFd<'_>) -> bool {
 
 /// Whether a process descends from another: asked twice, for a number on the way may be given to another
 /// process meanwhile.
-fn descends(pid: i32, above: i32) -> bool {
+pub(crate) fn descends(pid: i32, above: i32) -> bool {
     let first = way_up(pid, above);
     first.is_some() && first == way_up(pid, above)
 }

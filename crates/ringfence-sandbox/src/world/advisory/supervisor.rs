@@ -1,16 +1,19 @@
 //! Who starts the payload, reaps what is orphaned, and ends everything it can find.
 //!
-//! Nothing bounds whom it signals, so it signals its own children only, whom it has not reaped: their
-//! children become its own when they are gone, and so all are, one after the other. A payload that kills
-//! it first leaves others behind, whom nobody answers any more.
+//! Nothing bounds whom it signals, so it signals by descriptors, and only who descends from it when it has one:
+//! again and again, until it has no children. A payload that kills it first leaves others behind, whom nobody
+//! answers any more.
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::fs::Mode;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open, pidfd_send_signal,
+};
 
 use super::super::channel::{Channel, Topic};
 use super::super::failure::{During as _, Failure, Need};
@@ -19,8 +22,12 @@ use super::super::init;
 use super::super::landlocked::{TERMINALS, TITLE, TOLD, hand_out, supervise};
 use super::super::{Stdio, wire};
 use super::{payload, tracer};
+use crate::notify::told::descends;
 use crate::sys::process::{close_all_but, fork, retitle};
 use crate::sys::ptrace;
+
+/// How long those who were told to end may take before they are told again.
+const AGAIN: Duration = Duration::from_millis(2);
 
 /// What the supervisor has made ready for the payload.
 pub(super) struct Parts {
@@ -114,27 +121,28 @@ fn trace(leader: Pid, payload: &Channel) -> Result<(), Failure> {
 /// Ends every process that descends from this one, and waits until they are gone.
 fn end_all() {
     loop {
-        for child in children().unwrap_or_default() {
-            // It has not been reaped, so the number is its own.
-            let _ = rustix::process::kill_process(child, Signal::KILL);
+        // Not only children: one may be waiting, where no signal reaches it, for a child of its own.
+        for process in beneath().unwrap_or_default() {
+            // Gone already is as good.
+            let _ = pidfd_send_signal(&process, Signal::KILL);
         }
-        match rustix::process::wait(WaitOptions::empty()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => std::thread::sleep(AGAIN),
             Err(_) => return,
         }
     }
 }
 
-/// The children of this process.
-fn children() -> io::Result<Vec<Pid>> {
+/// The processes that descend from this one.
+fn beneath() -> io::Result<Vec<OwnedFd>> {
     let own = rustix::process::getpid().as_raw_nonzero().get();
-    let is_ours = |pid: i32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // Behind the program's name, which may hold anything: state and parent.
-        let parent: i32 = stat.rsplit_once(')')?.1.split(' ').nth(2)?.parse().ok()?;
-        (parent == own).then_some(())
-    };
     let numbers = fs::read_dir("/proc")?.flatten();
     let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    Ok(numbers.filter(|pid| is_ours(*pid).is_some()).filter_map(Pid::from_raw).collect())
+    // Held first and looked at then: a number that was another's before is not.
+    let held = numbers.filter(|pid| *pid != own).filter_map(|pid: i32| {
+        let process = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+        descends(pid, own).then_some(process)
+    });
+    Ok(held.collect())
 }

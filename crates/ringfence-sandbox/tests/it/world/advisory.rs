@@ -262,6 +262,8 @@ fn nobody_is_asked_for_in_the_name_of_another_thread_or_process() {
             let said = forge(how, "");
             assert!(!said.contains("answered"), "{who:?} {how}: {said}");
         }
+        // It could say what it wants from there.
+        assert_eq!(forge("nested", ""), "refused", "{who:?}");
         let own = std::process::id().to_string();
         for number in ["1", "0", &own, "4294967295", "18446744073709551615", "2147483647"] {
             assert_eq!(forge("tid", number), "refused", "{who:?} {number}");

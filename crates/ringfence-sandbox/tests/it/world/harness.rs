@@ -261,12 +261,25 @@ fn attack() -> &'static Path {
     })
 }
 
-/// The library of the tier `preload`, which is built beside everything else.
+/// The library of the tier `preload`, which is built beside everything else: a copy that every user can
+/// read, wherever it was built.
 pub(crate) fn library() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let library = tests.parent().unwrap().with_file_name("libringfence_preload.so");
-    assert!(library.exists(), "`cargo build --workspace` builds {}", library.display());
-    library
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    let copy = || {
+        let tests = std::env::current_exe().unwrap();
+        let built = tests.parent().unwrap().with_file_name("libringfence_preload.so");
+        assert!(built.exists(), "`cargo build --workspace` builds {}", built.display());
+        let own = rustix::process::geteuid().as_raw();
+        let dir = std::env::temp_dir().join(format!("ringfence-preload-of-{own}"));
+        fs::create_dir_all(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        let fresh = dir.join(std::process::id().to_string());
+        fs::copy(&built, &fresh).unwrap();
+        let library = dir.join("libringfence_preload.so");
+        fs::rename(fresh, &library).unwrap();
+        library
+    };
+    COPY.get_or_init(copy).clone()
 }
 
 /// The program that starts worlds: an example, which `cargo test` builds beside the tests.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{AbsolutePath, Endpoint, HttpRequest, SecretName, npm};
+use crate::{AbsolutePath, Endpoint, HttpRequest, SecretName, ToolCall, npm};
 
 /// Longest argv text given to the policy, in bytes; a longer command line is `opaque`.
 pub const ARGV_TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -40,11 +40,14 @@ pub enum Action {
     /// A secret is used for a request.
     #[serde(rename = "secret.use")]
     SecretUse,
+    /// A tool is called.
+    #[serde(rename = "tool.call")]
+    ToolCall,
 }
 
 impl Action {
     /// Every action, in the order of the glossary.
-    pub const ALL: [Action; 7] = [
+    pub const ALL: [Action; 8] = [
         Action::Exec,
         Action::FsRead,
         Action::FsWrite,
@@ -52,6 +55,7 @@ impl Action {
         Action::NetConnect,
         Action::NetRequest,
         Action::SecretUse,
+        Action::ToolCall,
     ];
 
     /// The action's name in policies, in the log and on the command line.
@@ -64,6 +68,7 @@ impl Action {
             Action::NetConnect => "net.connect",
             Action::NetRequest => "net.request",
             Action::SecretUse => "secret.use",
+            Action::ToolCall => "tool.call",
         }
     }
 }
@@ -337,6 +342,8 @@ pub enum Act {
     Request(HttpRequest),
     /// Have a secret put into a request.
     UseSecret(SecretUse),
+    /// Call a tool.
+    CallTool(ToolCall),
 }
 
 impl Act {
@@ -350,6 +357,7 @@ impl Act {
             Act::Connect(_) | Act::ConnectUnix(_) => Action::NetConnect,
             Act::Request(_) => Action::NetRequest,
             Act::UseSecret(_) => Action::SecretUse,
+            Act::CallTool(_) => Action::ToolCall,
         }
     }
 
@@ -363,6 +371,7 @@ impl Act {
             Act::Connect(endpoint) => endpoint.to_string(),
             Act::Request(http) => http.endpoint.to_string(),
             Act::UseSecret(used) => used.secret.to_string(),
+            Act::CallTool(call) => call.tool.to_string(),
         }
     }
 

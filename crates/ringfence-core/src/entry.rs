@@ -126,6 +126,9 @@ pub enum Event {
         exit: Exit,
         /// What it used.
         usage: Usage,
+        /// The limit of the settings that ended it, by its name there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<String>,
     },
     /// A grant came into force in this session.
     Granted {

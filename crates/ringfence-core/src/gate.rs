@@ -10,6 +10,10 @@ use crate::question::{Approval, Approvals, Denial, Ending, Question};
 use crate::verdict::{ClockFact, Facts, Grounds, Role, Ruling, Verdict};
 use crate::{Act, Agent, Endpoint, EntryRef, Limits, Request, SecretName, SessionId};
 
+/// Said of an act that the policy permits, and that comes after the last step.
+const OUT_OF_STEPS: &str = "the session has used up `limits.steps_max`: start another, or raise it under \
+                            `[limits]` in the settings";
+
 /// How long a permit may wait to be spent, in milliseconds: an act follows its decision at once.
 const PERMIT_LIFE_MS_MAX: u64 = 10_000;
 
@@ -282,7 +286,7 @@ impl Gate {
         if let Some(reservation) = self.shared.steps.reserve() {
             return (ruling, Some(reservation));
         }
-        let failure = Some("the session has used up `limits.steps_max`".to_owned());
+        let failure = Some(OUT_OF_STEPS.to_owned());
         let grounds = Grounds { failure, ..ruling.grounds };
         (Ruling { verdict: Verdict::Deny, grounds }, None)
     }

@@ -16,6 +16,7 @@ mod plan;
 mod question;
 mod reads;
 mod reviewed;
+mod tool;
 mod verdict;
 mod wasm;
 
@@ -44,6 +45,10 @@ pub use plan::{Access, AskedPath, FilePlan, PathRule};
 pub use question::{Approval, Approvals, Denial, Question};
 pub use reads::{FileRead, FilesRead, ReadResult, Trace};
 pub use reviewed::{ReviewStep, Reviewed};
+pub use tool::{
+    Fact, FactType, Field, Fields, SERVER_NAME_BYTES_MAX, ServerName, TOOL_NAME_BYTES_MAX,
+    ToolCall, ToolName, ToolNameError, ToolShape,
+};
 pub use verdict::{
     AskFor, ClockFact, Facts, Grounds, Nearest, Role, RuleRef, Ruling, SetName, Verdict,
 };

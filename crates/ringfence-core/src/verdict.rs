@@ -21,6 +21,8 @@ pub enum SetName {
     Project,
     /// Forbids of a project that is not trusted.
     UntrustedProject,
+    /// Forbids of a project that the project lies in.
+    OuterProject,
     /// Grants made by a person.
     Grants,
     /// A file named with `--policy`, in place of user and project.

@@ -34,7 +34,8 @@ pub use seal::seal;
 pub use session::{SessionLog, Ticket};
 pub use tree::Hash;
 pub use verify::{
-    HostLogKnows, Report, SessionReport, State, Verified, verify_all, verify_host, verify_session,
+    HostLogKnows, Report, SessionReport, State, Verified, is_held, verify_all, verify_host,
+    verify_session,
 };
 
 #[cfg(test)]

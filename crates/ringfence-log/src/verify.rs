@@ -305,6 +305,11 @@ fn has_stray_segments(dir: &LogDir, last: u64) -> Result<bool, VerifyError> {
     Ok(false)
 }
 
+/// Whether somebody writes the log in `dir`; not where it cannot be opened.
+pub fn is_held(dir: &Path) -> bool {
+    File::open(dir).is_ok_and(|lock| lock.try_lock_shared().is_err())
+}
+
 /// How a log without a closing checkpoint ends.
 fn ending(dir: &LogDir, segment: u64, offset: u64) -> Result<State, VerifyError> {
     let lock = File::open(&dir.path).map_err(VerifyError::io(&dir.path))?;

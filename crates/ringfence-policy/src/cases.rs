@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, ClockFact, CommandLine, Decide, Endpoint, EndpointError,
-    Exec, Facts, FileIdentity, HttpError, HttpParts, HttpRequest, IdError, Package, PathError,
-    Request, Role, RuleRef, Ruling, Scheme, SecretUse, SessionId, SetName, Verdict,
+    Exec, Fact, Facts, FileIdentity, HttpError, HttpParts, HttpRequest, IdError, Package,
+    PathError, Request, Role, RuleRef, Ruling, Scheme, SecretUse, SessionId, SetName, ToolCall,
+    ToolNameError, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,9 @@ pub enum CaseError {
     /// A secret's name was refused.
     #[error(transparent)]
     Secret(#[from] IdError),
+    /// A tool's name was refused.
+    #[error(transparent)]
+    Tool(#[from] ToolNameError),
     /// Not a time.
     #[error("`{0}` is not a time like `2026-11-23T10:00`")]
     Time(String),
@@ -138,6 +142,8 @@ struct Case {
     package: Option<Package>,
     /// Whom a secret is shown to.
     to: Option<Endpoint>,
+    /// The arguments of a tool.
+    args: Option<toml::Table>,
     #[serde(default)]
     approvals: BTreeSet<Role>,
     /// How many people approved; default: one, where there are approvals.
@@ -239,6 +245,7 @@ fn request(case: &Case) -> Result<Request, CaseError> {
         ("size", case.size.is_some(), Action::NetRequest),
         ("scheme", case.scheme.is_some(), Action::NetRequest),
         ("package", case.package.is_some(), Action::NetRequest),
+        ("args", case.args.is_some(), Action::ToolCall),
     ];
     if let Some((key, _, of)) = keys.into_iter().find(|(_, is, of)| *is && *of != action) {
         return Err(CaseError::OnlyOf(key, of));
@@ -259,9 +266,31 @@ fn request(case: &Case) -> Result<Request, CaseError> {
             method: case.method.clone().unwrap_or_else(|| "GET".to_owned()),
             path: case.path.clone().unwrap_or_else(|| "/".to_owned()),
         }),
+        Action::ToolCall => Act::CallTool(call(case)?),
     };
     let agent = case.agent.as_deref().unwrap_or(AGENT_DEFAULT);
     Ok(Request { agent: Agent(agent.to_owned()), act, process: None })
+}
+
+fn call(case: &Case) -> Result<ToolCall, CaseError> {
+    let arguments = case.args.iter().flatten().map(|(name, value)| (name.clone(), fact(value)));
+    // A case is about what the policy sees: there are no bytes.
+    let (sha256, bytes) = (String::new(), 0);
+    Ok(ToolCall { tool: case.resource.parse()?, arguments: arguments.collect(), sha256, bytes })
+}
+
+fn fact(value: &toml::Value) -> Fact {
+    match value {
+        toml::Value::Boolean(is) => Fact::Bool(*is),
+        toml::Value::Integer(number) => Fact::Long(*number),
+        toml::Value::Float(number) => Fact::decimal(*number),
+        toml::Value::String(text) => Fact::Text(text.clone()),
+        toml::Value::Datetime(time) => Fact::Text(time.to_string()),
+        toml::Value::Array(all) => Fact::Set(all.iter().map(fact).collect()),
+        toml::Value::Table(all) => {
+            Fact::Record(all.iter().map(|(name, value)| (name.clone(), fact(value))).collect())
+        }
+    }
 }
 
 fn http(case: &Case) -> Result<HttpRequest, CaseError> {

@@ -167,7 +167,11 @@ pub(crate) fn overlap(left: Scope<'_>, right: Scope<'_>) -> bool {
 pub(crate) fn is_file_action(action: Action) -> bool {
     match action {
         Action::FsRead | Action::FsWrite | Action::FsDelete => true,
-        Action::Exec | Action::NetConnect | Action::NetRequest | Action::SecretUse => false,
+        Action::Exec
+        | Action::NetConnect
+        | Action::NetRequest
+        | Action::SecretUse
+        | Action::ToolCall => false,
     }
 }
 

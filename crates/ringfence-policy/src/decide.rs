@@ -329,7 +329,8 @@ pub(crate) fn other_reading(request: &Request) -> Option<Request> {
         | Act::Write(_)
         | Act::Delete(_)
         | Act::ConnectUnix(_)
-        | Act::Connect(_) => return None,
+        | Act::Connect(_)
+        | Act::CallTool(_) => return None,
     };
     Some(Request { agent: request.agent.clone(), act, process: request.process })
 }

@@ -16,8 +16,10 @@ use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 use ringfence_core::{
     ARGV_TEXT_BYTES_MAX, AbsolutePath, Act, Action, Endpoint, Exec, Facts, HttpRequest, Package,
-    Request, Role, SecretUse,
+    Request, Role, SecretUse, ToolName,
 };
+
+use crate::tools;
 
 use cedar_policy::pst::SmolStr;
 
@@ -94,12 +96,12 @@ impl Situation {
     fn with(request: &Request, facts: BTreeMap<SmolStr, Value>) -> Result<Situation, Oversized> {
         let resource = resource(&request.act);
         let uid = resource.uid().clone();
-        let action = uid_of(&TYPES.action, request.act.action().name());
-        let in_group = ACTIONS.iter().find(|entity| *entity.uid() == action).cloned();
-        let entities = std::iter::once(Arc::new(resource)).chain(in_group);
+        let action = action(&request.act);
+        let uid_of_action = action.uid().clone();
+        let entities = [Arc::new(resource), action];
         Ok(Situation {
             principal: known(uid_of(&TYPES.agent, &request.agent.0)),
-            action: known(action),
+            action: known(uid_of_action),
             resource: known(uid),
             entities: Entities::new()
                 .add_entities(
@@ -171,6 +173,8 @@ struct Types {
     domain: EntityType,
     endpoint: EntityType,
     secret: EntityType,
+    server: EntityType,
+    tool: EntityType,
 }
 
 /// Makes what the first decision of a process would have to make, among it the patterns of Cedar's
@@ -195,20 +199,36 @@ static TYPES: LazyLock<Types> = LazyLock::new(|| {
         domain: parse("Domain"),
         endpoint: parse("Endpoint"),
         secret: parse("Secret"),
+        server: parse("Server"),
+        tool: parse("Tool"),
     }
 });
 
 /// The entities of all actions, each in its group.
-static ACTIONS: LazyLock<Vec<Arc<Entity>>> = LazyLock::new(|| {
+static ACTIONS: LazyLock<Vec<(Action, Arc<Entity>)>> = LazyLock::new(|| {
     Action::ALL
         .into_iter()
         .map(|action| {
             let groups = group(action).map(|name| uid_of(&TYPES.action, name));
             let uid = uid_of(&TYPES.action, action.name());
-            Arc::new(entity(uid, BTreeMap::new(), groups.into_iter().collect()))
+            (action, Arc::new(entity(uid, BTreeMap::new(), groups.into_iter().collect())))
         })
         .collect()
 });
+
+/// The action of an act, in its group; each tool is one of its own.
+fn action(act: &Act) -> Arc<Entity> {
+    let known = ACTIONS.iter().find(|(action, _)| *action == act.action());
+    match (act, known) {
+        (Act::CallTool(call), _) => {
+            let group = uid_of(&TYPES.action, Action::ToolCall.name());
+            let uid = uid_of(&TYPES.action, call.tool.as_str());
+            Arc::new(entity(uid, BTreeMap::new(), HashSet::from([group])))
+        }
+        (_, Some((_, entity))) => Arc::clone(entity),
+        (_, None) => Arc::new(entity(uid_of(&TYPES.action, ""), BTreeMap::new(), HashSet::new())),
+    }
+}
 
 /// The group an action belongs to in the schema.
 pub(crate) fn group(action: Action) -> Option<&'static str> {
@@ -216,6 +236,7 @@ pub(crate) fn group(action: Action) -> Option<&'static str> {
         Action::Exec | Action::SecretUse => None,
         Action::FsRead | Action::FsWrite | Action::FsDelete => Some("fs"),
         Action::NetConnect | Action::NetRequest => Some("net"),
+        Action::ToolCall => Some("tool.call"),
     }
 }
 
@@ -245,6 +266,7 @@ fn resource(act: &Act) -> Entity {
         Act::UseSecret(used) => {
             entity(uid_of(&TYPES.secret, used.secret.as_str()), BTreeMap::new(), HashSet::new())
         }
+        Act::CallTool(call) => tool(&call.tool),
     }
 }
 
@@ -263,6 +285,13 @@ fn endpoint(to: &Endpoint) -> Entity {
     .map(|(key, value)| (key, PartialValue::Value(value)));
     let parents = to.domains().iter().map(|domain| uid_of(&TYPES.domain, domain)).collect();
     entity(uid_of(&TYPES.endpoint, &to.to_string()), attributes.into(), parents)
+}
+
+fn tool(tool: &ToolName) -> Entity {
+    let attributes = [("name", tool.tool()), ("server", tool.server().as_str())]
+        .map(|(key, value)| (SmolStr::new_static(key), PartialValue::Value(Value::from(value))));
+    let server = uid_of(&TYPES.server, tool.server().as_str());
+    entity(uid_of(&TYPES.tool, tool.as_str()), attributes.into(), HashSet::from([server]))
 }
 
 /// The path itself and all directories above it, nearest first, without allocating.
@@ -294,6 +323,9 @@ pub(crate) fn check_lengths(request: &Request, facts: &Facts) -> Result<(), Over
         check_length("the method", used.method.len())?;
         check_length("the path", used.path.len())?;
     }
+    if let Act::CallTool(call) = &request.act {
+        check_length("the arguments", usize::try_from(call.bytes).unwrap_or(usize::MAX))?;
+    }
     Ok(())
 }
 
@@ -318,6 +350,9 @@ fn context(act: &Act, facts: &Facts) -> BTreeMap<SmolStr, Value> {
         Act::Exec(exec) => exec_facts(exec, &mut values),
         Act::Request(http) => request_facts(http, &mut values),
         Act::UseSecret(used) => secret_facts(used, &mut values),
+        Act::CallTool(call) => {
+            values.insert(SmolStr::new_static(tools::ARGUMENTS), tools::record(&call.arguments));
+        }
         Act::Read(_) | Act::Write(_) | Act::Delete(_) | Act::Connect(_) | Act::ConnectUnix(_) => {}
     }
     values

@@ -5,6 +5,7 @@
 //! changes. So a forbid that cannot be known beforehand drops every grant it could overlap.
 
 mod asked;
+mod only_shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 

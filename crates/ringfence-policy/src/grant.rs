@@ -4,12 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use ringfence_core::{
-    AbsolutePath, Act, Endpoint, EndpointError, HttpError, HttpParts, HttpRequest, IdError,
-    PathError, Request, Scheme, SecretName, UrlPath,
+    AbsolutePath, Act, Action, Endpoint, EndpointError, HttpError, HttpParts, HttpRequest, IdError,
+    PathError, Request, Scheme, SecretName, ToolName, ToolNameError, UrlPath,
 };
 
 /// What a grant allows: `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT`, `net:SOCKET`,
-/// `net.request:METHOD HOST:PORT/PATH`, `secret:NAME` or `exec:PROGRAM[ SUBCOMMAND]`.
+/// `net.request:METHOD HOST:PORT/PATH`, `secret:NAME`, `tool:SERVER/TOOL` or `exec:PROGRAM[ SUBCOMMAND]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum GrantText {
     /// Read a file, or a directory with everything beneath it.
@@ -31,6 +31,8 @@ pub enum GrantText {
     },
     /// Use a secret, as far as it is bound.
     UseSecret(SecretName),
+    /// Call a tool, with any arguments.
+    CallTool(ToolName),
     /// Start a program, with one subcommand only where one is named.
     Exec {
         /// The file.
@@ -56,7 +58,7 @@ pub enum GrantError {
     #[error(
         "`{0}` is not a grant: expected `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT`, \
          `net.request:METHOD HOST:PORT/PATH`, \
-         `secret:NAME` or `exec:PROGRAM[ SUBCOMMAND]`"
+         `secret:NAME`, `tool:SERVER/TOOL` or `exec:PROGRAM[ SUBCOMMAND]`"
     )]
     Kind(String),
     /// The path was refused.
@@ -74,6 +76,9 @@ pub enum GrantError {
     /// The secret's name was refused.
     #[error(transparent)]
     Secret(#[from] IdError),
+    /// The tool's name was refused.
+    #[error(transparent)]
+    Tool(#[from] ToolNameError),
     /// A program that is neither absolute nor found.
     #[error("no program `{0}` was found")]
     NoProgram(String),
@@ -100,6 +105,7 @@ impl GrantText {
             "net" => Ok(GrantText::Connect(rest.parse()?)),
             "net.request" => request(rest),
             "secret" => Ok(GrantText::UseSecret(rest.parse()?)),
+            "tool" => Ok(GrantText::CallTool(rest.parse()?)),
             "exec" => exec(rest, resolve),
             _ => Err(GrantError::Kind(text.to_owned())),
         }
@@ -122,11 +128,13 @@ impl GrantText {
                 path: Paths::One(http.path.clone()),
             },
             Act::UseSecret(used) => GrantText::UseSecret(used.secret.clone()),
+            Act::CallTool(call) => GrantText::CallTool(call.tool.clone()),
         }
     }
 
     /// The grant as one Cedar permit.
     pub fn to_cedar(&self, id: &str) -> String {
+        let of_tools = format!("action in Action::{}", quoted(Action::ToolCall.name()));
         let (action, resource, condition) = match self {
             GrantText::Read(path) => (READ, uid("in Dir", path.as_str()), String::new()),
             GrantText::Write(path) => (WRITE, uid("in Dir", path.as_str()), String::new()),
@@ -138,6 +146,10 @@ impl GrantText {
                 (REQUEST, uid("== Endpoint", &to.to_string()), condition)
             }
             GrantText::UseSecret(name) => (SECRET, uid("== Secret", name.as_str()), String::new()),
+            // Not by the tool's own action: a grant holds whether or not the tool is pinned here.
+            GrantText::CallTool(tool) => {
+                (of_tools.as_str(), uid("== Tool", tool.as_str()), String::new())
+            }
             GrantText::Exec { program, subcommand } => {
                 let condition = subcommand.as_ref().map(|word| {
                     let word = quoted(word);
@@ -255,6 +267,7 @@ impl fmt::Display for GrantText {
                 }
             }
             GrantText::UseSecret(name) => write!(f, "secret:{name}"),
+            GrantText::CallTool(tool) => write!(f, "tool:{tool}"),
             GrantText::Exec { program, subcommand: None } => write!(f, "exec:{program}"),
             GrantText::Exec { program, subcommand: Some(word) } => {
                 write!(f, "exec:{program} {word}")

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use ringfence_core::{Act, Action, Endpoint, Request};
 
 use crate::engine::dirs_of;
-use crate::rule::{Rule, Scope};
+use crate::rule::{Rule, Scope, tools_of};
 
 /// Rules by action, resource scope and agent.
 #[derive(Debug, Default)]
@@ -37,6 +37,18 @@ impl Index {
         for (position, rule) in rules.iter().enumerate() {
             for &action in &rule.actions {
                 let by_resource = index.actions.entry(action).or_default();
+                let tools = tools_of(&rule.tree.action);
+                if action == Action::ToolCall && !tools.is_empty() {
+                    // As an action a tool is called what it is called as a resource.
+                    for tool in tools {
+                        by_resource
+                            .exactly
+                            .entry(tool.into())
+                            .or_default()
+                            .add(rule.agent(), position);
+                    }
+                    continue;
+                }
                 let by_agent = match rule.scope() {
                     Scope::Within(uid) => by_resource.within.entry(uid.eid.as_str().into()),
                     Scope::Exactly(uid) => by_resource.exactly.entry(uid.eid.as_str().into()),
@@ -64,6 +76,10 @@ impl Index {
             Act::Request(http) => self.endpoint(action, agent, &http.endpoint),
             Act::UseSecret(used) => {
                 self.find(action, agent, (used.secret.as_str(), std::iter::empty()))
+            }
+            Act::CallTool(call) => {
+                let server = std::iter::once(call.tool.server().as_str());
+                self.find(action, agent, (call.tool.as_str(), server))
             }
         }
     }

@@ -24,6 +24,7 @@ mod report;
 mod requests;
 mod rule;
 mod shape;
+mod tools;
 mod tree;
 mod validation;
 
@@ -31,7 +32,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use cedar_policy::PolicySet;
-use ringfence_core::{PolicyDigest, Role, SetName};
+use ringfence_core::{PolicyDigest, Role, SetName, ToolShape};
 use sha2::{Digest, Sha256};
 
 pub use decide::{ASK_PEOPLE_MAX, ASK_ROLES_MAX, ASK_SET_MAX};
@@ -75,6 +76,8 @@ pub struct Options {
     /// Texts, by their [`validation_key`], that were found valid before: they are parsed and
     /// checked as any other, but not held against the schema again.
     pub validated: BTreeSet<String>,
+    /// The tools that are pinned, which rules may name.
+    pub tools: Vec<ToolShape>,
 }
 
 /// Whether rules on `fs` actions may look at the context.
@@ -169,15 +172,25 @@ impl RuleSet {
     }
 }
 
-/// Permits of a project that is not trusted count for nothing; its forbids hold.
+/// Permits of a project that is not trusted, or only lies around, count for nothing; its forbids hold.
 fn counts(rule: &Rule) -> bool {
-    rule.place.set != SetName::UntrustedProject || rule.effect == Effect::Forbid
+    let is_heard = match rule.place.set {
+        SetName::UntrustedProject | SetName::OuterProject => false,
+        SetName::User
+        | SetName::Project
+        | SetName::Grants
+        | SetName::Override
+        | SetName::System
+        | SetName::BuiltIn => true,
+    };
+    is_heard || rule.effect == Effect::Forbid
 }
 
-/// Names a text together with everything its validity depends on: the schema, and the validator.
-pub fn validation_key(text: &str) -> String {
-    let mut hash = Sha256::new();
-    for part in [cedar_policy::get_sdk_version().to_string().as_str(), SCHEMA, text] {
+/// Names a text together with everything its validity depends on: the schema with the tools that are
+/// pinned, and the validator.
+pub fn validation_key(text: &str, tools: &[ToolShape]) -> String {
+    let (mut hash, schema) = (Sha256::new(), tools::schema(tools));
+    for part in [cedar_policy::get_sdk_version().to_string().as_str(), &schema, text] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }
@@ -196,7 +209,7 @@ fn whole_digest(sources: &[Source], options: &Options) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     };
-    add(SCHEMA);
+    add(&tools::schema(&options.tools));
     add(&format!("{:?} {:?}", options.roles, options.fs_dynamic));
     for source in sources {
         add(&format!("{:?} {:?}", source.set, source.approves));

@@ -45,7 +45,16 @@ pub enum LintKind {
     UndeclaredRole,
     /// A rule on files waits for approvals, and names no file that could be asked about.
     AsksNobody,
+    /// A rule on files is about what every world has of its own.
+    OfEveryWorld,
+    /// A permit to write where deleting is not permitted, so that worlds only show it.
+    OnlyShown,
 }
+
+/// What the kernel and each world have for themselves: no rule on files is about it.
+const OF_EVERY_WORLD: &[&str] = &["/dev", "/proc", "/sys"];
+/// Files of people all the same, where somebody works in memory.
+const SHARED_MEMORY: &str = "/dev/shm";
 
 impl Policy {
     /// Remarks on all rules, in their order.
@@ -60,6 +69,7 @@ impl Policy {
                 lints.extend(opaque_unseen(rule));
                 lints.extend(any_resource(rule));
                 lints.extend(asks_about_all_files(rule));
+                lints.extend(of_every_world(rule));
                 lints.extend(self.undeclared_role(rule));
             }
         }
@@ -175,6 +185,26 @@ fn asks_about_all_files(rule: &Rule) -> Option<Lint> {
         .then(|| lint(LintKind::AsksNobody, rule, text))
 }
 
+/// Each world has its own, with its own processes and devices: a rule neither shows the host's nor hides it.
+fn of_every_world(rule: &Rule) -> Option<Lint> {
+    let (Scope::Exactly(named) | Scope::Within(named)) = rule.scope() else { return None };
+    let place = named.eid.as_str();
+    let beneath = |own: &&&str| {
+        place.strip_prefix(**own).is_some_and(|it| it.is_empty() || it.starts_with('/'))
+    };
+    let own = OF_EVERY_WORLD.iter().find(beneath)?;
+    if beneath(&&SHARED_MEMORY) {
+        return None;
+    }
+    let on_files = rule.actions.iter().any(|&action| is_file_action(action));
+    let text = format!(
+        "`{own}` is each world's own: no rule on files shows the host's or hides it, and a session leaves \
+         this one out"
+    );
+    (on_files && rule.place.set != SetName::BuiltIn)
+        .then(|| lint(LintKind::OfEveryWorld, rule, text))
+}
+
 fn always_forbidden(set: &RuleSet, rule: &Rule) -> Option<Lint> {
     if rule.effect != Effect::Permit {
         return None;
@@ -225,6 +255,6 @@ fn opaque_unseen(rule: &Rule) -> Option<Lint> {
     concerned.then(|| lint(LintKind::OpaqueUnseen, rule, text.to_owned()))
 }
 
-fn lint(kind: LintKind, rule: &Rule, message: String) -> Lint {
+pub(crate) fn lint(kind: LintKind, rule: &Rule, message: String) -> Lint {
     Lint { kind, rule: rule.place.clone(), message }
 }

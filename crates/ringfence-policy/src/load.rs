@@ -14,6 +14,7 @@ use crate::remembered::Reads;
 use crate::requests::on_requests;
 use crate::rule::{Effect, Named, Rule, actions_of};
 use crate::shape;
+use crate::tools;
 use crate::validation;
 use crate::{Options, Source, validation_key};
 
@@ -32,7 +33,7 @@ pub const RULE_BYTES_MAX: usize = 32 * 1024;
 #[expect(clippy::expect_used, reason = "the schema is a constant; every test loads it")]
 pub(crate) static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
     let (schema, _warnings) =
-        Schema::from_cedarschema_str(SCHEMA).expect("the committed schema parses");
+        Schema::from_cedarschema_str(&tools::schema(&[])).expect("the committed schema parses");
     Validator::new(schema)
 });
 
@@ -142,15 +143,28 @@ fn parse(page: &Page, approves: &[Role], options: &Options) -> (Vec<Draft>, Vec<
 }
 
 fn validate(page: &Page, options: &Options) -> Vec<Problem> {
-    if !options.validated.is_empty() && options.validated.contains(&validation_key(&page.text)) {
+    let is_known = || options.validated.contains(&validation_key(&page.text, &options.tools));
+    if !options.validated.is_empty() && is_known() {
         return Vec::new();
     }
     let set = match cedar_set(page) {
         Ok(set) => set,
         Err(problems) => return problems,
     };
-    let validated = VALIDATOR.validate(&set, ValidationMode::Strict);
-    validated.validation_errors().map(|error| validation::problem(page, &set, error)).collect()
+    let of_tools = match &*options.tools {
+        [] => None,
+        tools => match Schema::from_cedarschema_str(&tools::schema(tools)) {
+            Ok((schema, _warnings)) => Some(Validator::new(schema)),
+            Err(error) => {
+                let message = format!("the tools that are pinned make no schema: {error}");
+                return vec![page.problem((0, 0).into(), message, None)];
+            }
+        },
+    };
+    let validator = of_tools.as_ref().unwrap_or(&VALIDATOR);
+    let validated = validator.validate(&set, ValidationMode::Strict);
+    let problem = |error| validation::problem(page, (&set, &options.tools), error);
+    validated.validation_errors().map(problem).collect()
 }
 
 /// The text as Cedar's own set, or what is wrong with it.
@@ -248,9 +262,11 @@ fn duplicates(
     ids: &mut HashMap<(SetName, String), String>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
+    // One file of many, each written without a look at the others.
+    let whose = if page.set == SetName::OuterProject { page.file.as_str() } else { "" };
     for Draft { rule, span } in drafts {
         let place = format!("{}:{}", rule.place.file, rule.place.line);
-        if let Some(first) = ids.insert((page.set, rule.place.id.clone()), place) {
+        if let Some(first) = ids.insert((page.set, format!("{whose}{}", rule.place.id)), place) {
             let message = format!("the id `{}` is taken by {first}", rule.place.id);
             let hint = Some("give each rule an id of its own".to_owned());
             problems.push(page.problem(checks::find(page, *span, "@id"), message, hint));

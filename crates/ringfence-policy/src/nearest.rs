@@ -9,7 +9,7 @@ use ringfence_core::{AbsolutePath, Act, Action, Endpoint, Nearest, Request};
 
 use crate::RuleSet;
 use crate::engine::{Approved, Situation, holds};
-use crate::rule::{Effect, Rule, Scope};
+use crate::rule::{Effect, Rule, Scope, tools_of};
 
 /// Most permits whose scope holds that are looked at.
 const CANDIDATES_MAX: usize = 64;
@@ -129,6 +129,12 @@ fn failed_scope(rule: &Rule, request: &Request) -> Option<String> {
     if let Some(agent) = rule.agent().filter(|agent| *agent != request.agent.0) {
         return Some(format!("it is for agent `{agent}`"));
     }
+    if let Act::CallTool(call) = &request.act {
+        let tools = tools_of(&rule.tree.action);
+        if !tools.is_empty() && !tools.contains(&call.tool.as_str()) {
+            return Some(format!("tool differs: it permits `{}`", tools.join("`, `")));
+        }
+    }
     let (Scope::Exactly(uid) | Scope::Within(uid)) = rule.scope() else { return None };
     let id = uid.eid.as_str();
     let exactly = matches!(rule.scope(), Scope::Exactly(_));
@@ -143,6 +149,11 @@ fn failed_scope(rule: &Rule, request: &Request) -> Option<String> {
         Act::UseSecret(used) => {
             (id != used.secret.as_str()).then(|| format!("secret differs: it permits `{id}`"))
         }
+        Act::CallTool(call) if exactly => {
+            (id != call.tool.as_str()).then(|| format!("tool differs: it permits `{id}`"))
+        }
+        Act::CallTool(call) => (id != call.tool.server().as_str())
+            .then(|| format!("server differs: it permits `{id}`")),
     }
 }
 

@@ -53,12 +53,13 @@ fn types(action: Action) -> &'static [&'static str] {
         Action::NetConnect => &["Endpoint", "Socket"],
         Action::NetRequest => &["Endpoint"],
         Action::SecretUse => &["Secret"],
+        Action::ToolCall => &["Tool"],
     }
 }
 
 fn resource(rule: &Rule, uid: &pst::EntityUID, how: How) -> Option<String> {
     let (ty, text) = (uid.ty.0.id.as_str(), uid.eid.as_str());
-    if how == How::Is && matches!(ty, "Dir" | "Domain") {
+    if how == How::Is && matches!(ty, "Dir" | "Domain" | "Server") {
         return Some(format!(
             "`resource == {ty}::\"{text}\"` is never true: it holds what acts are about; write \
              `resource in {ty}::\"{text}\"`"
@@ -67,6 +68,7 @@ fn resource(rule: &Rule, uid: &pst::EntityUID, how: How) -> Option<String> {
     let fits = |action: &Action| match ty {
         "Dir" => types(*action).iter().any(|it| matches!(*it, "Path" | "Program" | "Socket")),
         "Domain" => types(*action).contains(&"Endpoint"),
+        "Server" => types(*action).contains(&"Tool"),
         _ => types(*action).contains(&ty),
     };
     if rule.actions.is_empty() || rule.actions.iter().any(fits) {

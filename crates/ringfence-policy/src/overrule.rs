@@ -1,9 +1,11 @@
 //! What forbids a grant although a person made it: a forbid is stronger than every permit.
 
+use std::collections::BTreeMap;
+
 use cedar_policy::pst::{Expr, Var};
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, CommandLine, Exec, Facts, FileIdentity, HttpRequest, Request,
-    RuleRef, SecretUse,
+    RuleRef, SecretUse, ToolCall,
 };
 
 use crate::Policy;
@@ -74,6 +76,12 @@ fn sample(grant: &GrantText) -> Act {
             method: String::new(),
             path: String::new(),
         }),
+        GrantText::CallTool(tool) => Act::CallTool(ToolCall {
+            tool: tool.clone(),
+            arguments: BTreeMap::new(),
+            sha256: String::new(),
+            bytes: 0,
+        }),
         GrantText::Exec { program, subcommand } => {
             let words = std::iter::once(program.as_str()).chain(subcommand.as_deref());
             let argv: Vec<Vec<u8>> = words.map(|word| word.as_bytes().to_vec()).collect();
@@ -116,6 +124,7 @@ fn lies_beneath(rule: &Rule, grant: &GrantText) -> bool {
         | GrantText::ConnectUnix(_)
         | GrantText::Request { .. }
         | GrantText::UseSecret(_)
+        | GrantText::CallTool(_)
         | GrantText::Exec { .. } => return false,
     };
     let (Scope::Within(uid) | Scope::Exactly(uid)) = rule.scope() else { return false };

@@ -136,7 +136,8 @@ impl<'a> Subject<'a> {
             | Act::Delete(_)
             | Act::ConnectUnix(_)
             | Act::Request(_)
-            | Act::UseSecret(_) => None,
+            | Act::UseSecret(_)
+            | Act::CallTool(_) => None,
         }
     }
 

@@ -108,7 +108,8 @@ impl Policy {
             | Action::FsDelete
             | Action::NetConnect
             | Action::NetRequest
-            | Action::SecretUse => Cost::Decided,
+            | Action::SecretUse
+            | Action::ToolCall => Cost::Decided,
         }
     }
 }

@@ -132,7 +132,8 @@ impl RuleSet {
             | Act::Connect(_)
             | Act::ConnectUnix(_)
             | Act::Request(_)
-            | Act::UseSecret(_) => None,
+            | Act::UseSecret(_)
+            | Act::CallTool(_) => None,
         };
         match connection {
             Some(connection) => {

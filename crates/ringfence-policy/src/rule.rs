@@ -116,22 +116,44 @@ impl Rule {
     }
 }
 
+/// The tools that a rule's head names as actions; empty where it names none, or more than tools.
+pub(crate) fn tools_of(constraint: &pst::ActionConstraint) -> Vec<&str> {
+    let uids: Vec<&pst::EntityUID> = match constraint {
+        pst::ActionConstraint::Any => Vec::new(),
+        pst::ActionConstraint::Eq(uid) => vec![uid],
+        pst::ActionConstraint::In(uids) => uids.iter().collect(),
+    };
+    let are_tools = uids.iter().all(|uid| uid.eid.contains('/'));
+    if are_tools { uids.into_iter().map(|uid| uid.eid.as_str()).collect() } else { Vec::new() }
+}
+
 /// Whether entities of other types lie in this one.
 pub(crate) fn is_container(uid: &pst::EntityUID) -> bool {
-    matches!(uid.ty.0.id.as_str(), "Dir" | "Domain")
+    matches!(uid.ty.0.id.as_str(), "Dir" | "Domain" | "Server")
 }
 
 /// The acts' actions that a rule's head names.
 pub(crate) fn actions_of(constraint: &pst::ActionConstraint) -> Vec<Action> {
+    let own = |uid: &pst::EntityUID, action: Action| match action {
+        // Each tool is an action, and the group has the name that they have here together.
+        Action::ToolCall => uid.eid.contains('/'),
+        Action::Exec
+        | Action::FsRead
+        | Action::FsWrite
+        | Action::FsDelete
+        | Action::NetConnect
+        | Action::NetRequest
+        | Action::SecretUse => uid.eid == action.name(),
+    };
     let named = |uid: &pst::EntityUID, action: Action| {
-        uid.eid == action.name() || group(action).is_some_and(|group| uid.eid == group)
+        own(uid, action) || group(action).is_some_and(|group| uid.eid == group)
     };
     Action::ALL
         .into_iter()
         .filter(|&action| match constraint {
             pst::ActionConstraint::Any => true,
             // `action == Action::"fs"` names the group itself, which no act ever is.
-            pst::ActionConstraint::Eq(uid) => uid.eid == action.name(),
+            pst::ActionConstraint::Eq(uid) => own(uid, action),
             pst::ActionConstraint::In(uids) => uids.iter().any(|uid| named(uid, action)),
         })
         .collect()

@@ -3,15 +3,20 @@
 use cedar_policy::{ParseError, PolicySet, ValidationError};
 use miette::{Diagnostic, SourceSpan};
 
+use ringfence_core::ToolShape;
+
 use crate::load::{Page, place_of};
 use crate::problem::{Problem, nearest_word};
+use crate::tools::ARGUMENTS;
 
 /// Entity types a policy on acts may name.
-const ENTITY_TYPES: [&str; 9] =
-    ["Agent", "Dir", "Path", "Program", "Domain", "Endpoint", "Socket", "Secret", "Action"];
+const ENTITY_TYPES: [&str; 11] = [
+    "Agent", "Dir", "Path", "Program", "Domain", "Endpoint", "Socket", "Secret", "Server", "Tool",
+    "Action",
+];
 
 /// Actions and groups a policy may name.
-const ACTIONS: [&str; 9] = [
+const ACTIONS: [&str; 10] = [
     "exec",
     "fs",
     "fs.read",
@@ -21,6 +26,7 @@ const ACTIONS: [&str; 9] = [
     "net.connect",
     "net.request",
     "secret.use",
+    "tool.call",
 ];
 
 /// What the context of every act has.
@@ -67,14 +73,18 @@ pub(crate) fn parse_problem(page: &Page, error: &ParseError) -> Problem {
 }
 
 /// A text that parses and is not a policy over our vocabulary.
-pub(crate) fn problem(page: &Page, set: &PolicySet, error: &ValidationError) -> Problem {
+pub(crate) fn problem(
+    page: &Page,
+    (set, tools): (&PolicySet, &[ToolShape]),
+    error: &ValidationError,
+) -> Problem {
     let full = error.to_string();
     let text = without_rule(&full);
     let mut span = place_of(error);
     if span.is_empty() {
         span = whole_rule(set, &full);
     }
-    let (message, hint) = reworded(text);
+    let (message, hint) = reworded(text, tools);
     let hint = hint.or_else(|| error.help().map(|help| without_rule(&help.to_string()).to_owned()));
     page.problem(span, plain(&message), hint)
 }
@@ -92,12 +102,11 @@ fn whole_rule(set: &PolicySet, text: &str) -> SourceSpan {
     loc.unwrap_or_else(|| (0, 0).into())
 }
 
-fn reworded(text: &str) -> (String, Option<String>) {
+fn reworded(text: &str, tools: &[ToolShape]) -> (String, Option<String>) {
     let quoted = text.split('`').nth(1).unwrap_or("");
     if text.starts_with("unrecognized action") {
         let action = quoted.split('"').nth(1).unwrap_or(quoted);
-        let near = nearest_word(action, ACTIONS);
-        return (format!("unknown action `{action}`"), Some(did_you_mean(near, &ACTIONS)));
+        return unknown_action(action, tools);
     }
     if text.starts_with("unrecognized entity type") {
         let near = nearest_word(quoted, ENTITY_TYPES);
@@ -105,13 +114,27 @@ fn reworded(text: &str) -> (String, Option<String>) {
         return (format!("unknown entity type `{quoted}`"), Some(hint));
     }
     if text.starts_with("attribute ") && text.ends_with(" not found") {
-        return unknown_attribute(text, quoted);
+        return unknown_attribute(text, quoted, tools);
     }
     (text.to_owned(), None)
 }
 
+/// An action that is none, or a tool that is not pinned.
+fn unknown_action(action: &str, tools: &[ToolShape]) -> (String, Option<String>) {
+    if !action.contains('/') {
+        let near = nearest_word(action, ACTIONS);
+        return (format!("unknown action `{action}`"), Some(did_you_mean(near, &ACTIONS)));
+    }
+    let known: Vec<&str> = tools.iter().map(|shape| shape.tool.as_str()).collect();
+    let hint = match nearest_word(action, known.iter().copied()) {
+        Some(near) => did_you_mean(Some(near), &known),
+        None => "to pin the tools of a server, run `ringfence mcp add NAME -- COMMAND`".to_owned(),
+    };
+    (format!("no tool `{action}` is pinned"), Some(hint))
+}
+
 /// An attribute that an act or a type does not have, by Cedar's text about it.
-fn unknown_attribute(text: &str, quoted: &str) -> (String, Option<String>) {
+fn unknown_attribute(text: &str, quoted: &str, tools: &[ToolShape]) -> (String, Option<String>) {
     // `attribute `package.age` in context for Action::"net.request" not found`
     let (of, name) = quoted.rsplit_once('.').unwrap_or(("", quoted));
     let in_context = text.contains(" in context ");
@@ -121,11 +144,18 @@ fn unknown_attribute(text: &str, quoted: &str) -> (String, Option<String>) {
         let message = format!("not every act of this rule has the attribute `{name}`");
         return (message, Some(hint.to_owned()));
     }
+    let has_it = |shape: &ToolShape| shape.arguments.contains_key(name);
+    if in_context && of == ARGUMENTS && tools.iter().any(has_it) {
+        let hint = "name the tool that has it: `action == Action::\"SERVER/TOOL\"`";
+        let message = format!("not every tool of this rule has the argument `{name}`");
+        return (message, Some(hint.to_owned()));
+    }
     let known: Vec<&str> = match of {
         _ if !in_context => attributes_of_type(text),
         "" => context_of(text),
         "clock" => CLOCK.to_vec(),
         "package" => PACKAGE.to_vec(),
+        ARGUMENTS => arguments_of(text, tools),
         _ => Vec::new(),
     };
     // `age` is rather `age_hours` than `name`.
@@ -137,6 +167,13 @@ fn unknown_attribute(text: &str, quoted: &str) -> (String, Option<String>) {
         (_, None) => there_are(&known),
     };
     (format!("unknown {}", text.trim_end_matches(" not found")), Some(hint))
+}
+
+/// The arguments of the tool that a text names, as `Action::"files/read_file"`.
+fn arguments_of<'a>(text: &str, tools: &'a [ToolShape]) -> Vec<&'a str> {
+    let action = text.split('"').nth(1).unwrap_or("");
+    let shape = tools.iter().find(|shape| shape.tool.as_str() == action);
+    shape.into_iter().flat_map(|shape| shape.arguments.keys().map(String::as_str)).collect()
 }
 
 fn there_are(known: &[&str]) -> String {

@@ -91,7 +91,7 @@ fn main() {
         policy: assembled.policy,
         facts,
         agent,
-        private: composition.private.clone(),
+        private: composition.private.dirs.clone(),
         bound,
     };
     let mut world = match start(composition.spec.clone()) {

@@ -5,6 +5,7 @@
 //! is one of Ringfence's own, which no world has, so that inside a world an agent's name is the agent itself.
 
 pub mod block;
+pub mod failed;
 pub mod shells;
 
 use std::fs;

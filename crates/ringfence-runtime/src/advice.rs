@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ringfence_core::{AbsolutePath, SessionId};
 use ringfence_policy::grant::GrantText;
 use ringfence_sandbox::notify::is_engine;
+use ringfence_sandbox::world::Tier;
 
 use crate::compose::{GRANTABLE, Real, real};
 use crate::kept;
@@ -70,11 +71,27 @@ impl Session<'_> {
     }
 }
 
+/// What advice is taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// The host's files as they are now.
+    Host,
+    /// Names alone.
+    Names,
+}
+
 impl Advice {
     /// What becomes of a grant that the policy would honour, on a host as it is now.
     pub fn of(grant: &GrantText, home: &Path, project: &Path) -> Advice {
+        Advice::seen(Sight::Host, grant, (home, project))
+    }
+
+    fn seen(sight: Sight, grant: &GrantText, (home, project): (&Path, &Path)) -> Advice {
         let text = grant.to_string();
-        let kept = kept::at_all(grant, home);
+        let kept = match sight {
+            Sight::Host => kept::at_all(grant, home),
+            Sight::Names => kept::by_name(grant, home),
+        };
         let place = match grant {
             GrantText::ConnectUnix(socket) if is_engine(socket.as_str()) => {
                 return Advice::Engine(socket.clone());
@@ -84,6 +101,7 @@ impl Advice {
             | GrantText::ConnectUnix(_)
             | GrantText::Request { .. }
             | GrantText::UseSecret(_)
+            | GrantText::CallTool(_)
             | GrantText::Exec { .. } => {
                 return match kept {
                     Some(why) => Advice::Kept { grant: text, why },
@@ -92,7 +110,7 @@ impl Advice {
             }
         };
         let path = place.as_path();
-        if let Some(dir) = of_every_world(path) {
+        if let Some(dir) = of_every_world(sight, path) {
             return Advice::Base(dir);
         }
         if let Some(why) = kept {
@@ -102,10 +120,35 @@ impl Advice {
         let near = [Some(home), project.parent(), Some(project)].into_iter().flatten();
         let beneath = |dir: &Path| path.starts_with(dir) && path != dir;
         let reached = known.chain(near).filter(|dir| dir.parent().is_some()).any(beneath);
-        match (real(path), reached) {
+        let there = match sight {
+            Sight::Host => real(path),
+            Sight::Names => Real::Is,
+        };
+        match (there, reached) {
             (Real::Absent, _) => Advice::Make { place, grant: text },
             (Real::Is | Real::Through { .. }, true) => Advice::Grant(text),
             (Real::Is | Real::Through { .. }, false) => Advice::NextSession { place, grant: text },
+        }
+    }
+
+    /// The same for a session of this tier: a world without mounts is given no files while it runs.
+    pub fn in_tier(tier: Tier, grant: &GrantText, places: (&Path, &Path)) -> Advice {
+        Advice::seen(Sight::Host, grant, places).given(tier, grant)
+    }
+
+    /// The same as a session's world is told it: by names alone, for what else there is on the host, and what
+    /// is in it, is not the agent's to know.
+    pub fn inside(tier: Tier, grant: &GrantText, places: (&Path, &Path)) -> Advice {
+        Advice::seen(Sight::Names, grant, places).given(tier, grant)
+    }
+
+    fn given(self, tier: Tier, grant: &GrantText) -> Advice {
+        match (self, grant) {
+            (
+                Advice::Grant(text) | Advice::Make { grant: text, .. },
+                GrantText::Read(place) | GrantText::Write(place),
+            ) if !tier.has_mounts() => Advice::NextSession { place: place.clone(), grant: text },
+            (advice, _) => advice,
         }
     }
 
@@ -148,7 +191,10 @@ impl Advice {
                 printable(socket.as_str())
             ),
             Advice::Kept { grant, why } => {
-                format!("no grant is offered for `{}`: {why}", printable(grant))
+                format!(
+                    "no grant is offered for `{}`: {why}; whoever means it writes that grant by hand",
+                    printable(grant)
+                )
             }
             Advice::Base(dir) => format!(
                 "`{}` belongs to the runtime base, which no grant opens in a running world: have it written somewhere else, such as in the project or in /tmp",
@@ -159,11 +205,12 @@ impl Advice {
 }
 
 /// The directory of every world that a path is in, or that it is itself.
-fn of_every_world(path: &Path) -> Option<PathBuf> {
+fn of_every_world(sight: Sight, path: &Path) -> Option<PathBuf> {
     let dir = OF_EVERY_WORLD.iter().map(Path::new).find(|dir| path.starts_with(dir));
     // Right in the root there are only directories that the world was started with.
     let top = path.parent().filter(|parent| parent.parent().is_none());
-    dir.or(top.filter(|_| !path.exists())).map(Path::to_path_buf)
+    let is_absent = || sight == Sight::Host && !path.exists();
+    dir.or(top.filter(|_| is_absent())).map(Path::to_path_buf)
 }
 
 #[cfg(test)]
@@ -202,6 +249,27 @@ mod tests {
     }
 
     #[test]
+    fn a_world_without_mounts_is_offered_no_grant_of_files_for_the_session() {
+        let id = "sabcdefgh".parse().unwrap();
+        let said = |tier, grant: &str| {
+            let grant = GrantText::parse(grant, &|_| None).unwrap();
+            let advice = Advice::in_tier(tier, &grant, (Path::new("/home/u"), Path::new("/p")));
+            advice.hint(Session::Runs(&id)).unwrap()
+        };
+        for tier in [Tier::Landlock, Tier::Preload, Tier::Ptrace] {
+            for grant in ["fs.read:/var/tmp", "fs.write:/var/tmp", "fs.write:/var/no-such"] {
+                let said = said(tier, grant);
+                assert!(said.contains("from the next session on"), "{said}");
+                assert!(!said.contains("--session"), "{said}");
+            }
+            for grant in ["net:a.example:443", "exec:/usr/bin/git"] {
+                assert!(said(tier, grant).contains("--session sabcdefgh"), "{grant}");
+            }
+        }
+        assert!(said(Tier::Namespaces, "fs.read:/var/tmp").contains("--session sabcdefgh"));
+    }
+
+    #[test]
     fn no_grant_is_offered_for_what_holds_secrets() {
         for grant in ["fs.read:/home/u/.ssh/id_rsa", "fs.write:/srv/.env", "net:169.254.169.254:80"]
         {
@@ -209,6 +277,34 @@ mod tests {
             assert!(said.starts_with("no grant is offered for "), "{said}");
             assert!(!said.contains("ringfence grant"), "{said}");
         }
+    }
+
+    #[test]
+    fn what_a_world_is_told_does_not_tell_what_is_on_the_host() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("there"), "-----BEGIN PRIVATE KEY-----\n").unwrap();
+        let said = |place: &Path| {
+            let text = format!("fs.write:{}", place.display());
+            let grant = GrantText::parse(&text, &|_| None).unwrap();
+            let places = (dir.path(), Path::new("/p"));
+            let id = "sabcdefgh".parse().unwrap();
+            let said = Advice::inside(Tier::Namespaces, &grant, places).hint(Session::Runs(&id));
+            said.unwrap().replace(place.to_str().unwrap(), "PLACE")
+        };
+        let in_home = |name| said(&dir.path().join(name));
+        for (there, absent) in [
+            (in_home("there"), in_home("absent")),
+            (said(Path::new("/var/tmp")), said(Path::new("/var/no-such"))),
+            (said(Path::new("/var")), said(Path::new("/no-such-top"))),
+        ] {
+            assert_eq!(there, absent);
+            assert!(there.contains("ringfence grant fs.write:PLACE --"), "{there}");
+        }
+        // What is known by its name is so wherever it is, and of every world is what every world has.
+        for name in [".ssh/id_rsa", ".env"] {
+            assert!(in_home(name).starts_with("no grant is offered"), "{name}");
+        }
+        assert!(said(Path::new("/usr/no-such")).contains("runtime base"));
     }
 
     #[test]

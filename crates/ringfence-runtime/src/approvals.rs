@@ -1,20 +1,24 @@
 //! Questions put to the user of the session's terminal, and their answers as facts for the gate.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringfence_core::{
     Act, Answer, Approval, Approved, Channel, Checked, Denial, Durability, Event, Gate, Grounds,
-    Question, Role,
+    Process, Question, Request, Role,
 };
+use ringfence_policy::grant::GrantText;
 use ringfence_proxy::net::AskPort;
-use ringfence_sandbox::notify::Deed;
+use ringfence_sandbox::notify::{Deed, Members};
 
-use crate::pty::{Asker, Codes, Prompt, Typing};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, pidfd_send_signal};
+
+use crate::pty::{Asker, Choice, Codes, Prompt, Typing};
 use crate::wording;
 
 /// How long a question waits for its answer, in seconds; then the act is denied.
@@ -30,6 +34,9 @@ const LOOK_PERIOD: Duration = Duration::from_millis(200);
 /// Refusals remembered for that.
 const REFUSALS_MAX: usize = 256;
 
+/// How long a program that is ended may take until it is killed.
+const ENDING_WAIT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+
 /// How much longer the asking thread waits, for a question that stood in the queue.
 const QUEUE_WAIT: Duration = Duration::from_secs(5);
 
@@ -37,11 +44,27 @@ const QUEUE_WAIT: Duration = Duration::from_secs(5);
 pub struct Approvals {
     gate: Gate,
     asker: Asker,
+    world: Members,
     approver: String,
     roles: BTreeSet<Role>,
     waiting: AtomicU64,
     /// What was refused, when, and what is said of it.
     refused: Mutex<HashMap<String, (Instant, String)>>,
+    wider: OnceLock<Wider>,
+}
+
+/// Whether the process that asks still waits for the answer.
+pub type Still<'a> = &'a dyn Fn() -> bool;
+
+/// Finds the grant that can be offered with a question, where one can.
+pub type Find = Box<dyn Fn(&Request) -> Option<GrantText> + Send + Sync>;
+
+/// How a person allows more than the one act that is asked about.
+pub struct Wider {
+    /// The grant that can be offered with a question, where one can.
+    pub find: Find,
+    /// Makes it, for the rest of the session.
+    pub make: Box<dyn Fn(&GrantText) + Send + Sync>,
 }
 
 /// A question that has been answered with yes; not yet decided.
@@ -61,16 +84,29 @@ enum By {
 }
 
 impl Approvals {
-    /// Questions go to `asker`; `approver` answers them and holds `roles`.
-    pub fn new(gate: Gate, asker: Asker, (approver, roles): (String, BTreeSet<Role>)) -> Approvals {
+    /// Questions go to `asker`; `approver` answers them and holds `roles`. Who asks is of `world`.
+    pub fn new(
+        gate: Gate,
+        asker: Asker,
+        world: Members,
+        (approver, roles): (String, BTreeSet<Role>),
+    ) -> Approvals {
         Approvals {
             gate,
             asker,
+            world,
             approver,
             roles,
             waiting: AtomicU64::new(0),
             refused: Mutex::default(),
+            wider: OnceLock::new(),
         }
+    }
+
+    /// From now on questions offer a grant for the rest of the session.
+    pub fn widen_with(&self, wider: Wider) {
+        // There is one session, which says so once.
+        let _ = self.wider.set(wider);
     }
 
     /// How many questions wait for an answer now.
@@ -78,9 +114,19 @@ impl Approvals {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Puts a question and waits: the gate's last word, never `Checked::Ask` again.
+    /// Puts a question of which nobody can tell whether its process still waits, and waits: the gate's last
+    /// word, never `Checked::Ask` again.
     pub fn ask(&self, question: Question) -> Checked {
-        match self.put_and_wait(question, None, &|| true) {
+        self.concluded(self.put_to_the_end(question, None, None))
+    }
+
+    /// The same, as long as `still` says that somebody waits for the answer.
+    pub fn ask_while(&self, question: Question, still: Still<'_>) -> Checked {
+        self.concluded(self.put_and_wait(question, None, still))
+    }
+
+    fn concluded(&self, agreed: Result<Agreed, Denial>) -> Checked {
+        match agreed {
             Ok(agreed) => self.check_again(agreed),
             Err(denial) => Checked::Deny(denial),
         }
@@ -93,7 +139,16 @@ impl Approvals {
         &self,
         question: Question,
         deed: Option<&Deed>,
-        still: &dyn Fn() -> bool,
+        still: Still<'_>,
+    ) -> Result<Agreed, Denial> {
+        self.put_to_the_end(question, deed, Some(still))
+    }
+
+    fn put_to_the_end(
+        &self,
+        question: Question,
+        deed: Option<&Deed>,
+        still: Option<Still<'_>>,
     ) -> Result<Agreed, Denial> {
         if let Some(why) = self.just_refused(&same(&question)) {
             return Err(refused(question, &format!("{why} just now")));
@@ -113,18 +168,23 @@ impl Approvals {
         self.conclude(question, answer)
     }
 
-    fn put(&self, question: &Question, deed: Option<&Deed>, still: &dyn Fn() -> bool) -> Answer {
-        let mut random = [0_u8; 4];
+    fn put(&self, question: &Question, deed: Option<&Deed>, still: Option<Still<'_>>) -> Answer {
+        let mut random = [0_u8; 9];
         if getrandom::fill(&mut random).is_err() {
             return Answer::Expired;
         }
         let (reply, answers) = sync_channel(1);
         let withdrawn = Arc::<AtomicBool>::default();
         let wait = Duration::from_secs(APPROVAL_WAIT_SECONDS_MAX);
-        let program = program(question);
+        let process = question.request.process;
+        let program = program(process, self.world);
         let about = (program.as_deref(), deed);
         let asked = wording::question(&question.request, &question.grounds, about);
+        let wider = self.wider.get().and_then(|wider| (wider.find)(&question.request));
         let prompt = Prompt {
+            wider: wider.as_ref().map(|grant| wording::printable(&grant.to_string())),
+            // Its number may be another process's by now where nobody knows whether it waits.
+            program: process.and(still).map(|_| name(program.as_deref())),
             text: asked.text,
             subject: asked.subject,
             reason: asked.reason,
@@ -141,19 +201,33 @@ impl Approvals {
             (Instant::now() + wait + QUEUE_WAIT, self.gate.policy_in_force());
         while Instant::now() < until {
             match answers.recv_timeout(LOOK_PERIOD) {
-                Ok(answer) => return answer,
+                Ok(Choice::Answer(answer)) => return answer,
+                Ok(Choice::End) => {
+                    end(process, still, self.world);
+                    return Answer::Refused;
+                }
+                Ok(Choice::ForSession) => return self.widen(wider.as_ref(), &question.request),
                 Err(RecvTimeoutError::Disconnected) => return Answer::Expired,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let is_granted = !Arc::ptr_eq(&asked_under, &self.gate.policy_in_force())
                 && self.gate.still_permits(&question.request, &Approved::default());
-            if is_granted || !still() {
+            if is_granted || still.is_some_and(|still| !still()) {
                 withdrawn.store(true, Ordering::Release);
                 self.asker.look();
                 return if is_granted { Answer::Granted } else { Answer::Expired };
             }
         }
         Answer::Expired
+    }
+
+    /// Grants it for the rest of the session. Whoever does not come to that has allowed this act.
+    fn widen(&self, grant: Option<&GrantText>, request: &Request) -> Answer {
+        if let Some((wider, grant)) = self.wider.get().zip(grant) {
+            (wider.make)(grant);
+        }
+        let is_granted = self.gate.still_permits(request, &Approved::default());
+        if is_granted { Answer::Granted } else { Answer::Approved }
     }
 
     fn conclude(&self, question: Question, answer: Answer) -> Result<Agreed, Denial> {
@@ -241,12 +315,46 @@ fn same(question: &Question) -> String {
         | Act::Connect(_)
         | Act::ConnectUnix(_)
         | Act::Request(_)
-        | Act::UseSecret(_) => question.digest.clone(),
+        | Act::UseSecret(_)
+        | Act::CallTool(_) => question.digest.clone(),
     }
 }
 
-/// What the process runs that waits for the answer, if that can be told.
-fn program(question: &Question) -> Option<PathBuf> {
-    let process = question.request.process.as_ref()?;
-    std::fs::read_link(format!("/proc/{}/exe", process.pid)).ok()
+/// What the process runs that waits for the answer, if that can be told: nothing of a process that only
+/// has its number by now.
+fn program(process: Option<Process>, world: Members) -> Option<PathBuf> {
+    let pid = process?.pid;
+    let member = world.member(pid)?;
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    member.is_still_one().then_some(program)
 }
+
+/// What a program is called.
+fn name(program: Option<&Path>) -> String {
+    let name = program.and_then(wording::program_name);
+    name.map_or_else(|| "the program".to_owned(), |name| format!("`{name}`"))
+}
+
+/// Ends the process that waits for an answer: it is told, and a while later killed. It is one of the
+/// world's, and as long as it waits nobody else has its number.
+fn end(process: Option<Process>, still: Option<Still<'_>>, world: Members) {
+    let Some(member) = process.and_then(|process| world.member(process.pid)) else { return };
+    let waits = still.is_some_and(|still| still()) && member.is_still_one();
+    let process = member.pidfd;
+    if !waits || pidfd_send_signal(&process, Signal::TERM).is_err() {
+        return;
+    }
+    let kill = move || {
+        let mut ended = [PollFd::new(&process, PollFlags::IN)];
+        if poll(&mut ended, Some(&ENDING_WAIT)).is_ok_and(|ready| ready == 0) {
+            // Gone by now is as good as killed.
+            let _ = pidfd_send_signal(&process, Signal::KILL);
+        }
+    };
+    // Without a thread it has been told, and its act is refused.
+    let _ = std::thread::Builder::new().name("ending".to_owned()).spawn(kill);
+}
+
+#[cfg(test)]
+#[path = "approvals_tests.rs"]
+mod tests;

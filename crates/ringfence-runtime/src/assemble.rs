@@ -1,20 +1,25 @@
 //! Which policy and which settings are in force, out of all files that have a say.
 
+mod outer;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringfence_core::{PolicyDigest, Role, SessionId, SetName};
+use ringfence_core::{PolicyDigest, Role, ServerName, SessionId, SetName, ToolName, ToolShape};
 use ringfence_policy::{FsDynamic, Options, Policy, PolicyErrors, Source};
 
 use crate::builtin;
 use crate::grants::{self, Grant, GrantError, Moment};
 use crate::notice::Notice;
+use crate::servers::{self, Server, ServerError};
 use crate::settings::{self, FsDynamicSetting, Origin, Settings, SettingsError, SettingsFile};
 use crate::state::StateDirs;
 use crate::trust::{Project, TOO_HIGH_HINT, Trust, TrustError, is_too_high};
 use crate::validated::Validated;
 use crate::whole_file::{self, FileError, FileText, Links};
+use outer::Outer;
 
 /// What the answer depends on.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +49,17 @@ pub struct Assembled {
     pub settings: Settings,
     /// The project.
     pub project: Project,
+    /// Projects that it lies in, the nearest first: they can only restrict.
+    pub around: Vec<Project>,
     /// Whether the project's files count.
     pub trust: Trust,
     /// Grants in force.
     pub grants: Vec<Grant>,
+    /// The servers of tools that count: the person's own, and those of a project that is trusted.
+    pub servers: BTreeMap<ServerName, Server>,
+    /// The tools that rules may name, those of a project that is not trusted among them: what is said of
+    /// those can only forbid.
+    pub tools: Vec<ToolShape>,
     /// What the person should know.
     pub notices: Vec<Notice>,
 }
@@ -64,6 +76,9 @@ pub enum AssembleError {
     /// Trust cannot be told.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The file of a server of tools is wrong.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// Grants cannot be read.
     #[error(transparent)]
     Grants(#[from] GrantError),
@@ -76,6 +91,12 @@ pub enum AssembleError {
     /// Nothing permits anything.
     #[error("{0}")]
     NoPolicy(NoPolicy),
+    /// What a project around this one forbade when it was trusted may be gone.
+    #[error(
+        "this project lies in `{}`, which changed its policy or settings since you trusted it",
+        .0.dir.display()
+    )]
+    OuterChanged(Box<Project>),
 }
 
 /// Why there is no policy.
@@ -127,9 +148,11 @@ impl AssembleError {
             AssembleError::NoPolicy(NoPolicy { untrusted: Some(_), .. }) => {
                 Some("to look at it and trust it as it is now, run `ringfence trust`".to_owned())
             }
-            AssembleError::File(_) | AssembleError::Policy(_) | AssembleError::NoOverride(_) => {
-                None
-            }
+            AssembleError::OuterChanged(project) => Some(outer::changed_hint(project)),
+            AssembleError::File(_)
+            | AssembleError::Server(_)
+            | AssembleError::Policy(_)
+            | AssembleError::NoOverride(_) => None,
         }
     }
 }
@@ -146,42 +169,130 @@ pub fn assemble_knowing(
     known: Option<&Assembled>,
 ) -> Result<Assembled, AssembleError> {
     let project = Project::find(inputs.cwd, inputs.dirs.home())?;
+    let around = project.around(inputs.dirs.home())?;
+    assemble_in((project, around), inputs, known)
+}
+
+/// The same for a session that runs: its project is the one that it began in, whatever was made since.
+pub fn assemble_again(inputs: Inputs<'_>, running: &Assembled) -> Result<Assembled, AssembleError> {
+    let around: Result<_, _> = running.around.iter().map(|it| Project::read(&it.dir)).collect();
+    assemble_in((Project::read(&running.project.dir)?, around?), inputs, Some(running))
+}
+
+/// What is in force with the grants of this moment; every text of the policy is the one that a session runs
+/// under, for a file of it may have been changed since and nobody has looked at it.
+pub fn with_grants(inputs: Inputs<'_>, running: &Assembled) -> Result<Assembled, AssembleError> {
+    let moment =
+        Moment { session: inputs.session, project: &running.project.dir, now_ms: inputs.now_ms };
+    let grants = grants::in_force(inputs.dirs, moment)?;
+    let is_text = |source: &&Source| source.set != SetName::Grants;
+    let mut sources: Vec<Source> = running.sources.iter().filter(is_text).cloned().collect();
+    sources.extend(grants.iter().map(|grant| grant_source(grant, &running.settings.roles)));
+    let policy = load(inputs.dirs, &sources, running.options())?;
+    let digests = policy.digests();
+    Ok(Assembled { policy, digests, sources, grants, ..running.clone() })
+}
+
+fn assemble_in(
+    (project, around): (Project, Vec<Project>),
+    inputs: Inputs<'_>,
+    known: Option<&Assembled>,
+) -> Result<Assembled, AssembleError> {
     let trust = project.trust(inputs.dirs)?;
     let mut notices = trust_notices(&project, &trust);
-    let (settings, more) = read_settings(inputs.dirs, trusted(&project, &trust))?;
+    let outer = Outer::read(&around, inputs)?;
+    notices.extend(outer.notices);
+    let (settings, more) = read_settings(inputs.dirs, trusted(&project, &trust), &outer.settings)?;
     notices.extend(more);
     let moment = Moment { session: inputs.session, project: &project.dir, now_ms: inputs.now_ms };
     let grants = grants::in_force(inputs.dirs, moment)?;
     let mut sources = policy_files(inputs, &project, &trust)?;
+    sources.extend(outer.sources);
     sources.extend(grants.iter().map(|grant| grant_source(grant, &settings.roles)));
+    let overrides: Vec<PathBuf> = inputs.overrides.iter().map(|it| inputs.cwd.join(it)).collect();
     sources.push(Source {
         set: SetName::BuiltIn,
         file: builtin::FILE.to_owned(),
-        text: builtin::cedar(inputs.dirs, &project.dir, &settings.unprotected),
+        text: builtin::cedar(
+            inputs.dirs,
+            (&project.dir, &around, &overrides),
+            &settings.unprotected,
+        ),
         approves: Vec::new(),
     });
-    let policy = match known.filter(|known| means_the_same(known, &sources, &settings)) {
+    let (servers, tools) = servers(inputs.dirs, (&project, &around), &trust)?;
+    let wanted = Options { tools: tools.clone(), ..options(&settings) };
+    let same = |known: &&Assembled| known.sources == sources && known.options() == wanted;
+    let policy = match known.filter(same) {
         Some(known) => Arc::clone(&known.policy),
-        None => load(inputs.dirs, &sources, &settings)?,
+        None => load(inputs.dirs, &sources, wanted)?,
     };
     let digests = policy.digests();
-    Ok(Assembled { policy, digests, sources, settings, project, trust, grants, notices })
+    Ok(Assembled {
+        policy,
+        digests,
+        sources,
+        settings,
+        project,
+        around,
+        trust,
+        grants,
+        servers,
+        tools,
+        notices,
+    })
 }
 
-/// Whether the policy that is known is what these texts and settings say.
-fn means_the_same(known: &Assembled, sources: &[Source], settings: &Settings) -> bool {
-    known.sources == sources && options(&known.settings) == options(settings)
+impl Assembled {
+    /// What the policy was loaded with.
+    pub fn options(&self) -> Options {
+        Options { tools: self.tools.clone(), ..options(&self.settings) }
+    }
+}
+
+/// The servers that count, and the tools that rules may name.
+fn servers(
+    dirs: &StateDirs,
+    (project, around): (&Project, &[Project]),
+    trust: &Trust,
+) -> Result<(BTreeMap<ServerName, Server>, Vec<ToolShape>), AssembleError> {
+    let own = servers::texts_in(&dirs.user_servers(), Links::Follow)?;
+    let mut all = servers::read_all(own.values())?;
+    let of_project = match trust {
+        Trust::Trusted => servers::read_all(project.servers.values())?,
+        // What is wrong in files that nobody trusts keeps nobody from starting.
+        Trust::Changed { .. } | Trust::Untrusted => {
+            servers::read_all(project.servers.values()).unwrap_or_default()
+        }
+    };
+    let mut tools: BTreeMap<ToolName, ToolShape> = BTreeMap::new();
+    // Those of projects around it may be named, as their forbids hold; they are not started.
+    for outer in around.iter().rev() {
+        for server in servers::read_all(outer.servers.values()).unwrap_or_default().values() {
+            tools.extend(server.shapes().into_iter().map(|shape| (shape.tool.clone(), shape)));
+        }
+    }
+    // The person's own come last: a project's server of the same name is not theirs.
+    for server in of_project.values().chain(all.values()) {
+        tools.extend(server.shapes().into_iter().map(|shape| (shape.tool.clone(), shape)));
+    }
+    if *trust == Trust::Trusted {
+        for (name, server) in of_project {
+            all.entry(name).or_insert(server);
+        }
+    }
+    Ok((all, tools.into_values().collect()))
 }
 
 fn load(
     dirs: &StateDirs,
     sources: &[Source],
-    settings: &Settings,
+    options: Options,
 ) -> Result<Arc<Policy>, AssembleError> {
     let validated = Validated::read(dirs);
-    let options = Options { validated: validated.keys(), ..options(settings) };
+    let options = Options { validated: validated.keys(), ..options };
     let policy = Arc::new(Policy::load(sources.to_vec(), &options)?);
-    validated.remember(sources);
+    validated.remember(sources, &options.tools);
     Ok(policy)
 }
 
@@ -192,7 +303,9 @@ pub fn settings_in_force(
 ) -> Result<(Settings, Vec<Notice>), AssembleError> {
     let project = Project::find(cwd, dirs.home())?;
     let trust = project.trust(dirs)?;
-    read_settings(dirs, trusted(&project, &trust))
+    let around = project.around(dirs.home())?;
+    let settings = outer::settings(&around, dirs)?;
+    read_settings(dirs, trusted(&project, &trust), &settings)
 }
 
 /// What the settings mean for a policy that is loaded.
@@ -226,6 +339,7 @@ fn trust_notices(project: &Project, trust: &Trust) -> Vec<Notice> {
 fn read_settings(
     dirs: &StateDirs,
     project: Option<&FileText>,
+    around: &[SettingsFile],
 ) -> Result<(Settings, Vec<Notice>), AssembleError> {
     let parse = |file: &FileText, origin| SettingsFile::parse(file, origin);
     let system = whole_file::read_text(&dirs.system_settings(), Links::Follow)?;
@@ -233,7 +347,7 @@ fn read_settings(
     let system = system.map(|file| parse(&file, Origin::System)).transpose()?;
     let user = user.map(|file| parse(&file, Origin::User)).transpose()?;
     let project = project.map(|file| parse(file, Origin::Project)).transpose()?;
-    Ok(settings::join(system.as_ref(), user.as_ref(), project.as_ref()))
+    Ok(settings::join(system.as_ref(), user.as_ref(), project.as_ref(), around))
 }
 
 /// The policy files, the person's first, the ceiling last.

@@ -20,9 +20,11 @@ mod rolling;
 mod running;
 mod signing;
 mod standing;
+pub mod tools;
 mod traces;
 mod watching;
 mod why;
+mod wider;
 
 use std::ffi::OsString;
 use std::io;
@@ -59,7 +61,7 @@ pub use not_started::{NotStarted, Said};
 pub use publish::Publish;
 pub use ringfence_sandbox::seccomp::Profile;
 pub use ringfence_sandbox::world::{Engine, Tier};
-pub use why::DeniedRead;
+pub use why::{DeniedRead, DeniedWrite};
 
 use begun::Begun;
 use held::Secrets;
@@ -122,6 +124,9 @@ pub struct Closing {
     /// What was opened to read and is denied by the policy; empty unless that is traced.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub denied_reads: Vec<DeniedRead>,
+    /// Changes of files that were denied, with their reasons; empty unless reads are traced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub denied_writes: Vec<DeniedWrite>,
     /// Files that would run code outside and are held back until accepted.
     pub quarantined: Vec<Quarantined>,
     /// How many changes wait for review; absent where the session was not under review.
@@ -159,6 +164,11 @@ fn go_on(
     let tier = assembled.settings.tier.chosen(request.tier)?;
     Module::fits(module.as_ref(), tier)?;
     if tier != prepared.tier() {
+        if caller.is_some() {
+            let text =
+                format!("warm: a cold start, for worlds of the tier `{tier}` are not kept ready");
+            tell(&Notice::new(text));
+        }
         drop(prepared);
         (prepared, pipes) = prepare(size, tier, &Watches::new()?)?;
     }
@@ -166,7 +176,7 @@ fn go_on(
     // Removed at the end, whatever the end is: only the log stays.
     let _traces = Traces::of(&request.dirs, &session);
     let authority = authority(&session, &clock)?;
-    let seccomp = assembled.settings.seccomp.chosen(request.seccomp)?;
+    let seccomp = profile_of(request, tier, &assembled)?;
     let asked = asked_of_compose((request, tier, seccomp), (&session, &agent), &assembled, size);
     let home = (&request.dirs, &request.environment);
     let Secrets { held, backends, withheld } = held::held(home, &session, &assembled.project.dir)?;
@@ -208,7 +218,8 @@ fn go_on(
         layers: &world.layers,
         warm: caller.is_some(),
     };
-    let opened = opening::open(ready, &parts)?;
+    let first = |zone: &str| opening::first_entry(&parts, zone);
+    let opened = opening::open(ready, (&session, &assembled), first)?;
     let network = Outside { bound, authority, held, backends };
     let start =
         Start { request, agent, assembled, in_force, composed, opened, world, taken, network };
@@ -242,6 +253,20 @@ fn prepare(
     let (_terminal, pipes) =
         StandIn::replace().map_err(RunError::step("keep the terminal out of the world"))?;
     Ok((world::prepare_watched(tier, watches)?, pipes))
+}
+
+/// The seccomp profile of a world; one that somebody named is not ignored.
+fn profile_of(
+    request: &RunRequest,
+    tier: Tier,
+    assembled: &Assembled,
+) -> Result<Profile, RunError> {
+    let profile = assembled.settings.seccomp.chosen(request.seccomp)?;
+    let named = request.seccomp.is_some() || profile != Profile::default();
+    if tier == Tier::Preload && named {
+        return Err(RunError::SeccompUnused { tier, profile });
+    }
+    Ok(profile)
 }
 
 /// The container that the world is made in, where its tier has one.

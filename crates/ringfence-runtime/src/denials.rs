@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ringfence_core::{Agent, Denial, EntryRef, Misuse, Request, SessionId};
+use ringfence_core::{Act, Agent, Denial, EntryRef, Misuse, Request, SessionId};
 
 use crate::advice::{Advice, Session};
 use crate::wording;
@@ -26,8 +26,20 @@ const GRANTS_AT_THE_END_MAX: usize = 3;
 /// Grants remembered, to say how many there are.
 const GRANTS_REMEMBERED_MAX: usize = 100;
 
+/// Places whose denied changes are remembered, each with what was to be done.
+const CHANGES_REMEMBERED_MAX: usize = 200;
+
 /// Finds what would allow a request, where something does.
-pub type Suggest = Box<dyn Fn(&Request) -> Option<Advice> + Send + Sync>;
+pub type Suggest = Box<dyn Fn(&Request) -> Option<Helps> + Send + Sync>;
+
+/// What would allow a request, as it is said to whom.
+#[derive(Debug, Clone)]
+pub struct Helps {
+    /// To the person, from what there is on the host.
+    pub outside: Advice,
+    /// In the world, whose agent is not told what there is on the host.
+    pub inside: Advice,
+}
 
 /// Says denials.
 pub struct Denials {
@@ -44,6 +56,19 @@ pub struct SoFar {
     pub first: Option<First>,
     /// The grants that would have helped, each once, up to [`GRANTS_REMEMBERED_MAX`].
     pub grants: Vec<Advice>,
+    /// Changes of files that were denied, up to [`CHANGES_REMEMBERED_MAX`].
+    pub changes: Vec<DeniedChange>,
+}
+
+/// A change of a file that was denied.
+#[derive(Debug, Clone)]
+pub struct DeniedChange {
+    /// The first denial of it.
+    pub denial: Denial,
+    /// What would have helped.
+    pub advice: Option<Advice>,
+    /// How often it was tried.
+    pub times: u64,
 }
 
 /// The first denial of a session.
@@ -103,12 +128,13 @@ impl Denials {
 
     /// Puts a denial into words and into the world's file.
     pub fn say(&self, denial: &Denial) -> Said {
-        let advice = (self.suggest)(&denial.request);
-        self.append(&wording::denial_json(denial, advice.as_ref()).to_string());
-        self.remember(denial, advice.as_ref());
+        let helps = (self.suggest)(&denial.request);
+        let inside = helps.as_ref().map(|helps| &helps.inside);
+        self.append(&wording::denial_json(denial, inside).to_string());
+        self.remember(denial, helps.as_ref().map(|helps| &helps.outside));
         let act = &denial.request.act;
         let key = format!("{} {}", act.action(), act.resource());
-        Said { text: wording::denial(denial, advice.as_ref()), now: self.timing(key) }
+        Said { text: wording::denial(denial, inside), now: self.timing(key) }
     }
 
     /// Puts a stand-in in the wrong place into words and into the world's file.
@@ -132,6 +158,7 @@ impl Denials {
     fn remember(&self, denial: &Denial, advice: Option<&Advice>) {
         let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
         let advice = advice.cloned();
+        remember_change(&mut so_far.changes, denial, advice.as_ref());
         if so_far.first.is_none() {
             so_far.first = Some(First { denial: denial.clone(), advice: advice.clone() });
         }
@@ -162,6 +189,20 @@ impl Denials {
         }
         said.insert(key, now);
         Timing::Fresh
+    }
+}
+
+/// Counts a denied change of a file; other acts are none.
+fn remember_change(changes: &mut Vec<DeniedChange>, denial: &Denial, advice: Option<&Advice>) {
+    let act = &denial.request.act;
+    if !matches!(act, Act::Write(_) | Act::Delete(_)) {
+        return;
+    }
+    if let Some(known) = changes.iter_mut().find(|it| it.denial.request.act == *act) {
+        known.times += 1;
+    } else if changes.len() < CHANGES_REMEMBERED_MAX {
+        let (denial, advice) = (denial.clone(), advice.cloned());
+        changes.push(DeniedChange { denial, advice, times: 1 });
     }
 }
 

@@ -2,7 +2,7 @@ use std::io::Read as _;
 
 use ringfence_core::{AbsolutePath, Act, Agent, Denial, Grounds, Request};
 
-use super::{Advice, Denials, FILE_BYTES_MAX, Timing};
+use super::{Advice, Denials, FILE_BYTES_MAX, Helps, Timing};
 
 fn denial(path: &str) -> Denial {
     Denial {
@@ -16,9 +16,32 @@ fn denial(path: &str) -> Denial {
     }
 }
 
+/// The same said to all.
+fn helps(grant: String) -> Helps {
+    let advice = Advice::Grant(grant);
+    Helps { outside: advice.clone(), inside: advice }
+}
+
+#[test]
+fn a_world_is_told_less_than_the_person_outside() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let suggest = Box::new(|_: &Request| {
+        let place = AbsolutePath::parse("/srv/x").unwrap();
+        let outside = Advice::Make { place, grant: "fs.write:/srv/x".to_owned() };
+        Some(Helps { outside, inside: Advice::Grant("fs.write:/srv/x".to_owned()) })
+    });
+    let denials = Denials::new(suggest, Some(file.reopen().unwrap()));
+    let mut inside = denials.say(&denial("/srv/x")).text;
+    file.read_to_string(&mut inside).unwrap();
+    assert!(!inside.contains("make `"), "{inside}");
+    assert_eq!(inside.matches("run `ringfence grant fs.write:/srv/x --session").count(), 2);
+    let outside = denials.so_far().hints(&"sabcdefgh".parse().unwrap());
+    assert!(outside.iter().any(|hint| hint.contains("make `/srv/x` yourself")), "{outside:?}");
+}
+
 fn with_file() -> (Denials, tempfile::NamedTempFile) {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let suggest = Box::new(|_: &Request| Some(Advice::Grant("fs.write:/srv/x".to_owned())));
+    let suggest = Box::new(|_: &Request| Some(helps("fs.write:/srv/x".to_owned())));
     (Denials::new(suggest, Some(file.reopen().unwrap())), file)
 }
 
@@ -56,8 +79,7 @@ fn the_worlds_file_does_not_grow_without_end() {
 
 #[test]
 fn the_end_says_three_grants_and_how_many_more_there_are() {
-    let suggest =
-        |request: &Request| Some(Advice::Grant(format!("fs.write:{}", request.act.resource())));
+    let suggest = |request: &Request| Some(helps(format!("fs.write:{}", request.act.resource())));
     let denials = Denials::new(Box::new(suggest), None);
     let session = "sabcdefgh".parse().unwrap();
     for number in 0..3 {

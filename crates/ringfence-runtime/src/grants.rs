@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ringfence_core::SessionId;
 use serde::{Deserialize, Serialize};
@@ -267,6 +268,24 @@ fn free_id(dirs: &StateDirs) -> Result<String, GrantError> {
         }
     }
     Err(GrantError::TooMany)
+}
+
+/// Longest time between two looks at grants that end by themselves.
+const END_LOOK_MAX: Duration = Duration::from_hours(1);
+
+/// Whether the time of one of these is over.
+pub(crate) fn any_has_ended<'a>(grants: impl IntoIterator<Item = &'a Grant>, now_ms: u64) -> bool {
+    grants.into_iter().any(|grant| grant.expires.is_some_and(|end| end <= now_ms))
+}
+
+/// How long to wait until they are looked at again: to the next end, and no longer than an hour.
+pub(crate) fn until_next_end<'a>(
+    grants: impl IntoIterator<Item = &'a Grant>,
+    now_ms: u64,
+) -> Duration {
+    let next = grants.into_iter().filter_map(|grant| grant.expires).min();
+    let wait = next.map(|end| Duration::from_millis(end.saturating_sub(now_ms).max(1)));
+    wait.unwrap_or(END_LOOK_MAX).min(END_LOOK_MAX)
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 //! that is offered is soon copied. A person who means it writes the grant, or the rule, by hand.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use ringfence_core::{Endpoint, Host};
 use ringfence_policy::grant::GrantText;
 use ringfence_proxy::net;
+use rustix::fs::{Mode, OFlags};
 
 use crate::compose::SECRET_PLACES;
 use crate::review::looks;
@@ -22,6 +23,11 @@ pub(crate) const COVERED: &str = "secrets are kept there, and a world covers it 
 /// Why nothing is offered for what a world covers, for whatever reason.
 pub(crate) const SHUT: &str = "a world covers it: secrets are kept there, or a rule forbids it; keep what is \
                                needed of it as a secret of Ringfence";
+
+/// Most names that are looked at beneath a directory for which a grant could be offered, and most bytes of
+/// its files' beginnings: a question waits for it.
+const NAMES_MAX: usize = 2048;
+const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Names by which clouds' metadata services are known.
 const METADATA: &[&str] = &[
@@ -58,6 +64,19 @@ pub(crate) fn below_home() -> impl Iterator<Item = &'static str> {
 
 /// Why no grant of this kind is offered, if that is so.
 pub(crate) fn at_all(grant: &GrantText, home: &Path) -> Option<String> {
+    kept(grant, home, looks_secret)
+}
+
+/// The same by names alone, whatever there is.
+pub(crate) fn by_name(grant: &GrantText, home: &Path) -> Option<String> {
+    kept(grant, home, |path| looks_secret_by(path, &[]))
+}
+
+fn kept(
+    grant: &GrantText,
+    home: &Path,
+    looks_secret: impl Fn(&Path) -> Option<String>,
+) -> Option<String> {
     match grant {
         GrantText::Read(path) | GrantText::Write(path) => {
             let path = path.as_path();
@@ -65,15 +84,63 @@ pub(crate) fn at_all(grant: &GrantText, home: &Path) -> Option<String> {
             if secret { Some(COVERED.to_owned()) } else { looks_secret(path) }
         }
         GrantText::Connect(to) | GrantText::Request { to, .. } => endpoint(to),
-        GrantText::ConnectUnix(_) | GrantText::UseSecret(_) | GrantText::Exec { .. } => None,
+        GrantText::ConnectUnix(_)
+        | GrantText::UseSecret(_)
+        | GrantText::CallTool(_)
+        | GrantText::Exec { .. } => None,
     }
 }
 
 /// Why a file looks like a secret: by its name, and by how it begins.
 pub(crate) fn looks_secret(path: &Path) -> Option<String> {
-    let why = looks::secret(path, &head(path))?;
+    looks_secret_by(path, &head(path))
+}
+
+fn looks_secret_by(path: &Path, head: &[u8]) -> Option<String> {
+    let why = looks::secret(path, head)?;
     Some(format!("it looks like a secret: {}", printable(&why)))
 }
+
+/// Whether a directory has something in it that no grant is offered for: what has not been seen to its end
+/// counts as such. Links are not followed, for a grant opens what it names and not where that leads.
+pub(crate) fn beneath(dir: &Path, home: &Path) -> bool {
+    let of_home = |name| {
+        let place = home.join(name);
+        place.starts_with(dir) && fs::symlink_metadata(place).is_ok()
+    };
+    below_home().any(of_home) || !looks_free(dir)
+}
+
+fn looks_free(dir: &Path) -> bool {
+    let (mut names, mut bytes) = (NAMES_MAX, BYTES_MAX);
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            // A file, which has been looked at itself, or nothing.
+            Err(error) if NOTHING_IN_IT.contains(&error.kind()) => continue,
+            Err(_) => return false,
+        };
+        for entry in entries {
+            let Ok((path, kind)) = entry.and_then(|it| Ok((it.path(), it.file_type()?))) else {
+                return false;
+            };
+            let head = if kind.is_file() { head(&path) } else { Vec::new() };
+            let left = names.checked_sub(1).zip(bytes.checked_sub(head.len()));
+            let Some(left) = left.filter(|_| looks::secret(&path, &head).is_none()) else {
+                return false;
+            };
+            (names, bytes) = left;
+            if kind.is_dir() {
+                dirs.push(path);
+            }
+        }
+    }
+    true
+}
+
+/// What it says that there is no directory.
+const NOTHING_IN_IT: [ErrorKind; 2] = [ErrorKind::NotADirectory, ErrorKind::NotFound];
 
 /// Why a host is kept.
 pub(crate) fn endpoint(to: &Endpoint) -> Option<String> {
@@ -113,11 +180,13 @@ fn written_in(name: &str) -> Option<IpAddr> {
     })
 }
 
-/// The beginning of a file; nothing of what is none or cannot be read.
+/// The beginning of a file; nothing of what is none or cannot be read. What has become something else since
+/// it was looked for is neither followed nor waited for.
 fn head(path: &Path) -> Vec<u8> {
     let mut head = Vec::new();
-    if fs::symlink_metadata(path).is_ok_and(|it| it.is_file())
-        && let Ok(file) = File::open(path)
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    if let Ok(file) = rustix::fs::open(path, flags, Mode::empty()).map(File::from)
+        && file.metadata().is_ok_and(|it| it.is_file())
     {
         // What is read before an error is the beginning all the same.
         let _ = file.take(looks::HEAD_BYTES as u64).read_to_end(&mut head);
@@ -127,9 +196,11 @@ fn head(path: &Path) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{CWD, FileType};
+
     use super::*;
 
-    fn kept(grant: &str) -> bool {
+    fn is_kept(grant: &str) -> bool {
         let grant = GrantText::parse(grant, &|_| None).unwrap();
         at_all(&grant, Path::new("/home/u")).is_some()
     }
@@ -153,7 +224,47 @@ mod tests {
             "net:metadata.goog:80",
             "net.request:GET 169.254.169.254.nip.io:80/latest",
         ] {
-            assert!(kept(grant), "{grant}");
+            assert!(is_kept(grant), "{grant}");
+        }
+    }
+
+    #[test]
+    fn a_directory_with_something_like_a_secret_anywhere_in_it_is_offered_to_nobody() {
+        let home = tempfile::tempdir().unwrap();
+        let make = |name: &str, text: &str| {
+            let path = home.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        make("plain/sub/a", "text\n");
+        make("named/sub/.env", "KEY=1\n");
+        make("key/deep/er/id_ed25519", "");
+        make("text/notes", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
+        make("settings/.npmrc.d/a", "");
+        make(".ssh/config", "");
+        std::os::unix::fs::symlink("/", home.path().join("plain/link")).unwrap();
+        for number in 0..=NAMES_MAX {
+            make(&format!("many/{number}"), "");
+        }
+        let beneath = |name: &str| beneath(&home.path().join(name), home.path());
+        for free in ["plain", "plain/sub", "plain/sub/a", "absent", "settings"] {
+            assert!(!beneath(free), "{free}");
+        }
+        for kept in ["named", "named/sub", "key", "text", "many", ""] {
+            assert!(beneath(kept), "{kept}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_what_is_no_file_is_neither_followed_nor_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        fs::write(at("file"), "text").unwrap();
+        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        rustix::fs::mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert_eq!(head(&at("file")), b"text");
+        for none in ["link", "fifo", "absent", ""] {
+            assert_eq!(head(&at(none)), b"", "{none}");
         }
     }
 
@@ -170,7 +281,7 @@ mod tests {
             "net:ec2-300-1-2-3.example.com:443",
             "exec:/usr/bin/git push",
         ] {
-            assert!(!kept(grant), "{grant}");
+            assert!(!is_kept(grant), "{grant}");
         }
     }
 }

@@ -34,6 +34,7 @@ pub mod registration;
 pub mod registries;
 pub mod review;
 pub mod sealing;
+pub mod servers;
 pub mod settings;
 pub mod signing;
 pub mod state;

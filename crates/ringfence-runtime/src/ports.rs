@@ -1,7 +1,9 @@
 //! Where acts are intercepted: each port turns an attempt into requests and carries out the answer.
 
+mod claims;
 mod exec;
 mod file;
+mod outside;
 mod private;
 mod tcp;
 mod together;
@@ -18,6 +20,7 @@ use ringfence_proxy::net::ahead::Ahead;
 use ringfence_sandbox::notify::{Attempt, Attempted, Exits, Listener, NotifyError, Unresolvable};
 
 use crate::approvals::Approvals;
+use crate::compose::OwnNames;
 use crate::denials::{Denials, Timing};
 use crate::in_force::InForce;
 use crate::module::ModuleStart;
@@ -25,6 +28,8 @@ use crate::processes::Watch;
 use crate::signing::Arrivals;
 use crate::wording;
 
+pub use claims::Claims;
+pub use outside::Closed;
 pub use private::PrivatePlaces;
 
 /// Threads that take attempts: one verified exec waits for its process, others go on meanwhile.
@@ -60,8 +65,10 @@ pub struct Ports {
     pub ahead: Ahead,
     /// What exists in the world only.
     pub private: Arc<PrivatePlaces>,
-    /// Places at which nothing may come to be.
-    pub covered: Vec<PathBuf>,
+    /// What is called otherwise than where it lies.
+    pub names: OwnNames,
+    /// What is not to be written, whatever the policy says.
+    pub closed: Closed,
     /// The start of the session's WASM module, if that is what runs.
     pub module: Option<ModuleStart>,
 }
@@ -148,7 +155,7 @@ fn answer(ports: &Arc<Ports>, attempt: Attempt) {
     match &attempt.kind {
         Attempted::Exec(exec) => {
             let module = ports.module.as_ref().and_then(|module| module.take(exec));
-            let acts = module.map_or_else(|| exec::acts(exec), |act| vec![act]);
+            let acts = module.map_or_else(|| exec::acts(exec, &ports.names), |act| vec![act]);
             exec::answer(ports, attempt, acts);
         }
         Attempted::File(file) => {
@@ -207,7 +214,7 @@ impl Ports {
 
     /// The covered place that a path is at or in.
     pub(crate) fn cover_of(&self, path: &AbsolutePath) -> Option<&Path> {
-        let mut covered = self.covered.iter().map(PathBuf::as_path);
+        let mut covered = self.closed.covered.iter().map(PathBuf::as_path);
         covered.find(|cover| private::lies_in(path.as_path(), cover))
     }
 

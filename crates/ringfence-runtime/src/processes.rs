@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ use ringfence_sandbox::pidinfo;
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 
+use crate::bounds::RAISE_HINT;
+use crate::notice::Notice;
 use crate::reads::Reads;
 
 pub use sample::sample;
@@ -45,6 +47,11 @@ pub const WATCHED_MAX: usize = 4096;
 
 /// How long the ends of the world's last processes are waited for.
 const LAST_ENDS_WAIT: Duration = Duration::from_millis(300);
+
+/// What ends a process that makes a file larger than it may (`setrlimit(2)`).
+const SIGXFSZ: i32 = 25;
+/// What that limit is called in the settings.
+const FILE_BYTES: &str = "file_bytes_max";
 
 /// Marks the descriptor that wakes the thread; no process has this id.
 const WAKE: u64 = u64::MAX;
@@ -75,6 +82,10 @@ struct Shared {
     done: Mutex<Vec<Running>>,
     /// Acts that were seen to fail, by their entries; the log does not have that yet.
     failed: Mutex<Vec<(u64, String)>>,
+    /// The largest file that a process may write.
+    file_bytes_max: Option<u64>,
+    /// How many processes were ended for a larger one.
+    too_large: AtomicU64,
 }
 
 struct Watched {
@@ -113,7 +124,13 @@ enum Sampled {
 
 impl Processes {
     /// Starts watching for one session, and recording what was read, where somebody hears of that.
-    pub fn start(gate: Gate, reads: Option<Arc<Reads>>) -> io::Result<Processes> {
+    ///
+    /// No process may write a file of more than `file_bytes_max` bytes, if that is given.
+    pub fn start(
+        gate: Gate,
+        reads: Option<Arc<Reads>>,
+        file_bytes_max: Option<u64>,
+    ) -> io::Result<Processes> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
@@ -127,6 +144,8 @@ impl Processes {
             watched: Mutex::default(),
             done: Mutex::default(),
             failed: Mutex::default(),
+            file_bytes_max,
+            too_large: AtomicU64::new(0),
         });
         let watcher = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -140,9 +159,16 @@ impl Processes {
         Watch { shared: Arc::clone(&self.shared) }
     }
 
-    /// Waits for the ends of a world that has been ended, and records them.
-    pub fn finish(mut self) {
+    /// Waits for the ends of a world that has been ended, and records them; what a limit did to them.
+    pub fn finish(mut self) -> Option<Notice> {
         self.stop();
+        let times = self.shared.too_large.load(Ordering::Acquire);
+        let most = self.shared.file_bytes_max.filter(|_| times > 0)?;
+        let ended = if times == 1 { "a process".to_owned() } else { format!("{times} processes") };
+        let text = format!(
+            "`{FILE_BYTES} = {most}` ended {ended} (signal {SIGXFSZ}, SIGXFSZ): a file would have grown beyond it"
+        );
+        Some(Notice::new(text).hint(RAISE_HINT))
     }
 
     fn stop(&mut self) {
@@ -431,8 +457,13 @@ impl Shared {
         };
         // While it is still known whose they are.
         self.reads.iter().for_each(|reads| reads.ended(pid));
+        let is_too_large = self.file_bytes_max.is_some() && exit == Exit::Signal(SIGXFSZ);
+        if is_too_large {
+            self.too_large.fetch_add(1, Ordering::AcqRel);
+        }
+        let limit = is_too_large.then(|| FILE_BYTES.to_owned());
         // A log that fails here has already made every later check a denial.
-        let _ = self.gate.note(Event::ProcessExited { pid, exit, usage }, Durability::Soon);
+        let _ = self.gate.note(Event::ProcessExited { pid, exit, usage, limit }, Durability::Soon);
     }
 }
 

@@ -25,7 +25,7 @@ use line::{Flow, Line, Target};
 use raw::RawMode;
 
 pub use filter::Filter;
-pub use prompt::{Codes, Prompt, Typing};
+pub use prompt::{Choice, Codes, Prompt, Typing};
 pub use stand_in::{Pipes, StandIn};
 
 /// Questions that may wait for the terminal; one more is answered *expired* at once.
@@ -83,7 +83,8 @@ pub fn inherited_terminal() -> Option<&'static str> {
 }
 
 impl Relay {
-    /// Starts the thread; with a pty, the user's terminal is raw from here on.
+    /// Starts the thread; with a pty, the user's terminal is raw from here on, unless it is somebody
+    /// else's: to touch it then would stop the session.
     pub fn start(parts: RelayParts) -> io::Result<Relay> {
         let (wake_read, wake) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         let (prompts, questions) = sync_channel(QUESTIONS_WAITING_MAX);
@@ -91,7 +92,8 @@ impl Relay {
             prompts: parts.pty.is_some().then_some(prompts),
             wake: std::sync::Arc::new(wake.try_clone()?),
         };
-        let raw = parts.pty.as_ref().map(|_| RawMode::set()).transpose()?;
+        let is_ours = parts.pty.is_some() && jobs::is_in_foreground(rustix::stdio::stdin());
+        let raw = is_ours.then(RawMode::set).transpose()?;
         let hangs_up = parts.pty.is_some() || parts.pipes.are_some();
         let (flows, input) = connect(parts.pty.as_ref(), parts.pipes)?;
         let mut line = Line {
@@ -107,6 +109,7 @@ impl Relay {
             wake: wake_read,
             questions,
             asked: None,
+            put_off: None,
             typed: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("terminal".to_owned()).spawn(move || {
@@ -148,6 +151,12 @@ impl Asker {
     /// Whether there is a terminal to ask on.
     pub fn channel(&self) -> Channel {
         if self.prompts.is_some() { Channel::Terminal } else { Channel::None }
+    }
+
+    /// One that reaches nobody, where a session has no terminal.
+    pub fn nobody() -> io::Result<Asker> {
+        let (_, wake) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        Ok(Asker { prompts: None, wake: std::sync::Arc::new(wake) })
     }
 
     /// Queues a question; `false` when there is no terminal or too many wait already.

@@ -376,7 +376,7 @@ fn changed_outside(paths: &[PathBuf]) -> Option<Notice> {
     names.dedup();
     (!names.is_empty()).then(|| {
         let text = format!(
-            "changed while the session ran, which let nothing in it write there: {}",
+            "changed while the session ran, which wrote nothing there by that name: {}",
             names.join(", ")
         );
         Notice::new(text).hint("look at it if that was not you: the host runs it")

@@ -3,10 +3,13 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{AbsolutePath, SessionId};
+use ringfence_sandbox::world::Tier;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use serde::{Deserialize, Serialize};
 
 use crate::whole_file;
@@ -29,6 +32,16 @@ pub struct Description {
     pub broker_pid: u32,
     /// Milliseconds since the Unix epoch.
     pub started_ms: u64,
+    /// How its world is isolated, by name.
+    #[serde(default)]
+    pub tier: String,
+}
+
+impl Description {
+    /// How its world is isolated; `None` where a broker of another version says nothing that is known.
+    pub fn tier(&self) -> Option<Tier> {
+        self.tier.parse().ok()
+    }
 }
 
 /// Why a session could not be registered.
@@ -76,6 +89,35 @@ pub fn socket_path(runtime: &Path, session: &SessionId) -> PathBuf {
     runtime.join(format!("{session}.sock"))
 }
 
+/// What is known of the process that holds a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broker {
+    /// It is there.
+    Lives,
+    /// It is there, and stopped.
+    Stopped,
+    /// It is not there any more.
+    Gone,
+}
+
+/// What became of the broker of a session whose log is in `log`, among those that are `running`.
+pub fn broker(session: &SessionId, log: &Path, running: &[Description]) -> Broker {
+    match running.iter().find(|it| it.session == *session) {
+        Some(known) if is_stopped(known.broker_pid) => Broker::Stopped,
+        Some(_) => Broker::Lives,
+        // From before it is registered until after: whoever writes a log holds it.
+        None if ringfence_log::is_held(log) => Broker::Lives,
+        None => Broker::Gone,
+    }
+}
+
+/// Whether a process is stopped, or held by a debugger; proc_pid_stat(5) says so after the name.
+fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, fields)| fields.trim_start().chars().next());
+    matches!(state, Some('T' | 't'))
+}
+
 /// The sessions that run now, oldest first; what brokers that died left behind is removed.
 pub fn running(runtime: &Path) -> io::Result<Vec<Description>> {
     let entries = match fs::read_dir(runtime) {
@@ -101,15 +143,23 @@ fn described(runtime: &Path, path: &Path) -> Option<Description> {
     }
     let description: Description = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
     let socket = socket_path(runtime, &description.session);
-    match UnixStream::connect(&socket) {
-        Ok(_) => Some(description),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+    match listens(&socket) {
+        // A broker that is stopped accepts nobody, and is there all the same.
+        Ok(()) | Err(Errno::AGAIN) => Some(description),
+        Err(Errno::CONNREFUSED) => {
             let _ = fs::remove_file(&socket);
             let _ = fs::remove_file(path);
             None
         }
         Err(_) => None,
     }
+}
+
+/// Whether somebody listens on a socket, without waiting for a place in the queue.
+fn listens(socket: &Path) -> Result<(), Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let caller = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&caller, &SocketAddrUnix::new(socket)?)
 }
 
 impl Drop for Registered {

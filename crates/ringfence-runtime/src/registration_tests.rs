@@ -10,6 +10,7 @@ fn description(session: &str) -> Description {
         cwd: AbsolutePath::root(),
         broker_pid: std::process::id(),
         started_ms: 1,
+        tier: "landlock".to_owned(),
     }
 }
 
@@ -45,4 +46,12 @@ fn the_control_socket_is_for_this_user_only() {
 #[test]
 fn a_runtime_directory_that_does_not_exist_has_no_sessions() {
     assert!(running(std::path::Path::new("/nonexistent/ringfence")).unwrap().is_empty());
+}
+
+#[test]
+fn a_tier_that_is_not_known_is_not_taken_for_the_usual_one() {
+    use ringfence_sandbox::world::Tier;
+    let of = |tier: &str| Description { tier: tier.to_owned(), ..description("sabcdefgh") }.tier();
+    assert_eq!((of("microvm"), of("")), (None, None));
+    assert_eq!((of("landlock"), of("namespaces")), (Some(Tier::Landlock), Some(Tier::Namespaces)));
 }

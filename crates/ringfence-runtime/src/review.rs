@@ -8,12 +8,15 @@
 mod checkpoints;
 mod closed;
 mod commit;
+mod compare;
 mod diff;
 mod journal;
 mod kept;
+mod links;
 pub(crate) mod looks;
 mod made;
 mod stage;
+mod through_git;
 mod walk;
 
 use std::io;
@@ -33,6 +36,7 @@ pub use journal::recover;
 pub(crate) use kept::Owner;
 pub use kept::{Kept, Tree, drop_changes, find, is_running, waiting};
 pub(crate) use made::{Asked, keep_text, lay, settle};
+pub use through_git::{ThroughGit, through_git};
 pub use walk::changes;
 
 /// What happened to a file or directory.
@@ -45,6 +49,8 @@ pub enum Kind {
     Modified,
     /// It has other permissions.
     Mode,
+    /// It has other attributes (`user.*`).
+    Attributes,
     /// It is gone.
     Deleted,
 }
@@ -94,6 +100,12 @@ pub struct Change {
     pub bytes: u64,
     /// Its permission bits, without set-id.
     pub mode: u32,
+    /// Those of the host, where they are others.
+    pub mode_before: Option<u32>,
+    /// The attributes (`user.*`) that are others than the host's.
+    pub attributes: Vec<String>,
+    /// What a symbolic link says that leads out of the tree.
+    pub leads_out: Option<String>,
     /// How many files and directories go with a deleted directory.
     pub within: u64,
     /// Why the host would run it by itself.

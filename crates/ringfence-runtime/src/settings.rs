@@ -4,7 +4,7 @@
 //! may only restrict: it may narrow `roles`, say `[fs] dynamic = false`, lower `[limits]`, and name
 //! its `[agent] profile` and `[net] proxy_port` (which carry no authority). Anything else in it is
 //! refused, not ignored: whoever trusted the project believed that it holds. The settings of a
-//! project that is not trusted are not read at all.
+//! project that is not trusted are not read at all. A trusted project around it restricts as well.
 
 mod dangerous;
 mod keys;
@@ -286,20 +286,24 @@ pub fn join(
     system: Option<&SettingsFile>,
     user: Option<&SettingsFile>,
     project: Option<&SettingsFile>,
+    around: &[SettingsFile],
 ) -> (Settings, Vec<Notice>) {
     let nothing = Raw::default();
     let of = |file: Option<&SettingsFile>| file.map_or(nothing.clone(), |file| file.raw.clone());
     let (system, user, project) = (of(system), of(user), of(project));
+    let mut projects = vec![&project];
+    projects.extend(around.iter().map(|file| &file.raw));
+    let all = [&[&system, &user][..], &projects].concat();
     let mut notices = Vec::new();
     let settings = Settings {
-        roles: join_roles(&system, &user, &project, &mut notices),
+        roles: join_roles(&system, &user, &projects, &mut notices),
         time_zone: system.time_zone.clone().or_else(|| user.time_zone.clone()),
-        fs_dynamic: join_dynamic(&system, &user, &project),
-        limits: limits::join([&system, &user, &project].map(|raw| &raw.limits)),
+        fs_dynamic: join_dynamic(&all),
+        limits: limits::join(&all),
         tier: tier::join(&system.world, &user.world),
         container: tier::join_image(&system.world, &user.world),
-        seccomp: seccomp::join([&system, &user, &project].map(|raw| &raw.world)),
-        programs: seccomp::join_noexec([&system, &user, &project].map(|raw| &raw.world)),
+        seccomp: seccomp::join(&system.world, &user.world, &projects),
+        programs: seccomp::join_noexec(&all),
         run_user: system.run.user.clone().or_else(|| user.run.user.clone()),
         proxy_port: [&system, &user, &project]
             .iter()
@@ -317,13 +321,15 @@ pub fn join(
     (settings, notices)
 }
 
-fn join_roles(system: &Raw, user: &Raw, project: &Raw, notices: &mut Vec<Notice>) -> Vec<Role> {
+fn join_roles(system: &Raw, user: &Raw, projects: &[&Raw], notices: &mut Vec<Notice>) -> Vec<Role> {
     let default = || vec![ROLE_DEFAULT.to_owned()];
     let mut roles = system.roles.clone().or_else(|| user.roles.clone()).unwrap_or_else(default);
     if system.roles.is_some() {
         narrow(&mut roles, user.roles.as_ref(), "your settings", notices);
     }
-    narrow(&mut roles, project.roles.as_ref(), "the project's settings", notices);
+    for project in projects {
+        narrow(&mut roles, project.roles.as_ref(), "the project's settings", notices);
+    }
     roles.into_iter().map(Role).collect()
 }
 
@@ -343,8 +349,8 @@ fn narrow(
     roles.retain(|role| wanted.contains(role));
 }
 
-fn join_dynamic(system: &Raw, user: &Raw, project: &Raw) -> FsDynamicSetting {
-    let said = |value| [system, user, project].iter().any(|raw| raw.fs.dynamic == Some(value));
+fn join_dynamic(files: &[&Raw]) -> FsDynamicSetting {
+    let said = |value| files.iter().any(|raw| raw.fs.dynamic == Some(value));
     if said(true) && !said(false) { FsDynamicSetting::Allowed } else { FsDynamicSetting::Refused }
 }
 

@@ -31,7 +31,7 @@ use crate::ports::settled;
 pub(crate) use gpg::version_of;
 pub use gpg::{GpgAgent, GpgKey};
 pub use hosts::KnownHosts;
-use ringfence_sandbox::notify::write_stderr_of;
+use ringfence_sandbox::notify::WorldStderr;
 pub use ssh::SshAgent;
 pub(crate) use ssh::keys_of;
 pub use talks::Talk;
@@ -61,8 +61,10 @@ pub struct Verdicts {
     pub agent: Agent,
     /// Where questions go.
     pub approvals: Arc<Approvals>,
-    /// Where denials are said.
+    /// Where denials are put into words.
     pub denials: Arc<Denials>,
+    /// Where programs hear of them.
+    pub stderr: WorldStderr,
 }
 
 /// An agent of a world: speaks with its programs, with each on a thread of its own.
@@ -133,7 +135,7 @@ impl Verdicts {
             Err(denial) => {
                 let said = self.denials.say(&denial);
                 if said.now == Timing::Fresh {
-                    write_stderr_of(process.pid, &said.text);
+                    self.stderr.write(process.pid, &said.text);
                 }
                 None
             }
@@ -151,7 +153,7 @@ impl Verdicts {
 
     /// Refuses what no policy could speak of.
     fn refuse(&self, protocol: &str, why: String, process: Process) {
-        write_stderr_of(process.pid, &format!("denied: sign: {why}\n"));
+        self.stderr.write(process.pid, &format!("denied: sign: {why}\n"));
         let event = Event::Refused { process, syscall: protocol.to_owned(), why };
         // Refused whether or not it could be recorded; a log that fails ends the session.
         let _ = self.gate.note(event, Durability::Soon);

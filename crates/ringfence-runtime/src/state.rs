@@ -10,6 +10,7 @@ use ringfence_core::SessionId;
 use rustix::fs::{Access, StatVfsMountFlags};
 
 use crate::environment::Environment;
+use crate::servers::SERVERS_DIR;
 use crate::whole_file::{FileError, create_private_dir, sha256_hex};
 
 /// Directory of the system's own policy and settings; no variable moves it.
@@ -31,6 +32,7 @@ pub struct StateDirs {
     private: PathBuf,
     system: PathBuf,
     storage_settings: Option<PathBuf>,
+    libraries: Vec<PathBuf>,
 }
 
 /// Why the directories could not be found or made.
@@ -89,7 +91,8 @@ impl StateDirs {
         let private = in_memory(&state).unwrap_or_else(|| state.join("private"));
         let system = PathBuf::from(SYSTEM_DIR);
         let storage_settings = environment.path("CONTAINERS_STORAGE_CONF");
-        Ok(StateDirs { home, config, state, runtime, private, system, storage_settings })
+        let libraries = Vec::new();
+        Ok(StateDirs { home, config, state, runtime, private, system, storage_settings, libraries })
     }
 
     /// The same with another system directory; for tests, which may not write to `/etc`.
@@ -98,10 +101,21 @@ impl StateDirs {
         StateDirs { system, ..self }
     }
 
+    /// The same for a program that looks for the library of the tier `preload` at these places.
+    #[must_use]
+    pub fn with_libraries(self, libraries: Vec<PathBuf>) -> StateDirs {
+        StateDirs { libraries, ..self }
+    }
+
+    /// Where that library is, or would be: what is written there runs in later sessions.
+    pub fn libraries(&self) -> &[PathBuf] {
+        &self.libraries
+    }
+
     /// Makes the state, runtime and private directories, open to their owner only.
     pub fn create(&self) -> Result<(), StateError> {
         let own = [self.state.clone(), self.runtime.clone(), self.private.clone()];
-        let below = ["host", "sessions", "trust", "grants", "caches"];
+        let below = ["host", "sessions", "trust", "grants", "caches", "made"];
         let dirs = own.into_iter().chain(below.iter().map(|name| self.state.join(name)));
         for dir in dirs {
             make_our_own(&dir)?;
@@ -156,6 +170,11 @@ impl StateDirs {
         &self.system
     }
 
+    /// The files of the user's servers of tools.
+    pub fn user_servers(&self) -> PathBuf {
+        self.config.join(SERVERS_DIR)
+    }
+
     /// The user's policy.
     pub fn user_policy(&self) -> PathBuf {
         self.config.join("policy.cedar")
@@ -189,6 +208,11 @@ impl StateDirs {
     /// One session's directory.
     pub fn session(&self, id: &SessionId) -> PathBuf {
         self.sessions().join(id.as_str())
+    }
+
+    /// What running sessions tell each other of files that they made.
+    pub fn made(&self) -> PathBuf {
+        self.state.join("made")
     }
 
     /// Changes of sessions that nothing of the host has yet.

@@ -20,7 +20,7 @@ use ringfence_policy::grant::GrantText;
 use ringfence_policy::{Policy, PolicyErrors, Source};
 
 use crate::advice::Advice;
-use crate::assemble::{Assembled, options};
+use crate::assemble::Assembled;
 use crate::compose::{Real, real};
 use crate::environment::Environment;
 use crate::kept;
@@ -46,12 +46,23 @@ pub struct Denied {
     pub times: u64,
     /// Whether it was to read what is covered in every world.
     pub covered: bool,
+    /// The no of a person who was asked about it.
+    pub refused: Option<Refusal>,
+}
+
+/// A person's no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Who said it.
+    pub by: String,
+    /// The entry of the question.
+    pub entry: EntryRef,
 }
 
 /// What a suggestion is made for.
 #[derive(Debug, Clone, Copy)]
 pub struct Around<'a> {
-    /// What is in force where the session ran, without grants for one session.
+    /// The policy under which the session ran, as it is now, without grants for one session.
     pub assembled: &'a Assembled,
     /// The user's directories.
     pub dirs: &'a StateDirs,
@@ -96,6 +107,8 @@ pub enum Why {
     Permitted,
     /// A person is asked about it.
     Asks(AskFor),
+    /// A person was asked about it, and said no.
+    Refused(Refusal),
     /// A rule forbids it, which no permit lifts.
     Forbidden(Box<RuleRef>),
     /// It must not be opened by a list of rules that an agent's acts make.
@@ -110,6 +123,7 @@ impl Why {
         match self {
             Why::Permitted => "permitted",
             Why::Asks(_) => "asks",
+            Why::Refused(_) => "refused",
             Why::Forbidden(_) => "forbidden",
             Why::Never(_) => "never",
             Why::NoRule(_) => "no-rule",
@@ -121,6 +135,10 @@ impl Why {
         match self {
             Why::Permitted => "the policy that is in force now permits it".to_owned(),
             Why::Asks(needs) => format!("the policy asks: {}", wording::needs(needs)),
+            Why::Refused(Refusal { by, entry }) => {
+                let by = wording::printable(by);
+                format!("a person refused this; nothing is suggested (`{by}`, entry {entry})")
+            }
             Why::Forbidden(rule) => {
                 format!("forbidden by {}{}", wording::rule_place(rule), wording::reason(rule))
             }
@@ -187,7 +205,7 @@ pub fn suggest(
 ) -> Result<Option<Suggestion>, PolicyErrors> {
     let Some(target) = target(&around.assembled.sources) else { return Ok(None) };
     let never = never::Never::of(around);
-    let canaries = canaries::all(around);
+    let canaries = canaries::all(around, denied);
     let mut left = Vec::new();
     let mut items: Vec<Item> = Vec::new();
     for (position, act) in denied.iter().enumerate() {
@@ -232,8 +250,13 @@ fn grant_for(
     let ruling = policy.decide(&act.request, &act.facts);
     match &ruling.verdict {
         Verdict::Permit => return Err(behind_link(&act.request.act).unwrap_or(Why::Permitted)),
-        Verdict::Ask(needs) => return Err(Why::Asks(needs.clone())),
-        Verdict::Deny => {}
+        Verdict::Ask(_) | Verdict::Deny => {}
+    }
+    if let Some(no) = &act.refused {
+        return Err(Why::Refused(no.clone()));
+    }
+    if let Verdict::Ask(needs) = &ruling.verdict {
+        return Err(Why::Asks(needs.clone()));
     }
     if let Some(rule) = ruling.grounds.rules.first() {
         return Err(Why::Forbidden(Box::new(rule.clone())));
@@ -329,7 +352,7 @@ fn changed(around: &Around<'_>, suggestion: &Suggestion) -> Result<Policy, Polic
     if let Some(source) = sources.get_mut(suggestion.target.at) {
         source.text.clone_from(&suggestion.changed);
     }
-    Policy::load(sources, &options(&around.assembled.settings))
+    Policy::load(sources, &around.assembled.options())
 }
 
 /// Takes back all of it: rules that each open nothing, and open something together.
@@ -350,6 +373,7 @@ pub fn file_of(target: &Target, around: &Around<'_>) -> PathBuf {
         SetName::Override => around.cwd.join(&target.file),
         SetName::Project
         | SetName::UntrustedProject
+        | SetName::OuterProject
         | SetName::Grants
         | SetName::System
         | SetName::BuiltIn => around.assembled.project.dir.join(&target.file),

@@ -3,18 +3,25 @@
 //! A project's files come with the project, so anybody who can get a file into a clone could
 //! write policy. They count only while they are byte for byte what was trusted.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::servers::{self, SERVERS_DIR};
 use crate::state::StateDirs;
 use crate::whole_file::{self, FileError, FileText, Links};
 
 /// The directory in a project that holds its policy and settings.
 pub const PROJECT_DIR: &str = ".ringfence";
+
+/// Its files.
+const POLICY: &str = "policy.cedar";
+const SETTINGS: &str = "settings.toml";
 
 /// A project's own files, read once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +32,8 @@ pub struct Project {
     pub policy: Option<FileText>,
     /// `.ringfence/settings.toml`.
     pub settings: Option<FileText>,
+    /// `.ringfence/mcp/NAME.json`, by name.
+    pub servers: BTreeMap<String, FileText>,
 }
 
 /// Whether a project's files count.
@@ -78,13 +87,25 @@ pub enum TrustError {
 }
 
 /// What is said where `init` writes nothing.
-pub(crate) const TOO_HIGH_HINT: &str = "no policy is written for a home or the root directory: \
+pub(crate) const TOO_HIGH_HINT: &str = "no policy is written for a home, the root, or what is everybody's: \
     change to a project and run `ringfence init` there, or name a policy with \
     `ringfence run --policy FILE -- CMD`";
 
-/// Whether a directory holds too much to be a project: the user's home, or the root.
+/// Whether a directory holds too much to be a project: the user's home, the root, or what everybody keeps
+/// files in, as `/tmp`.
 pub fn is_too_high(dir: &Path, home: &Path) -> bool {
-    dir == home || dir.parent().is_none()
+    dir == home || dir.parent().is_none() || is_everybodys(dir)
+}
+
+/// Whether everybody may make files there that others may not remove: what lies there is nobody's project,
+/// and whoever came first would have a say in everybody's.
+fn is_everybodys(dir: &Path) -> bool {
+    const STICKY_AND_OPEN: u32 = 0o1002;
+    // An own directory is made open by whoever may change it: that takes no rules out of force. Root's are the usual.
+    let usual = ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|usual| dir == Path::new(usual));
+    let others = |found: &fs::Metadata| usual || found.uid() != rustix::process::geteuid().as_raw();
+    let is_open = |found: &fs::Metadata| found.mode() & STICKY_AND_OPEN == STICKY_AND_OPEN;
+    fs::metadata(dir).is_ok_and(|found| is_open(&found) && others(&found))
 }
 
 impl TrustError {
@@ -116,6 +137,8 @@ struct Record {
     dir: PathBuf,
     policy: Option<Remembered>,
     settings: Option<Remembered>,
+    #[serde(default)]
+    servers: BTreeMap<String, Remembered>,
     at_ms: u64,
 }
 
@@ -136,30 +159,41 @@ impl Project {
             Ok(metadata) if !metadata.is_dir() => return Err(TrustError::NotADirectory(own)),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Project { dir: canonical, policy: None, settings: None });
+                let servers = BTreeMap::new();
+                return Ok(Project { dir: canonical, policy: None, settings: None, servers });
             }
             Err(source) => return Err(TrustError::Dir { dir: own, source }),
         }
-        let policy = whole_file::read_text(&own.join("policy.cedar"), Links::Refuse)?;
-        let settings = whole_file::read_text(&own.join("settings.toml"), Links::Refuse)?;
-        Ok(Project { dir: canonical, policy, settings })
+        let policy = whole_file::read_text(&own.join(POLICY), Links::Refuse)?;
+        let settings = whole_file::read_text(&own.join(SETTINGS), Links::Refuse)?;
+        let servers = servers::texts_in(&own.join(SERVERS_DIR), Links::Refuse)?;
+        Ok(Project { dir: canonical, policy, settings, servers })
     }
 
-    /// Finds the project that `start` lies in: the nearest directory upwards with a `.ringfence`,
-    /// not above `home` and never the root. Without one, `start` itself is the project.
+    /// Finds the project that `start` lies in: the nearest directory upwards with a policy or settings in a
+    /// `.ringfence`, not above `home` and never the root. Without one, `start` itself is the project.
+    ///
+    /// An empty `.ringfence` makes none: whoever may make a directory would take the rules of the
+    /// project around it out of force.
     pub fn find(start: &Path, home: &Path) -> Result<Project, TrustError> {
         let canonical = fs::canonicalize(start)
             .map_err(|source| TrustError::Dir { dir: start.to_owned(), source })?;
-        let has_own = |dir: &&Path| fs::symlink_metadata(dir.join(PROJECT_DIR)).is_ok();
-        let bounded =
-            canonical.ancestors().take_while(|dir| *dir != home && dir.parent().is_some());
-        let found = bounded.into_iter().find(has_own).map(Path::to_owned);
+        let found = configured(&canonical, home).next().map(Path::to_owned);
         Project::read(&found.unwrap_or(canonical))
+    }
+
+    /// The projects that this one lies in, the nearest first, as far up as [`Project::find`] looks.
+    ///
+    /// What they forbid holds here too: else a clone that brings a policy of its own would take theirs
+    /// out of force.
+    pub fn around(&self, home: &Path) -> Result<Vec<Project>, TrustError> {
+        let outside = self.dir.parent().filter(|_| self.dir != home);
+        outside.into_iter().flat_map(|dir| configured(dir, home)).map(Project::read).collect()
     }
 
     /// Whether the project has any file of ours.
     pub fn is_configured(&self) -> bool {
-        self.policy.is_some() || self.settings.is_some()
+        self.policy.is_some() || self.settings.is_some() || !self.servers.is_empty()
     }
 
     /// Whether the files count.
@@ -173,7 +207,9 @@ impl Project {
             now.map(|file| &file.text) == then.map(|remembered| &remembered.text)
         };
         let policy_same = same(self.policy.as_ref(), record.policy.as_ref());
-        if policy_same && same(self.settings.as_ref(), record.settings.as_ref()) {
+        let servers_same = self.servers.len() == record.servers.len()
+            && self.servers.iter().all(|(name, text)| same(Some(text), record.servers.get(name)));
+        if policy_same && servers_same && same(self.settings.as_ref(), record.settings.as_ref()) {
             return Ok(Trust::Trusted);
         }
         Ok(Trust::Changed { diff: self.diff(&record) })
@@ -192,6 +228,7 @@ impl Project {
             dir: self.dir.clone(),
             policy: self.policy.as_ref().map(remember),
             settings: self.settings.as_ref().map(remember),
+            servers: self.servers.iter().map(|(name, it)| (name.clone(), remember(it))).collect(),
             at_ms: now_ms,
         };
         let path = record_path(dirs, &self.dir);
@@ -204,18 +241,35 @@ impl Project {
     }
 
     fn diff(&self, record: &Record) -> String {
+        let of_servers: BTreeSet<&String> =
+            self.servers.keys().chain(record.servers.keys()).collect();
+        let of_servers = of_servers.into_iter().map(|name| {
+            let file = format!("{SERVERS_DIR}/{name}.json");
+            (file, record.servers.get(name), self.servers.get(name))
+        });
         let pairs = [
-            ("policy.cedar", record.policy.as_ref(), self.policy.as_ref()),
-            ("settings.toml", record.settings.as_ref(), self.settings.as_ref()),
+            ("policy.cedar".to_owned(), record.policy.as_ref(), self.policy.as_ref()),
+            ("settings.toml".to_owned(), record.settings.as_ref(), self.settings.as_ref()),
         ];
         pairs
             .into_iter()
+            .chain(of_servers)
             .map(|(name, then, now)| {
                 let then = then.map_or("", |remembered| remembered.text.as_str());
-                unified(name, then, now.map_or("", |file| file.text.as_str()))
+                unified(&name, then, now.map_or("", |file| file.text.as_str()))
             })
             .collect()
     }
+}
+
+/// The directories from `start` upwards that have a policy or settings, not as high as `home` or the root.
+fn configured<'a>(start: &'a Path, home: &'a Path) -> impl Iterator<Item = &'a Path> {
+    let bounded = start.ancestors().take_while(move |dir| *dir != home && dir.parent().is_some());
+    bounded.filter(|dir| {
+        let own = dir.join(PROJECT_DIR);
+        let is_there = |file: &&str| fs::symlink_metadata(own.join(file)).is_ok();
+        !is_everybodys(dir) && [POLICY, SETTINGS].iter().any(is_there)
+    })
 }
 
 /// Unified diff of one file from what was trusted to what is there; empty when equal.

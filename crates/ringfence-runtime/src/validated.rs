@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use ringfence_core::ToolShape;
 use ringfence_policy::{Source, validation_key};
 
 use crate::state::StateDirs;
@@ -40,9 +41,9 @@ impl Validated {
     }
 
     /// Adds texts that were loaded without a problem.
-    pub(crate) fn remember(self, sources: &[Source]) {
+    pub(crate) fn remember(self, sources: &[Source], tools: &[ToolShape]) {
         let keys: BTreeSet<String> =
-            sources.iter().map(|source| validation_key(&source.text)).collect();
+            sources.iter().map(|source| validation_key(&source.text, tools)).collect();
         if keys.is_subset(&self.known) {
             return;
         }

@@ -7,6 +7,7 @@ mod endpoints;
 mod ends;
 mod span;
 
+use crate::registration::Broker;
 use ringfence_core::{
     AbsolutePath, Action, Answer, AskFor, Channel, Entry, Grounds, LayerStatus, LeaseChange,
     Misuse, PolicyDigest, SecretName, SessionId, Summary, TakenBack, Trace,
@@ -47,6 +48,8 @@ pub struct SessionView {
     pub ended_ms: Option<u64>,
     /// How it stands.
     pub state: State,
+    /// Whether nothing held a program that did not want to be held.
+    pub advisory: bool,
     /// What is really enforced, layer by layer.
     pub layers: Vec<LayerStatus>,
     /// The policy in force at its start.
@@ -99,8 +102,10 @@ pub struct SessionView {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Its broker answers.
+    /// Its broker lives.
     Running,
+    /// Its broker lives and is stopped, by job control or by somebody's signal.
+    Stopped,
     /// Its end was recorded.
     Ended,
     /// Neither: its broker died.
@@ -111,12 +116,13 @@ pub enum State {
 }
 
 impl State {
-    /// How a session stands whose end was recorded or not, among those that run.
-    pub fn of(session: &SessionId, summary: Option<&Summary>, running: &[SessionId]) -> State {
-        match summary {
-            Some(_) => State::Ended,
-            None if running.contains(session) => State::Running,
-            None => State::Lost,
+    /// How a session stands whose end was recorded or not.
+    pub fn of(summary: Option<&Summary>, broker: Broker) -> State {
+        match (summary, broker) {
+            (Some(_), _) => State::Ended,
+            (None, Broker::Lives) => State::Running,
+            (None, Broker::Stopped) => State::Stopped,
+            (None, Broker::Gone) => State::Lost,
         }
     }
 }

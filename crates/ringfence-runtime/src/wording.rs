@@ -10,6 +10,7 @@ use crate::advice::{Advice, Session};
 
 mod question;
 
+pub(crate) use question::program_name;
 pub use question::{Asked, question};
 
 /// Version of the JSON that [`denial_json`] makes.
@@ -102,7 +103,8 @@ pub fn kept_back(newest: &Denial, count: usize) -> String {
         | Act::Connect(_)
         | Act::ConnectUnix(_)
         | Act::Request(_)
-        | Act::UseSecret(_)) => act.resource(),
+        | Act::UseSecret(_)
+        | Act::CallTool(_)) => act.resource(),
     };
     let rule = rule_line(&newest.grounds);
     format!("kept back: {}{others}\n  rule   {rule}\n", printable(&release))
@@ -148,6 +150,7 @@ pub fn describe(act: &Act) -> String {
         Act::ConnectUnix(path) => format!("connect to the socket {}", shown(path.as_str())),
         Act::Request(http) => describe_request(http),
         Act::UseSecret(used) => describe_use(used),
+        Act::CallTool(call) => format!("call the tool {}", shown(call.tool.as_str())),
     }
 }
 
@@ -269,6 +272,7 @@ pub fn rule_place(rule: &RuleRef) -> String {
         SetName::User
         | SetName::Project
         | SetName::UntrustedProject
+        | SetName::OuterProject
         | SetName::Grants
         | SetName::Override
         | SetName::System => format!("{file}:{} `{}`", rule.line, printable(&rule.id)),
@@ -281,6 +285,7 @@ pub fn set_name(set: SetName) -> &'static str {
         SetName::User => "user",
         SetName::Project => "project",
         SetName::UntrustedProject => "project (not trusted: only its forbids hold)",
+        SetName::OuterProject => "project around this one (only its forbids hold)",
         SetName::Grants => "grants",
         SetName::Override => "--policy",
         SetName::System => "system ceiling",

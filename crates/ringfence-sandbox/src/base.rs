@@ -42,8 +42,8 @@ const SYSTEM_ETC: &[&str] = &[
     "/etc/timezone",
 ];
 
-/// Beginnings of names in `/etc` that carry a version.
-const SYSTEM_ETC_PREFIXES: &[&str] = &["java-", "java.conf", "maven", "perl", "python3."];
+/// Beginnings of names in `/etc`, some of which carry a version.
+const SYSTEM_ETC_PREFIXES: &[&str] = &["emacs", "java-", "java.conf", "maven", "perl", "python3."];
 
 /// World-private writable directories that programs expect.
 const PRIVATE_DIRS: &[&str] = &["/tmp", "/var/tmp", "/run"];
@@ -88,7 +88,7 @@ impl Base {
             .filter(|entry| {
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
-                SYSTEM_ETC_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+                is_of_system(&name)
             })
             .map(|entry| entry.path())
             .collect();
@@ -148,4 +148,24 @@ fn etc_files(account: &Account) -> Vec<PrivateFile> {
         mode: 0o644,
     })
     .collect()
+}
+
+/// Whether what has this name in `/etc` is there in every world.
+fn is_of_system(name: &str) -> bool {
+    SYSTEM_ETC_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_system;
+
+    #[test]
+    fn settings_of_programs_that_carry_a_version_are_there_and_no_others() {
+        for name in ["emacs", "emacs28", "emacs-nox", "java-17-openjdk", "maven", "perl"] {
+            assert!(is_of_system(name), "{name}");
+        }
+        for name in ["emac", "xemacs", "shadow", "passwd-", "sudoers.d", "ssh", "java", ""] {
+            assert!(!is_of_system(name), "{name}");
+        }
+    }
 }

@@ -100,8 +100,8 @@ impl Agents {
     pub fn find() -> Option<Agents> {
         let named = std::env::var_os(AGENTS_ENV).map(PathBuf::from);
         let agents = Agents { dir: named.unwrap_or_else(cache_dir) };
-        let complete = agents.claude_program().exists() && agents.codex_program().exists();
-        complete.then_some(agents)
+        let all = [agents.claude_program(), agents.codex_program(), agents.server_of_files()];
+        all.iter().all(|program| program.exists()).then_some(agents)
     }
 
     /// Installs the agents into the cache with `npm ci`; their own install scripts do not run.
@@ -149,6 +149,11 @@ impl Agents {
             ("x64", "x86_64-unknown-linux-musl")
         };
         self.dir.join(format!("node_modules/@openai/codex-linux-{arch}/vendor/{triple}/bin/codex"))
+    }
+
+    /// The MCP server of files: a script for node.
+    pub fn server_of_files(&self) -> PathBuf {
+        self.dir.join("node_modules/@modelcontextprotocol/server-filesystem/dist/index.js")
     }
 
     /// Claude Code on one task, without questions.

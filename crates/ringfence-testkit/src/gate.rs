@@ -92,7 +92,8 @@ impl Decide for ScriptedPolicy {
             | Act::Delete(_)
             | Act::Connect(_)
             | Act::ConnectUnix(_)
-            | Act::UseSecret(_) => request.act.resource(),
+            | Act::UseSecret(_)
+            | Act::CallTool(_) => request.act.resource(),
         };
         let action = request.act.action();
         let found =

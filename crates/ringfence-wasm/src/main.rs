@@ -38,11 +38,12 @@ fn main() -> ExitCode {
         say("error: this program is started by `ringfence run --wasm MODULE`");
         return ExitCode::from(OURS);
     };
-    let end = module::run(&job);
+    let told_at = job.end.clone();
+    let end = module::run(job);
     if let WasmEnd::Trapped(why) = &end {
         say(&format!("ringfence: the module was ended by a trap: {why}"));
     }
-    let told = serde_json::to_vec(&end).map(|text| fs::write(job.end.as_path(), text));
+    let told = serde_json::to_vec(&end).map(|text| fs::write(told_at.as_path(), text));
     if !matches!(told, Ok(Ok(()))) {
         say("error: cannot say how the module ended");
         return ExitCode::from(OURS);

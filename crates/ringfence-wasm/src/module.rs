@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
 
 use ringfence_core::{PreopenAccess, WasmEnd, WasmJob, WasmLimit};
 use wasmtime::component::{Component, ResourceTable};
@@ -20,6 +21,10 @@ const MODULE_BYTES_MAX: u64 = 256 << 20;
 const EPOCH: Duration = Duration::from_millis(100);
 /// How many of these are a second.
 const EPOCHS_PER_SECOND: u64 = 10;
+/// How long after its time a module that computes has to be ended by its own trap.
+const TRAP: Duration = Duration::from_millis(500);
+/// The stack of the thread that runs the module, in bytes: what the first thread of a program has.
+const STACK_BYTES: usize = 8 << 20;
 /// What a component begins with: the version that modules have otherwise.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
@@ -42,8 +47,61 @@ impl WasiView for OfComponent {
     }
 }
 
+/// What the thread of the module says to the one that keeps the time.
+enum Told {
+    /// The first instruction is next; the time of this engine runs.
+    Begins(Engine),
+    /// It ended by itself.
+    Ended(WasmEnd),
+}
+
 /// Runs a module from start to end.
-pub(crate) fn run(job: &WasmJob) -> WasmEnd {
+///
+/// In a thread of its own: a call of the host that waits, for the clock or for what never comes, looks at no
+/// epoch. When the time is over, that thread is left where it is, and ends with the process.
+pub(crate) fn run(job: WasmJob) -> WasmEnd {
+    let (tell, told) = mpsc::sync_channel(2);
+    let seconds_max = job.limits.seconds_max;
+    let thread = std::thread::Builder::new().name("module".to_owned()).stack_size(STACK_BYTES);
+    let runs = thread.spawn(move || {
+        let end = run_here(&job, &tell);
+        // Whoever kept the time has ended it by now.
+        let _ = tell.send(Told::Ended(end));
+    });
+    match runs {
+        Ok(_) => wait(&told, seconds_max),
+        Err(error) => WasmEnd::Unfit(format!("no thread to run it: {error}")),
+    }
+}
+
+/// Waits for the end of the module, or for the end of its time.
+fn wait(told: &Receiver<Told>, seconds_max: Option<u64>) -> WasmEnd {
+    let engine = match told.recv() {
+        Ok(Told::Begins(engine)) => engine,
+        Ok(Told::Ended(end)) => return end,
+        Err(mpsc::RecvError) => return broken(),
+    };
+    let most = seconds_max.map(|seconds| Duration::from_secs(seconds).saturating_add(TRAP));
+    let began = Instant::now();
+    loop {
+        match told.recv_timeout(EPOCH) {
+            Ok(Told::Ended(end)) => return end,
+            Ok(Told::Begins(_)) => {}
+            Err(RecvTimeoutError::Timeout) => engine.increment_epoch(),
+            Err(RecvTimeoutError::Disconnected) => return broken(),
+        }
+        if most.is_some_and(|most| began.elapsed() >= most) {
+            return WasmEnd::Limit(WasmLimit::Seconds);
+        }
+    }
+}
+
+/// What is said where the thread of the module is gone without a word.
+fn broken() -> WasmEnd {
+    WasmEnd::Trapped("its thread broke off".to_owned())
+}
+
+fn run_here(job: &WasmJob, tell: &SyncSender<Told>) -> WasmEnd {
     let bytes = match read(job.module.as_path()) {
         Ok(bytes) => bytes,
         Err(end) => return end,
@@ -53,9 +111,9 @@ pub(crate) fn run(job: &WasmJob) -> WasmEnd {
         Err(error) => return unfit(&error),
     };
     let ended = if bytes.starts_with(COMPONENT) {
-        run_component(job, &engine, &bytes)
+        run_component(job, &engine, (&bytes, tell))
     } else {
-        run_module(job, &engine, &bytes)
+        run_module(job, &engine, (&bytes, tell))
     };
     ended.unwrap_or_else(|end| end)
 }
@@ -82,7 +140,11 @@ fn config(job: &WasmJob) -> Config {
 }
 
 /// A module of WASI preview 1: its `_start` is the program.
-fn run_module(job: &WasmJob, engine: &Engine, bytes: &[u8]) -> Result<WasmEnd, WasmEnd> {
+fn run_module(
+    job: &WasmJob,
+    engine: &Engine,
+    (bytes, tell): (&[u8], &SyncSender<Told>),
+) -> Result<WasmEnd, WasmEnd> {
     let module = Module::new(engine, bytes).map_err(|error| unfit(&error))?;
     let mut linker = wasmtime::Linker::<OfModule>::new(engine);
     p1::add_to_linker_sync(&mut linker, |of| &mut of.wasi).map_err(|error| unfit(&error))?;
@@ -90,7 +152,7 @@ fn run_module(job: &WasmJob, engine: &Engine, bytes: &[u8]) -> Result<WasmEnd, W
     let limiter = Limiter::new(job.limits.memory_bytes_max);
     let mut store = Store::new(engine, OfModule { wasi, limiter });
     store.limiter(|of| &mut of.limiter);
-    bound(job, &mut store)?;
+    bound(job, &mut store, tell)?;
     let instance =
         linker.instantiate(&mut store, &module).map_err(|error| fault(&error, Stage::Start))?;
     let start = instance.get_typed_func::<(), ()>(&mut store, "_start").map_err(|_| {
@@ -103,7 +165,11 @@ fn run_module(job: &WasmJob, engine: &Engine, bytes: &[u8]) -> Result<WasmEnd, W
 }
 
 /// A component of WASI preview 2: `wasi:cli/run` is the program.
-fn run_component(job: &WasmJob, engine: &Engine, bytes: &[u8]) -> Result<WasmEnd, WasmEnd> {
+fn run_component(
+    job: &WasmJob,
+    engine: &Engine,
+    (bytes, tell): (&[u8], &SyncSender<Told>),
+) -> Result<WasmEnd, WasmEnd> {
     let component = Component::new(engine, bytes).map_err(|error| unfit(&error))?;
     let mut linker = wasmtime::component::Linker::<OfComponent>::new(engine);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker).map_err(|error| unfit(&error))?;
@@ -111,7 +177,7 @@ fn run_component(job: &WasmJob, engine: &Engine, bytes: &[u8]) -> Result<WasmEnd
     let limiter = Limiter::new(job.limits.memory_bytes_max);
     let mut store = Store::new(engine, OfComponent { wasi, table: ResourceTable::new(), limiter });
     store.limiter(|of| &mut of.limiter);
-    bound(job, &mut store)?;
+    bound(job, &mut store, tell)?;
     let command = Command::instantiate(&mut store, &component, &linker)
         .map_err(|error| fault(&error, Stage::Start))?;
     match command.wasi_cli_run().call_run(&mut store) {
@@ -145,22 +211,17 @@ fn offered(job: &WasmJob) -> Result<WasiCtxBuilder, WasmEnd> {
     Ok(wasi)
 }
 
-/// Holds a store to fuel and time.
-fn bound<T>(job: &WasmJob, store: &mut Store<T>) -> Result<(), WasmEnd> {
+/// Holds a store to fuel and time, which runs from here.
+fn bound<T>(job: &WasmJob, store: &mut Store<T>, tell: &SyncSender<Told>) -> Result<(), WasmEnd> {
     if let Some(fuel) = job.limits.fuel_max {
         store.set_fuel(fuel).map_err(|error| unfit(&error))?;
     }
-    let Some(seconds) = job.limits.seconds_max else { return Ok(()) };
-    store.set_epoch_deadline(seconds.saturating_mul(EPOCHS_PER_SECOND));
-    let engine = store.engine().clone();
-    let clock = std::thread::Builder::new().name("epochs".to_owned()).spawn(move || {
-        loop {
-            std::thread::sleep(EPOCH);
-            engine.increment_epoch();
-        }
-    });
+    if let Some(seconds) = job.limits.seconds_max {
+        store.set_epoch_deadline(seconds.saturating_mul(EPOCHS_PER_SECOND));
+    }
     // Without a clock the module would never be ended.
-    clock.map(|_| ()).map_err(|error| WasmEnd::Unfit(format!("no thread for its clock: {error}")))
+    tell.send(Told::Begins(store.engine().clone()))
+        .map_err(|_| WasmEnd::Unfit("nobody keeps its time".to_owned()))
 }
 
 /// Where an error came from.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringfence_core::{EntryRef, IdError, SessionId};
 
+mod mcp;
 mod review;
 mod run;
 mod sandbox;
@@ -15,6 +16,7 @@ mod suggest;
 mod warm;
 mod world;
 
+pub use mcp::{McpAddArgs, McpCommand, McpInspectArgs, McpListArgs, McpRemoveArgs, McpRunArgs};
 pub use review::{
     ReviewCheckpointArgs, ReviewCheckpointsArgs, ReviewCommand, ReviewCommitArgs, ReviewDropArgs,
     ReviewListArgs, ReviewRollbackArgs, ReviewShowArgs,
@@ -108,6 +110,9 @@ pub enum Command {
     /// Keep secrets that agents use and never hold
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Serve agents the tools of MCP servers, each call decided, each server in a world of its own
+    #[command(subcommand)]
+    Mcp(McpCommand),
     /// Say what this machine can enforce, and what is missing
     Doctor(DoctorArgs),
     /// Find out whether worlds hold on this machine
@@ -425,9 +430,12 @@ pub struct LogVerifyArgs {
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Print JSON
+    /// Print JSON, which has everything
     #[arg(long)]
     pub json: bool,
+    /// Print in full also what is in order, and what each tier does not hold
+    #[arg(long, conflicts_with_all = ["json", "fix"])]
+    pub all: bool,
     /// Print what to run or install; changes nothing
     #[arg(long)]
     pub fix: bool,

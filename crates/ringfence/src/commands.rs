@@ -14,6 +14,7 @@ pub(crate) mod grants;
 pub(crate) mod in_force;
 pub(crate) mod init;
 pub(crate) mod log;
+pub(crate) mod mcp;
 pub(crate) mod net;
 pub(crate) mod overruled;
 pub(crate) mod plan;

@@ -51,6 +51,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
         Command::Decide(args) => commands::decide::decide(&args, screen),
         Command::Net(command) => commands::net::net(&command, screen),
         Command::Secret(command) => commands::secret::secret(command, screen),
+        Command::Mcp(command) => commands::mcp::mcp(command, screen),
         Command::Trust(args) => commands::trust::trust(&args, screen),
         Command::Untrust(args) => commands::trust::untrust(&args, screen),
         Command::Grants(command) => commands::grants::grants(&command, screen),

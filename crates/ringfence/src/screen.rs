@@ -157,8 +157,17 @@ impl Screen {
         Ok(())
     }
 
-    /// Tells the person something, on stderr; a closed stderr is no reason to fail.
+    /// Tells the person something, on stderr, broken between words where a person reads it; a closed
+    /// stderr is no reason to fail.
     pub fn note(&self, text: &str) {
+        if self.said_columns == usize::MAX {
+            return self.as_it_is(text);
+        }
+        self.as_it_is(text::fold_lines(text, self.said_columns).trim_end_matches('\n'));
+    }
+
+    /// The same for what is laid out already, and for what programs read.
+    pub fn as_it_is(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
@@ -171,8 +180,8 @@ impl Screen {
     fn labelled(&self, (tone, label): (Tone, &str), text: &str) {
         let first = self.paint(Stream::Err).tone(tone, label);
         let mut lines = text.lines().flat_map(|line| self.folded(line, label.len() + 1));
-        self.note(&format!("{first} {}", lines.next().unwrap_or_default()));
-        lines.for_each(|line| self.note(&format!("  {line}")));
+        self.as_it_is(&format!("{first} {}", lines.next().unwrap_or_default()));
+        lines.for_each(|line| self.as_it_is(&format!("  {line}")));
     }
 
     fn folded(&self, line: &str, before: usize) -> Vec<String> {
@@ -201,7 +210,7 @@ impl Screen {
         for line in
             message.details.iter().flat_map(|detail| self.folded(&printable_lines(detail), 2))
         {
-            self.note(&format!("  {line}"));
+            self.as_it_is(&format!("  {line}"));
         }
         for hint in &message.hints {
             self.hint(&printable_lines(hint));

@@ -46,6 +46,9 @@ _ringfence() {
             ringfence,log)
                 cmd="ringfence__subcmd__log"
                 ;;
+            ringfence,mcp)
+                cmd="ringfence__subcmd__mcp"
+                ;;
             ringfence,net)
                 cmd="ringfence__subcmd__net"
                 ;;
@@ -154,6 +157,9 @@ _ringfence() {
             ringfence__subcmd__help,log)
                 cmd="ringfence__subcmd__help__subcmd__log"
                 ;;
+            ringfence__subcmd__help,mcp)
+                cmd="ringfence__subcmd__help__subcmd__mcp"
+                ;;
             ringfence__subcmd__help,net)
                 cmd="ringfence__subcmd__help__subcmd__net"
                 ;;
@@ -213,6 +219,21 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help__subcmd__log,verify)
                 cmd="ringfence__subcmd__help__subcmd__log__subcmd__verify"
+                ;;
+            ringfence__subcmd__help__subcmd__mcp,add)
+                cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__add"
+                ;;
+            ringfence__subcmd__help__subcmd__mcp,inspect)
+                cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__inspect"
+                ;;
+            ringfence__subcmd__help__subcmd__mcp,list)
+                cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__list"
+                ;;
+            ringfence__subcmd__help__subcmd__mcp,remove)
+                cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__remove"
+                ;;
+            ringfence__subcmd__help__subcmd__mcp,run)
+                cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__run"
                 ;;
             ringfence__subcmd__help__subcmd__net,test)
                 cmd="ringfence__subcmd__help__subcmd__net__subcmd__test"
@@ -315,6 +336,42 @@ _ringfence() {
                 ;;
             ringfence__subcmd__log__subcmd__help,verify)
                 cmd="ringfence__subcmd__log__subcmd__help__subcmd__verify"
+                ;;
+            ringfence__subcmd__mcp,add)
+                cmd="ringfence__subcmd__mcp__subcmd__add"
+                ;;
+            ringfence__subcmd__mcp,help)
+                cmd="ringfence__subcmd__mcp__subcmd__help"
+                ;;
+            ringfence__subcmd__mcp,inspect)
+                cmd="ringfence__subcmd__mcp__subcmd__inspect"
+                ;;
+            ringfence__subcmd__mcp,list)
+                cmd="ringfence__subcmd__mcp__subcmd__list"
+                ;;
+            ringfence__subcmd__mcp,remove)
+                cmd="ringfence__subcmd__mcp__subcmd__remove"
+                ;;
+            ringfence__subcmd__mcp,run)
+                cmd="ringfence__subcmd__mcp__subcmd__run"
+                ;;
+            ringfence__subcmd__mcp__subcmd__help,add)
+                cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__add"
+                ;;
+            ringfence__subcmd__mcp__subcmd__help,help)
+                cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__help"
+                ;;
+            ringfence__subcmd__mcp__subcmd__help,inspect)
+                cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__inspect"
+                ;;
+            ringfence__subcmd__mcp__subcmd__help,list)
+                cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__list"
+                ;;
+            ringfence__subcmd__mcp__subcmd__help,remove)
+                cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__remove"
+                ;;
+            ringfence__subcmd__mcp__subcmd__help,run)
+                cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__run"
                 ;;
             ringfence__subcmd__net,help)
                 cmd="ringfence__subcmd__net__subcmd__help"
@@ -533,7 +590,7 @@ _ringfence() {
 
     case "${cmd}" in
         ringfence)
-            opts="-h -V --color --help --version run warm parked init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world sandbox demo help"
+            opts="-h -V --color --help --version run warm parked init policy decide explain suggest trust untrust grant grants sessions show review log export net secret mcp doctor world sandbox demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -591,7 +648,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__doctor)
-            opts="-h -V --json --fix --color --help --version"
+            opts="-h -V --json --all --fix --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -881,7 +938,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help)
-            opts="run warm parked init policy decide explain suggest trust untrust grant grants sessions show review log export net secret doctor world sandbox demo help"
+            opts="run warm parked init policy decide explain suggest trust untrust grant grants sessions show review log export net secret mcp doctor world sandbox demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1105,6 +1162,90 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__log__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__mcp)
+            opts="run add list inspect remove"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__mcp__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__mcp__subcmd__inspect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__mcp__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__mcp__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__mcp__subcmd__run)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1838,6 +1979,228 @@ _ringfence() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringfence__subcmd__mcp)
+            opts="-h -V --color --help --version run add list inspect remove help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__add)
+            opts="-h -V --env --project --policy --yes --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__help)
+            opts="run add list inspect remove help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__help__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__help__subcmd__inspect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__help__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__inspect)
+            opts="-h -V --diff --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__list)
+            opts="-h -V --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__remove)
+            opts="-h -V --project --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__run)
+            opts="-h -V --agent --policy --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringfence__subcmd__net)
             opts="-h -V --color --help --version test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -2453,7 +2816,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__review__subcmd__show)
-            opts="-h -V --json --color --help --version"
+            opts="-h -V --stat --all --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -11,7 +11,7 @@ impl Decide for Policy {
     fn decide(&self, request: &Request, facts: &Facts) -> Ruling {
         let owner = Role("owner".to_owned());
         let verdict = match &request.act {
-            Act::Read(_) | Act::UseSecret(_) => Verdict::Permit,
+            Act::Read(_) | Act::UseSecret(_) | Act::CallTool(_) => Verdict::Permit,
             Act::Exec(_) if facts.approvals.contains(&owner) => Verdict::Permit,
             Act::Exec(_) => Verdict::Ask(AskFor { roles: BTreeSet::from([owner]), people: 1 }),
             Act::Write(_)
@@ -186,7 +186,11 @@ fn the_step_limit_denies_by_name() {
     let bench = bench(1);
     permit(bench.gate.check(read())).spend().unwrap().finish(Outcome::Done).unwrap();
     let denial = denial(bench.gate.check(read()));
-    assert!(denial.grounds.failure.unwrap().contains("limits.steps_max"));
+    let said = denial.grounds.failure.unwrap();
+    assert!(
+        said.contains("limits.steps_max") && said.contains("raise it under `[limits]`"),
+        "{said}"
+    );
 }
 
 #[test]

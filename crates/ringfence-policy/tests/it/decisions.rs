@@ -436,10 +436,10 @@ fn what_was_validated_before_is_not_validated_again_and_an_error_in_it_still_den
     let text = r#"permit (principal, action == Action::"exec", resource) when { resource.pth == "/bin/sh" };"#;
     let sources = || vec![source(SetName::User, text)];
     assert!(Policy::load(sources(), &options()).is_err());
-    let validated = [validation_key(text)].into();
+    let validated = [validation_key(text, &[])].into();
     let policy = Policy::load(sources(), &Options { validated, ..options() }).unwrap();
     let ruling = policy.decide(&request(exec(&["/bin/sh"])), &facts());
     assert_eq!(ruling.verdict, Verdict::Deny);
-    let other = [validation_key(&format!("{text} "))].into();
+    let other = [validation_key(&format!("{text} "), &[])].into();
     assert!(Policy::load(sources(), &Options { validated: other, ..options() }).is_err());
 }

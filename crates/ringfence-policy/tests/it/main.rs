@@ -19,3 +19,5 @@ mod properties;
 mod requests;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tools;

@@ -404,3 +404,45 @@ fn the_plan_of_acts_shows_costs_and_questions() {
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&report.acts[0]).unwrap());
 }
+
+#[test]
+fn a_permit_to_write_what_may_not_be_deleted_is_said_to_be_only_shown() {
+    let said = |rules: &str| {
+        let found = policy(rules).only_shown(&Agent("b".to_owned()));
+        found.into_iter().map(|lint| lint.message).collect::<Vec<_>>().join(" ")
+    };
+    let permit = |actions: &str, resource: &str| {
+        format!("permit(principal, action in [{actions}], resource {resource});\n")
+    };
+    let (read, write, delete) =
+        ("Action::\"fs.read\"", "Action::\"fs.write\"", "Action::\"fs.delete\"");
+    let some = format!("{read}, {write}");
+    for resource in ["in Dir::\"/etc\"", "== Path::\"/etc/x\""] {
+        let told = said(&permit(&some, resource));
+        assert!(told.contains("/etc") && told.contains("stays read-only"), "{resource}: {told}");
+    }
+    let whole = permit("Action::\"fs\"", "in Dir::\"/srv\"");
+    let kept = format!("forbid(principal, action == {delete}, resource in Dir::\"/srv/kept\");\n");
+    assert!(said(&format!("{whole}{kept}")).contains("`/srv/kept` stays read-only"));
+
+    let asks = " unless { context.approvals.contains(\"owner\") }";
+    let asked = kept.replace(")\n;", ")").replace(");", &format!("){asks};"));
+    for fine in [
+        whole.clone(),
+        permit(&format!("{some}, {delete}"), "in Dir::\"/srv\""),
+        // Two rules together, and one of them conditional.
+        permit(&some, "in Dir::\"/srv\"") + &permit(delete, "in Dir::\"/srv\""),
+        // What is not shown says so itself, and what is only read is meant so.
+        permit(write, "in Dir::\"/srv\""),
+        permit(read, "in Dir::\"/srv\""),
+        format!(
+            "{whole}forbid(principal, action in [{write}, {delete}], resource in Dir::\"/srv/x\");"
+        ),
+    ] {
+        assert_eq!(said(&fine), "", "{fine}");
+    }
+    let dynamic = Options { fs_dynamic: FsDynamic::Allowed, ..options() };
+    let source = source(SetName::User, &format!("{whole}{asked}"));
+    let asked = Policy::load(vec![source], &dynamic).unwrap();
+    assert!(asked.only_shown(&Agent("b".to_owned())).is_empty());
+}

@@ -25,14 +25,28 @@ fn action() -> impl Strategy<Value = (&'static str, &'static str)> {
         Just(("action in Action::\"fs\"", "Path")),
         Just(("action in Action::\"net\"", "Endpoint")),
         Just(("action == Action::\"net.request\"", "Endpoint")),
+        Just(("action in Action::\"tool.call\"", "Tool")),
+        Just(("action == Action::\"files/read\"", "Tool")),
+        Just(("action in [Action::\"files/write\", Action::\"shop/pay\"]", "Tool")),
+        Just(("action in [Action::\"files/read\", Action::\"exec\"]", "")),
         Just(("action", "")),
     ]
+}
+
+fn tool() -> impl Strategy<Value = String> {
+    prop_oneof!["files/read", "files/write", "files/other", "shop/pay", "shop/read"]
 }
 
 fn resource(ty: &'static str) -> BoxedStrategy<String> {
     let any = Just("resource".to_owned());
     match ty {
         "" => any.boxed(),
+        "Tool" => prop_oneof![
+            2 => any,
+            1 => prop_oneof!["files", "shop"].prop_map(|it| format!("resource in Server::\"{it}\"")),
+            1 => tool().prop_map(|tool| format!("resource == Tool::\"{tool}\"")),
+        ]
+        .boxed(),
         "Endpoint" => prop_oneof![
             1 => any,
             3 => host().prop_map(|host| format!("resource in Domain::\"{host}\"")),
@@ -56,6 +70,13 @@ fn condition(ty: &'static str) -> BoxedStrategy<String> {
             3 => none,
             1 => Just("when { principal == Agent::\"claude\" }".to_owned()),
             1 => Just("unless { action in Action::\"fs\" }".to_owned()),
+        ]
+        .boxed(),
+        "Tool" => prop_oneof![
+            3 => none,
+            1 => Just("when { resource.server == \"files\" }".to_owned()),
+            1 => Just("unless { action == Action::\"files/read\" }".to_owned()),
+            1 => Just("when { context.clock.hour * 4 > 9 }".to_owned()),
         ]
         .boxed(),
         "Endpoint" => prop_oneof![
@@ -153,11 +174,13 @@ fn act() -> impl Strategy<Value = Act> {
         file().prop_map(|file| Act::Delete(path(&file))),
         host().prop_map(|host| connect(&format!("{host}:443"))),
         host().prop_map(|host| send(&format!("{host}:443"))),
+        tool().prop_map(|tool| crate::tools::call(&tool, &serde_json::json!({}))),
     ]
 }
 
 fn dynamic() -> Options {
-    Options { fs_dynamic: FsDynamic::Allowed, ..options() }
+    let tools = crate::tools::tools();
+    Options { fs_dynamic: FsDynamic::Allowed, tools, ..options() }
 }
 
 fn both(user: &str, system: Option<&str>) -> Policy {

@@ -124,7 +124,8 @@ impl Port {
             | Act::Delete(_)
             | Act::ConnectUnix(_)
             | Act::Request(_)
-            | Act::UseSecret(_) => false,
+            | Act::UseSecret(_)
+            | Act::CallTool(_) => false,
         };
         self.live.end_unless(|it| {
             self.gate.still_permits(&it.request, &it.approved)

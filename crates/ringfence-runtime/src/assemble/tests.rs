@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use ringfence_core::{
     AbsolutePath, Act, Agent, ClockFact, Decide as _, Endpoint, Facts, Request, Verdict,
@@ -60,6 +61,10 @@ impl Setup {
 }
 
 fn permits(assembled: &Assembled, act: Act) -> bool {
+    verdict(assembled, act) == Verdict::Permit
+}
+
+fn verdict(assembled: &Assembled, act: Act) -> Verdict {
     let facts = Facts {
         session: "saaaaaaaa".parse().unwrap(),
         clock: ClockFact { weekday: 1, hour: 0, minute: 0, date: 20_260_101, zone: "UTC".into() },
@@ -67,7 +72,7 @@ fn permits(assembled: &Assembled, act: Act) -> bool {
         approver_count: 0,
     };
     let request = Request { agent: Agent("a".to_owned()), act, process: None };
-    assembled.policy.decide(&request, &facts).verdict == Verdict::Permit
+    assembled.policy.decide(&request, &facts).verdict
 }
 
 fn host() -> Act {
@@ -281,4 +286,196 @@ fn a_text_is_held_against_the_schema_once_and_again_when_it_changes() {
     setup.trust();
     assert!(setup.assemble(&[]).is_err());
     assert_eq!(fs::read_to_string(&list).unwrap(), first);
+}
+
+#[test]
+fn a_grant_brings_no_text_of_a_policy_into_force_that_nobody_has_looked_at() {
+    let setup = setup();
+    let narrow = "@id(\"r\") permit (principal, action == Action::\"fs.read\", resource);";
+    let own = setup.project.join("own.cedar");
+    fs::write(&own, narrow).unwrap();
+    let overrides = [own.clone()];
+    let running = setup.assemble(&overrides).unwrap();
+    fs::write(&own, OPEN).unwrap();
+    setup.project_file("policy.cedar", OPEN);
+    let inputs = Inputs {
+        dirs: &setup.dirs,
+        cwd: &setup.project,
+        session: &setup.session,
+        overrides: &overrides,
+        now_ms: 1000,
+    };
+    let granted = with_grants(inputs, &running).unwrap();
+    assert!(!permits(&granted, host()) && granted.digests == running.digests);
+    // Somebody says `policy reload`.
+    assert!(permits(&assemble_again(inputs, &running).unwrap(), host()));
+}
+
+#[test]
+fn what_is_loaded_anew_belongs_to_the_project_that_the_session_began_in() {
+    let setup = setup();
+    setup.project_file("policy.cedar", OPEN);
+    setup.trust();
+    let below = setup.project.join("below");
+    fs::create_dir_all(&below).unwrap();
+    let inputs = Inputs {
+        dirs: &setup.dirs,
+        cwd: &below,
+        session: &setup.session,
+        overrides: &[],
+        now_ms: 1000,
+    };
+    let running = assemble(inputs).unwrap();
+    fs::create_dir_all(below.join(".ringfence")).unwrap();
+    fs::write(below.join(".ringfence/policy.cedar"), "").unwrap();
+    let again = assemble_again(inputs, &running).unwrap();
+    assert_eq!(again.project.dir, running.project.dir);
+    assert!(permits(&again, host()));
+    assert_ne!(assemble(inputs).map(|it| it.project.dir).ok(), Some(running.project.dir));
+}
+
+const NO_HOST: &str = "@id(\"no-host\") forbid (principal, action in Action::\"net\", resource);\n";
+
+/// A project with a policy of its own in the one around it, which says `outer` and is trusted.
+fn nested(outer: &str) -> Setup {
+    let mut setup = setup();
+    setup.project_file("policy.cedar", outer);
+    setup.trust();
+    setup.project = setup.project.join("vendor/clone");
+    fs::create_dir_all(setup.project.join(".ringfence")).unwrap();
+    setup.project_file("policy.cedar", OPEN);
+    setup.trust();
+    setup
+}
+
+fn outer_file(setup: &Setup, name: &str, text: &str) {
+    fs::write(setup.dirs.home().join("project/.ringfence").join(name), text).unwrap();
+}
+
+#[test]
+fn a_clone_with_a_policy_of_its_own_takes_no_forbid_of_the_project_around_it_out_of_force() {
+    let setup = nested(NO_HOST);
+    assert!(!setup.permits(host()));
+    assert!(setup.permits(Act::Write(setup.path("x"))));
+    let outer = setup.assemble(&[]).unwrap().digests[1].clone();
+    let expected = (SetName::OuterProject, "~/project/.ringfence/policy.cedar");
+    assert_eq!((outer.set, outer.file.as_str()), expected);
+
+    // Nor where the clone is not trusted, and the person's own policy permits.
+    fs::write(setup.dirs.user_policy(), OPEN).unwrap();
+    crate::trust::untrust(&setup.dirs, &setup.project).unwrap();
+    assert!(!setup.permits(host()));
+    assert!(setup.permits(Act::Write(setup.path("x"))));
+}
+
+#[test]
+fn a_project_around_permits_nothing_and_its_questions_are_asked() {
+    let setup = nested(OPEN);
+    setup.project_file("policy.cedar", NO_HOST.replace("net", "fs").as_str());
+    setup.trust();
+    assert!(!setup.permits(host()));
+    assert!(!setup.permits(Act::Write(setup.path("x"))));
+
+    let asks = "@id(\"a\") forbid (principal, action in Action::\"net\", resource) \
+        unless { context.approvals.contains(\"owner\") };";
+    let setup = nested(asks);
+    assert!(!setup.permits(host()));
+    assert!(matches!(verdict(&setup.assemble(&[]).unwrap(), host()), Verdict::Ask(_)));
+}
+
+#[test]
+fn a_project_around_that_nobody_trusted_forbids_and_says_so() {
+    let setup = nested(NO_HOST);
+    let outer = setup.dirs.home().join("project");
+    crate::trust::untrust(&setup.dirs, &outer).unwrap();
+    assert!(!setup.permits(host()));
+    let notices = setup.assemble(&[]).unwrap().notices;
+    assert!(notices[0].text.contains("not trusted"), "{notices:?}");
+    let hint = notices[0].hint.clone().unwrap();
+    assert!(hint.contains(&format!("`ringfence trust {}`", outer.display())), "{hint}");
+}
+
+#[test]
+fn a_project_around_that_changed_since_it_was_trusted_ends_the_start() {
+    let setup = nested(NO_HOST);
+    outer_file(&setup, "policy.cedar", OPEN);
+    let error = setup.assemble(&[]).unwrap_err();
+    assert!(matches!(error, AssembleError::OuterChanged(_)), "{error}");
+    let outer = setup.dirs.home().join("project");
+    let says = format!("`ringfence trust {}`", outer.display());
+    assert!(error.hint().unwrap().contains(&says), "{:?}", error.hint());
+    // With `--policy` neither project has a say.
+    let file = setup.project.join("mine.cedar");
+    fs::write(&file, OPEN).unwrap();
+    assert!(permits(&setup.assemble(&[file]).unwrap(), host()));
+
+    // Its settings are part of what was trusted; without a policy there is nothing to trust.
+    outer_file(&setup, "policy.cedar", NO_HOST);
+    assert!(setup.assemble(&[]).is_ok());
+    outer_file(&setup, "settings.toml", "[limits]\nsteps_max = 9\n");
+    assert!(setup.assemble(&[]).is_err());
+    fs::remove_file(outer.join(".ringfence/policy.cedar")).unwrap();
+    let hint = setup.assemble(&[]).unwrap_err().hint().unwrap();
+    assert!(hint.contains("ringfence untrust"), "{hint}");
+    crate::trust::untrust(&setup.dirs, &outer).unwrap();
+    assert!(setup.permits(host()));
+}
+
+#[test]
+fn the_settings_of_a_project_around_restrict_too_if_it_is_trusted() {
+    let setup = nested(NO_HOST);
+    setup.project_file("settings.toml", "[limits]\nsteps_max = 500\n");
+    setup.trust();
+    let outer = setup.dirs.home().join("project");
+    outer_file(&setup, "settings.toml", "[limits]\nsteps_max = 9\n[net]\nproxy_port = 4000\n");
+    Project::read(&outer).unwrap().give_trust(&setup.dirs, 0).unwrap();
+    let settings = setup.assemble(&[]).unwrap().settings;
+    assert_eq!((settings.limits.steps_max, settings.proxy_port), (Some(9), 3128));
+    crate::trust::untrust(&setup.dirs, &outer).unwrap();
+    assert_eq!(setup.assemble(&[]).unwrap().settings.limits.steps_max, Some(500));
+}
+
+#[test]
+fn what_a_project_around_says_is_not_the_agents_to_write() {
+    let setup = nested("");
+    let policy = setup.dirs.home().join("project/.ringfence/policy.cedar");
+    let beside = setup.dirs.home().join("project/file");
+    let path = |path: &Path| AbsolutePath::parse(path.to_str().unwrap()).unwrap();
+    assert!(setup.permits(Act::Write(path(&beside))));
+    assert!(!setup.permits(Act::Write(path(&policy))));
+    assert!(!setup.permits(Act::Delete(path(&policy))));
+}
+
+#[test]
+fn neither_the_home_nor_what_is_above_it_is_a_project_around() {
+    let setup = nested("");
+    for dir in [setup.dirs.home().to_owned(), setup.dirs.home().join("everybody")] {
+        fs::create_dir_all(dir.join(".ringfence")).unwrap();
+        fs::write(dir.join(".ringfence/policy.cedar"), NO_HOST).unwrap();
+    }
+    assert!(setup.permits(host()));
+    // One's own directory stays a project around when its mode is changed.
+    let setup = nested(NO_HOST);
+    let around = setup.dirs.home().join("project");
+    fs::set_permissions(&around, fs::Permissions::from_mode(0o1777)).unwrap();
+    assert!(!setup.permits(host()));
+}
+
+#[test]
+fn a_session_keeps_the_projects_around_it_that_it_began_in() {
+    let setup = nested(NO_HOST);
+    let inputs = Inputs {
+        dirs: &setup.dirs,
+        cwd: &setup.project,
+        session: &setup.session,
+        overrides: &[],
+        now_ms: 1000,
+    };
+    let running = assemble(inputs).unwrap();
+    let between = setup.dirs.home().join("project/vendor/.ringfence");
+    fs::create_dir_all(&between).unwrap();
+    fs::write(between.join("policy.cedar"), "not a policy").unwrap();
+    assert!(!permits(&assemble_again(inputs, &running).unwrap(), host()));
+    outer_file(&setup, "policy.cedar", "");
+    assert!(assemble_again(inputs, &running).is_err());
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use ringfence_log::LogError;
 use ringfence_sandbox::notify::NotifyError;
+use ringfence_sandbox::seccomp::Profile;
 use ringfence_sandbox::world::{Tier, WorldError};
 use ringfence_secrets::store::StoreError;
 
@@ -49,6 +50,14 @@ pub enum RunError {
     /// The settings have another seccomp profile.
     #[error(transparent)]
     Seccomp(#[from] SeccompFixed),
+    /// A seccomp profile is named for a world that has no filter.
+    #[error("the tier `{tier}` has no filter: the seccomp profile `{profile}` would hold nothing")]
+    SeccompUnused {
+        /// The tier.
+        tier: Tier,
+        /// The profile.
+        profile: Profile,
+    },
     /// The WASM module cannot be run.
     #[error(transparent)]
     Module(#[from] ModuleError),
@@ -91,6 +100,12 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+    /// A server of tools is named that nobody has added.
+    #[error("no server `{name}`: neither you nor the project has one that is trusted")]
+    NoServer {
+        /// The name.
+        name: ringfence_core::ServerName,
+    },
     /// A step of the start failed.
     #[error("cannot {step}: {source}")]
     Step {
@@ -113,7 +128,14 @@ impl RunError {
                     .to_owned(),
             ),
             RunError::World(error) => error.hint().map(str::to_owned),
+            RunError::NoServer { name } => Some(format!(
+                "to add it, run `ringfence mcp add {name} -- COMMAND`; which there are says `ringfence mcp list`"
+            )),
             RunError::Seccomp(_) => Some("leave `--seccomp` out".to_owned()),
+            RunError::SeccompUnused { .. } => Some(
+                "leave the profile out, or choose a tier that filters, such as `--tier ptrace`"
+                    .to_owned(),
+            ),
             RunError::Module(error) => error.hint(),
             RunError::NoImage => Some(
                 "name one that podman has: `--image IMAGE`, or `[world] image` in your settings"

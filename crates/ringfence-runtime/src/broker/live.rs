@@ -1,6 +1,6 @@
 //! What changes while a session runs: policy and grants are loaded anew, and the world follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,15 +13,15 @@ use ringfence_core::{
 };
 use ringfence_policy::grant::GrantText;
 use ringfence_proxy::net::Ender;
-use ringfence_sandbox::world::{self, World};
+use ringfence_sandbox::world::{self, Tier, World};
 
 use super::mounted::{Mounted, Tree, newly_restricted};
 use crate::approvals::Approvals;
-use crate::assemble::{Assembled, Inputs, assemble};
+use crate::assemble::{Assembled, Inputs, assemble_again, with_grants};
 use crate::clock::HostClock;
 use crate::compose::Changes;
 use crate::control::{self, Command, Reply, Status};
-use crate::grants::Grant;
+use crate::grants::{self, Grant};
 use crate::in_force::InForce;
 use crate::ports::PrivatePlaces;
 use crate::protected::{self, PersonsFiles};
@@ -31,9 +31,6 @@ use crate::state::StateDirs;
 use crate::survivors::survivors;
 use crate::tally::Tally;
 use crate::wording::rule_place;
-
-/// Longest time between two looks at grants that end by themselves.
-const EXPIRY_LOOK_MAX: Duration = Duration::from_hours(1);
 
 /// A running session as the control socket sees it.
 pub(super) struct Live {
@@ -48,7 +45,7 @@ pub(super) struct Live {
     pub(super) approvals: Arc<Approvals>,
     pub(super) tally: Arc<Tally>,
     pub(super) description: Description,
-    /// Weak: the session owns the world, and its end must not wait for a caller.
+    /// Weak: its end must not wait for a caller.
     pub(super) world: Weak<World>,
     pub(super) private: Arc<PrivatePlaces>,
     pub(super) opened: OpenedTrees,
@@ -58,11 +55,11 @@ pub(super) struct Live {
 
 /// What the world and the log have been told so far.
 pub(super) struct Changing {
+    pub(super) assembled: Assembled,
     pub(super) grants: BTreeMap<String, Grant>,
     pub(super) plan: FilePlan,
     /// The plan that the world was started with: what it shows stays.
     pub(super) start: FilePlan,
-    /// What was mounted since.
     pub(super) mounted: Mounted,
     /// The thread that revokes grants when their time is over.
     pub(super) timer: Option<Thread>,
@@ -70,9 +67,14 @@ pub(super) struct Changing {
 
 impl Changing {
     /// What a world was started with.
-    pub(super) fn from_start(grants: &[Grant], plan: &FilePlan) -> Changing {
+    pub(super) fn from_start(assembled: &Assembled, plan: &FilePlan) -> Changing {
         Changing {
-            grants: grants.iter().map(|grant| (grant.id.clone(), grant.clone())).collect(),
+            assembled: assembled.clone(),
+            grants: assembled
+                .grants
+                .iter()
+                .map(|grant| (grant.id.clone(), grant.clone()))
+                .collect(),
             plan: plan.clone(),
             start: plan.clone(),
             mounted: Mounted::default(),
@@ -125,14 +127,18 @@ impl Live {
         let Some(world) = self.world.upgrade() else {
             return Reply::Refused { why: "the session is ending".to_owned(), hint: None };
         };
-        let assembled = assemble(Inputs {
+        let inputs = Inputs {
             dirs: &self.dirs,
             cwd: &self.cwd,
             session: &self.session,
             overrides: &self.overrides,
             now_ms: self.clock.now_ms(),
-        });
-        let assembled = match assembled {
+        };
+        let read = match cause {
+            Cause::Policy => assemble_again,
+            Cause::Grants | Cause::Expiry => with_grants,
+        };
+        let assembled = match read(inputs, &changing.assembled) {
             Ok(assembled) => assembled,
             Err(error) => return Reply::Refused { why: error.to_string(), hint: error.hint() },
         };
@@ -195,7 +201,7 @@ impl Live {
             self.gate.note(event, Durability::Before)?;
         }
         changing.grants = now;
-        changing.plan = plan;
+        (changing.plan, changing.assembled) = (plan, assembled.clone());
         if let Some(timer) = &changing.timer {
             timer.unpark();
         }
@@ -205,6 +211,7 @@ impl Live {
     /// Minds what was granted, and obeys whoever the line leads to, until the session ends.
     pub(super) fn obey(self: Arc<Live>, line: UnixListener) {
         self.watch_expiry();
+        self.offer_wider();
         control::serve(line, Arc::new(move |command| self.serve(command)));
     }
 
@@ -241,15 +248,11 @@ impl Live {
     }
 
     fn has_expired(&self) -> bool {
-        let now_ms = self.clock.now_ms();
-        self.changing().grants.values().any(|grant| grant.expires.is_some_and(|end| end <= now_ms))
+        grants::any_has_ended(self.changing().grants.values(), self.clock.now_ms())
     }
 
     fn until_next_expiry(&self) -> Duration {
-        let now_ms = self.clock.now_ms();
-        let next = self.changing().grants.values().filter_map(|grant| grant.expires).min();
-        let wait = next.map(|end| Duration::from_millis(end.saturating_sub(now_ms).max(1)));
-        wait.unwrap_or(EXPIRY_LOOK_MAX).min(EXPIRY_LOOK_MAX)
+        grants::until_next_end(self.changing().grants.values(), self.clock.now_ms())
     }
 
     /// Mounts what the new plan adds and unmounts what it no longer has.
@@ -307,6 +310,9 @@ impl Live {
     /// Mounts one tree that the plan shows; the error says why it is not.
     fn mount(&self, world: &World, tree: &Tree) -> Result<(), String> {
         let path = tree.path.as_path();
+        if !world.tier.has_mounts() {
+            return Err(from_the_next_start(world.tier));
+        }
         let wanted = match tree.access {
             Access::Hidden => return Ok(()),
             Access::Read => world::Access::Read,
@@ -330,6 +336,11 @@ impl Live {
     }
 }
 
+/// Why nothing is shown to a world without mounts while it runs.
+fn from_the_next_start(tier: Tier) -> String {
+    format!("nothing is mounted in the tier `{tier}`, so that it holds from the next start on")
+}
+
 /// Whether what a rule allows was asked about when the world was started: it goes on being opened
 /// outside, without the question.
 fn decided_when_opened(start: &FilePlan, rule: &PathRule) -> bool {
@@ -341,7 +352,8 @@ fn decided_when_opened(start: &FilePlan, rule: &PathRule) -> bool {
     }
 }
 
-fn granted(grant: &Grant) -> Event {
+/// The entry of a grant that comes into force.
+pub(super) fn granted(grant: &Grant) -> Event {
     Event::Granted {
         id: grant.id.clone(),
         text: grant.text.clone(),
@@ -378,6 +390,7 @@ impl Followed {
                 | GrantText::ConnectUnix(_)
                 | GrantText::Request { .. }
                 | GrantText::UseSecret(_)
+                | GrantText::CallTool(_)
                 | GrantText::Exec { .. },
             )
             | Err(_) => return format!("in force: {text} ({id})"),
@@ -414,8 +427,8 @@ fn run_by_host(tree: &Path, persons: &PersonsFiles) -> Option<PathBuf> {
         return Some(above.to_owned());
     }
     let found = protected::survey(&tree);
-    let named = protected::named_in_git(&tree.join(".git"), &tree, persons);
-    let places = protected::in_project(&tree, &[]).into_iter().chain(named);
+    let places = protected::in_project(&tree, &[]).into_iter();
+    let places = places.chain(protected::named_in_git(&tree.join(".git"), &tree, persons));
     let there =
         places.map(|place| place.path).filter(|path| std::fs::symlink_metadata(path).is_ok());
     let found_within = found.git_dirs.into_iter().chain(there).chain(found.runnable.into_keys());
@@ -433,10 +446,10 @@ fn run_outside(tree: &Path, runs: &Path) -> String {
 
 /// An overlay is laid when a world is built: what is mounted later would be written on the host.
 fn under_review(tree: &Path) -> String {
+    let tree = tree.display();
     format!(
-        "this session is under review, so that `{}` can only be written in a session that starts \
-         with it; a grant with `--always` takes effect with the next session",
-        tree.display()
+        "this session is under review, so that `{tree}` can only be written in a session that starts \
+         with it; a grant with `--always` takes effect with the next session"
     )
 }
 
@@ -465,10 +478,8 @@ fn withdraw(
 
 /// Says what a plan takes away and the world shows until it ends.
 fn still_there(before: &FilePlan, after: &FilePlan, start: &FilePlan, followed: &mut Followed) {
-    let mut paths: Vec<&AbsolutePath> =
+    let paths: BTreeSet<&AbsolutePath> =
         before.rules.iter().chain(&after.rules).map(|rule| &rule.path).collect();
-    paths.sort();
-    paths.dedup();
     for path in paths {
         let now = after.access(path).0;
         let taken = now < before.access(path).0 && now < start.access(path).0;

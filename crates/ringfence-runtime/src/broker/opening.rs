@@ -122,30 +122,35 @@ pub(super) fn make_ready(
     Ok(Ready { host, log, clock: Arc::new(clock) })
 }
 
-/// Opens the log, the host's entry of it, and the gate, and records what is in force.
-pub(super) fn open(ready: Ready, parts: &Parts<'_>) -> Result<Opened, RunError> {
+/// Opens the log, the host's entry of it, and the gate, and records what is in force: the `first` entry, which
+/// is told the time zone.
+pub(super) fn open(
+    ready: Ready,
+    (session, assembled): (&SessionId, &Assembled),
+    first: impl FnOnce(&str) -> Event,
+) -> Result<Opened, RunError> {
     let Ready { host, log, clock } = ready;
     let started_ms = clock.now_ms();
-    let limits = &parts.assembled.settings.limits;
+    let limits = &assembled.settings.limits;
     let log = log.start()?;
     // The log first, then who knows of it: killed in between, what the host log knows is there.
-    host.opened(parts.session, started_ms)?;
+    host.opened(session, started_ms)?;
     let tally = Arc::new(Tally::default());
-    let policy = Arc::clone(&parts.assembled.policy);
+    let policy = Arc::clone(&assembled.policy);
     let gate = Gate::new(GateParts {
-        session: parts.session.clone(),
+        session: session.clone(),
         policy,
         log: Arc::new(Tallied::new(log.clone(), Arc::clone(&tally))),
         clock: Arc::clone(&clock) as _,
         limits: limits.steps_max.map_or_else(Limits::default, |steps_max| Limits { steps_max }),
     });
-    let opened = opened_event(parts, clock.zone_name());
-    gate.note(opened, Durability::Soon)
+    gate.note(first(clock.zone_name()), Durability::Soon)
         .map_err(|error| RunError::LogFailed { reason: error.reason })?;
-    Ok(Opened { session: parts.session.clone(), gate, tally, clock, started_ms, log, host })
+    Ok(Opened { session: session.clone(), gate, tally, clock, started_ms, log, host })
 }
 
-fn opened_event(parts: &Parts<'_>, time_zone: &str) -> Event {
+/// The first entry of a session with a world.
+pub(super) fn first_entry(parts: &Parts<'_>, time_zone: &str) -> Event {
     let command = parts.request.command.iter().map(|word| word.to_string_lossy().into_owned());
     let plan = serde_json::to_vec(&parts.composed.planned.plan).unwrap_or_default();
     Event::SessionOpened {
@@ -170,7 +175,11 @@ pub(super) fn cwd(request: &RunRequest) -> AbsolutePath {
 }
 
 /// The session as other commands find it.
-pub(super) fn description(request: &RunRequest, agent: &Agent, opened: &Opened) -> Description {
+pub(super) fn description(
+    (request, tier): (&RunRequest, Tier),
+    agent: &Agent,
+    opened: &Opened,
+) -> Description {
     Description {
         session: opened.session.clone(),
         agent: agent.0.clone(),
@@ -178,6 +187,7 @@ pub(super) fn description(request: &RunRequest, agent: &Agent, opened: &Opened) 
         cwd: cwd(request),
         broker_pid: std::process::id(),
         started_ms: opened.started_ms,
+        tier: tier.to_string(),
     }
 }
 
@@ -195,6 +205,11 @@ impl Opened {
             std::mem::forget((self.log, self.host));
             return Ok(());
         }
+        self.close_here()
+    }
+
+    /// Closes the log and waits until it is on the disk.
+    pub(super) fn close_here(self) -> Result<(), LogError> {
         let closed: Closed = self.log.close()?;
         self.host.closed(&self.session, closed, self.clock.now_ms())?;
         self.host.wait()

@@ -45,8 +45,8 @@ impl Live {
         drop(standing);
         let left = account.left_count;
         self.say(ReviewStep::Checkpoint, &made.name, (made.count, left))?;
-        let mut lines =
-            vec![format!("made checkpoint {}: {} changed files", made.name, made.count)];
+        let changes = if made.count == 1 { "change" } else { "changes" };
+        let mut lines = vec![format!("made checkpoint {}: {} {changes}", made.name, made.count)];
         lines.extend(named("not in it", &account));
         Ok(lines)
     }
@@ -63,7 +63,8 @@ impl Live {
         let account = done?;
         self.say(ReviewStep::RolledBack, name, (account.count, account.left_count))?;
         let count = account.count;
-        let mut lines = vec![format!("went back to checkpoint {name}: {count} places changed")];
+        let places = if count == 1 { "place" } else { "places" };
+        let mut lines = vec![format!("went back to checkpoint {name}: {count} {places} changed")];
         lines.extend(named("not put back", &account));
         // It is done, and cannot be called off: who reads this goes back again, or ends the session.
         lines.extend(stood.err().map(|why| format!("not all of it may be as it was then: {why}")));

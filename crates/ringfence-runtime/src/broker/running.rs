@@ -15,9 +15,9 @@ use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::dns::Families;
 use ringfence_proxy::net::{Entrances, Holders, NetConfig, NetGate};
 use ringfence_sandbox::aside::Aside;
-use ringfence_sandbox::notify::{Confinement, Lead, Line, Listener, write_stderr_of};
+use ringfence_sandbox::notify::{Confinement, Lead, Line, Listener, Members, WorldStderr};
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{Capture, Happening, Network, Way, World};
+use ringfence_sandbox::world::{Capture, Happening, Network, Tier, Way, World};
 use ringfence_secrets::Held;
 use ringfence_secrets::backend::Backends;
 use rustix::process::{Resource, Rlimit};
@@ -39,16 +39,17 @@ use crate::approvals::{self, Approvals};
 use crate::assemble::Assembled;
 use crate::bounds::{Bounds, Limited, Looking};
 use crate::compose::{Asked, Composition};
-use crate::denials::{Denials, Timing};
+use crate::denials::{Denials, Helps, Timing};
 use crate::in_force::InForce;
 use crate::module::ModuleEnd;
-use crate::ports::{self, Parents, Ports, PrivatePlaces};
+use crate::ports::{self, Claims, Closed, Parents, Ports, PrivatePlaces};
 use crate::processes::Processes;
 use crate::pty::{Pipes, Relay, RelayParts};
 use crate::quarantine::{After, Finished};
 use crate::registration::{self, Registered};
 use crate::registries;
 use crate::settings::Settings;
+use crate::state::StateDirs;
 use crate::tally::Totals;
 use crate::users;
 use crate::wording;
@@ -137,6 +138,12 @@ impl Taken {
     }
 }
 
+/// What is not to be written, with what other sessions say of it.
+fn closed(composed: &Composition, dirs: &StateDirs, opened: &Opened) -> Closed {
+    let claims = Claims::of(dirs.made(), &opened.session, Arc::clone(&opened.clock) as _);
+    Closed::of(composed, claims, opened.started_ms)
+}
+
 impl Running {
     /// Starts everything that serves the world; the payload goes on with the first answer.
     pub(super) fn start(start: Start<'_>) -> Result<Running, RunError> {
@@ -144,16 +151,16 @@ impl Running {
         let Start { mut composed, opened, world, taken, network, .. } = start;
         let (gate, world) = (opened.gate.clone(), ended_with_log(&opened, world));
         let relay = relay(&world, taken.signals, taken.pty, taken.pipes)?;
-        let approvals = approvals(&gate, &relay, &assembled.settings);
+        let approvals = approvals(&gate, &relay, &assembled.settings, world.init_pid);
         let places = (request.dirs.home(), assembled.project.dir.as_path());
-        let denials = denials(&composed, places, &in_force, &gate)?;
+        let denials = denials((&composed, world.tier), places, &in_force, &gate)?;
         let private = Arc::new(PrivatePlaces::of(&composed));
         let why = Why::of((request, places.1), &composed, (&in_force, &agent, &gate));
-        let processes = watch_processes(&gate, &why)?;
-        let description = opening::description(request, &agent, &opened);
+        let processes = watch_processes(&gate, &why, &assembled.settings.limits)?;
+        let description = opening::description((request, world.tier), &agent, &opened);
         let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
         let session = (&gate, &agent, &approvals, &denials);
-        let agents = signing::serve(&mut composed, (request, &assembled), session)?;
+        let agents = signing::serve(&mut composed, (request, &assembled), session, world.init_pid)?;
         let held = Arc::clone(&network.held);
         let outside = (request, network, &assembled.settings);
         let net = open_net_gate(outside, taken.entrances, session, &world)?;
@@ -173,7 +180,7 @@ impl Running {
             private: Arc::clone(&private),
             opened: composed.after.opened(),
             net: net.ender(),
-            changing: Mutex::new(Changing::from_start(&assembled.grants, &composed.planned.plan)),
+            changing: Mutex::new(Changing::from_start(&assembled, &composed.planned.plan)),
         })
         .obey(control);
         let ports = Arc::new(Ports {
@@ -188,7 +195,8 @@ impl Running {
             agents,
             ahead: net.ahead(),
             private,
-            covered: composed.covered.iter().map(|it| it.components().collect()).collect(),
+            names: std::mem::take(&mut composed.private.names),
+            closed: closed(&composed, &request.dirs, &opened),
             module: taken.module.start(&composed.spec.cwd),
         });
         let looking = taken.bounds.look(&world, &gate)?;
@@ -231,7 +239,7 @@ impl Running {
         self.net.stop();
         // Nothing more is asked for from here on.
         let kept = super::held::end(&self.held);
-        self.processes.finish();
+        let too_large = self.processes.finish();
         self.relay.finish();
         drop(self.registered);
         // The last one who holds it: the mount helper takes away what it made.
@@ -240,7 +248,8 @@ impl Running {
         let limit = limit.or_else(|| self.wanted.module.limit(&self.gate));
         let exit_code = code(&ended, limit.as_ref());
         let Finished { quarantined, taken_back, mut notices, review } = self.after.finish();
-        notices.extend(covered.notices().into_iter().chain(kept).chain(refused).chain(limit));
+        notices.extend(covered.notices().into_iter().chain(kept));
+        notices.extend([refused, too_large, limit].into_iter().flatten());
         let Totals { permitted, denied, asked, failed, files_changed, .. } =
             self.opened.tally.totals();
         let summary = Summary { permitted, denied, asked, failed, files_changed, exit_code };
@@ -275,6 +284,7 @@ impl Running {
             files_changed,
             entries,
             denied_reads: self.why.denied(),
+            denied_writes: self.why.not_changed(&so_far.changes),
             quarantined,
             review,
             notices,
@@ -286,9 +296,9 @@ impl Running {
 }
 
 /// Who answers on the terminal is the person who started it.
-fn approvals(gate: &Gate, relay: &Relay, settings: &Settings) -> Arc<Approvals> {
+fn approvals(gate: &Gate, relay: &Relay, settings: &Settings, init_pid: i32) -> Arc<Approvals> {
     let approver = (users::own_name(), settings.roles.iter().cloned().collect());
-    Arc::new(Approvals::new(gate.clone(), relay.asker(), approver))
+    Arc::new(Approvals::new(gate.clone(), relay.asker(), Members::below(init_pid), approver))
 }
 
 /// What vaults lend is in the log before it is used.
@@ -394,11 +404,12 @@ fn net_config(
 ) -> NetConfig {
     let [denials, same, of_lists, of_secrets, of_calls] =
         std::array::from_fn(|_| Arc::clone(denials));
+    let stderr = WorldStderr::below(init_pid);
     let denied = Box::new(move |denial: &Denial| {
         let said = denials.say(denial);
         // Few programs show the answer to a refused CONNECT.
         if let (Timing::Fresh, Some(process)) = (said.now, denial.request.process) {
-            write_stderr_of(process.pid, &said.text);
+            stderr.write(process.pid, &said.text);
         }
         said.text
     });
@@ -406,7 +417,7 @@ fn net_config(
         let Some(process) = request.process else { return };
         let text = wording::unreachable(request, reason);
         if same.timing(text.clone()) == Timing::Fresh {
-            write_stderr_of(process.pid, &text);
+            stderr.write(process.pid, &text);
         }
     });
     let config = NetConfig::new(agent.clone(), approvals::as_port(approvals), denied, authority);
@@ -414,21 +425,21 @@ fn net_config(
     let refused = Box::new(move |process: Process, why: &str, entry: Option<&EntryRef>| {
         let said = of_calls.refused(&nameless, why, entry);
         if said.now == Timing::Fresh && process.pid > 0 {
-            write_stderr_of(process.pid, &said.text);
+            stderr.write(process.pid, &said.text);
         }
     });
     let kept_back = Box::new(move |newest: &Denial, count: usize| {
         let Some(process) = newest.request.process else { return };
         let text = wording::kept_back(newest, count);
         if of_lists.timing(text.clone()) == Timing::Fresh {
-            write_stderr_of(process.pid, &text);
+            stderr.write(process.pid, &text);
         }
     });
     let alleged = agent.clone();
     let misused = Box::new(move |misuse: &Misuse, entry: Option<&EntryRef>| {
         let said = of_secrets.misused(&alleged, misuse, entry);
         if let (Timing::Fresh, Some(process)) = (said.now, misuse.process) {
-            write_stderr_of(process.pid, &said.text);
+            stderr.write(process.pid, &said.text);
         }
     });
     let process = Arc::new(Holders::below(init_pid, diagnosis));
@@ -437,7 +448,7 @@ fn net_config(
 
 /// Denials go to the world's file, with the grant that helps by the policy of that moment.
 fn denials(
-    composed: &Composition,
+    (composed, tier): (&Composition, Tier),
     (home, project): (&Path, &Path),
     in_force: &Arc<InForce>,
     gate: &Gate,
@@ -450,7 +461,9 @@ fn denials(
     let (home, project) = (home.to_owned(), project.to_owned());
     let suggest = Box::new(move |request: &_| {
         let grant = in_force.smallest_grant(request, &gate.facts_now())?;
-        Some(Advice::of(&grant, &home, &project))
+        let places = (home.as_path(), project.as_path());
+        let outside = Advice::in_tier(tier, &grant, places);
+        Some(Helps { outside, inside: Advice::inside(tier, &grant, places) })
     });
     Ok(Arc::new(Denials::new(suggest, Some(file))))
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ringfence_core::{Agent, Gate};
+use ringfence_sandbox::notify::WorldStderr;
 
 use super::{RunError, RunRequest};
 use crate::approvals::Approvals;
@@ -22,12 +23,14 @@ pub(super) fn serve(
     composed: &mut Composition,
     started: (&RunRequest, &Assembled),
     (gate, agent, approvals, denials): Session<'_>,
+    init_pid: i32,
 ) -> Result<Vec<Arrivals>, RunError> {
     let verdicts = Verdicts {
         gate: gate.clone(),
         agent: agent.clone(),
         approvals: Arc::clone(approvals),
         denials: Arc::clone(denials),
+        stderr: WorldStderr::below(init_pid),
     };
     let mut agents = Vec::new();
     if let Some((listener, agent)) =

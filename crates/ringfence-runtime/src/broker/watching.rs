@@ -7,10 +7,16 @@ use ringfence_sandbox::signals::Signals;
 use super::RunError;
 use super::why::Why;
 use crate::processes::Processes;
+use crate::settings::LimitSettings;
 
 /// Those who look at processes from time to time, and record their ends.
-pub(super) fn watch_processes(gate: &Gate, why: &Why) -> Result<Processes, RunError> {
-    Processes::start(gate.clone(), why.reads()).map_err(RunError::step("watch processes"))
+pub(super) fn watch_processes(
+    gate: &Gate,
+    why: &Why,
+    limits: &LimitSettings,
+) -> Result<Processes, RunError> {
+    Processes::start(gate.clone(), why.reads(), limits.file_bytes_max)
+        .map_err(RunError::step("watch processes"))
 }
 
 /// Those who watch each to its end, where its stops are heard of.

@@ -1,16 +1,17 @@
-//! What was not read because the policy keeps it, and what would let it be read.
+//! What was not read or not changed because the policy keeps it, and what would let it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ringfence_core::{
-    AbsolutePath, Act, Agent, Decide as _, Gate, ReadResult, Request, Trace, Verdict,
+    AbsolutePath, Act, Action, Agent, Decide as _, Gate, ReadResult, Request, Trace, Verdict,
 };
 use serde::Serialize;
 
 use super::RunRequest;
 use crate::advice::{Advice, Session};
 use crate::compose::Composition;
+use crate::denials::DeniedChange;
 use crate::in_force::InForce;
 use crate::reads::{Denied, Reads};
 use crate::wording;
@@ -28,6 +29,22 @@ pub struct DeniedRead {
     /// Why it could not be read.
     pub why: String,
     /// What would let it be read; absent where nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// A change of a file that was denied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeniedWrite {
+    /// The path.
+    pub path: String,
+    /// What was to be done: `fs.write` or `fs.delete`.
+    pub action: Action,
+    /// How often it was tried.
+    pub times: u64,
+    /// Why it could not be done.
+    pub why: String,
+    /// What would let it be done; absent where nothing does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -75,6 +92,19 @@ impl Why {
         let cache = self.home.join(".cache");
         let all = all.into_iter().filter(|denied| !denied.path.as_path().starts_with(&cache));
         all.take(EXPLAINED_MAX).map(|denied| self.explain(denied)).collect()
+    }
+
+    /// The denied changes, where the account is asked for.
+    pub(super) fn not_changed(&self, changes: &[DeniedChange]) -> Vec<DeniedWrite> {
+        let asked_for = if self.reads.is_some() { changes } else { &[] };
+        let explain = |change: &DeniedChange| DeniedWrite {
+            path: change.denial.request.act.resource(),
+            action: change.denial.request.act.action(),
+            times: change.times,
+            why: wording::rule_line(&change.denial.grounds),
+            hint: change.advice.as_ref().and_then(|advice| advice.hint(Session::Ended)),
+        };
+        asked_for.iter().map(explain).collect()
     }
 
     fn explain(&self, denied: Denied) -> DeniedRead {

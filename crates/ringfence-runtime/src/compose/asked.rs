@@ -10,14 +10,11 @@ use ringfence_sandbox::world::{NotifyClasses, Switch, Tier};
 
 use names::Named;
 
-use super::layout::{Layout, Real, Use, real};
+use super::layout::{Layout, Real, Use, WORLD_ONLY, real};
 use super::mountpoints::Kind;
 use super::private::Private;
 use super::{Changes, ComposeError, RunRequest};
 use crate::notice::Notice;
-
-/// What the kernel and the world have for themselves: rules on files are not about it.
-const WORLD_ONLY: &[&str] = &["/dev", "/proc", "/sys"];
 
 /// What is asked about in one world.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

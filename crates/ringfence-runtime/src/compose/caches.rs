@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use super::ComposeError;
 use super::identity::Payload;
-use super::layout::{Layout, Use};
+use super::layout::{Layout, Real, Use, real};
 use crate::assemble::Assembled;
 use crate::home::Home;
 use crate::notice::Notice;
@@ -144,14 +144,35 @@ pub(super) fn share(
     for cache in CACHES {
         let set = cache.variable.and_then(|name| home.environment.path(name));
         let root = set.unwrap_or_else(|| home.dir.join(cache.below_home));
-        // Beneath what is shown read-only there is no place for one that the host does not have.
-        let absent = super::layout::real(&root) == super::layout::Real::Absent;
-        if layout.is_writable(&root) || absent && layout.shows(&root) {
-            continue;
+        match place_of(&root, layout) {
+            Some(place) if !layout.is_writable(&place) => share_one(cache, &place, store, layout)?,
+            Some(_) | None => {}
         }
-        share_one(cache, &root, store, layout)?;
     }
     Ok(())
+}
+
+/// Where a cache can be in the world: where the way to it leads there.
+///
+/// In what is shown of the host nothing can be made that the host does not have, nor in what is covered; and
+/// its links are followed by the tools as well.
+fn place_of(root: &Path, layout: &Layout) -> Option<PathBuf> {
+    let above = root.parent()?;
+    if layout.hides(above) {
+        return None;
+    }
+    if !layout.shows(above) {
+        return Some(root.to_owned());
+    }
+    match real(root) {
+        Real::Is => Some(root.to_owned()),
+        Real::Absent => None,
+        Real::Through { .. } => {
+            let led = fs::canonicalize(root).ok()?;
+            let is_open = !layout.hides(led.parent()?) && !root.starts_with(&led);
+            is_open.then_some(led)
+        }
+    }
 }
 
 fn share_one(
@@ -173,9 +194,9 @@ fn share_one(
     let whole = layout.shows(root);
     for (part, fill) in cache.parts {
         let source = root.join(part);
-        let shown =
-            layout.shows(&source) && super::layout::real(&source) == super::layout::Real::Is;
-        if !shown {
+        // It is shown at a second place as it is, where no forbid covers anything.
+        let shown = layout.shows(&source) && !layout.hides_within(&source);
+        if !shown || real(&source) != Real::Is {
             continue;
         }
         let in_world = host_in_world.join(part);

@@ -1,6 +1,7 @@
 //! The map from places in the world to files of the host; the deepest place decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,11 @@ use crate::protected;
 /// people's files. What is elsewhere is granted by policy, before a world starts.
 pub(crate) const GRANTABLE: &[&str] =
     &["/data", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var"];
+
+/// What the kernel and each world have for themselves: rules on files are not about it.
+pub(super) const WORLD_ONLY: &[&str] = &["/dev", "/proc", "/sys"];
+/// Files of people all the same, where somebody works in memory.
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// What may be done with a bind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +54,8 @@ pub(super) struct Mounted {
 pub(crate) struct Layout {
     places: BTreeMap<PathBuf, Content>,
     links: BTreeMap<PathBuf, PathBuf>,
+    /// Places that rules name and no world shows.
+    left_out: Vec<PathBuf>,
     /// What was left out, and why.
     pub(crate) notices: Vec<Notice>,
 }
@@ -61,6 +69,7 @@ impl Layout {
         }
         let hidden = plan.rules.iter().filter(|rule| rule.access == Allowed::Hidden);
         hidden.for_each(|rule| layout.note_open(rule));
+        layout.note_left_out();
         layout
     }
 
@@ -71,6 +80,9 @@ impl Layout {
                 everything::take(self, rule.access, project);
             }
             return;
+        }
+        if rule.access != Allowed::Hidden && is_only_of_world(path) {
+            return self.left_out.push(path.to_owned());
         }
         match real(path) {
             Real::Is => {}
@@ -123,6 +135,21 @@ impl Layout {
             target = target.display()
         );
         self.notices.push(Notice::new(text).hint("forbid the file or directory itself"));
+    }
+
+    /// The kernel mounts none of it a second time: no world could start.
+    fn note_left_out(&mut self) {
+        if self.left_out.is_empty() {
+            return;
+        }
+        let names: Vec<String> =
+            self.left_out.iter().map(|place| format!("`{}`", place.display())).collect();
+        let text = format!(
+            "no rule on files shows the host's {}: each world has its own",
+            names.join(", ")
+        );
+        let hint = "take it out of the rules that `ringfence policy check` names";
+        self.notices.push(Notice::new(text).hint(hint));
     }
 
     fn note_absent(&mut self, rule: &PathRule, plan: &FilePlan) {
@@ -194,6 +221,12 @@ impl Layout {
     /// Whether a place is covered, or lies in what is.
     pub(super) fn hides(&self, path: &Path) -> bool {
         self.content_at(path) == Some(&Content::Hidden)
+    }
+
+    /// Whether something beneath a place is covered.
+    pub(super) fn hides_within(&self, path: &Path) -> bool {
+        let hidden = self.places.iter().filter(|(_, content)| **content == Content::Hidden);
+        hidden.map(|(place, _)| place).any(|place| place != path && place.starts_with(path))
     }
 
     /// Whether a place is covered by itself, in what is not.
@@ -287,6 +320,18 @@ impl Layout {
         all.map(|(place, _)| place.clone()).collect()
     }
 
+    /// Directories that may be written, with the names in them that may not, those of `covered` among them.
+    pub(super) fn beside(&self, covered: &[PathBuf]) -> BTreeMap<PathBuf, BTreeSet<OsString>> {
+        let mut beside: BTreeMap<PathBuf, BTreeSet<OsString>> = BTreeMap::new();
+        for place in self.places.keys().filter(|place| !self.is_writable(place)).chain(covered) {
+            let Some((dir, name)) = place.parent().zip(place.file_name()) else { continue };
+            if self.is_writable(dir) {
+                beside.entry(dir.to_owned()).or_default().insert(name.to_owned());
+            }
+        }
+        beside
+    }
+
     /// Links that lead to places in the map, under a directory the world makes itself.
     pub(super) fn links(&self) -> Vec<(PathBuf, PathBuf)> {
         let free = |at: &PathBuf| self.content_at(at).is_none();
@@ -324,6 +369,11 @@ fn bind(target: &Path, source: &Path, usage: Use) -> Bind {
         Use::Write => Access::Write,
     };
     Bind { source: source.to_owned(), target: target.to_owned(), access }
+}
+
+/// Whether no file of a person's is at a path, in no world.
+fn is_only_of_world(path: &Path) -> bool {
+    WORLD_ONLY.iter().any(|own| path.starts_with(own)) && !path.starts_with(SHARED_MEMORY)
 }
 
 /// What a path of the host is.

@@ -11,6 +11,7 @@ mod identity;
 mod layout;
 mod mountpoints;
 mod on_the_host;
+mod own_names;
 mod placeholders;
 mod places;
 mod private;
@@ -18,8 +19,9 @@ mod review;
 mod secrets;
 pub(crate) mod ssh;
 mod stand_ins;
-mod way;
+pub(crate) mod way;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -30,9 +32,8 @@ use ringfence_core::{Agent, FilePlan, SessionId};
 use ringfence_sandbox::base::{Account, Base};
 use ringfence_sandbox::seccomp::Profile;
 use ringfence_sandbox::world::{
-    Bind, Hooks, NotifyClasses, Overlay, Require, ResourceLimits, Stdio, Switch, Tier, WorldSpec,
+    Bind, Hooks, NotifyClasses, Overlay, Require, Stdio, Switch, Tier, WorldSpec,
 };
-
 use ringfence_secrets::binding::Delivery;
 use ringfence_secrets::sentinel::Sentinel;
 
@@ -44,7 +45,7 @@ use crate::module::Module;
 use crate::notice::Notice;
 use crate::protected::{PersonsFiles, Surveys};
 use crate::quarantine::After;
-use crate::settings::{Gap, LimitSettings, ProfileName};
+use crate::settings::{Gap, ProfileName};
 use crate::state::StateDirs;
 use crate::whole_file::FileError;
 
@@ -59,6 +60,7 @@ pub(crate) use private::Private;
 pub use environment::{DENIALS_PATH, SESSION_VARIABLE};
 pub use gpg::GpgOffer;
 pub use identity::Payload;
+pub use own_names::{Own, OwnNames};
 pub use secrets::SECRET_PLACES;
 pub(crate) use secrets::known as secret_places;
 pub use stand_ins::covered_above;
@@ -119,10 +121,9 @@ pub struct Composition {
     /// happens in them is no act, is not put to the gate and leaves nothing on the host.
     ///
     /// The longest path decides: a bind of the plan beneath such a directory is not private.
-    pub private: Vec<PathBuf>,
-    /// Places at which nothing may come to be, whatever the policy says of them: covered by a mount,
-    /// unless somebody outside takes that away, or too small to be.
-    pub covered: Vec<PathBuf>,
+    pub private: Own,
+    /// What is not to be written, whatever the policy says of it.
+    pub closed: Closed,
     /// The agent the world is prepared for.
     pub profile: ProfileName,
     /// The file on the host behind [`DENIALS_PATH`]: the broker appends JSON lines to it.
@@ -133,6 +134,16 @@ pub struct Composition {
     pub after: After,
     /// What the person should know.
     pub notices: Vec<Notice>,
+}
+
+/// What is not to be written.
+#[derive(Debug, Default)]
+pub struct Closed {
+    /// Places at which nothing may come to be: covered by a mount, unless somebody outside takes that away,
+    /// or too small to be.
+    pub covered: Vec<PathBuf>,
+    /// Directories that the world may write, with the names in them that it must not.
+    pub beside: BTreeMap<PathBuf, BTreeSet<OsString>>,
 }
 
 /// What the policy means for files, as far as it is known beforehand.
@@ -298,7 +309,7 @@ pub fn compose(
     let (persons, mut surveys) = (PersonsFiles::of(dirs), Surveys::default());
     let absent = places::protect(&mut layout, &plan, &private, (&persons, &mut surveys))?;
     let mut after = After::new(&request.session, &layout.writable_roots(), &mut surveys);
-    let mut covered: Vec<PathBuf> = absent.iter().map(|place| place.path.clone()).collect();
+    let covered: Vec<PathBuf> = absent.iter().map(|place| place.path.clone()).collect();
     after.look_for(absent);
     let signers = gpg::find(&assembled.settings, &request.environment, &mut layout.notices);
     let of_ssh = ssh::signers(&assembled.settings, &request.environment);
@@ -318,7 +329,7 @@ pub fn compose(
     let (mut named, believed) = believed::show(&mut layout, &private, request)?;
     named.extend(stand_ins::show(request, dirs.home(), (&mut layout, &private))?);
     let (env, dropped) = environment::clean(&home, (assembled, named), request);
-    layout.notices.extend(dropped);
+    layout.notices.extend(places::only_shown(assembled, request).chain(dropped));
     let base = base(request.tier, &payload.account(dirs.home()));
     let asked = asked::find(request, &base, &mut plan, &mut layout.notices)?;
     let scratch = private.scratch()?;
@@ -344,17 +355,24 @@ pub fn compose(
         notify: asked.notified(request.notify),
         ..empty(assembled, request, &payload)?
     };
-    covered.extend(layout.covered_by(&[private.empty_dir(), private.common_dir()]));
+    let closed = closed(&layout, &private, covered);
     let (mut notices, denials) = (layout.notices, private.denials());
     let private = if mounts {
-        private_dirs
+        Own { dirs: private_dirs, names: OwnNames::default() }
     } else {
         on_the_host::adapt(&mut spec, (&private, &payload), dirs.home(), &mut notices)?
     };
     let planned = Planned { plan, asked };
     let made =
-        Composition { spec, planned, private, covered, profile, denials, agents, after, notices };
+        Composition { spec, planned, private, closed, profile, denials, agents, after, notices };
     Ok((made, believed))
+}
+
+/// What is not to be written: `absent` places, what is covered as they are, and what lies beside it.
+fn closed(layout: &Layout, private: &Private, absent: Vec<PathBuf>) -> Closed {
+    let as_they_are = layout.covered_by(&[private.empty_dir(), private.common_dir()]);
+    let covered: Vec<PathBuf> = absent.into_iter().chain(as_they_are).collect();
+    Closed { beside: layout.beside(&covered), covered }
 }
 
 /// How programs ask, in a world that advises; where, is said when it has a directory.
@@ -400,7 +418,7 @@ fn empty(
         stdio: request.stdio,
         notify: request.notify,
         seccomp: request.seccomp,
-        limits: limits(assembled),
+        limits: assembled.settings.limits.of_each_process(),
         programs: assembled.settings.programs,
         landlock: landlock(assembled),
         inward: Switch::Off,
@@ -453,16 +471,6 @@ fn make_places(
     let list = turn.record(session, used)?;
     mountpoints::make(layout, masks, payload, mountpoints::Where::Everywhere);
     Ok(list)
-}
-
-fn limits(assembled: &Assembled) -> ResourceLimits {
-    let LimitSettings { open_files_max, processes_max, file_bytes_max, .. } =
-        assembled.settings.limits;
-    ResourceLimits {
-        open_files: open_files_max,
-        processes: processes_max,
-        file_bytes: file_bytes_max,
-    }
 }
 
 fn landlock(assembled: &Assembled) -> Require {

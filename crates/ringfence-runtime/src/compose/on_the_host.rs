@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use ringfence_sandbox::world::{Access, Bind, WorldSpec};
 
 use super::identity::Payload;
+use super::own_names::{Own, OwnNames};
 use super::private::Private;
 use super::{ComposeError, environment};
 use crate::notice::Notice;
@@ -19,14 +20,17 @@ const LISTS: [&str; 2] = ["PATH", "MANPATH"];
 /// Names asked over TCP, resolv.conf(5): there are no datagrams.
 const RESOLVER: (&str, &str) = ("RES_OPTIONS", "use-vc");
 
+/// Where a world with mounts has its temporary directory.
+const TEMPORARY: &str = "/tmp";
+
 /// Changes a world made for mounts into one without; returns the directories that are its own, where
-/// nothing that happens is an act.
+/// no change is an act, and what programs in them are called.
 pub(super) fn adapt(
     spec: &mut WorldSpec,
     (private, payload): (&Private, &Payload),
     home: &Path,
     notices: &mut Vec<Notice>,
-) -> Result<Vec<PathBuf>, ComposeError> {
+) -> Result<Own, ComposeError> {
     notices.extend(check_owner(spec, payload)?);
     if let Some(hooks) = &mut spec.hooks {
         hooks.line = private.line();
@@ -41,7 +45,8 @@ pub(super) fn adapt(
         link_home(home, private, (&shown, &ours))?;
     }
     cover(spec, &shown, &ours);
-    let own: Vec<PathBuf> = ours
+    let names = own_names(spec, (&shown, &ours), (home, &temporary));
+    let dirs = ours
         .iter()
         .filter(|bind| bind.access == Access::Write)
         .map(|bind| bind.source.clone())
@@ -61,7 +66,25 @@ pub(super) fn adapt(
         let text = format!("`{}` is not in this world: nothing is mounted", file.target.display());
         notices.push(Notice::new(text));
     }
-    Ok(own)
+    Ok(Own { dirs, names })
+}
+
+/// What programs are called that the session has made for itself, in its home or to be thrown away.
+fn own_names(
+    spec: &WorldSpec,
+    (shown, ours): (&[Bind], &[Bind]),
+    (home, temporary): (&Path, &Path),
+) -> OwnNames {
+    let is_own = |bind: &&Bind| bind.access == Access::Write && bind.target.starts_with(home);
+    let (own, others): (Vec<&Bind>, Vec<&Bind>) = ours.iter().partition(is_own);
+    let dirs = own.into_iter().map(|bind| (bind.source.clone(), bind.target.clone()));
+    let base = spec.base.binds.iter().chain(spec.base.links.iter().map(|(link, _)| link));
+    let covered = spec.masks.iter().chain(&spec.hidden);
+    let bound = shown.iter().chain(others).map(|bind| &bind.target);
+    OwnNames::new(
+        dirs.chain([(temporary.to_owned(), PathBuf::from(TEMPORARY))]).collect(),
+        base.chain(covered).chain(bound).cloned().collect(),
+    )
 }
 
 /// What a mount of ours would lie over stays what it is, and out of reach; where there is nothing,

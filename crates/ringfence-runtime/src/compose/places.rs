@@ -11,12 +11,14 @@ use ringfence_sandbox::world::Switch;
 use super::layout::{Layout, Real, Use, real};
 use super::private::Private;
 use super::way::Way;
-use super::{ComposeError, Composition};
+use super::{ComposeError, Composition, RunRequest};
+use crate::assemble::Assembled;
 use crate::notice::Notice;
 use crate::protected::{self, COMMON_DIR, Kind, PersonsFiles, Place, Surveys};
 use crate::quarantine::{After, GitCopy, Held};
 use crate::state::StateDirs;
 use crate::whole_file::{self, Links};
+use crate::wording::rule_place;
 
 /// Makes those of our own directories that the agent could otherwise make: moved in from elsewhere
 /// within a home that it may write, `~/.config/ringfence` would be the policy of its next session.
@@ -26,6 +28,15 @@ pub(super) fn make_own_dirs(layout: &Layout, dirs: &StateDirs) -> bool {
     let open = own.into_iter().filter(|dir| real(dir) == Real::Absent && layout.is_writable(dir));
     // What we cannot make, the agent, who is nobody more, cannot make either.
     open.filter(|dir| make_like_parent(dir).is_ok()).count() > 0
+}
+
+/// Permits to write that the mounts do not follow: said before the first act fails for it.
+pub(super) fn only_shown(
+    assembled: &Assembled,
+    request: &RunRequest,
+) -> impl Iterator<Item = Notice> {
+    let found = assembled.policy.only_shown(&request.agent).into_iter();
+    found.map(|lint| Notice::new(format!("{}: {}", rule_place(&lint.rule), lint.message)))
 }
 
 /// Makes a directory and those above it, owned like what was there.

@@ -152,8 +152,9 @@ impl Private {
         Ok(file)
     }
 
-    /// A file that nobody may open, as large and as old as `like`, with nothing in it: tools read no more of
-    /// what is opened for them than they were told there is.
+    /// A file with nothing in it, as large and as old as `like` and with its permissions: tools read no more
+    /// of what is opened for them than they were told there is, and give it the permissions that they saw.
+    /// Who opens it by itself, past the question, finds zeros.
     pub(super) fn close_file(&self, path: &Path, like: &Path) -> Result<(), ComposeError> {
         let file = self.begin(path, 0o000)?;
         let most = getrlimit(Resource::Fsize).current;
@@ -164,6 +165,8 @@ impl Private {
             // What cannot be made alike is still closed.
             let _ = file.set_len(found.len());
             let _ = found.modified().and_then(|modified| file.set_modified(modified));
+            let mode = found.permissions().mode() & 0o777;
+            let _ = file.set_permissions(fs::Permissions::from_mode(mode));
         }
         Ok(())
     }

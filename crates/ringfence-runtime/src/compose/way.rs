@@ -11,11 +11,11 @@ const LINKS_MAX: usize = 40;
 
 /// Where a path leads, and over which links.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Way {
+pub(crate) struct Way {
     /// Each link under its real name, and what it says.
-    pub(super) links: Vec<(PathBuf, PathBuf)>,
+    pub(crate) links: Vec<(PathBuf, PathBuf)>,
     /// The end, which may be absent.
-    pub(super) end: PathBuf,
+    pub(crate) end: PathBuf,
 }
 
 /// What lies at the end of a way without links.
@@ -45,7 +45,7 @@ pub(super) fn straight(path: &Path) -> Option<Straight> {
 }
 
 impl Way {
-    pub(super) fn of(path: &Path) -> Way {
+    pub(crate) fn of(path: &Path) -> Way {
         if straight(path).is_some() {
             return Way { links: Vec::new(), end: path.components().collect() };
         }

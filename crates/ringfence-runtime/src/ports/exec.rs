@@ -7,16 +7,19 @@ use ringfence_sandbox::notify::{Attempt, Care, Delivery, ExecAttempt, Ran, Verif
 
 use super::Ports;
 use super::together::{self, Part, Told};
+use crate::compose::OwnNames;
 
-/// All acts that an exec implies: the interpreters of a script are started too.
-pub(super) fn acts(attempt: &ExecAttempt) -> Vec<Act> {
+/// All acts that an exec implies: the interpreters of a script are started too. Arguments are those that
+/// programs get, and say where a script lies.
+pub(super) fn acts(attempt: &ExecAttempt, names: &OwnNames) -> Vec<Act> {
     let mut argv = attempt.argv.clone();
     let mut file = attempt.program.clone();
+    let cwd = names.name(attempt.cwd.clone());
     let named = Exec {
-        program: file.clone(),
+        program: names.name(file.clone()),
         identity: attempt.identity,
         command_line: CommandLine::new(file.file_name(), &argv),
-        cwd: attempt.cwd.clone(),
+        cwd: cwd.clone(),
     };
     let mut acts = vec![Act::Exec(named)];
     for interpreter in &attempt.interpreters {
@@ -31,10 +34,10 @@ pub(super) fn acts(attempt: &ExecAttempt) -> Vec<Act> {
             .collect();
         file = interpreter.program.clone();
         acts.push(Act::Exec(Exec {
-            program: file.clone(),
+            program: names.name(file.clone()),
             identity: interpreter.identity,
             command_line: CommandLine::new(file.file_name(), &argv),
-            cwd: attempt.cwd.clone(),
+            cwd: cwd.clone(),
         }));
     }
     acts

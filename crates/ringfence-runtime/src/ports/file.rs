@@ -19,7 +19,7 @@ use super::together::{self, Part, Told};
 /// Decides a change, and what is read besides, and answers it; a question is put on a thread of its own.
 /// Changes in the world's own places are no acts.
 pub(super) fn answer(ports: &Arc<Ports>, attempt: Attempt, file: FileAttempt) {
-    let forbidden = covered(ports, &attempt, &file);
+    let forbidden = covered(ports, &attempt, &file).or_else(|| replacing(ports, &attempt, &file));
     if let Some(denial) = forbidden.or_else(|| put_over(ports, &attempt, &file)) {
         return ports.refuse(attempt, &denial);
     }
@@ -95,6 +95,12 @@ fn covered(ports: &Ports, attempt: &Attempt, file: &FileAttempt) -> Option<Denia
     let failure =
         format!("the host runs what is at `{}`, where there was nothing", cover.display());
     Some(denied(ports, attempt, (*change, path.clone()), failure))
+}
+
+/// Denies what would write to a file that a program outside is about to put in the place of another.
+fn replacing(ports: &Ports, attempt: &Attempt, file: &FileAttempt) -> Option<Denial> {
+    let refused = ports.closed.beside.refuses(file)?;
+    Some(denied(ports, attempt, (refused.change, refused.path), refused.why))
 }
 
 /// A denial that no rule of the policy makes, as it is recorded.

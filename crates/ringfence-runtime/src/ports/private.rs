@@ -27,7 +27,7 @@ impl PrivatePlaces {
         let asked = composed.planned.asked.places.iter().map(|it| it.path.as_path().to_owned());
         let binds = composed.spec.binds.iter().map(|bind| bind.target.clone());
         let mounts = binds.chain(asked).collect();
-        PrivatePlaces::new(composed.private.clone(), mounts)
+        PrivatePlaces::new(composed.private.dirs.clone(), mounts)
     }
 
     /// Something of the host is about to be mounted here.

@@ -23,15 +23,18 @@ pub(super) fn answer(
         let process = ports.process(&attempt);
         return arrivals.admit(process, || attempt.connect());
     }
-    let request = ports.request(&attempt, Act::ConnectUnix(path));
+    let request = ports.request(&attempt, Act::ConnectUnix(ports.names.name(path)));
     match ports.gate.check(request) {
         Checked::Deny(denial) if listens == Listens::Nobody => {
             ports.refuse_with(attempt, &denial, ECONNREFUSED);
         }
         Checked::Deny(denial) => ports.refuse(attempt, &denial),
-        Checked::Permit(permit) => aside(ports, attempt, move |_| Ok(permit)),
+        Checked::Permit(permit) => aside(ports, attempt, move |_, _| Ok(permit)),
         Checked::Ask(question) => {
-            aside(ports, attempt, |ports| settled(ports.approvals.ask(question)));
+            aside(ports, attempt, |ports, attempt| {
+                let still = || attempt.still_waits();
+                settled(ports.approvals.ask_while(question, &still))
+            });
         }
     }
 }
@@ -40,7 +43,7 @@ pub(super) fn answer(
 fn aside(
     ports: &Arc<Ports>,
     attempt: Attempt,
-    permit: impl FnOnce(&Ports) -> Result<Permit, Denial> + Send + 'static,
+    permit: impl FnOnce(&Ports, &Attempt) -> Result<Permit, Denial> + Send + 'static,
 ) {
     let ports = Arc::clone(ports);
     let wait = move || {
@@ -48,7 +51,7 @@ fn aside(
             // Dropped, it is denied.
             return;
         }
-        match permit(&ports).and_then(Permit::spend) {
+        match permit(&ports, &attempt).and_then(Permit::spend) {
             Err(denial) => ports.refuse(attempt, &denial),
             Ok(running) => {
                 let outcome = match attempt.connect() {

@@ -63,7 +63,7 @@ fn gate(log: &Arc<Memory>) -> Gate {
 fn ends_of(commands: &[&str]) -> Vec<(Exit, u64)> {
     let log = Arc::new(Memory::default());
     let gate = gate(&log);
-    let processes = Processes::start(gate, None).unwrap();
+    let processes = Processes::start(gate, None, Some(5000)).unwrap();
     let watch = processes.watch();
     for command in commands {
         let mut child = Command::new("sh")
@@ -92,6 +92,44 @@ fn ends_of(commands: &[&str]) -> Vec<(Exit, u64)> {
 }
 
 #[test]
+fn a_process_that_a_limit_of_files_ended_names_it_and_it_is_said_at_the_end() {
+    let log = Arc::new(Memory::default());
+    let processes = Processes::start(gate(&log), None, Some(5000)).unwrap();
+    let watch = processes.watch();
+    for script in ["read go; ulimit -f 1; head -c 9000 /dev/zero >large", "read go; kill -9 $$"] {
+        let dir = tempfile::tempdir().unwrap();
+        let script = script.replace("head", "exec head");
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(dir.path())
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let pidfd = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+        watch.started(pid, pidfd);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+    let said = processes.finish();
+    let entries = log.0.lock().unwrap();
+    let of = |entry: &Entry| {
+        let Event::ProcessExited { exit, limit, .. } = &entry.event else {
+            panic!("unexpected entry {entry:?}")
+        };
+        (*exit, limit.clone())
+    };
+    let ends: Vec<_> = entries.iter().map(of).collect();
+    // Kernels before 6.15 do not tell.
+    if ends.iter().all(|(exit, _)| *exit != Exit::Unknown) {
+        let limit = Some("file_bytes_max".to_owned());
+        assert_eq!(ends, [(Exit::Signal(25), limit), (Exit::Signal(9), None)]);
+        let said = said.unwrap().text;
+        assert!(said.contains("`file_bytes_max = 5000` ended a process"), "{said}");
+    }
+}
+
+#[test]
 fn every_watched_process_has_one_recorded_end() {
     let ends = ends_of(&["exit 0", "exit 7", "kill -9 $$"]);
     assert_eq!(ends.len(), 3);
@@ -106,7 +144,7 @@ fn every_watched_process_has_one_recorded_end() {
 fn a_started_program_is_recorded_before_the_end_of_the_session() {
     let log = Arc::new(Memory::default());
     let gate = gate(&log);
-    let processes = Processes::start(gate.clone(), None).unwrap();
+    let processes = Processes::start(gate.clone(), None, None).unwrap();
     let request = Request {
         agent: Agent("a".to_owned()),
         act: Act::Read(AbsolutePath::parse("/srv/x").unwrap()),

@@ -2,8 +2,9 @@
 
 use ringfence_sandbox::signals::Signals;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, kill_process};
-use rustix::termios::tcgetpgrp;
+use rustix::termios::{isatty, tcgetpgrp};
 use std::os::fd::BorrowedFd;
 
 pub(super) const SIGCONT: i32 = 18;
@@ -59,11 +60,16 @@ pub(super) fn is_job() -> bool {
     false
 }
 
-/// Whether what is typed on `terminal` is ours.
+/// Whether what is typed on `terminal` is ours: to read it, or to change how it is set, from the
+/// background would stop this process (`SIGTTIN`, `SIGTTOU`).
 pub(super) fn is_in_foreground(terminal: BorrowedFd<'_>) -> bool {
-    // A group outside this pid namespace is an error of tcgetpgrp.
-    let Ok(group) = tcgetpgrp(terminal) else { return false };
-    Standing::own().is_some_and(|own| own.group == group.as_raw_pid())
+    match tcgetpgrp(terminal) {
+        Ok(group) => Standing::own().is_some_and(|own| own.group == group.as_raw_pid()),
+        // A terminal that controls other processes than this one stops none of ours.
+        Err(Errno::NOTTY) => isatty(terminal),
+        // A group outside this pid namespace, say.
+        Err(_) => false,
+    }
 }
 
 /// Stops this process and those that wait for it in its group, and comes back when they go on;

@@ -48,7 +48,10 @@ pub(super) struct Line {
     pub(super) hung_up: Option<Instant>,
     pub(super) wake: OwnedFd,
     pub(super) questions: Receiver<Prompt>,
+    /// What is asked on the screen now.
     pub(super) asked: Option<Prompt>,
+    /// The next question, which came while the terminal was somebody else's.
+    pub(super) put_off: Option<Prompt>,
     /// Typed and not yet taken by the world.
     pub(super) typed: Vec<u8>,
 }
@@ -216,8 +219,8 @@ impl Line {
         self.take_terminal();
         (self.signal)(SIGCONT);
         self.nudge();
-        if let Some(prompt) = &self.asked {
-            prompt.draw();
+        if let Some(prompt) = self.asked.take() {
+            self.put(prompt);
         }
     }
 
@@ -250,12 +253,29 @@ impl Line {
         if self.asked.is_some() {
             return;
         }
+        self.put_off.take_if(Prompt::expire_if_due);
+        if self.put_off.is_some() {
+            if jobs::is_in_foreground(rustix::stdio::stdin()) {
+                self.asked = self.put_off.take().inspect(Prompt::draw);
+            }
+            return;
+        }
         while let Ok(mut prompt) = self.questions.try_recv() {
             if !prompt.expire_if_due() {
-                prompt.draw();
-                self.asked = Some(prompt);
-                return;
+                return self.put(prompt);
             }
+        }
+    }
+
+    /// In the background a question is only told of, as a job tells things: it is put when the
+    /// session is brought back.
+    fn put(&mut self, prompt: Prompt) {
+        if jobs::is_in_foreground(rustix::stdio::stdin()) {
+            prompt.draw();
+            self.asked = Some(prompt);
+        } else {
+            show(prompt.told().as_bytes());
+            self.put_off = Some(prompt);
         }
     }
 

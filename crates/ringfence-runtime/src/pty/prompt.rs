@@ -1,7 +1,8 @@
 //! One question on the terminal's bottom lines, answered by typing a random two-character code.
 //!
 //! A bare `y` could be typed by a terminal report or be on its way already: input is flushed when
-//! the question appears, the codes are new each time, and the world's output stands still.
+//! the question appears, the codes are new each time, and the world's output stands still. What allows
+//! more than the one act has three characters.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,13 +15,15 @@ use rustix::termios::{QueueSelector, tcflush, tcgetwinsize};
 
 /// Letters and digits that are not mistaken for each other.
 const CODE_LETTERS: &[u8; 31] = b"abcdefghijkmnpqrstuvwxyz2345678";
+const CODE_LETTERS_COUNT: u8 = 31;
 
 /// Letters and digits that may be typed until the question ends without an answer.
 ///
 /// The last two keys are what is compared, so that a stray key costs nothing but itself. What the
 /// world makes the terminal report is typed too, and would slide over many pairs: N keys are N - 1
 /// pairs, and each is the approving code with a chance of 1 in 961 (31 letters, twice). Six keys
-/// hit it blindly in at most 5 of 961 questions (0.5 %), and leave a person a whole wrong word.
+/// hit it blindly in at most 5 of 961 questions (0.5 %), and leave a person a whole wrong word. The code
+/// for the rest of the session has a third letter: 4 of 29,791.
 const KEYS_MAX: usize = 6;
 
 /// Most lines of what is asked; a longer text is cut in the middle, and says so.
@@ -28,7 +31,8 @@ const QUESTION_LINES_MAX: usize = 4;
 /// Fewest of the same, on a very small screen.
 const QUESTION_LINES_MIN: usize = 2;
 
-/// The part of the screen's lines that a file's path may take, and the most of them that its reason may.
+/// The part of the screen's lines that a file's path may take, and what allows more; and the most of them that
+/// its reason may.
 const SUBJECT_PART: usize = 3;
 const REASON_LINES_MAX: usize = 2;
 
@@ -41,28 +45,53 @@ const COLUMNS_MIN: usize = 40;
 /// Lines and columns assumed where the terminal does not tell.
 const SIZE_DEFAULT: (u16, u16) = (24, 80);
 
-/// The two answers' codes; each two characters, never alike.
+/// The answers' codes, never alike: two characters each, and three for what allows more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Codes {
     approve: String,
     refuse: String,
+    end: String,
+    session: String,
+}
+
+/// What was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// About this one act.
+    Answer(Answer),
+    /// Allowed for the rest of the session, as the question says.
+    ForSession,
+    /// Refused, and the program that asks is ended.
+    End,
 }
 
 impl Codes {
     /// Makes codes from random bytes.
-    pub fn from_random(random: [u8; 4]) -> Codes {
+    pub fn from_random(random: [u8; 9]) -> Codes {
         let letter = |byte: u8| {
             char::from(
                 CODE_LETTERS.get(usize::from(byte) % CODE_LETTERS.len()).copied().unwrap_or(b'a'),
             )
         };
-        let [a, b, c, d] = random;
-        let approve: String = [letter(a), letter(b)].iter().collect();
-        let mut refuse: String = [letter(c), letter(d)].iter().collect();
-        if refuse == approve {
-            refuse = [letter(c), letter(d.wrapping_add(1))].iter().collect();
-        }
-        Codes { approve, refuse }
+        let [approve @ .., _, _, _, _, _, _, _] = random;
+        let [_, _, refuse @ .., _, _, _, _, _] = random;
+        let [_, _, _, _, end @ .., _, _, _] = random;
+        let [_, _, _, _, _, _, session @ ..] = random;
+        // A code that begins or ends with another one would be taken for it.
+        let apart = |bytes: &[u8], others: &[&String]| -> String {
+            let code = |add: u8| -> String {
+                bytes.iter().map(|byte| letter(byte.wrapping_add(add))).collect()
+            };
+            let is_apart = |code: &String| {
+                !others.iter().any(|it| code.starts_with(*it) || code.ends_with(*it))
+            };
+            (0..CODE_LETTERS_COUNT).map(code).find(is_apart).unwrap_or_default()
+        };
+        let approve = apart(&approve, &[]);
+        let refuse = apart(&refuse, &[&approve]);
+        let end = apart(&end, &[&approve, &refuse]);
+        let session = apart(&session, &[&approve, &refuse, &end]);
+        Codes { approve, refuse, end, session }
     }
 }
 
@@ -74,6 +103,10 @@ pub struct Prompt {
     pub subject: Option<String>,
     /// The rule that asks, and why.
     pub reason: String,
+    /// What could be allowed for the rest of the session, with this act: a grant.
+    pub wider: Option<String>,
+    /// The program that could be ended.
+    pub program: Option<String>,
     /// The codes.
     pub codes: Codes,
     /// Until when an answer counts.
@@ -81,7 +114,7 @@ pub struct Prompt {
     /// Set when nobody waits for an answer any more.
     pub withdrawn: Arc<AtomicBool>,
     /// Where the answer goes; holds one.
-    pub reply: SyncSender<Answer>,
+    pub reply: SyncSender<Choice>,
     /// What was typed until now.
     pub typing: Typing,
 }
@@ -91,10 +124,17 @@ pub struct Prompt {
 pub struct Typing {
     /// The last keys, two at most.
     last: String,
+    /// The one before those.
+    before: Option<char>,
     /// Letters and digits so far.
     keys: usize,
     /// The pair that was no code, or the lone key that was followed by something else.
     wrong: Option<String>,
+}
+
+/// What a grant allows besides what its name says.
+fn also(grant: &str) -> &'static str {
+    if grant.starts_with("fs.write:") { ", deleting too" } else { "" }
 }
 
 impl Prompt {
@@ -119,6 +159,16 @@ impl Prompt {
         out
     }
 
+    /// What is said of the question where nothing may be asked: in the background.
+    pub(super) fn told(&self) -> String {
+        let subject = self.subject.iter().map(|it| format!("\r\n  {}", ascii(it)));
+        let seconds = self.time_left(Instant::now()).as_secs();
+        let asked = ascii(&self.text) + &subject.collect::<String>();
+        format!(
+            "\r\n{asked}\r\n  asked for {seconds} s more, once `fg` has brought the session back\r\n"
+        )
+    }
+
     /// Takes the question off the screen.
     pub(super) fn erase(&self) {
         let (rows, columns) = size();
@@ -134,8 +184,16 @@ impl Prompt {
     /// whole if it fits at all: what is left out of it could be what matters.
     fn lines(&self, rows: usize, columns: usize) -> Vec<String> {
         let columns = columns.max(COLUMNS_MIN);
+        let mut lines = self.about(rows, columns - 2);
+        let more = self.more(rows, columns - 2, lines.len());
+        lines.extend(more.into_iter().flat_map(|(_, lines)| lines));
+        lines.push(self.last_line(columns));
+        lines.iter().map(|line| format!(" {line:<width$} ", width = columns - 2)).collect()
+    }
+
+    /// What is asked, of which file, and why.
+    fn about(&self, rows: usize, room: usize) -> Vec<String> {
         let most = (rows / 4).clamp(QUESTION_LINES_MIN, QUESTION_LINES_MAX);
-        let room = columns - 2;
         let asked = whole_or_cut(&ascii(&self.text), most * room);
         // A command line stands as it is; a sentence is broken between its words.
         let lay = if self.subject.is_some() { folded } else { wrapped };
@@ -146,13 +204,39 @@ impl Prompt {
         }
         let most = if rows < SMALL_ROWS { 1 } else { REASON_LINES_MAX };
         lines.extend(folded(&whole_or_cut(&ascii(&self.reason), most * room), room));
-        lines.push(self.last_line(columns));
-        lines.iter().map(|line| format!(" {line:<width$} ", width = columns - 2)).collect()
+        lines
+    }
+
+    /// What can be chosen besides this one act, beneath so many lines, each on lines of its own: nobody
+    /// chooses what there is no room to show wholly.
+    fn more(&self, rows: usize, columns: usize, above: usize) -> Vec<(Choice, Vec<String>)> {
+        let Codes { session, end, .. } = &self.codes;
+        let wider = self.wider.as_ref().map(|it| {
+            (Choice::ForSession, format!("[{session}] grant {it} for this session{}", also(it)))
+        });
+        let program =
+            self.program.as_ref().map(|name| (Choice::End, format!("[{end}] end {name}")));
+        let mut left = rows.saturating_sub(above + 1).min(rows / SUBJECT_PART);
+        let choices = wider.into_iter().chain(program);
+        let laid = choices.map(|(choice, text)| (choice, wrapped(&ascii(&text), columns)));
+        laid.filter(|(_, lines)| {
+            let room = left.checked_sub(lines.len());
+            left = room.unwrap_or(left);
+            room.is_some()
+        })
+        .collect()
+    }
+
+    /// Whether a choice is shown on a screen of this size.
+    fn offers(&self, choice: Choice, (rows, columns): (u16, u16)) -> bool {
+        let (rows, room) = (usize::from(rows), usize::from(columns).max(COLUMNS_MIN) - 2);
+        let above = self.about(rows, room).len();
+        self.more(rows, room, above).iter().any(|(it, _)| *it == choice)
     }
 
     /// The codes, and what became of the keys so far: cut at its end where the screen is narrow.
     fn last_line(&self, columns: usize) -> String {
-        let Codes { approve, refuse } = &self.codes;
+        let Codes { approve, refuse, .. } = &self.codes;
         let said = match &self.typing.wrong {
             Some(wrong) => {
                 let left = KEYS_MAX.saturating_sub(self.typing.keys);
@@ -194,45 +278,63 @@ impl Prompt {
     }
 
     /// Takes one byte; the answer, if it completes one.
-    fn key(&mut self, byte: u8) -> Option<Answer> {
+    fn key(&mut self, byte: u8) -> Option<Choice> {
         const CONTROL_C: u8 = 3;
+        let offers = [Choice::End, Choice::ForSession].map(|it| self.offers(it, size()));
+        let [offers_end, offers_session] = offers;
         if byte == CONTROL_C {
-            return Some(Answer::Refused);
+            return Some(Choice::Answer(Answer::Refused));
         }
         let typing = &mut self.typing;
         // Anything that is no letter or digit starts the code anew, so that the letters of an
         // escape sequence do not add up to one with what was typed before.
         if !byte.is_ascii_alphanumeric() {
+            typing.before = None;
             if !typing.last.is_empty() {
                 typing.wrong = Some(std::mem::take(&mut typing.last));
             }
             return None;
         }
         typing.keys += 1;
+        if typing.last.len() == 2 {
+            typing.before = typing.last.chars().next();
+        }
         typing.last = typing.last.chars().skip(typing.last.len().saturating_sub(1)).collect();
         typing.last.push(char::from(byte.to_ascii_lowercase()));
+        let typing = &self.typing;
         if typing.last == self.codes.approve {
-            return Some(Answer::Approved);
+            return Some(Choice::Answer(Answer::Approved));
         }
         if typing.last == self.codes.refuse {
-            return Some(Answer::Refused);
+            return Some(Choice::Answer(Answer::Refused));
         }
-        typing.wrong = (typing.last.len() == 2).then(|| typing.last.clone());
-        (typing.keys >= KEYS_MAX).then_some(Answer::Invalid)
+        if offers_end && typing.last == self.codes.end {
+            return Some(Choice::End);
+        }
+        let session = offers_session.then_some(self.codes.session.as_str());
+        let three: String = typing.before.into_iter().chain(typing.last.chars()).collect();
+        if session == Some(three.as_str()) {
+            return Some(Choice::ForSession);
+        }
+        let begins = session.is_some_and(|code| code.starts_with(&typing.last));
+        let wrong = (typing.last.len() == 2 && !begins).then(|| typing.last.clone());
+        let is_over = typing.keys >= KEYS_MAX;
+        self.typing.wrong = wrong;
+        is_over.then_some(Choice::Answer(Answer::Invalid))
     }
 
     /// Answers *expired* once the deadline has passed, or nobody waits any more.
     pub(super) fn expire_if_due(&mut self) -> bool {
-        self.time_left(Instant::now()).is_zero() && self.answer(Answer::Expired)
+        self.time_left(Instant::now()).is_zero() && self.answer(Choice::Answer(Answer::Expired))
     }
 
     /// The session ends: nobody will answer.
     pub(super) fn give_up(self) {
         self.erase();
-        let _ = self.reply.try_send(Answer::Expired);
+        let _ = self.reply.try_send(Choice::Answer(Answer::Expired));
     }
 
-    fn answer(&mut self, answer: Answer) -> bool {
+    fn answer(&mut self, answer: Choice) -> bool {
         // Whoever asked may have gone; the question is over all the same.
         let _ = self.reply.try_send(answer);
         true

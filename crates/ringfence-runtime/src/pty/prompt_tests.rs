@@ -4,15 +4,22 @@ use std::time::{Duration, Instant};
 
 use ringfence_core::Answer;
 
-use super::{Codes, KEYS_MAX, Prompt, Typing, whole_or_cut};
+use super::{Choice, Codes, KEYS_MAX, Prompt, Typing, whole_or_cut};
 
-fn prompt() -> (Prompt, Receiver<Answer>) {
+fn prompt() -> (Prompt, Receiver<Choice>) {
     let (reply, answers) = sync_channel(1);
     let prompt = Prompt {
         text: "may `a` run `git push`?".to_owned(),
         subject: None,
         reason: "asked by policy.cedar:1 `no-push`".to_owned(),
-        codes: Codes { approve: "k7".to_owned(), refuse: "m3".to_owned() },
+        codes: Codes {
+            approve: "k7".to_owned(),
+            refuse: "m3".to_owned(),
+            end: "q2".to_owned(),
+            session: "w4z".to_owned(),
+        },
+        wider: None,
+        program: None,
         deadline: Instant::now() + Duration::from_mins(1),
         withdrawn: Arc::default(),
         reply,
@@ -26,7 +33,7 @@ fn the_approving_code_approves() {
     let (mut prompt, answers) = prompt();
     assert!(!prompt.typed(b"k"));
     assert!(prompt.typed(b"7"));
-    assert_eq!(answers.try_recv(), Ok(Answer::Approved));
+    assert_eq!(answers.try_recv(), Ok(Choice::Answer(Answer::Approved)));
 }
 
 #[test]
@@ -48,11 +55,11 @@ fn a_stray_key_before_a_code_costs_nothing_but_itself() {
     let (mut prompt, answers) = prompt();
     assert!(!prompt.typed(b"x"));
     assert!(prompt.typed(b"k7"));
-    assert_eq!(answers.try_recv(), Ok(Answer::Approved));
+    assert_eq!(answers.try_recv(), Ok(Choice::Answer(Answer::Approved)));
     let (mut prompt, answers) = self::prompt();
     assert!(!prompt.typed(b"yes\r"));
     assert!(prompt.typed(b"m3"));
-    assert_eq!(answers.try_recv(), Ok(Answer::Refused));
+    assert_eq!(answers.try_recv(), Ok(Choice::Answer(Answer::Refused)));
 }
 
 #[test]
@@ -60,7 +67,7 @@ fn wrong_keys_end_the_question_as_nobodys_answer() {
     let (mut prompt, answers) = prompt();
     assert!(!prompt.typed(b"aa\rb\r\rbc"));
     assert!(prompt.typed(b"k7"));
-    assert_eq!(answers.try_recv(), Ok(Answer::Invalid));
+    assert_eq!(answers.try_recv(), Ok(Choice::Answer(Answer::Invalid)));
 }
 
 #[test]
@@ -69,11 +76,11 @@ fn many_bytes_from_a_terminal_cannot_slide_over_the_code() {
         let (mut prompt, answers) = prompt();
         let report = "a".repeat(start) + "k7";
         assert!(prompt.typed(report.as_bytes()));
-        assert_eq!(answers.try_recv(), Ok(Answer::Invalid), "{report}");
+        assert_eq!(answers.try_recv(), Ok(Choice::Answer(Answer::Invalid)), "{report}");
     }
     let (mut prompt, answers) = prompt();
     assert!(prompt.typed(b"\x1b]11;rgb:1k1k/1k1k/1k7\x07"));
-    assert_eq!(answers.try_recv(), Ok(Answer::Invalid));
+    assert_eq!(answers.try_recv(), Ok(Choice::Answer(Answer::Invalid)));
 }
 
 #[test]
@@ -97,7 +104,7 @@ fn what_was_typed_and_that_it_is_wrong_is_shown_beside_the_codes() {
 fn control_c_refuses() {
     let (mut prompt, answers) = prompt();
     assert!(prompt.typed(&[3]));
-    assert_eq!(answers.try_recv(), Ok(Answer::Refused));
+    assert_eq!(answers.try_recv(), Ok(Choice::Answer(Answer::Refused)));
 }
 
 #[test]
@@ -105,15 +112,45 @@ fn a_question_whose_deadline_has_passed_is_expired() {
     let (mut prompt, answers) = prompt();
     prompt.deadline = Instant::now();
     assert!(prompt.expire_if_due());
-    assert_eq!(answers.try_recv(), Ok(Answer::Expired));
+    assert_eq!(answers.try_recv(), Ok(Choice::Answer(Answer::Expired)));
 }
 
 #[test]
-fn the_two_codes_are_never_alike() {
+fn no_code_is_another_one_or_begins_or_ends_with_it() {
     for byte in 0..=u8::MAX {
-        let codes = Codes::from_random([byte, byte, byte, byte]);
-        assert_ne!(codes.approve, codes.refuse);
-        assert_eq!((codes.approve.len(), codes.refuse.len()), (2, 2));
+        let Codes { approve, refuse, end, session } = Codes::from_random([byte; 9]);
+        assert_eq!([&approve, &refuse, &end, &session].map(String::len), [2, 2, 2, 3]);
+        assert!(approve != refuse && approve != end && refuse != end);
+        for other in [&approve, &refuse, &end] {
+            assert!(!session.starts_with(other) && !session.ends_with(other));
+        }
+    }
+}
+
+#[test]
+fn what_is_not_offered_has_no_code_and_more_is_allowed_by_three_letters_alone() {
+    let (mut prompt, answers) = prompt();
+    assert!(!prompt.typed(b"w4z") && !prompt.typed(b"q2"));
+    assert!(answers.try_recv().is_err());
+    let offering = || {
+        let (mut prompt, answers) = self::prompt();
+        prompt.wider = Some("fs.write:/out".to_owned());
+        prompt.program = Some("`git`".to_owned());
+        (prompt, answers)
+    };
+    let (mut prompt, answers) = offering();
+    let lines = prompt.lines(24, 80);
+    let shown: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+    let choices = ["[w4z] grant fs.write:/out for this session, deleting too", "[q2] end `git`"];
+    assert_eq!(shown[shown.len() - 3..shown.len() - 1], choices);
+    assert!(!prompt.typed(b"4z") && !prompt.typed(b"\rw4\r") && prompt.typed(b"zz"));
+    assert_eq!(answers.try_recv(), Ok(Choice::Answer(Answer::Invalid)));
+    for (typed, choice) in
+        [(&b"w4z"[..], Choice::ForSession), (b"aw4z", Choice::ForSession), (b"q2", Choice::End)]
+    {
+        let (mut prompt, answers) = offering();
+        assert!(prompt.typed(typed));
+        assert_eq!(answers.try_recv(), Ok(choice));
     }
 }
 
@@ -187,4 +224,35 @@ fn a_file_stands_whole_on_lines_of_its_own_and_its_rule_is_not_cut() {
         assert!(lines.concat().contains("/the-end`?"), "{lines:#?}");
         assert!(lines.len() <= 2 * rows / 3 + 2, "{lines:#?}");
     }
+}
+
+#[test]
+fn what_is_not_wholly_shown_cannot_be_chosen() {
+    let (mut prompt, answers) = prompt();
+    prompt.subject = Some("`/home/u/notes/a`".to_owned());
+    prompt.program = Some("`git`".to_owned());
+    let shown = |prompt: &Prompt, size: (u16, u16)| {
+        let lines = prompt.lines(usize::from(size.0), usize::from(size.1));
+        assert!(lines.len() <= usize::from(size.0), "{lines:#?}");
+        let text = lines.concat().replace(' ', "");
+        assert!(!text.contains("leftout"), "{text}");
+        for (code, choice) in [("[w4z]", Choice::ForSession), ("[q2]", Choice::End)] {
+            assert_eq!(text.contains(code), prompt.offers(choice, size), "{text}");
+        }
+        text
+    };
+    let path = format!("/home/u/{}/end", "d".repeat(100));
+    prompt.wider = Some(format!("fs.read:{path}"));
+    for size in [(10, 60), (12, 60), (24, 80), (24, 40)] {
+        assert!(shown(&prompt, size).contains(&format!("grantfs.read:{path}for")), "{size:?}");
+    }
+    // What is shorter may have room where the other has none.
+    let text = shown(&prompt, (6, 60));
+    assert!(!text.contains("grant") && text.contains("[q2]end`git`"), "{text}");
+    prompt.wider = Some(format!("fs.read:/{}", "d".repeat(2000)));
+    assert!(!shown(&prompt, (24, 80)).contains("grant"));
+    assert!(!prompt.typed(b"w4z"));
+    assert!(answers.try_recv().is_err());
+    assert!(prompt.typed(b"\rq2"));
+    assert_eq!(answers.try_recv(), Ok(Choice::End));
 }

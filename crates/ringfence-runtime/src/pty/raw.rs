@@ -2,9 +2,11 @@
 
 use std::io;
 
+use super::jobs::is_in_foreground;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// The user's terminal in raw mode, as it was before again when dropped.
+/// The user's terminal in raw mode, as it was before again when dropped, if it is still ours then: a
+/// shell that took it meanwhile has set it for itself.
 pub(super) struct RawMode {
     before: Termios,
 }
@@ -22,6 +24,9 @@ impl RawMode {
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, &self.before);
+        let stdin = rustix::stdio::stdin();
+        if is_in_foreground(stdin) {
+            let _ = tcsetattr(stdin, OptionalActions::Drain, &self.before);
+        }
     }
 }

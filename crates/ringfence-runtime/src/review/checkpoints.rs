@@ -14,6 +14,7 @@ use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::kept::{Kept, remove_tree};
+use super::walk::changes;
 use crate::state::StateDirs;
 use crate::whole_file::{self, create_private_dir};
 
@@ -36,7 +37,7 @@ pub struct Checkpoint {
     pub name: String,
     /// When it was made, in milliseconds since 1970.
     pub at_ms: u64,
-    /// Files, directories and deletions in it.
+    /// Changes in it, as a review counts them.
     pub count: u64,
     /// What it takes of the disk, in bytes.
     pub bytes: u64,
@@ -132,7 +133,10 @@ pub(crate) fn make(
         .and_then(|to| carry_out(world, Keeping::Copy { bytes_max }, (&to, kept)))
         .and_then(|account| stood().map(|()| account))
         .and_then(|account| {
-            let (count, bytes, left) = (account.count, account.bytes, account.left_count);
+            // What is beneath also has the directories on the way there, and what covers places.
+            let changes = changes(dirs, kept).map_err(|error| error.to_string())?.len();
+            let count = u64::try_from(changes).unwrap_or(u64::MAX);
+            let (bytes, left) = (account.bytes, account.left_count);
             let made = Checkpoint { schema: SCHEMA, name: name.clone(), at_ms, count, bytes, left };
             let text = serde_json::to_vec_pretty(&made).map_err(|error| error.to_string())?;
             whole_file::replace(&aside.join(FILE), &text, 0o600)

@@ -73,7 +73,8 @@ pub fn prepare(dirs: &StateDirs, kept: &Kept, choice: &Choice) -> Result<Ready, 
             .any(|(tree, below)| *tree == change.tree && change.below.starts_with(below));
         match why_not(change, named).or_else(|| above.then(|| OF_ABOVE.to_owned())) {
             Some(why) => {
-                if change.kind == Kind::Deleted || change.what != What::File {
+                let alone = change.what == What::File || change.kind == Kind::Attributes;
+                if change.kind == Kind::Deleted || !alone {
                     stays.insert((change.tree, change.below.clone()));
                 }
                 ready.left.push((change.clone(), why));
@@ -285,7 +286,8 @@ impl Act {
     pub(super) fn of(change: &Change) -> Act {
         match change.kind {
             Kind::Added => Act::Put,
-            Kind::Modified => Act::Swap,
+            // A file is put in whole, with its attributes.
+            Kind::Modified | Kind::Attributes => Act::Swap,
             Kind::Mode => Act::Mode,
             Kind::Deleted => Act::Take,
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -206,6 +206,7 @@ impl Stage<'_> {
             let name = inner.below.file_name().unwrap_or_default();
             self.copy((&from, inner), (&made, name), None, all)?;
         }
+        copy_attributes(from.fd(), made.fd())?;
         give(made.fd(), owner)?;
         Ok(rustix::fs::fchmod(made.fd(), Mode::from_raw_mode(change.mode & MODE_BITS))?)
     }
@@ -406,17 +407,17 @@ fn remove(dir: &Dir, name: &OsStr) {
 }
 
 /// The attributes that the world gave; none that means something to an overlay.
-fn copy_attributes(from: &std::fs::File, to: &std::fs::File) -> io::Result<()> {
+fn copy_attributes(from: impl AsFd, to: impl AsFd) -> io::Result<()> {
     for (name, value) in attributes(from)? {
         if !name.starts_with(OF_OVERLAYS) {
-            rustix::fs::fsetxattr(to, name.as_slice(), &value, XattrFlags::empty())?;
+            rustix::fs::fsetxattr(&to, name.as_slice(), &value, XattrFlags::empty())?;
         }
     }
     Ok(())
 }
 
 /// Gives a file away; only root can, and for everybody else it is their own already.
-fn give(file: impl std::os::fd::AsFd, (uid, gid): (Uid, Gid)) -> io::Result<()> {
+fn give(file: impl AsFd, (uid, gid): (Uid, Gid)) -> io::Result<()> {
     if rustix::process::geteuid().is_root() {
         return Ok(rustix::fs::fchown(file, Some(uid), Some(gid))?);
     }

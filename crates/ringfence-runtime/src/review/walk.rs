@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat};
 
+use super::compare::{head, other_attributes, same};
 use super::kept::{Kept, Tree};
+use super::links::leads_out;
 use super::looks::{self, HEAD_BYTES, Merged};
 use super::{Change, Held, Kind, ReviewError, What};
 use crate::state::StateDirs;
@@ -67,6 +69,9 @@ fn closed_root(number: usize, tree: &Tree) -> Change {
         what: What::Dir,
         bytes: 0,
         mode: 0,
+        mode_before: None,
+        attributes: Vec::new(),
+        leads_out: None,
         within: 0,
         host_runs: None,
         secret: None,
@@ -178,7 +183,8 @@ impl Walk<'_> {
                 if let (Some(host), Some(_), false) = (host, &there, stays) {
                     self.deleted(host, path);
                 }
-                self.directory(path, &stat, there.as_ref().filter(|_| stays));
+                let there = there.as_ref().filter(|_| stays);
+                self.directory((upper, &stat), host.zip(there), path);
                 let below = path.to_owned();
                 self.dir(&Level { below, hidden: hides, depth: level.depth + 1 });
             }
@@ -228,16 +234,29 @@ impl Walk<'_> {
         })
     }
 
-    fn directory(&mut self, path: &Path, stat: &Stat, there: Option<&Stat>) {
+    fn directory(
+        &mut self,
+        (upper, stat): (&Dir, &Stat),
+        there: Option<(&Dir, &Stat)>,
+        path: &Path,
+    ) {
         let mode = self.mode(path, stat);
+        let mode_before = there.map(|(_, it)| it.st_mode & MODE_BITS).filter(|it| *it != mode);
+        let name = path.file_name().unwrap_or_default();
+        // What cannot be read is said of what is in it.
+        let attributes = other_attributes((upper, stat), there.map(|(host, _)| host), name);
+        let attributes = attributes.unwrap_or_default();
         let kind = match there {
             None => Kind::Added,
-            Some(there) if there.st_mode & MODE_BITS != mode => Kind::Mode,
+            Some(_) if mode_before.is_some() => Kind::Mode,
+            Some(_) if !attributes.is_empty() => Kind::Attributes,
             Some(_) => return,
         };
-        let change = Change { mode, ..self.change(path, kind, What::Dir) };
+        let stay = || Held::Special("attributes of a directory that was there stay".to_owned());
+        let held = self.closed(path).or_else(|| (kind == Kind::Attributes).then(stay));
+        let change = self.change(path, kind, What::Dir);
         // A directory's change time changes with each name in it: it is no sign of a conflict.
-        self.add(Change { held: self.closed(path), ..change });
+        self.add(Change { mode, mode_before, attributes, held, ..change });
     }
 
     fn file(
@@ -253,10 +272,14 @@ impl Walk<'_> {
             (Some(host), Some(there)) => same((upper, stat), (host, there), name)?,
             (_, _) => false,
         };
+        let attributes = other_attributes((upper, stat), host.filter(|_| there.is_some()), name)?;
+        let before = there.filter(|it| (what(it), new) == (What::File, What::File));
+        let mode_before = before.map(|it| it.st_mode & MODE_BITS).filter(|it| *it != mode);
         let kind = match there {
             None => Kind::Added,
             Some(_) if !alike => Kind::Modified,
-            Some(it) if new == What::File && it.st_mode & MODE_BITS != mode => Kind::Mode,
+            Some(_) if !attributes.is_empty() => Kind::Attributes,
+            Some(_) if mode_before.is_some() => Kind::Mode,
             Some(_) => return Ok(()),
         };
         let head = head(upper, name, new)?;
@@ -265,11 +288,34 @@ impl Walk<'_> {
         let host_runs = looks::host_runs((path, new), &head, &merged);
         let secret = looks::secret(path, &head);
         let bytes = u64::try_from(stat.st_size).unwrap_or_default();
-        let conflict = there.and_then(|it| self.conflict(it));
-        let held = self.closed(path).or(conflict);
+        let held = self.closed(path).or(there.and_then(|it| self.conflict(it)));
+        let leads_out = self.leads_out((upper, new), path)?;
         let change = self.change(path, kind, new);
-        self.add(Change { bytes, mode, host_runs, secret, held, ..change });
+        let looks = Change { leads_out, host_runs, secret, held, ..change };
+        self.add(Change { bytes, mode, mode_before, attributes, ..looks });
         Ok(())
+    }
+
+    /// What a link says, where that is out of the tree.
+    fn leads_out(&self, (upper, what): (&Dir, What), path: &Path) -> io::Result<Option<String>> {
+        if what != What::Link {
+            return Ok(None);
+        }
+        let says = upper.link(path.file_name().unwrap_or_default())?;
+        let out = leads_out(&self.tree.path, (path, &says), &|below| self.link_at(below));
+        Ok(out.then(|| says.to_string_lossy().into_owned()))
+    }
+
+    /// What the link at a place says, as the session saw it.
+    fn link_at(&self, below: &Path) -> Option<PathBuf> {
+        let (parent, name) = (below.parent()?, below.file_name()?);
+        let found = [Some(self.upper), self.host].into_iter().flatten().find_map(|dir| {
+            let dir = dir.beneath(parent).ok()?;
+            let stat = dir.stat(name).ok()??;
+            Some((dir, what(&stat)))
+        });
+        let (dir, _) = found.filter(|(_, it)| *it == What::Link)?;
+        dir.link(name).ok()
     }
 
     /// Whether something would be at a path once all was committed; a deletion counts as nothing gone.
@@ -388,6 +434,9 @@ impl Walk<'_> {
             what,
             bytes: 0,
             mode: 0,
+            mode_before: None,
+            attributes: Vec::new(),
+            leads_out: None,
             within: 0,
             host_runs: None,
             secret: None,
@@ -446,49 +495,4 @@ pub(super) fn what(stat: &Stat) -> What {
         | FileType::BlockDevice
         | FileType::Unknown => What::Other,
     }
-}
-
-/// Whether two files say the same.
-fn same((upper, new): (&Dir, &Stat), (host, old): (&Dir, &Stat), name: &OsStr) -> io::Result<bool> {
-    match (what(new), what(old)) {
-        (What::Link, What::Link) => Ok(upper.link(name)? == host.link(name)?),
-        (What::File, What::File) if new.st_size == old.st_size => {
-            same_bytes(upper.file(name)?, host.file(name)?)
-        }
-        (_, _) => Ok(false),
-    }
-}
-
-fn same_bytes(one: impl io::Read, other: impl io::Read) -> io::Result<bool> {
-    let (mut one, mut other) = (io::BufReader::new(one), io::BufReader::new(other));
-    let (mut left, mut right) = (vec![0; HEAD_BYTES], vec![0; HEAD_BYTES]);
-    loop {
-        let (read, too) = (fill(&mut one, &mut left)?, fill(&mut other, &mut right)?);
-        if left.get(..read) != right.get(..too) {
-            return Ok(false);
-        }
-        if read == 0 {
-            return Ok(true);
-        }
-    }
-}
-
-fn fill(from: &mut impl io::Read, into: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = into.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match from.read(rest)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok(filled)
-}
-
-/// The beginning of a file; a link says where it leads.
-fn head(dir: &Dir, name: &OsStr, what: What) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if what == What::File {
-        dir.file(name)?.take(HEAD_BYTES as u64).read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
 }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use ringfence_sandbox::world::ResourceLimits;
+
 use super::LimitSettings;
 
 /// Least that `[limits] log_bytes_max` may say, in bytes: one large entry must fit.
@@ -38,6 +40,18 @@ pub(super) struct Raw {
     pub(super) wasm_memory_bytes_max: Option<u64>,
 }
 
+impl LimitSettings {
+    /// Those that the kernel holds for each process.
+    pub(crate) fn of_each_process(&self) -> ResourceLimits {
+        let LimitSettings { open_files_max, processes_max, file_bytes_max, .. } = *self;
+        ResourceLimits {
+            open_files: open_files_max,
+            processes: processes_max,
+            file_bytes: file_bytes_max,
+        }
+    }
+}
+
 impl Raw {
     /// A limit that is less than anything could run with, and what it must be.
     pub(super) fn too_little(&self) -> Option<(&'static str, String)> {
@@ -65,8 +79,8 @@ impl Raw {
 }
 
 /// Of each limit the least.
-pub(super) fn join(files: [&Raw; 3]) -> LimitSettings {
-    let least = |of: fn(&Raw) -> Option<u64>| files.iter().filter_map(|raw| of(raw)).min();
+pub(super) fn join(files: &[&super::Raw]) -> LimitSettings {
+    let least = |of: fn(&Raw) -> Option<u64>| files.iter().filter_map(|raw| of(&raw.limits)).min();
     LimitSettings {
         steps_max: least(|raw| raw.steps_max),
         open_files_max: least(|raw| raw.open_files_max),

@@ -61,18 +61,20 @@ pub(super) fn loosens(project: &Raw) -> bool {
 }
 
 /// The profile in force: a project's `strict`, the system's, else the user's.
-pub(super) fn join([system, user, project]: [&Raw; 3]) -> SeccompSetting {
-    match (project.seccomp, system.seccomp, user.seccomp) {
-        (Some(Profile::Strict), _, _) => SeccompSetting::Fixed(Profile::Strict),
-        (_, Some(profile), _) => SeccompSetting::Fixed(profile),
-        (_, None, Some(profile)) => SeccompSetting::User(profile),
-        (_, None, None) => SeccompSetting::Unsaid,
+pub(super) fn join(system: &Raw, user: &Raw, projects: &[&super::Raw]) -> SeccompSetting {
+    if projects.iter().any(|raw| raw.world.seccomp == Some(Profile::Strict)) {
+        return SeccompSetting::Fixed(Profile::Strict);
+    }
+    match (system.seccomp, user.seccomp) {
+        (Some(profile), _) => SeccompSetting::Fixed(profile),
+        (None, Some(profile)) => SeccompSetting::User(profile),
+        (None, None) => SeccompSetting::Unsaid,
     }
 }
 
 /// From where programs start: one file that says `noexec = true` is enough.
-pub(super) fn join_noexec(files: [&Raw; 3]) -> Programs {
-    let said = files.iter().any(|raw| raw.noexec == Some(true));
+pub(super) fn join_noexec(files: &[&super::Raw]) -> Programs {
+    let said = files.iter().any(|raw| raw.world.noexec == Some(true));
     if said { Programs::NotWhereWritten } else { Programs::Anywhere }
 }
 

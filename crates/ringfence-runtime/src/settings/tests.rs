@@ -14,12 +14,12 @@ fn joined(system: &str, user: &str, project: &str) -> (Settings, Vec<Notice>) {
     let system = parse(system, Origin::System).unwrap();
     let user = parse(user, Origin::User).unwrap();
     let project = parse(project, Origin::Project).unwrap();
-    join(Some(&system), Some(&user), Some(&project))
+    join(Some(&system), Some(&user), Some(&project), &[])
 }
 
 #[test]
 fn nothing_said_means_the_defaults() {
-    let (settings, notices) = join(None, None, None);
+    let (settings, notices) = join(None, None, None, &[]);
     assert_eq!(settings, Settings::default());
     assert_eq!(notices, []);
 }

@@ -1,5 +1,5 @@
 //! Acts that must stay denied, whatever is suggested: secrets, hooks, the host's accounts, metadata
-//! services, sockets of the host, and what leaves the machine by a program.
+//! services, sockets of the host, what leaves the machine by a program, and what a person refused.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use ringfence_core::{
 use ringfence_policy::grant::GrantText;
 use ringfence_policy::{Options, Policy, Source};
 
-use super::Around;
+use super::{Around, Denied};
 use crate::compose::secret_places;
 use crate::protected;
 use crate::wording;
@@ -64,14 +64,16 @@ pub(super) struct Canaries<'a> {
     requests: Vec<Request>,
 }
 
-pub(super) fn all<'a>(around: &'a Around<'a>) -> Canaries<'a> {
+pub(super) fn all<'a>(around: &'a Around<'a>, denied: &[Denied]) -> Canaries<'a> {
     let request = |act: Act| Request { agent: around.agent.clone(), act, process: None };
     let all = files(around).into_iter().chain(others());
     let permitted = |request: &Request| {
         let ruling = around.assembled.policy.decide(request, around.facts);
         ruling.verdict == Verdict::Permit
     };
-    let requests = all.map(request).filter(|request| !permitted(request)).collect();
+    let refused = denied.iter().filter(|act| act.refused.is_some());
+    let all = all.map(request).chain(refused.map(|act| act.request.clone()));
+    let requests = all.filter(|request| !permitted(request)).collect();
     Canaries { around, requests }
 }
 

@@ -81,6 +81,7 @@ fn above(grant: &GrantText) -> Vec<GrantText> {
         | GrantText::Connect(_)
         | GrantText::ConnectUnix(_)
         | GrantText::UseSecret(_)
+        | GrantText::CallTool(_)
         | GrantText::Exec { .. } => Vec::new(),
     }
 }

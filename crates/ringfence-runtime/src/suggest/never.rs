@@ -61,7 +61,7 @@ impl<'a> Never<'a> {
             Act::UseSecret(_) => {
                 Some("the use of a secret is permitted by hand, by its name".to_owned())
             }
-            Act::Exec(_) => None,
+            Act::Exec(_) | Act::CallTool(_) => None,
         }
     }
 
@@ -121,6 +121,7 @@ impl<'a> Never<'a> {
             | GrantText::Connect(_)
             | GrantText::ConnectUnix(_)
             | GrantText::UseSecret(_)
+            | GrantText::CallTool(_)
             | GrantText::Exec { .. } => true,
         }
     }

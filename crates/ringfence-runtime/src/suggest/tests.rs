@@ -77,6 +77,7 @@ impl Host {
             entry: "sabcdefgh/1".parse().unwrap(),
             times: 2,
             covered: false,
+            refused: None,
         };
         let denied: Vec<Denied> = acts.iter().map(denied).collect();
         let around = Around {

@@ -138,3 +138,17 @@ fn the_nearest_project_upwards_is_found_but_not_the_home_itself() {
     fs::create_dir(&other).unwrap();
     assert_eq!(Project::find(&other, &home).unwrap().dir, other);
 }
+
+#[test]
+fn what_lies_in_a_directory_of_everybodys_is_nobodys_project() {
+    let home = Path::new("/nonexistent");
+    assert!(is_too_high(Path::new("/tmp"), home));
+    // Who may change the mode of a project's directory takes no rules out of force by that.
+    let place = place();
+    let dir = project(&place, "// one\n");
+    let below = dir.join("below");
+    fs::create_dir(&below).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o1777)).unwrap();
+    assert_eq!(Project::find(&below, home).unwrap().dir, fs::canonicalize(&dir).unwrap());
+    assert!(!is_too_high(&dir, home));
+}

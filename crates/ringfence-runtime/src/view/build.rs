@@ -5,8 +5,8 @@ mod spans;
 use std::collections::{BTreeMap, HashMap};
 
 use ringfence_core::{
-    Act, Entry, Event, FileChange, FilesRead, Grounds, HttpRequest, LayerState, Outcome, Request,
-    ReviewStep, Reviewed, SecretUse, Trace, Verdict,
+    Act, Entry, Event, FileChange, FilesRead, Grounds, HttpRequest, LayerState, LayerStatus,
+    Outcome, Request, ReviewStep, Reviewed, SecretUse, TakenBack, Trace, Verdict,
 };
 
 use super::{
@@ -27,6 +27,7 @@ pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> Session
     let view = &mut builder.view;
     let is_on_host =
         view.layers.iter().any(|it| it.layer == "mounts" && it.state == LayerState::Off);
+    view.advisory = view.layers.iter().any(LayerStatus::is_advisory);
     view.reads = match view.trace {
         Trace::Off if is_on_host => {
             "reads are bounded by the plan and make no entry; \
@@ -142,7 +143,9 @@ impl Builder {
                     question.by = Some(by).filter(|name| !name.is_empty());
                 }
             }
-            Event::ProcessExited { pid, exit, usage } => self.exited(pid, exit, usage, at_ms),
+            Event::ProcessExited { pid, exit, usage, limit } => {
+                self.exited(pid, (exit, limit), usage, at_ms);
+            }
             Event::Granted { id, text, scope, by } => {
                 let granted = Some((text, scope));
                 self.granted_or_revoked((index, id, by), granted, Vec::new());
@@ -151,9 +154,7 @@ impl Builder {
                 self.granted_or_revoked((index, id, by), None, survivors);
             }
             Event::Quarantined { files } => self.view.quarantined.extend(files),
-            Event::TakenBack(what) => {
-                self.view.taken_back.push(TakenBackView { entry: index, what });
-            }
+            Event::TakenBack(what) => self.taken_back(index, what),
             Event::LimitReached { limit, most, unseen } => {
                 self.view.limit_reached = Some(ReachedLimit { entry: index, limit, most, unseen });
             }
@@ -166,6 +167,10 @@ impl Builder {
             Event::Reviewed(review) => self.reviewed(&review),
             Event::PolicyReloaded { .. } | Event::LogOpened { .. } | Event::LogClosed { .. } => {}
         }
+    }
+
+    fn taken_back(&mut self, entry: u64, what: TakenBack) {
+        self.view.taken_back.push(TakenBackView { entry, what });
     }
 
     fn reviewed(&mut self, review: &Reviewed) {
@@ -238,7 +243,7 @@ impl Builder {
         match act {
             Act::Exec(exec) => self.started(index, at_ms, exec, process),
             // A read makes an entry only where it is decided act by act; it changes nothing.
-            Act::Read(_) => {}
+            Act::Read(_) | Act::CallTool(_) => {}
             Act::Write(_) | Act::Delete(_) => {
                 let span = self.acting(process, at_ms);
                 let removes = matches!(act, Act::Delete(_));

@@ -37,6 +37,9 @@ pub struct Span {
     pub duration_ms: Option<u64>,
     /// How it ended; `None` while it runs, when replaced, or when nobody saw it.
     pub exit: Option<Exit>,
+    /// The limit that ended it, by its name in the settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
     /// Why it did not run: the start failed, or what ran was not what had been decided.
     pub error: Option<String>,
     /// What it used.
@@ -198,6 +201,7 @@ impl Span {
             ended_ms: None,
             duration_ms: None,
             exit: None,
+            limit: None,
             error: None,
             resource_usage: ResourceUsage::default(),
             network_activity: NetworkActivity::default(),

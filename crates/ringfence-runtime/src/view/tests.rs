@@ -46,7 +46,7 @@ impl Script {
 
     fn exit(&mut self, pid: i32, code: i32) {
         let usage = Usage { cpu_time_ms: Some(7), ..Usage::default() };
-        self.event(Event::ProcessExited { pid, exit: Exit::Code(code), usage });
+        self.event(Event::ProcessExited { pid, exit: Exit::Code(code), usage, limit: None });
     }
 
     fn view(self) -> SessionView {
@@ -278,7 +278,7 @@ fn what_is_not_known_is_null_and_not_zero() {
     let mut script = Script::default();
     script.exec((10, 1), "sh");
     let usage = Usage { cpu_time_ms: Some(3), sampled: true, ..Usage::default() };
-    script.event(Event::ProcessExited { pid: 10, exit: Exit::Unknown, usage });
+    script.event(Event::ProcessExited { pid: 10, exit: Exit::Unknown, usage, limit: None });
     let json = serde_json::to_value(script.view()).unwrap();
     let usage = &json["spans"][0]["resource_usage"];
     assert_eq!(usage["cpu_time_ms"], 3);

@@ -35,7 +35,8 @@ pub fn question(
             | Act::Connect(_)
             | Act::ConnectUnix(_)
             | Act::Request(_)
-            | Act::UseSecret(_)),
+            | Act::UseSecret(_)
+            | Act::CallTool(_)),
             _,
         ) => (describe_in_full(act), None),
     };
@@ -62,11 +63,23 @@ fn asked_by(grounds: &Grounds) -> String {
     format!("asked by `{id}`{more}{} ({file}:{})", reason(rule), rule.line)
 }
 
+/// The longest name of a program in a question, in characters: the agent may have given it.
+const PROGRAM_NAME_MAX: usize = 20;
+
+/// What a program is called, cut at its end.
+pub(crate) fn program_name(program: &Path) -> Option<String> {
+    let name = program.file_name()?.to_string_lossy();
+    let mut short: String = name.chars().take(PROGRAM_NAME_MAX).collect();
+    if short.len() < name.len() {
+        short.push_str("...");
+    }
+    Some(printable(&short))
+}
+
 /// The program that asks, by its name and number, and the agent it works for.
 fn who(request: &Request, program: Option<&Path>) -> String {
     let agent = printable(&request.agent.0);
-    let name = program.and_then(Path::file_name).map(|name| printable(&name.to_string_lossy()));
-    match (name, &request.process) {
+    match (program.and_then(program_name), &request.process) {
         (Some(name), Some(process)) => {
             format!("`{name}` (process {}, agent `{agent}`)", process.pid)
         }

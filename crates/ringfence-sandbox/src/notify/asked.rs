@@ -24,7 +24,7 @@ use super::locate::Found;
 use super::making::{Making, Metadata, What};
 use super::opener::{Confinement, Opener};
 use super::places::writes;
-use super::tracee::Call;
+use super::tracee::{Call, Trouble};
 use crate::sys;
 
 /// A place, and what of it is opened by whom.
@@ -148,10 +148,46 @@ impl Asked {
         false
     }
 
+    /// What is refused whatever is answered.
+    pub(super) fn refuses(&self, what: &What) -> Option<Errno> {
+        let place = |path: &[u8]| self.place(path);
+        match what {
+            What::Rename { from, to, .. } => match (place(from), place(to)) {
+                (None, None) => None,
+                (Some(one), Some(other)) if std::ptr::eq(one, other) => one.refuses(what),
+                // As between two file systems: who renames copies then, and each copy is decided.
+                _ => Some(Errno::XDEV),
+            },
+            What::Link { from, path } => {
+                (place(from).is_some() || place(path).is_some()).then_some(Errno::XDEV)
+            }
+            What::LinkFile { path, .. } => place(path).map(|_| Errno::XDEV),
+            What::Socket { path, .. } => place(path).map(|_| Errno::PERM),
+            What::Open { flags, .. } if !writes(*flags) => None,
+            What::Open { path, .. }
+            | What::Create { path, .. }
+            | What::Directory { path, .. }
+            | What::Node { path, .. }
+            | What::Symlink { path, .. }
+            | What::Truncate { path, .. }
+            | What::Remove { path, .. } => place(path)?.refuses(what),
+            What::Change { which: Metadata::At { path }, .. } => {
+                place(path)?.writes.is_none().then_some(Errno::ROFS)
+            }
+            What::Access { .. }
+            | What::Reopen { .. }
+            | What::Address { .. }
+            | What::Change { which: Metadata::Of(_), .. } => None,
+        }
+    }
+
     /// By whom something is made, and where.
     pub(super) fn carry(&self, making: Making) -> Carried {
-        let place = |path: &[u8]| self.place(path);
         let refused = Carried::Refused;
+        if let Some(errno) = self.refuses(&making.what) {
+            return refused(errno);
+        }
+        let place = |path: &[u8]| self.place(path);
         match &making.what {
             What::Open { path, flags, .. } if !writes(*flags) => match place(path) {
                 Some(AskedPlace { reads: AskedReads::Decided(tree), begins, .. }) => {
@@ -165,23 +201,9 @@ impl Asked {
             | What::Node { path, .. }
             | What::Symlink { path, .. }
             | What::Truncate { path, .. }
-            | What::Remove { path, .. } => match place(path) {
-                Some(place) => place.change(making),
-                None => Carried::AsEver(making),
-            },
-            What::Rename { from, to, .. } => match (place(from), place(to)) {
-                (None, None) => Carried::AsEver(making),
-                (Some(one), Some(other)) if std::ptr::eq(one, other) => one.change(making),
-                // As between two file systems: who renames copies then, and each copy is decided.
-                _ => refused(Errno::XDEV),
-            },
-            What::Link { from, path } => match (place(from), place(path)) {
-                (None, None) => Carried::AsEver(making),
-                _ => refused(Errno::XDEV),
-            },
-            What::LinkFile { path, .. } if place(path).is_some() => refused(Errno::XDEV),
-            What::Socket { path, .. } if place(path).is_some() => refused(Errno::PERM),
-            What::Change { which: Metadata::At { path }, .. } => match place(path) {
+            | What::Remove { path, .. }
+            | What::Rename { from: path, .. }
+            | What::Change { which: Metadata::At { path }, .. } => match place(path) {
                 Some(place) => place.aside(making),
                 None => Carried::AsEver(making),
             },
@@ -189,7 +211,8 @@ impl Asked {
                 Some(place) => place.told(making),
                 None => refused(Errno::ACCESS),
             },
-            What::LinkFile { .. }
+            What::Link { .. }
+            | What::LinkFile { .. }
             | What::Socket { .. }
             | What::Reopen { .. }
             | What::Address { .. }
@@ -210,13 +233,13 @@ impl AskedPlace {
         Some((tree.as_fd(), below(path, &self.begins)))
     }
 
-    /// Something made, changed or removed here.
-    fn change(&self, making: Making) -> Carried {
+    /// Why something is not made, changed or removed here: it is the place itself, or nothing may be.
+    fn refuses(&self, what: &What) -> Option<Errno> {
         let itself = |path: &[u8]| path == self.begins.as_str().as_bytes();
-        if making.what.paths().into_iter().any(itself) {
-            return Carried::Refused(Errno::BUSY);
+        if what.paths().into_iter().any(itself) {
+            return Some(Errno::BUSY);
         }
-        self.aside(making)
+        self.writes.is_none().then_some(Errno::ROFS)
     }
 
     /// Something that keeps every name, and so may be about the place itself.
@@ -243,13 +266,33 @@ impl Call<'_> {
         self.shared.asked.get().is_some_and(|asked| asked.place(path).is_some())
     }
 
+    /// Refuses what could not be carried out whatever a person answers, before anybody is asked.
+    pub(super) fn can_be(&self, what: &What) -> Result<(), Trouble> {
+        let refuses = |asked: &Asked| asked.refuses(what);
+        let refused =
+            |why: &str, errno: Errno| Err(Trouble::unresolvable(why, errno.raw_os_error()));
+        match (self.shared.asked.get().and_then(refuses), what) {
+            // `mv` copies then, and each copy is asked about.
+            (Some(Errno::XDEV), What::Rename { .. }) => Err(Errno::XDEV.into()),
+            (Some(Errno::XDEV), _) => {
+                refused("what is asked about gets no second name, which would not be", Errno::XDEV)
+            }
+            (Some(Errno::BUSY), _) => refused(
+                "a directory that is asked about is not itself removed, moved or replaced from within",
+                Errno::BUSY,
+            ),
+            // For the policy to say first.
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
     /// Whether it is in any case: there, or in a world without mounts.
     pub(super) fn is_carried_out(&self, path: &[u8]) -> bool {
         self.shared.places.is_some() || self.is_asked(path)
     }
 
-    /// The same for what the world shows as it is. What is hidden shows other permissions than it has: who
-    /// adds to those would take the real ones away.
+    /// The same for what the world shows as it is. What is hidden is another file there, with the
+    /// permissions of the start.
     pub(super) fn shows_asked(&self, path: &[u8]) -> bool {
         let place = self.shared.asked.get().and_then(|asked| asked.place(path));
         place.is_some_and(|place| !place.is_hidden())

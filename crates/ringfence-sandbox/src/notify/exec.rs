@@ -5,6 +5,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use ringfence_core::FileIdentity;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 
+use super::elf::{self, Unknown};
 use super::file::named;
 use super::listen::Judged;
 use super::locate::{Found, Last, Opened};
@@ -51,26 +52,18 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
             dir => call.directory(dir),
         })?
     };
-    // Nothing of the kernel's bounds what a program that only asks may run.
-    let unbounded = call.shared.line.is_told();
-    let hidden = |path: &[u8]| {
-        let places = call.shared.places.as_ref();
-        places.is_some_and(|it| it.hides(path) || unbounded && it.read(path).is_err())
-    };
-    if hidden(&program.path) {
-        return Err(Trouble::Errno(libc::EACCES));
-    }
+    shown(call, &program)?;
     let argv = call.arguments(&arguments.windows, arguments.argv)?;
     let mut final_argv = argv.clone();
     if final_argv.is_empty() {
         // Since Linux 5.18 an empty argument list gets one empty argument.
         final_argv.push(Vec::new());
     }
-    let interpreters = interpreters(call, &program, (&arguments, &cwd), &mut final_argv)?;
-    let identity = identity(&program.stat);
+    let (identity, name) = (identity(&program.stat), named(&program.path)?);
+    let interpreters = interpreters(call, program, (&arguments, &cwd), &mut final_argv)?;
     let running = interpreters.last().map_or(identity, |interpreter| interpreter.identity);
     Ok(Judged::Attempt(Attempted::Exec(ExecAttempt {
-        program: named(&program.path)?,
+        program: name,
         identity,
         argv,
         cwd: named(&cwd)?,
@@ -157,21 +150,50 @@ fn identity(stat: &Stat) -> FileIdentity {
     FileIdentity { device: stat.st_dev, inode: stat.st_ino }
 }
 
+/// A file that is hidden from the world is not run, whoever names it: the kernel runs it all the same where
+/// no mount covers it, and what runs can be read.
+fn shown(call: &Call<'_>, Program { path, .. }: &Program) -> Result<(), Trouble> {
+    // Nothing of the kernel's bounds what a program that only asks may run.
+    let unbounded = call.shared.line.is_told();
+    let places = call.shared.places.as_ref();
+    let asked = call.shared.asked.get();
+    let hidden = asked.is_some_and(|asked| asked.hidden(path).is_some())
+        || places.is_some_and(|it| it.hides(path) || unbounded && it.read(path).is_err());
+    if hidden { Err(Trouble::Errno(libc::EACCES)) } else { Ok(()) }
+}
+
+/// The same of the loader that a program names for itself: the kernel maps it and enters it.
+fn loader_shown(call: &Call<'_>, program: &Program, cwd: &[u8]) -> Result<(), Trouble> {
+    if call.shared.places.is_none() && call.shared.asked.get().is_none() {
+        // Mounts cover all that is hidden, from the kernel too.
+        return Ok(());
+    }
+    let file = readable(&program.fd).ok_or(Trouble::Errno(libc::EACCES))?;
+    let loader = elf::loader(|bytes, at| Ok(rustix::io::pread(&file, bytes, at)?));
+    match loader {
+        Ok(None) => Ok(()),
+        Ok(Some(name)) => shown(call, &find(call, &name, Last::Follow, || Ok(cwd.to_vec()))?),
+        Err(Unknown::Malformed) => Err(Trouble::Errno(libc::ENOEXEC)),
+        Err(Unknown::Unread) => Err(Trouble::Errno(libc::EACCES)),
+    }
+}
+
 /// Follows the first lines of scripts, changing the arguments as the kernel will.
 fn interpreters(
     call: &Call<'_>,
-    program: &Program,
+    mut program: Program,
     (arguments, cwd): (&Arguments, &[u8]),
     argv: &mut Vec<Vec<u8>>,
 ) -> Result<Vec<Interpreter>, Trouble> {
     let mut found = Vec::new();
     let mut name = name_for_interpreter(arguments);
-    let mut line = first_line(call, program);
+    let mut line = first_line(call, &program);
     while let Some(FirstLine { interpreter, argument }) = line {
         if found.len() == INTERPRETERS_MAX {
             return Err(Trouble::Errno(libc::ELOOP));
         }
         let next = find(call, &interpreter, Last::Follow, || Ok(cwd.to_vec()))?;
+        shown(call, &next)?;
         let head = std::iter::once(interpreter.clone()).chain(argument.clone()).chain([name]);
         argv.splice(..1, head);
         name = interpreter;
@@ -181,7 +203,9 @@ fn interpreters(
             identity: identity(&next.stat),
             argument,
         });
+        program = next;
     }
+    loader_shown(call, &program, cwd)?;
     Ok(found)
 }
 
@@ -204,10 +228,15 @@ fn first_line(call: &Call<'_>, program: &Program) -> Option<FirstLine> {
 }
 
 fn read_first_line(program: &OwnedFd) -> Option<FirstLine> {
-    let path = format!("/proc/self/fd/{}", program.as_fd().as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+    let file = readable(program)?;
     let mut header = [0; HEADER_BYTES];
     let got = rustix::io::pread(&file, &mut header, 0).ok()?;
     script::parse(header.get(..got)?)
+}
+
+/// The same file, opened to be read.
+fn readable(program: &OwnedFd) -> Option<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", program.as_fd().as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rustix::fs::open(path, flags, Mode::empty()).ok()
 }

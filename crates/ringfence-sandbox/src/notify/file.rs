@@ -143,6 +143,7 @@ pub(super) fn look(call: &Call<'_>) -> Result<Judged, Trouble> {
 /// Leaves out what happens in private places; nothing else means nobody has to decide.
 fn hand_out(call: &Call<'_>, seen: Seen) -> Result<Judged, Trouble> {
     let Seen { acts, what, appears, reads } = seen;
+    what.as_ref().map_or(Ok(()), |what| call.can_be(what))?;
     let acts: Vec<(FileChange, AbsolutePath)> = acts
         .into_iter()
         .filter(|(_, path)| !call.shared.is_private(path))
@@ -236,8 +237,7 @@ fn change(call: &Call<'_>) -> Option<Change> {
 }
 
 fn place(call: &Call<'_>, at: At, last: Last) -> Result<Place, Trouble> {
-    let path = call.path(at.path)?;
-    call.locate(at.dir, &path, last)
+    call.locate(at.dir, &call.path(at.path)?, last)
 }
 
 fn existing(place: Place) -> Result<Vec<u8>, Trouble> {
@@ -407,7 +407,7 @@ fn leads_elsewhere(
 fn link(call: &Call<'_>, from: At, to: At, flags: i32) -> Result<Seen, Trouble> {
     let text = call.path(from.path)?;
     let source = if text.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
-        Source::File(call.open_file(from.dir)?)
+        Source::File(call.open_nameless(from.dir)?)
     } else {
         let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
         let last = if follow { Last::Follow } else { Last::Keep };

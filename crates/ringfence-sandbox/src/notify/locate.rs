@@ -353,6 +353,16 @@ impl Call<'_> {
         Ok(fd)
     }
 
+    /// An open file that has no name. As kernels have it for everybody without capabilities, one that has a name
+    /// is called by it.
+    pub(super) fn open_nameless(&self, number: i32) -> Result<OwnedFd, Trouble> {
+        let file = self.open_file(number)?;
+        if rustix::fs::fstat(&file)?.st_nlink > 0 {
+            return Err(Trouble::Errno(libc::ENOENT));
+        }
+        Ok(file)
+    }
+
     /// The path of an open file, if that path leads to this very file.
     pub(super) fn name_of(&self, fd: &OwnedFd) -> Result<Option<Vec<u8>>, Trouble> {
         let own = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());

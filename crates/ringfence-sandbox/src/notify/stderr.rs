@@ -1,14 +1,15 @@
 //! A word to the process that waits, on its standard error: never into a file, and never waiting.
 
+use std::io::IoSlice;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::ReadWriteFlags;
 use rustix::net::SendFlags;
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
 use super::tracee::{Call, Trouble};
-use super::{Attempt, connect};
+use super::{Attempt, Members, connect};
 use crate::sys::notify::Notification;
 
 /// Longest text, in bytes: what a pipe takes as a whole (`PIPE_BUF`).
@@ -17,6 +18,10 @@ const TEXT_BYTES_MAX: usize = 4096;
 /// The device numbers of terminals that say which terminal they are: consoles and serial lines, and
 /// pseudoterminals. `/dev/tty` (5) is left out, for us it would be our own.
 const TERMINAL_MAJORS: [std::ops::RangeInclusive<u32>; 2] = [4..=4, 136..=143];
+
+/// Least width of a terminal that lines are broken for, and how far what follows is set in.
+const COLUMNS_MIN: usize = 40;
+const HANGING: usize = 2;
 
 /// Whether a text was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,25 +45,26 @@ impl Attempt {
     }
 }
 
-/// The same for a process of a world that waits elsewhere, for the answer of a server of ours.
-pub fn write_stderr_of(pid: i32, text: &str) -> Written {
-    let open = || -> Result<OwnedFd, Trouble> {
-        let pid = Pid::from_raw(pid).ok_or(Trouble::Errno(libc::ESRCH))?;
-        Ok(pidfd_open(pid, PidfdFlags::empty())?)
-    };
-    let Ok(pidfd) = open() else { return Written::No };
-    let still_the_same = || {
-        // A world has a network of its own, so that a number that is a host's process by now is
-        // seen; and as long as the process lives its number is its own.
-        let network = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/ns/net"));
-        let (its, ours) = (network(&pid.to_string())?, network("self")?);
-        let mut ended = [PollFd::new(&pidfd, PollFlags::IN)];
-        let lives = poll(&mut ended, Some(&Timespec::default()))? == 0;
-        let elsewhere = (its.st_dev, its.st_ino) != (ours.st_dev, ours.st_ino);
-        if lives && elsewhere { Ok(()) } else { Err(Trouble::Errno(libc::ESRCH)) }
-    };
-    let pidfd = || pidfd.try_clone().map_err(|_| Trouble::Errno(libc::EMFILE));
-    Target { pidfd: &pidfd, still_the_same: &still_the_same }.tell(text)
+/// The standard errors of one world's processes, for who waits elsewhere: for the answer of a server of ours.
+#[derive(Debug, Clone, Copy)]
+pub struct WorldStderr {
+    world: Members,
+}
+
+impl WorldStderr {
+    /// Of the world whose first process, or supervisor, has this number here.
+    pub fn below(root: i32) -> WorldStderr {
+        WorldStderr { world: Members::below(root) }
+    }
+
+    /// Writes to one process, as [`Attempt::write_stderr`] does, unless it is none of the world's (any more).
+    pub fn write(self, pid: i32, text: &str) -> Written {
+        let Some(member) = self.world.member(pid) else { return Written::No };
+        let still_the_same =
+            || if member.is_still_one() { Ok(()) } else { Err(Trouble::Errno(libc::ESRCH)) };
+        let pidfd = || member.pidfd.try_clone().map_err(|_| Trouble::Errno(libc::EMFILE));
+        Target { pidfd: &pidfd, still_the_same: &still_the_same }.tell(text)
+    }
 }
 
 /// A process that is told something.
@@ -69,8 +75,49 @@ struct Target<'a> {
 
 impl Target<'_> {
     fn tell(&self, text: &str) -> Written {
-        if write(self, &plain(text)).is_ok() { Written::Yes } else { Written::No }
+        if write(self, text).is_ok() { Written::Yes } else { Written::No }
     }
+}
+
+/// The text with its lines broken between words where they are longer than a terminal is wide; a command
+/// in backticks stays whole. Where the width is not known nothing is broken.
+fn folded(text: &str, columns: usize) -> String {
+    if columns < COLUMNS_MIN {
+        return text.to_owned();
+    }
+    let lines = text.split_inclusive('\n');
+    lines.fold(String::with_capacity(text.len()), |mut out, line| {
+        let indent = line.len() - line.trim_start_matches(' ').len() + HANGING;
+        let mut at = 0;
+        for (number, word) in words(line).into_iter().enumerate() {
+            let width = word.trim_end().chars().count();
+            if number > 0 && at + width > columns {
+                out.truncate(out.trim_end_matches(' ').len());
+                out.push('\n');
+                out.extend(std::iter::repeat_n(' ', indent));
+                at = indent;
+            }
+            out.push_str(word);
+            at += word.chars().count();
+        }
+        out
+    })
+}
+
+/// The words of a line, each with the spaces after it; the first one with those before it.
+fn words(line: &str) -> Vec<&str> {
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let (mut words, mut start, mut in_command, mut before) = (Vec::new(), 0, false, ' ');
+    for (at, character) in line.char_indices() {
+        if at > indent && before == ' ' && character != ' ' && !in_command {
+            words.extend(line.get(start..at));
+            start = at;
+        }
+        in_command ^= character == '`';
+        before = character;
+    }
+    words.extend(line.get(start..));
+    words
 }
 
 /// The text without control characters, as far as it fits.
@@ -87,7 +134,8 @@ fn plain(text: &str) -> Vec<u8> {
 
 /// Writes where the process itself may write, which says nothing about what we may open: a pipe or
 /// a terminal that it can only read is not written for it.
-fn write(target: &Target<'_>, bytes: &[u8]) -> Result<(), Trouble> {
+fn write(target: &Target<'_>, text: &str) -> Result<(), Trouble> {
+    let bytes = &plain(text);
     let pidfd = (target.pidfd)()?;
     (target.still_the_same)()?;
     let stderr = pidfd_getfd(pidfd, 2, PidfdGetfdFlags::empty())?;
@@ -99,14 +147,14 @@ fn write(target: &Target<'_>, bytes: &[u8]) -> Result<(), Trouble> {
     let stat = rustix::fs::fstat(&stderr)?;
     let major = rustix::fs::major(stat.st_rdev);
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Fifo => {
-            rustix::io::write(without_waiting(&stderr)?, bytes)?;
-        }
+        FileType::Fifo => write_to_pipe(&stderr, bytes)?,
         FileType::CharacterDevice if TERMINAL_MAJORS.iter().any(|range| range.contains(&major)) => {
             if !rustix::termios::isatty(&stderr) {
                 return Err(Trouble::Errno(libc::ENOTTY));
             }
-            rustix::io::write(without_waiting(&stderr)?, bytes)?;
+            let columns = rustix::termios::tcgetwinsize(&stderr).map_or(0, |size| size.ws_col);
+            let bytes = plain(&folded(text, usize::from(columns)));
+            rustix::io::write(without_waiting(&stderr)?, &bytes)?;
         }
         FileType::Socket => {
             rustix::net::send(stderr, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
@@ -121,10 +169,49 @@ fn write(target: &Target<'_>, bytes: &[u8]) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// A pipe of another user's, whoever started us, cannot be opened once more; the kernel can be asked not to wait
+/// for this one write (since Linux 6.4), or there is none.
+fn write_to_pipe(stderr: &OwnedFd, bytes: &[u8]) -> Result<(), Trouble> {
+    if let Ok(again) = without_waiting(stderr) {
+        rustix::io::write(again, bytes)?;
+    } else {
+        let (bytes, at_its_end) = ([IoSlice::new(bytes)], u64::MAX);
+        rustix::io::pwritev2(stderr, &bytes, at_its_end, ReadWriteFlags::NOWAIT)?;
+    }
+    Ok(())
+}
+
 /// The same pipe or terminal once more: whether the process's own open file waits is a state that
 /// all who hold it share, so that it is not ours to change.
 fn without_waiting(stderr: &OwnedFd) -> Result<OwnedFd, Trouble> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let path = format!("/proc/self/fd/{}", stderr.as_raw_fd());
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::folded;
+
+    #[test]
+    fn what_is_said_on_a_terminal_is_broken_between_words_and_a_command_stays_whole() {
+        let text = "denied: agent `a` may not read /some/where/that/is/rather/far/away\n  rule   \
+                    none\nhint (for the person outside): to allow it, run `ringfence grant \
+                    fs.read:/some/where --session`\n";
+        let expected = "denied: agent `a` may not read\n  /some/where/that/is/rather/far/away\n  \
+                        rule   none\nhint (for the person outside): to allow\n  it, run\n  \
+                        `ringfence grant fs.read:/some/where --session`\n";
+        assert_eq!(folded(text, 40), expected);
+        for unknown in [0, 39, 500] {
+            assert_eq!(folded(text, unknown), text);
+        }
+        let long = format!("{}\n", "x".repeat(100));
+        assert_eq!(folded(&long, 40), long, "what has no spaces stays whole");
+    }
+
+    #[test]
+    fn an_odd_backtick_and_empty_lines_are_kept() {
+        let text = "a `b c d e f g h i j k l m n o p q r s t u v w x y z\n\n  \nend";
+        assert_eq!(folded(text, 40), text.replacen("a `", "a\n  `", 1));
+    }
 }

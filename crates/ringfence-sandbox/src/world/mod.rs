@@ -24,6 +24,7 @@ mod landlocked;
 mod layers;
 mod namespaces;
 mod network;
+mod on_the_host;
 mod payload;
 mod place;
 mod root;
@@ -43,7 +44,7 @@ use std::sync::Arc;
 
 use ringfence_core::{Exit, LayerStatus};
 
-pub use advisory::library_of;
+pub use advisory::library_places;
 use channel::Topic;
 pub use container::{Container, Engine};
 pub use error::WorldError;

@@ -29,7 +29,7 @@ const OURS: i32 = 125;
 /// Where a program without a slash is looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// What init has made ready for the payload.
+/// What has been made ready for the payload.
 pub(super) struct Parts {
     pub(super) slave: Option<OwnedFd>,
     pub(super) umask: Mode,
@@ -72,13 +72,7 @@ fn give_up(
     parts: Parts,
 ) -> Result<io::Result<PathBuf>, Failure> {
     let ceiling = inner_namespaces(spec, init)?;
-    rustix::process::umask(parts.umask);
-    rustix::process::chdir(&spec.cwd)
-        .during(Need::Payload, format!("enter the working directory `{}`", spec.cwd.display()))?;
-    session(parts.slave)?;
-    default_signals();
-    close_on_exec_from(3).during(Need::Payload, "close descriptors")?;
-    let program = find_program(spec);
+    let program = enter(spec, parts)?;
     capabilities()?;
     ceiling::enforce(&ceiling)?;
     limits(spec.limits)?;
@@ -116,8 +110,20 @@ fn inner_namespaces(spec: &WorldSpec, init: &Channel) -> Result<OwnedFd, Failure
     Ok(ceiling)
 }
 
+/// Begins as its program is to: with its umask, in its directory, in a session of its own, with nothing open
+/// but its streams; finds the program, if there is one.
+pub(super) fn enter(spec: &WorldSpec, parts: Parts) -> Result<io::Result<PathBuf>, Failure> {
+    rustix::process::umask(parts.umask);
+    rustix::process::chdir(&spec.cwd)
+        .during(Need::Payload, format!("enter the working directory `{}`", spec.cwd.display()))?;
+    session(parts.slave)?;
+    default_signals();
+    close_on_exec_from(3).during(Need::Payload, "close descriptors")?;
+    Ok(find_program(spec))
+}
+
 /// A session of its own, with the terminal if there is one.
-pub(super) fn session(slave: Option<OwnedFd>) -> Result<(), Failure> {
+fn session(slave: Option<OwnedFd>) -> Result<(), Failure> {
     rustix::process::setsid().during(Need::Payload, "start a session")?;
     let Some(slave) = slave else { return Ok(()) };
     rustix::process::ioctl_tiocsctty(&slave).during(Need::Terminal, "take the terminal")?;
@@ -130,6 +136,11 @@ pub(super) fn session(slave: Option<OwnedFd>) -> Result<(), Failure> {
 /// No capability, now or by any exec.
 fn capabilities() -> Result<(), Failure> {
     empty_bounding_set().during(Need::Payload, "empty the capability bounding set")?;
+    drop_capabilities()
+}
+
+/// None of those it has, and none by a program that would give some.
+pub(super) fn drop_capabilities() -> Result<(), Failure> {
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     rustix::thread::clear_ambient_capability_set()
@@ -178,7 +189,7 @@ fn filter(spec: &WorldSpec, control: &Channel, rules: &OwnedFd) -> Result<(), Fa
 }
 
 /// Where the first word leads; the search follows `env(1)`.
-pub(super) fn find_program(spec: &WorldSpec) -> io::Result<PathBuf> {
+fn find_program(spec: &WorldSpec) -> io::Result<PathBuf> {
     let missing = || io::Error::from_raw_os_error(libc::ENOENT);
     let name = spec.argv.first().ok_or_else(missing)?;
     if name.as_bytes().contains(&b'/') {

@@ -101,11 +101,15 @@ pub(super) trait Isolation: Debug + Send + Sync {
     /// The line to whoever reaps the payload: it takes signals, and tells of stops and of the end.
     fn control(&self) -> Option<&Channel>;
 
-    /// Shows something of the host's in the running world.
-    fn mount(&self, source: &Path, target: &Path, access: Access) -> Result<(), WorldError>;
+    /// Shows something of the host's in the running world; where nothing is mounted at all, that is refused.
+    fn mount(&self, _source: &Path, target: &Path, _access: Access) -> Result<(), WorldError> {
+        Err(WorldError::BeyondCeiling { target: target.to_path_buf() })
+    }
 
     /// Takes it away again.
-    fn unmount(&self, target: &Path) -> Result<(), WorldError>;
+    fn unmount(&self, target: &Path) -> Result<(), WorldError> {
+        Err(WorldError::NotGranted { target: target.to_path_buf() })
+    }
 
     /// A tree of the host that is mounted nowhere, as the world would see it; where nothing is mounted
     /// at all, that is refused.

@@ -1,5 +1,7 @@
 //! What ends a module that would not end.
 
+use std::process::Stdio;
+
 use super::{err, module, person, put, recorded, run, settle};
 use crate::person::Who;
 
@@ -30,6 +32,42 @@ fn each_limit_ends_a_module_with_its_name_an_entry_and_a_code() {
                 (&name.into(), most.into())
             );
         }
+    }
+}
+
+/// Waits ten minutes by the clock (tag 0 of a subscription, in nanoseconds), and says if it could not.
+const SLEEPER: &str = r#"(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (i32.store (i32.const 16) (i32.const 1))
+    (i64.store (i32.const 24) (i64.const 600000000000))
+    (call $exit (i32.add (i32.const 50)
+      (call $poll (i32.const 0) (i32.const 100) (i32.const 1) (i32.const 200))))))"#;
+
+#[test]
+fn a_module_that_waits_is_ended_when_its_time_is_over() {
+    let person = person(Who::Caller);
+    settle(&person, "[limits]\nwasm_seconds_max = 1\n");
+    put(&person, "sleeps.wasm", SLEEPER);
+    let reader = module("(call $cat (i32.const 0)) (call $exit (i32.const 51))", "", "");
+    put(&person, "reads.wasm", &reader);
+    put(&person, "quick.wasm", &module("(call $exit (i32.const 7))", "", ""));
+    for (name, code) in [("sleeps.wasm", 137), ("reads.wasm", 137), ("quick.wasm", 7)] {
+        let mut command = person.ringfence(&["run", "--wasm", name]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // Held open: nobody ever writes to it.
+        let never = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(never);
+        assert_eq!(output.status.code(), Some(code), "{name}: {}", err(&output));
+        let said = err(&output).contains("it reached `wasm_seconds_max = 1`");
+        assert_eq!(said, code == 137, "{name}: {}", err(&output));
+        let of_limits =
+            recorded(&person).iter().filter(|it| it["event"] == "limit-reached").count();
+        assert_eq!(of_limits, usize::from(code == 137), "{name}");
     }
 }
 

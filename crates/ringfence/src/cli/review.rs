@@ -68,7 +68,13 @@ pub struct ReviewShowArgs {
     /// The session [default: the only one whose changes wait]
     #[arg(value_name = "SESSION")]
     pub session: Option<SessionId>,
-    /// Print JSON
+    /// Print no differences, but how many lines came and went
+    #[arg(long, conflicts_with = "json")]
+    pub stat: bool,
+    /// Name each file in node_modules, target, .git/objects and the like, too
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON, which has everything
     #[arg(long)]
     pub json: bool,
 }

@@ -16,7 +16,8 @@ pub struct SuggestArgs {
     /// The session [default: the one that started last]
     #[arg(value_name = "SESSION")]
     pub session: Option<SessionId>,
-    /// Policy file to change, in place of the project's; may be repeated, the last one is changed
+    /// Policy file to change [default: those that the session ran with, else the project's]; may be
+    /// repeated, the last one is changed
     #[arg(long, value_name = "FILE")]
     pub policy: Vec<PathBuf>,
     /// Print JSON

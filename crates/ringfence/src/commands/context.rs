@@ -7,8 +7,9 @@ use std::time::UNIX_EPOCH;
 use ringfence_core::{EntryRef, Event, SessionId};
 use ringfence_log::{LogReader, Logged, ReadError};
 use ringfence_runtime::environment::Environment;
-use ringfence_runtime::registration;
+use ringfence_runtime::registration::{self, Broker, Description};
 use ringfence_runtime::state::{StateDirs, StateError};
+use ringfence_sandbox::world::Tier;
 
 use crate::cli::EntryName;
 use crate::exit::{Failure, Message};
@@ -32,7 +33,8 @@ pub(crate) fn dirs() -> Result<StateDirs, Failure> {
 
 /// The same for what needs none of our files, as a check of files that are named does.
 pub(crate) fn dirs_anywhere() -> Result<StateDirs, Failure> {
-    StateDirs::locate(&environment()).map_err(Failure::from)
+    let dirs = StateDirs::locate(&environment()).map_err(Failure::from)?;
+    Ok(dirs.with_libraries(super::run::preload_libraries()))
 }
 
 /// The current directory.
@@ -68,10 +70,21 @@ pub(crate) fn session_ids(dirs: &StateDirs) -> Result<Vec<SessionId>, Failure> {
 }
 
 /// The sessions that run.
-pub(crate) fn running(dirs: &StateDirs) -> Result<Vec<SessionId>, Failure> {
-    let running = registration::running(dirs.runtime())
-        .map_err(|error| cannot_read(dirs.runtime(), &error))?;
-    Ok(running.into_iter().map(|description| description.session).collect())
+pub(crate) fn running(dirs: &StateDirs) -> Result<Vec<Description>, Failure> {
+    registration::running(dirs.runtime()).map_err(|error| cannot_read(dirs.runtime(), &error))
+}
+
+/// What became of a session's broker, among those that run.
+pub(crate) fn broker(dirs: &StateDirs, id: &SessionId, running: &[Description]) -> Broker {
+    registration::broker(id, &dirs.session(id), running)
+}
+
+/// How the world of a running session is isolated; `None` where it runs and says nothing that is known, the
+/// usual tier where none of this name runs.
+pub(crate) fn tier(dirs: &StateDirs, id: &SessionId) -> Option<Tier> {
+    let running = registration::running(dirs.runtime()).unwrap_or_default();
+    let found = running.iter().find(|description| description.session == *id);
+    found.map_or(Some(Tier::default()), Description::tier)
 }
 
 /// A session's first entry, which says what it is; `None` where its log cannot be read.

@@ -7,12 +7,12 @@ use std::os::unix::fs::MetadataExt as _;
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, Clock as _, CommandLine, Decide as _, Endpoint, Exec, Facts,
     FileIdentity, HttpParts, HttpRequest, IdError, Package, PathError, Request, Role, Ruling,
-    Scheme, SecretUse, SessionId, Verdict,
+    Scheme, SecretUse, SessionId, ToolCall, ToolNameError, Verdict,
 };
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::settings::Settings;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{context, in_force};
 use crate::cli::DecideArgs;
@@ -53,6 +53,9 @@ pub(crate) struct Asked {
     /// Whom a secret is shown to.
     #[serde(default)]
     to: Option<Endpoint>,
+    /// The arguments of a tool.
+    #[serde(default)]
+    args: Option<Map<String, Value>>,
     #[serde(default)]
     approvals: BTreeSet<Role>,
     /// Different people who approved; 1 when there are approvals and it is not said.
@@ -121,6 +124,9 @@ impl Asked {
         if self.to.is_some() && action != Action::SecretUse {
             return Err(wrong("`to` belongs to the action secret.use"));
         }
+        if self.args.is_some() && action != Action::ToolCall {
+            return Err(wrong("`args` belongs to the action tool.call"));
+        }
         let of_both = self.method.is_some() || self.path.is_some();
         if of_both && action != Action::NetRequest && action != Action::SecretUse {
             let keys = "`method` and `path`";
@@ -137,6 +143,7 @@ impl Asked {
             Action::NetConnect => Act::Connect(endpoint(&self.resource)?),
             Action::NetRequest => Act::Request(self.http()?),
             Action::SecretUse => Act::UseSecret(self.secret_use()?),
+            Action::ToolCall => Act::CallTool(self.call()?),
         };
         Ok(Request { agent: Agent(self.agent.clone()), act, process: None })
     }
@@ -155,6 +162,12 @@ impl Asked {
         let http = HttpRequest::new(endpoint(&self.resource)?, scheme, parts)
             .map_err(|error| wrong(&error.to_string()))?;
         Ok(HttpRequest { package: self.package.clone(), ..http })
+    }
+
+    fn call(&self) -> Result<ToolCall, Failure> {
+        let tool =
+            self.resource.parse().map_err(|error: ToolNameError| wrong(&error.to_string()))?;
+        Ok(ToolCall::new(tool, &self.args.clone().unwrap_or_default()))
     }
 
     fn secret_use(&self) -> Result<SecretUse, Failure> {

@@ -24,11 +24,14 @@ use crate::screen::{Screen, Stream, Tone};
 
 /// Version of the JSON.
 const SCHEMA: u32 = 1;
+/// What findings about policies are called, and how those about tiers begin.
+const POLICY: &str = "policy";
+const TIER: &str = "tier ";
 /// Programs that are known as agents.
 const AGENTS: [&str; 2] = ["claude", "codex"];
 
 /// One finding.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Finding {
     /// What was looked at.
     check: String,
@@ -77,7 +80,7 @@ pub(crate) fn doctor(args: &DoctorArgs, screen: &Screen) -> Result<Done, Failure
     } else if args.fix {
         print_fixes(&findings, screen)?;
     } else {
-        print(&findings, screen)?;
+        print(&findings, if args.all { Length::Whole } else { Length::Short }, screen)?;
     }
     let bad = findings.iter().any(|finding| finding.state == State::Problem);
     Ok(if bad { Done::No } else { Done::Yes })
@@ -270,18 +273,18 @@ fn policy(dirs: &StateDirs) -> Result<Vec<Finding>, Failure> {
                 None => "ringfence init",
                 Some(_) => "ringfence trust",
             };
-            let finding = Finding::new("policy", State::Note, none.to_string(), means);
+            let finding = Finding::new(POLICY, State::Note, none.to_string(), means);
             return Ok(vec![finding.fix(fix)]);
         }
         Err(error) => {
             let means = "no session starts here; running ones keep the policy they have";
             let said = error.to_string().replace("\n  --> ", ", at ");
-            let finding = Finding::new("policy", State::Problem, said, means);
+            let finding = Finding::new(POLICY, State::Problem, said, means);
             return Ok(vec![finding.fix("ringfence policy check")]);
         }
     };
     let files: Vec<&str> = found.digests.iter().map(|digest| digest.file.as_str()).collect();
-    let mut findings = vec![Finding::new("policy", State::Ok, files.join(", "), "")];
+    let mut findings = vec![Finding::new(POLICY, State::Ok, files.join(", "), "")];
     if found.trust != Trust::Trusted && found.project.is_configured() {
         let what = format!("{} is not trusted as it is now", found.project.dir.display());
         let means = "its permits count for nothing, its forbids hold";
@@ -315,7 +318,57 @@ fn agents(environment: &Environment) -> Finding {
 /// Where what was found begins in a line.
 const FOUND_AT: usize = 26;
 
-fn print(findings: &[Finding], screen: &Screen) -> Result<(), Failure> {
+/// How much is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    /// What is in order by its names alone, and everything else in full.
+    Short,
+    /// Everything in full.
+    Whole,
+}
+
+fn print(findings: &[Finding], length: Length, screen: &Screen) -> Result<(), Failure> {
+    match length {
+        Length::Whole => print_all(findings, screen)?,
+        Length::Short => print_all(&shortened(findings), screen)?,
+    }
+    let to_fix = |it: &Finding| it.state == State::Problem && it.fix.is_some();
+    if findings.iter().any(to_fix) {
+        screen.hint("to see what to run or install, run `ringfence doctor --fix`");
+    }
+    if length == Length::Short {
+        screen.hint(
+            "to see all of it, and what each tier does not hold, run `ringfence doctor --all`",
+        );
+    }
+    Ok(())
+}
+
+/// What is in order, and what other tiers there are, each as one finding; the rest as it is.
+fn shortened(findings: &[Finding]) -> Vec<Finding> {
+    let of = |is: &dyn Fn(&&Finding) -> bool| {
+        let mut names: Vec<&str> =
+            findings.iter().filter(is).map(|finding| finding.check.as_str()).collect();
+        names.dedup();
+        names.join(", ")
+    };
+    // Which policy is in force is what is looked for here.
+    let is_fine = |it: &&Finding| it.state == State::Ok && it.check != POLICY;
+    let is_tier = |it: &&Finding| it.state == State::Note && it.check.starts_with(TIER);
+    let (fine, tiers) = (of(&is_fine), of(&is_tier));
+    let mut short = Vec::new();
+    if !fine.is_empty() {
+        short.push(Finding::new("in order", State::Ok, fine, ""));
+    }
+    short.extend(findings.iter().filter(|it| !is_fine(it) && !is_tier(it)).cloned());
+    if !tiers.is_empty() {
+        let means = "used where they are named only; each holds less than the usual one";
+        short.push(Finding::new("other tiers", State::Note, tiers.replace(TIER, ""), means));
+    }
+    short
+}
+
+fn print_all(findings: &[Finding], screen: &Screen) -> Result<(), Failure> {
     let paint = screen.paint(Stream::Out);
     let mut before = None;
     for finding in findings {
@@ -347,10 +400,6 @@ fn print(findings: &[Finding], screen: &Screen) -> Result<(), Failure> {
                 screen.data(&format!("{rest}{line}\n"))?;
             }
         }
-    }
-    let to_fix = |it: &Finding| it.state == State::Problem && it.fix.is_some();
-    if findings.iter().any(to_fix) {
-        screen.hint("to see what to run or install, run `ringfence doctor --fix`");
     }
     Ok(())
 }

@@ -6,17 +6,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{
-    Act, ClockFact, EntryRef, Event, Facts, Grounds, PolicyDigest, Request, Role, RuleRef,
-    SessionId, SetName, Verdict,
+    Act, Answer, Channel, ClockFact, EntryRef, Event, Facts, Grounds, Outcome, PolicyDigest,
+    Request, Role, RuleRef, SessionId, SetName, Verdict,
 };
 use ringfence_log::{LogReader, Logged};
-use ringfence_policy::Explanation;
 use ringfence_policy::grant::GrantText;
+use ringfence_policy::{Explanation, Remedy};
 use ringfence_runtime::advice::{Advice, Session};
 use ringfence_runtime::assemble::Assembled;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::protected::lifted_by;
 use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::wording::printable;
+use serde::Serialize;
 use serde_json::json;
 
 use super::{context, in_force, reload, trust};
@@ -36,6 +38,32 @@ pub(crate) struct Recorded {
     pub(crate) verdict: Verdict,
     pub(crate) grounds: Grounds,
     pub(crate) facts: Facts,
+    /// What came of the question, where it was one.
+    pub(crate) answered: Option<Answered>,
+    /// How it ended, where it was permitted and that is known.
+    pub(crate) finished: Option<Finished>,
+}
+
+/// How a permitted act ended.
+#[derive(Debug, Serialize)]
+pub(crate) struct Finished {
+    /// The entry that says so.
+    pub(crate) entry: String,
+    pub(crate) at_ms: u64,
+    pub(crate) outcome: Outcome,
+}
+
+/// What came of a question.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Answered {
+    /// The entry of the answer, where there was one.
+    pub(crate) entry: Option<String>,
+    pub(crate) at_ms: Option<u64>,
+    pub(crate) answer: Option<Answer>,
+    /// Who; empty where nobody answered.
+    pub(crate) by: String,
+    /// The same in words.
+    pub(crate) said: String,
 }
 
 /// What the policy that is in force now says about the same act with the same facts.
@@ -56,9 +84,13 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
     let entry = context::entry(&dirs, &args.entry)?;
     let opening = context::opening(&dirs, &entry.session);
     let logged = logged(&dirs, &entry)?;
-    let Some(recorded) = recorded((&entry, &logged), opening.as_ref())? else {
+    let Some(mut recorded) = recorded((&entry, &logged), opening.as_ref())? else {
         return other::explain(&dirs, (&entry, &logged), (screen, args.json));
     };
+    if let Verdict::Ask(_) = recorded.verdict {
+        recorded.answered = answered(&dirs, &recorded);
+    }
+    recorded.finished = finished(&dirs, &entry);
     let cwd = directory(opening.as_ref());
     let now = now((&dirs, &cwd), &recorded, screen);
     if args.json {
@@ -70,6 +102,8 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
             "verdict": recorded.verdict,
             "grounds": recorded.grounds,
             "facts": recorded.facts,
+            "answered": recorded.answered,
+            "finished": recorded.finished,
             "same_policy": now.as_ref().map(|now| now.same_policy),
             "explanation": now.as_ref().map(|now| &now.explanation),
         }))?;
@@ -126,7 +160,68 @@ fn recorded(
         approver_count: u32::from(!approvals.is_empty()),
         approvals,
     };
-    Ok(Some(Recorded { entry: name.clone(), at_ms, request, verdict, grounds, facts }))
+    Ok(Some(Recorded {
+        entry: name.clone(),
+        at_ms,
+        request,
+        verdict,
+        grounds,
+        facts,
+        answered: None,
+        finished: None,
+    }))
+}
+
+/// What came of a question: the answer, or that nobody could be asked.
+fn answered(dirs: &StateDirs, question: &Recorded) -> Option<Answered> {
+    let EntryRef { session, index } = &question.entry;
+    let reader = LogReader::open_at(&dirs.session(session), index + 1).ok()?;
+    let mut said = "nobody was asked again: the same had been refused a moment before";
+    for logged in reader.map_while(Result::ok) {
+        let (event, at_ms) = (logged.entry.event, logged.entry.at_ms);
+        if let Event::Answered { of, answer, by } = &event
+            && of == index
+        {
+            let entry = EntryRef { session: session.clone(), index: logged.index };
+            let (said, entry) = (answer_in_words(*answer, by), Some(entry.to_string()));
+            return Some(Answered {
+                entry,
+                at_ms: Some(at_ms),
+                answer: Some(*answer),
+                by: by.clone(),
+                said,
+            });
+        } else if let Event::Asked { of, channel, .. } = event
+            && of == *index
+        {
+            said = match channel {
+                Channel::None => "nobody: there was no terminal to ask on",
+                Channel::Terminal => "nobody so far",
+            };
+        }
+    }
+    Some(Answered { said: said.to_owned(), ..Answered::default() })
+}
+
+/// How a permitted act ended: a permit is no promise that the system lets it come about.
+fn finished(dirs: &StateDirs, EntryRef { session, index }: &EntryRef) -> Option<Finished> {
+    let reader = LogReader::open_at(&dirs.session(session), index + 1).ok()?;
+    reader.map_while(Result::ok).find_map(|logged| {
+        let Event::Finished { of, outcome } = logged.entry.event else { return None };
+        let entry = EntryRef { session: session.clone(), index: logged.index };
+        let at_ms = logged.entry.at_ms;
+        (of == *index).then(|| Finished { entry: entry.to_string(), at_ms, outcome })
+    })
+}
+
+fn answer_in_words(answer: Answer, by: &str) -> String {
+    match answer {
+        Answer::Refused => format!("refused by `{}`", printable(by)),
+        Answer::Approved => format!("approved by `{}`", printable(by)),
+        Answer::Expired => "nobody answered in time".to_owned(),
+        Answer::Invalid => "what was typed was none of the codes".to_owned(),
+        Answer::Granted => "it was granted while the question waited".to_owned(),
+    }
 }
 
 /// The clock as the policy saw it, in the time zone that the session recorded.
@@ -149,7 +244,8 @@ pub(crate) fn directory(opening: Option<&Logged>) -> PathBuf {
 }
 
 fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -> Option<Now> {
-    let found = match in_force::try_load((cwd, &recorded.entry.session), &[], screen) {
+    let files = named_policy(dirs, &recorded.entry.session);
+    let found = match in_force::try_load((cwd, &recorded.entry.session), &files, screen) {
         Ok(Ok(found)) => found,
         // The record stands by itself; only the reasoning beyond it is missing.
         Ok(Err(_)) => {
@@ -168,8 +264,16 @@ fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -
     let mut explanation = found.policy.explain(&recorded.request, &recorded.facts);
     let grant = GrantText::smallest(&recorded.request);
     let helps = recorded.verdict != Verdict::Permit && explanation.remedy.is_some();
-    let advice = helps.then(|| Advice::of(&grant, dirs.home(), &found.project.dir));
-    if matches!(advice, Some(Advice::Base(_) | Advice::Engine(_) | Advice::Kept { .. })) {
+    let tier = context::tier(dirs, &recorded.entry.session);
+    if tier.is_none() {
+        screen.warn("the session's tier is unknown here, and so what a grant would do in it");
+    }
+    let advice = tier
+        .filter(|_| helps)
+        .map(|tier| Advice::in_tier(tier, &grant, (dirs.home(), &found.project.dir)));
+    let offers_none =
+        matches!(advice, Some(Advice::Base(_) | Advice::Engine(_) | Advice::Kept { .. }));
+    if offers_none && !matches!(explanation.remedy, Some(Remedy::Approvals(_))) {
         explanation.remedy = None;
     }
     let project = found.project.dir;
@@ -186,13 +290,25 @@ fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -
         | Act::Connect(_)
         | Act::ConnectUnix(_)
         | Act::Request(_)
-        | Act::UseSecret(_) => None,
+        | Act::UseSecret(_)
+        | Act::CallTool(_) => None,
     };
     Some(Now { explanation, same_policy, advice, lifted_by, project })
 }
 
+/// The files that stood in for the person's and the project's policy when a session ran (`--policy`).
+pub(crate) fn named_policy(dirs: &StateDirs, session: &SessionId) -> Vec<PathBuf> {
+    let then = policy_at(dirs, session, u64::MAX).unwrap_or_default();
+    let named = then.into_iter().filter(|digest| digest.set == SetName::Override);
+    named.map(|digest| PathBuf::from(digest.file)).collect()
+}
+
 /// The digests that were in force when an entry was written.
-fn policy_at(dirs: &StateDirs, session: &SessionId, index: u64) -> Option<Vec<PolicyDigest>> {
+pub(crate) fn policy_at(
+    dirs: &StateDirs,
+    session: &SessionId,
+    index: u64,
+) -> Option<Vec<PolicyDigest>> {
     let entries = LogReader::open(&dirs.session(session)).ok()?.map_while(Result::ok);
     entries
         .take_while(|logged| logged.index <= index)

@@ -40,7 +40,8 @@ pub(crate) fn export(command: &ExportCommand, screen: &Screen) -> Result<Done, F
         ExportCommand::Har(_) => archive(&session, entries),
         ExportCommand::Otlp(_) => {
             let mut view = view::view(entries);
-            view.state = State::of(&session, view.summary.as_ref(), &running);
+            view.state =
+                State::of(view.summary.as_ref(), context::broker(&dirs, &session, &running));
             trace(&session, &view)
         }
     };

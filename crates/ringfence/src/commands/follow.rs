@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ringfence_core::{Entry, EntryRef, Event, SessionId};
 use ringfence_log::{LogReader, Logged, ReadError};
+use ringfence_runtime::registration::Broker;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::view::{self, SessionView, State};
 
@@ -145,10 +146,11 @@ impl<'a> Follower<'a> {
         }
         if self.asked.is_none_or(|at| at.elapsed() >= ASK_PERIOD) {
             self.asked = Some(Instant::now());
-            if context::running(dirs)?.contains(self.session) {
-                self.unknown = None;
-            } else {
-                self.unknown.get_or_insert_with(Instant::now);
+            match context::broker(dirs, self.session, &context::running(dirs)?) {
+                Broker::Lives | Broker::Stopped => self.unknown = None,
+                Broker::Gone => {
+                    self.unknown.get_or_insert_with(Instant::now);
+                }
             }
         }
         sleep(LOOK_PERIOD);

@@ -10,7 +10,7 @@ use ringfence_runtime::grants::{self, Grant, NewGrant, Scope, resolve_program};
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::users;
-use ringfence_runtime::wording::{localhost, printable};
+use ringfence_runtime::wording::{localhost, printable, shell_word};
 use ringfence_secrets::store::Store;
 use serde_json::json;
 
@@ -38,6 +38,7 @@ pub(crate) fn grant(args: &GrantArgs, screen: &Screen) -> Result<Done, Failure> 
     let reach = reach(args, &granted, &dirs)?;
     screen.note(&format!("grant {}, {}", printable(&granted.to_string()), printable(&reach.words)));
     of_the_base(&granted, &reach.scope, &dirs)?;
+    without_mounts(&granted, &reach.scope, &dirs)?;
     overruled::check(&granted, &reach.scope, &dirs, screen)?;
     warn_of_secrets(&granted, &dirs, screen);
     look_for(&granted, &dirs, screen)?;
@@ -132,12 +133,41 @@ fn of_the_base(granted: &GrantText, scope: &Scope, dirs: &StateDirs) -> Result<(
     }
 }
 
+/// Refuses files for a session that can be given none while it runs: it would end before the grant could hold.
+fn without_mounts(granted: &GrantText, scope: &Scope, dirs: &StateDirs) -> Result<(), Failure> {
+    let (GrantText::Read(_) | GrantText::Write(_), Scope::Session(session)) = (granted, scope)
+    else {
+        return Ok(());
+    };
+    let why = match context::tier(dirs, session) {
+        Some(tier) if tier.has_mounts() => return Ok(()),
+        Some(tier) => {
+            format!("nothing is mounted in its tier, `{tier}`: it has the files it started with")
+        }
+        None => "its tier is unknown here: another version of `ringfence` started it".to_owned(),
+    };
+    let text = granted.to_string();
+    let refused = Message::new(format!(
+        "nothing changed: granting {} to session {session} has no effect",
+        printable(&text)
+    ))
+    .detail(why);
+    Err(match shell_word(&text) {
+        Some(word) => refused.hint(format!(
+            "to allow it in this project from the next start on, run `ringfence grant {word} --always`"
+        )),
+        None => refused,
+    }
+    .no())
+}
+
 /// Says what is not there: a program that is none is a slip, a path may be made later.
 fn look_for(granted: &GrantText, dirs: &StateDirs, screen: &Screen) -> Result<(), Failure> {
     let path = match granted {
         GrantText::Read(path) | GrantText::Write(path) | GrantText::ConnectUnix(path) => path,
         GrantText::Exec { program, .. } => program,
         GrantText::UseSecret(name) => return look_for_secret(name, dirs, screen),
+        GrantText::CallTool(_) => return Ok(()),
         GrantText::Connect(to) | GrantText::Request { to, .. } => {
             if let Some(localhost) = localhost(to) {
                 screen.warn(&localhost);
@@ -220,7 +250,10 @@ fn parse(text: &str, environment: &Environment, home: &Path) -> Result<GrantText
         GrantText::Exec { program, subcommand } => {
             GrantText::Exec { program: real(program), subcommand }
         }
-        GrantText::Connect(_) | GrantText::Request { .. } | GrantText::UseSecret(_) => granted,
+        GrantText::Connect(_)
+        | GrantText::Request { .. }
+        | GrantText::UseSecret(_)
+        | GrantText::CallTool(_) => granted,
     })
 }
 

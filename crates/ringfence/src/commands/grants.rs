@@ -16,6 +16,9 @@ use crate::screen::Screen;
 /// Version of the JSON.
 pub(crate) const SCHEMA: u32 = 1;
 
+/// Columns that a grant's name takes, with what is around it.
+const TEXT_AT: usize = 10;
+
 pub(crate) fn grants(command: &GrantsCommand, screen: &Screen) -> Result<Done, Failure> {
     match command {
         GrantsCommand::List(args) => list(args, screen),
@@ -80,13 +83,13 @@ fn render(kept: &[&Grant], now_ms: u64, columns: usize) -> String {
         };
         rows.push(vec![
             grant.id.clone(),
-            text::fit(&grant.text, columns / 3),
-            text::fit(&grant.scope.to_string(), columns / 3),
+            text::fit(&grant.text, columns.saturating_sub(TEXT_AT)),
+            text::fit(&grant.scope.to_string(), columns.saturating_sub(TEXT_AT)),
             ends,
             printable(&grant.author),
         ]);
     }
-    text::table(&rows)
+    text::table_within(&rows, columns)
 }
 
 fn revoke(args: &GrantsRevokeArgs, screen: &Screen) -> Result<Done, Failure> {

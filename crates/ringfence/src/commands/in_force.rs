@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_core::SessionId;
+use ringfence_core::{Agent, SessionId};
 use ringfence_policy::{Lint, LintKind, Policy, PolicyErrors};
 use ringfence_runtime::assemble::{AssembleError, Assembled, Inputs, assemble, settings_in_force};
 use ringfence_runtime::notice::Notice;
@@ -20,6 +20,9 @@ pub(crate) const PROJECT_POLICY: &str = ".ringfence/policy.cedar";
 
 /// Whose grants count where no session is meant: nobody's, it is never made by chance.
 const NO_SESSION: &str = "s00000000";
+
+/// Whose rules are looked at where no agent is named.
+const ANY_AGENT: &str = "agent";
 
 /// The name that stands for no session.
 pub(crate) fn no_session() -> Result<SessionId, Failure> {
@@ -71,18 +74,20 @@ pub(crate) fn settings_here(screen: &Screen) -> Result<Settings, Failure> {
 /// Says on stderr what is wrong with a policy.
 pub(crate) fn say(errors: &PolicyErrors, screen: &Screen) {
     for found in errors.problems() {
-        screen.note(problem::render(found, screen.paint(Stream::Err)).trim_end());
+        screen.as_it_is(problem::render(found, screen.paint(Stream::Err)).trim_end());
     }
 }
 
 /// The rules that cannot do what they say: they wait for an approval that nobody can give, or compare
-/// something with what it never is, or name no file that could be asked about.
+/// something with what it never is, or name no file that could be asked about, or what is each world's own,
+/// or what stays read-only.
 pub(crate) fn vain(policy: &Policy) -> Vec<Lint> {
     let is_vain = |lint: &Lint| {
-        use LintKind::{AsksNobody, NeverTrue, UndeclaredRole};
-        matches!(lint.kind, UndeclaredRole | NeverTrue | AsksNobody)
+        use LintKind::{AsksNobody, NeverTrue, OfEveryWorld, UndeclaredRole};
+        matches!(lint.kind, UndeclaredRole | NeverTrue | AsksNobody | OfEveryWorld)
     };
-    policy.lints().into_iter().filter(is_vain).collect()
+    let vain = policy.lints().into_iter().filter(is_vain);
+    vain.chain(policy.only_shown(&Agent(ANY_AGENT.to_owned()))).collect()
 }
 
 /// Warns of these.
@@ -112,8 +117,10 @@ pub(crate) fn refused(error: AssembleError, screen: &Screen) -> Failure {
         }
         error @ (AssembleError::File(_)
         | AssembleError::Trust(_)
+        | AssembleError::Server(_)
         | AssembleError::Grants(_)
         | AssembleError::NoOverride(_)
+        | AssembleError::OuterChanged(_)
         | AssembleError::NoPolicy(_)) => {
             let message = Message::new(error.to_string());
             hint.into_iter().fold(message, Message::hint).could_not()

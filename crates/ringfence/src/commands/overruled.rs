@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ringfence_core::{Facts, RuleRef, SetName};
 use ringfence_policy::grant::GrantText;
 use ringfence_policy::{Extent, Overrule, Policy, Source};
-use ringfence_runtime::assemble::{Inputs, assemble, options};
+use ringfence_runtime::assemble::{Inputs, assemble};
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::grants::Scope;
 use ringfence_runtime::protected::lifted_by;
@@ -82,7 +82,9 @@ fn hint(set: SetName) -> Option<&'static str> {
         SetName::Project | SetName::UntrustedProject => {
             Some("to change the rule, run `ringfence policy edit`")
         }
-        SetName::User => Some("to see the rule, run `ringfence policy show`"),
+        SetName::User | SetName::OuterProject => {
+            Some("to see the rule, run `ringfence policy show`")
+        }
         SetName::BuiltIn | SetName::System | SetName::Grants | SetName::Override => None,
     }
 }
@@ -97,6 +99,7 @@ fn overrules(grant: &GrantText, scope: &Scope, dirs: &StateDirs) -> Option<Vec<O
     let (cwd, now_ms) = (directory(scope, dirs.runtime())?, context::now_ms());
     let inputs = Inputs { dirs, cwd: &cwd, session: &session, overrides: &[], now_ms };
     let assembled = assemble(inputs).ok()?;
+    let wanted = assembled.options();
     let mut sources = assembled.sources;
     sources.push(Source {
         set: SetName::Grants,
@@ -104,7 +107,7 @@ fn overrules(grant: &GrantText, scope: &Scope, dirs: &StateDirs) -> Option<Vec<O
         text: grant.to_cedar("the-new-grant"),
         approves: assembled.settings.roles.clone(),
     });
-    let policy = Policy::load(sources, &options(&assembled.settings)).ok()?;
+    let policy = Policy::load(sources, &wanted).ok()?;
     let (clock, _) = HostClock::new(assembled.settings.time_zone.as_deref()).ok()?;
     let clock = clock.fact_at(now_ms);
     let facts = Facts { session, clock, approvals: BTreeSet::new(), approver_count: 0 };

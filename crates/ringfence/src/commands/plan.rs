@@ -22,8 +22,8 @@ pub(crate) fn plan(args: &PolicyPlanArgs, screen: &Screen) -> Result<Done, Failu
         screen.json(&json!({ "schema": SCHEMA, "plan": report, "runtime_base": base, "held_by_the_gate_only": absent,
         }))?;
     } else {
-        let paint = screen.paint(Stream::Out);
-        screen.data(&render::plan::render(&report, (&base, &absent), paint))?;
+        let how = (screen.paint(Stream::Out), screen.room());
+        screen.data(&render::plan::render(&report, (&base, &absent), how))?;
     }
     Ok(Done::Yes)
 }

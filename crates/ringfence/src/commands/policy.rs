@@ -154,6 +154,7 @@ fn digest_line(digest: &PolicyDigest) -> String {
         SetName::User
         | SetName::Project
         | SetName::UntrustedProject
+        | SetName::OuterProject
         | SetName::Grants
         | SetName::Override
         | SetName::System => {

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use ringfence_core::{Entry, Event, ReviewStep, Reviewed, SessionId};
 use ringfence_log::{HostKey, HostLog, LogError};
-use ringfence_runtime::review::{self, Choice, Kept, Ready, ReviewError};
+use ringfence_runtime::review::{self, Change, Choice, Kept, Ready, ReviewError};
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::users;
 use ringfence_runtime::wording::printable;
@@ -18,8 +18,12 @@ use super::context;
 use crate::cli::{ReviewCommand, ReviewCommitArgs, ReviewDropArgs, ReviewShowArgs};
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
-use crate::render::{review as render, text};
+use crate::render::review::{self as render, Fold};
+use crate::render::text;
 use crate::screen::{Screen, Stream};
+
+/// Most references that are named for one file.
+const REFERENCES_NAMED_MAX: usize = 5;
 
 /// Most changes that stay behind which are named one by one.
 const NAMED_MAX: usize = 50;
@@ -66,9 +70,17 @@ fn show(args: &ReviewShowArgs, screen: &Screen) -> Result<Done, Failure> {
         return Ok(Done::Yes);
     }
     let paint = screen.paint(Stream::Out);
-    let first = render::first_screen(&kept, &changes, paint);
-    let differences = render::differences(&dirs, &kept, &changes, paint);
-    page(&format!("{first}\n{differences}"), screen)?;
+    let how = if args.all { Fold::Nothing } else { Fold::Bulk };
+    let shown = if args.stat {
+        render::stat(&dirs, &kept, (&changes, how), paint)
+    } else {
+        let first = render::first_screen(&kept, &changes, how, paint);
+        let differences = render::differences(&dirs, &kept, (&changes, how), paint);
+        format!("{first}\n{differences}")
+    };
+    page(&shown, screen)?;
+    let all: Vec<&Change> = changes.iter().collect();
+    come_again((&dirs, &kept), (&all, &all), screen);
     if review::is_running(&dirs, &kept.session) {
         screen.warn("the session is still running, and goes on changing this");
     }
@@ -142,9 +154,14 @@ fn commit(args: &ReviewCommitArgs, screen: &Screen) -> Result<Done, Failure> {
     for warning in render::warnings(&ready.chosen, screen.paint(Stream::Err)) {
         screen.note(&format!("  {warning}"));
     }
+    let all: Vec<&Change> =
+        ready.chosen.iter().chain(ready.left.iter().map(|(it, _)| it)).collect();
+    let stays: Vec<&Change> = ready.left.iter().map(|(it, _)| it).collect();
+    come_again((&dirs, &kept), (&all, &stays), screen);
     if !args.yes {
         let flag = "to commit without being asked, add `--yes`";
-        if prompt::consent("bring them to your files?", flag)? == Consent::Refused {
+        let question = format!("bring them to your files?{}", behind(&stays));
+        if prompt::consent(&question, flag)? == Consent::Refused {
             return Err(Message::new("nothing changed: it was not committed").no());
         }
     }
@@ -207,6 +224,36 @@ fn named(args: &ReviewCommitArgs) -> Result<(Option<SessionId>, Vec<PathBuf>), F
         }
     };
     Ok((session, paths.into_iter().map(absolute).collect()))
+}
+
+/// What a commit leaves behind, in short, for who has to say yes now.
+fn behind(stays: &[&Change]) -> String {
+    let runs = stays.iter().filter(|it| it.host_runs.is_some()).count();
+    let runs =
+        if runs > 0 { format!(", {runs} of which the host would run") } else { String::new() };
+    match stays.len() {
+        0 => String::new(),
+        count => format!(" {} behind{runs}", text::count(count, "change stays", "changes stay")),
+    }
+}
+
+/// What may come again out of git, although it is held back.
+fn come_again(of: (&StateDirs, &Kept), (all, held): (&[&Change], &[&Change]), screen: &Screen) {
+    for it in review::through_git(of, all, held).iter().take(NAMED_MAX) {
+        let path = printable(&it.path.to_string_lossy());
+        let references = it.references.iter().take(REFERENCES_NAMED_MAX);
+        let names: Vec<String> = references.map(|it| format!("`{}`", printable(it))).collect();
+        let first = it.references.first().map(|it| printable(it)).unwrap_or_default();
+        screen.warn(&format!(
+            "{path} is held back, and may be in what the session committed in git, on {}: `git checkout`, \
+             `git reset --hard`, `git merge` or `git pull` in {} would bring it",
+            names.join(", "),
+            printable(&it.repository.to_string_lossy())
+        ));
+        screen.hint(&format!(
+            "to look at it before that, when the commit is in your files, run `git show {first}:{path}` there"
+        ));
+    }
 }
 
 /// What stays where it is, and why.

@@ -1,7 +1,9 @@
 //! `run`: starts an agent under the policy, and says at its end what it did.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use ringfence_core::Action;
+use ringfence_runtime::account::failed::{self, FailedStart};
 use ringfence_runtime::assemble::AssembleError;
 use ringfence_runtime::broker::{self, Closing, RunError, RunRequest, Said as Told};
 use ringfence_runtime::compose::Changes;
@@ -9,7 +11,7 @@ use ringfence_runtime::environment::Environment;
 use ringfence_runtime::notice::Notice;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::printable;
-use ringfence_sandbox::world::library_of;
+use ringfence_sandbox::world::{Tier, library_places};
 use serde::Serialize;
 
 use super::warm::caller::Asked;
@@ -53,7 +55,11 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
         environment: context::environment(),
         cwd: context::current_dir()?,
     };
-    if args.warm {
+    if let (true, Some(tier)) = (args.warm, args.tier.filter(|tier| *tier != Tier::default())) {
+        screen.note(&format!(
+            "warm: a cold start, for worlds of the tier `{tier}` are not kept ready"
+        ));
+    } else if args.warm {
         match warm::caller::ask(&here)? {
             Asked::Served(code) => return Ok(Done::Child(code)),
             Asked::Cold(why) => screen.note(&format!("warm: a cold start, for {why}")),
@@ -61,7 +67,25 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
     }
     let (request, ending) = request(args, here);
     let ended = broker::run(&request, &mut |notice| tell(notice, screen));
+    keep_failed(&request, &ended);
     end(ended, ending, screen)
+}
+
+/// What did not start is kept for `sandbox logs`: nobody may have seen what was said.
+fn keep_failed(request: &RunRequest, ended: &Result<Closing, RunError>) {
+    let (why, session) = match ended {
+        Err(error) => (error.to_string(), None),
+        Ok(Closing { not_started: Some(missing), session, .. }) => {
+            (missing.reason.clone(), Some(session.clone()))
+        }
+        Ok(_) => return,
+    };
+    let command: Vec<String> =
+        request.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let program = command.first().map(|it| it.rsplit('/').next().unwrap_or(it).to_owned());
+    let agent = request.agent.clone().or(program).unwrap_or_default();
+    let (at_ms, cwd) = (context::now_ms(), request.cwd.clone());
+    failed::keep(&request.dirs, FailedStart { at_ms, agent, command, cwd, why, session });
 }
 
 /// The run that is asked for.
@@ -103,7 +127,7 @@ pub(crate) fn end(
         Err(error) => return Err(failure(&error, screen)),
     };
     if json {
-        screen.note(
+        screen.as_it_is(
             &serde_json::to_string(&Summed { schema: SCHEMA, closing: &closing })
                 .unwrap_or_default(),
         );
@@ -125,8 +149,13 @@ pub(crate) fn wasm_runner() -> PathBuf {
 
 /// The library of the tier `preload`: beside this program, or where packages put it.
 pub(crate) fn preload_library() -> Option<PathBuf> {
-    let own = std::env::current_exe().and_then(std::fs::canonicalize).ok()?;
-    library_of(own.parent()?)
+    preload_libraries().into_iter().find(|path| path.is_file())
+}
+
+/// Where that library may be.
+pub(crate) fn preload_libraries() -> Vec<PathBuf> {
+    let own = std::env::current_exe().and_then(std::fs::canonicalize).ok();
+    own.as_deref().and_then(Path::parent).map(library_places).unwrap_or_default()
 }
 
 /// Why nothing ran, the quarantined files, then one line with the command to look closer.
@@ -163,7 +192,7 @@ fn say(closing: &Closing, screen: &Screen) {
     ));
 }
 
-/// What was tried to be read and may not be, and what would let it.
+/// What was tried to be read or changed and may not be, and what would let it.
 fn say_why(closing: &Closing, screen: &Screen) {
     let denied = &closing.denied_reads;
     if denied.is_empty() {
@@ -179,14 +208,27 @@ fn say_why(closing: &Closing, screen: &Screen) {
         );
     }
     for read in denied.iter().take(WHY_LINES_MAX) {
-        let times = if read.times > 1 { format!(" ({} times)", read.times) } else { String::new() };
-        let path = printable(read.path.as_str());
-        screen.note(&format!("why: could not read {path}{times}: {}", printable(&read.why)));
+        let line = why_line(("read", &read.path.to_string()), read.times, &read.why);
+        screen.note(&line);
         read.hint.iter().for_each(|hint| screen.hint(hint));
     }
-    if let more @ 1.. = denied.len().saturating_sub(WHY_LINES_MAX) {
+    let written = &closing.denied_writes;
+    for write in written.iter().take(WHY_LINES_MAX) {
+        let verb = if write.action == Action::FsDelete { "delete" } else { "write" };
+        screen.note(&why_line((verb, &write.path), write.times, &write.why));
+        // What is said of all denials need not be said twice.
+        let hint = write.hint.iter().filter(|hint| !closing.hints.contains(hint));
+        hint.for_each(|hint| screen.hint(hint));
+    }
+    let more = |all: usize| all.saturating_sub(WHY_LINES_MAX);
+    if let more @ 1.. = more(denied.len()) + more(written.len()) {
         screen.note(&format!("why: and {more} more: `ringfence show {}`", closing.session));
     }
+}
+
+fn why_line((verb, path): (&str, &str), times: u64, why: &str) -> String {
+    let times = if times > 1 { format!(" ({times} times)") } else { String::new() };
+    format!("why: could not {verb} {}{times}: {}", printable(path), printable(why))
 }
 
 /// Tells the person what they should know.
@@ -195,10 +237,10 @@ pub(crate) fn tell(notice: &Notice, screen: &Screen) {
     notice.hint.iter().for_each(|hint| screen.hint(hint));
 }
 
-fn failure(error: &RunError, screen: &Screen) -> Failure {
+pub(crate) fn failure(error: &RunError, screen: &Screen) -> Failure {
     if let RunError::Assemble(AssembleError::Policy(errors)) = error {
         for found in errors.problems() {
-            screen.note(problem::render(found, screen.paint(Stream::Err)).trim_end());
+            screen.as_it_is(problem::render(found, screen.paint(Stream::Err)).trim_end());
         }
         return Failure::Said(Said::CouldNot);
     }

@@ -1,7 +1,8 @@
 //! `sessions`: the sessions of this user, running and ended.
 
-use ringfence_core::{Entry, Event, SessionId, Summary};
+use ringfence_core::{Entry, Event, LayerStatus, SessionId, Summary};
 use ringfence_log::LogReader;
+use ringfence_runtime::registration::Description;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::view::State;
 use serde::Serialize;
@@ -12,8 +13,15 @@ use crate::exit::{Done, Failure};
 use crate::render::text;
 use crate::screen::Screen;
 
+/// What is said behind the state of a session in which nothing held a program against its will.
+const ADVISORY: &str = ", advisory";
+
 /// Version of the JSON.
 const SCHEMA: u32 = 1;
+
+/// Columns of a screen on which a command has a line of its own, and those before it there.
+const NARROW: usize = 100;
+const COMMAND_AT: usize = 8;
 
 /// One session, as `sessions --json` prints it, one per line.
 #[derive(Debug, Serialize)]
@@ -26,6 +34,8 @@ struct Listed {
     started_ms: u64,
     ended_ms: Option<u64>,
     state: State,
+    /// Whether nothing held a program that did not want to be held.
+    advisory: bool,
     summary: Option<Summary>,
 }
 
@@ -49,9 +59,11 @@ pub(crate) fn list(args: &SessionsArgs, screen: &Screen) -> Result<Done, Failure
     Ok(Done::Yes)
 }
 
-fn listed(dirs: &StateDirs, running: &[SessionId], id: SessionId) -> Option<Listed> {
+fn listed(dirs: &StateDirs, running: &[Description], id: SessionId) -> Option<Listed> {
     let first = context::opening(dirs, &id)?;
-    let Event::SessionOpened { agent, command, cwd, .. } = first.entry.event else { return None };
+    let Event::SessionOpened { agent, command, cwd, layers, .. } = first.entry.event else {
+        return None;
+    };
     let last = closing(dirs, &id);
     let (ended_ms, summary) = match last {
         Some(Entry { at_ms, event: Event::SessionClosed { summary } }) => {
@@ -59,7 +71,7 @@ fn listed(dirs: &StateDirs, running: &[SessionId], id: SessionId) -> Option<List
         }
         Some(_) | None => (None, None),
     };
-    let state = State::of(&id, summary.as_ref(), running);
+    let state = State::of(summary.as_ref(), context::broker(dirs, &id, running));
     Some(Listed {
         schema: SCHEMA,
         session: id,
@@ -69,6 +81,7 @@ fn listed(dirs: &StateDirs, running: &[SessionId], id: SessionId) -> Option<List
         started_ms: first.entry.at_ms,
         ended_ms,
         state,
+        advisory: layers.iter().any(LayerStatus::is_advisory),
         summary,
     })
 }
@@ -82,24 +95,29 @@ fn closing(dirs: &StateDirs, id: &SessionId) -> Option<Entry> {
 fn render(sessions: &[Listed], columns: usize) -> String {
     let head = ["session", "started", "state", "denied", "agent", "command"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let marked = if sessions.iter().any(|it| it.advisory) { ADVISORY.len() } else { 0 };
+    let before = if columns < NARROW { COMMAND_AT } else { 58 + marked };
+    let command = columns.saturating_sub(before);
     for session in sessions {
         let (state, denied) = match (&session.summary, session.state) {
             (Some(summary), _) => {
                 (format!("exit {}", summary.exit_code), summary.denied.to_string())
             }
             (None, State::Running) => ("running".to_owned(), "-".to_owned()),
+            (None, State::Stopped) => ("stopped".to_owned(), "-".to_owned()),
             (None, State::Ended | State::Lost | State::Unreadable) => {
                 ("lost".to_owned(), "-".to_owned())
             }
         };
+        let state = if session.advisory { format!("{state}{ADVISORY}") } else { state };
         rows.push(vec![
             session.session.to_string(),
             text::moment(session.started_ms),
             state,
             denied,
             text::fit(&session.agent, (columns / 8).max(16)),
-            text::fit(&session.command.join(" "), columns.saturating_sub(58).max(20)),
+            text::fit(&session.command.join(" "), command.max(20)),
         ]);
     }
-    text::table(&rows)
+    text::table_within(&rows, columns)
 }

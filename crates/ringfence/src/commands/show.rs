@@ -34,7 +34,7 @@ pub(crate) fn show(args: &ShowArgs, screen: &Screen) -> Result<Done, Failure> {
         }
     }
     let mut view = view::view(entries);
-    view.state = State::of(&session, view.summary.as_ref(), &running);
+    view.state = State::of(view.summary.as_ref(), context::broker(&dirs, &session, &running));
     if damage.is_some() && view.state == State::Lost {
         view.state = State::Unreadable;
     }

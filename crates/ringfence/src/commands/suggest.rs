@@ -1,17 +1,19 @@
 //! `suggest`: the smallest change of the policy that would have permitted what a session was denied.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ringfence_core::{
-    Act, Agent, Answer, EntryRef, Event, Facts, FileRead, ReadResult, Request, Role, SessionId,
-    SetName, Verdict,
+    Act, Agent, Answer, EntryRef, Event, Facts, FileRead, PolicyDigest, ReadResult, Request, Role,
+    SessionId, SetName, Verdict,
 };
 use ringfence_log::{LogReader, Logged};
+use ringfence_runtime::assemble::Assembled;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::suggest::{
-    Around, Checked, Denied, Left, Suggested, Suggestion, Why, file_of, suggest as find, unified,
+    Around, Checked, Denied, Left, Refusal, Suggested, Suggestion, Why, file_of, suggest as find,
+    unified,
 };
 use ringfence_runtime::trust::Trust;
 use ringfence_runtime::wording::{describe, printable, shell_word};
@@ -40,6 +42,8 @@ struct Found {
     places: BTreeMap<String, usize>,
     /// Questions that nobody has approved so far, by their entry.
     asked: BTreeMap<u64, Denied>,
+    /// What a person said no to.
+    refused_acts: BTreeMap<String, Refusal>,
     /// Calls that no policy could speak of.
     refused: u64,
     /// Whether reads were traced.
@@ -55,18 +59,22 @@ pub(crate) fn suggest(args: &SuggestArgs, screen: &Screen) -> Result<Done, Failu
     let agent = agent(opening.as_ref());
     let cwd = explain::directory(opening.as_ref());
     let found = found(&dirs, (&session, &agent), opening.as_ref())?;
-    let in_force = in_force::try_load((&cwd, &in_force::no_session()?), &args.policy, screen)?;
+    let files = policy_files(args, (&dirs, &session), &cwd)?;
+    let in_force = in_force::try_load((&cwd, &in_force::no_session()?), &files, screen)?;
     let assembled = in_force.map_err(|errors| {
         in_force::say(&errors, screen);
         Failure::Said(crate::exit::Said::CouldNot)
     })?;
     let is_trusted = assembled.trust == Trust::Trusted || assembled.project.policy.is_none();
-    if !is_trusted && args.policy.is_empty() {
+    if !is_trusted && files.is_empty() {
         return Err(Message::new(
             "the project's policy does not count, so that no change of it would",
         )
         .hint("to look at it and let it count, run `ringfence trust`")
         .could_not());
+    }
+    if args.policy.is_empty() {
+        say_changed((&dirs, &session), &assembled, screen);
     }
     let environment = context::environment();
     let facts = now(&session)?;
@@ -99,6 +107,40 @@ pub(crate) fn suggest(args: &SuggestArgs, screen: &Screen) -> Result<Done, Failu
     Ok(if nothing { Done::No } else { Done::Yes })
 }
 
+/// The files that stand in for the person's and the project's policy: those that are named, else those
+/// that stood in for them when the session ran.
+fn policy_files(
+    args: &SuggestArgs,
+    (dirs, session): (&StateDirs, &SessionId),
+    cwd: &Path,
+) -> Result<Vec<PathBuf>, Failure> {
+    if !args.policy.is_empty() {
+        return Ok(args.policy.clone());
+    }
+    let files = explain::named_policy(dirs, session);
+    let gone = files.iter().find(|file| !cwd.join(file).is_file());
+    let Some(gone) = gone else { return Ok(files) };
+    let gone = printable(&gone.to_string_lossy());
+    Err(Message::new(format!(
+        "session {session} ran with `--policy {gone}`, and that file is gone: there is nothing to \
+         measure its denials against"
+    ))
+    .hint("to measure them against another one, name it with `--policy FILE`")
+    .could_not())
+}
+
+/// A file that says something else now than when the session ran.
+fn say_changed((dirs, session): (&StateDirs, &SessionId), assembled: &Assembled, screen: &Screen) {
+    let then = explain::policy_at(dirs, session, u64::MAX).unwrap_or_default();
+    let named = |digest: &&PolicyDigest| digest.set == SetName::Override;
+    for digest in then.iter().filter(named).filter(|it| !assembled.digests.contains(it)) {
+        let file = printable(&digest.file);
+        screen.warn(&format!(
+            "`{file}`, under which the session ran, has been changed since: it is measured as it is now"
+        ));
+    }
+}
+
 /// The difference, and where it belongs.
 struct Shown {
     diff: String,
@@ -114,6 +156,7 @@ impl Shown {
             SetName::Project => project,
             SetName::User
             | SetName::UntrustedProject
+            | SetName::OuterProject
             | SetName::Grants
             | SetName::Override
             | SetName::System
@@ -163,6 +206,9 @@ fn found(
     for denied in std::mem::take(&mut found.asked).into_values() {
         found.add(denied);
     }
+    for denied in &mut found.denied {
+        denied.refused = found.refused_acts.get(&refusable(&denied.request.act)).cloned();
+    }
     Ok(found)
 }
 
@@ -187,7 +233,7 @@ impl Found {
             && *verdict != Verdict::Permit
         {
             let (request, facts) = (request.clone(), facts(approvals)?);
-            let denied = Denied { request, facts, entry, times: 1, covered: false };
+            let denied = Denied { request, facts, entry, times: 1, covered: false, refused: None };
             if *verdict == Verdict::Deny {
                 self.add(denied);
             } else {
@@ -195,6 +241,11 @@ impl Found {
             }
         } else if let Event::Answered { of, answer: Answer::Approved, .. } = event {
             self.asked.remove(of);
+        } else if let Event::Answered { of, answer: Answer::Refused, by } = event
+            && let Some(asked) = self.asked.get(of)
+        {
+            let no = Refusal { by: by.clone(), entry: asked.entry.clone() };
+            self.refused_acts.insert(refusable(&asked.request.act), no);
         } else if let Event::FilesRead(read) = event {
             let facts = facts(&[])?;
             for file in read.files.iter().filter(|file| file.result.is_denied()) {
@@ -208,19 +259,7 @@ impl Found {
 
     /// Counts an act that was denied before.
     fn add(&mut self, denied: Denied) {
-        let act = &denied.request.act;
-        let key = match act {
-            Act::Exec(exec) => format!("exec {} {}", exec.program, exec.command_line.sha256),
-            Act::Request(http) => {
-                format!("request {} {} {}", http.method, http.endpoint, http.path.as_str())
-            }
-            Act::Read(_)
-            | Act::Write(_)
-            | Act::Delete(_)
-            | Act::Connect(_)
-            | Act::ConnectUnix(_)
-            | Act::UseSecret(_) => format!("{} {}", act.action(), act.resource()),
-        };
+        let key = key(&denied.request.act);
         let before = self.places.get(&key).and_then(|at| self.denied.get_mut(*at));
         if let Some(before) = before {
             before.times = before.times.saturating_add(denied.times);
@@ -237,6 +276,38 @@ impl Found {
     }
 }
 
+/// What makes two acts the same one.
+fn key(act: &Act) -> String {
+    match act {
+        Act::Exec(exec) => format!("exec {} {}", exec.program, exec.command_line.sha256),
+        Act::Request(http) => {
+            format!("request {} {} {}", http.method, http.endpoint, http.path.as_str())
+        }
+        Act::Read(_)
+        | Act::Write(_)
+        | Act::Delete(_)
+        | Act::Connect(_)
+        | Act::ConnectUnix(_)
+        | Act::UseSecret(_)
+        | Act::CallTool(_) => format!("{} {}", act.action(), act.resource()),
+    }
+}
+
+/// What a person's no is about: of a program its command line, wherever in `PATH` it is found.
+fn refusable(act: &Act) -> String {
+    match act {
+        Act::Exec(exec) => format!("exec {}", exec.command_line.sha256),
+        Act::Request(_)
+        | Act::Read(_)
+        | Act::Write(_)
+        | Act::Delete(_)
+        | Act::Connect(_)
+        | Act::ConnectUnix(_)
+        | Act::UseSecret(_)
+        | Act::CallTool(_) => key(act),
+    }
+}
+
 fn read_of(file: &FileRead, (agent, facts): (&Agent, &Facts), entry: &EntryRef) -> Denied {
     let act = Act::Read(file.path.clone());
     Denied {
@@ -245,6 +316,7 @@ fn read_of(file: &FileRead, (agent, facts): (&Agent, &Facts), entry: &EntryRef) 
         entry: entry.clone(),
         times: file.times,
         covered: file.result == ReadResult::Covered,
+        refused: None,
     }
 }
 
@@ -321,6 +393,7 @@ fn how_to_apply(made: &Suggestion, shown: &Shown) -> String {
         SetName::Project => " and `ringfence trust`",
         SetName::User
         | SetName::UntrustedProject
+        | SetName::OuterProject
         | SetName::Grants
         | SetName::Override
         | SetName::System
@@ -350,7 +423,9 @@ fn as_json(session: &SessionId, (found, made): (&Found, &Suggestion), shown: &Sh
     let left = |left: &Left| {
         let forbid = match &left.why {
             Why::Forbidden(rule) => Some(rule),
-            Why::Permitted | Why::Asks(_) | Why::Never(_) | Why::NoRule(_) => None,
+            Why::Permitted | Why::Asks(_) | Why::Refused(_) | Why::Never(_) | Why::NoRule(_) => {
+                None
+            }
         };
         json!({
             "act": act(&left.denied),

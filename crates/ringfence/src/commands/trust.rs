@@ -41,7 +41,7 @@ pub(crate) fn trust(args: &TrustArgs, screen: &Screen) -> Result<Done, Failure> 
             ("untrusted", whole(&project))
         }
     };
-    screen.note(&coloured(&diff, screen.paint(Stream::Err)));
+    screen.as_it_is(&coloured(&diff, screen.paint(Stream::Err)));
     super::policy::check_project(&project, screen)?;
     if !args.yes {
         let flag = "to trust what is shown above, run `ringfence trust --yes`";
@@ -103,12 +103,16 @@ pub(crate) fn project(dirs: &StateDirs, dir: Option<&Path>) -> Result<Project, F
     Ok(found?)
 }
 
-/// Both files as a diff against nothing.
+/// All files that trust is for, as a diff against nothing.
 fn whole(project: &Project) -> String {
-    [("policy.cedar", &project.policy), ("settings.toml", &project.settings)]
+    let own = [("policy.cedar", &project.policy), ("settings.toml", &project.settings)];
+    let own = own
         .into_iter()
-        .filter_map(|(name, file)| file.as_ref().map(|file| unified(name, "", &file.text)))
-        .collect()
+        .filter_map(|(name, file)| file.as_ref().map(|file| unified(name, "", &file.text)));
+    let of_servers = project.servers.iter();
+    let of_servers =
+        of_servers.map(|(name, file)| unified(&format!("mcp/{name}.json"), "", &file.text));
+    own.chain(of_servers).collect()
 }
 
 /// A diff in colour, with everything made visible that could hide or reorder text.

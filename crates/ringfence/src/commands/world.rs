@@ -108,8 +108,8 @@ fn in_force_here(args: &WorldVerifyArgs, screen: &Screen) -> Result<InForce, Fai
     };
     let is_meant = |set: &SetName| match set {
         SetName::User | SetName::Project | SetName::UntrustedProject | SetName::Override => true,
-        // A session has the grants and the ceiling of its own.
-        SetName::Grants | SetName::System | SetName::BuiltIn => false,
+        // A session has the grants and the ceiling of its own, and lies in no project of another.
+        SetName::OuterProject | SetName::Grants | SetName::System | SetName::BuiltIn => false,
     };
     let tier = settings.tier.chosen(args.tier);
     let tier = tier.map_err(|error| Message::new(error.to_string()).could_not())?;
@@ -239,10 +239,9 @@ fn as_text(verified: &[Verified], (tier, profile): Kind, screen: &Screen) -> Str
         count => format!("{count} beyond this kind of world, "),
     };
     let advisory = if tier.is_advisory() { " (advisory: nothing here is promised)" } else { "" };
-    let _ = writeln!(
-        out,
+    let total = format!(
         "{held} held, {escaped} escaped, {permitted} permitted by the policy, {unheld}{untried} untried, \
          in tier {tier}{advisory}, profile {profile}"
     );
-    out
+    out + &text::fold_lines(&total, screen.room())
 }

@@ -8,6 +8,9 @@ use ringfence_runtime::wording::{self, printable};
 
 use super::text;
 
+/// What is said of a session in which nothing held a program that did not want to be held.
+pub(super) const ADVISORY: &str = "advisory only: programs can pass it by";
+
 /// The line of an entry, with its end: `   213  14:03:55  denied     connect to a.example:443`.
 pub fn line(index: u64, entry: &Entry) -> String {
     let (what, rest) = words(&entry.event);
@@ -47,12 +50,15 @@ fn words(event: &Event) -> (&'static str, String) {
             let by = if by.is_empty() { String::new() } else { format!(" by {}", printable(by)) };
             ("answered", format!("{of}: {}{by}", answered(*answer)))
         }
-        Event::ProcessExited { pid, exit, usage } => {
+        Event::ProcessExited { pid, exit, usage, limit } => {
             let cpu = usage.cpu_time_ms.map_or_else(String::new, |ms| {
                 let sampled = if usage.sampled { " (sampled)" } else { "" };
                 format!(", {} of processor time{sampled}", text::duration(ms))
             });
-            ("exited", format!("process {pid}: {}{cpu}", exit_words(*exit)))
+            let limit = limit
+                .as_ref()
+                .map_or_else(String::new, |limit| format!(" for reaching `{}`", printable(limit)));
+            ("exited", format!("process {pid}: {}{limit}{cpu}", exit_words(*exit)))
         }
         Event::Granted { id, text, scope, by } => {
             let (id, text) = (printable(id), printable(text));
@@ -89,9 +95,8 @@ fn words(event: &Event) -> (&'static str, String) {
 fn enforced(layers: &[LayerStatus]) -> String {
     let weak = layers.iter().filter(|layer| layer.state != LayerState::Enforced).count();
     match weak {
-        _ if layers.iter().any(LayerStatus::is_advisory) => {
-            "advisory only: programs can pass it by".to_owned()
-        }
+        _ if layers.iter().any(LayerStatus::is_advisory) => ADVISORY.to_owned(),
+        _ if layers.is_empty() => "no world".to_owned(),
         0 => "every layer enforced".to_owned(),
         weak => format!("{} not fully enforced", text::count(weak, "layer", "layers")),
     }
@@ -185,7 +190,8 @@ fn decided(event: &Event) -> (&'static str, String) {
     }
 }
 
-fn ended(outcome: &Outcome) -> String {
+/// How an act ended, in words.
+pub(super) fn ended(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done => "done".to_owned(),
         Outcome::Failed { error } => format!("failed: {}", printable(error)),

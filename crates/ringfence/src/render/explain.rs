@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use ringfence_core::{Act, RuleRef, SetName, Verdict};
+use ringfence_core::{Act, Outcome, RuleRef, SetName, Verdict};
 use ringfence_policy::{Effect, Remedy, SetAnswer};
 use ringfence_runtime::advice::Advice;
 use ringfence_runtime::wording::{describe, needs, printable, reason, rule_line, rule_place};
 
+use super::entry::ended;
 use super::text::moment;
 use crate::commands::explain::{Now, Recorded};
 use crate::screen::{Paint, Tone};
@@ -36,7 +37,7 @@ pub(crate) fn render(recorded: &Recorded, now: Option<&Now>, paint: Paint) -> St
 }
 
 fn head(recorded: &Recorded, paint: Paint) -> String {
-    let Recorded { entry, at_ms, request, verdict, grounds, facts } = recorded;
+    let Recorded { entry, at_ms, request, verdict, grounds, facts, .. } = recorded;
     let agent = printable(&request.agent.0);
     let may = if *verdict == Verdict::Permit { "may" } else { "may not" };
     let title =
@@ -61,6 +62,23 @@ fn head(recorded: &Recorded, paint: Paint) -> String {
     let roles: Vec<String> = facts.approvals.iter().map(|role| printable(&role.0)).collect();
     let roles = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
     let _ = writeln!(out, "  approved {roles}");
+    if let Some(answered) = &recorded.answered {
+        let when = answered.entry.as_ref().zip(answered.at_ms);
+        let when = when.map(|(entry, at_ms)| format!(", {} (entry {entry})", moment(at_ms)));
+        let _ = writeln!(out, "  answer   {}{}", answered.said, when.unwrap_or_default());
+    }
+    if let Some(finished) = &recorded.finished {
+        let how = ended(&finished.outcome);
+        let policy = match finished.outcome {
+            Outcome::Failed { .. } => "; the policy let it, the system did not",
+            Outcome::Done
+            | Outcome::Connection(_)
+            | Outcome::Request(_)
+            | Outcome::Mismatch { .. }
+            | Outcome::Unknown => "",
+        };
+        let _ = writeln!(out, "  outcome  {how}{policy} (entry {})", finished.entry);
+    }
     out
 }
 
@@ -123,7 +141,12 @@ fn change(recorded: &Recorded, now: &Now, paint: Paint) -> String {
         return format!("\n{}\n  {text}\n", paint.tone(Tone::Heading, CHANGE));
     }
     if let Some(Advice::Kept { why, .. }) = &now.advice {
-        let text = format!("a rule that you write yourself; no grant is offered: {why}");
+        let asks = match &now.explanation.remedy {
+            Some(Remedy::Approvals(ask)) => format!("approval: {}; or ", needs(ask)),
+            Some(Remedy::Grant(_)) | None => String::new(),
+        };
+        let text =
+            format!("{asks}a grant or a rule that you write yourself, none is offered: {why}");
         return format!("\n{}\n  {text}\n", paint.tone(Tone::Heading, CHANGE));
     }
     let text = match &now.explanation.remedy {

@@ -2,20 +2,20 @@
 
 use std::fmt::Write as _;
 
-use ringfence_core::{AbsolutePath, Access, FilePlan, SetName};
+use ringfence_core::{AbsolutePath, Access, Action, FilePlan, SetName};
 use ringfence_policy::{ActPlan, Cost, Effect, PlanReport, PlannedRule};
 use ringfence_runtime::wording::{printable, rule_place};
 
-use super::text::{count, table};
+use super::text::{count, fold_lines, table_within};
 use crate::screen::{Paint, Tone};
 
-/// The whole text.
+/// The whole text, with what is wider than the screen folded.
 pub fn render(
     report: &PlanReport,
     (base, absent): (&[String], &[AbsolutePath]),
-    paint: Paint,
+    (paint, columns): (Paint, usize),
 ) -> String {
-    let mut out = files(&report.files, paint);
+    let mut out = files(&report.files, (paint, columns));
     if !absent.is_empty() {
         let label = paint.tone(Tone::Warning, "held by the gate only:");
         let _ =
@@ -34,10 +34,10 @@ pub fn render(
             let _ = writeln!(out, "  {}\n    {}", rule_place(&lint.rule), printable(&lint.message));
         }
     }
-    out
+    fold_lines(&out, columns)
 }
 
-fn files(plan: &FilePlan, paint: Paint) -> String {
+fn files(plan: &FilePlan, (paint, columns): (Paint, usize)) -> String {
     let title = "files: mounts, without cost while the agent runs";
     let mut out = paint.tone(Tone::Heading, title) + "\n";
     let rows: Vec<Vec<String>> = plan
@@ -45,6 +45,7 @@ fn files(plan: &FilePlan, paint: Paint) -> String {
         .iter()
         .map(|rule| {
             let access = match rule.access {
+                Access::Hidden if is_asked(plan, &rule.path) => "asked about",
                 Access::Hidden => "absent",
                 Access::Read => "read",
                 Access::Write => "read, write",
@@ -53,7 +54,7 @@ fn files(plan: &FilePlan, paint: Paint) -> String {
             vec![format!("  {access}"), printable(rule.path.as_str()), because]
         })
         .collect();
-    out.push_str(&table(&rows));
+    out.push_str(&table_within(&rows, columns));
     out.push_str("  every other path does not exist for the agent\n");
     let all = plan.rules.iter().find(|rule| rule.path.as_str() == "/");
     if all.is_some_and(|rule| rule.access == Access::Write) {
@@ -62,7 +63,7 @@ fn files(plan: &FilePlan, paint: Paint) -> String {
              and /tmp are the world's own\n",
         );
     }
-    out.push_str(&asked(plan, paint));
+    out.push_str(&asked(plan, (paint, columns)));
     for left_out in &plan.left_out {
         let label = paint.tone(Tone::Warning, "left out:");
         let _ = writeln!(out, "  {label} {}", printable(left_out));
@@ -70,8 +71,13 @@ fn files(plan: &FilePlan, paint: Paint) -> String {
     out
 }
 
+/// Whether what no mount shows is opened when a person says so.
+fn is_asked(plan: &FilePlan, path: &AbsolutePath) -> bool {
+    plan.asked(path).is_some_and(|place| place.asks.contains(&Action::FsRead))
+}
+
 /// Where acts are asked about, and what is shown there meanwhile.
-fn asked(plan: &FilePlan, paint: Paint) -> String {
+fn asked(plan: &FilePlan, (paint, columns): (Paint, usize)) -> String {
     if plan.asked.is_empty() {
         return String::new();
     }
@@ -87,7 +93,7 @@ fn asked(plan: &FilePlan, paint: Paint) -> String {
             vec![format!("    {what}"), printable(place.path.as_str()), because]
         })
         .collect();
-    out.push_str(&table(&rows));
+    out.push_str(&table_within(&rows, columns));
     out
 }
 

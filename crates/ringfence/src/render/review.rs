@@ -1,5 +1,7 @@
 //! What waits for review, as text and as JSON.
 
+mod bulk;
+
 use std::fmt::Write as _;
 
 use ringfence_core::SessionId;
@@ -10,6 +12,8 @@ use serde::Serialize;
 
 use super::text;
 use crate::screen::{Paint, Tone};
+pub(crate) use bulk::Fold;
+use bulk::{Bulk, fold};
 
 /// Version of the JSON.
 const SCHEMA: u32 = 1;
@@ -32,6 +36,7 @@ struct ShownTree<'a> {
     added: usize,
     modified: usize,
     mode: usize,
+    attributes: usize,
     deleted: usize,
     bytes: u64,
     changes: Vec<ShownChange<'a>>,
@@ -44,6 +49,12 @@ struct ShownChange<'a> {
     what: What,
     bytes: u64,
     mode: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode_before: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    attributes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leads_out: &'a Option<String>,
     #[serde(skip_serializing_if = "is_zero")]
     within: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +84,7 @@ pub(crate) fn as_json<'a>(dirs: &StateDirs, kept: &'a Kept, changes: &'a [Change
             added: count(Kind::Added),
             modified: count(Kind::Modified),
             mode: count(Kind::Mode),
+            attributes: count(Kind::Attributes),
             deleted: count(Kind::Deleted),
             bytes: own.iter().filter(|it| it.kind != Kind::Deleted).map(|it| it.bytes).sum(),
             changes: own.iter().map(|change| shown(dirs, kept, change)).collect(),
@@ -94,7 +106,10 @@ fn shown<'a>(dirs: &StateDirs, kept: &Kept, change: &'a Change) -> ShownChange<'
         kind: *kind,
         what: *what,
         bytes: *bytes,
-        mode: format!("{:04o}", change.mode),
+        mode: octal(change.mode),
+        mode_before: change.mode_before.map(octal),
+        attributes: &change.attributes,
+        leads_out: &change.leads_out,
         within: *within,
         host_runs,
         secret,
@@ -104,8 +119,63 @@ fn shown<'a>(dirs: &StateDirs, kept: &Kept, change: &'a Change) -> ShownChange<'
     }
 }
 
+fn octal(mode: u32) -> String {
+    format!("{mode:04o}")
+}
+
 /// What a person sees first: how much there is, and what to look at before all else.
-pub(crate) fn first_screen(kept: &Kept, changes: &[Change], paint: Paint) -> String {
+pub(crate) fn first_screen(kept: &Kept, changes: &[Change], how: Fold, paint: Paint) -> String {
+    let mut out = summary(kept, changes, paint);
+    let (single, bulks) = fold(changes, how);
+    for change in single.iter().take(NAMED_MAX) {
+        let _ = writeln!(out, "  {}", line(change, paint));
+    }
+    let more = single.len().saturating_sub(NAMED_MAX);
+    if more > 0 {
+        let _ = writeln!(out, "  and {} more", text::count(more, "change", "changes"));
+    }
+    for bulk in bulks.iter().take(NAMED_MAX) {
+        let _ = writeln!(out, "  {}", bulk_line(bulk, paint));
+    }
+    let more = bulks.len().saturating_sub(NAMED_MAX);
+    if more > 0 {
+        let _ =
+            writeln!(out, "  and {} more", text::count(more, "such directory", "such directories"));
+    }
+    out
+}
+
+/// All changes, one a line, with how many lines of text came and went.
+pub(crate) fn stat(
+    dirs: &StateDirs,
+    kept: &Kept,
+    (changes, how): (&[Change], Fold),
+    paint: Paint,
+) -> String {
+    let mut out = summary(kept, changes, paint);
+    let (single, bulks) = fold(changes, how);
+    for change in single {
+        let lines = match review::diff(dirs, kept, change) {
+            Ok(Diff::Text(text)) => lines_of(&text),
+            Ok(Diff::Binary | Diff::Large | Diff::Link(_) | Diff::Nothing) | Err(_) => {
+                String::new()
+            }
+        };
+        let _ = writeln!(out, "  {}{lines}", line(change, paint));
+    }
+    for bulk in &bulks {
+        let _ = writeln!(out, "  {}", bulk_line(bulk, paint));
+    }
+    out
+}
+
+fn lines_of(diff: &str) -> String {
+    let count = |sign| diff.lines().filter(|line| line.starts_with(sign)).count();
+    format!("  +{} -{}", count('+'), count('-'))
+}
+
+/// How much there is, and what to look at before all else.
+fn summary(kept: &Kept, changes: &[Change], paint: Paint) -> String {
     let total = text::count(changes.len(), "change waits", "changes wait");
     let heading = format!("session {}: {total} for review", kept.session);
     let mut out = format!("{}\n", paint.tone(Tone::Heading, &heading));
@@ -118,14 +188,14 @@ pub(crate) fn first_screen(kept: &Kept, changes: &[Change], paint: Paint) -> Str
     }
     look_first(changes, paint, &mut out);
     out.push('\n');
-    for change in changes.iter().take(NAMED_MAX) {
-        let _ = writeln!(out, "  {}", line(change, paint));
-    }
-    let more = changes.len().saturating_sub(NAMED_MAX);
-    if more > 0 {
-        let _ = writeln!(out, "  and {} more", text::count(more, "change", "changes"));
-    }
     out
+}
+
+/// A directory whose content is not named one by one.
+fn bulk_line(bulk: &Bulk<'_>, paint: Paint) -> String {
+    let path = printable(&bulk.path.to_string_lossy());
+    let counts = counts(&bulk.changes);
+    format!("{} {path}/ ({counts}; `--all` names them)", paint.tone(Tone::Quiet, "*"))
 }
 
 fn counts(own: &[&Change]) -> String {
@@ -133,6 +203,7 @@ fn counts(own: &[&Change]) -> String {
         (Kind::Added, "added"),
         (Kind::Modified, "modified"),
         (Kind::Mode, "with other permissions"),
+        (Kind::Attributes, "with other attributes"),
         (Kind::Deleted, "deleted"),
     ];
     let mut parts: Vec<String> = kinds
@@ -158,7 +229,7 @@ fn look_first(changes: &[Change], paint: Paint, out: &mut String) {
 }
 
 /// The lines that warn of changes: first what the host would run, then what cannot be committed, then
-/// what looks like a secret, of which there may be many.
+/// links that lead elsewhere, then what looks like a secret, of which there may be many.
 pub(crate) fn warnings(changes: &[Change], paint: Paint) -> Vec<String> {
     let row = |tone, label: &str, change: &Change, why: &str| {
         let path = printable(&change.path.to_string_lossy());
@@ -174,7 +245,11 @@ pub(crate) fn warnings(changes: &[Change], paint: Paint) -> Vec<String> {
     let secret = changes
         .iter()
         .filter_map(|change| Some(row(Tone::Warning, "secret?", change, change.secret.as_ref()?)));
-    let mut rows: Vec<String> = runs.chain(held).chain(secret).collect();
+    let leads_out = changes.iter().filter_map(|change| {
+        let why = format!("a link out of the tree, to {}", change.leads_out.as_ref()?);
+        Some(row(Tone::Warning, "leads out", change, &why))
+    });
+    let mut rows: Vec<String> = runs.chain(held).chain(leads_out).chain(secret).collect();
     let more = rows.len().saturating_sub(LOOK_FIRST_MAX);
     if more > 0 {
         rows.truncate(LOOK_FIRST_MAX);
@@ -198,34 +273,53 @@ fn line(change: &Change, paint: Paint) -> String {
         Kind::Added => ("A", Tone::Good),
         Kind::Modified => ("M", Tone::Warning),
         Kind::Mode => ("P", Tone::Warning),
+        Kind::Attributes => ("X", Tone::Warning),
         Kind::Deleted => ("D", Tone::Bad),
     };
-    let within = usize::try_from(change.within).unwrap_or(usize::MAX);
-    let end = match (change.what, change.kind) {
-        (What::Dir, Kind::Deleted) => {
-            format!("/ ({} in it)", text::count(within, "name", "names"))
-        }
-        (What::Dir, _) => "/".to_owned(),
-        (What::File, Kind::Mode) => format!(" (mode {:04o})", change.mode),
-        (What::File, Kind::Deleted) => format!(" ({})", text::bytes(change.bytes)),
-        (What::File, _) if change.mode & 0o111 != 0 => {
-            format!(" ({}, executable, mode {:04o})", text::bytes(change.bytes), change.mode)
-        }
-        (What::File, _) => format!(" ({})", text::bytes(change.bytes)),
-        (What::Link | What::Other, _) => String::new(),
-    };
-    format!("{} {path}{end}", paint.tone(tone, letter))
+    let slash = if change.what == What::Dir { "/" } else { "" };
+    let said = details(change).join(", ");
+    let said = if said.is_empty() { said } else { format!(" ({said})") };
+    format!("{} {path}{slash}{said}", paint.tone(tone, letter))
 }
 
-/// All differences, tree by tree.
+/// What there is to say of a change besides its name.
+fn details(change: &Change) -> Vec<String> {
+    let mut all = Vec::new();
+    match (change.what, change.kind) {
+        (What::Dir, Kind::Deleted) => {
+            let within = usize::try_from(change.within).unwrap_or(usize::MAX);
+            all.push(format!("{} in it", text::count(within, "name", "names")));
+        }
+        (What::File, Kind::Added | Kind::Modified | Kind::Deleted) => {
+            all.push(text::bytes(change.bytes));
+        }
+        (What::File, Kind::Mode | Kind::Attributes) | (What::Dir | What::Link | What::Other, _) => {
+        }
+    }
+    let (mode, runs) = (octal(change.mode), change.mode & 0o111 != 0);
+    let is_new_file = change.what == What::File && change.kind == Kind::Added;
+    match change.mode_before {
+        Some(before) => all.push(format!("mode {}, now {mode}", octal(before))),
+        None if is_new_file && runs => all.push(format!("executable, mode {mode}")),
+        None => {}
+    }
+    if !change.attributes.is_empty() {
+        let names: Vec<String> = change.attributes.iter().map(|it| printable(it)).collect();
+        all.push(format!("attributes {}", names.join(" ")));
+    }
+    all
+}
+
+/// All differences, tree by tree; last what is not named one by one.
 pub(crate) fn differences(
     dirs: &StateDirs,
     kept: &Kept,
-    changes: &[Change],
+    (changes, how): (&[Change], Fold),
     paint: Paint,
 ) -> String {
     let mut out = String::new();
-    for change in changes {
+    let (single, bulks) = fold(changes, how);
+    for change in single {
         let heading = line(change, Paint::PLAIN);
         let body = match review::diff(dirs, kept, change) {
             Ok(Diff::Text(text)) => colored(&text, paint),
@@ -237,6 +331,9 @@ pub(crate) fn differences(
             Err(error) => format!("  cannot be read: {error}\n"),
         };
         let _ = writeln!(out, "{}\n{body}", paint.tone(Tone::Heading, &heading));
+    }
+    for bulk in &bulks {
+        let _ = writeln!(out, "{}", bulk_line(bulk, paint));
     }
     out
 }

@@ -88,6 +88,7 @@ pub(super) fn head(view: &SessionView, style: Style) -> String {
         (Some(summary), None) => format!("exit {}", summary.exit_code),
         (None, _) => match view.state {
             State::Running => "it is running".to_owned(),
+            State::Stopped => "it is stopped".to_owned(),
             State::Unreadable => "how it ended cannot be read".to_owned(),
             State::Ended | State::Lost => "no end recorded: its broker died".to_owned(),
         },
@@ -97,7 +98,8 @@ pub(super) fn head(view: &SessionView, style: Style) -> String {
     let command = fit(&view.command.join(" "), style.columns.saturating_sub(2));
     let place = view.cwd.as_ref().map_or("?".to_owned(), |cwd| fit(cwd.as_str(), style.cut(46)));
     let started = view.started_ms.map_or("?".to_owned(), moment);
-    format!("{title}  agent `{agent}`  {end}\n  {command}\n  in {place}, {started}\n")
+    let advisory = if view.advisory { format!("  {}\n", entry::ADVISORY) } else { String::new() };
+    format!("{title}  agent `{agent}`  {end}\n  {command}\n  in {place}, {started}\n{advisory}")
 }
 
 /// The name of the program a span runs, for lists.

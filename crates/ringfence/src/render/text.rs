@@ -142,9 +142,70 @@ pub fn table(rows: &[Vec<String>]) -> String {
     })
 }
 
+/// Spaces before what did not fit into its row or line.
+const HANGING: usize = 4;
+
+/// The same within a width: the columns that do not fit stand beneath their row.
+pub fn table_within(rows: &[Vec<String>], columns: usize) -> String {
+    let most = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let first = |kept: usize| -> Vec<Vec<String>> {
+        rows.iter().map(|row| row.iter().take(kept).cloned().collect()).collect()
+    };
+    let fits = |kept: &usize| table(&first(*kept)).lines().all(|line| line.width() <= columns);
+    let kept = (1..=most).rev().find(fits).unwrap_or(1);
+    let heads = table(&first(kept));
+    heads.lines().zip(rows).fold(String::new(), |out, (head, row)| {
+        let indent = indent_of(head) + HANGING;
+        let rest: Vec<&str> = row.iter().skip(kept).map(String::as_str).collect();
+        let out = out + &hung(head, columns);
+        let lines = fold(&rest.join(", "), columns.saturating_sub(indent));
+        lines.iter().fold(out, |out, line| out + &format!("{:indent$}{line}\n", ""))
+    })
+}
+
+/// Lines that are too long for a width, broken between their words and set in.
+pub fn fold_lines(text: &str, columns: usize) -> String {
+    text.lines().map(|line| hung(line, columns)).collect()
+}
+
+fn hung(line: &str, columns: usize) -> String {
+    if line.width() <= columns {
+        return format!("{line}\n");
+    }
+    let indent = indent_of(line);
+    let room = columns.saturating_sub(indent + HANGING);
+    fold(line, room).iter().enumerate().fold(String::new(), |out, (at, part)| {
+        let indent = if at == 0 { indent } else { indent + HANGING };
+        out + &format!("{:indent$}{part}\n", "")
+    })
+}
+
+fn indent_of(line: &str) -> usize {
+    line.len() - line.trim_start_matches(' ').len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_fit_stands_beneath_its_row_and_no_word_is_broken() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows =
+            [row(["  id", "place", "why it is so"]), row(["  a", "/long/er", "because of it"])];
+        assert_eq!(table_within(&rows, usize::MAX), table(&rows));
+        let narrow = table_within(&rows, 18);
+        assert_eq!(
+            narrow,
+            "  id  place\n      why it is so\n  a   /long/er\n      because of\n      it\n"
+        );
+        assert_eq!(table_within(&rows, 10).lines().next(), Some("  id"));
+        assert_eq!(
+            fold_lines("  one two three\nfour\n", 11),
+            "  one\n      two\n      three\nfour\n"
+        );
+        assert_eq!(fold_lines("/a/word/that/is/too/long", 5), "/a/word/that/is/too/long\n");
+    }
 
     #[test]
     fn a_command_is_never_broken_into_lines() {

@@ -2,7 +2,9 @@
 //! what is opened.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+use serde_json::Value;
 
 use crate::run::{Person, Terminal, each, wait_for};
 
@@ -23,7 +25,11 @@ when { context.approvals.contains("owner") };
 "#;
 
 fn each_asking(check: impl Fn(&Person)) {
-    each(POLICY, |person| {
+    each_asking_under(POLICY, check);
+}
+
+fn each_asking_under(policy: &str, check: impl Fn(&Person)) {
+    each(policy, |person| {
         let home = &person.home;
         home.write(".config/ringfence/settings.toml", "roles = [\"owner\"]\n");
         home.write("notes/a", "secret of a\n");
@@ -292,6 +298,9 @@ fn rules_that_ask_are_part_of_the_plan_and_refused_where_they_cannot_be_held() {
         for said in ["asked about", "fs.read", "ask-notes", "every file that is opened"] {
             assert!(plan.out.contains(said), "{plan}");
         }
+        let key = person.home.path("project/key").display().to_string();
+        let line = plan.out.lines().find(|line| line.contains(&format!(" {key} "))).unwrap();
+        assert!(line.trim_start().starts_with("asked about"), "{line}");
         for option in [&["--review"][..], &["--tier", "landlock"]] {
             let mut words = vec!["run", "--policy", &policy, "--agent", "builder"];
             words.extend(option);
@@ -362,24 +371,33 @@ fn tools_that_look_before_they_write_ask_where_writing_is_asked_about_and_then_w
 
 /// git reads no more of a file than it was told there is, and calls what it read the whole of it.
 #[test]
-fn a_closed_file_looks_as_large_and_old_as_it_is_so_that_git_keeps_all_of_it() {
+fn a_closed_file_looks_as_it_is_so_that_git_keeps_all_of_it() {
     each_asking(|person| {
+        for (name, mode) in [("project/key", 0o755), ("notes/a", 0o640), ("notes/sub/b", 0o444)] {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(person.home.path(name), mode).unwrap();
+        }
         let notes = person.home.path("notes").display().to_string();
         let script = format!(
             "stat -c 'closed %a %s %y' key {notes}/a {notes}/sub/b; \
              git init -q --template= . && git add key && \
              git -c user.name=a -c user.email=a@b commit -qm made; \
-             echo \"kept $(git show HEAD:key)\"; echo al''l-done"
+             echo \"kept $(git show HEAD:key) $(git ls-tree HEAD key)\"; ./key; echo \"ran $?\"; \
+             echo al''l-done"
         );
         let mut terminal = Terminal::start(person, &script);
         terminal.answers_until("all-done", "allow once");
         terminal.ends();
         let seen = &terminal.seen;
-        assert!(seen.contains("kept secret key"), "{seen}");
-        for (name, bytes) in [("project/key", 11), ("notes/a", 12), ("notes/sub/b", 12)] {
+        assert!(seen.contains("kept secret key 100755"), "{seen}");
+        assert!(seen.contains("ran 126"), "{seen}");
+        for (name, mode, bytes) in
+            [("project/key", 755, 11), ("notes/a", 640, 12), ("notes/sub/b", 444, 12)]
+        {
             let modified = person.home.path(name).metadata().unwrap().mtime_nsec();
             let line = seen.lines().find(|it| {
-                it.contains(&format!("closed 0 {bytes} ")) && it.contains(&format!("{modified:09}"))
+                it.contains(&format!("closed {mode} {bytes} "))
+                    && it.contains(&format!("{modified:09}"))
             });
             assert!(line.is_some(), "{name}: {seen}");
         }
@@ -532,5 +550,137 @@ fn what_is_made_later_where_reading_is_forbidden_is_not_read_by_its_name() {
         assert!(!ended.out.contains("secret of later"), "{ended}");
         let log = person.ringfence(&["log", "show"]);
         assert!(log.out.contains("denied") && log.out.contains("project/later/a"), "{log}");
+    });
+}
+
+#[test]
+fn what_a_person_refused_is_explained_and_never_suggested_under_the_policy_that_the_session_had() {
+    each_asking(|person| {
+        let notes = person.home.path("notes").display().to_string();
+        let script = format!(
+            "cat {notes}/a; curl -sS http://api.example.com/; echo \"= $?\"; cat {notes}/sub/b"
+        );
+        let mut terminal = Terminal::start(person, &script);
+        terminal.answers("refuse");
+        terminal.answers("allow once");
+        terminal.ends();
+        let log = person.ringfence(&["log", "show", "--json"]);
+        let entries = log.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut answers = entries.filter(|it| it["entry"]["answer"] == "refused");
+        let of = answers.next().unwrap()["entry"]["of"].to_string();
+        let explained = person.ringfence(&["explain", &of]);
+        assert!(explained.out.contains("answer   refused by `"), "{explained}");
+        assert!(explained.out.contains("(entry "), "{explained}");
+        let suggests = |refused: bool| {
+            let made = person.ringfence(&["suggest"]);
+            assert_eq!(made.code, 0, "{made}");
+            assert!(made.out.contains("Endpoint::\"api.example.com:80\""), "{made}");
+            assert_eq!(made.out.matches("\n+permit(").count(), 1, "{made}");
+            assert!(!made.out.contains("\n+.*notes"), "{made}");
+            let said = "a person refused this; nothing is suggested";
+            assert_eq!(made.err.contains(said), refused, "{made}");
+            made
+        };
+        let made = suggests(true);
+        assert!(made.out.contains("policy.cedar") && !made.err.contains("changed since"), "{made}");
+        let policy = person.home.path("policy.cedar");
+        let text = fs::read_to_string(&policy).unwrap();
+        fs::write(&policy, text.replace("/notes\")\nwhen", "/elsewhere\")\nwhen")).unwrap();
+        let made = suggests(true);
+        assert!(made.err.contains("has been changed since"), "{made}");
+        fs::remove_file(&policy).unwrap();
+        let made = person.ringfence(&["suggest"]);
+        assert_eq!((made.code, made.out.as_str()), (2, ""), "{made}");
+        assert!(made.err.contains("that file is gone"), "{made}");
+    });
+}
+
+#[test]
+fn what_no_answer_could_make_possible_is_refused_with_its_reason_and_not_asked_about() {
+    each_asking(|person| {
+        let [notes, out] = ["notes", "out"].map(|it| person.home.path(it).display().to_string());
+        let script = format!(
+            "ln {notes}/a h; ln {out}/old h; ln free {out}/h; rmdir {out}; ln key k; ls h k {out}/h; \
+             mv {out}/old moved; echo al''l-done"
+        );
+        let mut terminal = Terminal::start(person, &script);
+        // What is moved out is copied: it is read, and then its name goes.
+        let asked = terminal.answers("allow once");
+        assert!(asked.contains("delete") && asked.contains("/out/old"), "{asked}");
+        terminal.ends();
+        let seen = &terminal.seen;
+        assert!(seen.contains("gets no second name"), "{seen}");
+        assert!(seen.contains("is not itself removed"), "{seen}");
+        assert_eq!(seen.matches("No such file").count(), 3, "{seen}");
+        assert_eq!(
+            (read(person, "project/moved"), read(person, "out/old")),
+            ("old\n".into(), String::new())
+        );
+    });
+}
+
+#[test]
+fn one_answer_allows_all_of_a_place_for_the_session_or_ends_the_program_that_asks() {
+    each_asking(|person| {
+        let home = &person.home;
+        let [notes, out] = ["notes", "out"].map(|it| home.path(it).display().to_string());
+        let script = format!(
+            "git init -q --template= {out}/ended; echo \"ended $?\"; cat {notes}/a; \
+             git init -q {out}/r && touch {out}/r/f && git -C {out}/r add f && \
+             git -C {out}/r -c user.name=a -c user.email=a@b commit -qm made; echo \"made $?\"; \
+             cat {notes}/sub/b; echo al''l-done"
+        );
+        let mut terminal = Terminal::start(person, &script);
+        let asked = terminal.answers("end `git`");
+        assert!(asked.contains("make the directory"), "{asked}");
+        // A place of files that are read, and a place that is changed: each is granted for itself.
+        terminal.answers("allow once");
+        terminal.answers(&format!("grant fs.write:{out} for"));
+        let asked = terminal.answers("refuse");
+        assert!(asked.contains("/notes/sub/b"), "{asked}");
+        terminal.ends();
+        let seen = &terminal.seen;
+        assert!(seen.contains("ended 143") && seen.contains("made 0"), "{seen}");
+        assert!(!home.path("out/ended").exists(), "{seen}");
+        assert!(home.path("out/r/.git/HEAD").exists(), "{seen}");
+        assert_eq!(seen.matches("secret").count(), 1, "{seen}");
+        let log = person.ringfence(&["log", "show"]);
+        assert!(log.out.contains(&format!("fs.write:{out} (session ")), "{log}");
+        let list = person.ringfence(&["grants", "list"]);
+        assert!(!list.out.contains("fs.write"), "{list}");
+    });
+}
+
+#[test]
+fn no_end_is_offered_of_a_process_that_nothing_but_its_number_names() {
+    let net = r#"@id("ask-net") permit (principal, action == Action::"net.connect", resource)
+when { context.approvals.contains("owner") };"#;
+    each_asking_under(&format!("{POLICY}{net}"), |person| {
+        let notes = person.home.path("notes").display().to_string();
+        let script = format!("curl -sS http://api.example.com/; cat {notes}/a; echo al''l-done");
+        let mut terminal = Terminal::start(person, &script);
+        // The socket may be another process's by now, and its number one's outside of the world.
+        let asked = terminal.answers("refuse");
+        assert!(asked.contains("api.example.com") && !asked.contains("] end "), "{asked}");
+        let asked = terminal.answers("refuse");
+        assert!(asked.contains("/notes/a") && asked.contains("] end `cat`"), "{asked}");
+        terminal.ends();
+    });
+}
+
+#[test]
+fn a_place_with_something_like_a_secret_in_it_is_not_offered_but_the_one_file_is() {
+    each_asking(|person| {
+        person.home.write("notes/sub/.env", "KEY=secret of env\n");
+        person.own();
+        let notes = person.home.path("notes").display().to_string();
+        let script = format!("cat {notes}/a {notes}/a; cat {notes}/sub/.env; echo al''l-done");
+        let mut terminal = Terminal::start(person, &script);
+        terminal.answers(&format!("grant fs.read:{notes}/a for"));
+        let asked = terminal.answers("refuse");
+        assert!(asked.contains("/notes/sub/.env") && !asked.contains("] grant "), "{asked}");
+        terminal.ends();
+        assert_eq!(terminal.seen.matches("secret of a").count(), 2, "{}", terminal.seen);
+        assert!(!terminal.seen.contains("secret of env"), "{}", terminal.seen);
     });
 }

@@ -7,6 +7,7 @@ mod limits;
 mod making;
 mod named;
 mod planted;
+mod replaced;
 mod session;
 pub(crate) mod stage;
 mod streams;

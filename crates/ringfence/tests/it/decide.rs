@@ -61,7 +61,7 @@ fn an_unknown_action_names_the_known_ones() {
     expect![[r#"
         $ ringfence decide
         ! error: unknown action `fs.wirte`
-        ! hint: the actions are exec, fs.read, fs.write, fs.delete, net.connect, net.request, secret.use
+        ! hint: the actions are exec, fs.read, fs.write, fs.delete, net.connect, net.request, secret.use, tool.call
         [2]
     "#]]
     .assert_eq(&home.run_with(&["decide"], request));

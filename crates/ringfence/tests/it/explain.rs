@@ -121,7 +121,7 @@ fn every_kind_of_entry_is_explained() {
     }
     expect![[r#"
         $ ringfence explain 0
-        opened: sabcdefgh: agent `builder` runs `sh build.sh` in HOME/project; every layer enforced
+        opened: sabcdefgh: agent `builder` runs `sh build.sh` in HOME/project; no world
           entry    sabcdefgh/0, 2026-11-21 13:03:55 UTC
           kind     a record of what happened; nothing was decided by it
         ! hint: to see what is around it, run `ringfence log show sabcdefgh`

@@ -1,9 +1,13 @@
 //! `grant` and `grants`: what a person allowed.
 
 use expect_test::expect;
-use ringfence_runtime::control;
+use ringfence_core::AbsolutePath;
+use ringfence_runtime::registration::{Description, register};
+use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::{control, environment::Environment};
 
 use crate::home::Home;
+use crate::person::{Person, Who, text};
 use crate::policy::POLICY;
 use crate::run::each;
 
@@ -105,7 +109,7 @@ fn off_a_terminal_nothing_is_granted_without_a_flag() {
         ! hint: to see which sessions run, run `ringfence sessions`
         [2]
         $ ringfence grant api.stripe.com --always --yes
-        ! error: `api.stripe.com` is not a grant: expected `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT`, `net.request:METHOD HOST:PORT/PATH`, `secret:NAME` or `exec:PROGRAM[ SUBCOMMAND]`
+        ! error: `api.stripe.com` is not a grant: expected `fs.read:PATH`, `fs.write:PATH`, `net:HOST:PORT`, `net.request:METHOD HOST:PORT/PATH`, `secret:NAME`, `tool:SERVER/TOOL` or `exec:PROGRAM[ SUBCOMMAND]`
         ! hint: a grant looks like `ringfence grant net:api.example.com:443 --session`
         [2]
         $ ringfence grant exec:no-such-program --always --yes
@@ -340,4 +344,55 @@ fn a_grant_for_a_place_of_secrets_is_warned_of_and_any_other_is_not() {
             assert_eq!(granted.err.contains("is more than any hint offers"), warned, "{granted}");
         }
     });
+}
+
+#[test]
+fn files_are_not_granted_to_a_session_whose_tier_is_unknown() {
+    let home = Home::with_policy(POLICY);
+    let environment: Environment = [("HOME", home.path(""))].into_iter().collect();
+    let dirs = StateDirs::locate(&environment).unwrap();
+    dirs.create().unwrap();
+    let described = |tier: &str| Description {
+        session: "sabcdefgh".parse().unwrap(),
+        agent: "builder".to_owned(),
+        command: vec!["true".to_owned()],
+        cwd: AbsolutePath::parse(home.path("project").to_str().unwrap()).unwrap(),
+        broker_pid: std::process::id(),
+        started_ms: 1,
+        tier: tier.to_owned(),
+    };
+    for (tier, why) in [("microvm", "its tier is unknown here"), ("landlock", "`landlock`")] {
+        let _running = register(dirs.runtime(), &described(tier)).unwrap();
+        let said = home.run(&["grant", "fs.read:/srv", "--session", "sabcdefgh", "--yes"]);
+        assert!(said.contains("nothing changed") && said.contains(why), "{tier}: {said}");
+        assert!(said.contains("fs.read:/srv --always") && said.ends_with("[1]\n"), "{said}");
+    }
+    assert_eq!(home.json(&["grants", "list", "--json"]).0, serde_json::json!([]));
+}
+
+#[test]
+fn a_persons_own_grant_of_a_place_of_secrets_is_in_force_and_warned_of() {
+    let person = Person::new(Who::all().pop().unwrap());
+    person.outside("mkdir ~/.ssh; echo Host build > ~/.ssh/config; echo key > ~/.ssh/id_ed25519");
+    let rules = format!(
+        "permit (principal, action == Action::\"exec\", resource);\n\
+         permit (principal, action == Action::\"fs.read\", resource in Dir::\"{}\");\n",
+        person.project().display()
+    );
+    person.write(".ringfence/policy.cedar", &rules);
+    person.succeed(&["trust", "--yes"]);
+    let read = "cat ~/.ssh/config; cat ~/.ssh/id_ed25519 || :";
+    let denied = person.inside(read);
+    assert!(!denied.status.success() && !text(&denied).contains("Host build"), "{}", text(&denied));
+    // Whoever was denied is not told to grant it; a person may.
+    assert!(!text(&denied).contains("ringfence grant"), "{}", text(&denied));
+
+    let config = format!("fs.read:{}/.ssh/config", person.home().display());
+    let granted = person.ringfence(&["grant", &config, "--always", "--yes"]).output().unwrap();
+    assert!(granted.status.success(), "{}", text(&granted));
+    assert!(text(&granted).contains("secrets are kept there"), "{}", text(&granted));
+    let shown = person.inside(read);
+    assert!(shown.status.success() && text(&shown).contains("Host build"), "{}", text(&shown));
+    // For that one file.
+    assert!(!text(&shown).contains("key\n"), "{}", text(&shown));
 }

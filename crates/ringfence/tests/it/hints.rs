@@ -8,11 +8,13 @@ use ringfence::cli::Cli;
 /// Words that stand for what is filled in, with something that fits.
 const SAMPLES: &[(&str, &str)] = &[
     ("{grant}", "net:a.example:443"),
+    ("{command}", "trust"),
     ("{word}", "net:a.example:443"),
     ("{session}/{entry}", "sabcdefgh/1"),
     ("SESSION", "sabcdefgh"),
     ("ID", "g-1234"),
     ("CMD", "claude"),
+    ("NAME", "files"),
     ("[SESSION/]INDEX", "1"),
 ];
 
@@ -79,4 +81,26 @@ fn every_hint_names_a_command_that_parses() {
 fn a_command_that_does_not_parse_would_be_found() {
     assert_eq!(commands("\"run `ringfence frobnicate {x}`\""), ["frobnicate {x}"]);
     assert!(parses("frobnicate {x}").is_err());
+}
+
+/// The last words of a line and the first of the next are whole words of what is said in one line.
+#[test]
+fn help_breaks_lines_between_words_at_80_columns() {
+    for command in ["run", "grant", "review commit", "sandbox enable", "doctor"] {
+        let help = |columns: &str| {
+            let words = command.split(' ').chain(["--help"]);
+            let program = env!("CARGO_BIN_EXE_ringfence");
+            let mut ringfence = std::process::Command::new(program);
+            let output = ringfence.args(words).env("COLUMNS", columns).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let narrow = help("80");
+        for line in narrow.lines() {
+            // A word that is longer than a line, such as a list of values, stays whole.
+            let is_one = line.trim().split(' ').count() == 1;
+            assert!(line.chars().count() <= 80 || is_one, "{command}: {line}");
+        }
+        assert_eq!(words(&narrow), words(&help("100")), "{command}");
+    }
 }

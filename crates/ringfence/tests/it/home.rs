@@ -188,8 +188,8 @@ impl Home {
             ),
             Event::Finished { of: 5, outcome: Outcome::Connection(usage()) },
             decided(child, connect("api.stripe.com"), Verdict::Deny, None),
-            Event::ProcessExited { pid: 12, exit: Exit::Code(22), usage: used(120) },
-            Event::ProcessExited { pid: 11, exit: Exit::Code(0), usage: used(4) },
+            Event::ProcessExited { pid: 12, exit: Exit::Code(22), usage: used(120), limit: None },
+            Event::ProcessExited { pid: 11, exit: Exit::Code(0), usage: used(4), limit: None },
             Event::SessionClosed {
                 summary: Summary {
                     permitted: 4,

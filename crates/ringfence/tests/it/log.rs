@@ -109,7 +109,7 @@ fn the_log_is_shown_and_verified() {
     home.record_session();
     expect![[r#"
         $ ringfence log show
-             0  2026-11-21 13:03:55 UTC  opened     sabcdefgh: agent `builder` runs `sh build.sh` in HOME/project; every layer enforced
+             0  2026-11-21 13:03:55 UTC  opened     sabcdefgh: agent `builder` runs `sh build.sh` in HOME/project; no world
              1  2026-11-21 13:03:56 UTC  permitted  run /usr/bin/sh `build.sh`
              2  2026-11-21 13:03:57 UTC  finished   1: done
              3  2026-11-21 13:03:58 UTC  permitted  run /usr/bin/curl `x`
@@ -197,7 +197,7 @@ fn a_denial_is_explained_with_the_smallest_grant() {
         ! hint: to allow it in this project from now on, run `ringfence grant net:api.stripe.com:443 --always`
         [0]
         $ ringfence explain 0
-        opened: sabcdefgh: agent `builder` runs `sh build.sh` in HOME/project; every layer enforced
+        opened: sabcdefgh: agent `builder` runs `sh build.sh` in HOME/project; no world
           entry    sabcdefgh/0, 2026-11-21 13:03:55 UTC
           kind     a record of what happened; nothing was decided by it
         ! hint: to see what is around it, run `ringfence log show sabcdefgh`

@@ -21,6 +21,7 @@ mod hints;
 mod home;
 mod jobs;
 mod log;
+mod mcp;
 mod net;
 mod oci;
 mod person;

@@ -3,6 +3,7 @@
 use expect_test::expect;
 
 use crate::home::Home;
+use crate::person::{Person, Who, text};
 
 /// A small policy with a permit, a forbid that asks, and a wall.
 pub(crate) const POLICY: &str = r#"@id("project")
@@ -194,11 +195,11 @@ fn the_plan_says_what_exists_and_what_is_decided() {
 
         fs.write: decided act by act, some microseconds each
           no permit: always denied
-          forbid  19 built-in rules that nothing lifts: `--json` names them
+          forbid  21 built-in rules that nothing lifts: `--json` names them
 
         fs.delete: decided act by act, some microseconds each
           no permit: always denied
-          forbid  19 built-in rules that nothing lifts: `--json` names them
+          forbid  21 built-in rules that nothing lifts: `--json` names them
 
         net.connect: decided act by act, some microseconds each
           permit  Endpoint::"api.example.com:443"  (.ringfence/policy.cedar:3 `api`)
@@ -209,6 +210,10 @@ fn the_plan_says_what_exists_and_what_is_decided() {
           forbid  5 built-in rules that nothing lifts: `--json` names them
 
         secret.use: decided act by act, some microseconds each
+          no permit: always denied
+          forbid  5 built-in rules that nothing lifts: `--json` names them
+
+        tool.call: decided act by act, some microseconds each
           no permit: always denied
           forbid  5 built-in rules that nothing lifts: `--json` names them
 
@@ -303,4 +308,77 @@ fn off_a_terminal_no_editor_is_left_waiting() {
     let said = home.run(&["policy", "edit"]);
     assert!(said.contains("! error: there is no terminal to edit on\n"), "{said}");
     assert!(said.ends_with("[2]\n"), "{said}");
+}
+
+#[test]
+fn a_rule_on_what_each_world_has_of_its_own_is_warned_of() {
+    let person = Person::new(Who::Caller);
+    for (place, is_named) in [
+        ("/proc", true),
+        ("/sys/kernel", true),
+        ("/dev/null", true),
+        ("/dev/shm", false),
+        ("/process", false),
+    ] {
+        let rule = format!(
+            "permit (principal, action == Action::\"fs.read\", resource in Dir::\"{place}\");\n"
+        );
+        person.write("own.cedar", &rule);
+        let checked = person.ringfence(&["policy", "check", "own.cedar"]).output().unwrap();
+        let said = text(&checked);
+        assert_eq!(said.contains("is each world's own"), is_named, "{place}: {said}");
+        assert_eq!(checked.status.code(), Some(0), "{said}");
+    }
+}
+
+#[test]
+fn a_session_starts_without_what_each_world_has_of_its_own_and_says_so_once() {
+    let person = Person::new(Who::Caller);
+    person.succeed(&["init", "--agent", "generic"]);
+    let policy = person.project().join(".ringfence/policy.cedar");
+    let mut rules = std::fs::read_to_string(&policy).unwrap();
+    for place in ["/proc", "/proc/version", "/sys/kernel", "/dev/pts", "/dev/full"] {
+        rules.push_str(&format!(
+            "permit (principal, action in [Action::\"fs.read\", Action::\"fs.write\"], \
+             resource in Dir::\"{place}\");\n"
+        ));
+    }
+    std::fs::write(&policy, rules).unwrap();
+    person.succeed(&["trust", "--yes"]);
+    // The host's first process is whatever it is; the world's is ours, and few are around it.
+    let look = "ls -d /proc/[0-9]* | wc -l; ls /sys | wc -l; ls /dev | wc -l; cat /proc/kcore";
+    let ran = person.inside(&format!("{look} || echo refused"));
+    let said = text(&ran);
+    assert_eq!(ran.status.code(), Some(0), "{said}");
+    let told = String::from_utf8_lossy(&ran.stdout);
+    let counts: Vec<&str> = told.lines().collect();
+    assert!(counts.len() == 4 && counts[3] == "refused", "{said}");
+    assert!(counts[0].trim().parse::<u32>().unwrap() < 10, "{said}");
+    assert_eq!(counts[1].trim(), "0", "{said}");
+    assert!(counts[2].trim().parse::<u32>().unwrap() < 20, "{said}");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(said.matches("no rule on files shows the host's").count(), 1, "{said}");
+    assert!(
+        said.contains("`/dev/full`, `/dev/pts`, `/proc`, `/sys/kernel`: each world has its own"),
+        "{said}"
+    );
+}
+
+#[test]
+fn on_eighty_columns_no_line_is_wider_than_its_longest_word() {
+    let person = Person::new(Who::Caller);
+    person.succeed(&["init", "--agent", "generic"]);
+    person.inside("echo a rather long command line that has many words in it and does not fit");
+    let place = person.project().display().to_string();
+    person.succeed(&["grant", &format!("fs.read:{place}"), "--for", "2h", "--yes"]);
+    for words in
+        [&["policy", "plan"][..], &["sessions"], &["grants", "list"], &["sandbox", "status"]]
+    {
+        let shown = person.ringfence(words).env("COLUMNS", "80").output().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert!(shown.lines().count() > 2, "{words:?}: {shown}");
+        for line in shown.lines().filter(|line| line.chars().count() > 80) {
+            assert_eq!(line.split_whitespace().count(), 1, "{words:?}: {line}");
+        }
+    }
 }

@@ -194,6 +194,103 @@ fn what_a_session_closed_to_its_owner_is_shown_and_committed_as_it_was() {
     }
 }
 
+/// Work that leaves much to be read through, and a few things that must not be overlooked in it.
+const WORK: &str = "
+    git add -A && git commit -qm all
+    mkdir -p node_modules/pkg target few/target; for n in $(seq 40); do echo $n > node_modules/pkg/$n.js; done
+    echo AKIAABCDEFGHIJKLMNOP > node_modules/pkg/config.js; echo x > few/target/one
+    ln -s ../../../.ssh/id_rsa node_modules/pkg/notes; ln -s written inside; ln -s /etc/passwd users
+    chmod +x mode; echo more >> written";
+
+#[test]
+fn what_a_person_must_see_is_not_lost_in_what_programs_leave_in_bulk() {
+    for who in Who::all() {
+        let person = person(who);
+        let git = "git init -q .; git config user.name Ann; git config user.email a@b.c";
+        assert!(person.outside(git).status.success());
+        let ran = under_review(&person, WORK);
+        assert!(ran.status.success(), "{who:?}: {}", text(&ran));
+        let shown = person.succeed(&["review", "show"]);
+        for said in [
+            "node_modules/pkg/notes: a link out of the tree, to ../../../.ssh/id_rsa",
+            "/users: a link out of the tree, to /etc/passwd",
+            "secret? ",
+            "/mode (mode 0644, now 0755)",
+            "few/target/one",
+        ] {
+            assert!(shown.contains(said), "{who:?}: {said}: {shown}");
+        }
+        assert!(!shown.contains("inside: a link out"), "{shown}");
+        assert!(!shown.contains("pkg/7.js") && shown.contains("pkg/config.js"), "{shown}");
+        let last: Vec<&str> = shown.lines().rev().take(2).collect();
+        assert!(last.iter().any(|it| it.contains("node_modules/ (4")), "{last:?}");
+        assert!(last.iter().any(|it| it.contains(".git/objects/ (")), "{last:?}");
+        let all = person.succeed(&["review", "show", "--all"]);
+        assert!(all.contains("pkg/7.js") && !all.contains("`--all`"), "{all}");
+        let stat = person.succeed(&["review", "show", "--stat"]);
+        assert!(stat.contains("/written (12B)  +1 -0") && !stat.contains("+more"), "{stat}");
+        let json: Value =
+            serde_json::from_str(&person.succeed(&["review", "show", "--json"])).unwrap();
+        conforms(&json, "review-show.schema.json");
+        let done = person.ringfence(&["review", "commit", "--yes"]).output().unwrap();
+        assert!(text(&done).contains("leads out"), "{}", text(&done));
+    }
+}
+
+#[test]
+fn attributes_of_files_are_shown_and_committed_and_those_of_directories_that_stay_are_named() {
+    let person = person(Who::Caller);
+    let mark = "import os; os.setxattr('mode', 'user.mark', b'1'); os.chmod('mode', 0o755); \
+                os.mkdir('new'); os.setxattr('new', 'user.mark', b'2'); \
+                os.setxattr('tree', 'user.mark', b'3'); open('tree/more', 'w').close()";
+    let ran = person.ringfence(&["run", "--review", "--", "python3", "-c", mark]).output().unwrap();
+    assert!(ran.status.success(), "{}", text(&ran));
+    let shown = person.succeed(&["review", "show"]);
+    assert!(shown.contains("X ") && shown.contains("attributes user.mark"), "{shown}");
+    assert!(shown.contains("/mode (mode 0644, now 0755, attributes user.mark)"), "{shown}");
+    assert!(shown.contains("attributes of a directory that was there stay"), "{shown}");
+    let done = person.ringfence(&["review", "commit", "--yes"]).output().unwrap();
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done));
+    assert!(text(&done).contains("/tree (attributes of a directory"), "{}", text(&done));
+    let read = "import os; print(os.getxattr('mode', 'user.mark'), os.getxattr('new', 'user.mark'), \
+                oct(os.stat('mode').st_mode & 0o777), os.listxattr('tree'), os.listdir('tree'))";
+    let read = person.command(Path::new("/usr/bin/python3"), &["-c", read]).output().unwrap();
+    let said = text(&read);
+    assert!(said.starts_with("b'1' b'2' 0o755 []"), "{said}");
+    assert!(said.contains("more"), "{said}");
+}
+
+#[test]
+fn what_is_held_back_and_in_a_commit_of_the_sessions_is_said_with_the_reference() {
+    for who in Who::all() {
+        let person = person(who);
+        let git = "git -c user.name=a -c user.email=a@b";
+        let script = format!(
+            "mkdir -p sub other; echo evil > sub/.envrc; echo evil > other/.envrc; echo fine > fine
+             {git} init -q -b main inner; cd inner; mkdir deep; echo evil > deep/.envrc
+             echo evil > .envrc-not; git add deep; {git} commit -qm inner; cd ..
+             {git} init -q -b topic . && git add sub fine && {git} commit -qm second"
+        );
+        let ran = person.ringfence(&["run", "--review", "--", "sh", "-c", &script]).output();
+        let ran = ran.unwrap();
+        assert!(ran.status.success(), "{who:?}: {}", text(&ran));
+        let shown = text(&person.ringfence(&["review", "show"]).output().unwrap());
+        let done = text(&person.ringfence(&["review", "commit", "--yes"]).output().unwrap());
+        for said in [&shown, &done] {
+            let of = |path: &str| format!("{path} is held back, and may be in what the session");
+            assert!(said.contains(&of("sub/.envrc")), "{who:?}: {said}");
+            assert!(said.contains("`refs/heads/topic`"), "{who:?}: {said}");
+            assert!(said.contains(&of("deep/.envrc")), "{who:?}: {said}");
+            assert!(said.contains("`refs/heads/main`"), "{who:?}: {said}");
+            // Nobody gave this one to git.
+            assert!(!said.contains(&of("other/.envrc")), "{who:?}: {said}");
+        }
+        // The oracle: it does come again that way.
+        let came = "(test ! -e sub/.envrc; git checkout -q -- sub; cat sub/.envrc) 2>&1";
+        assert_eq!(text(&person.outside(came)), "evil\n", "{who:?}");
+    }
+}
+
 #[test]
 fn a_tier_without_mounts_has_no_review() {
     let person = person(Who::Caller);

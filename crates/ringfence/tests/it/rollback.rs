@@ -120,6 +120,14 @@ fn a_session_goes_back_to_a_checkpoint_while_it_runs_in_all_its_trees() {
         }
         let listed = person.succeed(&["review", "checkpoints"]);
         assert!(listed.contains("first") && listed.lines().count() == 3, "{listed}");
+        // As many as a review shows: neither the ways there nor what covers places.
+        let made = text(&review(&person, &["checkpoint", "counted"]));
+        let shown = person.succeed(&["review", "show", "--json"]);
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        let trees = shown["trees"].as_array().unwrap().iter();
+        let changes: usize = trees.map(|it| it["changes"].as_array().unwrap().len()).sum();
+        let wanted = format!("made checkpoint counted: {changes} changes");
+        assert!(made.contains(&wanted), "{wanted}: {made}");
         shell.end();
 
         let committed = review(&person, &["commit", "--yes"]);

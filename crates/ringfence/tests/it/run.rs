@@ -720,6 +720,28 @@ fn a_permitted_connection_that_does_not_come_about_says_why() {
     });
 }
 
+#[test]
+fn explain_tells_of_an_act_that_was_permitted_and_that_the_system_refused() {
+    each(POLICY, |person| {
+        let ended = person.sh("mkdir locked && chmod 555 locked && echo x > locked/f");
+        assert_ne!(ended.code, 0, "{ended}");
+        let log = person.ringfence(&["log", "show", "--json"]).out;
+        let entries = log.lines().map(serde_json::from_str::<serde_json::Value>);
+        let of = |entry: &serde_json::Value| {
+            let event = &entry["entry"];
+            (event["outcome"]["end"] == "failed").then(|| event["of"].as_u64().unwrap())
+        };
+        let failed = entries.map(Result::unwrap).find_map(|entry| of(&entry));
+        let failed = failed.unwrap_or_else(|| panic!("no act failed: {log}")).to_string();
+        let said = person.ringfence(&["explain", &failed]).out;
+        assert!(said.contains("permitted: ") && said.contains("outcome  failed: "), "{said}");
+        assert!(said.contains("the policy let it, the system did not"), "{said}");
+        let json = person.ringfence(&["explain", &failed, "--json"]).out;
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert!(json["finished"]["outcome"]["error"].is_string(), "{json}");
+    });
+}
+
 /// `id` needs approval by a role that the settings declare.
 const ASKING: &str = r#"
 permit (principal, action == Action::"exec", resource);
@@ -728,7 +750,7 @@ permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
 unless { context.approvals.contains("oncall") };
 "#;
 
-fn each_asking(check: impl Fn(&Person)) {
+pub(crate) fn each_asking(check: impl Fn(&Person)) {
     each(ASKING, |person| {
         person.home.write(".config/ringfence/settings.toml", "roles = [\"oncall\"]\n");
         person.own();

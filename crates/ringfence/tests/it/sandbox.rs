@@ -247,6 +247,36 @@ fn the_status_says_what_is_covered_and_the_logs_what_was_refused() {
     }
 }
 
+#[test]
+fn the_logs_tell_of_starts_that_failed() {
+    for who in Who::all() {
+        let person = person(who);
+        person.succeed(&["sandbox", "enable", "--shell", "bash"]);
+        let quiet = person.ringfence(&["sandbox", "logs"]).output().unwrap();
+        assert!(err(&quiet).contains("nothing failed to start"), "{}", err(&quiet));
+        // A command that is not there comes to a session, a policy that is broken to none.
+        let absent = person.ringfence(&["run", "--", "no-such-agent", "--now"]).output().unwrap();
+        assert_eq!(absent.status.code(), Some(127), "{}", err(&absent));
+        let broken = person.project().join("broken.cedar");
+        fs::write(&broken, "permit (principal, action").unwrap();
+        person.give(&person.project());
+        let words = ["run", "--policy", broken.to_str().unwrap(), "--", "claude"];
+        let broken = person.ringfence(&words).output().unwrap();
+        assert_eq!(broken.status.code(), Some(125), "{}", err(&broken));
+        let said = out(&person.ringfence(&["sandbox", "logs"]).output().unwrap());
+        assert_eq!(said.matches("did not start: ").count(), 2, "{said}");
+        assert!(said.contains("no-such-agent") && said.contains("no session "), "{said}");
+        let json = person.ringfence(&["sandbox", "logs", "--json"]).output().unwrap();
+        lines_conform(&json.stdout, "sandbox-logs.schema.json");
+        let json = out(&json);
+        let mut lines = json.lines().map(|it| serde_json::from_str::<Value>(it).unwrap());
+        let last = lines.next().unwrap();
+        assert!(last["session"].is_null() && last["failed"].is_string(), "{last}");
+        let first = lines.next().unwrap();
+        assert!(first["session"].is_string() && first["failed"].is_string(), "{first}");
+    }
+}
+
 fn agents(person: &Person) -> std::path::PathBuf {
     let text = person.succeed(&["sandbox", "status", "--json"]);
     let status: Value = serde_json::from_str(&text).unwrap();

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use crate::person::{Person, Who};
 
+mod own;
+
 const POLICY: &str = r#"
 permit (principal, action == Action::"exec", resource);
 permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
@@ -175,7 +177,14 @@ fn the_tier_is_what_settings_and_command_line_say_and_no_other() {
 #[test]
 fn doctor_says_what_each_tier_holds_here() {
     let person = Person::new(*owners().first().unwrap());
-    let output = person.ringfence(&["doctor"]).output().unwrap();
+    let short = out(&person.ringfence(&["doctor"]).output().unwrap());
+    assert!(short.lines().count() < 30, "{short}");
+    assert!(short.contains("in order") && short.contains("namespaces, mounts"), "{short}");
+    assert!(short.contains("note     other tiers      landlock, "), "{short}");
+    assert!(!short.contains("names, sizes, owners"), "{short}");
+    // What is not in order is there in full, with what to do.
+    assert!(short.contains("note     policy") && short.contains("`ringfence init`"), "{short}");
+    let output = person.ringfence(&["doctor", "--all"]).output().unwrap();
     let text = out(&output);
     assert!(text.contains("tier landlock"), "{text}");
     assert!(text.contains("limits           held by control groups: "), "{text}");
@@ -226,9 +235,16 @@ fn a_world_that_advises_is_named_by_the_person_and_says_so_everywhere() {
         assert!(err.contains("ringfence: advisory only, of what programs asked:"), "{err}");
         let shown = person.succeed(&["show"]);
         assert!(shown.contains(&format!("tier is degraded: advisory: tier `{tier}`")), "{shown}");
+        let head = shown.split("\n\n").next().unwrap();
+        assert!(head.contains("advisory only: programs can pass it by"), "{head}");
+        let listed = person.succeed(&["sessions"]);
+        assert!(listed.contains("exit 0, advisory"), "{listed}");
+        let listed: Value = serde_json::from_str(&person.succeed(&["sessions", "--json"])).unwrap();
+        assert_eq!(listed["advisory"], true, "{listed}");
         let logged = person.succeed(&["log", "show"]);
         assert!(logged.contains("advisory only: programs can pass it by"), "{logged}");
         let shown: Value = serde_json::from_str(&person.succeed(&["show", "--json"])).unwrap();
+        assert_eq!(shown["advisory"], true, "{shown}");
         for layer in shown["layers"].as_array().unwrap() {
             let mut known = vec!["pty", "rlimits", "limits"];
             // The kernel's own, and nothing to be passed by.
@@ -297,6 +313,45 @@ fn programs_that_a_world_advises_are_decided_by_whatever_they_are_started() {
 }
 
 #[test]
+fn what_is_hidden_from_a_world_without_mounts_runs_under_no_other_name() {
+    let tiers = advising().into_iter().chain(owners().into_iter().map(|who| ("landlock", who)));
+    for (tier, who) in tiers {
+        let person = person(who, 1);
+        give_library(&person);
+        let policy = person.project().join(".ringfence/policy.cedar");
+        let text = std::fs::read_to_string(&policy).unwrap();
+        let hidden = person.project().join("hidden");
+        let forbid = format!(
+            "@id(\"hidden\") forbid (principal, action in Action::\"fs\", resource == Path::\"{}\");\n",
+            hidden.display()
+        );
+        person.write(".ringfence/policy.cedar", &(text + &forbid));
+        std::fs::copy("/usr/bin/echo", &hidden).unwrap();
+        person.give(&hidden);
+        person.write("script", &format!("#!{} ran\n", hidden.display()));
+        person.write("second", &format!("#!{}/script\n", person.project().display()));
+        person.write("a.c", "int main(void){return 0;}");
+        let loaded = format!("cc a.c -o loaded -Wl,--dynamic-linker={}", hidden.display());
+        let make = format!("{loaded}; chmod 755 script second loaded hidden; ./script; ./second");
+        // The oracle: without us the kernel runs it, by both names.
+        let made = person.outside(&make);
+        assert_eq!(self::out(&made).matches("ran").count(), 2, "{}", err(&made));
+        person.succeed(&["trust", "--yes"]);
+        for name in ["hidden ran", "script", "second", "loaded"] {
+            let script = format!("./{name} && echo ran; echo \"= $?\"");
+            let words = ["run", "--tier", tier, "--", "/bin/sh", "-c", &script];
+            let output = person.ringfence(&words).output().unwrap();
+            let (out, err) = (out(&output), err(&output));
+            assert!(!out.contains("ran"), "{tier} {name}: {out}{err}");
+            assert!(
+                out.contains("= 126") && err.contains("ermission denied"),
+                "{name}: {out}{err}"
+            );
+        }
+    }
+}
+
+#[test]
 fn connections_of_a_world_that_advises_are_led_to_the_gate() {
     let port = server();
     for (tier, who) in advising() {
@@ -337,6 +392,8 @@ fn a_world_that_advises_is_refused_where_it_cannot_do_what_is_asked() {
         (vec!["--review"], "mounts nothing, and so no overlay"),
         (vec!["--publish", "8000"], "no ports of its own"),
         (vec!["--image", "x"], "an image is for the tier `oci`"),
+        (vec!["--seccomp", "strict"], "the seccomp profile `strict` would hold nothing"),
+        (vec!["--seccomp", "default"], "the seccomp profile `default` would hold nothing"),
     ] {
         let words: Vec<&str> = ["run"].into_iter().chain(more).chain(words[1..].to_vec()).collect();
         let output = person.ringfence(&words).output().unwrap();
@@ -344,8 +401,42 @@ fn a_world_that_advises_is_refused_where_it_cannot_do_what_is_asked() {
         assert!(err(&output).contains(said), "{words:?}: {}", err(&output));
     }
     assert!(person.ringfence(&words).output().unwrap().status.success());
-    let doctor = out(&person.ringfence(&["doctor"]).output().unwrap());
+    let warm = person.ringfence(&["run", "--warm", "--tier", "preload", "--", "true"]);
+    let said = err(&{ warm }.output().unwrap());
+    assert!(said.contains("warm: a cold start, for worlds of the tier `preload`"), "{said}");
+    let settings = person.home().join(".config/ringfence/settings.toml");
+    std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    std::fs::write(&settings, "[world]\nseccomp = \"strict\"\n").unwrap();
+    person.give(&person.home());
+    let output = person.ringfence(&words).output().unwrap();
+    assert!(!output.status.success());
+    assert!(err(&output).contains("`strict` would hold nothing"), "{}", err(&output));
+    std::fs::remove_file(&settings).unwrap();
+    let doctor = out(&person.ringfence(&["doctor", "--all"]).output().unwrap());
     assert!(doctor.contains("tier preload     advisory, never chosen by itself"), "{doctor}");
     assert!(doctor.contains("static programs"), "{doctor}");
     assert!(doctor.contains("tier ptrace      advisory, never chosen by itself"), "{doctor}");
+}
+
+#[test]
+fn a_denied_program_hears_the_reason_on_its_standard_error_in_every_tier() {
+    let other = server();
+    for who in owners() {
+        let person = person(who, 1);
+        give_library(&person);
+        for tier in ["namespaces", "landlock", "preload", "ptrace"] {
+            let to = if tier == "namespaces" { "host.ringfence.internal" } else { "127.0.0.1" };
+            // The harness reads by a pipe that is not the person's, and by one that is.
+            for more in ["", " 2>&1 | cat >&2"] {
+                for how in ["", "--noproxy '*'"] {
+                    let get = format!("curl -s --max-time 20 {how} http://{to}:{other}/");
+                    let output = advised(&person, tier, &format!("{{ {get} || :; }}{more}"));
+                    let said = err(&output);
+                    let line = said.lines().find(|line| line.starts_with("denied: agent"));
+                    let named = line.is_some_and(|line| line.contains("may not connect to"));
+                    assert!(named, "{tier} {get}{more}: {said}");
+                }
+            }
+        }
+    }
 }

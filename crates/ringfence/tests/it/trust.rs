@@ -3,6 +3,7 @@
 use expect_test::expect;
 
 use crate::home::Home;
+use crate::person::{Person, Who, text};
 
 const PERMIT: &str =
     "permit (principal, action == Action::\"fs.read\", resource in Dir::\"/srv\");\n";
@@ -141,5 +142,51 @@ fn nothing_is_trusted_or_granted_from_inside_a_world() {
     ] {
         let output = home.command(words).env("RINGFENCE_DENIALS", "/x").output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{words:?}");
+    }
+}
+
+/// A project with a clone in it that brings a policy of its own; both are trusted.
+fn with_a_clone(who: Who, outer: &str) -> Person {
+    let person = Person::new(who);
+    let project = person.project().display().to_string();
+    let all = "permit (principal, action in Action::\"fs\", resource in Dir::\"PROJECT/clone\");\n";
+    let inner = format!("permit (principal, action == Action::\"exec\", resource);\n{all}");
+    person.write(".ringfence/policy.cedar", &outer.replace("PROJECT", &project));
+    person.write("clone/.ringfence/policy.cedar", &inner.replace("PROJECT", &project));
+    for dir in [".", "clone"] {
+        person.succeed(&["trust", "--yes", dir]);
+    }
+    person
+}
+
+#[test]
+fn what_a_project_forbids_holds_in_a_clone_with_a_policy_of_its_own() {
+    let keys = "@id(\"keys\") forbid (principal, action in Action::\"fs\", resource == Path::\"PROJECT/clone/keys\");\n";
+    let script = "cd clone && echo a > plain && echo b > keys";
+    for who in Who::all() {
+        let within = |person: &Person, words: &[&str]| {
+            person.ringfence(words).current_dir(person.project().join("clone")).output().unwrap()
+        };
+        // Without that rule it works.
+        let free = with_a_clone(who, "");
+        let run = ["run", "--", "sh", "-ec", &script.replace("cd clone && ", "")];
+        let output = within(&free, &run);
+        assert!(output.status.success(), "{}", text(&output));
+
+        let held = with_a_clone(who, keys);
+        let output = within(&held, &run);
+        assert!(!output.status.success(), "{}", text(&output));
+        assert!(held.project().join("clone/plain").exists());
+        assert!(!held.project().join("clone/keys").exists());
+        let why = held.succeed(&["log", "show", "--json"]);
+        let rule = r#""set":"outer-project","file":"~/project/.ringfence/policy.cedar","line":1,"id":"keys""#;
+        assert!(why.contains(rule), "{why}");
+
+        // What it forbade when it was trusted cannot have gone away unseen.
+        held.write(".ringfence/policy.cedar", "");
+        let output = within(&held, &run);
+        assert_eq!(output.status.code(), Some(125), "{}", text(&output));
+        let hint = format!("run `ringfence trust {}`", held.project().display());
+        assert!(text(&output).contains(&hint), "{}", text(&output));
     }
 }

@@ -396,7 +396,12 @@ fn another_tier_and_every_option_of_run_are_as_after_a_cold_start() {
         assert!(kept.was_warm(), "{}", text(&output));
         output
     };
-    let output = run(&["--tier", "landlock", "--", "sh", "-c", "echo in $PWD"]);
+    kept.wait_until_ready();
+    let words = ["run", "--warm", "--tier", "landlock", "--", "sh", "-c", "echo in $PWD"];
+    let output = kept.person.ringfence(&words).output().unwrap();
+    assert!(!kept.was_warm(), "only worlds of the usual tier are kept: {}", text(&output));
+    let said = "warm: a cold start, for worlds of the tier `landlock` are not kept ready";
+    assert!(text(&output).contains(said), "{}", text(&output));
     assert!(
         text(&output).contains(&format!("in {}\n", kept.person.project().display())),
         "{}",

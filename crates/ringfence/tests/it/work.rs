@@ -335,3 +335,80 @@ fn an_abbreviated_npm_command_asks_as_its_full_name_does() {
         assert_eq!(line.subcommand.as_ref(), Some(full), "{word}");
     }
 }
+
+/// A home that may be read as a whole, as `prepare` left it, and `more` rules.
+fn home_shown(prepare: &str, more: &str) -> Person {
+    let person = Person::new(Who::all().pop().unwrap());
+    let ended = person.outside(prepare);
+    assert!(ended.status.success(), "{}", text(&ended));
+    let rules = "permit (principal, action == Action::\"exec\", resource);\n\
+        permit (principal, action == Action::\"fs.read\", resource in Dir::\"HOME\");\n";
+    let rules = format!("{rules}{more}").replace("HOME", person.home().to_str().unwrap());
+    person.write(".ringfence/policy.cedar", &rules);
+    person.succeed(&["trust", "--yes"]);
+    person
+}
+
+/// One archive in the host's cache of go, whose modules lie at `$GO`.
+const MODULES: &str = "mkdir -p $GO/pkg/mod/cache/download/a $GO/pkg/mod/cache/download/b; \
+    echo first > $GO/pkg/mod/cache/download/a/info; echo second > $GO/pkg/mod/cache/download/b/info;";
+
+#[test]
+fn a_home_that_is_shown_as_a_whole_starts_with_the_caches_that_it_has() {
+    let forbid = "@id(\"go\") forbid (principal, action, resource in Dir::\"HOME/go\");\n";
+    for (prepare, more, works) in [
+        ("GO=$HOME/go;", "", true),
+        ("GO=$HOME/away; ln -s $GO $HOME/go;", "", true),
+        // A place outside of what is shown, and one that is not there.
+        ("GO=$(mktemp -d); ln -s $GO $HOME/go;", "", true),
+        ("GO=$HOME/other; ln -s nowhere $HOME/go;", "", false),
+        ("GO=$HOME/other; mkdir -p $HOME/go/pkg; ln -s nowhere $HOME/go/pkg/mod;", "", false),
+        ("GO=$HOME/other;", "", false),
+        ("GO=$HOME/go;", forbid, false),
+    ] {
+        let person = home_shown(&format!("{prepare} {MODULES}"), more);
+        let ended = person.inside("echo x > ~/go/pkg/mod/mine && echo works || echo fails");
+        assert!(ended.status.success(), "{prepare}{more}: {}", text(&ended));
+        assert_eq!(text(&ended).contains("works"), works, "{prepare}{more}: {}", text(&ended));
+        assert!(!person.home().join("go/pkg/mod/mine").exists(), "{prepare}");
+    }
+}
+
+#[test]
+fn what_is_forbidden_in_a_cache_is_at_no_other_place_either() {
+    let look = "find ~ /run/ringfence/host -name info -exec cat {} + 2>/dev/null || :";
+    // Without the rule it is found.
+    let ended = home_shown(&format!("GO=$HOME/go; {MODULES}"), "").inside(look);
+    assert!(text(&ended).contains("second"), "{}", text(&ended));
+    let forbid = "@id(\"b\") forbid (principal, action, resource in Dir::\"HOME/go/pkg/mod/cache/download/b\");\n";
+    let ended = home_shown(&format!("GO=$HOME/go; {MODULES}"), forbid).inside(look);
+    assert!(ended.status.success() && !text(&ended).contains("second"), "{}", text(&ended));
+}
+
+#[test]
+fn a_rule_that_lets_write_and_not_delete_says_that_its_place_stays_read_only() {
+    let write = "[Action::\"fs.read\", Action::\"fs.write\"]";
+    let inside = "echo x > ~/out/file";
+    for (action, works) in [("Action::\"fs\"", true), (write, false)] {
+        let person = Person::new(Who::all().pop().unwrap());
+        person.outside("mkdir ~/out");
+        let out = person.home().join("out");
+        let rules = format!(
+            "permit (principal, action == Action::\"exec\", resource);\n\
+             permit (principal, action == Action::\"fs.read\", resource in Dir::\"{}\");\n\
+             permit (principal, action in {action}, resource in Dir::\"{}\");\n",
+            person.project().display(),
+            out.display()
+        );
+        person.write(".ringfence/policy.cedar", &rules);
+        person.succeed(&["trust", "--yes"]);
+        let ended = person.inside(inside);
+        assert_eq!(ended.status.success(), works, "{action}: {}", text(&ended));
+        assert_eq!(out.join("file").exists(), works);
+        let checked = person.ringfence(&["policy", "check"]).output().unwrap();
+        for said in [text(&ended), text(&checked)] {
+            let warns = format!("`{}` stays read-only in a world", out.display());
+            assert_eq!(said.contains(&warns), !works, "{action}: {said}");
+        }
+    }
+}

@@ -67,11 +67,17 @@ impl Builder {
         }
     }
 
-    pub(super) fn exited(&mut self, pid: i32, exit: Exit, usage: Usage, at_ms: u64) {
+    pub(super) fn exited(
+        &mut self,
+        pid: i32,
+        (exit, limit): (Exit, Option<String>),
+        usage: Usage,
+        at_ms: u64,
+    ) {
         if let Some(at) = self.current.remove(&pid) {
             if let Some(span) = self.view.spans.get_mut(at) {
                 span.end(at_ms);
-                span.exit = Some(exit);
+                (span.exit, span.limit) = (Some(exit), limit);
                 span.resource_usage = ResourceUsage::from(usage);
             }
             return;
@@ -82,6 +88,7 @@ impl Builder {
             command: FORKED.to_owned(),
             ended_ms: Some(at_ms),
             exit: Some(exit),
+            limit,
             resource_usage: ResourceUsage::from(usage),
             ..Span::new(pid, at_ms)
         });

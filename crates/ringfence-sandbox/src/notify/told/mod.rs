@@ -25,6 +25,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::tracee;
 use crate::sys::notify::{self as sys, Notification, Reply};
 use wire::{QUESTION_BYTES, Question, Word};
 
@@ -369,15 +370,9 @@ fn way_up(mut pid: i32, above: i32) -> Option<Vec<i32>> {
             return None;
         }
         way.push(pid);
-        pid = parent(pid)?;
+        pid = tracee::parent(pid, None)?;
     }
     Some(way)
-}
-
-fn parent(pid: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Behind the program's name, which may hold anything: state and parent.
-    stat.rsplit_once(')')?.1.split(' ').nth(2)?.parse().ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -8,37 +8,26 @@
 //! carried out as in the tier `landlock`.
 //! `docs/adr/0020-tiers-that-advise.md` says why.
 
+mod library;
 mod payload;
 mod supervisor;
 mod tracer;
 
+pub use library::library_places;
+
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::net::Shutdown;
-use rustix::process::{Pid, WaitOptions};
-
-use super::channel::{Channel, Topic};
-use super::landlocked::{host_network, places};
-use super::start::{await_topic, step, writable};
+use super::channel::Channel;
+use super::on_the_host::{self, Supervisor, places};
+use super::start::{step, writable};
 use super::tier::{Isolation, Started};
-use super::{
-    Access, Hooks, IpFamily, NotifyClasses, Programs, Switch, Tier, WorldError, WorldSpec, layers,
-    wire,
-};
+use super::{Hooks, IpFamily, Programs, Tier, WorldError, WorldSpec, layers};
 use crate::notify::told::{self, Known, Teller, Told};
 use crate::notify::{Confinement, Line, Reads};
-use crate::seccomp::Profile;
-use crate::sys::process::fork;
 
-/// Why connections are led to the net gate.
-const NO_NETWORK: &str = "a tier that advises has no network of its own";
 /// What the dynamic loader reads, and what the library does.
 const LIBRARY: &str = "LD_PRELOAD";
 const LINE: &str = "RINGFENCE_LINE";
@@ -48,10 +37,8 @@ const SOCKET_PATH_BYTES_MAX: usize = 108;
 /// The supervisor of a world, the line to it, and where the world's programs ask.
 #[derive(Debug)]
 pub(super) struct Advisory {
-    /// Shut down when the world is to end.
-    control: Channel,
+    supervisor: Supervisor,
     tier: Tier,
-    supervisor: Pid,
     asked: Option<OwnedFd>,
     /// Who has asked, to be ended where the supervisor could not.
     known: Known,
@@ -60,11 +47,8 @@ pub(super) struct Advisory {
 impl Advisory {
     /// Starts the supervisor, which waits to be told which world it is to be.
     pub(super) fn prepare(tier: Tier) -> Result<Advisory, WorldError> {
-        let (control, theirs) = Channel::pair().map_err(step("reach the world"))?;
-        control.pass_credentials().map_err(step("know who speaks"))?;
-        let supervisor =
-            fork(move || supervisor::run(&theirs)).map_err(step("start the supervisor"))?;
-        Ok(Advisory { control, tier, supervisor, asked: None, known: Known::default() })
+        let supervisor = Supervisor::start(supervisor::hold)?;
+        Ok(Advisory { supervisor, tier, asked: None, known: Known::default() })
     }
 }
 
@@ -77,23 +61,14 @@ impl Isolation for Advisory {
         if let Some(library) = &hooks.library {
             hook(&mut spec.env, library, &hooks.line);
         }
-        let memory = wire::send(&spec).map_err(step("write down the world"))?;
-        // A supervisor that has failed and is gone has said why.
-        let _ = self.control.send_with(Topic::Spec, &[], &[memory.as_fd()]);
-        Ok(())
+        spec.hooks = Some(hooks);
+        self.supervisor.tell(&spec)
     }
 
     fn finish(&mut self, spec: &WorldSpec) -> Result<Started, WorldError> {
-        let network =
-            host_network(NO_NETWORK).map_err(step("listen for the world's connections"))?;
-        // The host's root is none of the world's: what is looked at beneath it is nothing.
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(&spec.scratch, flags, Mode::empty())
-            .map_err(|error| step("open the scratch directory")(error.into()))?;
-        let ready = await_topic(&self.control, Topic::WorldReady)?;
-        let payload = await_topic(&self.control, Topic::PayloadReady)?;
+        let standing = self.supervisor.stand(spec, self.tier)?;
         let asked = self.asked.take().ok_or(WorldError::Gone)?;
-        let above = self.supervisor.as_raw_nonzero().get();
+        let above = self.supervisor.number();
         let teller = match spec.hooks.as_ref().and_then(|hooks| hooks.library.as_ref()) {
             Some(_) => Teller::Programs(spec.identity.uid),
             None => Teller::Tracer,
@@ -106,31 +81,22 @@ impl Isolation for Advisory {
             writable: writable(spec),
             seccomp: spec.seccomp,
             // Nothing but the broker bounds what is opened to read.
-            places: Some(places(spec, Reads::ByUs)),
+            places: Some(places::of(spec, Reads::ByUs)),
         };
         Ok(Started {
             notify: Some(Line::told(told)),
             confinement,
-            network,
-            pty: ready.fds.into_iter().next(),
-            root,
+            network: standing.network,
+            pty: standing.pty,
+            root: standing.root,
             layers: layers::advisory(spec, self.tier),
             init_pid: above,
-            payload_pid: payload.pid,
+            payload_pid: standing.payload.pid,
         })
     }
 
     fn control(&self) -> Option<&Channel> {
-        Some(&self.control)
-    }
-
-    /// Nothing is mounted.
-    fn mount(&self, _source: &Path, target: &Path, _access: Access) -> Result<(), WorldError> {
-        Err(WorldError::BeyondCeiling { target: target.to_path_buf() })
-    }
-
-    fn unmount(&self, target: &Path) -> Result<(), WorldError> {
-        Err(WorldError::NotGranted { target: target.to_path_buf() })
+        Some(self.supervisor.control())
     }
 
     /// What listens in the world listens on the host.
@@ -139,8 +105,7 @@ impl Isolation for Advisory {
     }
 
     fn kill(&self) {
-        // The supervisor hears that nobody speaks any more; gone already is as good.
-        let _ = rustix::net::shutdown(&self.control, Shutdown::Write);
+        self.supervisor.end();
         self.known.end_all();
     }
 }
@@ -148,71 +113,30 @@ impl Isolation for Advisory {
 impl Drop for Advisory {
     fn drop(&mut self) {
         self.kill();
-        // It leaves when every process of the world has.
-        let _ = rustix::process::waitpid(Some(self.supervisor), WaitOptions::empty());
+        self.supervisor.wait();
         self.known.end_all();
     }
 }
 
 /// Refuses what such a tier cannot do.
 fn check(spec: &WorldSpec, tier: Tier) -> Result<Hooks, WorldError> {
+    on_the_host::check(spec, tier)?;
     let wrong = |what: &str| Err(WorldError::Spec(format!("the tier `{tier}` {what}")));
-    if (NotifyClasses { read: Switch::Off, ..spec.notify }) != NotifyClasses::ALL {
-        return wrong("decides every class of acts: none may be left undecided");
-    }
     if spec.programs == Programs::NotWhereWritten {
         return wrong("cannot keep programs from starting where files are written (`noexec`)");
-    }
-    if spec.inward == Switch::On {
-        return wrong("has no ports of its own to publish");
-    }
-    if spec.binds.iter().any(|bind| bind.source != bind.target) {
-        return wrong("shows files at their own places only");
-    }
-    if !spec.files.is_empty() || !spec.dirs.is_empty() {
-        return wrong("has no files that exist in one world only");
-    }
-    if spec.seccomp == Profile::Browser {
-        return wrong("has no network of its own that namespaces made inside could be kept from");
     }
     let Some(hooks) = &spec.hooks else { return wrong("needs a place to be asked at") };
     if hooks.line.as_os_str().len() >= SOCKET_PATH_BYTES_MAX {
         return wrong("cannot be asked: the path of its socket is too long");
     }
     match (tier, &hooks.library) {
-        (Tier::Preload, Some(library)) => check_library(library)?,
-        (Tier::Preload, None) => return wrong("needs its library, and none is named"),
-        (_, Some(_)) => return wrong("loads no library"),
-        (_, None) => {}
+        (Tier::Preload, Some(library)) => {
+            Ok(Hooks { library: Some(library::check(library)?), ..hooks.clone() })
+        }
+        (Tier::Preload, None) => wrong("needs its library, and none is named"),
+        (_, Some(_)) => wrong("loads no library"),
+        (_, None) => Ok(hooks.clone()),
     }
-    Ok(hooks.clone())
-}
-
-/// Whoever may change the library decides what every program of the world is told.
-fn check_library(library: &Path) -> Result<(), WorldError> {
-    let wrong = |what: &str| {
-        let text = format!("the library of the tier `preload`, `{}`, {what}", library.display());
-        Err(WorldError::Spec(text))
-    };
-    // The loader takes these for the end of a name, or for something to be filled in (ld.so(8)).
-    if library.as_os_str().as_bytes().iter().any(|byte| b": $".contains(byte)) {
-        return wrong("has a colon, a space or a dollar sign in its path");
-    }
-    let Ok(found) = fs::metadata(library) else { return wrong("is not there") };
-    if !found.is_file() {
-        return wrong("is no file");
-    }
-    let own = rustix::process::geteuid().as_raw();
-    let dir = library.parent().and_then(|dir| fs::metadata(dir).ok());
-    let is_others = |meta: &fs::Metadata| {
-        ![0, own].contains(&meta.uid()) || meta.mode() & 0o022 != 0 && meta.mode() & 0o1000 == 0
-    };
-    if is_others(&found) || dir.as_ref().is_none_or(is_others) {
-        return wrong(
-            "can be changed by others: it and its directory must be yours or root's alone",
-        );
-    }
-    Ok(())
 }
 
 /// Has the library loaded into the payload, before whatever else is.
@@ -226,13 +150,4 @@ fn hook(env: &mut Vec<(OsString, OsString)>, library: &Path, line: &Path) {
     }
     env.push((LIBRARY.into(), libraries));
     env.push((LINE.into(), line.as_os_str().to_owned()));
-}
-
-/// Where the library may lie for a program in this directory: beside it, or where packages put what is
-/// loaded into others.
-pub fn library_of(directory: &Path) -> Option<PathBuf> {
-    const NAME: &str = "libringfence_preload.so";
-    let beside = directory.join(NAME);
-    let installed = directory.parent().map(|above| above.join("lib/ringfence").join(NAME));
-    std::iter::once(beside).chain(installed).find(|path| path.is_file())
 }

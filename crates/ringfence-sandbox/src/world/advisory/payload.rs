@@ -11,20 +11,23 @@ use rustix::process::Signal;
 
 use super::super::channel::{Channel, Topic};
 use super::super::failure::{During as _, Failure, Need};
-use super::super::landlocked::become_user;
-use super::super::payload::{find_program, limits, session, started};
-use super::super::{Hooks, ResourceLimits, WorldSpec, identity};
-use super::supervisor::Parts;
+use super::super::on_the_host::payload::{become_user, limit};
+use super::super::payload::{Parts, enter, started};
+use super::super::{Hooks, WorldSpec};
 use crate::notify::told;
 use crate::notify::told::wire::{Question, Word};
 use crate::seccomp::{self, Walls};
 use crate::sys::notify::Reply;
-use crate::sys::process::{close_on_exec_from, default_signals};
 use crate::sys::seccomp::{Listening, install};
 
 /// The code of the payload's process: comes back only if its program could not be started.
-pub(super) fn run(spec: &WorldSpec, control: &Channel, parts: Parts) -> i32 {
-    started(spec, control, give_up(spec, control, parts))
+pub(super) fn run(
+    spec: &WorldSpec,
+    control: &Channel,
+    parts: Parts,
+    tracer: Option<&Channel>,
+) -> i32 {
+    started(spec, control, give_up(spec, control, parts, tracer))
 }
 
 /// One after the other, what an agent must not have; returns the program to become, if there is one that
@@ -33,30 +36,22 @@ fn give_up(
     spec: &WorldSpec,
     control: &Channel,
     parts: Parts,
+    tracer: Option<&Channel>,
 ) -> Result<io::Result<PathBuf>, Failure> {
     become_user(spec)?;
     // Forgotten when the user changes, so not before. The supervisor is what ends a world.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .during(Need::Payload, "end with the supervisor")?;
-    rustix::process::umask(parts.umask);
-    rustix::process::chdir(&spec.cwd)
-        .during(Need::Payload, format!("enter the working directory `{}`", spec.cwd.display()))?;
-    session(parts.slave)?;
-    default_signals();
-    close_on_exec_from(3).during(Need::Payload, "close descriptors")?;
-    let program = find_program(spec);
-    // The kernel counts a user's processes on the whole host: that limit is no world's.
-    limits(ResourceLimits { processes: None, ..spec.limits })?;
-    // Who answers reads the arguments of the exec out of this process.
-    identity::dumpable(identity::Dumpable::Yes)?;
+    let program = enter(spec, parts)?;
+    limit(spec)?;
     let missing = || Failure { need: Need::Payload, errno: libc::ENOENT, step: "ask".to_owned() };
     let hooks = spec.hooks.as_ref().ok_or_else(missing)?;
     let ready = || {
         let sent = control.send(Topic::PayloadReady, &[]);
         sent.during(Need::Payload, "say that the payload is ready")
     };
-    if let Some(tracer) = parts.tracer {
-        be_traced(spec, &tracer)?;
+    if let Some(tracer) = tracer {
+        be_traced(spec, tracer)?;
         ready()?;
         // It stops at its exec, and is asked about there.
         return Ok(program);

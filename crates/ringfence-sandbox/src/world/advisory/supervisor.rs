@@ -6,105 +6,60 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::fs::Mode;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open, pidfd_send_signal,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal};
 
+use super::super::WorldSpec;
 use super::super::channel::{Channel, Topic};
 use super::super::failure::{During as _, Failure, Need};
-use super::super::helper::first_to_go;
-use super::super::init;
-use super::super::landlocked::{TERMINALS, TITLE, TOLD, hand_out, supervise};
-use super::super::{Stdio, wire};
+use super::super::on_the_host::supervisor::{announce, supervise};
+use super::super::payload::Parts;
 use super::{payload, tracer};
 use crate::notify::told::descends;
-use crate::sys::process::{close_all_but, fork, retitle};
+use crate::sys::process::fork;
 use crate::sys::ptrace;
 
 /// How long those who were told to end may take before they are told again.
 const AGAIN: Duration = Duration::from_millis(2);
 
-/// What the supervisor has made ready for the payload.
-pub(super) struct Parts {
-    pub(super) slave: Option<OwnedFd>,
-    pub(super) umask: Mode,
-    /// The line to who traces it, where somebody does.
-    pub(super) tracer: Option<Channel>,
-}
-
-/// What has been started.
-struct Started {
-    leader: Pid,
-    /// Where the tracer asks, where there is one.
-    line: Option<PathBuf>,
-}
-
-/// The code of the supervisor's process; its result is the exit code, which nobody reads.
-pub(super) fn run(control: &Channel) -> i32 {
-    if retitle(TITLE).is_err() || close_all_but(&[control.as_fd().as_raw_fd()]).is_err() {
-        return 1;
-    }
-    // Out of the terminal's reach: its signals are for the payload.
-    let _ = rustix::process::setsid();
-    let umask = rustix::process::umask(Mode::from_raw_mode(0o022));
-    let ended = start(control, umask).and_then(|started| match started {
-        Some(Started { leader, line }) => {
-            let ended = line.map_or_else(
-                || Ok(supervise(control, leader, None)?.map(WaitStatus::as_raw)),
-                |line| tracer::supervise(control, leader, &line),
-            );
-            // Everybody is told to end before anybody is told of the end.
-            end_all();
-            ended.during(Need::Payload, "watch over the world")
-        }
-        None => Ok(None),
+/// Holds the world.
+pub(super) fn hold(
+    control: &Channel,
+    spec: &WorldSpec,
+    umask: Mode,
+) -> Result<Option<i32>, Failure> {
+    let ended = start(control, spec, umask).and_then(|leader| {
+        // A library asks by itself; else the tracer does.
+        let traced = spec.hooks.as_ref().filter(|hooks| hooks.library.is_none());
+        let ended = match traced {
+            None => supervise(control, leader, None),
+            Some(hooks) => tracer::supervise(control, leader, &hooks.line),
+        };
+        ended.during(Need::Payload, "watch over the world")
     });
-    let sent = match ended {
-        Ok(None) => Ok(()),
-        Ok(Some(status)) => control.send(Topic::Ended, &status.to_le_bytes()),
-        Err(failure) => {
-            end_all();
-            control.send(Topic::Failed, &failure.encode())
-        }
-    };
-    i32::from(sent.is_err())
+    // Everybody is told to end before anybody is told of the end.
+    end_all();
+    ended
 }
 
-/// Everything up to the payload's process; `None` when the broker has thought better of it.
-fn start(control: &Channel, umask: Mode) -> Result<Option<Started>, Failure> {
-    first_to_go();
-    let Some(message) = control.receive().during(Need::Payload, TOLD)? else { return Ok(None) };
-    let missing = || Failure { need: Need::Payload, errno: libc::EINVAL, step: TOLD.to_owned() };
-    let memory = message.fds.into_iter().next().ok_or_else(missing)?;
-    let spec = &wire::receive(&memory).during(Need::Payload, TOLD)?;
-    drop(memory);
-    // All who are orphaned in the world become its children.
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-        .during(Need::Payload, "become the parent of the orphaned")?;
+/// Everything up to the payload's process.
+fn start(control: &Channel, spec: &WorldSpec, umask: Mode) -> Result<Pid, Failure> {
     // The payload is of the same user, and is not to read or trace who ends it.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .during(Need::Payload, "guard the supervisor's memory")?;
-    let terminal = match spec.stdio {
-        Stdio::Inherit => None,
-        Stdio::Pty(size) => Some(init::terminal(TERMINALS, size)?),
-    };
-    let slave = hand_out(control, spec, terminal)?;
-    let traced = spec.hooks.as_ref().filter(|hooks| hooks.library.is_none());
-    let line = traced.map(|hooks| hooks.line.clone());
+    let slave = announce(control, spec)?;
+    let is_traced = spec.hooks.as_ref().is_some_and(|hooks| hooks.library.is_none());
     let (ours, theirs) = Channel::pair().during(Need::Payload, "reach the payload")?;
-    let tracer = line.is_some().then_some(theirs);
-    let parts = Parts { slave, umask, tracer };
-    let leader = fork(move || payload::run(spec, control, parts))
-        .during(Need::Payload, "start the payload's process")?;
-    if line.is_some() {
+    let tracer = is_traced.then_some(theirs);
+    let run = move || payload::run(spec, control, Parts { slave, umask }, tracer.as_ref());
+    let leader = fork(run).during(Need::Payload, "start the payload's process")?;
+    if is_traced {
         trace(leader, &ours)?;
     }
-    Ok(Some(Started { leader, line }))
+    Ok(leader)
 }
 
 /// Traces the payload as soon as it is who it will be; one that has failed before has said why.

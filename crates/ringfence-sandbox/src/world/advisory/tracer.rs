@@ -8,17 +8,16 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
 
 use super::super::channel::{Channel, Topic};
+use super::super::on_the_host::supervisor::Watch;
 use crate::notify::told;
 use crate::notify::told::wire::{Question, Word};
 use crate::sys::notify::Reply;
-use crate::sys::process::{child_events, signal_group};
 use crate::sys::ptrace::{self, Stopped};
 
 /// Everybody who is traced and waits for an answer, by thread.
@@ -38,9 +37,9 @@ enum Became {
 /// Traces, reaps and forwards signals until the payload ends (its wait status), or the broker does or
 /// wants the end (`None`).
 pub(super) fn supervise(control: &Channel, leader: Pid, line: &Path) -> io::Result<Option<i32>> {
-    let children = child_events()?;
-    let leader_number = leader.as_raw_nonzero().get();
-    let mut tracer = Tracer { leader: leader_number, line, waiting: HashMap::new() };
+    let watch = Watch::new(control, leader)?;
+    let leader = leader.as_raw_nonzero().get();
+    let mut tracer = Tracer { leader, line, waiting: HashMap::new() };
     loop {
         // Before waiting: something may have stopped before its events were listened to.
         while let Some((tid, stopped)) = ptrace::next_stopped() {
@@ -50,30 +49,11 @@ pub(super) fn supervise(control: &Channel, leader: Pid, line: &Path) -> io::Resu
                 Became::LeaderEnded(status) => return Ok(Some(status)),
             }
         }
-        let mut fds =
-            vec![PollFd::new(control, PollFlags::IN), PollFd::new(&children, PollFlags::IN)];
-        let asked: Vec<i32> = tracer.waiting.keys().copied().collect();
-        fds.extend(tracer.waiting.values().map(|socket| PollFd::new(socket, PollFlags::IN)));
-        match rustix::event::poll(&mut fds, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let spoke: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        let [from_broker, from_children, answered @ ..] = spoke.as_slice() else {
-            return Ok(None);
-        };
-        if *from_children {
-            let _ = rustix::io::read(&children, &mut [0; 1024]);
-        }
-        for (tid, _) in asked.iter().zip(answered).filter(|(_, answered)| **answered) {
+        let (asked, sockets): (Vec<i32>, Vec<_>) =
+            tracer.waiting.iter().map(|(tid, socket)| (*tid, socket.as_fd())).unzip();
+        let Some(answered) = watch.wait(&sockets)? else { return Ok(None) };
+        for (tid, _) in asked.iter().zip(answered).filter(|(_, answered)| *answered) {
             tracer.answer(*tid);
-        }
-        if *from_broker {
-            let Some(message) = control.receive()? else { return Ok(None) };
-            if let (Topic::Signal, Some(signal)) = (message.topic, message.bytes.first()) {
-                // A group that is gone has nobody to be told.
-                let _ = signal_group(leader, i32::from(*signal));
-            }
         }
     }
 }

@@ -4,11 +4,10 @@
 //! write is decided, carried out by us, and handed in. Rules only add, so that nothing can be taken
 //! out of a granted tree: a world that hides something in one has all its files opened by us.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath,
@@ -16,42 +15,12 @@ use landlock::{
 };
 
 use super::super::failure::{During as _, Failure, Need};
+use super::super::on_the_host::places::{DEVICES, base};
 use super::super::{Access, Programs, WorldSpec};
 use crate::sys;
 
 /// Scopes for signals and abstract sockets: without a process namespace nothing else bounds those.
 const ABI_LEAST: i32 = 6;
-
-/// Devices that hold nothing of anybody's.
-pub(super) const DEVICES: &[&str] =
-    &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
-
-/// What a program needs of `/etc` to know users, hosts and name servers: the host's own.
-const ACCOUNTS: &[&str] = &[
-    "/etc/passwd",
-    "/etc/group",
-    "/etc/hosts",
-    "/etc/hostname",
-    "/etc/nsswitch.conf",
-    "/etc/resolv.conf",
-];
-
-/// Files of `/proc` about the machine. No process's own directory: rules are for all processes or
-/// for one that is there already, and those of the host's would tell what they were started with.
-const MACHINE: &[&str] = &[
-    "/proc/cpuinfo",
-    "/proc/filesystems",
-    "/proc/loadavg",
-    "/proc/meminfo",
-    "/proc/stat",
-    "/proc/uptime",
-    "/proc/version",
-    "/proc/sys/kernel/osrelease",
-    "/proc/sys/kernel/pid_max",
-    "/proc/sys/vm/overcommit_memory",
-    "/sys/devices/system/cpu",
-    "/sys/fs/cgroup/cgroup.controllers",
-];
 
 /// Two rule sets.
 pub(super) struct Rules {
@@ -105,16 +74,6 @@ fn owned(set: RulesetCreated, step: &str) -> Result<OwnedFd, Failure> {
         let errno = libc::EOPNOTSUPP;
         Failure { need: Need::Landlock, errno, step: step.to_owned() }
     })
-}
-
-/// The runtime base and what else every program may read, where it really lies.
-pub(super) fn base(spec: &WorldSpec) -> BTreeSet<PathBuf> {
-    let links = spec.base.links.iter().map(|(link, _)| link);
-    let system = spec.base.binds.iter().chain(links).map(PathBuf::as_path);
-    let other = ACCOUNTS.iter().chain(MACHINE).map(Path::new);
-    let all = system.chain(other).filter_map(|path| fs::canonicalize(path).ok());
-    let private = |path: &PathBuf| spec.base.dirs.iter().any(|dir| path.starts_with(dir));
-    all.filter(|path| path.parent().is_some() && !private(path)).collect()
 }
 
 /// Whether something is hidden in a tree that is granted.

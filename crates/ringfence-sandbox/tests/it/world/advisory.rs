@@ -19,6 +19,9 @@ struct Asking {
 /// Each tier, with a program that it holds.
 const HELD: [(&str, &str); 2] = [("preload", "tools/asker"), ("ptrace", "tools/static")];
 
+/// The same for all tiers without mounts.
+const ON_THE_HOST: [(&str, &str); 3] = [HELD[0], HELD[1], ("landlock", "tools/static")];
+
 impl Asking {
     fn new(who: Who) -> Asking {
         Asking::of("preload", who)
@@ -40,7 +43,10 @@ impl Asking {
         }
         let (data, line) = (place.text("data"), place.text("ways/line"));
         let library = library().to_str().unwrap().to_owned();
-        let mut words = vec!["--tier", tier, "--notify", "--line", &line];
+        let mut words = vec!["--tier", tier, "--notify"];
+        if tier != "landlock" {
+            words.extend(["--line", &line]);
+        }
         if tier == "preload" {
             words.extend(["--library", &library]);
         }
@@ -331,6 +337,101 @@ fn when_the_supervisor_is_killed_every_process_that_has_asked_ends() {
 }
 
 #[test]
+fn whatever_is_started_ends_with_the_world_in_tiers_that_advise_too() {
+    for (who, (tier, _)) in everyone().into_iter().flat_map(|who| HELD.map(|held| (who, held))) {
+        let asking = Asking::of(tier, who);
+        super::landlocked::nothing_goes_on(&asking.place, &asking.options());
+    }
+}
+
+#[test]
+fn who_asked_once_ends_although_many_others_have_asked_and_are_forgotten() {
+    for who in everyone() {
+        let asking = Asking::new(who);
+        let (long, file) = (asking.place.path("tools/long"), asking.place.text("data/waits"));
+        let copied = Command::new("cp").arg("/bin/sleep").arg(&long).status();
+        assert!(copied.unwrap().success());
+        let script = format!(
+            "{} 60 & n=0; while test $n -lt 250; do /bin/true; n=$((n + 1)); done; exec {} wait {file}",
+            long.display(),
+            asking.place.text("tools/asker"),
+        );
+        let mut live = asking.place.live(&asking.options(), &script);
+        assert_eq!(live.line(), "ready", "{who:?}");
+        assert_eq!(running(&long).len(), 1);
+        let broker = children(live.child.id())[0];
+        let open = fs::read_dir(format!("/proc/{broker}/fd")).unwrap().flatten();
+        let is_process = |path: &Path| path.as_os_str() == "anon_inode:[pidfd]";
+        let held = open.filter(|it| fs::read_link(it.path()).is_ok_and(|to| is_process(&to)));
+        let held = held.count();
+        assert!((2..150).contains(&held), "{who:?}: of 252 who have asked it holds {held}");
+        let supervisor = children(broker)[0];
+        let pid = rustix::process::Pid::from_raw(supervisor.cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        super::landlocked::until(|| running(&long).is_empty());
+        live.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_process_that_waits_in_the_kernel_for_its_child_ends_with_the_world() {
+    for (who, (tier, program)) in
+        everyone().into_iter().flat_map(|who| ON_THE_HOST.map(|held| (who, held)))
+    {
+        let asking = Asking::of(tier, who);
+        let (data, path) = (asking.place.text("data"), asking.place.path(program));
+        let script = format!(
+            "{} vfork-wait > {data}/pid & while ! test -s {data}/pid; do sleep 0.05; done; sleep 0.2",
+            path.display()
+        );
+        let waits = |pid: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" D"))
+        };
+        let outside = format!("setsid sh -c '{script}; exec sleep 60' & exec sleep 0");
+        asking.place.outside_script(&format!("({outside}) >/dev/null 2>&1"));
+        super::landlocked::until(|| running(&path).iter().any(waits));
+        assert_eq!(running(&path).len(), 2, "outside it and its child live on");
+        for pid in running(&path) {
+            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        super::landlocked::until(|| running(&path).is_empty());
+        fs::remove_file(asking.place.path("data/pid")).unwrap();
+        let said = asking.place.run(&asking.options(), &["sh", "-c", &script]);
+        assert_eq!(said.code, 0, "{tier} {who:?}: {said:?}");
+        assert!(running(&path).is_empty(), "{tier} {who:?}: it goes on");
+    }
+}
+
+#[test]
+fn the_broker_and_the_supervisor_cannot_be_read_by_programs_of_the_world() {
+    for (who, (tier, _)) in
+        everyone().into_iter().flat_map(|who| ON_THE_HOST.map(|held| (who, held)))
+    {
+        let asking = Asking::of(tier, who);
+        let data = asking.place.text("data");
+        let read = "for f in maps mem environ auxv; do cat /proc/$of/$f > /dev/null && echo open; done; \
+                    ls /proc/$of/fd /proc/$of/cwd/ > /dev/null && echo open";
+        let own = asking.place.outside_script(&format!("sleep 30 & of=$!; {read}; kill $of"));
+        assert!(own.out.contains("open"), "it works outside, on a process of one's own: {own:?}");
+        let script = format!(
+            "echo $PPID; while ! test -s {data}/of; do sleep 0.05; done; of=$(cat {data}/of); {read}; \
+             of=$PPID; {read}; echo end"
+        );
+        let live = asking.place.live(&asking.options(), &script);
+        let supervisor: i32 = live.line().parse().unwrap();
+        let broker = super::landlocked::parent(supervisor);
+        let of = asking.place.path("data/of");
+        fs::write(of.with_extension("new"), broker.to_string()).unwrap();
+        fs::set_permissions(of.with_extension("new"), fs::Permissions::from_mode(0o644)).unwrap();
+        fs::rename(of.with_extension("new"), of).unwrap();
+        assert_eq!(live.line(), "end", "{tier} {who:?}");
+        let _ = live.end();
+    }
+}
+
+#[test]
 fn without_an_answer_a_program_is_denied_and_says_so() {
     let asking = Asking::new(Who::Ordinary);
     let (file, line) = (asking.place.text("data/new"), asking.place.text("ways/line"));
@@ -361,10 +462,19 @@ fn what_this_tier_cannot_do_is_not_started() {
         let there = asking.place.make_file("open.so", "x");
         fs::set_permissions(&there, fs::Permissions::from_mode(0o666)).unwrap();
         let absent = asking.place.text("absent.so");
+        // A directory above it in which others may put something else in its place, and a link into one.
+        let open = asking.place.make_dir("open");
+        asking.place.make_dir("open/closed");
+        let beneath = asking.place.make_file("open/closed/beneath.so", "x");
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        let link = asking.place.text("link.so");
+        std::os::unix::fs::symlink(&beneath, &link).unwrap();
         let odd = asking.place.make_file("a b.so", "x");
         for (more, said) in [
             (vec!["--library", absent.as_str()], "is not there"),
             (vec!["--library", &there], "can be changed by others"),
+            (vec!["--library", &beneath], "must be yours or root's alone"),
+            (vec!["--library", &link], "open` must be yours or root's alone"),
             (vec!["--library", &odd], "a space"),
             (vec!["--line", &long], "too long"),
             (vec!["--noexec"], "noexec"),

@@ -237,6 +237,13 @@ int main(int argc, char **argv) {
         printf("%d %d %d %d\n", first, second, kept, closed);
         return 0;
     }
+    if (!strcmp(what, "vfork-wait")) {
+        /* Its parent waits in the kernel, where nothing but its end, or the child's, reaches it. */
+        printf("%d\n", getpid());
+        fflush(stdout);
+        if (vfork() == 0) for (;;) pause();
+        return 0;
+    }
     if (!strcmp(what, "wait")) {
         printf("ready\n");
         fflush(stdout);

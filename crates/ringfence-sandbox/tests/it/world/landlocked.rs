@@ -157,19 +157,24 @@ fn the_broker_and_those_who_hold_the_world_cannot_be_signalled_or_read() {
 fn whatever_is_started_ends_with_the_world() {
     for who in everyone() {
         let place = writable(who);
-        let (data, mark) = (place.text("data"), place.text("data/mark"));
-        // Out of its session, without a parent, and again and again.
-        let script = format!(
-            "setsid sh -c '(while :; do date +%s%N > {mark}; sleep 0.02; done) & \
-             (while :; do (sleep 0.01 & ) ; sleep 0.01; done) &' ; \
-             while ! test -s {mark}; do sleep 0.02; done"
-        );
-        let said = place.script(&with(&["--write", &data]), &script);
-        assert_eq!(said.code, 0, "{said:?}");
-        let last = fs::read_to_string(&mark).unwrap();
-        std::thread::sleep(Duration::from_millis(300));
-        assert_eq!(fs::read_to_string(&mark).unwrap(), last, "{who:?}: it goes on");
+        let data = place.text("data");
+        nothing_goes_on(&place, &with(&["--write", &data]));
     }
+}
+
+/// Starts what is out of its session, without a parent, and again and again, in a world that ends then.
+pub(super) fn nothing_goes_on(place: &Place, options: &[&str]) {
+    let mark = place.text("data/mark");
+    let script = format!(
+        "setsid sh -c '(while :; do date +%s%N > {mark}; sleep 0.02; done) & \
+         (while :; do (sleep 0.01 & ) ; sleep 0.01; done) &' ; \
+         while ! test -s {mark}; do sleep 0.02; done"
+    );
+    let said = place.script(options, &script);
+    assert_eq!(said.code, 0, "{said:?}");
+    let last = fs::read_to_string(&mark).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(fs::read_to_string(&mark).unwrap(), last, "{:?}: it goes on", place.who);
 }
 
 #[test]
@@ -194,7 +199,7 @@ fn a_world_ends_with_its_supervisor_and_with_its_broker() {
     }
 }
 
-fn parent(pid: i32) -> i32 {
+pub(super) fn parent(pid: i32) -> i32 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
     line.trim().parse().unwrap()

@@ -96,7 +96,7 @@ pub(super) fn list(args: &ReviewCheckpointsArgs, screen: &Screen) -> Result<Done
         screen.hint("to make one while it runs, run `ringfence review checkpoint`");
         return Ok(Done::Yes);
     }
-    let mut rows = vec![["name", "made", "entries", "on disk"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["name", "made", "changes", "on disk"].map(str::to_owned).to_vec()];
     for it in &all {
         let (at, bytes) = (text::moment(it.at_ms), text::bytes(it.bytes));
         rows.push(vec![it.name.clone(), at, it.count.to_string(), bytes]);

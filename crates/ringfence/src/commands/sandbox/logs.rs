@@ -1,9 +1,10 @@
-//! `sandbox logs`: what was refused over the last sessions.
+//! `sandbox logs`: what was refused over the last sessions, and what did not start.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ringfence_core::{EntryRef, SessionId};
+use ringfence_runtime::account::failed::{self, FailedStart};
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::view::{self, SessionView};
 use ringfence_runtime::wording::printable;
@@ -28,13 +29,17 @@ const ACT_AT: usize = 10;
 #[derive(Debug, Serialize)]
 struct Refusals {
     schema: u32,
-    session: SessionId,
+    /// None where a start came to no session.
+    session: Option<SessionId>,
     started_ms: u64,
     agent: String,
     command: Vec<String>,
     denied: Vec<DeniedOften>,
     /// System calls that no policy could speak of.
     calls_refused: usize,
+    /// Why it did not start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
 }
 
 /// What was denied, however often.
@@ -58,18 +63,53 @@ pub(super) fn logs(args: &SandboxLogsArgs, screen: &Screen) -> Result<Done, Fail
         .collect();
     sessions.sort_by(|a, b| b.cmp(a));
     let last = sessions.into_iter().take(args.last);
-    let all: Vec<Refusals> = last.filter_map(|(_, id)| refusals(&dirs, id, screen)).collect();
+    let mut all: Vec<Refusals> = last.filter_map(|(_, id)| refusals(&dirs, id, screen)).collect();
+    let sessions = all.len();
+    with_failed(&mut all, failed::kept(&dirs).into_iter().rev().take(args.last));
     if args.json {
         screen.json_lines(&all)?;
         return Ok(Done::Yes);
     }
-    if all.iter().all(|it| it.denied.is_empty() && it.calls_refused == 0) {
-        screen.note(&format!("nothing was refused in the last {} sessions", all.len()));
+    if all.iter().all(Refusals::is_nothing) {
+        let sessions = text::count(sessions, "session", "sessions");
+        screen.note(&format!(
+            "nothing was refused in the last {sessions}, and nothing failed to start"
+        ));
         return Ok(Done::Yes);
     }
     screen.data(&render(&all, screen))?;
-    screen.hint("to turn what a session was denied into a change of its policy, run `ringfence suggest SESSION`");
+    if all.iter().any(|it| !it.denied.is_empty()) {
+        screen.hint("to turn what a session was denied into a change of its policy, run `ringfence suggest SESSION`");
+    }
     Ok(Done::Yes)
+}
+
+/// Starts that failed stand with their session, where they came to one, and by themselves elsewhere.
+fn with_failed(all: &mut Vec<Refusals>, failed: impl Iterator<Item = FailedStart>) {
+    for start in failed {
+        let of = |it: &&mut Refusals| start.session.is_some() && it.session == start.session;
+        if let Some(session) = all.iter_mut().find(of) {
+            session.failed = Some(start.why);
+            continue;
+        }
+        all.push(Refusals {
+            schema: SCHEMA,
+            session: start.session,
+            started_ms: start.at_ms,
+            agent: start.agent,
+            command: start.command,
+            denied: Vec::new(),
+            calls_refused: 0,
+            failed: Some(start.why),
+        });
+    }
+    all.sort_by_key(|it| std::cmp::Reverse(it.started_ms));
+}
+
+impl Refusals {
+    fn is_nothing(&self) -> bool {
+        self.denied.is_empty() && self.calls_refused == 0 && self.failed.is_none()
+    }
 }
 
 /// What can be read of a session; of what cannot, that there is more.
@@ -109,22 +149,30 @@ fn of_view(session: SessionId, view: &SessionView) -> Refusals {
     denied.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.act.cmp(&b.act)));
     Refusals {
         schema: SCHEMA,
-        session,
+        session: Some(session),
         started_ms: view.started_ms.unwrap_or_default(),
         agent: view.agent.clone(),
         command: view.command.clone(),
         denied,
         calls_refused: view.refused.len(),
+        failed: None,
     }
 }
 
 fn render(all: &[Refusals], screen: &Screen) -> String {
     let paint = screen.paint(Stream::Out);
     let mut out = String::new();
-    for it in all.iter().filter(|it| !it.denied.is_empty() || it.calls_refused > 0) {
-        let head = format!("{} {} {}", it.session, text::moment(it.started_ms), it.agent);
+    for it in all.iter().filter(|it| !it.is_nothing()) {
+        let session = it.session.as_ref().map_or("no session".to_owned(), ToString::to_string);
+        let head = format!("{session} {} {}", text::moment(it.started_ms), it.agent);
         out.push_str(&paint.tone(Tone::Heading, &printable(&head)));
         out.push('\n');
+        if let Some(why) = &it.failed {
+            let line = printable(&format!("did not start: {why}"));
+            for line in text::fold(&line, screen.room().saturating_sub(2)) {
+                let _ = writeln!(out, "  {line}");
+            }
+        }
         for denied in it.denied.iter().take(ACTS_SHOWN_MAX) {
             let DeniedOften { act, rule, times, entry } = denied;
             let text = format!("{act} ({rule}) {entry}");
@@ -136,7 +184,7 @@ fn render(all: &[Refusals], screen: &Screen) -> String {
         }
         let more = it.denied.len().saturating_sub(ACTS_SHOWN_MAX);
         if more > 0 {
-            let _ = writeln!(out, "  and {more} more: `ringfence show {}`", it.session);
+            let _ = writeln!(out, "  and {more} more: `ringfence show {session}`");
         }
         if it.calls_refused > 0 {
             let calls = it.calls_refused;

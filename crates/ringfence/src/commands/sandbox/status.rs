@@ -143,7 +143,7 @@ fn render(status: &Status, columns: usize) -> String {
             if it.here { "covered" } else { "not covered" }.to_owned(),
         ]);
     }
-    let mut out = text::table(&rows);
+    let mut out = text::table_within(&rows, columns);
     let mut rows = vec![["shell", "file", "state"].map(str::to_owned).to_vec()];
     for shell in &status.shells {
         for file in &shell.files {
@@ -155,7 +155,7 @@ fn render(status: &Status, columns: usize) -> String {
         }
     }
     out.push('\n');
-    out.push_str(&text::table(&rows));
+    out.push_str(&text::table_within(&rows, columns));
     out.push_str("\nnot covered:\n");
     for what in status.not_covered {
         for (at, line) in text::fold(what, columns.saturating_sub(4)).iter().enumerate() {

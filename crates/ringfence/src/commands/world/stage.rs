@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringfence_runtime::broker::{Profile, Tier};
 use ringfence_sandbox::attacks::{self, Leaves, SharedMemory, Target};
@@ -20,6 +20,9 @@ use crate::exit::{Failure, Message};
 
 /// Twice as long as it takes a process that stays to say that it lives, and then some.
 const BEAT: Duration = Duration::from_millis(300);
+
+/// How long it is waited for where it lives for certain: less than it lives.
+const BEAT_OUTSIDE_MAX: Duration = Duration::from_secs(8);
 
 /// Where the attacks are tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +53,11 @@ impl Stage {
         let program = self.target.at("readonly/ringfence");
         let mut command = Command::new(&program);
         if let Run::Inside(tier, profile, image) = &self.run {
-            command.args(["run", "--tier", tier.name(), "--seccomp", profile.name()]);
+            command.args(["run", "--tier", tier.name()]);
+            // A tier without a filter is started with no profile; any other than the usual is refused there.
+            if *tier != Tier::Preload || *profile != Profile::default() {
+                command.args(["--seccomp", profile.name()]);
+            }
             if let (Tier::Oci, Some(image)) = (tier, image) {
                 command.arg(format!("--image={image}"));
             }
@@ -88,9 +95,17 @@ impl Stage {
             Leaves::Nothing | Leaves::File(_) => None,
         });
         let before: Vec<_> = files.map(|file| (file, read(file))).collect();
-        std::thread::sleep(BEAT);
-        let still = before.into_iter().filter(|(file, bytes)| read(file) != *bytes);
-        still.map(|(file, _)| file).collect()
+        // Outside of a world each is to be seen, however long the machine lets it wait.
+        let most = if self.run == Run::Outside { BEAT_OUTSIDE_MAX } else { BEAT };
+        let since = Instant::now();
+        loop {
+            std::thread::sleep(BEAT);
+            let still = before.iter().filter(|(file, bytes)| read(file) != *bytes);
+            let still: HashSet<_> = still.map(|(file, _)| *file).collect();
+            if still.len() == before.len() || since.elapsed() >= most {
+                return still;
+            }
+        }
     }
 
     /// Whether the policy permits the program that an attack starts.

@@ -1,6 +1,6 @@
 //! Processes as a table whose last column is a tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use ringfence_core::Exit;
@@ -41,9 +41,12 @@ pub(super) fn table(view: &SessionView, style: Style) -> String {
 /// The processes, each with what it changed and what it was denied beneath it.
 pub(super) fn tree(view: &SessionView, style: Style) -> String {
     let stopped = stopped(view);
+    let images = Images::of(view);
     let notes = |view: &SessionView, span: &Span| {
         let stopped = stopped.get(span.span_id.as_str()).map_or(&[][..], Vec::as_slice);
-        notes(view, span, stopped)
+        let mut notes = notes(view, span, stopped);
+        notes.splice(0..0, images.before(span));
+        notes
     };
     let text = lines(view, (&columns(view, Network::Here), style), notes);
     let nobody = view.denials.iter().filter(|denial| denial.span.is_none()).count();
@@ -52,6 +55,36 @@ pub(super) fn tree(view: &SessionView, style: Style) -> String {
     }
     let nobody = count(nobody, "denied act", "denied acts");
     format!("{text}{nobody} of processes that could not be told: `ringfence show` has them\n")
+}
+
+/// The programs that processes ran one after the other.
+struct Images<'a> {
+    all: HashMap<&'a str, &'a Span>,
+    /// Those with a line of their own.
+    shown: HashSet<&'a str>,
+}
+
+impl<'a> Images<'a> {
+    fn of(view: &'a SessionView) -> Images<'a> {
+        let name = |span: &'a Span| span.span_id.as_str();
+        Images {
+            all: view.spans.iter().map(|span| (name(span), span)).collect(),
+            shown: tree::shown(view).into_iter().map(name).collect(),
+        }
+    }
+
+    /// What a process ran before and replaced by exec, the first of it first, where no line says so.
+    fn before(&self, span: &Span) -> Vec<String> {
+        let replaced = |span: &Span| self.all.get(span.replaces.as_deref()?).copied();
+        let hidden =
+            |span: &Span| replaced(span).filter(|it| !self.shown.contains(it.span_id.as_str()));
+        let mut all: Vec<String> = std::iter::successors(hidden(span), |it| hidden(it))
+            .take(NOTES_MAX)
+            .map(|it| format!("in place of (exec)  {}", command(it)))
+            .collect();
+        all.reverse();
+        all
+    }
 }
 
 /// Whether bytes over the network have columns, or a list of their own.
@@ -182,6 +215,7 @@ fn notes(view: &SessionView, span: &Span, stopped: &[(u64, String)]) -> Vec<Stri
     if let Some(cwd) = span.cwd.as_ref().filter(|cwd| view.cwd.as_ref() != Some(cwd)) {
         notes.push(format!("in {cwd}"));
     }
+    notes.extend(span.limit.iter().map(|limit| format!("ended by `{limit}`")));
     if let Some(changes) = changes(&span.fs_changes) {
         notes.push(changes);
     }

@@ -1,4 +1,4 @@
-use ringfence_core::AbsolutePath;
+use ringfence_core::{AbsolutePath, Exit};
 use ringfence_runtime::view::{FsChanges, NetworkActivity, ResourceUsage};
 
 use super::*;
@@ -20,6 +20,7 @@ fn span(id: &str, parent: Option<&str>, command: &str) -> Span {
         ended_ms: None,
         duration_ms: None,
         exit: None,
+        limit: None,
         error: None,
         resource_usage: ResourceUsage::default(),
         network_activity: NetworkActivity::default(),
@@ -51,6 +52,31 @@ fn a_program_that_only_started_another_has_no_line() {
     made.replaces = Some("p2".to_owned());
     let lines = tree_of(vec![span("p1", None, "sh"), span("p2", Some("p1"), "env make"), made]);
     assert_eq!(lines, ["sh", "└─ make"]);
+}
+
+#[test]
+fn the_tree_says_what_a_process_ran_before_it_was_replaced_by_exec() {
+    let (sh, mut env, mut make) = (
+        span("p1", None, "sh -c 'exec env make'"),
+        span("p2", None, "env make"),
+        span("p3", None, "make"),
+    );
+    env.replaces = Some("p1".to_owned());
+    make.replaces = Some("p2".to_owned());
+    let view = SessionView { spans: vec![sh, env, make], ..SessionView::default() };
+    let text = render_tree(&view, Style { columns: 80, paint: Paint::PLAIN });
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what} in {text}"));
+    assert!(at("  make") < at("in place of (exec)  sh -c 'exec env make'"), "{text}");
+    assert!(at("sh -c 'exec env make'") < at("in place of (exec)  env make"), "{text}");
+}
+
+#[test]
+fn the_tree_names_the_limit_that_ended_a_process() {
+    let mut head = span("p1", None, "head -c 9000 /dev/zero");
+    (head.exit, head.limit) = (Some(Exit::Signal(25)), Some("file_bytes_max".to_owned()));
+    let view = SessionView { spans: vec![head], ..SessionView::default() };
+    let text = render_tree(&view, Style { columns: 80, paint: Paint::PLAIN });
+    assert!(text.contains("ended by `file_bytes_max`"), "{text}");
 }
 
 #[test]

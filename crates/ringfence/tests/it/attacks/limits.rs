@@ -36,6 +36,9 @@ fn the_limits_of_the_settings_hold() {
         let said = text(&output);
         let numbers: Vec<u32> = said.lines().filter_map(|line| line.parse().ok()).collect();
         assert!(matches!(numbers[..], [1..=20, 0..=5000]), "{who:?}: {said}");
+        let closing = String::from_utf8_lossy(&output.stderr);
+        let wanted = "`file_bytes_max = 5000` ended a process";
+        assert!(closing.contains(wanted), "{who:?}: {closing}");
     }
 }
 

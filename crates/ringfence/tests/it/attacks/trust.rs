@@ -130,3 +130,77 @@ fn an_agent_cannot_make_the_first_policy_of_a_person() {
         assert!(stage.has(".config/ringfence/policy.cedar"), "{who:?}");
     }
 }
+
+/// Appends what permits everything to whatever file of a policy it may write, under each of its names.
+const WIDEN: &str = "for name in own.cedar dots/real.cedar hop/real.cedar user.cedar; do
+                         cat wider >> $name; mv $name moved; cp wider $name; mv wider-2 $name
+                     done
+                     mv hop hop-2; mkdir hop; cp wider hop/real.cedar; mv dots dots-2
+                     echo > tried";
+
+/// The files of its policy lie in the project, which it may write: by `--policy`, over links, and where the person's
+/// own configuration is a link.
+#[test]
+fn an_agent_cannot_change_the_files_of_the_policy_it_runs_under() {
+    for who in everybody() {
+        let stage = person(who);
+        let (project, own) = (stage.project(), here(&stage, OWN));
+        let open = |name: &str| {
+            let secret = stage.home().join("outside/secret");
+            let words = ["run", "--policy", name, "--", "cat", secret.to_str().unwrap()];
+            text(&stage.ringfence_command(&words).output().unwrap()).contains("the-secret")
+        };
+        for (files, name) in [("own.cedar", "own.cedar"), ("dots/real.cedar", "hop/real.cedar")] {
+            stage.write("project/wider", &here(&stage, EVERYTHING));
+            stage.write("project/wider-2", &here(&stage, EVERYTHING));
+            stage.write(&format!("project/{files}"), &own);
+            if name.starts_with("hop") {
+                let _ = std::fs::remove_dir_all(project.join("hop"));
+                std::os::unix::fs::symlink("dots", project.join("hop")).unwrap();
+                stage.give(&project.join("hop"));
+            }
+            let words = ["run", "--policy", name, "--", "sh", "-c", WIDEN];
+            stage.ringfence_command(&words).output().unwrap();
+            assert!(stage.has("project/tried"), "{who:?} {name}");
+            assert_eq!(stage.read(&format!("project/{files}")), own, "{who:?} {name}");
+            assert_eq!(stage.read(&format!("project/{name}")), own, "{who:?} {name}");
+            assert!(!open(name), "{who:?} {name}");
+        }
+        let user = stage.home().join(".config/ringfence/policy.cedar");
+        std::fs::rename(&user, project.join("user.cedar")).unwrap();
+        std::os::unix::fs::symlink(project.join("user.cedar"), &user).unwrap();
+        stage.script(super::Side::Inside, WIDEN);
+        assert_eq!(stage.read("project/user.cedar"), own, "{who:?}");
+        assert!(!read_secret(&stage).contains("the-secret"), "{who:?}");
+        // The oracle: the same script outside.
+        stage.script(super::Side::Outside, WIDEN);
+        assert!(read_secret(&stage).contains("the-secret") && open("own.cedar"), "{who:?}");
+    }
+}
+
+/// A project is where a policy is, and not where somebody made a directory.
+#[test]
+fn an_agent_below_a_project_cannot_shed_its_rules() {
+    for who in everybody() {
+        let stage = person(who);
+        stage.write("project/private", "the-secret\n");
+        stage.write("project/sub/file", "\n");
+        let forbids = "@id(\"no\") forbid (principal, action in Action::\"fs\", \
+                       resource == Path::\"HOME/project/private\");\n";
+        stage.write("project/.ringfence/policy.cedar", &here(&stage, forbids));
+        stage.succeed(&["trust", "--yes"]);
+        let run = |script: &str| {
+            let mut command = stage.ringfence_command(&["run", "--", "sh", "-c", script]);
+            text(&command.current_dir(stage.project().join("sub")).output().unwrap())
+        };
+        let policy = stage.home().join(".config/ringfence/policy.cedar").display().to_string();
+        let script = format!(
+            "mkdir -p .ringfence/mcp; cp {policy} .ringfence/settings.toml; cat ../private; echo made"
+        );
+        let said = run(&script);
+        assert!(said.contains("made") && !said.contains("the-secret"), "{who:?}: {said}");
+        assert!(stage.has("project/sub/.ringfence"), "{who:?}: the attack was made");
+        let said = run("cat ../private; echo tried");
+        assert!(said.contains("tried") && !said.contains("the-secret"), "{who:?}: {said}");
+    }
+}

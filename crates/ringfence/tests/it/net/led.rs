@@ -196,7 +196,8 @@ fn a_session_says_at_its_start_that_connections_are_led() {
             shown.contains("net is degraded:") && shown.contains("without nftables"),
             "{shown}"
         );
-        let doctor = net.poorer(net.stage.ringfence_command(&["doctor"])).output().unwrap();
+        let doctor =
+            net.poorer(net.stage.ringfence_command(&["doctor", "--all"])).output().unwrap();
         let said = text(&doctor);
         let net_line = said.lines().find(|line| line.contains("  net ")).unwrap_or_default();
         assert!(net_line.starts_with("note") && net_line.contains("without nftables"), "{said}");

@@ -1,0 +1,106 @@
+//! Tools as part of the vocabulary: each is an action whose context has its arguments with their types.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use cedar_policy::pst::SmolStr;
+use cedar_policy_core::ast::{RestrictedExpr, Value};
+use cedar_policy_core::evaluator::RestrictedEvaluator;
+use cedar_policy_core::extensions::Extensions;
+use ringfence_core::{Action, Fact, FactType, Field, Fields, ToolShape};
+
+use crate::SCHEMA;
+
+/// What the context calls the arguments.
+pub(crate) const ARGUMENTS: &str = "args";
+
+/// The facts that every act has, as the schema's text has them.
+const FACTS: &str = "clock: Clock, approvals: Set<String>, approver_count: Long, session: String";
+
+/// Stands for all tools where none is pinned yet, so that rules on the group can be written before.
+const UNKNOWN: &str = r#"
+action "tool.call/unknown" in ["tool.call"] appliesTo {
+  principal: [Agent], resource: [Tool], context: Facts
+};
+"#;
+
+/// The committed schema with an action for each tool.
+pub(crate) fn schema(tools: &[ToolShape]) -> String {
+    let mut text = SCHEMA.to_owned();
+    if tools.is_empty() {
+        text.push_str(UNKNOWN);
+    }
+    for ToolShape { tool, arguments } in tools {
+        let (action, group) = (quoted(tool.as_str()), Action::ToolCall.name());
+        let arguments = fields(arguments);
+        // Writing to a text cannot fail.
+        let _ = write!(
+            text,
+            "\naction {action} in [\"{group}\"] appliesTo {{ principal: [Agent], resource: [Tool], \
+             context: {{ {FACTS}, {ARGUMENTS}: {arguments} }} }};\n"
+        );
+    }
+    text
+}
+
+fn fields(all: &Fields) -> String {
+    let field = |(name, Field { kind, required }): (&String, &Field)| {
+        let mark = if *required { "" } else { "?" };
+        format!("{}{mark}: {}", quoted(name), kind_of(kind))
+    };
+    let all: Vec<String> = all.iter().map(field).collect();
+    format!("{{ {} }}", all.join(", "))
+}
+
+fn kind_of(kind: &FactType) -> String {
+    match kind {
+        FactType::Bool => "Bool".to_owned(),
+        FactType::Long => "Long".to_owned(),
+        FactType::Decimal => "decimal".to_owned(),
+        FactType::Text => "String".to_owned(),
+        FactType::Set(of) => format!("Set<{}>", kind_of(of)),
+        FactType::Record(all) => fields(all),
+    }
+}
+
+/// A Cedar string literal.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug())
+}
+
+/// Facts as Cedar has them.
+pub(crate) fn record(facts: &BTreeMap<String, Fact>) -> Value {
+    let members = facts.iter().map(|(name, fact)| (SmolStr::new(name), value(fact)));
+    Value::record(members, None)
+}
+
+fn value(fact: &Fact) -> Value {
+    match fact {
+        Fact::Bool(is) => Value::from(*is),
+        Fact::Long(number) => Value::from(*number),
+        Fact::Decimal(units) => decimal(*units),
+        Fact::Text(text) => Value::from(text.as_str()),
+        Fact::Set(all) => Value::set(all.iter().map(value), None),
+        Fact::Record(all) => record(all),
+    }
+}
+
+/// A number of ten-thousandths.
+fn decimal(units: i64) -> Value {
+    let (sign, size) = (if units < 0 { "-" } else { "" }, units.unsigned_abs());
+    let text = format!("{sign}{}.{:04}", size / 10_000, size % 10_000);
+    // Every number of ten-thousandths that fits is one of Cedar's; a text in its place would make whatever
+    // rule compares it err, which denies.
+    let made = DECIMAL.parse().ok().and_then(|name| {
+        let call = RestrictedExpr::call_extension_fn(name, [RestrictedExpr::val(text.as_str())]);
+        let evaluator = RestrictedEvaluator::new(Extensions::all_available());
+        match evaluator.partial_interpret(call.as_borrowed()) {
+            Ok(cedar_policy_core::ast::PartialValue::Value(value)) => Some(value),
+            Ok(cedar_policy_core::ast::PartialValue::Residual(_)) | Err(_) => None,
+        }
+    });
+    made.unwrap_or_else(|| Value::from(text.as_str()))
+}
+
+/// The extension's constructor.
+const DECIMAL: &str = "decimal";

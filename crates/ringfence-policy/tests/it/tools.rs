@@ -1,0 +1,209 @@
+//! Tools as rules speak of them: by server, by name, and by their arguments with their types.
+
+use std::collections::BTreeMap;
+
+use ringfence_core::{
+    Act, Decide as _, Fact, FactType, Field, Fields, Role, SetName, ToolCall, ToolShape,
+};
+use ringfence_policy::grant::GrantText;
+use ringfence_policy::{Options, Policy};
+use serde_json::json;
+
+use crate::support::{facts, options, request, source, verdict};
+
+fn field(kind: FactType, required: bool) -> Field {
+    Field { kind, required }
+}
+
+fn fields(all: impl IntoIterator<Item = (&'static str, Field)>) -> Fields {
+    all.into_iter().map(|(name, field)| (name.to_owned(), field)).collect()
+}
+
+pub(crate) fn tools() -> Vec<ToolShape> {
+    let range = fields([("from", field(FactType::Long, true))]);
+    let shape = |tool: &str, arguments| ToolShape { tool: tool.parse().unwrap(), arguments };
+    vec![
+        shape(
+            "files/read",
+            fields([
+                ("path", field(FactType::Text, true)),
+                ("head", field(FactType::Long, false)),
+                ("tags", field(FactType::Set(Box::new(FactType::Text)), false)),
+                ("range", field(FactType::Record(range), false)),
+                ("odd \"name\"", field(FactType::Bool, false)),
+            ]),
+        ),
+        shape("files/write", fields([("path", field(FactType::Text, true))])),
+        shape("shop/pay", fields([("amount", field(FactType::Decimal, true))])),
+    ]
+}
+
+fn with_tools() -> Options {
+    Options { tools: tools(), ..options() }
+}
+
+fn policy(text: &str) -> Policy {
+    match Policy::load(vec![source(SetName::User, text)], &with_tools()) {
+        Ok(policy) => policy,
+        Err(errors) => panic!("{:#?}", errors.summaries()),
+    }
+}
+
+fn problems(text: &str) -> Vec<String> {
+    let errors = Policy::load(vec![source(SetName::User, text)], &with_tools()).unwrap_err();
+    let said = |it: &ringfence_policy::ProblemSummary| {
+        format!("{}:{} {} ({})", it.line, it.column, it.message, it.hint.as_deref().unwrap_or(""))
+    };
+    errors.summaries().iter().map(said).collect()
+}
+
+pub(crate) fn call(tool: &str, arguments: &serde_json::Value) -> Act {
+    Act::CallTool(ToolCall::new(tool.parse().unwrap(), arguments.as_object().unwrap()))
+}
+
+#[test]
+fn a_tool_is_permitted_by_its_name_by_its_server_or_with_all_others() {
+    let call = |tool| call(tool, &json!({"path": "/a"}));
+    let one = policy(r#"permit(principal, action == Action::"files/read", resource);"#);
+    assert_eq!(verdict(&one, call("files/read")), "permit");
+    for tool in ["files/write", "files/reads", "file/read", "other/read"] {
+        assert_eq!(verdict(&one, call(tool)), "deny", "{tool}");
+    }
+    let server =
+        r#"permit(principal, action in Action::"tool.call", resource in Server::"files");"#;
+    assert_eq!(verdict(&policy(server), call("files/write")), "permit");
+    assert_eq!(verdict(&policy(server), call("files-2/write")), "deny");
+    let by_resource =
+        r#"permit(principal, action in Action::"tool.call", resource == Tool::"files/read");"#;
+    assert_eq!(verdict(&policy(by_resource), call("files/read")), "permit");
+    assert_eq!(verdict(&policy(by_resource), call("files/write")), "deny");
+    let all = policy(r#"permit(principal, action in Action::"tool.call", resource);"#);
+    assert_eq!(verdict(&all, call("any/thing")), "permit");
+    let none = policy(r#"permit(principal, action in Action::"net", resource);"#);
+    assert_eq!(verdict(&none, call("files/read")), "deny");
+}
+
+#[test]
+fn arguments_are_compared_as_what_they_are() {
+    let policy = policy(
+        r#"permit(principal, action in [Action::"files/read", Action::"files/write"], resource)
+           when { context.args.path like "/data/*" };
+           @id("long") forbid(principal, action == Action::"files/read", resource)
+           when { context.args has head && context.args.head > 100 };
+           @id("range") forbid(principal, action == Action::"files/read", resource)
+           when { context.args has range && context.args.range.from < 0 };
+           @id("tags") forbid(principal, action == Action::"files/read", resource)
+           when { context.args has tags && context.args.tags.contains("secret") };
+           @id("odd") forbid(principal, action == Action::"files/read", resource)
+           when { context.args has "odd \"name\"" && context.args["odd \"name\""] };
+           permit(principal, action == Action::"shop/pay", resource)
+           when { context.args.amount.lessThanOrEqual(decimal("100.0")) };"#,
+    );
+    let decided = |tool, arguments| verdict(&policy, call(tool, &arguments));
+    assert_eq!(decided("files/read", json!({"path": "/data/a", "head": 100})), "permit");
+    assert_eq!(decided("files/write", json!({"path": "/data/a"})), "permit");
+    for arguments in [
+        json!({"path": "/etc/passwd"}),
+        json!({"path": "/data/a", "head": 101}),
+        json!({"path": "/data/a", "range": {"from": -1}}),
+        json!({"path": "/data/a", "tags": ["x", "secret"]}),
+        json!({"path": "/data/a", "odd \"name\"": true}),
+        // Not what the schema says: a rule that errs denies.
+        json!({}),
+        json!({"path": 1}),
+        json!({"path": "/data/a", "head": "1"}),
+    ] {
+        assert_eq!(decided("files/read", arguments.clone()), "deny", "{arguments}");
+    }
+    let paid = |units| {
+        let arguments = BTreeMap::from([("amount".to_owned(), Fact::Decimal(units))]);
+        let tool = "shop/pay".parse().unwrap();
+        verdict(
+            &policy,
+            Act::CallTool(ToolCall { tool, arguments, sha256: String::new(), bytes: 0 }),
+        )
+    };
+    assert_eq!((paid(1_000_000).as_str(), paid(1_000_001).as_str()), ("permit", "deny"));
+    assert_eq!((paid(-5).as_str(), paid(i64::MAX).as_str()), ("permit", "deny"));
+    assert_eq!(paid(i64::MIN), "permit");
+}
+
+#[test]
+fn a_misspelt_argument_or_tool_is_refused_where_it_stands() {
+    let said = problems(
+        "permit(principal, action == Action::\"files/read\", resource)\nwhen { context.args.pth like \"/data/*\" };",
+    );
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].contains("pth") && said[0].contains("did you mean `path`?"), "{said:#?}");
+    assert!(said[0].starts_with("2:"), "{said:#?}");
+    let said = problems(r#"permit(principal, action == Action::"files/reed", resource);"#);
+    assert!(
+        said[0].contains("no tool `files/reed` is pinned (did you mean `files/read`?"),
+        "{said:#?}"
+    );
+    for wrong in [
+        // An argument that only some of them have, one that may be absent, another type, the group as an action.
+        r#"permit(principal, action in Action::"tool.call", resource) when { context.args.path == "a" };"#,
+        r#"permit(principal, action == Action::"files/read", resource) when { context.args.head > 1 };"#,
+        r#"permit(principal, action == Action::"files/read", resource) when { context.args.path > 1 };"#,
+        r#"permit(principal, action == Action::"tool.call", resource);"#,
+    ] {
+        assert_eq!(problems(wrong).len(), 1, "{wrong} {:#?}", problems(wrong));
+    }
+}
+
+#[test]
+fn where_no_tool_is_pinned_rules_on_all_tools_still_load() {
+    let text = r#"@id("ask") forbid(principal, action in Action::"tool.call", resource in Server::"shop")
+                  unless { context.approvals.contains("owner") };
+                  permit(principal, action in Action::"tool.call", resource);"#;
+    let policy = Policy::load(vec![source(SetName::User, text)], &options()).unwrap();
+    assert_eq!(verdict(&policy, call("shop/pay", &json!({}))), "ask owner x1");
+    assert_eq!(verdict(&policy, call("files/read", &json!({}))), "permit");
+}
+
+#[test]
+fn a_grant_of_a_tool_is_for_this_tool_alone() {
+    let grant: GrantText = "tool:files/read".parse().unwrap();
+    assert_eq!(grant.to_string(), "tool:files/read");
+    let policy = policy(&grant.to_cedar("g1"));
+    assert_eq!(verdict(&policy, call("files/read", &json!({"path": "/x"}))), "permit");
+    assert_eq!(verdict(&policy, call("files/write", &json!({"path": "/x"}))), "deny");
+    let smallest = GrantText::smallest(&request(call("files/write", &json!({}))));
+    assert_eq!(smallest.to_string(), "tool:files/write");
+    for text in ["tool:", "tool:files", "tool:Files/read", "tool:files/a b"] {
+        assert!(text.parse::<GrantText>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_was_validated_with_other_tools_is_validated_again() {
+    let text = r#"permit(principal, action == Action::"files/read", resource);"#;
+    let key = ringfence_policy::validation_key(text, &tools());
+    let load = |tools: Vec<ToolShape>| {
+        let validated = [key.clone()].into();
+        Policy::load(vec![source(SetName::User, text)], &Options { tools, validated, ..options() })
+    };
+    assert!(load(tools()).is_ok());
+    assert!(load(tools().split_off(1)).is_err());
+    let digest = |tools| Policy::load(vec![], &Options { tools, ..options() }).unwrap();
+    assert_ne!(digest(tools()).digest(), digest(Vec::new()).digest());
+}
+
+#[test]
+fn an_approval_of_a_call_is_for_these_arguments() {
+    let approved = Role("owner".to_owned());
+    let text = r#"permit(principal, action == Action::"files/read", resource) when { context.approvals.contains("owner") };"#;
+    let policy = policy(text);
+    let act = call("files/read", &json!({"path": "/a"}));
+    assert_eq!(verdict(&policy, act.clone()), "ask owner x1");
+    let mut with = facts();
+    with.approvals.insert(approved);
+    with.approver_count = 1;
+    assert_eq!(
+        policy.decide(&request(act.clone()), &with).verdict,
+        ringfence_core::Verdict::Permit
+    );
+    let other = call("files/read", &json!({"path": "/b"}));
+    assert_ne!(act.digest(policy.digest()), other.digest(policy.digest()));
+}

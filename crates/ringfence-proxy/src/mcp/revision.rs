@@ -1,0 +1,58 @@
+//! Revisions of the protocol, in their order.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A revision of MCP that is spoken here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Revision {
+    /// 2024-11-05.
+    V2024_11_05,
+    /// 2025-03-26: streamable HTTP, and the only one with batches.
+    V2025_03_26,
+    /// 2025-06-18: structured results, elicitation.
+    V2025_06_18,
+    /// 2025-11-25: tasks, icons, names of tools that are bounded.
+    V2025_11_25,
+}
+
+impl Revision {
+    /// Every revision, the oldest first.
+    pub const ALL: [Revision; 4] = [
+        Revision::V2024_11_05,
+        Revision::V2025_03_26,
+        Revision::V2025_06_18,
+        Revision::V2025_11_25,
+    ];
+
+    /// The newest that begins with `initialize`.
+    pub const LATEST: Revision = Revision::V2025_11_25;
+
+    /// As it stands in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Revision::V2024_11_05 => "2024-11-05",
+            Revision::V2025_03_26 => "2025-03-26",
+            Revision::V2025_06_18 => "2025-06-18",
+            Revision::V2025_11_25 => "2025-11-25",
+        }
+    }
+
+    /// Whether several messages may be sent as one array.
+    pub fn has_batches(self) -> bool {
+        self == Revision::V2025_03_26
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Revision {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Revision, String> {
+        Revision::ALL.into_iter().find(|it| it.name() == text).ok_or_else(|| text.to_owned())
+    }
+}

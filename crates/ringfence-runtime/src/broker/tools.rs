@@ -1,0 +1,188 @@
+//! A session of tool calls: a client of MCP on one side, servers on the other, each of them in a world of its
+//! own, and every call decided in between.
+//!
+//! The session has no world: what its agent does besides calling tools is another session's. It has a policy,
+//! a gate and a log like any other, and is found, granted to, reloaded and ended like any other.
+
+mod control;
+mod decider;
+mod look;
+mod serving;
+mod started;
+
+use std::ffi::OsString;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ringfence_core::{AbsolutePath, Agent, Clock as _, Durability, Event, ServerName, SessionId};
+use ringfence_core::{Summary, Trace};
+use ringfence_sandbox::signals::Signals;
+use serde::Serialize;
+
+use super::RunError;
+use super::opening::{self, Opened};
+use crate::approvals::Approvals;
+use crate::assemble::{Assembled, Inputs, assemble};
+use crate::clock::HostClock;
+use crate::notice::Notice;
+use crate::pty::{Asker, RELAYED_SIGNALS};
+use crate::registration::{self, Description};
+use crate::servers::Server;
+use crate::state::StateDirs;
+use crate::tally::Totals;
+use crate::users;
+pub use look::{LookError, tools as look_at};
+
+use control::Seat;
+use decider::Decider;
+use ringfence_sandbox::notify::Members;
+use serving::Serving;
+
+/// Whose tools are called by whom.
+#[derive(Debug, Clone)]
+pub struct ToolsRequest {
+    /// Where the files are.
+    pub dirs: StateDirs,
+    /// The working directory, of the servers as well.
+    pub cwd: PathBuf,
+    /// Files that stand in for the user's and the project's policy.
+    pub overrides: Vec<PathBuf>,
+    /// The agent's name.
+    pub agent: String,
+    /// Which servers; all that there are where empty.
+    pub servers: Vec<ServerName>,
+    /// The command that starts a program in a world of its own, for what comes behind it.
+    pub run: Vec<OsString>,
+}
+
+/// What is said at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ToolsClosing {
+    /// The session.
+    pub session: SessionId,
+    /// Calls permitted, and what they needed.
+    pub permitted: u64,
+    /// Denied.
+    pub denied: u64,
+    /// Permitted calls that failed.
+    pub failed: u64,
+    /// Entries in the log.
+    pub entries: u64,
+}
+
+/// Serves one client until it has nothing more to say. To be called while the process has one thread.
+pub fn run(
+    request: &ToolsRequest,
+    client: (impl BufRead + Send + 'static, impl Write + Send + 'static),
+    tell: &mut dyn FnMut(&Notice),
+) -> Result<ToolsClosing, RunError> {
+    request.dirs.create()?;
+    let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
+    let session = opening::new_session_id()?;
+    let assembled = assemble(Inputs {
+        dirs: &request.dirs,
+        cwd: &request.cwd,
+        session: &session,
+        overrides: &request.overrides,
+        now_ms: HostClock::utc().now_ms(),
+    })?;
+    assembled.notices.iter().for_each(&mut *tell);
+    let servers = chosen(&assembled, &request.servers)?;
+    let (clock, notice) = HostClock::new(assembled.settings.time_zone.as_deref())?;
+    notice.iter().for_each(&mut *tell);
+    let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
+    let agent = Agent(request.agent.clone());
+    let first = |zone: &str| first_entry(request, &session, &assembled, zone);
+    let opened = opening::open(ready, (&session, &assembled), first)?;
+    let description = description(request, &opened);
+    let (registered, line) = registration::register(request.dirs.runtime(), &description)?;
+    let asker = Asker::nobody().map_err(RunError::step("make a way for questions"))?;
+    let approver = (users::own_name(), assembled.settings.roles.iter().cloned().collect());
+    let own_pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
+    let members = Members::below(own_pid);
+    let approvals = Arc::new(Approvals::new(opened.gate.clone(), asker, members, approver));
+    let decider = Decider::new(&opened.gate, (agent, approvals), (servers.clone(), request));
+    let serving = Serving::start(decider, (servers, request), client, signals)?;
+    let stopper = serving.stopper();
+    let ends = stopper.clone();
+    opened.tally.on_failure(move || ends.stop());
+    Seat::new((request, description), &opened, assembled, stopper).obey(line);
+    serving.until_the_end(tell);
+    drop(registered);
+    close(opened)
+}
+
+/// The servers that are named, or all; one that nobody knows is no session.
+fn chosen(assembled: &Assembled, named: &[ServerName]) -> Result<Vec<Server>, RunError> {
+    if named.is_empty() {
+        return Ok(assembled.servers.values().cloned().collect());
+    }
+    let one = |name: &ServerName| {
+        let found = assembled.servers.get(name).cloned();
+        found.ok_or_else(|| RunError::NoServer { name: name.clone() })
+    };
+    named.iter().map(one).collect()
+}
+
+fn first_entry(
+    request: &ToolsRequest,
+    session: &SessionId,
+    assembled: &Assembled,
+    zone: &str,
+) -> Event {
+    Event::SessionOpened {
+        session: session.clone(),
+        agent: request.agent.clone(),
+        command: command(request),
+        cwd: cwd(request),
+        uid: rustix::process::getuid().as_raw(),
+        time_zone: zone.to_owned(),
+        policy: assembled.digests.clone(),
+        plan_sha256: String::new(),
+        layers: Vec::new(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        trace: Trace::default(),
+        warm: false,
+    }
+}
+
+/// What the session is, as a command line.
+fn command(request: &ToolsRequest) -> Vec<String> {
+    let words = ["ringfence", "mcp", "run"].into_iter().map(str::to_owned);
+    words.chain(request.servers.iter().map(ToString::to_string)).collect()
+}
+
+fn cwd(request: &ToolsRequest) -> AbsolutePath {
+    AbsolutePath::parse(&request.cwd.to_string_lossy()).unwrap_or_else(|_| AbsolutePath::root())
+}
+
+fn description(request: &ToolsRequest, opened: &Opened) -> Description {
+    Description {
+        session: opened.session.clone(),
+        agent: request.agent.clone(),
+        command: command(request),
+        cwd: cwd(request),
+        broker_pid: std::process::id(),
+        started_ms: opened.started_ms,
+        tier: String::new(),
+    }
+}
+
+/// Records the end, and waits until all of it is on the disk.
+fn close(opened: Opened) -> Result<ToolsClosing, RunError> {
+    let Totals { permitted, denied, asked, failed, files_changed, .. } = opened.tally.totals();
+    let summary = Summary { permitted, denied, asked, failed, files_changed, exit_code: 0 };
+    opened.gate.stop();
+    // A failure is reported by the close below, with its reason.
+    let _ = opened.gate.note(Event::SessionClosed { summary }, Durability::Soon);
+    let (tally, session) = (Arc::clone(&opened.tally), opened.session.clone());
+    let failure = tally.failure().map(str::to_owned);
+    let closed = opened.close_here();
+    if let Some(reason) = failure {
+        return Err(RunError::LogFailed { reason });
+    }
+    closed?;
+    let entries = tally.totals().entries;
+    Ok(ToolsClosing { session, permitted, denied, failed, entries })
+}

@@ -1,0 +1,139 @@
+//! What a server says of its tools, before it is anybody's: it is started in a world of its own, asked, and ended.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use ringfence_proxy::mcp::frame::{Answer, Frame, Kind};
+use ringfence_proxy::mcp::lines;
+use serde_json::{Value, json};
+
+use super::ToolsRequest;
+use super::serving::Heard;
+use super::started::Started;
+use crate::servers::{Server, TOOLS_MAX};
+
+/// How long a server may take to say what it has, in seconds.
+const LOOK_SECONDS_MAX: u64 = 60;
+
+/// Most pages of tools that are read.
+const PAGES_MAX: usize = 200;
+
+/// Why nothing is known of a server's tools.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LookError {
+    /// It could not be started.
+    #[error("the server could not be started: {0}")]
+    Start(String),
+    /// It ended.
+    #[error("the server ended before it said what it has; what it printed stands above")]
+    Ended,
+    /// It took too long.
+    #[error("the server did not answer within {LOOK_SECONDS_MAX} s")]
+    Slow,
+    /// What it said is no answer.
+    #[error("the server answered what MCP has no place for: {0}")]
+    Odd(String),
+}
+
+/// Starts a server as `request` has servers started, asks for its tools, and ends it.
+pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Vec<Value>, LookError> {
+    let (hears, heard) = sync_channel(64);
+    let started = Started::start((0, server), request, hears)
+        .map_err(|error| LookError::Start(error.to_string()))?;
+    let until = Instant::now() + Duration::from_secs(LOOK_SECONDS_MAX);
+    let mut talk = Talk { started: &started, heard: &heard, until, number: 0 };
+    let said = talk.all();
+    started.end();
+    said
+}
+
+struct Talk<'a> {
+    started: &'a Started,
+    heard: &'a Receiver<Heard>,
+    until: Instant,
+    number: u64,
+}
+
+impl Talk<'_> {
+    fn all(&mut self) -> Result<Vec<Value>, LookError> {
+        let hello = json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "ringfence", "version": env!("CARGO_PKG_VERSION")},
+        });
+        let hello = self.ask("initialize", &hello)?;
+        self.send(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string())?;
+        if hello.pointer("/capabilities/tools").is_none() {
+            return Ok(Vec::new());
+        }
+        let (mut tools, mut cursor) = (Vec::new(), None::<Value>);
+        for _ in 0..PAGES_MAX {
+            let params = cursor.take().map_or(json!({}), |cursor| json!({"cursor": cursor}));
+            let page = self.ask("tools/list", &params)?;
+            let of_page = page.get("tools").and_then(Value::as_array);
+            tools.extend(of_page.ok_or_else(|| odd("a list of tools without `tools`"))?.clone());
+            if tools.len() > TOOLS_MAX {
+                return Err(odd("more tools than anybody can look at"));
+            }
+            match page.get("nextCursor") {
+                None | Some(Value::Null) => return Ok(tools),
+                Some(next) => cursor = Some(next.clone()),
+            }
+        }
+        Err(odd("a list of tools that does not end"))
+    }
+
+    fn send(&self, text: String) -> Result<(), LookError> {
+        self.started.send(text).map_err(|()| LookError::Ended)
+    }
+
+    /// Asks, and waits for the answer to just that.
+    fn ask(&mut self, method: &str, params: &Value) -> Result<Value, LookError> {
+        self.number = self.number.saturating_add(1);
+        let asked =
+            json!({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params});
+        self.send(asked.to_string())?;
+        loop {
+            let left = self.until.saturating_duration_since(Instant::now());
+            let read = match self.heard.recv_timeout(left) {
+                Ok(Heard::Server(_, read)) => read,
+                Ok(Heard::Client(_) | Heard::Stop) => continue,
+                Err(RecvTimeoutError::Timeout) => return Err(LookError::Slow),
+                Err(RecvTimeoutError::Disconnected) => return Err(LookError::Ended),
+            };
+            let line = match read {
+                lines::Read::Line(line) => line,
+                lines::Read::TooLong => return Err(odd("a message that is too long")),
+                lines::Read::End => return Err(LookError::Ended),
+            };
+            if let Some(answer) = self.answer(line)? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// The answer to what was asked last, if the line is one.
+    fn answer(&self, line: Vec<u8>) -> Result<Option<Value>, LookError> {
+        let message = match Frame::parse(line) {
+            Ok(Frame::One(message)) => message,
+            Ok(Frame::Batch(_)) => return Err(odd("several messages at once")),
+            // Servers print other things as well.
+            Err(_) => return Ok(None),
+        };
+        let Kind::Response { id: Some(id), answer, .. } = message.kind() else { return Ok(None) };
+        if id.as_number() != Some(self.number) {
+            return Ok(None);
+        }
+        match answer {
+            Answer::Result(at) => {
+                let read = serde_json::from_str(message.part(at));
+                read.map(Some).map_err(|error| odd(&error.to_string()))
+            }
+            Answer::Error(at) => Err(odd(&format!("an error: {}", message.part(at)))),
+        }
+    }
+}
+
+fn odd(what: &str) -> LookError {
+    LookError::Odd(what.chars().take(400).collect())
+}

@@ -1,0 +1,269 @@
+//! The talk between one client and its servers, until the client has nothing more to say.
+
+use std::collections::HashMap;
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use ringfence_proxy::mcp::frame::{Frame, Malformed, Message};
+use ringfence_proxy::mcp::lines;
+use ringfence_proxy::mcp::middle::{Call, Decided, Effect, Middle, Odd, ServerSeat};
+use ringfence_sandbox::signals::Signals;
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::super::RunError;
+use super::ToolsRequest;
+use super::decider::{Decider, Permitted};
+use super::started::{Started, named};
+use crate::notice::Notice;
+use crate::servers::Server;
+use crate::wording::printable;
+
+/// Messages that wait until they are looked at; whoever sends more waits.
+const HEARD_MAX: usize = 16;
+
+/// Messages that wait until the client reads them; then servers wait.
+const TOLD_MAX: usize = 16;
+
+/// How long is waited until a client that reads slowly is looked at again.
+const CLIENT_LOOK: Duration = Duration::from_millis(2);
+
+/// Something happened.
+pub(super) enum Heard {
+    /// The client sent a message, or has nothing more to say.
+    Client(lines::Read),
+    /// So did a server, by its number.
+    Server(usize, lines::Read),
+    /// The session ends.
+    Stop,
+}
+
+/// Ends a talk, also one that waits for its client.
+#[derive(Clone)]
+pub(super) struct Stopper {
+    hears: SyncSender<Heard>,
+    ends: Arc<AtomicBool>,
+}
+
+impl Stopper {
+    pub(super) fn stop(&self) {
+        self.ends.store(true, Ordering::Release);
+        // Where that is full, who empties it looks at the flag.
+        let _ = self.hears.try_send(Heard::Stop);
+    }
+}
+
+/// A talk that goes on.
+pub(super) struct Serving {
+    middle: Middle,
+    decider: Decider,
+    started: Vec<Option<Started>>,
+    names: Vec<String>,
+    heard: Receiver<Heard>,
+    stopper: Stopper,
+    client: SyncSender<String>,
+    under_way: HashMap<u64, Permitted>,
+}
+
+impl Serving {
+    /// Starts the servers, and listens to all.
+    pub(super) fn start(
+        decider: Decider,
+        (servers, request): (Vec<Server>, &ToolsRequest),
+        (from, to): (impl BufRead + Send + 'static, impl Write + Send + 'static),
+        signals: Signals,
+    ) -> Result<Serving, RunError> {
+        let failed = |step| RunError::step(step);
+        let (hears, heard) = sync_channel(HEARD_MAX);
+        let mut started = Vec::new();
+        for (number, server) in servers.iter().enumerate() {
+            let one = Started::start((number, server), request, hears.clone());
+            started.push(Some(one.map_err(failed("start a server"))?));
+        }
+        let client = tell(to).map_err(failed("speak to the client"))?;
+        listen(from, hears.clone()).map_err(failed("listen to the client"))?;
+        let stopper = Stopper { hears, ends: Arc::default() };
+        mind(signals, stopper.clone()).map_err(failed("watch for signals"))?;
+        let names: Vec<String> = servers.iter().map(|server| server.name.to_string()).collect();
+        let seats = names.iter().map(|name| ServerSeat { name: name.clone() }).collect();
+        let shows = decider.clone();
+        let shown =
+            Box::new(move |server: usize, tool: &str, said: &_| shows.shows(server, tool, said));
+        let middle = Middle::new(seats, shown);
+        let under_way = HashMap::new();
+        Ok(Serving { middle, decider, started, names, heard, stopper, client, under_way })
+    }
+
+    /// Who ends the talk.
+    pub(super) fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Carries messages until the client ends, then ends the servers.
+    pub(super) fn until_the_end(mut self, tell: &mut dyn FnMut(&Notice)) {
+        while let Ok(heard) = self.heard.recv() {
+            let effects = match heard {
+                Heard::Client(lines::Read::End) | Heard::Stop => break,
+                Heard::Client(read) => self.of_client(read),
+                Heard::Server(number, read) => self.of_server(number, read),
+            };
+            for effect in effects {
+                self.see_to(effect, tell);
+            }
+            if self.stopper.ends.load(Ordering::Acquire) {
+                break;
+            }
+        }
+        let mut started: Vec<Started> = self.started.drain(..).flatten().collect();
+        started.iter_mut().for_each(Started::close);
+        started.into_iter().for_each(Started::end);
+    }
+
+    fn of_client(&mut self, read: lines::Read) -> Vec<Effect> {
+        match messages(read) {
+            Ok(messages) => {
+                messages.iter().flat_map(|message| self.middle.from_client(message)).collect()
+            }
+            Err(wrong) => self.middle.malformed(&wrong),
+        }
+    }
+
+    fn of_server(&mut self, number: usize, read: lines::Read) -> Vec<Effect> {
+        if read == lines::Read::End {
+            return self.gone(number);
+        }
+        match messages(read) {
+            Ok(messages) => {
+                let all = messages.iter();
+                all.flat_map(|message| self.middle.from_server(number, message)).collect()
+            }
+            Err(wrong) => self.middle.malformed_from(number, &wrong),
+        }
+    }
+
+    fn gone(&mut self, number: usize) -> Vec<Effect> {
+        let Some(started) = self.started.get_mut(number).and_then(Option::take) else {
+            return Vec::new();
+        };
+        // It may take its time, which nobody else waits for.
+        let _ = named("end-server", move || started.end());
+        self.middle.ended(number)
+    }
+
+    fn see_to(&mut self, effect: Effect, tell: &mut dyn FnMut(&Notice)) {
+        let more = match effect {
+            Effect::ToClient(text) => {
+                self.tell_client(text);
+                Vec::new()
+            }
+            Effect::ToServer(number, text) => self.send(number, text),
+            Effect::Decide(call) => self.decide(&call),
+            Effect::Withdraw(_) => Vec::new(),
+            Effect::Ended(ticket, how) => {
+                if let Some(permitted) = self.under_way.remove(&ticket) {
+                    permitted.end(how);
+                }
+                Vec::new()
+            }
+            Effect::Odd(odd) => {
+                tell(&self.notice(&odd));
+                Vec::new()
+            }
+        };
+        for effect in more {
+            self.see_to(effect, tell);
+        }
+    }
+
+    /// Waits until the client has read enough of what came before, or the talk ends.
+    fn tell_client(&self, mut text: String) {
+        while let Err(TrySendError::Full(unsent)) = self.client.try_send(text) {
+            if self.stopper.ends.load(Ordering::Acquire) {
+                return;
+            }
+            text = unsent;
+            std::thread::sleep(CLIENT_LOOK);
+        }
+    }
+
+    fn send(&mut self, number: usize, text: String) -> Vec<Effect> {
+        let sent = self.started.get(number).and_then(Option::as_ref).map(|it| it.send(text));
+        match sent {
+            Some(Err(())) => self.gone(number),
+            Some(Ok(())) | None => Vec::new(),
+        }
+    }
+
+    fn decide(&mut self, call: &Call) -> Vec<Effect> {
+        let decided = match self.decider.decide(call) {
+            Ok((permitted, arguments)) => {
+                self.under_way.insert(call.ticket, permitted);
+                Decided::Permit(arguments)
+            }
+            Err(why) => Decided::Deny(why),
+        };
+        self.middle.decided(call.ticket, decided)
+    }
+
+    /// Clients keep what is said here, for whoever looks why something does not work.
+    fn notice(&self, odd: &Odd) -> Notice {
+        let who = odd.server.and_then(|number| self.names.get(number));
+        let who = who.map_or("the client", String::as_str);
+        Notice::new(format!("mcp: {who}: {}", printable(&odd.what)))
+    }
+}
+
+/// The messages of one line.
+fn messages(read: lines::Read) -> Result<Vec<Message>, Malformed> {
+    match read {
+        lines::Read::Line(line) => match Frame::parse(line)? {
+            Frame::One(message) => Ok(vec![message]),
+            Frame::Batch(messages) => Ok(messages),
+        },
+        lines::Read::TooLong => Err(Malformed::TooLong { bytes_max: lines::MESSAGE_BYTES_MAX }),
+        lines::Read::End => Ok(Vec::new()),
+    }
+}
+
+fn tell(mut to: impl Write + Send + 'static) -> std::io::Result<SyncSender<String>> {
+    let (client, told) = sync_channel::<String>(TOLD_MAX);
+    named("to-client", move || {
+        while let Ok(message) = told.recv() {
+            if lines::write(&mut to, &message).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(client)
+}
+
+fn listen(
+    mut from: impl BufRead + Send + 'static,
+    hears: SyncSender<Heard>,
+) -> std::io::Result<()> {
+    named("from-client", move || {
+        while let Ok(read) = lines::read(&mut from, lines::MESSAGE_BYTES_MAX) {
+            let is_end = read == lines::Read::End;
+            if hears.send(Heard::Client(read)).is_err() || is_end {
+                return;
+            }
+        }
+        let _ = hears.send(Heard::Stop);
+    })
+}
+
+/// A signal ends the session in order.
+fn mind(signals: Signals, stopper: Stopper) -> std::io::Result<()> {
+    named("signals", move || {
+        loop {
+            let ready = poll(&mut [PollFd::new(&signals, PollFlags::IN)], None);
+            let ends = matches!(signals.next_pending(), Ok(Some(1 | 2 | 3 | 15)));
+            if ends || ready.is_err_and(|error| error != rustix::io::Errno::INTR) {
+                stopper.stop();
+                return;
+            }
+        }
+    })
+}

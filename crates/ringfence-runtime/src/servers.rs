@@ -1,0 +1,247 @@
+//! Servers of tools, as they stand beside the policy: one file each, `.ringfence/mcp/NAME.json`.
+//!
+//! A file says how a server is started or where it is, and which tools it had when a person looked: those
+//! are pinned, word for word. What a server says later that is not in its file does not count.
+
+mod pins;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use ringfence_core::{FactType, Field, Fields, ServerName, ToolName, ToolShape};
+use ringfence_proxy::mcp::roles::{self, Roles};
+use ringfence_proxy::mcp::schema::{ArgumentSchema, SchemaError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::whole_file::{self, FileError, FileText, Links};
+
+pub use pins::{Difference, digest};
+
+/// The directory beside a policy that holds the files of servers.
+pub const SERVERS_DIR: &str = "mcp";
+
+/// Most servers in one directory.
+pub const SERVERS_MAX: usize = 100;
+
+/// Most tools of one server.
+pub const TOOLS_MAX: usize = 2_000;
+
+/// Version of a server's file.
+const VERSION: u32 = 1;
+
+/// What every server does when it is asked to, besides calling tools, and what rules see of it.
+pub(crate) const METHODS: [(&str, &[&str]); 5] = [
+    ("resources/read", &["uri"]),
+    ("resources/subscribe", &["uri"]),
+    ("resources/unsubscribe", &["uri"]),
+    ("prompts/get", &["name"]),
+    ("completion/complete", &[]),
+];
+
+/// A server of tools.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// What it is called.
+    pub name: ServerName,
+    /// What its file says.
+    pub file: ServerFile,
+    /// The schemas of its tools.
+    schemas: BTreeMap<String, Arguments>,
+}
+
+/// What the file of a server says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerFile {
+    /// Of this form.
+    pub version: u32,
+    /// The program that is started, with its arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Or where it listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Variables of its environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// The tools that it had when a person looked.
+    #[serde(default)]
+    pub tools: BTreeMap<String, Pinned>,
+}
+
+/// A tool as a person has seen it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pinned {
+    /// What the server said of it, whole.
+    pub definition: Value,
+    /// What its arguments are for.
+    #[serde(default, skip_serializing_if = "Roles::is_empty")]
+    pub roles: Roles,
+}
+
+/// Why the file of a server cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{file}`: {why}")]
+pub struct ServerError {
+    /// The file.
+    pub file: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// The arguments of a tool, compared by their schema.
+#[derive(Debug, Clone)]
+struct Arguments(std::sync::Arc<ArgumentSchema>);
+
+impl PartialEq for Arguments {
+    fn eq(&self, other: &Arguments) -> bool {
+        self.0.json() == other.0.json()
+    }
+}
+
+impl Server {
+    /// Reads the file of a server; its name is the file's.
+    pub fn read(text: &FileText) -> Result<Server, ServerError> {
+        let file = text.path.display().to_string();
+        let wrong = |why: String| ServerError { file: file.clone(), why };
+        let stem = text.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let name: ServerName = stem.parse().map_err(|error| wrong(format!("{error}")))?;
+        let parsed: ServerFile =
+            serde_json::from_str(&text.text).map_err(|error| wrong(error.to_string()))?;
+        Server::new(name, parsed).map_err(wrong)
+    }
+
+    /// A server with what its file says; the error says what is wrong with that.
+    pub fn new(name: ServerName, file: ServerFile) -> Result<Server, String> {
+        if file.version != VERSION {
+            return Err(format!("version {} is not known", file.version));
+        }
+        if file.command.is_empty() == file.url.is_none() {
+            return Err("a server has either `command` or `url`".to_owned());
+        }
+        if file.tools.len() > TOOLS_MAX {
+            return Err(format!("it has more than {TOOLS_MAX} tools"));
+        }
+        let mut schemas = BTreeMap::new();
+        for (tool, pinned) in &file.tools {
+            let wrong = |why: String| format!("tool `{tool}`: {why}");
+            ToolName::new(&name, tool).map_err(|error| wrong(error.to_string()))?;
+            if METHODS.iter().any(|(method, _)| method == tool) {
+                return Err(wrong("it is called as something that every server does".to_owned()));
+            }
+            if pinned.definition.get("name").and_then(Value::as_str) != Some(tool) {
+                return Err(wrong("its definition is another tool's".to_owned()));
+            }
+            let schema = schema_of(&pinned.definition).map_err(|error| wrong(error.to_string()))?;
+            schemas.insert(tool.clone(), Arguments(std::sync::Arc::new(schema)));
+        }
+        Ok(Server { name, file, schemas })
+    }
+
+    /// The schema of a tool that is pinned.
+    pub fn schema(&self, tool: &str) -> Option<&ArgumentSchema> {
+        self.schemas.get(tool).map(|arguments| &*arguments.0)
+    }
+
+    /// What rules may speak of: its tools, and what every server does.
+    pub fn shapes(&self) -> Vec<ToolShape> {
+        let name = |tool: &str| ToolName::new(&self.name, tool).ok();
+        let tools = self.schemas.iter().filter_map(|(tool, arguments)| {
+            Some(ToolShape { tool: name(tool)?, arguments: arguments.0.fields().clone() })
+        });
+        let methods = METHODS.iter().filter_map(|(method, arguments)| {
+            let text =
+                |name: &&str| ((*name).to_owned(), Field { kind: FactType::Text, required: true });
+            let arguments: Fields = arguments.iter().map(text).collect();
+            Some(ToolShape { tool: name(method)?, arguments })
+        });
+        tools.chain(methods).collect()
+    }
+}
+
+impl Pinned {
+    /// What a server says of its tools, by their names, with what the arguments are for, by rule.
+    pub fn all(said: Vec<Value>) -> Result<BTreeMap<String, Pinned>, String> {
+        let mut tools = BTreeMap::new();
+        for definition in said {
+            let text = |key: &str| definition.get(key).and_then(Value::as_str).unwrap_or_default();
+            let name = text("name").to_owned();
+            let schema = definition.get("inputSchema").cloned().unwrap_or(Value::Null);
+            let roles = roles::propose(&name, text("description"), &schema);
+            if tools.insert(name.clone(), Pinned { definition, roles }).is_some() {
+                return Err(format!("it has two tools called `{name}`"));
+            }
+        }
+        Ok(tools)
+    }
+}
+
+impl ServerFile {
+    /// The file of a server that is started by this command.
+    pub fn started_by(command: Vec<String>) -> ServerFile {
+        let (env, tools) = (BTreeMap::new(), BTreeMap::new());
+        ServerFile { version: VERSION, command, url: None, env, tools }
+    }
+
+    /// The file of a server that listens at this address.
+    pub fn at(url: String) -> ServerFile {
+        ServerFile { url: Some(url), ..ServerFile::started_by(Vec::new()) }
+    }
+
+    /// As it is written: JSON that people read.
+    pub fn to_text(&self) -> String {
+        // Plain data; an empty file would be refused when it is read.
+        serde_json::to_string_pretty(self).map(|text| text + "\n").unwrap_or_default()
+    }
+}
+
+/// The schema of a tool's arguments, by its definition; a tool that has none takes none.
+pub fn schema_of(definition: &Value) -> Result<ArgumentSchema, SchemaError> {
+    let schema = definition.get("inputSchema").cloned();
+    ArgumentSchema::new(schema.unwrap_or_else(|| serde_json::json!({"type": "object"})))
+}
+
+/// All servers whose files these are; the first that is wrong is the error.
+pub fn read_all<'a>(
+    texts: impl IntoIterator<Item = &'a FileText>,
+) -> Result<BTreeMap<ServerName, Server>, ServerError> {
+    let servers = texts.into_iter().map(|text| {
+        let server = Server::read(text)?;
+        Ok((server.name.clone(), server))
+    });
+    servers.collect()
+}
+
+/// The files of servers in a directory, by the servers' names; other files there are none of ours.
+pub(crate) fn texts_in(dir: &Path, links: Links) -> Result<BTreeMap<String, FileText>, FileError> {
+    let entries = match fs::symlink_metadata(dir) {
+        // A link could change what was trusted.
+        Ok(found) if found.is_dir() => fs::read_dir(dir),
+        Ok(_) => return Err(FileError::NotRegular { path: dir.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => Err(error),
+    };
+    let fail = |error| FileError::io("read", dir, error);
+    let mut texts = BTreeMap::new();
+    for entry in entries.map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if path.extension().is_none_or(|it| it != "json") || stem.starts_with('.') {
+            continue;
+        }
+        if texts.len() >= SERVERS_MAX {
+            return Err(FileError::TooLarge { path: dir.to_owned() });
+        }
+        if let Some(text) = whole_file::read_text(&path, links)? {
+            texts.insert(stem.to_owned(), text);
+        }
+    }
+    Ok(texts)
+}
+
+#[cfg(test)]
+mod tests;

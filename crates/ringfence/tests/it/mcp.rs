@@ -1,0 +1,342 @@
+//! Servers of tools, unmodified, behind the gate: what they are asked is decided, and what they can do is bounded.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use ringfence_testkit::agents::Agents;
+use serde_json::{Value, json};
+
+use crate::attacks::targets::wait_until;
+use crate::person::{Person, Who, text};
+use crate::schemas::conforms;
+
+/// The server of files, in the directory of the tests' agents.
+const FILES: &str = "node_modules/@modelcontextprotocol/server-filesystem/dist/index.js";
+
+const POLICY: &str = r#"
+permit (principal, action == Action::"exec", resource);
+permit (principal, action == Action::"fs.read", resource in Dir::"AGENTS");
+permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
+@id("private") forbid (principal == Agent::"files", action in Action::"fs", resource in Dir::"PROJECT/private");
+@id("keys") forbid (principal, action == Action::"fs.read", resource == Path::"PROJECT/keys");
+"#;
+
+/// Rules on tools, which have to be pinned before.
+const RULES: &str = r#"
+@id("read") permit (principal == Agent::"client", action == Action::"files/read_text_file", resource);
+@id("texts") permit (principal == Agent::"client", action == Action::"files/write_file", resource)
+when { context.args.path like "*.txt" };
+"#;
+
+/// A person with the server of files added.
+struct Setup {
+    person: Person,
+    server: PathBuf,
+}
+
+impl Setup {
+    fn new(who: Who) -> Option<Setup> {
+        let agents = Agents::for_tests()?;
+        let person = Person::new(who);
+        // The tests' own installation may lie where only its owner comes.
+        let tools = person.ringfence_program().with_file_name("agents");
+        fs::create_dir(&tools).unwrap();
+        let slim =
+            "cd $1 && tar -c --exclude=@anthropic-ai --exclude=@openai node_modules | tar -x -C $2";
+        let mut copy = Command::new("sh");
+        copy.args(["-ec", slim, "sh"]).arg(agents.dir()).arg(&tools);
+        assert!(copy.status().unwrap().success());
+        let server = tools.join(FILES);
+        assert!(server.exists(), "`cargo xtask setup` installs {FILES}");
+        let project = person.project().display().to_string();
+        let policy = POLICY.replace("AGENTS", &tools.display().to_string());
+        let policy = policy.replace("PROJECT", &project);
+        person.write("a.txt", "public\n");
+        person.write("keys", "secret\n");
+        person.write("private/a.txt", "secret\n");
+        let own = person.home().join(".config/ringfence");
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join("policy.cedar"), &policy).unwrap();
+        person.give(&person.home());
+        let setup = Setup { person, server };
+        let server = setup.server.display().to_string();
+        let said =
+            setup.person.succeed(&["mcp", "add", "files", "--yes", "--", "node", &server, "."]);
+        assert!(said.contains("read_text_file") && said.contains("path: write-path"), "{said}");
+        fs::write(own.join("policy.cedar"), policy + RULES).unwrap();
+        setup.person.give(&own);
+        Some(setup)
+    }
+
+    fn pins(&self) -> PathBuf {
+        self.person.home().join(".config/ringfence/mcp/files.json")
+    }
+
+    fn talk(&self) -> Talk {
+        Talk::with(self.person.ringfence(&["mcp", "run", "--agent", "client"]))
+    }
+}
+
+/// A client that has begun.
+struct Talk {
+    child: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+    number: u64,
+}
+
+impl Talk {
+    fn with(mut command: Command) -> Talk {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let mut talk = Talk { child, to, from, number: 0 };
+        let hello = json!({
+            "protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        });
+        let answer = talk.ask("initialize", &hello);
+        assert!(answer["result"]["capabilities"]["tools"].is_object(), "{answer}");
+        talk.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
+        talk
+    }
+
+    fn send(&mut self, line: &str) {
+        writeln!(self.to.as_ref().unwrap(), "{line}").unwrap();
+    }
+
+    /// The next message.
+    fn hear(&mut self) -> Value {
+        let mut line = String::new();
+        self.from.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
+        self.number += 1;
+        let asked =
+            json!({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params});
+        self.send(&asked.to_string());
+        loop {
+            let message = self.hear();
+            if message["id"] == self.number {
+                return message;
+            }
+        }
+    }
+
+    /// What a call of a tool is answered with, and whether it failed.
+    #[expect(clippy::needless_pass_by_value, reason = "it reads better in tests")]
+    fn call(&mut self, tool: &str, arguments: Value) -> (String, bool) {
+        let answer = self.ask("tools/call", &json!({"name": tool, "arguments": arguments}));
+        let result = &answer["result"];
+        let said = result["content"][0]["text"].as_str().unwrap();
+        (said.to_owned(), result["isError"] == true)
+    }
+
+    fn tools(&mut self) -> Vec<String> {
+        let answer = self.ask("tools/list", &json!({}));
+        let tools = answer["result"]["tools"].as_array().unwrap();
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Ends it; what it said on stderr.
+    fn end(mut self) -> String {
+        self.to = None;
+        let output = self.child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    }
+}
+
+#[test]
+fn calls_are_decided_by_their_arguments_and_by_what_these_name() {
+    for who in Who::all() {
+        let Some(setup) = Setup::new(who) else { return };
+        let project = setup.person.project();
+        std::os::unix::fs::symlink("keys", project.join("link")).unwrap();
+        // Without us, all of it can be read.
+        let mut direct = Talk::with(
+            setup.person.command("node".as_ref(), &[setup.server.to_str().unwrap(), "."]),
+        );
+        for path in ["keys", "link", "private/a.txt"] {
+            assert_eq!(
+                direct.call("read_text_file", json!({"path": path})).0,
+                "secret\n",
+                "{who:?}"
+            );
+        }
+        drop(direct.to.take());
+        direct.child.wait().unwrap();
+
+        let mut talk = setup.talk();
+        assert!(talk.tools().contains(&"read_text_file".to_owned()), "{who:?}");
+        let read = |path: &str| json!({"path": path});
+        assert_eq!(talk.call("read_text_file", read("a.txt")), ("public\n".to_owned(), false));
+        for path in ["keys", "link", "./private/../keys", "~/project/keys", "file:///etc/shadow"] {
+            let (said, failed) = talk.call("read_text_file", read(path));
+            assert!(failed && said.contains("may not read"), "{who:?} {path}: {said}");
+        }
+        // Permitted to the agent, and not to the server, whose world does not have it.
+        let (said, failed) = talk.call("read_text_file", read("private/a.txt"));
+        assert!(
+            failed && !said.contains("secret") && !said.contains("denied: agent"),
+            "{who:?}: {said}"
+        );
+        let wrong = [
+            (json!({}), "required"),
+            (json!({"path": "a.txt", "extra": 1}), "`extra` is no argument"),
+            (json!({"path": ["a.txt"]}), "path"),
+        ];
+        for (arguments, why) in wrong {
+            let (said, failed) = talk.call("read_text_file", arguments);
+            assert!(failed && said.contains(why), "{who:?}: {said}");
+        }
+        let write = |path: &str| json!({"path": path, "content": "x"});
+        assert!(!talk.call("write_file", write("b.txt")).1, "{who:?}");
+        assert!(project.join("b.txt").exists(), "{who:?}");
+        assert!(talk.call("write_file", write("b.sh")).0.contains("no permit matches"), "{who:?}");
+        assert!(!project.join("b.sh").exists(), "{who:?}");
+        for address in ["file://localhost/etc/passwd", "file:/etc/passwd", "file:///etc/pass%77d"] {
+            let (said, failed) = talk.call("read_text_file", read(address));
+            assert!(failed && said.contains("denied: agent"), "{who:?} {address}: {said}");
+        }
+        for tool in ["move_file", "nothing"] {
+            let (said, failed) =
+                talk.call(tool, json!({"source": "a.txt", "destination": "c.txt"}));
+            assert!(failed && said.contains("denied"), "{who:?} {tool}: {said}");
+        }
+        talk.end();
+        let verified = setup.person.ringfence(&["log", "verify"]).output().unwrap();
+        assert!(verified.status.success(), "{who:?}: {}", text(&verified));
+    }
+}
+
+#[test]
+fn what_is_no_message_is_answered_and_the_talk_goes_on() {
+    let Some(setup) = Setup::new(Who::Caller) else { return };
+    let mut talk = setup.talk();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let long = format!(
+        r#"{{"jsonrpc":"2.0","id":9,"method":"ping","params":{{"x":"{}"}}}}"#,
+        "x".repeat(17 << 20)
+    );
+    let double = r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#;
+    for (line, code) in
+        [("{", -32700), (&deep, -32600), (&long, -32600), (double, -32600), ("[]", -32600)]
+    {
+        talk.send(line);
+        let answer = talk.hear();
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+    }
+    assert!(!talk.call("read_text_file", json!({"path": "a.txt"})).1);
+    talk.end();
+}
+
+#[test]
+fn a_tool_that_is_another_than_what_was_pinned_is_not_there() {
+    let Some(setup) = Setup::new(Who::Caller) else { return };
+    let pins = fs::read_to_string(setup.pins()).unwrap();
+    let changed =
+        pins.replacen("Read the complete contents of a file from the file system", "Read", 1);
+    assert_ne!(pins, changed);
+    fs::write(setup.pins(), changed).unwrap();
+    let mut talk = setup.talk();
+    let tools = talk.tools();
+    assert!(!tools.contains(&"read_text_file".to_owned()) && tools.len() > 5, "{tools:?}");
+    let (said, failed) = talk.call("read_text_file", json!({"path": "a.txt"}));
+    assert!(failed && said.contains("something else"), "{said}");
+    talk.end();
+    let output = setup.person.ringfence(&["mcp", "inspect", "files", "--diff"]).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("changed: read_text_file") && said.contains('+'), "{said}");
+    let server = setup.server.display().to_string();
+    setup.person.succeed(&["mcp", "add", "files", "--yes", "--", "node", &server, "."]);
+    let output = setup.person.ringfence(&["mcp", "inspect", "files", "--diff"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}
+
+#[test]
+fn a_server_that_dies_is_told_of_and_a_client_that_dies_ends_its_servers() {
+    let Some(setup) = Setup::new(Who::Caller) else { return };
+    let mut talk = setup.talk();
+    let killed =
+        Command::new("pkill").args(["-f", setup.server.to_str().unwrap()]).status().unwrap();
+    assert!(killed.success());
+    let answer =
+        talk.ask("tools/call", &json!({"name": "read_text_file", "arguments": {"path": "a.txt"}}));
+    assert!(answer["error"]["message"].as_str().is_some_and(|it| it.contains("ended")), "{answer}");
+    talk.end();
+    let mut talk = setup.talk();
+    talk.call("read_text_file", json!({"path": "a.txt"}));
+    // Without a word.
+    drop(talk.to.take());
+    drop(talk.from);
+    talk.child.wait().unwrap();
+    wait_until("no server is left", || {
+        let mut left = Command::new("pgrep");
+        left.args(["-f", setup.server.to_str().unwrap()]).stdout(Stdio::null());
+        left.status().unwrap().code() == Some(1)
+    });
+}
+
+#[test]
+fn a_grant_for_a_time_holds_for_that_time_in_a_session_that_runs() {
+    let Some(setup) = Setup::new(Who::Caller) else { return };
+    let mut talk = setup.talk();
+    let lists = |talk: &mut Talk| !talk.call("list_directory", json!({"path": "."})).1;
+    assert!(!lists(&mut talk));
+    let said =
+        setup.person.ringfence(&["grant", "tool:files/list_directory", "--for", "4s", "--yes"]);
+    let said = { said }.output().unwrap();
+    assert!(said.status.success() && text(&said).contains("in force"), "{}", text(&said));
+    assert!(lists(&mut talk), "{}", text(&said));
+    wait_until("the grant has ended", || !lists(&mut talk));
+    talk.end();
+}
+
+#[test]
+fn a_session_of_tools_is_ended_from_outside_although_its_client_reads_nothing() {
+    let Some(setup) = Setup::new(Who::Caller) else { return };
+    let mut talk = setup.talk();
+    let asked = json!({"jsonrpc": "2.0", "id": "n", "method": "tools/list"}).to_string();
+    for number in 0..400 {
+        talk.send(&asked.replace("\"n\"", &format!("\"{number}\"")));
+    }
+    let pid = rustix::process::Pid::from_child(&talk.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    wait_until("it ends", || talk.child.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn servers_are_listed_looked_at_and_forgotten() {
+    let Some(setup) = Setup::new(Who::Caller) else { return };
+    let person = &setup.person;
+    let listed: Value = serde_json::from_str(&person.succeed(&["mcp", "list", "--json"])).unwrap();
+    conforms(&listed, "mcp-server.schema.json");
+    assert_eq!(listed["name"], "files");
+    let inspected = person.succeed(&["mcp", "inspect", "files", "--diff", "--json"]);
+    conforms(&serde_json::from_str(&inspected).unwrap(), "mcp-server.schema.json");
+    assert!(listed["tools"].as_array().unwrap().len() > 10, "{listed}");
+    assert!(person.succeed(&["mcp", "inspect", "files"]).contains("move_file"));
+    let bad = person.ringfence(&["mcp", "add", "none", "--yes", "--", "true"]).output().unwrap();
+    assert_eq!(bad.status.code(), Some(2), "{}", text(&bad));
+    assert!(text(&bad).contains("ended before"), "{}", text(&bad));
+    for words in
+        [&["mcp", "run", "none"][..], &["mcp", "inspect", "none"], &["mcp", "remove", "none"]]
+    {
+        let output = person.ringfence(words).output().unwrap();
+        assert!(text(&output).contains("no server"), "{words:?}: {}", text(&output));
+    }
+    // Rules that name its tools mean nothing any more, and that is said.
+    let output = person.ringfence(&["mcp", "remove", "files"]).output().unwrap();
+    assert!(
+        output.status.success() && text(&output).contains("no tool `files/"),
+        "{}",
+        text(&output)
+    );
+    assert!(!setup.pins().exists());
+}

@@ -175,6 +175,13 @@ pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// The headers of a request are not what its body says, MCP 2026-07-28 "Streamable HTTP".
+pub const HEADER_MISMATCH: i64 = -32020;
+/// A request needs something that its client has not said it can do.
+pub const MISSING_CAPABILITY: i64 = -32021;
+/// A request of a revision that is not spoken.
+pub const UNSUPPORTED_REVISION: i64 = -32022;
+
 impl Frame {
     /// Reads what was sent at once; `bytes` has no end of line.
     pub fn parse(bytes: Vec<u8>) -> Result<Frame, Malformed> {
@@ -276,8 +283,21 @@ fn kind(text: &str) -> Result<Kind, Malformed> {
 
 /// The members of a message, and those of parameters that are decided about.
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
-const PARAMS: [&str; 8] =
-    ["name", "arguments", "uri", "ref", "argument", "requestId", "cursor", "_meta"];
+const PARAMS: [&str; 13] = [
+    "name",
+    "arguments",
+    "uri",
+    "ref",
+    "argument",
+    "requestId",
+    "cursor",
+    "_meta",
+    "inputResponses",
+    "requestState",
+    "notifications",
+    "taskId",
+    "progressToken",
+];
 
 /// A member that is one of these to readers who do not look at case, as Go's: two readers would have two messages.
 fn misspelt(members: &Members<'_>, known: &[&str]) -> Option<String> {

@@ -1,6 +1,8 @@
 //! The MCP gate: stands between agents and the servers of their tools.
 
+pub mod edit;
 pub mod frame;
+pub mod headers;
 pub mod lines;
 pub mod middle;
 pub mod revision;

@@ -14,19 +14,25 @@ pub enum Revision {
     V2025_06_18,
     /// 2025-11-25: tasks, icons, names of tools that are bounded.
     V2025_11_25,
+    /// 2026-07-28: no session; every request says which revision it is of, and questions are answered by asking again.
+    V2026_07_28,
 }
 
 impl Revision {
     /// Every revision, the oldest first.
-    pub const ALL: [Revision; 4] = [
+    pub const ALL: [Revision; 5] = [
         Revision::V2024_11_05,
         Revision::V2025_03_26,
         Revision::V2025_06_18,
         Revision::V2025_11_25,
+        Revision::V2026_07_28,
     ];
 
     /// The newest that begins with `initialize`.
-    pub const LATEST: Revision = Revision::V2025_11_25;
+    pub const LATEST_WITH_SESSIONS: Revision = Revision::V2025_11_25;
+
+    /// The newest.
+    pub const LATEST: Revision = Revision::V2026_07_28;
 
     /// As it stands in messages.
     pub fn name(self) -> &'static str {
@@ -35,7 +41,13 @@ impl Revision {
             Revision::V2025_03_26 => "2025-03-26",
             Revision::V2025_06_18 => "2025-06-18",
             Revision::V2025_11_25 => "2025-11-25",
+            Revision::V2026_07_28 => "2026-07-28",
         }
+    }
+
+    /// Whether a session of it begins with `initialize`.
+    pub fn has_sessions(self) -> bool {
+        self < Revision::V2026_07_28
     }
 
     /// Whether several messages may be sent as one array.

@@ -131,7 +131,10 @@ fn usable(text: &str) -> Result<(Value, String), String> {
     let version =
         Members::of(text).and_then(|all| all.get("protocolVersion").and_then(super::string));
     match version.as_deref().map(str::parse::<Revision>) {
-        Some(Ok(_)) => Ok((value, text.to_owned())),
+        Some(Ok(revision)) if revision.has_sessions() => Ok((value, text.to_owned())),
+        Some(Ok(other)) => {
+            wrong(&format!("the revision `{other}` does not begin with `initialize`"))
+        }
         Some(Err(other)) => {
             wrong(&format!("the server speaks the revision `{other}`, which is not known here"))
         }

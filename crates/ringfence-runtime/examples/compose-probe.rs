@@ -10,7 +10,7 @@
     reason = "a tool of the tests"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -71,6 +71,7 @@ fn main() {
         authority: String::new(),
         stand_ins: Vec::new(),
         withheld: Vec::new(),
+        own_env: BTreeMap::new(),
         changes: ringfence_runtime::compose::Changes::Host,
         module: None,
         library: None,

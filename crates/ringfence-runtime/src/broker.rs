@@ -26,6 +26,7 @@ mod watching;
 mod why;
 mod wider;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -87,6 +88,10 @@ pub struct RunRequest {
     pub seccomp: Option<Profile>,
     /// The agent's name; the base name of the command where absent.
     pub agent: Option<String>,
+    /// Variables of the world's own, besides what it finds of the caller's.
+    pub own_env: BTreeMap<String, String>,
+    /// The process that started this one, where the session is to end with it.
+    pub ends_with: Option<u32>,
     /// Ports of the world that are reached from the host.
     pub publish: Vec<Publish>,
     /// What is recorded besides acts.
@@ -224,8 +229,8 @@ fn go_on(
     let start =
         Start { request, agent, assembled, in_force, composed, opened, world, taken, network };
     let running = Running::start(start)?;
-    if let Some(caller) = caller {
-        running.end_without(caller)?;
+    for line in caller.into_iter().chain(caller::starter(request.ends_with)?) {
+        running.end_without(line)?;
     }
     running.until_the_end(sealer)
 }
@@ -334,6 +339,7 @@ fn asked_of_compose(
         authority: String::new(),
         stand_ins: Vec::new(),
         withheld: Vec::new(),
+        own_env: request.own_env.clone(),
         changes: request.changes,
         module: None,
         library: request.library.clone(),

@@ -2834,7 +2834,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__run)
-            opts="-h -V --policy --agent --tier --image --seccomp --publish --trace --why --review --warm --json --wasm --color --help --version"
+            opts="-h -V --policy --agent --tier --image --seccomp --publish --trace --why --review --warm --json --server-of --wasm --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2866,6 +2866,10 @@ _ringfence() {
                     ;;
                 --trace)
                     COMPREPLY=($(compgen -W "files full" -- "${cur}"))
+                    return 0
+                    ;;
+                --server-of)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --wasm)

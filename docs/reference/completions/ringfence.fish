@@ -62,6 +62,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l seccomp -d '
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l publish -d 'Let this host\'s 127.0.0.1:PORT lead to the same port of the world\'s localhost, or HOST_PORT:PORT to another; may be repeated' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l trace -d 'Record more than acts, at a price: `files` has which files each process opens to read, `full` also what each used to its last moment' -r -f -a "files\t'Files that are opened to read, and those that are not there because no rule grants them'
 full\t'The same, and how each process ended with all that it used, to its last moment'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l server-of -d 'What `mcp run` says of itself where it starts a server: the session ends with that process, and its world has the variables that `RINGFENCE_SERVER_ENV` holds, as an object of JSON' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l wasm -d 'Run a WASM module, with its arguments (those that begin with `-` after `--`), in a world in which it finds open what the policy grants, and no network' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'

@@ -33,6 +33,7 @@ use crate::state::StateDirs;
 use crate::tally::Totals;
 use crate::users;
 pub use look::{LookError, tools as look_at};
+pub use started::SERVER_ENV;
 
 use control::Seat;
 use decider::Decider;

@@ -178,6 +178,9 @@ pub(super) fn clean(
         all.retain(|(taken, _)| taken != name.as_str());
         all.push((name.into(), value));
     }
+    for (name, value) in &request.own_env {
+        set(&mut all, name, value.as_ref());
+    }
     let ours = |name: &str| all.iter().any(|(taken, _)| taken == name);
     let secrets: Vec<&str> = left
         .iter()

@@ -1,5 +1,4 @@
-//! What the policy in force means as a world: what is bound where, what is covered, what is a
-//! private copy, and what is to be done on the host when the world has ended.
+//! What the policy in force means as a world: what is bound where, covered, a private copy, or done afterwards.
 
 mod asked;
 mod believed;
@@ -92,6 +91,8 @@ pub struct RunRequest {
     pub stand_ins: Vec<(Delivery, Sentinel)>,
     /// Variables of the environment that are secrets: they stay outside, whatever else is said.
     pub withheld: Vec<String>,
+    /// Variables of the world's own, whatever else has their names.
+    pub own_env: BTreeMap<String, String>,
     /// Where its changes go.
     pub changes: Changes,
     /// The WASM module that is run, if it is one.
@@ -139,8 +140,7 @@ pub struct Composition {
 /// What is not to be written.
 #[derive(Debug, Default)]
 pub struct Closed {
-    /// Places at which nothing may come to be: covered by a mount, unless somebody outside takes that away,
-    /// or too small to be.
+    /// Where nothing may come to be: covered by a mount, unless that is taken away outside, or too small to be.
     pub covered: Vec<PathBuf>,
     /// Directories that the world may write, with the names in them that it must not.
     pub beside: BTreeMap<PathBuf, BTreeSet<OsString>>,

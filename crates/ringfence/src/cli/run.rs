@@ -62,6 +62,10 @@ pub struct RunArgs {
     /// Write the closing summary as one JSON object to stderr
     #[arg(long)]
     pub json: bool,
+    /// What `mcp run` says of itself where it starts a server: the session ends with that process, and its
+    /// world has the variables that `RINGFENCE_SERVER_ENV` holds, as an object of JSON
+    #[arg(long, value_name = "PID", hide = true)]
+    pub server_of: Option<u32>,
     /// Run a WASM module, with its arguments (those that begin with `-` after `--`), in a world in which it
     /// finds open what the policy grants, and no network
     #[arg(long, value_names = ["MODULE", "ARGS"], num_args = 1.., conflicts_with = "tier")]

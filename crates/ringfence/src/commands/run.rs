@@ -1,10 +1,12 @@
 //! `run`: starts an agent under the policy, and says at its end what it did.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::Action;
 use ringfence_runtime::account::failed::{self, FailedStart};
 use ringfence_runtime::assemble::AssembleError;
+use ringfence_runtime::broker::tools::SERVER_ENV;
 use ringfence_runtime::broker::{self, Closing, RunError, RunRequest, Said as Told};
 use ringfence_runtime::compose::Changes;
 use ringfence_runtime::environment::Environment;
@@ -65,7 +67,7 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
             Asked::Cold(why) => screen.note(&format!("warm: a cold start, for {why}")),
         }
     }
-    let (request, ending) = request(args, here);
+    let (request, ending) = request(args, here)?;
     let ended = broker::run(&request, &mut |notice| tell(notice, screen));
     keep_failed(&request, &ended);
     end(ended, ending, screen)
@@ -89,11 +91,14 @@ fn keep_failed(request: &RunRequest, ended: &Result<Closing, RunError>) {
 }
 
 /// The run that is asked for.
-pub(crate) fn request(args: RunArgs, here: Here) -> (RunRequest, Ending) {
+pub(crate) fn request(args: RunArgs, here: Here) -> Result<(RunRequest, Ending), Failure> {
     let (trace, ending) = (args.traced(), Ending { json: args.json, why: args.why });
     let Here { dirs, environment, cwd } = here;
+    let own_env = args.server_of.map(|_| server_env(&environment)).transpose()?.unwrap_or_default();
     let request = RunRequest {
         dirs,
+        own_env,
+        ends_with: args.server_of,
         environment,
         cwd,
         overrides: args.policy,
@@ -108,7 +113,15 @@ pub(crate) fn request(args: RunArgs, here: Here) -> (RunRequest, Ending) {
         library: preload_library(),
         command: args.wasm.into_iter().chain(args.command).collect(),
     };
-    (request, ending)
+    Ok((request, ending))
+}
+
+/// The variables of a server's world: handed over in one, so that no command line has them, and what starts
+/// the world does not go by them itself.
+fn server_env(environment: &Environment) -> Result<BTreeMap<String, String>, Failure> {
+    let Some(text) = environment.text(SERVER_ENV) else { return Ok(BTreeMap::new()) };
+    serde_json::from_str(text)
+        .map_err(|_| Message::new(format!("`{SERVER_ENV}` is no object of texts")).could_not())
 }
 
 /// Says how it ended.

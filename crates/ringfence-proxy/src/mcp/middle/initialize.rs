@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::frame::{
-    Answer, INTERNAL_ERROR, INVALID_PARAMS, Id, Members, Message, result_answer,
+    Answer, INTERNAL_ERROR, INVALID_PARAMS, Id, Members, Message, quoted, result_answer,
 };
 use super::super::revision::Revision;
 use super::client::Asked;
@@ -52,7 +52,9 @@ impl Middle {
             Some((message, Answer::Result(at))) => usable(message.part(at)),
             Some((message, Answer::Error(at))) => Err(message.part(at).to_owned()),
             None => {
-                Err(r#"{"code":-32603,"message":"the server ended before it began"}"#.to_owned())
+                let why = self.servers.get(server).and_then(|seat| seat.why.as_deref());
+                let why = quoted(why.unwrap_or("the server ended before it began"));
+                Err(format!(r#"{{"code":{INTERNAL_ERROR},"message":{why}}}"#))
             }
         };
         match (answered, self.servers.get_mut(server)) {

@@ -172,12 +172,14 @@ struct Seat {
     /// Its answer to `initialize`; `None` until it came.
     hello: Option<Value>,
     is_gone: bool,
+    /// Why, where that is known.
+    why: Option<String>,
 }
 
 impl Middle {
     /// Between a client that has said nothing yet and servers that have been started.
     pub fn new(servers: Vec<ServerSeat>, shown: Box<Shown>) -> Middle {
-        let seat = |ServerSeat { name }| Seat { name, hello: None, is_gone: false };
+        let seat = |ServerSeat { name }| Seat { name, hello: None, is_gone: false, why: None };
         Middle {
             servers: servers.into_iter().map(seat).collect(),
             shown,

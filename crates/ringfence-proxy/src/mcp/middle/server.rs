@@ -21,6 +21,14 @@ impl Middle {
         }
     }
 
+    /// The same of a server of which it is known why; who asked it to begin is told.
+    pub fn ended_because(&mut self, server: usize, why: &str) -> Vec<Effect> {
+        if let Some(seat) = self.servers.get_mut(server) {
+            seat.why = Some(why.to_owned());
+        }
+        self.ended(server)
+    }
+
     /// A server has ended, or its line has: what was asked of it is answered with that.
     pub fn ended(&mut self, server: usize) -> Vec<Effect> {
         let Some(seat) = self.servers.get_mut(server) else { return Vec::new() };

@@ -25,8 +25,8 @@ pub enum LookError {
     #[error("the server could not be started: {0}")]
     Start(String),
     /// It ended.
-    #[error("the server ended before it said what it has; what it printed stands above")]
-    Ended,
+    #[error("the server ended before it said what it has{0}")]
+    Ended(String),
     /// It took too long.
     #[error("the server did not answer within {LOOK_SECONDS_MAX} s")]
     Slow,
@@ -84,7 +84,7 @@ impl Talk<'_> {
     }
 
     fn send(&self, text: String) -> Result<(), LookError> {
-        self.started.send(text).map_err(|()| LookError::Ended)
+        self.started.send(text).map_err(|()| self.ended())
     }
 
     /// Asks, and waits for the answer to just that.
@@ -99,17 +99,22 @@ impl Talk<'_> {
                 Ok(Heard::Server(_, read)) => read,
                 Ok(Heard::Client(_) | Heard::Stop) => continue,
                 Err(RecvTimeoutError::Timeout) => return Err(LookError::Slow),
-                Err(RecvTimeoutError::Disconnected) => return Err(LookError::Ended),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
             };
             let line = match read {
                 lines::Read::Line(line) => line,
                 lines::Read::TooLong => return Err(odd("a message that is too long")),
-                lines::Read::End => return Err(LookError::Ended),
+                lines::Read::End => return Err(self.ended()),
             };
             if let Some(answer) = self.answer(line)? {
                 return Ok(answer);
             }
         }
+    }
+
+    fn ended(&self) -> LookError {
+        let said = self.started.last_words();
+        LookError::Ended(if said.is_empty() { said } else { format!(": {said}") })
     }
 
     /// The answer to what was asked last, if the line is one.

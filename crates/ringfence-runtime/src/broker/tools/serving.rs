@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 use ringfence_proxy::mcp::frame::{Frame, Malformed, Message};
 use ringfence_proxy::mcp::lines;
@@ -29,6 +29,11 @@ const TOLD_MAX: usize = 16;
 
 /// How long is waited until a client that reads slowly is looked at again.
 const CLIENT_LOOK: Duration = Duration::from_millis(2);
+
+/// How long a server may say nothing after the first thing that it was told, in seconds: clients wait 30 for all
+/// of them together. One that is alone holds up nobody, and may be fetching its packages.
+const SILENT_SECONDS_MAX: u64 = 25;
+const ALONE_SILENT_SECONDS_MAX: u64 = 120;
 
 /// Something happened.
 pub(super) enum Heard {
@@ -60,11 +65,24 @@ pub(super) struct Serving {
     middle: Middle,
     decider: Decider,
     started: Vec<Option<Started>>,
+    /// Servers that have said nothing yet.
+    silent: Vec<Silent>,
     names: Vec<String>,
     heard: Receiver<Heard>,
     stopper: Stopper,
     client: SyncSender<String>,
     under_way: HashMap<u64, Permitted>,
+}
+
+/// How long nothing is heard of a server already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silent {
+    /// It was told nothing that it could answer.
+    Untold,
+    /// It was; it is waited for until then.
+    Until(Instant),
+    /// It has said something.
+    No,
 }
 
 impl Serving {
@@ -92,8 +110,8 @@ impl Serving {
         let shown =
             Box::new(move |server: usize, tool: &str, said: &_| shows.shows(server, tool, said));
         let middle = Middle::new(seats, shown);
-        let under_way = HashMap::new();
-        Ok(Serving { middle, decider, started, names, heard, stopper, client, under_way })
+        let (under_way, silent) = (HashMap::new(), vec![Silent::Untold; names.len()]);
+        Ok(Serving { middle, decider, started, silent, names, heard, stopper, client, under_way })
     }
 
     /// Who ends the talk.
@@ -103,11 +121,13 @@ impl Serving {
 
     /// Carries messages until the client ends, then ends the servers.
     pub(super) fn until_the_end(mut self, tell: &mut dyn FnMut(&Notice)) {
-        while let Ok(heard) = self.heard.recv() {
-            let effects = match heard {
-                Heard::Client(lines::Read::End) | Heard::Stop => break,
-                Heard::Client(read) => self.of_client(read),
-                Heard::Server(number, read) => self.of_server(number, read),
+        loop {
+            let effects = match self.next() {
+                Ok(Heard::Client(lines::Read::End) | Heard::Stop)
+                | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Heard::Client(read)) => self.of_client(read),
+                Ok(Heard::Server(number, read)) => self.of_server(number, read),
+                Err(RecvTimeoutError::Timeout) => self.end_silent(),
             };
             for effect in effects {
                 self.see_to(effect, tell);
@@ -116,9 +136,34 @@ impl Serving {
                 break;
             }
         }
-        let mut started: Vec<Started> = self.started.drain(..).flatten().collect();
-        started.iter_mut().for_each(Started::close);
-        started.into_iter().for_each(Started::end);
+        Started::end_all(self.started.drain(..).flatten().collect());
+    }
+
+    /// What is heard next, or that a server has been silent for too long.
+    fn next(&self) -> Result<Heard, RecvTimeoutError> {
+        let until = |silent: &Silent| match silent {
+            Silent::Until(until) => Some(*until),
+            Silent::Untold | Silent::No => None,
+        };
+        match self.silent.iter().filter_map(until).min() {
+            Some(until) => self.heard.recv_timeout(until.saturating_duration_since(Instant::now())),
+            None => self.heard.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    /// Ends the servers that have said nothing for too long: nobody waits for them any more.
+    fn end_silent(&mut self) -> Vec<Effect> {
+        let now = Instant::now();
+        let is_over = |silent: &Silent| matches!(silent, Silent::Until(until) if *until <= now);
+        let over: Vec<usize> =
+            (0..self.silent.len()).filter(|it| self.silent.get(*it).is_some_and(is_over)).collect();
+        let why = format!("the server did not answer within {} s", self.silent_max().as_secs());
+        over.into_iter().flat_map(|number| self.gone(number, &why)).collect()
+    }
+
+    fn silent_max(&self) -> Duration {
+        let alone = self.silent.len() <= 1;
+        Duration::from_secs(if alone { ALONE_SILENT_SECONDS_MAX } else { SILENT_SECONDS_MAX })
     }
 
     fn of_client(&mut self, read: lines::Read) -> Vec<Effect> {
@@ -132,7 +177,10 @@ impl Serving {
 
     fn of_server(&mut self, number: usize, read: lines::Read) -> Vec<Effect> {
         if read == lines::Read::End {
-            return self.gone(number);
+            return self.gone(number, ENDED_EARLY);
+        }
+        if let Some(silent) = self.silent.get_mut(number) {
+            *silent = Silent::No;
         }
         match messages(read) {
             Ok(messages) => {
@@ -143,13 +191,19 @@ impl Serving {
         }
     }
 
-    fn gone(&mut self, number: usize) -> Vec<Effect> {
+    /// A server has ended, or is ended; `why` is for whoever waits for it to begin, with what it printed last.
+    fn gone(&mut self, number: usize, why: &str) -> Vec<Effect> {
         let Some(started) = self.started.get_mut(number).and_then(Option::take) else {
             return Vec::new();
         };
+        if let Some(silent) = self.silent.get_mut(number) {
+            *silent = Silent::No;
+        }
+        let said = started.last_words();
+        let said = if said.is_empty() { said } else { format!(": {said}") };
         // It may take its time, which nobody else waits for.
         let _ = named("end-server", move || started.end());
-        self.middle.ended(number)
+        self.middle.ended_because(number, &format!("{why}{said}"))
     }
 
     fn see_to(&mut self, effect: Effect, tell: &mut dyn FnMut(&Notice)) {
@@ -189,9 +243,13 @@ impl Serving {
     }
 
     fn send(&mut self, number: usize, text: String) -> Vec<Effect> {
+        let until = Instant::now() + self.silent_max();
+        if let Some(silent @ Silent::Untold) = self.silent.get_mut(number) {
+            *silent = Silent::Until(until);
+        }
         let sent = self.started.get(number).and_then(Option::as_ref).map(|it| it.send(text));
         match sent {
-            Some(Err(())) => self.gone(number),
+            Some(Err(())) => self.gone(number, ENDED_EARLY),
             Some(Ok(())) | None => Vec::new(),
         }
     }
@@ -214,6 +272,9 @@ impl Serving {
         Notice::new(format!("mcp: {who}: {}", printable(&odd.what)))
     }
 }
+
+/// What is said of a server that ended before it began.
+const ENDED_EARLY: &str = "the server ended before it began";
 
 /// The messages of one line.
 fn messages(read: lines::Read) -> Result<Vec<Message>, Malformed> {

@@ -1,11 +1,12 @@
 //! A server that runs: in a world of its own, by a session of its own, spoken to over its standard streams.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io::{self, BufReader};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
+use std::io::{self, BufReader, Write as _};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::ToolsRequest;
 use super::serving::Heard;
 use crate::servers::Server;
+use crate::wording::printable;
+
+/// The variable in which a server's own variables are handed over: no command line has them, and what starts
+/// its world does not go by them itself.
+pub const SERVER_ENV: &str = "RINGFENCE_SERVER_ENV";
 
 /// Messages that may wait until a server reads them; one that reads none of so many is ended.
 const WAITING_MAX: usize = 1_024;
@@ -25,13 +31,28 @@ const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a server may take to end by itself once its input has ended, and then once it was told to.
 const END_WAIT: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(5)];
 
+/// Longest line of a server's stderr that is passed on, in bytes.
+const STDERR_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// How many of its last lines are kept for whoever asks why it ended, and how much of each, in characters.
+const LAST_WORDS_MAX: usize = 4;
+const LAST_WORD_CHARS_MAX: usize = 400;
+
+/// How long is waited for the last lines of a server that has closed its output.
+const LAST_WORDS_WAIT: Duration = Duration::from_millis(500);
+
 /// A server that runs.
 pub(super) struct Started {
     child: Child,
     to: Option<SyncSender<String>>,
     /// Bytes of messages that it has not read.
     waiting: Arc<AtomicUsize>,
+    last_words: LastWords,
 }
+
+/// The last lines of a server's stderr.
+#[derive(Clone, Default)]
+struct LastWords(Arc<Mutex<VecDeque<String>>>);
 
 impl Started {
     /// Starts a server; what it says is heard under its number.
@@ -45,30 +66,27 @@ impl Started {
                 format!("`{}` is one behind an address, which is not spoken to yet", server.name);
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));
         }
-        let words = words(server, request);
-        let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(&request.cwd);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = command(server, request)?.spawn()?;
         let (to, messages) = sync_channel(WAITING_MAX);
         let waiting = Arc::<AtomicUsize>::default();
         if let Some(input) = child.stdin.take() {
             let waiting = Arc::clone(&waiting);
             named("to-server", move || write_all(input, &messages, &waiting))?;
         }
-        if let Some(output) = child.stdout.take() {
-            named("from-server", move || {
-                let mut output = BufReader::new(output);
-                while let Ok(read) = lines::read(&mut output, lines::MESSAGE_BYTES_MAX) {
-                    let is_end = read == lines::Read::End;
-                    if heard.send(Heard::Server(number, read)).is_err() || is_end {
-                        return;
-                    }
-                }
-                let _ = heard.send(Heard::Server(number, lines::Read::End));
+        let last_words = LastWords::default();
+        // Both ends of this are dropped when there is nothing more on stderr.
+        let (ends, ended) = sync_channel::<()>(0);
+        if let Some(output) = child.stderr.take() {
+            let (name, kept) = (server.name.to_string(), last_words.clone());
+            named("stderr-of-server", move || {
+                pass_on((&name, output), &kept);
+                drop(ends);
             })?;
         }
-        Ok(Started { child, to: Some(to), waiting })
+        if let Some(output) = child.stdout.take() {
+            named("from-server", move || hear(number, output, (&heard, &ended)))?;
+        }
+        Ok(Started { child, to: Some(to), waiting, last_words })
     }
 
     /// Sends it a message; the error is that it reads none any more.
@@ -81,9 +99,25 @@ impl Started {
         self.to.as_ref().ok_or(())?.try_send(message).map_err(|_| ())
     }
 
+    /// What it printed last, in one line; empty where that is nothing.
+    pub(super) fn last_words(&self) -> String {
+        let kept = self.last_words.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().map(String::as_str).collect::<Vec<_>>().join("; ")
+    }
+
     /// Nothing more is sent, which tells it to end.
     pub(super) fn close(&mut self) {
         self.to = None;
+    }
+
+    /// Waits until all have ended, at once, and sees to it.
+    pub(super) fn end_all(mut all: Vec<Started>) {
+        all.iter_mut().for_each(Started::close);
+        thread::scope(|scope| {
+            for one in all {
+                scope.spawn(move || one.end());
+            }
+        });
     }
 
     /// Waits until it has ended, and sees to it.
@@ -114,21 +148,77 @@ impl Started {
     }
 }
 
-/// The command that starts a server in its world; its environment is its own.
-fn words(server: &Server, request: &ToolsRequest) -> Vec<OsString> {
-    let mut words = request.run.clone();
+impl LastWords {
+    fn add(&self, line: &str) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= LAST_WORDS_MAX {
+            kept.pop_front();
+        }
+        kept.push_back(line.chars().take(LAST_WORD_CHARS_MAX).collect());
+    }
+}
+
+/// The command that starts a server in its world, which ends with this process however that ends.
+fn command(server: &Server, request: &ToolsRequest) -> io::Result<Command> {
+    let (program, first) = request.run.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut words: Vec<OsString> = first.to_vec();
     words.extend(["--agent".into(), server.name.as_str().into()]);
+    words.extend(["--server-of".into(), std::process::id().to_string().into()]);
     for policy in &request.overrides {
         words.extend(["--policy".into(), policy.into()]);
     }
     words.push("--".into());
-    let env = &server.file.env;
-    if !env.is_empty() {
-        words.push("env".into());
-        words.extend(env.iter().map(|(name, value)| format!("{name}={value}").into()));
-    }
     words.extend(server.file.command.iter().map(OsString::from));
-    words
+    let mut command = Command::new(program);
+    command.args(words).current_dir(&request.cwd).env_remove(SERVER_ENV);
+    let env = &server.file.env;
+    if let Some(odd) = env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        let why = format!("`{}` is no name of a variable", printable(odd));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    if !env.is_empty() {
+        command.env(SERVER_ENV, serde_json::to_string(env).map_err(io::Error::other)?);
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(command)
+}
+
+/// Hears what a server says to its end, which is told when its last words are there as well.
+fn hear(
+    number: usize,
+    output: ChildStdout,
+    (heard, stderr_ended): (&SyncSender<Heard>, &Receiver<()>),
+) {
+    let mut output = BufReader::new(output);
+    loop {
+        match lines::read(&mut output, lines::MESSAGE_BYTES_MAX) {
+            Ok(lines::Read::End) | Err(_) => break,
+            Ok(read) => {
+                if heard.send(Heard::Server(number, read)).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+    let _ = stderr_ended.recv_timeout(LAST_WORDS_WAIT);
+    let _ = heard.send(Heard::Server(number, lines::Read::End));
+}
+
+/// Passes on what a server prints beside its messages: clients keep that for whoever looks why something does
+/// not work.
+fn pass_on((name, output): (&str, ChildStderr), kept: &LastWords) {
+    let mut output = BufReader::new(output);
+    loop {
+        let line = match lines::read(&mut output, STDERR_LINE_BYTES_MAX) {
+            Ok(lines::Read::Line(line)) => line,
+            Ok(lines::Read::TooLong) => b"(a line that is too long)".to_vec(),
+            Ok(lines::Read::End) | Err(_) => return,
+        };
+        let line = printable(&String::from_utf8_lossy(&line));
+        kept.add(&line);
+        // Where nobody reads it, the server goes on all the same.
+        let _ = writeln!(io::stderr().lock(), "{name}: {line}");
+    }
 }
 
 fn write_all(mut input: ChildStdin, messages: &Receiver<String>, waiting: &AtomicUsize) {

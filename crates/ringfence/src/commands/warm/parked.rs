@@ -219,7 +219,7 @@ fn serve(parked: Parked, caller: Caller, line: &Line) -> Done {
             Message::new(format!("cannot take the caller's place: {error}")).could_not()
         })
         .and_then(|line| {
-            let (request, ending) = run::request(args, here);
+            let (request, ending) = run::request(args, here)?;
             let ended = parked.run(&request, line, &mut |notice| run::tell(notice, &screen));
             run::end(ended, ending, &screen)
         });

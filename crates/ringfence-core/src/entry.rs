@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tool::ToolUsage;
 use crate::{
     AbsolutePath, AskFor, Endpoint, FilesRead, Grounds, Process, Request, Reviewed, SecretName,
     SessionId, SetName, Trace, Verdict,
@@ -349,6 +350,13 @@ pub enum Outcome {
     Mismatch {
         /// What was found instead.
         found: String,
+    },
+    /// A call of a tool was answered, or failed.
+    Tool(ToolUsage),
+    /// It was permitted and not done: something else that it needs was denied.
+    NotMade {
+        /// What, and why.
+        why: String,
     },
     /// Nobody saw how it ended.
     Unknown,

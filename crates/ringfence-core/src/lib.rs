@@ -47,7 +47,7 @@ pub use reads::{FileRead, FilesRead, ReadResult, Trace};
 pub use reviewed::{ReviewStep, Reviewed};
 pub use tool::{
     Fact, FactType, Field, Fields, SERVER_NAME_BYTES_MAX, ServerName, TOOL_NAME_BYTES_MAX,
-    ToolCall, ToolName, ToolNameError, ToolShape,
+    ToolCall, ToolName, ToolNameError, ToolShape, ToolUsage,
 };
 pub use verdict::{
     AskFor, ClockFact, Facts, Grounds, Nearest, Role, RuleRef, Ruling, SetName, Verdict,

@@ -223,6 +223,18 @@ impl ToolCall {
     }
 }
 
+/// What came of a call of a tool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolUsage {
+    /// Bytes of the server's answer, as it came.
+    pub bytes_received: u64,
+    /// From the decision to the answer, or to when none could come any more.
+    pub duration_ms: u64,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 impl fmt::Display for ServerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

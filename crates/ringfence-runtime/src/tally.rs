@@ -203,7 +203,8 @@ fn has_failed(outcome: &Outcome) -> bool {
         Outcome::Failed { .. } | Outcome::Mismatch { .. } => true,
         Outcome::Connection(usage) => usage.error.is_some(),
         Outcome::Request(usage) => usage.error.is_some(),
-        Outcome::Done | Outcome::Unknown => false,
+        Outcome::Tool(usage) => usage.error.is_some(),
+        Outcome::Done | Outcome::NotMade { .. } | Outcome::Unknown => false,
     }
 }
 

@@ -16,8 +16,8 @@ use serde::Serialize;
 
 pub use endpoints::EndpointView;
 pub use span::{
-    ArrivalView, ConnectionView, FileReads, FsChanges, NetworkActivity, RequestView, ResourceUsage,
-    Span, Unattributed,
+    ArrivalView, CallView, ConnectionView, FileReads, FsChanges, NetworkActivity, RequestView,
+    ResourceUsage, Span, Unattributed,
 };
 
 /// Version of the JSON of [`SessionView`].
@@ -60,6 +60,8 @@ pub struct SessionView {
     pub unattributed: Unattributed,
     /// The sums of all permitted connections and requests, by endpoint.
     pub endpoints: Vec<EndpointView>,
+    /// Permitted calls of tools, in order of their decision.
+    pub calls: Vec<CallView>,
     /// Acts that were denied.
     pub denials: Vec<DeniedAct>,
     /// Permitted changes of files that were seen to fail: they are no changes.

@@ -4,6 +4,7 @@
 //! The session has no world: what its agent does besides calling tools is another session's. It has a policy,
 //! a gate and a log like any other, and is found, granted to, reloaded and ended like any other.
 
+mod calls;
 mod control;
 mod decider;
 mod look;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use ringfence_core::{AbsolutePath, Agent, Clock as _, Durability, Event, ServerName, SessionId};
 use ringfence_core::{Summary, Trace};
 use ringfence_sandbox::signals::Signals;
+use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 
 use super::RunError;
@@ -38,7 +40,8 @@ pub use started::SERVER_ENV;
 use control::Seat;
 use decider::Decider;
 use ringfence_sandbox::notify::Members;
-use serving::Serving;
+use serving::{Serving, Stopper};
+use started::named;
 
 /// Whose tools are called by whom.
 #[derive(Debug, Clone)]
@@ -104,8 +107,9 @@ pub fn run(
     let members = Members::below(own_pid);
     let approvals = Arc::new(Approvals::new(opened.gate.clone(), asker, members, approver));
     let decider = Decider::new(&opened.gate, (agent, approvals), (servers.clone(), request));
-    let serving = Serving::start(decider, (servers, request), client, signals)?;
+    let serving = Serving::start(decider, (servers, request), client)?;
     let stopper = serving.stopper();
+    mind(signals, stopper.clone()).map_err(RunError::step("watch for signals"))?;
     let ends = stopper.clone();
     opened.tally.on_failure(move || ends.stop());
     Seat::new((request, description), &opened, assembled, stopper).obey(line);
@@ -186,4 +190,18 @@ fn close(opened: Opened) -> Result<ToolsClosing, RunError> {
     closed?;
     let entries = tally.totals().entries;
     Ok(ToolsClosing { session, permitted, denied, failed, entries })
+}
+
+/// A signal ends the session in order.
+fn mind(signals: Signals, stopper: Stopper) -> std::io::Result<()> {
+    named("signals", move || {
+        loop {
+            let ready = poll(&mut [PollFd::new(&signals, PollFlags::IN)], None);
+            let ends = matches!(signals.next_pending(), Ok(Some(1 | 2 | 3 | 15)));
+            if ends || ready.is_err_and(|error| error != rustix::io::Errno::INTR) {
+                stopper.stop();
+                return;
+            }
+        }
+    })
 }

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use ringfence_core::{
     Act, Entry, Event, FileChange, FilesRead, Grounds, HttpRequest, LayerState, LayerStatus,
-    Outcome, Request, ReviewStep, Reviewed, SecretUse, TakenBack, Trace, Verdict,
+    Outcome, Request, ReviewStep, Reviewed, SecretUse, TakenBack, ToolCall, Trace, Verdict,
 };
 
 use super::{
-    ArrivalView, AskedAct, ConnectionView, DeniedAct, EndpointView, FailedAct, FsChanges,
+    ArrivalView, AskedAct, CallView, ConnectionView, DeniedAct, EndpointView, FailedAct, FsChanges,
     GrantChange, LeaseView, MisusedSecret, NetworkActivity, ReachedLimit, RefusedCall, RequestView,
     SecretView, SessionView, State, TakenBackView, VIEW_SCHEMA,
 };
@@ -65,6 +65,8 @@ enum Pending {
     Arrival(usize),
     /// A request: the same.
     Request { span: At, position: usize },
+    /// A call of a tool, by its position.
+    Call(usize),
     /// A use of a secret, by the secret's position.
     Secret(usize),
 }
@@ -243,7 +245,11 @@ impl Builder {
         match act {
             Act::Exec(exec) => self.started(index, at_ms, exec, process),
             // A read makes an entry only where it is decided act by act; it changes nothing.
-            Act::Read(_) | Act::CallTool(_) => {}
+            Act::Read(_) => {}
+            Act::CallTool(call) => {
+                let span = self.acting(process, at_ms);
+                self.calling((index, at_ms), &call, span);
+            }
             Act::Write(_) | Act::Delete(_) => {
                 let span = self.acting(process, at_ms);
                 let removes = matches!(act, Act::Delete(_));
@@ -289,6 +295,21 @@ impl Builder {
         self.pending.insert(index, Pending::Connection { span, position });
     }
 
+    fn calling(&mut self, (index, at_ms): (u64, u64), call: &ToolCall, span: At) {
+        self.pending.insert(index, Pending::Call(self.view.calls.len()));
+        self.view.calls.push(CallView {
+            entry: index,
+            at_ms,
+            span: self.name_of(span),
+            tool: call.tool.to_string(),
+            bytes_sent: call.bytes,
+            bytes_received: None,
+            duration_ms: None,
+            error: None,
+            not_made: None,
+        });
+    }
+
     fn requesting(&mut self, (index, at_ms): (u64, u64), http: HttpRequest, span: At) {
         let requests = &mut self.network(span).requests;
         let position = requests.len();
@@ -321,6 +342,11 @@ impl Builder {
             None => {
                 if let Outcome::Failed { error } = outcome {
                     self.failed.insert(of, error);
+                }
+            }
+            Some(Pending::Call(position)) => {
+                if let Some(call) = self.view.calls.get_mut(position) {
+                    call.end(outcome);
                 }
             }
             Some(Pending::Arrival(position)) => {

@@ -2,7 +2,9 @@
 
 use ringfence_core::{AbsolutePath, FileChange, FileRead, Outcome, Usage};
 
-use super::{ConnectionView, FileReads, FsChanges, NetworkActivity, RequestView, ResourceUsage};
+use super::{
+    CallView, ConnectionView, FileReads, FsChanges, NetworkActivity, RequestView, ResourceUsage,
+};
 
 impl From<Usage> for ResourceUsage {
     fn from(usage: Usage) -> ResourceUsage {
@@ -41,7 +43,11 @@ impl ConnectionView {
             Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
                 self.error = Some(error);
             }
-            Outcome::Done | Outcome::Request(_) | Outcome::Unknown => {}
+            Outcome::Done
+            | Outcome::Request(_)
+            | Outcome::Tool(_)
+            | Outcome::NotMade { .. }
+            | Outcome::Unknown => {}
         }
     }
 }
@@ -71,7 +77,28 @@ impl RequestView {
             Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
                 self.error = Some(error);
             }
-            Outcome::Done | Outcome::Connection(_) | Outcome::Unknown => {}
+            Outcome::Done
+            | Outcome::Connection(_)
+            | Outcome::Tool(_)
+            | Outcome::NotMade { .. }
+            | Outcome::Unknown => {}
+        }
+    }
+}
+
+impl CallView {
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Tool(usage) => {
+                self.bytes_received = Some(usage.bytes_received);
+                self.duration_ms = Some(usage.duration_ms);
+                self.error = usage.error;
+            }
+            Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
+                self.error = Some(error);
+            }
+            Outcome::NotMade { why } => self.not_made = Some(why),
+            Outcome::Done | Outcome::Connection(_) | Outcome::Request(_) | Outcome::Unknown => {}
         }
     }
 }

@@ -154,6 +154,30 @@ pub struct RequestView {
     pub entry: u64,
 }
 
+/// One permitted call of a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CallView {
+    /// Index of the entry that decided it.
+    pub entry: u64,
+    /// When it was decided, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Who spoke for the agent: the span of the process; `None` where the session has no world.
+    pub span: Option<String>,
+    /// `SERVER/TOOL`.
+    pub tool: String,
+    /// Bytes of the arguments.
+    pub bytes_sent: u64,
+    /// Bytes of the answer; `None` while it is under way.
+    pub bytes_received: Option<u64>,
+    /// From the decision to the answer.
+    pub duration_ms: Option<u64>,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+    /// Why it was not made although the call itself is permitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_made: Option<String>,
+}
+
 /// The files a process opened to read, sorted by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FileReads {

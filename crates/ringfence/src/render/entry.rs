@@ -2,7 +2,7 @@
 
 use ringfence_core::{
     Answer, Channel, Entry, Event, Exit, FileChange, FilesRead, HttpUsage, LayerState, LayerStatus,
-    NetUsage, Outcome, PolicyDigest, ReviewStep, Reviewed, TakenBack, Verdict,
+    NetUsage, Outcome, PolicyDigest, ReviewStep, Reviewed, TakenBack, ToolUsage, Verdict,
 };
 use ringfence_runtime::wording::{self, printable};
 
@@ -200,8 +200,16 @@ pub(super) fn ended(outcome: &Outcome) -> String {
         Outcome::Mismatch { found } => {
             format!("stopped: what ran was {}", printable(found))
         }
+        Outcome::Tool(usage) => tool(usage),
+        Outcome::NotMade { why } => format!("not made: {}", printable(why)),
         Outcome::Unknown => "end not seen".to_owned(),
     }
+}
+
+fn tool(usage: &ToolUsage) -> String {
+    let (received, ms) = (text::bytes(usage.bytes_received), usage.duration_ms);
+    let error = usage.error.as_deref().map_or_else(String::new, |e| format!(": {}", printable(e)));
+    format!("received {received} in {ms} ms{error}")
 }
 
 fn connection(usage: &NetUsage) -> String {

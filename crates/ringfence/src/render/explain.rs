@@ -75,6 +75,8 @@ fn head(recorded: &Recorded, paint: Paint) -> String {
             | Outcome::Connection(_)
             | Outcome::Request(_)
             | Outcome::Mismatch { .. }
+            | Outcome::Tool(_)
+            | Outcome::NotMade { .. }
             | Outcome::Unknown => "",
         };
         let _ = writeln!(out, "  outcome  {how}{policy} (entry {})", finished.entry);

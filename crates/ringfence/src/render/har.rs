@@ -192,7 +192,7 @@ impl Seen {
                 self.fate = Fate::Failed(error);
             }
             Outcome::Done => self.fate = Fate::Address,
-            Outcome::Unknown => {}
+            Outcome::Tool(_) | Outcome::NotMade { .. } | Outcome::Unknown => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! A session as `show` prints it: processes as a tree, then files, connections and denials.
 
+mod calls;
 mod failed;
 mod processes;
 mod questions;
@@ -57,6 +58,7 @@ pub fn render(view: &SessionView, style: Style) -> String {
         files(view, style),
         connections(view, style),
         requests::requests(view, style),
+        calls::calls(view, style),
         arrivals(view, style),
         denials(view, style),
         failed::failed(view, style),

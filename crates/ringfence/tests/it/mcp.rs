@@ -208,10 +208,29 @@ fn calls_are_decided_by_their_arguments_and_by_what_these_name() {
                 talk.call(tool, json!({"source": "a.txt", "destination": "c.txt"}));
             assert!(failed && said.contains("denied"), "{who:?} {tool}: {said}");
         }
-        talk.end();
+        let said = talk.end();
         let verified = setup.person.ringfence(&["log", "verify"]).output().unwrap();
         assert!(verified.status.success(), "{who:?}: {}", text(&verified));
+        calls_are_shown(&setup, &said);
     }
+}
+
+/// The calls of a session, by what was said at its end.
+fn calls_are_shown(setup: &Setup, said: &str) {
+    let (_, session) = said.rsplit_once("`ringfence show ").unwrap();
+    let (session, _) = session.split_once('`').unwrap();
+    let shown = setup.person.succeed(&["show", session]);
+    assert!(shown.contains("calls of tools") && shown.contains("not made: it needs"), "{shown}");
+    let view: Value =
+        serde_json::from_str(&setup.person.succeed(&["show", session, "--json"])).unwrap();
+    conforms(&view, "show.schema.json");
+    let calls = view["calls"].as_array().unwrap();
+    let of = |key: &str| calls.iter().filter(|call| !call[key].is_null()).count();
+    assert_eq!(
+        (of("not_made"), of("bytes_received"), view["summary"]["failed"].clone()),
+        (5, 3, json!(1)),
+        "{view}"
+    );
 }
 
 #[test]

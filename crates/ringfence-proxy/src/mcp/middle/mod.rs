@@ -68,10 +68,16 @@ pub enum Called {
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// Its server answered it.
-    Answered,
+    /// Its server answered it, with so many bytes.
+    Answered {
+        /// The whole message, as it came.
+        bytes: usize,
+    },
     /// Its server answered that it failed.
-    Failed,
+    Failed {
+        /// The whole message, as it came.
+        bytes: usize,
+    },
     /// Its server was gone before it answered.
     Unanswered,
 }

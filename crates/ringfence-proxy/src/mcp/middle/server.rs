@@ -144,8 +144,9 @@ fn how(message: &Message, answer: &Answer) -> Ended {
         let members = super::Members::of(message.part(at));
         members.is_some_and(|members| members.get("isError") == Some("true"))
     };
+    let bytes = message.text().len();
     match answer {
-        Answer::Result(at) if !is_error(at) => Ended::Answered,
-        Answer::Result(_) | Answer::Error(_) => Ended::Failed,
+        Answer::Result(at) if !is_error(at) => Ended::Answered { bytes },
+        Answer::Result(_) | Answer::Error(_) => Ended::Failed { bytes },
     }
 }

@@ -7,37 +7,32 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ringfence_core::{
-    AbsolutePath, Act, Agent, Checked, Denial, Durability, Endpoint, Event, Fact, Gate, Grounds,
-    Outcome, Permit, Request, Running, ToolCall, ToolName, Verdict,
+    AbsolutePath, Act, Agent, Denial, Durability, Endpoint, Event, Fact, Gate, Grounds, Process,
+    Request, ToolCall, ToolName, Verdict,
 };
-use ringfence_proxy::mcp::middle::{Call, Called, Ended};
+use ringfence_proxy::mcp::middle::{Call, Called};
 use ringfence_proxy::mcp::roles::{self, ArgumentRole};
 use serde_json::Value;
 
 use super::ToolsRequest;
 use crate::approvals::Approvals;
-use crate::ports::settled;
 use crate::servers::{METHODS, Server, digest};
 use crate::wording;
 
 /// Decides the calls of one session.
 #[derive(Clone)]
 pub(super) struct Decider {
-    gate: Gate,
-    agent: Agent,
-    approvals: Arc<Approvals>,
-    servers: Arc<[Server]>,
+    pub(super) gate: Gate,
+    pub(super) agent: Agent,
+    pub(super) approvals: Arc<Approvals>,
+    /// Who speaks for the agent; nobody where the session has no world.
+    pub(super) process: Option<Process>,
+    pub(super) servers: Arc<[Server]>,
     home: PathBuf,
     cwd: PathBuf,
     /// Tools of which their server says something else than was pinned.
     changed: Arc<Mutex<BTreeSet<(usize, String)>>>,
 }
-
-/// How a call ended whose arguments name what may not be done.
-const NOT_MADE: &str = "it was not made: what it names is denied";
-
-/// A call that may be made; its end is recorded when it is told.
-pub(super) struct Permitted(Running);
 
 impl Decider {
     pub(super) fn new(
@@ -50,6 +45,7 @@ impl Decider {
             gate: gate.clone(),
             agent,
             approvals,
+            process: None,
             servers: servers.into(),
             home,
             cwd,
@@ -74,33 +70,13 @@ impl Decider {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides a call; the error is for the agent. May wait for a person's answer.
-    pub(super) fn decide(&self, call: &Call) -> Result<(Permitted, Option<Value>), String> {
-        let server = self.servers.get(call.server).ok_or("there is no such server")?;
-        let (act, needed, arguments) = self.act(server, call)?;
-        let asked = Request { agent: self.agent.clone(), act, process: None };
-        let permit = self.permitted(self.gate.check(asked))?;
-        let also = needed.into_iter().try_for_each(|act| self.permit_also(act));
-        let running = permit.spend().map_err(|denial| words(&denial))?;
-        if let Err(why) = also {
-            // A log that fails ends the session.
-            let _ = running.finish(Outcome::Failed { error: NOT_MADE.to_owned() });
-            return Err(why);
-        }
-        Ok((Permitted(running), arguments))
-    }
-
-    /// What a call does to a file or a host is its server's affair, and recorded there; here it may, or not.
-    fn permit_also(&self, act: Act) -> Result<(), String> {
-        let request = Request { agent: self.agent.clone(), act, process: None };
-        let permit = self.permitted(self.gate.check_file(request, None))?;
-        permit.spend().map_err(|denial| words(&denial))?.leave_to_kernel();
-        Ok(())
-    }
-
     /// The call and what it needs, as the policy sees them; and its arguments with the paths that were decided
     /// about, where they are others.
-    fn act(&self, server: &Server, call: &Call) -> Result<(Act, Vec<Act>, Option<Value>), String> {
+    pub(super) fn act(
+        &self,
+        server: &Server,
+        call: &Call,
+    ) -> Result<(Act, Vec<Act>, Option<Value>), String> {
         let (Called::Tool(name) | Called::Method(name)) = &call.what;
         let tool = ToolName::new(&server.name, name).map_err(|error| error.to_string())?;
         let wrong = |why: String| self.refuse((&tool, &call.arguments), why);
@@ -212,21 +188,20 @@ impl Decider {
         AbsolutePath::parse(&first.to_string_lossy()).map_err(|error| wrong(&error))
     }
 
-    /// What a person has to answer is asked.
-    fn permitted(&self, checked: Checked) -> Result<Permit, String> {
-        let permit = match checked {
-            Checked::Ask(question) => settled(self.approvals.ask(question)),
-            Checked::Permit(permit) => Ok(permit),
-            Checked::Deny(denial) => Err(denial),
-        };
-        permit.map_err(|denial| words(&denial))
+    /// Who wants to do it.
+    pub(super) fn request(&self, act: Act) -> Request {
+        Request { agent: self.agent.clone(), act, process: self.process }
     }
 
     /// What is refused before any rule is asked is recorded as a denial like any other.
     fn refuse(&self, (tool, arguments): (&ToolName, &Value), why: String) -> String {
         let call = ToolCall::of(tool.clone(), BTreeMap::new(), arguments);
         let act = Act::CallTool(call);
-        let request = Request { agent: self.agent.clone(), act, process: None };
+        self.deny(self.request(act), why)
+    }
+
+    /// Records a denial that no rule made; what the agent is told.
+    pub(super) fn deny(&self, request: Request, why: String) -> String {
         let grounds = Grounds { failure: Some(why), ..Grounds::default() };
         let decided = Event::Decided {
             digest: request.act.digest(self.gate.policy_in_force().digest()),
@@ -243,22 +218,8 @@ impl Decider {
     }
 }
 
-fn words(denial: &Denial) -> String {
+pub(super) fn words(denial: &Denial) -> String {
     wording::denial(denial, None).trim_end().to_owned()
-}
-
-impl Permitted {
-    /// Records how the call ended. A log that fails ends the session.
-    pub(super) fn end(self, how: Ended) {
-        let outcome = match how {
-            Ended::Answered => Outcome::Done,
-            Ended::Failed => {
-                Outcome::Failed { error: "its server answered with an error".to_owned() }
-            }
-            Ended::Unanswered => Outcome::Unknown,
-        };
-        let _ = self.0.finish(outcome);
-    }
 }
 
 /// Most links on the way to a file.

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use ringfence_proxy::mcp::frame::{Frame, Malformed, Message};
 use ringfence_proxy::mcp::lines;
 use ringfence_proxy::mcp::middle::{Call, Decided, Effect, Middle, Odd, ServerSeat};
-use ringfence_sandbox::signals::Signals;
-use rustix::event::{PollFd, PollFlags, poll};
+use serde_json::Value;
 
 use super::super::RunError;
 use super::ToolsRequest;
-use super::decider::{Decider, Permitted};
+use super::calls::{ASKED_MAX, Begun, Open, Permitted};
+use super::decider::Decider;
 use super::started::{Started, named};
 use crate::notice::Notice;
 use crate::servers::Server;
@@ -41,9 +41,14 @@ pub(super) enum Heard {
     Client(lines::Read),
     /// So did a server, by its number.
     Server(usize, lines::Read),
+    /// A person has answered, or nobody: what became of a call that was asked about.
+    Decided(u64, Result<Made, String>),
     /// The session ends.
     Stop,
 }
+
+/// A call that may be made, with these arguments where they are others.
+pub(super) type Made = (Permitted, Option<Value>);
 
 /// Ends a talk, also one that waits for its client.
 #[derive(Clone)]
@@ -72,6 +77,8 @@ pub(super) struct Serving {
     stopper: Stopper,
     client: SyncSender<String>,
     under_way: HashMap<u64, Permitted>,
+    /// Calls that wait for a person, each with what withdraws it.
+    asked: HashMap<u64, Arc<AtomicBool>>,
 }
 
 /// How long nothing is heard of a server already.
@@ -91,7 +98,6 @@ impl Serving {
         decider: Decider,
         (servers, request): (Vec<Server>, &ToolsRequest),
         (from, to): (impl BufRead + Send + 'static, impl Write + Send + 'static),
-        signals: Signals,
     ) -> Result<Serving, RunError> {
         let failed = |step| RunError::step(step);
         let (hears, heard) = sync_channel(HEARD_MAX);
@@ -103,15 +109,26 @@ impl Serving {
         let client = tell(to).map_err(failed("speak to the client"))?;
         listen(from, hears.clone()).map_err(failed("listen to the client"))?;
         let stopper = Stopper { hears, ends: Arc::default() };
-        mind(signals, stopper.clone()).map_err(failed("watch for signals"))?;
         let names: Vec<String> = servers.iter().map(|server| server.name.to_string()).collect();
         let seats = names.iter().map(|name| ServerSeat { name: name.clone() }).collect();
         let shows = decider.clone();
         let shown =
             Box::new(move |server: usize, tool: &str, said: &_| shows.shows(server, tool, said));
         let middle = Middle::new(seats, shown);
-        let (under_way, silent) = (HashMap::new(), vec![Silent::Untold; names.len()]);
-        Ok(Serving { middle, decider, started, silent, names, heard, stopper, client, under_way })
+        let (under_way, asked) = (HashMap::new(), HashMap::new());
+        let silent = vec![Silent::Untold; names.len()];
+        Ok(Serving {
+            middle,
+            decider,
+            started,
+            silent,
+            names,
+            heard,
+            stopper,
+            client,
+            under_way,
+            asked,
+        })
     }
 
     /// Who ends the talk.
@@ -127,6 +144,7 @@ impl Serving {
                 | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Heard::Client(read)) => self.of_client(read),
                 Ok(Heard::Server(number, read)) => self.of_server(number, read),
+                Ok(Heard::Decided(ticket, decided)) => self.answered(ticket, decided),
                 Err(RecvTimeoutError::Timeout) => self.end_silent(),
             };
             for effect in effects {
@@ -136,6 +154,7 @@ impl Serving {
                 break;
             }
         }
+        self.asked.values().for_each(|withdrawn| withdrawn.store(true, Ordering::Release));
         Started::end_all(self.started.drain(..).flatten().collect());
     }
 
@@ -214,7 +233,12 @@ impl Serving {
             }
             Effect::ToServer(number, text) => self.send(number, text),
             Effect::Decide(call) => self.decide(&call),
-            Effect::Withdraw(_) => Vec::new(),
+            Effect::Withdraw(ticket) => {
+                if let Some(withdrawn) = self.asked.get(&ticket) {
+                    withdrawn.store(true, Ordering::Release);
+                }
+                Vec::new()
+            }
             Effect::Ended(ticket, how) => {
                 if let Some(permitted) = self.under_way.remove(&ticket) {
                     permitted.end(how);
@@ -255,14 +279,55 @@ impl Serving {
     }
 
     fn decide(&mut self, call: &Call) -> Vec<Effect> {
-        let decided = match self.decider.decide(call) {
+        match self.decider.begin(call) {
+            Begun::Permitted(permitted, arguments) => {
+                self.decided(call.ticket, Ok((permitted, arguments)))
+            }
+            Begun::Denied(why) => self.decided(call.ticket, Err(why)),
+            Begun::Asked(open) if self.asked.len() >= ASKED_MAX => {
+                let why = self.decider.ask_no_more(&open);
+                self.decided(call.ticket, Err(why))
+            }
+            Begun::Asked(open) => self.ask(call.ticket, open),
+        }
+    }
+
+    /// Only this call waits for the answer.
+    fn ask(&mut self, ticket: u64, open: Open) -> Vec<Effect> {
+        let withdrawn = Arc::<AtomicBool>::default();
+        self.asked.insert(ticket, Arc::clone(&withdrawn));
+        let (decider, hears) = (self.decider.clone(), self.stopper.hears.clone());
+        let wait = move || {
+            let decided = decider.conclude(open, &withdrawn);
+            // Nobody hears it any more where the talk has ended.
+            let _ = hears.send(Heard::Decided(ticket, decided));
+        };
+        match named("question", wait) {
+            Ok(()) => Vec::new(),
+            Err(error) => self.answered(ticket, Err(format!("nobody could be asked: {error}"))),
+        }
+    }
+
+    fn answered(&mut self, ticket: u64, decided: Result<Made, String>) -> Vec<Effect> {
+        self.asked.remove(&ticket);
+        self.decided(ticket, decided)
+    }
+
+    fn decided(&mut self, ticket: u64, decided: Result<Made, String>) -> Vec<Effect> {
+        let decided = match decided {
             Ok((permitted, arguments)) => {
-                self.under_way.insert(call.ticket, permitted);
+                self.under_way.insert(ticket, permitted);
                 Decided::Permit(arguments)
             }
             Err(why) => Decided::Deny(why),
         };
-        self.middle.decided(call.ticket, decided)
+        let effects = self.middle.decided(ticket, decided);
+        if effects.is_empty()
+            && let Some(unwanted) = self.under_way.remove(&ticket)
+        {
+            unwanted.withdraw();
+        }
+        effects
     }
 
     /// Clients keep what is said here, for whoever looks why something does not work.
@@ -312,19 +377,5 @@ fn listen(
             }
         }
         let _ = hears.send(Heard::Stop);
-    })
-}
-
-/// A signal ends the session in order.
-fn mind(signals: Signals, stopper: Stopper) -> std::io::Result<()> {
-    named("signals", move || {
-        loop {
-            let ready = poll(&mut [PollFd::new(&signals, PollFlags::IN)], None);
-            let ends = matches!(signals.next_pending(), Ok(Some(1 | 2 | 3 | 15)));
-            if ends || ready.is_err_and(|error| error != rustix::io::Errno::INTR) {
-                stopper.stop();
-                return;
-            }
-        }
     })
 }

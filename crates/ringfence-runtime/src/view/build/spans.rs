@@ -49,7 +49,12 @@ impl Builder {
     pub(super) fn exec_ended(&mut self, span: usize, before: At, outcome: Outcome, at_ms: u64) {
         let Some(made) = self.view.spans.get_mut(span) else { return };
         match outcome {
-            Outcome::Done | Outcome::Connection(_) | Outcome::Request(_) | Outcome::Unknown => {}
+            Outcome::Done
+            | Outcome::Connection(_)
+            | Outcome::Request(_)
+            | Outcome::Tool(_)
+            | Outcome::NotMade { .. }
+            | Outcome::Unknown => {}
             Outcome::Mismatch { found } => {
                 made.error = Some(format!("stopped: what ran was {found}"));
                 made.end(at_ms);

@@ -1,0 +1,194 @@
+//! One call and all that its arguments name: decided together, and what a person has to answer is asked while
+//! everything else goes on.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use ringfence_core::{Checked, Denial, Outcome, Permit, Question, Request, Running, ToolUsage};
+use ringfence_proxy::mcp::middle::{Call, Ended};
+use serde_json::Value;
+
+use super::decider::{Decider, words};
+use crate::approvals::Agreed;
+use crate::ports::settled;
+
+/// Most calls of one client that wait for a person's answer.
+pub(super) const ASKED_MAX: usize = 32;
+
+/// What became of a call so far.
+pub(super) enum Begun {
+    /// It may be made, with these arguments where they are others.
+    Permitted(Permitted, Option<Value>),
+    /// It may not; the agent is told why.
+    Denied(String),
+    /// A person has to answer.
+    Asked(Open),
+}
+
+/// A call that may be made; its end is recorded when it is told.
+pub(super) struct Permitted {
+    running: Running,
+    since: Instant,
+}
+
+/// A call that waits for answers.
+pub(super) struct Open {
+    questions: Vec<(Part, Question)>,
+    /// What was permitted meanwhile, which is decided anew.
+    others: Vec<Part>,
+    arguments: Option<Value>,
+    call: Request,
+}
+
+/// Something that a call needs.
+#[derive(Debug, Clone)]
+struct Part {
+    request: Request,
+    is: Is,
+}
+
+/// What it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Is {
+    /// The call, whose end we tell.
+    Call,
+    /// What an argument names: what the server does to that is recorded there.
+    Named,
+}
+
+impl Decider {
+    /// Decides a call. Never waits.
+    pub(super) fn begin(&self, call: &Call) -> Begun {
+        let Some(server) = self.servers.get(call.server) else {
+            return Begun::Denied("there is no such server".to_owned());
+        };
+        let (act, needed, arguments) = match self.act(server, call) {
+            Ok(known) => known,
+            Err(why) => return Begun::Denied(why),
+        };
+        let call = self.request(act);
+        let first = Part { request: call.clone(), is: Is::Call };
+        let named =
+            needed.into_iter().map(|act| Part { request: self.request(act), is: Is::Named });
+        let (mut permits, mut questions, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for part in std::iter::once(first).chain(named) {
+            match self.check(&part) {
+                Checked::Permit(permit) => {
+                    permits.push((part.is, permit));
+                    others.push(part);
+                }
+                Checked::Ask(question) => questions.push((part, question)),
+                Checked::Deny(denial) => return Begun::Denied(not_made(permits, &denial)),
+            }
+        }
+        if !questions.is_empty() {
+            return Begun::Asked(Open { questions, others, arguments, call });
+        }
+        match spend(permits) {
+            Ok(permitted) => Begun::Permitted(permitted, arguments),
+            Err(why) => Begun::Denied(why),
+        }
+    }
+
+    fn check(&self, part: &Part) -> Checked {
+        let request = part.request.clone();
+        match part.is {
+            Is::Call => self.gate.check(request),
+            Is::Named => self.gate.check_file(request, None),
+        }
+    }
+
+    /// Puts the questions and waits, unless the call is `withdrawn`; then decides all of it anew, for no permit
+    /// outlasts a question.
+    pub(super) fn conclude(
+        &self,
+        open: Open,
+        withdrawn: &AtomicBool,
+    ) -> Result<(Permitted, Option<Value>), String> {
+        let still = || !withdrawn.load(Ordering::Acquire);
+        let put = |(part, question): (Part, Question)| {
+            let agreed = self.approvals.put_and_wait(question, None, &still);
+            agreed.map(|agreed| (part.is, agreed)).map_err(|denial| words(&denial))
+        };
+        let agreed: Vec<(Is, Agreed)> =
+            open.questions.into_iter().map(put).collect::<Result<_, String>>()?;
+        let mut permits = Vec::new();
+        for (is, agreed) in agreed {
+            permits.push((is, settled(self.approvals.check_again(agreed))));
+        }
+        for part in open.others {
+            permits.push((part.is, settled(self.check(&part))));
+        }
+        // The call comes first, whatever was asked.
+        permits.sort_by_key(|(is, _)| *is != Is::Call);
+        let mut all = Vec::new();
+        for (is, permit) in permits {
+            match permit {
+                Ok(permit) => all.push((is, permit)),
+                Err(denial) => return Err(not_made(all, &denial)),
+            }
+        }
+        Ok((spend(all)?, open.arguments))
+    }
+
+    /// What is denied because too much is asked already.
+    pub(super) fn ask_no_more(&self, open: &Open) -> String {
+        let why = format!("more than {ASKED_MAX} calls wait for an answer");
+        self.deny(open.call.clone(), why)
+    }
+}
+
+/// A call that will not be made, since something that it needs is denied; what the agent is told.
+fn not_made(permits: Vec<(Is, Permit)>, denial: &Denial) -> String {
+    let what = crate::wording::describe(&denial.request.act);
+    for (is, permit) in permits {
+        if is == Is::Call
+            && let Ok(running) = permit.spend()
+        {
+            let why = format!("it needs to {what}, and that is denied");
+            // A log that fails ends the session.
+            let _ = running.finish(Outcome::NotMade { why });
+        }
+    }
+    words(denial)
+}
+
+/// Spends all: the call's, whose end is told, and what its arguments name.
+fn spend(permits: Vec<(Is, Permit)>) -> Result<Permitted, String> {
+    let (mut call, mut named) = (None, Vec::new());
+    for (is, permit) in permits {
+        let running = permit.spend().map_err(|denial| words(&denial))?;
+        match is {
+            Is::Call => call = Some(running),
+            Is::Named => named.push(running),
+        }
+    }
+    named.into_iter().for_each(Running::leave_to_kernel);
+    let running = call.ok_or("nothing was decided")?;
+    Ok(Permitted { running, since: Instant::now() })
+}
+
+impl Permitted {
+    /// Records how the call ended. A log that fails ends the session.
+    pub(super) fn end(self, how: Ended) {
+        let (bytes, error) = match how {
+            Ended::Answered { bytes } => (bytes, None),
+            Ended::Failed { bytes } => (bytes, Some("its server answered with an error")),
+            Ended::Unanswered => {
+                let _ = self.running.finish(Outcome::Unknown);
+                return;
+            }
+        };
+        let _ = self.running.finish(Outcome::Tool(ToolUsage {
+            bytes_received: bytes.try_into().unwrap_or(u64::MAX),
+            duration_ms: self.since.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+            error: error.map(str::to_owned),
+        }));
+    }
+
+    /// Records that nobody wanted it any more before it was made.
+    pub(super) fn withdraw(self) {
+        let why = "the client has cancelled it".to_owned();
+        let _ = self.running.finish(Outcome::NotMade { why });
+    }
+}

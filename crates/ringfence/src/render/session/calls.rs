@@ -1,0 +1,44 @@
+//! The calls of tools that were permitted.
+
+use std::collections::BTreeMap;
+
+use ringfence_runtime::view::{CallView, SessionView};
+
+use super::super::text::{count, duration, fit, table};
+use super::{LIST_LINES_MAX, Style, more, total_of};
+use crate::screen::Tone;
+
+/// The calls, those of one tool that ended alike together.
+pub(super) fn calls(view: &SessionView, style: Style) -> String {
+    type Key<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
+    let mut by_tool: BTreeMap<Key<'_>, Vec<&CallView>> = BTreeMap::new();
+    for call in &view.calls {
+        let key = (call.tool.as_str(), call.error.as_deref(), call.not_made.as_deref());
+        by_tool.entry(key).or_default().push(call);
+    }
+    if by_tool.is_empty() {
+        return String::new();
+    }
+    let row = |((tool, error, not_made), list): (&Key<'_>, &Vec<&CallView>)| {
+        let times = if list.len() > 1 { format!("{} times", list.len()) } else { String::new() };
+        let longest = list.iter().filter_map(|one| one.duration_ms).max();
+        let why = match (error, not_made) {
+            (_, Some(why)) => format!("not made: {}", fit(why, style.cut(60))),
+            (Some(error), None) => format!("failed: {}", fit(error, style.cut(40))),
+            (None, None) => String::new(),
+        };
+        vec![
+            format!("  {}", fit(tool, style.cut(40))),
+            format!("sent {}", total_of(list.iter().map(|one| Some(one.bytes_sent)))),
+            format!("received {}", total_of(list.iter().map(|one| one.bytes_received))),
+            longest.map_or_else(String::new, |ms| format!("at most {}", duration(ms))),
+            times,
+            why,
+        ]
+    };
+    let rows: Vec<Vec<String>> = by_tool.iter().take(LIST_LINES_MAX).map(row).collect();
+    let title = count(view.calls.len(), "call of a tool", "calls of tools");
+    let title = style.paint.tone(Tone::Heading, &title);
+    let more = more(by_tool.len(), LIST_LINES_MAX, "tool", "tools");
+    format!("{title}\n{}{more}", table(&rows))
+}

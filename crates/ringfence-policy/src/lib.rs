@@ -100,6 +100,8 @@ pub struct Policy {
     untrusted: Vec<Lint>,
     digests: Vec<PolicyDigest>,
     digest: String,
+    /// The tools that are pinned.
+    tools: Vec<ToolShape>,
     remembered: Remembered,
     exec_needs_verification: OnceLock<bool>,
 }
@@ -130,6 +132,7 @@ impl Policy {
             untrusted,
             digests,
             digest,
+            tools: options.tools.clone(),
             remembered: Remembered::default(),
             exec_needs_verification: OnceLock::new(),
         })
@@ -189,7 +192,7 @@ fn counts(rule: &Rule) -> bool {
 /// Names a text together with everything its validity depends on: the schema with the tools that are
 /// pinned, and the validator.
 pub fn validation_key(text: &str, tools: &[ToolShape]) -> String {
-    let (mut hash, schema) = (Sha256::new(), tools::schema(tools));
+    let (mut hash, schema) = (Sha256::new(), tools::schema(tools, &BTreeSet::new()));
     for part in [cedar_policy::get_sdk_version().to_string().as_str(), &schema, text] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
@@ -209,7 +212,7 @@ fn whole_digest(sources: &[Source], options: &Options) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     };
-    add(&tools::schema(&options.tools));
+    add(&tools::schema(&options.tools, &BTreeSet::new()));
     add(&format!("{:?} {:?}", options.roles, options.fs_dynamic));
     for source in sources {
         add(&format!("{:?} {:?}", source.set, source.approves));

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use crate::checks::{is_file_action, overlap};
 use crate::never;
-use crate::rule::{Approvable, Effect, Rule, Scope};
+use crate::problem::nearest_word;
+use crate::rule::{Approvable, Effect, Rule, Scope, tools_of};
+use crate::tools;
 use crate::tree::{approvers, body};
 use crate::{Policy, RuleSet};
 
@@ -49,6 +51,8 @@ pub enum LintKind {
     OfEveryWorld,
     /// A permit to write where deleting is not permitted, so that worlds only show it.
     OnlyShown,
+    /// A rule names a tool that nobody has pinned.
+    Unpinned,
 }
 
 /// What the kernel and each world have for themselves: no rule on files is about it.
@@ -71,6 +75,7 @@ impl Policy {
                 lints.extend(asks_about_all_files(rule));
                 lints.extend(of_every_world(rule));
                 lints.extend(self.undeclared_role(rule));
+                lints.extend(self.not_pinned(rule));
             }
         }
         lints
@@ -109,6 +114,25 @@ impl Policy {
              denied; add it to `roles` in settings.toml"
         );
         Some(lint(LintKind::UndeclaredRole, rule, text))
+    }
+
+    /// Rules that name tools which nobody has pinned: they match none of their calls, which are denied.
+    pub fn unpinned(&self) -> Vec<Lint> {
+        self.sets().flat_map(|set| &set.rules).filter_map(|rule| self.not_pinned(rule)).collect()
+    }
+
+    fn not_pinned(&self, rule: &Rule) -> Option<Lint> {
+        let named = tools_of(&rule.tree.action);
+        let unpinned = tools::unpinned(std::iter::once(&rule.tree), &self.tools);
+        let first = unpinned.iter().find(|tool| named.contains(&tool.as_str()))?;
+        let known = self.tools.iter().map(|shape| shape.tool.as_str());
+        let help = match nearest_word(first.as_str(), known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "to pin a server's tools, run `ringfence mcp add NAME -- COMMAND`".to_owned(),
+        };
+        let text =
+            format!("no tool `{first}` is pinned, so that this rule never matches it; {help}");
+        Some(lint(LintKind::Unpinned, rule, text))
     }
 
     /// Remarks on the permits of a project that is not trusted.

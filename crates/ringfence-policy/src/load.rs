@@ -1,12 +1,12 @@
 //! From Cedar text to checked rules; everything that is wrong is reported, not only the first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
-use cedar_policy::{PolicySet, Schema, ValidationMode, Validator, pst};
+use cedar_policy::{PolicySet, Schema, ValidationError, ValidationMode, Validator, pst};
 use cedar_policy_core::{ast, est, parser};
 use miette::{Diagnostic, NamedSource, SourceSpan};
-use ringfence_core::{Role, RuleRef, SetName};
+use ringfence_core::{Role, RuleRef, SetName, ToolName};
 
 use crate::checks;
 use crate::problem::{Problem, ProblemSummary};
@@ -32,8 +32,8 @@ pub const RULE_BYTES_MAX: usize = 32 * 1024;
 
 #[expect(clippy::expect_used, reason = "the schema is a constant; every test loads it")]
 pub(crate) static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
-    let (schema, _warnings) =
-        Schema::from_cedarschema_str(&tools::schema(&[])).expect("the committed schema parses");
+    let (schema, _warnings) = Schema::from_cedarschema_str(&tools::schema(&[], &BTreeSet::new()))
+        .expect("the committed schema parses");
     Validator::new(schema)
 });
 
@@ -130,8 +130,7 @@ fn parse(page: &Page, approves: &[Role], options: &Options) -> (Vec<Draft>, Vec<
         Ok(parsed) => parsed,
         Err(problems) => return (Vec::new(), problems),
     };
-    let mut problems = validate(page, options);
-    let mut drafts = Vec::new();
+    let (mut problems, mut drafts) = (Vec::new(), Vec::new());
     for policy in set.policies() {
         match draft(page, policy, written.remove(policy.id()), approves) {
             Ok(draft) => drafts.push(draft),
@@ -139,10 +138,12 @@ fn parse(page: &Page, approves: &[Role], options: &Options) -> (Vec<Draft>, Vec<
         }
     }
     drafts.sort_by_key(|draft| draft.span.offset());
+    let trees = drafts.iter().map(|draft: &Draft| &draft.rule.tree);
+    problems.extend(validate(page, options, &tools::unpinned(trees, &options.tools)));
     (drafts, problems)
 }
 
-fn validate(page: &Page, options: &Options) -> Vec<Problem> {
+fn validate(page: &Page, options: &Options, unpinned: &BTreeSet<ToolName>) -> Vec<Problem> {
     let is_known = || options.validated.contains(&validation_key(&page.text, &options.tools));
     if !options.validated.is_empty() && is_known() {
         return Vec::new();
@@ -152,8 +153,8 @@ fn validate(page: &Page, options: &Options) -> Vec<Problem> {
         Err(problems) => return problems,
     };
     let of_tools = match &*options.tools {
-        [] => None,
-        tools => match Schema::from_cedarschema_str(&tools::schema(tools)) {
+        [] if unpinned.is_empty() => None,
+        tools => match Schema::from_cedarschema_str(&tools::schema(tools, unpinned)) {
             Ok((schema, _warnings)) => Some(Validator::new(schema)),
             Err(error) => {
                 let message = format!("the tools that are pinned make no schema: {error}");
@@ -163,8 +164,15 @@ fn validate(page: &Page, options: &Options) -> Vec<Problem> {
     };
     let validator = of_tools.as_ref().unwrap_or(&VALIDATOR);
     let validated = validator.validate(&set, ValidationMode::Strict);
+    // A rule about tools that nobody has pinned is about no act, and is told of as such: `Policy::unpinned`.
+    let is_about_none = |error: &&ValidationError| {
+        let rule = set.policy(error.policy_id());
+        let head = rule.map(cedar_policy::Policy::action_constraint);
+        matches!(error, ValidationError::InvalidActionApplication(_))
+            && head.is_some_and(|head| tools::is_about_none(&head, unpinned))
+    };
     let problem = |error| validation::problem(page, (&set, &options.tools), error);
-    validated.validation_errors().map(problem).collect()
+    validated.validation_errors().filter(|error| !is_about_none(error)).map(problem).collect()
 }
 
 /// The text as Cedar's own set, or what is wrong with it.

@@ -1,15 +1,18 @@
 //! Tools as part of the vocabulary: each is an action whose context has its arguments with their types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use cedar_policy::pst::SmolStr;
+use cedar_policy::pst::{self, Expr, SmolStr};
+use cedar_policy::{ActionConstraint, EntityUid};
 use cedar_policy_core::ast::{RestrictedExpr, Value};
 use cedar_policy_core::evaluator::RestrictedEvaluator;
 use cedar_policy_core::extensions::Extensions;
-use ringfence_core::{Action, Fact, FactType, Field, Fields, ToolShape};
+use ringfence_core::{Action, Fact, FactType, Field, Fields, ToolName, ToolShape};
 
 use crate::SCHEMA;
+use crate::rule::tools_of;
+use crate::tree::{body, walk};
 
 /// What the context calls the arguments.
 pub(crate) const ARGUMENTS: &str = "args";
@@ -24,16 +27,21 @@ action "tool.call/unknown" in ["tool.call"] appliesTo {
 };
 "#;
 
-/// The committed schema with an action for each tool.
-pub(crate) fn schema(tools: &[ToolShape]) -> String {
+/// The committed schema with an action for each tool. Tools that rules name and nobody has pinned are
+/// actions that no act ever is.
+pub(crate) fn schema(tools: &[ToolShape], unpinned: &BTreeSet<ToolName>) -> String {
     let mut text = SCHEMA.to_owned();
+    let group = Action::ToolCall.name();
+    for tool in unpinned {
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "action {} in [\"{group}\"];", quoted(tool.as_str()));
+    }
     if tools.is_empty() {
         text.push_str(UNKNOWN);
     }
     for ToolShape { tool, arguments } in tools {
-        let (action, group) = (quoted(tool.as_str()), Action::ToolCall.name());
+        let action = quoted(tool.as_str());
         let arguments = fields(arguments);
-        // Writing to a text cannot fail.
         let _ = write!(
             text,
             "\naction {action} in [\"{group}\"] appliesTo {{ principal: [Agent], resource: [Tool], \
@@ -41,6 +49,42 @@ pub(crate) fn schema(tools: &[ToolShape]) -> String {
         );
     }
     text
+}
+
+/// The tools that a rule names in its head or its conditions and that nobody has pinned.
+pub(crate) fn unpinned<'a>(
+    trees: impl Iterator<Item = &'a pst::Template>,
+    tools: &[ToolShape],
+) -> BTreeSet<ToolName> {
+    let mut named: BTreeSet<ToolName> = BTreeSet::new();
+    for tree in trees {
+        named.extend(tools_of(&tree.action).into_iter().filter_map(|name| name.parse().ok()));
+        for clause in tree.clauses() {
+            walk(body(clause), &mut |part| {
+                if let Expr::Literal(pst::Literal::EntityUID(uid)) = part
+                    && uid.ty.0.id.as_str() == "Action"
+                {
+                    named.extend(uid.eid.parse::<ToolName>().ok());
+                }
+            });
+        }
+    }
+    for shape in tools {
+        named.remove(&shape.tool);
+    }
+    named
+}
+
+/// Whether all that a rule's head names are tools that nobody has pinned: it is about no act.
+pub(crate) fn is_about_none(head: &ActionConstraint, unpinned: &BTreeSet<ToolName>) -> bool {
+    let is_one = |uid: &EntityUid| {
+        uid.id().unescaped().parse::<ToolName>().is_ok_and(|tool| unpinned.contains(&tool))
+    };
+    match head {
+        ActionConstraint::Any => false,
+        ActionConstraint::Eq(uid) => is_one(uid),
+        ActionConstraint::In(uids) => uids.iter().all(is_one),
+    }
 }
 
 fn fields(all: &Fields) -> String {

@@ -86,6 +86,14 @@ impl Advice {
         Advice::seen(Sight::Host, grant, (home, project))
     }
 
+    /// The same for a session that has no world, whose files are the host's own.
+    pub fn without_a_world(grant: &GrantText, home: &Path) -> Advice {
+        match kept::at_all(grant, home) {
+            Some(why) => Advice::Kept { grant: grant.to_string(), why },
+            None => Advice::Grant(grant.to_string()),
+        }
+    }
+
     fn seen(sight: Sight, grant: &GrantText, (home, project): (&Path, &Path)) -> Advice {
         let text = grant.to_string();
         let kept = match sight {

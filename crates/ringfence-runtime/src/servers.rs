@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use ringfence_core::{FactType, Field, Fields, ServerName, ToolName, ToolShape};
-use ringfence_proxy::mcp::roles::{self, Roles};
+use ringfence_proxy::mcp::roles::{self, RolePlan, Roles};
 use ringfence_proxy::mcp::schema::{ArgumentSchema, SchemaError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,13 +94,16 @@ pub struct ServerError {
     pub why: String,
 }
 
-/// The arguments of a tool, compared by their schema.
+/// The arguments of a tool, compared by their schema: what they are for stands in the file, which is compared too.
 #[derive(Debug, Clone)]
-struct Arguments(std::sync::Arc<ArgumentSchema>);
+struct Arguments {
+    schema: Arc<ArgumentSchema>,
+    roles: Arc<RolePlan>,
+}
 
 impl PartialEq for Arguments {
     fn eq(&self, other: &Arguments) -> bool {
-        self.0.json() == other.0.json()
+        self.schema.json() == other.schema.json()
     }
 }
 
@@ -137,21 +141,27 @@ impl Server {
                 return Err(wrong("its definition is another tool's".to_owned()));
             }
             let schema = schema_of(&pinned.definition).map_err(|error| wrong(error.to_string()))?;
-            schemas.insert(tool.clone(), Arguments(std::sync::Arc::new(schema)));
+            let roles = Arc::new(pinned.plan(tool, schema.json()));
+            schemas.insert(tool.clone(), Arguments { schema: Arc::new(schema), roles });
         }
         Ok(Server { name, file, schemas })
     }
 
     /// The schema of a tool that is pinned.
     pub fn schema(&self, tool: &str) -> Option<&ArgumentSchema> {
-        self.schemas.get(tool).map(|arguments| &*arguments.0)
+        self.schemas.get(tool).map(|arguments| &*arguments.schema)
+    }
+
+    /// What the arguments of a tool that is pinned are for.
+    pub fn roles(&self, tool: &str) -> Option<&RolePlan> {
+        self.schemas.get(tool).map(|arguments| &*arguments.roles)
     }
 
     /// What rules may speak of: its tools, and what every server does.
     pub fn shapes(&self) -> Vec<ToolShape> {
         let name = |tool: &str| ToolName::new(&self.name, tool).ok();
         let tools = self.schemas.iter().filter_map(|(tool, arguments)| {
-            Some(ToolShape { tool: name(tool)?, arguments: arguments.0.fields().clone() })
+            Some(ToolShape { tool: name(tool)?, arguments: arguments.schema.fields().clone() })
         });
         let methods = METHODS.iter().filter_map(|(method, arguments)| {
             let text =
@@ -177,6 +187,11 @@ impl Pinned {
             }
         }
         Ok(tools)
+    }
+
+    fn plan(&self, tool: &str, schema: &Value) -> RolePlan {
+        let described = self.definition.get("description").and_then(Value::as_str);
+        RolePlan::new(tool, described.unwrap_or_default(), schema, &self.roles)
     }
 }
 

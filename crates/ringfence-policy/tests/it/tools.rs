@@ -6,7 +6,7 @@ use ringfence_core::{
     Act, Decide as _, Fact, FactType, Field, Fields, Role, SetName, ToolCall, ToolShape,
 };
 use ringfence_policy::grant::GrantText;
-use ringfence_policy::{Options, Policy};
+use ringfence_policy::{LintKind, Options, Policy};
 use serde_json::json;
 
 use crate::support::{facts, options, request, source, verdict};
@@ -129,18 +129,13 @@ fn arguments_are_compared_as_what_they_are() {
 }
 
 #[test]
-fn a_misspelt_argument_or_tool_is_refused_where_it_stands() {
+fn a_misspelt_argument_is_refused_where_it_stands() {
     let said = problems(
         "permit(principal, action == Action::\"files/read\", resource)\nwhen { context.args.pth like \"/data/*\" };",
     );
     assert_eq!(said.len(), 1, "{said:#?}");
     assert!(said[0].contains("pth") && said[0].contains("did you mean `path`?"), "{said:#?}");
     assert!(said[0].starts_with("2:"), "{said:#?}");
-    let said = problems(r#"permit(principal, action == Action::"files/reed", resource);"#);
-    assert!(
-        said[0].contains("no tool `files/reed` is pinned (did you mean `files/read`?"),
-        "{said:#?}"
-    );
     for wrong in [
         // An argument that only some of them have, one that may be absent, another type, the group as an action.
         r#"permit(principal, action in Action::"tool.call", resource) when { context.args.path == "a" };"#,
@@ -149,6 +144,45 @@ fn a_misspelt_argument_or_tool_is_refused_where_it_stands() {
         r#"permit(principal, action == Action::"tool.call", resource);"#,
     ] {
         assert_eq!(problems(wrong).len(), 1, "{wrong} {:#?}", problems(wrong));
+    }
+}
+
+#[test]
+fn a_rule_on_a_tool_that_nobody_has_pinned_matches_nothing_and_is_told_of() {
+    let text = r#"@id("reed") permit(principal, action == Action::"files/reed", resource)
+                  when { context.args.anything like "x" };
+                  @id("both") forbid(principal, action in [Action::"files/read", Action::"mail/send"], resource)
+                  when { context.args has path };
+                  @id("read") permit(principal, action == Action::"files/read", resource)
+                  unless { action == Action::"gone/away" };"#;
+    let policy = policy(text);
+    let said: Vec<String> =
+        policy.unpinned().into_iter().map(|it| format!("{}: {}", it.rule.id, it.message)).collect();
+    assert_eq!(
+        said,
+        [
+            "reed: no tool `files/reed` is pinned, so that this rule never matches it; did you mean `files/read`?",
+            "both: no tool `mail/send` is pinned, so that this rule never matches it; to pin a server's tools, \
+             run `ringfence mcp add NAME -- COMMAND`",
+        ]
+    );
+    assert!(policy.lints().iter().any(|lint| lint.kind == LintKind::Unpinned));
+    assert_eq!(verdict(&policy, call("files/read", &json!({"path": "/a"}))), "deny");
+    assert_eq!(verdict(&policy, call("files/read", &json!({}))), "permit");
+    assert_eq!(verdict(&policy, call("files/reed", &json!({"anything": "y"}))), "deny");
+    // With nothing pinned at all it is the same, and no name that could be no tool's is let through.
+    let alone = Policy::load(vec![source(SetName::User, text)], &options()).unwrap();
+    assert_eq!(alone.unpinned().len(), 3);
+    for (text, said) in [
+        (r#"permit(principal, action == Action::"Files/read", resource);"#, "no tool `Files/read`"),
+        (r#"permit(principal, action == Action::"read", resource);"#, "unknown action `read`"),
+        (
+            r#"permit(principal, action in [Action::"files/reed", Action::"files/read"], resource) when { context.args.pth == "" };"#,
+            "pth",
+        ),
+    ] {
+        let found = problems(text);
+        assert!(found.len() == 1 && found[0].contains(said), "{found:#?}");
     }
 }
 
@@ -178,14 +212,16 @@ fn a_grant_of_a_tool_is_for_this_tool_alone() {
 
 #[test]
 fn what_was_validated_with_other_tools_is_validated_again() {
-    let text = r#"permit(principal, action == Action::"files/read", resource);"#;
+    let text = r#"permit(principal, action == Action::"files/read", resource) when { context.args.path == "" };"#;
     let key = ringfence_policy::validation_key(text, &tools());
     let load = |tools: Vec<ToolShape>| {
         let validated = [key.clone()].into();
         Policy::load(vec![source(SetName::User, text)], &Options { tools, validated, ..options() })
     };
     assert!(load(tools()).is_ok());
-    assert!(load(tools().split_off(1)).is_err());
+    let mut others = tools();
+    others[0].arguments.remove("path");
+    assert!(load(others).is_err());
     let digest = |tools| Policy::load(vec![], &Options { tools, ..options() }).unwrap();
     assert_ne!(digest(tools()).digest(), digest(Vec::new()).digest());
 }

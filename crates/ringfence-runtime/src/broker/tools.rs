@@ -8,6 +8,8 @@ mod calls;
 mod control;
 mod decider;
 mod look;
+mod needs;
+mod paths;
 mod serving;
 mod started;
 
@@ -27,6 +29,7 @@ use super::opening::{self, Opened};
 use crate::approvals::Approvals;
 use crate::assemble::{Assembled, Inputs, assemble};
 use crate::clock::HostClock;
+use crate::in_force::InForce;
 use crate::notice::Notice;
 use crate::pty::{Asker, RELAYED_SIGNALS};
 use crate::registration::{self, Description};
@@ -106,13 +109,15 @@ pub fn run(
     let own_pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
     let members = Members::below(own_pid);
     let approvals = Arc::new(Approvals::new(opened.gate.clone(), asker, members, approver));
-    let decider = Decider::new(&opened.gate, (agent, approvals), (servers.clone(), request));
+    let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
+    let deciding = (agent, approvals, Arc::clone(&in_force));
+    let decider = Decider::new(&opened.gate, deciding, (servers.clone(), request));
     let serving = Serving::start(decider, (servers, request), client)?;
     let stopper = serving.stopper();
     mind(signals, stopper.clone()).map_err(RunError::step("watch for signals"))?;
     let ends = stopper.clone();
     opened.tally.on_failure(move || ends.stop());
-    Seat::new((request, description), &opened, assembled, stopper).obey(line);
+    Seat::new((request, description), &opened, (assembled, in_force), stopper).obey(line);
     serving.until_the_end(tell);
     drop(registered);
     close(opened)

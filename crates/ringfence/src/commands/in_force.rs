@@ -80,11 +80,11 @@ pub(crate) fn say(errors: &PolicyErrors, screen: &Screen) {
 
 /// The rules that cannot do what they say: they wait for an approval that nobody can give, or compare
 /// something with what it never is, or name no file that could be asked about, or what is each world's own,
-/// or what stays read-only.
+/// or what stays read-only, or a tool that nobody has pinned.
 pub(crate) fn vain(policy: &Policy) -> Vec<Lint> {
     let is_vain = |lint: &Lint| {
-        use LintKind::{AsksNobody, NeverTrue, OfEveryWorld, UndeclaredRole};
-        matches!(lint.kind, UndeclaredRole | NeverTrue | AsksNobody | OfEveryWorld)
+        use LintKind::{AsksNobody, NeverTrue, OfEveryWorld, UndeclaredRole, Unpinned};
+        matches!(lint.kind, UndeclaredRole | NeverTrue | AsksNobody | OfEveryWorld | Unpinned)
     };
     let vain = policy.lints().into_iter().filter(is_vain);
     vain.chain(policy.only_shown(&Agent(ANY_AGENT.to_owned()))).collect()

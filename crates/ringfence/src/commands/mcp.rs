@@ -200,9 +200,11 @@ fn remove(args: &McpRemoveArgs, screen: &Screen) -> Result<Done, Failure> {
         Err(error) => return Err(context::cannot_read(&place, &error)),
     }
     screen.note(&format!("forgotten: {}", args.name));
-    // Rules on its tools mean nothing any more: no session starts until they are gone.
-    if in_force::load(&[], screen).is_err() {
-        screen.warn("the policy cannot be used as it is: no session starts until that is mended");
+    // Rules on its tools mean nothing any more.
+    match in_force::load(&[], screen) {
+        Ok(assembled) => in_force::warn_of_vain(&assembled.policy, screen),
+        Err(_) => screen
+            .warn("the policy cannot be used as it is: no session starts until that is mended"),
     }
     Ok(Done::Yes)
 }
@@ -243,7 +245,7 @@ fn shown(server: &Server) -> String {
             let _ = writeln!(out, "    {}", text::fit(&printable(first), DESCRIPTION_COLUMNS));
         }
         for (argument, role) in &pinned.roles {
-            let _ = writeln!(out, "    {}: {role}", printable(argument));
+            let _ = writeln!(out, "    {}: {role}", printable(&argument.to_string()));
         }
     }
     out

@@ -175,9 +175,17 @@ fn calls_are_decided_by_their_arguments_and_by_what_these_name() {
         assert!(talk.tools().contains(&"read_text_file".to_owned()), "{who:?}");
         let read = |path: &str| json!({"path": path});
         assert_eq!(talk.call("read_text_file", read("a.txt")), ("public\n".to_owned(), false));
+        let one = json!({"path": "a.txt", "head": 1});
+        assert!(!talk.call("read_text_file", one).1, "{who:?}");
         for path in ["keys", "link", "./private/../keys", "~/project/keys", "file:///etc/shadow"] {
             let (said, failed) = talk.call("read_text_file", read(path));
             assert!(failed && said.contains("may not read"), "{who:?} {path}: {said}");
+        }
+        let (said, _) = talk.call("read_text_file", read("keys"));
+        assert!(said.contains("`keys`") && !said.contains("ringfence grant"), "{who:?}: {said}");
+        for path in ["keys\"", " keys", "%6beys", "..\\keys", "/proc/self/cwd/keys"] {
+            let (said, failed) = talk.call("read_text_file", read(path));
+            assert!(failed && said.contains("denied: agent"), "{who:?} {path}: {said}");
         }
         // Permitted to the agent, and not to the server, whose world does not have it.
         let (said, failed) = talk.call("read_text_file", read("private/a.txt"));
@@ -207,6 +215,8 @@ fn calls_are_decided_by_their_arguments_and_by_what_these_name() {
             let (said, failed) =
                 talk.call(tool, json!({"source": "a.txt", "destination": "c.txt"}));
             assert!(failed && said.contains("denied"), "{who:?} {tool}: {said}");
+            let offered = said.contains("run `ringfence grant tool:files/move_file --session ");
+            assert_eq!(offered, tool == "move_file", "{who:?}: {said}");
         }
         let said = talk.end();
         let verified = setup.person.ringfence(&["log", "verify"]).output().unwrap();
@@ -228,7 +238,7 @@ fn calls_are_shown(setup: &Setup, said: &str) {
     let of = |key: &str| calls.iter().filter(|call| !call[key].is_null()).count();
     assert_eq!(
         (of("not_made"), of("bytes_received"), view["summary"]["failed"].clone()),
-        (5, 3, json!(1)),
+        (6, 4, json!(1)),
         "{view}"
     );
 }

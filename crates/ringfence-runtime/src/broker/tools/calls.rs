@@ -8,7 +8,7 @@ use ringfence_core::{Checked, Denial, Outcome, Permit, Question, Request, Runnin
 use ringfence_proxy::mcp::middle::{Call, Ended};
 use serde_json::Value;
 
-use super::decider::{Decider, words};
+use super::decider::Decider;
 use crate::approvals::Agreed;
 use crate::ports::settled;
 
@@ -78,13 +78,13 @@ impl Decider {
                     others.push(part);
                 }
                 Checked::Ask(question) => questions.push((part, question)),
-                Checked::Deny(denial) => return Begun::Denied(not_made(permits, &denial)),
+                Checked::Deny(denial) => return Begun::Denied(self.not_made(permits, &denial)),
             }
         }
         if !questions.is_empty() {
             return Begun::Asked(Open { questions, others, arguments, call });
         }
-        match spend(permits) {
+        match self.spend(permits) {
             Ok(permitted) => Begun::Permitted(permitted, arguments),
             Err(why) => Begun::Denied(why),
         }
@@ -108,7 +108,7 @@ impl Decider {
         let still = || !withdrawn.load(Ordering::Acquire);
         let put = |(part, question): (Part, Question)| {
             let agreed = self.approvals.put_and_wait(question, None, &still);
-            agreed.map(|agreed| (part.is, agreed)).map_err(|denial| words(&denial))
+            agreed.map(|agreed| (part.is, agreed)).map_err(|denial| self.words(&denial))
         };
         let agreed: Vec<(Is, Agreed)> =
             open.questions.into_iter().map(put).collect::<Result<_, String>>()?;
@@ -125,10 +125,10 @@ impl Decider {
         for (is, permit) in permits {
             match permit {
                 Ok(permit) => all.push((is, permit)),
-                Err(denial) => return Err(not_made(all, &denial)),
+                Err(denial) => return Err(self.not_made(all, &denial)),
             }
         }
-        Ok((spend(all)?, open.arguments))
+        Ok((self.spend(all)?, open.arguments))
     }
 
     /// What is denied because too much is asked already.
@@ -136,36 +136,36 @@ impl Decider {
         let why = format!("more than {ASKED_MAX} calls wait for an answer");
         self.deny(open.call.clone(), why)
     }
-}
 
-/// A call that will not be made, since something that it needs is denied; what the agent is told.
-fn not_made(permits: Vec<(Is, Permit)>, denial: &Denial) -> String {
-    let what = crate::wording::describe(&denial.request.act);
-    for (is, permit) in permits {
-        if is == Is::Call
-            && let Ok(running) = permit.spend()
-        {
-            let why = format!("it needs to {what}, and that is denied");
-            // A log that fails ends the session.
-            let _ = running.finish(Outcome::NotMade { why });
+    /// A call that will not be made, since something that it needs is denied; what the agent is told.
+    fn not_made(&self, permits: Vec<(Is, Permit)>, denial: &Denial) -> String {
+        let what = crate::wording::describe(&denial.request.act);
+        for (is, permit) in permits {
+            if is == Is::Call
+                && let Ok(running) = permit.spend()
+            {
+                let why = format!("it needs to {what}, and that is denied");
+                // A log that fails ends the session.
+                let _ = running.finish(Outcome::NotMade { why });
+            }
         }
+        self.words(denial)
     }
-    words(denial)
-}
 
-/// Spends all: the call's, whose end is told, and what its arguments name.
-fn spend(permits: Vec<(Is, Permit)>) -> Result<Permitted, String> {
-    let (mut call, mut named) = (None, Vec::new());
-    for (is, permit) in permits {
-        let running = permit.spend().map_err(|denial| words(&denial))?;
-        match is {
-            Is::Call => call = Some(running),
-            Is::Named => named.push(running),
+    /// Spends all: the call's, whose end is told, and what its arguments name.
+    fn spend(&self, permits: Vec<(Is, Permit)>) -> Result<Permitted, String> {
+        let (mut call, mut named) = (None, Vec::new());
+        for (is, permit) in permits {
+            let running = permit.spend().map_err(|denial| self.words(&denial))?;
+            match is {
+                Is::Call => call = Some(running),
+                Is::Named => named.push(running),
+            }
         }
+        named.into_iter().for_each(Running::leave_to_kernel);
+        let running = call.ok_or("nothing was decided")?;
+        Ok(Permitted { running, since: Instant::now() })
     }
-    named.into_iter().for_each(Running::leave_to_kernel);
-    let running = call.ok_or("nothing was decided")?;
-    Ok(Permitted { running, since: Instant::now() })
 }
 
 impl Permitted {

@@ -16,6 +16,7 @@ use crate::assemble::{Assembled, Inputs, assemble_again, with_grants};
 use crate::clock::HostClock;
 use crate::control::{self, Command, Reply, Status};
 use crate::grants::{self, Grant};
+use crate::in_force::InForce;
 use crate::registration::Description;
 use crate::state::StateDirs;
 use crate::tally::Tally;
@@ -39,6 +40,8 @@ pub(super) struct Seat {
     tally: Arc<Tally>,
     description: Description,
     in_force: Mutex<Assembled>,
+    /// The policy that denials take their advice from.
+    advised: Arc<InForce>,
     stopper: Stopper,
     /// The thread that revokes grants when their time is over.
     timer: OnceLock<Thread>,
@@ -48,7 +51,7 @@ impl Seat {
     pub(super) fn new(
         (request, description): (&ToolsRequest, Description),
         opened: &Opened,
-        assembled: Assembled,
+        (assembled, advised): (Assembled, Arc<InForce>),
         stopper: Stopper,
     ) -> Arc<Seat> {
         Arc::new(Seat {
@@ -61,6 +64,7 @@ impl Seat {
             tally: Arc::clone(&opened.tally),
             description,
             in_force: Mutex::new(assembled),
+            advised,
             stopper,
             timer: OnceLock::new(),
         })
@@ -156,6 +160,7 @@ impl Seat {
             Err(error) => return Reply::Refused { why: error.to_string(), hint: None },
         };
         self.gate.reload(Arc::clone(&loaded.policy) as _);
+        self.advised.replace(Arc::clone(&loaded.policy));
         *in_force = loaded;
         drop(in_force);
         if let Some(timer) = self.timer.get() {

@@ -1,0 +1,136 @@
+//! What an argument is for: a path that is read, an address, a command. Rules on files and hosts hold for
+//! arguments with such a role.
+//!
+//! Proposed by rule, from names and schemas, and put before a person, who has the last word. What is said
+//! of a tool by its server (its description, its hints) may only make a role stricter. Every place where the
+//! schema lets a text stand is known; a text of a call that stands at none is refused.
+
+mod names;
+mod place;
+mod plan;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use place::{Place, PlaceError, STEPS_MAX, Step};
+pub use plan::{RoleError, RolePlan, Text};
+
+use names::About;
+use walk::Said;
+
+/// What an argument is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArgumentRole {
+    /// A file or directory that is read.
+    ReadPath,
+    /// A file or directory that is created or changed; it may be read as well.
+    WritePath,
+    /// A file or directory that is removed or moved away; it may be read as well.
+    DeletePath,
+    /// An address that is fetched or sent to.
+    Url,
+    /// A host that is connected to.
+    Host,
+    /// An address that mail is sent to.
+    Email,
+    /// Statements of SQL.
+    Sql,
+    /// A command of a shell.
+    Command,
+    /// What no rule on files, hosts or anything else is about.
+    None,
+    /// Anything: each text in it is for what the name nearest to it says.
+    ByName,
+}
+
+/// Every role, in the order of its name's declaration.
+const ALL: [ArgumentRole; 10] = [
+    ArgumentRole::ReadPath,
+    ArgumentRole::WritePath,
+    ArgumentRole::DeletePath,
+    ArgumentRole::Url,
+    ArgumentRole::Host,
+    ArgumentRole::Email,
+    ArgumentRole::Sql,
+    ArgumentRole::Command,
+    ArgumentRole::None,
+    ArgumentRole::ByName,
+];
+
+impl ArgumentRole {
+    /// The role's name in pins and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            ArgumentRole::ReadPath => "read-path",
+            ArgumentRole::WritePath => "write-path",
+            ArgumentRole::DeletePath => "delete-path",
+            ArgumentRole::Url => "url",
+            ArgumentRole::Host => "host",
+            ArgumentRole::Email => "email",
+            ArgumentRole::Sql => "sql",
+            ArgumentRole::Command => "command",
+            ArgumentRole::None => "none",
+            ArgumentRole::ByName => "by-name",
+        }
+    }
+
+    /// Whether it is a file or a directory.
+    pub fn is_path(self) -> bool {
+        match self {
+            ArgumentRole::ReadPath | ArgumentRole::WritePath | ArgumentRole::DeletePath => true,
+            ArgumentRole::Url
+            | ArgumentRole::Host
+            | ArgumentRole::Email
+            | ArgumentRole::Sql
+            | ArgumentRole::Command
+            | ArgumentRole::None
+            | ArgumentRole::ByName => false,
+        }
+    }
+
+    /// Whether only a text can have it.
+    fn is_for_texts(self) -> bool {
+        !matches!(self, ArgumentRole::None | ArgumentRole::ByName)
+    }
+}
+
+impl fmt::Display for ArgumentRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for ArgumentRole {
+    type Err = String;
+    fn from_str(text: &str) -> Result<ArgumentRole, String> {
+        ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| text.to_owned())
+    }
+}
+
+/// Roles by the place of their argument.
+pub type Roles = BTreeMap<Place, ArgumentRole>;
+
+/// The roles of a tool's arguments, by rule: of every place where any text may stand, also of those that have none.
+pub fn propose(tool: &str, description: &str, schema: &Value) -> Roles {
+    let about = About::new(tool, description);
+    let places = walk::places(schema).texts.into_iter().filter(|(_, said)| said.free);
+    places.map(|(place, said)| (place.clone(), proposed(&about, &place, &said))).collect()
+}
+
+fn proposed(about: &About, place: &Place, said: &Said) -> ArgumentRole {
+    match place.steps().last() {
+        Some(Step::Below) => ArgumentRole::ByName,
+        Some(_) if said.free => about.role(said),
+        // One of the texts that the schema itself has.
+        Some(_) | None => ArgumentRole::None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -75,6 +75,7 @@ fn main() {
         changes: ringfence_runtime::compose::Changes::Host,
         module: None,
         library: None,
+        tools: None,
     };
     let composed = compose(&assembled, &dirs, &request)
         .and_then(|(composition, believed)| believed.write().map(|()| composition));

@@ -13,6 +13,7 @@ mod held;
 mod leading;
 mod live;
 mod mounted;
+mod net;
 mod not_started;
 mod opening;
 mod publish;
@@ -66,7 +67,8 @@ pub use why::{DeniedRead, DeniedWrite};
 
 use begun::Begun;
 use held::Secrets;
-use running::{Outside, Running, Start, Taken};
+use net::Outside;
+use running::{Running, Start, Taken};
 use traces::Traces;
 
 /// What is to be run, by whom and where.
@@ -104,6 +106,8 @@ pub struct RunRequest {
     pub wasm_runner: Option<PathBuf>,
     /// The library that is loaded into the programs of a world of the tier `preload`, where there is one.
     pub library: Option<PathBuf>,
+    /// Ringfence itself: programs of the world reach servers of tools through it, and it starts those.
+    pub own: Option<PathBuf>,
 }
 
 /// What is said at the end of a session.
@@ -343,6 +347,7 @@ fn asked_of_compose(
         changes: request.changes,
         module: None,
         library: request.library.clone(),
+        tools: request.own.clone().filter(|_| request.ends_with.is_none()),
     }
 }
 

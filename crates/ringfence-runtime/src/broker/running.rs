@@ -1,58 +1,49 @@
 //! A session while it runs, and its end.
 
 use std::fs::File;
-use std::io;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use ringfence_core::{
-    AbsolutePath, Agent, Denial, Durability, EntryRef, Event, Gate, Misuse, Process, Request,
-    Summary,
-};
-use ringfence_proxy::net::authority::Authority;
-use ringfence_proxy::net::dns::Families;
-use ringfence_proxy::net::{Entrances, Holders, NetConfig, NetGate};
+use ringfence_core::{AbsolutePath, Agent, Durability, Event, Gate, Summary};
+use ringfence_proxy::net::{Entrances, NetGate};
 use ringfence_sandbox::aside::Aside;
-use ringfence_sandbox::notify::{Confinement, Lead, Line, Listener, Members, WorldStderr};
+use ringfence_sandbox::notify::{Confinement, Lead, Line, Listener, Members};
 use ringfence_sandbox::signals::Signals;
-use ringfence_sandbox::world::{Capture, Happening, Network, Tier, Way, World};
+use ringfence_sandbox::world::{Happening, Tier, World};
 use ringfence_secrets::Held;
-use ringfence_secrets::backend::Backends;
-use rustix::process::{Resource, Rlimit};
 
 use super::caller;
 use super::covered::Covered;
 use super::ended::{code, held_back, not_started, waits};
 use super::leading::lead;
 use super::live::{Changing, Live};
+use super::net::{Outside, entrances, open_net_gate};
 use super::not_started::Wanted;
 use super::opening::{self, Opened};
-use super::publish::{self, Bound};
 use super::signing;
+use super::tools::Open;
 use super::watching::{watch_exits, watch_processes};
 use super::why::Why;
 use super::{Closing, RunError, RunRequest};
 use crate::advice::Advice;
-use crate::approvals::{self, Approvals};
+use crate::approvals::Approvals;
 use crate::assemble::Assembled;
 use crate::bounds::{Bounds, Limited, Looking};
 use crate::compose::{Asked, Composition};
-use crate::denials::{Denials, Helps, Timing};
+use crate::denials::{Denials, Helps};
 use crate::in_force::InForce;
 use crate::module::ModuleEnd;
 use crate::ports::{self, Claims, Closed, Parents, Ports, PrivatePlaces};
 use crate::processes::Processes;
 use crate::pty::{Pipes, Relay, RelayParts};
 use crate::quarantine::{After, Finished};
-use crate::registration::{self, Registered};
-use crate::registries;
+use crate::registration::{self, Description, Registered};
 use crate::settings::Settings;
 use crate::state::StateDirs;
 use crate::tally::Totals;
 use crate::users;
-use crate::wording;
 
 /// Directories of the kernel's that are the world's own: nothing is ever granted beneath them.
 const WORLD_ONLY: [&str; 2] = ["/dev", "/proc"];
@@ -86,14 +77,6 @@ pub(super) struct Start<'a> {
     pub(super) network: Outside,
 }
 
-/// What the net gate of one session opens besides the entrances of its world.
-pub(super) struct Outside {
-    pub(super) bound: Vec<Bound>,
-    pub(super) authority: Arc<Authority>,
-    pub(super) held: Arc<Held>,
-    pub(super) backends: Arc<Backends>,
-}
-
 /// A session that runs.
 pub(super) struct Running {
     world: Arc<World>,
@@ -109,6 +92,8 @@ pub(super) struct Running {
     held: Arc<Held>,
     looking: Looking,
     why: Why,
+    /// Talks of the world's programs with servers of tools.
+    clients: Option<Arc<Open>>,
 }
 
 impl Taken {
@@ -157,13 +142,12 @@ impl Running {
         let private = Arc::new(PrivatePlaces::of(&composed));
         let why = Why::of((request, places.1), &composed, (&in_force, &agent, &gate));
         let processes = watch_processes(&gate, &why, &assembled.settings.limits)?;
-        let description = opening::description((request, world.tier), &agent, &opened);
-        let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
+        let (description, registered, control) = register((request, &world), &agent, &opened)?;
         let session = (&gate, &agent, &approvals, &denials);
-        let agents = signing::serve(&mut composed, (request, &assembled), session, world.init_pid)?;
-        let held = Arc::clone(&network.held);
-        let outside = (request, network, &assembled.settings);
-        let net = open_net_gate(outside, taken.entrances, session, &world)?;
+        let of = (request, &assembled, &in_force);
+        let agents = signing::serve(&mut composed, of, session, world.init_pid)?;
+        let network = (request, network, &assembled.settings);
+        let (net, held) = open_net_gate(network, taken.entrances, session, &world)?;
         Arc::new(Live {
             dirs: request.dirs.clone(),
             cwd: request.cwd.clone(),
@@ -192,7 +176,7 @@ impl Running {
             watch: processes.watch(),
             exits: watch_exits(taken.stops, &processes)?,
             parents: Parents::default(),
-            agents,
+            agents: agents.arrivals,
             ahead: net.ahead(),
             private,
             names: std::mem::take(&mut composed.private.names),
@@ -216,6 +200,7 @@ impl Running {
             held,
             looking,
             why,
+            clients: agents.clients,
         })
     }
 
@@ -234,6 +219,8 @@ impl Running {
             Happening::Stopped => relay.suspend(),
             Happening::Covered(place) => covered.add(place),
         });
+        // What was called is answered, or recorded as not, while the log is open.
+        self.clients.iter().for_each(|clients| clients.end_all());
         self.gate.stop();
         self.world.kill();
         self.net.stop();
@@ -295,19 +282,21 @@ impl Running {
     }
 }
 
+/// Lets other commands find the session.
+fn register(
+    (request, world): (&RunRequest, &World),
+    agent: &Agent,
+    opened: &Opened,
+) -> Result<(Description, Registered, UnixListener), RunError> {
+    let description = opening::description((request, world.tier), agent, opened);
+    let (registered, control) = registration::register(request.dirs.runtime(), &description)?;
+    Ok((description, registered, control))
+}
+
 /// Who answers on the terminal is the person who started it.
 fn approvals(gate: &Gate, relay: &Relay, settings: &Settings, init_pid: i32) -> Arc<Approvals> {
     let approver = (users::own_name(), settings.roles.iter().cloned().collect());
     Arc::new(Approvals::new(gate.clone(), relay.asker(), Members::below(init_pid), approver))
-}
-
-/// What vaults lend is in the log before it is used.
-fn record_leases(backends: &Backends, gate: &Gate) {
-    let gate = gate.clone();
-    // A log that fails ends the session, which gives everything back.
-    backends.record_with(Box::new(move |change| {
-        let _ = gate.note(Event::Lease(change), Durability::Soon);
-    }));
 }
 
 /// A log that cannot be written ends the world: nothing goes on unrecorded.
@@ -342,108 +331,6 @@ fn relay(
     });
     Relay::start(RelayParts { signals, pty, pipes, signal, end })
         .map_err(RunError::step("open the terminal"))
-}
-
-/// The sockets on which the net gate listens in the world.
-fn entrances(network: &Network, proxy_port: u16) -> io::Result<Entrances> {
-    let proxy = network.proxy.as_ref().map(TcpListener::try_clone).transpose()?;
-    let mut entrances = Entrances::through(proxy);
-    if network.proxy.is_none() {
-        entrances.proxy_named = Some((Ipv4Addr::LOCALHOST, proxy_port).into());
-    }
-    let Capture { tcp, tcp_v6, dns, dns_v6 } = &network.capture;
-    if tcp_v6.is_some() {
-        entrances.families = Families::Both;
-    }
-    let listeners = std::iter::once(tcp).chain(tcp_v6);
-    entrances.captured = listeners.map(TcpListener::try_clone).collect::<io::Result<_>>()?;
-    let sockets = dns.iter().chain(dns_v6);
-    entrances.dns = sockets.map(UdpSocket::try_clone).collect::<io::Result<_>>()?;
-    entrances.claims = match network.way {
-        Way::Redirected => None,
-        Way::Led { .. } => Some(Arc::default()),
-    };
-    Ok(entrances)
-}
-
-/// Opens the net gate at the entrances of a world.
-fn open_net_gate(
-    (request, network, settings): (&RunRequest, Outside, &Settings),
-    entrances: Entrances,
-    session: signing::Session<'_>,
-    world: &Arc<World>,
-) -> Result<NetGate, RunError> {
-    let Outside { bound, authority, held, backends } = network;
-    record_leases(&backends, session.0);
-    let (named, home) = (&settings.registries, request.dirs.home());
-    let registries = registries::of_host(named, home, &request.environment);
-    allow_descriptors();
-    // Without a copy it is found out the slow way.
-    let diagnosis = world.network.inet_diag.try_clone().ok();
-    let config = net_config(session, authority, (world.init_pid, diagnosis));
-    let (proxies, trust) = (request.environment.proxies(), request.environment.trust());
-    let config = NetConfig { proxies, trust, held, registries, ..config };
-    let entrances = Entrances { published: publish::into_world(bound, world), ..entrances };
-    NetGate::serve(entrances, session.0.clone(), config)
-        .map_err(RunError::step("open the net gate"))
-}
-
-/// Each connection takes two descriptors; the payload has its own limit by now.
-fn allow_descriptors() {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    // Without it there are fewer connections at a time; one too many is refused.
-    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
-}
-
-/// How the net gate asks, refuses, and tells which process of the world connects.
-fn net_config(
-    (_, agent, approvals, denials): signing::Session<'_>,
-    authority: Arc<Authority>,
-    (init_pid, diagnosis): (i32, Option<OwnedFd>),
-) -> NetConfig {
-    let [denials, same, of_lists, of_secrets, of_calls] =
-        std::array::from_fn(|_| Arc::clone(denials));
-    let stderr = WorldStderr::below(init_pid);
-    let denied = Box::new(move |denial: &Denial| {
-        let said = denials.say(denial);
-        // Few programs show the answer to a refused CONNECT.
-        if let (Timing::Fresh, Some(process)) = (said.now, denial.request.process) {
-            stderr.write(process.pid, &said.text);
-        }
-        said.text
-    });
-    let unreachable = Box::new(move |request: &Request, reason: &str| {
-        let Some(process) = request.process else { return };
-        let text = wording::unreachable(request, reason);
-        if same.timing(text.clone()) == Timing::Fresh {
-            stderr.write(process.pid, &text);
-        }
-    });
-    let config = NetConfig::new(agent.clone(), approvals::as_port(approvals), denied, authority);
-    let nameless = agent.clone();
-    let refused = Box::new(move |process: Process, why: &str, entry: Option<&EntryRef>| {
-        let said = of_calls.refused(&nameless, why, entry);
-        if said.now == Timing::Fresh && process.pid > 0 {
-            stderr.write(process.pid, &said.text);
-        }
-    });
-    let kept_back = Box::new(move |newest: &Denial, count: usize| {
-        let Some(process) = newest.request.process else { return };
-        let text = wording::kept_back(newest, count);
-        if of_lists.timing(text.clone()) == Timing::Fresh {
-            stderr.write(process.pid, &text);
-        }
-    });
-    let alleged = agent.clone();
-    let misused = Box::new(move |misuse: &Misuse, entry: Option<&EntryRef>| {
-        let said = of_secrets.misused(&alleged, misuse, entry);
-        if let (Timing::Fresh, Some(process)) = (said.now, misuse.process) {
-            stderr.write(process.pid, &said.text);
-        }
-    });
-    let process = Arc::new(Holders::below(init_pid, diagnosis));
-    NetConfig { process, unreachable, refused, misused, kept_back, ..config }
 }
 
 /// Denials go to the world's file, with the grant that helps by the policy of that moment.

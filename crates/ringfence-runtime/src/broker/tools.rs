@@ -10,6 +10,7 @@ mod decider;
 mod look;
 mod needs;
 mod paths;
+mod relayed;
 mod serving;
 mod started;
 
@@ -38,6 +39,8 @@ use crate::state::StateDirs;
 use crate::tally::Totals;
 use crate::users;
 pub use look::{LookError, tools as look_at};
+pub use relayed::{Answered, OWN_PROGRAM, TOOLS_SOCKET, TOOLS_VARIABLE, Wanted};
+pub(super) use relayed::{Clients, Open};
 pub use started::SERVER_ENV;
 
 use control::Seat;

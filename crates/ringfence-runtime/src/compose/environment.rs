@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use super::RunRequest;
 use crate::assemble::Assembled;
+use crate::broker::tools::{TOOLS_SOCKET, TOOLS_VARIABLE};
 use crate::home::{Home, for_world};
 use crate::notice::Notice;
 use crate::otel;
@@ -178,6 +179,9 @@ pub(super) fn clean(
         all.retain(|(taken, _)| taken != name.as_str());
         all.push((name.into(), value));
     }
+    if super::tools::are_offered(assembled, request) {
+        super::tools::extend_path(&mut all);
+    }
     for (name, value) in &request.own_env {
         set(&mut all, name, value.as_ref());
     }
@@ -219,6 +223,9 @@ fn ours(home: &Home<'_>, assembled: &Assembled, request: &RunRequest) -> Vec<(St
     all.push(set("TMPDIR", "/tmp"));
     if super::ssh::upstream(&assembled.settings, &request.environment).is_some() {
         all.push(set("SSH_AUTH_SOCK", SSH_SOCKET));
+    }
+    if super::tools::are_offered(assembled, request) {
+        all.push(set(TOOLS_VARIABLE, TOOLS_SOCKET));
     }
     if home.may_sign.gpg.is_some() {
         all.push(set("GNUPGHOME", GPG_HOME));

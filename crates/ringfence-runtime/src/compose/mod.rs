@@ -4,6 +4,7 @@ mod asked;
 mod believed;
 mod caches;
 mod environment;
+mod error;
 mod everything;
 mod gpg;
 mod identity;
@@ -18,12 +19,12 @@ mod review;
 mod secrets;
 pub(crate) mod ssh;
 mod stand_ins;
+mod tools;
 pub(crate) mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,6 @@ use crate::protected::{PersonsFiles, Surveys};
 use crate::quarantine::After;
 use crate::settings::{Gap, ProfileName};
 use crate::state::StateDirs;
-use crate::whole_file::FileError;
 
 pub use asked::{Asked, AskedPlace};
 pub use believed::Believed;
@@ -57,6 +57,7 @@ pub(crate) use placeholders::{List, Placeholder};
 pub(crate) use private::Private;
 
 pub use environment::{DENIALS_PATH, SESSION_VARIABLE};
+pub use error::ComposeError;
 pub use gpg::GpgOffer;
 pub use identity::Payload;
 pub use own_names::{Own, OwnNames};
@@ -99,6 +100,8 @@ pub struct RunRequest {
     pub module: Option<Module>,
     /// The library of the tier `preload`, where there is one.
     pub library: Option<PathBuf>,
+    /// Ringfence itself, through which programs reach servers of tools; `None` where they are not to.
+    pub tools: Option<PathBuf>,
 }
 
 /// Where the changes of a session go.
@@ -155,124 +158,26 @@ pub struct Planned {
     pub asked: Asked,
 }
 
-/// Sockets of a world on which its programs ask for signatures.
+/// Sockets of a world on which its programs ask for signatures, or for tools.
 #[derive(Debug)]
 pub struct Agents {
     /// By ssh keys.
     pub ssh: Option<UnixListener>,
     /// By gpg keys.
     pub gpg: Option<GpgOffer>,
+    /// And on which they call tools.
+    pub tools: Option<UnixListener>,
 }
 
-/// Why no world can be made of the policy.
-#[derive(Debug, thiserror::Error)]
-pub enum ComposeError {
-    /// A file of ours cannot be made or read.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The agent could not even see where it is.
-    #[error("the policy does not let the agent read the working directory `{}`", .0.display())]
-    CwdHidden(PathBuf),
-    /// A path that the kernel or a policy could not name.
-    #[error("the working directory `{}` cannot be used: {reason}", path.display())]
-    Cwd {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The settings name a user that does not exist.
-    #[error("no user `{0}` on this host, as `[run] user` has it")]
-    NoUser(String),
-    /// The settings name root.
-    #[error("a world never runs as root, as `[run] user` has it")]
-    RootUser,
-    /// Nothing that the policy lets the agent write is its user's to write.
-    #[error(
-        "user `{user}` may write nothing that the policy lets it write, such as `{}`: in a tier \
-         without mounts files keep their owners",
-        path.display()
-    )]
-    NotItsOwn {
-        /// The first such place.
-        path: PathBuf,
-        /// The user that the agent would run as.
-        user: String,
-    },
-    /// What stands in for a secret cannot be put where it is looked for.
-    #[error("cannot put what stands in for a secret at `{}`: {reason}", path.display())]
-    StandIn {
-        /// The place.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// Nobody can be asked about it in such a world.
-    #[error("`{}` cannot be asked about: {reason}", path.display())]
-    Asked {
-        /// The place.
-        path: PathBuf,
-        /// Why.
-        reason: &'static str,
-        /// What would help.
-        hint: &'static str,
-    },
-    /// The library that asks is not installed.
-    #[error(
-        "the tier `preload` needs its library `libringfence_preload.so` beside `ringfence`, and it is \
-         not there"
-    )]
-    NoLibrary,
-    /// Changes of a tree cannot be kept aside.
-    #[error("`{}` cannot be put under review: {reason}", path.display())]
-    Review {
-        /// The tree.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// A private copy could not be made.
-    #[error("cannot make a private copy of `{}`: {source}", path.display())]
-    Copy {
-        /// What was to be copied.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl ComposeError {
-    /// What the person can do.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            ComposeError::CwdHidden(path) => Some(format!(
-                "to let it read the directory in this project, run `ringfence grant fs.read:{} --always`",
-                path.display()
-            )),
-            ComposeError::NoUser(_) | ComposeError::RootUser => {
-                Some("name an ordinary user under `[run] user`, or leave it out".to_owned())
-            }
-            ComposeError::NotItsOwn { .. } => {
-                Some("run it as the owner of the files, or name them under `[run] user`".to_owned())
-            }
-            ComposeError::Asked { hint, .. } => Some((*hint).to_owned()),
-            ComposeError::StandIn { .. } => {
-                Some("to see where secrets are looked for, run `ringfence secret list`".to_owned())
-            }
-            ComposeError::Review { reason, .. } if reason.starts_with("the tier `") => {
-                Some("run it without `--tier`, or without `--review`".to_owned())
-            }
-            ComposeError::Review { .. } => Some(
-                "set XDG_STATE_HOME to a directory on a disk and outside of what the agent may \
-                 write, or run without `--review`"
-                    .to_owned(),
-            ),
-            ComposeError::NoLibrary => Some(
-                "to build it beside `ringfence`, run `cargo build --workspace` in its sources"
-                    .to_owned(),
-            ),
-            ComposeError::File(_) | ComposeError::Cwd { .. } | ComposeError::Copy { .. } => None,
-        }
+impl Agents {
+    fn offer(
+        of: (&Assembled, &RunRequest),
+        (home, signers): (&Path, Option<&Signers>),
+        (private, layout): (&Private, &mut Layout),
+    ) -> Result<Agents, ComposeError> {
+        let ssh = ssh::offer(of, home, (private, layout))?;
+        let gpg = gpg::offer(signers, (private, layout))?;
+        Ok(Agents { ssh, gpg, tools: tools::offer(of, (private, layout))? })
     }
 }
 
@@ -323,8 +228,8 @@ pub fn compose(
     }
     layout.bind_private(Path::new(DENIALS_PATH), &private.denials(), Use::Read);
     request.module.iter().try_for_each(|it| it.furnish(&mut layout, &private))?;
-    let ssh = ssh::offer((assembled, request), dirs.home(), (&private, &mut layout))?;
-    let agents = Agents { ssh, gpg: gpg::offer(signers.as_ref(), (&private, &mut layout))? };
+    let persons = (dirs.home(), signers.as_ref());
+    let agents = Agents::offer((assembled, request), persons, (&private, &mut layout))?;
     let cwd = check_cwd(request, &layout)?;
     let (mut named, believed) = believed::show(&mut layout, &private, request)?;
     named.extend(stand_ins::show(request, dirs.home(), (&mut layout, &private))?);

@@ -120,6 +120,11 @@ impl Private {
         self.dir.join("ssh-agent")
     }
 
+    /// The socket of the servers of tools.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.dir.join("tools")
+    }
+
     /// The directory behind the world's `GNUPGHOME`, closed to others: gpg complains of any other.
     pub(crate) fn gpg_home(&self) -> Result<PathBuf, ComposeError> {
         let dir = self.dir.join("gnupg");

@@ -29,6 +29,8 @@ enum State {
     Rests(Instant),
     /// A message began, and must have come by then.
     Speaks(Instant),
+    /// It goes on by itself.
+    Kept,
 }
 
 /// All connections to one agent.
@@ -63,6 +65,13 @@ impl Talk {
         Ok(())
     }
 
+    /// The stream itself, for a talk that goes on by itself and makes room for nobody.
+    pub(crate) fn keep(&self) -> io::Result<UnixStream> {
+        self.set(State::Kept);
+        self.stream.set_read_timeout(None)?;
+        self.stream.try_clone()
+    }
+
     fn set(&self, state: State) {
         *lock(&self.state) = state;
     }
@@ -75,7 +84,7 @@ impl Talk {
     fn rests_since(&self) -> Option<Instant> {
         match self.state() {
             State::Rests(since) => Some(since),
-            State::Speaks(_) => None,
+            State::Speaks(_) | State::Kept => None,
         }
     }
 }

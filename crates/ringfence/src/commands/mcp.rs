@@ -1,12 +1,14 @@
 //! `mcp`: servers of tools, added, looked at, and served to agents.
 
+mod relay;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::BufReader;
 use std::path::PathBuf;
 
 use ringfence_core::ServerName;
-use ringfence_runtime::broker::tools::{self, ToolsRequest};
+use ringfence_runtime::broker::tools::{self, TOOLS_VARIABLE, ToolsRequest};
 use ringfence_runtime::servers::{Difference, Pinned, SERVERS_DIR, Server, ServerFile, digest};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::trust::Project;
@@ -29,6 +31,12 @@ const DESCRIPTION_COLUMNS: usize = 100;
 
 pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure> {
     let environment = context::environment();
+    if let McpCommand::Run(args) = &command
+        && let Some(socket) = environment.path(TOOLS_VARIABLE)
+    {
+        // Who calls is whose world it is, and the policy that counts is its session's.
+        return relay::run(&socket, args.servers.clone());
+    }
     prompt::outside_only(&environment, "servers of tools cannot be run or changed")?;
     match command {
         McpCommand::Run(args) => serve(args, screen),

@@ -111,6 +111,7 @@ pub(crate) fn request(args: RunArgs, here: Here) -> Result<(RunRequest, Ending),
         changes: if args.review { Changes::Review } else { Changes::Host },
         wasm_runner: (!args.wasm.is_empty()).then(wasm_runner),
         library: preload_library(),
+        own: std::env::current_exe().and_then(std::fs::canonicalize).ok(),
         command: args.wasm.into_iter().chain(args.command).collect(),
     };
     Ok((request, ending))

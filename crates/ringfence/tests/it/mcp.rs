@@ -369,3 +369,85 @@ fn servers_are_listed_looked_at_and_forgotten() {
     );
     assert!(!setup.pins().exists());
 }
+
+/// A client within a world: `ringfence run -- sh -c SCRIPT`, where the script starts `mcp run`.
+fn inside(setup: &Setup, script: &str) -> Command {
+    setup.person.ringfence(&["run", "--agent", "client", "--", "sh", "-c", script])
+}
+
+#[test]
+fn a_client_in_a_world_calls_tools_through_its_own_session() {
+    for who in Who::all() {
+        let Some(setup) = Setup::new(who) else { return };
+        let mut talk = Talk::with(inside(&setup, "exec ringfence mcp run"));
+        assert!(talk.tools().contains(&"read_text_file".to_owned()), "{who:?}");
+        let read = |path: &str| json!({"path": path});
+        assert_eq!(talk.call("read_text_file", read("a.txt")), ("public\n".to_owned(), false));
+        let (said, failed) = talk.call("read_text_file", read("keys"));
+        assert!(failed && said.contains("agent `client` may not read"), "{who:?}: {said}");
+        assert!(talk.call("move_file", json!({"source": "a.txt", "destination": "b"})).1);
+        let said = talk.end();
+        let (_, session) = said.rsplit_once("`ringfence show ").unwrap();
+        let (session, _) = session.split_once('`').unwrap();
+        let view = setup.person.succeed(&["show", session, "--json"]);
+        let view: Value = serde_json::from_str(&view).unwrap();
+        conforms(&view, "show.schema.json");
+        // One session, one log: the call has the process that spoke for the agent.
+        let calls = view["calls"].as_array().unwrap();
+        assert_eq!(calls.len(), 2, "{who:?}: {view}");
+        let span = calls[0]["span"].as_str().unwrap();
+        let of = view["spans"].as_array().unwrap().iter().find(|it| it["span_id"] == span).unwrap();
+        assert!(of["command"].as_str().unwrap().contains("mcp run"), "{who:?}: {of}");
+        let verified = setup.person.ringfence(&["log", "verify"]).output().unwrap();
+        assert!(verified.status.success(), "{who:?}: {}", text(&verified));
+    }
+}
+
+#[test]
+fn what_a_world_says_to_its_session_gives_it_no_more_than_its_agent_may() {
+    let Some(setup) = Setup::new(Who::Caller) else { return };
+    // Another agent's name changes nothing: whose world it is decides.
+    let script = "exec /run/ringfence/bin/ringfence mcp run --agent client";
+    let mut other = setup.person.ringfence(&["run", "--agent", "other", "--", "sh", "-c", script]);
+    other.env("RINGFENCE_TOOLS", "/nowhere");
+    let mut talk = Talk::with(other);
+    let (said, failed) = talk.call("read_text_file", json!({"path": "a.txt"}));
+    assert!(failed && said.contains("agent `other` may not call"), "{said}");
+    talk.end();
+    // What is no first line, or names no server, is answered and served nothing.
+    let speak = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\n\
+                 s.connect('/run/ringfence/tools')\ns.sendall(sys.argv[1].encode() + b'\\n')\n\
+                 print(s.makefile().read())";
+    for (line, answer) in [
+        ("{}", "same version"),
+        (r#"{"servers": [], "agent": "client"}"#, "same version"),
+        (r#"{"servers": ["nothing"]}"#, "no server `nothing`"),
+        (r#"{"servers": ["../x"]}"#, "same version"),
+    ] {
+        setup.person.write("speak.py", speak);
+        let said = setup
+            .person
+            .ringfence(&["run", "--agent", "client", "--", "python3", "-I", "speak.py", line]);
+        let said = text(&{ said }.output().unwrap());
+        assert!(said.contains("refused") && said.contains(answer), "{line}: {said}");
+    }
+    let mut wrong = inside(&setup, "/run/ringfence/bin/ringfence mcp run nothing; echo code $?");
+    let said = text(&wrong.output().unwrap());
+    assert!(said.contains("no server `nothing`") && said.contains("code 2"), "{said}");
+    // The world of a server has no way to servers: it could start itself for ever.
+    let script = "ls /run/ringfence; echo ${RINGFENCE_TOOLS:-none}";
+    let own = std::process::id().to_string();
+    let mut server = setup.person.ringfence(&[
+        "run",
+        "--agent",
+        "files",
+        "--server-of",
+        &own,
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    let said = text(&server.output().unwrap());
+    assert!(said.contains("none") && !said.contains("tools"), "{said}");
+}

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -179,6 +180,8 @@ fn command(server: &Server, request: &ToolsRequest) -> io::Result<Command> {
     if !env.is_empty() {
         command.env(SERVER_ENV, serde_json::to_string(env).map_err(io::Error::other)?);
     }
+    // What is typed at the terminal is the agent's: a group of its own gets no signal from there.
+    command.process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(command)
 }

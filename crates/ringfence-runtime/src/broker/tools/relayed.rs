@@ -1,0 +1,171 @@
+//! Clients within a world: what `mcp run` says there arrives here over a socket, and is served by the session that
+//! the world belongs to, with its gate, its questions and its log.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ringfence_core::{Process, ServerName};
+use serde::{Deserialize, Serialize};
+
+use super::ToolsRequest;
+use super::decider::Decider;
+use super::serving::{Serving, Stopper};
+use crate::in_force::InForce;
+use crate::servers::Server;
+use crate::signing::{Speaks, Talk, Verdicts};
+
+/// Where, in the world, `mcp run` finds its session.
+pub const TOOLS_SOCKET: &str = "/run/ringfence/tools";
+
+/// The variable that says so.
+pub const TOOLS_VARIABLE: &str = "RINGFENCE_TOOLS";
+
+/// Where, in the world, Ringfence itself is, for that.
+pub const OWN_PROGRAM: &str = "/run/ringfence/bin/ringfence";
+
+/// Longest first line of a client, in bytes.
+const WANTED_BYTES_MAX: u64 = 64 * 1024;
+
+/// How long the end of all talks is waited for at the end of a session: their servers are told to end.
+const END_WAIT: Duration = Duration::from_secs(3);
+
+/// What a client says first, in a line of JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// Which servers; all that there are where empty.
+    pub servers: Vec<ServerName>,
+}
+
+/// What it is answered, in a line of JSON; then both speak MCP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answered {
+    /// It is served.
+    Served,
+    /// It is not, for this reason.
+    Refused(String),
+}
+
+/// Serves the clients of one world.
+pub(in super::super) struct Clients {
+    verdicts: Verdicts,
+    in_force: Arc<InForce>,
+    servers: Vec<Server>,
+    request: ToolsRequest,
+    open: Arc<Open>,
+}
+
+/// The talks that go on.
+#[derive(Default)]
+pub(in super::super) struct Open {
+    stoppers: Mutex<Talking>,
+    fewer: Condvar,
+}
+
+#[derive(Default)]
+struct Talking {
+    /// No more are begun.
+    is_over: bool,
+    next: u64,
+    all: Vec<(u64, Stopper)>,
+}
+
+impl Clients {
+    pub(in super::super) fn new(
+        (verdicts, in_force): (Verdicts, Arc<InForce>),
+        servers: Vec<Server>,
+        request: ToolsRequest,
+    ) -> Clients {
+        Clients { verdicts, in_force, servers, request, open: Arc::default() }
+    }
+
+    /// What ends all talks.
+    pub(in super::super) fn open(&self) -> Arc<Open> {
+        Arc::clone(&self.open)
+    }
+
+    /// The servers that are wanted, or why not.
+    fn chosen(&self, from: &mut BufReader<UnixStream>) -> Result<Vec<Server>, String> {
+        let mut line = String::new();
+        let read = from.take(WANTED_BYTES_MAX).read_line(&mut line);
+        read.map_err(|error| error.to_string())?;
+        let wanted: Wanted = serde_json::from_str(&line)
+            .map_err(|_| "use the same version of ringfence inside as outside".to_owned())?;
+        if wanted.servers.is_empty() {
+            return Ok(self.servers.clone());
+        }
+        let one = |name: &ServerName| {
+            let found = self.servers.iter().find(|server| server.name == *name).cloned();
+            found.ok_or_else(|| format!("no server `{name}`"))
+        };
+        wanted.servers.iter().map(one).collect()
+    }
+
+    fn serve(&self, process: Process, stream: UnixStream) -> io::Result<()> {
+        let mut from = BufReader::new(stream.try_clone()?);
+        let servers = match self.chosen(&mut from) {
+            Ok(servers) => servers,
+            Err(why) => return answer(&stream, &Answered::Refused(why)),
+        };
+        let Verdicts { gate, agent, approvals, stderr, .. } = &self.verdicts;
+        let who = (agent.clone(), Arc::clone(approvals), Arc::clone(&self.in_force));
+        let mut decider = Decider::new(gate, who, (servers.clone(), &self.request));
+        decider.process = Some(process);
+        answer(&stream, &Answered::Served)?;
+        let client = (from, stream);
+        let serving = Serving::start(decider, (servers, &self.request), client);
+        let serving = serving.map_err(|error| io::Error::other(error.to_string()))?;
+        let Some(number) = self.open.begin(serving.stopper()) else { return Ok(()) };
+        serving.until_the_end(&mut |notice| {
+            let _ = stderr.write(process.pid, &format!("{notice}\n"));
+        });
+        self.open.end(number);
+        Ok(())
+    }
+}
+
+fn answer(mut stream: &UnixStream, answered: &Answered) -> io::Result<()> {
+    let line = serde_json::to_string(answered).map_err(io::Error::other)?;
+    writeln!(stream, "{line}")
+}
+
+impl Speaks for Clients {
+    fn speak(&self, process: Process, talk: &Talk) -> io::Result<()> {
+        self.serve(process, talk.keep()?)
+    }
+}
+
+impl Open {
+    /// One more, unless the session is over.
+    fn begin(&self, stopper: Stopper) -> Option<u64> {
+        let mut talking = self.talking();
+        if talking.is_over {
+            return None;
+        }
+        talking.next = talking.next.saturating_add(1);
+        let number = talking.next;
+        talking.all.push((number, stopper));
+        Some(number)
+    }
+
+    fn end(&self, number: u64) {
+        self.talking().all.retain(|(other, _)| *other != number);
+        self.fewer.notify_all();
+    }
+
+    /// Ends all, and waits for that, though not for ever.
+    pub(in super::super) fn end_all(&self) {
+        let mut talking = self.talking();
+        talking.is_over = true;
+        talking.all.iter().for_each(|(_, stopper)| stopper.stop());
+        let none_left = |talking: &mut Talking| !talking.all.is_empty();
+        drop(self.fewer.wait_timeout_while(talking, END_WAIT, none_left));
+    }
+
+    fn talking(&self) -> MutexGuard<'_, Talking> {
+        self.stoppers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

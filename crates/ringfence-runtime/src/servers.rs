@@ -33,13 +33,20 @@ pub const TOOLS_MAX: usize = 2_000;
 /// Version of a server's file.
 const VERSION: u32 = 1;
 
-/// What every server does when it is asked to, besides calling tools, and what rules see of it.
-pub(crate) const METHODS: [(&str, &[&str]); 5] = [
+/// What every server does when it is asked to, besides calling tools, and what it asks of its client; and what
+/// rules see of that.
+pub(crate) const METHODS: [(&str, &[&str]); 11] = [
     ("resources/read", &["uri"]),
     ("resources/subscribe", &["uri"]),
     ("resources/unsubscribe", &["uri"]),
     ("prompts/get", &["name"]),
     ("completion/complete", &[]),
+    ("tasks/get", &["taskId"]),
+    ("tasks/update", &["taskId"]),
+    ("tasks/cancel", &["taskId"]),
+    ("sampling/createMessage", &[]),
+    ("elicitation/create", &["message"]),
+    ("roots/list", &[]),
 ];
 
 /// A server of tools.

@@ -22,6 +22,7 @@ mod home;
 mod jobs;
 mod log;
 mod mcp;
+mod mcp_eras;
 mod mcp_servers;
 mod net;
 mod oci;

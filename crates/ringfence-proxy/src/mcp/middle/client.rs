@@ -1,70 +1,184 @@
 //! What comes from the client.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::super::frame::{
-    Answer, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Members, Message,
-    result_answer,
+    Frame, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Members,
+    Message, error_answer, quoted, result_answer,
 };
+use super::super::revision::Revision;
+use super::asker::{self, Asker, Facts};
 use super::gather::List;
+use super::passing::Passed;
 use super::{
-    Call, Called, Decided, Effect, Ended, Middle, Odd, PENDING_MAX, Phase, UnderWay, Waiting, Why,
-    text_param, value_param,
+    Call, Called, Decided, Effect, Ended, Era, Middle, Name, OddKind, PENDING_MAX, Phase, UnderWay,
+    Waiting, Why, held, odd, text_param,
 };
 
 /// A request of the client, taken apart.
 pub(super) struct Asked<'a> {
-    pub(super) id: &'a Id,
-    pub(super) id_at: &'a Range<usize>,
+    pub(super) name: Name,
+    pub(super) asker: Asker,
     pub(super) method: &'a str,
     pub(super) params: Option<&'a Range<usize>>,
     pub(super) message: &'a Message,
 }
 
+/// Whether a server may want to know more before it answers this.
+pub(super) fn may_be_asked_again(method: &str) -> bool {
+    matches!(method, "tools/call" | "prompts/get" | "resources/read")
+}
+
+/// Methods that 2026-07-28 has no more.
+const REMOVED: [&str; 4] =
+    ["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+
+/// Methods that sessions do not have.
+const MODERN: [&str; 4] = ["server/discover", "subscriptions/listen", "tasks/update", "initialize"];
+
 impl Middle {
+    /// What the client sent at once. Several messages have a place in the revision 2025-03-26 alone; each of them
+    /// is answered by itself.
+    pub fn frame_from_client(&mut self, stream: u64, frame: &Frame) -> Vec<Effect> {
+        let messages = match frame {
+            Frame::One(message) => return self.from_client_on(stream, message),
+            Frame::Batch(messages) => messages,
+        };
+        let revision = self.session.as_ref().and_then(|session| session.revision);
+        if revision.is_some_and(Revision::has_batches) && messages.len() <= PENDING_MAX {
+            return messages.iter().flat_map(|it| self.from_client_on(stream, it)).collect();
+        }
+        let told = "several messages at once have no place here";
+        let answer = Effect::to(stream, error_answer(None, INVALID_REQUEST, told));
+        self.counted(vec![answer, odd(None, OddKind::Batch, told)])
+    }
+
     /// A message of the client.
     pub fn from_client(&mut self, message: &Message) -> Vec<Effect> {
+        self.from_client_on(0, message)
+    }
+
+    /// The same where what belongs to it does not go to the client at large: over HTTP a message has an answer of
+    /// its own. A stream is used for one message and never again; 0 is the client at large.
+    pub fn from_client_on(&mut self, stream: u64, message: &Message) -> Vec<Effect> {
+        let effects = self.on(stream, message);
+        self.counted(effects)
+    }
+
+    pub(super) fn on(&mut self, stream: u64, message: &Message) -> Vec<Effect> {
         match message.kind() {
-            Kind::Request { id, id_at, method, params } => {
+            Kind::Request { id, method, params, .. } => {
                 let params = params.as_ref();
-                self.request(&Asked { id, id_at, method, params, message })
+                let name = Name { stream, id: id.clone() };
+                let asker = Asker::Session;
+                self.request(Asked { name, asker, method, params, message })
             }
             Kind::Notification { method, params } => {
-                self.notified(message, method, params.as_ref())
+                self.notified(stream, message, (method, params.as_ref()))
             }
             Kind::Response { id, id_at, answer } => {
-                self.answered(message, id.as_ref(), id_at, answer)
+                self.client_answers(message, id.as_ref(), (id_at, answer))
             }
         }
     }
 
-    fn request(&mut self, asked: &Asked<'_>) -> Vec<Effect> {
-        if self.under_way.contains_key(asked.id) {
+    /// Over HTTP, whoever waited on a stream does not any more: with 2026-07-28 what was asked there is cancelled.
+    pub fn closed(&mut self, stream: u64) -> Vec<Effect> {
+        let names: Vec<Name> =
+            self.under_way.keys().filter(|name| name.stream == stream).cloned().collect();
+        let effects: Vec<Effect> = names.iter().flat_map(|name| self.cancel(name, None)).collect();
+        self.counted(effects)
+    }
+
+    fn request(&mut self, mut asked: Asked<'_>) -> Vec<Effect> {
+        if self.under_way.contains_key(&asked.name) {
             // Not answered by that name: the answer would be taken for the first one's.
-            let what = format!("a request by a name that is in use: {}", asked.id.json());
-            return vec![Effect::Odd(Odd { server: None, what })];
+            let what = format!("a request by a name that is in use: {}", asked.name.id.json());
+            return vec![odd(None, OddKind::DuplicateId, what)];
         }
         if self.under_way.len() >= PENDING_MAX {
             let told = format!("more than {PENDING_MAX} requests are under way");
-            return vec![self.answer_error(asked.id, INVALID_REQUEST, &told)];
+            let answer = error_answer(Some(&asked.name.id), INVALID_REQUEST, &told);
+            return vec![Effect::to(asked.name.stream, answer), odd(None, OddKind::TooMuch, told)];
         }
-        match (&self.phase, asked.method) {
-            (Phase::New, "initialize") => self.begin(asked),
-            (_, "ping") => vec![Effect::ToClient(result_answer(asked.id, "{}"))],
-            (Phase::New | Phase::Asking, _) => {
-                vec![self.answer_error(
-                    asked.id,
-                    INVALID_REQUEST,
-                    "the session has not begun: `initialize` comes first",
-                )]
+        match asker::of(asked.params.map(|at| asked.message.part(at))) {
+            Err(refused) => vec![self.refuse(&asked.name, &refused)],
+            Ok(Some(facts)) => {
+                asked.asker = Asker::Modern(Arc::clone(&facts));
+                self.modern_request(&asked, &facts)
             }
-            (Phase::Open, "initialize") => {
-                vec![self.answer_error(asked.id, INVALID_REQUEST, "the session has begun already")]
-            }
-            (Phase::Open, _) => self.open_request(asked),
+            Ok(None) => self.session_request(&asked),
         }
+    }
+
+    fn refuse(&mut self, name: &Name, refused: &asker::Refused) -> Effect {
+        let asker::Refused { code, message, data } = refused;
+        let data = data.as_ref().map_or_else(String::new, |data| format!(r#","data":{data}"#));
+        let message = quoted(message);
+        let id = name.id.json();
+        let error = format!(r#"{{"code":{code},"message":{message}{data}}}"#);
+        self.answer(name, format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#))
+    }
+
+    /// A request in a session, or the one that begins it.
+    fn session_request(&mut self, asked: &Asked<'_>) -> Vec<Effect> {
+        match asked.method {
+            "initialize" => return self.begin(asked),
+            "ping" => {
+                let pong = result_answer(&asked.name.id, "{}");
+                return vec![Effect::to(asked.name.stream, pong)];
+            }
+            _ => {}
+        }
+        if self.session.is_none() {
+            let told = "the request says no revision, and no session has begun with `initialize`";
+            return vec![self.answer_error(&asked.name, INVALID_PARAMS, told)];
+        }
+        let mut effects = self.session_has_begun(None);
+        effects.extend(if MODERN.contains(&asked.method) {
+            self.unknown(asked)
+        } else {
+            self.open_request(asked)
+        });
+        effects
+    }
+
+    /// A request that stands for itself.
+    fn modern_request(&mut self, asked: &Asked<'_>, facts: &Arc<Facts>) -> Vec<Effect> {
+        if REMOVED.contains(&asked.method) {
+            return self.unknown(asked);
+        }
+        match self.phase {
+            _ if asked.method == "initialize" => self.begin(asked),
+            Phase::New => self.begin_modern(asked, facts),
+            Phase::Asking => self.park(asked),
+            Phase::Open => match asked.method {
+                "server/discover" => vec![match self.discover() {
+                    Ok(result) => {
+                        let text = result_answer(&asked.name.id, &result);
+                        self.answer(&asked.name, text)
+                    }
+                    Err(error) => {
+                        let id = asked.name.id.json();
+                        let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
+                        self.answer(&asked.name, text)
+                    }
+                }],
+                "subscriptions/listen" => self.listen(asked),
+                method if may_be_asked_again(method) => {
+                    self.asked_again(asked, facts).unwrap_or_else(|| self.open_request(asked))
+                }
+                _ => self.open_request(asked),
+            },
+        }
+    }
+
+    fn unknown(&mut self, asked: &Asked<'_>) -> Vec<Effect> {
+        let told = format!("there is no method `{}`", asked.method);
+        vec![self.answer_error(&asked.name, METHOD_NOT_FOUND, &told)]
     }
 
     fn open_request(&mut self, asked: &Asked<'_>) -> Vec<Effect> {
@@ -83,131 +197,54 @@ impl Middle {
         }
     }
 
-    fn call_tool(&mut self, asked: &Asked<'_>) -> Vec<Effect> {
-        let Some((name, name_at)) = text_param(asked.message, asked.params, "name") else {
-            return self.wrong(asked, "`tools/call` needs the `name` of a tool");
-        };
-        let arguments = match arguments(asked) {
-            Ok(arguments) => arguments,
-            Err(wrong) => return self.wrong(asked, &wrong),
-        };
-        let Some((server, own)) = self.unqualified(&name) else {
-            return self.wrong(asked, &format!("there is no tool `{name}`"));
-        };
-        let parts = vec![(name_at, super::quoted(own))];
-        let what = Called::Tool(own.to_owned());
-        self.decide(asked, (server, what), arguments, parts)
-    }
-
-    fn get_prompt(&mut self, asked: &Asked<'_>) -> Vec<Effect> {
-        let Some((name, name_at)) = text_param(asked.message, asked.params, "name") else {
-            return self.wrong(asked, "`prompts/get` needs the `name` of a prompt");
-        };
-        let Some((server, own)) = self.unqualified(&name) else {
-            return self.wrong(asked, &format!("there is no prompt `{name}`"));
-        };
-        let parts = vec![(name_at, super::quoted(own))];
-        let given = match arguments(asked) {
-            Ok(arguments) => arguments,
-            Err(wrong) => return self.wrong(asked, &wrong),
-        };
-        let of = Map::from_iter([
-            ("name".to_owned(), Value::from(own)),
-            ("arguments".to_owned(), given),
-        ]);
-        self.decide(asked, (server, method(asked)), Value::Object(of), parts)
-    }
-
-    fn resource(&mut self, asked: &Asked<'_>) -> Vec<Effect> {
-        let Some((uri, _)) = text_param(asked.message, asked.params, "uri") else {
-            return self.wrong(asked, &format!("`{}` needs the `uri` of a resource", asked.method));
-        };
-        let Some(server) = self.server_of(&uri) else {
-            return self.wrong(asked, &format!("no server has listed the resource `{uri}`"));
-        };
-        let of = Map::from_iter([("uri".to_owned(), Value::from(uri))]);
-        self.decide(asked, (server, method(asked)), Value::Object(of), Vec::new())
-    }
-
-    /// Which server has a resource: the only one, or who listed it.
-    fn server_of(&self, uri: &str) -> Option<usize> {
-        if !self.is_merged() {
-            return (!self.servers.is_empty()).then_some(0);
-        }
-        self.resources.get(uri).copied().or_else(|| {
-            let fits = |(template, server): (&String, &usize)| {
-                let (before, _) = template.split_once('{')?;
-                uri.starts_with(before).then_some((before.len(), *server))
-            };
-            self.resources.iter().filter_map(fits).max().map(|(_, server)| server)
-        })
-    }
-
-    /// What fits an argument of a prompt or a template: the server is told what was typed so far.
-    fn complete(&mut self, asked: &Asked<'_>) -> Vec<Effect> {
-        let reference = value_param(asked.message, asked.params, "ref").unwrap_or_default();
-        let text = |key: &str| reference.get(key).and_then(Value::as_str).map(str::to_owned);
-        let found = match (text("name"), text("uri")) {
-            (Some(name), _) => {
-                self.unqualified(&name).map(|(server, own)| (server, Some(own.to_owned())))
-            }
-            (None, Some(uri)) => self.server_of(&uri).map(|server| (server, None)),
-            (None, None) => None,
-        };
-        let Some((server, own)) = found else {
-            return self.wrong(
-                asked,
-                "`completion/complete` needs a `ref` to a prompt or resource that is there",
-            );
-        };
-        let parts = match own.and_then(|own| {
-            let ref_at = part_of(asked, "ref")?;
-            let mut renamed = reference.clone();
-            renamed.as_object_mut()?.insert("name".to_owned(), Value::from(own));
-            Some((ref_at, renamed.to_string()))
-        }) {
-            Some(part) if self.is_merged() => vec![part],
-            Some(_) | None => Vec::new(),
-        };
-        let arguments = value_param(asked.message, asked.params, "argument");
-        let of = Map::from_iter([
-            ("ref".to_owned(), reference),
-            ("argument".to_owned(), arguments.unwrap_or_default()),
-        ]);
-        self.decide(asked, (server, method(asked)), Value::Object(of), parts)
-    }
-
-    /// Every server that logs is told.
+    /// Every server that logs is told: now, or with each request.
     fn set_level(&mut self, asked: &Asked<'_>) -> Vec<Effect> {
-        let all: Vec<usize> =
-            self.present().filter(|server| self.offers(*server, "logging")).collect();
+        let logs = |server: &usize| self.offers(*server, "logging");
+        let all: Vec<usize> = self.present().filter(logs).collect();
         if all.is_empty() {
-            return vec![self.answer_error(asked.id, METHOD_NOT_FOUND, "no server logs")];
+            let told = "no server logs";
+            return vec![self.answer_error(&asked.name, METHOD_NOT_FOUND, told)];
         }
-        self.gather_from(List::Nothing, asked, &all)
+        let Some((level, _)) = text_param(asked.message, asked.params, "level") else {
+            return self.wrong(asked, "`logging/setLevel` needs the `level`");
+        };
+        if asker::Level::read(&quoted(&level)).is_none() {
+            return self.wrong(asked, "there is no such level of logging");
+        }
+        if let Some(session) = &mut self.session {
+            session.log_level = Some(quoted(&level));
+        }
+        let told: Vec<usize> =
+            all.into_iter().filter(|server| self.era(*server) == Some(Era::Session)).collect();
+        if told.is_empty() {
+            return vec![self.answer(&asked.name, result_answer(&asked.name.id, "{}"))];
+        }
+        self.gather_from(List::Nothing, asked, &told)
     }
 
     /// What we do not know is decided by its name: a server may do anything when it is asked for it.
     fn other(&mut self, asked: &Asked<'_>) -> Vec<Effect> {
         if !asked.method.contains('/') {
             // It would be decided as a tool of that name.
-            let told = format!("there is no method `{}`", asked.method);
-            return vec![self.answer_error(asked.id, METHOD_NOT_FOUND, &told)];
+            return self.unknown(asked);
         }
-        let mut servers = self.present();
-        let (Some(server), None) = (servers.next(), servers.next()) else {
-            drop(servers);
-            let told = format!("`{}` cannot be told to one of several servers", asked.method);
-            return vec![self.answer_error(asked.id, METHOD_NOT_FOUND, &told)];
+        let task = text_param(asked.message, asked.params, "taskId");
+        let of_task = task.and_then(|(task, _)| self.tasks.get(&task).copied());
+        let only = {
+            let mut servers = self.present();
+            servers.next().filter(|_| servers.next().is_none())
         };
-        drop(servers);
+        let Some(server) = of_task.or(only) else {
+            let told = format!("`{}` cannot be told to one of several servers", asked.method);
+            return vec![self.answer_error(&asked.name, METHOD_NOT_FOUND, &told)];
+        };
         let params = asked.params.and_then(|at| serde_json::from_str(asked.message.part(at)).ok());
         let params = params.filter(Value::is_object).unwrap_or_else(|| Value::Object(Map::new()));
         self.decide(asked, (server, method(asked)), params, Vec::new())
     }
 
     /// Has a request decided before it is passed on.
-    fn decide(
+    pub(super) fn decide(
         &mut self,
         asked: &Asked<'_>,
         (server, what): (usize, Called),
@@ -215,75 +252,131 @@ impl Middle {
         parts: Vec<(Range<usize>, String)>,
     ) -> Vec<Effect> {
         let ticket = self.number();
-        let (id, message) = (asked.id.clone(), asked.message.clone());
-        self.under_way.insert(id.clone(), UnderWay::Waiting(ticket));
-        let waiting = Waiting { id, server, what: what.clone(), message, parts };
+        let (name, asker, message) =
+            (asked.name.clone(), asked.asker.clone(), asked.message.clone());
+        self.under_way.insert(name.clone(), UnderWay::Waiting(ticket));
+        let waiting = Waiting { name, asker, server, what: what.clone(), message, parts };
         self.waiting.insert(ticket, waiting);
-        vec![Effect::Decide(Call { ticket, server, what, arguments })]
+        self.decide_when_listed(Call { ticket, server, what, arguments })
+    }
+
+    /// Whether anything waits for this decision.
+    pub fn awaits(&self, ticket: u64) -> bool {
+        self.waiting.contains_key(&ticket)
+            || self.questions.contains_key(&ticket)
+            || self.listen_awaits(ticket)
     }
 
     /// A call has been decided; one that nobody waits for any more is not passed on.
     pub fn decided(&mut self, ticket: u64, decided: Decided) -> Vec<Effect> {
-        let Some(Waiting { id, server, what, message, mut parts }) = self.waiting.remove(&ticket)
-        else {
-            return Vec::new();
+        let effects = self.decided_now(ticket, decided);
+        self.counted(effects)
+    }
+
+    pub(super) fn decided_now(&mut self, ticket: u64, decided: Decided) -> Vec<Effect> {
+        if self.questions.contains_key(&ticket) {
+            return self.question_decided(ticket, decided);
+        }
+        let Some(waiting) = self.waiting.remove(&ticket) else {
+            return self.listen_decided(ticket, &decided);
         };
-        let Kind::Request { id_at, .. } = message.kind() else { return Vec::new() };
-        let is_gone = self.servers.get(server).is_none_or(|seat| seat.is_gone);
-        match (decided, what) {
-            (Decided::Permit(_), _) if is_gone => {
-                let code = super::super::frame::INTERNAL_ERROR;
-                let told = self.answer_error(&id, code, "the server has ended");
-                vec![told, Effect::Ended(ticket, Ended::Unanswered)]
-            }
-            (Decided::Permit(arguments), _) => {
-                if let Some(new) = arguments {
-                    let Some(at) = arguments_at(&message) else {
-                        // What was decided about cannot be put there.
-                        let code = super::super::frame::INTERNAL_ERROR;
-                        let told = self.answer_error(&id, code, "the arguments have no place");
-                        return vec![told, Effect::Ended(ticket, Ended::Unanswered)];
-                    };
-                    parts.push((at, new.to_string()));
-                }
-                let why = Why::Client(id, ticket);
-                vec![self.send(server, why, (&message, id_at), &parts)]
-            }
+        let name = waiting.name.clone();
+        match (decided, &waiting.what) {
+            (Decided::Permit(arguments), _) => self.permitted(ticket, waiting, arguments),
             // What a model can act on is an answer of the tool, not an error of the protocol.
             (Decided::Deny(why), Called::Tool(_)) => {
-                self.under_way.remove(&id);
-                vec![Effect::ToClient(result_answer(&id, &denied(&why)))]
+                let is_modern = matches!(waiting.asker, Asker::Modern(_));
+                let text = result_answer(&name.id, &denied(&why, is_modern));
+                vec![self.answer(&name, text)]
             }
-            (Decided::Deny(why), Called::Method(_)) => vec![self.answer_error(&id, DENIED, &why)],
+            (Decided::Deny(why), Called::Method(_)) => {
+                vec![self.answer_error(&name, DENIED, &why)]
+            }
         }
+    }
+
+    fn permitted(&mut self, ticket: u64, waiting: Waiting, new: Option<Value>) -> Vec<Effect> {
+        let Waiting { name, asker, server, what, message, mut parts } = waiting;
+        let Kind::Request { method, params, .. } = message.kind() else { return Vec::new() };
+        let cannot = |told: &str| (told.to_owned(), Ended::Unanswered);
+        let mut why_not = None;
+        if self.servers.get(server).is_none_or(|seat| seat.is_gone) {
+            why_not = Some(cannot("the server has ended"));
+        } else if let Some(new) = new {
+            match arguments_at(&message) {
+                Some(at) => parts.push((at, new.to_string())),
+                // What was decided about cannot be put there.
+                None => why_not = Some(cannot("the arguments have no place")),
+            }
+        }
+        if let Some((told, how)) = why_not {
+            let told = self.answer_error(&name, INTERNAL_ERROR, &told);
+            return vec![told, Effect::Ended(ticket, how)];
+        }
+        if self.era(server) == Some(Era::Modern)
+            && let Some((uri, _)) = text_param(&message, params.as_ref(), "uri")
+        {
+            match method.as_str() {
+                "resources/subscribe" => return self.subscribe(name, (server, uri), ticket),
+                "resources/unsubscribe" => return self.unsubscribe(&name, (server, uri), ticket),
+                _ => {}
+            }
+        }
+        let digest = (matches!(asker, Asker::Modern(_)) && may_be_asked_again(method))
+            .then(|| held::digest(method, params.as_ref().map(|at| message.part(at))));
+        let passed = Passed {
+            name: Some(name),
+            ticket,
+            asker,
+            what,
+            kept: String::new(),
+            token: asker::progress_token(&message, params.as_ref()),
+            digest,
+            rounds: 0,
+            pending: Vec::new(),
+        };
+        self.pass(server, passed, (&message, &parts))
     }
 
     fn notified(
         &mut self,
+        stream: u64,
         message: &Message,
-        method: &str,
-        params: Option<&Range<usize>>,
+        (method, params): (&str, Option<&Range<usize>>),
     ) -> Vec<Effect> {
-        match (method, &self.phase) {
-            ("notifications/cancelled", _) => self.cancelled(message, params),
-            // A server may do what it is told without being asked for an answer.
-            (_, _) if !method.starts_with("notifications/") => {
-                let what = format!("`{method}` without an id");
-                vec![Effect::Odd(Odd { server: None, what })]
+        if method == "notifications/cancelled" {
+            return self.cancelled(stream, message, params);
+        }
+        // A server may do what it is told without being asked for an answer.
+        if !method.starts_with("notifications/") {
+            let what = format!("`{method}` without an id");
+            return vec![odd(None, OddKind::OutOfPlace, what)];
+        }
+        if self.phase != Phase::Open {
+            let what = format!("`{method}` before the session began");
+            return vec![odd(None, OddKind::OutOfPlace, what)];
+        }
+        match method {
+            "notifications/initialized" => self.session_has_begun(Some(message.text())),
+            "notifications/progress" => self.client_progress(message),
+            "notifications/roots/list_changed" => {
+                let to = self.of_era(Era::Session).into_iter();
+                to.map(|server| Effect::ToServer(server, message.text().to_owned())).collect()
             }
-            (_, Phase::New | Phase::Asking) => {
-                let what = format!("`{method}` before the session began");
-                vec![Effect::Odd(Odd { server: None, what })]
-            }
-            (_, Phase::Open) => {
-                let text = message.text().to_owned();
-                self.present().map(|server| Effect::ToServer(server, text.clone())).collect()
+            _ => {
+                let text = message.text();
+                self.present().map(|server| Effect::ToServer(server, text.to_owned())).collect()
             }
         }
     }
 
     /// Who has the request is told, by the name that it has there.
-    fn cancelled(&mut self, message: &Message, params: Option<&Range<usize>>) -> Vec<Effect> {
+    fn cancelled(
+        &mut self,
+        stream: u64,
+        message: &Message,
+        params: Option<&Range<usize>>,
+    ) -> Vec<Effect> {
         let found = params.and_then(|at| {
             let members = Members::of(message.part(at))?;
             let id = Id::read(members.get("requestId")?)?;
@@ -291,84 +384,79 @@ impl Middle {
             Some((id, at.start.saturating_add(id_at.start)..at.start.saturating_add(id_at.end)))
         });
         let Some((id, id_at)) = found else {
-            return vec![Effect::Odd(Odd {
-                server: None,
-                what: "`notifications/cancelled` of nothing".to_owned(),
-            })];
+            let what = "`notifications/cancelled` of nothing";
+            return vec![odd(None, OddKind::OutOfPlace, what)];
         };
-        match self.under_way.get(&id).copied() {
-            Some(UnderWay::Sent(number)) => {
+        let name = Name { stream, id };
+        if self.under_way.contains_key(&name) {
+            return self.cancel(&name, Some((message, id_at)));
+        }
+        // Over HTTP a session's messages come on streams of their own.
+        let same = self.under_way.keys().find(|found| found.id == name.id && stream != 0).cloned();
+        match same.filter(|_| self.session.is_some()) {
+            Some(name) => self.cancel(&name, Some((message, id_at))),
+            None => Vec::new(),
+        }
+    }
+
+    fn cancel(&mut self, name: &Name, told: Option<(&Message, Range<usize>)>) -> Vec<Effect> {
+        let Some(found) = self.under_way.get(name).copied() else { return Vec::new() };
+        if !matches!(found, UnderWay::Initialize | UnderWay::Gathering(_)) {
+            self.under_way.remove(name);
+        }
+        match found {
+            UnderWay::Sent(number) => {
                 // Nobody waits for it any more: an answer that comes all the same is not passed on.
-                self.under_way.remove(&id);
                 let Some(sent) = self.sent.remove(&number) else { return Vec::new() };
-                let text = message.with(vec![(id_at, Id::number(number).json())]);
-                let told = Effect::ToServer(sent.server, text);
-                match sent.why {
-                    Why::Client(_, ticket) => vec![told, Effect::Ended(ticket, Ended::Unanswered)],
-                    Why::Gathering(_) | Why::Initialize => vec![told],
+                let text = match told {
+                    Some((message, at)) => message.with(vec![(at, Id::number(number).json())]),
+                    None => super::asks::cancelled(number),
+                };
+                let mut effects = vec![Effect::ToServer(sent.server, text)];
+                if let Why::Client(passed) = sent.why {
+                    effects.extend(self.forget_questions(&passed.pending));
+                    effects.push(Effect::Ended(passed.ticket, Ended::Unanswered));
                 }
+                effects
             }
-            Some(UnderWay::Waiting(ticket)) => {
-                self.under_way.remove(&id);
+            UnderWay::Waiting(ticket) => {
                 self.waiting.remove(&ticket);
                 vec![Effect::Withdraw(ticket)]
             }
+            UnderWay::Parked => {
+                self.unpark(name);
+                Vec::new()
+            }
+            UnderWay::Round(round) => self.cancel_round(round),
+            UnderWay::Listening(listen) => self.listens_no_more(listen),
+            UnderWay::Watching(watch) => self.watcher_gone(watch, name),
             // `initialize` is not to be cancelled, and what is gathered ends by itself.
-            Some(UnderWay::Gathering(_) | UnderWay::Initialize) | None => Vec::new(),
+            UnderWay::Gathering(_) | UnderWay::Initialize => Vec::new(),
         }
     }
 
-    /// An answer to what a server has asked.
-    fn answered(
-        &mut self,
-        message: &Message,
-        id: Option<&Id>,
-        id_at: &Range<usize>,
-        _: &Answer,
-    ) -> Vec<Effect> {
-        let asked = id.and_then(Id::as_number).and_then(|number| self.asked.remove(&number));
-        if let Some((server, own)) = asked {
-            return vec![Effect::ToServer(server, message.with(vec![(id_at.clone(), own.json())]))];
-        }
-        let what = "an answer to something that nobody asked".to_owned();
-        vec![Effect::Odd(Odd { server: None, what })]
-    }
-
-    fn wrong(&mut self, asked: &Asked<'_>, told: &str) -> Vec<Effect> {
-        vec![self.answer_error(asked.id, INVALID_PARAMS, told)]
+    pub(super) fn wrong(&mut self, asked: &Asked<'_>, told: &str) -> Vec<Effect> {
+        vec![self.answer_error(&asked.name, INVALID_PARAMS, told)]
     }
 }
 
-/// The code of the error that says that something is not permitted; not one of JSON-RPC's own.
-pub(super) const DENIED: i64 = -32_003;
+/// The code of the error that says that something is not permitted; outside of the range that JSON-RPC and MCP
+/// keep for themselves (2026-07-28 "Error Codes").
+pub(super) const DENIED: i64 = -31_003;
 
 /// The answer of a tool that was not called.
-fn denied(why: &str) -> String {
-    format!(r#"{{"content":[{{"type":"text","text":{}}}],"isError":true}}"#, super::quoted(why))
+pub(super) fn denied(why: &str, is_modern: bool) -> String {
+    let of = if is_modern { r#""resultType":"complete","# } else { "" };
+    format!(r#"{{{of}"content":[{{"type":"text","text":{}}}],"isError":true}}"#, quoted(why))
 }
 
-fn method(asked: &Asked<'_>) -> Called {
+pub(super) fn method(asked: &Asked<'_>) -> Called {
     Called::Method(asked.method.to_owned())
-}
-
-/// The arguments of a call; absent ones are none.
-fn arguments(asked: &Asked<'_>) -> Result<Value, String> {
-    match value_param(asked.message, asked.params, "arguments") {
-        None | Some(Value::Null) => Ok(Value::Object(Map::new())),
-        Some(object @ Value::Object(_)) => Ok(object),
-        Some(_) => Err("`arguments` is no object".to_owned()),
-    }
 }
 
 /// Where the arguments of a call are in its message.
 fn arguments_at(message: &Message) -> Option<Range<usize>> {
     let Kind::Request { params: Some(params), .. } = message.kind() else { return None };
     let at = Members::of(message.part(params))?.at("arguments")?;
-    Some(params.start.saturating_add(at.start)..params.start.saturating_add(at.end))
-}
-
-fn part_of(asked: &Asked<'_>, name: &str) -> Option<Range<usize>> {
-    let params = asked.params?;
-    let at = Members::of(asked.message.part(params))?.at(name)?;
     Some(params.start.saturating_add(at.start)..params.start.saturating_add(at.end))
 }

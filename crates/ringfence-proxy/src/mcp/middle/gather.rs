@@ -5,16 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::super::edit;
 use super::super::frame::{
-    Answer, INVALID_PARAMS, Id, METHOD_NOT_FOUND, Members, Message, quoted, result_answer, string,
+    Answer, INVALID_PARAMS, METHOD_NOT_FOUND, Members, Message, quoted, result_answer, string,
 };
+use super::asker::Asker;
 use super::client::Asked;
-use super::{Effect, Middle, Odd, UnderWay, Why};
+use super::{Effect, Middle, Name, OddKind, Sent, UnderWay, Why, odd};
 
 /// Most pages of one list of one server.
-const PAGES_MAX: usize = 100;
+pub(super) const PAGES_MAX: usize = 100;
 /// Most items of one list, of all servers together.
-const ITEMS_MAX: usize = 10_000;
+pub(super) const ITEMS_MAX: usize = 10_000;
+/// Most bytes of one list, of all servers together.
+pub(super) const LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most resources whose server is remembered.
 const RESOURCES_MAX: usize = 100_000;
 
@@ -70,8 +74,10 @@ impl List {
 /// A list that is being gathered.
 #[derive(Debug)]
 pub(super) struct Gathered {
-    id: Id,
+    name: Name,
+    asker: Asker,
     list: List,
+    bytes: usize,
     /// Who has not answered to the end, and how many pages came.
     left: BTreeMap<usize, usize>,
     /// Items by server, in their order.
@@ -86,13 +92,14 @@ impl Middle {
     pub(super) fn gather(&mut self, list: List, asked: &Asked<'_>) -> Vec<Effect> {
         if super::text_param(asked.message, asked.params, "cursor").is_some() {
             // None was given out: a list is always whole.
-            return vec![self.answer_error(asked.id, INVALID_PARAMS, "there is no such `cursor`")];
+            let told = "there is no such `cursor`";
+            return vec![self.answer_error(&asked.name, INVALID_PARAMS, told)];
         }
         let all: Vec<usize> =
             self.present().filter(|server| self.offers(*server, list.capability())).collect();
         if all.is_empty() {
             let told = format!("no server has {}", list.capability());
-            return vec![self.answer_error(asked.id, METHOD_NOT_FOUND, &told)];
+            return vec![self.answer_error(&asked.name, METHOD_NOT_FOUND, &told)];
         }
         self.gather_from(list, asked, &all)
     }
@@ -104,10 +111,12 @@ impl Middle {
         all: &[usize],
     ) -> Vec<Effect> {
         let number = self.number();
-        self.under_way.insert(asked.id.clone(), UnderWay::Gathering(number));
+        self.under_way.insert(asked.name.clone(), UnderWay::Gathering(number));
         let gathered = Gathered {
-            id: asked.id.clone(),
+            name: asked.name.clone(),
+            asker: asked.asker.clone(),
             list,
+            bytes: 0,
             left: all.iter().map(|server| (*server, 0)).collect(),
             items: BTreeMap::new(),
             rest: Vec::new(),
@@ -115,7 +124,10 @@ impl Middle {
         };
         self.gathered.insert(number, gathered);
         let ask = |server: &usize| {
-            self.send(*server, Why::Gathering(number), (asked.message, asked.id_at), &[])
+            let text = self.list_request(*server, &asked.asker, asked.message);
+            let name = self.number();
+            self.sent.insert(name, Sent { server: *server, why: Why::Gathering(number) });
+            Effect::ToServer(*server, text)
         };
         all.iter().map(ask).collect()
     }
@@ -137,7 +149,7 @@ impl Middle {
             Answer::Result(at) => match self.take_page(&mut gathered, server, message.part(at)) {
                 Ok(next) => next,
                 Err(what) => {
-                    effects.push(Effect::Odd(Odd { server: Some(server), what }));
+                    effects.push(odd(Some(server), OddKind::BadList, what));
                     None
                 }
             },
@@ -146,7 +158,7 @@ impl Middle {
         match next {
             Some(cursor) if pages < PAGES_MAX => {
                 gathered.left.insert(server, pages);
-                let params = format!(r#"{{"cursor":{}}}"#, quoted(&cursor));
+                let params = self.own_params(server, Some(("cursor", Some(quoted(&cursor)))));
                 effects.push(self.ask(
                     server,
                     Why::Gathering(number),
@@ -156,7 +168,7 @@ impl Middle {
             }
             Some(_) => {
                 let what = format!("a list of more than {PAGES_MAX} pages");
-                effects.push(Effect::Odd(Odd { server: Some(server), what }));
+                effects.push(odd(Some(server), OddKind::TooMuch, what));
                 gathered.left.remove(&server);
             }
             None => {
@@ -187,12 +199,11 @@ impl Middle {
             self.gathered.insert(number, gathered);
             return None;
         }
-        let Gathered { id, list, items, rest, failed, .. } = gathered;
-        self.under_way.remove(&id);
+        let Gathered { name, asker, list, items, rest, failed, .. } = gathered;
         // Of several servers those that answer are heard.
         if let Some(error) = failed.filter(|_| items.is_empty()) {
-            let text = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id.json());
-            return Some(Effect::ToClient(text));
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, name.id.json());
+            return Some(self.answer(&name, text));
         }
         let mut members: Vec<String> =
             rest.iter().map(|(name, value)| format!("{}:{value}", quoted(name))).collect();
@@ -200,7 +211,21 @@ impl Middle {
             let all: Vec<String> = items.into_values().flatten().collect();
             members.insert(0, format!("{}:[{}]", quoted(list.key()), all.join(",")));
         }
-        Some(Effect::ToClient(result_answer(&id, &format!("{{{}}}", members.join(",")))))
+        let result = format!("{{{}}}", members.join(","));
+        let result = match asker {
+            Asker::Session => edit::object(Some(&result), &[("resultType", None)]),
+            // Each agent sees other tools: nobody keeps a list for another.
+            Asker::Modern(_) => {
+                let ttl = rest.iter().find(|(name, _)| name == "ttlMs");
+                let changes = [
+                    ("resultType", Some(quoted("complete"))),
+                    ("ttlMs", Some(ttl.map_or_else(|| "0".to_owned(), |(_, ttl)| ttl.clone()))),
+                    ("cacheScope", Some(quoted("private"))),
+                ];
+                edit::object(Some(&result), &changes)
+            }
+        };
+        Some(self.answer(&name, result_answer(&name.id, &result)))
     }
 
     /// Takes the items of a page; the cursor of the next one.
@@ -214,6 +239,10 @@ impl Middle {
         let into = gathered.items.entry(server).or_default();
         if gathered.list == List::Nothing {
             return Ok(None);
+        }
+        gathered.bytes = gathered.bytes.saturating_add(result.len());
+        if gathered.bytes > LIST_BYTES_MAX {
+            return Err(format!("a list of more than {LIST_BYTES_MAX} bytes"));
         }
         let list = gathered.list;
         let raw =

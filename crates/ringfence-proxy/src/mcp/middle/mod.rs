@@ -1,20 +1,39 @@
-//! One client and its servers: who is asked what, and whose answer is whose.
+//! One client and its servers: who is asked what, and whose answer is whose, of whatever revision each of them is.
 //!
-//! No I/O and no time: messages and decisions come in, what is to be done comes out. Requests are passed on
-//! under names of our own, so that an answer belongs to exactly one request, however its sender called it.
+//! No I/O, no clock and no randomness: messages, decisions and the time come in, what is to be done comes out.
+//! Requests are passed on under names of our own, so that an answer belongs to exactly one request, however its
+//! sender called it. Between peers of one era a message is passed on as it came, but for its name; between eras
+//! what one has and the other has not is translated, and all else stays as it stood.
 
+mod asker;
+mod asks;
+mod begin;
+mod calls;
 mod client;
 mod gather;
-mod initialize;
+mod held;
+mod hello;
+mod listen;
+mod odd;
+mod own;
+mod passing;
+mod rounds;
 mod server;
+mod tells;
+mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use serde_json::Value;
 
-use super::frame::{Id, Malformed, Members, Message, error_answer, quoted, string};
+use super::frame::{Id, Members, Message, error_answer, quoted, string};
+use asker::Asker;
+use asks::Question;
 use gather::Gathered;
+use odd::odd;
+pub use odd::{Odd, OddKind};
+use passing::Passed;
 
 /// Most requests of one client, or of one server, that are under way.
 const PENDING_MAX: usize = 1_024;
@@ -31,6 +50,8 @@ pub struct ServerSeat {
 pub enum Effect {
     /// Send this to the client.
     ToClient(String),
+    /// Send this to the client in answer to what it sent on this stream ([`Middle::from_client_on`]).
+    ToStream(u64, String),
     /// Send this to a server, by its number.
     ToServer(usize, String),
     /// Decide a call, and tell [`Middle::decided`].
@@ -41,6 +62,12 @@ pub enum Effect {
     Ended(u64, Ended),
     /// Something that the protocol does not allow was done, and not passed on.
     Odd(Odd),
+}
+
+impl Effect {
+    fn to(stream: u64, text: String) -> Effect {
+        if stream == 0 { Effect::ToClient(text) } else { Effect::ToStream(stream, text) }
+    }
 }
 
 /// A call that waits for its decision.
@@ -61,7 +88,7 @@ pub struct Call {
 pub enum Called {
     /// A tool, by the name its server has for it.
     Tool(String),
-    /// Anything else that a server does when it is asked to, by the method.
+    /// Anything else that a server does when it is asked to, or that it asks of its client, by the method.
     Method(String),
 }
 
@@ -91,20 +118,13 @@ pub enum Decided {
     Deny(String),
 }
 
-/// Something that the protocol does not allow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Odd {
-    /// The server that did it; the client where there is none.
-    pub server: Option<usize>,
-    /// What it did.
-    pub what: String,
-}
-
-/// Whether a tool is shown to the client, by what its server says of it (JSON of a `Tool`).
+/// Whether a tool is shown to the client, by what its server says of it (JSON of a `Tool`). Asked of every tool of
+/// every list: those that the client asks for, and those that are asked for when a server has begun and whenever
+/// it says that its tools have changed.
 pub type Shown = dyn Fn(usize, &str, &Value) -> bool + Send;
 
 /// Where the talk with the client is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// It has not begun.
     New,
@@ -112,6 +132,13 @@ enum Phase {
     Asking,
     /// It has.
     Open,
+}
+
+/// What the client calls a request, and where it is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Name {
+    stream: u64,
+    id: Id,
 }
 
 /// A request that a server has been sent.
@@ -124,18 +151,27 @@ struct Sent {
 /// What an answer is for.
 #[derive(Debug)]
 enum Why {
-    /// The client asked, under this name; and the ticket of what was decided.
-    Client(Id, u64),
+    /// The client asked.
+    Client(Box<Passed>),
     /// It is part of something that is gathered.
     Gathering(u64),
+    /// It is part of our own list of its tools.
+    Own,
+    /// We asked it who it is.
+    Discover,
     /// We asked it to begin.
     Initialize,
+    /// We asked it to tell of changes: the number of a watch.
+    Watch(u64),
+    /// Nothing: it has been told something that is answered.
+    Nothing,
 }
 
 /// A request of the client that is being decided.
 #[derive(Debug)]
 struct Waiting {
-    id: Id,
+    name: Name,
+    asker: Asker,
     server: usize,
     what: Called,
     /// The request as it will be passed on, but for its name.
@@ -147,69 +183,150 @@ struct Waiting {
 pub struct Middle {
     servers: Vec<Seat>,
     shown: Box<Shown>,
+    /// Nobody else knows it: what is derived from it cannot be guessed.
+    seed: [u8; 32],
+    now_ms: u64,
     phase: Phase,
     next: u64,
+    /// What the client said of itself when it began, and who waits for the servers to begin.
+    hello: Option<begin::Hello>,
+    /// The session that `initialize` began, if one did.
+    session: Option<begin::Session>,
     sent: HashMap<u64, Sent>,
     waiting: BTreeMap<u64, Waiting>,
     /// Requests of the client that are under way, and where: as tickets or names of ours.
-    under_way: HashMap<Id, UnderWay>,
-    /// Requests of servers that the client has been sent, by names of ours.
-    asked: HashMap<u64, (usize, Id)>,
+    under_way: HashMap<Name, UnderWay>,
+    /// What servers ask of the client, by names of ours.
+    questions: BTreeMap<u64, Question>,
+    /// Requests whose server wants to know more before it goes on.
+    rounds: BTreeMap<u64, rounds::Round>,
+    /// Requests that go on when the client asks again, by what it has to say for that.
+    held: HashMap<String, held::Held>,
     gathered: HashMap<u64, Gathered>,
-    /// The client's `initialize`.
-    hello: Option<initialize::Hello>,
+    /// What the client listens to.
+    listens: BTreeMap<u64, listen::Listen>,
+    /// What we listen to.
+    watches: BTreeMap<u64, watch::Watch>,
     /// Which server has a resource, by its URI.
     resources: HashMap<String, usize>,
+    /// Which server has a task, by its name.
+    tasks: HashMap<String, usize>,
+    odds: HashMap<Option<usize>, u32>,
 }
 
 /// Where a request of the client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum UnderWay {
+    /// It waits until the servers have begun.
+    Parked,
     Waiting(u64),
     Sent(u64),
+    Round(u64),
     Gathering(u64),
+    Listening(u64),
+    Watching(u64),
     Initialize,
+}
+
+/// The era of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Era {
+    /// It began with `initialize`.
+    Session,
+    /// It is of 2026-07-28.
+    Modern,
 }
 
 /// A server and what it has said of itself.
 #[derive(Debug)]
 struct Seat {
     name: String,
-    /// Its answer to `initialize`; `None` until it came.
+    /// Its answer to `initialize` or `server/discover`; `None` until it came.
     hello: Option<Value>,
+    /// The same as it stood.
+    said: String,
+    begins: begin::Begins,
     is_gone: bool,
     /// Why, where that is known.
     why: Option<String>,
+    tools: own::Tools,
+    /// What it was told to log, by us.
+    log_level: Option<asker::Level>,
+    /// How often it ended what we listen to.
+    reopened: u32,
+}
+
+impl Seat {
+    fn era(&self) -> Option<Era> {
+        match self.begins {
+            begin::Begins::Begun(era) => Some(era),
+            begin::Begins::No
+            | begin::Begins::Asked { .. }
+            | begin::Begins::Initializing { .. } => None,
+        }
+    }
 }
 
 impl Middle {
-    /// Between a client that has said nothing yet and servers that have been started.
-    pub fn new(servers: Vec<ServerSeat>, shown: Box<Shown>) -> Middle {
-        let seat = |ServerSeat { name }| Seat { name, hello: None, is_gone: false, why: None };
+    /// Between a client that has said nothing yet and servers that have been started. `seed` is random, and
+    /// nobody else's.
+    pub fn new(servers: Vec<ServerSeat>, shown: Box<Shown>, seed: [u8; 32]) -> Middle {
+        let seat = |ServerSeat { name }| Seat {
+            name,
+            hello: None,
+            said: String::new(),
+            begins: begin::Begins::No,
+            is_gone: false,
+            why: None,
+            tools: own::Tools::default(),
+            log_level: None,
+            reopened: 0,
+        };
         Middle {
             servers: servers.into_iter().map(seat).collect(),
             shown,
+            seed,
+            now_ms: 0,
             phase: Phase::New,
             next: 1,
+            hello: None,
+            session: None,
             sent: HashMap::new(),
             waiting: BTreeMap::new(),
             under_way: HashMap::new(),
-            asked: HashMap::new(),
+            questions: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            held: HashMap::new(),
             gathered: HashMap::new(),
-            hello: None,
+            listens: BTreeMap::new(),
+            watches: BTreeMap::new(),
             resources: HashMap::new(),
+            tasks: HashMap::new(),
+            odds: HashMap::new(),
         }
     }
 
-    /// What came from the client and is no message.
-    pub fn malformed(&mut self, wrong: &Malformed) -> Vec<Effect> {
-        let what = wrong.to_string();
-        vec![Effect::ToClient(wrong.answer()), Effect::Odd(Odd { server: None, what })]
+    /// It is this late, in milliseconds since some moment: what has waited too long ends. To be told before other
+    /// things are, and when [`Middle::deadline_ms`] has come.
+    pub fn tick(&mut self, now_ms: u64) -> Vec<Effect> {
+        self.now_ms = self.now_ms.max(now_ms);
+        let mut effects = self.begins_too_slowly();
+        effects.extend(self.lists_too_slowly());
+        effects.extend(self.held_too_long());
+        self.counted(effects)
     }
 
-    /// What came from a server and is no message; nobody is told but the log.
-    pub fn malformed_from(&mut self, server: usize, wrong: &Malformed) -> Vec<Effect> {
-        vec![Effect::Odd(Odd { server: Some(server), what: wrong.to_string() })]
+    /// When [`Middle::tick`] wants to be told the time next, if ever.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        let begins = self.servers.iter().filter_map(|seat| seat.begins.until_ms());
+        let lists = self.servers.iter().filter_map(|seat| seat.tools.until_ms());
+        let held = self.held.values().map(held::Held::until_ms);
+        begins.chain(lists).chain(held).min()
+    }
+
+    /// What a server has said of itself, once it has: its answer to `initialize`, or to `server/discover`.
+    pub fn hello(&self, server: usize) -> Option<&Value> {
+        self.servers.get(server)?.hello.as_ref()
     }
 
     /// Whether names of tools have their server's before them.
@@ -224,30 +341,19 @@ impl Middle {
         number
     }
 
-    /// Passes a request on under a name of ours.
-    fn send(
-        &mut self,
-        server: usize,
-        why: Why,
-        (message, id_at): (&Message, &Range<usize>),
-        parts: &[(Range<usize>, String)],
-    ) -> Effect {
-        let number = self.number();
-        let name = Id::number(number);
-        let mut all: Vec<(Range<usize>, &str)> =
-            parts.iter().map(|(at, new)| (at.clone(), new.as_str())).collect();
-        all.push((id_at.clone(), name.json()));
-        let text = message.with(all);
-        if let Why::Client(id, _) = &why {
-            self.under_way.insert(id.clone(), UnderWay::Sent(number));
-        }
-        self.sent.insert(number, Sent { server, why });
-        Effect::ToServer(server, text)
-    }
-
-    /// Asks a server something of our own.
+    /// Asks a server something of our own; `params` are an object.
     fn ask(&mut self, server: usize, why: Why, method: &str, params: &str) -> Effect {
         let number = self.number();
+        self.ask_as(number, (server, why), method, params)
+    }
+
+    fn ask_as(
+        &mut self,
+        number: u64,
+        (server, why): (usize, Why),
+        method: &str,
+        params: &str,
+    ) -> Effect {
         self.sent.insert(number, Sent { server, why });
         let method = quoted(method);
         let text =
@@ -256,9 +362,13 @@ impl Middle {
     }
 
     /// Answers a request of the client.
-    fn answer_error(&mut self, id: &Id, code: i64, message: &str) -> Effect {
-        self.under_way.remove(id);
-        Effect::ToClient(error_answer(Some(id), code, message))
+    fn answer(&mut self, name: &Name, text: String) -> Effect {
+        self.under_way.remove(name);
+        Effect::to(name.stream, text)
+    }
+
+    fn answer_error(&mut self, name: &Name, code: i64, message: &str) -> Effect {
+        self.answer(name, error_answer(Some(&name.id), code, message))
     }
 
     /// Servers that are there.
@@ -267,10 +377,23 @@ impl Middle {
         all.filter(|(_, seat)| !seat.is_gone).map(|(number, _)| number)
     }
 
+    /// Servers that are there and of this era.
+    fn of_era(&self, era: Era) -> Vec<usize> {
+        self.present().filter(|server| self.era(*server) == Some(era)).collect()
+    }
+
+    fn era(&self, server: usize) -> Option<Era> {
+        self.servers.get(server)?.era()
+    }
+
     /// Whether a server has said that it has something: a key of its capabilities.
     fn offers(&self, server: usize, capability: &str) -> bool {
-        let hello = self.servers.get(server).and_then(|seat| seat.hello.as_ref());
-        hello.is_some_and(|hello| hello.pointer(&format!("/capabilities/{capability}")).is_some())
+        self.capability(server, capability).is_some()
+    }
+
+    fn capability(&self, server: usize, path: &str) -> Option<&Value> {
+        let hello = self.servers.get(server)?.hello.as_ref()?;
+        hello.pointer(&format!("/capabilities/{path}"))
     }
 
     /// What the client calls a tool or a prompt of a server.

@@ -1,24 +1,38 @@
 //! What comes from a server.
 
-use std::ops::Range;
-
-use super::super::frame::{
-    Answer, INTERNAL_ERROR, INVALID_REQUEST, Id, Kind, Message, error_answer,
-};
-use super::{Effect, Ended, Middle, Odd, PENDING_MAX, Phase, Sent, Why};
+use super::super::frame::{Answer, Frame, INTERNAL_ERROR, Id, Kind, Message};
+use super::super::revision::Revision;
+use super::{Effect, Ended, Middle, OddKind, PENDING_MAX, Sent, Why, odd};
 
 impl Middle {
+    /// What a server sent at once.
+    pub fn frame_from_server(&mut self, server: usize, frame: &Frame) -> Vec<Effect> {
+        let messages = match frame {
+            Frame::One(message) => return self.from_server(server, message),
+            Frame::Batch(messages) => messages,
+        };
+        let said = self.hello(server).and_then(|hello| hello.get("protocolVersion")?.as_str());
+        let revision = said.and_then(|said| said.parse::<Revision>().ok());
+        if revision.is_some_and(Revision::has_batches) && messages.len() <= PENDING_MAX {
+            return messages.iter().flat_map(|it| self.from_server(server, it)).collect();
+        }
+        let what = "several messages at once have no place here";
+        self.counted(vec![odd(Some(server), OddKind::Batch, what)])
+    }
+
     /// A message of a server.
     pub fn from_server(&mut self, server: usize, message: &Message) -> Vec<Effect> {
-        match message.kind() {
-            Kind::Request { id, id_at, method, .. } => {
-                self.server_asks(server, message, (id, id_at, method))
-            }
-            Kind::Notification { method, .. } => self.server_tells(server, message, method),
-            Kind::Response { id, id_at, answer } => {
-                self.server_answers(server, message, (id.as_ref(), id_at, answer))
-            }
+        if self.servers.get(server).is_none_or(|seat| seat.is_gone) {
+            return Vec::new();
         }
+        let effects = match message.kind() {
+            Kind::Request { id, method, .. } => self.server_asks(server, message, (id, method)),
+            Kind::Notification { method, .. } => self.server_tells(server, message, method),
+            Kind::Response { id, answer, .. } => {
+                self.server_answers(server, message, (id.as_ref(), answer))
+            }
+        };
+        self.counted(effects)
     }
 
     /// The same of a server of which it is known why; who asked it to begin is told.
@@ -31,9 +45,21 @@ impl Middle {
 
     /// A server has ended, or its line has: what was asked of it is answered with that.
     pub fn ended(&mut self, server: usize) -> Vec<Effect> {
+        let effects = self.ended_now(server);
+        self.counted(effects)
+    }
+
+    fn ended_now(&mut self, server: usize) -> Vec<Effect> {
         let Some(seat) = self.servers.get_mut(server) else { return Vec::new() };
-        seat.is_gone = true;
-        let mut effects = Vec::new();
+        if seat.is_gone {
+            return Vec::new();
+        }
+        let mut effects = self.greeted(server, None);
+        if let Some(seat) = self.servers.get_mut(server) {
+            seat.is_gone = true;
+        }
+        effects.extend(self.held_no_more(server));
+        effects.extend(self.rounds_no_more(server));
         let of_it: Vec<u64> = self
             .sent
             .iter()
@@ -42,111 +68,59 @@ impl Middle {
             .collect();
         for number in of_it {
             match self.sent.remove(&number).map(|sent| sent.why) {
-                Some(Why::Client(id, ticket)) => {
-                    effects.push(self.answer_error(&id, INTERNAL_ERROR, "the server has ended"));
-                    effects.push(Effect::Ended(ticket, Ended::Unanswered));
+                Some(Why::Client(passed)) => {
+                    if let Some(name) = &passed.name {
+                        let told = "the server has ended";
+                        effects.push(self.answer_error(name, INTERNAL_ERROR, told));
+                    }
+                    effects.push(Effect::Ended(passed.ticket, Ended::Unanswered));
                 }
-                Some(Why::Initialize) => effects.extend(self.greeted(server, None)),
-                Some(Why::Gathering(_)) | None => {}
+                Some(
+                    Why::Gathering(_)
+                    | Why::Own
+                    | Why::Discover
+                    | Why::Initialize
+                    | Why::Watch(_)
+                    | Why::Nothing,
+                )
+                | None => {}
             }
         }
         effects.extend(self.gathers_no_more_from(server));
-        self.asked.retain(|_, (asker, _)| *asker != server);
+        effects.extend(self.watches_no_more(server));
+        effects.extend(self.lists_no_more(server));
+        let asked = self.questions.iter().filter(|(_, question)| question.server == server);
+        let asked: Vec<u64> = asked.map(|(number, _)| *number).collect();
+        effects.extend(self.forget_questions(&asked));
         effects
-    }
-
-    /// A request to the client: sampling, elicitation, roots.
-    fn server_asks(
-        &mut self,
-        server: usize,
-        message: &Message,
-        (id, id_at, method): (&Id, &Range<usize>, &str),
-    ) -> Vec<Effect> {
-        if method == "ping" {
-            let pong = super::super::frame::result_answer(id, "{}");
-            return vec![Effect::ToServer(server, pong)];
-        }
-        let refuse =
-            |told: &str| Effect::ToServer(server, error_answer(Some(id), INVALID_REQUEST, told));
-        if self.phase != Phase::Open {
-            return vec![refuse("the session has not begun")];
-        }
-        let under_way = self.asked.values().filter(|(asker, _)| *asker == server).count();
-        if under_way >= PENDING_MAX {
-            return vec![refuse("too many requests are under way")];
-        }
-        if self.asked.values().any(|(asker, asked)| *asker == server && asked == id) {
-            let what = format!("a request by a name that is in use: {}", id.json());
-            return vec![Effect::Odd(Odd { server: Some(server), what })];
-        }
-        let number = self.number();
-        self.asked.insert(number, (server, id.clone()));
-        let name = Id::number(number);
-        vec![Effect::ToClient(message.with(vec![(id_at.clone(), name.json())]))]
-    }
-
-    fn server_tells(&mut self, server: usize, message: &Message, method: &str) -> Vec<Effect> {
-        if self.phase == Phase::New {
-            let what = format!("`{method}` before the session began");
-            return vec![Effect::Odd(Odd { server: Some(server), what })];
-        }
-        if method == "notifications/cancelled" {
-            return self.server_cancels(server, message);
-        }
-        vec![Effect::ToClient(message.text().to_owned())]
-    }
-
-    /// The client is told by the name that the request has there.
-    fn server_cancels(&mut self, server: usize, message: &Message) -> Vec<Effect> {
-        let Kind::Notification { params: Some(at), .. } = message.kind() else { return Vec::new() };
-        let Some(members) = super::Members::of(message.part(at)) else { return Vec::new() };
-        let (Some(id), Some(id_at)) =
-            (members.get("requestId").and_then(Id::read), members.at("requestId"))
-        else {
-            return Vec::new();
-        };
-        let found = self.asked.iter().find(|(_, (asker, asked))| *asker == server && *asked == id);
-        let Some(number) = found.map(|(number, _)| *number) else { return Vec::new() };
-        let id_at = at.start.saturating_add(id_at.start)..at.start.saturating_add(id_at.end);
-        vec![Effect::ToClient(message.with(vec![(id_at, Id::number(number).json())]))]
     }
 
     fn server_answers(
         &mut self,
         server: usize,
         message: &Message,
-        (id, id_at, answer): (Option<&Id>, &Range<usize>, &Answer),
+        (id, answer): (Option<&Id>, &Answer),
     ) -> Vec<Effect> {
         let number = id.and_then(Id::as_number);
         let is_its = |number: &u64| self.sent.get(number).is_some_and(|sent| sent.server == server);
-        let Some(Sent { why, .. }) =
-            number.filter(is_its).and_then(|number| self.sent.remove(&number))
+        let found = number.filter(is_its);
+        let Some((number, Sent { why, .. })) =
+            found.and_then(|number| Some((number, self.sent.remove(&number)?)))
         else {
             // Twice, or another server's: whose answer it is was said when it was asked.
-            let what = "an answer to something that it was not asked".to_owned();
-            return vec![Effect::Odd(Odd { server: Some(server), what })];
+            let what = "an answer to something that it was not asked";
+            return vec![odd(Some(server), OddKind::UnknownAnswer, what)];
         };
         match why {
-            Why::Client(own, ticket) => {
-                self.under_way.remove(&own);
-                let text = message.with(vec![(id_at.clone(), own.json())]);
-                vec![Effect::ToClient(text), Effect::Ended(ticket, how(message, answer))]
+            Why::Client(passed) => {
+                self.answered_by_server((server, number), passed, (message, answer))
             }
             Why::Gathering(number) => self.page((number, server), message, answer),
+            Why::Own => self.own_page(server, message, answer),
+            Why::Discover => self.discovered(server, message, answer),
             Why::Initialize => self.greeted(server, Some((message, answer))),
+            Why::Watch(at) => self.watch_answered(at, message, answer),
+            Why::Nothing => Vec::new(),
         }
-    }
-}
-
-/// Whether an answer says that what was called failed.
-fn how(message: &Message, answer: &Answer) -> Ended {
-    let is_error = |at: &Range<usize>| {
-        let members = super::Members::of(message.part(at));
-        members.is_some_and(|members| members.get("isError") == Some("true"))
-    };
-    let bytes = message.text().len();
-    match answer {
-        Answer::Result(at) if !is_error(at) => Ended::Answered { bytes },
-        Answer::Result(_) | Answer::Error(_) => Ended::Failed { bytes },
     }
 }

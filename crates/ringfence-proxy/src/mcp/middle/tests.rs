@@ -10,6 +10,9 @@ fn message(text: &str) -> Message {
     }
 }
 
+mod eras;
+mod questions;
+
 /// A gate between a client and servers of these names, from which `hidden` is not shown.
 struct Between(Middle);
 
@@ -17,13 +20,47 @@ impl Between {
     fn of(names: &[&str]) -> Between {
         let seats = names.iter().map(|name| ServerSeat { name: (*name).to_owned() });
         let shown = |_: usize, name: &str, _: &Value| name != "hidden";
-        Between(Middle::new(seats.collect(), Box::new(shown)))
+        Between(Middle::new(seats.collect(), Box::new(shown), [7; 32]))
+    }
+
+    /// What comes of the client's first message, where all servers are of the era of sessions.
+    fn first(&mut self, value: Value) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (server, text) in to_servers(&self.client(value)) {
+            assert_eq!(json(&text)["method"], "server/discover");
+            assert_eq!(
+                json(&text)["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"],
+                "2026-07-28"
+            );
+            let error = json!({"code": -32601, "message": "Method not found"});
+            let id = json(&text)["id"].clone();
+            effects
+                .extend(self.server(server, json!({"jsonrpc": "2.0", "id": id, "error": error})));
+        }
+        effects
+    }
+
+    /// Answers what is asked of servers for our own lists; what is left.
+    fn listed(&mut self, effects: Vec<Effect>, tools: &Value) -> Vec<Effect> {
+        let mut left = Vec::new();
+        for effect in effects {
+            let Effect::ToServer(server, text) = &effect else {
+                left.push(effect);
+                continue;
+            };
+            if json(text)["method"] == "tools/list" {
+                left.extend(self.answer(*server, text, json!({"tools": tools})));
+            } else {
+                left.push(effect);
+            }
+        }
+        left
     }
 
     /// One that has begun.
     fn open(names: &[&str]) -> Between {
         let mut between = Between::of(names);
-        let effects = between.client(json!({
+        let effects = between.first(json!({
             "jsonrpc": "2.0", "id": "i", "method": "initialize",
             "params": {"protocolVersion": "2025-11-25", "capabilities": {"roots": {}}, "clientInfo": {"name": "c", "version": "1"}},
         }));
@@ -34,7 +71,10 @@ impl Between {
             });
             between.answer(server, &text, result);
         }
-        between.client(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        let begun =
+            between.client(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        let left = between.listed(begun, &json!([]));
+        assert_eq!(to_servers(&left).len(), names.len(), "each is told that it has begun");
         between
     }
 
@@ -52,6 +92,15 @@ impl Between {
     fn answer(&mut self, server: usize, request: &str, result: Value) -> Vec<Effect> {
         let id = json(request)["id"].clone();
         self.server(server, json!({"jsonrpc": "2.0", "id": id, "result": result}))
+    }
+
+    /// What comes of a server's question that is permitted.
+    fn permitted(&mut self, server: usize, ask: Value) -> Vec<Effect> {
+        let method = ask["method"].as_str().unwrap().to_owned();
+        let effects = self.server(server, ask);
+        let [Effect::Decide(call)] = effects.as_slice() else { panic!("{effects:?}") };
+        assert_eq!(call.what, Called::Method(method));
+        self.0.decided(call.ticket, Decided::Permit(None))
     }
 
     fn call(&mut self, id: u64, name: &str) -> Call {
@@ -96,7 +145,7 @@ fn nothing_is_passed_on_before_the_session_has_begun() {
     let mut between = Between::of(&["files"]);
     for method in ["tools/list", "tools/call", "x/y"] {
         let effects = between.client(json!({"jsonrpc": "2.0", "id": 1, "method": method}));
-        assert_eq!(to_client(&effects)[0]["error"]["code"], -32600, "{method}");
+        assert_eq!(to_client(&effects)[0]["error"]["code"], -32602, "{method}");
         assert!(to_servers(&effects).is_empty());
     }
     let told = between.client(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
@@ -111,7 +160,7 @@ fn nothing_is_passed_on_before_the_session_has_begun() {
 #[test]
 fn the_only_servers_answer_is_the_clients_byte_for_byte() {
     let mut between = Between::of(&["files"]);
-    let effects = between.client(json!({
+    let effects = between.first(json!({
         "jsonrpc": "2.0", "id": 7, "method": "initialize",
         "params": {"protocolVersion": "2099-01-01", "future": [1], "capabilities": {}},
     }));
@@ -136,7 +185,7 @@ fn the_only_servers_answer_is_the_clients_byte_for_byte() {
 fn several_servers_are_one_and_a_dead_one_does_not_stop_the_others() {
     let mut between = Between::of(&["files", "shop"]);
     let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}});
-    let sent = to_servers(&between.client(hello));
+    let sent = to_servers(&between.first(hello));
     let result = json!({"protocolVersion": "2025-03-26", "capabilities": {"tools": {}}, "instructions": "Buy."});
     assert!(between.answer(1, &sent[1].1, result).is_empty());
     let effects = between.0.ended(0);
@@ -145,8 +194,11 @@ fn several_servers_are_one_and_a_dead_one_does_not_stop_the_others() {
     assert_eq!(told["capabilities"], json!({"tools": {}}));
     assert_eq!(told["instructions"], "shop:\nBuy.");
     let listed = between.client(json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}));
+    // The client did not say that it has begun, and its server is told all the same, and asked by us.
     let sent = to_servers(&listed);
-    assert_eq!(sent.len(), 1);
+    let methods: Vec<Value> = sent.iter().map(|(_, text)| json(text)["method"].clone()).collect();
+    assert_eq!(methods, ["notifications/initialized", "tools/list", "tools/list"]);
+    let sent = &sent[2..];
     let tools =
         json!({"tools": [{"name": "pay", "x": 1.0}, {"name": "hidden"}], "nextCursor": "p2"});
     let more = to_servers(&between.answer(1, &sent[0].1, tools));
@@ -266,12 +318,13 @@ fn what_servers_ask_goes_to_the_client_and_its_answer_back() {
     let mut between = Between::open(&["files", "shop"]);
     let ask =
         json!({"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage", "params": {"x": 1}});
-    let first = to_client(&between.server(0, ask.clone()));
-    let second = to_client(&between.server(1, ask.clone()));
+    let first = to_client(&between.permitted(0, ask.clone()));
+    let second = to_client(&between.permitted(1, ask.clone()));
     assert_ne!(first[0]["id"], second[0]["id"]);
     assert!(only_odd(&between.server(1, ask)).contains("in use"));
     let back = between.client(json!({"jsonrpc": "2.0", "id": second[0]["id"], "result": {"r": 2}}));
     assert_eq!(to_servers(&back).len(), 1);
+    assert!(matches!(back[1], Effect::Ended(_, Ended::Answered { .. })));
     let (server, text) = to_servers(&back).remove(0);
     assert_eq!((server, json(&text)), (1, json!({"jsonrpc": "2.0", "id": 1, "result": {"r": 2}})));
     let twice = between.client(json!({"jsonrpc": "2.0", "id": second[0]["id"], "result": {}}));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
-use ringfence_proxy::mcp::frame::{Frame, Malformed, Message};
+use ringfence_proxy::mcp::frame::{Frame, Malformed};
 use ringfence_proxy::mcp::lines;
 use ringfence_proxy::mcp::middle::{Call, Decided, Effect, Middle, Odd, ServerSeat};
 use serde_json::Value;
@@ -68,6 +68,8 @@ impl Stopper {
 /// A talk that goes on.
 pub(super) struct Serving {
     middle: Middle,
+    /// From when its time counts.
+    began: Instant,
     decider: Decider,
     started: Vec<Option<Started>>,
     /// Servers that have said nothing yet.
@@ -114,11 +116,15 @@ impl Serving {
         let shows = decider.clone();
         let shown =
             Box::new(move |server: usize, tool: &str, said: &_| shows.shows(server, tool, said));
-        let middle = Middle::new(seats, shown);
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)
+            .map_err(|error| RunError::step("read randomness")(std::io::Error::other(error)))?;
+        let middle = Middle::new(seats, shown, seed);
         let (under_way, asked) = (HashMap::new(), HashMap::new());
-        let silent = vec![Silent::Untold; names.len()];
+        let (silent, began) = (vec![Silent::Untold; names.len()], Instant::now());
         Ok(Serving {
             middle,
+            began,
             decider,
             started,
             silent,
@@ -139,14 +145,17 @@ impl Serving {
     /// Carries messages until the client ends, then ends the servers.
     pub(super) fn until_the_end(mut self, tell: &mut dyn FnMut(&Notice)) {
         loop {
-            let effects = match self.next() {
+            let heard = self.next();
+            let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let mut effects = self.middle.tick(now_ms);
+            effects.extend(match heard {
                 Ok(Heard::Client(lines::Read::End) | Heard::Stop)
                 | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Heard::Client(read)) => self.of_client(read),
                 Ok(Heard::Server(number, read)) => self.of_server(number, read),
                 Ok(Heard::Decided(ticket, decided)) => self.answered(ticket, decided),
                 Err(RecvTimeoutError::Timeout) => self.end_silent(),
-            };
+            });
             for effect in effects {
                 self.see_to(effect, tell);
             }
@@ -158,13 +167,15 @@ impl Serving {
         Started::end_all(self.started.drain(..).flatten().collect());
     }
 
-    /// What is heard next, or that a server has been silent for too long.
+    /// What is heard next, or that something has been waited for long enough.
     fn next(&self) -> Result<Heard, RecvTimeoutError> {
         let until = |silent: &Silent| match silent {
             Silent::Until(until) => Some(*until),
             Silent::Untold | Silent::No => None,
         };
-        match self.silent.iter().filter_map(until).min() {
+        let due = self.middle.deadline_ms();
+        let due = due.and_then(|ms| self.began.checked_add(Duration::from_millis(ms)));
+        match self.silent.iter().filter_map(until).chain(due).min() {
             Some(until) => self.heard.recv_timeout(until.saturating_duration_since(Instant::now())),
             None => self.heard.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -186,10 +197,9 @@ impl Serving {
     }
 
     fn of_client(&mut self, read: lines::Read) -> Vec<Effect> {
-        match messages(read) {
-            Ok(messages) => {
-                messages.iter().flat_map(|message| self.middle.from_client(message)).collect()
-            }
+        match frame(read) {
+            Ok(Some(frame)) => self.middle.frame_from_client(0, &frame),
+            Ok(None) => Vec::new(),
             Err(wrong) => self.middle.malformed(&wrong),
         }
     }
@@ -201,11 +211,9 @@ impl Serving {
         if let Some(silent) = self.silent.get_mut(number) {
             *silent = Silent::No;
         }
-        match messages(read) {
-            Ok(messages) => {
-                let all = messages.iter();
-                all.flat_map(|message| self.middle.from_server(number, message)).collect()
-            }
+        match frame(read) {
+            Ok(Some(frame)) => self.middle.frame_from_server(number, &frame),
+            Ok(None) => Vec::new(),
             Err(wrong) => self.middle.malformed_from(number, &wrong),
         }
     }
@@ -227,7 +235,7 @@ impl Serving {
 
     fn see_to(&mut self, effect: Effect, tell: &mut dyn FnMut(&Notice)) {
         let more = match effect {
-            Effect::ToClient(text) => {
+            Effect::ToClient(text) | Effect::ToStream(_, text) => {
                 self.tell_client(text);
                 Vec::new()
             }
@@ -315,19 +323,17 @@ impl Serving {
 
     fn decided(&mut self, ticket: u64, decided: Result<Made, String>) -> Vec<Effect> {
         let decided = match decided {
+            Ok((unwanted, _)) if !self.middle.awaits(ticket) => {
+                unwanted.withdraw();
+                return Vec::new();
+            }
             Ok((permitted, arguments)) => {
                 self.under_way.insert(ticket, permitted);
                 Decided::Permit(arguments)
             }
             Err(why) => Decided::Deny(why),
         };
-        let effects = self.middle.decided(ticket, decided);
-        if effects.is_empty()
-            && let Some(unwanted) = self.under_way.remove(&ticket)
-        {
-            unwanted.withdraw();
-        }
-        effects
+        self.middle.decided(ticket, decided)
     }
 
     /// Clients keep what is said here, for whoever looks why something does not work.
@@ -341,15 +347,12 @@ impl Serving {
 /// What is said of a server that ended before it began.
 const ENDED_EARLY: &str = "the server ended before it began";
 
-/// The messages of one line.
-fn messages(read: lines::Read) -> Result<Vec<Message>, Malformed> {
+/// What one line says.
+fn frame(read: lines::Read) -> Result<Option<Frame>, Malformed> {
     match read {
-        lines::Read::Line(line) => match Frame::parse(line)? {
-            Frame::One(message) => Ok(vec![message]),
-            Frame::Batch(messages) => Ok(messages),
-        },
+        lines::Read::Line(line) => Frame::parse(line).map(Some),
         lines::Read::TooLong => Err(Malformed::TooLong { bytes_max: lines::MESSAGE_BYTES_MAX }),
-        lines::Read::End => Ok(Vec::new()),
+        lines::Read::End => Ok(None),
     }
 }
 

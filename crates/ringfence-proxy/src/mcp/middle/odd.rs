@@ -1,0 +1,121 @@
+//! What was done that the protocol does not allow.
+
+use super::super::frame::Malformed;
+use super::{Effect, Middle};
+
+/// Most of these that are told of one peer; one that floods is told of once more, and then not at all.
+pub(super) const ODDS_MAX: u32 = 256;
+
+/// Something that the protocol does not allow; it was not passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Odd {
+    /// The server that did it; the client where there is none.
+    pub server: Option<usize>,
+    /// What kind of thing it is.
+    pub kind: OddKind,
+    /// What was done, in words.
+    pub what: String,
+}
+
+/// Kinds of what the protocol does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OddKind {
+    /// A request by a name that another has which is under way.
+    DuplicateId,
+    /// An answer to something that was not asked, or was answered already.
+    UnknownAnswer,
+    /// No JSON.
+    NotJson,
+    /// JSON that can be read in two ways, or that is nested too deeply.
+    Ambiguous,
+    /// JSON that is no message.
+    NotRpc,
+    /// A message longer than is read.
+    TooLong,
+    /// Several messages at once, where the revision has no such thing.
+    Batch,
+    /// Headers that say something else than the body.
+    HeaderMismatch,
+    /// Something at a time or in a direction that has no place for it.
+    OutOfPlace,
+    /// A server that could not be begun with.
+    NoBeginning,
+    /// More than a limit allows.
+    TooMuch,
+    /// A list that cannot be read, or does not come.
+    BadList,
+    /// A tool that its server did not have when it began.
+    ToolAppeared,
+}
+
+impl OddKind {
+    /// One word for logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            OddKind::DuplicateId => "duplicate-id",
+            OddKind::UnknownAnswer => "unknown-answer",
+            OddKind::NotJson => "not-json",
+            OddKind::Ambiguous => "ambiguous",
+            OddKind::NotRpc => "not-rpc",
+            OddKind::TooLong => "too-long",
+            OddKind::Batch => "batch",
+            OddKind::HeaderMismatch => "header-mismatch",
+            OddKind::OutOfPlace => "out-of-place",
+            OddKind::NoBeginning => "no-beginning",
+            OddKind::TooMuch => "too-much",
+            OddKind::BadList => "bad-list",
+            OddKind::ToolAppeared => "tool-appeared",
+        }
+    }
+
+    /// Which kind something is that is no message.
+    pub fn of(wrong: &Malformed) -> OddKind {
+        match wrong {
+            Malformed::NotJson(_) => OddKind::NotJson,
+            Malformed::TooLong { .. } => OddKind::TooLong,
+            Malformed::Ambiguous(_) => OddKind::Ambiguous,
+            Malformed::NotRpc { .. } => OddKind::NotRpc,
+        }
+    }
+}
+
+impl Middle {
+    /// What came from the client and is no message.
+    pub fn malformed(&mut self, wrong: &Malformed) -> Vec<Effect> {
+        self.malformed_on(0, wrong)
+    }
+
+    /// The same where it is answered elsewhere than to the client at large.
+    pub fn malformed_on(&mut self, stream: u64, wrong: &Malformed) -> Vec<Effect> {
+        let effects = vec![
+            Effect::to(stream, wrong.answer()),
+            odd(None, OddKind::of(wrong), wrong.to_string()),
+        ];
+        self.counted(effects)
+    }
+
+    /// What came from a server and is no message; nobody is told but the log.
+    pub fn malformed_from(&mut self, server: usize, wrong: &Malformed) -> Vec<Effect> {
+        let effects = vec![odd(Some(server), OddKind::of(wrong), wrong.to_string())];
+        self.counted(effects)
+    }
+
+    /// Leaves out what was told of too often already.
+    pub(super) fn counted(&mut self, mut effects: Vec<Effect>) -> Vec<Effect> {
+        effects.retain_mut(|effect| {
+            let Effect::Odd(odd) = effect else { return true };
+            let count = self.odds.entry(odd.server).or_default();
+            *count = count.saturating_add(1);
+            if *count == ODDS_MAX {
+                odd.kind = OddKind::TooMuch;
+                odd.what = format!("{ODDS_MAX} times something odd; no more is told of it");
+            }
+            *count <= ODDS_MAX
+        });
+        effects
+    }
+}
+
+pub(super) fn odd(server: Option<usize>, kind: OddKind, what: impl Into<String>) -> Effect {
+    Effect::Odd(Odd { server, kind, what: what.into() })
+}

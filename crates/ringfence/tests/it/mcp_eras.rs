@@ -1,0 +1,516 @@
+//! Clients and servers of either era of MCP, of our own and written from the specification, with each other through
+//! the gate: what one has and the other has not is translated, and nothing of it is decided twice or not at all.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::attacks::targets::wait_until;
+use crate::person::{Person, Who, text};
+
+const POLICY: &str = r#"
+permit (principal, action == Action::"exec", resource);
+permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
+permit (principal == Agent::"mcp-client", action in Action::"tool.call", resource);
+@id("no-roots") forbid (principal, action == Action::"new/roots/list", resource);
+@id("no-roots-old") forbid (principal, action == Action::"old/roots/list", resource);
+"#;
+
+/// A server of the era that its first word says. Its tools ask, report, wait and tell, as tools do.
+const SERVER: &str = r#"
+import json, sys
+era = sys.argv[1]
+NAMES = ["echo", "ask", "sample", "roots", "slow", "change", "touch"]
+TOOLS = [{"name": name, "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}} for name in NAMES]
+QUESTIONS = {
+    "ask": {"method": "elicitation/create", "params": {"message": "who?", "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}}}},
+    "sample": {"method": "sampling/createMessage", "params": {"messages": [{"role": "user", "content": {"type": "text", "text": "hi"}}], "maxTokens": 9}},
+    "roots": {"method": "roots/list"},
+}
+CAPABILITIES = {"tools": {"listChanged": True}, "prompts": {}, "resources": {"subscribe": True, "listChanged": True}}
+INFO = {"name": era, "version": "1"}
+KEY = "io.modelcontextprotocol/"
+asked, listens, subscribed, last = {}, {}, set(), 0
+
+def send(message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+def reply(id, result, **more):
+    if era == "new":
+        result = {"resultType": "complete", **result, "_meta": {KEY + "serverInfo": INFO}}
+    send({"id": id, "result": {**result, **more}})
+
+def fail(id, code, message, data=None):
+    send({"id": id, "error": {"code": code, "message": message, "data": data}})
+
+def say(id, text):
+    reply(id, {"content": [{"type": "text", "text": text}], "extra": {"kept": 1.5}})
+
+def tell(method, params, kind):
+    if era == "old":
+        return send({"method": method, "params": params})
+    for id, wanted in listens.items():
+        if kind(wanted):
+            send({"method": method, "params": {**params, "_meta": {KEY + "subscriptionId": id}}})
+
+def call(id, params):
+    global last
+    name, meta = params["name"], params.get("_meta", {})
+    if name == "echo":
+        open("echoed", "a").write("x")
+        say(id, json.dumps({"arguments": params.get("arguments"), "meta": meta, "version": meta.get(KEY + "protocolVersion")}, sort_keys=True))
+    elif name in QUESTIONS:
+        question = QUESTIONS[name]
+        if era == "old":
+            last += 1
+            asked["q%d" % last] = id
+            send({"id": "q%d" % last, **question})
+        elif "inputResponses" in params:
+            if params.get("requestState") != "state of " + name:
+                return fail(id, -32602, "another state")
+            say(id, json.dumps(params["inputResponses"]["it"], sort_keys=True))
+        else:
+            reply(id, {"inputRequests": {"it": question}, "requestState": "state of " + name, "resultType": "input_required"})
+    elif name == "slow":
+        for number in [1, 2]:
+            send({"method": "notifications/progress", "params": {"progressToken": meta["progressToken"], "progress": number, "total": 3}})
+    elif name == "change":
+        tell("notifications/tools/list_changed", {}, lambda it: it.get("toolsListChanged"))
+        say(id, "changed")
+    elif name == "touch":
+        if era == "new" or "note://1" in subscribed:
+            tell("notifications/resources/updated", {"uri": "note://1"}, lambda it: "note://1" in it.get("resourceSubscriptions", []))
+        say(id, "touched")
+
+for line in sys.stdin:
+    message = json.loads(line)
+    method, params, id = message.get("method"), message.get("params") or {}, message.get("id")
+    if method is None:
+        say(asked.pop(id), json.dumps(message.get("result", message.get("error")), sort_keys=True))
+    elif method == "notifications/cancelled":
+        if listens.pop(params["requestId"], None) is None:
+            open("cancelled-" + era, "w").write(str(params.get("reason")))
+    elif id is None:
+        pass
+    elif era == "new" and params.get("_meta", {}).get(KEY + "protocolVersion") != "2026-07-28":
+        fail(id, -32602, "no revision: " + method)
+    elif era == "new" and method == "server/discover":
+        reply(id, {"supportedVersions": ["2026-07-28"], "capabilities": CAPABILITIES, "ttlMs": 0, "cacheScope": "public"})
+    elif era == "old" and method == "initialize":
+        reply(id, {"protocolVersion": "2025-11-25", "capabilities": CAPABILITIES, "serverInfo": INFO})
+    elif method == "tools/list":
+        reply(id, {"tools": TOOLS})
+    elif method == "prompts/list":
+        reply(id, {"prompts": [{"name": "greet"}]})
+    elif method == "prompts/get":
+        reply(id, {"messages": [{"role": "user", "content": {"type": "text", "text": params["name"]}}]})
+    elif method == "resources/list":
+        reply(id, {"resources": [{"uri": "note://1", "name": "note"}]})
+    elif method == "resources/read":
+        reply(id, {"contents": [{"uri": params["uri"], "text": "of " + era}]})
+    elif era == "old" and method in ["resources/subscribe", "resources/unsubscribe"]:
+        (subscribed.add if method == "resources/subscribe" else subscribed.discard)(params["uri"])
+        reply(id, {})
+    elif era == "new" and method == "subscriptions/listen":
+        listens[id] = params["notifications"]
+        send({"method": "notifications/subscriptions/acknowledged", "params": {"notifications": params["notifications"], "_meta": {KEY + "subscriptionId": id}}})
+    elif method == "tools/call":
+        call(id, params)
+    else:
+        fail(id, -32601, "no such method: " + method)
+"#;
+
+const TOOLS: [&str; 7] = ["echo", "ask", "sample", "roots", "slow", "change", "touch"];
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Era {
+    Old,
+    New,
+}
+
+impl Era {
+    fn name(self) -> &'static str {
+        match self {
+            Era::Old => "old",
+            Era::New => "new",
+        }
+    }
+}
+
+fn setup(servers: &[Era]) -> Person {
+    let person = Person::new(Who::Caller);
+    let project = person.project().display().to_string();
+    person.write("server.py", SERVER);
+    let own = person.home().join(".config/ringfence");
+    fs::create_dir_all(own.join("mcp")).unwrap();
+    for era in servers {
+        let schema = json!({"type": "object", "properties": {"text": {"type": "string"}}});
+        let pinned = |name: &&str| {
+            ((*name).to_owned(), json!({"definition": {"name": name, "inputSchema": schema}}))
+        };
+        let tools: serde_json::Map<String, Value> = TOOLS.iter().map(pinned).collect();
+        let command = json!(["/usr/bin/python3", "server.py", era.name()]);
+        let file = json!({"version": 1, "command": command, "tools": tools});
+        fs::write(own.join(format!("mcp/{}.json", era.name())), file.to_string()).unwrap();
+    }
+    let rules = POLICY.replace("PROJECT", &project);
+    let is_there = |line: &&str| {
+        let names = |era: Era| line.contains(&format!("\"{}/", era.name()));
+        [Era::Old, Era::New].into_iter().all(|era| !names(era) || servers.contains(&era))
+    };
+    let rules: Vec<&str> = rules.lines().filter(is_there).collect();
+    fs::write(own.join("policy.cedar"), rules.join("\n")).unwrap();
+    person.give(&person.home());
+    person
+}
+
+/// A client of either era.
+struct Talk {
+    child: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+    era: Era,
+    number: u64,
+    /// Notifications that came meanwhile.
+    told: Vec<Value>,
+}
+
+impl Talk {
+    fn with(mut command: Command, era: Era) -> Talk {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let mut talk = Talk { child, to, from, era, number: 0, told: Vec::new() };
+        match era {
+            Era::Old => {
+                let hello = json!({
+                    "protocolVersion": "2025-06-18", "clientInfo": {"name": "t", "version": "1"},
+                    "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
+                });
+                let answer = talk.ask("initialize", hello);
+                assert!(answer["result"]["capabilities"]["tools"].is_object(), "{answer}");
+                talk.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+            }
+            Era::New => {
+                let answer = talk.ask("server/discover", json!({}));
+                assert_eq!(answer["result"]["supportedVersions"][0], "2026-07-28", "{answer}");
+            }
+        }
+        talk
+    }
+
+    fn send(&mut self, message: &Value) {
+        writeln!(self.to.as_ref().unwrap(), "{message}").unwrap();
+    }
+
+    fn hear(&mut self) -> Value {
+        let mut line = String::new();
+        self.from.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn request(&mut self, method: &str, mut params: Value) -> u64 {
+        self.number += 1;
+        if self.era == Era::New {
+            let meta = params.as_object_mut().unwrap().entry("_meta").or_insert_with(|| json!({}));
+            meta[VERSION] = json!("2026-07-28");
+            meta[CAPABILITIES] = json!({"sampling": {}, "elicitation": {}, "roots": {}});
+        }
+        let number = self.number;
+        self.send(&json!({"jsonrpc": "2.0", "id": number, "method": method, "params": params}));
+        number
+    }
+
+    /// The answer to a request, or what a server asks before it.
+    fn next(&mut self, number: u64) -> Value {
+        loop {
+            let message = self.hear();
+            match (&message["id"], &message["method"]) {
+                (Value::Null, _) => self.told.push(message),
+                (_, Value::String(_)) => return message,
+                (id, _) => {
+                    assert_eq!(*id, number, "{message}");
+                    return message;
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        let number = self.request(method, params);
+        self.next(number)
+    }
+
+    /// Calls a tool whose server asks something; what it was asked, and what came of it.
+    fn asked(&mut self, tool: &str, response: &Value) -> (Value, Value) {
+        let params = json!({"name": tool, "arguments": {"text": "t"}});
+        let number = self.request("tools/call", params.clone());
+        let first = self.next(number);
+        match self.era {
+            Era::Old if first["method"].is_string() => {
+                self.send(&json!({"jsonrpc": "2.0", "id": first["id"], "result": response}));
+                (first, self.next(number))
+            }
+            Era::New if first["result"]["resultType"] == "input_required" => {
+                let inputs = first["result"]["inputRequests"].as_object().unwrap();
+                let (key, question) = inputs.iter().next().unwrap();
+                let mut again = params;
+                again["inputResponses"] = json!({key: response});
+                again["requestState"] = first["result"]["requestState"].clone();
+                (question.clone(), self.ask("tools/call", again))
+            }
+            Era::Old | Era::New => (Value::Null, first),
+        }
+    }
+
+    /// A notification of this method, that came or comes.
+    fn told(&mut self, method: &str) -> Value {
+        loop {
+            if let Some(at) = self.told.iter().position(|it| it["method"] == method) {
+                return self.told.remove(at)["params"].clone();
+            }
+            let message = self.hear();
+            assert!(message["id"].is_null(), "{message}");
+            self.told.push(message);
+        }
+    }
+
+    fn end(mut self) -> String {
+        self.to = None;
+        let output = self.child.wait_with_output().unwrap();
+        text(&output)
+    }
+}
+
+/// What a tool said.
+fn said(answer: &Value) -> Value {
+    let text = &answer["result"]["content"][0]["text"];
+    assert!(text.is_string(), "{answer}");
+    let text = text.as_str().unwrap();
+    serde_json::from_str(text).unwrap_or_else(|_| json!(text))
+}
+
+/// Whether a server that is asked for the roots gets them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Roots {
+    Answered,
+    Denied,
+}
+
+/// All that a client can do with a server; `prefix` stands before its tools.
+fn all(talk: &mut Talk, prefix: &str, roots: Roots, person: &Person, server: Era) {
+    let of = |name: &str| format!("{prefix}{name}");
+    let case = format!("{:?} {server:?} {roots:?}", talk.era);
+    let is_new = talk.era == Era::New;
+    let meta = json!({"com.example/x": [1.5], "traceparent": "00-1-2-01"});
+    let echo = json!({"name": of("echo"), "arguments": {"text": "\u{e9}"}, "_meta": meta});
+    let answer = talk.ask("tools/call", echo);
+    let echoed = said(&answer);
+    assert_eq!(echoed["arguments"], json!({"text": "\u{e9}"}), "{case}");
+    assert_eq!(echoed["meta"]["com.example/x"], json!([1.5]), "{case}");
+    assert_eq!(echoed["meta"]["traceparent"], "00-1-2-01", "{case}");
+    assert_eq!(echoed["version"].is_string(), server == Era::New, "{case}: {echoed}");
+    assert_eq!(answer["result"]["extra"]["kept"], 1.5, "{case}");
+    assert_eq!(answer["result"]["resultType"] == "complete", is_new, "{case}: {answer}");
+
+    lists(talk, prefix, roots, &case);
+    for (tool, method, response) in [
+        ("ask", "elicitation/create", json!({"action": "accept", "content": {"name": "me"}})),
+        (
+            "sample",
+            "sampling/createMessage",
+            json!({
+            "role": "assistant", "content": {"type": "text", "text": "ho"}, "model": "m"}),
+        ),
+    ] {
+        let (question, answer) = talk.asked(&of(tool), &response);
+        assert_eq!(question["method"], method, "{case}: {answer}");
+        assert_eq!(said(&answer), response, "{case}");
+    }
+    let (question, answer) = talk.asked(&of("roots"), &json!({"roots": []}));
+    match roots {
+        Roots::Answered => assert_eq!(said(&answer), json!({"roots": []}), "{case}"),
+        Roots::Denied => {
+            assert!(question.is_null(), "{case}: {question}");
+            assert!(answer.to_string().contains("no-roots"), "{case}: {answer}");
+        }
+    }
+    let _ = fs::remove_file(person.project().join(format!("cancelled-{}", server.name())));
+    let slow = json!({"name": of("slow"), "_meta": {"progressToken": "mine"}});
+    let number = talk.request("tools/call", slow);
+    for step in [1, 2] {
+        let progress = talk.told("notifications/progress");
+        assert_eq!(progress["progressToken"], "mine", "{case}");
+        assert_eq!(
+            (&progress["progress"], &progress["total"]),
+            (&json!(step), &json!(3)),
+            "{case}"
+        );
+    }
+    let cancelled = json!({"requestId": number, "reason": "enough"});
+    let method = "notifications/cancelled";
+    talk.send(&json!({"jsonrpc": "2.0", "method": method, "params": cancelled}));
+    let mark = person.project().join(format!("cancelled-{}", server.name()));
+    wait_until("it is told", || fs::read_to_string(&mark).is_ok_and(|it| it == "enough"));
+    changes(talk, prefix, &case);
+}
+
+/// Tools, prompts and resources.
+fn lists(talk: &mut Talk, prefix: &str, roots: Roots, case: &str) {
+    let of = |name: &str| format!("{prefix}{name}");
+    let list = talk.ask("tools/list", json!({}));
+    let names: Vec<&str> = list["result"]["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    assert!(names.contains(&of("slow").as_str()), "{case}: {names:?}");
+    if talk.era == Era::New && roots == Roots::Denied {
+        assert_eq!(list["result"]["cacheScope"], "private", "{case}");
+    }
+    let prompts = talk.ask("prompts/list", json!({}));
+    let found = prompts["result"]["prompts"].as_array().unwrap();
+    assert!(found.iter().any(|it| it["name"] == of("greet")), "{case}: {prompts}");
+    let prompt = talk.ask("prompts/get", json!({"name": of("greet")}));
+    assert_eq!(prompt["result"]["messages"][0]["content"]["text"], "greet", "{case}");
+    talk.ask("resources/list", json!({}));
+    let read = talk.ask("resources/read", json!({"uri": "note://1"}));
+    assert!(read["result"]["contents"][0]["text"].is_string(), "{case}: {read}");
+}
+
+/// Lists and resources that change.
+fn changes(talk: &mut Talk, prefix: &str, case: &str) {
+    let tool = |name: &str| json!({"name": format!("{prefix}{name}")});
+    let (mut listens, uri) = (0, "note://1");
+    match talk.era {
+        Era::Old => {
+            let answer = talk.ask("resources/subscribe", json!({"uri": uri}));
+            assert!(answer["result"].is_object(), "{case}: {answer}");
+        }
+        Era::New => {
+            let filter = json!({"toolsListChanged": true, "resourceSubscriptions": [uri]});
+            listens = talk.request("subscriptions/listen", json!({"notifications": filter}));
+            let agreed = talk.told("notifications/subscriptions/acknowledged");
+            assert_eq!(agreed["_meta"][SUBSCRIPTION], listens, "{case}");
+            assert_eq!(agreed["notifications"], filter, "{case}");
+        }
+    }
+    talk.ask("tools/call", tool("change"));
+    talk.ask("tools/call", tool("touch"));
+    let changed = talk.told("notifications/tools/list_changed");
+    let updated = talk.told("notifications/resources/updated");
+    assert_eq!(updated["uri"], uri, "{case}");
+    match talk.era {
+        Era::Old => {
+            assert!(changed["_meta"][SUBSCRIPTION].is_null(), "{case}: {changed}");
+            talk.ask("resources/unsubscribe", json!({"uri": uri}));
+        }
+        Era::New => {
+            assert_eq!(changed["_meta"][SUBSCRIPTION], listens, "{case}");
+            assert_eq!(updated["_meta"][SUBSCRIPTION], listens, "{case}");
+            let cancelled = json!({"requestId": listens});
+            let method = "notifications/cancelled";
+            talk.send(&json!({"jsonrpc": "2.0", "method": method, "params": cancelled}));
+        }
+    }
+    talk.told.clear();
+    // The same once more: nobody is told.
+    talk.ask("tools/call", tool("touch"));
+    talk.ask("tools/list", json!({}));
+    let of_it = |it: &&Value| it["method"] == "notifications/resources/updated";
+    assert_eq!(talk.told.iter().find(of_it), None, "{case}");
+}
+
+#[test]
+fn every_era_of_client_works_with_every_era_of_server() {
+    for server in [Era::Old, Era::New] {
+        let person = setup(&[server]);
+        // Without us, within one era: and the roots are answered.
+        let arguments = ["server.py", server.name()];
+        let direct = person.command("/usr/bin/python3".as_ref(), &arguments);
+        let mut talk = Talk::with(direct, server);
+        all(&mut talk, "", Roots::Answered, &person, server);
+        talk.end();
+        for client in [Era::Old, Era::New] {
+            let mut talk = Talk::with(person.ringfence(&["mcp", "run"]), client);
+            all(&mut talk, "", Roots::Denied, &person, server);
+            let said = talk.end();
+            assert!(!said.contains("mcp: "), "nothing odd: {said}");
+        }
+        let verified = person.ringfence(&["log", "verify"]).output().unwrap();
+        assert!(verified.status.success(), "{}", text(&verified));
+    }
+}
+
+#[test]
+fn servers_of_both_eras_are_one_for_a_client_of_either() {
+    let person = setup(&[Era::Old, Era::New]);
+    for client in [Era::Old, Era::New] {
+        let mut talk = Talk::with(person.ringfence(&["mcp", "run"]), client);
+        for server in [Era::Old, Era::New] {
+            let prefix = format!("{}__", server.name());
+            let echo = json!({"name": format!("{prefix}echo"), "arguments": {"text": "t"}});
+            let answer = talk.ask("tools/call", echo);
+            assert_eq!(said(&answer)["version"].is_string(), server == Era::New, "{answer}");
+            let response = json!({"action": "accept", "content": {"name": "me"}});
+            let (question, answer) = talk.asked(&format!("{prefix}ask"), &response);
+            assert_eq!(question["method"], "elicitation/create", "{answer}");
+            assert_eq!(said(&answer), response);
+        }
+        let list = talk.ask("tools/list", json!({}));
+        assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 14, "{list}");
+        talk.end();
+    }
+}
+
+#[test]
+fn asking_again_is_no_way_around_the_decision() {
+    for server in [Era::Old, Era::New] {
+        let person = setup(&[server]);
+        let own = person.home().join(".config/ringfence/policy.cedar");
+        let rule = format!(
+            "@id(\"small\") forbid (principal, action == Action::\"{}/echo\", resource);\n",
+            server.name()
+        );
+        fs::write(&own, fs::read_to_string(&own).unwrap() + "\n" + &rule).unwrap();
+        let mut talk = Talk::with(person.ringfence(&["mcp", "run"]), Era::New);
+        let call = |name: &str| json!({"name": name, "arguments": {"text": "t"}});
+        let first = talk.ask("tools/call", call("ask"));
+        let state = first["result"]["requestState"].clone();
+        assert!(state.is_string() && state != "state of ask", "{first}");
+        let (key, _) = first["result"]["inputRequests"].as_object().unwrap().iter().next().unwrap();
+        let responses = json!({key: {"action": "accept", "content": {"name": "me"}}});
+        let again = |name: &str, state: &Value| {
+            let mut params = call(name);
+            params["requestState"] = state.clone();
+            params["inputResponses"] = responses.clone();
+            params
+        };
+        let mut other = again("ask", &state);
+        other["arguments"] = json!({"text": "other"});
+        for params in [
+            again("echo", &state),
+            again("echo", &json!("state of echo")),
+            again("ask", &json!("state of ask")),
+            again("ask", &json!("")),
+            other,
+        ] {
+            let answer = talk.ask("tools/call", params.clone());
+            assert_eq!(answer["error"]["code"], -32602, "{params}: {answer}");
+        }
+        let denied = talk.ask("tools/call", call("echo"));
+        assert!(denied.to_string().contains("small"), "{denied}");
+        assert!(!person.project().join("echoed").exists());
+        let answer = talk.ask("tools/call", again("ask", &state));
+        assert_eq!(said(&answer)["content"]["name"], "me", "{answer}");
+        let twice = talk.ask("tools/call", again("ask", &state));
+        assert_eq!(twice["error"]["code"], -32602, "{twice}");
+        talk.end();
+    }
+}

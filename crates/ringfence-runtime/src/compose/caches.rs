@@ -185,7 +185,12 @@ fn share_one(
     create_private_dir(&store.dir)?;
     if !private.exists() {
         let mode = fs::Permissions::from_mode(0o755);
-        let made = fs::create_dir(&private).and_then(|()| fs::set_permissions(&private, mode));
+        let made = match fs::create_dir(&private) {
+            // Another session that starts just now was first; both leave it the same.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        };
+        let made = made.and_then(|()| fs::set_permissions(&private, mode));
         made.map_err(failed(&private))?;
         store.payload.own(&private)?;
     }

@@ -5,6 +5,7 @@
 //! to one call: method, target and arguments. Asking again with it is the same act, decided when it began; with any
 //! other arguments it is refused. The state that a server gave stays here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -61,8 +62,37 @@ pub(super) fn digest(method: &str, params: Option<&str>) -> [u8; 32] {
     for key in ["_meta", "inputResponses", "requestState"] {
         params.remove(key);
     }
-    let text = format!("{}{}", quoted(method), Value::Object(params));
+    let mut text = quoted(method);
+    canonical(&Value::Object(params), &mut text);
     Sha256::digest(text.as_bytes()).into()
+}
+
+/// A value as one text, however its members were ordered.
+fn canonical(value: &Value, into: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let sorted: BTreeMap<&String, &Value> = members.iter().collect();
+            into.push('{');
+            for (name, value) in sorted {
+                into.push_str(&quoted(name));
+                into.push(':');
+                canonical(value, into);
+                into.push(',');
+            }
+            into.push('}');
+        }
+        Value::Array(all) => {
+            into.push('[');
+            for value in all {
+                canonical(value, into);
+                into.push(',');
+            }
+            into.push(']');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            into.push_str(&value.to_string());
+        }
+    }
 }
 
 impl Middle {

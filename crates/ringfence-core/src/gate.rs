@@ -195,6 +195,11 @@ impl Gate {
         *current = Versioned { policy, epoch: current.epoch.saturating_add(1) };
     }
 
+    /// The session that it guards.
+    pub fn session(&self) -> &SessionId {
+        &self.shared.session
+    }
+
     /// Ends the session for the gate; permits already given can no longer be spent.
     pub fn stop(&self) {
         self.shared.session_epoch.fetch_add(1, Ordering::AcqRel);

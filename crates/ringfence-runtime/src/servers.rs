@@ -12,6 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ringfence_core::{FactType, Field, Fields, ServerName, ToolName, ToolShape};
+use ringfence_proxy::mcp::http::remote::check_header;
+use ringfence_proxy::mcp::http::url::Url;
 use ringfence_proxy::mcp::roles::{self, RolePlan, Roles};
 use ringfence_proxy::mcp::schema::{ArgumentSchema, SchemaError};
 use serde::{Deserialize, Serialize};
@@ -72,6 +74,9 @@ pub struct ServerFile {
     /// Or where it listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// What is sent with each request to it; `${secret:NAME}` stands for a secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
     /// Variables of its environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -133,6 +138,14 @@ impl Server {
         }
         if file.command.is_empty() == file.url.is_none() {
             return Err("a server has either `command` or `url`".to_owned());
+        }
+        if let Some(url) = &file.url {
+            url.parse::<Url>().map_err(|why| format!("`url`: {why}"))?;
+            file.headers.iter().try_for_each(|(name, value)| check_header(name, value))?;
+        }
+        let (of_program, of_address) = (!file.env.is_empty(), !file.headers.is_empty());
+        if (file.url.is_some() && of_program) || (file.url.is_none() && of_address) {
+            return Err("`env` is for a `command`, `headers` are for a `url`".to_owned());
         }
         if file.tools.len() > TOOLS_MAX {
             return Err(format!("it has more than {TOOLS_MAX} tools"));
@@ -205,8 +218,8 @@ impl Pinned {
 impl ServerFile {
     /// The file of a server that is started by this command.
     pub fn started_by(command: Vec<String>) -> ServerFile {
-        let (env, tools) = (BTreeMap::new(), BTreeMap::new());
-        ServerFile { version: VERSION, command, url: None, env, tools }
+        let (headers, env, tools) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        ServerFile { version: VERSION, command, url: None, headers, env, tools }
     }
 
     /// The file of a server that listens at this address.

@@ -1998,12 +1998,16 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp__subcmd__add)
-            opts="-h -V --env --project --policy --yes --json --color --help --version"
+            opts="-h -V --header --env --project --policy --yes --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --header)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -463,6 +463,7 @@ always\t'Always'
 never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from run" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l header -d 'What is sent with each request to a URL; `${secret:NAME}` stands for a secret; may be repeated' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l env -d 'A variable of the server\'s environment; may be repeated' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l policy -d 'Policy file that stands in for the user\'s and the project\'s, as for `run`; may be repeated' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'

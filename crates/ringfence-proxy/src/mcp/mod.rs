@@ -3,6 +3,7 @@
 pub mod edit;
 pub mod frame;
 pub mod headers;
+pub mod http;
 pub mod lines;
 pub mod middle;
 pub mod revision;

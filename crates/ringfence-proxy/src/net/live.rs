@@ -1,6 +1,7 @@
 //! The connections that are open now, so that those which lose their permit can be ended.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -52,6 +53,13 @@ pub(super) struct Place {
 }
 
 impl Client {
+    /// The broker itself, behind which there is no process of a world.
+    pub(super) fn ourselves() -> Client {
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let process = Arc::new(OnceCell::new_with(Some(None)));
+        Client { process, ..Client::at(Ends { client: nowhere, target: nowhere }) }
+    }
+
     pub(super) fn at(ends: Ends) -> Client {
         Client { ends, process: Arc::default(), task: Arc::default() }
     }

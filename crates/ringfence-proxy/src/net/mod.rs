@@ -58,6 +58,7 @@ use ahead::Ahead;
 use authority::Authority;
 use claims::Claims;
 use dns::Families;
+pub use inspect::{Coming, Own, Secrets, header};
 use open::Port;
 pub use process::Holders;
 use published::{Inward, Published};

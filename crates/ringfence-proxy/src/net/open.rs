@@ -157,6 +157,11 @@ impl Port {
             && self.gate.policy_in_force().looks_at_releases(&self.config.agent, endpoint)
     }
 
+    /// The policy in force, by its digest.
+    pub(super) fn digest(&self) -> String {
+        self.gate.policy_in_force().digest().to_owned()
+    }
+
     /// The time that entries are given, in milliseconds since the Unix epoch.
     pub(super) fn now_ms(&self) -> u64 {
         self.gate.now_ms()

@@ -132,7 +132,7 @@ fn net_config(
 }
 
 /// What vaults lend is in the log before it is used.
-fn record_leases(backends: &Backends, gate: &Gate) {
+pub(super) fn record_leases(backends: &Backends, gate: &Gate) {
     let gate = gate.clone();
     // A log that fails ends the session, which gives everything back.
     backends.record_with(Box::new(move |change| {

@@ -62,7 +62,7 @@ pub(super) fn serve(
     let clients = Clients::new(
         (verdicts, Arc::clone(in_force)),
         assembled.servers.values().cloned().collect(),
-        of_servers((request, agent), own),
+        (of_servers((request, agent), own), assembled.project.dir.clone()),
     );
     let open = clients.open();
     let arrivals = signing::serve(TOOLS_SOCKET, listener, clients);
@@ -74,6 +74,7 @@ pub(super) fn serve(
 fn of_servers((request, agent): (&RunRequest, &Agent), own: PathBuf) -> ToolsRequest {
     ToolsRequest {
         dirs: request.dirs.clone(),
+        environment: request.environment.clone(),
         cwd: request.cwd.clone(),
         overrides: request.overrides.clone(),
         agent: agent.0.clone(),

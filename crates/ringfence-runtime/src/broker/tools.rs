@@ -11,15 +11,18 @@ mod look;
 mod needs;
 mod paths;
 mod relayed;
+mod remote;
 mod serving;
 mod started;
 
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringfence_core::{AbsolutePath, Agent, Clock as _, Durability, Event, ServerName, SessionId};
+use ringfence_core::{
+    AbsolutePath, Agent, Clock as _, Durability, Event, Gate, ServerName, SessionId,
+};
 use ringfence_core::{Summary, Trace};
 use ringfence_sandbox::signals::Signals;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -30,6 +33,7 @@ use super::opening::{self, Opened};
 use crate::approvals::Approvals;
 use crate::assemble::{Assembled, Inputs, assemble};
 use crate::clock::HostClock;
+use crate::environment::Environment;
 use crate::in_force::InForce;
 use crate::notice::Notice;
 use crate::pty::{Asker, RELAYED_SIGNALS};
@@ -45,6 +49,7 @@ pub use started::SERVER_ENV;
 
 use control::Seat;
 use decider::Decider;
+use remote::Remotes;
 use ringfence_sandbox::notify::Members;
 use serving::{Serving, Stopper};
 use started::named;
@@ -54,6 +59,8 @@ use started::named;
 pub struct ToolsRequest {
     /// Where the files are.
     pub dirs: StateDirs,
+    /// The environment it is asked for in.
+    pub environment: Environment,
     /// The working directory, of the servers as well.
     pub cwd: PathBuf,
     /// Files that stand in for the user's and the project's policy.
@@ -113,17 +120,69 @@ pub fn run(
     let members = Members::below(own_pid);
     let approvals = Arc::new(Approvals::new(opened.gate.clone(), asker, members, approver));
     let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
+    let remotes = Remotes::of(&servers, request, around(&opened, &assembled, &approvals))?;
     let deciding = (agent, approvals, Arc::clone(&in_force));
     let decider = Decider::new(&opened.gate, deciding, (servers.clone(), request));
-    let serving = Serving::start(decider, (servers, request), client)?;
+    let serving = Serving::start(decider, (servers, request, remotes.as_deref()), client)?;
     let stopper = serving.stopper();
     mind(signals, stopper.clone()).map_err(RunError::step("watch for signals"))?;
     let ends = stopper.clone();
     opened.tally.on_failure(move || ends.stop());
-    Seat::new((request, description), &opened, (assembled, in_force), stopper).obey(line);
+    let ends = (stopper, remotes.clone());
+    Seat::new((request, description), &opened, (assembled, in_force), ends).obey(line);
     serving.until_the_end(tell);
+    remotes.iter().flat_map(|it| it.end()).for_each(|notice| tell(&notice));
     drop(registered);
     close(opened)
+}
+
+/// What servers behind addresses need of a session.
+fn around<'a>(
+    opened: &'a Opened,
+    assembled: &'a Assembled,
+    approvals: &'a Arc<Approvals>,
+) -> (&'a Gate, &'a Path, &'a Arc<Approvals>) {
+    (&opened.gate, &assembled.project.dir, approvals)
+}
+
+/// A session in which one server behind an address is only looked at.
+struct Looking {
+    opened: Opened,
+    remotes: Option<Arc<Remotes>>,
+}
+
+impl Looking {
+    fn open(server: &Server, request: &ToolsRequest) -> Result<Looking, RunError> {
+        request.dirs.create()?;
+        let session = opening::new_session_id()?;
+        let assembled = assemble(Inputs {
+            dirs: &request.dirs,
+            cwd: &request.cwd,
+            session: &session,
+            overrides: &request.overrides,
+            now_ms: HostClock::utc().now_ms(),
+        })?;
+        let (clock, _) = HostClock::new(assembled.settings.time_zone.as_deref())?;
+        let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
+        let name = server.name.to_string();
+        let looks = ToolsRequest { agent: name, servers: Vec::new(), ..request.clone() };
+        let first = |zone: &str| first_entry(&looks, &session, &assembled, zone);
+        let opened = opening::open(ready, (&session, &assembled), first)?;
+        let asker = Asker::nobody().map_err(RunError::step("make a way for questions"))?;
+        let approver = (users::own_name(), assembled.settings.roles.iter().cloned().collect());
+        let own_pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
+        let approvals =
+            Approvals::new(opened.gate.clone(), asker, Members::below(own_pid), approver);
+        let servers = std::slice::from_ref(server);
+        let remotes =
+            Remotes::of(servers, request, around(&opened, &assembled, &Arc::new(approvals)))?;
+        Ok(Looking { opened, remotes })
+    }
+
+    fn close(self) -> Result<(), RunError> {
+        self.remotes.iter().for_each(|it| drop(it.end()));
+        close(self.opened).map(drop)
+    }
 }
 
 /// The servers that are named, or all; one that nobody knows is no session.

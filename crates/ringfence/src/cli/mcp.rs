@@ -30,6 +30,7 @@ With several servers a tool is called SERVER__TOOL. Each server runs in a world 
 for the agent that is called like the server; calls are decided for the agent that is named here."#;
 
 const ADDING: &str = "  ringfence mcp add files -- mcp-server-filesystem ~/project
+  ringfence mcp add shop https://mcp.example.com/mcp --header 'Authorization: Bearer ${secret:shop}'
 
 What it writes is `mcp/files.json` beside your policy: the command, and each tool word for word. A tool that
 is another later, or new, is not shown to agents until somebody looks at it: `mcp inspect --diff`, `mcp add`.
@@ -56,6 +57,12 @@ pub struct McpAddArgs {
     /// What the policy calls it: small letters, digits and `-`
     #[arg(value_name = "NAME")]
     pub name: ServerName,
+    /// Where it listens, if it is not started: `https://mcp.example.com/mcp`
+    #[arg(value_name = "URL", required_unless_present = "command", conflicts_with = "command")]
+    pub url: Option<String>,
+    /// What is sent with each request to a URL; `${secret:NAME}` stands for a secret; may be repeated
+    #[arg(long, value_name = "NAME: VALUE", requires = "url")]
+    pub header: Vec<String>,
     /// A variable of the server's environment; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
@@ -72,7 +79,7 @@ pub struct McpAddArgs {
     #[arg(long)]
     pub json: bool,
     /// The command that starts it, and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
 

@@ -65,6 +65,7 @@ fn request(overrides: Vec<PathBuf>) -> Result<ToolsRequest, Failure> {
         .map_err(|error| Message::new(format!("cannot find ourselves: {error}")).could_not())?;
     Ok(ToolsRequest {
         dirs: context::dirs()?,
+        environment: context::environment(),
         cwd: context::current_dir()?,
         overrides,
         agent: "mcp-client".to_owned(),
@@ -75,11 +76,18 @@ fn request(overrides: Vec<PathBuf>) -> Result<ToolsRequest, Failure> {
 
 fn add(args: McpAddArgs, screen: &Screen) -> Result<Done, Failure> {
     let request = request(args.policy)?;
-    let mut file = ServerFile::started_by(args.command);
+    let mut file = match args.url {
+        Some(url) => ServerFile::at(url),
+        None => ServerFile::started_by(args.command),
+    };
     file.env = variables(&args.env)?;
+    file.headers = headers(&args.header)?;
     let wrong = |why: String| Message::new(format!("`{}`: {why}", args.name)).could_not();
     let server = Server::new(args.name.clone(), file.clone()).map_err(wrong)?;
-    screen.note(&format!("starting `{}` in a world of its own", args.name));
+    screen.note(&match &file.url {
+        Some(url) => format!("asking `{}` at {}", args.name, printable(url)),
+        None => format!("starting `{}` in a world of its own", args.name),
+    });
     let said = tools::look_at(&server, &request).map_err(|error| {
         let hint = format!(
             "it runs under the policy for `Agent::\"{0}\"`: what it lacks says `ringfence show`",
@@ -121,6 +129,15 @@ fn add(args: McpAddArgs, screen: &Screen) -> Result<Done, Failure> {
         ));
     }
     Ok(Done::Yes)
+}
+
+fn headers(all: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let one = |text: &String| {
+        let (name, value) = text.split_once(':').filter(|(name, _)| !name.is_empty())?;
+        Some((name.trim().to_owned(), value.trim().to_owned()))
+    };
+    let all: Option<_> = all.iter().map(one).collect();
+    all.ok_or_else(|| Message::new("`--header` takes `NAME: VALUE`").could_not())
 }
 
 fn variables(all: &[String]) -> Result<BTreeMap<String, String>, Failure> {
@@ -189,8 +206,9 @@ fn inspect(args: &McpInspectArgs, screen: &Screen) -> Result<Done, Failure> {
     } else {
         screen.data(&changes(server, &said, &differences))?;
         screen.hint(&format!(
-            "to pin what it is now, run `ringfence mcp add {} -- {}`",
+            "to pin what it is now, run `ringfence mcp add {} {}{}`",
             args.name,
+            if server.file.url.is_some() { "" } else { "-- " },
             command(server)
         ));
     }

@@ -23,6 +23,7 @@ mod jobs;
 mod log;
 mod mcp;
 mod mcp_eras;
+mod mcp_http;
 mod mcp_servers;
 mod net;
 mod oci;

@@ -158,6 +158,14 @@ pub(crate) struct Outgoing {
     _room: Option<Room>,
 }
 
+impl Outgoing {
+    /// That of a request that nobody decides by itself.
+    pub(super) fn own(body: Bytes) -> Outgoing {
+        let (sent, watch) = (Arc::default(), Watch::default());
+        Outgoing { body: Sent::Whole(Some(body)), sent, watch, unread: None, _room: None }
+    }
+}
+
 /// The body of an answer on its way to the client.
 pub(crate) struct Answered {
     body: Incoming,

@@ -98,6 +98,23 @@ impl Exchange {
         })
     }
 
+    /// For requests of the gate's own; its connection is made when the first is sent.
+    pub(super) fn ours(
+        port: &Arc<Port>,
+        who: &Client,
+        (endpoint, scheme): (Endpoint, Scheme),
+    ) -> Arc<Exchange> {
+        Arc::new(Exchange {
+            port: Arc::clone(port),
+            who: who.clone(),
+            endpoint,
+            scheme,
+            spoken: Spoken::Http1,
+            server: tokio::sync::Mutex::new(Kept::None),
+            switched: Mutex::default(),
+        })
+    }
+
     /// One of the same client to another place; `None` where it is this one.
     pub(super) fn elsewhere(
         &self,

@@ -7,6 +7,7 @@ mod account;
 mod client;
 mod exchange;
 mod http1;
+mod own;
 mod packages;
 mod registry;
 mod server;
@@ -24,6 +25,7 @@ use tokio_rustls::server::TlsStream;
 
 pub(super) use account::Answered;
 pub(super) use exchange::Switched;
+pub use own::{Coming, Own, Secrets, header};
 
 use super::carry::{Decided, disagrees};
 use super::first::{Speaks, speaks};

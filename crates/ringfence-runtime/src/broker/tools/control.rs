@@ -11,6 +11,7 @@ use ringfence_core::{Clock as _, Durability, Event, Gate, RecordError, SessionId
 use super::super::live::granted;
 use super::super::opening::Opened;
 use super::ToolsRequest;
+use super::remote::Remotes;
 use super::serving::Stopper;
 use crate::assemble::{Assembled, Inputs, assemble_again, with_grants};
 use crate::clock::HostClock;
@@ -43,6 +44,7 @@ pub(super) struct Seat {
     /// The policy that denials take their advice from.
     advised: Arc<InForce>,
     stopper: Stopper,
+    remotes: Option<Arc<Remotes>>,
     /// The thread that revokes grants when their time is over.
     timer: OnceLock<Thread>,
 }
@@ -52,7 +54,7 @@ impl Seat {
         (request, description): (&ToolsRequest, Description),
         opened: &Opened,
         (assembled, advised): (Assembled, Arc<InForce>),
-        stopper: Stopper,
+        (stopper, remotes): (Stopper, Option<Arc<Remotes>>),
     ) -> Arc<Seat> {
         Arc::new(Seat {
             dirs: request.dirs.clone(),
@@ -66,6 +68,7 @@ impl Seat {
             in_force: Mutex::new(assembled),
             advised,
             stopper,
+            remotes,
             timer: OnceLock::new(),
         })
     }
@@ -161,6 +164,7 @@ impl Seat {
         };
         self.gate.reload(Arc::clone(&loaded.policy) as _);
         self.advised.replace(Arc::clone(&loaded.policy));
+        self.remotes.iter().for_each(|it| it.end_unpermitted());
         *in_force = loaded;
         drop(in_force);
         if let Some(timer) = self.timer.get() {

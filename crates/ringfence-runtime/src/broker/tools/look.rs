@@ -7,9 +7,9 @@ use ringfence_proxy::mcp::frame::{Answer, Frame, Kind};
 use ringfence_proxy::mcp::lines;
 use serde_json::{Value, json};
 
-use super::ToolsRequest;
 use super::serving::Heard;
 use super::started::Started;
+use super::{Looking, ToolsRequest};
 use crate::servers::{Server, TOOLS_MAX};
 
 /// How long a server may take to say what it has, in seconds.
@@ -24,6 +24,9 @@ pub enum LookError {
     /// It could not be started.
     #[error("the server could not be started: {0}")]
     Start(String),
+    /// It did not let itself be asked.
+    #[error("{0}")]
+    Refused(String),
     /// It ended.
     #[error("the server ended before it said what it has{0}")]
     Ended(String),
@@ -38,12 +41,19 @@ pub enum LookError {
 /// Starts a server as `request` has servers started, asks for its tools, and ends it.
 pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Vec<Value>, LookError> {
     let (hears, heard) = sync_channel(64);
-    let started = Started::start((0, server), request, hears)
-        .map_err(|error| LookError::Start(error.to_string()))?;
+    let failed = |error: &dyn std::fmt::Display| LookError::Start(error.to_string());
+    let is_remote = server.file.url.is_some();
+    let session = is_remote.then(|| Looking::open(server, request)).transpose();
+    let session = session.map_err(|error| failed(&error))?;
+    let remotes = session.as_ref().and_then(|it| it.remotes.as_deref());
+    let started = Started::start((0, server), (request, remotes), hears);
+    let started = started.map_err(|error| failed(&error))?;
     let until = Instant::now() + Duration::from_secs(LOOK_SECONDS_MAX);
     let mut talk = Talk { started: &started, heard: &heard, until, number: 0 };
     let said = talk.all();
     started.end();
+    let closed = session.map(Looking::close).transpose();
+    closed.map_err(|error| failed(&error))?;
     said
 }
 
@@ -134,7 +144,11 @@ impl Talk<'_> {
                 let read = serde_json::from_str(message.part(at));
                 read.map(Some).map_err(|error| odd(&error.to_string()))
             }
-            Answer::Error(at) => Err(odd(&format!("an error: {}", message.part(at)))),
+            Answer::Error(at) => {
+                let error: Value = serde_json::from_str(message.part(at)).unwrap_or_default();
+                let said = error.get("message").and_then(Value::as_str);
+                Err(LookError::Refused(said.unwrap_or("it answered with an error").to_owned()))
+            }
         }
     }
 }

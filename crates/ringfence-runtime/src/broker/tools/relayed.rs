@@ -3,14 +3,17 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ringfence_core::{Process, ServerName};
 use serde::{Deserialize, Serialize};
 
+use super::super::RunError;
 use super::ToolsRequest;
 use super::decider::Decider;
+use super::remote::Remotes;
 use super::serving::{Serving, Stopper};
 use crate::in_force::InForce;
 use crate::servers::Server;
@@ -55,6 +58,7 @@ pub(in super::super) struct Clients {
     in_force: Arc<InForce>,
     servers: Vec<Server>,
     request: ToolsRequest,
+    project: PathBuf,
     open: Arc<Open>,
 }
 
@@ -77,9 +81,9 @@ impl Clients {
     pub(in super::super) fn new(
         (verdicts, in_force): (Verdicts, Arc<InForce>),
         servers: Vec<Server>,
-        request: ToolsRequest,
+        (request, project): (ToolsRequest, PathBuf),
     ) -> Clients {
-        Clients { verdicts, in_force, servers, request, open: Arc::default() }
+        Clients { verdicts, in_force, servers, request, project, open: Arc::default() }
     }
 
     /// What ends all talks.
@@ -116,12 +120,19 @@ impl Clients {
         decider.process = Some(process);
         answer(&stream, &Answered::Served)?;
         let client = (from, stream);
-        let serving = Serving::start(decider, (servers, &self.request), client);
-        let serving = serving.map_err(|error| io::Error::other(error.to_string()))?;
+        let failed = |error: RunError| io::Error::other(error.to_string());
+        let around = (gate, self.project.as_path(), approvals);
+        let remotes = Remotes::of(&servers, &self.request, around).map_err(failed)?;
+        let all = (servers, &self.request, remotes.as_deref());
+        let serving = Serving::start(decider, all, client);
+        let serving = serving.map_err(failed)?;
         let Some(number) = self.open.begin(serving.stopper()) else { return Ok(()) };
         serving.until_the_end(&mut |notice| {
             let _ = stderr.write(process.pid, &format!("{notice}\n"));
         });
+        for notice in remotes.iter().flat_map(|it| it.end()) {
+            let _ = stderr.write(process.pid, &format!("{notice}\n"));
+        }
         self.open.end(number);
         Ok(())
     }

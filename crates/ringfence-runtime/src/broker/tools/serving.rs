@@ -16,6 +16,7 @@ use super::super::RunError;
 use super::ToolsRequest;
 use super::calls::{ASKED_MAX, Begun, Open, Permitted};
 use super::decider::Decider;
+use super::remote::Remotes;
 use super::started::{Started, named};
 use crate::notice::Notice;
 use crate::servers::Server;
@@ -98,14 +99,14 @@ impl Serving {
     /// Starts the servers, and listens to all.
     pub(super) fn start(
         decider: Decider,
-        (servers, request): (Vec<Server>, &ToolsRequest),
+        (servers, request, remotes): (Vec<Server>, &ToolsRequest, Option<&Remotes>),
         (from, to): (impl BufRead + Send + 'static, impl Write + Send + 'static),
     ) -> Result<Serving, RunError> {
         let failed = |step| RunError::step(step);
         let (hears, heard) = sync_channel(HEARD_MAX);
         let mut started = Vec::new();
         for (number, server) in servers.iter().enumerate() {
-            let one = Started::start((number, server), request, hears.clone());
+            let one = Started::start((number, server), (request, remotes), hears.clone());
             started.push(Some(one.map_err(failed("start a server"))?));
         }
         let client = tell(to).map_err(failed("speak to the client"))?;

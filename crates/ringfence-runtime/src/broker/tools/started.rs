@@ -1,4 +1,5 @@
-//! A server that runs: in a world of its own, by a session of its own, spoken to over its standard streams.
+//! A server that runs: in a world of its own, by a session of its own, spoken to over its standard streams; or
+//! behind an address.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -11,10 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ringfence_proxy::mcp::http::carriers::Carried;
 use ringfence_proxy::mcp::lines;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::ToolsRequest;
+use super::remote::Remotes;
 use super::serving::Heard;
 use crate::servers::Server;
 use crate::wording::printable;
@@ -44,11 +47,24 @@ const LAST_WORDS_WAIT: Duration = Duration::from_millis(500);
 
 /// A server that runs.
 pub(super) struct Started {
+    line: Line,
+    last_words: LastWords,
+}
+
+/// How it is spoken to.
+enum Line {
+    /// By its standard streams.
+    Streams(Streams),
+    /// Over HTTP.
+    Http(Carried),
+}
+
+/// The process of a server.
+struct Streams {
     child: Child,
     to: Option<SyncSender<String>>,
     /// Bytes of messages that it has not read.
     waiting: Arc<AtomicUsize>,
-    last_words: LastWords,
 }
 
 /// The last lines of a server's stderr.
@@ -59,13 +75,13 @@ impl Started {
     /// Starts a server; what it says is heard under its number.
     pub(super) fn start(
         (number, server): (usize, &Server),
-        request: &ToolsRequest,
+        (request, remotes): (&ToolsRequest, Option<&Remotes>),
         heard: SyncSender<Heard>,
     ) -> io::Result<Started> {
-        if server.file.command.is_empty() {
-            let why =
-                format!("`{}` is one behind an address, which is not spoken to yet", server.name);
-            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        if server.file.url.is_some() {
+            let remotes = remotes.ok_or(io::ErrorKind::NotFound)?;
+            let carried = remotes.start((number, &server.name), heard)?;
+            return Ok(Started { line: Line::Http(carried), last_words: LastWords::default() });
         }
         let mut child = command(server, request)?.spawn()?;
         let (to, messages) = sync_channel(WAITING_MAX);
@@ -87,17 +103,16 @@ impl Started {
         if let Some(output) = child.stdout.take() {
             named("from-server", move || hear(number, output, (&heard, &ended)))?;
         }
-        Ok(Started { child, to: Some(to), waiting, last_words })
+        let line = Line::Streams(Streams { child, to: Some(to), waiting });
+        Ok(Started { line, last_words })
     }
 
     /// Sends it a message; the error is that it reads none any more.
     pub(super) fn send(&self, message: String) -> Result<(), ()> {
-        let bytes = message.len();
-        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
-        if before > 0 && before.saturating_add(bytes) > WAITING_BYTES_MAX {
-            return Err(());
+        match &self.line {
+            Line::Streams(streams) => streams.send(message),
+            Line::Http(carried) => carried.send(message).map_err(|_| ()),
         }
-        self.to.as_ref().ok_or(())?.try_send(message).map_err(|_| ())
     }
 
     /// What it printed last, in one line; empty where that is nothing.
@@ -108,7 +123,10 @@ impl Started {
 
     /// Nothing more is sent, which tells it to end.
     pub(super) fn close(&mut self) {
-        self.to = None;
+        match &mut self.line {
+            Line::Streams(streams) => streams.to = None,
+            Line::Http(carried) => carried.close(),
+        }
     }
 
     /// Waits until all have ended, at once, and sees to it.
@@ -122,8 +140,26 @@ impl Started {
     }
 
     /// Waits until it has ended, and sees to it.
-    pub(super) fn end(mut self) {
-        self.close();
+    pub(super) fn end(self) {
+        match self.line {
+            Line::Streams(streams) => streams.end(),
+            Line::Http(carried) => carried.end(),
+        }
+    }
+}
+
+impl Streams {
+    fn send(&self, message: String) -> Result<(), ()> {
+        let bytes = message.len();
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        if before > 0 && before.saturating_add(bytes) > WAITING_BYTES_MAX {
+            return Err(());
+        }
+        self.to.as_ref().ok_or(())?.try_send(message).map_err(|_| ())
+    }
+
+    fn end(mut self) {
+        self.to = None;
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if self.has_ended(END_WAIT[0]) {
             return;

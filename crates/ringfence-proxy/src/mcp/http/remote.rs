@@ -1,0 +1,389 @@
+//! A server behind an address, for one session of one client: its messages are carried over "Streamable HTTP", or
+//! over the HTTP+SSE of 2024-11-05 where it speaks that only.
+//!
+//! Messages go in and come out as they do over pipes; what HTTP adds stays here. Every connection and, where a rule
+//! speaks of it, every request is decided ([`Own`]). Redirects are not followed.
+
+mod asking;
+mod old;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{interval, sleep, timeout};
+
+use super::super::frame::{Frame, Id, Kind, Members, Message};
+use super::super::headers::{self, Repeated};
+use super::super::lines::{MESSAGE_BYTES_MAX, Read};
+use super::url::Url;
+use crate::net::{Coming, Own, header};
+
+/// Most requests of one session that are under way; more wait.
+const UNDER_WAY_MAX: usize = 256;
+
+/// How long a server may take to answer what asks for no answer, in seconds.
+const TAKEN_SECONDS_MAX: u64 = 30;
+
+/// How long a request may take altogether, in seconds.
+const REQUEST_SECONDS_MAX: u64 = 6 * 60 * 60;
+
+/// How long the end of a session may take, in seconds.
+const END_SECONDS_MAX: u64 = 2;
+
+/// How much of an answer that is none is told, in bytes.
+const SAID_BYTES_MAX: usize = 2 * 1024;
+
+/// Longest identifier of a session, in bytes.
+const SESSION_BYTES_MAX: usize = 1_024;
+
+/// How long a stream may go on that another policy does not permit, where nobody says that there is one.
+const POLICY_LOOK: Duration = Duration::from_secs(1);
+
+/// How long is waited until a session that reads slowly is looked at again.
+const SLOW_LOOK: Duration = Duration::from_millis(2);
+
+/// The header that names a session.
+pub const SESSION: &str = "mcp-session-id";
+/// The header that names the event behind which a stream goes on.
+pub const LAST_EVENT: &str = "last-event-id";
+const EVENT_STREAM: &str = "text/event-stream";
+const JSON: &str = "application/json";
+
+/// A server, and how it is reached.
+#[derive(Clone)]
+pub struct Server {
+    own: Arc<Own>,
+    url: Url,
+    headers: HeaderMap,
+    repeated: Arc<BTreeMap<String, Vec<Repeated>>>,
+}
+
+/// Headers that are ours to set.
+const OURS: [&str; 16] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    LAST_EVENT,
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Server {
+    /// A server at `url`, to which `own` leads. `headers` are sent with each request besides, with stand-ins for
+    /// secrets; `repeated` says which arguments of its tools are repeated as headers.
+    pub fn new(
+        own: Own,
+        url: Url,
+        headers: &BTreeMap<String, String>,
+        repeated: BTreeMap<String, Vec<Repeated>>,
+    ) -> Result<Server, String> {
+        let headers: Result<HeaderMap, String> = headers
+            .iter()
+            .map(|(name, value)| {
+                let (name, mut value) = checked(name, value)?;
+                value.set_sensitive(true);
+                Ok((name, value))
+            })
+            .collect();
+        Ok(Server { own: Arc::new(own), url, headers: headers?, repeated: Arc::new(repeated) })
+    }
+
+    /// Ends the connections that nothing goes over.
+    pub fn close(&self) {
+        self.own.close();
+    }
+
+    /// Ends the connections that the policy in force does not permit; to be called after a reload.
+    pub fn end_unpermitted(&self) {
+        self.own.end_unpermitted();
+    }
+}
+
+/// Whether this may be sent with each request; the error says why not.
+pub fn check_header(name: &str, value: &str) -> Result<(), String> {
+    checked(name, value).map(drop)
+}
+
+fn checked(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let wrong = |what: &str| format!("header `{name}`: {what}");
+    let parsed = HeaderName::try_from(name).map_err(|_| wrong("none is called so"))?;
+    if OURS.contains(&parsed.as_str()) || parsed.as_str().starts_with("mcp-") {
+        return Err(wrong("it is set by what speaks to the server"));
+    }
+    let value = HeaderValue::from_str(value).map_err(|_| wrong("its value is none"))?;
+    Ok((parsed, value))
+}
+
+/// Takes what a server says; the error gives it back.
+pub type Say = dyn Fn(Read) -> Result<(), Unheard> + Send + Sync;
+
+/// Why something was not taken.
+#[derive(Debug)]
+pub enum Unheard {
+    /// There is no room for it yet.
+    Full(Read),
+    /// Nobody listens any more.
+    Gone,
+}
+
+/// A session with a server.
+struct Session {
+    server: Server,
+    say: Arc<Say>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What the server calls the session.
+    id: Option<HeaderValue>,
+    /// The revision that was agreed on.
+    revision: Option<HeaderValue>,
+    /// Where messages are posted to over HTTP+SSE.
+    old: Option<Url>,
+}
+
+/// Carries messages until none comes any more, then ends the session.
+pub async fn carry(server: Server, mut messages: mpsc::Receiver<String>, say: Arc<Say>) {
+    let session = Arc::new(Session { server, say, state: Mutex::default() });
+    let mut tasks = Tasks::default();
+    let mut looks = interval(POLICY_LOOK);
+    loop {
+        let room = tasks.running.len() < UNDER_WAY_MAX;
+        tokio::select! {
+            message = messages.recv(), if room => match message {
+                Some(text) => session.pass_on(text, &mut tasks).await,
+                None => break,
+            },
+            _ = looks.tick() => session.server.own.refresh(),
+            Some(_) = tasks.running.join_next(), if !tasks.running.is_empty() => tasks.tidy(),
+        }
+    }
+    drop(tasks);
+    let _ = timeout(Duration::from_secs(END_SECONDS_MAX), session.end()).await;
+}
+
+/// What is under way; all of it ends with this.
+#[derive(Default)]
+struct Tasks {
+    running: JoinSet<()>,
+    by_request: HashMap<Id, AbortHandle>,
+}
+
+impl Tasks {
+    fn tidy(&mut self) {
+        self.by_request.retain(|_, task| !task.is_finished());
+    }
+}
+
+impl Session {
+    async fn pass_on(self: &Arc<Session>, text: String, tasks: &mut Tasks) {
+        let Ok(Frame::One(message)) = Frame::parse(text.into_bytes()) else { return };
+        match message.kind() {
+            // What comes next needs what the answer to this brings.
+            Kind::Request { id, method, .. } if method == "initialize" => {
+                let id = id.clone();
+                if let Some(listening) = self.request(message, id, Asks::ToBegin).await {
+                    tasks.running.spawn(listening);
+                }
+            }
+            Kind::Request { id, .. } => {
+                let (session, id) = (Arc::clone(self), id.clone());
+                let named = id.clone();
+                let task = tasks.running.spawn(async move {
+                    let _ = session.request(message, id, Asks::Anything).await;
+                });
+                tasks.by_request.insert(named, task);
+            }
+            Kind::Notification { method, .. } => {
+                let method = method.clone();
+                let cancelled = cancelled(&message);
+                self.deliver(&message).await;
+                if let Some(task) = cancelled.and_then(|id| tasks.by_request.remove(&id)) {
+                    task.abort();
+                }
+                if method == "notifications/initialized" && self.state().old.is_none() {
+                    tasks.running.spawn(Arc::clone(self).listen());
+                }
+            }
+            Kind::Response { .. } => self.deliver(&message).await,
+        }
+    }
+
+    /// Sends what asks for no answer.
+    async fn deliver(&self, message: &Message) {
+        let sent = timeout(Duration::from_secs(TAKEN_SECONDS_MAX), self.post(message)).await;
+        let Ok(Ok(response)) = sent else { return };
+        if response.status() == StatusCode::NOT_FOUND && self.state().id.is_some() {
+            self.over().await;
+        }
+        // Read to its end, so that the next request may go over the same connection.
+        let rest = response.into_body().whole(SAID_BYTES_MAX);
+        let _ = timeout(Duration::from_secs(TAKEN_SECONDS_MAX), rest).await;
+    }
+
+    /// The server does not know the session any more.
+    async fn over(&self) {
+        self.say(Read::End).await;
+    }
+
+    /// Ends the session at the server.
+    async fn end(&self) {
+        if self.state().id.is_none() {
+            return;
+        }
+        let request = self.head(Method::DELETE, &self.server.url, None);
+        if let Ok(response) = self.server.own.send(request).await {
+            let _ = response.into_body().whole(SAID_BYTES_MAX).await;
+        }
+    }
+
+    /// Says something to the session, which may take its time; whether it still listens.
+    async fn say(&self, mut read: Read) -> bool {
+        loop {
+            match (self.say)(read) {
+                Ok(()) => return true,
+                Err(Unheard::Gone) => return false,
+                Err(Unheard::Full(back)) => read = back,
+            }
+            sleep(SLOW_LOOK).await;
+        }
+    }
+
+    /// Posts a message; the error is for a person.
+    async fn post(&self, message: &Message) -> Result<Response<Coming>, String> {
+        let old = self.state().old.clone();
+        let mut request = self.head(Method::POST, old.as_ref().unwrap_or(&self.server.url), None);
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        let both = HeaderValue::from_static("application/json, text/event-stream");
+        headers.insert(ACCEPT, both);
+        for (name, value) in headers::required(message, self.repeated(message)) {
+            let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
+            let value = HeaderValue::try_from(value).map_err(|error| error.to_string())?;
+            headers.insert(name, value);
+        }
+        *request.body_mut() = Bytes::from(message.text().to_owned());
+        self.server.own.send(request).await
+    }
+
+    /// Asks for a stream of events, behind the one of this name.
+    async fn get(&self, last: Option<&str>) -> Result<Response<Coming>, String> {
+        let mut request = self.head(Method::GET, &self.server.url, last);
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(EVENT_STREAM));
+        self.server.own.send(request).await
+    }
+
+    /// A request without a body.
+    fn head(&self, method: Method, url: &Url, last: Option<&str>) -> Request<Bytes> {
+        let mut request = Request::new(Bytes::new());
+        *request.method_mut() = method;
+        // Checked when the address was read.
+        *request.uri_mut() = url.target.parse().unwrap_or_default();
+        let headers = request.headers_mut();
+        headers.clone_from(&self.server.headers);
+        let state = self.state();
+        let ours = [(SESSION, &state.id), (headers::PROTOCOL_VERSION, &state.revision)];
+        for (name, value) in ours {
+            if let Some(value) = value {
+                headers.insert(HeaderName::from_static(name), value.clone());
+            }
+        }
+        if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
+            headers.insert(HeaderName::from_static(LAST_EVENT), last);
+        }
+        request
+    }
+
+    fn repeated(&self, message: &Message) -> &[Repeated] {
+        let Kind::Request { params: Some(params), .. } = message.kind() else { return &[] };
+        let members = Members::of(message.part(params));
+        let name = members.as_ref().and_then(|all| all.get("name"));
+        let name = name.and_then(super::super::frame::string);
+        let found = name.and_then(|name| self.server.repeated.get(&*name));
+        found.map_or(&[], Vec::as_slice)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    ToBegin,
+    Anything,
+}
+
+/// What an answer is, by its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Events,
+    Other,
+}
+
+fn form(response: &Response<Coming>) -> Form {
+    let kind = header(response.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match kind.as_str() {
+        JSON => Form::Json,
+        EVENT_STREAM => Form::Events,
+        _ => Form::Other,
+    }
+}
+
+/// Which request a message cancels.
+fn cancelled(message: &Message) -> Option<Id> {
+    let Kind::Notification { method, params: Some(params) } = message.kind() else { return None };
+    let members = Members::of(message.part(params)).filter(|_| method == "notifications/cancelled");
+    members?.get("requestId").and_then(Id::read)
+}
+
+/// What a server said in place of an answer, for a person.
+async fn status(response: Response<Coming>) -> String {
+    let status = response.status();
+    if status.is_redirection() {
+        let to = header(response.headers(), LOCATION.as_str()).unwrap_or("nowhere");
+        let to: String = to.chars().take(SAID_BYTES_MAX).collect();
+        return format!("the server answers {status}, to `{to}`: redirects are not followed");
+    }
+    let login = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    let about = if login { ", so it wants another login than it was given" } else { "" };
+    let mut said = Vec::new();
+    let mut body = response.into_body();
+    let reading = async {
+        while let Some(Ok(piece)) = body.next().await {
+            said.extend_from_slice(&piece);
+            if said.len() > SAID_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    let _ = timeout(Duration::from_secs(END_SECONDS_MAX), reading).await;
+    said.truncate(SAID_BYTES_MAX);
+    let said = String::from_utf8_lossy(&said);
+    let said = said.trim();
+    let colon = if said.is_empty() { "" } else { ": " };
+    format!("the server answers {status}{about}{colon}{said}")
+}
+
+/// The most that an answer may be.
+const ANSWER_BYTES_MAX: usize = MESSAGE_BYTES_MAX;

@@ -1,0 +1,285 @@
+//! One request and its answer, which may come by a stream that is taken up again; and the stream for all else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::HeaderValue;
+use hyper::{Response, StatusCode};
+use tokio::time::{sleep, timeout};
+
+use super::super::super::frame::{Answer, Frame, INTERNAL_ERROR, Id, Kind, Members, Message};
+use super::super::super::frame::{error_answer, string};
+use super::super::super::lines::Read;
+use super::super::sse::{Event, Events};
+use super::{ANSWER_BYTES_MAX, Asks, Form, REQUEST_SECONDS_MAX, SESSION, SESSION_BYTES_MAX};
+use super::{Session, form, status};
+use crate::net::{Coming, header};
+
+/// How often in a row a stream is taken up again from which nothing comes.
+const RESUMES_MAX: u32 = 100;
+
+/// How often in a row the stream for all else is asked for in vain.
+const LISTEN_TRIES_MAX: u32 = 5;
+
+/// How long is waited until a server is asked again, where it does not say, in milliseconds.
+const RETRY_MS: u64 = 1_000;
+
+/// How long is waited for the end of a stream that has brought its answer, in milliseconds.
+const REST_MS_MAX: u64 = 100;
+
+/// What runs for as long as a session does.
+pub(super) type Listening = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Why reading a stream stopped.
+enum Stopped {
+    /// The answer has come.
+    Answered(Message),
+    /// The stream is over; why, for a person, and whether anything came.
+    Over(String, Came),
+    /// Nobody listens any more.
+    Unheard,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Something,
+    Nothing,
+}
+
+impl Session {
+    /// Sends a request and says its answer, or why there is none; what has to run from then on, if anything.
+    pub(super) async fn request(
+        self: &Arc<Session>,
+        message: Message,
+        id: Id,
+        asks: Asks,
+    ) -> Option<Listening> {
+        let asking = self.ask(&message, &id, asks);
+        let asked = timeout(Duration::from_secs(REQUEST_SECONDS_MAX), asking).await;
+        match asked.unwrap_or_else(|_| Err("the server took too long".to_owned())) {
+            Ok(listening) => listening,
+            Err(why) => {
+                let answer = error_answer(Some(&id), INTERNAL_ERROR, &why);
+                self.say(Read::Line(answer.into_bytes())).await;
+                None
+            }
+        }
+    }
+
+    async fn ask(
+        self: &Arc<Session>,
+        message: &Message,
+        id: &Id,
+        asks: Asks,
+    ) -> Result<Option<Listening>, String> {
+        let response = self.post(message).await?;
+        let code = response.status();
+        let login = matches!(code, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if asks == Asks::ToBegin && code.is_client_error() && !login {
+            let refused = status(response).await;
+            return self.begin_old(message, &refused).await.map(Some);
+        }
+        if code == StatusCode::NOT_FOUND && self.state().id.is_some() {
+            self.over().await;
+            return Ok(None);
+        }
+        if self.state().old.is_some() && code.is_success() {
+            // The answer comes by the stream.
+            let _ = response.into_body().whole(ANSWER_BYTES_MAX).await;
+            return Ok(None);
+        }
+        if asks == Asks::ToBegin && code.is_success() {
+            self.named(&response)?;
+        }
+        let answer = match (code.is_success(), form(&response)) {
+            (true, Form::Events) => self.answer_by_events(response, id).await?,
+            (_, Form::Json) => Some(self.answer_at_once(response, id).await?),
+            (true, Form::Other) | (false, Form::Events | Form::Other) => {
+                return Err(status(response).await);
+            }
+        };
+        if let Some(answer) = answer.filter(|_| asks == Asks::ToBegin) {
+            self.agreed(&answer);
+        }
+        Ok(None)
+    }
+
+    /// Takes note of what the server calls the session.
+    fn named(&self, response: &Response<Coming>) -> Result<(), String> {
+        if !response.headers().contains_key(SESSION) {
+            return Ok(());
+        }
+        let name = header(response.headers(), SESSION);
+        let visible = |name: &&str| {
+            name.len() <= SESSION_BYTES_MAX && name.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        let name = name.filter(visible).and_then(|name| HeaderValue::from_str(name).ok());
+        let mut name = name.ok_or("the server calls the session what no session is called")?;
+        name.set_sensitive(true);
+        self.state().id = Some(name);
+        Ok(())
+    }
+
+    /// Takes note of the revision that was agreed on.
+    fn agreed(&self, answer: &Message) {
+        let Kind::Response { answer: Answer::Result(at), .. } = answer.kind() else { return };
+        let members = Members::of(answer.part(at));
+        let revision = members.as_ref().and_then(|all| string(all.get("protocolVersion")?));
+        let revision = revision.and_then(|text| HeaderValue::from_str(&text).ok());
+        self.state().revision = revision;
+    }
+
+    /// An answer that is the body.
+    async fn answer_at_once(&self, response: Response<Coming>, id: &Id) -> Result<Message, String> {
+        let code = response.status();
+        let body = response.into_body().whole(ANSWER_BYTES_MAX).await?;
+        let messages = match Frame::parse(body.clone()) {
+            Ok(Frame::One(message)) => vec![message],
+            Ok(Frame::Batch(messages)) => messages,
+            Err(_) if !code.is_success() => {
+                let said: String = String::from_utf8_lossy(&body).chars().take(400).collect();
+                return Err(format!("the server answers {code}: {said}"));
+            }
+            Err(error) => return Err(format!("the server's answer: {error}")),
+        };
+        match messages.into_iter().find(|message| answers(message, id)) {
+            Some(answer) => {
+                self.say(Read::Line(body)).await;
+                Ok(answer)
+            }
+            None if code.is_success() => {
+                Err("the server answered with something else than the answer".to_owned())
+            }
+            None => {
+                let said: String = String::from_utf8_lossy(&body).chars().take(400).collect();
+                Err(format!("the server answers {code}: {said}"))
+            }
+        }
+    }
+
+    /// An answer that comes by a stream; a stream that breaks off is taken up again where the server lets that be.
+    async fn answer_by_events(
+        &self,
+        response: Response<Coming>,
+        id: &Id,
+    ) -> Result<Option<Message>, String> {
+        let (mut events, mut coming) = (Events::default(), response.into_body());
+        let mut in_vain = 0_u32;
+        loop {
+            let why = match self.read_events(&mut coming, &mut events, Some(id)).await {
+                Stopped::Answered(answer) => {
+                    // Where the stream ends now, the next request goes over the same connection.
+                    let _ = timeout(Duration::from_millis(REST_MS_MAX), coming.next()).await;
+                    return Ok(Some(answer));
+                }
+                Stopped::Unheard => return Ok(None),
+                Stopped::Over(why, Came::Something) => {
+                    in_vain = 0;
+                    why
+                }
+                Stopped::Over(why, Came::Nothing) => why,
+            };
+            in_vain = in_vain.saturating_add(1);
+            let Some(last) = events.last_id().map(str::to_owned).filter(|_| in_vain < RESUMES_MAX)
+            else {
+                return Err(why);
+            };
+            sleep(events.retry().unwrap_or(Duration::from_millis(RETRY_MS))).await;
+            let response = self.get(Some(&last)).await?;
+            if !response.status().is_success() || form(&response) != Form::Events {
+                let refused = status(response).await;
+                return Err(format!("{why}, and cannot be taken up again: {refused}"));
+            }
+            (events, coming) = (Events::after(Some(last)), response.into_body());
+        }
+    }
+
+    /// Says what a stream brings, until the answer to `id` is among it or the stream ends.
+    async fn read_events(
+        &self,
+        coming: &mut Coming,
+        events: &mut Events,
+        id: Option<&Id>,
+    ) -> Stopped {
+        let mut came = Came::Nothing;
+        loop {
+            let piece = match coming.next().await {
+                Some(Ok(piece)) => piece,
+                Some(Err(why)) => return Stopped::Over(why, came),
+                None => {
+                    let why = "the server's stream ended before it brought the answer";
+                    return Stopped::Over(why.to_owned(), came);
+                }
+            };
+            let all = match events.push(&piece) {
+                Ok(all) => all,
+                Err(error) => return Stopped::Over(error.to_string(), came),
+            };
+            for event in all {
+                came = Came::Something;
+                match self.say_event(event, id).await {
+                    Said::Answer(answer) => return Stopped::Answered(answer),
+                    Said::Other => {}
+                    Said::Nothing => return Stopped::Unheard,
+                }
+            }
+        }
+    }
+
+    /// Says the message of an event.
+    async fn say_event(&self, event: Event, id: Option<&Id>) -> Said {
+        if event.kind != "message" || event.data.trim().is_empty() {
+            return Said::Other;
+        }
+        let data = event.data.into_bytes();
+        let answer = id.and_then(|id| match Frame::parse(data.clone()).ok()? {
+            Frame::One(message) => answers(&message, id).then_some(message),
+            Frame::Batch(all) => all.into_iter().find(|message| answers(message, id)),
+        });
+        if !self.say(Read::Line(data)).await {
+            return Said::Nothing;
+        }
+        answer.map_or(Said::Other, Said::Answer)
+    }
+
+    /// Listens to what the server says unasked, for as long as it lets us.
+    pub(super) async fn listen(self: Arc<Session>) {
+        let (mut last, mut in_vain) = (None::<String>, 0_u32);
+        let mut wait = Duration::from_millis(RETRY_MS);
+        while in_vain < LISTEN_TRIES_MAX {
+            in_vain = in_vain.saturating_add(1);
+            match self.get(last.as_deref()).await {
+                Ok(response) if response.status().is_client_error() => return,
+                Ok(response)
+                    if response.status().is_success() && form(&response) == Form::Events =>
+                {
+                    let mut events = Events::after(last.take());
+                    let mut coming = response.into_body();
+                    match self.read_events(&mut coming, &mut events, None).await {
+                        Stopped::Unheard | Stopped::Answered(_) => return,
+                        Stopped::Over(_, Came::Something) => in_vain = 0,
+                        Stopped::Over(_, Came::Nothing) => {}
+                    }
+                    last = events.last_id().map(str::to_owned);
+                    wait = events.retry().unwrap_or(wait);
+                }
+                Ok(_) | Err(_) => {}
+            }
+            sleep(wait.saturating_mul(in_vain.max(1))).await;
+        }
+    }
+}
+
+/// What became of an event.
+enum Said {
+    /// It was said, and is the answer.
+    Answer(Message),
+    /// It was said, or is for nobody.
+    Other,
+    /// Nobody listens any more.
+    Nothing,
+}
+
+fn answers(message: &Message, id: &Id) -> bool {
+    matches!(message.kind(), Kind::Response { id: Some(its), .. } if its == id)
+}

@@ -1,0 +1,154 @@
+//! The servers of a session that are behind addresses: each is reached by the rules of the net gate for the agent that
+//! is called like it, and is sent secrets by what stands in for them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ringfence_core::{Agent, Gate, SecretName, ServerName};
+use ringfence_proxy::mcp::headers::{Repeated, repeated};
+use ringfence_proxy::mcp::http::carriers::{Carried, Carriers};
+use ringfence_proxy::mcp::http::remote::{self, Unheard};
+use ringfence_proxy::mcp::http::url::Url;
+use ringfence_proxy::net::{NetConfig, Own, Secrets};
+use ringfence_secrets::Held;
+use serde_json::Value;
+
+use super::super::net::record_leases;
+use super::super::{RunError, authority, held};
+use super::ToolsRequest;
+use super::serving::Heard;
+use crate::approvals::{self, Approvals};
+use crate::clock::HostClock;
+use crate::notice::Notice;
+use crate::servers::Server;
+use crate::wording;
+
+/// How a secret is written in the headers of a server's file.
+const SECRET_BEGINS: &str = "${secret:";
+const SECRET_ENDS: &str = "}";
+
+/// The servers behind addresses.
+pub(super) struct Remotes {
+    servers: BTreeMap<ServerName, remote::Server>,
+    /// None once the session has ended.
+    carriers: Mutex<Option<Carriers>>,
+    held: Arc<Held>,
+}
+
+impl Remotes {
+    /// Those among these servers; none where there is none.
+    pub(super) fn of(
+        servers: &[Server],
+        request: &ToolsRequest,
+        (gate, project, approvals): (&Gate, &Path, &Arc<Approvals>),
+    ) -> Result<Option<Arc<Remotes>>, RunError> {
+        let behind: Vec<(&Server, &String)> =
+            servers.iter().filter_map(|it| Some((it, it.file.url.as_ref()?))).collect();
+        if behind.is_empty() {
+            return Ok(None);
+        }
+        let here = (&request.dirs, &request.environment);
+        let held::Secrets { held, backends, .. } = held::held(here, gate.session(), project)?;
+        record_leases(&backends, gate);
+        let authority = authority(gate.session(), &HostClock::utc())?;
+        let mut all = BTreeMap::new();
+        for (server, url) in behind {
+            let agent = Agent(server.name.to_string());
+            let denied = Box::new(|denial: &_| wording::denial(denial, None));
+            let asks = approvals::as_port(approvals);
+            let config = NetConfig {
+                proxies: request.environment.proxies(),
+                trust: request.environment.trust(),
+                held: Arc::clone(&held),
+                ..NetConfig::new(agent, asks, denied, Arc::clone(&authority))
+            };
+            let reached = reached(server, url, (gate.clone(), config)).map_err(|why| {
+                RunError::step("reach a server")(io::Error::other(format!(
+                    "`{}`: {why}",
+                    server.name
+                )))
+            })?;
+            all.insert(server.name.clone(), reached);
+        }
+        let carriers = Carriers::start().map_err(RunError::step("carry messages over HTTP"))?;
+        let carriers = Mutex::new(Some(carriers));
+        Ok(Some(Arc::new(Remotes { servers: all, carriers, held })))
+    }
+
+    /// Carries a session with one of them; what it says is heard under its number.
+    pub(super) fn start(
+        &self,
+        (number, name): (usize, &ServerName),
+        heard: SyncSender<Heard>,
+    ) -> io::Result<Carried> {
+        let server = self.servers.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
+        let say = move |read| {
+            heard.try_send(Heard::Server(number, read)).map_err(|error| match error {
+                TrySendError::Full(Heard::Server(_, read)) => Unheard::Full(read),
+                TrySendError::Full(Heard::Client(_) | Heard::Decided(..) | Heard::Stop)
+                | TrySendError::Disconnected(_) => Unheard::Gone,
+            })
+        };
+        let carriers = self.carriers.lock().unwrap_or_else(PoisonError::into_inner);
+        let carriers = carriers.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(carriers.carry(server, Arc::new(say)))
+    }
+
+    /// Ends the connections that the policy in force does not permit.
+    pub(super) fn end_unpermitted(&self) {
+        self.servers.values().for_each(remote::Server::end_unpermitted);
+    }
+
+    /// Ends all connections, so that their ends are recorded, and gives back what vaults lent; what the person
+    /// should know of that.
+    pub(super) fn end(&self) -> Vec<Notice> {
+        drop(self.carriers.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.servers.values().for_each(remote::Server::close);
+        held::end(&self.held)
+    }
+}
+
+/// How a server is reached; the error is for a person.
+fn reached(
+    server: &Server,
+    url: &str,
+    (gate, config): (Gate, NetConfig),
+) -> Result<remote::Server, String> {
+    let url: Url = url.parse()?;
+    let stand_ins = config.held.sentinels();
+    let mut secrets = Secrets::None;
+    let mut headers = BTreeMap::new();
+    for (name, value) in &server.file.headers {
+        let mut sent = String::new();
+        let mut rest = value.as_str();
+        while let Some((before, behind)) = rest.split_once(SECRET_BEGINS) {
+            let (named, behind) = behind
+                .split_once(SECRET_ENDS)
+                .ok_or_else(|| format!("header `{name}`: `{SECRET_BEGINS}` has no end"))?;
+            let secret: SecretName = named.parse().map_err(|error| format!("{error}"))?;
+            let stand_in = stand_ins.get(&secret).ok_or_else(|| {
+                format!("header `{name}`: there is no secret `{secret}`: `ringfence secret add` keeps one")
+            })?;
+            sent.push_str(before);
+            sent.push_str(stand_in.as_str());
+            (rest, secrets) = (behind, Secrets::Carried);
+        }
+        sent.push_str(rest);
+        headers.insert(name.clone(), sent);
+    }
+    let own = Own::new((gate, config), (url.scheme, url.endpoint.clone()), secrets);
+    remote::Server::new(own, url, &headers, repeated_by(server))
+}
+
+/// Which arguments of its tools a server wants repeated as headers, by what is pinned.
+fn repeated_by(server: &Server) -> BTreeMap<String, Vec<Repeated>> {
+    let of = |(name, pinned): (&String, &crate::servers::Pinned)| {
+        let schema = pinned.definition.get("inputSchema").unwrap_or(&Value::Null);
+        // One that cannot be read is not called either.
+        Some((name.clone(), repeated(schema).ok().filter(|all| !all.is_empty())?))
+    };
+    server.file.tools.iter().filter_map(of).collect()
+}

@@ -147,11 +147,12 @@ fn cargo_tests(tally: &mut Tally, counts: Counts) -> Done {
         .env("RINGFENCE_TEST_LONG", if counts == Counts::Long { "1" } else { "0" })
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    let mut failed = Vec::new();
+    let mut failures = Failures::default();
     let status = pass_on(&mut command, |line| {
         count(tally, line);
-        failed.extend(failed_test(line));
+        failures.take(line);
     })?;
+    let failed = failures.names;
     if status.success() {
         return Ok(());
     }
@@ -203,10 +204,29 @@ fn pass_on(
     child.wait().map_err(|error| format!("cargo was lost: {error}"))
 }
 
-/// The name in `test NAME ... FAILED`.
-fn failed_test(line: &str) -> Option<String> {
-    let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
-    Some(name.to_owned())
+/// The tests that failed, by the lists at the end of each test binary: what children print may stand in the
+/// middle of the line `test NAME ... FAILED`, and then nobody would know which to run once more.
+#[derive(Default)]
+struct Failures {
+    names: Vec<String>,
+    /// Those of the list that is read, which is the last of its binary.
+    list: Option<Vec<String>>,
+}
+
+impl Failures {
+    fn take(&mut self, line: &str) {
+        if line == "failures:" {
+            self.list = Some(Vec::new());
+        } else if line.starts_with("test result: ") {
+            self.names.extend(self.list.take().unwrap_or_default());
+        } else if let (Some(list), Some(name)) = (&mut self.list, line.strip_prefix("    ")) {
+            let plain =
+                |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == ':';
+            if !name.is_empty() && name.chars().all(plain) {
+                list.push(name.to_owned());
+            }
+        }
+    }
 }
 
 /// The tests start the program and the examples as processes: they must exist beforehand.
@@ -296,4 +316,19 @@ fn stop_after(limit: Duration) {
         #[expect(clippy::exit, reason = "the one place that ends a hanging run")]
         std::process::exit(1);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_known_whatever_children_print_in_between() {
+        let mut failures = Failures::default();
+        let lines = "test a::b ... childs wordsFAILED\nfailures:\n\n---- a::b stdout ----\n    left: 1\n    word\n\
+                     failures:\n    a::b\n    c\n\ntest result: FAILED. 1 passed; 2 failed\n    d\n\
+                     failures:\n    e\ntest result: FAILED.";
+        lines.lines().for_each(|line| failures.take(line));
+        assert_eq!(failures.names, ["a::b", "c", "e"]);
+    }
 }

@@ -19,7 +19,7 @@ const CPU_PERIOD_US: u64 = 100_000;
 /// For how long a group may be without a process.
 const YOUNG: Duration = Duration::from_mins(1);
 /// How often a group is tried to be removed whose last process is just going.
-const REMOVE_TRIES: u32 = 20;
+const REMOVE_TRIES: u32 = 500;
 const REMOVE_WAIT: Duration = Duration::from_millis(2);
 
 /// What all processes of a world may use together.

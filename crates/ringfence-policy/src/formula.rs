@@ -33,6 +33,12 @@ pub(crate) enum Formula {
     Unknown(String),
 }
 
+/// Whether a rule is about this agent, by what it says of the principal alone.
+pub(crate) fn is_about(rule: &Rule, agent: &str) -> Truth {
+    let view = View { action: Action::ToolCall, agent };
+    view.principal(&rule.tree.principal).at(Spot::At(&AbsolutePath::root()))
+}
+
 /// For which moment a condition is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {

@@ -15,6 +15,7 @@ pub mod grant;
 mod index;
 mod lints;
 mod load;
+mod may_call;
 mod nearest;
 mod never;
 mod overrule;

@@ -308,6 +308,18 @@ pub fn settings_in_force(
     read_settings(dirs, trusted(&project, &trust), &settings)
 }
 
+/// What a policy would be loaded with that is written for this directory: its rules may name the tools of the
+/// project's own servers, trusted or not, and of the person's.
+pub fn options_here(
+    settings: &Settings,
+    dirs: &StateDirs,
+    project: &Project,
+) -> Result<Options, AssembleError> {
+    let around = project.around(dirs.home())?;
+    let (_, tools) = servers(dirs, (project, &around), &Trust::Trusted)?;
+    Ok(Options { tools, ..options(settings) })
+}
+
 /// What the settings mean for a policy that is loaded.
 pub fn options(settings: &Settings) -> Options {
     let fs_dynamic = match settings.fs_dynamic {

@@ -1,6 +1,6 @@
 //! What is in force in a running session, replaced whole when policy or grants are loaded anew.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use ringfence_core::{AbsolutePath, Access, Agent, Decide as _, Facts, Request, Verdict};
 use ringfence_policy::Policy;
@@ -10,6 +10,7 @@ use ringfence_policy::grant::GrantText;
 pub struct InForce {
     agent: Agent,
     loaded: RwLock<Loaded>,
+    changed: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 #[derive(Clone)]
@@ -31,7 +32,14 @@ impl Loaded {
 impl InForce {
     /// Starts with `policy`, for `agent`.
     pub fn new(policy: Arc<Policy>, agent: Agent) -> InForce {
-        InForce { loaded: RwLock::new(Loaded::of(policy, &agent)), agent }
+        let loaded = RwLock::new(Loaded::of(policy, &agent));
+        InForce { loaded, agent, changed: OnceLock::new() }
+    }
+
+    /// What is told when another policy is in force.
+    pub fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
+        // There is one session, which says so once.
+        let _ = self.changed.set(Box::new(tell));
     }
 
     /// The policy now.
@@ -53,6 +61,9 @@ impl InForce {
     pub fn replace(&self, policy: Arc<Policy>) {
         let loaded = Loaded::of(policy, &self.agent);
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+        if let Some(tell) = self.changed.get() {
+            tell();
+        }
     }
 
     /// The smallest grant that would allow a request as things are, if one does.

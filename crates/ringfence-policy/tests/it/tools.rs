@@ -243,3 +243,44 @@ fn an_approval_of_a_call_is_for_these_arguments() {
     let other = call("files/read", &json!({"path": "/b"}));
     assert_ne!(act.digest(policy.digest()), other.digest(policy.digest()));
 }
+
+#[test]
+fn a_tool_may_be_called_unless_no_call_of_it_can_be_permitted() {
+    let may = |text: &str, tool: &str| {
+        policy(text).may_call(
+            &request(call(tool, &json!({}))).agent,
+            &tool.parse().unwrap(),
+            &facts(),
+        )
+    };
+    let agent = request(call("files/read", &json!({}))).agent.0;
+    let of = |text: &str| text.replace("AGENT", &agent);
+    let permits = [
+        "permit (principal, action, resource);",
+        "permit (principal == Agent::\"AGENT\", action in Action::\"tool.call\", resource);",
+        "permit (principal, action == Action::\"files/read\", resource);",
+        "permit (principal, action == Action::\"files/read\", resource) when { context.args.path like \"x\" };",
+        "permit (principal, action in Action::\"tool.call\", resource in Server::\"files\");",
+        "permit (principal, action, resource);\n forbid (principal, action == Action::\"files/read\", resource) \
+         when { context.args.path like \"x\" };",
+        "permit (principal, action, resource);\n forbid (principal == Agent::\"other\", action, resource);",
+        "permit (principal, action, resource);\n forbid (principal, action == Action::\"files/write\", resource);",
+    ];
+    for text in permits {
+        assert!(may(&of(text), "files/read"), "{text}");
+    }
+    let denies = [
+        "permit (principal, action == Action::\"exec\", resource);",
+        "permit (principal == Agent::\"other\", action in Action::\"tool.call\", resource);",
+        "permit (principal == Agent::\"other\", action == Action::\"files/read\", resource) \
+         when { context.args.path like \"x\" };",
+        "permit (principal, action == Action::\"files/write\", resource);",
+        "permit (principal, action in Action::\"tool.call\", resource in Server::\"shop\");",
+        "permit (principal, action, resource);\n forbid (principal, action in Action::\"tool.call\", resource);",
+        "permit (principal, action, resource);\n forbid (principal == Agent::\"AGENT\", action, \
+         resource in Server::\"files\");",
+    ];
+    for text in denies {
+        assert!(!may(&of(text), "files/read"), "{text}");
+    }
+}

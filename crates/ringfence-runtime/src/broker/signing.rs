@@ -65,6 +65,8 @@ pub(super) fn serve(
         (of_servers((request, agent), own), assembled.project.dir.clone()),
     );
     let open = clients.open();
+    let told = Arc::clone(&open);
+    in_force.on_change(move || told.reloaded());
     let arrivals = signing::serve(TOOLS_SOCKET, listener, clients);
     agents.push(arrivals.map_err(RunError::step("offer servers of tools"))?);
     Ok(Served { arrivals: agents, clients: Some(open) })

@@ -126,7 +126,8 @@ pub fn run(
     let serving = Serving::start(decider, (servers, request, remotes.as_deref()), client)?;
     let stopper = serving.stopper();
     mind(signals, stopper.clone()).map_err(RunError::step("watch for signals"))?;
-    let ends = stopper.clone();
+    let (ends, told) = (stopper.clone(), stopper.clone());
+    in_force.on_change(move || told.reloaded());
     opened.tally.on_failure(move || ends.stop());
     let ends = (stopper, remotes.clone());
     Seat::new((request, description), &opened, (assembled, in_force), ends).obey(line);

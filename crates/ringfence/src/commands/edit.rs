@@ -8,7 +8,6 @@ use std::process::Command;
 
 use ringfence_core::SetName;
 use ringfence_policy::{Policy, Source};
-use ringfence_runtime::assemble::options;
 use ringfence_runtime::environment::Environment;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::trust::{Project, Trust, TrustError};
@@ -82,6 +81,8 @@ fn edit_until_right(
     screen: &Screen,
 ) -> Result<Option<String>, Failure> {
     let settings = in_force::settings_here(screen)?;
+    let project = Project::find(&context::current_dir()?, context::dirs()?.home())?;
+    let options = in_force::options_of(&project, &settings, screen)?;
     loop {
         open_editor(environment, &copy.file)?;
         let text = whole_file::read_text(&copy.file, Links::Refuse)?.map(|file| file.text);
@@ -96,7 +97,7 @@ fn edit_until_right(
             text: text.clone(),
             approves: Vec::new(),
         };
-        let Err(errors) = Policy::load(vec![source], &options(&settings)) else {
+        let Err(errors) = Policy::load(vec![source], &options) else {
             return Ok(Some(text));
         };
         in_force::say(&errors, screen);

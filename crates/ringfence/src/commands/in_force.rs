@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{Agent, SessionId};
-use ringfence_policy::{Lint, LintKind, Policy, PolicyErrors};
-use ringfence_runtime::assemble::{AssembleError, Assembled, Inputs, assemble, settings_in_force};
+use ringfence_policy::{Lint, LintKind, Options, Policy, PolicyErrors};
+use ringfence_runtime::assemble::{
+    AssembleError, Assembled, Inputs, assemble, options_here, settings_in_force,
+};
 use ringfence_runtime::notice::Notice;
 use ringfence_runtime::settings::Settings;
+use ringfence_runtime::trust::Project;
 use ringfence_runtime::whole_file::FileError;
 use ringfence_runtime::wording::rule_place;
 
@@ -69,6 +72,15 @@ pub(crate) fn settings_here(screen: &Screen) -> Result<Settings, Failure> {
     let (settings, _) = settings_in_force(&context::dirs()?, &context::current_dir()?)
         .map_err(|error| refused(error, screen))?;
     Ok(settings)
+}
+
+/// What a policy for this project is loaded with.
+pub(crate) fn options_of(
+    project: &Project,
+    settings: &Settings,
+    screen: &Screen,
+) -> Result<Options, Failure> {
+    options_here(settings, &context::dirs()?, project).map_err(|error| refused(error, screen))
 }
 
 /// Says on stderr what is wrong with a policy.

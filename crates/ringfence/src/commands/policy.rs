@@ -2,7 +2,7 @@
 
 use ringfence_core::{PolicyDigest, SetName};
 use ringfence_policy::{Policy, Source};
-use ringfence_runtime::assemble::{AssembleError, Assembled, options};
+use ringfence_runtime::assemble::{AssembleError, Assembled};
 use ringfence_runtime::settings::{Origin, SettingsFile};
 use ringfence_runtime::trust::{Project, Trust};
 use ringfence_runtime::wording::{printable, set_name, shell_word};
@@ -92,7 +92,8 @@ pub(crate) fn check_project(project: &Project, screen: &Screen) -> Result<(), Fa
         approves: Vec::new(),
     };
     let settings = in_force::settings_here(screen)?;
-    let Err(errors) = Policy::load(vec![source], &options(&settings)) else { return Ok(()) };
+    let options = in_force::options_of(project, &settings, screen)?;
+    let Err(errors) = Policy::load(vec![source], &options) else { return Ok(()) };
     in_force::say(&errors, screen);
     screen.hint("to correct it, run `ringfence policy edit`");
     Err(Failure::Said(Said::No))

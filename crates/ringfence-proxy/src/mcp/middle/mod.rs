@@ -329,6 +329,15 @@ impl Middle {
         self.servers.get(server)?.hello.as_ref()
     }
 
+    /// The client may see other tools than before.
+    pub fn tools_changed(&mut self) -> Vec<Effect> {
+        if self.phase != Phase::Open {
+            return Vec::new();
+        }
+        let text = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+        vec![Effect::ToClient(text.to_owned())]
+    }
+
     /// Whether names of tools have their server's before them.
     fn is_merged(&self) -> bool {
         self.servers.len() > 1

@@ -53,17 +53,26 @@ impl Decider {
         }
     }
 
-    /// Whether a tool is shown: what a server says of it is what a person has seen.
-    pub(super) fn shows(&self, server: usize, tool: &str, said: &Value) -> bool {
-        let pinned = self.servers.get(server).and_then(|server| server.file.tools.get(tool));
+    /// Whether a tool is shown: what a server says of it is what a person has seen, and the agent may call it.
+    pub(super) fn shows(&self, server: usize, name: &str, said: &Value) -> bool {
+        let pinned = self.servers.get(server).and_then(|server| server.file.tools.get(name));
         let same = pinned.is_some_and(|pinned| digest(&pinned.definition) == digest(said));
-        let (mut changed, tool) = (self.changed(), (server, tool.to_owned()));
+        let (mut changed, tool) = (self.changed(), (server, name.to_owned()));
         if same {
             changed.remove(&tool);
         } else if pinned.is_some() {
             changed.insert(tool);
         }
-        same
+        drop(changed);
+        same && self.may_call(server, name)
+    }
+
+    /// Whether some call of it could be permitted as things are.
+    fn may_call(&self, server: usize, tool: &str) -> bool {
+        let name = self.servers.get(server).map(|server| ToolName::new(&server.name, tool));
+        let policy = self.in_force.policy();
+        name.and_then(Result::ok)
+            .is_some_and(|name| policy.may_call(&self.agent, &name, &self.gate.facts_now()))
     }
 
     fn changed(&self) -> MutexGuard<'_, BTreeSet<(usize, String)>> {

@@ -107,7 +107,9 @@ impl Talk<'_> {
             let left = self.until.saturating_duration_since(Instant::now());
             let read = match self.heard.recv_timeout(left) {
                 Ok(Heard::Server(_, read)) => read,
-                Ok(Heard::Client(_) | Heard::Decided(..) | Heard::Stop) => continue,
+                Ok(Heard::Client(_) | Heard::Decided(..) | Heard::Reloaded | Heard::Stop) => {
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => return Err(LookError::Slow),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
             };

@@ -167,6 +167,11 @@ impl Open {
         self.fewer.notify_all();
     }
 
+    /// Tells all that another policy is in force.
+    pub(in super::super) fn reloaded(&self) {
+        self.talking().all.iter().for_each(|(_, stopper)| stopper.reloaded());
+    }
+
     /// Ends all, and waits for that, though not for ever.
     pub(in super::super) fn end_all(&self) {
         let mut talking = self.talking();

@@ -88,7 +88,9 @@ impl Remotes {
         let say = move |read| {
             heard.try_send(Heard::Server(number, read)).map_err(|error| match error {
                 TrySendError::Full(Heard::Server(_, read)) => Unheard::Full(read),
-                TrySendError::Full(Heard::Client(_) | Heard::Decided(..) | Heard::Stop)
+                TrySendError::Full(
+                    Heard::Client(_) | Heard::Decided(..) | Heard::Reloaded | Heard::Stop,
+                )
                 | TrySendError::Disconnected(_) => Unheard::Gone,
             })
         };

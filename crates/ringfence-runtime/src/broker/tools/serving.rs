@@ -44,6 +44,8 @@ pub(super) enum Heard {
     Server(usize, lines::Read),
     /// A person has answered, or nobody: what became of a call that was asked about.
     Decided(u64, Result<Made, String>),
+    /// Another policy is in force, by which the client may see other tools.
+    Reloaded,
     /// The session ends.
     Stop,
 }
@@ -59,6 +61,11 @@ pub(super) struct Stopper {
 }
 
 impl Stopper {
+    /// Tells the talk that another policy is in force. One that is busy shows what it may by its next list.
+    pub(super) fn reloaded(&self) {
+        let _ = self.hears.try_send(Heard::Reloaded);
+    }
+
     pub(super) fn stop(&self) {
         self.ends.store(true, Ordering::Release);
         // Where that is full, who empties it looks at the flag.
@@ -155,6 +162,7 @@ impl Serving {
                 Ok(Heard::Client(read)) => self.of_client(read),
                 Ok(Heard::Server(number, read)) => self.of_server(number, read),
                 Ok(Heard::Decided(ticket, decided)) => self.answered(ticket, decided),
+                Ok(Heard::Reloaded) => self.middle.tools_changed(),
                 Err(RecvTimeoutError::Timeout) => self.end_silent(),
             });
             for effect in effects {

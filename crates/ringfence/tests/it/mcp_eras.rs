@@ -449,6 +449,21 @@ fn every_era_of_client_works_with_every_era_of_server() {
 }
 
 #[test]
+fn a_server_of_either_era_is_looked_at_and_pinned() {
+    for server in [Era::Old, Era::New] {
+        let person = setup(&[]);
+        let command = ["/usr/bin/python3", "server.py", server.name()];
+        let mut words = vec!["mcp", "add", server.name(), "--yes", "--"];
+        words.extend(command);
+        let said = person.succeed(&words);
+        assert!(said.contains("  touch"), "{said}");
+        let output =
+            person.ringfence(&["mcp", "inspect", server.name(), "--diff"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    }
+}
+
+#[test]
 fn servers_of_both_eras_are_one_for_a_client_of_either() {
     let person = setup(&[Era::Old, Era::New]);
     for client in [Era::Old, Era::New] {

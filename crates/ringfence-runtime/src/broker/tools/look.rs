@@ -3,8 +3,9 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use ringfence_proxy::mcp::frame::{Answer, Frame, Kind};
+use ringfence_proxy::mcp::frame::{Answer, Frame, Kind, METHOD_NOT_FOUND, error_answer};
 use ringfence_proxy::mcp::lines;
+use ringfence_proxy::mcp::revision::Revision;
 use serde_json::{Value, json};
 
 use super::serving::Heard;
@@ -14,6 +15,9 @@ use crate::servers::{Server, TOOLS_MAX};
 
 /// How long a server may take to say what it has, in seconds.
 const LOOK_SECONDS_MAX: u64 = 60;
+
+/// How long it may think about whether it is of MCP 2026-07-28, in seconds; then it is taken for an older one.
+const PROBE_SECONDS_MAX: u64 = 5;
 
 /// Most pages of tools that are read.
 const PAGES_MAX: usize = 200;
@@ -66,19 +70,16 @@ struct Talk<'a> {
 
 impl Talk<'_> {
     fn all(&mut self) -> Result<Vec<Value>, LookError> {
-        let hello = json!({
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "ringfence", "version": env!("CARGO_PKG_VERSION")},
-        });
-        let hello = self.ask("initialize", &hello)?;
-        self.send(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string())?;
+        let (hello, meta) = self.hello()?;
         if hello.pointer("/capabilities/tools").is_none() {
             return Ok(Vec::new());
         }
         let (mut tools, mut cursor) = (Vec::new(), None::<Value>);
         for _ in 0..PAGES_MAX {
-            let params = cursor.take().map_or(json!({}), |cursor| json!({"cursor": cursor}));
+            let mut params = cursor.take().map_or(json!({}), |cursor| json!({"cursor": cursor}));
+            if let (Some(params), Some(meta)) = (params.as_object_mut(), &meta) {
+                params.insert("_meta".to_owned(), meta.clone());
+            }
             let page = self.ask("tools/list", &params)?;
             let of_page = page.get("tools").and_then(Value::as_array);
             tools.extend(of_page.ok_or_else(|| odd("a list of tools without `tools`"))?.clone());
@@ -91,6 +92,54 @@ impl Talk<'_> {
             }
         }
         Err(odd("a list of tools that does not end"))
+    }
+
+    /// What it says of itself, and what its requests need in their `_meta`, if anything: a server is asked first
+    /// whether it is of MCP 2026-07-28, as that says of clients that know both eras.
+    fn hello(&mut self) -> Result<(Value, Option<Value>), LookError> {
+        let whole = self.until;
+        self.until = whole.min(Instant::now() + Duration::from_secs(PROBE_SECONDS_MAX));
+        let found = self.discover();
+        self.until = whole;
+        match found {
+            Ok(Some(found)) => return Ok(found),
+            Err(LookError::Ended(why)) => return Err(LookError::Ended(why)),
+            Ok(None)
+            | Err(
+                LookError::Slow | LookError::Odd(_) | LookError::Start(_) | LookError::Refused(_),
+            ) => {}
+        }
+        let hello = json!({
+            "protocolVersion": Revision::LATEST_WITH_SESSIONS.name(),
+            "capabilities": capabilities(),
+            "clientInfo": info(),
+        });
+        match self.ask("initialize", &hello) {
+            Ok(hello) => {
+                let begun = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+                self.send(begun.to_string())?;
+                Ok((hello, None))
+            }
+            // One that was slow to start, and knows no sessions.
+            Err(error @ (LookError::Odd(_) | LookError::Refused(_))) => match self.discover() {
+                Ok(Some(found)) => Ok(found),
+                Ok(None) | Err(_) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn discover(&mut self) -> Result<Option<(Value, Option<Value>)>, LookError> {
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": Revision::V2026_07_28.name(),
+            "io.modelcontextprotocol/clientCapabilities": capabilities(),
+            "io.modelcontextprotocol/clientInfo": info(),
+        });
+        let hello = self.ask("server/discover", &json!({"_meta": meta}))?;
+        let versions = hello.get("supportedVersions").and_then(Value::as_array);
+        let is_spoken = |version: &Value| *version == *Revision::V2026_07_28.name();
+        let is_modern = versions.is_some_and(|all| all.iter().any(is_spoken));
+        Ok(is_modern.then_some((hello, Some(meta))))
     }
 
     fn send(&self, text: String) -> Result<(), LookError> {
@@ -137,6 +186,10 @@ impl Talk<'_> {
             // Servers print other things as well.
             Err(_) => return Ok(None),
         };
+        if let Kind::Request { id, .. } = message.kind() {
+            // Nobody is there whom it could ask.
+            self.send(error_answer(Some(id), METHOD_NOT_FOUND, "nobody answers this here"))?;
+        }
         let Kind::Response { id: Some(id), answer, .. } = message.kind() else { return Ok(None) };
         if id.as_number() != Some(self.number) {
             return Ok(None);
@@ -153,6 +206,15 @@ impl Talk<'_> {
             }
         }
     }
+}
+
+/// All that a client may be able to do: servers do not say which tools they have to one that cannot use them.
+fn capabilities() -> Value {
+    json!({"sampling": {}, "elicitation": {"form": {}, "url": {}}, "roots": {}})
+}
+
+fn info() -> Value {
+    json!({"name": "ringfence", "version": env!("CARGO_PKG_VERSION")})
 }
 
 fn odd(what: &str) -> LookError {

@@ -4,6 +4,7 @@
 pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("ringfence-core", &[]),
     ("ringfence-policy", &["ringfence-core"]),
+    ("ringfence-detect", &["ringfence-core"]),
     ("ringfence-log", &["ringfence-core"]),
     ("ringfence-sandbox", &["ringfence-core"]),
     ("ringfence-secrets", &["ringfence-core"]),
@@ -12,6 +13,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         "ringfence-runtime",
         &[
             "ringfence-core",
+            "ringfence-detect",
             "ringfence-log",
             "ringfence-policy",
             "ringfence-proxy",

@@ -8,6 +8,7 @@ mod entry;
 pub mod gate;
 mod http;
 mod ids;
+mod inspect;
 mod limits;
 mod npm;
 mod package;
@@ -38,6 +39,10 @@ pub use http::{
     URL_PATH_BYTES_MAX, UrlPath,
 };
 pub use ids::{EntryRef, IdError, SecretName, SessionId};
+pub use inspect::{
+    Certainty, Detector, Finding, FindingKind, Found, Handling, Inspect, Treatment,
+    UnknownDetector, redacted,
+};
 pub use limits::{Limits, StepLimit};
 pub use package::{Ecosystem, Package};
 pub use path::{AbsolutePath, PATH_BYTES_MAX, PathError};

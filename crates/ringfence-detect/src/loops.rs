@@ -1,0 +1,213 @@
+//! An agent that goes in circles: the same call again and again, the same answer to it, the same failure of a tool
+//! whatever it is called with. First it is warned, then the call is denied, until enough time has passed.
+//!
+//! A state machine: calls and answers come in with their time, signs come out.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+/// Most calls that are remembered; older ones are forgotten before their time.
+const PAST_MAX: usize = 4_096;
+
+/// A warning comes at this part of what is denied.
+const WARN_PART: u32 = 4;
+/// And not before so many.
+const WARN_MIN: u32 = 3;
+
+/// How much repetition is too much; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoopsMax {
+    /// How far back is looked, in milliseconds.
+    pub window_ms: u64,
+    /// Identical calls, whatever comes of them.
+    pub same_call: u32,
+    /// Identical calls in a row that are answered alike.
+    pub same_answer: u32,
+    /// Calls of one tool in a row, with any arguments, that fail alike.
+    pub same_failure: u32,
+}
+
+impl Default for LoopsMax {
+    fn default() -> LoopsMax {
+        LoopsMax { window_ms: 300_000, same_call: 120, same_answer: 20, same_failure: 30 }
+    }
+}
+
+/// What goes in circles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loops {
+    /// The same call.
+    SameCall,
+    /// The same call, and the same answer.
+    SameAnswer,
+    /// Calls of one tool, and the same failure.
+    SameFailure,
+    /// Calls of one tool, and the same answer: told, and never a reason to deny one.
+    SameAnswerToOthers,
+}
+
+impl Loops {
+    /// What it is called in entries.
+    pub fn name(self) -> &'static str {
+        match self {
+            Loops::SameCall => "same-call",
+            Loops::SameAnswer => "same-call-same-answer",
+            Loops::SameFailure => "same-failure",
+            Loops::SameAnswerToOthers => "other-call-same-answer",
+        }
+    }
+}
+
+/// A sign that an agent goes in circles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sign {
+    /// How.
+    pub what: Loops,
+    /// How many calls.
+    pub count: u32,
+    /// Within how long, in seconds.
+    pub seconds: u64,
+    /// From how many on a call is denied; `None` where none ever is.
+    pub most: Option<u32>,
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sign { count, seconds, .. } = self;
+        match self.what {
+            Loops::SameCall => write!(f, "this call was made {count} times in {seconds} seconds"),
+            Loops::SameAnswer => {
+                write!(f, "this call was answered {count} times in a row with the same result")
+            }
+            Loops::SameFailure => {
+                write!(f, "{count} calls of this tool in a row failed with the same error")
+            }
+            Loops::SameAnswerToOthers => {
+                write!(f, "{count} different calls of this tool in a row had the same result")
+            }
+        }
+    }
+}
+
+type Digest = [u8; 32];
+
+/// A call that was made.
+#[derive(Debug)]
+struct Past {
+    at_ms: u64,
+    ticket: u64,
+    tool: Digest,
+    call: Digest,
+    answer: Option<Answer>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Answer {
+    digest: Digest,
+    failed: bool,
+}
+
+/// What one agent called in one session.
+#[derive(Debug)]
+pub struct Behaviour {
+    max: LoopsMax,
+    past: VecDeque<Past>,
+}
+
+impl Behaviour {
+    /// Of an agent that has called nothing yet.
+    pub fn new(max: LoopsMax) -> Behaviour {
+        Behaviour { max, past: VecDeque::new() }
+    }
+
+    /// A call, before it is made; the error is why it is not. `ticket` is what its answer will be told by.
+    pub fn calls(
+        &mut self,
+        (now_ms, ticket): (u64, u64),
+        tool: &str,
+        arguments: &str,
+    ) -> Result<(), Sign> {
+        let oldest = now_ms.saturating_sub(self.max.window_ms);
+        while self.past.front().is_some_and(|first| first.at_ms < oldest) {
+            self.past.pop_front();
+        }
+        let (tool, call) = (digest(&[tool]), digest(&[tool, arguments]));
+        for (what, count, most) in self.counts(&tool, &call) {
+            if most.is_some_and(|most| most > 0 && count >= most) {
+                return Err(self.sign(what, count, most));
+            }
+        }
+        if self.past.len() >= PAST_MAX {
+            self.past.pop_front();
+        }
+        self.past.push_back(Past { at_ms: now_ms, ticket, tool, call, answer: None });
+        Ok(())
+    }
+
+    /// What came of it; a sign is for the agent to read, beside the answer.
+    pub fn answered(&mut self, ticket: u64, answer: &str, failed: bool) -> Option<Sign> {
+        let made = self.past.iter_mut().rev().find(|past| past.ticket == ticket)?;
+        made.answer = Some(Answer { digest: digest(&[answer]), failed });
+        let (tool, call) = (made.tool, made.call);
+        let signs = self.counts(&tool, &call);
+        let worth_saying = |(_, count, most): &(Loops, u32, Option<u32>)| {
+            let limit = most.unwrap_or(self.max.same_failure);
+            // As often as it doubles, so that the warning is no noise itself.
+            let from = limit.div_ceil(WARN_PART).max(WARN_MIN);
+            let doubles = count.is_multiple_of(from) && (count / from).is_power_of_two();
+            let last = most.is_some_and(|most| count.saturating_add(1) == most);
+            limit > 0 && *count >= from && (doubles || last)
+        };
+        let (what, count, most) = signs.into_iter().find(worth_saying)?;
+        Some(self.sign(what, count, most))
+    }
+
+    fn sign(&self, what: Loops, count: u32, most: Option<u32>) -> Sign {
+        Sign { what, count, seconds: self.max.window_ms / 1_000, most }
+    }
+
+    /// How often what goes in circles has, and how often it may.
+    fn counts(&self, tool: &Digest, call: &Digest) -> [(Loops, u32, Option<u32>); 4] {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let same = || self.past.iter().rev().filter(|past| past.call == *call);
+        let of_tool = || self.past.iter().rev().filter(|past| past.tool == *tool);
+        let alike = |answers: &mut dyn Iterator<Item = &Past>| {
+            let mut answers = answers.filter_map(|past| past.answer);
+            let first = answers.next()?;
+            let rest = answers.take_while(|answer| *answer == first).count();
+            Some((first, number(rest).saturating_add(1)))
+        };
+        let in_a_row = alike(&mut same()).map_or(0, |(_, count)| count);
+        let (failures, others) = match alike(&mut of_tool()) {
+            Some((Answer { failed: true, .. }, count)) => (count, 0),
+            Some((Answer { failed: false, .. }, count)) => {
+                let mut calls: Vec<&Digest> =
+                    of_tool().take(count as usize).map(|past| &past.call).collect();
+                calls.sort_unstable();
+                calls.dedup();
+                (0, number(calls.len()))
+            }
+            None => (0, 0),
+        };
+        [
+            (Loops::SameAnswer, in_a_row, Some(self.max.same_answer)),
+            (Loops::SameCall, number(same().count()), Some(self.max.same_call)),
+            (Loops::SameFailure, failures, Some(self.max.same_failure)),
+            (Loops::SameAnswerToOthers, others, None),
+        ]
+    }
+}
+
+fn digest(parts: &[&str]) -> Digest {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! Services of other kinds.
+
+use super::{Check, Rule, named, token};
+
+pub(super) const RULES: &[Rule] = &[
+    token("notion-token", "Notion integration token", &["ntn_", "secret_"], r"ntn_[0-9]{11}[0-9A-Za-z]{35}|secret_[0-9A-Za-z]{43}").check(Check::Entropy(38)),
+    token("linear-key", "Linear API key", &["lin_api_", "lin_oauth_"], r"lin_api_[0-9A-Za-z]{40}|lin_oauth_[0-9a-f]{64}"),
+    token("airtable-token", "Airtable token", &["pat"], r"pat[0-9A-Za-z]{14}\.[0-9a-f]{64}"),
+    token("figma-token", "Figma token", &["figd_", "figu_"], r"fig[du]_[0-9A-Za-z_-]{40,64}"),
+    token("clickup-token", "ClickUp token", &["pk_"], r"pk_[0-9]{6,10}_[A-Z0-9]{32}"),
+    token("hubspot-token", "HubSpot private app token", &["pat-na", "pat-eu", "pat-ap"], r"pat-(?:na|eu|ap)[0-9]-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
+    token("intercom-token", "Intercom token", &["dG9rO"], r"dG9rO[0-9A-Za-z+/]{54}="),
+    token("sentry-token", "Sentry token", &["sntrys_", "sntryu_"], r"sntryu_[0-9a-f]{64}|sntrys_eyJ[0-9A-Za-z+/=_-]{80,}"),
+    token("posthog-key", "PostHog personal key", &["phx_", "phs_"], r"ph[xs]_[0-9A-Za-z]{40,60}"),
+    token("algolia-key", "Algolia admin key behind its name", &["algolia", "ALGOLIA", "Algolia"], r#"(?i:algolia)[0-9A-Za-z_. -]{0,20}["']?\s{0,5}[=:]\s{0,5}["']?(?P<v>[0-9a-f]{32})"#).likely().anywhere().check(Check::Entropy(30)),
+    token("contentful-token", "Contentful management token", &["CFPAT-"], r"CFPAT-[0-9A-Za-z_-]{43}"),
+    token("prefect-key", "Prefect key", &["pnu_", "pnb_"], r"pn[ub]_[0-9A-Za-z]{36}"),
+    token("typeform-token", "Typeform token", &["tfp_"], r"tfp_[0-9A-Za-z_.=-]{40,64}"),
+    token("frameio-token", "Frame.io token", &["fio-u-"], r"fio-u-[0-9A-Za-z_=-]{64}"),
+    token("dropbox-token", "Dropbox access token", &["sl.u.", "sl.B"], r"sl\.(?:u\.|B)[0-9A-Za-z_-]{120,}").reach(1500),
+    token("meta-token", "Facebook or Instagram access token", &["EAA", "IGQ"], r"EAA[A-Z][0-9A-Za-z]{80,}|IGQ[VW][0-9A-Za-z_-]{80,}").likely().check(Check::Entropy(40)),
+    token("twitter-bearer", "X (Twitter) bearer token", &["AAAAAAAAAA"], r"AAAAAAAAAAAAAAAAAAAAA[0-9A-Za-z%]{60,120}"),
+    token("okta-token", "Okta API token", &["SSWS "], r"SSWS (?P<v>00[0-9A-Za-z_-]{40})"),
+    named(
+        "okta-named-token",
+        "Okta API token behind its name",
+        &["okta"],
+        r#"(?i:okta)[0-9A-Za-z_. -]{0,20}["']?\s{0,5}[=:]\s{0,5}["']?(?P<v>00[0-9A-Za-z_-]{40})"#,
+    ),
+    token("adobe-secret", "Adobe OAuth secret", &["p8e-", "p8e_"], r"p8e[-_][0-9A-Za-z_-]{32}"),
+    token("clerk-key", "Clerk publishable or secret key", &["clerk_"], r"clerk_[0-9A-Za-z_]{32,80}").likely(),
+    token("auth0-secret", "Auth0 client secret behind its name", &["auth0_client_secret", "AUTH0_CLIENT_SECRET"], r#"(?i:auth0_client_secret)["']?\s{0,5}[=:]\s{0,5}["']?(?P<v>[0-9A-Za-z_-]{64})"#).likely().anywhere(),
+    token("svix-secret", "Svix or Standard Webhooks key", &["testsk_", "sk_svix_"], r"(?:testsk|sk_svix)_[0-9A-Za-z_.-]{30,60}"),
+    token("shodan-key", "Shodan, VirusTotal or IPinfo key behind its name", &["shodan", "SHODAN", "virustotal", "VIRUSTOTAL", "VT_API_KEY"], r#"(?i:shodan|virustotal|vt)[0-9A-Za-z_. -]{0,15}["']?\s{0,5}[=:]\s{0,5}["']?(?P<v>[0-9a-f]{64}|[0-9A-Za-z]{32})"#).likely().anywhere().check(Check::Entropy(30)),
+    token("firecrawl-key", "Firecrawl API key", &["fc-"], r"fc-[0-9a-f]{32}"),
+    token("apify-token", "Apify token", &["apify_api_"], r"apify_api_[0-9A-Za-z]{36,40}"),
+    token("browserbase-key", "Browserbase or Browserless key", &["bb_live_", "bb_test_"], r"bb_(?:live|test)_[0-9A-Za-z_-]{27}"),
+    token("convex-deploy-key", "Convex deploy key", &["prod:", "dev:"], r"(?:prod|dev):[a-z]+-[a-z]+-[0-9]{1,4}\|[0-9A-Za-z+/=]{40,100}"),
+    token("trello-token", "Trello token", &["ATTA"], r"ATTA[0-9a-f]{60}[0-9A-F]{8}"),
+    token("honeycomb-key", "Honeycomb ingest key", &["hcaik_", "hcxik_", "hcamk_"], r"hc[axb][im]k_[0-9a-z]{58}|hcamk_[0-9A-Za-z]{26,64}"),
+    token("polar-token", "Polar access token", &["polar_"], r"polar_(?:oat|pat|at_[ou])_[0-9A-Za-z]{40,64}"),
+];

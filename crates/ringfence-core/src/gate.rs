@@ -8,7 +8,7 @@ use crate::entry::{Entry, Event, FileChange, Outcome};
 use crate::limits::{Reservation, StepLimit};
 use crate::question::{Approval, Approvals, Denial, Ending, Question};
 use crate::verdict::{ClockFact, Facts, Grounds, Role, Ruling, Verdict};
-use crate::{Act, Agent, Endpoint, EntryRef, Limits, Request, SecretName, SessionId};
+use crate::{Act, Agent, Endpoint, EntryRef, Handling, Limits, Request, SecretName, SessionId};
 
 /// Said of an act that the policy permits, and that comes after the last step.
 const OUT_OF_STEPS: &str = "the session has used up `limits.steps_max`: start another, or raise it under \
@@ -123,6 +123,7 @@ pub struct Permit {
     request: Request,
     entry: EntryRef,
     approved: Approved,
+    handling: Handling,
     policy_epoch: u64,
     session_epoch: u64,
     expires_ms: u64,
@@ -268,6 +269,7 @@ impl Gate {
                 request,
                 entry,
                 approved: Approved::by(&attempt.approvals),
+                handling: ruling.grounds.handling,
                 policy_epoch: policy.epoch,
                 session_epoch,
                 expires_ms: self.shared.clock.now_ms().saturating_add(PERMIT_LIFE_MS_MAX),
@@ -389,6 +391,11 @@ impl Permit {
     /// Who had approved the act.
     pub fn approved(&self) -> &Approved {
         &self.approved
+    }
+
+    /// What the rules that permit it say about what comes back.
+    pub fn handling(&self) -> &Handling {
+        &self.handling
     }
 
     /// Spends the permit to cause the effect; refused when kill, revoke, reload or time came first.

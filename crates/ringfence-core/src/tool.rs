@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::Found;
 use crate::act::hex;
 
 /// Longest name of a server, in bytes.
@@ -233,6 +234,12 @@ pub struct ToolUsage {
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What the answer had in it, by rule; never the thing itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
+    /// What the agent was warned of beside the answer: `same-call`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loops: Option<String>,
 }
 
 impl fmt::Display for ServerName {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::SessionId;
+use crate::{Handling, SessionId};
 
 /// A role that settings declare and that can approve.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,6 +70,9 @@ pub struct Grounds {
     /// What went wrong, where the denial is a failure: an evaluation error, a spent limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// On a permit: what its rules say about what comes back.
+    #[serde(default, skip_serializing_if = "Handling::is_empty")]
+    pub handling: Handling,
 }
 
 /// What approvals would turn the denial into a permit.

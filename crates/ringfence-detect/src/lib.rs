@@ -11,6 +11,7 @@ mod personal;
 mod rules;
 mod secrets;
 mod unseen;
+mod words;
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -90,7 +91,7 @@ const REFERENCE: &str = "\
 
 <!-- Made from the rules themselves: `UPDATE_EXPECT=1 cargo test -p ringfence-detect` -->
 
-What results of tools are looked through for; [Tools of MCP servers](mcp.md) says what is done about it.
+What results of tools are looked through for; [Results](mcp.md#results) says what is done about it.
 
 | name in `@redact` and `@block` | what it finds | how it is checked |
 | --- | --- | --- |

@@ -20,6 +20,10 @@ pub(crate) fn look(text: &str, found: &mut Vec<Finding>) {
     ip::look_for_v6(text, found);
     let mut from = 0;
     while let Some(at) = next_digit(bytes, from) {
+        if let Some(end) = plain_number(bytes, at) {
+            from = end;
+            continue;
+        }
         let number = Number::at(bytes, at);
         from = number.end.max(at.saturating_add(1));
         let before = bytes.get(..at).unwrap_or_default();
@@ -55,6 +59,20 @@ fn next_digit(bytes: &[u8], from: usize) -> Option<usize> {
     };
     let at = part.iter().position(u8::is_ascii_digit)?;
     from.checked_add(start)?.checked_add(at)
+}
+
+/// Where a number ends that can be nothing of what is looked for: one group of digits, too short for a card, behind no
+/// country, no `+` and no bracket.
+fn plain_number(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let goes_on = matches!(
+        (rest.get(digits), rest.get(digits.saturating_add(1))),
+        (Some(b' ' | b'-' | b'.' | b')'), Some(b' ' | b'0'..=b'9'))
+    );
+    let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+    let may_be_more = before.is_some_and(|byte| byte.is_ascii_uppercase() || b"+(".contains(byte));
+    (!goes_on && !may_be_more && !card::fits(digits)).then(|| at.saturating_add(digits))
 }
 
 /// Most groups of digits that are read as one number.

@@ -59,6 +59,8 @@ pub(crate) struct Rule {
     pub(crate) any_case: bool,
     /// How far the pattern looks, in bytes.
     pub(crate) reach: usize,
+    /// A character without which there is nothing to find.
+    pub(crate) needs: Option<u8>,
 }
 
 /// How far patterns look, unless they say so.
@@ -83,6 +85,7 @@ const fn token(
         before: Before::Boundary,
         any_case: false,
         reach: REACH,
+        needs: None,
     }
 }
 
@@ -122,6 +125,10 @@ impl Rule {
 
     const fn anywhere(self) -> Rule {
         Rule { before: Before::Anything, ..self }
+    }
+
+    const fn needs(self, needed: u8) -> Rule {
+        Rule { needs: Some(needed), ..self }
     }
 
     const fn reach(self, reach: usize) -> Rule {

@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::bytes::{Regex, RegexBuilder};
 use ringfence_core::{Finding, FindingKind};
 
 use crate::checks;
 use crate::encoded;
 use crate::rules::{self, Before, Rule};
+use crate::words::Words;
 
 /// Largest pattern that is compiled, in bytes; all of ours are far below.
 const PATTERN_BYTES_MAX: usize = 4 << 20;
@@ -17,10 +17,8 @@ const PATTERN_BYTES_MAX: usize = 4 << 20;
 /// The rules, and how they are found.
 #[derive(Debug)]
 pub(crate) struct Secrets {
-    /// `None` where it could not be built: then every rule is tried at every place. A test says that it is.
-    words: Option<AhoCorasick>,
-    /// What each word is the beginning of.
-    begins: Vec<Begins>,
+    /// With what each is the beginning of.
+    words: Words<Begins>,
     rules: Vec<Ready>,
 }
 
@@ -57,30 +55,21 @@ impl Secrets {
     pub(crate) fn new() -> Secrets {
         let rules: Vec<Ready> =
             rules::all().map(|rule| Ready { rule, pattern: OnceLock::new() }).collect();
-        let (mut words, mut begins): (Vec<Vec<u8>>, Vec<Begins>) = (Vec::new(), Vec::new());
+        let mut words = Vec::new();
         for (number, ready) in rules.iter().enumerate() {
             for word in ready.rule.words {
-                for word in spellings(word, ready.rule.any_case) {
-                    words.push(word.into_bytes());
-                    begins.push(Begins::Rule(number));
-                }
-                for word in encoded::words(ready.rule, word) {
-                    words.push(word.into_bytes());
-                    begins.push(Begins::Encoded);
-                }
+                let spelt = spellings(word, ready.rule.any_case).into_iter();
+                words.extend(spelt.map(|word| (word.into_bytes(), Begins::Rule(number))));
+                let within = encoded::words(ready.rule, word).into_iter();
+                words.extend(within.map(|word| (word.into_bytes(), Begins::Encoded)));
             }
         }
-        let words = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::DFA))
-            .match_kind(MatchKind::Standard)
-            .build(words)
-            .ok();
-        Secrets { words, begins, rules }
+        Secrets { words: Words::new(words), rules }
     }
 
     /// Adds what is in a text.
     pub(crate) fn look(&self, text: &str, found: &mut Vec<Finding>) {
-        self.each(text, &mut |begins, at| match begins {
+        self.words.each(text.as_bytes(), &mut |begins, at| match begins {
             Begins::Rule(number) => found.extend(self.at(number, text, at)),
             Begins::Encoded => {
                 if found.last().is_none_or(|last| !last.at.contains(&at)) {
@@ -94,7 +83,7 @@ impl Secrets {
     /// The surest of what is in a text, where nothing in it is encoded once more.
     fn plain(&self, text: &str) -> Option<Finding> {
         let mut best: Option<Finding> = None;
-        self.each(text, &mut |begins, at| {
+        self.words.each(text.as_bytes(), &mut |begins, at| {
             let Begins::Rule(number) = begins else { return };
             let one = self.at(number, text, at);
             if one.as_ref().map(|one| one.certainty) > best.as_ref().map(|best| best.certainty) {
@@ -102,20 +91,6 @@ impl Secrets {
             }
         });
         best
-    }
-
-    fn each(&self, text: &str, met: &mut dyn FnMut(Begins, usize)) {
-        let Some(words) = &self.words else {
-            for (number, _) in self.rules.iter().enumerate() {
-                (0..text.len()).for_each(|at| met(Begins::Rule(number), at));
-            }
-            return;
-        };
-        for word in words.find_overlapping_iter(text) {
-            if let Some(begins) = self.begins.get(word.pattern().as_usize()) {
-                met(*begins, word.start());
-            }
-        }
     }
 
     /// What a rule finds where its word stands.
@@ -127,6 +102,9 @@ impl Secrets {
         }
         let end = at.saturating_add(rule.reach).min(bytes.len());
         let window = bytes.get(at..end)?;
+        if rule.needs.is_some_and(|needed| memchr::memchr(needed, window).is_none()) {
+            return None;
+        }
         let pattern = ready.pattern()?;
         let place = place(pattern, window)?;
         let place = at.checked_add(place.start)?..at.checked_add(place.end)?;

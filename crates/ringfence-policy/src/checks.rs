@@ -7,6 +7,7 @@ use ringfence_core::{AbsolutePath, Action, Endpoint, Host};
 
 use crate::FsDynamic;
 use crate::engine::group;
+use crate::handling;
 use crate::load::{Draft, Page};
 use crate::problem::{Problem, nearest_word};
 use crate::rule::{Approvable, Effect, Fallible, Rule, Scope};
@@ -188,6 +189,7 @@ fn annotations(page: &Page, draft: &Draft) -> Vec<Problem> {
         let hint = Some("name the rule: `@id(\"no-push\")`".to_owned());
         problems.push(page.problem(find(page, draft.span, "@id"), "the id is empty", hint));
     }
+    problems.extend(handling::problems(page, draft));
     problems
 }
 

@@ -11,7 +11,7 @@ use ringfence_core::{
 use crate::engine::{Approved, Sees, Situation, check_lengths, connection, holds};
 use crate::remembered::{Reads, Subject};
 use crate::rule::{Approvable, Effect};
-use crate::{Policy, RuleSet, nearest};
+use crate::{Policy, RuleSet, handling, nearest};
 
 /// Most declared roles that are considered for a question.
 pub const ASK_ROLES_MAX: usize = 8;
@@ -221,7 +221,17 @@ impl Policy {
         if let (Some(set), Some(answer)) = (&self.ceiling, &answers.ceiling) {
             rules.extend(set.places(&answer.permits));
         }
-        Ruling { verdict: Verdict::Permit, grounds: Grounds { rules, ..Grounds::default() } }
+        let all = [Some(&self.session), self.ceiling.as_ref()];
+        let permits = [Some(&answers.session), answers.ceiling.as_ref()];
+        let matched = all.into_iter().flatten().zip(permits.into_iter().flatten());
+        let rules_that_permit = matched.flat_map(|(set, answer)| {
+            answer.permits.iter().filter_map(|position| set.rules.get(*position))
+        });
+        let handling = handling::united(rules_that_permit);
+        Ruling {
+            verdict: Verdict::Permit,
+            grounds: Grounds { rules, handling, ..Grounds::default() },
+        }
     }
 
     fn denied_by(&self, answers: &Answers) -> Grounds {

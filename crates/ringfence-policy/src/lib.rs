@@ -12,6 +12,7 @@ mod explain;
 mod files;
 mod formula;
 pub mod grant;
+mod handling;
 mod index;
 mod lints;
 mod load;

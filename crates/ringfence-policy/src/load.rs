@@ -9,6 +9,7 @@ use miette::{Diagnostic, NamedSource, SourceSpan};
 use ringfence_core::{Role, RuleRef, SetName, ToolName};
 
 use crate::checks;
+use crate::handling;
 use crate::problem::{Problem, ProblemSummary};
 use crate::remembered::Reads;
 use crate::requests::on_requests;
@@ -253,6 +254,7 @@ fn draft(
         fallible: checks::fallible(&tree),
         on_requests: on_requests(&tree),
         tree,
+        handling: handling::of(&annotations),
         annotations,
         approves: approves.to_vec(),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cedar_policy::pst;
 use cedar_policy_core::ast::Expr;
-use ringfence_core::{Action, Role, RuleRef};
+use ringfence_core::{Action, Handling, Role, RuleRef};
 
 use crate::engine::group;
 use crate::remembered::Reads;
@@ -55,6 +55,8 @@ pub(crate) struct Rule {
     pub(crate) reads: Reads,
     pub(crate) on_requests: OnRequests,
     pub(crate) annotations: BTreeMap<String, String>,
+    /// What it says about what comes back.
+    pub(crate) handling: Handling,
     /// Roles of a grant's author; a match counts as their approval.
     pub(crate) approves: Vec<Role>,
 }

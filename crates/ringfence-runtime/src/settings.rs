@@ -10,6 +10,7 @@ mod dangerous;
 mod keys;
 mod limits;
 mod registries;
+mod results;
 mod seccomp;
 mod tables;
 mod tier;
@@ -28,6 +29,7 @@ use crate::whole_file::FileText;
 
 pub use dangerous::{ActClass, Gap};
 pub use registries::RegistrySetting;
+pub use results::ResultSettings;
 pub use seccomp::{SeccompFixed, SeccompSetting};
 use tables::{RawAgent, RawFs, RawNet, RawRun};
 pub use tier::{ImageFixed, ImageSetting, TierFixed, TierSetting};
@@ -84,6 +86,8 @@ pub struct Settings {
     pub unnotified: BTreeSet<ActClass>,
     /// Where registries of packages are.
     pub registries: Vec<RegistrySetting>,
+    /// What is done about results of tools.
+    pub results: ResultSettings,
 }
 
 /// Whether `fs` rules may depend on state (time, approvals), which costs a notification each.
@@ -237,6 +241,7 @@ impl Default for Settings {
             unprotected: Vec::new(),
             unnotified: BTreeSet::new(),
             registries: Vec::new(),
+            results: ResultSettings::default(),
         }
     }
 }
@@ -262,6 +267,10 @@ struct Raw {
     ssh: keys::Raw,
     #[serde(default)]
     gpg: keys::Raw,
+    #[serde(default)]
+    detect: results::RawDetect,
+    #[serde(default)]
+    tools: results::RawTools,
     dangerous: Option<dangerous::Raw>,
     #[serde(default)]
     registry: Vec<RegistrySetting>,
@@ -316,6 +325,7 @@ pub fn join(
         accepted_gaps: dangerous::gaps(&system, &user, &mut notices),
         unprotected: dangerous::unprotected(&system, &user),
         unnotified: dangerous::unnotified(&system, &user, &mut notices),
+        results: results::join(&system, &user, &projects),
         registries: [system.registry, user.registry].concat(),
     };
     (settings, notices)
@@ -370,7 +380,7 @@ fn check_values(raw: &Raw, place: &Place<'_>) -> Result<(), SettingsError> {
         let hint = Some("name it as in `Europe/Berlin`, or `UTC`".to_owned());
         return Err(place.at("time_zone", format!("unknown time zone `{zone}`: {error}"), hint));
     }
-    if let Some((key, why)) = raw.limits.too_little() {
+    if let Some((key, why)) = raw.limits.too_little().or_else(|| raw.tools.too_little()) {
         return Err(place.at(key, format!("`{key}` {why}"), None));
     }
     let unprotect = raw.dangerous.iter().flat_map(|dangerous| &dangerous.unprotect);

@@ -66,7 +66,9 @@ fn v6(text: &str, at: usize, done: usize) -> (usize, Option<Finding>) {
     let whole = whole.trim_end_matches(['.', ':']);
     let at = start..start.saturating_add(whole.len());
     let digits = whole.bytes().filter(u8::is_ascii_digit).count();
-    let address: Option<Ipv6Addr> = whole.parse().ok();
+    let colons = whole.bytes().filter(|byte| *byte == b':').count();
+    let may_be_one = colons >= 6 || whole.contains("::");
+    let address: Option<Ipv6Addr> = may_be_one.then(|| whole.parse().ok()).flatten();
     let address = address.filter(|it| !it.is_loopback() && !it.is_unspecified());
     let is_one = whole.len() >= V6_BYTES_MIN && digits >= 2;
     let finding = address.filter(|_| is_one).map(|address| {

@@ -25,7 +25,7 @@ pub(super) const RULES: &[Rule] = &[
     )
     .certain(),
     token("teams-webhook", "Microsoft Teams webhook", &["webhook.office.com/webhookb2/"], r"webhook\.office\.com/webhookb2/(?P<v>[0-9a-f-]{36}@[0-9a-f-]{36}/IncomingWebhook/[0-9a-f]{32}/[0-9a-f-]{36})").anywhere(),
-    token("twilio-key", "Twilio API key", &["SK"], r"SK[0-9a-f]{32}").likely().check(Check::Entropy(30)),
+    token("twilio-key", "Twilio API key", &["SK0", "SK1", "SK2", "SK3", "SK4", "SK5", "SK6", "SK7", "SK8", "SK9", "SKa", "SKb", "SKc", "SKd", "SKe", "SKf"], r"SK[0-9a-f]{32}").likely().check(Check::Entropy(30)),
     named(
         "twilio-auth-token",
         "Twilio auth token",

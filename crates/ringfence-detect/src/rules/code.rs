@@ -175,5 +175,6 @@ pub(super) const RULES: &[Rule] = &[
         r"https?://[0-9A-Za-z._%+-]{1,100}:(?P<v>[0-9A-Za-z._%+~!*-]{8,200})@[0-9A-Za-z.-]{1,200}",
     )
     .check(Check::Password)
-    .likely(),
+    .likely()
+    .needs(b'@'),
 ];

@@ -35,7 +35,7 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#"[a-z+]{3,14}://[^\s:@/"'<>]{0,100}:(?P<v>[^\s@/"'<>]{3,200})@[0-9A-Za-z.\[\]:_-]{1,}"#,
         check: Check::Password,
         before: Before::Anything,
-        ..token("", "", &[], "").likely()
+        ..token("", "", &[], "").likely().needs(b'@')
     },
     token("jdbc-password", "Password in the address of a database (JDBC, ADO)", &["Password=", "password=", "Pwd=", "pwd="], r#"(?:Password|password|Pwd|pwd)=(?P<v>[^\s;&"'<>{}$]{6,100});"#).check(Check::Password).likely(),
 ];

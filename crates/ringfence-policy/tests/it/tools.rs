@@ -284,3 +284,53 @@ fn a_tool_may_be_called_unless_no_call_of_it_can_be_permitted() {
         assert!(!may(&of(text), "files/read"), "{text}");
     }
 }
+
+#[test]
+fn what_rules_say_about_results_is_united_over_all_that_permit() {
+    use ringfence_core::{Detector, Verdict};
+    let policy = policy(
+        r#"
+@redact("secrets") permit (principal, action == Action::"files/read", resource);
+@redact("pii, ip") @block("card") permit (principal, action in Action::"tool.call", resource);
+@redact("ssn") permit (principal, action == Action::"files/write", resource);
+permit (principal, action == Action::"shop/pay", resource);
+"#,
+    );
+    let ruling = |tool: &str, arguments: serde_json::Value| {
+        policy.decide(&request(call(tool, &arguments)), &facts())
+    };
+    let read = ruling("files/read", json!({"path": "/x"}));
+    assert_eq!(read.verdict, Verdict::Permit);
+    let handling = read.grounds.handling;
+    assert_eq!(handling.redact, [Detector::Secrets, Detector::Pii, Detector::Ip].into());
+    assert_eq!(handling.block, [Detector::Card].into());
+}
+
+#[test]
+fn a_rule_about_results_names_detectors_and_permits_calls() {
+    for (text, wrong) in [
+        (
+            r#"@redact("secret") permit (principal, action in Action::"tool.call", resource);"#,
+            "there is no detector `secret` (did you mean `secrets`?)",
+        ),
+        (
+            r#"@block("") permit (principal, action in Action::"tool.call", resource);"#,
+            "there is no detector ``",
+        ),
+        (
+            r#"@redact("secrets,,pii") permit (principal, action, resource);"#,
+            "there is no detector ``",
+        ),
+        (
+            r#"@redact("pii") forbid (principal, action in Action::"tool.call", resource);"#,
+            "a forbid with `@redact`",
+        ),
+        (
+            r#"@block("pii") permit (principal, action == Action::"fs.read", resource);"#,
+            "`@block` on a rule that permits no call of a tool",
+        ),
+    ] {
+        let said = problems(text);
+        assert!(said.len() == 1 && said[0].contains(wrong), "{said:?}");
+    }
+}

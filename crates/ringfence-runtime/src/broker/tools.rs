@@ -12,6 +12,7 @@ mod needs;
 mod paths;
 mod relayed;
 mod remote;
+mod results;
 mod serving;
 mod started;
 
@@ -50,6 +51,7 @@ pub use started::SERVER_ENV;
 use control::Seat;
 use decider::Decider;
 use remote::Remotes;
+use results::Results;
 use ringfence_sandbox::notify::Members;
 use serving::{Serving, Stopper};
 use started::named;
@@ -123,7 +125,9 @@ pub fn run(
     let remotes = Remotes::of(&servers, request, around(&opened, &assembled, &approvals))?;
     let deciding = (agent, approvals, Arc::clone(&in_force));
     let decider = Decider::new(&opened.gate, deciding, (servers.clone(), request));
-    let serving = Serving::start(decider, (servers, request, remotes.as_deref()), client)?;
+    let results = Results::new(&assembled.settings.results);
+    let all = (servers, request, remotes.as_deref());
+    let serving = Serving::start((decider, results), all, client)?;
     let stopper = serving.stopper();
     mind(signals, stopper.clone()).map_err(RunError::step("watch for signals"))?;
     let (ends, told) = (stopper.clone(), stopper.clone());

@@ -211,15 +211,38 @@ fn the_page_of_settings_lists_every_key_and_no_other() {
     let page = include_str!("../../../../docs/settings.md");
     let parse = |text: &str| SettingsFile::parse(&file(text), Origin::User);
     let mut keys = Vec::new();
-    for table in
-        ["", "fs.", "limits.", "run.", "world.", "net.", "agent.", "ssh.", "gpg.", "dangerous."]
-    {
+    for table in [
+        "",
+        "fs.",
+        "limits.",
+        "run.",
+        "world.",
+        "net.",
+        "agent.",
+        "ssh.",
+        "gpg.",
+        "detect.",
+        "tools.",
+        "dangerous.",
+    ] {
         let error = parse(&format!("{table}nosuch = 1")).unwrap_err().message;
         let (_, expected) = error.split_once("expected").unwrap();
         let known = expected.split('`').skip(1).step_by(2).map(|key| format!("{table}{key}"));
         keys.extend(known.filter(|key| {
-            !["fs", "limits", "run", "world", "net", "agent", "ssh", "gpg", "dangerous"]
-                .contains(&key.as_str())
+            ![
+                "fs",
+                "limits",
+                "run",
+                "world",
+                "net",
+                "agent",
+                "ssh",
+                "gpg",
+                "detect",
+                "tools",
+                "dangerous",
+            ]
+            .contains(&key.as_str())
         }));
     }
     let listed = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
@@ -259,4 +282,36 @@ fn registries_of_the_system_come_first_and_a_project_names_none() {
     assert_eq!(urls, ["https://system.test", "https://user.test"]);
     let error = parse(&one("project.test"), Origin::Project).unwrap_err();
     assert!(error.message.contains("cannot set `registry`"), "{error}");
+}
+
+#[test]
+fn what_is_taken_out_of_results_only_grows_and_limits_of_calls_only_shrink() {
+    use ringfence_core::Detector;
+    let results = |system, user, project| joined(system, user, project).0.results;
+    assert_eq!(results("", "", "").redact, [Detector::Secrets].into());
+    assert_eq!(results("", "[detect]\nredact = []", "").redact, [].into());
+    assert_eq!(
+        results("[detect]\nredact = [\"secrets\"]", "[detect]\nredact = []", "").redact,
+        [Detector::Secrets].into()
+    );
+    assert_eq!(
+        results("", "[detect]\nredact = [\"card\"]", "[detect]\nredact = [\"hidden-text\"]").redact,
+        [Detector::Card, Detector::HiddenText].into()
+    );
+    let limits = results(
+        "[tools]\nsame_call_max = 50",
+        "[tools]\nsame_call_max = 90\nsame_answer_max = 40\nloop_seconds = 60",
+        "[tools]\nsame_answer_max = 9\nloop_seconds = 10",
+    );
+    assert_eq!((limits.same_call_max, limits.same_answer_max), (50, 9));
+    assert_eq!(limits.loop_seconds, 60, "a project cannot have calls forgotten sooner");
+    for text in [
+        "[detect]\nredact = [\"secret\"]",
+        "[detect]\nredact = \"secrets\"",
+        "[tools]\nsame_call_max = 1",
+        "[tools]\nloop_seconds = 0",
+        "[tools]\nsame_calls = 3",
+    ] {
+        assert!(parse(text, Origin::User).is_err(), "{text}");
+    }
 }

@@ -307,6 +307,7 @@ impl Builder {
             duration_ms: None,
             error: None,
             not_made: None,
+            found: Vec::new(),
         });
     }
 

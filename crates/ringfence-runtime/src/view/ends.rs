@@ -90,6 +90,7 @@ impl CallView {
     pub(super) fn end(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Tool(usage) => {
+                self.found = usage.found;
                 self.bytes_received = Some(usage.bytes_received);
                 self.duration_ms = Some(usage.duration_ms);
                 self.error = usage.error;

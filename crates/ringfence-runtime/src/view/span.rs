@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ringfence_core::{AbsolutePath, Carried, Exit, FileRead, Package};
+use ringfence_core::{AbsolutePath, Carried, Exit, FileRead, Found, Package};
 use serde::Serialize;
 
 /// One program in one process: a further exec in the same process is a further span.
@@ -176,6 +176,9 @@ pub struct CallView {
     /// Why it was not made although the call itself is permitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_made: Option<String>,
+    /// What the answer had in it, by rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
 }
 
 /// The files a process opened to read, sorted by path.

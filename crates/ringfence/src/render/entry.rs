@@ -1,8 +1,11 @@
 //! One entry of a log as one line.
 
+use std::fmt::Write as _;
+
 use ringfence_core::{
-    Answer, Channel, Entry, Event, Exit, FileChange, FilesRead, HttpUsage, LayerState, LayerStatus,
-    NetUsage, Outcome, PolicyDigest, ReviewStep, Reviewed, TakenBack, ToolUsage, Verdict,
+    Answer, Channel, Entry, Event, Exit, FileChange, FilesRead, Found, HttpUsage, LayerState,
+    LayerStatus, NetUsage, Outcome, PolicyDigest, ReviewStep, Reviewed, TakenBack, ToolUsage,
+    Treatment, Verdict,
 };
 use ringfence_runtime::wording::{self, printable};
 
@@ -209,7 +212,34 @@ pub(super) fn ended(outcome: &Outcome) -> String {
 fn tool(usage: &ToolUsage) -> String {
     let (received, ms) = (text::bytes(usage.bytes_received), usage.duration_ms);
     let error = usage.error.as_deref().map_or_else(String::new, |e| format!(": {}", printable(e)));
-    format!("received {received} in {ms} ms{error}")
+    let loops = usage
+        .loops
+        .as_deref()
+        .map_or_else(String::new, |what| format!("; the agent was warned: {}", printable(what)));
+    format!("received {received} in {ms} ms{error}{}{loops}", found(&usage.found))
+}
+
+/// `; redacted github-token (2 times); seen email`.
+fn found(all: &[Found]) -> String {
+    let treatments = [
+        (Treatment::Blocked, "not passed on for"),
+        (Treatment::Redacted, "redacted"),
+        (Treatment::Told, "seen"),
+    ];
+    let mut said = String::new();
+    for (treatment, word) in treatments {
+        let of_it = all.iter().filter(|found| found.treatment == treatment);
+        let names: Vec<String> = of_it.map(found_words).collect();
+        if !names.is_empty() {
+            let _ = write!(said, "; {word} {}", names.join(", "));
+        }
+    }
+    said
+}
+
+fn found_words(found: &Found) -> String {
+    let times = if found.count == 1 { String::new() } else { format!(" ({} times)", found.count) };
+    format!("{}{times}", printable(&found.rule))
 }
 
 fn connection(usage: &NetUsage) -> String {

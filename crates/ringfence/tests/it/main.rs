@@ -24,6 +24,7 @@ mod log;
 mod mcp;
 mod mcp_eras;
 mod mcp_http;
+mod mcp_results;
 mod mcp_servers;
 mod net;
 mod oci;

@@ -31,13 +31,13 @@ when { context.args.path like "*.txt" };
 "#;
 
 /// A person with the server of files added.
-struct Setup {
-    person: Person,
-    server: PathBuf,
+pub(crate) struct Setup {
+    pub(crate) person: Person,
+    pub(crate) server: PathBuf,
 }
 
 impl Setup {
-    fn new(who: Who) -> Option<Setup> {
+    pub(crate) fn new(who: Who) -> Option<Setup> {
         let agents = Agents::for_tests()?;
         let person = Person::new(who);
         // The tests' own installation may lie where only its owner comes.
@@ -74,13 +74,13 @@ impl Setup {
         self.person.home().join(".config/ringfence/mcp/files.json")
     }
 
-    fn talk(&self) -> Talk {
+    pub(crate) fn talk(&self) -> Talk {
         Talk::with(self.person.ringfence(&["mcp", "run", "--agent", "client"]))
     }
 }
 
 /// A client that has begun.
-struct Talk {
+pub(crate) struct Talk {
     child: Child,
     to: Option<ChildStdin>,
     from: BufReader<ChildStdout>,
@@ -90,7 +90,7 @@ struct Talk {
 }
 
 impl Talk {
-    fn with(mut command: Command) -> Talk {
+    pub(crate) fn with(mut command: Command) -> Talk {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
@@ -116,7 +116,7 @@ impl Talk {
         serde_json::from_str(&line).unwrap()
     }
 
-    fn ask(&mut self, method: &str, params: &Value) -> Value {
+    pub(crate) fn ask(&mut self, method: &str, params: &Value) -> Value {
         self.number += 1;
         let asked =
             json!({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params});
@@ -132,7 +132,7 @@ impl Talk {
 
     /// What a call of a tool is answered with, and whether it failed.
     #[expect(clippy::needless_pass_by_value, reason = "it reads better in tests")]
-    fn call(&mut self, tool: &str, arguments: Value) -> (String, bool) {
+    pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> (String, bool) {
         let answer = self.ask("tools/call", &json!({"name": tool, "arguments": arguments}));
         let result = &answer["result"];
         let said = result["content"][0]["text"].as_str().unwrap();
@@ -145,8 +145,14 @@ impl Talk {
         tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// Ends one that is no gate.
+    pub(crate) fn close(mut self) {
+        self.to = None;
+        self.child.wait().unwrap();
+    }
+
     /// Ends it; what it said on stderr.
-    fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.to = None;
         let output = self.child.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", text(&output));

@@ -88,6 +88,12 @@ pub(super) struct Gathered {
     failed: Option<String>,
 }
 
+impl Gathered {
+    pub(super) fn is_of_tools(&self) -> bool {
+        self.list == List::Tools
+    }
+}
+
 impl Middle {
     pub(super) fn gather(&mut self, list: List, asked: &Asked<'_>) -> Vec<Effect> {
         if super::text_param(asked.message, asked.params, "cursor").is_some() {

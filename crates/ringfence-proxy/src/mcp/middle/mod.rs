@@ -21,6 +21,7 @@ mod rounds;
 mod server;
 mod tells;
 mod watch;
+mod whose;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -34,6 +35,7 @@ use gather::Gathered;
 use odd::odd;
 pub use odd::{Odd, OddKind};
 use passing::Passed;
+pub use whose::Whose;
 
 /// Most requests of one client, or of one server, that are under way.
 const PENDING_MAX: usize = 1_024;

@@ -46,12 +46,15 @@ pub enum OddKind {
     BadList,
     /// A tool that its server did not have when it began.
     ToolAppeared,
+    /// Something that a rule does not let through.
+    Blocked,
 }
 
 impl OddKind {
     /// One word for logs.
     pub fn name(self) -> &'static str {
         match self {
+            OddKind::Blocked => "blocked",
             OddKind::DuplicateId => "duplicate-id",
             OddKind::UnknownAnswer => "unknown-answer",
             OddKind::NotJson => "not-json",

@@ -4,11 +4,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use ringfence_core::{Checked, Denial, Outcome, Permit, Question, Request, Running, ToolUsage};
+use ringfence_core::{
+    Checked, Denial, Handling, Outcome, Permit, Question, Request, Running, ToolUsage,
+};
 use ringfence_proxy::mcp::middle::{Call, Ended};
 use serde_json::Value;
 
 use super::decider::Decider;
+use super::results::Seen;
 use crate::approvals::Agreed;
 use crate::ports::settled;
 
@@ -29,6 +32,8 @@ pub(super) enum Begun {
 pub(super) struct Permitted {
     running: Running,
     since: Instant,
+    /// What the rules that permit it say about what comes back.
+    pub(super) handling: Handling,
 }
 
 /// A call that waits for answers.
@@ -155,7 +160,9 @@ impl Decider {
     /// Spends all: the call's, whose end is told, and what its arguments name.
     fn spend(&self, permits: Vec<(Is, Permit)>) -> Result<Permitted, String> {
         let (mut call, mut named) = (None, Vec::new());
+        let mut handling = Handling::default();
         for (is, permit) in permits {
+            handling.add(permit.handling());
             let running = permit.spend().map_err(|denial| self.words(&denial))?;
             match is {
                 Is::Call => call = Some(running),
@@ -164,13 +171,13 @@ impl Decider {
         }
         named.into_iter().for_each(Running::leave_to_kernel);
         let running = call.ok_or("nothing was decided")?;
-        Ok(Permitted { running, since: Instant::now() })
+        Ok(Permitted { running, since: Instant::now(), handling })
     }
 }
 
 impl Permitted {
     /// Records how the call ended. A log that fails ends the session.
-    pub(super) fn end(self, how: Ended) {
+    pub(super) fn end(self, how: Ended, seen: Seen) {
         let (bytes, error) = match how {
             Ended::Answered { bytes } => (bytes, None),
             Ended::Failed { bytes } => (bytes, Some("its server answered with an error")),
@@ -180,9 +187,11 @@ impl Permitted {
             }
         };
         let _ = self.running.finish(Outcome::Tool(ToolUsage {
-            bytes_received: bytes.try_into().unwrap_or(u64::MAX),
+            bytes_received: seen.bytes.unwrap_or(bytes).try_into().unwrap_or(u64::MAX),
             duration_ms: self.since.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
             error: error.map(str::to_owned),
+            found: seen.found,
+            loops: seen.loops.map(str::to_owned),
         }));
     }
 

@@ -132,6 +132,16 @@ impl Decider {
         self.deny(self.request(act), why)
     }
 
+    /// Refuses a call for what its agent did before.
+    pub(super) fn refuse_call(&self, call: &Call, why: String) -> String {
+        let (Called::Tool(name) | Called::Method(name)) = &call.what;
+        let tool = self.servers.get(call.server).map(|server| ToolName::new(&server.name, name));
+        match tool {
+            Some(Ok(tool)) => self.refuse((&tool, &call.arguments), why),
+            Some(Err(_)) | None => why,
+        }
+    }
+
     /// Records a denial that no rule made; what the agent is told.
     pub(super) fn deny(&self, request: Request, why: String) -> String {
         let grounds = Grounds { failure: Some(why), ..Grounds::default() };

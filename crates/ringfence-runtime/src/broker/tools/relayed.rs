@@ -14,9 +14,11 @@ use super::super::RunError;
 use super::ToolsRequest;
 use super::decider::Decider;
 use super::remote::Remotes;
+use super::results::Results;
 use super::serving::{Serving, Stopper};
 use crate::in_force::InForce;
 use crate::servers::Server;
+use crate::settings::ResultSettings;
 use crate::signing::{Speaks, Talk, Verdicts};
 
 /// Where, in the world, `mcp run` finds its session.
@@ -57,6 +59,7 @@ pub(in super::super) struct Clients {
     verdicts: Verdicts,
     in_force: Arc<InForce>,
     servers: Vec<Server>,
+    results: ResultSettings,
     request: ToolsRequest,
     project: PathBuf,
     open: Arc<Open>,
@@ -80,10 +83,10 @@ struct Talking {
 impl Clients {
     pub(in super::super) fn new(
         (verdicts, in_force): (Verdicts, Arc<InForce>),
-        servers: Vec<Server>,
+        (servers, results): (Vec<Server>, ResultSettings),
         (request, project): (ToolsRequest, PathBuf),
     ) -> Clients {
-        Clients { verdicts, in_force, servers, request, project, open: Arc::default() }
+        Clients { verdicts, in_force, servers, results, request, project, open: Arc::default() }
     }
 
     /// What ends all talks.
@@ -124,7 +127,8 @@ impl Clients {
         let around = (gate, self.project.as_path(), approvals);
         let remotes = Remotes::of(&servers, &self.request, around).map_err(failed)?;
         let all = (servers, &self.request, remotes.as_deref());
-        let serving = Serving::start(decider, all, client);
+        let deciding = (decider, Results::new(&self.results));
+        let serving = Serving::start(deciding, all, client);
         let serving = serving.map_err(failed)?;
         let Some(number) = self.open.begin(serving.stopper()) else { return Ok(()) };
         serving.until_the_end(&mut |notice| {

@@ -17,6 +17,7 @@ use super::ToolsRequest;
 use super::calls::{ASKED_MAX, Begun, Open, Permitted};
 use super::decider::Decider;
 use super::remote::Remotes;
+use super::results::{Passed, Results};
 use super::started::{Started, named};
 use crate::notice::Notice;
 use crate::servers::Server;
@@ -79,6 +80,7 @@ pub(super) struct Serving {
     /// From when its time counts.
     began: Instant,
     decider: Decider,
+    results: Results,
     started: Vec<Option<Started>>,
     /// Servers that have said nothing yet.
     silent: Vec<Silent>,
@@ -105,7 +107,7 @@ enum Silent {
 impl Serving {
     /// Starts the servers, and listens to all.
     pub(super) fn start(
-        decider: Decider,
+        (decider, results): (Decider, Results),
         (servers, request, remotes): (Vec<Server>, &ToolsRequest, Option<&Remotes>),
         (from, to): (impl BufRead + Send + 'static, impl Write + Send + 'static),
     ) -> Result<Serving, RunError> {
@@ -134,6 +136,7 @@ impl Serving {
             middle,
             began,
             decider,
+            results,
             started,
             silent,
             names,
@@ -221,10 +224,36 @@ impl Serving {
             *silent = Silent::No;
         }
         match frame(read) {
-            Ok(Some(frame)) => self.middle.frame_from_server(number, &frame),
+            Ok(Some(frame)) => self.frame_of_server(number, frame),
             Ok(None) => Vec::new(),
             Err(wrong) => self.middle.malformed_from(number, &wrong),
         }
+    }
+
+    /// What a server sends is looked through before anybody has it.
+    fn frame_of_server(&mut self, number: usize, frame: Frame) -> Vec<Effect> {
+        let (messages, is_batch) = match frame {
+            Frame::One(message) => (vec![message], false),
+            Frame::Batch(messages) => (messages, true),
+        };
+        let (mut passed, mut effects) = (Vec::new(), Vec::new());
+        for message in messages {
+            let whose = self.middle.whose(number, &message);
+            match self.results.pass(whose, number, message) {
+                Passed::On(message) => passed.push(message),
+                Passed::Instead(instead) => effects.extend(instead),
+            }
+        }
+        let frame = match passed.pop() {
+            None => return effects,
+            Some(message) if !is_batch => Frame::One(message),
+            Some(last) => {
+                passed.push(last);
+                Frame::Batch(passed)
+            }
+        };
+        effects.extend(self.middle.frame_from_server(number, &frame));
+        effects
     }
 
     /// A server has ended, or is ended; `why` is for whoever waits for it to begin, with what it printed last.
@@ -258,7 +287,7 @@ impl Serving {
             }
             Effect::Ended(ticket, how) => {
                 if let Some(permitted) = self.under_way.remove(&ticket) {
-                    permitted.end(how);
+                    permitted.end(how, self.results.ended(ticket));
                 }
                 Vec::new()
             }
@@ -296,6 +325,9 @@ impl Serving {
     }
 
     fn decide(&mut self, call: &Call) -> Vec<Effect> {
+        if let Err(why) = self.results.may_call(&self.decider, call) {
+            return self.decided(call.ticket, Err(why));
+        }
         match self.decider.begin(call) {
             Begun::Permitted(permitted, arguments) => {
                 self.decided(call.ticket, Ok((permitted, arguments)))
@@ -333,14 +365,16 @@ impl Serving {
     fn decided(&mut self, ticket: u64, decided: Result<Made, String>) -> Vec<Effect> {
         let decided = match decided {
             Ok((unwanted, _)) if !self.middle.awaits(ticket) => {
+                self.results.ended(ticket);
                 unwanted.withdraw();
                 return Vec::new();
             }
             Ok((permitted, arguments)) => {
+                self.results.permitted(ticket, &permitted.handling);
                 self.under_way.insert(ticket, permitted);
                 Decided::Permit(arguments)
             }
-            Err(why) => Decided::Deny(why),
+            Err(why) => Decided::Deny(self.results.denied(ticket, why)),
         };
         self.middle.decided(ticket, decided)
     }

@@ -1,8 +1,10 @@
 //! The calls of tools that were permitted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ringfence_core::Treatment;
 use ringfence_runtime::view::{CallView, SessionView};
+use ringfence_runtime::wording::printable;
 
 use super::super::text::{count, duration, fit, table};
 use super::{LIST_LINES_MAX, Style, more, total_of};
@@ -27,6 +29,8 @@ pub(super) fn calls(view: &SessionView, style: Style) -> String {
             (Some(error), None) => format!("failed: {}", fit(error, style.cut(40))),
             (None, None) => String::new(),
         };
+        let gone = gone(list);
+        let why = if why.is_empty() { gone } else { [why, gone].join(" ").trim().to_owned() };
         vec![
             format!("  {}", fit(tool, style.cut(40))),
             format!("sent {}", total_of(list.iter().map(|one| Some(one.bytes_sent)))),
@@ -41,4 +45,13 @@ pub(super) fn calls(view: &SessionView, style: Style) -> String {
     let title = style.paint.tone(Tone::Heading, &title);
     let more = more(by_tool.len(), LIST_LINES_MAX, "tool", "tools");
     format!("{title}\n{}{more}", table(&rows))
+}
+
+/// What was taken out of the answers.
+fn gone(list: &[&CallView]) -> String {
+    let found = list.iter().flat_map(|one| &one.found);
+    let gone = found.filter(|found| found.treatment != Treatment::Told);
+    let names: BTreeSet<&str> = gone.map(|found| found.rule.as_str()).collect();
+    let names: Vec<String> = names.into_iter().map(printable).collect();
+    if names.is_empty() { String::new() } else { format!("redacted: {}", names.join(", ")) }
 }

@@ -1,0 +1,272 @@
+//! What a server sends, looked through before its client has it: every text and every key of it, as they read and not as
+//! they are escaped. What is found is replaced where it stands; all else stays byte for byte as it came.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ringfence_core::{
+    Certainty, Detector, Finding, FindingKind, Found, Handling, Inspect, Treatment, redacted,
+};
+
+use super::frame::{Answer, Kind, Members, Message, quoted, string};
+
+/// What is done about what is found.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// What the rules say that permitted the call.
+    pub handling: &'a Handling,
+    /// What is taken out of all results where it is certain.
+    pub always: &'a BTreeSet<Detector>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// The message as it is passed on; `None` where nothing was replaced.
+    pub text: Option<String>,
+    /// What was found, by rule.
+    pub found: Vec<Found>,
+}
+
+impl Looked {
+    /// Whether it has something that is not passed on at all.
+    pub fn is_blocked(&self) -> bool {
+        self.found.iter().any(|found| found.treatment == Treatment::Blocked)
+    }
+}
+
+/// Members of a result or of parameters that are echoed and not read: a changed one would be another.
+const ECHOED: [&str; 6] =
+    ["nextCursor", "progressToken", "requestId", "requestState", "taskId", "resultType"];
+
+/// Shortest number that is looked at, in digits.
+const NUMBER_BYTES_MIN: usize = 12;
+
+/// Longest value that is looked at together with its key, in bytes.
+const NAMED_BYTES_MAX: usize = 512;
+
+/// Names behind which something secret may stand that does not look it.
+const NAMES: [&str; 5] = ["pass", "secret", "token", "key", "auth"];
+
+/// Looks through a message.
+pub fn look(message: &Message, inspect: &dyn Inspect, rules: Rules<'_>) -> Looked {
+    let body = match message.kind() {
+        Kind::Request { params, .. } | Kind::Notification { params, .. } => params.clone(),
+        Kind::Response { answer: Answer::Result(at) | Answer::Error(at), .. } => Some(at.clone()),
+    };
+    let Some(body) = body else { return Looked::default() };
+    let mut walk = Walk {
+        inspect,
+        rules,
+        changes: Vec::new(),
+        tally: BTreeMap::new(),
+        names: BTreeMap::new(),
+    };
+    walk.through(message.part(&body));
+    let text = (!walk.changes.is_empty()).then(|| {
+        let moved = |at: &Range<usize>| {
+            body.start.saturating_add(at.start)..body.start.saturating_add(at.end)
+        };
+        message.with(walk.changes.iter().map(|(at, new)| (moved(at), new.as_str())).collect())
+    });
+    Looked { text, found: walk.found() }
+}
+
+/// A message with a text more in its `content`, for whoever reads the answer; `None` where it has no such list.
+pub fn with_more(message: &Message, more: &str) -> Option<String> {
+    let Kind::Response { answer: Answer::Result(at), .. } = message.kind() else { return None };
+    let members = Members::of(message.part(at))?;
+    let content = members.get("content").filter(|raw| raw.starts_with('['))?;
+    let list = members.at("content")?;
+    let end = at.start.checked_add(list.end)?.checked_sub(1)?;
+    let is_empty = content.trim_start_matches('[').trim_start().starts_with(']');
+    let comma = if is_empty { "" } else { "," };
+    let item = format!(r#"{comma}{{"type":"text","text":{}}}"#, quoted(more));
+    Some(message.with(vec![(end..end, &item)]))
+}
+
+/// One rule's findings of one certainty, and what becomes of them.
+type Sort = (&'static str, FindingKind, Certainty, Treatment);
+
+/// A way through a value of JSON, which has been found to be one.
+struct Walk<'a> {
+    inspect: &'a dyn Inspect,
+    rules: Rules<'a>,
+    changes: Vec<(Range<usize>, String)>,
+    tally: BTreeMap<Sort, u64>,
+    /// How often a key has been given in place of others.
+    names: BTreeMap<String, u64>,
+}
+
+impl Walk<'_> {
+    fn through(&mut self, raw: &str) {
+        let bytes = raw.as_bytes();
+        let (mut at, mut depth, mut key) = (0_usize, 0_usize, None);
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'"' => {
+                    let end = end_of_text(bytes, at);
+                    let is_key = next_is_colon(bytes, end);
+                    let inner =
+                        raw.get(at.saturating_add(1)..end.saturating_sub(1)).unwrap_or_default();
+                    let is_echoed = depth == 1 && key.is_some_and(|key| ECHOED.contains(&key));
+                    if is_key {
+                        key = Some(inner);
+                        self.key(raw, at..end);
+                    } else if !is_echoed {
+                        self.text(raw, (at..end, inner), key);
+                    }
+                    at = end;
+                }
+                b'-' | b'0'..=b'9' => {
+                    let rest = bytes.get(at..).unwrap_or_default();
+                    let belongs = |byte: &&u8| byte.is_ascii_digit() || b"-+.eE".contains(byte);
+                    let end = at.saturating_add(rest.iter().take_while(belongs).count());
+                    self.number(raw, at..end);
+                    at = end;
+                }
+                b'{' | b'[' => {
+                    depth = depth.saturating_add(1);
+                    at = at.saturating_add(1);
+                }
+                b'}' | b']' => {
+                    depth = depth.saturating_sub(1);
+                    at = at.saturating_add(1);
+                }
+                b',' if depth == 1 => {
+                    key = None;
+                    at = at.saturating_add(1);
+                }
+                _ => at = at.saturating_add(1),
+            }
+        }
+    }
+
+    fn key(&mut self, raw: &str, at: Range<usize>) {
+        let quoted_key = raw.get(at.clone()).unwrap_or_default();
+        let Some(key) = string(quoted_key) else { return };
+        let Some(clean) = self.cleaned(&key) else { return };
+        let count = self.names.entry(clean.clone()).or_default();
+        *count = count.saturating_add(1);
+        let name = if *count == 1 { clean } else { format!("{clean} ({count})") };
+        self.changes.push((at, quoted(&name)));
+    }
+
+    fn text(&mut self, raw: &str, (at, inner): (Range<usize>, &str), key: Option<&str>) {
+        let text = if inner.contains('\\') {
+            let Some(text) = string(raw.get(at.clone()).unwrap_or_default()) else { return };
+            text
+        } else {
+            Cow::Borrowed(inner)
+        };
+        if key == Some("blob")
+            && let Some(inside) = STANDARD.decode(text.as_bytes()).ok()
+        {
+            // What is no text is nothing that a model reads.
+            let Ok(inside) = String::from_utf8(inside) else { return };
+            if let Some(clean) = self.cleaned(&inside) {
+                self.changes.push((at, quoted(&STANDARD.encode(clean))));
+            }
+            return;
+        }
+        let named = key.filter(|key| may_name_a_secret(key) && text.len() <= NAMED_BYTES_MAX);
+        let clean = match named {
+            Some(key) => self.cleaned_behind(key, &text),
+            None => self.cleaned(&text),
+        };
+        if let Some(clean) = clean {
+            self.changes.push((at, quoted(&clean)));
+        }
+    }
+
+    /// A long number may be a card's; what takes its place is a text.
+    fn number(&mut self, raw: &str, at: Range<usize>) {
+        let digits = raw.get(at.clone()).unwrap_or_default();
+        if digits.len() < NUMBER_BYTES_MIN {
+            return;
+        }
+        if let Some(clean) = self.cleaned(digits) {
+            self.changes.push((at, quoted(&clean)));
+        }
+    }
+
+    /// A text without what must not be passed on; `None` where nothing had to be replaced.
+    fn cleaned(&mut self, text: &str) -> Option<String> {
+        let found = self.inspect.inspect(text);
+        self.without(text, &found)
+    }
+
+    /// The same of a text that says more behind its name.
+    fn cleaned_behind(&mut self, key: &str, text: &str) -> Option<String> {
+        let before = format!("\"{key}\": \"");
+        let together = format!("{before}{text}\"");
+        let moved = |finding: Finding| {
+            let start = finding.at.start.checked_sub(before.len())?;
+            let end = finding.at.end.checked_sub(before.len())?.min(text.len());
+            (start < end).then_some(Finding { at: start..end, ..finding })
+        };
+        let behind = self.inspect.inspect(&together).into_iter().filter_map(moved);
+        let mut found = self.inspect.inspect(text);
+        for finding in behind {
+            if !found.iter().any(|known| known.rule == finding.rule && known.at == finding.at) {
+                found.push(finding);
+            }
+        }
+        self.without(text, &found)
+    }
+
+    fn without(&mut self, text: &str, found: &[Finding]) -> Option<String> {
+        let mut gone: Vec<&Finding> = Vec::new();
+        for finding in found {
+            let treatment = self.rules.handling.treatment(finding, self.rules.always);
+            let sort = (finding.rule, finding.kind, finding.certainty, treatment);
+            let count = self.tally.entry(sort).or_default();
+            *count = count.saturating_add(1);
+            match treatment {
+                Treatment::Told => {}
+                Treatment::Redacted | Treatment::Blocked => gone.push(finding),
+            }
+        }
+        (!gone.is_empty()).then(|| redacted(text, &gone).into_owned())
+    }
+
+    fn found(self) -> Vec<Found> {
+        let found = |((rule, kind, certainty, treatment), count): (Sort, u64)| Found {
+            rule: rule.to_owned(),
+            kind,
+            certainty,
+            treatment,
+            count,
+        };
+        self.tally.into_iter().map(found).collect()
+    }
+}
+
+/// Behind the quote that ends the text that begins at a quote.
+fn end_of_text(bytes: &[u8], at: usize) -> usize {
+    let mut at = at.saturating_add(1);
+    while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+        let place = at.saturating_add(found);
+        if bytes.get(place) == Some(&b'"') {
+            return place.saturating_add(1);
+        }
+        at = place.saturating_add(2);
+    }
+    bytes.len()
+}
+
+fn next_is_colon(bytes: &[u8], at: usize) -> bool {
+    let mut rest = bytes.get(at..).unwrap_or_default().iter();
+    rest.find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
+}
+
+fn may_name_a_secret(key: &str) -> bool {
+    let lower = key.to_ascii_lowercase();
+    NAMES.iter().any(|name| lower.contains(name))
+}
+
+#[cfg(test)]
+mod tests;

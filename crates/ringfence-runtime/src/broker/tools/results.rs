@@ -1,0 +1,281 @@
+//! What servers send passes the detectors before the client has it, and an agent that goes in circles is told so.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use ringfence_core::{Detector, Found, Handling, Treatment};
+use ringfence_detect::{Behaviour, Detectors, Sign};
+use ringfence_proxy::mcp::frame::{
+    Answer, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Kind, Members, Message, error_answer,
+    quoted, result_answer,
+};
+use ringfence_proxy::mcp::middle::{Call, Called, Effect, Odd, OddKind, Whose};
+use ringfence_proxy::mcp::results::{self, Looked, Rules};
+
+use super::decider::Decider;
+use crate::settings::ResultSettings;
+
+/// What is done about results, and what the agent has called.
+pub(super) struct Results {
+    always: BTreeSet<Detector>,
+    behaviour: Behaviour,
+    begun: Instant,
+    /// Calls that are not answered yet, by ticket.
+    calls: HashMap<u64, Kept>,
+}
+
+/// A call that is not answered yet.
+struct Kept {
+    server: usize,
+    called: Called,
+    handling: Handling,
+    seen: Seen,
+}
+
+/// What was seen of a call's answer.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Bytes of it as it came.
+    pub(super) bytes: Option<usize>,
+    /// What it had in it.
+    pub(super) found: Vec<Found>,
+    /// What the agent was warned of beside it.
+    pub(super) loops: Option<&'static str>,
+}
+
+/// What becomes of a message of a server.
+pub(super) enum Passed {
+    /// It goes on, as it is here.
+    On(Message),
+    /// It does not; this is done in its place.
+    Instead(Vec<Effect>),
+}
+
+impl Results {
+    pub(super) fn new(settings: &ResultSettings) -> Results {
+        Results {
+            always: settings.redact.clone(),
+            behaviour: Behaviour::new(settings.loops()),
+            begun: Instant::now(),
+            calls: HashMap::new(),
+        }
+    }
+
+    /// Looks through a message, and takes out of it what must not be passed on.
+    pub(super) fn pass(&mut self, whose: Whose, server: usize, message: Message) -> Passed {
+        let ticket = match whose {
+            Whose::Call(ticket) => Some(ticket),
+            // Word for word what a person has looked at, or not shown at all.
+            Whose::Definitions => return Passed::On(message),
+            Whose::Other => None,
+        };
+        let handling = self.handling(ticket, server);
+        let rules = Rules { handling: &handling, always: &self.always };
+        let looked = results::look(&message, Detectors::shared(), rules);
+        let Some(call) = self.of(ticket, server) else {
+            return with_nobodys(message, server, looked);
+        };
+        call.seen.found = together(std::mem::take(&mut call.seen.found), &looked.found);
+        if ticket.is_some() {
+            call.seen.bytes = Some(message.text().len());
+        }
+        let passed = if looked.is_blocked() {
+            in_place_of(&message, (server, &call.called), &looked)
+        } else {
+            cleaned(message, looked.text)
+        };
+        match (passed, ticket) {
+            (Passed::On(message), Some(ticket)) => Passed::On(self.warned(ticket, message)),
+            (passed, _) => passed,
+        }
+    }
+
+    /// Whether the agent may make a call after all that it has called before; the error is for it.
+    pub(super) fn may_call(&mut self, decider: &Decider, call: &Call) -> Result<(), String> {
+        if let Called::Tool(name) = &call.what {
+            let tool = format!("{}/{name}", call.server);
+            let now_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let arguments = call.arguments.to_string();
+            let may = self.behaviour.calls((now_ms, call.ticket), &tool, &arguments);
+            may.map_err(|sign| decider.refuse_call(call, stopped(sign)))?;
+        }
+        let (server, called) = (call.server, call.what.clone());
+        let (handling, seen) = (Handling::default(), Seen::default());
+        self.calls.insert(call.ticket, Kept { server, called, handling, seen });
+        Ok(())
+    }
+
+    /// What rules say about what will come back of a call.
+    pub(super) fn permitted(&mut self, ticket: u64, handling: &Handling) {
+        if let Some(call) = self.calls.get_mut(&ticket) {
+            call.handling = handling.clone();
+        }
+    }
+
+    /// A denial is an answer too.
+    pub(super) fn denied(&mut self, ticket: u64, why: String) -> String {
+        self.calls.remove(&ticket);
+        // Below the first line stands the entry, which is another each time.
+        let first = why.lines().next().unwrap_or_default().to_owned();
+        match self.behaviour.answered(ticket, &first, true) {
+            Some(sign) => format!("{why}\n{}", warning(sign)),
+            None => why,
+        }
+    }
+
+    /// Nothing more comes of a call; what was seen of it.
+    pub(super) fn ended(&mut self, ticket: u64) -> Seen {
+        self.calls.remove(&ticket).map(|call| call.seen).unwrap_or_default()
+    }
+
+    /// What is said about the results of a call; of what belongs to none, all that is said about those under way.
+    fn handling(&self, ticket: Option<u64>, server: usize) -> Handling {
+        if let Some(call) = ticket.and_then(|ticket| self.calls.get(&ticket)) {
+            return call.handling.clone();
+        }
+        let mut all = Handling::default();
+        let of_server = self.calls.values().filter(|call| call.server == server);
+        of_server.for_each(|call| all.add(&call.handling));
+        all
+    }
+
+    /// The call whose entry says what was found: the one that is answered, or the one that is under way alone.
+    fn of(&mut self, ticket: Option<u64>, server: usize) -> Option<&mut Kept> {
+        if let Some(ticket) = ticket {
+            return self.calls.get_mut(&ticket);
+        }
+        let mut of_server = self.calls.values_mut().filter(|call| call.server == server);
+        let first = of_server.next()?;
+        of_server.next().is_none().then_some(first)
+    }
+
+    /// The answer with a word to the agent, where it goes in circles.
+    fn warned(&mut self, ticket: u64, message: Message) -> Message {
+        let Some(sign) = self.answered(ticket, &message) else { return message };
+        if let Some(call) = self.calls.get_mut(&ticket) {
+            call.seen.loops = Some(sign.what.name());
+        }
+        let text = results::with_more(&message, &warning(sign));
+        match text.map(|text| Frame::parse(text.into_bytes())) {
+            Some(Ok(Frame::One(warned))) => warned,
+            Some(Ok(Frame::Batch(_)) | Err(_)) | None => message,
+        }
+    }
+
+    fn answered(&mut self, ticket: u64, message: &Message) -> Option<Sign> {
+        let Kind::Response { answer, .. } = message.kind() else { return None };
+        let (at, failed) = match answer {
+            Answer::Result(at) => {
+                let members = Members::of(message.part(at));
+                (at, members.is_some_and(|members| members.get("isError") == Some("true")))
+            }
+            Answer::Error(at) => (at, true),
+        };
+        self.behaviour.answered(ticket, message.part(at), failed)
+    }
+}
+
+/// A message that belongs to no call: what was taken out of it is told to whoever keeps what the gate says.
+fn with_nobodys(message: Message, server: usize, looked: Looked) -> Passed {
+    let names: Vec<&str> = looked.found.iter().map(|found| found.rule.as_str()).collect();
+    let odd =
+        |what: String| Effect::Odd(Odd { server: Some(server), kind: OddKind::Blocked, what });
+    if looked.is_blocked() {
+        let what = format!("a message was not passed on: it has {}", names.join(", "));
+        let mut effects = refused(&message, server);
+        effects.push(odd(what));
+        return Passed::Instead(effects);
+    }
+    cleaned(message, looked.text)
+}
+
+/// A message with its new text. What cannot be read any more is not passed on.
+fn cleaned(message: Message, text: Option<String>) -> Passed {
+    let Some(text) = text else { return Passed::On(message) };
+    match Frame::parse(text.into_bytes()) {
+        Ok(Frame::One(clean)) => Passed::On(clean),
+        Ok(Frame::Batch(_)) | Err(_) => match message.kind() {
+            Kind::Response { id: Some(id), id_at: _, answer: _ } => {
+                let why = "what had to be taken out of the answer could not be";
+                again(error_answer(Some(id), INTERNAL_ERROR, why))
+            }
+            Kind::Response { .. } | Kind::Request { .. } | Kind::Notification { .. } => {
+                Passed::Instead(Vec::new())
+            }
+        },
+    }
+}
+
+/// What the client has in place of an answer that a rule does not let through.
+fn in_place_of(message: &Message, (server, what): (usize, &Called), looked: &Looked) -> Passed {
+    let Kind::Response { id: Some(id), .. } = message.kind() else {
+        return Passed::Instead(refused(message, server));
+    };
+    let why = blocked(looked);
+    match what {
+        Called::Tool(_) => {
+            let said = quoted(&why);
+            let result =
+                format!(r#"{{"content":[{{"type":"text","text":{said}}}],"isError":true}}"#);
+            again(result_answer(id, &result))
+        }
+        Called::Method(_) => again(error_answer(Some(id), INVALID_REQUEST, &why)),
+    }
+}
+
+fn blocked(looked: &Looked) -> String {
+    let blocked = looked.found.iter().filter(|found| found.treatment == Treatment::Blocked);
+    let mut names: Vec<&str> = blocked.map(|found| found.rule.as_str()).collect();
+    names.dedup();
+    format!(
+        "denied: the result was not passed on, because it has what a rule blocks: {}",
+        names.join(", ")
+    )
+}
+
+/// A message of our own in place of a server's.
+fn again(text: String) -> Passed {
+    match Frame::parse(text.into_bytes()) {
+        Ok(Frame::One(message)) => Passed::On(message),
+        Ok(Frame::Batch(_)) | Err(_) => Passed::Instead(Vec::new()),
+    }
+}
+
+/// A request of a server that is not passed on is answered; what it tells is not.
+fn refused(message: &Message, server: usize) -> Vec<Effect> {
+    let answer = |id: &Id| {
+        let why = "the request has what a rule does not let through";
+        Effect::ToServer(server, error_answer(Some(id), INVALID_REQUEST, why))
+    };
+    match message.kind() {
+        Kind::Request { id, .. } => vec![answer(id)],
+        Kind::Notification { .. } | Kind::Response { .. } => Vec::new(),
+    }
+}
+
+/// Counts of the same rule are one.
+fn together(mut all: Vec<Found>, more: &[Found]) -> Vec<Found> {
+    for found in more {
+        let same = |known: &&mut Found| {
+            (&known.rule, known.certainty, known.treatment)
+                == (&found.rule, found.certainty, found.treatment)
+        };
+        match all.iter_mut().find(same) {
+            Some(known) => known.count = known.count.saturating_add(found.count),
+            None => all.push(found.clone()),
+        }
+    }
+    all
+}
+
+fn warning(sign: Sign) -> String {
+    let end = sign.most.map_or_else(String::new, |most| format!("; after {most} it is denied"));
+    format!("warning from ringfence: {sign}{end}. Try something else.")
+}
+
+fn stopped(sign: Sign) -> String {
+    format!(
+        "{sign}; it is not made again before {} seconds have passed. Try something else",
+        sign.seconds
+    )
+}

@@ -51,7 +51,7 @@ pub use question::{Approval, Approvals, Denial, Question};
 pub use reads::{FileRead, FilesRead, ReadResult, Trace};
 pub use reviewed::{ReviewStep, Reviewed};
 pub use tool::{
-    Fact, FactType, Field, Fields, SERVER_NAME_BYTES_MAX, ServerName, TOOL_NAME_BYTES_MAX,
+    Fact, FactType, Field, Fields, Meaning, SERVER_NAME_BYTES_MAX, ServerName, TOOL_NAME_BYTES_MAX,
     ToolCall, ToolName, ToolNameError, ToolShape, ToolUsage,
 };
 pub use verdict::{

@@ -1,6 +1,6 @@
 //! A call of a tool, as the policy sees it: which tool of which server, and its arguments as typed facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -196,6 +196,33 @@ pub struct ToolShape {
     pub arguments: Fields,
 }
 
+/// What the arguments of a call do, taken apart by their roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Meaning {
+    /// The classes of all statements of SQL: `read`, `write`, `ddl`, `other`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub sql: BTreeSet<String>,
+    /// The tables these name, in small letters; one with a schema also without it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub tables: BTreeSet<String>,
+    /// The programs that commands start, by name.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub programs: BTreeSet<String>,
+    /// The domains that mail is sent to.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub recipients: BTreeSet<String>,
+    /// Some of it cannot be told before it is done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub opaque: bool,
+}
+
+impl Meaning {
+    fn is_nothing(&self) -> bool {
+        *self == Meaning::default()
+    }
+}
+
 /// A call of a tool.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ToolCall {
@@ -203,6 +230,9 @@ pub struct ToolCall {
     pub tool: ToolName,
     /// Its arguments as the policy sees them.
     pub arguments: BTreeMap<String, Fact>,
+    /// What they do, as far as their roles tell.
+    #[serde(default, skip_serializing_if = "Meaning::is_nothing")]
+    pub meaning: Meaning,
     /// SHA-256 of the arguments as they were sent, lower-case hex.
     pub sha256: String,
     /// How many bytes those are.
@@ -220,7 +250,13 @@ impl ToolCall {
     pub fn of(tool: ToolName, facts: BTreeMap<String, Fact>, sent: &Value) -> ToolCall {
         let sent = serde_json::to_vec(sent).unwrap_or_default();
         let (sha256, bytes) = (hex(&Sha256::digest(&sent)), sent.len() as u64);
-        ToolCall { tool, arguments: facts, sha256, bytes }
+        ToolCall { tool, arguments: facts, meaning: Meaning::default(), sha256, bytes }
+    }
+
+    /// The same call, whose arguments mean this.
+    #[must_use]
+    pub fn meaning(self, meaning: Meaning) -> ToolCall {
+        ToolCall { meaning, ..self }
     }
 }
 

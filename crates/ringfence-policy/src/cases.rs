@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, ClockFact, CommandLine, Decide, Endpoint, EndpointError,
-    Exec, Fact, Facts, FileIdentity, HttpError, HttpParts, HttpRequest, IdError, Package,
+    Exec, Fact, Facts, FileIdentity, HttpError, HttpParts, HttpRequest, IdError, Meaning, Package,
     PathError, Request, Role, RuleRef, Ruling, Scheme, SecretUse, SessionId, SetName, ToolCall,
     ToolNameError, Verdict,
 };
@@ -144,6 +144,16 @@ struct Case {
     to: Option<Endpoint>,
     /// The arguments of a tool.
     args: Option<toml::Table>,
+    /// What the arguments of a tool do: the classes of SQL in them.
+    sql: Option<BTreeSet<String>>,
+    /// The tables.
+    tables: Option<BTreeSet<String>>,
+    /// The programs.
+    programs: Option<BTreeSet<String>>,
+    /// The domains that mail is sent to.
+    recipients: Option<BTreeSet<String>>,
+    /// Whether some of it cannot be told.
+    opaque: Option<bool>,
     #[serde(default)]
     approvals: BTreeSet<Role>,
     /// How many people approved; default: one, where there are approvals.
@@ -246,6 +256,12 @@ fn request(case: &Case) -> Result<Request, CaseError> {
         ("scheme", case.scheme.is_some(), Action::NetRequest),
         ("package", case.package.is_some(), Action::NetRequest),
         ("args", case.args.is_some(), Action::ToolCall),
+        ("sql", case.sql.is_some(), Action::ToolCall),
+        ("tables", case.tables.is_some(), Action::ToolCall),
+        ("programs", case.programs.is_some(), Action::ToolCall),
+        ("recipients", case.recipients.is_some(), Action::ToolCall),
+        // A command line that is opaque says so itself.
+        ("opaque", case.opaque.is_some(), Action::ToolCall),
     ];
     if let Some((key, _, of)) = keys.into_iter().find(|(_, is, of)| *is && *of != action) {
         return Err(CaseError::OnlyOf(key, of));
@@ -274,9 +290,18 @@ fn request(case: &Case) -> Result<Request, CaseError> {
 
 fn call(case: &Case) -> Result<ToolCall, CaseError> {
     let arguments = case.args.iter().flatten().map(|(name, value)| (name.clone(), fact(value)));
+    let all = |of: &Option<BTreeSet<String>>| of.clone().unwrap_or_default();
+    let meaning = Meaning {
+        sql: all(&case.sql),
+        tables: all(&case.tables),
+        programs: all(&case.programs),
+        recipients: all(&case.recipients),
+        opaque: case.opaque.unwrap_or_default(),
+    };
     // A case is about what the policy sees: there are no bytes.
     let (sha256, bytes) = (String::new(), 0);
-    Ok(ToolCall { tool: case.resource.parse()?, arguments: arguments.collect(), sha256, bytes })
+    let (tool, arguments) = (case.resource.parse()?, arguments.collect());
+    Ok(ToolCall { tool, arguments, meaning, sha256, bytes })
 }
 
 fn fact(value: &toml::Value) -> Fact {

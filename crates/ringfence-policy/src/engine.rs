@@ -352,6 +352,8 @@ fn context(act: &Act, facts: &Facts) -> BTreeMap<SmolStr, Value> {
         Act::UseSecret(used) => secret_facts(used, &mut values),
         Act::CallTool(call) => {
             values.insert(SmolStr::new_static(tools::ARGUMENTS), tools::record(&call.arguments));
+            let more = tools::meaning(&call.meaning).into_iter();
+            values.extend(more.map(|(name, value)| (SmolStr::new_static(name), value)));
         }
         Act::Read(_) | Act::Write(_) | Act::Delete(_) | Act::Connect(_) | Act::ConnectUnix(_) => {}
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use cedar_policy::pst::{Expr, Var};
 use ringfence_core::{
-    AbsolutePath, Act, Action, Agent, CommandLine, Exec, Facts, FileIdentity, HttpRequest, Request,
-    RuleRef, SecretUse, ToolCall,
+    AbsolutePath, Act, Action, Agent, CommandLine, Exec, Facts, FileIdentity, HttpRequest, Meaning,
+    Request, RuleRef, SecretUse, ToolCall,
 };
 
 use crate::Policy;
@@ -79,6 +79,7 @@ fn sample(grant: &GrantText) -> Act {
         GrantText::CallTool(tool) => Act::CallTool(ToolCall {
             tool: tool.clone(),
             arguments: BTreeMap::new(),
+            meaning: Meaning::default(),
             sha256: String::new(),
             bytes: 0,
         }),

@@ -8,7 +8,7 @@ use cedar_policy::{ActionConstraint, EntityUid};
 use cedar_policy_core::ast::{RestrictedExpr, Value};
 use cedar_policy_core::evaluator::RestrictedEvaluator;
 use cedar_policy_core::extensions::Extensions;
-use ringfence_core::{Action, Fact, FactType, Field, Fields, ToolName, ToolShape};
+use ringfence_core::{Action, Fact, FactType, Field, Fields, Meaning, ToolName, ToolShape};
 
 use crate::SCHEMA;
 use crate::rule::tools_of;
@@ -18,14 +18,15 @@ use crate::tree::{body, walk};
 pub(crate) const ARGUMENTS: &str = "args";
 
 /// The facts that every act has, as the schema's text has them.
-const FACTS: &str = "clock: Clock, approvals: Set<String>, approver_count: Long, session: String";
+const FACTS: &str = "clock: Clock, approvals: Set<String>, approver_count: Long, session: String, \
+                     sql: Set<String>, tables: Set<String>, programs: Set<String>, \
+                     recipients: Set<String>, opaque: Bool";
+
+/// The facts that the calls of all tools have besides, whatever their arguments are called.
+pub(crate) const OF_ALL_TOOLS: [&str; 5] = ["sql", "tables", "programs", "recipients", "opaque"];
 
 /// Stands for all tools where none is pinned yet, so that rules on the group can be written before.
-const UNKNOWN: &str = r#"
-action "tool.call/unknown" in ["tool.call"] appliesTo {
-  principal: [Agent], resource: [Tool], context: Facts
-};
-"#;
+const UNKNOWN: &str = "tool.call/unknown";
 
 /// The committed schema with an action for each tool. Tools that rules name and nobody has pinned are
 /// actions that no act ever is.
@@ -37,7 +38,11 @@ pub(crate) fn schema(tools: &[ToolShape], unpinned: &BTreeSet<ToolName>) -> Stri
         let _ = writeln!(text, "action {} in [\"{group}\"];", quoted(tool.as_str()));
     }
     if tools.is_empty() {
-        text.push_str(UNKNOWN);
+        let _ = writeln!(
+            text,
+            "action \"{UNKNOWN}\" in [\"{group}\"] appliesTo {{ principal: [Agent], resource: [Tool], \
+             context: {{ {FACTS} }} }};"
+        );
     }
     for ToolShape { tool, arguments } in tools {
         let action = quoted(tool.as_str());
@@ -110,6 +115,20 @@ fn kind_of(kind: &FactType) -> String {
 /// A Cedar string literal.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.escape_debug())
+}
+
+/// What a call's arguments do, as facts.
+pub(crate) fn meaning(of: &Meaning) -> [(&'static str, Value); 5] {
+    let set = |all: &BTreeSet<String>| {
+        Value::set(all.iter().map(|text| Value::from(text.as_str())), None)
+    };
+    [
+        ("sql", set(&of.sql)),
+        ("tables", set(&of.tables)),
+        ("programs", set(&of.programs)),
+        ("recipients", set(&of.recipients)),
+        ("opaque", Value::from(of.opaque)),
+    ]
 }
 
 /// Facts as Cedar has them.

@@ -7,7 +7,7 @@ use ringfence_core::ToolShape;
 
 use crate::load::{Page, place_of};
 use crate::problem::{Problem, nearest_word};
-use crate::tools::ARGUMENTS;
+use crate::tools::{ARGUMENTS, OF_ALL_TOOLS};
 
 /// Entity types a policy on acts may name.
 const ENTITY_TYPES: [&str; 11] = [
@@ -181,13 +181,16 @@ fn there_are(known: &[&str]) -> String {
 }
 
 fn some_context_has(name: &str) -> bool {
-    CONTEXT.contains(&name) || CONTEXT_OF.iter().any(|(_, names)| names.contains(&name))
+    CONTEXT.contains(&name)
+        || OF_ALL_TOOLS.contains(&name)
+        || CONTEXT_OF.iter().any(|(_, names)| names.contains(&name))
 }
 
 /// What the context of the act has that a text names, as `Action::"exec"`.
 fn context_of(text: &str) -> Vec<&'static str> {
     let action = text.split('"').nth(1).unwrap_or("");
-    let own = CONTEXT_OF.iter().find(|(name, _)| *name == action).map_or(&[][..], |(_, own)| own);
+    let of_tools: &[&str] = if action.contains('/') { &OF_ALL_TOOLS } else { &[] };
+    let own = CONTEXT_OF.iter().find(|(name, _)| *name == action).map_or(of_tools, |(_, own)| own);
     own.iter().chain(&CONTEXT).copied().collect()
 }
 

@@ -118,10 +118,7 @@ fn arguments_are_compared_as_what_they_are() {
     let paid = |units| {
         let arguments = BTreeMap::from([("amount".to_owned(), Fact::Decimal(units))]);
         let tool = "shop/pay".parse().unwrap();
-        verdict(
-            &policy,
-            Act::CallTool(ToolCall { tool, arguments, sha256: String::new(), bytes: 0 }),
-        )
+        verdict(&policy, Act::CallTool(ToolCall::of(tool, arguments, &json!({}))))
     };
     assert_eq!((paid(1_000_000).as_str(), paid(1_000_001).as_str()), ("permit", "deny"));
     assert_eq!((paid(-5).as_str(), paid(i64::MAX).as_str()), ("permit", "deny"));

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use ringfence_core::{
     AbsolutePath, Act, Action, Agent, Clock as _, CommandLine, Decide as _, Endpoint, Exec, Facts,
-    FileIdentity, HttpParts, HttpRequest, IdError, Package, PathError, Request, Role, Ruling,
-    Scheme, SecretUse, SessionId, ToolCall, ToolNameError, Verdict,
+    FileIdentity, HttpParts, HttpRequest, IdError, Meaning, Package, PathError, Request, Role,
+    Ruling, Scheme, SecretUse, SessionId, ToolCall, ToolNameError, Verdict,
 };
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::settings::Settings;
@@ -56,6 +56,9 @@ pub(crate) struct Asked {
     /// The arguments of a tool.
     #[serde(default)]
     args: Option<Map<String, Value>>,
+    /// What the arguments of a tool do, as their roles tell.
+    #[serde(default)]
+    meaning: Option<Meaning>,
     #[serde(default)]
     approvals: BTreeSet<Role>,
     /// Different people who approved; 1 when there are approvals and it is not said.
@@ -127,6 +130,9 @@ impl Asked {
         if self.args.is_some() && action != Action::ToolCall {
             return Err(wrong("`args` belongs to the action tool.call"));
         }
+        if self.meaning.is_some() && action != Action::ToolCall {
+            return Err(wrong("`meaning` belongs to the action tool.call"));
+        }
         let of_both = self.method.is_some() || self.path.is_some();
         if of_both && action != Action::NetRequest && action != Action::SecretUse {
             let keys = "`method` and `path`";
@@ -167,7 +173,8 @@ impl Asked {
     fn call(&self) -> Result<ToolCall, Failure> {
         let tool =
             self.resource.parse().map_err(|error: ToolNameError| wrong(&error.to_string()))?;
-        Ok(ToolCall::new(tool, &self.args.clone().unwrap_or_default()))
+        let call = ToolCall::new(tool, &self.args.clone().unwrap_or_default());
+        Ok(call.meaning(self.meaning.clone().unwrap_or_default()))
     }
 
     fn secret_use(&self) -> Result<SecretUse, Failure> {

@@ -274,6 +274,50 @@ fn what_is_no_message_is_answered_and_the_talk_goes_on() {
 }
 
 #[test]
+fn what_an_argument_does_is_known_by_the_role_that_a_person_gave_it() {
+    let Some(setup) = Setup::new(Who::Caller) else { return };
+    let own = setup.person.home().join(".config/ringfence/policy.cedar");
+    let rules = fs::read_to_string(&own).unwrap()
+        + r#"@id("hidden") forbid (principal, action in Action::"tool.call", resource) when { context.opaque };
+             @id("ddl") forbid (principal, action == Action::"files/write_file", resource) when { context.sql.contains("ddl") };
+             @id("rm") forbid (principal, action == Action::"files/write_file", resource) when { context.programs.contains("rm") };"#;
+    fs::write(own, rules).unwrap();
+    let pins = fs::read_to_string(setup.pins()).unwrap();
+    let wrote = |role: &str, content: &str| {
+        let mut pins: Value = serde_json::from_str(&pins).unwrap();
+        pins["tools"]["write_file"]["roles"]["content"] = json!(role);
+        fs::write(setup.pins(), pins.to_string()).unwrap();
+        let mut talk = setup.talk();
+        let (said, failed) = talk.call("write_file", json!({"path": "c.txt", "content": content}));
+        talk.end();
+        (said, failed)
+    };
+    for (role, content) in [
+        ("none", "DROP TABLE t; rm -rf /"),
+        ("sql", "SELECT * FROM t"),
+        ("command", "cat a.txt"),
+        ("email", "a@example.com"),
+    ] {
+        let (said, failed) = wrote(role, content);
+        assert!(!failed, "{role} {content}: {said}");
+        let written = fs::read_to_string(setup.person.project().join("c.txt")).unwrap();
+        assert_eq!(written, content, "{role}");
+    }
+    for (role, content, why) in [
+        ("sql", "SELECT 1; DROP TABLE t", "`ddl`"),
+        ("sql", "SELECT 1 /*! ; DROP TABLE t */", "`hidden`"),
+        ("command", "echo $(env rm a.txt)", "`rm`"),
+        ("command", "$X a.txt", "`hidden`"),
+        ("command", "cat keys", "may not read"),
+        ("command", "curl https://evil.example/", "may not connect to evil.example:443"),
+        ("email", "\"a@example.com\"@evil.example", "two readings"),
+    ] {
+        let (said, failed) = wrote(role, content);
+        assert!(failed && said.contains(why), "{role} {content}: {said}");
+    }
+}
+
+#[test]
 fn a_tool_that_is_another_than_what_was_pinned_is_not_there() {
     let Some(setup) = Setup::new(Who::Caller) else { return };
     let pins = fs::read_to_string(setup.pins()).unwrap();

@@ -5,9 +5,12 @@
 //! of a tool by its server (its description, its hints) may only make a role stricter. Every place where the
 //! schema lets a text stand is known; a text of a call that stands at none is refused.
 
+pub mod email;
 mod names;
 mod place;
 mod plan;
+pub mod shell;
+pub mod sql;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -41,13 +41,15 @@ impl Decider {
         (servers, request): (Vec<Server>, &ToolsRequest),
     ) -> Decider {
         let (home, cwd) = (request.dirs.home().to_owned(), request.cwd.clone());
+        let search = std::env::var_os("PATH").unwrap_or_default();
+        let search = std::env::split_paths(&search).filter(|dir| dir.is_absolute()).collect();
         Decider {
             gate: gate.clone(),
             agent,
             approvals,
             process: None,
             servers: servers.into(),
-            whereabouts: Whereabouts { home, cwd },
+            whereabouts: Whereabouts { home, cwd, search },
             in_force,
             changed: Arc::default(),
         }
@@ -109,13 +111,18 @@ impl Decider {
         let given = schema.facts(&call.arguments).map_err(|why| wrong(why.to_string()))?;
         let (needs, sent) = self.whereabouts.look(roles, &call.arguments).map_err(wrong)?;
         let arguments = &call.arguments;
-        let call = |facts| Act::CallTool(ToolCall::of(tool.clone(), facts, arguments));
+        let call = |facts| {
+            let call = ToolCall::of(tool.clone(), facts, arguments);
+            Act::CallTool(call.meaning(needs.meaning.clone()))
+        };
         if sent == *arguments {
-            return Ok((call(given), needs.acts, None));
+            let act = call(given);
+            return Ok((act, needs.acts, None));
         }
         // Rules see what the server sees.
         let facts = schema.facts(&sent).map_err(|why| wrong(why.to_string()))?;
-        Ok((call(facts), needs.acts, Some(sent)))
+        let act = call(facts);
+        Ok((act, needs.acts, Some(sent)))
     }
 }
 

@@ -1,10 +1,13 @@
 //! What an argument with a role needs besides the call itself.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use ringfence_core::{AbsolutePath, Act, Endpoint};
-use ringfence_proxy::mcp::roles::{ArgumentRole, RolePlan, Text};
+use ringfence_core::{AbsolutePath, Act, CommandLine, Endpoint, Exec, FileIdentity, Meaning};
+use ringfence_proxy::mcp::roles::shell::Shell;
+use ringfence_proxy::mcp::roles::sql::Sql;
+use ringfence_proxy::mcp::roles::{ArgumentRole, RolePlan, Text, email};
 use serde_json::Value;
 
 use super::paths::{self, Places};
@@ -14,13 +17,28 @@ use super::paths::{self, Places};
 pub(super) struct Whereabouts {
     pub(super) home: PathBuf,
     pub(super) cwd: PathBuf,
+    /// Where programs are looked for that are named without a directory.
+    pub(super) search: Vec<PathBuf>,
 }
+
+/// Most files, programs and hosts that one call may name.
+const ACTS_MAX: usize = 256;
 
 /// What the arguments of a call name.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
     /// What has to be permitted besides the call.
     pub(super) acts: Vec<Act>,
+    /// What they do.
+    pub(super) meaning: Meaning,
+}
+
+impl Needs {
+    fn act(&mut self, act: Act) {
+        if !self.acts.contains(&act) {
+            self.acts.push(act);
+        }
+    }
 }
 
 impl Whereabouts {
@@ -37,6 +55,9 @@ impl Whereabouts {
         let (mut needs, mut sent) = (Needs::default(), arguments.clone());
         let mut with = |text: Text<'_>| self.needs(text, &base, &mut needs);
         plan.apply(&mut sent, &mut with).map_err(|error| error.to_string())?;
+        if needs.acts.len() > ACTS_MAX {
+            return Err(format!("they name more than {ACTS_MAX} files, programs and hosts"));
+        }
         Ok((needs, sent))
     }
 
@@ -59,7 +80,7 @@ impl Whereabouts {
         match role {
             ArgumentRole::ReadPath | ArgumentRole::WritePath | ArgumentRole::DeletePath => {
                 let path = self.path(text, base)?;
-                needs.acts.extend(of_path(role, &path)?);
+                of_path(role, &path)?.into_iter().for_each(|act| needs.act(act));
                 // What was decided about is what the server opens, wherever it begins to look.
                 return Ok(path.to_string());
             }
@@ -67,19 +88,75 @@ impl Whereabouts {
                 // It holds what it names.
                 Some("data") if !text.contains(char::is_control) => {}
                 Some("file") => {
-                    needs.acts.push(Act::Read(self.path(text, base)?));
+                    needs.act(Act::Read(self.path(text, base)?));
                 }
-                Some(_) | None => needs.acts.push(Act::Connect(endpoint_of_url(text)?)),
+                Some(_) | None => needs.act(Act::Connect(endpoint_of_url(text)?)),
             },
-            ArgumentRole::Host => needs.acts.push(Act::Connect(endpoint_of_host(text)?)),
-            // The rules on the call speak of these.
-            ArgumentRole::Email
-            | ArgumentRole::Sql
-            | ArgumentRole::Command
-            | ArgumentRole::None
-            | ArgumentRole::ByName => {}
+            ArgumentRole::Host => needs.act(Act::Connect(endpoint_of_host(text)?)),
+            ArgumentRole::Email => needs.meaning.recipients.extend(email::domains(text)?),
+            ArgumentRole::Sql => {
+                let Sql { classes, tables, opaque } = Sql::read(text);
+                needs.meaning.sql.extend(classes);
+                needs.meaning.tables.extend(tables);
+                needs.meaning.opaque |= opaque;
+            }
+            ArgumentRole::Command => self.command(text, base, needs),
+            ArgumentRole::None | ArgumentRole::ByName => {}
         }
         Ok(text.to_owned())
+    }
+}
+
+impl Whereabouts {
+    /// What a command line names has to be permitted; what cannot be told makes it opaque.
+    fn command(&self, text: &str, base: &Path, needs: &mut Needs) {
+        let Shell { programs, started, paths, hosts, opaque } = Shell::read(text);
+        needs.meaning.programs.extend(programs);
+        needs.meaning.opaque |= opaque;
+        for (role, text) in paths {
+            let path = self.path(&text, base);
+            let acts = path.and_then(|path| of_path(role, &path));
+            match acts {
+                Ok(acts) => acts.into_iter().for_each(|act| needs.act(act)),
+                Err(_) => needs.meaning.opaque = true,
+            }
+        }
+        for host in hosts {
+            let to =
+                if host.contains("://") { endpoint_of_url(&host) } else { endpoint_of_host(&host) };
+            match to {
+                Ok(to) => needs.act(Act::Connect(to)),
+                Err(_) => needs.meaning.opaque = true,
+            }
+        }
+        for words in started {
+            if needs.acts.len() > ACTS_MAX {
+                return;
+            }
+            if let Some(exec) = self.exec(&words, base) {
+                needs.act(Act::Exec(exec));
+            }
+        }
+    }
+
+    /// The program that is started, where it is on this host; one that only the server has is known by its name.
+    fn exec(&self, words: &[String], base: &Path) -> Option<Exec> {
+        let name = words.first()?;
+        let file = if name.contains('/') {
+            self.path(name, base).ok()?.as_path().to_owned()
+        } else {
+            let mut places = self.search.iter().map(|dir| dir.join(name));
+            fs::canonicalize(places.find(|place| place.is_file())?).ok()?
+        };
+        let found = fs::metadata(&file).ok()?;
+        let program = AbsolutePath::parse(file.to_str()?).ok()?;
+        let words: Vec<Vec<u8>> = words.iter().map(|word| word.clone().into_bytes()).collect();
+        Some(Exec {
+            identity: FileIdentity { device: found.dev(), inode: found.ino() },
+            command_line: CommandLine::new(program.file_name(), &words),
+            cwd: AbsolutePath::parse(base.to_str()?).ok()?,
+            program,
+        })
     }
 }
 
@@ -136,34 +213,4 @@ fn endpoint_of_url(text: &str) -> Result<Endpoint, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_has_one_reading_or_none() {
-        for (text, endpoint) in [
-            ("https://a.example/x", "a.example:443"),
-            ("HTTP://a.example", "a.example:80"),
-            ("http://a.example:8080?x", "a.example:8080"),
-            ("https://[::1]/", "[::1]:443"),
-            ("ftp://a.example:21/", "a.example:21"),
-        ] {
-            assert_eq!(endpoint_of_url(text).unwrap().to_string(), endpoint, "{text}");
-        }
-        for text in [
-            "a.example",
-            "https:b://a:1/",
-            "https://a@b/",
-            "https://a\\b",
-            "https://a b/",
-            "https://a%2eexample/",
-            "https:///a.example/",
-            "//a.example/",
-            "https://127.1/",
-            "gopher://a/",
-            "file:/x",
-        ] {
-            assert!(endpoint_of_url(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

@@ -32,6 +32,7 @@ QUESTIONS = {
 CAPABILITIES = {"tools": {"listChanged": True}, "prompts": {}, "resources": {"subscribe": True, "listChanged": True}}
 INFO = {"name": era, "version": "1"}
 KEY = "io.modelcontextprotocol/"
+CACHE = {"ttlMs": 0, "cacheScope": "public"} if era == "new" else {}
 asked, listens, subscribed, last = {}, {}, set(), 0
 
 def send(message):
@@ -97,19 +98,19 @@ for line in sys.stdin:
     elif era == "new" and params.get("_meta", {}).get(KEY + "protocolVersion") != "2026-07-28":
         fail(id, -32602, "no revision: " + method)
     elif era == "new" and method == "server/discover":
-        reply(id, {"supportedVersions": ["2026-07-28"], "capabilities": CAPABILITIES, "ttlMs": 0, "cacheScope": "public"})
+        reply(id, {"supportedVersions": ["2026-07-28"], "capabilities": CAPABILITIES}, **CACHE)
     elif era == "old" and method == "initialize":
         reply(id, {"protocolVersion": "2025-11-25", "capabilities": CAPABILITIES, "serverInfo": INFO})
     elif method == "tools/list":
-        reply(id, {"tools": TOOLS})
+        reply(id, {"tools": TOOLS}, **CACHE)
     elif method == "prompts/list":
-        reply(id, {"prompts": [{"name": "greet"}]})
+        reply(id, {"prompts": [{"name": "greet"}]}, **CACHE)
     elif method == "prompts/get":
         reply(id, {"messages": [{"role": "user", "content": {"type": "text", "text": params["name"]}}]})
     elif method == "resources/list":
-        reply(id, {"resources": [{"uri": "note://1", "name": "note"}]})
+        reply(id, {"resources": [{"uri": "note://1", "name": "note"}]}, **CACHE)
     elif method == "resources/read":
-        reply(id, {"contents": [{"uri": params["uri"], "text": "of " + era}]})
+        reply(id, {"contents": [{"uri": params["uri"], "text": "of " + era}]}, **CACHE)
     elif era == "old" and method in ["resources/subscribe", "resources/unsubscribe"]:
         (subscribed.add if method == "resources/subscribe" else subscribed.discard)(params["uri"])
         reply(id, {})

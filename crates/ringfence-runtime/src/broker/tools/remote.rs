@@ -132,7 +132,9 @@ fn reached(
                 .ok_or_else(|| format!("header `{name}`: `{SECRET_BEGINS}` has no end"))?;
             let secret: SecretName = named.parse().map_err(|error| format!("{error}"))?;
             let stand_in = stand_ins.get(&secret).ok_or_else(|| {
-                format!("header `{name}`: there is no secret `{secret}`: `ringfence secret add` keeps one")
+                format!(
+                    "header `{name}`: there is no secret `{secret}`: `ringfence secret add {secret}` with `--for` keeps one"
+                )
             })?;
             sent.push_str(before);
             sent.push_str(stand_in.as_str());

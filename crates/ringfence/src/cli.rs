@@ -16,7 +16,9 @@ mod suggest;
 mod warm;
 mod world;
 
-pub use mcp::{McpAddArgs, McpCommand, McpInspectArgs, McpListArgs, McpRemoveArgs, McpRunArgs};
+pub use mcp::{
+    McpAddArgs, McpCommand, McpInspectArgs, McpListArgs, McpRemoveArgs, McpRunArgs, McpServeArgs,
+};
 pub use review::{
     ReviewCheckpointArgs, ReviewCheckpointsArgs, ReviewCommand, ReviewCommitArgs, ReviewDropArgs,
     ReviewListArgs, ReviewRollbackArgs, ReviewShowArgs,

@@ -235,6 +235,9 @@ _ringfence() {
             ringfence__subcmd__help__subcmd__mcp,run)
                 cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__run"
                 ;;
+            ringfence__subcmd__help__subcmd__mcp,serve)
+                cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__serve"
+                ;;
             ringfence__subcmd__help__subcmd__net,test)
                 cmd="ringfence__subcmd__help__subcmd__net__subcmd__test"
                 ;;
@@ -355,6 +358,9 @@ _ringfence() {
             ringfence__subcmd__mcp,run)
                 cmd="ringfence__subcmd__mcp__subcmd__run"
                 ;;
+            ringfence__subcmd__mcp,serve)
+                cmd="ringfence__subcmd__mcp__subcmd__serve"
+                ;;
             ringfence__subcmd__mcp__subcmd__help,add)
                 cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__add"
                 ;;
@@ -372,6 +378,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__mcp__subcmd__help,run)
                 cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__run"
+                ;;
+            ringfence__subcmd__mcp__subcmd__help,serve)
+                cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__serve"
                 ;;
             ringfence__subcmd__net,help)
                 cmd="ringfence__subcmd__net__subcmd__help"
@@ -1176,7 +1185,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__mcp)
-            opts="run add list inspect remove"
+            opts="run serve add list inspect remove"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1246,6 +1255,20 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__mcp__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__mcp__subcmd__serve)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1980,7 +2003,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp)
-            opts="-h -V --color --help --version run add list inspect remove help"
+            opts="-h -V --color --help --version run serve add list inspect remove help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2028,7 +2051,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp__subcmd__help)
-            opts="run add list inspect remove help"
+            opts="run serve add list inspect remove help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2125,6 +2148,20 @@ _ringfence() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringfence__subcmd__mcp__subcmd__help__subcmd__serve)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringfence__subcmd__mcp__subcmd__inspect)
             opts="-h -V --diff --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2187,6 +2224,44 @@ _ringfence() {
             fi
             case "${prev}" in
                 --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__serve)
+            opts="-h -V --agent --listen --token-file --allow-origin --policy --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-origin)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -445,17 +445,18 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_s
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "rotate" -d 'Replace a secret\'s value; it is read from stdin, or asked for'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Forget a secret'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run add list inspect remove help" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run add list inspect remove help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run add list inspect remove help" -s V -l version -d 'Print version'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run add list inspect remove help" -f -a "run" -d 'Serve an agent the tools of servers: MCP on stdin and stdout, every call decided'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run add list inspect remove help" -f -a "add" -d 'Start a server in a world, look at its tools, and pin them'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run add list inspect remove help" -f -a "list" -d 'List the servers and how many tools each has'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run add list inspect remove help" -f -a "inspect" -d 'Show the tools of a server that are pinned, and what their arguments are for'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run add list inspect remove help" -f -a "remove" -d 'Forget a server'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run add list inspect remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "run" -d 'Serve an agent the tools of servers: MCP on stdin and stdout, every call decided'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "serve" -d 'Serve agents the tools of servers over HTTP: each client with servers of its own'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "add" -d 'Start a server in a world, look at its tools, and pin them'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "list" -d 'List the servers and how many tools each has'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "inspect" -d 'Show the tools of a server that are pinned, and what their arguments are for'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "remove" -d 'Forget a server'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from run" -l agent -d 'The agent that calls, as the policy names it' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from run" -l policy -d 'Policy file that stands in for the user\'s and the project\'s, as for `run`; may be repeated' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from run" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -463,6 +464,16 @@ always\t'Always'
 never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from run" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from serve" -l agent -d 'The agent that calls, as the policy names it' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from serve" -l listen -d 'An address of the loopback, or a socket as unix:PATH' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from serve" -l token-file -d 'The file that has the token; one is made where it is left out' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from serve" -l allow-origin -d 'A web page that may ask as well, as its browser names it: https://app.example; may be repeated' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from serve" -l policy -d 'Policy file that stands in for the user\'s and the project\'s, as for `run`; may be repeated' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from serve" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from serve" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l header -d 'What is sent with each request to a URL; `${secret:NAME}` stands for a secret; may be repeated' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l env -d 'A variable of the server\'s environment; may be repeated' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l policy -d 'Policy file that stands in for the user\'s and the project\'s, as for `run`; may be repeated' -r -F
@@ -494,6 +505,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from remove" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "run" -d 'Serve an agent the tools of servers: MCP on stdin and stdout, every call decided'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "serve" -d 'Serve agents the tools of servers over HTTP: each client with servers of its own'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "add" -d 'Start a server in a world, look at its tools, and pin them'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the servers and how many tools each has'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "inspect" -d 'Show the tools of a server that are pinned, and what their arguments are for'
@@ -643,6 +655,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_see
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "rotate" -d 'Replace a secret\'s value; it is read from stdin, or asked for'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "remove" -d 'Forget a secret'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "run" -d 'Serve an agent the tools of servers: MCP on stdin and stdout, every call decided'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "serve" -d 'Serve agents the tools of servers over HTTP: each client with servers of its own'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "add" -d 'Start a server in a world, look at its tools, and pin them'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "list" -d 'List the servers and how many tools each has'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "inspect" -d 'Show the tools of a server that are pinned, and what their arguments are for'

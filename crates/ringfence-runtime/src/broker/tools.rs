@@ -7,6 +7,7 @@
 mod calls;
 mod control;
 mod decider;
+mod front;
 mod look;
 mod needs;
 mod paths;
@@ -18,6 +19,7 @@ mod started;
 
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,6 +45,7 @@ use crate::servers::Server;
 use crate::state::StateDirs;
 use crate::tally::Totals;
 use crate::users;
+pub use front::{At, Listening, Ready};
 pub use look::{LookError, tools as look_at};
 pub use relayed::{Answered, OWN_PROGRAM, TOOLS_SOCKET, TOOLS_VARIABLE, Wanted};
 pub(super) use relayed::{Clients, Open};
@@ -50,6 +53,7 @@ pub use started::SERVER_ENV;
 
 use control::Seat;
 use decider::Decider;
+use front::{Rooms, Serves};
 use remote::Remotes;
 use results::Results;
 use ringfence_sandbox::notify::Members;
@@ -96,49 +100,137 @@ pub fn run(
     client: (impl BufRead + Send + 'static, impl Write + Send + 'static),
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<ToolsClosing, RunError> {
-    request.dirs.create()?;
-    let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
-    let session = opening::new_session_id()?;
-    let assembled = assemble(Inputs {
-        dirs: &request.dirs,
-        cwd: &request.cwd,
-        session: &session,
-        overrides: &request.overrides,
-        now_ms: HostClock::utc().now_ms(),
-    })?;
-    assembled.notices.iter().for_each(&mut *tell);
-    let servers = chosen(&assembled, &request.servers)?;
-    let (clock, notice) = HostClock::new(assembled.settings.time_zone.as_deref())?;
-    notice.iter().for_each(&mut *tell);
-    let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
-    let agent = Agent(request.agent.clone());
-    let first = |zone: &str| first_entry(request, &session, &assembled, zone);
-    let opened = opening::open(ready, (&session, &assembled), first)?;
-    let description = description(request, &opened);
-    let (registered, line) = registration::register(request.dirs.runtime(), &description)?;
+    let session = Session::begin(request, tell)?;
+    let Session { opened, servers, who, remotes, .. } = &session;
+    let decider = Decider::new(&opened.gate, who.clone(), (servers.clone(), request));
+    let all = (servers.clone(), request, remotes.as_deref());
+    let results = Results::new(&session.assembled.settings.results);
+    let serving = Serving::start((decider, results), all, client)?;
+    let told = serving.stopper();
+    session.who.2.on_change(move || told.reloaded());
+    let ending = session.obey(request, serving.stopper())?;
+    serving.until_the_end(tell);
+    ending.close(tell)
+}
+
+/// Serves all clients that come in, until it is ended. To be called while the process has one thread.
+pub fn serve(
+    request: &ToolsRequest,
+    listening: &Listening,
+    ready: &mut dyn FnMut(&Ready),
+    tell: &mut dyn FnMut(&Notice),
+) -> Result<ToolsClosing, RunError> {
+    let session = Session::begin(request, tell)?;
+    let (stopper, heard) = Stopper::alone();
+    let rooms = Rooms {
+        gate: session.opened.gate.clone(),
+        who: session.who.clone(),
+        servers: session.servers.clone(),
+        request: request.clone(),
+        remotes: session.remotes.clone(),
+        results: session.assembled.settings.results.clone(),
+    };
+    let ending = session.obey(request, stopper)?;
+    let (serves, told) = match Serves::start(listening, rooms) {
+        Ok(started) => started,
+        Err(error) => {
+            ending.close(tell)?;
+            return Err(error);
+        }
+    };
+    ready(&told);
+    // Nothing else is heard here but the end.
+    let _ = heard.recv();
+    serves.end();
+    ending.close(tell)
+}
+
+/// A session of tool calls that has begun.
+struct Session {
+    signals: Signals,
+    assembled: Assembled,
+    servers: Vec<Server>,
+    opened: Opened,
+    who: (Agent, Arc<Approvals>, Arc<InForce>),
+    remotes: Option<Arc<Remotes>>,
+    registered: registration::Registered,
+    line: UnixListener,
+    description: Description,
+}
+
+/// The same while it is found by others.
+struct Ending {
+    opened: Opened,
+    remotes: Option<Arc<Remotes>>,
+    registered: registration::Registered,
+}
+
+impl Session {
+    fn begin(request: &ToolsRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Session, RunError> {
+        request.dirs.create()?;
+        let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
+        let session = opening::new_session_id()?;
+        let assembled = assemble(Inputs {
+            dirs: &request.dirs,
+            cwd: &request.cwd,
+            session: &session,
+            overrides: &request.overrides,
+            now_ms: HostClock::utc().now_ms(),
+        })?;
+        assembled.notices.iter().for_each(&mut *tell);
+        let servers = chosen(&assembled, &request.servers)?;
+        let (clock, notice) = HostClock::new(assembled.settings.time_zone.as_deref())?;
+        notice.iter().for_each(&mut *tell);
+        let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
+        let agent = Agent(request.agent.clone());
+        let first = |zone: &str| first_entry(request, &session, &assembled, zone);
+        let opened = opening::open(ready, (&session, &assembled), first)?;
+        let description = description(request, &opened);
+        let (registered, line) = registration::register(request.dirs.runtime(), &description)?;
+        let approvals = Arc::new(approvals(&opened, &assembled)?);
+        let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
+        let remotes = Remotes::of(&servers, request, around(&opened, &assembled, &approvals))?;
+        let who = (agent, approvals, in_force);
+        Ok(Session {
+            signals,
+            assembled,
+            servers,
+            opened,
+            who,
+            remotes,
+            registered,
+            line,
+            description,
+        })
+    }
+
+    /// From here on others can grant to it, reload it and end it.
+    fn obey(self, request: &ToolsRequest, stopper: Stopper) -> Result<Ending, RunError> {
+        let Session { signals, assembled, opened, who, remotes, registered, line, .. } = self;
+        mind(signals, stopper.clone()).map_err(RunError::step("watch for signals"))?;
+        let ends = stopper.clone();
+        opened.tally.on_failure(move || ends.stop());
+        let ends = (stopper, remotes.clone());
+        let of = (request, self.description);
+        Seat::new(of, &opened, (assembled, who.2), ends).obey(line);
+        Ok(Ending { opened, remotes, registered })
+    }
+}
+
+impl Ending {
+    fn close(self, tell: &mut dyn FnMut(&Notice)) -> Result<ToolsClosing, RunError> {
+        self.remotes.iter().flat_map(|it| it.end()).for_each(|notice| tell(&notice));
+        drop(self.registered);
+        close(self.opened)
+    }
+}
+
+/// Nobody is asked on a terminal, whom the client has.
+fn approvals(opened: &Opened, assembled: &Assembled) -> Result<Approvals, RunError> {
     let asker = Asker::nobody().map_err(RunError::step("make a way for questions"))?;
     let approver = (users::own_name(), assembled.settings.roles.iter().cloned().collect());
     let own_pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
-    let members = Members::below(own_pid);
-    let approvals = Arc::new(Approvals::new(opened.gate.clone(), asker, members, approver));
-    let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
-    let remotes = Remotes::of(&servers, request, around(&opened, &assembled, &approvals))?;
-    let deciding = (agent, approvals, Arc::clone(&in_force));
-    let decider = Decider::new(&opened.gate, deciding, (servers.clone(), request));
-    let results = Results::new(&assembled.settings.results);
-    let all = (servers, request, remotes.as_deref());
-    let serving = Serving::start((decider, results), all, client)?;
-    let stopper = serving.stopper();
-    mind(signals, stopper.clone()).map_err(RunError::step("watch for signals"))?;
-    let (ends, told) = (stopper.clone(), stopper.clone());
-    in_force.on_change(move || told.reloaded());
-    opened.tally.on_failure(move || ends.stop());
-    let ends = (stopper, remotes.clone());
-    Seat::new((request, description), &opened, (assembled, in_force), ends).obey(line);
-    serving.until_the_end(tell);
-    remotes.iter().flat_map(|it| it.end()).for_each(|notice| tell(&notice));
-    drop(registered);
-    close(opened)
+    Ok(Approvals::new(opened.gate.clone(), asker, Members::below(own_pid), approver))
 }
 
 /// What servers behind addresses need of a session.
@@ -173,14 +265,9 @@ impl Looking {
         let looks = ToolsRequest { agent: name, servers: Vec::new(), ..request.clone() };
         let first = |zone: &str| first_entry(&looks, &session, &assembled, zone);
         let opened = opening::open(ready, (&session, &assembled), first)?;
-        let asker = Asker::nobody().map_err(RunError::step("make a way for questions"))?;
-        let approver = (users::own_name(), assembled.settings.roles.iter().cloned().collect());
-        let own_pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
-        let approvals =
-            Approvals::new(opened.gate.clone(), asker, Members::below(own_pid), approver);
+        let approvals = Arc::new(approvals(&opened, &assembled)?);
         let servers = std::slice::from_ref(server);
-        let remotes =
-            Remotes::of(servers, request, around(&opened, &assembled, &Arc::new(approvals)))?;
+        let remotes = Remotes::of(servers, request, around(&opened, &assembled, &approvals))?;
         Ok(Looking { opened, remotes })
     }
 

@@ -11,6 +11,9 @@ pub enum McpCommand {
     /// Serve an agent the tools of servers: MCP on stdin and stdout, every call decided
     #[command(after_help = RUNNING)]
     Run(McpRunArgs),
+    /// Serve agents the tools of servers over HTTP: each client with servers of its own
+    #[command(after_help = SERVING)]
+    Serve(McpServeArgs),
     /// Start a server in a world, look at its tools, and pin them
     #[command(after_help = ADDING)]
     Add(McpAddArgs),
@@ -29,6 +32,13 @@ const RUNNING: &str = r#"An agent starts it in place of the servers themselves:
 With several servers a tool is called SERVER__TOOL. Each server runs in a world of its own, under the policy
 for the agent that is called like the server; calls are decided for the agent that is named here."#;
 
+const SERVING: &str = r#"It listens at http://127.0.0.1:PORT/mcp (streamable HTTP) for whoever has the token, which is made at the start
+into a file that only you may read:
+
+  curl -H "Authorization: Bearer $(cat TOKEN_FILE)" ...
+
+Requests for another host, and those of web pages that are not of this host, are refused."#;
+
 const ADDING: &str = "  ringfence mcp add files -- mcp-server-filesystem ~/project
   ringfence mcp add shop https://mcp.example.com/mcp --header 'Authorization: Bearer ${secret:shop}'
 
@@ -46,6 +56,29 @@ pub struct McpRunArgs {
     /// The agent that calls, as the policy names it
     #[arg(long, value_name = "NAME", default_value = "mcp-client")]
     pub agent: String,
+    /// Policy file that stands in for the user's and the project's, as for `run`; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+}
+
+/// Arguments of `mcp serve`.
+#[derive(Debug, Args)]
+pub struct McpServeArgs {
+    /// The servers [default: all that there are]
+    #[arg(value_name = "SERVER")]
+    pub servers: Vec<ServerName>,
+    /// The agent that calls, as the policy names it
+    #[arg(long, value_name = "NAME", default_value = "mcp-client")]
+    pub agent: String,
+    /// An address of the loopback, or a socket as unix:PATH
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7463")]
+    pub listen: String,
+    /// The file that has the token; one is made where it is left out
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// A web page that may ask as well, as its browser names it: https://app.example; may be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
     /// Policy file that stands in for the user's and the project's, as for `run`; may be repeated
     #[arg(long, value_name = "FILE")]
     pub policy: Vec<PathBuf>,

@@ -8,7 +8,9 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use ringfence_core::ServerName;
-use ringfence_runtime::broker::tools::{self, TOOLS_VARIABLE, ToolsRequest};
+use ringfence_runtime::broker::tools::{
+    self, At, Listening, Ready, TOOLS_VARIABLE, ToolsClosing, ToolsRequest,
+};
 use ringfence_runtime::servers::{Difference, Pinned, SERVERS_DIR, Server, ServerFile, digest};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::trust::Project;
@@ -17,7 +19,9 @@ use ringfence_runtime::wording::{printable, shell_word};
 use serde_json::{Value, json};
 
 use super::{context, in_force, run};
-use crate::cli::{McpAddArgs, McpCommand, McpInspectArgs, McpListArgs, McpRemoveArgs, McpRunArgs};
+use crate::cli::{
+    McpAddArgs, McpCommand, McpInspectArgs, McpListArgs, McpRemoveArgs, McpRunArgs, McpServeArgs,
+};
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
 use crate::render::text;
@@ -40,6 +44,7 @@ pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure>
     prompt::outside_only(&environment, "servers of tools cannot be run or changed")?;
     match command {
         McpCommand::Run(args) => serve(args, screen),
+        McpCommand::Serve(args) => serve_http(args, screen),
         McpCommand::Add(args) => add(args, screen),
         McpCommand::List(args) => list(&args, screen),
         McpCommand::Inspect(args) => inspect(&args, screen),
@@ -53,10 +58,35 @@ fn serve(args: McpRunArgs, screen: &Screen) -> Result<Done, Failure> {
     let client = (BufReader::new(std::io::stdin()), std::io::stdout());
     let ended = tools::run(&request, client, &mut |notice| run::tell(notice, screen));
     let closing = ended.map_err(|error| run::failure(&error, screen))?;
+    said(&closing, screen);
+    Ok(Done::Yes)
+}
+
+fn said(closing: &ToolsClosing, screen: &Screen) {
     screen.note(&format!(
         "ringfence: {} permitted, {} denied, {} failed, {} entries; to look closer, run `ringfence show {}`",
         closing.permitted, closing.denied, closing.failed, closing.entries, closing.session
     ));
+}
+
+fn serve_http(args: McpServeArgs, screen: &Screen) -> Result<Done, Failure> {
+    let McpServeArgs { servers, agent, listen, token_file, allow_origin, policy } = args;
+    let request = ToolsRequest { servers, agent, ..request(policy)? };
+    let at = match listen.strip_prefix("unix:") {
+        Some(path) => At::Unix(path.into()),
+        None => At::Tcp(listen.parse().map_err(|_| {
+            Message::new(format!("`--listen` takes ADDRESS:PORT or unix:PATH, not `{listen}`"))
+                .could_not()
+        })?),
+    };
+    let listening = Listening { at, token_file, origins: allow_origin };
+    let ready = &mut |ready: &Ready| {
+        let file = ready.token_file.display();
+        screen.note(&format!("serving at {}, for who has the token in {file}", ready.at));
+    };
+    let ended = tools::serve(&request, &listening, ready, &mut |notice| run::tell(notice, screen));
+    let closing = ended.map_err(|error| run::failure(&error, screen))?;
+    said(&closing, screen);
     Ok(Done::Yes)
 }
 

@@ -25,6 +25,7 @@ mod mcp;
 mod mcp_eras;
 mod mcp_http;
 mod mcp_results;
+mod mcp_serve;
 mod mcp_servers;
 mod net;
 mod oci;

@@ -24,7 +24,7 @@ use crate::servers::Server;
 use crate::wording::printable;
 
 /// Messages that wait until they are looked at; whoever sends more waits.
-const HEARD_MAX: usize = 16;
+pub(super) const HEARD_MAX: usize = 16;
 
 /// Messages that wait until the client reads them; then servers wait.
 const TOLD_MAX: usize = 16;
@@ -62,6 +62,12 @@ pub(super) struct Stopper {
 }
 
 impl Stopper {
+    /// One of a session that has no talk of its own, and what hears of it.
+    pub(super) fn alone() -> (Stopper, Receiver<Heard>) {
+        let (hears, heard) = sync_channel(1);
+        (Stopper { hears, ends: Arc::default() }, heard)
+    }
+
     /// Tells the talk that another policy is in force. One that is busy shows what it may by its next list.
     pub(super) fn reloaded(&self) {
         let _ = self.hears.try_send(Heard::Reloaded);
@@ -73,6 +79,9 @@ impl Stopper {
         let _ = self.hears.try_send(Heard::Stop);
     }
 }
+
+/// Says something to the client; gives it back where that has to read what came before.
+pub(super) type ToClient = dyn Fn(String) -> Result<(), String> + Send;
 
 /// A talk that goes on.
 pub(super) struct Serving {
@@ -87,7 +96,7 @@ pub(super) struct Serving {
     names: Vec<String>,
     heard: Receiver<Heard>,
     stopper: Stopper,
-    client: SyncSender<String>,
+    client: Box<ToClient>,
     under_way: HashMap<u64, Permitted>,
     /// Calls that wait for a person, each with what withdraws it.
     asked: HashMap<u64, Arc<AtomicBool>>,
@@ -107,19 +116,34 @@ enum Silent {
 impl Serving {
     /// Starts the servers, and listens to all.
     pub(super) fn start(
-        (decider, results): (Decider, Results),
-        (servers, request, remotes): (Vec<Server>, &ToolsRequest, Option<&Remotes>),
+        decides: (Decider, Results),
+        all: (Vec<Server>, &ToolsRequest, Option<&Remotes>),
         (from, to): (impl BufRead + Send + 'static, impl Write + Send + 'static),
     ) -> Result<Serving, RunError> {
-        let failed = |step| RunError::step(step);
         let (hears, heard) = sync_channel(HEARD_MAX);
+        let client = tell(to).map_err(RunError::step("speak to the client"))?;
+        let to_client = move |text| match client.try_send(text) {
+            Err(TrySendError::Full(unsent)) => Err(unsent),
+            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+        };
+        let serving = Serving::open(decides, all, (hears.clone(), heard), Box::new(to_client))?;
+        listen(from, hears).map_err(RunError::step("listen to the client"))?;
+        Ok(serving)
+    }
+
+    /// The same for a client that is heard and told elsewhere.
+    pub(super) fn open(
+        (decider, results): (Decider, Results),
+        (servers, request, remotes): (Vec<Server>, &ToolsRequest, Option<&Remotes>),
+        (hears, heard): (SyncSender<Heard>, Receiver<Heard>),
+        client: Box<ToClient>,
+    ) -> Result<Serving, RunError> {
+        let failed = |step| RunError::step(step);
         let mut started = Vec::new();
         for (number, server) in servers.iter().enumerate() {
             let one = Started::start((number, server), (request, remotes), hears.clone());
             started.push(Some(one.map_err(failed("start a server"))?));
         }
-        let client = tell(to).map_err(failed("speak to the client"))?;
-        listen(from, hears.clone()).map_err(failed("listen to the client"))?;
         let stopper = Stopper { hears, ends: Arc::default() };
         let names: Vec<String> = servers.iter().map(|server| server.name.to_string()).collect();
         let seats = names.iter().map(|name| ServerSeat { name: name.clone() }).collect();
@@ -303,7 +327,7 @@ impl Serving {
 
     /// Waits until the client has read enough of what came before, or the talk ends.
     fn tell_client(&self, mut text: String) {
-        while let Err(TrySendError::Full(unsent)) = self.client.try_send(text) {
+        while let Err(unsent) = (self.client)(text) {
             if self.stopper.ends.load(Ordering::Acquire) {
                 return;
             }

@@ -1,0 +1,222 @@
+//! Streamable HTTP towards clients: who may ask is checked here, and each client has a session of its own.
+//!
+//! What a session is comes from [`Opens`]; here are its name, its streams and its end.
+
+pub mod desk;
+pub mod guard;
+mod messages;
+mod reply;
+mod sessions;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::interval;
+
+use super::super::lines::Read;
+use super::remote::Unheard;
+use crate::net::WAITS_MAX;
+use desk::Desk;
+use guard::{Guard, Refused};
+use reply::{Reply, plain};
+use sessions::Sessions;
+
+/// Most connections at a time; one more waits until another ends.
+pub const CONNECTIONS_MAX: usize = 1_024;
+/// How long a client may take to send the head of a request, also between two, in seconds.
+const HEAD_SECONDS_MAX: u64 = 60;
+/// How long it may take to send the body, in seconds.
+const BODY_SECONDS_MAX: u64 = 30;
+/// Largest head, in bytes.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// How often it is looked for sessions that nobody uses, in seconds.
+const LOOK_SECONDS: u64 = 10;
+
+/// Where clients are served.
+pub const PATH: &str = "/mcp";
+
+/// Opens sessions; may block.
+pub trait Opens: Send + Sync + 'static {
+    /// What a session is called: nobody can guess it.
+    fn name(&self) -> io::Result<String>;
+    /// Opens one, which says what it has to say at this desk. The error is for the client.
+    fn open(&self, desk: Arc<Desk>) -> Result<Box<dyn Hears>, String>;
+}
+
+/// A session; dropping it ends it.
+pub trait Hears: Send + Sync {
+    /// Takes what the client sent; does not block.
+    fn hear(&self, read: Read) -> Result<(), Unheard>;
+}
+
+/// Where clients come in.
+#[derive(Debug)]
+pub enum Door {
+    /// By TCP.
+    Tcp(TcpListener),
+    /// By a socket of this host.
+    Unix(UnixListener),
+}
+
+/// What serves clients, on a thread of its own; dropping it ends all sessions.
+pub struct Front {
+    stop: Option<watch::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What all connections share.
+struct Shared {
+    guard: Guard,
+    sessions: Sessions,
+}
+
+impl Front {
+    /// Serves whoever comes in by the door and passes the guard.
+    pub fn serve(door: Door, guard: Guard, opens: Arc<dyn Opens>) -> io::Result<Front> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(WAITS_MAX)
+            .thread_name("mcp-front-wait")
+            .build()?;
+        let entered = runtime.enter();
+        let door = Opened::of(door)?;
+        drop(entered);
+        let shared = Arc::new(Shared { guard, sessions: Sessions::of(opens) });
+        let (stop, stopped) = watch::channel(());
+        let thread = std::thread::Builder::new().name("mcp-front".to_owned()).spawn(move || {
+            runtime.block_on(until_stopped(door, shared, stopped));
+            runtime.shutdown_background();
+        })?;
+        Ok(Front { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there has ended the connections as well.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The door within the runtime.
+enum Opened {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+/// A client that came in.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Opened {
+    fn of(door: Door) -> io::Result<Opened> {
+        match door {
+            Door::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                tokio::net::TcpListener::from_std(listener).map(Opened::Tcp)
+            }
+            Door::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                tokio::net::UnixListener::from_std(listener).map(Opened::Unix)
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Opened::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+            Opened::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Box::new(stream))
+            }
+        }
+    }
+}
+
+async fn until_stopped(door: Opened, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut clients = JoinSet::new();
+    let mut looks = interval(Duration::from_secs(LOOK_SECONDS));
+    loop {
+        let entering = async {
+            let place = Arc::clone(&room).acquire_owned().await;
+            (place, door.accept().await)
+        };
+        tokio::select! {
+            changed = stopped.changed() => if changed.is_err() { return },
+            Some(_) = clients.join_next(), if !clients.is_empty() => {}
+            _ = looks.tick() => shared.sessions.end_unused(),
+            (place, entered) = entering => {
+                // A client that was gone before it came in, or no descriptor left: the next may fare better.
+                let Ok(stream) = entered else {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    continue;
+                };
+                let shared = Arc::clone(&shared);
+                clients.spawn(async move {
+                    let _place = place;
+                    serve(stream, shared).await;
+                });
+            }
+        }
+    }
+}
+
+async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>) {
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(answer(request, &shared).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX))
+        .max_buf_size(HEAD_BYTES_MAX);
+    // Whoever breaks off is told nothing any more.
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// The path of a request: whoever may not ask learns nothing of what is here.
+async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Reply> {
+    match shared.guard.check(request.headers()) {
+        Ok(()) => {}
+        Err(Refused::Elsewhere(why)) => return plain(StatusCode::FORBIDDEN, why),
+        Err(Refused::Unknown) => {
+            let mut response = plain(StatusCode::UNAUTHORIZED, "a token is needed");
+            let bearer = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+            return response;
+        }
+    }
+    if request.uri().path() != PATH {
+        return plain(StatusCode::NOT_FOUND, "tools are at `/mcp`");
+    }
+    match *request.method() {
+        Method::POST => messages::post(request, &shared.sessions).await,
+        Method::GET => messages::get(&request, &shared.sessions),
+        Method::DELETE => messages::delete(&request, &shared.sessions),
+        _ => plain(StatusCode::METHOD_NOT_ALLOWED, "POST, GET or DELETE"),
+    }
+}

@@ -1,0 +1,432 @@
+//! What a session has for its client, on the stream that each message belongs to, until it is fetched.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::super::super::frame::{Answer, Frame, Id, Kind, Members, Message, string};
+use super::super::super::revision::Revision;
+
+/// Most requests of one client that are answered at a time.
+pub const STREAMS_MAX: usize = 512;
+/// Most messages of one stream that wait for their client; then the session waits.
+const UNREAD_MAX: usize = 1_024;
+/// Their bytes.
+const UNREAD_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most messages of one stream that are kept for a client that lost its connection.
+const KEPT_MAX: usize = 128;
+/// Their bytes.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// Most streams that have brought all they had and are kept for the same reason.
+const DONE_MAX: usize = 16;
+
+/// The stream for what belongs to no request.
+pub const GENERAL: u64 = 0;
+
+/// A message on a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its number there, from one on.
+    pub number: u64,
+    /// The message.
+    pub text: Arc<str>,
+    /// Nothing comes after it.
+    pub is_last: bool,
+}
+
+/// The desk of one session.
+#[derive(Default)]
+pub struct Desk {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    streams: BTreeMap<u64, Stream>,
+    last_stream: u64,
+    by_request: HashMap<Id, u64>,
+    by_token: HashMap<String, u64>,
+    hello: Option<Id>,
+    revision: Option<Revision>,
+    is_over: bool,
+}
+
+#[derive(Default)]
+struct Stream {
+    /// Requests that have no answer yet.
+    left: usize,
+    events: VecDeque<Event>,
+    last_event: u64,
+    /// What its reader has.
+    read: u64,
+    readers: usize,
+    tokens: Vec<String>,
+}
+
+/// Why a message is not taken from a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// A request is under way that is called the same.
+    InUse,
+    /// Too many are.
+    TooMany,
+}
+
+/// Somebody reads a stream for as long as this is there.
+pub struct Reading {
+    desk: Arc<Desk>,
+    stream: u64,
+}
+
+impl Desk {
+    /// Opens the stream on which the answers to these messages come; none where none of them asks for one.
+    pub fn open(&self, messages: &[Message]) -> Result<Option<u64>, Refusal> {
+        let mut state = self.state();
+        let mut asked = Vec::new();
+        for message in messages {
+            let Kind::Request { id, method, .. } = message.kind() else { continue };
+            if state.by_request.contains_key(id) || asked.contains(id) {
+                return Err(Refusal::InUse);
+            }
+            if method == "initialize" {
+                state.hello = Some(id.clone());
+            }
+            asked.push(id.clone());
+        }
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        if state.by_request.len().saturating_add(asked.len()) > STREAMS_MAX {
+            return Err(Refusal::TooMany);
+        }
+        state.last_stream = state.last_stream.saturating_add(1);
+        let number = state.last_stream;
+        let tokens: Vec<String> = messages.iter().filter_map(token_of_request).collect();
+        for token in &tokens {
+            state.by_token.insert(token.clone(), number);
+        }
+        let stream = Stream { left: asked.len(), tokens, ..Stream::default() };
+        state.streams.insert(number, stream);
+        state.by_request.extend(asked.into_iter().map(|id| (id, number)));
+        state.forget_done();
+        Ok(Some(number))
+    }
+
+    /// Lays a message of the session on its stream; gives it back where that is full.
+    pub fn give(&self, text: String) -> Result<(), String> {
+        let Ok(Frame::One(message)) = Frame::parse(text.clone().into_bytes()) else {
+            return Ok(());
+        };
+        let mut state = self.state();
+        let Some(number) = state.stream_of(&message) else { return Ok(()) };
+        let stream = state.streams.entry(number).or_default();
+        if stream.readers > 0 && stream.is_full() {
+            return Err(text);
+        }
+        let is_answer = matches!(message.kind(), Kind::Response { .. });
+        if is_answer {
+            stream.left = stream.left.saturating_sub(1);
+        }
+        stream.last_event = stream.last_event.saturating_add(1);
+        let is_last = is_answer && stream.left == 0 && number != GENERAL;
+        let event = Event { number: stream.last_event, text: text.into(), is_last };
+        stream.events.push_back(event);
+        stream.forget();
+        state.answered(&message);
+        drop(state);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// The next message of a stream behind the one of this number; none where none will come.
+    pub async fn next(&self, stream: u64, after: u64) -> Option<Event> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // From here on nothing is missed.
+            changed.as_mut().enable();
+            match self.look(stream, after) {
+                Looked::Event(event) => return Some(event),
+                Looked::Nothing => return None,
+                Looked::Later => changed.await,
+            }
+        }
+    }
+
+    fn look(&self, number: u64, after: u64) -> Looked {
+        let mut state = self.state();
+        let is_over = state.is_over;
+        let Some(stream) = state.streams.get_mut(&number) else {
+            return if number == GENERAL && !is_over { Looked::Later } else { Looked::Nothing };
+        };
+        stream.read = stream.read.max(after);
+        stream.forget();
+        match stream.events.iter().find(|event| event.number > after) {
+            Some(event) => Looked::Event(event.clone()),
+            None if is_over || (number != GENERAL && stream.left == 0) => Looked::Nothing,
+            None => Looked::Later,
+        }
+    }
+
+    /// Reads a stream from behind the message of this number on; none where that is not kept any more.
+    pub fn read(self: &Arc<Desk>, number: u64, after: u64) -> Option<Reading> {
+        let mut state = self.state();
+        if number == GENERAL {
+            state.streams.entry(GENERAL).or_default();
+        }
+        let stream = state.streams.get_mut(&number)?;
+        let first = stream.events.front().map(|event| event.number);
+        let is_kept =
+            first.unwrap_or(stream.last_event.saturating_add(1)) <= after.saturating_add(1);
+        if after > stream.last_event || !is_kept {
+            return None;
+        }
+        stream.readers = stream.readers.saturating_add(1);
+        Some(Reading { desk: Arc::clone(self), stream: number })
+    }
+
+    /// How many read a stream.
+    pub fn readers(&self, number: u64) -> usize {
+        self.state().streams.get(&number).map_or(0, |stream| stream.readers)
+    }
+
+    /// The number of the last message of a stream that somebody has read.
+    pub fn read_so_far(&self, number: u64) -> u64 {
+        let state = self.state();
+        let Some(stream) = state.streams.get(&number) else { return 0 };
+        // What was forgotten unread cannot be had any more.
+        let first = stream.events.front().map_or(0, |event| event.number.saturating_sub(1));
+        stream.read.max(first)
+    }
+
+    /// Whether somebody reads any stream.
+    pub fn is_read(&self) -> bool {
+        self.state().streams.values().any(|stream| stream.readers > 0 || stream.left > 0)
+    }
+
+    /// Nobody asks for a stream any more.
+    pub fn forget(&self, number: u64) {
+        self.state().remove(number);
+    }
+
+    /// The revision that was agreed on, once it was.
+    pub fn revision(&self) -> Option<Revision> {
+        self.state().revision
+    }
+
+    /// Nothing more comes.
+    pub fn close(&self) {
+        self.state().is_over = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Whether nothing more comes.
+    pub fn is_over(&self) -> bool {
+        self.state().is_over
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Looked {
+    Event(Event),
+    Later,
+    Nothing,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut state = self.desk.state();
+        if let Some(stream) = state.streams.get_mut(&self.stream) {
+            stream.readers = stream.readers.saturating_sub(1);
+        }
+    }
+}
+
+impl State {
+    /// Where a message belongs; nowhere where it answers what nobody waits for.
+    fn stream_of(&self, message: &Message) -> Option<u64> {
+        match message.kind() {
+            Kind::Response { id: Some(id), .. } => self.by_request.get(id).copied(),
+            // To what could not be read, which was answered at once.
+            Kind::Response { id: None, .. } => None,
+            Kind::Request { .. } | Kind::Notification { .. } => {
+                let named = token_of_progress(message).and_then(|it| self.by_token.get(&it));
+                let waits = || {
+                    let mut all = self.streams.iter().rev();
+                    all.find(|(number, it)| **number != GENERAL && it.left > 0).map(|(it, _)| *it)
+                };
+                let listens = self.streams.get(&GENERAL).is_some_and(|it| it.readers > 0);
+                let general = listens.then_some(GENERAL);
+                named.copied().or(general).or_else(waits).or(Some(GENERAL))
+            }
+        }
+    }
+
+    fn answered(&mut self, message: &Message) {
+        let Kind::Response { id: Some(id), answer, .. } = message.kind() else { return };
+        self.by_request.remove(id);
+        if self.hello.as_ref() != Some(id) {
+            return;
+        }
+        let Answer::Result(at) = answer else { return };
+        let members = Members::of(message.part(at));
+        let revision = members.as_ref().and_then(|all| string(all.get("protocolVersion")?));
+        self.revision = revision.and_then(|text| text.parse().ok());
+    }
+
+    /// Of streams that have brought all, the latest are kept.
+    fn forget_done(&mut self) {
+        let done = |(number, it): (&u64, &Stream)| {
+            (*number != GENERAL && it.left == 0 && it.readers == 0).then_some(*number)
+        };
+        let all: Vec<u64> = self.streams.iter().filter_map(done).collect();
+        for number in all.iter().take(all.len().saturating_sub(DONE_MAX)) {
+            self.remove(*number);
+        }
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(stream) = self.streams.remove(&number) else { return };
+        for token in stream.tokens {
+            if self.by_token.get(&token) == Some(&number) {
+                self.by_token.remove(&token);
+            }
+        }
+        self.by_request.retain(|_, of| *of != number);
+    }
+}
+
+impl Stream {
+    fn is_full(&self) -> bool {
+        let unread = self.events.iter().filter(|event| event.number > self.read);
+        let (mut count, mut bytes) = (0_usize, 0_usize);
+        for event in unread {
+            count = count.saturating_add(1);
+            bytes = bytes.saturating_add(event.text.len());
+        }
+        count >= UNREAD_MAX || bytes >= UNREAD_BYTES_MAX
+    }
+
+    /// Keeps no more than a client may ask for again; of what nobody reads, the latest.
+    fn forget(&mut self) {
+        let mut bytes: usize = self.events.iter().map(|event| event.text.len()).sum();
+        loop {
+            let Some(first) = self.events.front() else { return };
+            let was_read = first.number <= self.read;
+            let (most, most_bytes) = match (was_read, self.readers) {
+                (true, _) => (KEPT_MAX, KEPT_BYTES_MAX),
+                (false, 0) => (UNREAD_MAX, UNREAD_BYTES_MAX),
+                // Whoever gives more waits.
+                (false, _) => return,
+            };
+            if self.events.len() <= most && bytes <= most_bytes {
+                return;
+            }
+            bytes = bytes.saturating_sub(first.text.len());
+            self.events.pop_front();
+        }
+    }
+}
+
+/// The token by which a request wants to be told how far it is.
+fn token_of_request(message: &Message) -> Option<String> {
+    let Kind::Request { params: Some(at), .. } = message.kind() else { return None };
+    let params = Members::of(message.part(at))?;
+    let meta = Members::of(params.get("_meta")?)?;
+    meta.get("progressToken").map(str::to_owned)
+}
+
+fn token_of_progress(message: &Message) -> Option<String> {
+    let Kind::Notification { params: Some(at), .. } = message.kind() else { return None };
+    Members::of(message.part(at))?.get("progressToken").map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(text: &str) -> Vec<Message> {
+        match Frame::parse(text.as_bytes().to_vec()).unwrap() {
+            Frame::One(message) => vec![message],
+            Frame::Batch(all) => all,
+        }
+    }
+
+    fn request(id: u64) -> Vec<Message> {
+        messages(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"_meta":{{"progressToken":"t{id}"}}}}}}"#
+        ))
+    }
+
+    fn answer(id: u64) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)
+    }
+
+    fn next(desk: &Desk, stream: u64, after: u64) -> Option<(u64, bool)> {
+        match desk.look(stream, after) {
+            Looked::Event(event) => Some((event.number, event.is_last)),
+            Looked::Later | Looked::Nothing => None,
+        }
+    }
+
+    #[test]
+    fn each_message_is_on_the_stream_that_it_belongs_to() {
+        let desk = Arc::new(Desk::default());
+        let first = desk.open(&request(1)).unwrap().unwrap();
+        let second = desk.open(&request(2)).unwrap().unwrap();
+        assert_eq!(desk.open(&request(2)), Err(Refusal::InUse));
+        let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t1"}}"#;
+        desk.give(progress.to_owned()).unwrap();
+        desk.give(answer(2)).unwrap();
+        desk.give(answer(2)).unwrap();
+        desk.give(answer(3)).unwrap();
+        assert_eq!(next(&desk, first, 0), Some((1, false)));
+        assert_eq!(next(&desk, second, 0), Some((1, true)));
+        assert_eq!(next(&desk, second, 1), None, "an answer that comes twice is none");
+        desk.give(answer(1)).unwrap();
+        assert_eq!(next(&desk, first, 1), Some((2, true)));
+        let told = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+        desk.give(told.to_owned()).unwrap();
+        assert_eq!(next(&desk, GENERAL, 0), Some((1, false)));
+        assert!(desk.open(&messages(told)).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_was_read_is_kept_for_a_while_and_what_nobody_reads_is_bounded() {
+        let desk = Arc::new(Desk::default());
+        let told = r#"{"jsonrpc":"2.0","method":"notifications/message"}"#;
+        for _ in 0..UNREAD_MAX + 10 {
+            desk.give(told.to_owned()).unwrap();
+        }
+        assert!(desk.read(GENERAL, 0).is_none(), "the first are not there any more");
+        let reading = desk.read(GENERAL, 10).unwrap();
+        assert_eq!(desk.give(told.to_owned()), Err(told.to_owned()), "who gives more waits");
+        let last = (UNREAD_MAX + 10) as u64;
+        assert!(next(&desk, GENERAL, last).is_none());
+        desk.give(told.to_owned()).unwrap();
+        drop(reading);
+        assert!(desk.read(GENERAL, last - KEPT_MAX as u64 + 1).is_some());
+        assert!(desk.read(GENERAL, 11).is_none());
+        assert!(desk.read(GENERAL, last + 9).is_none(), "what was never sent");
+        assert!(desk.read(77, 0).is_none());
+    }
+
+    #[test]
+    fn streams_that_have_brought_all_are_forgotten_in_their_order() {
+        let desk = Arc::new(Desk::default());
+        for id in 0..100 {
+            desk.open(&request(id)).unwrap();
+            desk.give(answer(id)).unwrap();
+        }
+        assert!(desk.state().streams.len() <= DONE_MAX + 1);
+        assert!(desk.state().by_token.len() <= DONE_MAX + 1 && desk.state().by_request.is_empty());
+        for id in 1_000..1_000 + STREAMS_MAX as u64 {
+            desk.open(&request(id)).unwrap();
+        }
+        assert_eq!(desk.open(&request(1)), Err(Refusal::TooMany));
+    }
+}

@@ -1,0 +1,299 @@
+//! What clients send, and where its answers go.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use tokio::time::{sleep, timeout};
+
+use super::super::super::frame::{
+    Answer, Frame, INVALID_REQUEST, Id, Kind, Message, UNSUPPORTED_REVISION,
+};
+use super::super::super::headers::{self, Header};
+use super::super::super::lines::{MESSAGE_BYTES_MAX, Read};
+use super::super::super::revision::Revision;
+use super::super::remote::{LAST_EVENT, SESSION, Unheard};
+use super::BODY_SECONDS_MAX;
+use super::desk::{GENERAL, Refusal};
+use super::reply::{Reply, empty, error, events, json, named, plain};
+use super::sessions::{Session, Sessions};
+use crate::net::header;
+
+/// How long an answer is waited for before the client is told by a stream that it has to wait, in milliseconds.
+const AT_ONCE_MS: u64 = 1_500;
+/// How long the beginning of a session may take, in seconds.
+const BEGIN_SECONDS_MAX: u64 = 150;
+/// How long is waited until a session that is busy is looked at again.
+const BUSY_LOOK: Duration = Duration::from_millis(2);
+
+/// An answer that says no.
+type No = Box<Response<Reply>>;
+
+fn no(status: StatusCode, why: &str) -> No {
+    Box::new(plain(status, why))
+}
+
+fn wrong(id: Option<&Id>, why: &str) -> No {
+    Box::new(error(StatusCode::BAD_REQUEST, id, INVALID_REQUEST, why))
+}
+
+/// Takes messages of a client.
+pub(super) async fn post(request: Request<Incoming>, sessions: &Sessions) -> Response<Reply> {
+    taken(request, sessions).await.unwrap_or_else(|no| *no)
+}
+
+async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Response<Reply>, No> {
+    let (head, body) = request.into_parts();
+    accepts(&head.headers, &["application/json", "text/event-stream"])?;
+    let kind = header(&head.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    if kind.split(';').next().is_none_or(|it| !it.trim().eq_ignore_ascii_case("application/json")) {
+        return Err(no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "messages are `application/json`"));
+    }
+    let bytes = whole(body).await?;
+    let frame = Frame::parse(bytes.clone())
+        .map_err(|wrong| Box::new(json(StatusCode::BAD_REQUEST, wrong.answer())))?;
+    let (messages, is_batch) = match frame {
+        Frame::One(message) => (vec![message], false),
+        Frame::Batch(messages) => (messages, true),
+    };
+    let revision = revision(&head.headers)?;
+    repeats(&head.headers, &messages)?;
+    let begins = matches!(
+        messages.as_slice(),
+        [message] if matches!(message.kind(), Kind::Request { method, .. } if method == "initialize")
+    );
+    if begins && !head.headers.contains_key(SESSION) {
+        let session =
+            sessions.open().await.map_err(|why| no(StatusCode::SERVICE_UNAVAILABLE, &why))?;
+        let answered = begin(&session, (&messages, bytes)).await;
+        if !matches!(&answered, Ok(response) if response.headers().contains_key(SESSION)) {
+            sessions.end(&session.name);
+        }
+        return answered;
+    }
+    let session = session(&head.headers, sessions)?;
+    agreed(&session, revision)?;
+    if is_batch && !session.desk.revision().is_some_and(Revision::has_batches) {
+        return Err(wrong(None, "several messages at once are of the revision 2025-03-26 alone"));
+    }
+    let stream = hear(&session, (&messages, bytes)).await?;
+    let Some(stream) = stream else { return Ok(empty(StatusCode::ACCEPTED)) };
+    let first = timeout(Duration::from_millis(AT_ONCE_MS), session.desk.next(stream, 0)).await;
+    match first {
+        Ok(Some(event)) if event.is_last && !is_batch => {
+            session.desk.forget(stream);
+            Ok(json(StatusCode::OK, event.text.to_string()))
+        }
+        Ok(None) => Err(no(StatusCode::NOT_FOUND, "the session has ended")),
+        Ok(Some(_)) | Err(_) => streamed(&session, stream, 0),
+    }
+}
+
+/// Begins a session: its name is told with the answer.
+async fn begin(session: &Arc<Session>, sent: (&[Message], Vec<u8>)) -> Result<Response<Reply>, No> {
+    let stream = hear(session, sent).await?.unwrap_or(GENERAL);
+    let wait = Duration::from_secs(BEGIN_SECONDS_MAX);
+    let answered = async {
+        let mut after = 0;
+        // What is said before goes by the general stream, which nobody reads yet.
+        while let Some(event) = session.desk.next(stream, after).await {
+            if event.is_last {
+                return Some(event);
+            }
+            after = event.number;
+        }
+        None
+    };
+    let event = timeout(wait, answered).await.ok().flatten();
+    let event = event.ok_or_else(|| no(StatusCode::BAD_GATEWAY, "the session did not begin"))?;
+    session.desk.forget(stream);
+    let mut response = json(StatusCode::OK, event.text.to_string());
+    let is_result = match Frame::parse(event.text.as_bytes().to_vec()) {
+        Ok(Frame::One(message)) => {
+            matches!(message.kind(), Kind::Response { answer: Answer::Result(_), .. })
+        }
+        Ok(Frame::Batch(_)) | Err(_) => false,
+    };
+    if let Some(name) = HeaderValue::from_str(&session.name).ok().filter(|_| is_result) {
+        response.headers_mut().insert(HeaderName::from_static(SESSION), name);
+    }
+    Ok(response)
+}
+
+/// Has the session hear what was sent; the stream on which its answers come, if any do.
+async fn hear(
+    session: &Arc<Session>,
+    (messages, bytes): (&[Message], Vec<u8>),
+) -> Result<Option<u64>, No> {
+    let stream = session.desk.open(messages).map_err(|refusal| match refusal {
+        Refusal::InUse => wrong(None, "a request is under way that is called the same"),
+        Refusal::TooMany => no(StatusCode::TOO_MANY_REQUESTS, "too many requests are under way"),
+    })?;
+    let mut read = Read::Line(bytes);
+    loop {
+        match session.hears.hear(read) {
+            Ok(()) => return Ok(stream),
+            Err(Unheard::Full(back)) if !session.desk.is_over() => read = back,
+            Err(Unheard::Full(_) | Unheard::Gone) => {
+                return Err(no(StatusCode::NOT_FOUND, "the session has ended"));
+            }
+        }
+        sleep(BUSY_LOOK).await;
+    }
+}
+
+/// Listens to what belongs to no request, or takes a stream up again.
+pub(super) fn get(request: &Request<Incoming>, sessions: &Sessions) -> Response<Reply> {
+    let listening = || {
+        let headers = request.headers();
+        accepts(headers, &["text/event-stream"])?;
+        let revision = revision(headers)?;
+        let session = session(headers, sessions)?;
+        agreed(&session, revision)?;
+        if !headers.contains_key(LAST_EVENT) {
+            if session.desk.readers(GENERAL) > 0 {
+                return Err(no(StatusCode::CONFLICT, "somebody listens to this session already"));
+            }
+            let after = session.desk.read_so_far(GENERAL);
+            return streamed(&session, GENERAL, after);
+        }
+        let last = header(headers, LAST_EVENT).and_then(named);
+        let (stream, after) =
+            last.ok_or_else(|| no(StatusCode::BAD_REQUEST, "no event is called so"))?;
+        streamed(&session, stream, after)
+    };
+    listening().unwrap_or_else(|no| *no)
+}
+
+/// Ends a session.
+pub(super) fn delete(request: &Request<Incoming>, sessions: &Sessions) -> Response<Reply> {
+    match session(request.headers(), sessions) {
+        Ok(session) => {
+            sessions.end(&session.name);
+            empty(StatusCode::OK)
+        }
+        Err(no) => *no,
+    }
+}
+
+fn streamed(session: &Arc<Session>, stream: u64, after: u64) -> Result<Response<Reply>, No> {
+    let reading = session.desk.read(stream, after);
+    let reading =
+        reading.ok_or_else(|| no(StatusCode::NOT_FOUND, "what came behind that is not kept"))?;
+    Ok(events(Arc::clone(&session.desk), (reading, stream), after))
+}
+
+/// The session that a request is for.
+fn session(headers: &HeaderMap, sessions: &Sessions) -> Result<Arc<Session>, No> {
+    if !headers.contains_key(SESSION) {
+        return Err(wrong(None, "`Mcp-Session-Id` is missing: `initialize` comes first"));
+    }
+    let name = header(headers, SESSION);
+    let found = name.and_then(|name| sessions.find(name));
+    found.ok_or_else(|| no(StatusCode::NOT_FOUND, "there is no such session"))
+}
+
+/// The revision that a request says it is of.
+fn revision(headers: &HeaderMap) -> Result<Option<Revision>, No> {
+    if !headers.contains_key(headers::PROTOCOL_VERSION) {
+        return Ok(None);
+    }
+    let said = header(headers, headers::PROTOCOL_VERSION).and_then(|text| text.parse().ok());
+    match said {
+        Some(revision) if Revision::has_sessions(revision) => Ok(Some(revision)),
+        Some(_) | None => {
+            let spoken: Vec<&str> = Revision::ALL
+                .into_iter()
+                .filter(|it| it.has_sessions())
+                .map(Revision::name)
+                .collect();
+            let why = format!("here are spoken: {}", spoken.join(", "));
+            Err(Box::new(error(StatusCode::BAD_REQUEST, None, UNSUPPORTED_REVISION, &why)))
+        }
+    }
+}
+
+/// Whether the header says the revision that was agreed on.
+fn agreed(session: &Session, said: Option<Revision>) -> Result<(), No> {
+    match (said, session.desk.revision()) {
+        (Some(said), Some(agreed)) if said != agreed => {
+            Err(wrong(None, &format!("the session is of the revision {agreed}, not {said}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether headers that repeat the body say the same; what they are is of 2026-07-28, and others look at them too.
+fn repeats(headers: &HeaderMap, messages: &[Message]) -> Result<(), No> {
+    let all: Vec<Header> = headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    for message in messages {
+        let (Kind::Request { method, .. } | Kind::Notification { method, .. }) = message.kind()
+        else {
+            continue;
+        };
+        let said = all.iter().find(|(name, _)| name == headers::METHOD);
+        if said.is_some_and(|(_, said)| said != method) {
+            return Err(wrong(None, "the header `Mcp-Method` says another method than the body"));
+        }
+        headers::check(&all, message, &[]).map_err(|error| wrong(None, &error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Whether a client takes what it would be answered.
+fn accepts(headers: &HeaderMap, kinds: &[&str]) -> Result<(), No> {
+    let said: Vec<String> = headers
+        .get_all(ACCEPT)
+        .iter()
+        .flat_map(|value| {
+            String::from_utf8_lossy(value.as_bytes())
+                .to_ascii_lowercase()
+                .split(',')
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .map(|kind| kind.split(';').next().unwrap_or_default().trim().to_owned())
+        .collect();
+    let takes = |kind: &str| {
+        let wide = kind.split_once('/').map(|(of, _)| format!("{of}/*")).unwrap_or_default();
+        said.iter().any(|it| it == kind || it == "*/*" || *it == wide)
+    };
+    if kinds.iter().all(|kind| takes(kind)) {
+        return Ok(());
+    }
+    Err(no(StatusCode::NOT_ACCEPTABLE, &format!("`Accept` has to have {}", kinds.join(" and "))))
+}
+
+/// The whole body of a request.
+async fn whole(mut body: Incoming) -> Result<Vec<u8>, No> {
+    let large =
+        || no(StatusCode::PAYLOAD_TOO_LARGE, &format!("more than {MESSAGE_BYTES_MAX} bytes"));
+    if body.size_hint().lower() > MESSAGE_BYTES_MAX as u64 {
+        return Err(large());
+    }
+    let reading = async {
+        let mut whole = Vec::new();
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            let frame = frame.map_err(|_| no(StatusCode::BAD_REQUEST, "the body broke off"))?;
+            if let Ok(data) = frame.into_data() {
+                if whole.len().saturating_add(data.len()) > MESSAGE_BYTES_MAX {
+                    return Err(large());
+                }
+                whole.extend_from_slice(&data);
+            }
+        }
+        Ok(whole)
+    };
+    let read = timeout(Duration::from_secs(BODY_SECONDS_MAX), reading).await;
+    read.unwrap_or_else(|_| Err(no(StatusCode::REQUEST_TIMEOUT, "the body took too long")))
+}

@@ -1,0 +1,252 @@
+//! Clients that come over HTTP: each has a talk of its own with servers of its own, all by one session's gate and log.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ringfence_core::{Agent, Gate};
+use ringfence_proxy::mcp::http::front::desk::Desk;
+use ringfence_proxy::mcp::http::front::guard::Guard;
+use ringfence_proxy::mcp::http::front::{Door, Front, Hears, Opens, PATH};
+use ringfence_proxy::mcp::http::remote::Unheard;
+use ringfence_proxy::mcp::lines::Read;
+
+use super::super::RunError;
+use super::ToolsRequest;
+use super::decider::Decider;
+use super::remote::Remotes;
+use super::results::Results;
+use super::serving::{HEARD_MAX, Heard, Serving, Stopper};
+use super::started::named;
+use crate::approvals::Approvals;
+use crate::in_force::InForce;
+use crate::servers::Server;
+use crate::settings::ResultSettings;
+use crate::whole_file;
+
+/// How long the end of all talks is waited for: a server may take seven seconds.
+const END_WAIT: Duration = Duration::from_secs(15);
+
+/// Bytes of randomness in a token, and in the name of a client's session.
+const TOKEN_BYTES: usize = 32;
+const NAME_BYTES: usize = 16;
+
+/// Longest token, in bytes.
+const TOKEN_BYTES_MAX: u64 = 4 * 1024;
+
+/// Where clients come in, and who may.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// Where.
+    pub at: At,
+    /// A file that has the token; one is made where absent.
+    pub token_file: Option<PathBuf>,
+    /// Pages of others that may ask as well.
+    pub origins: Vec<String>,
+}
+
+/// A place to listen at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// An address of this host's loopback.
+    Tcp(SocketAddr),
+    /// A socket of this host.
+    Unix(PathBuf),
+}
+
+/// What clients have to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// Where they are served.
+    pub at: String,
+    /// The file that has their token.
+    pub token_file: PathBuf,
+}
+
+/// Who serves clients.
+pub(super) struct Serves {
+    front: Front,
+    /// Hears nothing once all talks have ended.
+    ended: Receiver<()>,
+    made: Vec<PathBuf>,
+}
+
+/// What the talks of all clients share.
+pub(super) struct Rooms {
+    pub(super) gate: Gate,
+    pub(super) who: (Agent, Arc<Approvals>, Arc<InForce>),
+    pub(super) servers: Vec<Server>,
+    pub(super) request: ToolsRequest,
+    pub(super) remotes: Option<Arc<Remotes>>,
+    pub(super) results: ResultSettings,
+}
+
+impl Serves {
+    /// Lets clients in.
+    pub(super) fn start(listening: &Listening, rooms: Rooms) -> Result<(Serves, Ready), RunError> {
+        let mut made = Vec::new();
+        let token_file = if let Some(file) = &listening.token_file {
+            file.clone()
+        } else {
+            let name = format!("mcp-{}.token", rooms.gate.session());
+            let file = rooms.request.dirs.runtime().join(name);
+            make_token(&file).map_err(RunError::step("make a token"))?;
+            made.push(file.clone());
+            file
+        };
+        let token = read_token(&token_file).map_err(|error| {
+            let why = format!("`{}`: {error}", token_file.display());
+            RunError::step("read the token")(io::Error::other(why))
+        })?;
+        let (door, at, hosts) = open(&listening.at).map_err(RunError::step("listen"))?;
+        if let At::Unix(path) = &listening.at {
+            made.push(path.clone());
+        }
+        let guard = Guard::new(&token, hosts, listening.origins.clone())
+            .map_err(|why| RunError::step("read the token")(io::Error::other(why)))?;
+        let (alive, ended) = sync_channel(0);
+        let talks = Talks::default();
+        let all = Arc::clone(&talks);
+        rooms.who.2.on_change(move || lock(&all).values().for_each(Stopper::reloaded));
+        let opens = Arc::new(Opening { rooms, alive, talks });
+        let front = Front::serve(door, guard, opens).map_err(RunError::step("serve clients"))?;
+        Ok((Serves { front, ended, made }, Ready { at, token_file }))
+    }
+
+    /// Lets nobody in any more, ends all talks and waits for that, though not for ever.
+    pub(super) fn end(self) {
+        drop(self.front);
+        let _ = self.ended.recv_timeout(END_WAIT);
+        for path in self.made {
+            // Of the runtime's directory nothing outlives a login anyway.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+struct Opening {
+    rooms: Rooms,
+    alive: SyncSender<()>,
+    talks: Talks,
+}
+
+/// The talks that go on, by the addresses of their desks.
+type Talks = Arc<Mutex<HashMap<usize, Stopper>>>;
+
+fn lock(talks: &Talks) -> MutexGuard<'_, HashMap<usize, Stopper>> {
+    talks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Opens for Opening {
+    fn name(&self) -> io::Result<String> {
+        random::<NAME_BYTES>()
+    }
+
+    fn open(&self, desk: Arc<Desk>) -> Result<Box<dyn Hears>, String> {
+        let Rooms { gate, who, servers, request, remotes, results } = &self.rooms;
+        let decider = Decider::new(gate, who.clone(), (servers.clone(), request));
+        let (hears, heard) = sync_channel(HEARD_MAX);
+        let to = Arc::clone(&desk);
+        let client = Box::new(move |text| to.give(text));
+        let all = (servers.clone(), request, remotes.as_deref());
+        let decides = (decider, Results::new(results));
+        let serving = Serving::open(decides, all, (hears.clone(), heard), client)
+            .map_err(|error| error.to_string())?;
+        let (stopper, alive) = (serving.stopper(), self.alive.clone());
+        let (talks, number) = (Arc::clone(&self.talks), Arc::as_ptr(&desk).addr());
+        lock(&talks).insert(number, stopper.clone());
+        let talk = move || {
+            serving.until_the_end(&mut |notice| {
+                // Where nobody reads it, the talk goes on all the same.
+                let _ = writeln!(io::stderr().lock(), "{notice}");
+            });
+            lock(&talks).remove(&number);
+            desk.close();
+            drop(alive);
+        };
+        named("client", talk).map_err(|error| error.to_string())?;
+        Ok(Box::new(Room { hears, stopper }))
+    }
+}
+
+/// The talk of one client.
+struct Room {
+    hears: SyncSender<Heard>,
+    stopper: Stopper,
+}
+
+impl Hears for Room {
+    fn hear(&self, read: Read) -> Result<(), Unheard> {
+        self.hears.try_send(Heard::Client(read)).map_err(|error| match error {
+            TrySendError::Full(Heard::Client(read)) => Unheard::Full(read),
+            TrySendError::Full(
+                Heard::Server(..) | Heard::Decided(..) | Heard::Reloaded | Heard::Stop,
+            )
+            | TrySendError::Disconnected(_) => Unheard::Gone,
+        })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.stopper.stop();
+    }
+}
+
+/// The door, where it is for a client, and what clients call this host.
+fn open(at: &At) -> io::Result<(Door, String, Vec<String>)> {
+    match at {
+        At::Tcp(address) if !address.ip().is_loopback() => {
+            let why =
+                format!("`{address}` is no address of the loopback: tokens would go unencrypted");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+        }
+        At::Tcp(address) => {
+            let listener = TcpListener::bind(address)?;
+            let address = listener.local_addr()?;
+            let port = address.port();
+            let mut hosts = vec![address.to_string(), format!("localhost:{port}")];
+            if port == 80 {
+                hosts.extend([address.ip().to_string(), "localhost".to_owned()]);
+            }
+            Ok((Door::Tcp(listener), format!("http://{address}{PATH}"), hosts))
+        }
+        At::Unix(path) => {
+            let listener = UnixListener::bind(path)?;
+            // Who may write to the directory could have asked in between, and has no token.
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+            Ok((Door::Unix(listener), path.display().to_string(), vec!["localhost".to_owned()]))
+        }
+    }
+}
+
+fn make_token(file: &Path) -> io::Result<()> {
+    let token = random::<TOKEN_BYTES>()? + "\n";
+    whole_file::replace(file, token.as_bytes(), 0o600).map_err(io::Error::other)
+}
+
+/// The token in a file that nobody else may read.
+fn read_token(file: &Path) -> io::Result<String> {
+    let found = std::fs::symlink_metadata(file)?;
+    if !found.is_file() || found.permissions().mode() & 0o077 != 0 {
+        return Err(io::Error::other("others may read it: `chmod 600` it"));
+    }
+    if found.len() > TOKEN_BYTES_MAX {
+        return Err(io::Error::other("it is too long"));
+    }
+    std::fs::read_to_string(file).map(|text| text.trim().to_owned())
+}
+
+fn random<const BYTES: usize>() -> io::Result<String> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}

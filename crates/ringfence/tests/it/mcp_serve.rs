@@ -1,0 +1,396 @@
+//! Clients over HTTP: who may come in, what belongs to whom, and what a client that misbehaves can do.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::attacks::targets::wait_until;
+use crate::person::{Person, Who, text};
+
+const POLICY: &str = r#"
+permit (principal, action == Action::"exec", resource);
+permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
+permit (principal == Agent::"mcp-client", action in Action::"tool.call", resource);
+forbid (principal, action == Action::"a/say", resource) when { context.args has text && context.args.text == "no" };
+"#;
+
+/// It says what it is told, and how often it was; `slow` takes three seconds, `told` tells something before.
+const SERVER: &str = r#"
+import json, sys, time
+count = 0
+def send(message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked or "method" not in asked:
+        continue
+    method, result = asked["method"], {}
+    if method == "server/discover":
+        send({"id": asked["id"], "error": {"code": -32601, "message": "none"}})
+        continue
+    if method == "initialize":
+        result = {"protocolVersion": asked["params"]["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": {"name": "a", "version": "1"}}
+    elif method == "tools/list":
+        result = {"tools": [{"name": "say", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}}]}
+    elif method == "tools/call":
+        count += 1
+        text = asked["params"]["arguments"].get("text", "")
+        if text == "slow":
+            time.sleep(3)
+        if text == "told":
+            send({"method": "notifications/message", "params": {"level": "info", "data": "before"}})
+        result = {"content": [{"type": "text", "text": f"{text} {count}"}]}
+    send({"id": asked["id"], "result": result})
+"#;
+
+/// A gate that serves.
+struct Served {
+    person: Person,
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+    port: u16,
+    token: String,
+    token_file: String,
+}
+
+/// An answer: its status, its head in small letters, its body as far as it came.
+struct Got {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Got {
+    fn session(&self) -> String {
+        let line = self.head.lines().find_map(|line| line.strip_prefix("mcp-session-id: "));
+        line.unwrap().to_owned()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+impl Served {
+    fn new(words: &[&str]) -> Served {
+        let person = Person::new(Who::Caller);
+        let project = person.project().display().to_string();
+        person.write("server.py", SERVER);
+        let own = person.home().join(".config/ringfence");
+        fs::create_dir_all(own.join("mcp")).unwrap();
+        let tool = json!({"name": "say", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}});
+        let file = json!({
+            "version": 1, "command": ["/usr/bin/python3", "server.py"],
+            "tools": {"say": {"definition": tool}},
+        });
+        fs::write(own.join("mcp/a.json"), file.to_string()).unwrap();
+        fs::write(own.join("policy.cedar"), POLICY.replace("PROJECT", &project)).unwrap();
+        let words: Vec<&str> =
+            ["mcp", "serve", "--listen", "127.0.0.1:0"].iter().chain(words).copied().collect();
+        let mut command = person.ringfence(&words);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("serving at") {
+            line.clear();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended");
+        }
+        let (_, port) = line.split_once("127.0.0.1:").unwrap();
+        let port = port.split('/').next().unwrap().parse().unwrap();
+        let token_file = line.rsplit(' ').next().unwrap().trim().to_owned();
+        let token = fs::read_to_string(&token_file).unwrap().trim().to_owned();
+        Served { person, child, stderr, port, token, token_file }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// The head of a request as a client of ours sends it; `more` has lines of its own.
+    fn head(&self, method: &str, more: &str) -> String {
+        let (port, token) = (self.port, &self.token);
+        format!(
+            "{method} /mcp HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\naccept: application/json, text/event-stream\r\ncontent-type: application/json\r\n{more}"
+        )
+    }
+
+    /// What is answered to these bytes.
+    fn send(&self, bytes: &[u8]) -> Got {
+        let mut stream = self.connect();
+        stream.write_all(bytes).unwrap();
+        got(&mut BufReader::new(stream))
+    }
+
+    fn post(&self, more: &str, body: &Value) -> Got {
+        let body = body.to_string();
+        let head = self.head("POST", more);
+        self.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes())
+    }
+
+    fn begin(&self, revision: &str) -> String {
+        let got = self.post("", &hello(revision));
+        assert_eq!(got.status, 200, "{} {}", got.head, got.body);
+        assert_eq!(got.json()["result"]["protocolVersion"], revision, "{}", got.body);
+        let session = format!("mcp-session-id: {}\r\n", got.session());
+        let told = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        assert_eq!(self.post(&session, &told).status, 202);
+        session
+    }
+
+    fn call(&self, session: &str, text: &str) -> Got {
+        self.post(session, &call(7, text))
+    }
+
+    fn end(mut self) -> String {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{said}");
+        said
+    }
+}
+
+fn hello(revision: &str) -> Value {
+    let params = json!({
+        "protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"},
+    });
+    json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})
+}
+
+fn call(id: u64, text: &str) -> Value {
+    let params = json!({"name": "say", "arguments": {"text": text}});
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
+}
+
+/// Reads an answer; a stream as far as to the message that is an answer.
+fn got(from: &mut BufReader<TcpStream>) -> Got {
+    let mut head = String::new();
+    loop {
+        let mut line = String::new();
+        if from.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
+            break;
+        }
+        // Names of sessions have capitals.
+        let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+        let colon = if value.is_empty() { "" } else { ":" };
+        head.push_str(
+            &format!("{}{colon}{}\n", name.to_ascii_lowercase(), value.trim_end())
+                .replace('\r', ""),
+        );
+    }
+    let status = head.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0);
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = Vec::new();
+    match length.map(|it| it.trim().parse::<u64>().unwrap()) {
+        Some(length) => {
+            from.take(length).read_to_end(&mut body).unwrap();
+        }
+        None if head.contains("text/event-stream") => {
+            let mut line = Vec::new();
+            while from.read_until(b'\n', &mut line).unwrap_or(0) > 0 {
+                body.extend_from_slice(&line);
+                let is_answer = String::from_utf8_lossy(&line);
+                if is_answer.starts_with("data: ") && is_answer.contains("\"result\"") {
+                    break;
+                }
+                line.clear();
+            }
+        }
+        None => {}
+    }
+    Got { status, head, body: String::from_utf8_lossy(&body).into_owned() }
+}
+
+#[test]
+fn each_client_has_a_session_of_its_own() {
+    let served = Served::new(&[]);
+    let mode = fs::metadata(&served.token_file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let (first, second) = (served.begin("2025-06-18"), served.begin("2025-11-25"));
+    assert_ne!(first, second);
+    let said = |got: &Got| got.json()["result"]["content"][0]["text"].as_str().unwrap().to_owned();
+    assert_eq!(said(&served.call(&first, "x")), "x 1");
+    assert_eq!(said(&served.call(&first, "x")), "x 2");
+    // Another server, which has not heard of the first client.
+    assert_eq!(said(&served.call(&second, "y")), "y 1");
+    assert!(said(&served.call(&first, "no")).contains("denied"), "decided like all calls");
+    let told = served.call(&first, "told");
+    assert!(told.head.contains("text/event-stream"), "{}", told.head);
+    assert!(told.body.contains("before") && told.body.contains("told 3"), "{}", told.body);
+    let slow = served.call(&second, "slow");
+    assert!(
+        slow.head.contains("text/event-stream") && slow.body.contains("slow 2"),
+        "{}",
+        slow.body
+    );
+    // Its stream can be taken up again, by its own client and by nobody else.
+    let last = told.body.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+    let again = format!("{first}last-event-id: {last}\r\n\r\n");
+    let again = served.send(served.head("GET", &again).as_bytes());
+    assert!(again.status == 200 && again.body.contains("told 3"), "{} {}", again.head, again.body);
+    assert!(!again.body.contains("before"), "{}", again.body);
+    let others = format!("{second}last-event-id: {last}\r\n\r\n");
+    let others = served.send(served.head("GET", &others).as_bytes());
+    assert!(!others.body.contains("told"), "{}", others.body);
+    let ended = served.send(served.head("DELETE", &format!("{first}\r\n")).as_bytes());
+    assert_eq!(ended.status, 200, "{}", ended.head);
+    for got in [
+        served.call(&first, "x"),
+        served.send(served.head("DELETE", &format!("{first}\r\n")).as_bytes()),
+    ] {
+        assert_eq!(got.status, 404, "{}", got.head);
+    }
+    assert_eq!(said(&served.call(&second, "y")), "y 3");
+    let token_file = served.token_file.clone();
+    let found = served.person.ringfence(&["sessions"]).output().unwrap();
+    assert!(text(&found).contains("mcp-client"), "{}", text(&found));
+    served.end();
+    assert!(!std::path::Path::new(&token_file).exists());
+}
+
+#[test]
+fn who_was_led_here_or_has_no_token_is_refused() {
+    let served = Served::new(&["--allow-origin", "https://app.example"]);
+    let session = served.begin("2025-06-18");
+    let body = call(9, "x").to_string();
+    let rest = format!("{session}content-length: {}\r\n\r\n{body}", body.len());
+    let head = served.head("POST", "");
+    let with = |from: &str, to: &str| {
+        let changed = head.replace(from, to);
+        assert_ne!(changed, head);
+        served.send(format!("{changed}{rest}").as_bytes())
+    };
+    let host = format!("host: 127.0.0.1:{}", served.port);
+    for (from, to, status) in [
+        // A page whose name leads to this host by now.
+        (host.as_str(), format!("host: evil.example:{}", served.port), 403),
+        (&host, "host: 127.0.0.1".to_owned(), 403),
+        (&host, format!("{host}\r\norigin: http://evil.example"), 403),
+        (&host, format!("{host}\r\norigin: null"), 403),
+        (&host, format!("{host}\r\norigin: http://localhost:5173"), 200),
+        (&host, format!("{host}\r\norigin: https://app.example"), 200),
+        (&served.token, "x".repeat(43), 401),
+        (&served.token, served.token.chars().skip(1).collect(), 401),
+        ("authorization: Bearer", "authorization: Basic".to_owned(), 401),
+        ("accept: application/json, text/event-stream", "accept: text/html".to_owned(), 406),
+        ("content-type: application/json", "content-type: text/plain".to_owned(), 415),
+        ("content-type", "mcp-protocol-version: 1999-01-01\r\ncontent-type".to_owned(), 400),
+        // Headers that disagree with the body, or with what was agreed on.
+        ("content-type", "mcp-protocol-version: 2025-03-26\r\ncontent-type".to_owned(), 400),
+        ("content-type", "mcp-method: tools/list\r\ncontent-type".to_owned(), 400),
+        ("/mcp", "/other".to_owned(), 404),
+        ("POST", "PUT".to_owned(), 405),
+    ] {
+        let got = with(from, &to);
+        assert_eq!(got.status, status, "{to}: {} {}", got.head, got.body);
+    }
+    let plain = |session: &str, body: &str| {
+        let head = served.head("POST", session);
+        served.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes())
+    };
+    for (session, body, status) in [
+        ("", body.as_str(), 400),
+        ("mcp-session-id: guessed\r\n", &body, 404),
+        (&format!("{session}{session}"), &body, 404),
+        (&session, "{", 400),
+        (&session, "[]", 400),
+        // Several at once are of another revision.
+        (&session, &format!("[{body}]"), 400),
+        (&session, r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#, 400),
+    ] {
+        let got = plain(session, body);
+        assert_eq!(got.status, status, "{session:?} {body}: {} {}", got.head, got.body);
+    }
+    let old = served.begin("2025-03-26");
+    let both = format!("[{},{}]", call(1, "x"), call(2, "y"));
+    let got = plain(&old, &both);
+    assert!(got.status == 200 && got.head.contains("event-stream"), "{} {}", got.head, got.body);
+    served.end();
+}
+
+#[test]
+fn a_client_that_misbehaves_does_not_disturb_the_others() {
+    let served = Served::new(&[]);
+    let session = served.begin("2025-06-18");
+    // A hundred megabytes, said beforehand and not.
+    let head = served.head("POST", &session);
+    let large = served.send(format!("{head}content-length: 104857600\r\n\r\n").as_bytes());
+    assert_eq!(large.status, 413, "{}", large.head);
+    let mut stream = served.connect();
+    write!(stream, "{head}transfer-encoding: chunked\r\n\r\n").unwrap();
+    let piece = [format!("{:x}\r\n", 1 << 20).as_bytes(), &vec![b'x'; 1 << 20], b"\r\n"].concat();
+    let sent = (0..100).take_while(|_| stream.write_all(&piece).is_ok()).count();
+    assert!(sent < 60, "{sent} MB were taken");
+    // Heads that never end, from many.
+    let slow: Vec<TcpStream> = (0..100)
+        .map(|_| {
+            let mut stream = served.connect();
+            stream.write_all(b"POST /mcp HTTP/1.1\r\nx: ").unwrap();
+            stream
+        })
+        .collect();
+    // One who asks and goes.
+    for _ in 0..20 {
+        let mut stream = served.connect();
+        let body = call(50, "slow").to_string();
+        write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    }
+    let other = served.begin("2025-06-18");
+    let began = Instant::now();
+    assert_eq!(served.call(&other, "y").status, 200);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    drop(slow);
+    served.end();
+}
+
+#[test]
+fn a_gate_that_is_killed_leaves_no_server() {
+    let served = Served::new(&[]);
+    let mark = served.person.project().display().to_string();
+    served.begin("2025-06-18");
+    let servers = || {
+        let mut found = Command::new("pgrep");
+        let output = found.args(["-f", "^/usr/bin/python3 server.py"]).output().unwrap();
+        let pids = String::from_utf8_lossy(&output.stdout).into_owned();
+        let here = |pid: &&str| {
+            fs::read_link(format!("/proc/{pid}/cwd"))
+                .is_ok_and(|it| it.display().to_string() == mark)
+        };
+        pids.lines().filter(here).count()
+    };
+    assert!(servers() >= 1);
+    kill_process(Pid::from_child(&served.child), Signal::KILL).unwrap();
+    wait_until("no server is left", || servers() == 0);
+}
+
+#[test]
+fn what_would_let_others_in_is_refused_at_the_start() {
+    let served = Served::new(&[]);
+    let person = &served.person;
+    let file = person.home().join("token");
+    fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let name = file.display().to_string();
+    for (words, why) in [
+        (&["--listen", "0.0.0.0:0"][..], "no address of the loopback"),
+        (&["--listen", "nowhere"], "takes ADDRESS:PORT"),
+        (&["--listen", "127.0.0.1:0", "--token-file", &name], "others may read it"),
+        (&["--listen", "127.0.0.1:0", "--token-file", "/nowhere"], "/nowhere"),
+    ] {
+        let words: Vec<&str> = ["mcp", "serve"].iter().chain(words).copied().collect();
+        let output = person.ringfence(&words).output().unwrap();
+        assert!(
+            !output.status.success() && text(&output).contains(why),
+            "{words:?}: {}",
+            text(&output)
+        );
+    }
+    served.end();
+}

@@ -15,6 +15,7 @@ use sqlparser::dialect::{
     Dialect, GenericDialect, MsSqlDialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect,
 };
 use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
 
 /// Longest text that is taken apart, in bytes.
 pub const SQL_BYTES_MAX: usize = 32 * 1024;
@@ -92,9 +93,12 @@ fn read_in_all_dialects(text: &str) -> Option<Sql> {
     let mut found: Option<Sql> = None;
     for dialect in dialects {
         let parser = Parser::new(dialect).with_recursion_limit(LEVELS_MAX).try_with_sql(text);
-        let Ok(statements) = parser.and_then(|mut parser| parser.parse_statements()) else {
+        let Ok(mut parser) = parser else { continue };
+        let Ok(statements) = parser.parse_statements() else { continue };
+        if parser.peek_token_ref().token != Token::EOF {
+            // It stops at an `END` that ends nothing, and databases go on behind it.
             continue;
-        };
+        }
         let sql = found.get_or_insert_default();
         for statement in &statements {
             // It never breaks off.

@@ -42,6 +42,7 @@ fn the_strictest_class_of_all_statements_is_among_them() {
         ("EXPLAIN (ANALYZE) DELETE FROM t", WRITE),
         ("TRUNCATE t", DDL),
         ("DROP TABLE t", DDL),
+        ("SELECT 1; END; DROP TABLE t", DDL),
         ("CREATE TABLE x AS SELECT * FROM t", DDL),
         ("ALTER TABLE t ADD COLUMN a int", DDL),
         ("CREATE FUNCTION f() RETURNS int AS 'select 1' LANGUAGE sql", OTHER),
@@ -88,6 +89,7 @@ fn what_databases_read_otherwise_than_each_other_is_opaque() {
         "SELECT 1; --\rDROP TABLE t",
         "SELECT 1\0; DROP TABLE t",
         "SELEC 1",
+        "SELECT a FROM t\nEND\n; DROP TABLE t",
         "run this please",
     ] {
         assert_eq!(told(text), "other [] opaque", "{text:?}");

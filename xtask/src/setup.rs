@@ -33,6 +33,8 @@ const PACKAGES: &[(&str, &str)] = &[
         "/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin",
         "libmaven-resources-plugin-java",
     ),
+    // The compiler plugin's own parent names it, and Debian's package does not ask for it.
+    ("/usr/share/maven-repo/org/junit/junit-bom", "junit5"),
     ("npm", "npm"),
     ("node", "nodejs"),
     ("openssl", "openssl"),

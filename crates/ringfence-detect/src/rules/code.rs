@@ -98,7 +98,7 @@ pub(super) const RULES: &[Rule] = &[
         &["_authToken", "_password", "_auth"],
         r"_(?:authToken|password|auth)\s{0,3}=\s{0,3}(?P<v>[0-9A-Za-z_/+=-]{20,200})",
     ),
-    // pypi.org/help: a macaroon in base64, whose first bytes say the version and the place.
+    // A macaroon in base64, whose first bytes say the version and the place.
     token(
         "pypi-token",
         "PyPI API token",

@@ -34,7 +34,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("bitbucket-token", "ATCTT3xFfG{w180}={H8}", "ATCTT3xFfG{w180}"),
     ("atlassian-token", "ATATT3{w180}={H8}", "ATATT3{w180}"),
     ("npm-token", "npm_{A30}{crc}", "npm_{A35}"),
-    ("npm-password", "//registry.npmjs.org/:_authToken={A36}", "_authToken=${NPM_TOKEN}"),
+    ("npm-password", "//packages.example/:_authToken={A36}", "_authToken=${NPM_TOKEN}"),
     ("pypi-token", "pypi-AgEIcHlwaS5vcmc{w100}", "pypi-AgEIcHlwaS5vcmc{w30}"),
     ("crates-io-token", "cio{A32}", ""),
     ("rubygems-key", "rubygems_{h48}", ""),

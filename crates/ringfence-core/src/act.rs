@@ -379,6 +379,12 @@ impl Act {
     ///
     /// An approval is bound to it: another argv, program file or policy is another act.
     pub fn digest(&self, policy_digest: &str) -> String {
+        if let Act::CallTool(call) = self
+            && call.trace.is_some()
+        {
+            // The same call in another trace is the same act.
+            return Act::CallTool(call.clone().in_trace(None)).digest(policy_digest);
+        }
         // Serialising our own plain enum cannot fail; an empty text would only fail to match.
         let canonical = serde_json::to_string(self).unwrap_or_default();
         let mut hash = Sha256::new();

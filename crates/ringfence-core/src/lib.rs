@@ -18,6 +18,7 @@ mod question;
 mod reads;
 mod reviewed;
 mod tool;
+mod trace_context;
 mod verdict;
 mod wasm;
 
@@ -54,6 +55,7 @@ pub use tool::{
     Fact, FactType, Field, Fields, Meaning, SERVER_NAME_BYTES_MAX, ServerName, TOOL_NAME_BYTES_MAX,
     ToolCall, ToolName, ToolNameError, ToolShape, ToolUsage,
 };
+pub use trace_context::{NoTraceContext, TraceContext};
 pub use verdict::{
     AskFor, ClockFact, Facts, Grounds, Nearest, Role, RuleRef, Ruling, SetName, Verdict,
 };

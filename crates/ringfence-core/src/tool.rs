@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Found;
 use crate::act::hex;
+use crate::trace_context::TraceContext;
 
 /// Longest name of a server, in bytes.
 pub const SERVER_NAME_BYTES_MAX: usize = 40;
@@ -237,6 +238,9 @@ pub struct ToolCall {
     pub sha256: String,
     /// How many bytes those are.
     pub bytes: u64,
+    /// Where it stands in a trace that its client has begun; what is decided does not depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 impl ToolCall {
@@ -250,13 +254,19 @@ impl ToolCall {
     pub fn of(tool: ToolName, facts: BTreeMap<String, Fact>, sent: &Value) -> ToolCall {
         let sent = serde_json::to_vec(sent).unwrap_or_default();
         let (sha256, bytes) = (hex(&Sha256::digest(&sent)), sent.len() as u64);
-        ToolCall { tool, arguments: facts, meaning: Meaning::default(), sha256, bytes }
+        ToolCall { tool, arguments: facts, meaning: Meaning::default(), sha256, bytes, trace: None }
     }
 
     /// The same call, whose arguments mean this.
     #[must_use]
     pub fn meaning(self, meaning: Meaning) -> ToolCall {
         ToolCall { meaning, ..self }
+    }
+
+    /// The same call in a trace.
+    #[must_use]
+    pub fn in_trace(self, trace: Option<TraceContext>) -> ToolCall {
+        ToolCall { trace, ..self }
     }
 }
 

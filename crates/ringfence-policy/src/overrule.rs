@@ -82,6 +82,7 @@ fn sample(grant: &GrantText) -> Act {
             meaning: Meaning::default(),
             sha256: String::new(),
             bytes: 0,
+            trace: None,
         }),
         GrantText::Exec { program, subcommand } => {
             let words = std::iter::once(program.as_str()).chain(subcommand.as_deref());

@@ -7,8 +7,10 @@
 mod calls;
 mod control;
 mod decider;
+mod ears;
 mod front;
 mod look;
+mod metrics;
 mod needs;
 mod paths;
 mod relayed;
@@ -16,9 +18,10 @@ mod remote;
 mod results;
 mod serving;
 mod started;
+mod voice;
 
 use std::ffi::OsString;
-use std::io::{BufRead, Write};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,10 +57,11 @@ pub use started::SERVER_ENV;
 use control::Seat;
 use decider::Decider;
 use front::{Rooms, Serves};
+use metrics::Metrics;
 use remote::Remotes;
 use results::Results;
 use ringfence_sandbox::notify::Members;
-use serving::{Serving, Stopper};
+use serving::{Client, Serving, Stopper};
 use started::named;
 
 /// Whose tools are called by whom.
@@ -97,14 +101,17 @@ pub struct ToolsClosing {
 /// Serves one client until it has nothing more to say. To be called while the process has one thread.
 pub fn run(
     request: &ToolsRequest,
-    client: (impl BufRead + Send + 'static, impl Write + Send + 'static),
+    (from, to): (BorrowedFd<'_>, BorrowedFd<'_>),
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<ToolsClosing, RunError> {
     let session = Session::begin(request, tell)?;
     let Session { opened, servers, who, remotes, .. } = &session;
     let decider = Decider::new(&opened.gate, who.clone(), (servers.clone(), request));
     let all = (servers.clone(), request, remotes.as_deref());
-    let results = Results::new(&session.assembled.settings.results);
+    let metrics = Arc::new(Metrics::of(servers));
+    let results = Results::new(&session.assembled.settings.results, metrics);
+    let own = |stream| ears::own(stream).map_err(RunError::step("speak to the client"));
+    let client = Client { from: own(from)?, read: Vec::new(), to: own(to)? };
     let serving = Serving::start((decider, results), all, client)?;
     let told = serving.stopper();
     session.who.2.on_change(move || told.reloaded());
@@ -121,7 +128,7 @@ pub fn serve(
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<ToolsClosing, RunError> {
     let session = Session::begin(request, tell)?;
-    let (stopper, heard) = Stopper::alone();
+    let (stopper, mut heard) = Stopper::alone().map_err(RunError::step("wait for the end"))?;
     let rooms = Rooms {
         gate: session.opened.gate.clone(),
         who: session.who.clone(),
@@ -129,6 +136,7 @@ pub fn serve(
         request: request.clone(),
         remotes: session.remotes.clone(),
         results: session.assembled.settings.results.clone(),
+        metrics: Arc::new(Metrics::of(&session.servers)),
     };
     let ending = session.obey(request, stopper)?;
     let (serves, told) = match Serves::start(listening, rooms) {
@@ -140,7 +148,7 @@ pub fn serve(
     };
     ready(&told);
     // Nothing else is heard here but the end.
-    let _ = heard.recv();
+    let _ = heard.next(None);
     serves.end();
     ending.close(tell)
 }

@@ -308,6 +308,8 @@ impl Builder {
             error: None,
             not_made: None,
             found: Vec::new(),
+            otel_span_id: self.view.session.as_ref().map(|it| otel::span_id(it, index)),
+            trace: call.trace.clone(),
         });
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ringfence_core::{AbsolutePath, Carried, Exit, FileRead, Found, Package};
+use ringfence_core::{AbsolutePath, Carried, Exit, FileRead, Found, Package, TraceContext};
 use serde::Serialize;
 
 /// One program in one process: a further exec in the same process is a further span.
@@ -179,6 +179,12 @@ pub struct CallView {
     /// What the answer had in it, by rule.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<Found>,
+    /// The span that it is for OpenTelemetry: 16 hexadecimal digits that follow from the session and its entry;
+    /// `None` when the session's first entry is missing.
+    pub otel_span_id: Option<String>,
+    /// Where it stands in a trace that its client has begun; else it is of the session's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 /// The files a process opened to read, sorted by path.

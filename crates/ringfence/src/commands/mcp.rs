@@ -4,7 +4,7 @@ mod relay;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::BufReader;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use ringfence_core::ServerName;
@@ -55,7 +55,8 @@ pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure>
 fn serve(args: McpRunArgs, screen: &Screen) -> Result<Done, Failure> {
     let McpRunArgs { servers, agent, policy } = args;
     let request = ToolsRequest { servers, agent, ..request(policy)? };
-    let client = (BufReader::new(std::io::stdin()), std::io::stdout());
+    let (from, to) = (std::io::stdin(), std::io::stdout());
+    let client = (from.as_fd(), to.as_fd());
     let ended = tools::run(&request, client, &mut |notice| run::tell(notice, screen));
     let closing = ended.map_err(|error| run::failure(&error, screen))?;
     said(&closing, screen);

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use ringfence_core::{Exit, SessionId};
 use ringfence_runtime::otel;
-use ringfence_runtime::view::{ConnectionView, NetworkActivity, SessionView, Span};
+use ringfence_runtime::view::{CallView, ConnectionView, NetworkActivity, SessionView, Span};
 use serde_json::{Value, json};
 
 /// `SPAN_KIND_INTERNAL`, `SPAN_KIND_CLIENT`.
@@ -27,6 +27,7 @@ pub fn trace(session: &SessionId, view: &SessionView) -> Value {
         spans.extend(connections(&span.network_activity, id, &ids));
     }
     spans.extend(connections(&view.unattributed.network_activity, &ids.root, &ids));
+    spans.extend(view.calls.iter().map(|it| call(it, &ids)));
     json!({ "resourceSpans": [{
         "resource": { "attributes": attributes([
             ("service.name", Some(json!(view.agent))),
@@ -167,6 +168,33 @@ fn connection(one: &ConnectionView, parent: &str, ids: &Ids<'_>) -> Value {
             ("ringfence.entry", Some(json!(one.entry))),
         ]),
         "status": status(one.error.is_some(), one.error.as_deref()),
+    })
+}
+
+/// A call of a tool: in the trace of its client where that has said so, beneath what the client called it from.
+fn call(one: &CallView, ids: &Ids<'_>) -> Value {
+    let end = one.duration_ms.map_or(ids.last_ms, |length| one.at_ms.saturating_add(length));
+    let caller = one.span.as_deref().and_then(|name| ids.spans.get(name));
+    let (trace, parent) = match &one.trace {
+        Some(of_client) => (of_client.trace_id(), of_client.span_id()),
+        None => (ids.trace.as_str(), caller.map_or(ids.root.as_str(), |id| *id)),
+    };
+    let why = one.error.as_deref().or(one.not_made.as_deref());
+    json!({
+        "traceId": trace,
+        "spanId": one.otel_span_id,
+        "parentSpanId": parent,
+        "name": format!("tools/call {}", one.tool),
+        "kind": CLIENT,
+        "startTimeUnixNano": nanoseconds(one.at_ms),
+        "endTimeUnixNano": nanoseconds(end.max(one.at_ms)),
+        "attributes": attributes([
+            ("gen_ai.tool.name", Some(json!(one.tool))),
+            ("ringfence.bytes_sent", Some(json!(one.bytes_sent))),
+            ("ringfence.bytes_received", one.bytes_received.map(|it| json!(it))),
+            ("ringfence.entry", Some(json!(one.entry))),
+        ]),
+        "status": status(why.is_some(), why),
     })
 }
 

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use crate::attacks::targets::wait_until;
 use crate::person::{Person, Who, text};
 
+/// Where the client stands in a trace.
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 const POLICY: &str = r#"
 permit (principal, action == Action::"exec", resource);
 permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
@@ -308,13 +311,14 @@ fn all(talk: &mut Talk, prefix: &str, roots: Roots, person: &Person, server: Era
     let of = |name: &str| format!("{prefix}{name}");
     let case = format!("{:?} {server:?} {roots:?}", talk.era);
     let is_new = talk.era == Era::New;
-    let meta = json!({"com.example/x": [1.5], "traceparent": "00-1-2-01"});
+    let meta = json!({"com.example/x": [1.5], "traceparent": PARENT});
     let echo = json!({"name": of("echo"), "arguments": {"text": "\u{e9}"}, "_meta": meta});
     let answer = talk.ask("tools/call", echo);
     let echoed = said(&answer);
     assert_eq!(echoed["arguments"], json!({"text": "\u{e9}"}), "{case}");
     assert_eq!(echoed["meta"]["com.example/x"], json!([1.5]), "{case}");
-    assert_eq!(echoed["meta"]["traceparent"], "00-1-2-01", "{case}");
+    let parent = echoed["meta"]["traceparent"].as_str().unwrap();
+    assert!(parent.starts_with(PARENT.get(..36).unwrap()), "{case}: of the same trace");
     assert_eq!(echoed["version"].is_string(), server == Era::New, "{case}: {echoed}");
     assert_eq!(answer["result"]["extra"]["kept"], 1.5, "{case}");
     assert_eq!(answer["result"]["resultType"] == "complete", is_new, "{case}: {answer}");

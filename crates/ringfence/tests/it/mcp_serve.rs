@@ -41,6 +41,8 @@ for line in sys.stdin:
     elif method == "tools/call":
         count += 1
         text = asked["params"]["arguments"].get("text", "")
+        if text == "meta":
+            text = json.dumps(asked["params"].get("_meta"))
         if text == "slow":
             time.sleep(3)
         if text == "told":
@@ -392,5 +394,92 @@ fn what_would_let_others_in_is_refused_at_the_start() {
             text(&output)
         );
     }
+    served.end();
+}
+
+/// What the server saw of a call with this `_meta`.
+fn meta_at_server(served: &Served, session: &str, meta: &Value) -> Value {
+    let mut asked = call(9, "meta");
+    asked["params"]["_meta"] = meta.clone();
+    let got = served.post(session, &asked).json();
+    let said = got["result"]["content"][0]["text"].as_str().unwrap().to_owned();
+    serde_json::from_str(said.rsplit_once(' ').unwrap().0).unwrap()
+}
+
+#[test]
+fn a_call_is_a_span_of_its_clients_trace() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let served = Served::new(&[]);
+    let session = served.begin("2025-06-18");
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    let meta = json!({"traceparent": parent, "tracestate": "a=1", "x": 1});
+    let seen = meta_at_server(&served, &session, &meta);
+    assert_eq!((&seen["tracestate"], &seen["x"]), (&json!("a=1"), &json!(1)));
+    let span = seen["traceparent"].as_str().unwrap().split('-').nth(2).unwrap().to_owned();
+    assert_eq!(seen["traceparent"], format!("00-{TRACE}-{span}-01"));
+    assert_ne!(span, "00f067aa0ba902b7");
+    // What cannot be read is not passed on; what is not said is not made up.
+    for wrong in [json!("00-1-2-01"), json!(7), json!(parent.to_uppercase())] {
+        let meta = json!({"traceparent": wrong, "tracestate": "a=1", "x": 1});
+        assert_eq!(meta_at_server(&served, &session, &meta), json!({"x": 1}));
+    }
+    assert_eq!(meta_at_server(&served, &session, &json!({"tracestate": "a=1"})), Value::Null);
+    assert_eq!(meta_at_server(&served, &session, &json!({"x": 1})), json!({"x": 1}));
+    let file = served.token_file.rsplit('/').next().unwrap();
+    let own = file.strip_prefix("mcp-").unwrap().strip_suffix(".token").unwrap().to_owned();
+    let shown = served.person.ringfence(&["show", &own, "--json"]).output().unwrap();
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    crate::schemas::conforms(&shown, "show.schema.json");
+    let calls = shown["calls"].as_array().unwrap();
+    assert_eq!((&calls[0]["trace"], &calls[0]["otel_span_id"]), (&json!(parent), &json!(span)));
+    assert!(calls[1..].iter().all(|call| call.get("trace").is_none()), "{calls:?}");
+    let exported = served.person.ringfence(&["export", "otlp", &own]).output().unwrap();
+    let exported: Value = serde_json::from_slice(&exported.stdout).unwrap();
+    crate::schemas::conforms(&exported, "export-otlp.schema.json");
+    let spans = exported["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();
+    let one = spans.iter().find(|it| it["spanId"] == span).unwrap();
+    assert_eq!(
+        (&one["traceId"], &one["parentSpanId"]),
+        (&json!(TRACE), &json!("00f067aa0ba902b7"))
+    );
+    let own = spans.iter().find(|it| it["spanId"] == calls[1]["otel_span_id"]).unwrap();
+    assert_eq!(own["traceId"], shown["trace_id"], "of no client's trace, so of the session's own");
+    let said = served.end();
+    assert!(said.contains("a `traceparent` that is none"), "{said}");
+}
+
+#[test]
+fn what_was_counted_is_told_to_who_has_the_token() {
+    let served = Served::new(&[]);
+    let metrics = |served: &Served, head: &str| served.send(format!("{head}\r\n").as_bytes());
+    let (port, head) = (served.port, served.head("GET", ""));
+    let head = head.replace("/mcp", "/metrics");
+    let stranger = format!("GET /metrics HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n");
+    assert_eq!(metrics(&served, &stranger).status, 401);
+    let led_here = head.replace(&format!("host: 127.0.0.1:{port}"), "host: evil.example");
+    assert_eq!(metrics(&served, &led_here).status, 403);
+    assert_eq!(metrics(&served, &head.replace("GET", "POST")).status, 405);
+    let (first, second) = (served.begin("2025-06-18"), served.begin("2025-06-18"));
+    for session in [&first, &first, &second] {
+        assert_eq!(served.call(session, "x").status, 200);
+    }
+    assert!(served.call(&second, "no").body.contains("denied"));
+    let mut unknown = call(8, "x");
+    unknown["params"]["name"] = json!("evil\"} 1\nfake 2");
+    served.post(&first, &unknown);
+    let got = metrics(&served, &head);
+    assert!(got.status == 200 && got.head.contains("text/plain; version=0.0.4"), "{}", got.head);
+    for line in [
+        r#"ringfence_mcp_calls_total{server="a",tool="say",decision="permitted"} 3"#,
+        r#"ringfence_mcp_calls_total{server="a",tool="say",decision="denied"} 1"#,
+        r#"ringfence_mcp_calls_total{server="a",tool="other",decision="denied"} 1"#,
+        r#"ringfence_mcp_calls_ended_total{server="a",how="answered"} 3"#,
+        r#"ringfence_mcp_call_duration_seconds_count{server="a"} 3"#,
+        "ringfence_mcp_calls_under_way 0",
+        "ringfence_mcp_sessions 2",
+    ] {
+        assert!(got.body.lines().any(|it| it == line), "{line}\n{}", got.body);
+    }
+    assert!(!got.body.contains("fake"), "{}", got.body);
     served.end();
 }

@@ -32,7 +32,7 @@ use super::remote::Unheard;
 use crate::net::WAITS_MAX;
 use desk::Desk;
 use guard::{Guard, Refused};
-use reply::{Reply, plain};
+use reply::{Reply, metrics, plain};
 use sessions::Sessions;
 
 /// Most connections at a time; one more waits until another ends.
@@ -49,10 +49,15 @@ const LOOK_SECONDS: u64 = 10;
 /// Where clients are served.
 pub const PATH: &str = "/mcp";
 
+/// Where what was counted is told, to who has the same token.
+pub const METRICS_PATH: &str = "/metrics";
+
 /// Opens sessions; may block.
 pub trait Opens: Send + Sync + 'static {
     /// What a session is called: nobody can guess it.
     fn name(&self) -> io::Result<String>;
+    /// What was counted, as Prometheus reads it.
+    fn metrics(&self) -> String;
     /// Opens one, which says what it has to say at this desk. The error is for the client.
     fn open(&self, desk: Arc<Desk>) -> Result<Box<dyn Hears>, String>;
 }
@@ -210,8 +215,11 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Reply> 
             return response;
         }
     }
-    if request.uri().path() != PATH {
-        return plain(StatusCode::NOT_FOUND, "tools are at `/mcp`");
+    match (request.uri().path(), request.method()) {
+        (PATH, _) => {}
+        (METRICS_PATH, &Method::GET) => return metrics(shared.sessions.metrics()),
+        (METRICS_PATH, _) => return plain(StatusCode::METHOD_NOT_ALLOWED, "GET"),
+        _ => return plain(StatusCode::NOT_FOUND, "tools are at `/mcp`"),
     }
     match *request.method() {
         Method::POST => messages::post(request, &shared.sessions).await,

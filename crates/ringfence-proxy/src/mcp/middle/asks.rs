@@ -106,7 +106,7 @@ impl Middle {
         self.questions.insert(ticket, Question { server, from, method, at: At::Deciding });
         let arguments = arguments.filter(Value::is_object);
         let arguments = arguments.unwrap_or_else(|| Value::Object(Map::new()));
-        Effect::Decide(Call { ticket, server, what, arguments })
+        Effect::Decide(Call { ticket, server, what, arguments, trace: None })
     }
 
     /// A question has been decided.

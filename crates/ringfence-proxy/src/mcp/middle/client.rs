@@ -13,6 +13,7 @@ use super::super::revision::Revision;
 use super::asker::{self, Asker, Facts};
 use super::gather::List;
 use super::passing::Passed;
+use super::traced::Traced;
 use super::{
     Call, Called, Decided, Effect, Ended, Era, Middle, Name, OddKind, PENDING_MAX, Phase, UnderWay,
     Waiting, Why, held, odd, text_param,
@@ -255,9 +256,12 @@ impl Middle {
         let (name, asker, message) =
             (asked.name.clone(), asked.asker.clone(), asked.message.clone());
         self.under_way.insert(name.clone(), UnderWay::Waiting(ticket));
-        let waiting = Waiting { name, asker, server, what: what.clone(), message, parts };
+        let traced = Traced::of(asked.params.map(|at| message.part(at)));
+        let (told, trace) = (traced.told(), traced.by.clone());
+        let waiting = Waiting { name, asker, server, what: what.clone(), message, parts, traced };
         self.waiting.insert(ticket, waiting);
-        self.decide_when_listed(Call { ticket, server, what, arguments })
+        let decide = self.decide_when_listed(Call { ticket, server, what, arguments, trace });
+        told.into_iter().chain(decide).collect()
     }
 
     /// Whether anything waits for this decision.
@@ -296,7 +300,7 @@ impl Middle {
     }
 
     fn permitted(&mut self, ticket: u64, waiting: Waiting, new: Option<Value>) -> Vec<Effect> {
-        let Waiting { name, asker, server, what, message, mut parts } = waiting;
+        let Waiting { name, asker, server, what, message, mut parts, traced } = waiting;
         let Kind::Request { method, params, .. } = message.kind() else { return Vec::new() };
         let cannot = |told: &str| (told.to_owned(), Ended::Unanswered);
         let mut why_not = None;
@@ -334,6 +338,7 @@ impl Middle {
             digest,
             rounds: 0,
             pending: Vec::new(),
+            traced: traced.changes(),
         };
         self.pass(server, passed, (&message, &parts))
     }

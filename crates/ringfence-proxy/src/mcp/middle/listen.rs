@@ -82,7 +82,7 @@ impl Middle {
                 listen.left.push((ticket, server, uri));
             }
             let what = Called::Method("resources/subscribe".to_owned());
-            effects.push(Effect::Decide(Call { ticket, server, what, arguments }));
+            effects.push(Effect::Decide(Call { ticket, server, what, arguments, trace: None }));
         }
         effects.extend(self.acknowledge(number));
         effects

@@ -20,12 +20,14 @@ mod passing;
 mod rounds;
 mod server;
 mod tells;
+mod traced;
 mod watch;
 mod whose;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
+use ringfence_core::TraceContext;
 use serde_json::Value;
 
 use super::frame::{Id, Members, Message, error_answer, quoted, string};
@@ -83,6 +85,8 @@ pub struct Call {
     pub what: Called,
     /// Its arguments, an object.
     pub arguments: Value,
+    /// Where it stands in a trace, if its client has said so.
+    pub trace: Option<TraceContext>,
 }
 
 /// What is called.
@@ -179,6 +183,7 @@ struct Waiting {
     /// The request as it will be passed on, but for its name.
     message: Message,
     parts: Vec<(Range<usize>, String)>,
+    traced: traced::Traced,
 }
 
 /// One client and its servers.

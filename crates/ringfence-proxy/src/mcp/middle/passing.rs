@@ -35,6 +35,8 @@ pub(super) struct Passed {
     pub(super) rounds: u32,
     /// What its server asks, and the client has not been told.
     pub(super) pending: Vec<u64>,
+    /// What its server is told of the trace that it stands in.
+    pub(super) traced: Vec<Change<'static>>,
 }
 
 impl Passed {
@@ -81,7 +83,9 @@ impl Middle {
         all.push((id_at.clone(), name.json()));
         let mut text = message.with(all);
         let mut effects = self.set_log_level(server, &passed.asker);
-        let meta = self.meta_changes(server, &passed.asker, passed.token.as_ref().map(|_| number));
+        let token = passed.token.as_ref().map(|_| number);
+        let mut meta = self.meta_changes(server, &passed.asker, token);
+        meta.extend(passed.traced.iter().cloned());
         if self.era(server) == Some(Era::Modern) && passed.may_ask() {
             passed.kept.clone_from(&text);
         }
@@ -109,6 +113,7 @@ impl Middle {
         if token.is_none() {
             meta.push(("progressToken", None));
         }
+        meta.extend(passed.traced.iter().cloned());
         let text = rebuilt(&passed.kept, number, params, &meta);
         if let Some(name) = &passed.name {
             self.under_way.insert(name.clone(), UnderWay::Sent(number));

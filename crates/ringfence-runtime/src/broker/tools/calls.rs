@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::decider::Decider;
 use super::results::Seen;
 use crate::approvals::Agreed;
+use crate::otel;
 use crate::ports::settled;
 
 /// Most calls of one client that wait for a person's answer.
@@ -176,6 +177,12 @@ impl Decider {
 }
 
 impl Permitted {
+    /// The span that the call is, by its entry.
+    pub(super) fn span(&self) -> String {
+        let entry = self.running.entry();
+        otel::span_id(&entry.session, entry.index)
+    }
+
     /// Records how the call ended. A log that fails ends the session.
     pub(super) fn end(self, how: Ended, seen: Seen) {
         let (bytes, error) = match how {

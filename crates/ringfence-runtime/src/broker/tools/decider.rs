@@ -90,12 +90,12 @@ impl Decider {
     ) -> Result<(Act, Vec<Act>, Option<Value>), String> {
         let (Called::Tool(name) | Called::Method(name)) = &call.what;
         let tool = ToolName::new(&server.name, name).map_err(|error| error.to_string())?;
-        let wrong = |why: String| self.refuse((&tool, &call.arguments), why);
+        let wrong = |why: String| self.refuse(&tool, call, why);
         let Called::Tool(name) = &call.what else {
             let uri = call.arguments.get("uri").and_then(Value::as_str);
             let needed = uri.map(|uri| self.whereabouts.of_resource(uri).map_err(wrong));
             let needed = needed.transpose()?.unwrap_or_default();
-            return Ok((of_method(tool, name, &call.arguments), needed, None));
+            return Ok((of_method(tool, name, call), needed, None));
         };
         if !server.file.tools.contains_key(name) {
             return Err(wrong("nobody has looked at this tool".to_owned()));
@@ -110,18 +110,17 @@ impl Decider {
         let wrong = |why: String| wrong(format!("the arguments: {why}"));
         let given = schema.facts(&call.arguments).map_err(|why| wrong(why.to_string()))?;
         let (needs, sent) = self.whereabouts.look(roles, &call.arguments).map_err(wrong)?;
-        let arguments = &call.arguments;
-        let call = |facts| {
-            let call = ToolCall::of(tool.clone(), facts, arguments);
-            Act::CallTool(call.meaning(needs.meaning.clone()))
+        let act_of = |facts| {
+            let made = ToolCall::of(tool.clone(), facts, &call.arguments);
+            Act::CallTool(made.meaning(needs.meaning.clone()).in_trace(call.trace.clone()))
         };
-        if sent == *arguments {
-            let act = call(given);
+        if sent == call.arguments {
+            let act = act_of(given);
             return Ok((act, needs.acts, None));
         }
         // Rules see what the server sees.
         let facts = schema.facts(&sent).map_err(|why| wrong(why.to_string()))?;
-        let act = call(facts);
+        let act = act_of(facts);
         Ok((act, needs.acts, Some(sent)))
     }
 }
@@ -133,9 +132,9 @@ impl Decider {
     }
 
     /// What is refused before any rule is asked is recorded as a denial like any other.
-    fn refuse(&self, (tool, arguments): (&ToolName, &Value), why: String) -> String {
-        let call = ToolCall::of(tool.clone(), BTreeMap::new(), arguments);
-        let act = Act::CallTool(call);
+    fn refuse(&self, tool: &ToolName, call: &Call, why: String) -> String {
+        let refused = ToolCall::of(tool.clone(), BTreeMap::new(), &call.arguments);
+        let act = Act::CallTool(refused.in_trace(call.trace.clone()));
         self.deny(self.request(act), why)
     }
 
@@ -144,7 +143,7 @@ impl Decider {
         let (Called::Tool(name) | Called::Method(name)) = &call.what;
         let tool = self.servers.get(call.server).map(|server| ToolName::new(&server.name, name));
         match tool {
-            Some(Ok(tool)) => self.refuse((&tool, &call.arguments), why),
+            Some(Ok(tool)) => self.refuse(&tool, call, why),
             Some(Err(_)) | None => why,
         }
     }
@@ -179,11 +178,13 @@ impl Decider {
 }
 
 /// What a server does besides tools, by its method; rules see what it names.
-fn of_method(tool: ToolName, method: &str, arguments: &Value) -> Act {
+fn of_method(tool: ToolName, method: &str, call: &Call) -> Act {
+    let arguments = &call.arguments;
     let names = METHODS.iter().find(|(known, _)| *known == method).map_or(&[][..], |(_, it)| *it);
     let fact = |name: &&str| {
         let text = arguments.get(*name).and_then(Value::as_str).unwrap_or_default();
         ((*name).to_owned(), Fact::Text(text.to_owned()))
     };
-    Act::CallTool(ToolCall::of(tool, names.iter().map(fact).collect(), arguments))
+    let made = ToolCall::of(tool, names.iter().map(fact).collect(), arguments);
+    Act::CallTool(made.in_trace(call.trace.clone()))
 }

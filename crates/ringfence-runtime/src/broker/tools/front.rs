@@ -22,9 +22,11 @@ use ringfence_proxy::mcp::lines::Read;
 use super::super::RunError;
 use super::ToolsRequest;
 use super::decider::Decider;
+use super::ears::{Ears, Mouth};
+use super::metrics::Metrics;
 use super::remote::Remotes;
 use super::results::Results;
-use super::serving::{HEARD_MAX, Heard, Serving, Stopper};
+use super::serving::{Heard, Serving, Stopper, ToClient};
 use super::started::named;
 use crate::approvals::Approvals;
 use crate::in_force::InForce;
@@ -87,6 +89,7 @@ pub(super) struct Rooms {
     pub(super) request: ToolsRequest,
     pub(super) remotes: Option<Arc<Remotes>>,
     pub(super) results: ResultSettings,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Serves {
@@ -150,15 +153,19 @@ impl Opens for Opening {
         random::<NAME_BYTES>()
     }
 
+    fn metrics(&self) -> String {
+        self.rooms.metrics.text(lock(&self.talks).len())
+    }
+
     fn open(&self, desk: Arc<Desk>) -> Result<Box<dyn Hears>, String> {
-        let Rooms { gate, who, servers, request, remotes, results } = &self.rooms;
+        let Rooms { gate, who, servers, request, remotes, results, metrics } = &self.rooms;
         let decider = Decider::new(gate, who.clone(), (servers.clone(), request));
-        let (hears, heard) = sync_channel(HEARD_MAX);
-        let to = Arc::clone(&desk);
+        let ears = Ears::new().map_err(|error| error.to_string())?;
+        let (mouth, to) = (ears.mouth(), Arc::clone(&desk));
         let client = Box::new(move |text| to.give(text));
         let all = (servers.clone(), request, remotes.as_deref());
-        let decides = (decider, Results::new(results));
-        let serving = Serving::open(decides, all, (hears.clone(), heard), client)
+        let decides = (decider, Results::new(results, Arc::clone(metrics)));
+        let serving = Serving::open(decides, all, ears, ToClient::Elsewhere(client))
             .map_err(|error| error.to_string())?;
         let (stopper, alive) = (serving.stopper(), self.alive.clone());
         let (talks, number) = (Arc::clone(&self.talks), Arc::as_ptr(&desk).addr());
@@ -173,19 +180,19 @@ impl Opens for Opening {
             drop(alive);
         };
         named("client", talk).map_err(|error| error.to_string())?;
-        Ok(Box::new(Room { hears, stopper }))
+        Ok(Box::new(Room { mouth, stopper }))
     }
 }
 
 /// The talk of one client.
 struct Room {
-    hears: SyncSender<Heard>,
+    mouth: Mouth,
     stopper: Stopper,
 }
 
 impl Hears for Room {
     fn hear(&self, read: Read) -> Result<(), Unheard> {
-        self.hears.try_send(Heard::Client(read)).map_err(|error| match error {
+        self.mouth.try_say(Heard::Client(read)).map_err(|error| match error {
             TrySendError::Full(Heard::Client(read)) => Unheard::Full(read),
             TrySendError::Full(
                 Heard::Server(..) | Heard::Decided(..) | Heard::Reloaded | Heard::Stop,

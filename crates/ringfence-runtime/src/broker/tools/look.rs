@@ -1,6 +1,6 @@
 //! What a server says of its tools, before it is anybody's: it is started in a world of its own, asked, and ended.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use ringfence_proxy::mcp::frame::{Answer, Frame, Kind, METHOD_NOT_FOUND, error_answer};
@@ -8,6 +8,7 @@ use ringfence_proxy::mcp::lines;
 use ringfence_proxy::mcp::revision::Revision;
 use serde_json::{Value, json};
 
+use super::ears::Ears;
 use super::serving::Heard;
 use super::started::Started;
 use super::{Looking, ToolsRequest};
@@ -44,16 +45,16 @@ pub enum LookError {
 
 /// Starts a server as `request` has servers started, asks for its tools, and ends it.
 pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Vec<Value>, LookError> {
-    let (hears, heard) = sync_channel(64);
     let failed = |error: &dyn std::fmt::Display| LookError::Start(error.to_string());
+    let mut ears = Ears::new().map_err(|error| failed(&error))?;
     let is_remote = server.file.url.is_some();
     let session = is_remote.then(|| Looking::open(server, request)).transpose();
     let session = session.map_err(|error| failed(&error))?;
     let remotes = session.as_ref().and_then(|it| it.remotes.as_deref());
-    let started = Started::start((0, server), (request, remotes), hears);
-    let started = started.map_err(|error| failed(&error))?;
+    let started = Started::start((0, server), (request, remotes), &mut ears);
+    let mut started = started.map_err(|error| failed(&error))?;
     let until = Instant::now() + Duration::from_secs(LOOK_SECONDS_MAX);
-    let mut talk = Talk { started: &started, heard: &heard, until, number: 0 };
+    let mut talk = Talk { started: &mut started, ears: &mut ears, until, number: 0 };
     let said = talk.all();
     started.end();
     let closed = session.map(Looking::close).transpose();
@@ -62,8 +63,8 @@ pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Vec<Value>, Look
 }
 
 struct Talk<'a> {
-    started: &'a Started,
-    heard: &'a Receiver<Heard>,
+    started: &'a mut Started,
+    ears: &'a mut Ears,
     until: Instant,
     number: u64,
 }
@@ -142,7 +143,7 @@ impl Talk<'_> {
         Ok(is_modern.then_some((hello, Some(meta))))
     }
 
-    fn send(&self, text: String) -> Result<(), LookError> {
+    fn send(&mut self, text: String) -> Result<(), LookError> {
         self.started.send(text).map_err(|()| self.ended())
     }
 
@@ -153,8 +154,7 @@ impl Talk<'_> {
             json!({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params});
         self.send(asked.to_string())?;
         loop {
-            let left = self.until.saturating_duration_since(Instant::now());
-            let read = match self.heard.recv_timeout(left) {
+            let read = match self.ears.next(Some(self.until)) {
                 Ok(Heard::Server(_, read)) => read,
                 Ok(Heard::Client(_) | Heard::Decided(..) | Heard::Reloaded | Heard::Stop) => {
                     continue;
@@ -179,7 +179,7 @@ impl Talk<'_> {
     }
 
     /// The answer to what was asked last, if the line is one.
-    fn answer(&self, line: Vec<u8>) -> Result<Option<Value>, LookError> {
+    fn answer(&mut self, line: Vec<u8>) -> Result<Option<Value>, LookError> {
         let message = match Frame::parse(line) {
             Ok(Frame::One(message)) => message,
             Ok(Frame::Batch(_)) => return Err(odd("several messages at once")),

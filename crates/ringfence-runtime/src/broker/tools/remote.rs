@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ringfence_core::{Agent, Gate, SecretName, ServerName};
@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::super::net::record_leases;
 use super::super::{RunError, authority, held};
 use super::ToolsRequest;
+use super::ears::Mouth;
 use super::serving::Heard;
 use crate::approvals::{self, Approvals};
 use crate::clock::HostClock;
@@ -82,11 +83,11 @@ impl Remotes {
     pub(super) fn start(
         &self,
         (number, name): (usize, &ServerName),
-        heard: SyncSender<Heard>,
+        mouth: Mouth,
     ) -> io::Result<Carried> {
         let server = self.servers.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
         let say = move |read| {
-            heard.try_send(Heard::Server(number, read)).map_err(|error| match error {
+            mouth.try_say(Heard::Server(number, read)).map_err(|error| match error {
                 TrySendError::Full(Heard::Server(_, read)) => Unheard::Full(read),
                 TrySendError::Full(
                     Heard::Client(_) | Heard::Decided(..) | Heard::Reloaded | Heard::Stop,

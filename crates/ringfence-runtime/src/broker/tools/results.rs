@@ -1,6 +1,7 @@
 //! What servers send passes the detectors before the client has it, and an agent that goes in circles is told so.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ringfence_core::{Detector, Found, Handling, Treatment};
@@ -9,10 +10,11 @@ use ringfence_proxy::mcp::frame::{
     Answer, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Kind, Members, Message, error_answer,
     quoted, result_answer,
 };
-use ringfence_proxy::mcp::middle::{Call, Called, Effect, Odd, OddKind, Whose};
+use ringfence_proxy::mcp::middle::{Call, Called, Effect, Ended, Odd, OddKind, Whose};
 use ringfence_proxy::mcp::results::{self, Looked, Rules};
 
 use super::decider::Decider;
+use super::metrics::{Decision, Going, Metrics};
 use crate::settings::ResultSettings;
 
 /// What is done about results, and what the agent has called.
@@ -22,6 +24,7 @@ pub(super) struct Results {
     begun: Instant,
     /// Calls that are not answered yet, by ticket.
     calls: HashMap<u64, Kept>,
+    metrics: Arc<Metrics>,
 }
 
 /// A call that is not answered yet.
@@ -30,6 +33,10 @@ struct Kept {
     called: Called,
     handling: Handling,
     seen: Seen,
+    /// Bytes of its arguments.
+    bytes: usize,
+    /// Since when its server has it.
+    passed: Option<(Instant, Going)>,
 }
 
 /// What was seen of a call's answer.
@@ -52,12 +59,13 @@ pub(super) enum Passed {
 }
 
 impl Results {
-    pub(super) fn new(settings: &ResultSettings) -> Results {
+    pub(super) fn new(settings: &ResultSettings, metrics: Arc<Metrics>) -> Results {
         Results {
             always: settings.redact.clone(),
             behaviour: Behaviour::new(settings.loops()),
             begun: Instant::now(),
             calls: HashMap::new(),
+            metrics,
         }
     }
 
@@ -72,6 +80,7 @@ impl Results {
         let handling = self.handling(ticket, server);
         let rules = Rules { handling: &handling, always: &self.always };
         let looked = results::look(&message, Detectors::shared(), rules);
+        self.metrics.found(&looked.found);
         let Some(call) = self.of(ticket, server) else {
             return with_nobodys(message, server, looked);
         };
@@ -92,16 +101,20 @@ impl Results {
 
     /// Whether the agent may make a call after all that it has called before; the error is for it.
     pub(super) fn may_call(&mut self, decider: &Decider, call: &Call) -> Result<(), String> {
+        let arguments = call.arguments.to_string();
         if let Called::Tool(name) = &call.what {
             let tool = format!("{}/{name}", call.server);
             let now_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let arguments = call.arguments.to_string();
             let may = self.behaviour.calls((now_ms, call.ticket), &tool, &arguments);
-            may.map_err(|sign| decider.refuse_call(call, stopped(sign)))?;
+            may.map_err(|sign| {
+                self.metrics.decided((call.server, &call.what), Decision::Denied);
+                decider.refuse_call(call, stopped(sign))
+            })?;
         }
         let (server, called) = (call.server, call.what.clone());
-        let (handling, seen) = (Handling::default(), Seen::default());
-        self.calls.insert(call.ticket, Kept { server, called, handling, seen });
+        let (handling, seen, bytes) = (Handling::default(), Seen::default(), arguments.len());
+        let kept = Kept { server, called, handling, seen, bytes, passed: None };
+        self.calls.insert(call.ticket, kept);
         Ok(())
     }
 
@@ -109,12 +122,24 @@ impl Results {
     pub(super) fn permitted(&mut self, ticket: u64, handling: &Handling) {
         if let Some(call) = self.calls.get_mut(&ticket) {
             call.handling = handling.clone();
+            self.metrics.decided((call.server, &call.called), Decision::Permitted);
+            call.passed = Some((Instant::now(), self.metrics.passed(call.server, call.bytes)));
         }
+    }
+
+    /// A person is asked about a call, for as long as this is kept.
+    pub(super) fn asked(&self, ticket: u64) -> Going {
+        if let Some(call) = self.calls.get(&ticket) {
+            self.metrics.decided((call.server, &call.called), Decision::Asked);
+        }
+        self.metrics.asked()
     }
 
     /// A denial is an answer too.
     pub(super) fn denied(&mut self, ticket: u64, why: String) -> String {
-        self.calls.remove(&ticket);
+        if let Some(call) = self.calls.remove(&ticket) {
+            self.metrics.decided((call.server, &call.called), Decision::Denied);
+        }
         // Below the first line stands the entry, which is another each time.
         let first = why.lines().next().unwrap_or_default().to_owned();
         match self.behaviour.answered(ticket, &first, true) {
@@ -124,8 +149,12 @@ impl Results {
     }
 
     /// Nothing more comes of a call; what was seen of it.
-    pub(super) fn ended(&mut self, ticket: u64) -> Seen {
-        self.calls.remove(&ticket).map(|call| call.seen).unwrap_or_default()
+    pub(super) fn ended(&mut self, ticket: u64, how: Ended) -> Seen {
+        let Some(call) = self.calls.remove(&ticket) else { return Seen::default() };
+        if let Some((since, _)) = &call.passed {
+            self.metrics.ended(call.server, how, since.elapsed());
+        }
+        call.seen
     }
 
     /// What is said about the results of a call; of what belongs to none, all that is said about those under way.

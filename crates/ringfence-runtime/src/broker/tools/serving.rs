@@ -1,30 +1,30 @@
 //! The talk between one client and its servers, until the client has nothing more to say.
 
 use std::collections::HashMap;
-use std::io::{BufRead, Write};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use ringfence_proxy::mcp::frame::{Frame, Malformed};
 use ringfence_proxy::mcp::lines;
-use ringfence_proxy::mcp::middle::{Call, Decided, Effect, Middle, Odd, ServerSeat};
+use ringfence_proxy::mcp::middle::{Call, Decided, Effect, Ended, Middle, Odd, ServerSeat};
 use serde_json::Value;
 
 use super::super::RunError;
 use super::ToolsRequest;
 use super::calls::{ASKED_MAX, Begun, Open, Permitted};
 use super::decider::Decider;
+use super::ears::{Ears, Mouth};
+use super::metrics::Going;
 use super::remote::Remotes;
 use super::results::{Passed, Results};
 use super::started::{Started, named};
+use super::voice::{Unsaid, Voice};
 use crate::notice::Notice;
 use crate::servers::Server;
 use crate::wording::printable;
-
-/// Messages that wait until they are looked at; whoever sends more waits.
-pub(super) const HEARD_MAX: usize = 16;
 
 /// Messages that wait until the client reads them; then servers wait.
 const TOLD_MAX: usize = 16;
@@ -57,31 +57,44 @@ pub(super) type Made = (Permitted, Option<Value>);
 /// Ends a talk, also one that waits for its client.
 #[derive(Clone)]
 pub(super) struct Stopper {
-    hears: SyncSender<Heard>,
+    mouth: Mouth,
     ends: Arc<AtomicBool>,
 }
 
 impl Stopper {
     /// One of a session that has no talk of its own, and what hears of it.
-    pub(super) fn alone() -> (Stopper, Receiver<Heard>) {
-        let (hears, heard) = sync_channel(1);
-        (Stopper { hears, ends: Arc::default() }, heard)
+    pub(super) fn alone() -> std::io::Result<(Stopper, Ears)> {
+        let ears = Ears::new()?;
+        Ok((Stopper { mouth: ears.mouth(), ends: Arc::default() }, ears))
     }
 
     /// Tells the talk that another policy is in force. One that is busy shows what it may by its next list.
     pub(super) fn reloaded(&self) {
-        let _ = self.hears.try_send(Heard::Reloaded);
+        let _ = self.mouth.try_say(Heard::Reloaded);
     }
 
     pub(super) fn stop(&self) {
         self.ends.store(true, Ordering::Release);
         // Where that is full, who empties it looks at the flag.
-        let _ = self.hears.try_send(Heard::Stop);
+        let _ = self.mouth.try_say(Heard::Stop);
     }
 }
 
-/// Says something to the client; gives it back where that has to read what came before.
-pub(super) type ToClient = dyn Fn(String) -> Result<(), String> + Send;
+/// A client that speaks in lines.
+pub(super) struct Client {
+    pub(super) from: OwnedFd,
+    /// What was read of it already.
+    pub(super) read: Vec<u8>,
+    pub(super) to: OwnedFd,
+}
+
+/// How something is said to the client.
+pub(super) enum ToClient {
+    /// In lines.
+    Lines(Voice),
+    /// By this; what it gives back has to wait until the client has read what came before.
+    Elsewhere(Box<dyn Fn(String) -> Result<(), String> + Send>),
+}
 
 /// A talk that goes on.
 pub(super) struct Serving {
@@ -94,12 +107,12 @@ pub(super) struct Serving {
     /// Servers that have said nothing yet.
     silent: Vec<Silent>,
     names: Vec<String>,
-    heard: Receiver<Heard>,
+    ears: Ears,
     stopper: Stopper,
-    client: Box<ToClient>,
+    client: ToClient,
     under_way: HashMap<u64, Permitted>,
     /// Calls that wait for a person, each with what withdraws it.
-    asked: HashMap<u64, Arc<AtomicBool>>,
+    asked: HashMap<u64, (Arc<AtomicBool>, Going)>,
 }
 
 /// How long nothing is heard of a server already.
@@ -118,16 +131,12 @@ impl Serving {
     pub(super) fn start(
         decides: (Decider, Results),
         all: (Vec<Server>, &ToolsRequest, Option<&Remotes>),
-        (from, to): (impl BufRead + Send + 'static, impl Write + Send + 'static),
+        Client { from, read, to }: Client,
     ) -> Result<Serving, RunError> {
-        let (hears, heard) = sync_channel(HEARD_MAX);
-        let client = tell(to).map_err(RunError::step("speak to the client"))?;
-        let to_client = move |text| match client.try_send(text) {
-            Err(TrySendError::Full(unsent)) => Err(unsent),
-            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
-        };
-        let serving = Serving::open(decides, all, (hears.clone(), heard), Box::new(to_client))?;
-        listen(from, hears).map_err(RunError::step("listen to the client"))?;
+        let ears = Ears::new().map_err(RunError::step("listen to the client"))?;
+        let client = ToClient::Lines(Voice::new(to, TOLD_MAX));
+        let mut serving = Serving::open(decides, all, ears, client)?;
+        serving.ears.listen_to_client(from, &read);
         Ok(serving)
     }
 
@@ -135,16 +144,16 @@ impl Serving {
     pub(super) fn open(
         (decider, results): (Decider, Results),
         (servers, request, remotes): (Vec<Server>, &ToolsRequest, Option<&Remotes>),
-        (hears, heard): (SyncSender<Heard>, Receiver<Heard>),
-        client: Box<ToClient>,
+        mut ears: Ears,
+        client: ToClient,
     ) -> Result<Serving, RunError> {
         let failed = |step| RunError::step(step);
         let mut started = Vec::new();
         for (number, server) in servers.iter().enumerate() {
-            let one = Started::start((number, server), (request, remotes), hears.clone());
+            let one = Started::start((number, server), (request, remotes), &mut ears);
             started.push(Some(one.map_err(failed("start a server"))?));
         }
-        let stopper = Stopper { hears, ends: Arc::default() };
+        let stopper = Stopper { mouth: ears.mouth(), ends: Arc::default() };
         let names: Vec<String> = servers.iter().map(|server| server.name.to_string()).collect();
         let seats = names.iter().map(|name| ServerSeat { name: name.clone() }).collect();
         let shows = decider.clone();
@@ -164,7 +173,7 @@ impl Serving {
             started,
             silent,
             names,
-            heard,
+            ears,
             stopper,
             client,
             under_way,
@@ -199,22 +208,20 @@ impl Serving {
                 break;
             }
         }
-        self.asked.values().for_each(|withdrawn| withdrawn.store(true, Ordering::Release));
+        self.asked.values().for_each(|(withdrawn, _)| withdrawn.store(true, Ordering::Release));
         Started::end_all(self.started.drain(..).flatten().collect());
     }
 
     /// What is heard next, or that something has been waited for long enough.
-    fn next(&self) -> Result<Heard, RecvTimeoutError> {
+    fn next(&mut self) -> Result<Heard, RecvTimeoutError> {
         let until = |silent: &Silent| match silent {
             Silent::Until(until) => Some(*until),
             Silent::Untold | Silent::No => None,
         };
         let due = self.middle.deadline_ms();
         let due = due.and_then(|ms| self.began.checked_add(Duration::from_millis(ms)));
-        match self.silent.iter().filter_map(until).chain(due).min() {
-            Some(until) => self.heard.recv_timeout(until.saturating_duration_since(Instant::now())),
-            None => self.heard.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        }
+        let until = self.silent.iter().filter_map(until).chain(due).min();
+        self.ears.next(until)
     }
 
     /// Ends the servers that have said nothing for too long: nobody waits for them any more.
@@ -304,14 +311,14 @@ impl Serving {
             Effect::ToServer(number, text) => self.send(number, text),
             Effect::Decide(call) => self.decide(&call),
             Effect::Withdraw(ticket) => {
-                if let Some(withdrawn) = self.asked.get(&ticket) {
+                if let Some((withdrawn, _)) = self.asked.get(&ticket) {
                     withdrawn.store(true, Ordering::Release);
                 }
                 Vec::new()
             }
             Effect::Ended(ticket, how) => {
                 if let Some(permitted) = self.under_way.remove(&ticket) {
-                    permitted.end(how, self.results.ended(ticket));
+                    permitted.end(how, self.results.ended(ticket, how));
                 }
                 Vec::new()
             }
@@ -326,13 +333,30 @@ impl Serving {
     }
 
     /// Waits until the client has read enough of what came before, or the talk ends.
-    fn tell_client(&self, mut text: String) {
-        while let Err(unsent) = (self.client)(text) {
-            if self.stopper.ends.load(Ordering::Acquire) {
-                return;
+    fn tell_client(&mut self, text: String) {
+        let ends = || self.stopper.ends.load(Ordering::Acquire);
+        match &mut self.client {
+            ToClient::Lines(voice) => {
+                let mut said = voice.say(text);
+                // Whoever is gone is heard of.
+                while let Err(Unsaid::Full(line)) = said {
+                    if ends() {
+                        return;
+                    }
+                    std::thread::sleep(CLIENT_LOOK);
+                    said = voice.line(line);
+                }
             }
-            text = unsent;
-            std::thread::sleep(CLIENT_LOOK);
+            ToClient::Elsewhere(give) => {
+                let mut given = give(text);
+                while let Err(text) = given {
+                    if ends() {
+                        return;
+                    }
+                    std::thread::sleep(CLIENT_LOOK);
+                    given = give(text);
+                }
+            }
         }
     }
 
@@ -341,7 +365,7 @@ impl Serving {
         if let Some(silent @ Silent::Untold) = self.silent.get_mut(number) {
             *silent = Silent::Until(until);
         }
-        let sent = self.started.get(number).and_then(Option::as_ref).map(|it| it.send(text));
+        let sent = self.started.get_mut(number).and_then(Option::as_mut).map(|it| it.send(text));
         match sent {
             Some(Err(())) => self.gone(number, ENDED_EARLY),
             Some(Ok(())) | None => Vec::new(),
@@ -368,12 +392,12 @@ impl Serving {
     /// Only this call waits for the answer.
     fn ask(&mut self, ticket: u64, open: Open) -> Vec<Effect> {
         let withdrawn = Arc::<AtomicBool>::default();
-        self.asked.insert(ticket, Arc::clone(&withdrawn));
-        let (decider, hears) = (self.decider.clone(), self.stopper.hears.clone());
+        self.asked.insert(ticket, (Arc::clone(&withdrawn), self.results.asked(ticket)));
+        let (decider, mouth) = (self.decider.clone(), self.stopper.mouth.clone());
         let wait = move || {
             let decided = decider.conclude(open, &withdrawn);
             // Nobody hears it any more where the talk has ended.
-            let _ = hears.send(Heard::Decided(ticket, decided));
+            let _ = mouth.say(Heard::Decided(ticket, decided));
         };
         match named("question", wait) {
             Ok(()) => Vec::new(),
@@ -389,11 +413,12 @@ impl Serving {
     fn decided(&mut self, ticket: u64, decided: Result<Made, String>) -> Vec<Effect> {
         let decided = match decided {
             Ok((unwanted, _)) if !self.middle.awaits(ticket) => {
-                self.results.ended(ticket);
+                self.results.ended(ticket, Ended::Unanswered);
                 unwanted.withdraw();
                 return Vec::new();
             }
             Ok((permitted, arguments)) => {
+                self.middle.has_span(ticket, &permitted.span());
                 self.results.permitted(ticket, &permitted.handling);
                 self.under_way.insert(ticket, permitted);
                 Decided::Permit(arguments)
@@ -421,31 +446,4 @@ fn frame(read: lines::Read) -> Result<Option<Frame>, Malformed> {
         lines::Read::TooLong => Err(Malformed::TooLong { bytes_max: lines::MESSAGE_BYTES_MAX }),
         lines::Read::End => Ok(None),
     }
-}
-
-fn tell(mut to: impl Write + Send + 'static) -> std::io::Result<SyncSender<String>> {
-    let (client, told) = sync_channel::<String>(TOLD_MAX);
-    named("to-client", move || {
-        while let Ok(message) = told.recv() {
-            if lines::write(&mut to, &message).is_err() {
-                return;
-            }
-        }
-    })?;
-    Ok(client)
-}
-
-fn listen(
-    mut from: impl BufRead + Send + 'static,
-    hears: SyncSender<Heard>,
-) -> std::io::Result<()> {
-    named("from-client", move || {
-        while let Ok(read) = lines::read(&mut from, lines::MESSAGE_BYTES_MAX) {
-            let is_end = read == lines::Read::End;
-            if hears.send(Heard::Client(read)).is_err() || is_end {
-                return;
-            }
-        }
-        let _ = hears.send(Heard::Stop);
-    })
 }

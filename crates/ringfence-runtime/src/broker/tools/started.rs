@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,8 +16,9 @@ use ringfence_proxy::mcp::lines;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::ToolsRequest;
+use super::ears::Ears;
 use super::remote::Remotes;
-use super::serving::Heard;
+use super::voice::Voice;
 use crate::servers::Server;
 use crate::wording::printable;
 
@@ -42,9 +42,6 @@ const STDERR_LINE_BYTES_MAX: usize = 64 * 1024;
 const LAST_WORDS_MAX: usize = 4;
 const LAST_WORD_CHARS_MAX: usize = 400;
 
-/// How long is waited for the last lines of a server that has closed its output.
-const LAST_WORDS_WAIT: Duration = Duration::from_millis(500);
-
 /// A server that runs.
 pub(super) struct Started {
     line: Line,
@@ -62,9 +59,7 @@ enum Line {
 /// The process of a server.
 struct Streams {
     child: Child,
-    to: Option<SyncSender<String>>,
-    /// Bytes of messages that it has not read.
-    waiting: Arc<AtomicUsize>,
+    to: Option<Voice>,
 }
 
 /// The last lines of a server's stderr.
@@ -76,20 +71,15 @@ impl Started {
     pub(super) fn start(
         (number, server): (usize, &Server),
         (request, remotes): (&ToolsRequest, Option<&Remotes>),
-        heard: SyncSender<Heard>,
+        ears: &mut Ears,
     ) -> io::Result<Started> {
         if server.file.url.is_some() {
             let remotes = remotes.ok_or(io::ErrorKind::NotFound)?;
-            let carried = remotes.start((number, &server.name), heard)?;
+            let carried = remotes.start((number, &server.name), ears.mouth())?;
             return Ok(Started { line: Line::Http(carried), last_words: LastWords::default() });
         }
         let mut child = command(server, request)?.spawn()?;
-        let (to, messages) = sync_channel(WAITING_MAX);
-        let waiting = Arc::<AtomicUsize>::default();
-        if let Some(input) = child.stdin.take() {
-            let waiting = Arc::clone(&waiting);
-            named("to-server", move || write_all(input, &messages, &waiting))?;
-        }
+        let to = child.stdin.take().map(|input| Voice::new(input.into(), WAITING_MAX));
         let last_words = LastWords::default();
         // Both ends of this are dropped when there is nothing more on stderr.
         let (ends, ended) = sync_channel::<()>(0);
@@ -101,15 +91,14 @@ impl Started {
             })?;
         }
         if let Some(output) = child.stdout.take() {
-            named("from-server", move || hear(number, output, (&heard, &ended)))?;
+            ears.listen_to_server(number, output.into(), ended);
         }
-        let line = Line::Streams(Streams { child, to: Some(to), waiting });
-        Ok(Started { line, last_words })
+        Ok(Started { line: Line::Streams(Streams { child, to }), last_words })
     }
 
     /// Sends it a message; the error is that it reads none any more.
-    pub(super) fn send(&self, message: String) -> Result<(), ()> {
-        match &self.line {
+    pub(super) fn send(&mut self, message: String) -> Result<(), ()> {
+        match &mut self.line {
             Line::Streams(streams) => streams.send(message),
             Line::Http(carried) => carried.send(message).map_err(|_| ()),
         }
@@ -149,13 +138,13 @@ impl Started {
 }
 
 impl Streams {
-    fn send(&self, message: String) -> Result<(), ()> {
-        let bytes = message.len();
-        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
-        if before > 0 && before.saturating_add(bytes) > WAITING_BYTES_MAX {
+    fn send(&mut self, message: String) -> Result<(), ()> {
+        let to = self.to.as_mut().ok_or(())?;
+        let before = to.waiting();
+        if before > 0 && before.saturating_add(message.len()) > WAITING_BYTES_MAX {
             return Err(());
         }
-        self.to.as_ref().ok_or(())?.try_send(message).map_err(|_| ())
+        to.say(message).map_err(|_| ())
     }
 
     fn end(mut self) {
@@ -222,27 +211,6 @@ fn command(server: &Server, request: &ToolsRequest) -> io::Result<Command> {
     Ok(command)
 }
 
-/// Hears what a server says to its end, which is told when its last words are there as well.
-fn hear(
-    number: usize,
-    output: ChildStdout,
-    (heard, stderr_ended): (&SyncSender<Heard>, &Receiver<()>),
-) {
-    let mut output = BufReader::new(output);
-    loop {
-        match lines::read(&mut output, lines::MESSAGE_BYTES_MAX) {
-            Ok(lines::Read::End) | Err(_) => break,
-            Ok(read) => {
-                if heard.send(Heard::Server(number, read)).is_err() {
-                    return;
-                }
-            }
-        }
-    }
-    let _ = stderr_ended.recv_timeout(LAST_WORDS_WAIT);
-    let _ = heard.send(Heard::Server(number, lines::Read::End));
-}
-
 /// Passes on what a server prints beside its messages: clients keep that for whoever looks why something does
 /// not work.
 fn pass_on((name, output): (&str, ChildStderr), kept: &LastWords) {
@@ -260,16 +228,7 @@ fn pass_on((name, output): (&str, ChildStderr), kept: &LastWords) {
     }
 }
 
-fn write_all(mut input: ChildStdin, messages: &Receiver<String>, waiting: &AtomicUsize) {
-    while let Ok(message) = messages.recv() {
-        if lines::write(&mut input, &message).is_err() {
-            // It has ended, and that is heard of.
-            return;
-        }
-        waiting.fetch_sub(message.len(), Ordering::Relaxed);
-    }
-}
-
+/// A thread of this name.
 pub(super) fn named(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }

@@ -33,6 +33,11 @@ pub(super) fn plain(status: StatusCode, text: &str) -> Response<Reply> {
     whole(status, "text/plain; charset=utf-8", format!("{text}\n"))
 }
 
+/// What was counted, in the text format of Prometheus.
+pub(super) fn metrics(text: String) -> Response<Reply> {
+    whole(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+}
+
 /// A message.
 pub(super) fn json(status: StatusCode, text: String) -> Response<Reply> {
     whole(status, "application/json", text)

@@ -31,6 +31,11 @@ impl Sessions {
         Sessions { opens, all: Mutex::default() }
     }
 
+    /// What was counted.
+    pub(super) fn metrics(&self) -> String {
+        self.opens.metrics()
+    }
+
     /// Opens one; the error is for the client.
     pub(super) async fn open(&self) -> Result<Arc<Session>, String> {
         if self.all().len() >= SESSIONS_MAX {

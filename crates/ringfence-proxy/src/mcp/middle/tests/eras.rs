@@ -220,7 +220,7 @@ fn what_is_not_understood_comes_through_every_translation() {
             let params = json!({
                 "name": "read", "arguments": {"deep": [{"\u{e9}": 1.50, "n": 12_345_678_901_234_567_u64}]},
                 "unknown": {"a": [null, true]},
-                "_meta": {"com.example/x": {"y": 1}, "traceparent": "00-a-b-01", "tracestate": "k=v"},
+                "_meta": {"com.example/x": {"y": 1}, "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "k=v"},
             });
             let (mut between, request) = if client_is_modern {
                 (with_modern_client(&[server_is_modern]).0, modern(2, "tools/call", &params))

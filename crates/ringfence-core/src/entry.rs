@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::tool::ToolUsage;
+use crate::tool::{ClientCame, OddMessage, ToolUsage};
 use crate::{
     AbsolutePath, AskFor, Endpoint, FilesRead, Grounds, Process, Request, Reviewed, SecretName,
     SessionId, SetName, Trace, Verdict,
@@ -85,6 +85,10 @@ pub enum Event {
     FilesRead(FilesRead),
     /// A secret's stand-in turned up where the secret may not be used.
     SecretMisused(Misuse),
+    /// A message between a client and a server of tools that was not passed on, or not as it came.
+    OddMessage(OddMessage),
+    /// A client of a session that has several came in.
+    ClientCame(ClientCame),
     /// A vault lent something to this session, or was given it back.
     Lease(LeaseChange),
     /// Something of this host's connects to a published port of the world.
@@ -426,6 +430,8 @@ pub enum Carried {
 pub enum Channel {
     /// On the session's terminal.
     Terminal,
+    /// On no terminal: whoever looks after the session answers from another one.
+    Elsewhere,
     /// Nowhere: there is no terminal, so it was denied.
     None,
 }

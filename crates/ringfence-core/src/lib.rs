@@ -52,8 +52,8 @@ pub use question::{Approval, Approvals, Denial, Question};
 pub use reads::{FileRead, FilesRead, ReadResult, Trace};
 pub use reviewed::{ReviewStep, Reviewed};
 pub use tool::{
-    Fact, FactType, Field, Fields, Meaning, SERVER_NAME_BYTES_MAX, ServerName, TOOL_NAME_BYTES_MAX,
-    ToolCall, ToolName, ToolNameError, ToolShape, ToolUsage,
+    ClientCame, Fact, FactType, Field, Fields, Meaning, OddMessage, SERVER_NAME_BYTES_MAX,
+    ServerName, TOOL_NAME_BYTES_MAX, ToolCall, ToolName, ToolNameError, ToolShape, ToolUsage,
 };
 pub use trace_context::{NoTraceContext, TraceContext};
 pub use verdict::{

@@ -241,6 +241,9 @@ pub struct ToolCall {
     /// Where it stands in a trace that its client has begun; what is decided does not depend on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceContext>,
+    /// The number of the client that calls, from 1, where a session has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<u32>,
 }
 
 impl ToolCall {
@@ -254,7 +257,8 @@ impl ToolCall {
     pub fn of(tool: ToolName, facts: BTreeMap<String, Fact>, sent: &Value) -> ToolCall {
         let sent = serde_json::to_vec(sent).unwrap_or_default();
         let (sha256, bytes) = (hex(&Sha256::digest(&sent)), sent.len() as u64);
-        ToolCall { tool, arguments: facts, meaning: Meaning::default(), sha256, bytes, trace: None }
+        let meaning = Meaning::default();
+        ToolCall { tool, arguments: facts, meaning, sha256, bytes, trace: None, client: None }
     }
 
     /// The same call, whose arguments mean this.
@@ -267,6 +271,12 @@ impl ToolCall {
     #[must_use]
     pub fn in_trace(self, trace: Option<TraceContext>) -> ToolCall {
         ToolCall { trace, ..self }
+    }
+
+    /// The same call by one client of several.
+    #[must_use]
+    pub fn by(self, client: Option<u32>) -> ToolCall {
+        ToolCall { client, ..self }
     }
 }
 
@@ -324,6 +334,33 @@ impl From<ToolName> for String {
     fn from(name: ToolName) -> String {
         name.full
     }
+}
+
+/// A client of several came in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientCame {
+    /// Its number in the session, from 1; its calls have it.
+    pub client: u32,
+    /// What it says that it is, JSON as it came, cut where it is long.
+    pub said: String,
+}
+
+/// A message that was not passed on, or not as it came, and belongs to no call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OddMessage {
+    /// The server that sent it; the client where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The number of the client, where the session has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<u32>,
+    /// What is odd about it, in a word: `duplicate-id`, `not-json`, `too-long`, `redacted` ...
+    pub kind: String,
+    /// The same in words.
+    pub what: String,
+    /// What it had in it, where detectors looked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
 }
 
 #[cfg(test)]

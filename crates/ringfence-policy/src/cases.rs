@@ -301,7 +301,7 @@ fn call(case: &Case) -> Result<ToolCall, CaseError> {
     // A case is about what the policy sees: there are no bytes.
     let (sha256, bytes) = (String::new(), 0);
     let (tool, arguments) = (case.resource.parse()?, arguments.collect());
-    Ok(ToolCall { tool, arguments, meaning, sha256, bytes, trace: None })
+    Ok(ToolCall { tool, arguments, meaning, sha256, bytes, trace: None, client: None })
 }
 
 fn fact(value: &toml::Value) -> Fact {

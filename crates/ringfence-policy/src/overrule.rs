@@ -83,6 +83,7 @@ fn sample(grant: &GrantText) -> Act {
             sha256: String::new(),
             bytes: 0,
             trace: None,
+            client: None,
         }),
         GrantText::Exec { program, subcommand } => {
             let words = std::iter::once(program.as_str()).chain(subcommand.as_deref());

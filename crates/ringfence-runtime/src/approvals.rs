@@ -1,9 +1,10 @@
-//! Questions put to the user of the session's terminal, and their answers as facts for the gate.
+//! Questions put to a person, and the answers as facts for the gate: on the session's terminal where it has one,
+//! and by `ringfence approve` from any other.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use ringfence_sandbox::notify::{Deed, Members};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
+use crate::desk::Desk;
 use crate::pty::{Asker, Choice, Codes, Prompt, Typing};
 use crate::wording;
 
@@ -51,6 +53,8 @@ pub struct Approvals {
     /// What was refused, when, and what is said of it.
     refused: Mutex<HashMap<String, (Instant, String)>>,
     wider: OnceLock<Wider>,
+    desk: Desk,
+    tell: OnceLock<Tell>,
 }
 
 /// Whether the process that asks still waits for the answer.
@@ -58,6 +62,9 @@ pub type Still<'a> = &'a dyn Fn() -> bool;
 
 /// Finds the grant that can be offered with a question, where one can.
 pub type Find = Box<dyn Fn(&Request) -> Option<GrantText> + Send + Sync>;
+
+/// Says that a question waits, by its entry and as a sentence, where nothing is drawn.
+pub type Tell = Box<dyn Fn(u64, &str) + Send + Sync>;
 
 /// How a person allows more than the one act that is asked about.
 pub struct Wider {
@@ -100,6 +107,8 @@ impl Approvals {
             waiting: AtomicU64::new(0),
             refused: Mutex::default(),
             wider: OnceLock::new(),
+            desk: Desk::default(),
+            tell: OnceLock::new(),
         }
     }
 
@@ -107,6 +116,17 @@ impl Approvals {
     pub fn widen_with(&self, wider: Wider) {
         // There is one session, which says so once.
         let _ = self.wider.set(wider);
+    }
+
+    /// From now on each question that is on no terminal is told of.
+    pub fn tell_with(&self, tell: Tell) {
+        // There is one session, which says so once.
+        let _ = self.tell.set(tell);
+    }
+
+    /// The questions that wait, for who answers from elsewhere.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     /// How many questions wait for an answer now.
@@ -175,21 +195,28 @@ impl Approvals {
         }
         let (reply, answers) = sync_channel(1);
         let withdrawn = Arc::<AtomicBool>::default();
-        let wait = Duration::from_secs(APPROVAL_WAIT_SECONDS_MAX);
+        let deadline = Instant::now() + Duration::from_secs(APPROVAL_WAIT_SECONDS_MAX);
         let process = question.request.process;
         let program = program(process, self.world);
         let about = (program.as_deref(), deed);
         let asked = wording::question(&question.request, &question.grounds, about);
         let wider = self.wider.get().and_then(|wider| (wider.find)(&question.request));
+        let offered = wider.as_ref().map(|grant| wording::printable(&grant.to_string()));
+        let index = question.entry.index;
+        let for_desk = (deadline, reply.clone());
+        let placed = self.desk.place(index, (&asked, offered.clone()), for_desk);
+        if let Some(tell) = self.tell.get().filter(|_| self.asker.channel() == Channel::Elsewhere) {
+            tell(index, &asked.text);
+        }
         let prompt = Prompt {
-            wider: wider.as_ref().map(|grant| wording::printable(&grant.to_string())),
+            wider: offered,
             // Its number may be another process's by now where nobody knows whether it waits.
             program: process.and(still).map(|_| name(program.as_deref())),
             text: asked.text,
             subject: asked.subject,
             reason: asked.reason,
             codes: Codes::from_random(random),
-            deadline: Instant::now() + wait,
+            deadline,
             withdrawn: Arc::clone(&withdrawn),
             reply,
             typing: Typing::default(),
@@ -197,25 +224,40 @@ impl Approvals {
         if !self.asker.put(prompt) {
             return Answer::Expired;
         }
-        let (until, asked_under) =
-            (Instant::now() + wait + QUEUE_WAIT, self.gate.policy_in_force());
+        let answer = self.wait(question, (&answers, deadline + QUEUE_WAIT), still, wider.as_ref());
+        drop(placed);
+        // Whoever has answered elsewhere has answered what the terminal shows.
+        withdrawn.store(true, Ordering::Release);
+        self.asker.look();
+        answer
+    }
+
+    fn wait(
+        &self,
+        question: &Question,
+        (answers, until): (&Receiver<Choice>, Instant),
+        still: Option<Still<'_>>,
+        wider: Option<&GrantText>,
+    ) -> Answer {
+        let asked_under = self.gate.policy_in_force();
         while Instant::now() < until {
             match answers.recv_timeout(LOOK_PERIOD) {
                 Ok(Choice::Answer(answer)) => return answer,
                 Ok(Choice::End) => {
-                    end(process, still, self.world);
+                    end(question.request.process, still, self.world);
                     return Answer::Refused;
                 }
-                Ok(Choice::ForSession) => return self.widen(wider.as_ref(), &question.request),
+                Ok(Choice::ForSession) => return self.widen(wider, &question.request),
                 Err(RecvTimeoutError::Disconnected) => return Answer::Expired,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let is_granted = !Arc::ptr_eq(&asked_under, &self.gate.policy_in_force())
                 && self.gate.still_permits(&question.request, &Approved::default());
-            if is_granted || still.is_some_and(|still| !still()) {
-                withdrawn.store(true, Ordering::Release);
-                self.asker.look();
-                return if is_granted { Answer::Granted } else { Answer::Expired };
+            if is_granted {
+                return Answer::Granted;
+            }
+            if still.is_some_and(|still| !still()) {
+                return Answer::Expired;
             }
         }
         Answer::Expired

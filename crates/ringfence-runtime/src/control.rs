@@ -14,6 +14,7 @@ use ringfence_core::SessionId;
 use rustix::net::sockopt::socket_peercred;
 use serde::{Deserialize, Serialize};
 
+use crate::desk::{Desk, Said, Waiting};
 use crate::registration::Description;
 
 /// Longest line of the protocol, in bytes.
@@ -51,6 +52,15 @@ pub enum Command {
         /// Which one.
         name: String,
     },
+    /// Say which questions wait for a person.
+    Questions,
+    /// Answer one of them.
+    Answer {
+        /// Its entry in the log.
+        question: u64,
+        /// The answer.
+        said: Said,
+    },
     /// End the session now.
     Kill,
 }
@@ -58,9 +68,12 @@ pub enum Command {
 impl Command {
     fn answer_wait(&self) -> Duration {
         match self {
-            Command::Status | Command::Reload | Command::GrantsChanged | Command::Kill => {
-                ANSWER_WAIT
-            }
+            Command::Status
+            | Command::Reload
+            | Command::GrantsChanged
+            | Command::Questions
+            | Command::Answer { .. }
+            | Command::Kill => ANSWER_WAIT,
             Command::Checkpoint { .. } | Command::Rollback { .. } => COPY_WAIT,
         }
     }
@@ -87,6 +100,8 @@ pub struct Status {
 pub enum Reply {
     /// The session's status.
     Status(Status),
+    /// The questions that wait.
+    Questions(Vec<Waiting>),
     /// It is done; each line says one thing that changed, or that could not change now.
     Done(Vec<String>),
     /// It was not done, and nothing changed.
@@ -150,8 +165,36 @@ pub fn ask(runtime: &Path, session: &SessionId, command: &Command) -> Result<Rep
         .map_err(|error| ControlError::Answer { socket: socket.clone(), reason: error.to_string() })
 }
 
+/// Who asks: a process of this user, outside of every world.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    pid: i32,
+}
+
+impl Caller {
+    /// Answers a question. Whoever the session governs does not: neither `client`, the process that calls its
+    /// tools, nor what that has started. One that detaches itself is not known any more; nothing but a world
+    /// holds a program of the same user.
+    pub fn answer(self, desk: &Desk, (question, said): (u64, Said), client: Option<i32>) -> Reply {
+        let proc = Path::new("/proc");
+        if client.is_some_and(|client| descends(proc, self.pid, client)) {
+            return Reply::Refused {
+                why: "what the session governs may not answer its questions".to_owned(),
+                hint: Some("answer from a terminal that the agent has not started".to_owned()),
+            };
+        }
+        match desk.answer(question, said) {
+            Ok(()) => Reply::Done(Vec::new()),
+            Err(error) => Reply::Refused { why: error.to_string(), hint: None },
+        }
+    }
+}
+
+/// What does as callers ask.
+pub type Answers = Arc<dyn Fn(Command, Caller) -> Reply + Send + Sync>;
+
 /// Serves callers one after the other until the listener fails; `answer` does what they ask.
-pub fn serve(listener: UnixListener, answer: Arc<dyn Fn(Command) -> Reply + Send + Sync>) {
+pub fn serve(listener: UnixListener, answer: Answers) {
     let run = move || {
         for stream in listener.incoming() {
             let Ok(stream) = stream else { return };
@@ -163,17 +206,22 @@ pub fn serve(listener: UnixListener, answer: Arc<dyn Fn(Command) -> Reply + Send
     let _ = std::thread::Builder::new().name("control".to_owned()).spawn(run);
 }
 
-fn serve_one(mut stream: UnixStream, answer: &dyn Fn(Command) -> Reply) -> io::Result<()> {
+fn serve_one(
+    mut stream: UnixStream,
+    answer: &(dyn Fn(Command, Caller) -> Reply + Send + Sync),
+) -> io::Result<()> {
     stream.set_read_timeout(Some(CALLER_WAIT))?;
     stream.set_write_timeout(Some(CALLER_WAIT))?;
-    let reply = if let Some(why) = caller_refused(&stream) {
-        Reply::Refused { why, hint: None }
-    } else {
-        let line = read_line(&stream)?;
-        if line.is_empty() {
-            return Ok(());
+    let reply = match caller(&stream) {
+        Err(why) => Reply::Refused { why, hint: None },
+        Ok(caller) => {
+            let line = read_line(&stream)?;
+            if line.is_empty() {
+                return Ok(());
+            }
+            let asked = serde_json::from_str(&line);
+            asked.map_or_else(|error| not_understood(&error), |command| answer(command, caller))
         }
-        serde_json::from_str(&line).map_or_else(|error| not_understood(&error), answer)
     };
     write_line(&mut stream, &reply)
 }
@@ -185,17 +233,34 @@ fn not_understood(error: &serde_json::Error) -> Reply {
     }
 }
 
-/// Why this caller is not heard; `None` when it is.
-fn caller_refused(stream: &UnixStream) -> Option<String> {
-    let Ok(peer) = socket_peercred(stream) else {
-        return Some("the caller cannot be identified".to_owned());
-    };
+/// Who calls, or why this caller is not heard.
+fn caller(stream: &UnixStream) -> Result<Caller, String> {
+    let peer = socket_peercred(stream).map_err(|_| "the caller cannot be identified".to_owned())?;
     let ours = rustix::process::geteuid();
     if peer.uid != ours && !peer.uid.is_root() {
-        return Some(format!("user {} may not command this session", peer.uid.as_raw()));
+        return Err(format!("user {} may not command this session", peer.uid.as_raw()));
     }
-    governed(Path::new("/proc"), peer.pid.as_raw_nonzero().get())
-        .then(|| "a governed process may not command a session".to_owned())
+    let pid = peer.pid.as_raw_nonzero().get();
+    if governed(Path::new("/proc"), pid) {
+        return Err("a governed process may not command a session".to_owned());
+    }
+    Ok(Caller { pid })
+}
+
+/// Whether a process is `of` or descends from it. What cannot be read counts as such.
+fn descends(proc: &Path, pid: i32, of: i32) -> bool {
+    let mut pid = pid;
+    for _ in 0..ANCESTORS_MAX {
+        if pid == of {
+            return true;
+        }
+        match parent(&proc.join(pid.to_string())) {
+            Some(0 | 1) => return false,
+            Some(next) => pid = next,
+            None => return true,
+        }
+    }
+    true
 }
 
 /// Whether a process, or one it descends from, lives in a world: in another pid namespace or user

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ringfence_core::SessionId;
 
-use super::{Command, ControlError, Reply, ask, governed, serve};
+use super::{Command, ControlError, Reply, ask, descends, governed, serve};
 use crate::registration::socket_path;
 
 fn session() -> SessionId {
@@ -15,7 +15,7 @@ fn session() -> SessionId {
 fn a_command_reaches_the_broker_and_its_answer_comes_back() {
     let dir = tempfile::tempdir().unwrap();
     let listener = UnixListener::bind(socket_path(dir.path(), &session())).unwrap();
-    serve(listener, Arc::new(|command| Reply::Done(vec![format!("{command:?}")])));
+    serve(listener, Arc::new(|command, _| Reply::Done(vec![format!("{command:?}")])));
     let reply = ask(dir.path(), &session(), &Command::GrantsChanged).unwrap();
     assert_eq!(reply, Reply::Done(vec!["GrantsChanged".to_owned()]));
 }
@@ -25,7 +25,7 @@ fn an_unknown_command_is_refused_and_the_broker_serves_on() {
     use std::io::{Read as _, Write as _};
     let dir = tempfile::tempdir().unwrap();
     let socket = socket_path(dir.path(), &session());
-    serve(UnixListener::bind(&socket).unwrap(), Arc::new(|_| Reply::Done(Vec::new())));
+    serve(UnixListener::bind(&socket).unwrap(), Arc::new(|_, _| Reply::Done(Vec::new())));
     let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
     stream.write_all(b"\"open-the-gates\"\n").unwrap();
     let mut answer = String::new();
@@ -79,4 +79,23 @@ fn a_process_in_another_pid_namespace_is_governed() {
 fn this_test_is_not_governed_by_us() {
     let pid = i32::try_from(std::process::id()).unwrap();
     assert!(!governed(Path::new("/proc"), pid));
+}
+
+#[test]
+fn what_a_client_has_started_descends_from_it_and_its_starter_does_not() {
+    let proc = tempfile::tempdir().unwrap();
+    let process = |pid: &str, parent: &str| {
+        std::fs::create_dir_all(proc.path().join(pid)).unwrap();
+        std::fs::write(proc.path().join(pid).join("stat"), format!("{pid} (a ) b) S {parent} 0"))
+            .unwrap();
+    };
+    process("10", "1");
+    process("11", "10");
+    process("12", "11");
+    process("20", "10");
+    assert!(descends(proc.path(), 11, 11), "the client itself");
+    assert!(descends(proc.path(), 12, 11), "its child");
+    assert!(!descends(proc.path(), 10, 11), "who started it");
+    assert!(!descends(proc.path(), 20, 11), "another one");
+    assert!(descends(proc.path(), 99, 11), "unknown");
 }

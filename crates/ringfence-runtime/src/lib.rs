@@ -11,6 +11,7 @@ pub mod clock;
 pub mod compose;
 pub mod control;
 pub mod denials;
+pub mod desk;
 pub mod environment;
 pub mod foresight;
 pub mod gitconfig;

@@ -59,8 +59,19 @@ pub struct Relay {
 /// Puts questions to the user of the terminal.
 #[derive(Clone)]
 pub struct Asker {
-    prompts: Option<SyncSender<Prompt>>,
+    way: Way,
     wake: std::sync::Arc<OwnedFd>,
+}
+
+/// The way that questions go.
+#[derive(Clone)]
+enum Way {
+    /// To the session's terminal, and to any other.
+    Terminal(SyncSender<Prompt>),
+    /// To any other terminal.
+    Elsewhere,
+    /// To nobody.
+    None,
 }
 
 /// Size of the user's terminal; `None` when input or output is not one.
@@ -89,7 +100,7 @@ impl Relay {
         let (wake_read, wake) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         let (prompts, questions) = sync_channel(QUESTIONS_WAITING_MAX);
         let asker = Asker {
-            prompts: parts.pty.is_some().then_some(prompts),
+            way: if parts.pty.is_some() { Way::Terminal(prompts) } else { Way::None },
             wake: std::sync::Arc::new(wake.try_clone()?),
         };
         let is_ours = parts.pty.is_some() && jobs::is_in_foreground(rustix::stdio::stdin());
@@ -148,21 +159,33 @@ impl Drop for Relay {
 }
 
 impl Asker {
-    /// Whether there is a terminal to ask on.
+    /// Where there is somebody to ask.
     pub fn channel(&self) -> Channel {
-        if self.prompts.is_some() { Channel::Terminal } else { Channel::None }
+        match self.way {
+            Way::Terminal(_) => Channel::Terminal,
+            Way::Elsewhere => Channel::Elsewhere,
+            Way::None => Channel::None,
+        }
     }
 
-    /// One that reaches nobody, where a session has no terminal.
-    pub fn nobody() -> io::Result<Asker> {
+    /// One whose questions are answered from another terminal, where a session has none but may well have a
+    /// person who looks after it.
+    pub fn elsewhere() -> io::Result<Asker> {
+        Asker::without_terminal(Way::Elsewhere)
+    }
+
+    fn without_terminal(way: Way) -> io::Result<Asker> {
         let (_, wake) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        Ok(Asker { prompts: None, wake: std::sync::Arc::new(wake) })
+        Ok(Asker { way, wake: std::sync::Arc::new(wake) })
     }
 
-    /// Queues a question; `false` when there is no terminal or too many wait already.
+    /// Queues a question; `false` when there is nobody to ask or too many wait already.
     pub fn put(&self, prompt: Prompt) -> bool {
-        let Some(prompts) = &self.prompts else { return false };
-        prompts.try_send(prompt).is_ok() && self.look()
+        match &self.way {
+            Way::Terminal(prompts) => prompts.try_send(prompt).is_ok() && self.look(),
+            Way::Elsewhere => true,
+            Way::None => false,
+        }
     }
 
     /// Has the questions looked at again: one of them was withdrawn.

@@ -69,6 +69,7 @@ const CODES_OF: &[(&str, &[(&str, &str)])] = &[
 
 /// Schemas of what is printed with `--json`, each held to by a test: file name, text.
 const SCHEMAS: &[(&str, &str)] = &[
+    ("approve.schema.json", include_str!("../schemas/approve.schema.json")),
     ("common.schema.json", include_str!("../schemas/common.schema.json")),
     ("decide.schema.json", include_str!("../schemas/decide.schema.json")),
     ("denial.schema.json", include_str!("../schemas/denial.schema.json")),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringfence_core::{EntryRef, IdError, SessionId};
 
+mod approve;
 mod mcp;
 mod review;
 mod run;
@@ -16,6 +17,7 @@ mod suggest;
 mod warm;
 mod world;
 
+pub use approve::ApproveArgs;
 pub use mcp::{
     McpAddArgs, McpCommand, McpInspectArgs, McpListArgs, McpRemoveArgs, McpRunArgs, McpServeArgs,
 };
@@ -88,6 +90,8 @@ pub enum Command {
     Trust(TrustArgs),
     /// Take back the trust in a project's policy
     Untrust(UntrustArgs),
+    /// Answer the questions that wait for a person, from another terminal than the session's
+    Approve(ApproveArgs),
     /// Permit something for a session, for a time or always
     Grant(GrantArgs),
     /// List or revoke grants

@@ -1,5 +1,6 @@
 //! One module per command: from its arguments to what it prints.
 
+pub(crate) mod approve;
 pub(crate) mod context;
 pub(crate) mod decide;
 pub(crate) mod demo;

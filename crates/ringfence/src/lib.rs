@@ -62,6 +62,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Done, Failure> {
         Command::Export(command) => commands::export::export(&command, screen),
         Command::Explain(args) => commands::explain::explain(&args, screen),
         Command::Suggest(args) => commands::suggest::suggest(&args, screen),
+        Command::Approve(args) => commands::approve::approve(&args, screen),
         Command::Grant(args) => commands::grant::grant(&args, screen),
         Command::Doctor(args) => commands::doctor::doctor(&args, screen),
         Command::Init(args) => commands::init::init(&args, screen),

@@ -105,8 +105,14 @@ impl Drop for Silent {
     }
 }
 
-fn line(prompt: &str, flag: &str) -> Result<String, Failure> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+/// Whether there is a terminal to ask on.
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// One line that is typed; `flag` is what stands in for it where there is no terminal.
+pub fn line(prompt: &str, flag: &str) -> Result<String, Failure> {
+    if !can_ask() {
         return Err(Message::new("this needs an answer, and there is no terminal to ask on")
             .hint(flag)
             .could_not());

@@ -20,7 +20,7 @@ use crate::approvals::Approvals;
 use crate::assemble::{Assembled, Inputs, assemble_again, with_grants};
 use crate::clock::HostClock;
 use crate::compose::Changes;
-use crate::control::{self, Command, Reply, Status};
+use crate::control::{self, Caller, Command, Reply, Status};
 use crate::grants::{self, Grant};
 use crate::in_force::InForce;
 use crate::ports::PrivatePlaces;
@@ -93,8 +93,14 @@ enum Cause {
 
 impl Live {
     /// Does what a caller asks for.
-    fn answer(&self, command: Command) -> Reply {
+    fn answer(&self, command: Command, caller: Option<Caller>) -> Reply {
         match command {
+            Command::Questions => Reply::Questions(self.approvals.desk().waiting()),
+            Command::Answer { question, said } => match caller {
+                // A world holds what is governed here, and lets none of it call.
+                Some(caller) => caller.answer(self.approvals.desk(), (question, said), None),
+                None => Reply::Refused { why: "nobody has said it".to_owned(), hint: None },
+            },
             Command::Status => Reply::Status(self.status()),
             Command::Reload => self.load_anew(Cause::Policy),
             Command::GrantsChanged => self.load_anew(Cause::Grants),
@@ -212,12 +218,12 @@ impl Live {
     pub(super) fn obey(self: Arc<Live>, line: UnixListener) {
         self.watch_expiry();
         self.offer_wider();
-        control::serve(line, Arc::new(move |command| self.serve(command)));
+        control::serve(line, Arc::new(move |command, caller| self.serve(command, Some(caller))));
     }
 
     /// Does what a caller asks for, and goes on minding what it granted.
-    pub(super) fn serve(self: &Arc<Live>, command: Command) -> Reply {
-        let reply = self.answer(command);
+    pub(super) fn serve(self: &Arc<Live>, command: Command, caller: Option<Caller>) -> Reply {
+        let reply = self.answer(command, caller);
         self.watch_expiry();
         reply
     }

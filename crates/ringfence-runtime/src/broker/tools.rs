@@ -21,6 +21,7 @@ mod started;
 mod voice;
 
 use std::ffi::OsString;
+use std::num::NonZeroI32;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ use serde::Serialize;
 
 use super::RunError;
 use super::opening::{self, Opened};
-use crate::approvals::Approvals;
+use crate::approvals::{APPROVAL_WAIT_SECONDS_MAX, Approvals};
 use crate::assemble::{Assembled, Inputs, assemble};
 use crate::clock::HostClock;
 use crate::environment::Environment;
@@ -61,7 +62,7 @@ use metrics::Metrics;
 use remote::Remotes;
 use results::Results;
 use ringfence_sandbox::notify::Members;
-use serving::{Client, Serving, Stopper};
+use serving::{Client, Heard, Serving, Stopper};
 use started::named;
 
 /// Whose tools are called by whom.
@@ -115,7 +116,8 @@ pub fn run(
     let serving = Serving::start((decider, results), all, client)?;
     let told = serving.stopper();
     session.who.2.on_change(move || told.reloaded());
-    let ending = session.obey(request, serving.stopper())?;
+    let client = rustix::process::getppid().map(rustix::process::Pid::as_raw_nonzero);
+    let ending = session.obey(request, serving.stopper(), client.map(NonZeroI32::get))?;
     serving.until_the_end(tell);
     ending.close(tell)
 }
@@ -138,7 +140,7 @@ pub fn serve(
         results: session.assembled.settings.results.clone(),
         metrics: Arc::new(Metrics::of(&session.servers)),
     };
-    let ending = session.obey(request, stopper)?;
+    let ending = session.obey(request, stopper, None)?;
     let (serves, told) = match Serves::start(listening, rooms) {
         Ok(started) => started,
         Err(error) => {
@@ -147,8 +149,10 @@ pub fn serve(
         }
     };
     ready(&told);
-    // Nothing else is heard here but the end.
-    let _ = heard.next(None);
+    // Nothing else is heard here but what is told, and the end.
+    while let Ok(Heard::Tell(notice)) = heard.next(None) {
+        tell(&notice);
+    }
     serves.end();
     ending.close(tell)
 }
@@ -212,15 +216,23 @@ impl Session {
         })
     }
 
-    /// From here on others can grant to it, reload it and end it.
-    fn obey(self, request: &ToolsRequest, stopper: Stopper) -> Result<Ending, RunError> {
+    /// From here on others can answer its questions, grant to it, reload it and end it; but `client`, who is
+    /// governed by it, answers none.
+    fn obey(
+        self,
+        request: &ToolsRequest,
+        stopper: Stopper,
+        client: Option<i32>,
+    ) -> Result<Ending, RunError> {
         let Session { signals, assembled, opened, who, remotes, registered, line, .. } = self;
         mind(signals, stopper.clone()).map_err(RunError::step("watch for signals"))?;
         let ends = stopper.clone();
         opened.tally.on_failure(move || ends.stop());
+        let (told, session) = (stopper.clone(), opened.session.clone());
+        who.1.tell_with(Box::new(move |index, text| told.tell(waits(&session, index, text))));
         let ends = (stopper, remotes.clone());
-        let of = (request, self.description);
-        Seat::new(of, &opened, (assembled, who.2), ends).obey(line);
+        let of = (request, self.description, client);
+        Seat::new(of, &opened, (assembled, who), ends).obey(line);
         Ok(Ending { opened, remotes, registered })
     }
 }
@@ -233,9 +245,16 @@ impl Ending {
     }
 }
 
-/// Nobody is asked on a terminal, whom the client has.
+/// What is said of a question.
+fn waits(session: &SessionId, index: u64, text: &str) -> Notice {
+    let seconds = APPROVAL_WAIT_SECONDS_MAX;
+    let notice = Notice::new(format!("{text} It waits {seconds} s for an answer"));
+    notice.hint(format!("to answer it, run `ringfence approve {session}/{index}` in a terminal"))
+}
+
+/// The client has the terminal, so that nobody is asked there.
 fn approvals(opened: &Opened, assembled: &Assembled) -> Result<Approvals, RunError> {
-    let asker = Asker::nobody().map_err(RunError::step("make a way for questions"))?;
+    let asker = Asker::elsewhere().map_err(RunError::step("make a way for questions"))?;
     let approver = (users::own_name(), assembled.settings.roles.iter().cloned().collect());
     let own_pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
     Ok(Approvals::new(opened.gate.clone(), asker, Members::below(own_pid), approver))

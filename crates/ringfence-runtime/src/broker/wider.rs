@@ -77,7 +77,7 @@ impl Live {
         };
         // What cannot be granted leaves the answer to the one question.
         if grants::add(&self.dirs, new, self.clock.now_ms(), |id| grant.to_cedar(id)).is_ok() {
-            self.serve(Command::GrantsChanged);
+            self.serve(Command::GrantsChanged, None);
         }
     }
 }

@@ -108,8 +108,7 @@ impl Builder {
                 let view = &mut self.view;
                 view.trace_id = Some(otel::trace_id(&session));
                 view.otel_span_id = Some(otel::session_span_id(&session));
-                view.session = Some(session);
-                view.started_ms = Some(at_ms);
+                (view.session, view.started_ms) = (Some(session), Some(at_ms));
                 (view.agent, view.command, view.cwd) = (agent, command, Some(cwd));
                 (view.policy, view.layers, view.trace) = (policy, layers, trace);
             }
@@ -117,8 +116,7 @@ impl Builder {
                 self.decided(Decision { index, at_ms, request, grounds, change }, verdict);
             }
             Event::Refused { process, syscall, why } => {
-                let span = self.acting(Some(process), at_ms);
-                let span = self.name_of(span);
+                let span = self.span_of(Some(process), at_ms);
                 self.view.refused.push(RefusedCall { entry: index, at_ms, span, syscall, why });
             }
             Event::FilesRead(read) => self.read(read, at_ms),
@@ -128,8 +126,7 @@ impl Builder {
                 self.view.arrivals.push(ArrivalView { entry: index, at_ms, peer, connection });
             }
             Event::SecretMisused(what) => {
-                let span = self.acting(what.process, at_ms);
-                let span = self.name_of(span);
+                let span = self.span_of(what.process, at_ms);
                 self.view.misused.push(MisusedSecret { entry: index, at_ms, span, what });
             }
             Event::Lease(change) => self.lent(LeaseView { entry: index, at_ms, change }),
@@ -160,14 +157,23 @@ impl Builder {
             Event::LimitReached { limit, most, unseen } => {
                 self.view.limit_reached = Some(ReachedLimit { entry: index, limit, most, unseen });
             }
-            Event::Covered { path } if self.view.covered_again.contains(&path) => {}
-            Event::Covered { path } => self.view.covered_again.push(path),
+            Event::Covered { path } => self.covered(path),
             Event::SessionClosed { summary } => {
                 (self.view.ended_ms, self.view.state) = (Some(at_ms), State::Ended);
                 self.view.summary = Some(summary);
             }
             Event::Reviewed(review) => self.reviewed(&review),
-            Event::PolicyReloaded { .. } | Event::LogOpened { .. } | Event::LogClosed { .. } => {}
+            Event::PolicyReloaded { .. }
+            | Event::OddMessage(_)
+            | Event::ClientCame(_)
+            | Event::LogOpened { .. }
+            | Event::LogClosed { .. } => {}
+        }
+    }
+
+    fn covered(&mut self, path: ringfence_core::AbsolutePath) {
+        if !self.view.covered_again.contains(&path) {
+            self.view.covered_again.push(path);
         }
     }
 

@@ -1,9 +1,11 @@
 //! How an act is asked about: what would be done in a sentence, and to what file on lines of its own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use ringfence_core::{Act, Grounds, Request};
+use ringfence_core::{Act, Fact, Grounds, Request};
 use ringfence_sandbox::notify::Deed;
+use serde_json::Value;
 
 use super::{describe_in_full, printable, reason, rule_line};
 
@@ -40,11 +42,42 @@ pub fn question(
             _,
         ) => (describe_in_full(act), None),
     };
+    let subject = match &request.act {
+        // What is called is only half of it.
+        Act::CallTool(call) if !call.arguments.is_empty() => Some(arguments(&call.arguments)),
+        Act::Read(_)
+        | Act::Write(_)
+        | Act::Delete(_)
+        | Act::Exec(_)
+        | Act::Connect(_)
+        | Act::ConnectUnix(_)
+        | Act::Request(_)
+        | Act::UseSecret(_)
+        | Act::CallTool(_) => subject.map(|path| format!("`{}`", printable(path.as_str()))),
+    };
     let end = if subject.is_some() { "" } else { "?" };
-    Asked {
-        text: format!("ringfence: may {who} {does}{end}"),
-        subject: subject.map(|path| format!("`{}`", printable(path.as_str()))),
-        reason: asked_by(grounds),
+    Asked { text: format!("ringfence: may {who} {does}{end}"), subject, reason: asked_by(grounds) }
+}
+
+/// Named arguments: `path: "/a", lines: 3`.
+fn arguments(named: &BTreeMap<String, Fact>) -> String {
+    let one = |(name, fact): (&String, &Fact)| format!("{}: {}", printable(name), value(fact));
+    named.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn value(fact: &Fact) -> String {
+    match fact {
+        Fact::Bool(is) => is.to_string(),
+        Fact::Long(number) => number.to_string(),
+        Fact::Decimal(units) => {
+            let sign = if *units < 0 { "-" } else { "" };
+            let units = units.unsigned_abs();
+            format!("{sign}{}.{:04}", units / 10_000, units % 10_000)
+        }
+        // As JSON: a text with quotation marks in it does not look like several arguments.
+        Fact::Text(text) => printable(&Value::from(text.as_str()).to_string()),
+        Fact::Set(all) => format!("[{}]", all.iter().map(value).collect::<Vec<_>>().join(", ")),
+        Fact::Record(named) => format!("{{{}}}", arguments(named)),
     }
 }
 

@@ -196,7 +196,7 @@ fn answered(dirs: &StateDirs, question: &Recorded) -> Option<Answered> {
         {
             said = match channel {
                 Channel::None => "nobody: there was no terminal to ask on",
-                Channel::Terminal => "nobody so far",
+                Channel::Terminal | Channel::Elsewhere => "nobody so far",
             };
         }
     }

@@ -61,7 +61,7 @@ pub(crate) fn tell(
             }
             Ok(Done::No)
         }
-        Ok(Reply::Status(_)) => {
+        Ok(Reply::Status(_) | Reply::Questions(_)) => {
             Err(Message::new(format!("session {session} gave another answer")).could_not())
         }
         Err(error @ ControlError::NotRunning { .. }) => Err(Message::new(error.to_string())

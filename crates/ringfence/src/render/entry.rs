@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use ringfence_core::{
-    Answer, Channel, Entry, Event, Exit, FileChange, FilesRead, Found, HttpUsage, LayerState,
-    LayerStatus, NetUsage, Outcome, PolicyDigest, ReviewStep, Reviewed, TakenBack, ToolUsage,
-    Treatment, Verdict,
+    Answer, Channel, ClientCame, Entry, Event, Exit, FileChange, FilesRead, Found, HttpUsage,
+    LayerState, LayerStatus, NetUsage, OddMessage, Outcome, PolicyDigest, ReviewStep, Reviewed,
+    TakenBack, ToolUsage, Treatment, Verdict,
 };
 use ringfence_runtime::wording::{self, printable};
 
@@ -39,12 +39,17 @@ fn words(event: &Event) -> (&'static str, String) {
             ("arrived", format!("{} connects to port {port} of the world", printable(peer)))
         }
         Event::FilesRead(read) => ("read", files_read(read)),
+        Event::OddMessage(odd) => ("odd", odd_message(odd)),
+        Event::ClientCame(ClientCame { client, said }) => {
+            ("client", format!("{client} came in: {}", printable(said)))
+        }
         Event::SecretMisused(misuse) => ("incident", wording::misuse(misuse)),
         Event::Lease(change) => ("lease", wording::lease(change)),
         Event::Finished { of, outcome } => ("finished", format!("{of}: {}", ended(outcome))),
         Event::Asked { of, needs, channel } => {
             let place = match channel {
                 Channel::Terminal => "asked on the terminal",
+                Channel::Elsewhere => "asked by `ringfence approve`",
                 Channel::None => "nobody was asked: there is no terminal",
             };
             ("asked", format!("{of}: needs {}; {place}", wording::needs(needs)))
@@ -191,6 +196,13 @@ fn decided(event: &Event) -> (&'static str, String) {
         Verdict::Ask(needs) => ("ask", format!("{act}; needs {}", wording::needs(needs))),
         Verdict::Deny => ("denied", format!("{act}; {}", wording::rule_line(grounds))),
     }
+}
+
+/// A message of a client or a server that was not passed on as it came.
+fn odd_message(odd: &OddMessage) -> String {
+    let client = || odd.client.map_or_else(|| "the client".to_owned(), |it| format!("client {it}"));
+    let who = odd.server.as_deref().map_or_else(client, printable);
+    format!("{who}: {}{}", printable(&odd.what), found(&odd.found))
 }
 
 /// How an act ended, in words.

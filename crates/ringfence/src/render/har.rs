@@ -100,6 +100,8 @@ impl Builder {
             | Event::Refused { .. }
             | Event::FilesRead(_)
             | Event::SecretMisused(_)
+            | Event::OddMessage(_)
+            | Event::ClientCame(_)
             | Event::Lease(_)
             | Event::Arrived { .. }
             | Event::Asked { .. }

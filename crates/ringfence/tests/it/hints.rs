@@ -11,6 +11,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("{command}", "trust"),
     ("{word}", "net:a.example:443"),
     ("{session}/{entry}", "sabcdefgh/1"),
+    ("SESSION/INDEX", "sabcdefgh/1"),
     ("SESSION", "sabcdefgh"),
     ("ID", "g-1234"),
     ("CMD", "claude"),

@@ -9,6 +9,7 @@
 )]
 
 mod agents;
+mod approve;
 mod asked;
 mod attacks;
 mod bad_input;

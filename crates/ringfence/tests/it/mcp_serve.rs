@@ -259,6 +259,35 @@ fn each_client_has_a_session_of_its_own() {
 }
 
 #[test]
+fn the_log_says_which_client_made_a_call_and_which_sent_what_is_odd() {
+    let served = Served::new(&[]);
+    let sessions = [served.begin("2025-06-18"), served.begin("2025-11-25")];
+    assert!(served.call(&sessions[0], "one").body.contains("one 1"));
+    assert!(served.call(&sessions[1], "two").body.contains("two 1"));
+    // An answer to nothing.
+    let odd = json!({"jsonrpc": "2.0", "id": 99, "result": {}});
+    assert_eq!(served.post(&sessions[1], &odd).status, 202);
+    let name = served.token_file.rsplit('/').next().unwrap().to_owned();
+    let session = name.strip_prefix("mcp-").unwrap().strip_suffix(".token").unwrap();
+    let log = served.person.succeed(&["log", "show", session, "--json"]);
+    let entries: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let entry = |is: &dyn Fn(&Value) -> bool| {
+        let found = entries.iter().map(|it| &it["entry"]).find(|it| is(it));
+        found.unwrap_or_else(|| panic!("{log}")).clone()
+    };
+    for (client, said) in [(1, "one"), (2, "two")] {
+        let came = entry(&|it| it["event"] == "client-came" && it["client"] == client);
+        assert_eq!(came["said"], r#"{"name":"t","version":"1"}"#, "{came}");
+        let called = entry(&|it| it["event"] == "decided" && it.to_string().contains(said));
+        assert!(called.to_string().contains(&format!("\"client\":{client}")), "{called}");
+    }
+    let odd = entry(&|it| it["event"] == "odd-message");
+    assert_eq!((&odd["client"], &odd["kind"]), (&json!(2), &json!("unknown-answer")), "{odd}");
+    let told = served.person.succeed(&["log", "show", session]);
+    assert!(told.contains("client 2: an answer to something that nobody asked"), "{told}");
+}
+
+#[test]
 fn who_was_led_here_or_has_no_token_is_refused() {
     let served = Served::new(&["--allow-origin", "https://app.example"]);
     let session = served.begin("2025-06-18");

@@ -694,6 +694,12 @@ impl Terminal {
         self.answered = self.seen.len();
     }
 
+    /// Forgets what was shown.
+    pub(crate) fn forget(&mut self) {
+        self.seen.clear();
+        self.answered = 0;
+    }
+
     pub(crate) fn types(&mut self, text: &str) {
         use std::io::Write as _;
         self.master.write_all(text.as_bytes()).unwrap();

@@ -63,6 +63,13 @@ pub(super) struct Hello {
     parked_bytes: usize,
 }
 
+impl Hello {
+    /// Who it says that it is, as it stands.
+    pub(super) fn info(&self) -> &str {
+        &self.info
+    }
+}
+
 /// A session that a client began with `initialize`.
 #[derive(Debug)]
 pub(super) struct Session {

@@ -336,6 +336,11 @@ impl Middle {
         self.servers.get(server)?.hello.as_ref()
     }
 
+    /// Who the client says that it is, as it stands, once it has begun.
+    pub fn client_says(&self) -> Option<&str> {
+        self.hello.as_ref().map(begin::Hello::info)
+    }
+
     /// The client may see other tools than before.
     pub fn tools_changed(&mut self) -> Vec<Effect> {
         if self.phase != Phase::Open {

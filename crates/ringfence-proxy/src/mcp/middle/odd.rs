@@ -48,6 +48,8 @@ pub enum OddKind {
     ToolAppeared,
     /// Something that a rule does not let through.
     Blocked,
+    /// Something out of which a rule takes a part.
+    Redacted,
 }
 
 impl OddKind {
@@ -55,6 +57,7 @@ impl OddKind {
     pub fn name(self) -> &'static str {
         match self {
             OddKind::Blocked => "blocked",
+            OddKind::Redacted => "redacted",
             OddKind::DuplicateId => "duplicate-id",
             OddKind::UnknownAnswer => "unknown-answer",
             OddKind::NotJson => "not-json",

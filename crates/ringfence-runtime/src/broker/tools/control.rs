@@ -6,21 +6,26 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use ringfence_core::{Clock as _, Durability, Event, Gate, RecordError, SessionId};
+use ringfence_core::{Agent, Clock as _, Durability, Event, Gate, RecordError, Request, SessionId};
+use ringfence_policy::grant::GrantText;
 
 use super::super::live::granted;
 use super::super::opening::Opened;
 use super::ToolsRequest;
 use super::remote::Remotes;
 use super::serving::Stopper;
+use crate::advice::Advice;
+use crate::approvals::{Approvals, Wider};
 use crate::assemble::{Assembled, Inputs, assemble_again, with_grants};
 use crate::clock::HostClock;
-use crate::control::{self, Command, Reply, Status};
-use crate::grants::{self, Grant};
+use crate::control::{self, Caller, Command, Reply, Status};
+use crate::grants::{self, Grant, NewGrant, Scope};
 use crate::in_force::InForce;
 use crate::registration::Description;
 use crate::state::StateDirs;
 use crate::tally::Tally;
+use crate::trust::Project;
+use crate::users;
 
 /// Why something is loaded anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +48,9 @@ pub(super) struct Seat {
     in_force: Mutex<Assembled>,
     /// The policy that denials take their advice from.
     advised: Arc<InForce>,
+    approvals: Arc<Approvals>,
+    /// Who calls the tools, where that is one process; it answers no questions.
+    client: Option<i32>,
     stopper: Stopper,
     remotes: Option<Arc<Remotes>>,
     /// The thread that revokes grants when their time is over.
@@ -51,11 +59,12 @@ pub(super) struct Seat {
 
 impl Seat {
     pub(super) fn new(
-        (request, description): (&ToolsRequest, Description),
+        (request, description, client): (&ToolsRequest, Description, Option<i32>),
         opened: &Opened,
-        (assembled, advised): (Assembled, Arc<InForce>),
+        (assembled, who): (Assembled, (Agent, Arc<Approvals>, Arc<InForce>)),
         (stopper, remotes): (Stopper, Option<Arc<Remotes>>),
     ) -> Arc<Seat> {
+        let (_, approvals, advised) = who;
         Arc::new(Seat {
             dirs: request.dirs.clone(),
             cwd: request.cwd.clone(),
@@ -67,6 +76,8 @@ impl Seat {
             description,
             in_force: Mutex::new(assembled),
             advised,
+            approvals,
+            client,
             stopper,
             remotes,
             timer: OnceLock::new(),
@@ -76,7 +87,8 @@ impl Seat {
     /// Obeys whoever the line leads to, until the session ends.
     pub(super) fn obey(self: Arc<Seat>, line: UnixListener) {
         self.watch_expiry();
-        control::serve(line, Arc::new(move |command| self.answer(&command)));
+        self.offer_wider();
+        control::serve(line, Arc::new(move |command, caller| self.answer(&command, caller)));
     }
 
     /// Revokes grants when their time is over. A session whose grants cannot be watched over is ended.
@@ -112,8 +124,49 @@ impl Seat {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, command: &Command) -> Reply {
+    /// Questions offer a grant for the rest of the session, where a hint would offer it.
+    fn offer_wider(self: &Arc<Seat>) {
+        let (finder, maker) = (Arc::downgrade(self), Arc::downgrade(self));
+        self.approvals.widen_with(Wider {
+            find: Box::new(move |request| finder.upgrade()?.wider(request)),
+            make: Box::new(move |grant| {
+                if let Some(seat) = maker.upgrade() {
+                    seat.grant(grant);
+                }
+            }),
+        });
+    }
+
+    fn wider(&self, request: &Request) -> Option<GrantText> {
+        let grant = self.advised.smallest_grant(request, &self.gate.facts_now())?;
+        let project = Project::find(&self.cwd, self.dirs.home()).ok()?.dir;
+        let is_offered = matches!(
+            Advice::of(&grant, self.dirs.home(), &project),
+            Advice::Grant(_) | Advice::Make { .. } | Advice::NextSession { .. }
+        );
+        is_offered.then_some(grant)
+    }
+
+    /// Grants it as `ringfence grant --session` does.
+    fn grant(&self, grant: &GrantText) {
+        let new = NewGrant {
+            text: grant.to_string(),
+            scope: Scope::Session(self.session.clone()),
+            author: users::own_name(),
+            expires: None,
+        };
+        // What cannot be granted leaves the answer to the one question.
+        if grants::add(&self.dirs, new, self.clock.now_ms(), |id| grant.to_cedar(id)).is_ok() {
+            self.load_anew(Cause::Grants);
+        }
+    }
+
+    fn answer(&self, command: &Command, caller: Caller) -> Reply {
         match command {
+            Command::Questions => Reply::Questions(self.approvals.desk().waiting()),
+            Command::Answer { question, said } => {
+                caller.answer(self.approvals.desk(), (*question, *said), self.client)
+            }
             Command::Status => Reply::Status(self.status()),
             Command::Reload => self.load_anew(Cause::Policy),
             Command::GrantsChanged => self.load_anew(Cause::Grants),
@@ -136,7 +189,7 @@ impl Seat {
             permitted: totals.permitted,
             denied: totals.denied,
             asked: totals.asked,
-            waiting: 0,
+            waiting: self.approvals.waiting(),
         }
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Decider {
     pub(super) approvals: Arc<Approvals>,
     /// Who speaks for the agent; nobody where the session has no world.
     pub(super) process: Option<Process>,
+    /// The number of the client, where the session has several.
+    pub(super) client: Option<u32>,
     pub(super) servers: Arc<[Server]>,
     whereabouts: Whereabouts,
     in_force: Arc<InForce>,
@@ -48,6 +50,7 @@ impl Decider {
             agent,
             approvals,
             process: None,
+            client: None,
             servers: servers.into(),
             whereabouts: Whereabouts { home, cwd, search },
             in_force,
@@ -89,13 +92,14 @@ impl Decider {
         call: &Call,
     ) -> Result<(Act, Vec<Act>, Option<Value>), String> {
         let (Called::Tool(name) | Called::Method(name)) = &call.what;
+        let client = self.client;
         let tool = ToolName::new(&server.name, name).map_err(|error| error.to_string())?;
         let wrong = |why: String| self.refuse(&tool, call, why);
         let Called::Tool(name) = &call.what else {
             let uri = call.arguments.get("uri").and_then(Value::as_str);
             let needed = uri.map(|uri| self.whereabouts.of_resource(uri).map_err(wrong));
             let needed = needed.transpose()?.unwrap_or_default();
-            return Ok((of_method(tool, name, call), needed, None));
+            return Ok((Act::CallTool(of_method(tool, name, call).by(client)), needed, None));
         };
         if !server.file.tools.contains_key(name) {
             return Err(wrong("nobody has looked at this tool".to_owned()));
@@ -112,7 +116,9 @@ impl Decider {
         let (needs, sent) = self.whereabouts.look(roles, &call.arguments).map_err(wrong)?;
         let act_of = |facts| {
             let made = ToolCall::of(tool.clone(), facts, &call.arguments);
-            Act::CallTool(made.meaning(needs.meaning.clone()).in_trace(call.trace.clone()))
+            Act::CallTool(
+                made.meaning(needs.meaning.clone()).in_trace(call.trace.clone()).by(client),
+            )
         };
         if sent == call.arguments {
             let act = act_of(given);
@@ -134,7 +140,7 @@ impl Decider {
     /// What is refused before any rule is asked is recorded as a denial like any other.
     fn refuse(&self, tool: &ToolName, call: &Call, why: String) -> String {
         let refused = ToolCall::of(tool.clone(), BTreeMap::new(), &call.arguments);
-        let act = Act::CallTool(refused.in_trace(call.trace.clone()));
+        let act = Act::CallTool(refused.in_trace(call.trace.clone()).by(self.client));
         self.deny(self.request(act), why)
     }
 
@@ -178,7 +184,7 @@ impl Decider {
 }
 
 /// What a server does besides tools, by its method; rules see what it names.
-fn of_method(tool: ToolName, method: &str, call: &Call) -> Act {
+fn of_method(tool: ToolName, method: &str, call: &Call) -> ToolCall {
     let arguments = &call.arguments;
     let names = METHODS.iter().find(|(known, _)| *known == method).map_or(&[][..], |(_, it)| *it);
     let fact = |name: &&str| {
@@ -186,5 +192,5 @@ fn of_method(tool: ToolName, method: &str, call: &Call) -> Act {
         ((*name).to_owned(), Fact::Text(text.to_owned()))
     };
     let made = ToolCall::of(tool, names.iter().map(fact).collect(), arguments);
-    Act::CallTool(made.in_trace(call.trace.clone()))
+    made.in_trace(call.trace.clone())
 }

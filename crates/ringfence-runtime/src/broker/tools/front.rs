@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -119,7 +120,7 @@ impl Serves {
         let talks = Talks::default();
         let all = Arc::clone(&talks);
         rooms.who.2.on_change(move || lock(&all).values().for_each(Stopper::reloaded));
-        let opens = Arc::new(Opening { rooms, alive, talks });
+        let opens = Arc::new(Opening { rooms, clients: AtomicU32::new(0), alive, talks });
         let front = Front::serve(door, guard, opens).map_err(RunError::step("serve clients"))?;
         Ok((Serves { front, ended, made }, Ready { at, token_file }))
     }
@@ -137,6 +138,8 @@ impl Serves {
 
 struct Opening {
     rooms: Rooms,
+    /// How many clients have come in.
+    clients: AtomicU32,
     alive: SyncSender<()>,
     talks: Talks,
 }
@@ -159,7 +162,8 @@ impl Opens for Opening {
 
     fn open(&self, desk: Arc<Desk>) -> Result<Box<dyn Hears>, String> {
         let Rooms { gate, who, servers, request, remotes, results, metrics } = &self.rooms;
-        let decider = Decider::new(gate, who.clone(), (servers.clone(), request));
+        let mut decider = Decider::new(gate, who.clone(), (servers.clone(), request));
+        decider.client = Some(self.clients.fetch_add(1, Ordering::Relaxed).saturating_add(1));
         let ears = Ears::new().map_err(|error| error.to_string())?;
         let (mouth, to) = (ears.mouth(), Arc::clone(&desk));
         let client = Box::new(move |text| to.give(text));
@@ -195,7 +199,11 @@ impl Hears for Room {
         self.mouth.try_say(Heard::Client(read)).map_err(|error| match error {
             TrySendError::Full(Heard::Client(read)) => Unheard::Full(read),
             TrySendError::Full(
-                Heard::Server(..) | Heard::Decided(..) | Heard::Reloaded | Heard::Stop,
+                Heard::Server(..)
+                | Heard::Decided(..)
+                | Heard::Tell(_)
+                | Heard::Reloaded
+                | Heard::Stop,
             )
             | TrySendError::Disconnected(_) => Unheard::Gone,
         })

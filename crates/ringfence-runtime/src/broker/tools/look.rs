@@ -156,7 +156,13 @@ impl Talk<'_> {
         loop {
             let read = match self.ears.next(Some(self.until)) {
                 Ok(Heard::Server(_, read)) => read,
-                Ok(Heard::Client(_) | Heard::Decided(..) | Heard::Reloaded | Heard::Stop) => {
+                Ok(
+                    Heard::Client(_)
+                    | Heard::Decided(..)
+                    | Heard::Tell(_)
+                    | Heard::Reloaded
+                    | Heard::Stop,
+                ) => {
                     continue;
                 }
                 Err(RecvTimeoutError::Timeout) => return Err(LookError::Slow),

@@ -37,6 +37,10 @@ const WANTED_BYTES_MAX: u64 = 64 * 1024;
 /// How long the end of all talks is waited for at the end of a session: their servers are told to end.
 const END_WAIT: Duration = Duration::from_secs(3);
 
+/// Most servers that the clients of one world have running at a time: each runs in a world of its own, which the
+/// limits of the client's do not count.
+pub(super) const SERVERS_MAX: usize = 16;
+
 /// What a client says first, in a line of JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +82,8 @@ struct Talking {
     /// No more are begun.
     is_over: bool,
     next: u64,
+    /// How many servers run for all of them, or are about to.
+    servers: usize,
     all: Vec<(u64, Stopper)>,
 }
 
@@ -118,6 +124,10 @@ impl Clients {
             Ok(servers) => servers,
             Err(why) => return answer(&stream, &Answered::Refused(why)),
         };
+        let reserved = match self.open.reserve(servers.len()) {
+            Ok(reserved) => reserved,
+            Err(why) => return answer(&stream, &Answered::Refused(why)),
+        };
         let Verdicts { gate, agent, approvals, stderr, .. } = &self.verdicts;
         let who = (agent.clone(), Arc::clone(approvals), Arc::clone(&self.in_force));
         let mut decider = Decider::new(gate, who, (servers.clone(), &self.request));
@@ -140,6 +150,7 @@ impl Clients {
             let _ = stderr.write(process.pid, &format!("{notice}\n"));
         }
         self.open.end(number);
+        drop(reserved);
         Ok(())
     }
 }
@@ -155,6 +166,19 @@ impl Speaks for Clients {
     }
 }
 
+/// Room for servers, until this is dropped.
+struct Reserved<'a> {
+    open: &'a Open,
+    servers: usize,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        let mut talking = self.open.talking();
+        talking.servers = talking.servers.saturating_sub(self.servers);
+    }
+}
+
 impl Open {
     /// One more, unless the session is over.
     fn begin(&self, stopper: Stopper) -> Option<u64> {
@@ -166,6 +190,22 @@ impl Open {
         let number = talking.next;
         talking.all.push((number, stopper));
         Some(number)
+    }
+
+    /// Room for so many servers more.
+    fn reserve(&self, servers: usize) -> Result<Reserved<'_>, String> {
+        let mut talking = self.talking();
+        let running = talking.servers;
+        let wanted = running.saturating_add(servers);
+        // One client has all that its person has added, however many these are.
+        if running > 0 && wanted > SERVERS_MAX {
+            return Err(format!(
+                "{running} servers run for this session already, and at most {SERVERS_MAX} at a time do: \
+                 name the servers that you need, or end another `mcp run`"
+            ));
+        }
+        talking.servers = wanted;
+        Ok(Reserved { open: self, servers })
     }
 
     fn end(&self, number: u64) {
@@ -189,5 +229,33 @@ impl Open {
 
     fn talking(&self) -> MutexGuard<'_, Talking> {
         self.stoppers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Open, SERVERS_MAX};
+
+    #[test]
+    fn no_more_servers_run_than_the_limit_says_however_many_clients_there_are() {
+        let open = Open::default();
+        let first = open.reserve(SERVERS_MAX - 1).unwrap();
+        assert!(open.reserve(2).is_err());
+        let second = open.reserve(1).unwrap();
+        let why = open.reserve(1).err().unwrap();
+        assert!(why.contains(&format!("{SERVERS_MAX} servers run")), "{why}");
+        drop(second);
+        assert!(open.reserve(1).is_ok());
+        drop(first);
+        assert_eq!(open.talking().servers, 0);
+    }
+
+    #[test]
+    fn one_client_has_all_servers_that_its_person_has_added() {
+        let open = Open::default();
+        let all = open.reserve(SERVERS_MAX * 2).unwrap();
+        assert!(open.reserve(1).is_err());
+        drop(all);
+        assert!(open.reserve(1).is_ok());
     }
 }

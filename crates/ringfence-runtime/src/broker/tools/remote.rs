@@ -90,7 +90,11 @@ impl Remotes {
             mouth.try_say(Heard::Server(number, read)).map_err(|error| match error {
                 TrySendError::Full(Heard::Server(_, read)) => Unheard::Full(read),
                 TrySendError::Full(
-                    Heard::Client(_) | Heard::Decided(..) | Heard::Reloaded | Heard::Stop,
+                    Heard::Client(_)
+                    | Heard::Decided(..)
+                    | Heard::Tell(_)
+                    | Heard::Reloaded
+                    | Heard::Stop,
                 )
                 | TrySendError::Disconnected(_) => Unheard::Gone,
             })

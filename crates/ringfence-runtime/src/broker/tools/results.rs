@@ -10,7 +10,7 @@ use ringfence_proxy::mcp::frame::{
     Answer, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Kind, Members, Message, error_answer,
     quoted, result_answer,
 };
-use ringfence_proxy::mcp::middle::{Call, Called, Effect, Ended, Odd, OddKind, Whose};
+use ringfence_proxy::mcp::middle::{Call, Called, Effect, Ended, OddKind, Whose};
 use ringfence_proxy::mcp::results::{self, Looked, Rules};
 
 use super::decider::Decider;
@@ -25,7 +25,12 @@ pub(super) struct Results {
     /// Calls that are not answered yet, by ticket.
     calls: HashMap<u64, Kept>,
     metrics: Arc<Metrics>,
+    /// Messages of no call that were not passed on as they came, and how many there were.
+    odd: (Vec<Nobodys>, u32),
 }
+
+/// Most of those that are told of in one talk.
+const ODD_MAX: u32 = 256;
 
 /// A call that is not answered yet.
 struct Kept {
@@ -50,6 +55,9 @@ pub(super) struct Seen {
     pub(super) loops: Option<&'static str>,
 }
 
+/// A message of a server that belongs to no call: what became of it, why, and what it had in it.
+pub(super) type Nobodys = (usize, OddKind, &'static str, Vec<Found>);
+
 /// What becomes of a message of a server.
 pub(super) enum Passed {
     /// It goes on, as it is here.
@@ -66,6 +74,7 @@ impl Results {
             begun: Instant::now(),
             calls: HashMap::new(),
             metrics,
+            odd: (Vec::new(), 0),
         }
     }
 
@@ -82,7 +91,7 @@ impl Results {
         let looked = results::look(&message, Detectors::shared(), rules);
         self.metrics.found(&looked.found);
         let Some(call) = self.of(ticket, server) else {
-            return with_nobodys(message, server, looked);
+            return self.with_nobodys(message, server, looked);
         };
         call.seen.found = together(std::mem::take(&mut call.seen.found), &looked.found);
         if ticket.is_some() {
@@ -178,6 +187,33 @@ impl Results {
         of_server.next().is_none().then_some(first)
     }
 
+    /// A message that belongs to no call: what was taken out of it is told to whoever keeps what the gate says.
+    fn with_nobodys(&mut self, message: Message, server: usize, looked: Looked) -> Passed {
+        let is_blocked = looked.is_blocked();
+        if !is_blocked && looked.text.is_none() {
+            return Passed::On(message);
+        }
+        let (kind, what) = if is_blocked {
+            (OddKind::Blocked, "a message was not passed on, for what it has in it")
+        } else {
+            (OddKind::Redacted, "a message was passed on without what a rule takes out")
+        };
+        let (odd, count) = &mut self.odd;
+        *count = count.saturating_add(1);
+        if *count <= ODD_MAX {
+            odd.push((server, kind, what, looked.found));
+        }
+        if is_blocked {
+            return Passed::Instead(refused(&message, server));
+        }
+        cleaned(message, looked.text)
+    }
+
+    /// What was not passed on as it came, of what belongs to no call, since this was asked last.
+    pub(super) fn take_odd(&mut self) -> Vec<Nobodys> {
+        std::mem::take(&mut self.odd.0)
+    }
+
     /// The answer with a word to the agent, where it goes in circles.
     fn warned(&mut self, ticket: u64, message: Message) -> Message {
         let Some(sign) = self.answered(ticket, &message) else { return message };
@@ -202,20 +238,6 @@ impl Results {
         };
         self.behaviour.answered(ticket, message.part(at), failed)
     }
-}
-
-/// A message that belongs to no call: what was taken out of it is told to whoever keeps what the gate says.
-fn with_nobodys(message: Message, server: usize, looked: Looked) -> Passed {
-    let names: Vec<&str> = looked.found.iter().map(|found| found.rule.as_str()).collect();
-    let odd =
-        |what: String| Effect::Odd(Odd { server: Some(server), kind: OddKind::Blocked, what });
-    if looked.is_blocked() {
-        let what = format!("a message was not passed on: it has {}", names.join(", "));
-        let mut effects = refused(&message, server);
-        effects.push(odd(what));
-        return Passed::Instead(effects);
-    }
-    cleaned(message, looked.text)
 }
 
 /// A message with its new text. What cannot be read any more is not passed on.

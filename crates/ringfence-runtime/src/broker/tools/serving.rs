@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
+use ringfence_core::{ClientCame, Durability, Event, Found, OddMessage};
 use ringfence_proxy::mcp::frame::{Frame, Malformed};
 use ringfence_proxy::mcp::lines;
 use ringfence_proxy::mcp::middle::{Call, Decided, Effect, Ended, Middle, Odd, ServerSeat};
@@ -45,6 +46,8 @@ pub(super) enum Heard {
     Server(usize, lines::Read),
     /// A person has answered, or nobody: what became of a call that was asked about.
     Decided(u64, Result<Made, String>),
+    /// Something that the person should know.
+    Tell(Notice),
     /// Another policy is in force, by which the client may see other tools.
     Reloaded,
     /// The session ends.
@@ -71,6 +74,11 @@ impl Stopper {
     /// Tells the talk that another policy is in force. One that is busy shows what it may by its next list.
     pub(super) fn reloaded(&self) {
         let _ = self.mouth.try_say(Heard::Reloaded);
+    }
+
+    /// Tells the person; where too much is told already, the log has it.
+    pub(super) fn tell(&self, notice: Notice) {
+        let _ = self.mouth.try_say(Heard::Tell(notice));
     }
 
     pub(super) fn stop(&self) {
@@ -111,6 +119,7 @@ pub(super) struct Serving {
     stopper: Stopper,
     client: ToClient,
     under_way: HashMap<u64, Permitted>,
+    is_introduced: bool,
     /// Calls that wait for a person, each with what withdraws it.
     asked: HashMap<u64, (Arc<AtomicBool>, Going)>,
 }
@@ -177,6 +186,7 @@ impl Serving {
             stopper,
             client,
             under_way,
+            is_introduced: false,
             asked,
         })
     }
@@ -199,10 +209,18 @@ impl Serving {
                 Ok(Heard::Server(number, read)) => self.of_server(number, read),
                 Ok(Heard::Decided(ticket, decided)) => self.answered(ticket, decided),
                 Ok(Heard::Reloaded) => self.middle.tools_changed(),
+                Ok(Heard::Tell(notice)) => {
+                    tell(&notice);
+                    Vec::new()
+                }
                 Err(RecvTimeoutError::Timeout) => self.end_silent(),
             });
             for effect in effects {
                 self.see_to(effect, tell);
+            }
+            for (server, kind, what, found) in self.results.take_odd() {
+                let odd = Odd { server: Some(server), kind, what: what.to_owned() };
+                self.odd(&odd, found, tell);
             }
             if self.stopper.ends.load(Ordering::Acquire) {
                 break;
@@ -241,7 +259,11 @@ impl Serving {
 
     fn of_client(&mut self, read: lines::Read) -> Vec<Effect> {
         match frame(read) {
-            Ok(Some(frame)) => self.middle.frame_from_client(0, &frame),
+            Ok(Some(frame)) => {
+                let effects = self.middle.frame_from_client(0, &frame);
+                self.introduce();
+                effects
+            }
             Ok(None) => Vec::new(),
             Err(wrong) => self.middle.malformed(&wrong),
         }
@@ -323,7 +345,7 @@ impl Serving {
                 Vec::new()
             }
             Effect::Odd(odd) => {
-                tell(&self.notice(&odd));
+                self.odd(&odd, Vec::new(), tell);
                 Vec::new()
             }
         };
@@ -428,13 +450,39 @@ impl Serving {
         self.middle.decided(ticket, decided)
     }
 
-    /// Clients keep what is said here, for whoever looks why something does not work.
-    fn notice(&self, odd: &Odd) -> Notice {
-        let who = odd.server.and_then(|number| self.names.get(number));
-        let who = who.map_or("the client", String::as_str);
-        Notice::new(format!("mcp: {who}: {}", printable(&odd.what)))
+    /// Records it, and says it: clients keep what is said here, for whoever looks why something does not work.
+    fn odd(&self, odd: &Odd, found: Vec<Found>, tell: &mut dyn FnMut(&Notice)) {
+        let server = odd.server.and_then(|number| self.names.get(number));
+        let rules: Vec<&str> = found.iter().map(|found| found.rule.as_str()).collect();
+        let rules = rules.join(", ");
+        let more = if rules.is_empty() { rules } else { format!(": {rules}") };
+        let client = self.decider.client.map_or_else(String::new, |it| format!(" {it}"));
+        let who = server.cloned().unwrap_or_else(|| format!("the client{client}"));
+        tell(&Notice::new(format!("mcp: {who}: {}{more}", printable(&odd.what))));
+        let message = OddMessage {
+            server: server.cloned(),
+            client: self.decider.client,
+            kind: odd.kind.name().to_owned(),
+            what: odd.what.chars().take(ODD_CHARS_MAX).collect(),
+            found,
+        };
+        // A log that fails ends the session.
+        let _ = self.decider.gate.note(Event::OddMessage(message), Durability::Soon);
+    }
+
+    /// Records who the client says that it is, once it has, where there are several.
+    fn introduce(&mut self) {
+        let Some(client) = self.decider.client.filter(|_| !self.is_introduced) else { return };
+        let Some(said) = self.middle.client_says() else { return };
+        let said = said.chars().take(ODD_CHARS_MAX).collect();
+        let came = Event::ClientCame(ClientCame { client, said });
+        let _ = self.decider.gate.note(came, Durability::Soon);
+        self.is_introduced = true;
     }
 }
+
+/// Most of what a peer says that an entry of the log repeats, in characters.
+const ODD_CHARS_MAX: usize = 512;
 
 /// What is said of a server that ended before it began.
 const ENDED_EARLY: &str = "the server ended before it began";

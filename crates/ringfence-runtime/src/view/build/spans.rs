@@ -121,6 +121,12 @@ impl Builder {
         self.name_of(self.current.get(&parent).copied())
     }
 
+    /// The span that a process acts in.
+    pub(super) fn span_of(&mut self, process: Option<Process>, at_ms: u64) -> Option<String> {
+        let at = self.acting(process, at_ms);
+        self.name_of(at)
+    }
+
     pub(super) fn name_of(&self, at: At) -> Option<String> {
         at.and_then(|at| self.view.spans.get(at)).map(|span| span.span_id.clone())
     }

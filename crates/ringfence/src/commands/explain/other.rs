@@ -121,6 +121,8 @@ fn told(dirs: &StateDirs, name: &EntryRef, logged: &Logged) -> Told {
         Event::Decided { .. }
         | Event::SessionOpened { .. }
         | Event::Arrived { .. }
+        | Event::OddMessage(_)
+        | Event::ClientCame(_)
         | Event::ProcessExited { .. }
         | Event::Granted { .. }
         | Event::Revoked { .. }

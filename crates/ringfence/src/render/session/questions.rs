@@ -53,7 +53,7 @@ fn answer(question: &AskedAct) -> &'static str {
         (Some(Answer::Invalid), _) => "denied: no valid answer",
         (Some(Answer::Granted), _) => "granted meanwhile",
         (None, Some(Channel::None)) => "denied: no terminal to ask on",
-        (None, Some(Channel::Terminal)) => "no answer",
+        (None, Some(Channel::Terminal | Channel::Elsewhere)) => "no answer",
         (None, None) => "denied: not asked again so soon",
     }
 }

@@ -1,0 +1,223 @@
+//! `approve`: the questions of running sessions, answered from another terminal than theirs.
+
+use std::collections::HashSet;
+use std::thread::sleep;
+use std::time::Duration;
+
+use ringfence_core::{EntryRef, SessionId};
+use ringfence_runtime::control::{self, Command, ControlError, Reply};
+use ringfence_runtime::desk::{Said, Waiting};
+use ringfence_runtime::registration::Description;
+use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::wording::printable;
+use serde::{Serialize, Serializer};
+
+use super::context;
+use crate::cli::ApproveArgs;
+use crate::exit::{Done, Failure, Message};
+use crate::prompt::{self, Consent};
+use crate::screen::Screen;
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
+
+/// How often is looked for new questions.
+const LOOK_PERIOD: Duration = Duration::from_millis(500);
+
+/// One question, as `approve --json` prints it, one per line.
+#[derive(Debug, Clone, Serialize)]
+struct Listed {
+    schema: u32,
+    #[serde(serialize_with = "as_text")]
+    question: EntryRef,
+    agent: String,
+    text: String,
+    subject: Option<String>,
+    reason: String,
+    wider: Option<String>,
+    seconds_left: u64,
+}
+
+fn as_text<S: Serializer>(entry: &EntryRef, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(entry)
+}
+
+pub(crate) fn approve(args: &ApproveArgs, screen: &Screen) -> Result<Done, Failure> {
+    prompt::outside_only(&context::environment(), "nothing can be approved")?;
+    let dirs = context::dirs()?;
+    if let Some(question) = &args.question {
+        return one(args, question, &dirs, screen);
+    }
+    if args.watch {
+        return watch(&dirs, screen);
+    }
+    let waiting = waiting(&dirs)?;
+    if args.json {
+        screen.json_lines(&waiting)?;
+    } else if waiting.is_empty() {
+        screen.note("no question waits");
+        screen.hint("to be asked as they come, run `ringfence approve --watch`");
+    } else if prompt::can_ask() {
+        for question in &waiting {
+            ask(question, &dirs, screen)?;
+        }
+        return Ok(Done::Yes);
+    } else {
+        for question in &waiting {
+            show(question, screen);
+        }
+        screen.hint("to allow one, run `ringfence approve SESSION/INDEX --yes`");
+    }
+    Ok(if waiting.is_empty() { Done::Yes } else { Done::Ask })
+}
+
+/// Answers the question that is named.
+fn one(
+    args: &ApproveArgs,
+    named: &EntryRef,
+    dirs: &StateDirs,
+    screen: &Screen,
+) -> Result<Done, Failure> {
+    let said = match (args.refuse, args.for_session) {
+        (true, _) => Said::Refuse,
+        (false, true) => Said::AllowForSession,
+        (false, false) => Said::Allow,
+    };
+    let found = waiting(dirs)?.into_iter().find(|it| it.question == *named);
+    let Some(question) = found else {
+        return Err(Message::new(format!("no question `{named}` waits for an answer"))
+            .detail("it was answered, withdrawn, or its time is over".to_owned())
+            .hint("to see which wait, run `ringfence approve`")
+            .no());
+    };
+    if said != Said::Refuse && !args.yes {
+        show(&question, screen);
+        let flag = "to allow it without being asked, add `--yes`";
+        let asked = match &question.wider {
+            Some(wider) if args.for_session => format!("grant {wider} for this session?"),
+            Some(_) | None => "allow it once?".to_owned(),
+        };
+        if prompt::consent(&asked, flag)? == Consent::Refused {
+            return Err(Message::new("nothing was answered: the question still waits")
+                .hint(format!("to refuse it, run `ringfence approve {named} --refuse`"))
+                .no());
+        }
+    }
+    answer(named, said, dirs, screen)
+}
+
+/// Asks each question once, as they come, until the person ends it.
+fn watch(dirs: &StateDirs, screen: &Screen) -> Result<Done, Failure> {
+    if !prompt::can_ask() {
+        return Err(Message::new("there is no terminal to ask on")
+            .hint("to see which questions wait, run `ringfence approve --json`")
+            .could_not());
+    }
+    screen.note("questions of all sessions are asked here as they come; to end, press Ctrl-C");
+    let mut asked = HashSet::new();
+    loop {
+        for question in waiting(dirs)? {
+            if asked.insert(question.question.clone()) {
+                ask(&question, dirs, screen)?;
+            }
+        }
+        sleep(LOOK_PERIOD);
+    }
+}
+
+/// Shows a question and asks for its answer; nothing at all leaves it as it is.
+fn ask(question: &Listed, dirs: &StateDirs, screen: &Screen) -> Result<(), Failure> {
+    show(question, screen);
+    let wider = question.wider.as_ref().map(|it| format!("s = grant {it} for this session, "));
+    let choices =
+        format!("y = allow once, {}n = refuse, nothing = later: ", wider.unwrap_or_default());
+    let typed = prompt::line(&choices, "to answer without being asked, add `--yes`")?;
+    let said = match typed.to_ascii_lowercase().as_str() {
+        "y" | "yes" => Said::Allow,
+        "s" if question.wider.is_some() => Said::AllowForSession,
+        "n" | "no" => Said::Refuse,
+        _ => {
+            screen.note("not answered");
+            return Ok(());
+        }
+    };
+    match answer(&question.question, said, dirs, screen) {
+        // The next one is another question.
+        Err(Failure::No(message)) => {
+            screen.failure(&Failure::No(message));
+            Ok(())
+        }
+        other => other.map(drop),
+    }
+}
+
+fn answer(
+    EntryRef { session, index }: &EntryRef,
+    said: Said,
+    dirs: &StateDirs,
+    screen: &Screen,
+) -> Result<Done, Failure> {
+    let command = Command::Answer { question: *index, said };
+    match control::ask(dirs.runtime(), session, &command) {
+        Ok(Reply::Done(_)) => {
+            screen.note(match said {
+                Said::Allow => "allowed once",
+                Said::AllowForSession => "granted for this session",
+                Said::Refuse => "refused",
+            });
+            Ok(Done::Yes)
+        }
+        Ok(Reply::Refused { why, hint }) => {
+            let message = Message::new(format!("nothing was answered: {}", printable(&why)));
+            Err(match hint {
+                Some(hint) => message.hint(printable(&hint)),
+                None => message,
+            }
+            .no())
+        }
+        Ok(Reply::Status(_) | Reply::Questions(_)) => {
+            Err(Message::new(format!("session {session} gave another answer")).could_not())
+        }
+        Err(error) => Err(Message::new(error.to_string()).could_not()),
+    }
+}
+
+/// The questions of all running sessions, those that wait longest first.
+fn waiting(dirs: &StateDirs) -> Result<Vec<Listed>, Failure> {
+    let mut all = Vec::new();
+    for Description { session, agent, .. } in context::running(dirs)? {
+        match control::ask(dirs.runtime(), &session, &Command::Questions) {
+            Ok(Reply::Questions(questions)) => {
+                all.extend(questions.into_iter().map(|it| listed(&session, &agent, it)));
+            }
+            // It has ended meanwhile, or is of a version that has no such question.
+            Ok(Reply::Done(_) | Reply::Status(_) | Reply::Refused { .. })
+            | Err(ControlError::NotRunning { .. }) => {}
+            Err(error) => return Err(Message::new(error.to_string()).could_not()),
+        }
+    }
+    all.sort_by_key(|it| it.seconds_left);
+    Ok(all)
+}
+
+fn listed(session: &SessionId, agent: &str, waiting: Waiting) -> Listed {
+    let Waiting { index, text, subject, reason, wider, seconds_left } = waiting;
+    Listed {
+        schema: SCHEMA,
+        question: EntryRef { session: session.clone(), index },
+        agent: agent.to_owned(),
+        text,
+        subject,
+        reason,
+        wider,
+        seconds_left,
+    }
+}
+
+fn show(question: &Listed, screen: &Screen) {
+    let Listed { question: named, text, subject, reason, seconds_left, .. } = question;
+    screen.note(&format!("{named}, for {seconds_left} s more"));
+    for line in std::iter::once(text).chain(subject).chain([reason]) {
+        screen.note(&format!("  {}", printable(line)));
+    }
+}

@@ -1,0 +1,311 @@
+//! Questions of sessions that have no terminal, answered from another one; and who may not answer them.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::mcp::Talk;
+use crate::person::{Person, Who, text};
+use crate::run::{Terminal, each};
+use crate::schemas;
+
+const POLICY: &str = r#"
+permit (principal, action == Action::"exec", resource);
+permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
+permit (principal == Agent::"client", action in Action::"tool.call", resource);
+@id("ask-notes") forbid (principal, action == Action::"box/note", resource)
+unless { context.approvals.contains("owner") };
+"#;
+
+/// A server that notes what it is told, and says so.
+const SERVER: &str = r#"
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked:
+        continue
+    result = {}
+    if asked["method"] == "initialize":
+        result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "box", "version": "1"}}
+    elif asked["method"] == "tools/list":
+        result = {"tools": [{"name": name, "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}} for name in ["note", "look"]]}
+    elif asked["method"] == "tools/call":
+        text = asked["params"]["arguments"]["text"]
+        if asked["params"]["name"] == "note":
+            with open("notes", "a") as notes:
+                notes.write(text + "\n")
+        result = {"content": [{"type": "text", "text": "did " + text}]}
+    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+"#;
+
+struct Setup {
+    person: Person,
+}
+
+impl Setup {
+    fn new(who: Who) -> Setup {
+        let person = Person::new(who);
+        person.write("server.py", SERVER);
+        let own = person.home().join(".config/ringfence");
+        fs::create_dir_all(own.join("mcp")).unwrap();
+        let project = person.project().display().to_string();
+        fs::write(own.join("policy.cedar"), POLICY.replace("PROJECT", &project)).unwrap();
+        fs::write(own.join("settings.toml"), "roles = [\"owner\"]\n").unwrap();
+        let tool = |name: &str| {
+            let schema = json!({"type": "object", "properties": {"text": {"type": "string"}}});
+            json!({"definition": {"name": name, "inputSchema": schema}})
+        };
+        let file = json!({
+            "version": 1, "command": ["/usr/bin/python3", "server.py"],
+            "tools": {"note": tool("note"), "look": tool("look")},
+        });
+        fs::write(own.join("mcp/box.json"), file.to_string()).unwrap();
+        person.give(&person.home());
+        Setup { person }
+    }
+
+    /// A client that is a program of its own: the gate is no child of whoever answers.
+    fn talk(&self) -> Talk {
+        let gate = self.person.ringfence_program();
+        let script = format!("{} mcp run --agent client; exit $?", gate.display());
+        Talk::with(self.person.command("sh".as_ref(), &["-c", &script]))
+    }
+
+    /// The questions that wait, once there are so many.
+    fn waiting(&self, count: usize) -> Vec<Value> {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let output = self.person.ringfence(&["approve", "--json"]).output().unwrap();
+            let said = String::from_utf8(output.stdout).unwrap();
+            let found: Vec<Value> =
+                said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            if found.len() == count {
+                let code = if count == 0 { 0 } else { 3 };
+                assert_eq!(output.status.code(), Some(code), "{said}");
+                return found;
+            }
+            assert!(Instant::now() < until, "{said}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What a command says to the person.
+    fn said(&self, words: &[&str]) -> String {
+        let output = self.person.ringfence(words).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    }
+
+    fn notes(&self) -> String {
+        fs::read_to_string(self.person.project().join("notes")).unwrap_or_default()
+    }
+}
+
+fn call(talk: &mut Talk, id: &str, tool: &str, said: &str) {
+    let params = json!({"name": tool, "arguments": {"text": said}});
+    let asked = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
+    talk.send(&asked.to_string());
+}
+
+fn answer(talk: &mut Talk, id: &str) -> (String, bool) {
+    let mut answer = talk.hear();
+    // The grant that was made changes what may be called.
+    while answer["method"] == "notifications/tools/list_changed" {
+        answer = talk.hear();
+    }
+    assert_eq!(answer["id"], id, "{answer}");
+    let result = &answer["result"];
+    (result["content"][0]["text"].as_str().unwrap().to_owned(), result["isError"] == true)
+}
+
+fn named(question: &Value) -> String {
+    question["question"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_call_that_waits_is_allowed_or_refused_from_another_terminal_and_holds_up_nothing_else() {
+    for who in Who::all() {
+        let setup = Setup::new(who);
+        let mut talk = setup.talk();
+        call(&mut talk, "one", "note", "a\u{1b}[2Jb\", text: \"c");
+        let question = setup.waiting(1).remove(0);
+        schemas::conforms(&question, "approve.schema.json");
+        assert_eq!(question["agent"], "client", "{who:?}: {question}");
+        let subject = question["subject"].as_str().unwrap();
+        // Neither the terminal nor the eye is deceived.
+        assert_eq!(subject, r#"text: "a\u001b[2Jb\", text: \"c""#, "{who:?}");
+        assert!(question["reason"].as_str().unwrap().contains("`ask-notes`"), "{question}");
+        call(&mut talk, "two", "look", "x");
+        assert_eq!(answer(&mut talk, "two"), ("did x".to_owned(), false));
+        assert_eq!(setup.notes(), "", "nothing is done before the answer");
+        let said = setup.said(&["approve", &named(&question), "--yes"]);
+        assert!(said.contains("allowed once"), "{said}");
+        assert!(!answer(&mut talk, "one").1);
+        // Once is once.
+        call(&mut talk, "three", "note", "d");
+        let question = setup.waiting(1).remove(0);
+        setup.said(&["approve", &named(&question), "--refuse"]);
+        let (why, is_error) = answer(&mut talk, "three");
+        assert!(is_error && why.contains("refused it"), "{who:?}: {why}");
+        setup.waiting(0);
+        assert_eq!(setup.notes().lines().count(), 1, "{who:?}");
+        let told = talk.end();
+        assert!(told.contains("to answer it, run `ringfence approve s"), "{who:?}: {told}");
+        let session = named(&question).split_once('/').unwrap().0.to_owned();
+        let log = setup.person.succeed(&["log", "show", &session]);
+        for entry in ["asked by `ringfence approve`", "approved by", "refused by"] {
+            assert!(log.contains(entry), "{who:?}: {log}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_for_the_session_is_a_grant_that_is_seen_and_taken_back() {
+    let setup = Setup::new(Who::Caller);
+    let own = setup.person.home().join(".config/ringfence/policy.cedar");
+    // What nothing permits can be asked as well, and there a grant helps.
+    let policy = fs::read_to_string(&own).unwrap();
+    let permits =
+        r#"permit (principal == Agent::"client", action in Action::"tool.call", resource);"#;
+    let asks = r#"permit (principal == Agent::"client", action in Action::"tool.call", resource)
+when { context.approvals.contains("owner") };"#;
+    let policy = policy.replace(permits, asks);
+    fs::write(&own, policy.split_once("@id").unwrap().0).unwrap();
+    let mut talk = setup.talk();
+    call(&mut talk, "one", "note", "a");
+    let question = setup.waiting(1).remove(0);
+    assert_eq!(question["wider"], "tool:box/note", "{question}");
+    let said = setup.said(&["approve", &named(&question), "--for-session", "--yes"]);
+    assert!(said.contains("granted for this session"), "{said}");
+    assert!(!answer(&mut talk, "one").1);
+    call(&mut talk, "two", "note", "b");
+    assert!(!answer(&mut talk, "two").1, "it is granted");
+    let listed = setup.person.succeed(&["grants", "list"]);
+    assert!(listed.contains("tool:box/note"), "{listed}");
+    talk.end();
+}
+
+#[test]
+fn what_the_session_governs_does_not_answer_its_questions() {
+    let setup = Setup::new(Who::Caller);
+    let gate = setup.person.ringfence_program();
+    // A client that starts the gate, and later what its agent tells it to: here, to approve.
+    let script = r#"
+mkfifo to; "$1" mcp run --agent client <to >from 2>errors & gate=$!; exec 3>to
+printf '%s\n' "$2" >&3
+until grep -q serverInfo from; do sleep 0.05; done
+printf '%s\n' "$3" "$4" >&3
+until "$1" approve --json >waits; [ -s waits ]; do sleep 0.05; done
+question=$(sed 's/.*"question": *"\([^"]*\)".*/\1/' waits)
+"$1" approve "$question" --yes; echo "child: $?"
+exec 3>&-; wait $gate
+"#;
+    let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"}}});
+    let begun = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    let params = json!({"name": "note", "arguments": {"text": "a"}});
+    let asked = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    let words = [hello, begun, asked].map(|it| it.to_string());
+    let mut command = setup.person.command(
+        "sh".as_ref(),
+        &["-c", script, "sh", gate.to_str().unwrap(), &words[0], &words[1], &words[2]],
+    );
+    let output = command.output().unwrap();
+    let said = text(&output);
+    assert!(said.contains("what the session governs may not answer its questions"), "{said}");
+    assert!(said.contains("child: 1"), "{said}");
+    assert_eq!(setup.notes(), "");
+}
+
+#[test]
+fn an_answer_without_a_question_is_refused_by_name() {
+    let setup = Setup::new(Who::Caller);
+    let mut talk = setup.talk();
+    call(&mut talk, "one", "note", "a");
+    let question = named(&setup.waiting(1)[0]);
+    setup.said(&["approve", &question, "--refuse"]);
+    assert!(answer(&mut talk, "one").1);
+    let session = question.split_once('/').unwrap().0;
+    for other in [question.clone(), format!("{session}/0"), "sabcdefgh/1".to_owned()] {
+        let output = setup.person.ringfence(&["approve", &other, "--yes"]).output().unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("no question `{other}` waits")), "{said}");
+    }
+    assert_eq!(setup.notes(), "");
+    talk.end();
+}
+
+#[test]
+fn a_call_that_the_client_takes_back_is_no_question_any_more() {
+    let setup = Setup::new(Who::Caller);
+    let mut talk = setup.talk();
+    call(&mut talk, "one", "note", "a");
+    let question = named(&setup.waiting(1)[0]);
+    let params = json!({"requestId": "one"});
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
+    talk.send(&cancel.to_string());
+    setup.waiting(0);
+    let output = setup.person.ringfence(&["approve", &question, "--yes"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    call(&mut talk, "two", "look", "x");
+    assert_eq!(answer(&mut talk, "two").0, "did x");
+    assert_eq!(setup.notes(), "");
+    talk.end();
+}
+
+/// The rules for a command in a world.
+const WORLD: &str = r#"
+permit (principal, action == Action::"exec", resource);
+permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
+@id("ask-key") forbid (principal, action in Action::"fs", resource == Path::"PROJECT/key")
+unless { context.approvals.contains("owner") };
+"#;
+
+#[test]
+fn a_question_on_a_terminal_is_answered_from_another_one_as_well() {
+    each(WORLD, |person| {
+        person.home.write(".config/ringfence/settings.toml", "roles = [\"owner\"]\n");
+        person.home.write("project/key", "secret key\n");
+        person.own();
+        let key = person.home.path("project/key").display().to_string();
+        let mut terminal = Terminal::start(person, &format!("cat {key}; cat {key}; echo end"));
+        for answer in ["--yes", "--refuse"] {
+            terminal.leaves();
+            let listed = person.ringfence(&["approve", "--json"]);
+            let question: Value = serde_json::from_str(&listed.out).unwrap();
+            assert!(question["subject"].as_str().unwrap().contains(&key), "{question}");
+            let said = person.ringfence(&["approve", &named(&question), answer]);
+            assert_eq!(said.code, 0, "{said}");
+            terminal.forget();
+        }
+        assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.seen);
+        assert!(terminal.seen.contains("Permission denied"), "{}", terminal.seen);
+        let log = person.ringfence(&["log", "show"]);
+        assert!(log.out.contains("approved by") && log.out.contains("refused by"), "{log}");
+    });
+}
+
+#[test]
+fn questions_are_asked_one_after_the_other_where_there_is_a_terminal() {
+    let setup = Setup::new(Who::Caller);
+    let mut talk = setup.talk();
+    call(&mut talk, "one", "note", "a");
+    setup.waiting(1);
+    call(&mut talk, "two", "note", "b");
+    setup.waiting(2);
+    let mut terminal = Terminal::owned_by(None, &setup.person.ringfence(&["approve"]));
+    for (typed, id, is_error) in [("n", "one", true), ("y", "two", false)] {
+        terminal.shows("nothing = later: ");
+        terminal.forget();
+        terminal.types(&format!("{typed}\r"));
+        let answer = talk.hear();
+        assert_eq!(answer["id"], id, "{answer}");
+        assert_eq!(answer["result"]["isError"] == true, is_error, "{answer}");
+    }
+    assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.seen);
+    assert_eq!(setup.notes(), "b\n");
+    talk.end();
+}

@@ -16,6 +16,9 @@ _ringfence() {
             ",$1")
                 cmd="ringfence"
                 ;;
+            ringfence,approve)
+                cmd="ringfence__subcmd__approve"
+                ;;
             ringfence,decide)
                 cmd="ringfence__subcmd__decide"
                 ;;
@@ -126,6 +129,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__grants__subcmd__help,revoke)
                 cmd="ringfence__subcmd__grants__subcmd__help__subcmd__revoke"
+                ;;
+            ringfence__subcmd__help,approve)
+                cmd="ringfence__subcmd__help__subcmd__approve"
                 ;;
             ringfence__subcmd__help,decide)
                 cmd="ringfence__subcmd__help__subcmd__decide"
@@ -599,8 +605,26 @@ _ringfence() {
 
     case "${cmd}" in
         ringfence)
-            opts="-h -V --color --help --version run warm parked init policy decide explain suggest trust untrust grant grants sessions show review log export net secret mcp doctor world sandbox demo help"
+            opts="-h -V --color --help --version run warm parked init policy decide explain suggest trust untrust approve grant grants sessions show review log export net secret mcp doctor world sandbox demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__approve)
+            opts="-h -V --refuse --for-session --yes --watch --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -947,8 +971,22 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help)
-            opts="run warm parked init policy decide explain suggest trust untrust grant grants sessions show review log export net secret mcp doctor world sandbox demo help"
+            opts="run warm parked init policy decide explain suggest trust untrust approve grant grants sessions show review log export net secret mcp doctor world sandbox demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__approve)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

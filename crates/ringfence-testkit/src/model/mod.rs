@@ -37,6 +37,15 @@ pub enum Step {
         /// What is written.
         content: String,
     },
+    /// Asks for a tool of an MCP server: `{"tool": {"name": "read_text_file", "arguments": {"path": "a"}}}`.
+    ///
+    /// Agents put the server's name before it, each in its own way.
+    Tool {
+        /// The name at its server.
+        name: String,
+        /// What it is called with.
+        arguments: Value,
+    },
     /// Says something and ends its turn: `{"say": "done"}`.
     Say(String),
 }
@@ -99,6 +108,7 @@ impl Script {
             Some(Step::Say(text)) => Turn::Say(text.clone()),
             Some(Step::Shell(command)) => shell(id, command, tools),
             Some(Step::Write { path, content }) => write(id, path, content, tools),
+            Some(Step::Tool { name, arguments }) => tool(id, (name, arguments), tools),
         }
     }
 }
@@ -138,6 +148,20 @@ fn shell(id: String, command: &str, tools: &[String]) -> Turn {
         ShellArgument::Argv => json!({ "command": ["bash", "-lc", command] }),
     };
     Turn::Call { id, tool: (*tool).to_owned(), arguments }
+}
+
+/// Stands between the name of a group of tools and that of a tool in it.
+const IN_GROUP: char = '\u{1f}';
+
+fn tool(id: String, (name, arguments): (&str, &Value), tools: &[String]) -> Turn {
+    let ends = |tool: &&String| {
+        let before = tool.strip_suffix(name);
+        before.is_some_and(|it| it.is_empty() || it.ends_with("__") || it.ends_with(IN_GROUP))
+    };
+    match tools.iter().find(ends) {
+        Some(tool) => Turn::Call { id, tool: tool.clone(), arguments: arguments.clone() },
+        None => Turn::Say(format!("none of these tools is `{name}`: {}", tools.join(", "))),
+    }
 }
 
 fn write(id: String, path: &str, content: &str, tools: &[String]) -> Turn {

@@ -3,20 +3,33 @@
 use serde_json::{Value, json};
 
 use super::http::Reply;
-use super::{Script, ToolResult, Turn, array, done, names, step_of, text_at, texts, turn};
+use super::{
+    IN_GROUP, Script, ToolResult, Turn, array, done, names, step_of, text_at, texts, turn,
+};
 
 pub(super) fn responses(body: &Value, script: &Script) -> Reply {
-    let tools = names(body.get("tools"), |tool| tool.get("name").or_else(|| tool.get("type")));
+    let mut tools = names(body.get("tools"), |tool| tool.get("name").or_else(|| tool.get("type")));
+    for group in array(body, "tools").iter().filter(|tool| text_at(tool, "type") == "namespace") {
+        let within = names(group.get("tools"), |tool| tool.get("name"));
+        let whole = |tool: String| format!("{}{IN_GROUP}{tool}", text_at(group, "name"));
+        tools.extend(within.into_iter().map(whole));
+    }
     let turn = turn(script, &tools, done(&response_results(body)));
     let item = match &turn {
         Turn::Say(text) => json!({
             "type": "message", "role": "assistant", "id": "msg_scripted", "status": "completed",
             "content": [{ "type": "output_text", "text": text, "annotations": [] }]
         }),
-        Turn::Call { id, tool, arguments } => json!({
-            "type": "function_call", "id": format!("fc_{id}"), "call_id": id, "name": tool,
-            "arguments": arguments.to_string(), "status": "completed"
-        }),
+        Turn::Call { id, tool, arguments } => {
+            let mut call = json!({
+                "type": "function_call", "id": format!("fc_{id}"), "call_id": id, "name": tool,
+                "arguments": arguments.to_string(), "status": "completed"
+            });
+            if let Some((group, name)) = tool.split_once(IN_GROUP) {
+                (call["namespace"], call["name"]) = (group.into(), name.into());
+            }
+            call
+        }
     };
     let response = |status: &str, output: &[Value]| {
         json!({

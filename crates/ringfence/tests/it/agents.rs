@@ -1,6 +1,7 @@
 //! Claude Code and Codex, unmodified, in worlds of `init`'s template, driven by a scripted model.
 
 mod keys;
+mod tools;
 
 use std::fs;
 use std::process::{Command, Output, Stdio};

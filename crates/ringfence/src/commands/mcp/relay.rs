@@ -2,17 +2,27 @@
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::Shutdown;
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ringfence_core::ServerName;
-use ringfence_runtime::broker::tools::{Answered, Wanted};
+use ringfence_runtime::broker::tools::{Answered, TOOLS_SOCKET, TOOLS_VARIABLE, Wanted};
+use ringfence_runtime::environment::Environment;
 use ringfence_runtime::wording::printable;
 
 use crate::exit::{Done, Failure, Message};
 
 /// Bytes that are carried at a time.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// Where the session of this world listens, in a world. Some clients start their servers with next to nothing of
+/// their environment; the socket is in its place all the same, and nowhere but in worlds.
+pub(super) fn socket(environment: &Environment) -> Option<PathBuf> {
+    let usual = Path::new(TOOLS_SOCKET);
+    let is_there = || std::fs::metadata(usual).is_ok_and(|it| it.file_type().is_socket());
+    environment.path(TOOLS_VARIABLE).or_else(|| is_there().then(|| usual.to_owned()))
+}
 
 /// Speaks for a client until either side ends. Nothing is decided here.
 pub(super) fn run(socket: &Path, servers: Vec<ServerName>) -> Result<Done, Failure> {

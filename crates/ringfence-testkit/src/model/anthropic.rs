@@ -7,7 +7,7 @@ use super::{Script, ToolResult, Turn, array, done, names, step_of, text_at, text
 
 pub(super) fn messages(body: &Value, script: &Script) -> Reply {
     let tools = names(body.get("tools"), |tool| tool.get("name"));
-    let turn = turn(script, &tools, done(&results(body)));
+    let turn = turn(script, &tools, (done(&results(body)), body));
     let model = body.get("model").cloned().unwrap_or_else(|| json!("scripted"));
     if super::wants_stream(body) { stream(&turn, &model) } else { whole(&turn, &model) }
 }

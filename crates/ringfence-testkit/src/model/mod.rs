@@ -89,6 +89,9 @@ enum Turn {
     Call { id: String, tool: String, arguments: Value },
 }
 
+/// The agent does not offer this tool; it may still be starting the server that has it.
+struct Missing<'a>(&'a str);
+
 impl Script {
     /// A script of these steps.
     pub fn new(steps: impl IntoIterator<Item = Step>) -> Script {
@@ -101,15 +104,15 @@ impl Script {
     }
 
     /// The step after `done` finished calls, for an agent that offers `tools`.
-    fn turn(&self, done: usize, tools: &[String]) -> Turn {
+    fn turn(&self, done: usize, tools: &[String]) -> Result<Turn, Missing<'_>> {
         let id = call_id(done);
-        match self.steps.get(done) {
+        Ok(match self.steps.get(done) {
             None => Turn::Say("done".to_owned()),
             Some(Step::Say(text)) => Turn::Say(text.clone()),
             Some(Step::Shell(command)) => shell(id, command, tools),
             Some(Step::Write { path, content }) => write(id, path, content, tools),
-            Some(Step::Tool { name, arguments }) => tool(id, (name, arguments), tools),
-        }
+            Some(Step::Tool { name, arguments }) => tool(id, (name, arguments), tools)?,
+        })
     }
 }
 
@@ -153,15 +156,17 @@ fn shell(id: String, command: &str, tools: &[String]) -> Turn {
 /// Stands between the name of a group of tools and that of a tool in it.
 const IN_GROUP: char = '\u{1f}';
 
-fn tool(id: String, (name, arguments): (&str, &Value), tools: &[String]) -> Turn {
+fn tool<'a>(
+    id: String,
+    (name, arguments): (&'a str, &Value),
+    tools: &[String],
+) -> Result<Turn, Missing<'a>> {
     let ends = |tool: &&String| {
         let before = tool.strip_suffix(name);
         before.is_some_and(|it| it.is_empty() || it.ends_with("__") || it.ends_with(IN_GROUP))
     };
-    match tools.iter().find(ends) {
-        Some(tool) => Turn::Call { id, tool: tool.clone(), arguments: arguments.clone() },
-        None => Turn::Say(format!("none of these tools is `{name}`: {}", tools.join(", "))),
-    }
+    let tool = tools.iter().find(ends).ok_or(Missing(name))?.clone();
+    Ok(Turn::Call { id, tool, arguments: arguments.clone() })
 }
 
 fn write(id: String, path: &str, content: &str, tools: &[String]) -> Turn {
@@ -178,6 +183,12 @@ fn quoted(text: &str) -> String {
 }
 
 const CALL_PREFIX: &str = "toolu_ringfence_";
+
+/// Names of calls that only let a moment pass.
+const WAIT_PREFIX: &str = "toolu_moment_";
+
+/// How often those may stand in a transcript, each as a call and as its result: a minute of them.
+const WAITED_MAX: usize = 120;
 
 fn call_id(step: usize) -> String {
     format!("{CALL_PREFIX}{step}")
@@ -346,11 +357,20 @@ impl Shared {
 }
 
 /// The model's turn for a transcript, or a few words where no tools are offered: a title, a check.
-fn turn(script: &Script, tools: &[String], done: usize) -> Turn {
+fn turn(script: &Script, tools: &[String], (done, body): (usize, &Value)) -> Turn {
     if tools.is_empty() {
         return Turn::Say("a scripted session".to_owned());
     }
-    script.turn(done, tools)
+    let waited = body.to_string().matches(WAIT_PREFIX).count();
+    match script.turn(done, tools) {
+        Ok(turn) => turn,
+        Err(Missing(_)) if waited < WAITED_MAX => {
+            shell(format!("{WAIT_PREFIX}{waited}"), "sleep 1", tools)
+        }
+        Err(Missing(tool)) => {
+            Turn::Say(format!("none of these tools is `{tool}`: {}", tools.join(", ")))
+        }
+    }
 }
 
 /// Texts at `key` of each element.

@@ -14,7 +14,7 @@ pub(super) fn responses(body: &Value, script: &Script) -> Reply {
         let whole = |tool: String| format!("{}{IN_GROUP}{tool}", text_at(group, "name"));
         tools.extend(within.into_iter().map(whole));
     }
-    let turn = turn(script, &tools, done(&response_results(body)));
+    let turn = turn(script, &tools, (done(&response_results(body)), body));
     let item = match &turn {
         Turn::Say(text) => json!({
             "type": "message", "role": "assistant", "id": "msg_scripted", "status": "completed",
@@ -65,7 +65,7 @@ pub(super) fn response_results(body: &Value) -> Vec<ToolResult> {
 
 pub(super) fn chat(body: &Value, script: &Script) -> Reply {
     let tools = names(body.get("tools"), |tool| tool.get("function")?.get("name"));
-    let turn = turn(script, &tools, done(&chat_results(body)));
+    let turn = turn(script, &tools, (done(&chat_results(body)), body));
     let (message, reason) = match &turn {
         Turn::Say(text) => (json!({ "role": "assistant", "content": text }), "stop"),
         Turn::Call { id, tool, arguments } => {

@@ -8,9 +8,7 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use ringfence_core::ServerName;
-use ringfence_runtime::broker::tools::{
-    self, At, Listening, Ready, TOOLS_VARIABLE, ToolsClosing, ToolsRequest,
-};
+use ringfence_runtime::broker::tools::{self, At, Listening, Ready, ToolsClosing, ToolsRequest};
 use ringfence_runtime::servers::{Difference, Pinned, SERVERS_DIR, Server, ServerFile, digest};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::trust::Project;
@@ -36,7 +34,7 @@ const DESCRIPTION_COLUMNS: usize = 100;
 pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure> {
     let environment = context::environment();
     if let McpCommand::Run(args) = &command
-        && let Some(socket) = environment.path(TOOLS_VARIABLE)
+        && let Some(socket) = relay::socket(&environment)
     {
         // Who calls is whose world it is, and the policy that counts is its session's.
         return relay::run(&socket, args.servers.clone());

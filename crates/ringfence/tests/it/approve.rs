@@ -67,9 +67,13 @@ impl Setup {
 
     /// A client that is a program of its own: the gate is no child of whoever answers.
     fn talk(&self) -> Talk {
+        self.talk_of(&json!({}))
+    }
+
+    fn talk_of(&self, capabilities: &Value) -> Talk {
         let gate = self.person.ringfence_program();
         let script = format!("{} mcp run --agent client; exit $?", gate.display());
-        Talk::with(self.person.command("sh".as_ref(), &["-c", &script]))
+        Talk::of_client(self.person.command("sh".as_ref(), &["-c", &script]), capabilities)
     }
 
     /// The questions that wait, once there are so many.
@@ -217,6 +221,34 @@ exec 3>&-; wait $gate
     assert!(said.contains("what the session governs may not answer its questions"), "{said}");
     assert!(said.contains("child: 1"), "{said}");
     assert_eq!(setup.notes(), "");
+}
+
+#[test]
+fn the_client_shows_the_question_and_its_answer_allows_nothing() {
+    let setup = Setup::new(Who::Caller);
+    let mut talk = setup.talk_of(&json!({"elicitation": {}}));
+    let says = |talk: &mut Talk, action: &str| {
+        let asked = talk.hear();
+        assert_eq!(asked["method"], "elicitation/create", "{asked}");
+        let result = json!({"action": action, "content": {}});
+        talk.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}).to_string());
+        asked["params"]["message"].as_str().unwrap().to_owned()
+    };
+    call(&mut talk, "one", "note", "a");
+    let told = says(&mut talk, "accept");
+    let question = named(&setup.waiting(1)[0]);
+    assert!(told.contains(&format!("`ringfence approve {question}`")), "{told}");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!((setup.waiting(1).len(), setup.notes()), (1, String::new()));
+    setup.said(&["approve", &question, "--refuse"]);
+    assert!(answer(&mut talk, "one").1);
+    call(&mut talk, "two", "note", "b");
+    says(&mut talk, "decline");
+    let (why, is_error) = answer(&mut talk, "two");
+    assert!(is_error && why.contains("the client has declined it"), "{why}");
+    setup.waiting(0);
+    assert_eq!(setup.notes(), "");
+    talk.end();
 }
 
 #[test]

@@ -90,13 +90,18 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
-    pub(crate) fn with(mut command: Command) -> Talk {
+    pub(crate) fn with(command: Command) -> Talk {
+        Talk::of_client(command, &json!({}))
+    }
+
+    /// With a client that can do this.
+    pub(crate) fn of_client(mut command: Command, capabilities: &Value) -> Talk {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         let mut talk = Talk { child, to, from, number: 0, told: Vec::new() };
         let hello = json!({
-            "protocolVersion": "2025-06-18", "capabilities": {},
+            "protocolVersion": "2025-06-18", "capabilities": capabilities,
             "clientInfo": {"name": "test", "version": "1"},
         });
         let answer = talk.ask("initialize", &hello);

@@ -267,6 +267,9 @@ impl Middle {
         (id_at, answer): (&Range<usize>, &Answer),
     ) -> Vec<Effect> {
         let number = id.and_then(Id::as_number);
+        if let Some(told) = number.and_then(|number| self.told_answered(number, answer, message)) {
+            return told;
+        }
         let is_asked = |number: &u64| {
             self.questions.get(number).is_some_and(|question| question.at == At::Client)
         };

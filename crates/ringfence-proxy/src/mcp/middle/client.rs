@@ -281,6 +281,15 @@ impl Middle {
         if self.questions.contains_key(&ticket) {
             return self.question_decided(ticket, decided);
         }
+        if let Some(effects) = self.decided_while_held(ticket, &decided) {
+            return effects;
+        }
+        let mut effects = self.told_no_more(ticket);
+        effects.extend(self.decided_for_client(ticket, decided));
+        effects
+    }
+
+    fn decided_for_client(&mut self, ticket: u64, decided: Decided) -> Vec<Effect> {
         let Some(waiting) = self.waiting.remove(&ticket) else {
             return self.listen_decided(ticket, &decided);
         };
@@ -299,7 +308,12 @@ impl Middle {
         }
     }
 
-    fn permitted(&mut self, ticket: u64, waiting: Waiting, new: Option<Value>) -> Vec<Effect> {
+    pub(super) fn permitted(
+        &mut self,
+        ticket: u64,
+        waiting: Waiting,
+        new: Option<Value>,
+    ) -> Vec<Effect> {
         let Waiting { name, asker, server, what, message, mut parts, traced } = waiting;
         let Kind::Request { method, params, .. } = message.kind() else { return Vec::new() };
         let cannot = |told: &str| (told.to_owned(), Ended::Unanswered);
@@ -426,7 +440,9 @@ impl Middle {
             }
             UnderWay::Waiting(ticket) => {
                 self.waiting.remove(&ticket);
-                vec![Effect::Withdraw(ticket)]
+                let mut effects = self.told_no_more(ticket);
+                effects.push(Effect::Withdraw(ticket));
+                effects
             }
             UnderWay::Parked => {
                 self.unpark(name);

@@ -20,7 +20,7 @@ use super::asker::{Asker, Facts};
 use super::asks::{At, From, cancelled};
 use super::client::Asked;
 use super::rounds::Round;
-use super::{Effect, Ended, Middle, Name, OddKind, UnderWay, odd, passing::Passed};
+use super::{Called, Effect, Ended, Middle, Name, OddKind, UnderWay, odd, passing::Passed};
 
 /// Most requests of one client that are held.
 const HELD_MAX: usize = 32;
@@ -40,7 +40,11 @@ pub(super) struct Held {
 
 /// How a request goes on.
 #[derive(Debug)]
-enum Goes {
+pub(super) enum Goes {
+    /// A person is asked about it still, by this ticket.
+    Asked(u64),
+    /// It was denied meanwhile.
+    Denied(Box<(Called, String)>),
     /// Its server still has it, under this name of ours.
     On(u64),
     /// Its server has answered it meanwhile.
@@ -155,6 +159,26 @@ impl Middle {
         vec![self.answer(&name, result_answer(&name.id, &result))]
     }
 
+    /// Whether one more may be held.
+    pub(super) fn may_hold(&self) -> bool {
+        self.held.len() < HELD_MAX
+    }
+
+    /// Holds a request until the client asks again; what it has to say for that.
+    pub(super) fn hold_for(&mut self, digest: Option<[u8; 32]>, goes: Goes) -> String {
+        let state = self.state();
+        let until_ms = self.now_ms.saturating_add(HELD_MS_MAX);
+        self.held.insert(state.clone(), Held { digest, until_ms, goes, asked: Vec::new() });
+        state
+    }
+
+    /// From now on it goes on otherwise.
+    pub(super) fn goes(&mut self, state: &str, goes: Goes) {
+        if let Some(held) = self.held.get_mut(state) {
+            held.goes = goes;
+        }
+    }
+
     /// Something that nobody can guess.
     fn state(&mut self) -> String {
         let number = self.number();
@@ -214,6 +238,11 @@ impl Middle {
             found.filter(|raw| raw.starts_with('{')).map(str::to_owned)
         };
         match held.goes {
+            Goes::Asked(ticket) => {
+                let said = Middle::said_to_us(&answer);
+                self.asks_again_for(ticket, (name, asker), said.as_deref())
+            }
+            Goes::Denied(denied) => vec![self.denied_meanwhile(&name, &denied)],
             Goes::On(number) => {
                 let Some(passed) = self.passed(number) else {
                     let told = "the server has ended";
@@ -299,7 +328,8 @@ impl Middle {
                     effects.push(Effect::Ended(passed.ticket, Ended::Unanswered));
                 }
             }
-            Goes::Done { .. } => {}
+            Goes::Asked(ticket) => effects.extend(self.told_in_vain(ticket)),
+            Goes::Done { .. } | Goes::Denied(_) => {}
             Goes::Again(round) => {
                 effects.push(Effect::Ended(round.passed.ticket, Ended::Unanswered));
             }
@@ -312,7 +342,7 @@ impl Middle {
         let of_it = self.held.iter().filter(|(_, held)| match &held.goes {
             Goes::On(number) => self.sent.get(number).is_none_or(|sent| sent.server == server),
             Goes::Again(round) => round.server == server,
-            Goes::Done { .. } => false,
+            Goes::Done { .. } | Goes::Asked(_) | Goes::Denied(_) => false,
         });
         let of_it: Vec<String> = of_it.map(|(state, _)| state.clone()).collect();
         of_it.into_iter().flat_map(|state| self.drop_held(&state)).collect()

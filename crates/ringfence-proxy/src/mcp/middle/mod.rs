@@ -20,6 +20,7 @@ mod passing;
 mod rounds;
 mod server;
 mod tells;
+mod told;
 mod traced;
 mod watch;
 mod whose;
@@ -201,6 +202,8 @@ pub struct Middle {
     session: Option<begin::Session>,
     sent: HashMap<u64, Sent>,
     waiting: BTreeMap<u64, Waiting>,
+    /// Of those the ones that a person is asked about, and how their client was told.
+    told: BTreeMap<u64, told::Told>,
     /// Requests of the client that are under way, and where: as tickets or names of ours.
     under_way: HashMap<Name, UnderWay>,
     /// What servers ask of the client, by names of ours.
@@ -300,6 +303,7 @@ impl Middle {
             session: None,
             sent: HashMap::new(),
             waiting: BTreeMap::new(),
+            told: BTreeMap::new(),
             under_way: HashMap::new(),
             questions: BTreeMap::new(),
             rounds: BTreeMap::new(),

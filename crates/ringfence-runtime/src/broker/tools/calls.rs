@@ -176,6 +176,20 @@ impl Decider {
     }
 }
 
+impl Open {
+    /// What whoever sits before the client hears of it.
+    pub(super) fn told(&self) -> String {
+        let what = crate::wording::describe(&self.call.act);
+        let first = self.questions.first().map(|(_, question)| question.entry.to_string());
+        let named = first.map_or_else(String::new, |entry| format!(" {entry}"));
+        format!(
+            "ringfence asks a person before it lets this agent {what}. It goes on when that person allows it: on the \
+             session's terminal, or with `ringfence approve{named}` on another one. No answer given here allows it; \
+             declining takes the call back."
+        )
+    }
+}
+
 impl Permitted {
     /// The span that the call is, by its entry.
     pub(super) fn span(&self) -> String {

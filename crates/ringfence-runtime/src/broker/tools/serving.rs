@@ -416,13 +416,14 @@ impl Serving {
         let withdrawn = Arc::<AtomicBool>::default();
         self.asked.insert(ticket, (Arc::clone(&withdrawn), self.results.asked(ticket)));
         let (decider, mouth) = (self.decider.clone(), self.stopper.mouth.clone());
+        let told = open.told();
         let wait = move || {
             let decided = decider.conclude(open, &withdrawn);
             // Nobody hears it any more where the talk has ended.
             let _ = mouth.say(Heard::Decided(ticket, decided));
         };
         match named("question", wait) {
-            Ok(()) => Vec::new(),
+            Ok(()) => self.middle.waits(ticket, &told),
             Err(error) => self.answered(ticket, Err(format!("nobody could be asked: {error}"))),
         }
     }

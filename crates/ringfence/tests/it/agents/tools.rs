@@ -80,14 +80,16 @@ fn calls_tools(kind: Kind) {
     let mut command: Command = setup.command(&url, PROMPT, words);
     if kind == Kind::Codex {
         let path = person.home().join(".codex/config.toml");
-        let more = "\n[mcp_servers.tools]\ncommand = \"ringfence\"\nargs = [\"mcp\", \"run\"]\n";
+        let more = "\n[mcp_servers.tools]\ncommand = \"ringfence\"\nargs = [\"mcp\", \"run\"]\n\
+                    required = true\nstartup_timeout_sec = 60\n";
         fs::write(&path, fs::read_to_string(&path).unwrap() + more).unwrap();
     }
     let output = command.output().unwrap();
     let said = text(&output);
     let results = model.tool_results();
     assert!(said.contains("the script is done"), "{kind:?}: {said}\n{results:#?}");
-    let [allowed, denied, redacted] = &results[..] else { panic!("{kind:?}: {results:#?}") };
+    assert_eq!(results.len(), 3, "{kind:?}: {results:#?}");
+    let (allowed, denied, redacted) = (&results[0], &results[1], &results[2]);
     assert!(allowed.text.contains("the text of a"), "{kind:?}: {results:#?}");
     assert!(!denied.text.contains("the text of b"), "{kind:?}: {results:#?}");
     assert!(denied.text.contains("`no-drafts`"), "{kind:?}: {results:#?}");
@@ -109,7 +111,7 @@ fn calls_tools(kind: Kind) {
 fn session_of(person: &crate::person::Person, agent: &str) -> String {
     let listed = person.succeed(&["sessions", "--json"]);
     let sessions = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let found = sessions.filter(|it| it["agent"] == agent).last();
+    let found = { sessions }.find(|it| it["agent"] == agent);
     found.unwrap()["session"].as_str().unwrap().to_owned()
 }
 

@@ -10,6 +10,8 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use ringfence_core::{Fact, FactType, Field, Fields};
 use serde_json::{Map, Value};
 
+/// Longest schema of one tool, in bytes of JSON: what is read, compiled and walked grows with it.
+pub const SCHEMA_BYTES_MAX: usize = 256 * 1024;
 /// Deepest level of arguments that rules can speak of; what lies deeper is text to them.
 const LEVELS_MAX: usize = 6;
 /// Most arguments on each level.
@@ -65,6 +67,11 @@ impl ArgumentSchema {
         let kind = schema.get("type").and_then(Value::as_str);
         if !schema.is_object() || kind.is_some_and(|kind| kind != "object") {
             return Err(SchemaError::NoObject);
+        }
+        if schema.to_string().len() > SCHEMA_BYTES_MAX {
+            return Err(SchemaError::Unusable(format!(
+                "it is longer than {SCHEMA_BYTES_MAX} bytes"
+            )));
         }
         let patterns = PatternOptions::fancy_regex().backtrack_limit(BACKTRACKS_MAX);
         let options = jsonschema::options().with_pattern_options(patterns);
@@ -481,10 +488,12 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_refers_to_itself_is_read_in_a_moment() {
+    fn a_schema_that_refers_to_itself_is_read_in_a_moment_and_one_that_is_too_long_is_none() {
         let properties: Map<String, Value> =
             (0..256).map(|number| (format!("a{number}"), json!({"$ref": "#"}))).collect();
         let schema = json!({"type": "object", "properties": properties});
         assert!(ArgumentSchema::new(schema).unwrap().fields().len() <= FIELDS_IN_ALL_MAX);
+        let long = json!({"type": "object", "description": "x".repeat(SCHEMA_BYTES_MAX)});
+        assert!(matches!(ArgumentSchema::new(long), Err(SchemaError::Unusable(_))));
     }
 }

@@ -75,6 +75,11 @@ pub(crate) fn python() -> PathBuf {
     cache().join("python")
 }
 
+/// Where the pinned clients and servers of MCP are: `node_modules`, and `python`, a virtual environment.
+pub(crate) fn mcp() -> PathBuf {
+    cache().join("mcp")
+}
+
 /// Where the pinned packages that speak to AWS and as AWS are: a virtual environment.
 pub(crate) fn aws() -> PathBuf {
     cache().join("aws")
@@ -94,13 +99,17 @@ pub(crate) fn missing() -> Vec<String> {
         found
             .push(format!("cargo-deny {DENY_VERSION} (built by cargo into {})", cache().display()));
     }
-    if !agents_current() {
+    if !holds_npm(&agents(), "agents") {
         found.push(format!("the pinned agents (npm, into {})", agents().display()));
     }
-    if !python_current() {
+    if !holds_npm(&mcp(), "mcp") || !holds(&mcp_python(), MCP_PYTHON) {
+        let mcp = mcp();
+        found.push(format!("the pinned clients of MCP (npm and pip, into {})", mcp.display()));
+    }
+    if !holds(&python(), PYTHON) {
         found.push(format!("the pinned Python packages (pip, into {})", python().display()));
     }
-    if !holds(&aws(), "aws.txt") {
+    if !holds(&aws(), AWS) {
         found.push(format!("the pinned packages of AWS (pip, into {})", aws().display()));
     }
     found
@@ -125,14 +134,15 @@ pub(crate) fn install() -> Done {
     if !deny().is_file() {
         install_deny()?;
     }
-    if !agents_current() {
-        install_agents()?;
+    for (dir, list) in [(agents(), "agents"), (mcp(), "mcp")] {
+        if !holds_npm(&dir, list) {
+            install_npm(&dir, list)?;
+        }
     }
-    if !python_current() {
-        install_python(&python(), "requirements.txt")?;
-    }
-    if !holds(&aws(), "aws.txt") {
-        install_python(&aws(), "aws.txt")?;
+    for (dir, list) in [(python(), PYTHON), (mcp_python(), MCP_PYTHON), (aws(), AWS)] {
+        if !holds(&dir, list) {
+            install_python(&dir, list)?;
+        }
     }
     match missing().as_slice() {
         [] => Ok(()),
@@ -178,17 +188,17 @@ fn install_deny() -> Done {
     })
 }
 
-fn install_agents() -> Done {
-    println!("installing the pinned agents");
-    let dir = agents();
+/// Installs what a directory of `tests` pins for npm.
+fn install_npm(dir: &Path, list: &str) -> Done {
+    println!("installing the pinned npm packages of {list}");
     let make = |error: std::io::Error| format!("cannot prepare `{}`: {error}", dir.display());
-    std::fs::create_dir_all(&dir).map_err(make)?;
+    std::fs::create_dir_all(dir).map_err(make)?;
     for file in ["package.json", "package-lock.json"] {
-        std::fs::copy(top().join("tests/agents").join(file), dir.join(file)).map_err(make)?;
+        std::fs::copy(top().join("tests").join(list).join(file), dir.join(file)).map_err(make)?;
     }
     retry(|| {
         let mut npm = Command::new("npm");
-        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&dir);
+        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(dir);
         status(&mut npm)
     })?;
     std::fs::copy(dir.join("package-lock.json"), dir.join("installed.json")).map_err(make)?;
@@ -196,25 +206,35 @@ fn install_agents() -> Done {
 }
 
 /// Whether what was installed last is what the lock file asks for.
-fn agents_current() -> bool {
-    let wanted = std::fs::read(top().join("tests/agents/package-lock.json"));
-    let installed = std::fs::read(agents().join("installed.json"));
+fn holds_npm(dir: &Path, list: &str) -> bool {
+    let wanted = std::fs::read(top().join("tests").join(list).join("package-lock.json"));
+    let installed = std::fs::read(dir.join("installed.json"));
     matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
 }
 
 /// The peer of the benchmarks of the net gate, got when it is first asked for.
 pub(crate) fn mitmdump() -> Result<PathBuf, String> {
     let dir = cache().join("bench");
-    if !holds(&dir, "bench.txt") {
-        install_python(&dir, "bench.txt")?;
+    if !holds(&dir, BENCH) {
+        install_python(&dir, BENCH)?;
     }
     Ok(dir.join("bin/mitmdump"))
 }
 
-/// Makes a virtual environment of what a file of `tests/python` lists.
+/// What virtual environments are made of, below `tests`.
+const PYTHON: &str = "python/requirements.txt";
+const AWS: &str = "python/aws.txt";
+const BENCH: &str = "python/bench.txt";
+const MCP_PYTHON: &str = "mcp/requirements.txt";
+
+fn mcp_python() -> PathBuf {
+    mcp().join("python")
+}
+
+/// Makes a virtual environment of what a file of `tests` lists.
 fn install_python(dir: &Path, list: &str) -> Done {
     println!("installing the pinned Python packages of {list}");
-    let wanted = top().join("tests/python").join(list);
+    let wanted = top().join("tests").join(list);
     // The worlds of the tests see the system's own, whatever comes first here.
     let system = Path::new("/usr/bin/python3");
     let program = if system.is_file() { system } else { Path::new("python3") };
@@ -229,13 +249,9 @@ fn install_python(dir: &Path, list: &str) -> Done {
     Ok(())
 }
 
-fn python_current() -> bool {
-    holds(&python(), "requirements.txt")
-}
-
 /// Whether what was installed last into a virtual environment is what the list asks for.
 fn holds(dir: &Path, list: &str) -> bool {
-    let wanted = std::fs::read(top().join("tests/python").join(list));
+    let wanted = std::fs::read(top().join("tests").join(list));
     let installed = std::fs::read(dir.join("installed.txt"));
     matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
 }

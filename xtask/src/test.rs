@@ -144,6 +144,7 @@ fn cargo_tests(tally: &mut Tally, counts: Counts) -> Done {
         .env("RINGFENCE_TEST_AGENTS", setup::agents())
         .env("RINGFENCE_TEST_PYTHON", setup::python())
         .env("RINGFENCE_TEST_AWS", setup::aws())
+        .env("RINGFENCE_TEST_MCP", setup::mcp())
         .env("RINGFENCE_TEST_LONG", if counts == Counts::Long { "1" } else { "0" })
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
@@ -176,6 +177,7 @@ fn retry(tally: &mut Tally, failed: &[String]) -> Done {
         .env("RINGFENCE_TEST_AGENTS", setup::agents())
         .env("RINGFENCE_TEST_PYTHON", setup::python())
         .env("RINGFENCE_TEST_AWS", setup::aws())
+        .env("RINGFENCE_TEST_MCP", setup::mcp())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut again = Tally::default();

@@ -23,6 +23,7 @@ mod home;
 mod jobs;
 mod log;
 mod mcp;
+mod mcp_clients;
 mod mcp_eras;
 mod mcp_http;
 mod mcp_results;

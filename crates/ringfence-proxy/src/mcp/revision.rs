@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::frame::{Id, UNSUPPORTED_REVISION};
+
 /// A revision of MCP that is spoken here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Revision {
@@ -67,4 +69,14 @@ impl FromStr for Revision {
     fn from_str(text: &str) -> Result<Revision, String> {
         Revision::ALL.into_iter().find(|it| it.name() == text).ok_or_else(|| text.to_owned())
     }
+}
+
+/// An answer that says that a revision is not spoken, and which are.
+pub fn unsupported_answer(id: Option<&Id>, requested: &str) -> String {
+    let supported: Vec<&str> = Revision::ALL.into_iter().rev().map(Revision::name).collect();
+    let data = serde_json::json!({"supported": supported, "requested": requested});
+    let id = id.map_or("null", Id::json);
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{UNSUPPORTED_REVISION},"message":"Unsupported protocol version","data":{data}}}}}"#
+    )
 }

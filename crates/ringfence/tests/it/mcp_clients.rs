@@ -19,7 +19,11 @@ pub(crate) fn installed() -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/ringfence/mcp");
     let dir = std::env::var_os("RINGFENCE_TEST_MCP").map_or_else(home, PathBuf::from);
     let is_there = dir.join("node_modules").is_dir() && dir.join("python/bin").is_dir();
-    assert!(is_there, "no clients of MCP in {dir:?}: `cargo xtask setup --yes` installs them");
+    assert!(
+        is_there,
+        "no clients of MCP in {}: `cargo xtask setup --yes` installs them",
+        dir.display()
+    );
     dir
 }
 
@@ -237,6 +241,10 @@ impl Served {
         Served { child, stderr, url, token }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.url.rsplit(':').next().unwrap().split('/').next().unwrap().parse().unwrap()
+    }
+
     /// Ends it; what it said.
     pub(crate) fn end(mut self) -> String {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
@@ -304,7 +312,8 @@ fn the_official_inspector_lists_and_calls_through_the_gate() {
     let login = format!("Authorization: Bearer {}", served.token);
     let over_stdio = [program.as_str(), "mcp", "run", "--agent", "client"];
     let over_http = [served.url.as_str(), "--transport", "http", "--header", &login];
-    for way in [&over_stdio[..], &over_http[..]] {
+    let modern = [&over_http[..], &["--protocol-era", "modern"]].concat();
+    for way in [&over_stdio[..], &over_http[..], &modern[..]] {
         let inspect = |words: &[&str]| setup.inspector(&[way, &["--method"], words].concat());
         let listed = inspect(&["tools/list"]);
         assert!(text(&listed).contains("sequentialthinking"), "{way:?}: {}", text(&listed));

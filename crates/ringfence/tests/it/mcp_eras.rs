@@ -1,13 +1,18 @@
 //! Clients and servers of either era of MCP, of our own and written from the specification, with each other through
 //! the gate: what one has and the other has not is translated, and nothing of it is decided twice or not at all.
 
+mod way;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use way::Way;
+
 use crate::attacks::targets::wait_until;
+use crate::mcp_clients::Served;
 use crate::person::{Person, Who, text};
 
 /// Where the client stands in a trace.
@@ -21,110 +26,8 @@ permit (principal == Agent::"mcp-client", action in Action::"tool.call", resourc
 @id("no-roots-old") forbid (principal, action == Action::"old/roots/list", resource);
 "#;
 
-/// A server of the era that its first word says. Its tools ask, report, wait and tell, as tools do.
-const SERVER: &str = r#"
-import json, sys
-era = sys.argv[1]
-NAMES = ["echo", "ask", "sample", "roots", "slow", "change", "touch"]
-TOOLS = [{"name": name, "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}} for name in NAMES]
-QUESTIONS = {
-    "ask": {"method": "elicitation/create", "params": {"message": "who?", "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}}}},
-    "sample": {"method": "sampling/createMessage", "params": {"messages": [{"role": "user", "content": {"type": "text", "text": "hi"}}], "maxTokens": 9}},
-    "roots": {"method": "roots/list"},
-}
-CAPABILITIES = {"tools": {"listChanged": True}, "prompts": {}, "resources": {"subscribe": True, "listChanged": True}}
-INFO = {"name": era, "version": "1"}
-KEY = "io.modelcontextprotocol/"
-CACHE = {"ttlMs": 0, "cacheScope": "public"} if era == "new" else {}
-asked, listens, subscribed, last = {}, {}, set(), 0
-
-def send(message):
-    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
-
-def reply(id, result, **more):
-    if era == "new":
-        result = {"resultType": "complete", **result, "_meta": {KEY + "serverInfo": INFO}}
-    send({"id": id, "result": {**result, **more}})
-
-def fail(id, code, message, data=None):
-    send({"id": id, "error": {"code": code, "message": message, "data": data}})
-
-def say(id, text):
-    reply(id, {"content": [{"type": "text", "text": text}], "extra": {"kept": 1.5}})
-
-def tell(method, params, kind):
-    if era == "old":
-        return send({"method": method, "params": params})
-    for id, wanted in listens.items():
-        if kind(wanted):
-            send({"method": method, "params": {**params, "_meta": {KEY + "subscriptionId": id}}})
-
-def call(id, params):
-    global last
-    name, meta = params["name"], params.get("_meta", {})
-    if name == "echo":
-        open("echoed", "a").write("x")
-        say(id, json.dumps({"arguments": params.get("arguments"), "meta": meta, "version": meta.get(KEY + "protocolVersion")}, sort_keys=True))
-    elif name in QUESTIONS:
-        question = QUESTIONS[name]
-        if era == "old":
-            last += 1
-            asked["q%d" % last] = id
-            send({"id": "q%d" % last, **question})
-        elif "inputResponses" in params:
-            if params.get("requestState") != "state of " + name:
-                return fail(id, -32602, "another state")
-            say(id, json.dumps(params["inputResponses"]["it"], sort_keys=True))
-        else:
-            reply(id, {"inputRequests": {"it": question}, "requestState": "state of " + name, "resultType": "input_required"})
-    elif name == "slow":
-        for number in [1, 2]:
-            send({"method": "notifications/progress", "params": {"progressToken": meta["progressToken"], "progress": number, "total": 3}})
-    elif name == "change":
-        tell("notifications/tools/list_changed", {}, lambda it: it.get("toolsListChanged"))
-        say(id, "changed")
-    elif name == "touch":
-        if era == "new" or "note://1" in subscribed:
-            tell("notifications/resources/updated", {"uri": "note://1"}, lambda it: "note://1" in it.get("resourceSubscriptions", []))
-        say(id, "touched")
-
-for line in sys.stdin:
-    message = json.loads(line)
-    method, params, id = message.get("method"), message.get("params") or {}, message.get("id")
-    if method is None:
-        say(asked.pop(id), json.dumps(message.get("result", message.get("error")), sort_keys=True))
-    elif method == "notifications/cancelled":
-        if listens.pop(params["requestId"], None) is None:
-            open("cancelled-" + era, "w").write(str(params.get("reason")))
-    elif id is None:
-        pass
-    elif era == "new" and params.get("_meta", {}).get(KEY + "protocolVersion") != "2026-07-28":
-        fail(id, -32602, "no revision: " + method)
-    elif era == "new" and method == "server/discover":
-        reply(id, {"supportedVersions": ["2026-07-28"], "capabilities": CAPABILITIES}, **CACHE)
-    elif era == "old" and method == "initialize":
-        reply(id, {"protocolVersion": "2025-11-25", "capabilities": CAPABILITIES, "serverInfo": INFO})
-    elif method == "tools/list":
-        reply(id, {"tools": TOOLS}, **CACHE)
-    elif method == "prompts/list":
-        reply(id, {"prompts": [{"name": "greet"}]}, **CACHE)
-    elif method == "prompts/get":
-        reply(id, {"messages": [{"role": "user", "content": {"type": "text", "text": params["name"]}}]})
-    elif method == "resources/list":
-        reply(id, {"resources": [{"uri": "note://1", "name": "note"}]}, **CACHE)
-    elif method == "resources/read":
-        reply(id, {"contents": [{"uri": params["uri"], "text": "of " + era}]}, **CACHE)
-    elif era == "old" and method in ["resources/subscribe", "resources/unsubscribe"]:
-        (subscribed.add if method == "resources/subscribe" else subscribed.discard)(params["uri"])
-        reply(id, {})
-    elif era == "new" and method == "subscriptions/listen":
-        listens[id] = params["notifications"]
-        send({"method": "notifications/subscriptions/acknowledged", "params": {"notifications": params["notifications"], "_meta": {KEY + "subscriptionId": id}}})
-    elif method == "tools/call":
-        call(id, params)
-    else:
-        fail(id, -32601, "no such method: " + method)
-"#;
+/// A server of the era that its first word says, over stdio or HTTP.
+const SERVER: &str = include_str!("../net/mcp_eras.py");
 
 const TOOLS: [&str; 7] = ["echo", "ask", "sample", "roots", "slow", "change", "touch"];
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -147,25 +50,45 @@ impl Era {
 }
 
 fn setup(servers: &[Era]) -> Person {
+    let all: Vec<(Era, Option<u16>)> = servers.iter().map(|era| (*era, None)).collect();
+    setup_at(&all)
+}
+
+/// The same where some of them are behind ports of this host.
+fn setup_at(servers: &[(Era, Option<u16>)]) -> Person {
     let person = Person::new(Who::Caller);
     let project = person.project().display().to_string();
     person.write("server.py", SERVER);
     let own = person.home().join(".config/ringfence");
     fs::create_dir_all(own.join("mcp")).unwrap();
-    for era in servers {
-        let schema = json!({"type": "object", "properties": {"text": {"type": "string"}}});
+    let mut rules = POLICY.replace("PROJECT", &project);
+    for (era, port) in servers {
+        let mut text = json!({"type": "string"});
+        if port.is_some() && *era == Era::New {
+            text["x-mcp-header"] = json!("Text");
+        }
+        let schema = json!({"type": "object", "properties": {"text": text}});
         let pinned = |name: &&str| {
             ((*name).to_owned(), json!({"definition": {"name": name, "inputSchema": schema}}))
         };
         let tools: serde_json::Map<String, Value> = TOOLS.iter().map(pinned).collect();
-        let command = json!(["/usr/bin/python3", "server.py", era.name()]);
-        let file = json!({"version": 1, "command": command, "tools": tools});
+        let mut file = json!({"version": 1, "tools": tools});
+        match port {
+            None => file["command"] = json!(["/usr/bin/python3", "server.py", era.name()]),
+            Some(port) => {
+                file["url"] = json!(format!("http://127.0.0.1:{port}/mcp"));
+                let who = era.name();
+                rules += &format!(
+                    "permit (principal == Agent::\"{who}\", action == Action::\"net.connect\", resource == Endpoint::\"127.0.0.1:{port}\");\n"
+                );
+            }
+        }
         fs::write(own.join(format!("mcp/{}.json", era.name())), file.to_string()).unwrap();
     }
-    let rules = POLICY.replace("PROJECT", &project);
     let is_there = |line: &&str| {
         let names = |era: Era| line.contains(&format!("\"{}/", era.name()));
-        [Era::Old, Era::New].into_iter().all(|era| !names(era) || servers.contains(&era))
+        let has = |era: Era| servers.iter().any(|(of, _)| *of == era);
+        [Era::Old, Era::New].into_iter().all(|era| !names(era) || has(era))
     };
     let rules: Vec<&str> = rules.lines().filter(is_there).collect();
     fs::write(own.join("policy.cedar"), rules.join("\n")).unwrap();
@@ -173,11 +96,37 @@ fn setup(servers: &[Era]) -> Person {
     person
 }
 
+/// A server that ends with the test.
+struct Behind {
+    child: Child,
+    port: u16,
+}
+
+impl Behind {
+    /// One of this era, over HTTP, whose directory is the project.
+    fn start_at(port: u16, era: Era, person: &Person) -> Behind {
+        let words = ["server.py", era.name(), &port.to_string()];
+        let mut command = person.command("/usr/bin/python3".as_ref(), &words);
+        let child = command.stdout(Stdio::null()).spawn().unwrap();
+        wait_until("the server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Behind { child, port }
+    }
+}
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A client of either era.
 struct Talk {
-    child: Child,
-    to: Option<ChildStdin>,
-    from: BufReader<ChildStdout>,
+    way: Way,
     era: Era,
     number: u64,
     /// Notifications that came meanwhile.
@@ -185,15 +134,21 @@ struct Talk {
 }
 
 impl Talk {
-    fn with(mut command: Command, era: Era) -> Talk {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        let mut talk = Talk { child, to, from, era, number: 0, told: Vec::new() };
+    fn with(command: Command, era: Era) -> Talk {
+        Talk::begin(Way::pipes(command), era)
+    }
+
+    /// One over HTTP, with this token.
+    fn over_http(port: u16, token: &str, era: Era) -> Talk {
+        Talk::begin(Way::web(port, token, era), era)
+    }
+
+    fn begin(way: Way, era: Era) -> Talk {
+        let mut talk = Talk { way, era, number: 0, told: Vec::new() };
         match era {
             Era::Old => {
                 let hello = json!({
-                    "protocolVersion": "2025-06-18", "clientInfo": {"name": "t", "version": "1"},
+                    "protocolVersion": "2025-11-25", "clientInfo": {"name": "t", "version": "1"},
                     "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
                 });
                 let answer = talk.ask("initialize", hello);
@@ -209,13 +164,13 @@ impl Talk {
     }
 
     fn send(&mut self, message: &Value) {
-        writeln!(self.to.as_ref().unwrap(), "{message}").unwrap();
+        self.way.send(message);
     }
 
     fn hear(&mut self) -> Value {
-        let mut line = String::new();
-        self.from.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
+        let message = self.way.hear();
+        assert!(message.is_some(), "{:?}: nothing but {:?}", self.era, self.told);
+        message.unwrap()
     }
 
     fn request(&mut self, method: &str, mut params: Value) -> u64 {
@@ -284,10 +239,8 @@ impl Talk {
         }
     }
 
-    fn end(mut self) -> String {
-        self.to = None;
-        let output = self.child.wait_with_output().unwrap();
-        text(&output)
+    fn end(self) -> String {
+        self.way.end()
     }
 }
 
@@ -361,7 +314,9 @@ fn all(talk: &mut Talk, prefix: &str, roots: Roots, person: &Person, server: Era
     let method = "notifications/cancelled";
     talk.send(&json!({"jsonrpc": "2.0", "method": method, "params": cancelled}));
     let mark = person.project().join(format!("cancelled-{}", server.name()));
-    wait_until("it is told", || fs::read_to_string(&mark).is_ok_and(|it| it == "enough"));
+    // Over HTTP the end of a stream says it, which has no reason.
+    let told = ["enough", "closed", "None"];
+    wait_until("it is told", || fs::read_to_string(&mark).is_ok_and(|it| told.contains(&&*it)));
     changes(talk, prefix, &case);
 }
 
@@ -446,6 +401,29 @@ fn every_era_of_client_works_with_every_era_of_server() {
             let mut talk = Talk::with(person.ringfence(&["mcp", "run"]), client);
             all(&mut talk, "", Roots::Denied, &person, server);
             let said = talk.end();
+            assert!(!said.contains("mcp: "), "nothing odd: {said}");
+        }
+        let verified = person.ringfence(&["log", "verify"]).output().unwrap();
+        assert!(verified.status.success(), "{}", text(&verified));
+    }
+}
+
+#[test]
+fn every_era_works_with_every_era_over_http_as_well() {
+    for server in [Era::Old, Era::New] {
+        let port = free_port();
+        let person = setup_at(&[(server, Some(port))]);
+        let behind = Behind::start_at(port, server, &person);
+        let mut talk = Talk::over_http(behind.port, "", server);
+        all(&mut talk, "", Roots::Answered, &person, server);
+        talk.end();
+        for client in [Era::Old, Era::New] {
+            let served =
+                Served::start(person.ringfence(&["mcp", "serve", "--listen", "127.0.0.1:0"]));
+            let mut talk = Talk::over_http(served.port(), &served.token, client);
+            all(&mut talk, "", Roots::Denied, &person, server);
+            talk.end();
+            let said = served.end();
             assert!(!said.contains("mcp: "), "nothing odd: {said}");
         }
         let verified = person.ringfence(&["log", "verify"]).output().unwrap();

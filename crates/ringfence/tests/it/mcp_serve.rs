@@ -347,6 +347,140 @@ fn who_was_led_here_or_has_no_token_is_refused() {
     served.end();
 }
 
+/// A request of 2026-07-28, and the headers that repeat it.
+fn alone(id: u64, method: &str, mut params: Value) -> (String, Value) {
+    let key = |name: &str| format!("io.modelcontextprotocol/{name}");
+    let name = params["name"].as_str().map(|name| format!("mcp-name: {name}\r\n"));
+    params["_meta"] = json!({
+        key("protocolVersion"): "2026-07-28", key("clientCapabilities"): {},
+        key("clientInfo"): {"name": "t", "version": "1"},
+    });
+    let head = format!(
+        "mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n{}",
+        name.unwrap_or_default()
+    );
+    (head, json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
+}
+
+#[test]
+fn requests_without_a_session_stand_for_themselves_and_say_what_they_are() {
+    let served = Served::new(&[]);
+    let say =
+        |text: &str| alone(7, "tools/call", json!({"name": "say", "arguments": {"text": text}}));
+    let said = |got: &Got| got.json()["result"]["content"][0]["text"].as_str().unwrap().to_owned();
+    let (head, body) = say("x");
+    let first = served.post(&head, &body);
+    assert_eq!((first.status, said(&first).as_str()), (200, "x 1"), "{}", first.body);
+    assert!(!first.head.contains("mcp-session-id"), "{}", first.head);
+    // The same name as that of a request which is under way is another's; a session's name is nobody's.
+    let other = served.post(&format!("{head}mcp-session-id: guessed\r\n"), &body);
+    assert_eq!(said(&other), "x 2", "one room for who says the same of himself");
+    let (head_no, body_no) = say("no");
+    assert!(said(&served.post(&head_no, &body_no)).contains("denied"), "decided like all calls");
+    let told = served.post(&say("told").0, &say("told").1);
+    assert!(
+        told.body.contains("told 3") && !told.body.contains("before"),
+        "no level: {}",
+        told.body
+    );
+    // In a session, on the same address, with servers of its own.
+    let session = served.begin("2025-11-25");
+    assert_eq!(said(&served.call(&session, "y")), "y 1");
+
+    served.end();
+}
+
+#[test]
+fn a_request_without_a_session_that_does_not_agree_with_its_headers_is_refused() {
+    let served = Served::new(&[]);
+    let arguments = json!({"name": "say", "arguments": {"text": "x"}});
+    let (head, body) = alone(7, "tools/call", arguments);
+    let drop_key = |key: &str| {
+        let mut body = body.clone();
+        body["params"]["_meta"]
+            .as_object_mut()
+            .unwrap()
+            .remove(&format!("io.modelcontextprotocol/{key}"));
+        body
+    };
+    let with = |key: &str, value: Value| {
+        let mut body = body.clone();
+        body["params"]["_meta"][format!("io.modelcontextprotocol/{key}")] = value;
+        body
+    };
+    let (other_head, _) = alone(7, "tools/list", json!({}));
+    let (_, unknown) = alone(7, "prompts/list", json!({}));
+    let (_, hello) = alone(7, "initialize", json!({"protocolVersion": "2025-11-25"}));
+    let (_, ping) = alone(7, "ping", json!({}));
+    let header = |body: &Value| alone(7, body["method"].as_str().unwrap(), json!({})).0;
+    let version = "mcp-protocol-version: 2026-07-28\r\n";
+    for (head, body, status, code) in [
+        // Headers that are missing, stand twice, or say something else than the body, which is what counts.
+        (String::new(), body.clone(), 400, -32020),
+        (version.to_owned(), body.clone(), 400, -32020),
+        (other_head.clone(), body.clone(), 400, -32020),
+        (head.replace("say", "other"), body.clone(), 400, -32020),
+        (head.replace("mcp-name: say", "mcp-name: SAY"), body.clone(), 400, -32020),
+        (head.replace("mcp-name: say", "mcp-name: =?base64?!?="), body.clone(), 400, -32020),
+        (format!("{head}mcp-name: say\r\n"), body.clone(), 400, -32020),
+        (head.replace("tools/call", "Tools/Call"), body.clone(), 400, -32020),
+        (head.replace("2026-07-28", "2025-11-25"), body.clone(), 400, -32020),
+        (head.clone(), with("protocolVersion", json!("2025-11-25")), 400, -32020),
+        (
+            head.replace("2026-07-28", "1999-01-01"),
+            with("protocolVersion", json!("1999-01-01")),
+            400,
+            -32022,
+        ),
+        (head.clone(), drop_key("protocolVersion"), 400, -32602),
+        (head.clone(), drop_key("clientCapabilities"), 400, -32602),
+        (head.clone(), with("clientCapabilities", json!("all")), 400, -32602),
+        (header(&unknown), unknown.clone(), 404, -32601),
+        // What only sessions have.
+        (header(&hello), hello, 404, -32601),
+        (header(&ping), ping, 404, -32601),
+        (head.clone(), json!([body]), 400, -32600),
+        (version.to_owned(), json!({"jsonrpc": "2.0", "id": 1, "result": {}}), 400, -32600),
+        (version.to_owned(), json!({"jsonrpc": "2.0", "method": "notifications/x"}), 400, -32600),
+    ] {
+        let got = served.post(&head, &body);
+        assert_eq!(got.status, status, "{head}{body}: {} {}", got.head, got.body);
+        assert_eq!(got.json()["error"]["code"], code, "{head}{body}: {}", got.body);
+    }
+    for method in ["GET", "DELETE"] {
+        let got = served.send(served.head(method, &format!("{version}\r\n")).as_bytes());
+        assert_eq!(got.status, 405, "{method}: {}", got.head);
+    }
+    // A name in base64 is the same name.
+    let got = served.post(&head.replace("mcp-name: say", "mcp-name: =?base64?c2F5?="), &body);
+    let said = got.json()["result"]["content"][0]["text"].clone();
+    assert_eq!(said, "x 1", "nothing of the above was called: {}", got.body);
+    served.end();
+}
+
+#[test]
+fn whoever_leaves_has_cancelled_what_was_asked() {
+    let served = Served::new(&[]);
+    let (head, slow) =
+        alone(1, "tools/call", json!({"name": "say", "arguments": {"text": "slow"}}));
+    let body = slow.to_string();
+    let head = served.head("POST", &head);
+    for _ in 0..3 {
+        let mut stream = served.connect();
+        write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let (_, session) = served.token_file.rsplit_once("/mcp-").unwrap();
+    let session = session.strip_suffix(".token").unwrap().to_owned();
+    // What nobody waits for is not answered, and nobody sees its end.
+    wait_until("they are cancelled", || {
+        let words = ["log", "show", &session, "--json"];
+        let shown = served.person.ringfence(&words).output().unwrap();
+        text(&shown).matches("\"unknown\"").count() >= 3
+    });
+    served.end();
+}
+
 #[test]
 fn a_client_that_misbehaves_does_not_disturb_the_others() {
     let served = Served::new(&[]);

@@ -1,7 +1,9 @@
-//! Streamable HTTP towards clients: who may ask is checked here, and each client has a session of its own.
+//! Streamable HTTP towards clients: who may ask is checked here, and each client has a session of its own, or, with
+//! MCP 2026-07-28, none: then its requests stand for themselves.
 //!
 //! What a session is comes from [`Opens`]; here are its name, its streams and its end.
 
+mod alone;
 pub mod desk;
 pub mod guard;
 mod messages;
@@ -27,6 +29,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
+use super::super::headers::Repeated;
 use super::super::lines::Read;
 use super::remote::Unheard;
 use crate::net::WAITS_MAX;
@@ -60,13 +63,21 @@ pub trait Opens: Send + Sync + 'static {
     fn metrics(&self) -> String;
     /// Opens one, which says what it has to say at this desk. The error is for the client.
     fn open(&self, desk: Arc<Desk>) -> Result<Box<dyn Hears>, String>;
+    /// The arguments of a tool that clients repeat as headers, by what they call it.
+    fn repeated(&self, tool: &str) -> Vec<Repeated>;
 }
 
-/// A session; dropping it ends it.
+/// A session, or what stands in for one; dropping it ends it.
 pub trait Hears: Send + Sync {
-    /// Takes what the client sent; does not block.
-    fn hear(&self, read: Read) -> Result<(), Unheard>;
+    /// Takes what the client sent on this stream; does not block.
+    fn hear(&self, stream: u64, read: Read) -> Result<(), Unheard>;
+    /// Nobody waits for what was asked on this stream any more; the error is that it has to be told again.
+    fn closed(&self, stream: u64) -> Result<(), Busy>;
 }
+
+/// Something is not taken just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
 
 /// Where clients come in.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{interval, sleep, timeout};
 
-use super::super::frame::{Frame, Id, Kind, Members, Message};
+use super::super::frame::{Frame, INTERNAL_ERROR, Id, Kind, Members, Message, error_answer};
 use super::super::headers::{self, Repeated};
 use super::super::lines::{MESSAGE_BYTES_MAX, Read};
 use super::url::Url;
@@ -26,6 +26,9 @@ use crate::net::{Coming, Own, header};
 
 /// Most requests of one session that are under way; more wait.
 const UNDER_WAY_MAX: usize = 256;
+
+/// Most streams on which a server of 2026-07-28 tells of changes; one more is refused, for none of them ends by itself.
+const LISTENS_MAX: usize = 64;
 
 /// How long a server may take to answer what asks for no answer, in seconds.
 const TAKEN_SECONDS_MAX: u64 = 30;
@@ -173,6 +176,7 @@ pub async fn carry(server: Server, mut messages: mpsc::Receiver<String>, say: Ar
             },
             _ = looks.tick() => session.server.own.refresh(),
             Some(_) = tasks.running.join_next(), if !tasks.running.is_empty() => tasks.tidy(),
+            Some(_) = tasks.listening.join_next(), if !tasks.listening.is_empty() => tasks.tidy(),
         }
     }
     drop(tasks);
@@ -183,12 +187,44 @@ pub async fn carry(server: Server, mut messages: mpsc::Receiver<String>, say: Ar
 #[derive(Default)]
 struct Tasks {
     running: JoinSet<()>,
-    by_request: HashMap<Id, AbortHandle>,
+    /// What listens to changes: nobody waits for these.
+    listening: JoinSet<()>,
+    by_request: HashMap<Id, (AbortHandle, Stands)>,
 }
 
 impl Tasks {
     fn tidy(&mut self) {
-        self.by_request.retain(|_, task| !task.is_finished());
+        self.by_request.retain(|_, (task, _)| !task.is_finished());
+    }
+
+    /// Carries a request.
+    fn carry(&mut self, id: Id, request: impl Future<Output = ()> + Send + 'static, of: Stands) {
+        let set = match of {
+            Stands::Listening => &mut self.listening,
+            Stands::Alone | Stands::InSession => &mut self.running,
+        };
+        let task = set.spawn(request);
+        self.by_request.insert(id, (task, of));
+    }
+}
+
+/// Where a request belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    InSession,
+    /// Nowhere: it is of 2026-07-28. The end of its stream cancels it, and no stream is taken up again.
+    Alone,
+    /// The same, and its stream goes on until somebody ends it.
+    Listening,
+}
+
+impl Stands {
+    fn of(message: &Message, method: &str) -> Stands {
+        match (headers::required(message, &[]).is_empty(), method) {
+            (true, _) => Stands::InSession,
+            (false, "subscriptions/listen") => Stands::Listening,
+            (false, _) => Stands::Alone,
+        }
     }
 }
 
@@ -203,19 +239,29 @@ impl Session {
                     tasks.running.spawn(listening);
                 }
             }
-            Kind::Request { id, .. } => {
-                let (session, id) = (Arc::clone(self), id.clone());
+            Kind::Request { id, method, .. } => {
+                let (session, id, of) =
+                    (Arc::clone(self), id.clone(), Stands::of(&message, method));
+                if of == Stands::Listening && tasks.listening.len() >= LISTENS_MAX {
+                    let why = format!("more than {LISTENS_MAX} streams of changes are open");
+                    let answer = error_answer(Some(&id), INTERNAL_ERROR, &why);
+                    self.say(Read::Line(answer.into_bytes())).await;
+                    return;
+                }
+                let asks = if of == Stands::InSession { Asks::Anything } else { Asks::Alone };
                 let named = id.clone();
-                let task = tasks.running.spawn(async move {
-                    let _ = session.request(message, id, Asks::Anything).await;
-                });
-                tasks.by_request.insert(named, task);
+                let request = async move {
+                    let _ = session.request(message, id, asks).await;
+                };
+                tasks.carry(named, request, of);
             }
             Kind::Notification { method, .. } => {
                 let method = method.clone();
-                let cancelled = cancelled(&message);
-                self.deliver(&message).await;
-                if let Some(task) = cancelled.and_then(|id| tasks.by_request.remove(&id)) {
+                let cancelled = cancelled(&message).and_then(|id| tasks.by_request.remove(&id));
+                if !matches!(cancelled, Some((_, Stands::Alone | Stands::Listening))) {
+                    self.deliver(&message).await;
+                }
+                if let Some((task, _)) = cancelled {
                     task.abort();
                 }
                 if method == "notifications/initialized" && self.state().old.is_none() {
@@ -330,6 +376,8 @@ impl Session {
 enum Asks {
     ToBegin,
     Anything,
+    /// Anything by a request that stands for itself.
+    Alone,
 }
 
 /// What an answer is, by its type.

@@ -189,6 +189,24 @@ impl Middle {
         effects
     }
 
+    /// The client may see other tools than before, whatever their servers say.
+    pub(super) fn tools_changed_for_all(&self) -> Vec<Effect> {
+        let method = "notifications/tools/list_changed";
+        let mut effects = Vec::new();
+        if self.session.is_some() {
+            let text = format!(r#"{{"jsonrpc":"2.0","method":"{method}"}}"#);
+            effects.push(Effect::ToClient(text));
+        }
+        let all = self.listens.values().filter(|listen| listen.is_acknowledged);
+        for listen in all.filter(|listen| listen.lists.contains(method)) {
+            let (id, stream) = (listen.name.id.json(), listen.name.stream);
+            let meta = format!(r#"{{"_meta":{{"{SUBSCRIPTION}":{id}}}}}"#);
+            let text = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{meta}}}"#);
+            effects.push(Effect::to(stream, text));
+        }
+        effects
+    }
+
     /// A resource of a server has changed.
     pub(super) fn updated(&mut self, server: usize, message: &Message) -> Vec<Effect> {
         let Kind::Notification { params: Some(at), .. } = message.kind() else { return Vec::new() };

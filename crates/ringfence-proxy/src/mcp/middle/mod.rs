@@ -350,8 +350,7 @@ impl Middle {
         if self.phase != Phase::Open {
             return Vec::new();
         }
-        let text = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
-        vec![Effect::ToClient(text.to_owned())]
+        self.tools_changed_for_all()
     }
 
     /// Whether names of tools have their server's before them.
@@ -424,7 +423,7 @@ impl Middle {
     /// What the client calls a tool or a prompt of a server.
     fn qualified(&self, server: usize, name: &str) -> String {
         match self.servers.get(server) {
-            Some(seat) if self.is_merged() => format!("{}{QUALIFIER}{name}", seat.name),
+            Some(seat) if self.is_merged() => qualified(&seat.name, name),
             Some(_) | None => name.to_owned(),
         }
     }
@@ -442,6 +441,11 @@ impl Middle {
 
 /// Stands between a server's name, which never has it, and that of its tool.
 const QUALIFIER: &str = "__";
+
+/// What the client of several servers calls a tool or a prompt of one.
+pub fn qualified(server: &str, name: &str) -> String {
+    format!("{server}{QUALIFIER}{name}")
+}
 
 /// A text among the members of a request's parameters, and where it is in the whole message.
 fn text_param(

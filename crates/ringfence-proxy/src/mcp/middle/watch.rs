@@ -12,8 +12,11 @@ use super::{Effect, Ended, Era, Middle, Name, OddKind, UnderWay, Why, odd};
 /// Most resources that are watched at all servers.
 const WATCHES_MAX: usize = 1_024;
 
-/// How often what we listen to is asked for again where a server ends it.
+/// How often what we listen to is asked for again where a server ends it at once.
 const REOPENED_MAX: u32 = 8;
+
+/// How long it has to go on so that its end is none that counts: whoever is between ends idle streams.
+const LASTED_MS: u64 = 20_000;
 
 /// Something that we listen to.
 #[derive(Debug)]
@@ -23,6 +26,7 @@ pub(super) struct Watch {
     uri: Option<String>,
     /// Whether the server has agreed.
     is_granted: bool,
+    since_ms: u64,
     pub(super) users: BTreeSet<User>,
     pub(super) waiters: Vec<Waiter>,
 }
@@ -100,7 +104,8 @@ impl Middle {
         }
         let (users, waiters) = (BTreeSet::new(), vec![waiter]);
         let is_full = self.watches.len() >= WATCHES_MAX;
-        let watch = Watch { server, uri: Some(uri.clone()), is_granted: false, users, waiters };
+        let (uri_of, since_ms) = (Some(uri.clone()), self.now_ms);
+        let watch = Watch { server, uri: uri_of, is_granted: false, since_ms, users, waiters };
         self.watches.insert(at, watch);
         if is_full {
             return self.not_granted(at, None);
@@ -135,7 +140,9 @@ impl Middle {
         }
         let at = self.number();
         let (users, waiters) = (BTreeSet::new(), Vec::new());
-        self.watches.insert(at, Watch { server, uri: None, is_granted: false, users, waiters });
+        let since_ms = self.now_ms;
+        let watch = Watch { server, uri: None, is_granted: false, since_ms, users, waiters };
+        self.watches.insert(at, watch);
         vec![self.open(at, server, &Value::Object(filter))]
     }
 
@@ -172,6 +179,8 @@ impl Middle {
         match (answer, self.era(watch.server)) {
             (Answer::Result(_), Some(Era::Session)) => self.granted(at),
             (Answer::Result(_), Some(Era::Modern) | None) => self.watch_over(at),
+            // Over HTTP a stream may break off.
+            (Answer::Error(_), Some(Era::Modern)) if watch.is_granted => self.watch_over(at),
             (Answer::Error(error), _) => {
                 let error = message.part(error).to_owned();
                 self.not_granted(at, Some(&error))
@@ -197,16 +206,22 @@ impl Middle {
         let Some(seat) = self.servers.get_mut(watch.server).filter(|seat| !seat.is_gone) else {
             return Vec::new();
         };
-        seat.reopened = seat.reopened.saturating_add(1);
+        let lasted = self.now_ms.saturating_sub(watch.since_ms) >= LASTED_MS;
+        seat.reopened = if lasted { 0 } else { seat.reopened.saturating_add(1) };
         if seat.reopened > REOPENED_MAX {
             self.watches.insert(at, watch);
             return self.not_granted(at, None);
         }
         let server = watch.server;
-        let Some(uri) = watch.uri.clone() else { return self.start_listening(server) };
+        let Some(uri) = watch.uri.clone() else {
+            // What has changed meanwhile nobody was told.
+            let mut effects = self.start_listing(server);
+            effects.extend(self.start_listening(server));
+            return effects;
+        };
         let new = self.number();
-        let watch = Watch { is_granted: false, ..watch };
-        self.watches.insert(new, watch);
+        let since_ms = self.now_ms;
+        self.watches.insert(new, Watch { is_granted: false, since_ms, ..watch });
         vec![self.open(new, server, &json!({"resourceSubscriptions": [uri]}))]
     }
 

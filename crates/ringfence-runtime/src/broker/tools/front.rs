@@ -1,6 +1,6 @@
 //! Clients that come over HTTP: each has a talk of its own with servers of its own, all by one session's gate and log.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,18 +14,20 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ringfence_core::{Agent, Gate};
-use ringfence_proxy::mcp::http::front::desk::Desk;
+use ringfence_proxy::mcp::headers::Repeated;
+use ringfence_proxy::mcp::http::front::desk::{Desk, GENERAL};
 use ringfence_proxy::mcp::http::front::guard::Guard;
-use ringfence_proxy::mcp::http::front::{Door, Front, Hears, Opens, PATH};
+use ringfence_proxy::mcp::http::front::{Busy, Door, Front, Hears, Opens, PATH};
 use ringfence_proxy::mcp::http::remote::Unheard;
 use ringfence_proxy::mcp::lines::Read;
+use ringfence_proxy::mcp::middle::qualified;
 
 use super::super::RunError;
 use super::ToolsRequest;
 use super::decider::Decider;
 use super::ears::{Ears, Mouth};
 use super::metrics::Metrics;
-use super::remote::Remotes;
+use super::remote::{Remotes, repeated_by};
 use super::results::Results;
 use super::serving::{Heard, Serving, Stopper, ToClient};
 use super::started::named;
@@ -120,7 +122,8 @@ impl Serves {
         let talks = Talks::default();
         let all = Arc::clone(&talks);
         rooms.who.2.on_change(move || lock(&all).values().for_each(Stopper::reloaded));
-        let opens = Arc::new(Opening { rooms, clients: AtomicU32::new(0), alive, talks });
+        let (repeated, clients) = (repeated_of(&rooms.servers), AtomicU32::new(0));
+        let opens = Arc::new(Opening { rooms, repeated, clients, alive, talks });
         let front = Front::serve(door, guard, opens).map_err(RunError::step("serve clients"))?;
         Ok((Serves { front, ended, made }, Ready { at, token_file }))
     }
@@ -140,6 +143,8 @@ struct Opening {
     rooms: Rooms,
     /// How many clients have come in.
     clients: AtomicU32,
+    /// Arguments that clients repeat as headers, by what they call the tool.
+    repeated: BTreeMap<String, Vec<Repeated>>,
     alive: SyncSender<()>,
     talks: Talks,
 }
@@ -160,13 +165,23 @@ impl Opens for Opening {
         self.rooms.metrics.text(lock(&self.talks).len())
     }
 
+    fn repeated(&self, tool: &str) -> Vec<Repeated> {
+        self.repeated.get(tool).cloned().unwrap_or_default()
+    }
+
     fn open(&self, desk: Arc<Desk>) -> Result<Box<dyn Hears>, String> {
         let Rooms { gate, who, servers, request, remotes, results, metrics } = &self.rooms;
         let mut decider = Decider::new(gate, who.clone(), (servers.clone(), request));
         decider.client = Some(self.clients.fetch_add(1, Ordering::Relaxed).saturating_add(1));
         let ears = Ears::new().map_err(|error| error.to_string())?;
         let (mouth, to) = (ears.mouth(), Arc::clone(&desk));
-        let client = Box::new(move |text| to.give(text));
+        let client = Box::new(move |stream, text| match stream {
+            GENERAL => to.give(text),
+            stream => {
+                to.give_alone(stream, text);
+                Ok(())
+            }
+        });
         let all = (servers.clone(), request, remotes.as_deref());
         let decides = (decider, Results::new(results, Arc::clone(metrics)));
         let serving = Serving::open(decides, all, ears, ToClient::Elsewhere(client))
@@ -195,11 +210,18 @@ struct Room {
 }
 
 impl Hears for Room {
-    fn hear(&self, read: Read) -> Result<(), Unheard> {
-        self.mouth.try_say(Heard::Client(read)).map_err(|error| match error {
-            TrySendError::Full(Heard::Client(read)) => Unheard::Full(read),
+    fn hear(&self, stream: u64, read: Read) -> Result<(), Unheard> {
+        let heard = match stream {
+            GENERAL => Heard::Client(read),
+            stream => Heard::Request(stream, read),
+        };
+        self.mouth.try_say(heard).map_err(|error| match error {
+            TrySendError::Full(Heard::Client(read) | Heard::Request(_, read)) => {
+                Unheard::Full(read)
+            }
             TrySendError::Full(
-                Heard::Server(..)
+                Heard::Closed(_)
+                | Heard::Server(..)
                 | Heard::Decided(..)
                 | Heard::Tell(_)
                 | Heard::Reloaded
@@ -208,12 +230,30 @@ impl Hears for Room {
             | TrySendError::Disconnected(_) => Unheard::Gone,
         })
     }
+
+    fn closed(&self, stream: u64) -> Result<(), Busy> {
+        match self.mouth.try_say(Heard::Closed(stream)) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(Busy),
+        }
+    }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
         self.stopper.stop();
     }
+}
+
+fn repeated_of(servers: &[Server]) -> BTreeMap<String, Vec<Repeated>> {
+    let is_merged = servers.len() > 1;
+    let all = servers.iter().flat_map(|server| {
+        repeated_by(server).into_iter().map(move |(tool, repeated)| {
+            let called = if is_merged { qualified(&server.name.to_string(), &tool) } else { tool };
+            (called, repeated)
+        })
+    });
+    all.collect()
 }
 
 /// The door, where it is for a client, and what clients call this host.

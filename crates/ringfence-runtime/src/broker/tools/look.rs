@@ -158,6 +158,8 @@ impl Talk<'_> {
                 Ok(Heard::Server(_, read)) => read,
                 Ok(
                     Heard::Client(_)
+                    | Heard::Request(..)
+                    | Heard::Closed(_)
                     | Heard::Decided(..)
                     | Heard::Tell(_)
                     | Heard::Reloaded

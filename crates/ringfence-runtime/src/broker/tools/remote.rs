@@ -91,6 +91,8 @@ impl Remotes {
                 TrySendError::Full(Heard::Server(_, read)) => Unheard::Full(read),
                 TrySendError::Full(
                     Heard::Client(_)
+                    | Heard::Request(..)
+                    | Heard::Closed(_)
                     | Heard::Decided(..)
                     | Heard::Tell(_)
                     | Heard::Reloaded
@@ -153,7 +155,7 @@ fn reached(
 }
 
 /// Which arguments of its tools a server wants repeated as headers, by what is pinned.
-fn repeated_by(server: &Server) -> BTreeMap<String, Vec<Repeated>> {
+pub(super) fn repeated_by(server: &Server) -> BTreeMap<String, Vec<Repeated>> {
     let of = |(name, pinned): (&String, &crate::servers::Pinned)| {
         let schema = pinned.definition.get("inputSchema").unwrap_or(&Value::Null);
         // One that cannot be read is not called either.

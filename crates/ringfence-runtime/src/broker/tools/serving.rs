@@ -42,6 +42,10 @@ const ALONE_SILENT_SECONDS_MAX: u64 = 120;
 pub(super) enum Heard {
     /// The client sent a message, or has nothing more to say.
     Client(lines::Read),
+    /// It sent a request that stands for itself, and waits for the answer on this stream.
+    Request(u64, lines::Read),
+    /// It does not wait there any more.
+    Closed(u64),
     /// So did a server, by its number.
     Server(usize, lines::Read),
     /// A person has answered, or nobody: what became of a call that was asked about.
@@ -100,8 +104,8 @@ pub(super) struct Client {
 pub(super) enum ToClient {
     /// In lines.
     Lines(Voice),
-    /// By this; what it gives back has to wait until the client has read what came before.
-    Elsewhere(Box<dyn Fn(String) -> Result<(), String> + Send>),
+    /// By this, on a stream, which is 0 for the client at large; what it gives back has to wait until the client has read what came before.
+    Elsewhere(Box<dyn Fn(u64, String) -> Result<(), String> + Send>),
 }
 
 /// A talk that goes on.
@@ -205,7 +209,9 @@ impl Serving {
             effects.extend(match heard {
                 Ok(Heard::Client(lines::Read::End) | Heard::Stop)
                 | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(Heard::Client(read)) => self.of_client(read),
+                Ok(Heard::Client(read)) => self.of_client(0, read),
+                Ok(Heard::Request(stream, read)) => self.of_client(stream, read),
+                Ok(Heard::Closed(stream)) => self.middle.closed(stream),
                 Ok(Heard::Server(number, read)) => self.of_server(number, read),
                 Ok(Heard::Decided(ticket, decided)) => self.answered(ticket, decided),
                 Ok(Heard::Reloaded) => self.middle.tools_changed(),
@@ -257,15 +263,15 @@ impl Serving {
         Duration::from_secs(if alone { ALONE_SILENT_SECONDS_MAX } else { SILENT_SECONDS_MAX })
     }
 
-    fn of_client(&mut self, read: lines::Read) -> Vec<Effect> {
+    fn of_client(&mut self, stream: u64, read: lines::Read) -> Vec<Effect> {
         match frame(read) {
             Ok(Some(frame)) => {
-                let effects = self.middle.frame_from_client(0, &frame);
+                let effects = self.middle.frame_from_client(stream, &frame);
                 self.introduce();
                 effects
             }
             Ok(None) => Vec::new(),
-            Err(wrong) => self.middle.malformed(&wrong),
+            Err(wrong) => self.middle.malformed_on(stream, &wrong),
         }
     }
 
@@ -326,8 +332,12 @@ impl Serving {
 
     fn see_to(&mut self, effect: Effect, tell: &mut dyn FnMut(&Notice)) {
         let more = match effect {
-            Effect::ToClient(text) | Effect::ToStream(_, text) => {
-                self.tell_client(text);
+            Effect::ToClient(text) => {
+                self.tell_client(0, text);
+                Vec::new()
+            }
+            Effect::ToStream(stream, text) => {
+                self.tell_client(stream, text);
                 Vec::new()
             }
             Effect::ToServer(number, text) => self.send(number, text),
@@ -355,7 +365,7 @@ impl Serving {
     }
 
     /// Waits until the client has read enough of what came before, or the talk ends.
-    fn tell_client(&mut self, text: String) {
+    fn tell_client(&mut self, stream: u64, text: String) {
         let ends = || self.stopper.ends.load(Ordering::Acquire);
         match &mut self.client {
             ToClient::Lines(voice) => {
@@ -370,13 +380,13 @@ impl Serving {
                 }
             }
             ToClient::Elsewhere(give) => {
-                let mut given = give(text);
+                let mut given = give(stream, text);
                 while let Err(text) = given {
                     if ends() {
                         return;
                     }
                     std::thread::sleep(CLIENT_LOOK);
-                    given = give(text);
+                    given = give(stream, text);
                 }
             }
         }

@@ -51,10 +51,14 @@ struct State {
     hello: Option<Id>,
     revision: Option<Revision>,
     is_over: bool,
+    /// Each request stands for itself: what belongs to none of them is for nobody.
+    has_no_session: bool,
 }
 
 #[derive(Default)]
 struct Stream {
+    /// Of a request that stands for itself: whoever does not read what comes, asked in vain.
+    is_alone: bool,
     /// Requests that have no answer yet.
     left: usize,
     events: VecDeque<Event>,
@@ -81,6 +85,57 @@ pub struct Reading {
 }
 
 impl Desk {
+    /// One for requests that stand for themselves, MCP 2026-07-28.
+    pub fn without_session() -> Desk {
+        let desk = Desk::default();
+        desk.state().has_no_session = true;
+        desk
+    }
+
+    /// Opens the stream of a request that stands for itself.
+    pub fn open_alone(&self) -> Result<u64, Refusal> {
+        let mut state = self.state();
+        if state.streams.values().filter(|stream| stream.left > 0).count() >= STREAMS_MAX {
+            return Err(Refusal::TooMany);
+        }
+        state.last_stream = state.last_stream.saturating_add(1);
+        let number = state.last_stream;
+        let stream = Stream { is_alone: true, left: 1, readers: 1, ..Stream::default() };
+        state.streams.insert(number, stream);
+        Ok(number)
+    }
+
+    /// Lays a message on the stream of a request that stands for itself. One that is full is broken off: nobody else
+    /// waits for who does not read.
+    pub fn give_alone(&self, number: u64, text: String) {
+        let mut state = self.state();
+        let Some(stream) = state.streams.get_mut(&number).filter(|it| it.is_alone) else { return };
+        if stream.left == 0 {
+            return;
+        }
+        if stream.is_full() {
+            state.streams.remove(&number);
+        } else {
+            let is_last = Frame::parse(text.clone().into_bytes()).is_ok_and(|frame| match frame {
+                Frame::One(message) => matches!(message.kind(), Kind::Response { .. }),
+                Frame::Batch(_) => false,
+            });
+            stream.left = usize::from(!is_last);
+            stream.last_event = stream.last_event.saturating_add(1);
+            let number = stream.last_event;
+            stream.events.push_back(Event { number, text: text.into(), is_last });
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Nobody waits for a request that stands for itself any more; whether it has no answer yet.
+    pub fn forget_alone(&self, number: u64) -> bool {
+        let stream = self.state().streams.remove(&number);
+        // One that was broken off has none either.
+        stream.is_none_or(|stream| stream.left > 0)
+    }
+
     /// Opens the stream on which the answers to these messages come; none where none of them asks for one.
     pub fn open(&self, messages: &[Message]) -> Result<Option<u64>, Refusal> {
         let mut state = self.state();
@@ -120,6 +175,9 @@ impl Desk {
             return Ok(());
         };
         let mut state = self.state();
+        if state.has_no_session {
+            return Ok(());
+        }
         let Some(number) = state.stream_of(&message) else { return Ok(()) };
         let stream = state.streams.entry(number).or_default();
         if stream.readers > 0 && stream.is_full() {
@@ -161,7 +219,12 @@ impl Desk {
             return if number == GENERAL && !is_over { Looked::Later } else { Looked::Nothing };
         };
         stream.read = stream.read.max(after);
-        stream.forget();
+        if stream.is_alone {
+            // It cannot be taken up again.
+            stream.events.retain(|event| event.number > after);
+        } else {
+            stream.forget();
+        }
         match stream.events.iter().find(|event| event.number > after) {
             Some(event) => Looked::Event(event.clone()),
             None if is_over || (number != GENERAL && stream.left == 0) => Looked::Nothing,

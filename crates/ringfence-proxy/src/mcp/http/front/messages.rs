@@ -10,17 +10,15 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::{sleep, timeout};
 
-use super::super::super::frame::{
-    Answer, Frame, INVALID_REQUEST, Id, Kind, Message, UNSUPPORTED_REVISION,
-};
+use super::super::super::frame::{Answer, Frame, INVALID_REQUEST, Id, Kind, Message};
 use super::super::super::headers::{self, Header};
 use super::super::super::lines::{MESSAGE_BYTES_MAX, Read};
-use super::super::super::revision::Revision;
+use super::super::super::revision::{Revision, unsupported_answer};
 use super::super::remote::{LAST_EVENT, SESSION, Unheard};
-use super::BODY_SECONDS_MAX;
 use super::desk::{GENERAL, Refusal};
 use super::reply::{Reply, empty, error, events, json, named, plain};
 use super::sessions::{Session, Sessions};
+use super::{BODY_SECONDS_MAX, alone};
 use crate::net::header;
 
 /// How long an answer is waited for before the client is told by a stream that it has to wait, in milliseconds.
@@ -56,12 +54,16 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
     let bytes = whole(body).await?;
     let frame = Frame::parse(bytes.clone())
         .map_err(|wrong| Box::new(json(StatusCode::BAD_REQUEST, wrong.answer())))?;
+    let lines = alone::lines(&head.headers);
+    if alone::is_alone(&lines, &frame) {
+        return Ok(alone::answer(&lines, (frame, bytes), sessions).await);
+    }
     let (messages, is_batch) = match frame {
         Frame::One(message) => (vec![message], false),
         Frame::Batch(messages) => (messages, true),
     };
     let revision = revision(&head.headers)?;
-    repeats(&head.headers, &messages)?;
+    repeats(&lines, &messages)?;
     let begins = matches!(
         messages.as_slice(),
         [message] if matches!(message.kind(), Kind::Request { method, .. } if method == "initialize")
@@ -135,7 +137,7 @@ async fn hear(
     })?;
     let mut read = Read::Line(bytes);
     loop {
-        match session.hears.hear(read) {
+        match session.hears.hear(GENERAL, read) {
             Ok(()) => return Ok(stream),
             Err(Unheard::Full(back)) if !session.desk.is_over() => read = back,
             Err(Unheard::Full(_) | Unheard::Gone) => {
@@ -150,6 +152,7 @@ async fn hear(
 pub(super) fn get(request: &Request<Incoming>, sessions: &Sessions) -> Response<Reply> {
     let listening = || {
         let headers = request.headers();
+        in_sessions_alone(headers)?;
         accepts(headers, &["text/event-stream"])?;
         let revision = revision(headers)?;
         let session = session(headers, sessions)?;
@@ -171,13 +174,22 @@ pub(super) fn get(request: &Request<Incoming>, sessions: &Sessions) -> Response<
 
 /// Ends a session.
 pub(super) fn delete(request: &Request<Incoming>, sessions: &Sessions) -> Response<Reply> {
-    match session(request.headers(), sessions) {
+    let headers = request.headers();
+    match in_sessions_alone(headers).and_then(|()| session(headers, sessions)) {
         Ok(session) => {
             sessions.end(&session.name);
             empty(StatusCode::OK)
         }
         Err(no) => *no,
     }
+}
+
+/// Whoever knows no sessions has nothing to take up or to end.
+fn in_sessions_alone(headers: &HeaderMap) -> Result<(), No> {
+    if headers::is_modern(&alone::lines(headers)) {
+        return Err(no(StatusCode::METHOD_NOT_ALLOWED, "this revision has POST alone"));
+    }
+    Ok(())
 }
 
 fn streamed(session: &Arc<Session>, stream: u64, after: u64) -> Result<Response<Reply>, No> {
@@ -206,13 +218,8 @@ fn revision(headers: &HeaderMap) -> Result<Option<Revision>, No> {
     match said {
         Some(revision) if Revision::has_sessions(revision) => Ok(Some(revision)),
         Some(_) | None => {
-            let spoken: Vec<&str> = Revision::ALL
-                .into_iter()
-                .filter(|it| it.has_sessions())
-                .map(Revision::name)
-                .collect();
-            let why = format!("here are spoken: {}", spoken.join(", "));
-            Err(Box::new(error(StatusCode::BAD_REQUEST, None, UNSUPPORTED_REVISION, &why)))
+            let said = header(headers, headers::PROTOCOL_VERSION).unwrap_or_default();
+            Err(Box::new(json(StatusCode::BAD_REQUEST, unsupported_answer(None, said))))
         }
     }
 }
@@ -228,14 +235,7 @@ fn agreed(session: &Session, said: Option<Revision>) -> Result<(), No> {
 }
 
 /// Whether headers that repeat the body say the same; what they are is of 2026-07-28, and others look at them too.
-fn repeats(headers: &HeaderMap, messages: &[Message]) -> Result<(), No> {
-    let all: Vec<Header> = headers
-        .iter()
-        .map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.as_str().to_owned(), value)
-        })
-        .collect();
+fn repeats(all: &[Header], messages: &[Message]) -> Result<(), No> {
     for message in messages {
         let (Kind::Request { method, .. } | Kind::Notification { method, .. }) = message.kind()
         else {
@@ -245,7 +245,6 @@ fn repeats(headers: &HeaderMap, messages: &[Message]) -> Result<(), No> {
         if said.is_some_and(|(_, said)| said != method) {
             return Err(wrong(None, "the header `Mcp-Method` says another method than the body"));
         }
-        headers::check(&all, message, &[]).map_err(|error| wrong(None, &error.to_string()))?;
     }
     Ok(())
 }

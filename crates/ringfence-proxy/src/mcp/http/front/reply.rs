@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval_at};
 
 use super::super::super::frame::{Id, error_answer};
 use super::super::sse;
-use super::desk::{Desk, GENERAL, Reading};
+use super::desk::{Desk, Event, GENERAL, Reading};
 
 /// How often a stream on which nothing comes says that it is there, in seconds: whoever is between gives up idle ones.
 const ALIVE_SECONDS: u64 = 15;
@@ -68,9 +68,29 @@ pub(super) fn events(
     (reading, stream): (Reading, u64),
     after: u64,
 ) -> Response<Reply> {
+    streaming(Source { desk, stream, after, names: Names::Told }, reading)
+}
+
+/// The same of a request that stands for itself, which cannot be taken up again; `until` is dropped with its end.
+pub(super) fn events_alone(
+    desk: Arc<Desk>,
+    stream: u64,
+    until: impl Send + 'static,
+) -> Response<Reply> {
+    let source = Source { desk, stream, after: 0, names: Names::None };
+    let mut response = streaming(source, until);
+    // Whoever is between does not wait until there is more of it.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+fn streaming(source: Source, until: impl Send + 'static) -> Response<Reply> {
     let (to, pieces) = mpsc::channel(PIECES_MAX);
     // It ends when the client is gone or nothing more comes.
-    tokio::spawn(feed((desk, reading), (stream, after), to));
+    tokio::spawn(async move {
+        feed(source, to).await;
+        drop(until);
+    });
     let mut response = Response::new(Reply::Events(pieces));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -78,11 +98,21 @@ pub(super) fn events(
     response
 }
 
-async fn feed(
-    (desk, _reading): (Arc<Desk>, Reading),
-    (stream, mut after): (u64, u64),
-    to: mpsc::Sender<Bytes>,
-) {
+/// Where events come from.
+struct Source {
+    desk: Arc<Desk>,
+    stream: u64,
+    after: u64,
+    names: Names,
+}
+
+/// Whether events say what they are called.
+enum Names {
+    Told,
+    None,
+}
+
+async fn feed(mut source: Source, to: mpsc::Sender<Bytes>) {
     let every = Duration::from_secs(ALIVE_SECONDS);
     let mut alive = interval_at(Instant::now() + every, every);
     // What has been sent is what the client sees of the stream, also before anything comes.
@@ -92,21 +122,30 @@ async fn feed(
             return;
         }
         piece = tokio::select! {
-            event = desk.next(stream, after) => match event {
-                Some(event) if event.is_last && stream != GENERAL => {
-                    let text = sse::write(Some(&name(stream, event.number)), &event.text);
-                    let _ = to.send(text.into()).await;
+            event = source.desk.next(source.stream, source.after) => match event {
+                Some(event) if event.is_last && source.stream != GENERAL => {
+                    let _ = to.send(source.written(&event)).await;
                     return;
                 }
                 Some(event) => {
-                    after = event.number;
-                    sse::write(Some(&name(stream, event.number)), &event.text).into()
+                    source.after = event.number;
+                    source.written(&event)
                 }
                 None => return,
             },
             _ = alive.tick() => Bytes::from_static(b":\n\n"),
             () = to.closed() => return,
         };
+    }
+}
+
+impl Source {
+    fn written(&self, event: &Event) -> Bytes {
+        let name = match self.names {
+            Names::Told => Some(name(self.stream, event.number)),
+            Names::None => None,
+        };
+        sse::write(name.as_deref(), &event.text).into()
     }
 }
 

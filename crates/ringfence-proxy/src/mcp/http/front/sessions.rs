@@ -11,11 +11,21 @@ use super::{Hears, Opens};
 pub(super) const SESSIONS_MAX: usize = 256;
 /// How long a session is kept that nobody uses, in seconds.
 const UNUSED_SECONDS_MAX: u64 = 60 * 60;
+/// Most rooms for clients without a session at a time; one more takes the place of one that nobody uses just now.
+const ROOMS_MAX: usize = 64;
+/// How long a room is kept that nobody uses, in seconds: longer than a client may think about a question.
+const ROOM_UNUSED_SECONDS_MAX: u64 = 15 * 60;
 
-/// All sessions.
+/// Who asks without a session: what it says of itself, as a digest.
+pub(super) type Client = [u8; 32];
+
+/// All sessions, and rooms for clients that have none.
 pub(super) struct Sessions {
-    opens: Arc<dyn Opens>,
+    pub(super) opens: Arc<dyn Opens>,
     all: Mutex<HashMap<String, Arc<Session>>>,
+    rooms: Mutex<HashMap<Client, Arc<Session>>>,
+    /// Held while a room is opened, so that a client that asks twice at once gets one.
+    opening: tokio::sync::Mutex<()>,
 }
 
 /// The session of one client.
@@ -28,7 +38,48 @@ pub(super) struct Session {
 
 impl Sessions {
     pub(super) fn of(opens: Arc<dyn Opens>) -> Sessions {
-        Sessions { opens, all: Mutex::default() }
+        let (all, rooms) = (Mutex::default(), Mutex::default());
+        Sessions { opens, all, rooms, opening: tokio::sync::Mutex::default() }
+    }
+
+    /// The room of a client that has no session; the error is for it.
+    pub(super) async fn room(&self, of: Client) -> Result<Arc<Session>, String> {
+        if let Some(room) = self.find_room(&of) {
+            return Ok(room);
+        }
+        let _one = self.opening.lock().await;
+        if let Some(room) = self.find_room(&of) {
+            return Ok(room);
+        }
+        self.make_room()?;
+        let room = self.opened(String::new(), Desk::without_session()).await?;
+        self.rooms().insert(of, Arc::clone(&room));
+        Ok(room)
+    }
+
+    fn find_room(&self, of: &Client) -> Option<Arc<Session>> {
+        let mut rooms = self.rooms();
+        let room = rooms.get(of).cloned()?;
+        if room.desk.is_over() {
+            rooms.remove(of);
+            return None;
+        }
+        room.is_used_now();
+        Some(room)
+    }
+
+    /// Sees to it that there is a place for one more room.
+    fn make_room(&self) -> Result<(), String> {
+        let mut rooms = self.rooms();
+        if rooms.len() < ROOMS_MAX {
+            return Ok(());
+        }
+        let idle = rooms.iter().filter(|(_, room)| !room.desk.is_read());
+        let longest = idle.max_by_key(|(_, room)| room.unused_for()).map(|(of, _)| *of);
+        let room = longest.and_then(|of| rooms.remove(&of));
+        let room = room.ok_or_else(|| format!("{ROOMS_MAX} clients ask at once"))?;
+        room.desk.close();
+        Ok(())
     }
 
     /// What was counted.
@@ -41,16 +92,20 @@ impl Sessions {
         if self.all().len() >= SESSIONS_MAX {
             return Err(format!("more than {SESSIONS_MAX} sessions are open"));
         }
+        let name = self.opens.name().map_err(|error| error.to_string())?;
+        let session = self.opened(name, Desk::default()).await?;
+        self.all().insert(session.name.clone(), Arc::clone(&session));
+        Ok(session)
+    }
+
+    async fn opened(&self, name: String, desk: Desk) -> Result<Arc<Session>, String> {
         let opens = Arc::clone(&self.opens);
         let opening = tokio::task::spawn_blocking(move || {
-            let name = opens.name().map_err(|error| error.to_string())?;
-            let desk = Arc::<Desk>::default();
+            let desk = Arc::new(desk);
             let hears = opens.open(Arc::clone(&desk))?;
             Ok::<_, String>(Session { name, desk, hears, used: Mutex::new(Instant::now()) })
         });
-        let session = Arc::new(opening.await.map_err(|error| error.to_string())??);
-        self.all().insert(session.name.clone(), Arc::clone(&session));
-        Ok(session)
+        opening.await.map_err(|error| error.to_string())?.map(Arc::new)
     }
 
     /// The session of this name, if there is one that is not over.
@@ -61,7 +116,7 @@ impl Sessions {
             all.remove(name);
             return None;
         }
-        *session.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        session.is_used_now();
         Some(session)
     }
 
@@ -74,19 +129,34 @@ impl Sessions {
 
     /// Ends those that nobody has used for long, and forgets those that have ended by themselves.
     pub(super) fn end_unused(&self) {
-        let now = Instant::now();
-        let longest = Duration::from_secs(UNUSED_SECONDS_MAX);
-        self.all().retain(|_, session| {
-            let used = *session.used.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_used = session.desk.is_read() || now.duration_since(used) < longest;
-            if !is_used {
-                session.desk.close();
-            }
-            is_used && !session.desk.is_over()
-        });
+        self.all().retain(|_, session| session.is_kept(UNUSED_SECONDS_MAX));
+        self.rooms().retain(|_, room| room.is_kept(ROOM_UNUSED_SECONDS_MAX));
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<Client, Arc<Session>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    fn is_used_now(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn unused_for(&self) -> Duration {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Whether it is neither over nor unused for longer than this; one that is not kept is ended.
+    fn is_kept(&self, seconds_max: u64) -> bool {
+        let is_used = self.desk.is_read() || self.unused_for() < Duration::from_secs(seconds_max);
+        if !is_used {
+            self.desk.close();
+        }
+        is_used && !self.desk.is_over()
     }
 }

@@ -79,7 +79,7 @@ impl Session {
             let refused = status(response).await;
             return self.begin_old(message, &refused).await.map(Some);
         }
-        if code == StatusCode::NOT_FOUND && self.state().id.is_some() {
+        if asks == Asks::Anything && code == StatusCode::NOT_FOUND && self.state().id.is_some() {
             self.over().await;
             return Ok(None);
         }
@@ -92,7 +92,7 @@ impl Session {
             self.named(&response)?;
         }
         let answer = match (code.is_success(), form(&response)) {
-            (true, Form::Events) => self.answer_by_events(response, id).await?,
+            (true, Form::Events) => self.answer_by_events(response, (id, asks)).await?,
             (_, Form::Json) => Some(self.answer_at_once(response, id).await?),
             (true, Form::Other) | (false, Form::Events | Form::Other) => {
                 return Err(status(response).await);
@@ -142,26 +142,29 @@ impl Session {
             }
             Err(error) => return Err(format!("the server's answer: {error}")),
         };
-        match messages.into_iter().find(|message| answers(message, id)) {
-            Some(answer) => {
+        for message in messages {
+            if answers(&message, id) {
                 self.say(Read::Line(body)).await;
-                Ok(answer)
+                return Ok(message);
             }
-            None if code.is_success() => {
-                Err("the server answered with something else than the answer".to_owned())
-            }
-            None => {
-                let said: String = String::from_utf8_lossy(&body).chars().take(400).collect();
-                Err(format!("the server answers {code}: {said}"))
+            // It could not tell which request it refuses: there is this one only.
+            if let Some(answer) = (!code.is_success()).then(|| named_so(&message, id)).flatten() {
+                self.say(Read::Line(answer.text().as_bytes().to_vec())).await;
+                return Ok(answer);
             }
         }
+        if code.is_success() {
+            return Err("the server answered with something else than the answer".to_owned());
+        }
+        let said: String = String::from_utf8_lossy(&body).chars().take(400).collect();
+        Err(format!("the server answers {code}: {said}"))
     }
 
     /// An answer that comes by a stream; a stream that breaks off is taken up again where the server lets that be.
     async fn answer_by_events(
         &self,
         response: Response<Coming>,
-        id: &Id,
+        (id, asks): (&Id, Asks),
     ) -> Result<Option<Message>, String> {
         let (mut events, mut coming) = (Events::default(), response.into_body());
         let mut in_vain = 0_u32;
@@ -180,8 +183,8 @@ impl Session {
                 Stopped::Over(why, Came::Nothing) => why,
             };
             in_vain = in_vain.saturating_add(1);
-            let Some(last) = events.last_id().map(str::to_owned).filter(|_| in_vain < RESUMES_MAX)
-            else {
+            let resumable = asks != Asks::Alone && in_vain < RESUMES_MAX;
+            let Some(last) = events.last_id().map(str::to_owned).filter(|_| resumable) else {
                 return Err(why);
             };
             sleep(events.retry().unwrap_or(Duration::from_millis(RETRY_MS))).await;
@@ -282,4 +285,15 @@ enum Said {
 
 fn answers(message: &Message, id: &Id) -> bool {
     matches!(message.kind(), Kind::Response { id: Some(its), .. } if its == id)
+}
+
+/// An error that does not say to what, as the answer to this.
+fn named_so(message: &Message, id: &Id) -> Option<Message> {
+    let Kind::Response { id: None, id_at, answer: Answer::Error(_) } = message.kind() else {
+        return None;
+    };
+    match Frame::parse(message.with(vec![(id_at.clone(), id.json())]).into_bytes()) {
+        Ok(Frame::One(answer)) => Some(answer),
+        Ok(Frame::Batch(_)) | Err(_) => None,
+    }
 }

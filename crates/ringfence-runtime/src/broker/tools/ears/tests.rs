@@ -13,7 +13,13 @@ fn heard(ears: &mut Ears) -> Result<(Option<usize>, lines::Read), &'static str> 
         Ok(Heard::Client(read)) => Ok((None, read)),
         Ok(Heard::Server(number, read)) => Ok((Some(number), read)),
         Ok(Heard::Stop) => Err("stop"),
-        Ok(Heard::Reloaded | Heard::Tell(_) | Heard::Decided(..)) => Err("other"),
+        Ok(
+            Heard::Request(..)
+            | Heard::Closed(_)
+            | Heard::Reloaded
+            | Heard::Tell(_)
+            | Heard::Decided(..),
+        ) => Err("other"),
         Err(_) => Err("nothing"),
     }
 }

@@ -1,0 +1,208 @@
+//! Requests that stand for themselves, MCP 2026-07-28 "Streamable HTTP": no session, and headers that say what the
+//! body says.
+//!
+//! What a server is told of a client, and what waits until the client asks again, is in a room that all clients share
+//! that say the same of themselves; whoever asks there has the token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::HeaderMap;
+use hyper::{Response, StatusCode};
+use sha2::{Digest as _, Sha256};
+use tokio::time::{sleep, timeout};
+
+use super::super::super::frame::{
+    Answer, Frame, HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Id, Kind,
+    METHOD_NOT_FOUND, MISSING_CAPABILITY, Members, Message, UNSUPPORTED_REVISION, string,
+};
+use super::super::super::headers::{self, Header};
+use super::super::super::lines::Read;
+use super::super::super::revision::{Revision, unsupported_answer};
+use super::super::remote::Unheard;
+use super::desk::Event;
+use super::reply::{Reply, empty, error, events_alone, json};
+use super::sessions::{Client, Session, Sessions};
+
+/// How long an answer is waited for before the client is told by a stream that it has to wait, in milliseconds.
+const AT_ONCE_MS: u64 = 1_500;
+/// How long is waited until a room that is busy is looked at again.
+const BUSY_LOOK: Duration = Duration::from_millis(2);
+
+/// Keys of `_meta` in requests.
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const INFO: &str = "io.modelcontextprotocol/clientInfo";
+
+/// Whether somebody who sends this knows no sessions: by a header, or by what the request says of itself.
+pub(super) fn is_alone(all: &[Header], frame: &Frame) -> bool {
+    let says = match frame {
+        Frame::One(message) => meta(message).is_some_and(|meta| meta.get(VERSION).is_some()),
+        Frame::Batch(_) => false,
+    };
+    says || headers::is_modern(all)
+}
+
+/// Answers it.
+pub(super) async fn answer(
+    all: &[Header],
+    (frame, bytes): (Frame, Vec<u8>),
+    sessions: &Sessions,
+) -> Response<Reply> {
+    let message = match frame {
+        Frame::One(message) => message,
+        Frame::Batch(_) => return wrong(None, "several messages at once have no place here"),
+    };
+    let id = match message.kind() {
+        Kind::Request { id, .. } => id.clone(),
+        // The end of a stream says the same, and counts.
+        Kind::Notification { method, .. } if method == "notifications/cancelled" => {
+            return empty(StatusCode::ACCEPTED);
+        }
+        Kind::Notification { .. } | Kind::Response { .. } => {
+            return wrong(None, "only requests have a place here");
+        }
+    };
+    match checked(all, (&message, &id), sessions) {
+        Ok(client) => asked(client, (&id, bytes), sessions).await,
+        Err(refused) => *refused,
+    }
+}
+
+fn wrong(id: Option<&Id>, why: &str) -> Response<Reply> {
+    error(StatusCode::BAD_REQUEST, id, INVALID_REQUEST, why)
+}
+
+fn meta(message: &Message) -> Option<Members<'_>> {
+    let Kind::Request { params: Some(params), .. } = message.kind() else { return None };
+    Members::of(Members::of(message.part(params))?.get("_meta")?)
+}
+
+/// Whether a request says what it is, and its headers the same; whose it is.
+fn checked(
+    all: &[Header],
+    (message, id): (&Message, &Id),
+    sessions: &Sessions,
+) -> Result<Client, Box<Response<Reply>>> {
+    let refuse =
+        |code, why: &str| Err(Box::new(error(StatusCode::BAD_REQUEST, Some(id), code, why)));
+    let Kind::Request { method, params, .. } = message.kind() else {
+        return refuse(INVALID_REQUEST, "only requests have a place here");
+    };
+    let members = meta(message);
+    let Some(version) = members.as_ref().and_then(|meta| string(meta.get(VERSION)?)) else {
+        return refuse(INVALID_PARAMS, "`_meta` does not say which revision the request is of");
+    };
+    let name = params.as_ref().and_then(|at| string(Members::of(message.part(at))?.get("name")?));
+    let repeated = match name {
+        Some(tool) if method == "tools/call" => sessions.opens.repeated(&tool),
+        Some(_) | None => Vec::new(),
+    };
+    if let Err(mismatch) = headers::check(all, message, &repeated) {
+        return refuse(HEADER_MISMATCH, &mismatch.to_string());
+    }
+    if version.parse() != Ok(Revision::LATEST) {
+        let text = unsupported_answer(Some(id), &version);
+        return Err(Box::new(json(StatusCode::BAD_REQUEST, text)));
+    }
+    let raw = |key: &str| members.as_ref().and_then(|meta| meta.get(key));
+    let capabilities = raw(CAPABILITIES).filter(|raw| raw.starts_with('{'));
+    let Some(capabilities) = capabilities else {
+        return refuse(INVALID_PARAMS, "`_meta` does not say what the client can do");
+    };
+    if method == "initialize" {
+        let why = format!("requests of {} stand for themselves", Revision::LATEST);
+        return Err(Box::new(error(StatusCode::NOT_FOUND, Some(id), METHOD_NOT_FOUND, &why)));
+    }
+    let mut hash = Sha256::new();
+    for part in [capabilities, raw(INFO).unwrap_or_default()] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    Ok(hash.finalize().into())
+}
+
+/// Has it decided and answered.
+async fn asked(
+    client: Client,
+    (id, bytes): (&Id, Vec<u8>),
+    sessions: &Sessions,
+) -> Response<Reply> {
+    let cannot = |why: &str| error(StatusCode::SERVICE_UNAVAILABLE, Some(id), INTERNAL_ERROR, why);
+    let room = match sessions.room(client).await {
+        Ok(room) => room,
+        Err(why) => return cannot(&why),
+    };
+    let Ok(stream) = room.desk.open_alone() else {
+        let (status, why) = (StatusCode::TOO_MANY_REQUESTS, "too many requests are under way");
+        return error(status, Some(id), INTERNAL_ERROR, why);
+    };
+    let waits = Waits { room, stream };
+    let mut read = Read::Line(bytes);
+    loop {
+        match waits.room.hears.hear(stream, read) {
+            Ok(()) => break,
+            Err(Unheard::Full(back)) if !waits.room.desk.is_over() => read = back,
+            Err(Unheard::Full(_) | Unheard::Gone) => return cannot("the servers have ended"),
+        }
+        sleep(BUSY_LOOK).await;
+    }
+    let first = timeout(Duration::from_millis(AT_ONCE_MS), waits.room.desk.next(stream, 0)).await;
+    match first {
+        Ok(Some(event)) if event.is_last => json(status(&event), event.text.to_string()),
+        Ok(None) => cannot("the servers have ended"),
+        Ok(Some(_)) | Err(_) => events_alone(Arc::clone(&waits.room.desk), stream, waits),
+    }
+}
+
+/// With which status an answer goes that is there at once.
+fn status(event: &Event) -> StatusCode {
+    let Ok(Frame::One(message)) = Frame::parse(event.text.as_bytes().to_vec()) else {
+        return StatusCode::OK;
+    };
+    let Kind::Response { answer: Answer::Error(at), .. } = message.kind() else {
+        return StatusCode::OK;
+    };
+    let code = Members::of(message.part(at)).and_then(|all| all.get("code")?.parse::<i64>().ok());
+    match code {
+        Some(METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
+        Some(HEADER_MISMATCH | MISSING_CAPABILITY | UNSUPPORTED_REVISION) => {
+            StatusCode::BAD_REQUEST
+        }
+        Some(_) | None => StatusCode::OK,
+    }
+}
+
+/// Somebody waits for an answer for as long as this is there; whoever goes before it comes has cancelled the request.
+struct Waits {
+    room: Arc<Session>,
+    stream: u64,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        if !self.room.desk.forget_alone(self.stream) {
+            return;
+        }
+        if self.room.hears.closed(self.stream).is_ok() {
+            return;
+        }
+        let (room, stream) = (Arc::clone(&self.room), self.stream);
+        // Where there is no runtime any more, the room ends with all that is under way there.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            while !room.desk.is_over() && room.hears.closed(stream).is_err() {
+                sleep(BUSY_LOOK).await;
+            }
+        });
+    }
+}
+
+/// The headers of a request, by names in small letters.
+pub(super) fn lines(headers: &HeaderMap) -> Vec<Header> {
+    let line = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), value)
+    };
+    headers.iter().map(line).collect()
+}

@@ -1,0 +1,194 @@
+//! How a client reaches its server: by pipes, or over HTTP as the revision of either era says.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Era, VERSION};
+use crate::person::text;
+
+/// Messages that wait until the test looks at them.
+const HEARD_MAX: usize = 1_024;
+
+/// Longest wait for the next message.
+const WAIT: Duration = Duration::from_secs(30);
+
+pub(super) struct Way {
+    to: To,
+    heard: Receiver<Value>,
+}
+
+enum To {
+    Pipes(Child, Option<ChildStdin>),
+    Web(Web),
+}
+
+/// The client's side of streamable HTTP.
+struct Web {
+    port: u16,
+    token: String,
+    era: Era,
+    session: Option<String>,
+    /// Answers that come as streams, by the requests.
+    streams: BTreeMap<u64, TcpStream>,
+    says: SyncSender<Value>,
+}
+
+impl Way {
+    pub(super) fn pipes(mut command: Command) -> Way {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let (says, heard) = sync_channel(HEARD_MAX);
+        std::thread::spawn(move || {
+            for line in from.lines() {
+                let Ok(line) = line else { return };
+                let _ = says.send(serde_json::from_str(&line).unwrap());
+            }
+        });
+        Way { to: To::Pipes(child, to), heard }
+    }
+
+    pub(super) fn web(port: u16, token: &str, era: Era) -> Way {
+        let (says, heard) = sync_channel(HEARD_MAX);
+        let (streams, session) = (BTreeMap::new(), None);
+        Way {
+            to: To::Web(Web { port, token: token.to_owned(), era, session, streams, says }),
+            heard,
+        }
+    }
+
+    pub(super) fn send(&mut self, message: &Value) {
+        match &mut self.to {
+            To::Pipes(_, to) => writeln!(to.as_ref().unwrap(), "{message}").unwrap(),
+            To::Web(web) => web.send(message),
+        }
+    }
+
+    /// The next message, if one comes.
+    pub(super) fn hear(&mut self) -> Option<Value> {
+        self.heard.recv_timeout(WAIT).ok()
+    }
+
+    pub(super) fn end(self) -> String {
+        match self.to {
+            To::Pipes(child, to) => {
+                drop(to);
+                text(&child.wait_with_output().unwrap())
+            }
+            To::Web(_) => String::new(),
+        }
+    }
+}
+
+impl Web {
+    fn send(&mut self, message: &Value) {
+        let method = message["method"].as_str().unwrap_or_default();
+        if self.era == Era::New && method == "notifications/cancelled" {
+            let number = message["params"]["requestId"].as_u64().unwrap();
+            let stream = self.streams.remove(&number).unwrap();
+            stream.shutdown(Shutdown::Both).unwrap();
+            return;
+        }
+        let body = message.to_string();
+        let mut head = format!(
+            "content-type: application/json\r\naccept: application/json, text/event-stream\r\ncontent-length: {}\r\n",
+            body.len()
+        );
+        if self.era == Era::New {
+            head += &repeated(message);
+        }
+        let (head, mut from) = self.request("POST", &head, &body);
+        if method == "initialize" {
+            self.session = Some(head["mcp-session-id"].clone());
+        }
+        if let Some(id) = message["id"].as_u64() {
+            self.streams.insert(id, from.get_ref().try_clone().unwrap());
+        }
+        let is_stream = head.get("content-type").is_some_and(|it| it == "text/event-stream");
+        if is_stream {
+            self.listen(from, &head);
+        } else if let Some(length) = head.get("content-length").filter(|it| *it != "0") {
+            let mut body = vec![0; length.parse().unwrap()];
+            from.read_exact(&mut body).unwrap();
+            let said = serde_json::from_slice(&body);
+            assert!(said.is_ok(), "{head:?} {}", String::from_utf8_lossy(&body));
+            self.says.send(said.unwrap()).unwrap();
+        }
+        if method == "notifications/initialized" {
+            let (head, from) = self.request("GET", "accept: text/event-stream\r\n", "");
+            self.listen(from, &head);
+        }
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        head: &str,
+        body: &str,
+    ) -> (BTreeMap<String, String>, BufReader<TcpStream>) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let mut more = String::new();
+        if let Some(session) = &self.session {
+            more = format!("mcp-session-id: {session}\r\nmcp-protocol-version: 2025-11-25\r\n");
+        }
+        let (port, token) = (self.port, &self.token);
+        write!(
+            stream,
+            "{method} /mcp HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\n{head}{more}\r\n{body}"
+        )
+        .unwrap();
+        let mut from = BufReader::new(stream);
+        let mut all = BTreeMap::new();
+        loop {
+            let mut line = String::new();
+            from.read_line(&mut line).unwrap();
+            let line = line.trim_end();
+            match line.split_once(':') {
+                Some((name, value)) => {
+                    all.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+                }
+                None if line.is_empty() => return (all, from),
+                None => {
+                    all.insert("status".to_owned(), line.to_owned());
+                }
+            }
+        }
+    }
+
+    fn listen(&self, from: BufReader<TcpStream>, head: &BTreeMap<String, String>) {
+        assert_eq!(head["content-type"], "text/event-stream", "{head:?}");
+        let says = self.says.clone();
+        std::thread::spawn(move || {
+            for line in from.lines() {
+                let Ok(line) = line else { return };
+                if let Some(data) = line.strip_prefix("data: ") {
+                    let _ = says.send(serde_json::from_str(data).unwrap());
+                }
+            }
+        });
+    }
+}
+
+/// The headers that a request of 2026-07-28 repeats from its body.
+fn repeated(message: &Value) -> String {
+    let (method, params) = (message["method"].as_str().unwrap(), &message["params"]);
+    let version = params["_meta"][VERSION].as_str().unwrap();
+    let mut head = format!("mcp-protocol-version: {version}\r\nmcp-method: {method}\r\n");
+    let name = match method {
+        "tools/call" | "prompts/get" => params["name"].as_str(),
+        "resources/read" => params["uri"].as_str(),
+        _ => None,
+    };
+    head += &name.map(|name| format!("mcp-name: {name}\r\n")).unwrap_or_default();
+    if let Some(text) = params["arguments"]["text"].as_str() {
+        let text = if text == "\u{e9}" { "=?base64?w6k=?=" } else { text };
+        head += &format!("mcp-param-text: {text}\r\n");
+    }
+    head
+}

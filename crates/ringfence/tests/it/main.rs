@@ -24,6 +24,7 @@ mod jobs;
 mod log;
 mod mcp;
 mod mcp_clients;
+mod mcp_conformance;
 mod mcp_eras;
 mod mcp_http;
 mod mcp_results;

@@ -26,7 +26,8 @@ async def connected(how, where):
 async def talk(how, where, calls):
     async with connected(how, where) as (read, write), ClientSession(read, write) as session:
         await session.initialize()
-        tools = [tool.name for tool in (await session.list_tools()).tools]
+        # Who calls none may have come to a server that has none.
+        tools = [tool.name for tool in (await session.list_tools()).tools] if calls else []
         results = []
         for call in calls:
             result = await session.call_tool(call["tool"], call["arguments"])

@@ -1,7 +1,8 @@
 //! The beginning: every server is asked which era it is of, and their answers make one, in the client's era.
 //!
-//! A server is asked `server/discover` first, as MCP 2026-07-28 ("stdio", backward compatibility) says for clients
-//! that speak both; whatever does not answer that as a server of that revision is begun with `initialize`.
+//! A server is begun with as the client has begun with us, so that nothing has to be translated where it speaks both:
+//! with `initialize`, or with `server/discover`, MCP 2026-07-28 "Versioning". One that does not know the question is
+//! asked the other.
 
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use super::asker::{self, CAPABILITIES, Facts, INFO, VERSION};
 use super::client::Asked;
 use super::{Effect, Era, Middle, Name, OddKind, Phase, UnderWay, Why, odd, text_param};
 
-/// How long a server may think about `server/discover` until it is taken for one of an older revision.
+/// How long a server may think about the first question until it is asked the other as well.
 const PROBE_MS_MAX: u64 = 5_000;
 
 /// How long it may then take to begin. One that says nothing at all is given up earlier by who started it.
@@ -37,6 +38,15 @@ pub(super) enum Begins {
         until_ms: u64,
     },
     Begun(Era),
+}
+
+/// What a server was asked already.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    discover: bool,
+    initialize: bool,
+    /// Why it would not begin with `initialize`.
+    refused: Option<String>,
 }
 
 impl Begins {
@@ -160,16 +170,22 @@ impl Middle {
         if servers.is_empty() {
             return self.begun();
         }
-        let params = format!(r#"{{"_meta":{}}}"#, self.own_meta());
+        let in_session = self.hello.as_ref().is_some_and(|hello| hello.initialize.is_some());
+        let begin = |server| {
+            if in_session { self.initialize(server) } else { self.ask_who(server) }
+        };
+        servers.into_iter().flat_map(begin).collect()
+    }
+
+    /// Asks a server who it is, as 2026-07-28 does.
+    fn ask_who(&mut self, server: usize) -> Vec<Effect> {
         let until_ms = self.now_ms.saturating_add(PROBE_MS_MAX);
-        let mut effects = Vec::new();
-        for server in servers {
-            if let Some(seat) = self.servers.get_mut(server) {
-                seat.begins = Begins::Asked { until_ms };
-            }
-            effects.push(self.ask(server, Why::Discover, "server/discover", &params));
+        if let Some(seat) = self.servers.get_mut(server) {
+            seat.begins = Begins::Asked { until_ms };
+            seat.tried.discover = true;
         }
-        effects
+        let params = format!(r#"{{"_meta":{}}}"#, self.own_meta());
+        vec![self.ask(server, Why::Discover, "server/discover", &params)]
     }
 
     /// What requests of ours to servers of 2026-07-28 say of the client.
@@ -207,16 +223,33 @@ impl Middle {
                 self.begun_if_all()
             }
             Discovery::Older if is_late => Vec::new(),
-            Discovery::Older => self.initialize(server),
+            Discovery::Older => self.begin_older(server),
             Discovery::Unusable(why) => self.would_not(server, why),
+        }
+    }
+
+    /// A server is none of 2026-07-28.
+    fn begin_older(&mut self, server: usize) -> Vec<Effect> {
+        let until_ms = self.now_ms.saturating_add(BEGIN_MS_MAX);
+        let Some(seat) = self.servers.get_mut(server) else { return Vec::new() };
+        match (seat.tried.initialize, seat.tried.refused.take()) {
+            (false, _) => self.initialize(server),
+            // It thinks about it still.
+            (true, None) => {
+                seat.begins = Begins::Initializing { until_ms };
+                Vec::new()
+            }
+            (true, Some(why)) => self.would_not(server, why),
         }
     }
 
     /// Begins with a server as older revisions do.
     fn initialize(&mut self, server: usize) -> Vec<Effect> {
-        let until_ms = self.now_ms.saturating_add(BEGIN_MS_MAX);
+        let now_ms = self.now_ms;
         if let Some(seat) = self.servers.get_mut(server) {
-            seat.begins = Begins::Initializing { until_ms };
+            let longest = if seat.tried.discover { BEGIN_MS_MAX } else { PROBE_MS_MAX };
+            seat.begins = Begins::Initializing { until_ms: now_ms.saturating_add(longest) };
+            seat.tried.initialize = true;
         }
         let Some(hello) = &self.hello else { return Vec::new() };
         if let Some((_, message)) = &hello.initialize {
@@ -244,6 +277,7 @@ impl Middle {
         if matches!(seat.begins, Begins::Begun(_) | Begins::No) {
             return Vec::new();
         }
+        let has_ended = answered.is_none();
         let answered = match answered {
             Some((message, Answer::Result(at))) => usable(message.part(at)),
             Some((message, Answer::Error(at))) => Err(message.part(at).to_owned()),
@@ -257,6 +291,15 @@ impl Middle {
                 (seat.hello, seat.said) = (Some(value), said);
                 seat.begins = Begins::Begun(Era::Session);
                 self.begun_if_all()
+            }
+            Err(why) if has_ended => self.would_not(server, why),
+            Err(why) if matches!(seat.begins, Begins::Asked { .. }) => {
+                seat.tried.refused = Some(why);
+                Vec::new()
+            }
+            Err(why) if !seat.tried.discover => {
+                seat.tried.refused = Some(why);
+                self.ask_who(server)
             }
             Err(why) => self.would_not(server, why),
         }
@@ -283,7 +326,12 @@ impl Middle {
             };
             match seat.begins {
                 Begins::Asked { until_ms } if until_ms <= self.now_ms => {
-                    effects.extend(self.initialize(server));
+                    effects.extend(self.begin_older(server));
+                }
+                Begins::Initializing { until_ms }
+                    if until_ms <= self.now_ms && !seat.tried.discover =>
+                {
+                    effects.extend(self.ask_who(server));
                 }
                 Begins::Initializing { until_ms } if until_ms <= self.now_ms => {
                     let why =

@@ -198,12 +198,8 @@ impl Middle {
         let params = asked.message.part(asked.params?);
         let members = Members::of(params)?;
         let responses = members.get("inputResponses");
-        let Some(state) = members.get("requestState") else {
-            // What is not asked is not answered: it would go to the server undecided.
-            responses?;
-            let told = "`inputResponses` without the `requestState` that they belong to";
-            return Some(vec![self.answer_error(&asked.name, INVALID_PARAMS, told)]);
-        };
+        // Without a state it is a call of its own, which has no answers to what nobody asked.
+        let state = members.get("requestState")?;
         let state = string(state).unwrap_or_default();
         let refuse = |told: &str| (told.to_owned(), OddKind::UnknownAnswer);
         let refused = match self.held.get(state.as_ref()) {

@@ -256,6 +256,7 @@ struct Seat {
     /// The same as it stood.
     said: String,
     begins: begin::Begins,
+    tried: begin::Tried,
     is_gone: bool,
     /// Why, where that is known.
     why: Option<String>,
@@ -286,6 +287,7 @@ impl Middle {
             hello: None,
             said: String::new(),
             begins: begin::Begins::No,
+            tried: begin::Tried::default(),
             is_gone: false,
             why: None,
             tools: own::Tools::default(),

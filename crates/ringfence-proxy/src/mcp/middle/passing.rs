@@ -89,7 +89,11 @@ impl Middle {
         if self.era(server) == Some(Era::Modern) && passed.may_ask() {
             passed.kept.clone_from(&text);
         }
-        if !meta.is_empty() {
+        let has_answers = passed.is_modern()
+            && Members::of(&text)
+                .and_then(|all| Members::of(all.get("params")?))
+                .is_some_and(|params| params.get("inputResponses").is_some());
+        if !meta.is_empty() || has_answers {
             text = rebuilt(&text, number, &unanswered(&passed.asker), &meta);
         }
         if let Some(name) = &passed.name {

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TryS
 use std::sync::mpsc::{SendError, sync_channel};
 use std::time::{Duration, Instant};
 
+use ringfence_proxy::mcp::frame::{Frame, Malformed};
 use ringfence_proxy::mcp::lines::{self, Pieces};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
@@ -234,6 +235,15 @@ impl Bell {
 /// A descriptor of our own for a stream that is somebody else's as well.
 pub(super) fn own(stream: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     stream.as_fd().try_clone_to_owned()
+}
+
+/// What one line says.
+pub(super) fn frame(read: lines::Read) -> Result<Option<Frame>, Malformed> {
+    match read {
+        lines::Read::Line(line) => Frame::parse(line).map(Some),
+        lines::Read::TooLong => Err(Malformed::TooLong { bytes_max: lines::MESSAGE_BYTES_MAX }),
+        lines::Read::End => Ok(None),
+    }
 }
 
 #[cfg(test)]

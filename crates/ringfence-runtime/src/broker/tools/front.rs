@@ -123,7 +123,7 @@ impl Serves {
         let all = Arc::clone(&talks);
         rooms.who.2.on_change(move || lock(&all).values().for_each(Stopper::reloaded));
         let (repeated, clients) = (repeated_of(&rooms.servers), AtomicU32::new(0));
-        let opens = Arc::new(Opening { rooms, repeated, clients, alive, talks });
+        let opens = Arc::new(Opening { rooms, clients, repeated, alive, talks });
         let front = Front::serve(door, guard, opens).map_err(RunError::step("serve clients"))?;
         Ok((Serves { front, ended, made }, Ready { at, token_file }))
     }

@@ -8,7 +8,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use ringfence_core::{ClientCame, Durability, Event, Found, OddMessage};
-use ringfence_proxy::mcp::frame::{Frame, Malformed};
+use ringfence_proxy::mcp::frame::Frame;
 use ringfence_proxy::mcp::lines;
 use ringfence_proxy::mcp::middle::{Call, Decided, Effect, Ended, Middle, Odd, ServerSeat};
 use serde_json::Value;
@@ -17,7 +17,7 @@ use super::super::RunError;
 use super::ToolsRequest;
 use super::calls::{ASKED_MAX, Begun, Open, Permitted};
 use super::decider::Decider;
-use super::ears::{Ears, Mouth};
+use super::ears::{Ears, Mouth, frame};
 use super::metrics::Going;
 use super::remote::Remotes;
 use super::results::{Passed, Results};
@@ -497,12 +497,3 @@ const ODD_CHARS_MAX: usize = 512;
 
 /// What is said of a server that ended before it began.
 const ENDED_EARLY: &str = "the server ended before it began";
-
-/// What one line says.
-fn frame(read: lines::Read) -> Result<Option<Frame>, Malformed> {
-    match read {
-        lines::Read::Line(line) => Frame::parse(line).map(Some),
-        lines::Read::TooLong => Err(Malformed::TooLong { bytes_max: lines::MESSAGE_BYTES_MAX }),
-        lines::Read::End => Ok(None),
-    }
-}

@@ -62,7 +62,7 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
         Frame::One(message) => (vec![message], false),
         Frame::Batch(messages) => (messages, true),
     };
-    let revision = revision(&head.headers)?;
+    known(&head.headers)?;
     repeats(&lines, &messages)?;
     let begins = matches!(
         messages.as_slice(),
@@ -78,7 +78,6 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
         return answered;
     }
     let session = session(&head.headers, sessions)?;
-    agreed(&session, revision)?;
     if is_batch && !session.desk.revision().is_some_and(Revision::has_batches) {
         return Err(wrong(None, "several messages at once are of the revision 2025-03-26 alone"));
     }
@@ -154,9 +153,8 @@ pub(super) fn get(request: &Request<Incoming>, sessions: &Sessions) -> Response<
         let headers = request.headers();
         in_sessions_alone(headers)?;
         accepts(headers, &["text/event-stream"])?;
-        let revision = revision(headers)?;
+        known(headers)?;
         let session = session(headers, sessions)?;
-        agreed(&session, revision)?;
         if !headers.contains_key(LAST_EVENT) {
             if session.desk.readers(GENERAL) > 0 {
                 return Err(no(StatusCode::CONFLICT, "somebody listens to this session already"));
@@ -209,29 +207,17 @@ fn session(headers: &HeaderMap, sessions: &Sessions) -> Result<Arc<Session>, No>
     found.ok_or_else(|| no(StatusCode::NOT_FOUND, "there is no such session"))
 }
 
-/// The revision that a request says it is of.
-fn revision(headers: &HeaderMap) -> Result<Option<Revision>, No> {
+/// Whether a request says that it is of a revision which sessions have. Of several, what was agreed on counts.
+fn known(headers: &HeaderMap) -> Result<(), No> {
     if !headers.contains_key(headers::PROTOCOL_VERSION) {
-        return Ok(None);
+        return Ok(());
     }
-    let said = header(headers, headers::PROTOCOL_VERSION).and_then(|text| text.parse().ok());
-    match said {
-        Some(revision) if Revision::has_sessions(revision) => Ok(Some(revision)),
-        Some(_) | None => {
-            let said = header(headers, headers::PROTOCOL_VERSION).unwrap_or_default();
-            Err(Box::new(json(StatusCode::BAD_REQUEST, unsupported_answer(None, said))))
-        }
+    let said = header(headers, headers::PROTOCOL_VERSION);
+    if said.and_then(|text| text.parse().ok()).is_some_and(Revision::has_sessions) {
+        return Ok(());
     }
-}
-
-/// Whether the header says the revision that was agreed on.
-fn agreed(session: &Session, said: Option<Revision>) -> Result<(), No> {
-    match (said, session.desk.revision()) {
-        (Some(said), Some(agreed)) if said != agreed => {
-            Err(wrong(None, &format!("the session is of the revision {agreed}, not {said}")))
-        }
-        _ => Ok(()),
-    }
+    let answer = unsupported_answer(None, said.unwrap_or_default());
+    Err(Box::new(json(StatusCode::BAD_REQUEST, answer)))
 }
 
 /// Whether headers that repeat the body say the same; what they are is of 2026-07-28, and others look at them too.

@@ -59,10 +59,12 @@ pub(super) fn begin(between: &mut Between, first: Value, are_modern: &[bool]) ->
         let is_modern = are_modern[server];
         let id = request["id"].clone();
         let more = match request["method"].as_str().unwrap() {
-            "server/discover" if !is_modern => between.server(
-                server,
-                json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32602, "message": "?"}}),
-            ),
+            "server/discover" | "initialize"
+                if is_modern != (request["method"] == "server/discover") =>
+            {
+                let error = json!({"code": -32602, "message": "?"});
+                between.server(server, json!({"jsonrpc": "2.0", "id": id, "error": error}))
+            }
             "server/discover" | "initialize" => between.answer(server, text, hello(is_modern)),
             "tools/list" => {
                 between.answer(server, text, json!({"tools": [], "resultType": "complete"}))
@@ -185,6 +187,40 @@ fn a_server_is_begun_with_in_the_old_way_unless_it_says_that_it_knows_the_new_on
             assert!(to_client(&effects)[0]["error"].is_object(), "nobody waits for ever");
         }
     }
+}
+
+#[test]
+fn a_server_is_begun_with_as_its_client_has_begun_and_then_in_the_other_way() {
+    let hello_of_client = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"},
+    });
+    let refusal = |of: &str, code: i64| json!({"jsonrpc": "2.0", "id": json(of)["id"], "error": {"code": code, "message": "?"}});
+    let mut between = Between::of(&["files"]);
+    let first = to_servers(&between.first(hello_of_client.clone())).remove(0).1;
+    let second = to_servers(&between.server(0, refusal(&first, -32_601))).remove(0).1;
+    assert_eq!(json(&second)["method"], "server/discover");
+    let begun = between.answer(0, &second, hello(true));
+    assert!(to_client(&begun)[0]["result"]["protocolVersion"].is_string(), "{begun:?}");
+    // One that knows neither has refused the first.
+    let mut between = Between::of(&["files"]);
+    let first = to_servers(&between.first(hello_of_client.clone())).remove(0).1;
+    let second = to_servers(&between.server(0, refusal(&first, -5))).remove(0).1;
+    let effects = between.server(0, refusal(&second, -32_601));
+    assert_eq!(to_client(&effects)[0]["error"]["code"], -5, "{effects:?}");
+    // One that thinks about it is asked the other, and may still answer the first.
+    let mut between = Between::of(&["files"]);
+    let first = to_servers(&between.first(hello_of_client.clone())).remove(0).1;
+    assert!(between.0.tick(4_999).is_empty());
+    let second = to_servers(&between.0.tick(5_000)).remove(0).1;
+    assert_eq!(json(&second)["method"], "server/discover");
+    assert!(between.server(0, refusal(&second, -32_601)).is_empty());
+    let begun = between.answer(0, &first, hello(false));
+    assert_eq!(to_client(&begun)[0]["result"]["protocolVersion"], "2025-11-25", "{begun:?}");
+    // One that is gone is asked nothing.
+    let mut between = Between::of(&["files"]);
+    between.first(hello_of_client);
+    let effects = between.0.ended(0);
+    assert!(to_servers(&effects).is_empty() && to_client(&effects)[0]["error"].is_object());
 }
 
 #[test]

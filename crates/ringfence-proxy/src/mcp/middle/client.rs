@@ -34,8 +34,14 @@ pub(super) fn may_be_asked_again(method: &str) -> bool {
 }
 
 /// Methods that 2026-07-28 has no more.
-const REMOVED: [&str; 4] =
-    ["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+const REMOVED: [&str; 6] = [
+    "ping",
+    "logging/setLevel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "tasks/list",
+    "tasks/result",
+];
 
 /// Methods that sessions do not have.
 const MODERN: [&str; 4] = ["server/discover", "subscriptions/listen", "tasks/update", "initialize"];
@@ -239,6 +245,13 @@ impl Middle {
             let told = format!("`{}` cannot be told to one of several servers", asked.method);
             return vec![self.answer_error(&asked.name, METHOD_NOT_FOUND, &told)];
         };
+        let is_modern = matches!(asked.asker, Asker::Modern(_));
+        if asked.method.starts_with("tasks/")
+            && is_modern != (self.era(server) == Some(Era::Modern))
+        {
+            let told = format!("`{}`: its server has tasks of another revision", asked.method);
+            return vec![self.answer_error(&asked.name, METHOD_NOT_FOUND, &told)];
+        }
         let params = asked.params.and_then(|at| serde_json::from_str(asked.message.part(at)).ok());
         let params = params.filter(Value::is_object).unwrap_or_else(|| Value::Object(Map::new()));
         self.decide(asked, (server, method(asked)), params, Vec::new())

@@ -8,6 +8,7 @@ use ringfence_core::{
     Act, Agent, Denial, Durability, Event, Fact, Gate, Grounds, Process, Request, ToolCall,
     ToolName, Verdict,
 };
+use ringfence_proxy::mcp::headers::repeated;
 use ringfence_proxy::mcp::middle::{Call, Called};
 use serde_json::Value;
 
@@ -69,7 +70,9 @@ impl Decider {
             changed.insert(tool);
         }
         drop(changed);
-        same && self.may_call(server, name)
+        let of = self.servers.get(server);
+        same && of.is_some_and(|server| headers_of(server, said).is_ok())
+            && self.may_call(server, name)
     }
 
     /// Whether some call of it could be permitted as things are.
@@ -108,6 +111,9 @@ impl Decider {
             let why = "its server says something else of it than what a person has looked at";
             return Err(wrong(why.to_owned()));
         }
+        if let Some(pinned) = server.file.tools.get(name) {
+            headers_of(server, &pinned.definition).map_err(wrong)?;
+        }
         let (Some(schema), Some(roles)) = (server.schema(name), server.roles(name)) else {
             return Err(wrong("its arguments have no schema".to_owned()));
         };
@@ -129,6 +135,15 @@ impl Decider {
         let act = act_of(facts);
         Ok((act, needs.acts, Some(sent)))
     }
+}
+
+/// Whether a tool of a server behind an address says in one way which arguments are repeated as headers; one that does
+/// not is neither shown nor called, MCP 2026-07-28 "Custom Headers from Tool Parameters".
+fn headers_of(server: &Server, definition: &Value) -> Result<(), String> {
+    if server.file.url.is_none() {
+        return Ok(());
+    }
+    repeated(definition.get("inputSchema").unwrap_or(&Value::Null)).map(drop)
 }
 
 impl Decider {

@@ -249,6 +249,32 @@ fn a_server_that_does_not_answer_is_begun_with_in_the_old_way_after_a_time_and_g
 }
 
 #[test]
+fn tasks_of_one_era_are_none_of_the_other() {
+    let params = json!({"taskId": "t"});
+    for (client_is_modern, server_is_modern) in
+        [(false, false), (false, true), (true, false), (true, true)]
+    {
+        let (mut between, request) = if client_is_modern {
+            (with_modern_client(&[server_is_modern]).0, modern(2, "tasks/get", &params))
+        } else {
+            let get = json!({"jsonrpc": "2.0", "id": 2, "method": "tasks/get", "params": params});
+            (with_session(&[server_is_modern]).0, get)
+        };
+        let effects = between.client(request);
+        if client_is_modern == server_is_modern {
+            assert!(matches!(effects.as_slice(), [Effect::Decide(_)]), "{effects:?}");
+        } else {
+            assert_eq!(to_client(&effects)[0]["error"]["code"], -32601, "{effects:?}");
+        }
+    }
+    let mut between = with_modern_client(&[true]).0;
+    for (id, method) in [(3, "tasks/list"), (4, "tasks/result")] {
+        let effects = between.client(modern(id, method, &params));
+        assert_eq!(to_client(&effects)[0]["error"]["code"], -32601, "{method}");
+    }
+}
+
+#[test]
 fn what_is_not_understood_comes_through_every_translation() {
     for server_is_modern in [false, true] {
         for client_is_modern in [false, true] {

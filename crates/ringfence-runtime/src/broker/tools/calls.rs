@@ -181,10 +181,13 @@ impl Open {
     pub(super) fn told(&self) -> String {
         let what = crate::wording::describe(&self.call.act);
         let first = self.questions.first().map(|(_, question)| question.entry.to_string());
-        let named = first.map_or_else(String::new, |entry| format!(" {entry}"));
+        let command = first.map_or_else(
+            || "`ringfence approve`".to_owned(),
+            |entry| format!("`ringfence approve {entry}`"),
+        );
         format!(
             "ringfence asks a person before it lets this agent {what}. It goes on when that person allows it: on the \
-             session's terminal, or with `ringfence approve{named}` on another one. No answer given here allows it; \
+             session's terminal, or with {command} on another one. No answer given here allows it; \
              declining takes the call back."
         )
     }

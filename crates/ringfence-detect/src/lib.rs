@@ -129,9 +129,10 @@ fn too_much(at: Range<usize>) -> Finding {
 fn tell_the_better(found: Vec<Finding>) -> Vec<Finding> {
     let mut kept: Vec<Finding> = Vec::with_capacity(found.len());
     let gives_way = |one: &Finding| one.kind == FindingKind::Secret || is_number(one.kind);
+    // What reaches beyond is told as well: else the rest of it would stay.
     let hides = |one: &Finding, other: &Finding| {
-        let overlap = one.at.start < other.at.end && other.at.start < one.at.end;
-        overlap && one.kind == FindingKind::Secret && one.certainty > other.certainty
+        let covers = one.at.start <= other.at.start && other.at.end <= one.at.end;
+        covers && one.kind == FindingKind::Secret && one.certainty > other.certainty
     };
     for one in found {
         while kept.last().is_some_and(|last| gives_way(last) && hides(&one, last)) {

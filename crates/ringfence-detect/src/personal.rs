@@ -12,6 +12,8 @@ use ringfence_core::{Certainty, Finding, FindingKind};
 
 /// Bytes that are looked at together for digits.
 const CHUNK: usize = 32;
+/// Bytes that are looked at one by one first.
+const NEAR: usize = 8;
 
 /// Adds what is in a text.
 pub(crate) fn look(text: &str, found: &mut Vec<Finding>) {
@@ -49,6 +51,10 @@ fn one(rule: &'static str, kind: FindingKind, certainty: Certainty, at: Range<us
 /// Where the next digit is; texts without any are passed over fast.
 fn next_digit(bytes: &[u8], from: usize) -> Option<usize> {
     let rest = bytes.get(from..)?;
+    // Where there are numbers, the next is near.
+    if let Some(near) = rest.iter().take(NEAR).position(u8::is_ascii_digit) {
+        return from.checked_add(near);
+    }
     let (chunks, last) = rest.as_chunks::<CHUNK>();
     let has_digit =
         |chunk: &[u8; CHUNK]| chunk.iter().fold(false, |any, byte| any | byte.is_ascii_digit());

@@ -313,3 +313,13 @@ proptest! {
         prop_assert!(!clean.contains(char::from(0x1b)));
     }
 }
+
+#[test]
+fn what_reaches_beyond_a_surer_credential_is_told_as_well() {
+    let token = "7IPWdkrnmehsTelsz6D9803Ep07ELSZVUMPaBMTa";
+    let text = format!("Authorization: Bearer {token}-----BEGIN RSA PRIVATE KEY-----\n");
+    let found = Detectors::shared().look(&text);
+    let clean = redacted(&text, &found.iter().collect::<Vec<_>>()).into_owned();
+    assert!(!clean.contains(token), "{clean}");
+    assert!(Detectors::shared().look(&clean).is_empty(), "{clean}");
+}

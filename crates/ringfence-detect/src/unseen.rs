@@ -7,50 +7,74 @@ use ringfence_core::{Certainty, Finding, FindingKind};
 
 /// Bytes that are looked at together.
 const CHUNK: usize = 32;
+/// Bytes that are looked at one by one first: where a script has no plain ones, the next is near.
+const NEAR: usize = 2;
 
 /// Adds what is in a text.
 pub(crate) fn look(text: &str, found: &mut Vec<Finding>) {
-    let (chunks, rest) = text.as_bytes().as_chunks::<CHUNK>();
-    if chunks.iter().all(|chunk| is_plain(chunk)) && is_plain(rest) {
-        return;
-    }
     let lines = Lines { text };
-    let mut letters = text.char_indices().peekable();
-    let mut before = None;
-    while let Some((at, letter)) = letters.next() {
+    let mut from = 0;
+    while let Some(at) = next_odd(text.as_bytes(), from) {
+        let Some(letter) = text.get(at..).and_then(|rest| rest.chars().next()) else { return };
         if found.len() > crate::FINDINGS_MAX {
             return;
         }
-        let what = what(letter);
         let end = at.saturating_add(letter.len_utf8());
-        match what {
-            What::Plain => {}
-            What::Control => control(text, at..end, found),
-            What::Hidden(hidden) => {
-                let mut run = at..end;
-                let mut last = hidden;
-                let mut count = 1_usize;
-                while let Some((at, next)) = letters.peek().copied() {
-                    let What::Hidden(other) = self::what(next) else { break };
-                    run.end = at.saturating_add(next.len_utf8());
-                    (last, count) = (other, count.saturating_add(1));
-                    letters.next();
-                }
-                let around = Around {
-                    before,
-                    after: letters.peek().map(|(_, letter)| *letter),
-                    rtl: lines.are_rtl(run.start),
-                };
-                let is_one = count == 1;
-                let one = if is_one { Some(last) } else { None };
-                let run_text = text.get(run.clone()).unwrap_or_default();
-                if !is_needed(one, run_text, &around) {
-                    found.push(hidden_text(run));
-                }
+        from = match what(letter) {
+            What::Plain => end,
+            What::Control => {
+                control(text, at..end, found);
+                end
             }
-        }
-        before = Some(letter);
+            What::Hidden(hidden) => hidden_run(&lines, (at..end, hidden), found),
+        };
     }
+}
+
+/// Adds characters in a row that are not seen, unless the text needs them; where they end.
+fn hidden_run(
+    lines: &Lines<'_>,
+    (first, hidden): (Range<usize>, Hidden),
+    found: &mut Vec<Finding>,
+) -> usize {
+    let mut run = first;
+    let mut is_one = true;
+    let mut letters = lines.text.get(run.end..).unwrap_or_default().chars();
+    let after = loop {
+        match letters.next() {
+            Some(letter) if matches!(what(letter), What::Hidden(_)) => {
+                run.end = run.end.saturating_add(letter.len_utf8());
+                is_one = false;
+            }
+            after => break after,
+        }
+    };
+    let before = lines.text.get(..run.start).and_then(|it| it.chars().next_back());
+    let around = Around { before, after, rtl: lines.are_rtl(run.start) };
+    let one = is_one.then_some(hidden);
+    let run_text = lines.text.get(run.clone()).unwrap_or_default();
+    let end = run.end;
+    if !is_needed(one, run_text, &around) {
+        found.push(hidden_text(run));
+    }
+    end
+}
+
+/// Where the next byte is that is no plain one; what is plain is passed over fast.
+fn next_odd(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    let first = rest.iter().take(NEAR).position(|byte| !is_plain(&[*byte]));
+    if let Some(near) = first {
+        return from.checked_add(near);
+    }
+    let (chunks, last) = rest.as_chunks::<CHUNK>();
+    let number = chunks.iter().position(|chunk| !is_plain(chunk));
+    let (part, start) = match number {
+        Some(number) => (chunks.get(number)?.as_slice(), number.checked_mul(CHUNK)?),
+        None => (last, chunks.len().checked_mul(CHUNK)?),
+    };
+    let at = part.iter().position(|byte| !is_plain(&[*byte]))?;
+    from.checked_add(start)?.checked_add(at)
 }
 
 /// Whether bytes are ASCII that is seen, or ends of lines.

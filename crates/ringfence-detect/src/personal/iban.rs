@@ -99,6 +99,10 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
 pub(super) fn at(bytes: &[u8], digit: usize) -> Option<Range<usize>> {
     let start = digit.checked_sub(2)?;
     let country = bytes.get(start..digit)?;
+    if !country.iter().all(u8::is_ascii_uppercase) {
+        // Most numbers: no list has to be looked through for them.
+        return None;
+    }
     let (_, length) = LENGTHS.iter().find(|(name, _)| name.as_slice() == country)?;
     let is_free = start
         .checked_sub(1)

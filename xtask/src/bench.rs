@@ -2,6 +2,7 @@
 
 mod commands;
 mod floor;
+mod mcp;
 mod net;
 mod peers;
 mod place;
@@ -30,6 +31,9 @@ pub(crate) struct Row {
     note: String,
 }
 
+/// What is only measured by name.
+const NAMED: [&str; 6] = ["floor", "calls", "posts", "clients", "sessions", "detectors"];
+
 type Bench = fn() -> Result<Vec<Row>, String>;
 
 /// Runs the named benchmarks, or all of them.
@@ -55,7 +59,13 @@ pub(crate) fn run(names: &[&str]) -> Done {
         ("download", net::download),
         ("events", net::events),
         ("open", net::open),
+        ("mcp", mcp::all),
         ("floor", floor::floor),
+        ("calls", mcp::calls),
+        ("posts", mcp::posts),
+        ("clients", mcp::clients),
+        ("sessions", mcp::sessions),
+        ("detectors", mcp::detectors),
     ];
     if let Some(wrong) = names.iter().find(|name| !all.iter().any(|(known, _)| known == *name)) {
         let known: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
@@ -63,8 +73,9 @@ pub(crate) fn run(names: &[&str]) -> Done {
     }
     println!("| what | must | aim | min | median | note |\n| --- | --- | --- | --- | --- | --- |");
     for (name, bench) in all {
-        // The floor is no row of ours: only measured by name.
-        if !names.contains(name) && (!names.is_empty() || *name == "floor") {
+        // Only by name: the floor, which is no row of ours, and the parts of `mcp`.
+        let is_named = NAMED.contains(name);
+        if !names.contains(name) && (!names.is_empty() || is_named) {
             continue;
         }
         match bench() {

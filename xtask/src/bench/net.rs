@@ -331,7 +331,7 @@ fn mitmproxy(dir: &Path, trusted: &Path) -> Result<(Child, u16), String> {
 }
 
 /// The first line a child prints.
-fn line_of(child: &mut Child) -> Result<String, String> {
+pub(super) fn line_of(child: &mut Child) -> Result<String, String> {
     let out = child.stdout.as_mut().ok_or("no output")?;
     let mut line = String::new();
     BufReader::new(out).read_line(&mut line).map_err(|error| error.to_string())?;
@@ -361,18 +361,23 @@ fn memory_bytes() -> Result<f64, String> {
     }
 }
 
-fn min(numbers: &[f64]) -> f64 {
+pub(super) fn min(numbers: &[f64]) -> f64 {
     numbers.iter().copied().fold(f64::NAN, f64::min)
 }
 
-fn median(numbers: &[f64]) -> f64 {
+pub(super) fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// A row of two times in nanoseconds.
-fn ratio(what: &str, marks: (&'static str, &'static str), ours: &[f64], peer: &[f64]) -> Row {
+pub(super) fn ratio(
+    what: &str,
+    marks: (&'static str, &'static str),
+    ours: &[f64],
+    peer: &[f64],
+) -> Row {
     let us = |ns: f64| ns / 1_000.0;
     Row {
         what: what.to_owned(),

@@ -7,6 +7,7 @@ mod checks;
 mod encoded;
 mod instructions;
 mod loops;
+mod names;
 mod personal;
 mod rules;
 mod secrets;
@@ -21,6 +22,7 @@ use ringfence_core::{Certainty, Finding, FindingKind, Inspect};
 
 pub use instructions::instructions;
 pub use loops::{Behaviour, Loops, LoopsMax, Sign};
+pub use names::{Looks, looks, mixes_scripts};
 use secrets::Secrets;
 
 /// Most findings in one text; what comes behind is told together, and not passed on.

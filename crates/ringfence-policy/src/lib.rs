@@ -48,6 +48,7 @@ pub use problem::{PolicyErrors, Problem, ProblemSummary};
 pub use report::{ActPlan, Cost, PlanReport, PlannedRule};
 pub use rule::Effect;
 pub use shape::{NESTING_MAX, OPERATORS_MAX};
+pub use tools::schema_text;
 
 use index::Index;
 use nearest::Neighbours;

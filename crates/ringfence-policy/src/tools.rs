@@ -28,6 +28,11 @@ pub(crate) const OF_ALL_TOOLS: [&str; 5] = ["sql", "tables", "programs", "recipi
 /// Stands for all tools where none is pinned yet, so that rules on the group can be written before.
 const UNKNOWN: &str = "tool.call/unknown";
 
+/// The schema that policies are checked against, with the typed arguments of these tools.
+pub fn schema_text(tools: &[ToolShape]) -> String {
+    schema(tools, &BTreeSet::new())
+}
+
 /// The committed schema with an action for each tool. Tools that rules name and nobody has pinned are
 /// actions that no act ever is.
 pub(crate) fn schema(tools: &[ToolShape], unpinned: &BTreeSet<ToolName>) -> String {

@@ -7,6 +7,7 @@ pub mod assemble;
 mod bounds;
 pub mod broker;
 pub mod builtin;
+pub mod clients;
 pub mod clock;
 pub mod compose;
 pub mod control;

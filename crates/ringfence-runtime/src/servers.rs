@@ -4,6 +4,8 @@
 //! are pinned, word for word. What a server says later that is not in its file does not count.
 
 mod pins;
+pub mod proposal;
+mod remarks;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +13,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use ringfence_core::{FactType, Field, Fields, ServerName, ToolName, ToolShape};
+use ringfence_core::{Endpoint, FactType, Field, Fields, ServerName, ToolName, ToolShape};
 use ringfence_proxy::mcp::http::remote::check_header;
 use ringfence_proxy::mcp::http::url::Url;
 use ringfence_proxy::mcp::roles::{self, RolePlan, Roles};
@@ -21,7 +23,8 @@ use serde_json::Value;
 
 use crate::whole_file::{self, FileError, FileText, Links};
 
-pub use pins::{Difference, digest};
+pub use pins::{Difference, Said, digest};
+pub use remarks::{REMARKS_MAX, Remark};
 
 /// The directory beside a policy that holds the files of servers.
 pub const SERVERS_DIR: &str = "mcp";
@@ -31,6 +34,9 @@ pub const SERVERS_MAX: usize = 100;
 
 /// Most tools of one server.
 pub const TOOLS_MAX: usize = 2_000;
+
+/// Most that a server may say of itself to agents, in bytes: a person has to look at it.
+pub const INSTRUCTIONS_BYTES_MAX: usize = 64 * 1024;
 
 /// Version of a server's file.
 const VERSION: u32 = 1;
@@ -80,6 +86,9 @@ pub struct ServerFile {
     /// Variables of its environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// What it wanted agents to know of it when a person looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
     /// The tools that it had when a person looked.
     #[serde(default)]
     pub tools: BTreeMap<String, Pinned>,
@@ -147,6 +156,9 @@ impl Server {
         if (file.url.is_some() && of_program) || (file.url.is_none() && of_address) {
             return Err("`env` is for a `command`, `headers` are for a `url`".to_owned());
         }
+        if file.instructions.as_ref().is_some_and(|it| it.len() > INSTRUCTIONS_BYTES_MAX) {
+            return Err(format!("its instructions have more than {INSTRUCTIONS_BYTES_MAX} bytes"));
+        }
         if file.tools.len() > TOOLS_MAX {
             return Err(format!("it has more than {TOOLS_MAX} tools"));
         }
@@ -165,6 +177,11 @@ impl Server {
             schemas.insert(tool.clone(), Arguments { schema: Arc::new(schema), roles });
         }
         Ok(Server { name, file, schemas })
+    }
+
+    /// Where it is, if it is behind an address.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        self.file.url.as_ref()?.parse::<Url>().ok().map(|url| url.endpoint)
     }
 
     /// The schema of a tool that is pinned.
@@ -219,7 +236,8 @@ impl ServerFile {
     /// The file of a server that is started by this command.
     pub fn started_by(command: Vec<String>) -> ServerFile {
         let (headers, env, tools) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        ServerFile { version: VERSION, command, url: None, headers, env, tools }
+        let instructions = None;
+        ServerFile { version: VERSION, command, url: None, headers, env, instructions, tools }
     }
 
     /// The file of a server that listens at this address.
@@ -232,6 +250,11 @@ impl ServerFile {
         // Plain data; an empty file would be refused when it is read.
         serde_json::to_string_pretty(self).map(|text| text + "\n").unwrap_or_default()
     }
+}
+
+/// Where a server with this address is; the error is for a person.
+pub fn endpoint_of(url: &str) -> Result<Endpoint, String> {
+    url.parse::<Url>().map(|url| url.endpoint)
 }
 
 /// The schema of a tool's arguments, by its definition; a tool that has none takes none.

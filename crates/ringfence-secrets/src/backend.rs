@@ -94,7 +94,11 @@ impl Backends {
         let values = Values { session, project, agent, host, method };
         let ttl = binding.ttl();
         match &backend {
-            Backend::Age => self.store.value(&binding.name).map(Fetched::Fixed).map_err(said),
+            // One that has a time of its own is renewed meanwhile.
+            Backend::Age => {
+                let fetched = if ttl.is_some() { Fetched::Lent } else { Fetched::Fixed };
+                self.store.value(&binding.name).map(fetched).map_err(said)
+            }
             Backend::Environment(name) => {
                 let value = self.environment.get(name).ok_or(format!("${name} is not set"))?;
                 binding.value(value).map(Fetched::Fixed).map_err(said)

@@ -134,6 +134,13 @@ impl Store {
         self.write(&binding, Some(value))
     }
 
+    /// Replaces the value of a secret that changes by itself: its shape stays, so that whoever reads it meanwhile finds
+    /// either value.
+    pub fn renew(&self, name: &SecretName, value: &Secret) -> Result<(), StoreError> {
+        let binding = self.binding(name)?;
+        self.write(&binding, Some(value))
+    }
+
     /// Forgets a secret.
     pub fn remove(&self, name: &SecretName) -> Result<(), StoreError> {
         let binding = self.path(name, "json");

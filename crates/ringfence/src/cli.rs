@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ringfence_core::{EntryRef, IdError, SessionId};
+use ringfence_core::{EntryRef, IdError, ServerName, SessionId};
 
 mod approve;
 mod mcp;
@@ -19,7 +19,8 @@ mod world;
 
 pub use approve::ApproveArgs;
 pub use mcp::{
-    McpAddArgs, McpCommand, McpInspectArgs, McpListArgs, McpRemoveArgs, McpRunArgs, McpServeArgs,
+    McpAddArgs, McpCommand, McpImportArgs, McpInspectArgs, McpListArgs, McpLoginArgs,
+    McpLogoutArgs, McpRemoveArgs, McpRunArgs, McpServeArgs, McpTestArgs,
 };
 pub use review::{
     ReviewCheckpointArgs, ReviewCheckpointsArgs, ReviewCommand, ReviewCommitArgs, ReviewDropArgs,
@@ -165,6 +166,8 @@ pub enum PolicyCommand {
     Plan(PolicyPlanArgs),
     /// Show the sets in force, with their digests and rules
     Show(PolicyShowArgs),
+    /// Print the Cedar schema that policies are checked against, with the arguments of all tools that are pinned
+    Schema(PolicySchemaArgs),
     /// Edit the project's policy, check it, and trust what was saved
     Edit(PolicyEditArgs),
     /// Let running sessions load the policy anew
@@ -233,6 +236,14 @@ pub struct PolicyShowArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `policy schema`.
+#[derive(Debug, Args)]
+pub struct PolicySchemaArgs {
+    /// Only the part about the tools of this server
+    #[arg(value_name = "SERVER")]
+    pub server: Option<ServerName>,
 }
 
 /// Arguments of `policy edit`.

@@ -28,6 +28,32 @@ pub fn consent(question: &str, flag: &str) -> Result<Consent, Failure> {
     Ok(if yes { Consent::Given } else { Consent::Refused })
 }
 
+/// What the person wants done with a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Take it.
+    Yes,
+    /// Change it first.
+    Edit,
+    /// Anything else.
+    No,
+}
+
+/// Asks for a yes, or for an editor.
+pub fn consent_or_edit(question: &str, flag: &str) -> Result<Wish, Failure> {
+    let answer = line(&format!("{question} [y/N/e] "), flag)?;
+    Ok(match answer.to_ascii_lowercase().as_str() {
+        "y" | "yes" => Wish::Yes,
+        "e" | "edit" => Wish::Edit,
+        _ => Wish::No,
+    })
+}
+
+/// Asks for one line; `flag` is what stands in for it where there is no terminal.
+pub fn answer(question: &str, flag: &str) -> Result<String, Failure> {
+    line(question, flag)
+}
+
 /// Asks for one of `choices`, by its number; `None` when the answer is none of them.
 pub fn choice(question: &str, choices: &[&str], flag: &str) -> Result<Option<usize>, Failure> {
     let mut text = format!("{question}\n");

@@ -229,11 +229,20 @@ _ringfence() {
             ringfence__subcmd__help__subcmd__mcp,add)
                 cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__add"
                 ;;
+            ringfence__subcmd__help__subcmd__mcp,import)
+                cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__import"
+                ;;
             ringfence__subcmd__help__subcmd__mcp,inspect)
                 cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__inspect"
                 ;;
             ringfence__subcmd__help__subcmd__mcp,list)
                 cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__list"
+                ;;
+            ringfence__subcmd__help__subcmd__mcp,login)
+                cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__login"
+                ;;
+            ringfence__subcmd__help__subcmd__mcp,logout)
+                cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__logout"
                 ;;
             ringfence__subcmd__help__subcmd__mcp,remove)
                 cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__remove"
@@ -243,6 +252,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help__subcmd__mcp,serve)
                 cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__serve"
+                ;;
+            ringfence__subcmd__help__subcmd__mcp,test)
+                cmd="ringfence__subcmd__help__subcmd__mcp__subcmd__test"
                 ;;
             ringfence__subcmd__help__subcmd__net,test)
                 cmd="ringfence__subcmd__help__subcmd__net__subcmd__test"
@@ -258,6 +270,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__help__subcmd__policy,reload)
                 cmd="ringfence__subcmd__help__subcmd__policy__subcmd__reload"
+                ;;
+            ringfence__subcmd__help__subcmd__policy,schema)
+                cmd="ringfence__subcmd__help__subcmd__policy__subcmd__schema"
                 ;;
             ringfence__subcmd__help__subcmd__policy,show)
                 cmd="ringfence__subcmd__help__subcmd__policy__subcmd__show"
@@ -352,11 +367,20 @@ _ringfence() {
             ringfence__subcmd__mcp,help)
                 cmd="ringfence__subcmd__mcp__subcmd__help"
                 ;;
+            ringfence__subcmd__mcp,import)
+                cmd="ringfence__subcmd__mcp__subcmd__import"
+                ;;
             ringfence__subcmd__mcp,inspect)
                 cmd="ringfence__subcmd__mcp__subcmd__inspect"
                 ;;
             ringfence__subcmd__mcp,list)
                 cmd="ringfence__subcmd__mcp__subcmd__list"
+                ;;
+            ringfence__subcmd__mcp,login)
+                cmd="ringfence__subcmd__mcp__subcmd__login"
+                ;;
+            ringfence__subcmd__mcp,logout)
+                cmd="ringfence__subcmd__mcp__subcmd__logout"
                 ;;
             ringfence__subcmd__mcp,remove)
                 cmd="ringfence__subcmd__mcp__subcmd__remove"
@@ -367,17 +391,29 @@ _ringfence() {
             ringfence__subcmd__mcp,serve)
                 cmd="ringfence__subcmd__mcp__subcmd__serve"
                 ;;
+            ringfence__subcmd__mcp,test)
+                cmd="ringfence__subcmd__mcp__subcmd__test"
+                ;;
             ringfence__subcmd__mcp__subcmd__help,add)
                 cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__add"
                 ;;
             ringfence__subcmd__mcp__subcmd__help,help)
                 cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__help"
                 ;;
+            ringfence__subcmd__mcp__subcmd__help,import)
+                cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__import"
+                ;;
             ringfence__subcmd__mcp__subcmd__help,inspect)
                 cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__inspect"
                 ;;
             ringfence__subcmd__mcp__subcmd__help,list)
                 cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__list"
+                ;;
+            ringfence__subcmd__mcp__subcmd__help,login)
+                cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__login"
+                ;;
+            ringfence__subcmd__mcp__subcmd__help,logout)
+                cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__logout"
                 ;;
             ringfence__subcmd__mcp__subcmd__help,remove)
                 cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__remove"
@@ -387,6 +423,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__mcp__subcmd__help,serve)
                 cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__serve"
+                ;;
+            ringfence__subcmd__mcp__subcmd__help,test)
+                cmd="ringfence__subcmd__mcp__subcmd__help__subcmd__test"
                 ;;
             ringfence__subcmd__net,help)
                 cmd="ringfence__subcmd__net__subcmd__help"
@@ -415,6 +454,9 @@ _ringfence() {
             ringfence__subcmd__policy,reload)
                 cmd="ringfence__subcmd__policy__subcmd__reload"
                 ;;
+            ringfence__subcmd__policy,schema)
+                cmd="ringfence__subcmd__policy__subcmd__schema"
+                ;;
             ringfence__subcmd__policy,show)
                 cmd="ringfence__subcmd__policy__subcmd__show"
                 ;;
@@ -435,6 +477,9 @@ _ringfence() {
                 ;;
             ringfence__subcmd__policy__subcmd__help,reload)
                 cmd="ringfence__subcmd__policy__subcmd__help__subcmd__reload"
+                ;;
+            ringfence__subcmd__policy__subcmd__help,schema)
+                cmd="ringfence__subcmd__policy__subcmd__help__subcmd__schema"
                 ;;
             ringfence__subcmd__policy__subcmd__help,show)
                 cmd="ringfence__subcmd__policy__subcmd__help__subcmd__show"
@@ -1223,7 +1268,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__mcp)
-            opts="run serve add list inspect remove"
+            opts="run serve add import list inspect login logout test remove"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1237,6 +1282,20 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__mcp__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__mcp__subcmd__import)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1265,6 +1324,34 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__mcp__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__mcp__subcmd__login)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__mcp__subcmd__logout)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1307,6 +1394,20 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__mcp__subcmd__serve)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__mcp__subcmd__test)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1363,7 +1464,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__policy)
-            opts="check test plan show edit reload"
+            opts="check test plan show schema edit reload"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1419,6 +1520,20 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__help__subcmd__policy__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__help__subcmd__policy__subcmd__schema)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2041,7 +2156,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp)
-            opts="-h -V --color --help --version run serve add list inspect remove help"
+            opts="-h -V --color --help --version run serve add import list inspect login logout test remove help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2059,7 +2174,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp__subcmd__add)
-            opts="-h -V --header --env --project --policy --yes --json --color --help --version"
+            opts="-h -V --header --client-id --env --project --policy --agent --no-policy --yes --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2069,11 +2184,19 @@ _ringfence() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agent)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2089,7 +2212,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp__subcmd__help)
-            opts="run serve add list inspect remove help"
+            opts="run serve add import list inspect login logout test remove help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2130,6 +2253,20 @@ _ringfence() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringfence__subcmd__mcp__subcmd__help__subcmd__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringfence__subcmd__mcp__subcmd__help__subcmd__inspect)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -2145,6 +2282,34 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__help__subcmd__login)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__help__subcmd__logout)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2200,6 +2365,46 @@ _ringfence() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringfence__subcmd__mcp__subcmd__help__subcmd__test)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__import)
+            opts="-h -V --client --from --all --no-policy --undo --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --client)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringfence__subcmd__mcp__subcmd__inspect)
             opts="-h -V --diff --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2220,6 +2425,54 @@ _ringfence() {
             ;;
         ringfence__subcmd__mcp__subcmd__list)
             opts="-h -V --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__login)
+            opts="-h -V --client-id --scope --port --no-browser --yes --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__logout)
+            opts="-h -V --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2300,6 +2553,32 @@ _ringfence() {
                     return 0
                     ;;
                 --allow-origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__mcp__subcmd__test)
+            opts="-h -V --agent --policy --json --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --agent)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2431,7 +2710,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__policy)
-            opts="-h -V --color --help --version check test plan show edit reload help"
+            opts="-h -V --color --help --version check test plan show schema edit reload help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2485,7 +2764,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__policy__subcmd__help)
-            opts="check test plan show edit reload help"
+            opts="check test plan show schema edit reload help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2568,6 +2847,20 @@ _ringfence() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ringfence__subcmd__policy__subcmd__help__subcmd__schema)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ringfence__subcmd__policy__subcmd__help__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -2623,6 +2916,24 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__policy__subcmd__reload)
+            opts="-h -V --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__policy__subcmd__schema)
             opts="-h -V --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -115,18 +115,19 @@ never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand init" -l force -d 'Overwrite a policy that exists'
 complete -c ringfence -n "__fish_ringfence_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand init" -s V -l version -d 'Print version'
-complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show schema edit reload help" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -s V -l version -d 'Print version'
-complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "check" -d 'Check that the policy is well-formed'
-complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "test" -d 'Run a table of requests and compare the decisions'
-complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "plan" -d 'Show what the policy means for files, and what is decided act by act'
-complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "show" -d 'Show the sets in force, with their digests and rules'
-complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "edit" -d 'Edit the project\'s policy, check it, and trust what was saved'
-complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "reload" -d 'Let running sessions load the policy anew'
-complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show edit reload help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show schema edit reload help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show schema edit reload help" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show schema edit reload help" -f -a "check" -d 'Check that the policy is well-formed'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show schema edit reload help" -f -a "test" -d 'Run a table of requests and compare the decisions'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show schema edit reload help" -f -a "plan" -d 'Show what the policy means for files, and what is decided act by act'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show schema edit reload help" -f -a "show" -d 'Show the sets in force, with their digests and rules'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show schema edit reload help" -f -a "schema" -d 'Print the Cedar schema that policies are checked against, with the arguments of all tools that are pinned'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show schema edit reload help" -f -a "edit" -d 'Edit the project\'s policy, check it, and trust what was saved'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show schema edit reload help" -f -a "reload" -d 'Let running sessions load the policy anew'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from check test plan show schema edit reload help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from check" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -154,6 +155,11 @@ never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from show" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from schema" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from schema" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from edit" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -169,6 +175,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_s
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "test" -d 'Run a table of requests and compare the decisions'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "plan" -d 'Show what the policy means for files, and what is decided act by act'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show the sets in force, with their digests and rules'
+complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "schema" -d 'Print the Cedar schema that policies are checked against, with the arguments of all tools that are pinned'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "edit" -d 'Edit the project\'s policy, check it, and trust what was saved'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "reload" -d 'Let running sessions load the policy anew'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -456,18 +463,22 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_s
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "rotate" -d 'Replace a secret\'s value; it is read from stdin, or asked for'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Forget a secret'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -s V -l version -d 'Print version'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "run" -d 'Serve an agent the tools of servers: MCP on stdin and stdout, every call decided'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "serve" -d 'Serve agents the tools of servers over HTTP: each client with servers of its own'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "add" -d 'Start a server in a world, look at its tools, and pin them'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "list" -d 'List the servers and how many tools each has'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "inspect" -d 'Show the tools of a server that are pinned, and what their arguments are for'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "remove" -d 'Forget a server'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add list inspect remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -f -a "run" -d 'Serve an agent the tools of servers: MCP on stdin and stdout, every call decided'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -f -a "serve" -d 'Serve agents the tools of servers over HTTP: each client with servers of its own'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -f -a "add" -d 'Start a server in a world, look at its tools, and pin them'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -f -a "import" -d 'Take over the servers that other clients start'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -f -a "list" -d 'List the servers and how many tools each has'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -f -a "inspect" -d 'Show the tools of a server that are pinned, and what their arguments are for'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -f -a "login" -d 'Log in at a server behind an address, by your browser'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -f -a "logout" -d 'Forget the login at a server'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -f -a "test" -d 'Start servers and compare them with what is pinned; or call a tool of one as an agent would'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -f -a "remove" -d 'Forget a server'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and not __fish_seen_subcommand_from run serve add import list inspect login logout test remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from run" -l agent -d 'The agent that calls, as the policy names it' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from run" -l policy -d 'Policy file that stands in for the user\'s and the project\'s, as for `run`; may be repeated' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from run" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -486,16 +497,30 @@ never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from serve" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l header -d 'What is sent with each request to a URL; `${secret:NAME}` stands for a secret; may be repeated' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l client-id -d 'What the issuer of its logins calls you, where it wants one and does not let clients make themselves known' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l env -d 'A variable of the server\'s environment; may be repeated' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l policy -d 'Policy file that stands in for the user\'s and the project\'s, as for `run`; may be repeated' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l agent -d 'The agent that the proposed policy is for [default: all]' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l project -d 'Into the project\'s `.ringfence`, for everybody who works on it; it has to be trusted anew then'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l yes -d 'Do not ask'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l no-policy -d 'Propose no policy'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l yes -d 'Do not ask: pin what it says, and change the policy as proposed'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l client -d 'Of this client alone: claude, claude-desktop, cursor, vscode, codex or gemini' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l from -d 'From this file alone' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l all -d 'Do not ask: take over all that can be'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l no-policy -d 'Propose no policy'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l undo -d 'Put the clients\' files back as they were'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l json -d 'Print JSON; without `--all`, only what there is'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from list" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -509,6 +534,29 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from inspect" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from inspect" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -l client-id -d 'What its issuer calls you, where it knows you: a name, or the address of a document about the client' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -l scope -d 'What the login is for, in place of what the server asks for' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -l port -d 'The port of this host that the browser comes back to [default: any]' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -l no-browser -d 'Open no browser: only print the address'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -l yes -d 'Do not ask: change the policy as proposed, and log in'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from logout" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from logout" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from logout" -s V -l version -d 'Print version'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from test" -l agent -d 'The agent that calls, as the policy names it [default: mcp-client]' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from test" -l policy -d 'Policy file that stands in for the user\'s and the project\'s, as for `run`; may be repeated' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from test" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from test" -l json -d 'Print JSON, one server a line'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from remove" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -518,8 +566,12 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "run" -d 'Serve an agent the tools of servers: MCP on stdin and stdout, every call decided'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "serve" -d 'Serve agents the tools of servers over HTTP: each client with servers of its own'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "add" -d 'Start a server in a world, look at its tools, and pin them'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "import" -d 'Take over the servers that other clients start'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the servers and how many tools each has'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "inspect" -d 'Show the tools of a server that are pinned, and what their arguments are for'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "login" -d 'Log in at a server behind an address, by your browser'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "logout" -d 'Forget the login at a server'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "test" -d 'Start servers and compare them with what is pinned; or call a tool of one as an agent would'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Forget a server'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ringfence -n "__fish_ringfence_using_subcommand doctor" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -645,6 +697,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_see
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "test" -d 'Run a table of requests and compare the decisions'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "plan" -d 'Show what the policy means for files, and what is decided act by act'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "show" -d 'Show the sets in force, with their digests and rules'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "schema" -d 'Print the Cedar schema that policies are checked against, with the arguments of all tools that are pinned'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "edit" -d 'Edit the project\'s policy, check it, and trust what was saved'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "reload" -d 'Let running sessions load the policy anew'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from grants" -f -a "list" -d 'List the grants in force'
@@ -669,8 +722,12 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_see
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "run" -d 'Serve an agent the tools of servers: MCP on stdin and stdout, every call decided'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "serve" -d 'Serve agents the tools of servers over HTTP: each client with servers of its own'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "add" -d 'Start a server in a world, look at its tools, and pin them'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "import" -d 'Take over the servers that other clients start'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "list" -d 'List the servers and how many tools each has'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "inspect" -d 'Show the tools of a server that are pinned, and what their arguments are for'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "login" -d 'Log in at a server behind an address, by your browser'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "logout" -d 'Forget the login at a server'
+complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "test" -d 'Start servers and compare them with what is pinned; or call a tool of one as an agent would'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from mcp" -f -a "remove" -d 'Forget a server'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from world" -f -a "verify" -d 'Try every attack on a world, after it has worked outside, and say what held'
 complete -c ringfence -n "__fish_ringfence_using_subcommand help; and __fish_seen_subcommand_from world" -f -a "attack" -d 'Try an attack where this process is'

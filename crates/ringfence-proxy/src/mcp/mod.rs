@@ -6,6 +6,7 @@ pub mod headers;
 pub mod http;
 pub mod lines;
 pub mod middle;
+pub mod oauth;
 pub mod results;
 pub mod revision;
 pub mod roles;

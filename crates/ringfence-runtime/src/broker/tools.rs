@@ -9,6 +9,7 @@ mod control;
 mod decider;
 mod ears;
 mod front;
+pub mod login;
 mod look;
 mod metrics;
 mod needs;
@@ -16,14 +17,15 @@ mod paths;
 mod relayed;
 mod remote;
 mod results;
+mod said;
 mod serving;
 mod started;
 mod voice;
 
 use std::ffi::OsString;
 use std::num::NonZeroI32;
-use std::os::fd::BorrowedFd;
-use std::os::unix::net::UnixListener;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -106,6 +108,29 @@ pub fn run(
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<ToolsClosing, RunError> {
     let session = Session::begin(request, tell)?;
+    serve_one(session, request, (from, to), tell)
+}
+
+/// The same for a client that is a part of this process: `client` speaks on its end of a socket, and is over when it
+/// drops that.
+pub fn run_for(
+    request: &ToolsRequest,
+    client: impl FnOnce(UnixStream) + Send + 'static,
+    tell: &mut dyn FnMut(&Notice),
+) -> Result<ToolsClosing, RunError> {
+    let session = Session::begin(request, tell)?;
+    let failed = || RunError::step("speak to the client");
+    let (own, its) = UnixStream::pair().map_err(failed())?;
+    named("client", move || client(its)).map_err(failed())?;
+    serve_one(session, request, (own.as_fd(), own.as_fd()), tell)
+}
+
+fn serve_one(
+    session: Session,
+    request: &ToolsRequest,
+    (from, to): (BorrowedFd<'_>, BorrowedFd<'_>),
+    tell: &mut dyn FnMut(&Notice),
+) -> Result<ToolsClosing, RunError> {
     let Session { opened, servers, who, remotes, .. } = &session;
     let decider = Decider::new(&opened.gate, who.clone(), (servers.clone(), request));
     let all = (servers.clone(), request, remotes.as_deref());
@@ -272,11 +297,21 @@ fn around<'a>(
 /// A session in which one server behind an address is only looked at.
 struct Looking {
     opened: Opened,
+    assembled: Assembled,
+    approvals: Arc<Approvals>,
     remotes: Option<Arc<Remotes>>,
 }
 
 impl Looking {
     fn open(server: &Server, request: &ToolsRequest) -> Result<Looking, RunError> {
+        let looking = Looking::without_servers(server, request)?;
+        let servers = std::slice::from_ref(server);
+        let remotes = Remotes::of(servers, request, looking.around())?;
+        Ok(Looking { remotes, ..looking })
+    }
+
+    /// The same where it is not spoken to as a server, but asked about itself.
+    fn without_servers(server: &Server, request: &ToolsRequest) -> Result<Looking, RunError> {
         request.dirs.create()?;
         let session = opening::new_session_id()?;
         let assembled = assemble(Inputs {
@@ -293,9 +328,11 @@ impl Looking {
         let first = |zone: &str| first_entry(&looks, &session, &assembled, zone);
         let opened = opening::open(ready, (&session, &assembled), first)?;
         let approvals = Arc::new(approvals(&opened, &assembled)?);
-        let servers = std::slice::from_ref(server);
-        let remotes = Remotes::of(servers, request, around(&opened, &assembled, &approvals))?;
-        Ok(Looking { opened, remotes })
+        Ok(Looking { opened, assembled, approvals, remotes: None })
+    }
+
+    fn around(&self) -> (&Gate, &Path, &Arc<Approvals>) {
+        around(&self.opened, &self.assembled, &self.approvals)
     }
 
     fn close(self) -> Result<(), RunError> {

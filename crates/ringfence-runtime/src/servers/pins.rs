@@ -4,8 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Pinned;
+use super::ServerFile;
 use crate::whole_file::sha256_hex;
+
+/// What a server says of itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Said {
+    /// What it wants agents to know of it.
+    pub instructions: Option<String>,
+    /// Its tools.
+    pub tools: Vec<Value>,
+}
+
+impl ServerFile {
+    /// What is pinned of it.
+    pub fn said(&self) -> Said {
+        let tools = self.tools.values().map(|pinned| pinned.definition.clone()).collect();
+        Said { instructions: self.instructions.clone(), tools }
+    }
+}
 
 /// How a server differs from what is pinned.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -19,14 +36,20 @@ pub enum Difference {
     Gone(String),
     /// A tool that is told of twice.
     Twice(String),
+    /// What it wants agents to know of it is something else.
+    Instructions,
 }
 
 impl Difference {
     /// Every difference between what is pinned and what a server says.
-    pub fn all(pinned: &BTreeMap<String, Pinned>, said: &[Value]) -> Vec<Difference> {
+    pub fn all(file: &ServerFile, said: &Said) -> Vec<Difference> {
+        let pinned = &file.tools;
         let mut differences = Vec::new();
+        if file.instructions != said.instructions {
+            differences.push(Difference::Instructions);
+        }
         let mut seen = BTreeSet::new();
-        for tool in said {
+        for tool in &said.tools {
             let name = tool.get("name").and_then(Value::as_str).unwrap_or_default();
             if !seen.insert(name) {
                 differences.push(Difference::Twice(name.to_owned()));

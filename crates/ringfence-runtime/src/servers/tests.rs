@@ -80,7 +80,10 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
 #[test]
 fn every_difference_to_what_was_seen_is_told() {
     let server = Server::read(&text("files.json", &files())).unwrap();
-    let said = |all: Value| Difference::all(&server.file.tools, all.as_array().unwrap());
+    let said = |all: Value| {
+        let (instructions, tools) = (None, all.as_array().unwrap().clone());
+        Difference::all(&server.file, &Said { instructions, tools })
+    };
     let read = json!({
         "inputSchema": {"required": ["path"], "properties": {"path": {"type": "string"}}, "type": "object"},
         "name": "read",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use ringfence_core::ServerName;
+use ringfence_runtime::clients::Client;
 
 /// The commands on servers of tools.
 #[derive(Debug, Subcommand)]
@@ -17,10 +18,21 @@ pub enum McpCommand {
     /// Start a server in a world, look at its tools, and pin them
     #[command(after_help = ADDING)]
     Add(McpAddArgs),
+    /// Take over the servers that other clients start
+    #[command(after_help = IMPORTING)]
+    Import(McpImportArgs),
     /// List the servers and how many tools each has
     List(McpListArgs),
     /// Show the tools of a server that are pinned, and what their arguments are for
     Inspect(McpInspectArgs),
+    /// Log in at a server behind an address, by your browser
+    #[command(after_help = LOGGING_IN)]
+    Login(McpLoginArgs),
+    /// Forget the login at a server
+    Logout(McpLogoutArgs),
+    /// Start servers and compare them with what is pinned; or call a tool of one as an agent would
+    #[command(after_help = TESTING)]
+    Test(McpTestArgs),
     /// Forget a server
     Remove(McpRemoveArgs),
 }
@@ -44,8 +56,103 @@ const ADDING: &str = "  ringfence mcp add files -- mcp-server-filesystem ~/proje
 
 What it writes is `mcp/files.json` beside your policy: the command, and each tool word for word. A tool that
 is another later, or new, is not shown to agents until somebody looks at it: `mcp inspect --diff`, `mcp add`.
-Nothing is permitted by it: `ringfence grant tool:files/read_text_file --always`, or rules on
-Action::\"files/read_text_file\", which see the arguments.";
+Nothing is permitted by it. A change of the policy is proposed besides: tools that look like they only read are
+permitted, all others asked about. Without that, `ringfence grant tool:files/read_text_file --always`, or rules
+on Action::\"files/read_text_file\", which see the arguments.";
+
+const LOGGING_IN: &str = "The server says where its logins are had (OAuth 2.1). What is connected to for that is decided by the policy for the
+agent that is called like the server; what is lacking is proposed. The token is kept with your secrets, renewed
+without you, sent to that server alone, and never seen by an agent.";
+
+/// Arguments of `mcp login`.
+#[derive(Debug, Args)]
+pub struct McpLoginArgs {
+    /// The server
+    #[arg(value_name = "NAME")]
+    pub name: ServerName,
+    /// What its issuer calls you, where it knows you: a name, or the address of a document about the client
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+    /// What the login is for, in place of what the server asks for
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: Option<String>,
+    /// The port of this host that the browser comes back to [default: any]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
+    /// Open no browser: only print the address
+    #[arg(long)]
+    pub no_browser: bool,
+    /// Do not ask: change the policy as proposed, and log in
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `mcp logout`.
+#[derive(Debug, Args)]
+pub struct McpLogoutArgs {
+    /// The server
+    #[arg(value_name = "NAME")]
+    pub name: ServerName,
+}
+
+const TESTING: &str = r#"  ringfence mcp test
+  ringfence mcp test files read_text_file '{"path": "a.txt"}'
+
+Exit status: 0 all is as it was pinned, or the call was answered; 1 something differs, the call was denied, or the
+tool says that it failed; 2 a server could not be asked. A call is made in a session of its own, and recorded."#;
+
+/// Arguments of `mcp test`.
+#[derive(Debug, Args)]
+pub struct McpTestArgs {
+    /// The server [default: all that there are]
+    #[arg(value_name = "NAME")]
+    pub name: Option<ServerName>,
+    /// A tool of it that is called
+    #[arg(value_name = "TOOL", requires = "name")]
+    pub tool: Option<String>,
+    /// Its arguments, as JSON [default: {}]
+    #[arg(value_name = "ARGUMENTS", requires = "tool")]
+    pub arguments: Option<String>,
+    /// The agent that calls, as the policy names it [default: mcp-client]
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Policy file that stands in for the user's and the project's, as for `run`; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+    /// Print JSON, one server a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+const IMPORTING: &str = "Looked for are the settings of Claude Code (~/.claude.json, .mcp.json), Claude Desktop, Cursor (.cursor/mcp.json),
+VS Code (.vscode/mcp.json), Codex (.codex/config.toml) and Gemini CLI (.gemini/settings.json), in your home and in
+this project. Each server is added as `mcp add` does it. Secrets that stand in these files are kept with
+your other secrets, and nowhere else. The client then starts `ringfence mcp run` instead; its file as it
+was lies beside it.";
+
+/// Arguments of `mcp import`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct McpImportArgs {
+    /// Of this client alone: claude, claude-desktop, cursor, vscode, codex or gemini
+    #[arg(long, value_name = "NAME")]
+    pub client: Option<Client>,
+    /// From this file alone
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Do not ask: take over all that can be
+    #[arg(long)]
+    pub all: bool,
+    /// Propose no policy
+    #[arg(long)]
+    pub no_policy: bool,
+    /// Put the clients' files back as they were
+    #[arg(long)]
+    pub undo: bool,
+    /// Print JSON; without `--all`, only what there is
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Arguments of `mcp run`.
 #[derive(Debug, Args)]
@@ -86,6 +193,7 @@ pub struct McpServeArgs {
 
 /// Arguments of `mcp add`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct McpAddArgs {
     /// What the policy calls it: small letters, digits and `-`
     #[arg(value_name = "NAME")]
@@ -96,6 +204,9 @@ pub struct McpAddArgs {
     /// What is sent with each request to a URL; `${secret:NAME}` stands for a secret; may be repeated
     #[arg(long, value_name = "NAME: VALUE", requires = "url")]
     pub header: Vec<String>,
+    /// What the issuer of its logins calls you, where it wants one and does not let clients make themselves known
+    #[arg(long, value_name = "ID", requires = "url")]
+    pub client_id: Option<String>,
     /// A variable of the server's environment; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
@@ -105,7 +216,13 @@ pub struct McpAddArgs {
     /// Policy file that stands in for the user's and the project's, as for `run`; may be repeated
     #[arg(long, value_name = "FILE")]
     pub policy: Vec<PathBuf>,
-    /// Do not ask
+    /// The agent that the proposed policy is for [default: all]
+    #[arg(long, value_name = "NAME", conflicts_with = "no_policy")]
+    pub agent: Option<String>,
+    /// Propose no policy
+    #[arg(long)]
+    pub no_policy: bool,
+    /// Do not ask: pin what it says, and change the policy as proposed
     #[arg(long)]
     pub yes: bool,
     /// Print JSON

@@ -23,11 +23,11 @@ use crate::screen::Screen;
 const EDITOR_DEFAULT: &str = "vi";
 
 /// What is edited.
-struct Target {
-    set: SetName,
-    path: PathBuf,
-    shown: String,
-    text: String,
+pub(super) struct Target {
+    pub(super) set: SetName,
+    pub(super) path: PathBuf,
+    pub(super) shown: String,
+    pub(super) text: String,
 }
 
 pub(crate) fn edit(args: &PolicyEditArgs, screen: &Screen) -> Result<Done, Failure> {
@@ -38,18 +38,29 @@ pub(crate) fn edit(args: &PolicyEditArgs, screen: &Screen) -> Result<Done, Failu
     let project = trust::project(&dirs, None)?;
     let target =
         if args.user { user_target(&dirs)? } else { project_target(&project, dirs.home())? };
-    let copy = Copy::make(&dirs, &target)?;
-    let Some(text) = edit_until_right(&target, &copy, &environment, screen)? else {
-        copy.remove();
+    let Some(text) = edited(&dirs, &target, &target.text, screen)? else {
         screen.note("nothing changed");
         return Ok(Done::Yes);
     };
-    save(&dirs, &project, &target, text, screen)?;
-    copy.remove();
+    let was_trusted = project.trust(&dirs)? == Trust::Trusted;
+    save((&dirs, &project, was_trusted), &target, text, screen)?;
     Ok(Done::Yes)
 }
 
-fn user_target(dirs: &StateDirs) -> Result<Target, Failure> {
+/// The text that a person makes of `first` in an editor, once it is right; `None` where it is the target's own.
+pub(super) fn edited(
+    dirs: &StateDirs,
+    target: &Target,
+    first: &str,
+    screen: &Screen,
+) -> Result<Option<String>, Failure> {
+    let copy = Copy::make(dirs, first)?;
+    let text = edit_until_right(target, &copy, &context::environment(), screen)?;
+    copy.remove();
+    Ok(text)
+}
+
+pub(super) fn user_target(dirs: &StateDirs) -> Result<Target, Failure> {
     let path = dirs.user_policy();
     let text = whole_file::read_text(&path, Links::Follow)?.map(|file| file.text);
     let text = text.unwrap_or_else(|| USER_TEXT.to_owned());
@@ -60,7 +71,7 @@ fn user_target(dirs: &StateDirs) -> Result<Target, Failure> {
 const USER_TEXT: &str = "// What holds in every project, beside each project's own policy.\n\
     // A forbid here cannot be undone by a project.\n";
 
-fn project_target(project: &Project, home: &Path) -> Result<Target, Failure> {
+pub(super) fn project_target(project: &Project, home: &Path) -> Result<Target, Failure> {
     let Some(policy) = &project.policy else {
         let (dir, home) = (project.dir.clone(), home.to_owned());
         return Err(TrustError::Nothing { dir, home }.into());
@@ -133,9 +144,8 @@ fn open_editor(environment: &Environment, file: &Path) -> Result<(), Failure> {
 }
 
 /// Writes the text, and trusts exactly those bytes where the project was trusted before.
-fn save(
-    dirs: &StateDirs,
-    project: &Project,
+pub(super) fn save(
+    (dirs, project, was_trusted): (&StateDirs, &Project, bool),
     target: &Target,
     text: String,
     screen: &Screen,
@@ -145,7 +155,6 @@ fn save(
         whole_file::replace(&target.path, text.as_bytes(), 0o600)?;
         screen.note(&format!("saved: {}", target.shown));
     } else {
-        let was_trusted = project.trust(dirs)? == Trust::Trusted;
         whole_file::replace(&target.path, text.as_bytes(), 0o644)?;
         // Not what is on the disk by now, but what the person saved.
         let edited =
@@ -169,14 +178,14 @@ struct Copy {
 }
 
 impl Copy {
-    fn make(dirs: &StateDirs, target: &Target) -> Result<Copy, Failure> {
+    fn make(dirs: &StateDirs, text: &str) -> Result<Copy, Failure> {
         let name = format!("edit-{}-{}", std::process::id(), context::now_ms());
         let dir = dirs.state().join(name);
         std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|error| {
             Message::new(format!("cannot create `{}`: {error}", dir.display())).could_not()
         })?;
         let file = dir.join("policy.cedar");
-        whole_file::replace(&file, target.text.as_bytes(), 0o600)?;
+        whole_file::replace(&file, text.as_bytes(), 0o600)?;
         Ok(Copy { dir, file })
     }
 

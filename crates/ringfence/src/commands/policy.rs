@@ -1,7 +1,7 @@
 //! `policy check` and `policy show`: whether the policy is well-formed, and what is in force.
 
 use ringfence_core::{PolicyDigest, SetName};
-use ringfence_policy::{Policy, Source};
+use ringfence_policy::{Policy, Source, schema_text};
 use ringfence_runtime::assemble::{AssembleError, Assembled};
 use ringfence_runtime::settings::{Origin, SettingsFile};
 use ringfence_runtime::trust::{Project, Trust};
@@ -9,8 +9,8 @@ use ringfence_runtime::wording::{printable, set_name, shell_word};
 use serde_json::{Value, json};
 
 use super::{context, edit, in_force, plan, reload, trust};
-use crate::cli::{PolicyCheckArgs, PolicyCommand, PolicyShowArgs};
-use crate::exit::{Done, Failure, Said};
+use crate::cli::{PolicyCheckArgs, PolicyCommand, PolicySchemaArgs, PolicyShowArgs};
+use crate::exit::{Done, Failure, Message, Said};
 use crate::screen::{Screen, Stream, Tone};
 
 /// Version of the JSON of these commands.
@@ -22,6 +22,7 @@ pub(crate) fn policy(command: &PolicyCommand, screen: &Screen) -> Result<Done, F
         PolicyCommand::Test(args) => plan::test(args, screen),
         PolicyCommand::Plan(args) => plan::plan(args, screen),
         PolicyCommand::Show(args) => show(args, screen),
+        PolicyCommand::Schema(args) => schema(args, screen),
         PolicyCommand::Edit(args) => edit::edit(args, screen),
         PolicyCommand::Reload(args) => reload::reload(args, screen),
     }
@@ -121,6 +122,26 @@ fn show(args: &PolicyShowArgs, screen: &Screen) -> Result<Done, Failure> {
         screen.data("\n")?;
     }
     screen.hint("to see what it means for files and acts, run `ringfence policy plan`");
+    Ok(Done::Yes)
+}
+
+/// The schema of everything, or what a server's tools add to it.
+fn schema(args: &PolicySchemaArgs, screen: &Screen) -> Result<Done, Failure> {
+    let tools = in_force::load(&[], screen)?.options().tools;
+    let Some(server) = &args.server else {
+        screen.data(&schema_text(&tools))?;
+        return Ok(Done::Yes);
+    };
+    let of_it: Vec<_> = tools.into_iter().filter(|it| it.tool.server() == server).collect();
+    if of_it.is_empty() {
+        return Err(Message::new(format!("no server `{server}`"))
+            .hint("which there are says `ringfence mcp list`")
+            .could_not());
+    }
+    let (whole, rest) = (schema_text(&of_it), schema_text(&[]));
+    let own = whole.lines().filter(|line| !rest.lines().any(|it| it == *line));
+    let own: String = own.filter(|it| !it.is_empty()).flat_map(|line| [line, "\n"]).collect();
+    screen.data(&own)?;
     Ok(Done::Yes)
 }
 

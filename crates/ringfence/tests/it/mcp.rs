@@ -62,8 +62,17 @@ impl Setup {
         person.give(&person.home());
         let setup = Setup { person, server };
         let server = setup.server.display().to_string();
-        let said =
-            setup.person.succeed(&["mcp", "add", "files", "--yes", "--", "node", &server, "."]);
+        let said = setup.person.succeed(&[
+            "mcp",
+            "add",
+            "files",
+            "--yes",
+            "--no-policy",
+            "--",
+            "node",
+            &server,
+            ".",
+        ]);
         assert!(said.contains("read_text_file") && said.contains("path: write-path"), "{said}");
         fs::write(own.join("policy.cedar"), policy + RULES).unwrap();
         setup.person.give(&own);
@@ -87,6 +96,7 @@ pub(crate) struct Talk {
     number: u64,
     /// The methods of what it was told without asking.
     told: Vec<String>,
+    hello: Value,
 }
 
 impl Talk {
@@ -99,15 +109,21 @@ impl Talk {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        let mut talk = Talk { child, to, from, number: 0, told: Vec::new() };
+        let mut talk = Talk { child, to, from, number: 0, told: Vec::new(), hello: Value::Null };
         let hello = json!({
             "protocolVersion": "2025-06-18", "capabilities": capabilities,
             "clientInfo": {"name": "test", "version": "1"},
         });
         let answer = talk.ask("initialize", &hello);
         assert!(answer["result"]["capabilities"]["tools"].is_object(), "{answer}");
+        talk.hello = answer;
         talk.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
         talk
+    }
+
+    /// What it was answered when it began.
+    pub(crate) fn hello(&self) -> &Value {
+        &self.hello
     }
 
     pub(crate) fn send(&mut self, line: &str) {
@@ -341,7 +357,17 @@ fn a_tool_that_is_another_than_what_was_pinned_is_not_there() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("changed: read_text_file") && said.contains('+'), "{said}");
     let server = setup.server.display().to_string();
-    setup.person.succeed(&["mcp", "add", "files", "--yes", "--", "node", &server, "."]);
+    setup.person.succeed(&[
+        "mcp",
+        "add",
+        "files",
+        "--yes",
+        "--no-policy",
+        "--",
+        "node",
+        &server,
+        ".",
+    ]);
     let output = setup.person.ringfence(&["mcp", "inspect", "files", "--diff"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 }

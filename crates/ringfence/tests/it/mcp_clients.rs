@@ -111,7 +111,7 @@ impl Setup {
             for (name, env, command) in servers.filter(|(name, _, _)| names.contains(name)) {
                 let setup = &setup;
                 scope.spawn(move || {
-                    let words = ["mcp", "add", name, "--yes", "--env", &env, "--"];
+                    let words = ["mcp", "add", name, "--yes", "--no-policy", "--env", &env, "--"];
                     let command = command.iter().map(String::as_str);
                     setup.person.succeed(&words.into_iter().chain(command).collect::<Vec<_>>());
                 });

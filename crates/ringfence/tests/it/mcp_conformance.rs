@@ -86,7 +86,7 @@ fn what_passes_the_official_suite_directly_passes_it_through_the_gate() {
     );
     fs::write(own.join("policy.cedar"), rules).unwrap();
     let url = format!("http://127.0.0.1:{port}/mcp");
-    person.succeed(&["mcp", "add", "suite", &url, "--yes"]);
+    person.succeed(&["mcp", "add", "suite", &url, "--yes", "--no-policy"]);
     let served = Served::start(person.ringfence(&["mcp", "serve", "--listen", "127.0.0.1:0"]));
     let gate = served.port().to_string();
     let _shim = start(before, &["shim", &before.to_string(), &gate, &served.token]);

@@ -436,7 +436,7 @@ fn a_server_of_either_era_is_looked_at_and_pinned() {
     for server in [Era::Old, Era::New] {
         let person = setup(&[]);
         let command = ["/usr/bin/python3", "server.py", server.name()];
-        let mut words = vec!["mcp", "add", server.name(), "--yes", "--"];
+        let mut words = vec!["mcp", "add", server.name(), "--yes", "--no-policy", "--"];
         words.extend(command);
         let said = person.succeed(&words);
         assert!(said.contains("  touch"), "{said}");

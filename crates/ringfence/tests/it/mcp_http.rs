@@ -259,7 +259,7 @@ fn the_server_of_everything_is_asked_by_either_transport() {
         wait_until("the server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         let url = format!("http://127.0.0.1:{port}/{path}");
         let setup = Setup::new(&[("web", &url)]);
-        let added = setup.person.succeed(&["mcp", "add", "web", &url, "--yes"]);
+        let added = setup.person.succeed(&["mcp", "add", "web", &url, "--yes", "--no-policy"]);
         assert!(added.contains("trigger-long-running-operation"), "{added}");
         let forbid = "forbid (principal, action == Action::\"web/get-env\", resource);";
         setup.in_force(forbid);
@@ -575,8 +575,10 @@ fn what_is_wrong_with_an_address_or_a_header_is_said_before_anything_starts() {
         (&["https://example.com/", "--", "node"], "cannot be used with"),
         (&[], "required"),
     ] {
-        let words: Vec<&str> =
-            ["mcp", "add", "web", "--yes"].into_iter().chain(words.iter().copied()).collect();
+        let words: Vec<&str> = ["mcp", "add", "web", "--yes", "--no-policy"]
+            .into_iter()
+            .chain(words.iter().copied())
+            .collect();
         let output = setup.person.ringfence(&words).output().unwrap();
         assert!(
             !output.status.success() && text(&output).contains(why),

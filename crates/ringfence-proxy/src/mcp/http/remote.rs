@@ -8,6 +8,7 @@ mod asking;
 mod old;
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio::time::{interval, sleep, timeout};
 use super::super::frame::{Frame, INTERNAL_ERROR, Id, Kind, Members, Message, error_answer};
 use super::super::headers::{self, Repeated};
 use super::super::lines::{MESSAGE_BYTES_MAX, Read};
+use super::super::oauth::challenge::Challenge;
 use super::url::Url;
 use crate::net::{Coming, Own, header};
 
@@ -65,6 +67,16 @@ pub struct Server {
     url: Url,
     headers: HeaderMap,
     repeated: Arc<BTreeMap<String, Vec<Repeated>>>,
+    renew: Option<Arc<dyn Renew>>,
+}
+
+/// A login that can be renewed.
+pub trait Renew: Send + Sync {
+    /// Has a new token in the place of the one that is sent; the error is for a person.
+    fn renew(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+
+    /// What is said where the server wants a login for more than this one is for.
+    fn wants(&self, scope: &str) -> String;
 }
 
 /// Headers that are ours to set.
@@ -104,7 +116,19 @@ impl Server {
                 Ok((name, value))
             })
             .collect();
-        Ok(Server { own: Arc::new(own), url, headers: headers?, repeated: Arc::new(repeated) })
+        Ok(Server {
+            own: Arc::new(own),
+            url,
+            headers: headers?,
+            repeated: Arc::new(repeated),
+            renew: None,
+        })
+    }
+
+    /// The same with a login that is renewed where the server does not take it any more.
+    #[must_use]
+    pub fn renewed_by(self, renew: Arc<dyn Renew>) -> Server {
+        Server { renew: Some(renew), ..self }
     }
 
     /// Ends the connections that nothing goes over.
@@ -326,14 +350,35 @@ impl Session {
             headers.insert(name, value);
         }
         *request.body_mut() = Bytes::from(message.text().to_owned());
-        self.server.own.send(request).await
+        self.send(request).await
+    }
+
+    /// Sends a request, and once more with another token where the server does not take the one it had.
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Coming>, String> {
+        let Some(renew) = &self.server.renew else { return self.server.own.send(request).await };
+        let again = request.clone();
+        let response = self.server.own.send(request).await?;
+        let more = Challenge::of(response.headers());
+        let more = more.filter(|it| it.error.as_deref() == Some("insufficient_scope"));
+        match (response.status(), more) {
+            (StatusCode::FORBIDDEN, Some(more)) => {
+                Err(renew.wants(&more.scope.unwrap_or_default()))
+            }
+            (StatusCode::UNAUTHORIZED, _) => {
+                // Read to its end, so that the next request may go over the same connection.
+                let _ = response.into_body().whole(SAID_BYTES_MAX).await;
+                renew.renew().await?;
+                self.server.own.send(again).await
+            }
+            _ => Ok(response),
+        }
     }
 
     /// Asks for a stream of events, behind the one of this name.
     async fn get(&self, last: Option<&str>) -> Result<Response<Coming>, String> {
         let mut request = self.head(Method::GET, &self.server.url, last);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(EVENT_STREAM));
-        self.server.own.send(request).await
+        self.send(request).await
     }
 
     /// A request without a body.

@@ -46,6 +46,8 @@ pub enum OddKind {
     BadList,
     /// A tool that its server did not have when it began.
     ToolAppeared,
+    /// Instructions for the agent that nobody has looked at.
+    NewInstructions,
     /// Something that a rule does not let through.
     Blocked,
     /// Something out of which a rule takes a part.
@@ -71,6 +73,7 @@ impl OddKind {
             OddKind::TooMuch => "too-much",
             OddKind::BadList => "bad-list",
             OddKind::ToolAppeared => "tool-appeared",
+            OddKind::NewInstructions => "new-instructions",
         }
     }
 

@@ -10,6 +10,8 @@ pub enum Whose {
     Call(u64),
     /// It says which tools there are, word for word as a person has looked at them.
     Definitions,
+    /// It says what the server is, and what it wants the agent to know of it.
+    Hello,
     /// Anything else.
     Other,
 }
@@ -27,9 +29,8 @@ impl Middle {
                 Some(gathered) if gathered.is_of_tools() => Whose::Definitions,
                 Some(_) | None => Whose::Other,
             },
-            Some(Why::Discover | Why::Initialize | Why::Watch(_) | Why::Nothing) | None => {
-                Whose::Other
-            }
+            Some(Why::Discover | Why::Initialize) => Whose::Hello,
+            Some(Why::Watch(_) | Why::Nothing) | None => Whose::Other,
         }
     }
 }

@@ -13,13 +13,14 @@ pub mod shell;
 pub mod sql;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use names::{Does, verb};
 pub use place::{Place, PlaceError, STEPS_MAX, Step};
 pub use plan::{RoleError, RolePlan, Text};
 
@@ -122,14 +123,44 @@ pub type Roles = BTreeMap<Place, ArgumentRole>;
 /// The roles of a tool's arguments, by rule: of every place where any text may stand, also of those that have none.
 pub fn propose(tool: &str, description: &str, schema: &Value) -> Roles {
     let about = About::new(tool, description);
-    let places = walk::places(schema).texts.into_iter().filter(|(_, said)| said.free);
-    places.map(|(place, said)| (place.clone(), proposed(&about, &place, &said))).collect()
+    let places = walk::places(schema);
+    let elsewhere = on_forges(&places);
+    let texts = places.texts.iter().filter(|(_, said)| said.free);
+    texts.map(|(at, said)| (at.clone(), proposed(&about, (at, said), &elsewhere))).collect()
 }
 
-fn proposed(about: &About, place: &Place, said: &Said) -> ArgumentRole {
+/// Where arguments name a repository by its owner and its name, as services that keep repositories do: neither is a
+/// path, and nor is what lies in that repository.
+fn on_forges(places: &walk::Places) -> BTreeSet<Vec<Step>> {
+    let has = |parent: &[Step], names: &[&str]| {
+        names.iter().any(|name| {
+            let name = Step::Name((*name).to_owned());
+            let at = parent.iter().cloned().chain([name]).fold(Place::root(), |at, it| at.then(it));
+            places.texts.contains_key(&at)
+        })
+    };
+    let parents = places.texts.keys().filter_map(|place| place.steps().split_last());
+    let parents: BTreeSet<&[Step]> = parents.map(|(_, parent)| parent).collect();
+    let is_one = |parent: &&&[Step]| has(parent, FORGE_OWNERS) && has(parent, FORGE_NAMES);
+    parents.iter().filter(is_one).map(|parent| parent.to_vec()).collect()
+}
+
+/// How the owner of a repository is called, and the repository.
+const FORGE_OWNERS: &[&str] = &["owner", "org", "organization"];
+const FORGE_NAMES: &[&str] = &["repo", "repository", "repo_name", "repository_name"];
+
+fn proposed(
+    about: &About,
+    (place, said): (&Place, &Said),
+    elsewhere: &BTreeSet<Vec<Step>>,
+) -> ArgumentRole {
+    let is_elsewhere = || place.steps().split_last().is_some_and(|it| elsewhere.contains(it.1));
     match place.steps().last() {
         Some(Step::Below) => ArgumentRole::ByName,
-        Some(_) if said.free => about.role(said),
+        Some(_) if said.free => match about.role(said) {
+            role if role.is_path() && is_elsewhere() => ArgumentRole::None,
+            role => role,
+        },
         // One of the texts that the schema itself has.
         Some(_) | None => ArgumentRole::None,
     }

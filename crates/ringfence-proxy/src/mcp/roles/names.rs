@@ -120,13 +120,23 @@ fn first_noun(described: &str) -> String {
     if beyond_doubt.contains(&first.as_str()) { first } else { String::new() }
 }
 
-/// What a tool does, by the first of its words that tells.
+/// What the name of a tool tells that it does; `None` where it tells nothing.
+pub fn verb(tool: &str) -> Option<Does> {
+    Does::told(&words(tool))
+}
+
+/// What a tool does, by the strictest of its words that tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Does {
+pub enum Does {
+    /// It reads.
     Read,
+    /// It reads in one place and writes in another.
     Copy,
+    /// The same, and nothing is left in the first.
     Move,
+    /// It removes.
     Delete,
+    /// It writes.
     Write,
 }
 
@@ -154,13 +164,22 @@ const VERBS: &[(Does, &[&str])] = &[
 ];
 
 impl Does {
+    /// Whether it does nothing else than read.
+    pub fn only_reads(self) -> bool {
+        self == Does::Read
+    }
+
     fn of(words: &[String]) -> Does {
+        Does::told(words).unwrap_or(Does::Write)
+    }
+
+    fn told(words: &[String]) -> Option<Does> {
         let verb = |word: &String| {
             VERBS.iter().find(|(_, verbs)| verbs.contains(&word.as_str())).map(|(does, _)| *does)
         };
         let told: Vec<Does> = words.iter().filter_map(verb).collect();
         let strictest = [Does::Delete, Does::Move, Does::Write, Does::Copy, Does::Read];
-        strictest.into_iter().find(|does| told.contains(does)).unwrap_or(Does::Write)
+        strictest.into_iter().find(|does| told.contains(does))
     }
 }
 

@@ -66,11 +66,12 @@ impl RolePlan {
         let about = About::new(tool, description);
         let mut tree = Node::default();
         let places = walk::places(schema);
+        let elsewhere = super::on_forges(&places);
         for place in &places.named {
             tree.set(place.steps(), None);
         }
         for (place, said) in &places.texts {
-            tree.set(place.steps(), Some(super::proposed(&about, place, said)));
+            tree.set(place.steps(), Some(super::proposed(&about, (place, said), &elsewhere)));
         }
         for (place, role) in pinned {
             tree.set(place.steps(), Some(*role));

@@ -105,6 +105,17 @@ fn addresses_mail_statements_and_commands_are_known() {
 }
 
 #[test]
+fn a_repository_that_is_named_by_its_owner_is_no_path_and_nor_is_what_lies_in_it() {
+    let text = json!({"type": "string"});
+    let there = json!({"owner": text.clone(), "repo": text.clone(), "path": text.clone()});
+    assert_eq!(proposed("get_file_contents", "", there), [] as [&str; 0]);
+    let here = json!({"repo": text.clone(), "path": text.clone()});
+    assert_eq!(proposed("get_file", "", here), ["path: read-path", "repo: read-path"]);
+    let address = json!({"owner": text.clone(), "repo": text.clone(), "url": text.clone()});
+    assert_eq!(proposed("get_file", "", address), ["url: url"]);
+}
+
+#[test]
 fn roles_are_found_wherever_a_schema_lets_a_text_stand() {
     let schema = json!({
         "type": "object",

@@ -12,7 +12,7 @@ use super::ears::Ears;
 use super::serving::Heard;
 use super::started::Started;
 use super::{Looking, ToolsRequest};
-use crate::servers::{Server, TOOLS_MAX};
+use crate::servers::{Said, Server, TOOLS_MAX};
 
 /// How long a server may take to say what it has, in seconds.
 const LOOK_SECONDS_MAX: u64 = 60;
@@ -44,7 +44,7 @@ pub enum LookError {
 }
 
 /// Starts a server as `request` has servers started, asks for its tools, and ends it.
-pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Vec<Value>, LookError> {
+pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Said, LookError> {
     let failed = |error: &dyn std::fmt::Display| LookError::Start(error.to_string());
     let mut ears = Ears::new().map_err(|error| failed(&error))?;
     let is_remote = server.file.url.is_some();
@@ -70,15 +70,25 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    fn all(&mut self) -> Result<Vec<Value>, LookError> {
+    fn all(&mut self) -> Result<Said, LookError> {
         let (hello, meta) = self.hello()?;
-        if hello.pointer("/capabilities/tools").is_none() {
-            return Ok(Vec::new());
-        }
+        let instructions = match hello.get("instructions") {
+            None => None,
+            Some(Value::String(text)) => Some(text.clone()).filter(|text| !text.is_empty()),
+            Some(_) => return Err(odd("`instructions` that are no text")),
+        };
+        let tools = match hello.pointer("/capabilities/tools") {
+            None => Vec::new(),
+            Some(_) => self.tools(meta.as_ref())?,
+        };
+        Ok(Said { instructions, tools })
+    }
+
+    fn tools(&mut self, meta: Option<&Value>) -> Result<Vec<Value>, LookError> {
         let (mut tools, mut cursor) = (Vec::new(), None::<Value>);
         for _ in 0..PAGES_MAX {
             let mut params = cursor.take().map_or(json!({}), |cursor| json!({"cursor": cursor}));
-            if let (Some(params), Some(meta)) = (params.as_object_mut(), &meta) {
+            if let (Some(params), Some(meta)) = (params.as_object_mut(), meta) {
                 params.insert("_meta".to_owned(), meta.clone());
             }
             let page = self.ask("tools/list", &params)?;

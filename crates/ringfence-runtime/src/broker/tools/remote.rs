@@ -12,6 +12,8 @@ use ringfence_proxy::mcp::headers::{Repeated, repeated};
 use ringfence_proxy::mcp::http::carriers::{Carried, Carriers};
 use ringfence_proxy::mcp::http::remote::{self, Unheard};
 use ringfence_proxy::mcp::http::url::Url;
+use ringfence_proxy::mcp::oauth::web::Web;
+use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::{NetConfig, Own, Secrets};
 use ringfence_secrets::Held;
 use serde_json::Value;
@@ -20,6 +22,7 @@ use super::super::net::record_leases;
 use super::super::{RunError, authority, held};
 use super::ToolsRequest;
 use super::ears::Mouth;
+use super::login::Renewal;
 use super::serving::Heard;
 use crate::approvals::{self, Approvals};
 use crate::clock::HostClock;
@@ -55,18 +58,18 @@ impl Remotes {
         let held::Secrets { held, backends, .. } = held::held(here, gate.session(), project)?;
         record_leases(&backends, gate);
         let authority = authority(gate.session(), &HostClock::utc())?;
+        let way = Way { held: Arc::clone(&held), authority, approvals: Arc::clone(approvals) };
         let mut all = BTreeMap::new();
         for (server, url) in behind {
-            let agent = Agent(server.name.to_string());
-            let denied = Box::new(|denial: &_| wording::denial(denial, None));
-            let asks = approvals::as_port(approvals);
-            let config = NetConfig {
-                proxies: request.environment.proxies(),
-                trust: request.environment.trust(),
-                held: Arc::clone(&held),
-                ..NetConfig::new(agent, asks, denied, Arc::clone(&authority))
-            };
-            let reached = reached(server, url, (gate.clone(), config)).map_err(|why| {
+            let web = way.web((&server.name, request), gate);
+            let config = (web.config)();
+            let renewal = Renewal::of(&server.name, &request.dirs.secrets(), web);
+            let reached =
+                reached(server, url, (gate.clone(), config)).map(|reached| match renewal {
+                    Some(renewal) => reached.renewed_by(Arc::new(renewal)),
+                    None => reached,
+                });
+            let reached = reached.map_err(|why| {
                 RunError::step("reach a server")(io::Error::other(format!(
                     "`{}`: {why}",
                     server.name
@@ -118,6 +121,43 @@ impl Remotes {
         self.servers.values().for_each(remote::Server::close);
         held::end(&self.held)
     }
+}
+
+/// What connections of a session are made with.
+#[derive(Clone)]
+struct Way {
+    held: Arc<Held>,
+    authority: Arc<Authority>,
+    approvals: Arc<Approvals>,
+}
+
+impl Way {
+    /// What speaks for the agent that is called like a server.
+    fn web(&self, (name, request): (&ServerName, &ToolsRequest), gate: &Gate) -> Web {
+        let (way, name) = (self.clone(), name.clone());
+        let environment = request.environment.clone();
+        let config = move || {
+            let denied = Box::new(|denial: &_| wording::denial(denial, None));
+            let (agent, asks) = (Agent(name.to_string()), approvals::as_port(&way.approvals));
+            NetConfig {
+                proxies: environment.proxies(),
+                trust: environment.trust(),
+                held: Arc::clone(&way.held),
+                ..NetConfig::new(agent, asks, denied, Arc::clone(&way.authority))
+            }
+        };
+        Web { gate: gate.clone(), config: Arc::new(config) }
+    }
+}
+
+/// What asks for what a login at a server needs.
+pub(super) fn web(
+    (name, request): (&ServerName, &ToolsRequest),
+    (gate, _, approvals): (&Gate, &Path, &Arc<Approvals>),
+) -> Result<Web, RunError> {
+    let authority = authority(gate.session(), &HostClock::utc())?;
+    let (held, approvals) = (Arc::new(Held::none()), Arc::clone(approvals));
+    Ok(Way { held, authority, approvals }.web((name, request), gate))
 }
 
 /// How a server is reached; the error is for a person.

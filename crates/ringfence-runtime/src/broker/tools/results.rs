@@ -84,7 +84,7 @@ impl Results {
             Whose::Call(ticket) => Some(ticket),
             // Word for word what a person has looked at, or not shown at all.
             Whose::Definitions => return Passed::On(message),
-            Whose::Other => None,
+            Whose::Hello | Whose::Other => None,
         };
         let handling = self.handling(ticket, server);
         let rules = Rules { handling: &handling, always: &self.always };

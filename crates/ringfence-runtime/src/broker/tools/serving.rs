@@ -21,6 +21,7 @@ use super::ears::{Ears, Mouth, frame};
 use super::metrics::Going;
 use super::remote::Remotes;
 use super::results::{Passed, Results};
+use super::said;
 use super::started::{Started, named};
 use super::voice::{Unsaid, Voice};
 use crate::notice::Notice;
@@ -29,10 +30,8 @@ use crate::wording::printable;
 
 /// Messages that wait until the client reads them; then servers wait.
 const TOLD_MAX: usize = 16;
-
 /// How long is waited until a client that reads slowly is looked at again.
 const CLIENT_LOOK: Duration = Duration::from_millis(2);
-
 /// How long a server may say nothing after the first thing that it was told, in seconds: clients wait 30 for all
 /// of them together. One that is alone holds up nobody, and may be fetching its packages.
 const SILENT_SECONDS_MAX: u64 = 25;
@@ -298,6 +297,8 @@ impl Serving {
         let (mut passed, mut effects) = (Vec::new(), Vec::new());
         for message in messages {
             let whose = self.middle.whose(number, &message);
+            let it = said::passed(&self.decider.servers, (number, whose), message, &mut effects);
+            let Some(message) = it else { continue };
             match self.results.pass(whose, number, message) {
                 Passed::On(message) => passed.push(message),
                 Passed::Instead(instead) => effects.extend(instead),

@@ -1,0 +1,267 @@
+//! `mcp add`: a server is started or asked, looked at, and pinned; and a policy for its tools is proposed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use ringfence_core::ServerName;
+use ringfence_runtime::broker::tools::login::{self, Wants};
+use ringfence_runtime::broker::tools::{self, ToolsRequest};
+use ringfence_runtime::servers::{Pinned, Remark, Server, ServerFile};
+use ringfence_runtime::trust::{Project, Trust};
+use ringfence_runtime::whole_file::{self, FileText};
+use ringfence_runtime::wording::printable;
+use ringfence_secrets::store::Store;
+use serde_json::json;
+
+use super::login::{Browser, Logging};
+use super::proposed::{self, Proposing};
+use super::secrets::Uses;
+use super::shown::{as_json, pointed_at, shown};
+use super::{in_force, place, request};
+use crate::cli::McpAddArgs;
+use crate::commands::context;
+use crate::exit::{Done, Failure, Message};
+use crate::prompt::{self, Consent};
+use crate::render::text;
+use crate::screen::Screen;
+
+pub(super) fn add(args: McpAddArgs, screen: &Screen) -> Result<Done, Failure> {
+    let mut file = match &args.url {
+        Some(url) => ServerFile::at(url.clone()),
+        None => ServerFile::started_by(args.command.clone()),
+    };
+    file.env = variables(&args.env)?;
+    file.headers = headers(&args.header)?;
+    let adding = Adding {
+        name: args.name,
+        file,
+        project: args.project,
+        overrides: args.policy,
+        agent: args.agent,
+        asks: if args.yes { Asks::Nothing } else { Asks::Person },
+        proposes: if args.no_policy { Proposes::Nothing } else { Proposes::Policy },
+        json: args.json,
+        quiet: false,
+        uses: Uses::default(),
+        wants: Wants { client_id: args.client_id, ..Wants::default() },
+    };
+    adding.all(screen)
+}
+
+/// A server that is being added.
+pub(super) struct Adding {
+    pub(super) name: ServerName,
+    pub(super) file: ServerFile,
+    /// Into the project.
+    pub(super) project: bool,
+    pub(super) overrides: Vec<PathBuf>,
+    /// The agent that its tools are proposed for.
+    pub(super) agent: Option<String>,
+    pub(super) asks: Asks,
+    pub(super) proposes: Proposes,
+    pub(super) json: bool,
+    /// Whoever adds it prints the JSON.
+    pub(super) quiet: bool,
+    /// What it needs besides its tools.
+    pub(super) uses: Uses,
+    /// What a login is to be, where the server wants one.
+    pub(super) wants: Wants,
+}
+
+/// Whether a person is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// Before anything is written.
+    Person,
+    /// Nobody: it was said before.
+    Nothing,
+}
+
+/// Whether a policy is proposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proposes {
+    Policy,
+    Nothing,
+}
+
+impl Adding {
+    pub(super) fn all(self, screen: &Screen) -> Result<Done, Failure> {
+        let request = request(self.overrides.clone())?;
+        let wrong = |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
+        let server = Server::new(self.name.clone(), self.file.clone()).map_err(wrong)?;
+        request.dirs.create()?;
+        let before = Project::find(&request.cwd, request.dirs.home())?;
+        let was_trusted = before.trust(&request.dirs)? == Trust::Trusted;
+        let proposing = Proposing {
+            project: self.project.then_some((&before, was_trusted)),
+            agent: self.agent.as_deref(),
+            asks: self.asks,
+        };
+        if self.proposes()
+            && proposed::address((&server, &self.uses), proposing, screen)? == Consent::Refused
+        {
+            return Ok(Done::No);
+        }
+        let server = match self.looked_at(&server, &request, screen) {
+            Err(failure) => self.logged_in(&server, (&request, failure), screen)?,
+            Ok(server) => server,
+        };
+        let others = in_force::load(&self.overrides, screen)?.servers;
+        let remarks = Remark::all(&self.name, &server.file.said(), others.values());
+        let seen = shown(&server) + &pointed_at(&remarks);
+        if self.json {
+            screen.note(seen.trim_end());
+        } else {
+            screen.data(&seen)?;
+        }
+        let place = place(&request, &self.name, self.project)?;
+        if self.asks == Asks::Person {
+            let question = format!("pin these in `{}`?", place.display());
+            if prompt::consent(&question, YES)? == Consent::Refused {
+                return Ok(Done::No);
+            }
+        }
+        let project = self.pin(&server, (&place, &before, was_trusted), &request)?;
+        let proposing =
+            Proposing { project: self.project.then_some((&project, was_trusted)), ..proposing };
+        self.tell_pinned(&server, was_trusted, screen);
+        let change = if self.proposes() {
+            proposed::tools(&server, &remarks, proposing, screen)?
+        } else {
+            None
+        };
+        if self.json {
+            let mut all = as_json(&server, &remarks);
+            if let (Some(all), Some(change)) = (all.as_object_mut(), &change) {
+                all.insert("policy".to_owned(), json!(change));
+            }
+            if !self.quiet {
+                screen.json(&all)?;
+            }
+        } else if change.is_none() {
+            self.hint_at_grants(&server, screen);
+        }
+        Ok(Done::Yes)
+    }
+
+    /// Where other files stand in for the policy, whoever named them writes them.
+    fn proposes(&self) -> bool {
+        self.proposes == Proposes::Policy && self.overrides.is_empty()
+    }
+
+    /// The server with what it says of itself once a person has logged in at it, where that is what it wants; else why
+    /// it could not be looked at.
+    fn logged_in(
+        &self,
+        server: &Server,
+        (request, failure): (&ToolsRequest, Failure),
+        screen: &Screen,
+    ) -> Result<Server, Failure> {
+        let has_login =
+            server.file.headers.keys().any(|it| it.eq_ignore_ascii_case("authorization"));
+        let could = server.file.url.is_some() && !has_login;
+        if !could || !login::is_wanted(server, request).unwrap_or(false) {
+            return Err(failure);
+        }
+        let logging =
+            Logging { wants: self.wants.clone(), asks: self.asks, browser: Browser::Open };
+        let file = logging.log_in(server, request, screen)?;
+        let wrong = |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
+        let server = Server::new(self.name.clone(), file).map_err(wrong)?;
+        // A token that the server does not take is none: it may be for somebody else.
+        self.looked_at(&server, request, screen).inspect_err(|_| {
+            let store = Store::at(request.dirs.secrets());
+            if login::log_out(&self.name, &store).is_ok() {
+                screen.note("the token that was given is forgotten again");
+            }
+        })
+    }
+
+    /// The server with what it says of itself.
+    fn looked_at(
+        &self,
+        server: &Server,
+        request: &ToolsRequest,
+        screen: &Screen,
+    ) -> Result<Server, Failure> {
+        screen.note(&match &self.file.url {
+            Some(url) => format!("asking `{}` at {}", self.name, printable(url)),
+            None => format!("starting `{}` in a world of its own", self.name),
+        });
+        let said = tools::look_at(server, request).map_err(|error| {
+            let hint = format!(
+                "it runs under the policy for `Agent::\"{0}\"`: what it lacks says `ringfence show`",
+                self.name
+            );
+            Message::new(error.to_string()).hint(hint).could_not()
+        })?;
+        let wrong = |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
+        let mut file = server.file.clone();
+        file.instructions = said.instructions;
+        file.tools = Pinned::all(said.tools).map_err(wrong)?;
+        Server::new(self.name.clone(), file).map_err(wrong)
+    }
+
+    /// Writes the file of the server; the project with it, which stays trusted if it was.
+    fn pin(
+        &self,
+        server: &Server,
+        (place, before, was_trusted): (&PathBuf, &Project, bool),
+        request: &ToolsRequest,
+    ) -> Result<Project, Failure> {
+        if let Some(dir) = place.parent() {
+            whole_file::create_private_dir(dir)?;
+        }
+        let text = server.file.to_text();
+        whole_file::replace(place, text.as_bytes(), 0o600)?;
+        if !self.project {
+            return Ok(before.clone());
+        }
+        // Not what is on the disk by now, but what the person has seen.
+        let mut project = before.clone();
+        project.servers.insert(self.name.to_string(), FileText::new(place.clone(), text));
+        if was_trusted {
+            project.give_trust(&request.dirs, context::now_ms())?;
+        }
+        Ok(project)
+    }
+
+    fn tell_pinned(&self, server: &Server, was_trusted: bool, screen: &Screen) {
+        let number = text::count(server.file.tools.len(), "tool", "tools");
+        screen.note(&format!("pinned: {number} of `{}`; none is permitted by that", self.name));
+        if self.project && !was_trusted {
+            screen.hint(
+                "the project is not trusted as it is now: to trust it, run `ringfence trust`",
+            );
+        }
+    }
+
+    fn hint_at_grants(&self, server: &Server, screen: &Screen) {
+        let Some(tool) = server.file.tools.keys().next() else { return };
+        let name = &self.name;
+        screen.hint(&format!(
+            "to permit a tool, run `ringfence grant tool:{name}/{tool} --always`, or write a rule on `Action::\"{name}/{tool}\"`",
+        ));
+    }
+}
+
+/// What stands in for a person's yes.
+pub(super) const YES: &str = "to agree to all that is shown, add `--yes`";
+
+fn headers(all: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let one = |text: &String| {
+        let (name, value) = text.split_once(':').filter(|(name, _)| !name.is_empty())?;
+        Some((name.trim().to_owned(), value.trim().to_owned()))
+    };
+    let all: Option<_> = all.iter().map(one).collect();
+    all.ok_or_else(|| Message::new("`--header` takes `NAME: VALUE`").could_not())
+}
+
+fn variables(all: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let one = |text: &String| {
+        let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty())?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    let all: Option<_> = all.iter().map(one).collect();
+    all.ok_or_else(|| Message::new("`--env` takes NAME=VALUE").could_not())
+}

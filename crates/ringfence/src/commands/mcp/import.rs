@@ -1,0 +1,383 @@
+//! `mcp import`: the servers that other clients start are added here, and their files say `ringfence mcp run` instead.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use ringfence_core::ServerName;
+use ringfence_runtime::broker::tools::login::Wants;
+use ringfence_runtime::clients::{
+    Client, ClientError, ClientFile, Described, Reference, Understood, last_backup, name_for,
+    restore,
+};
+use ringfence_runtime::servers::ServerFile;
+use ringfence_runtime::suggest::unified;
+use ringfence_runtime::trust::Project;
+use ringfence_runtime::wording::{printable, shell_word};
+use serde_json::{Value, json};
+
+use super::add::{Adding, Asks, Proposes};
+use super::{in_force, proposed, secrets};
+use crate::cli::McpImportArgs;
+use crate::commands::context;
+use crate::exit::{Done, Failure, Message};
+use crate::prompt::{self, Consent};
+use crate::screen::Screen;
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
+
+/// What stands in for a person's yes.
+const ALL: &str = "to take over all that is listed, add `--all`";
+
+/// A server that a client starts, and what can be done about it.
+struct Candidate {
+    /// Which of the files, and which of its entries.
+    file: usize,
+    entry: usize,
+    name: Option<ServerName>,
+    is: Understood,
+}
+
+pub(super) fn import(args: &McpImportArgs, screen: &Screen) -> Result<Done, Failure> {
+    let dirs = context::dirs()?;
+    let cwd = context::current_dir()?;
+    let project = Project::find(&cwd, dirs.home())?.dir;
+    let places = places(args, dirs.home(), &project)?;
+    if args.undo {
+        return undo(&places, args, screen);
+    }
+    let mut files = Vec::new();
+    for (client, path) in &places {
+        match ClientFile::read(*client, path, &[dirs.home(), &project]) {
+            Ok(file) => files.extend(file),
+            // One that was named is an answer by itself.
+            Err(error) if args.from.is_some() => return Err(error.into()),
+            Err(error) => screen.warn(&error.to_string()),
+        }
+    }
+    let candidates = candidates(&files, dirs.home(), &project);
+    if args.json && !args.all {
+        screen.json(&as_json(&files, &candidates, &BTreeMap::new()))?;
+        return Ok(Done::Yes);
+    }
+    for (number, file) in files.iter().enumerate() {
+        list((number, file), &candidates, screen);
+    }
+    if candidates.is_empty() {
+        screen.note("no server was found in the settings of a client that is known");
+        return Ok(Done::Yes);
+    }
+    let asks = if args.all { Asks::Nothing } else { Asks::Person };
+    let mut taken = BTreeMap::new();
+    for (number, candidate) in candidates.iter().enumerate() {
+        let Understood::Server(described) = &candidate.is else { continue };
+        let Some(name) = &candidate.name else { continue };
+        let Some(file) = files.get(candidate.file) else { continue };
+        match take((file, candidate, name), described, (args, asks), screen) {
+            Ok(Done::Yes) => {
+                taken.insert(number, name.clone());
+            }
+            Ok(Done::No | Done::Ask | Done::Child(_)) => {
+                screen.note(&format!("left as it is: {name}"));
+            }
+            Err(failure) => {
+                screen.failure(&failure);
+                screen.note(&format!("left as it is: {name}"));
+            }
+        }
+    }
+    rewrite(&files, &candidates, (&taken, asks), screen)?;
+    if args.json {
+        screen.json(&as_json(&files, &candidates, &taken))?;
+    }
+    let could = candidates.iter().filter(|it| matches!(it.is, Understood::Server(_))).count();
+    Ok(if taken.len() == could { Done::Yes } else { Done::No })
+}
+
+/// The files that are looked for.
+fn places(
+    args: &McpImportArgs,
+    home: &Path,
+    project: &Path,
+) -> Result<Vec<(Client, PathBuf)>, Failure> {
+    let Some(from) = &args.from else {
+        let clients = args.client.map_or_else(|| Client::ALL.to_vec(), |client| vec![client]);
+        let of =
+            |client: Client| client.files(home, project).into_iter().map(move |it| (client, it));
+        return Ok(clients.into_iter().flat_map(of).collect());
+    };
+    let path = context::current_dir()?.join(from);
+    let client = args.client.or_else(|| Client::of_file(&path)).ok_or_else(|| {
+        Message::new(format!("whose settings `{}` are does not show in its name", from.display()))
+            .hint("name the client: `--client claude`")
+            .could_not()
+    })?;
+    if !path.exists() {
+        return Err(Message::new(format!("there is no `{}`", from.display())).could_not());
+    }
+    Ok(vec![(client, path)])
+}
+
+fn candidates(files: &[ClientFile], home: &Path, project: &Path) -> Vec<Candidate> {
+    let environment = context::environment();
+    let mut all: Vec<Candidate> = Vec::new();
+    let mut names: BTreeMap<ServerName, (usize, usize)> = BTreeMap::new();
+    for (file, of) in files.iter().enumerate() {
+        for (entry, said) in of.entries.iter().enumerate() {
+            let mut is = said.understood(&environment, home, project);
+            let name = name_for(&said.name);
+            if let (Understood::Server(described), None) = (&is, &name) {
+                let _ = described;
+                is = Understood::Not("nothing of its name can stand in one of ours".to_owned());
+            }
+            if let (Understood::Server(described), Some(name)) = (&is, &name) {
+                let first = names.entry(name.clone()).or_insert((file, entry));
+                let same = all.iter().find(|it| (it.file, it.entry) == *first);
+                let differs = same.is_some_and(|it| match &it.is {
+                    Understood::Server(other) => other != described,
+                    Understood::Already | Understood::Not(_) => false,
+                });
+                if differs {
+                    is = Understood::Not(format!("another server is called `{name}` already"));
+                }
+            }
+            all.push(Candidate { file, entry, name, is });
+        }
+    }
+    all
+}
+
+fn list((number, file): (usize, &ClientFile), all: &[Candidate], screen: &Screen) {
+    let mut of_it = all.iter().filter(|it| it.file == number).peekable();
+    if of_it.peek().is_none() {
+        return;
+    }
+    let mut out = format!("{}: {}\n", file.client.name(), printable(&file.path.to_string_lossy()));
+    for candidate in of_it {
+        let Some(entry) = file.entries.get(candidate.entry) else { continue };
+        let name = printable(&entry.name);
+        let what = match &candidate.is {
+            Understood::Server(described) => shown(described),
+            Understood::Already => "starts the gate already".to_owned(),
+            Understood::Not(why) => format!("cannot be taken over: {}", printable(why)),
+        };
+        let ours = match &candidate.name {
+            Some(ours) if ours.as_str() != entry.name => format!(" (as `{ours}`)"),
+            Some(_) | None => String::new(),
+        };
+        let of = entry.project.as_ref().map(|it| format!(" for {}", printable(it)));
+        let _ = writeln!(out, "  {name}{ours}{}: {what}", of.unwrap_or_default());
+    }
+    screen.as_it_is(out.trim_end());
+}
+
+/// What is started, and which secrets it is given, by their names.
+fn shown(described: &Described) -> String {
+    let word = |word: &String| shell_word(word).unwrap_or_else(|| printable(word));
+    let command = described.command.iter().map(word).collect::<Vec<_>>().join(" ");
+    let what = described.url.as_deref().map_or(command, printable);
+    let secrets: Vec<String> = described
+        .secret_env
+        .keys()
+        .chain(described.secret_headers.keys())
+        .map(|it| printable(it))
+        .collect();
+    if secrets.is_empty() { what } else { format!("{what} [secret: {}]", secrets.join(", ")) }
+}
+
+/// Adds one server; whether it can be started from here now.
+fn take(
+    (file, candidate, name): (&ClientFile, &Candidate, &ServerName),
+    described: &Described,
+    (args, asks): (&McpImportArgs, Asks),
+    screen: &Screen,
+) -> Result<Done, Failure> {
+    let there = in_force::load(&[], screen)?.servers;
+    if let Some(there) = there.get(name) {
+        // The same server for another client.
+        let same = there.file.command == described.command && there.file.url == described.url;
+        if same {
+            return Ok(Done::Yes);
+        }
+        return Err(Message::new(format!("there is another server `{name}` already"))
+            .hint(format!("to forget that one, run `ringfence mcp remove {name}`"))
+            .could_not());
+    }
+    let _ = candidate;
+    if asks == Asks::Person {
+        let question = format!("take over `{name}` of {}?", file.client.name());
+        if prompt::consent(&question, ALL)? == Consent::Refused {
+            return Ok(Done::No);
+        }
+    }
+    let kept = secrets::keep(name, described, asks, screen)?;
+    let mut of = match &described.url {
+        Some(url) => ServerFile::at(url.clone()),
+        None => ServerFile::started_by(described.command.clone()),
+    };
+    of.env.clone_from(&described.env);
+    of.headers.clone_from(&described.headers);
+    of.headers.extend(kept.headers.clone());
+    let adding = Adding {
+        name: name.clone(),
+        file: of,
+        project: false,
+        overrides: Vec::new(),
+        agent: Some(file.client.name().to_owned()),
+        asks,
+        proposes: if args.no_policy { Proposes::Nothing } else { Proposes::Policy },
+        json: args.json,
+        quiet: true,
+        uses: kept.uses(),
+        wants: Wants::default(),
+    };
+    let done = adding.all(screen);
+    if !matches!(done, Ok(Done::Yes)) {
+        kept.forget(screen);
+    }
+    done
+}
+
+/// Lets the clients start us in the place of what was taken over.
+fn rewrite(
+    files: &[ClientFile],
+    all: &[Candidate],
+    (taken, asks): (&BTreeMap<usize, ServerName>, Asks),
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let program = program()?;
+    for (number, file) in files.iter().enumerate() {
+        let of_file: Vec<(usize, &ServerName)> = taken
+            .iter()
+            .filter_map(|(at, name)| Some((all.get(*at)?, name)))
+            .filter(|(it, _)| it.file == number)
+            .map(|(it, name)| (it.entry, name))
+            .collect();
+        if of_file.is_empty() {
+            continue;
+        }
+        let (text, lose) = file.with(&of_file, &program)?;
+        let named = file.path.file_name().unwrap_or_default().to_string_lossy();
+        let diff = unified(&named, &hidden(file.text(), all, number), &hidden(&text, all, number));
+        screen.as_it_is(&proposed::coloured(&diff, screen));
+        for name in lose {
+            screen.note(&format!("comments within `{}` stay in the backup only", printable(&name)));
+        }
+        let shown = printable(&file.path.to_string_lossy());
+        if asks == Asks::Person
+            && prompt::consent(&format!("change `{shown}` so?"), ALL)? == Consent::Refused
+        {
+            screen.note(&format!("left as it is: {shown}"));
+            continue;
+        }
+        let backup = file.replace(&text)?;
+        screen.note(&format!("changed: {shown}; it was {}", printable(&backup.to_string_lossy())));
+        screen.hint("to have it as it was, run `ringfence mcp import --undo`; secrets that stood in it are in that copy still");
+    }
+    Ok(())
+}
+
+/// A text without the secrets that stand in it, to be shown.
+fn hidden(text: &str, all: &[Candidate], file: usize) -> String {
+    let mut shown = text.to_owned();
+    for candidate in all.iter().filter(|it| it.file == file) {
+        let Understood::Server(described) = &candidate.is else { continue };
+        for secret in described.secret_env.values().chain(described.secret_headers.values()) {
+            if let Reference::Value(value) = &secret.is {
+                // As it stands in JSON and TOML.
+                let quoted = Value::from(value.as_str()).to_string();
+                let inner = quoted.trim_matches('"');
+                shown = shown.replace(inner, "[secret]").replace(value.as_str(), "[secret]");
+            }
+        }
+    }
+    shown
+}
+
+/// How clients start us: by name where that is this program.
+fn program() -> Result<String, Failure> {
+    let own = std::env::current_exe()
+        .map_err(|error| Message::new(format!("cannot find ourselves: {error}")).could_not())?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let real = std::fs::canonicalize(&own).unwrap_or_else(|_| own.clone());
+    let found = std::env::split_paths(&path)
+        .map(|dir| dir.join("ringfence"))
+        .find(|it| it.is_file())
+        .and_then(|it| std::fs::canonicalize(it).ok());
+    if found.is_some_and(|found| found == real) {
+        return Ok("ringfence".to_owned());
+    }
+    own.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Message::new("our own path is not UTF-8").could_not())
+}
+
+/// Puts the last backup of each file back.
+fn undo(
+    places: &[(Client, PathBuf)],
+    args: &McpImportArgs,
+    screen: &Screen,
+) -> Result<Done, Failure> {
+    let mut any = false;
+    for (_, path) in places {
+        let Ok(path) = std::fs::canonicalize(path) else { continue };
+        let Some((backup, before)) = last_backup(&path)? else { continue };
+        let now =
+            std::fs::read_to_string(&path).map_err(|error| context::cannot_read(&path, &error))?;
+        let named = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let shown = printable(&path.to_string_lossy());
+        // What stands in it may be secret: only what goes away is shown.
+        let gone: Vec<String> = unified(&named, &before, &now)
+            .lines()
+            .filter(|line| line.starts_with('+') && !line.starts_with("+++"))
+            .map(|line| format!("-{}", line.get(1..).unwrap_or_default()))
+            .collect();
+        screen.as_it_is(&proposed::coloured(&format!("{shown}\n{}", gone.join("\n")), screen));
+        if !args.all
+            && prompt::consent(&format!("put `{shown}` back as it was?"), ALL)? == Consent::Refused
+        {
+            continue;
+        }
+        restore(&path, &now, &backup)?;
+        any = true;
+        screen.note(&format!("as it was: {shown}"));
+    }
+    if any {
+        screen.hint("what was pinned stays: `ringfence mcp list` says what there is");
+        return Ok(Done::Yes);
+    }
+    screen.note("nothing was put back");
+    Ok(Done::No)
+}
+
+fn as_json(files: &[ClientFile], all: &[Candidate], taken: &BTreeMap<usize, ServerName>) -> Value {
+    let one = |(number, it): (usize, &Candidate)| {
+        let file = files.get(it.file)?;
+        let entry = file.entries.get(it.entry)?;
+        let (state, why) = match &it.is {
+            Understood::Server(_) if taken.contains_key(&number) => ("taken", None),
+            Understood::Server(_) => ("found", None),
+            Understood::Already => ("already", None),
+            Understood::Not(why) => ("cannot", Some(why)),
+        };
+        let secrets = match &it.is {
+            Understood::Server(described) => {
+                described.secret_env.keys().chain(described.secret_headers.keys()).collect()
+            }
+            Understood::Already | Understood::Not(_) => Vec::new(),
+        };
+        Some(json!({
+            "client": file.client, "file": file.path, "project": entry.project,
+            "server": entry.name, "name": it.name, "state": state, "why": why, "secrets": secrets,
+        }))
+    };
+    let servers: Vec<Value> = all.iter().enumerate().filter_map(one).collect();
+    json!({ "schema": SCHEMA, "servers": servers })
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        Message::new(error.to_string()).could_not()
+    }
+}

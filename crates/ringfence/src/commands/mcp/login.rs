@@ -1,0 +1,214 @@
+//! `mcp login` and `mcp logout`: at servers behind addresses, by the person's browser. Agents never see a token.
+
+use std::process::{Command, Stdio};
+
+use ringfence_core::Endpoint;
+use ringfence_runtime::broker::tools::login::{self, LoginError, Wants};
+use ringfence_runtime::broker::tools::{self, ToolsRequest};
+use ringfence_runtime::servers::{Server, ServerFile};
+use ringfence_runtime::trust::{Project, Trust};
+use ringfence_runtime::whole_file;
+use ringfence_runtime::wording::printable;
+use ringfence_secrets::store::{Store, StoreError};
+
+use super::add::{Asks, YES};
+use super::proposed::{self, Proposing};
+use super::secrets::Uses;
+use super::{in_force, place, request};
+use crate::cli::{McpLoginArgs, McpLogoutArgs};
+use crate::commands::context;
+use crate::exit::{Done, Failure, Message};
+use crate::prompt::{self, Consent};
+use crate::screen::Screen;
+
+pub(super) fn login(args: &McpLoginArgs, screen: &Screen) -> Result<Done, Failure> {
+    let request = request(Vec::new())?;
+    let server = known(args.name.as_str(), screen)?;
+    let wants =
+        Wants { client_id: args.client_id.clone(), scope: args.scope.clone(), port: args.port };
+    let asks = if args.yes { Asks::Nothing } else { Asks::Person };
+    let browser = if args.no_browser { Browser::Print } else { Browser::Open };
+    let with = Logging { wants, asks, browser };
+    let file = with.log_in(&server, &request, screen)?;
+    if file != server.file {
+        write(&server, &file, &request, screen)?;
+    }
+    let logged_in = Server::new(server.name.clone(), file)
+        .map_err(|why| Message::new(format!("`{}`: {why}", server.name)).could_not())?;
+    // A token that the server does not take is none: it may be for somebody else.
+    if let Err(error) = tools::look_at(&logged_in, &request) {
+        let store = Store::at(request.dirs.secrets());
+        login::log_out(&server.name, &store).map_err(|error| failure(&error))?;
+        return Err(Message::new(format!(
+            "the server does not take the token that it was given: {error}"
+        ))
+        .detail("it was forgotten again")
+        .no());
+    }
+    screen.note(&format!("logged in at `{}`", server.name));
+    Ok(Done::Yes)
+}
+
+pub(super) fn logout(args: &McpLogoutArgs, screen: &Screen) -> Result<Done, Failure> {
+    let store = Store::at(context::dirs()?.secrets());
+    if login::log_out(&args.name, &store).map_err(|error| failure(&error))? {
+        screen.note(&format!("forgotten: the login at `{}`", args.name));
+        screen.hint("the server may take the token until it ends by itself; where it has a page for that, end it there as well");
+        return Ok(Done::Yes);
+    }
+    screen.note(&format!("there was no login at `{}`", args.name));
+    Ok(Done::No)
+}
+
+/// How a login is had.
+pub(super) struct Logging {
+    pub(super) wants: Wants,
+    pub(super) asks: Asks,
+    pub(super) browser: Browser,
+}
+
+/// Who takes the person to the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Browser {
+    /// What opens pages here, if anything does.
+    Open,
+    /// The person.
+    Print,
+}
+
+impl Logging {
+    /// Logs in at a server; its file with the header that stands for that.
+    pub(super) fn log_in(
+        &self,
+        server: &Server,
+        request: &ToolsRequest,
+        screen: &Screen,
+    ) -> Result<ServerFile, Failure> {
+        let mut person = Asking { logging: self, server, screen, failed: None };
+        let done = login::log_in(server, request, &self.wants, &mut person);
+        if let Some(failure) = person.failed {
+            return Err(failure);
+        }
+        done.map_err(|error| failure(&error))?;
+        let mut file = server.file.clone();
+        let (header, value) = login::header_of(&server.name);
+        file.headers.retain(|name, _| !name.eq_ignore_ascii_case(&header));
+        file.headers.insert(header, value);
+        let uses = Uses {
+            secrets: login::token_of(&server.name).into_iter().collect(),
+            endpoints: Vec::new(),
+        };
+        let proposing = Proposing { project: None, agent: None, asks: self.asks };
+        if proposed::address((server, &uses), proposing, screen)? == Consent::Refused {
+            screen.note("without that the token is kept and not used");
+        }
+        Ok(file)
+    }
+}
+
+/// The person at the terminal.
+struct Asking<'a> {
+    logging: &'a Logging,
+    server: &'a Server,
+    screen: &'a Screen,
+    failed: Option<Failure>,
+}
+
+impl login::Person for Asking<'_> {
+    fn may_reach(&mut self, endpoints: &[Endpoint]) -> bool {
+        let uses = Uses { secrets: Vec::new(), endpoints: endpoints.to_vec() };
+        let proposing = Proposing { project: None, agent: None, asks: self.logging.asks };
+        match proposed::address((self.server, &uses), proposing, self.screen) {
+            Ok(consent) => consent == Consent::Given,
+            Err(failure) => {
+                self.failed = Some(failure);
+                false
+            }
+        }
+    }
+
+    fn logs_in(&mut self, issuer: &str, scope: Option<&str>) -> bool {
+        let scope = scope.map(|it| format!(", for `{}`", printable(it))).unwrap_or_default();
+        let what =
+            format!("`{}` has its logins at `{}`{scope}", self.server.name, printable(issuer));
+        self.screen.note(&what);
+        if self.logging.asks == Asks::Nothing {
+            return true;
+        }
+        match prompt::consent("log in there?", YES) {
+            Ok(consent) => consent == Consent::Given,
+            Err(failure) => {
+                self.failed = Some(failure);
+                false
+            }
+        }
+    }
+
+    fn goes_to(&mut self, address: &str) {
+        self.screen.note("say yes in your browser at this address:");
+        self.screen.as_it_is(&printable(address));
+        if self.logging.browser == Browser::Open {
+            let mut open = Command::new("xdg-open");
+            open.arg(address).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            // Where nothing opens it, the person does.
+            if let Ok(mut child) = open.spawn() {
+                std::thread::spawn(move || child.wait());
+            }
+        }
+    }
+}
+
+fn known(name: &str, screen: &Screen) -> Result<Server, Failure> {
+    let all = in_force::load(&[], screen)?.servers;
+    all.into_values().find(|server| server.name.as_str() == name).ok_or_else(|| {
+        Message::new(format!("no server `{name}`"))
+            .hint("which there are says `ringfence mcp list`")
+            .could_not()
+    })
+}
+
+/// Writes a server's file where it is: the person's own, else the project's.
+fn write(
+    server: &Server,
+    file: &ServerFile,
+    request: &ToolsRequest,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let own = place(request, &server.name, false)?;
+    if own.exists() {
+        return Ok(whole_file::replace(&own, file.to_text().as_bytes(), 0o600)?);
+    }
+    let project = Project::find(&request.cwd, request.dirs.home())?;
+    let was_trusted = project.trust(&request.dirs)? == Trust::Trusted;
+    let of_project = place(request, &server.name, true)?;
+    let text = file.to_text();
+    whole_file::replace(&of_project, text.as_bytes(), 0o600)?;
+    if was_trusted {
+        let mut now = project;
+        let text = whole_file::FileText::new(of_project, text);
+        now.servers.insert(server.name.to_string(), text);
+        now.give_trust(&request.dirs, context::now_ms())?;
+    } else {
+        screen.hint("the project is not trusted as it is now: to trust it, run `ringfence trust`");
+    }
+    Ok(())
+}
+
+pub(super) fn failure(error: &LoginError) -> Failure {
+    let message = Message::new(error.to_string());
+    match error {
+        LoginError::NotWanted(_) | LoginError::Declined => message.no(),
+        LoginError::Unknown(_) => message
+            .hint("make yourself known there, and name what it calls you: add `--client-id ID`")
+            .could_not(),
+        LoginError::Store(StoreError::TooMany) => {
+            message.hint("to forget one, run `ringfence secret remove NAME`").could_not()
+        }
+        LoginError::NoAddress(_)
+        | LoginError::Slow
+        | LoginError::Oauth(_)
+        | LoginError::Run(_)
+        | LoginError::Store(_)
+        | LoginError::Io(..) => message.could_not(),
+    }
+}

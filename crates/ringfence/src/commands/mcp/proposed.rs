@@ -1,0 +1,240 @@
+//! A policy for a server and its tools, proposed as a diff of the person's own or the project's, and written when the
+//! person agrees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use ringfence_core::{
+    Act, Agent, Decide as _, Endpoint, Facts, Request, SecretName, ToolName, Verdict,
+};
+use ringfence_policy::{Options, Policy, Source};
+use ringfence_runtime::assemble::Assembled;
+use ringfence_runtime::clock::HostClock;
+use ringfence_runtime::servers::proposal::{self, Around, Does};
+use ringfence_runtime::servers::{Remark, Server};
+use ringfence_runtime::suggest::unified;
+use ringfence_runtime::trust::Project;
+use ringfence_runtime::wording::printable;
+use serde::Serialize;
+
+use super::add::{Asks, YES};
+use super::secrets::Uses;
+use crate::commands::edit::{self, Target};
+use crate::commands::{context, in_force};
+use crate::exit::{Failure, Message, Said};
+use crate::prompt::{self, Consent};
+use crate::screen::{Screen, Stream, Tone};
+
+/// Agents that are looked at where none is named: whoever of them may call a tool is asked nothing anew.
+const ANY_AGENT: &str = "mcp-client";
+
+/// What is proposed for whom.
+#[derive(Clone, Copy)]
+pub(super) struct Proposing<'a> {
+    /// The project whose policy is changed, and whether it is trusted; the person's own where there is none.
+    pub(super) project: Option<(&'a Project, bool)>,
+    /// The agent that its tools are for.
+    pub(super) agent: Option<&'a str>,
+    pub(super) asks: Asks,
+}
+
+/// A change of a policy, for programs.
+#[derive(Debug, Serialize)]
+pub(super) struct Change {
+    file: String,
+    /// What each tool looks like it does.
+    tools: BTreeMap<String, Does>,
+    /// What was proposed.
+    diff: String,
+    /// Whether the file has a change now, which may be another than was proposed.
+    written: bool,
+}
+
+/// Proposes rules by which a server reaches what it needs, where there are none: its own address, if it is behind one,
+/// and where its secrets go.
+pub(super) fn address(
+    (server, uses): (&Server, &Uses),
+    proposing: Proposing<'_>,
+    screen: &Screen,
+) -> Result<Consent, Failure> {
+    let assembled = in_force::load(&[], screen)?;
+    let facts = facts()?;
+    let agent = Agent(server.name.to_string());
+    let is_denied = |act: Act| {
+        let request = Request { agent: agent.clone(), act, process: None };
+        assembled.policy.decide(&request, &facts).verdict == Verdict::Deny
+    };
+    let endpoints: Vec<Endpoint> = server
+        .endpoint()
+        .into_iter()
+        .chain(uses.endpoints.iter().cloned())
+        .filter(|endpoint| is_denied(Act::Connect(endpoint.clone())))
+        .collect();
+    let all: BTreeSet<SecretName> =
+        secrets(server).into_iter().chain(uses.secrets.iter().cloned()).collect();
+    let secrets: Vec<String> = all
+        .into_iter()
+        .filter(|name| !is_named(&assembled, name))
+        .map(|name| name.to_string())
+        .collect();
+    let Some(target) = target(proposing)? else { return Ok(Consent::Given) };
+    let more = proposal::address(&server.name, &endpoints, (&secrets, &target.text));
+    if more.is_empty() {
+        return Ok(Consent::Given);
+    }
+    let options = assembled.options();
+    let text = format!("{}{more}", whole(&target.text));
+    check(&target, &text, (&assembled, &options), screen)?;
+    screen.as_it_is(&coloured(&diff(&target, &text), screen));
+    settle((&target, text), proposing, "let it reach that?", screen)
+}
+
+/// Proposes rules on the tools of a server that no rule speaks of yet; `None` where there is nothing to propose.
+pub(super) fn tools(
+    server: &Server,
+    remarks: &[Remark],
+    proposing: Proposing<'_>,
+    screen: &Screen,
+) -> Result<Option<Change>, Failure> {
+    let assembled = in_force::load(&[], screen)?;
+    let facts = facts()?;
+    let agent = Agent(proposing.agent.unwrap_or(ANY_AGENT).to_owned());
+    let may_call = |tool: &str| {
+        let name = ToolName::new(&server.name, tool);
+        name.is_ok_and(|name| assembled.policy.may_call(&agent, &name, &facts))
+    };
+    let new = server.file.tools.iter().filter(|(tool, _)| !may_call(tool));
+    let all: BTreeMap<String, Does> =
+        new.map(|(tool, it)| (tool.clone(), Does::of(tool, it, remarks))).collect();
+    let Some(target) = target(proposing)? else {
+        screen.hint("the project has no policy that a rule could be written in: to write one, run `ringfence init`");
+        return Ok(None);
+    };
+    let asks = assembled.settings.roles.first();
+    let around = Around { agent: proposing.agent, asks, text: &target.text };
+    let more = proposal::tools(server, &all, around);
+    if more.is_empty() {
+        return Ok(None);
+    }
+    let mut options = assembled.options();
+    // A project that is not trusted has servers whose tools may be named all the same.
+    let known = |shape: &ringfence_core::ToolShape| *shape.tool.server() == server.name;
+    options.tools.retain(|shape| !known(shape));
+    options.tools.extend(server.shapes());
+    let text = format!("{}{more}", whole(&target.text));
+    check(&target, &text, (&assembled, &options), screen)?;
+    let diff = diff(&target, &text);
+    screen.as_it_is(&coloured(&diff, screen));
+    let file = target.path.display().to_string();
+    let settled = settle((&target, text), proposing, "change the policy so?", screen)?;
+    Ok(Some(Change { file, tools: all, diff, written: settled == Consent::Given }))
+}
+
+/// The secrets that the headers of a server name.
+fn secrets(server: &Server) -> Vec<SecretName> {
+    let named = |value: &String| {
+        let parts = value.split("${secret:").skip(1);
+        let names = parts.filter_map(|rest| rest.split_once('}')?.0.parse().ok());
+        names.collect::<Vec<SecretName>>()
+    };
+    server.file.headers.values().flat_map(named).collect()
+}
+
+/// Whether some rule of the policy speaks of a secret by its name.
+fn is_named(assembled: &Assembled, name: &SecretName) -> bool {
+    let name = format!("Secret::\"{name}\"");
+    assembled.sources.iter().any(|source| source.text.contains(&name))
+}
+
+/// The file that is changed; `None` where a project has none.
+fn target(proposing: Proposing<'_>) -> Result<Option<Target>, Failure> {
+    let dirs = context::dirs()?;
+    match proposing.project {
+        None => edit::user_target(&dirs).map(Some),
+        Some((project, _)) if project.policy.is_none() => Ok(None),
+        Some((project, _)) => edit::project_target(project, dirs.home()).map(Some),
+    }
+}
+
+/// Whether the policy would be one with this text in place of the target's.
+fn check(
+    target: &Target,
+    text: &str,
+    (assembled, options): (&Assembled, &Options),
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let mut sources = assembled.sources.clone();
+    let source = Source {
+        set: target.set,
+        file: target.shown.clone(),
+        text: text.to_owned(),
+        approves: Vec::new(),
+    };
+    match sources.iter_mut().find(|it| it.set == target.set) {
+        Some(old) => *old = source,
+        None => sources.push(source),
+    }
+    Policy::load(sources, options).map(drop).map_err(|errors| {
+        in_force::say(&errors, screen);
+        Failure::Said(Said::CouldNot)
+    })
+}
+
+/// Writes the new text of a policy, or what the person makes of it, if they agree.
+fn settle(
+    (target, text): (&Target, String),
+    proposing: Proposing<'_>,
+    question: &str,
+    screen: &Screen,
+) -> Result<Consent, Failure> {
+    let dirs = context::dirs()?;
+    let text = match proposing.asks {
+        Asks::Nothing => Some(text),
+        Asks::Person => match prompt::consent_or_edit(question, YES)? {
+            prompt::Wish::Yes => Some(text),
+            prompt::Wish::Edit => edit::edited(&dirs, target, &text, screen)?,
+            prompt::Wish::No => None,
+        },
+    };
+    let Some(text) = text else {
+        screen.note("the policy is as it was");
+        return Ok(Consent::Refused);
+    };
+    let nobodys = Project::find(&context::current_dir()?, dirs.home())?;
+    let (project, was_trusted) = proposing.project.unwrap_or((&nobodys, false));
+    edit::save((&dirs, project, was_trusted), target, text, screen)?;
+    Ok(Consent::Given)
+}
+
+/// A text that ends with a line's end.
+fn whole(text: &str) -> String {
+    if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
+}
+
+fn diff(target: &Target, text: &str) -> String {
+    let name = Path::new(&target.shown).file_name().unwrap_or_default().to_string_lossy();
+    unified(&name, &target.text, text)
+}
+
+/// A diff in colour, with everything made visible that could hide or reorder text.
+pub(super) fn coloured(diff: &str, screen: &Screen) -> String {
+    let paint = screen.paint(Stream::Err);
+    let line = |line: &str| {
+        let safe = line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
+        match line.chars().next() {
+            Some('+') => paint.tone(Tone::Good, &safe),
+            Some('-') => paint.tone(Tone::Bad, &safe),
+            Some(_) | None => safe,
+        }
+    };
+    diff.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// What is so now, with nobody's approval.
+fn facts() -> Result<Facts, Failure> {
+    let (clock, _) =
+        HostClock::new(None).map_err(|error| Message::new(error.to_string()).could_not())?;
+    let clock = clock.fact_at(context::now_ms());
+    let (session, approvals) = (in_force::no_session()?, std::collections::BTreeSet::new());
+    Ok(Facts { session, clock, approvals, approver_count: 0 })
+}

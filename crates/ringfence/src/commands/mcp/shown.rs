@@ -1,0 +1,120 @@
+//! Servers and what is to be said of them, as a person and a program read it.
+
+use std::fmt::Write as _;
+
+use ringfence_runtime::servers::{Difference, Pinned, REMARKS_MAX, Remark, Said, Server, digest};
+use ringfence_runtime::suggest::unified;
+use ringfence_runtime::wording::{printable, shell_word};
+use serde_json::{Value, json};
+
+use crate::render::text;
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
+
+/// Most columns of what a server says of a tool.
+const DESCRIPTION_COLUMNS: usize = 100;
+
+/// Most columns of what is pointed at.
+const REMARK_COLUMNS: usize = 160;
+
+/// How a server differs from what is pinned, tool by tool.
+pub(super) fn changes(server: &Server, said: &Said, differences: &[Difference]) -> String {
+    let now = |name: &str| said.tools.iter().find(|it| it["name"] == name).map(pretty);
+    let before = |name: &str| server.file.tools.get(name).map(|it| pretty(&it.definition));
+    let instructions = "what it says to agents".to_owned();
+    let mut out = String::new();
+    for difference in differences {
+        let (what, name, old, new) = match difference {
+            Difference::New(name) => ("new", name, None, now(name)),
+            Difference::Changed(name) => ("changed", name, before(name), now(name)),
+            Difference::Gone(name) => ("gone", name, before(name), None),
+            Difference::Twice(name) => ("told of twice", name, None, None),
+            Difference::Instructions => {
+                let text = |it: &Option<String>| it.as_deref().map(whole_lines);
+                (
+                    "changed",
+                    &instructions,
+                    text(&server.file.instructions),
+                    text(&said.instructions),
+                )
+            }
+        };
+        let _ = writeln!(out, "{what}: {}", printable(name));
+        let change = unified(name, &old.unwrap_or_default(), &new.unwrap_or_default());
+        for line in change.lines().skip(2) {
+            let _ = writeln!(out, "  {}", printable(line));
+        }
+    }
+    out
+}
+
+/// A text of lines that all end, as a diff wants it.
+fn whole_lines(text: &str) -> String {
+    if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).map(|text| text + "\n").unwrap_or_default()
+}
+
+/// A server's tools, for a person who decides about them.
+pub(super) fn shown(server: &Server) -> String {
+    let mut out = format!("{}: {}\n", server.name, command(server));
+    if let Some(instructions) = &server.file.instructions {
+        out.push_str("  it says to agents\n");
+        for line in instructions.lines() {
+            let _ = writeln!(out, "    | {}", printable(line));
+        }
+    }
+    for (name, pinned) in &server.file.tools {
+        let described = pinned.definition.get("description").and_then(Value::as_str);
+        let first = described.unwrap_or_default().lines().next().unwrap_or_default();
+        let _ = writeln!(out, "  {}", printable(name));
+        if !first.is_empty() {
+            let _ = writeln!(out, "    {}", text::fit(&printable(first), DESCRIPTION_COLUMNS));
+        }
+        for (argument, role) in &pinned.roles {
+            let _ = writeln!(out, "    {}: {role}", printable(&argument.to_string()));
+        }
+    }
+    out
+}
+
+pub(super) fn command(server: &Server) -> String {
+    if let Some(url) = &server.file.url {
+        return printable(url);
+    }
+    let word = |word: &String| shell_word(word).unwrap_or_else(|| printable(word));
+    server.file.command.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// What a person should look at before they say yes.
+pub(super) fn pointed_at(remarks: &[Remark]) -> String {
+    if remarks.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("look at this, which may be meant for the agent and not for you:\n");
+    for Remark { tool, place, rule, text } in remarks {
+        let tool = tool.as_ref().map_or_else(String::new, |it| format!("{}, ", printable(it)));
+        let text = text::fit(&printable(text), REMARK_COLUMNS);
+        let _ = writeln!(out, "  {tool}{}: {rule}: {text}", printable(place));
+    }
+    if remarks.len() >= REMARKS_MAX {
+        out.push_str("  and more of that\n");
+    }
+    out
+}
+
+pub(super) fn as_json(server: &Server, remarks: &[Remark]) -> Value {
+    let tool = |(name, pinned): (&String, &Pinned)| json!({"name": name, "sha256": digest(&pinned.definition), "roles": pinned.roles});
+    json!({
+        "schema": SCHEMA,
+        "name": server.name,
+        "command": server.file.command,
+        "url": server.file.url,
+        "instructions": server.file.instructions,
+        "tools": server.file.tools.iter().map(tool).collect::<Vec<_>>(),
+        "remarks": remarks,
+    })
+}

@@ -1,0 +1,220 @@
+//! Servers of other clients are taken over: each is looked at and pinned, no secret of theirs is in a file of ours, and
+//! what the client starts then is the gate.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::mcp::Talk;
+use crate::mcp_add::Setup;
+use crate::person::{Who, text};
+use crate::schemas::conforms;
+
+fn tools() -> String {
+    let schema = json!({"type": "object", "properties": {"path": {"type": "string"}}});
+    json!({"tools": [{"name": "read_note", "description": "Reads.", "inputSchema": schema}]})
+        .to_string()
+}
+
+/// A value that is nowhere else.
+fn secret() -> String {
+    ["ghp", "_", "n0T4r34lT0k3nN0tAr3alTok3nN0tAreal00"].concat()
+}
+
+fn server(env: &Value) -> Value {
+    json!({"command": "/usr/bin/python3", "args": ["server.py", "old"], "env": env})
+}
+
+fn setup(who: Who) -> Setup {
+    let setup = Setup::new(who);
+    setup.person.write("says", &tools());
+    setup
+}
+
+/// Whether a text is in any file below our own directories, but for the client's own backup.
+fn is_in_our_files(setup: &Setup, what: &str) -> bool {
+    let home = setup.person.home();
+    let mut grep = Command::new("grep");
+    grep.args(["-rqsF", what]).args([home.join(".config/ringfence"), home.join(".local")]);
+    grep.status().unwrap().success()
+}
+
+/// Without an answer nothing is changed.
+fn only_says_what_there_is(setup: &Setup, before: &str) {
+    let (person, config) = (&setup.person, setup.person.home().join(".claude.json"));
+    // It only says what there is.
+    let listed: Value =
+        serde_json::from_str(&person.succeed(&["mcp", "import", "--json"])).unwrap();
+    conforms(&listed, "mcp-import.schema.json");
+    let states: Vec<&str> = listed["servers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, ["found", "found", "already", "cannot"], "{listed}");
+    let output = person.ringfence(&["mcp", "import"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert_eq!(fs::read_to_string(&config).unwrap(), before);
+    assert!(!setup.own().join("mcp").exists());
+}
+
+#[test]
+fn what_a_client_starts_is_taken_over_and_put_back() {
+    for who in Who::all() {
+        let setup = setup(who);
+        let person = &setup.person;
+        let config = person.home().join(".claude.json");
+        let before = json!({"numStartups": 1, "mcpServers": {
+            "My Notes": server(&json!({"GITHUB_TOKEN": secret(), "PLAIN": "x"})),
+            "broken": {"command": "/usr/bin/false"},
+            "mine": {"command": "ringfence", "args": ["mcp", "run"]},
+            "odd": {"command": 1},
+        }});
+        let before = serde_json::to_string_pretty(&before).unwrap();
+        fs::write(&config, &before).unwrap();
+        person.give(&person.home());
+        only_says_what_there_is(&setup, &before);
+        let output = person.ringfence(&["mcp", "import", "--all"]).output().unwrap();
+        let said = text(&output);
+        // One of them cannot be started.
+        assert_eq!(output.status.code(), Some(1), "{who:?}: {said}");
+        assert!(
+            said.contains("My Notes (as `my-notes`)") && said.contains("left as it is: broken"),
+            "{said}"
+        );
+        assert!(!said.contains(&secret()) && said.contains("[secret]"), "{who:?}: {said}");
+        assert!(!is_in_our_files(&setup, &secret()), "{who:?}");
+        let now: Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+        let notes = &now["mcpServers"]["My Notes"];
+        assert_eq!(notes["args"], json!(["mcp", "run", "my-notes", "--agent", "claude"]), "{now}");
+        assert_eq!(now["mcpServers"]["broken"]["command"], "/usr/bin/false");
+        assert!(notes.get("env").is_none() && now["numStartups"] == 1, "{now}");
+        let pinned = fs::read_to_string(setup.own().join("mcp/my-notes.json")).unwrap();
+        assert!(
+            pinned.contains("\"PLAIN\": \"x\"") && !pinned.contains("GITHUB_TOKEN"),
+            "{pinned}"
+        );
+        let kept = person.succeed(&["secret", "list"]);
+        assert!(
+            kept.contains("my-notes-github-token") && kept.contains("api.github.com"),
+            "{kept}"
+        );
+        let rules = setup.rules();
+        assert!(
+            rules.contains("principal == Agent::\"claude\"")
+                && rules.contains("Secret::\"my-notes-github-token\""),
+            "{rules}"
+        );
+
+        // What the client starts is the gate, with the server behind it.
+        let words: Vec<String> = notes["args"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it.as_str().unwrap().to_owned())
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut talk = Talk::with(person.ringfence(&words));
+        assert_eq!(
+            talk.call("read_note", json!({"path": "server.py"})).0,
+            "called read_note",
+            "{who:?}"
+        );
+        talk.end();
+
+        let undone = person.ringfence(&["mcp", "import", "--undo", "--all"]).output().unwrap();
+        assert!(undone.status.success(), "{who:?}: {}", text(&undone));
+        assert_eq!(fs::read_to_string(&config).unwrap(), before, "{who:?}");
+        let again = person.ringfence(&["mcp", "import", "--undo", "--all"]).output().unwrap();
+        assert_eq!(again.status.code(), Some(1), "{who:?}: {}", text(&again));
+    }
+}
+
+#[test]
+fn a_secret_without_a_known_place_is_asked_about_and_never_copied() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let value = "s3cr3t-value-of-nobody";
+    let config = person.project().join(".mcp.json");
+    fs::write(
+        &config,
+        json!({"mcpServers": {"notes": server(&json!({"NOTES_API_KEY": value}))}}).to_string(),
+    )
+    .unwrap();
+    let output = person.ringfence(&["mcp", "import", "--all"]).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("ringfence secret add notes-notes-api-key --for HOST"), "{said}");
+    assert!(fs::read_to_string(&config).unwrap().contains(value));
+    assert!(!is_in_our_files(&setup, value) && !setup.own().join("mcp/notes.json").exists());
+    let answers = [
+        ("take over `notes`", "y"),
+        ("Its host", "notes.example.com"),
+        ("let it reach that?", "y"),
+        ("pin these", "y"),
+        ("change the policy so?", "y"),
+        ("change `", "y"),
+    ];
+    let (said, code) = setup.typed(&answers, &["mcp", "import"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains(value) && !is_in_our_files(&setup, value), "{said}");
+    assert!(!fs::read_to_string(&config).unwrap().contains(value));
+    // Nothing is kept of what the person leaves.
+    person.succeed(&["mcp", "import", "--undo", "--all"]);
+    person.succeed(&["mcp", "remove", "notes"]);
+    person.succeed(&["secret", "remove", "notes-notes-api-key"]);
+    let answers =
+        [("take over `notes`", "y"), ("Its host", "notes.example.com"), ("pin these", "n")];
+    let (said, code) = setup.typed(&answers, &["mcp", "import"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("forgotten: the secret") && said.contains("left as it is"), "{said}");
+    assert!(!person.succeed(&["secret", "list"]).contains("notes-notes"), "{said}");
+}
+
+#[test]
+fn files_of_every_client_are_found_and_bad_ones_keep_no_others_from_it() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let home = person.home();
+    let at = |path: &str, text: &str| {
+        let path = home.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let json = |member: &str| json!({member: {"notes": {"command": "x"}}}).to_string();
+    at(".claude.json", "{ broken");
+    at(".config/Claude/claude_desktop_config.json", &json("mcpServers"));
+    at(".cursor/mcp.json", &json("mcpServers"));
+    at("project/.vscode/mcp.json", &json("servers"));
+    at(".codex/config.toml", "[mcp_servers.notes]\ncommand = \"y\"\n");
+    at(".gemini/settings.json", &json("mcpServers"));
+    let output = person.ringfence(&["mcp", "import", "--json"]).output().unwrap();
+    let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    conforms(&listed, "mcp-import.schema.json");
+    let clients: Vec<&str> = listed["servers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["client"].as_str().unwrap())
+        .collect();
+    assert_eq!(clients, ["claude-desktop", "cursor", "vscode", "codex", "gemini"], "{listed}");
+    // Another command under the same name is another server.
+    assert_eq!(listed["servers"][3]["state"], "cannot", "{listed}");
+    assert!(text(&output).contains("no JSON"), "{}", text(&output));
+    let one = person.succeed(&["mcp", "import", "--json", "--client", "codex"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(&one).unwrap()["servers"].as_array().unwrap().len(),
+        1
+    );
+    for words in [
+        &["mcp", "import", "--from", "../.claude.json"][..],
+        &["mcp", "import", "--from", "nothing.json", "--client", "claude"],
+        &["mcp", "import", "--from", "server.py"],
+        &["mcp", "import", "--client", "emacs"],
+    ] {
+        let output = person.ringfence(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {}", text(&output));
+    }
+}

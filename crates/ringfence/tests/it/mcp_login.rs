@@ -1,0 +1,394 @@
+//! Logins at servers behind addresses, with a server and an issuer of our own, written from the RFCs: what a token is
+//! had for, who has it, and what becomes of answers that are somebody else's.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::mcp::Talk;
+use crate::person::{Person, Who, text};
+
+const POLICY: &str = r#"
+permit (principal == Agent::"mcp-client", action in Action::"tool.call", resource);
+"#;
+
+/// A server of tools and an issuer of tokens for it, each at a port of its own. What `how` says, they do wrong.
+const WEB: &str = r##"
+import base64, hashlib, http.server, json, os, secrets, sys, threading, urllib.parse
+here = os.path.dirname(os.path.abspath(__file__))
+codes, tokens, refreshes, used, asked = {}, {}, {}, set(), []
+
+def how():
+    try:
+        return open(here + "/how").read().split()
+    except FileNotFoundError:
+        return []
+
+def note():
+    json.dump({"tokens": list(tokens) + list(refreshes), "asked": asked, "reused": sorted(used & REUSED)}, open(here + "/seen.new", "w"))
+    os.replace(here + "/seen.new", here + "/seen")
+REUSED = set()
+
+class Base(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_message(self, *a):
+        pass
+    def say(self, status, body=b"", kind="application/json", **headers):
+        if not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+    def body(self):
+        return self.rfile.read(int(self.headers.get("content-length", 0)))
+
+class Tools(Base):
+    def do_GET(self):
+        asked.append("GET " + self.path)
+        if "redirect" in how():
+            return self.say(302, location="http://10.0.0.1/")
+        if self.path.startswith("/.well-known/oauth-protected-resource"):
+            of = "http://127.0.0.1:1/other" if "resource" in how() else RESOURCE
+            return self.say(200, {"resource": of, "authorization_servers": [ISSUER], "scopes_supported": ["read"]})
+        self.say(405)
+    def do_DELETE(self):
+        self.say(200)
+    def do_POST(self):
+        message = json.loads(self.body())
+        given = self.headers.get("authorization", "")
+        token = tokens.get(given.removeprefix("Bearer "))
+        if token is None or token["resource"] != RESOURCE:
+            place = "http://127.0.0.1:%d/.well-known/oauth-protected-resource/mcp" % PORTS[0]
+            error = 'error="invalid_token", ' if given else ""
+            return self.say(401, {"error": "login"}, www_authenticate='Bearer %sresource_metadata="%s", scope="read"' % (error, place))
+        method = message["method"]
+        if "id" not in message:
+            return self.say(202)
+        answer = {"jsonrpc": "2.0", "id": message["id"]}
+        if method == "initialize":
+            answer["result"] = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "web", "version": "1"}}
+        elif method == "tools/list":
+            answer["result"] = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ["read_headers", "admin"]]}
+        elif method == "tools/call" and message["params"]["name"] == "admin" and "admin" not in token["scope"]:
+            return self.say(403, {"error": "scope"}, www_authenticate='Bearer error="insufficient_scope", scope="read admin"')
+        elif method == "tools/call":
+            answer["result"] = {"content": [{"type": "text", "text": "you sent " + given}]}
+        else:
+            answer["error"] = {"code": -32601, "message": "no " + method}
+        self.say(200, answer)
+
+class Issuer(Base):
+    def do_GET(self):
+        url = urllib.parse.urlsplit(self.path)
+        asked.append("GET " + url.path)
+        if url.path == "/.well-known/oauth-authorization-server":
+            document = {
+                "issuer": ISSUER, "authorization_endpoint": ISSUER + "/authorize", "token_endpoint": ISSUER + "/token",
+                "registration_endpoint": ISSUER + "/register", "response_types_supported": ["code"],
+                "code_challenge_methods_supported": ["S256"], "authorization_response_iss_parameter_supported": True,
+            }
+            if "no-pkce" in how():
+                document["code_challenge_methods_supported"] = ["plain"]
+            if "issuer" in how():
+                document["issuer"] = "http://127.0.0.1:1"
+            if "inward" in how():
+                document["token_endpoint"] = "http://169.254.169.254/token"
+            if "unknown" in how():
+                del document["registration_endpoint"]
+            return self.say(200, document)
+        if url.path == "/authorize":
+            given = dict(urllib.parse.parse_qsl(url.query))
+            assert given["code_challenge_method"] == "S256" and given["resource"] == RESOURCE, given
+            code = secrets.token_urlsafe(16)
+            codes[code] = given
+            back = {"code": code, "state": given["state"], "iss": "http://evil.example" if "iss" in how() else ISSUER}
+            if "denied" in how():
+                back = {"error": "access_denied", "state": given["state"], "iss": ISSUER}
+            return self.say(302, location=given["redirect_uri"] + "?" + urllib.parse.urlencode(back))
+        self.say(404)
+    def do_POST(self):
+        body = self.body()
+        asked.append("POST " + self.path)
+        if self.path == "/register":
+            said = json.loads(body)
+            assert said["token_endpoint_auth_method"] == "none", said
+            return self.say(201, {"client_id": "client-" + secrets.token_hex(4), "token_endpoint_auth_method": "none"})
+        given = dict(urllib.parse.parse_qsl(body.decode()))
+        if given["grant_type"] == "authorization_code":
+            code = codes.pop(given["code"], None)
+            if code is None:
+                return self.say(400, {"error": "invalid_grant", "error_description": "the code was used"})
+            digest = base64.urlsafe_b64encode(hashlib.sha256(given["code_verifier"].encode()).digest()).rstrip(b"=").decode()
+            same = all(given[name] == code[name] for name in ["client_id", "redirect_uri", "resource"])
+            if not same or digest != code["code_challenge"]:
+                return self.say(400, {"error": "invalid_grant"})
+            scope = code.get("scope", "")
+        else:
+            if given["refresh_token"] in used:
+                REUSED.add(given["refresh_token"])
+            scope = refreshes.pop(given["refresh_token"], None)
+            if scope is None:
+                note()
+                return self.say(400, {"error": "invalid_grant"})
+            used.add(given["refresh_token"])
+            tokens.clear()
+        token, refresh = "at-" + secrets.token_urlsafe(24), "rt-" + secrets.token_urlsafe(24)
+        tokens[token] = {"resource": "http://other.example" if "audience" in how() else given["resource"], "scope": scope}
+        refreshes[refresh] = scope
+        note()
+        self.say(200, {"access_token": token, "token_type": "Bearer", "expires_in": 60, "refresh_token": refresh, "scope": scope})
+
+class Control(Base):
+    def do_POST(self):
+        self.body()
+        tokens.clear()
+        if self.path == "/all":
+            refreshes.clear()
+        self.say(200)
+
+servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) for kind in [Tools, Issuer, Control]]
+PORTS = [server.server_address[1] for server in servers]
+RESOURCE, ISSUER = "http://127.0.0.1:%d/mcp" % PORTS[0], "http://127.0.0.1:%d" % PORTS[1]
+for server in servers:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+print(json.dumps(PORTS), flush=True)
+sys.stdin.read()
+"##;
+
+/// Opens pages as a browser does; led astray by what `astray` says. What it was answered is kept.
+const BROWSER: &str = r##"#!/usr/bin/python3
+import os, sys, urllib.error, urllib.parse, urllib.request
+here = os.path.dirname(os.path.abspath(__file__))
+astray = open(here + "/astray").read() if os.path.exists(here + "/astray") else ""
+said = []
+def visit(address, **headers):
+    try:
+        said.append(urllib.request.urlopen(urllib.request.Request(address, headers=headers)).status)
+    except urllib.error.HTTPError as error:
+        said.append(error.code)
+    except OSError:
+        said.append(0)
+given = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(sys.argv[1]).query))
+if astray == "state":
+    for wrong in ["code=stolen&state=x", "code=stolen", "code=stolen&state=" + "A" * len(given["state"])]:
+        visit(given["redirect_uri"] + "?" + wrong)
+    visit(given["redirect_uri"] + "?code=stolen&state=" + given["state"], Host="evil.example")
+visit(sys.argv[1])
+if astray == "twice":
+    visit(given["redirect_uri"] + "?code=again&state=" + given["state"])
+open(here + "/visited", "w").write(repr(said))
+"##;
+
+struct Setup {
+    person: Person,
+    web: Child,
+    ports: Vec<u16>,
+    dir: PathBuf,
+}
+
+impl Setup {
+    fn new(who: Who) -> Setup {
+        let mut person = Person::new(who);
+        let dir = person.ringfence_program().with_file_name("web");
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("web.py"), WEB).unwrap();
+        fs::write(dir.join("xdg-open"), BROWSER).unwrap();
+        fs::set_permissions(dir.join("xdg-open"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
+        person.prepend_path(&dir);
+        let own = person.home().join(".config/ringfence");
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join("policy.cedar"), POLICY).unwrap();
+        person.give(&person.home());
+        let mut web = Command::new("/usr/bin/python3")
+            .arg(dir.join("web.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(web.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ports = serde_json::from_str(&line).unwrap();
+        Setup { person, web, ports, dir }
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/mcp", self.ports[0])
+    }
+
+    /// What the server and the issuer do wrong from now on.
+    fn how(&self, how: &str) {
+        fs::write(self.dir.join("how"), how).unwrap();
+    }
+
+    fn run(&self, words: &[&str]) -> (String, Option<i32>) {
+        let output = self.person.ringfence(words).output().unwrap();
+        (text(&output), output.status.code())
+    }
+
+    fn add(&self) -> (String, Option<i32>) {
+        self.run(&["mcp", "add", "web", &self.url(), "--yes"])
+    }
+
+    fn seen(&self) -> Value {
+        serde_json::from_str(&fs::read_to_string(self.dir.join("seen")).unwrap_or_default())
+            .unwrap_or_default()
+    }
+
+    fn talk(&self) -> Talk {
+        Talk::with(self.person.ringfence(&["mcp", "run"]))
+    }
+
+    /// The server takes no token any more that was given out; with `all`, neither does the issuer.
+    fn end_tokens(&self, path: &str) {
+        let url = format!("http://127.0.0.1:{}/{path}", self.ports[2]);
+        let script = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], b'')";
+        let done = Command::new("/usr/bin/python3").args(["-c", script, &url]).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Whether one of the tokens that were given out stands in a file of this person's, or in a text.
+    fn leaks(&self, said: &str) -> bool {
+        let all = self.seen()["tokens"].as_array().cloned().unwrap_or_default();
+        let in_file = |token: &str| {
+            let mut grep = Command::new("grep");
+            grep.args(["-rqsF", "--", token]).arg(self.person.home());
+            grep.status().unwrap().success()
+        };
+        all.iter().map(|it| it.as_str().unwrap()).any(|it| said.contains(it) || in_file(it))
+    }
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        let _ = self.web.kill();
+        let _ = self.web.wait();
+    }
+}
+
+#[test]
+fn a_login_is_had_by_the_browser_and_no_agent_sees_its_token() {
+    for who in Who::all() {
+        let setup = Setup::new(who);
+        let (said, code) = setup.add();
+        assert_eq!(code, Some(0), "{who:?}: {said}");
+        for part in ["has its logins at `http://127.0.0.1:", "read_headers", "@id(\"web-secret\")"]
+        {
+            assert!(said.contains(part), "{who:?}: {part}: {said}");
+        }
+        let pinned = fs::read_to_string(setup.person.home().join(".config/ringfence/mcp/web.json"));
+        assert!(pinned.unwrap().contains("Bearer ${secret:web-login}"));
+        assert!(setup.seen()["tokens"][0].is_string() && !setup.leaks(&said), "{who:?}");
+        let mut talk = setup.talk();
+        // The server has the token, and says it: what comes back has a stand-in in its place.
+        let (answer, failed) = talk.call("read_headers", json!({}));
+        assert!(
+            !failed && answer.contains("you sent Bearer ") && !setup.leaks(&answer),
+            "{answer}"
+        );
+        // A token that has ended is renewed, and what it was had for counts once.
+        for _ in 0..2 {
+            setup.end_tokens("some");
+            std::thread::sleep(std::time::Duration::from_millis(5_100));
+            let (answer, failed) = talk.call("read_headers", json!({}));
+            assert!(!failed && !setup.leaks(&answer), "{who:?}: {answer}");
+        }
+        assert_eq!(setup.seen()["reused"], json!([]));
+        talk.end();
+        let (said, code) = setup.run(&["mcp", "logout", "web"]);
+        assert_eq!(code, Some(0), "{who:?}: {said}");
+        assert_eq!(setup.run(&["mcp", "logout", "web"]).1, Some(1));
+        assert!(!setup.run(&["secret", "list"]).0.contains("web-login"));
+    }
+}
+
+#[test]
+fn a_login_that_is_over_or_for_too_little_is_told_with_what_a_person_can_do() {
+    let setup = Setup::new(Who::Caller);
+    assert_eq!(setup.add().1, Some(0));
+    let mut talk = setup.talk();
+    let asked = json!({"name": "admin", "arguments": {}});
+    let answer = talk.ask("tools/call", &asked).to_string();
+    assert!(answer.contains("ringfence mcp login web --scope 'read admin'"), "{answer}");
+    let (said, code) = setup.run(&["mcp", "login", "web", "--yes", "--scope", "read admin"]);
+    assert_eq!(code, Some(0), "{said}");
+    // The session that runs has the new token as well.
+    let (answer, failed) = talk.call("admin", json!({}));
+    assert!(!failed && answer.contains("you sent"), "{answer}");
+    setup.end_tokens("all");
+    std::thread::sleep(std::time::Duration::from_millis(5_100));
+    let answer = talk.ask("tools/call", &asked).to_string();
+    assert!(answer.contains("has ended") && answer.contains("ringfence mcp login web"), "{answer}");
+    talk.end();
+}
+
+#[test]
+fn answers_that_are_somebody_elses_bring_no_token() {
+    let setup = Setup::new(Who::Caller);
+    for (how, why) in [
+        ("resource", "is another server"),
+        ("redirect", "redirects are not followed"),
+        ("no-pkce", "PKCE"),
+        ("issuer", "says that it is"),
+        ("inward", "is no address with https"),
+        ("iss", "answered in place of"),
+        ("denied", "access_denied"),
+        ("unknown", "--client-id"),
+        ("audience", "401"),
+    ] {
+        setup.how(how);
+        let (said, code) = setup.add();
+        assert!(matches!(code, Some(1 | 2)), "{how}: {said}");
+        assert!(said.contains(why), "{how}: {said}");
+        assert!(!setup.person.home().join(".config/ringfence/mcp/web.json").exists(), "{how}");
+        assert!(!setup.run(&["secret", "list"]).0.contains("web-login"), "{how}: {said}");
+    }
+    // Only the last of these came as far as a token.
+    let tokens = setup.seen()["tokens"].as_array().cloned().unwrap_or_default();
+    assert_eq!(tokens.len(), 2, "{tokens:?}");
+    setup.how("unknown");
+    let words = ["mcp", "add", "web", &setup.url(), "--yes", "--client-id"];
+    let (said, code) = setup.run(&[&words[..], &["https://client.example/us.json"]].concat());
+    assert!(code == Some(2) && said.contains("does not take an address"), "{said}");
+    assert_eq!(setup.run(&[&words[..], &["us"]].concat()).1, Some(0));
+}
+
+#[test]
+fn a_browser_that_is_led_astray_brings_nothing_and_disturbs_nothing() {
+    for (astray, visited) in [("state", "[400, 400, 400, 400, 200]"), ("twice", "[200, 0]")] {
+        let setup = Setup::new(Who::Caller);
+        fs::write(setup.dir.join("astray"), astray).unwrap();
+        let (said, code) = setup.add();
+        assert_eq!(code, Some(0), "{astray}: {said}");
+        crate::attacks::targets::wait_until("the browser is done", || {
+            setup.dir.join("visited").exists()
+        });
+        assert_eq!(fs::read_to_string(setup.dir.join("visited")).unwrap(), visited, "{said}");
+    }
+}
+
+#[test]
+fn what_a_login_needs_is_decided_before_it_is_asked() {
+    let setup = Setup::new(Who::Caller);
+    let (said, code) = setup.run(&["mcp", "add", "web", &setup.url()]);
+    assert!(code == Some(2) && said.contains("--yes"), "{said}");
+    assert_eq!(setup.seen(), Value::Null, "{said}");
+    // The issuer is a place of its own, which the policy has to permit as well.
+    let own = setup.person.home().join(".config/ringfence/policy.cedar");
+    let place = |port: u16| format!("resource == Endpoint::\"127.0.0.1:{port}\"");
+    let connect = "(principal, action == Action::\"net.connect\", ";
+    let permit = format!("permit {connect}{});\n", place(setup.ports[0]));
+    let forbid = format!("forbid {connect}{});\n", place(setup.ports[1]));
+    fs::write(&own, format!("{POLICY}{permit}{forbid}")).unwrap();
+    let (said, code) = setup.add();
+    assert!(code == Some(2) && said.contains("may not connect to"), "{said}");
+    assert!(!setup.seen().to_string().contains("authorize"), "{said}");
+}

@@ -11,7 +11,7 @@ use ringfence_core::{
     Certainty, Detector, Finding, FindingKind, Found, Handling, Inspect, Treatment, redacted,
 };
 
-use super::frame::{Answer, Kind, Members, Message, quoted, string};
+use super::frame::{Answer, Frame, Kind, Members, Message, quoted, string};
 
 /// What is done about what is found.
 #[derive(Debug, Clone, Copy)]
@@ -51,8 +51,27 @@ const NAMED_BYTES_MAX: usize = 512;
 /// Names behind which something secret may stand that does not look it.
 const NAMES: [&str; 5] = ["pass", "secret", "token", "key", "auth"];
 
+/// How often a message is looked through at most: of each time that something was taken out, what is left is looked at
+/// again, for a text may have a form only once what stood beside it is gone.
+const LOOKS_MAX: usize = 4;
+
 /// Looks through a message.
 pub fn look(message: &Message, inspect: &dyn Inspect, rules: Rules<'_>) -> Looked {
+    let mut looked = look_once(message, inspect, rules);
+    for _ in 1..LOOKS_MAX {
+        let Some(text) = &looked.text else { break };
+        let Ok(Frame::One(left)) = Frame::parse(text.clone().into_bytes()) else { break };
+        let again = look_once(&left, inspect, rules);
+        let Some(text) = again.text.filter(|new| new != text) else { break };
+        // What stays was found before.
+        let taken = again.found.into_iter().filter(|found| found.treatment != Treatment::Told);
+        looked.found.extend(taken);
+        looked.text = Some(text);
+    }
+    looked
+}
+
+fn look_once(message: &Message, inspect: &dyn Inspect, rules: Rules<'_>) -> Looked {
     let body = match message.kind() {
         Kind::Request { params, .. } | Kind::Notification { params, .. } => params.clone(),
         Kind::Response { answer: Answer::Result(at) | Answer::Error(at), .. } => Some(at.clone()),

@@ -16,6 +16,7 @@ impl Inspect for Looks {
             }
         };
         find("ghp_", "token", FindingKind::Secret, Certainty::Certain);
+        find("secret:[", "left", FindingKind::Secret, Certainty::Certain);
         find("me@", "email", FindingKind::Email, Certainty::Likely);
         find("4444444444444444", "card", FindingKind::Card, Certainty::Certain);
         find("\u{1b}", "escape", FindingKind::Terminal, Certainty::Certain);
@@ -75,6 +76,17 @@ fn a_credential_is_taken_out_however_it_is_escaped() {
             r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"a [redacted: token] b"}] , "x":1.0}}"#
         );
     }
+}
+
+#[test]
+fn what_has_a_form_only_once_something_else_is_gone_is_taken_out_too() {
+    let text = r#"{"jsonrpc":"2.0","id":1,"result":{"text":"a secret:ghp_a b"}}"#;
+    let always = [Detector::Secrets].into();
+    let (rules, inspect) = (Rules { handling: &handling("", ""), always: &always }, Looks);
+    let looked = look(&message(text), &inspect, rules);
+    assert!(!looked.text.unwrap().contains("secret:"));
+    let found: Vec<&str> = looked.found.iter().map(|found| found.rule.as_str()).collect();
+    assert_eq!(found, ["token", "left"]);
 }
 
 #[test]

@@ -118,20 +118,22 @@ impl Ears {
             if left.is_some_and(|left| left.is_zero()) {
                 return Err(RecvTimeoutError::Timeout);
             }
-            self.wait(left).map_err(|_| RecvTimeoutError::Disconnected)?;
+            if let Some(said) = self.wait(left).map_err(|_| RecvTimeoutError::Disconnected)? {
+                return Ok(said);
+            }
         }
     }
 
-    /// Waits until there is something to read or somebody rings, and reads what is there.
-    fn wait(&mut self, left: Option<Duration>) -> io::Result<()> {
+    /// Waits until there is something to read or somebody rings, and reads what is there; what was said just before
+    /// it slept is told at once, ahead of what is said after it.
+    fn wait(&mut self, left: Option<Duration>) -> io::Result<Option<Heard>> {
         let bell = &self.mouth.bell;
         bell.sleeps.store(true, Ordering::SeqCst);
         // Whoever has said something before that did not ring.
         let said = self.heard.try_recv();
         if let Ok(said) = said {
             bell.sleeps.store(false, Ordering::SeqCst);
-            self.waiting.push_front(said);
-            return Ok(());
+            return Ok(Some(said));
         }
         let mut all = vec![PollFd::new(&bell.rings, PollFlags::IN)];
         all.extend(self.streams.iter().map(|it| PollFd::new(&it.from, PollFlags::IN)));
@@ -142,7 +144,7 @@ impl Ears {
         bell.sleeps.store(false, Ordering::SeqCst);
         match polled {
             Ok(_) => {}
-            Err(error) if error == rustix::io::Errno::INTR => return Ok(()),
+            Err(error) if error == rustix::io::Errno::INTR => return Ok(None),
             Err(error) => return Err(error.into()),
         }
         let mut ready = all.iter().map(|it| !it.revents().is_empty());
@@ -152,7 +154,7 @@ impl Ears {
         }
         let ready: Vec<bool> = ready.collect();
         self.read(&ready);
-        Ok(())
+        Ok(None)
     }
 
     /// Reads once from each stream that has something.

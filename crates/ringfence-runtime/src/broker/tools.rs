@@ -34,6 +34,7 @@ use ringfence_core::{
 };
 use ringfence_core::{Summary, Trace};
 use ringfence_sandbox::signals::Signals;
+use ringfence_sandbox::world::Tier;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 
@@ -273,7 +274,8 @@ impl Ending {
 /// What is said of a question.
 fn waits(session: &SessionId, index: u64, text: &str) -> Notice {
     let seconds = APPROVAL_WAIT_SECONDS_MAX;
-    let notice = Notice::new(format!("{text} It waits {seconds} s for an answer"));
+    let notice =
+        Notice::new(format!("{}? It waits {seconds} s for an answer", text.trim_end_matches('?')));
     notice.hint(format!("to answer it, run `ringfence approve {session}/{index}` in a terminal"))
 }
 
@@ -393,7 +395,8 @@ fn description(request: &ToolsRequest, opened: &Opened) -> Description {
         cwd: cwd(request),
         broker_pid: std::process::id(),
         started_ms: opened.started_ms,
-        tier: String::new(),
+        // It has no world: what is granted to it holds at once, as where files are mounted.
+        tier: Tier::default().to_string(),
     }
 }
 

@@ -252,6 +252,21 @@ fn the_client_shows_the_question_and_its_answer_allows_nothing() {
 }
 
 #[test]
+fn files_are_granted_to_a_session_of_tools_as_its_denials_say() {
+    let setup = Setup::new(Who::Caller);
+    let mut talk = setup.talk();
+    call(&mut talk, "one", "note", "a");
+    let question = named(&setup.waiting(1)[0]);
+    let (session, _) = question.split_once('/').unwrap();
+    let said = setup.said(&["grant", "fs.read:/srv/somewhere", "--session", session, "--yes"]);
+    assert!(said.contains("in force: fs.read:/srv/somewhere"), "{said}");
+    setup.said(&["approve", &question, "--refuse"]);
+    assert!(answer(&mut talk, "one").1);
+    let told = talk.end();
+    assert!(told.contains("call the tool box/note? It waits 120 s for an answer"), "{told}");
+}
+
+#[test]
 fn an_answer_without_a_question_is_refused_by_name() {
     let setup = Setup::new(Who::Caller);
     let mut talk = setup.talk();

@@ -99,6 +99,11 @@ impl Serves {
     /// Lets clients in.
     pub(super) fn start(listening: &Listening, rooms: Rooms) -> Result<(Serves, Ready), RunError> {
         let mut made = Vec::new();
+        // First, so that no token is left of a start that fails.
+        let (door, at, hosts) = open(&listening.at).map_err(RunError::step("listen"))?;
+        if let At::Unix(path) = &listening.at {
+            made.push(path.clone());
+        }
         let token_file = if let Some(file) = &listening.token_file {
             file.clone()
         } else {
@@ -112,10 +117,6 @@ impl Serves {
             let why = format!("`{}`: {error}", token_file.display());
             RunError::step("read the token")(io::Error::other(why))
         })?;
-        let (door, at, hosts) = open(&listening.at).map_err(RunError::step("listen"))?;
-        if let At::Unix(path) = &listening.at {
-            made.push(path.clone());
-        }
         let guard = Guard::new(&token, hosts, listening.origins.clone())
             .map_err(|why| RunError::step("read the token")(io::Error::other(why)))?;
         let (alive, ended) = sync_channel(0);

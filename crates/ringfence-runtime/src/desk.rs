@@ -16,6 +16,9 @@ use crate::wording::Asked;
 /// Most questions that are listed at once; the others are when these are answered.
 const LISTED_MAX: usize = 64;
 
+/// Most bytes that are listed at once, as JSON; one question is, however long it is.
+const LISTED_BYTES_MAX: usize = 512 * 1024;
+
 /// Longest text of a question that is told to another terminal, in bytes: of what is longer the middle is
 /// left out.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -104,8 +107,17 @@ impl Desk {
         let now = Instant::now();
         let left = |it: &Question| it.deadline.saturating_duration_since(now).as_secs();
         let of = |it: &Question| Waiting { seconds_left: left(it), ..it.waiting.clone() };
+        let mut bytes = 0_usize;
+        let fits = |it: &Waiting| {
+            let is_first = bytes == 0;
+            // What cannot be written is not listed either.
+            let long = serde_json::to_string(it).map_or(usize::MAX, |text| text.len());
+            bytes = bytes.saturating_add(long);
+            is_first || bytes <= LISTED_BYTES_MAX
+        };
         let questions = self.questions();
-        questions.iter().filter(|it| it.deadline > now).take(LISTED_MAX).map(of).collect()
+        let waiting = questions.iter().filter(|it| it.deadline > now).map(of);
+        waiting.take(LISTED_MAX).take_while(fits).collect()
     }
 
     /// Answers one of them.
@@ -221,6 +233,22 @@ mod tests {
         assert!(first.try_recv().is_err());
         assert_eq!(desk.answer(4, Said::AllowForSession), Ok(()));
         assert_eq!(second.try_recv(), Ok(Choice::ForSession));
+    }
+
+    #[test]
+    fn what_is_listed_has_room_in_an_answer_however_the_questions_are_written() {
+        let desk = Desk::default();
+        let mut kept = Vec::new();
+        for index in 0..90 {
+            let (reply, answers) = sync_channel(1);
+            let long = "\\".repeat(20_000);
+            let asked = Asked { text: long.clone(), subject: Some(long), ..Asked::default() };
+            let deadline = Instant::now() + Duration::from_mins(1);
+            kept.push((desk.place(index, (&asked, None), (deadline, reply)), answers));
+        }
+        let listed = desk.waiting();
+        assert!(!listed.is_empty() && listed.len() < 90);
+        assert!(serde_json::to_string(&listed).unwrap().len() < 1024 * 1024);
     }
 
     #[test]

@@ -184,9 +184,14 @@ impl Walk<'_> {
         if key == Some("blob")
             && let Some(inside) = STANDARD.decode(text.as_bytes()).ok()
         {
+            // It may be a text of its own that only looks encoded.
+            if let Some(clean) = self.cleaned(&text) {
+                self.changes.push((at, quoted(&clean)));
+                return;
+            }
             // What is no text is nothing that a model reads.
-            let Ok(inside) = String::from_utf8(inside) else { return };
-            if let Some(clean) = self.cleaned(&inside) {
+            let inside = String::from_utf8(inside).ok();
+            if let Some(clean) = inside.and_then(|inside| self.cleaned(&inside)) {
                 self.changes.push((at, quoted(&STANDARD.encode(clean))));
             }
             return;

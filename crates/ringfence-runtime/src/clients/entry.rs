@@ -1,7 +1,7 @@
 //! What a client's file says of one server, in the words of all clients: how it is started or where it is, and which of
 //! that is a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ringfence_core::FindingKind;
@@ -58,6 +58,8 @@ pub struct Described {
     pub secret_env: BTreeMap<String, Sensitive>,
     /// Headers that are.
     pub secret_headers: BTreeMap<String, Sensitive>,
+    /// The variables of this environment that it takes something from.
+    pub variables: BTreeSet<String>,
 }
 
 /// Something that nobody else should have.
@@ -178,7 +180,11 @@ impl Words<'_> {
     }
 
     fn variable(&self, all: &mut Described, name: &str, value: &str) -> Result<(), String> {
-        match self.reference(name, value)? {
+        let reference = self.reference(name, value)?;
+        if let Some(Reference::Variable(variable)) = &reference {
+            all.variables.insert(variable.clone());
+        }
+        match reference {
             Some(Reference::Variable(variable)) if is_secret(name, "") => {
                 let is = Reference::Variable(variable);
                 all.secret_env.insert(name.to_owned(), Sensitive { prefix: String::new(), is });
@@ -218,6 +224,9 @@ impl Words<'_> {
             Some(_) | None => (String::new(), value.trim()),
         };
         let reference = self.reference(name, rest)?;
+        if let Some(Reference::Variable(variable)) = &reference {
+            all.variables.insert(variable.clone());
+        }
         let is_secret = !prefix.is_empty()
             || is_secret(name, rest)
             || matches!(reference, Some(Reference::Variable(_)));

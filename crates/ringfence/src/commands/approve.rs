@@ -51,7 +51,7 @@ pub(crate) fn approve(args: &ApproveArgs, screen: &Screen) -> Result<Done, Failu
     if args.watch {
         return watch(&dirs, screen);
     }
-    let waiting = waiting(&dirs)?;
+    let waiting = waiting(&dirs, screen)?;
     if args.json {
         screen.json_lines(&waiting)?;
     } else if waiting.is_empty() {
@@ -83,7 +83,7 @@ fn one(
         (false, true) => Said::AllowForSession,
         (false, false) => Said::Allow,
     };
-    let found = waiting(dirs)?.into_iter().find(|it| it.question == *named);
+    let found = of_session(&named.session, dirs)?.into_iter().find(|it| it.question == *named);
     let Some(question) = found else {
         return Err(Message::new(format!("no question `{named}` waits for an answer"))
             .detail("it was answered, withdrawn, or its time is over".to_owned())
@@ -94,8 +94,8 @@ fn one(
         show(&question, screen);
         let flag = "to allow it without being asked, add `--yes`";
         let asked = match &question.wider {
-            Some(wider) if args.for_session => format!("grant {wider} for this session?"),
-            Some(_) | None => "allow it once?".to_owned(),
+            Some(wider) if args.for_session => format!("{named}: grant {wider} for this session?"),
+            Some(_) | None => format!("{named}: allow it once?"),
         };
         if prompt::consent(&asked, flag)? == Consent::Refused {
             return Err(Message::new("nothing was answered: the question still waits")
@@ -116,7 +116,7 @@ fn watch(dirs: &StateDirs, screen: &Screen) -> Result<Done, Failure> {
     screen.note("questions of all sessions are asked here as they come; to end, press Ctrl-C");
     let mut asked = HashSet::new();
     loop {
-        for question in waiting(dirs)? {
+        for question in waiting(dirs, screen)? {
             if asked.insert(question.question.clone()) {
                 ask(&question, dirs, screen)?;
             }
@@ -129,8 +129,8 @@ fn watch(dirs: &StateDirs, screen: &Screen) -> Result<Done, Failure> {
 fn ask(question: &Listed, dirs: &StateDirs, screen: &Screen) -> Result<(), Failure> {
     show(question, screen);
     let wider = question.wider.as_ref().map(|it| format!("s = grant {it} for this session, "));
-    let choices =
-        format!("y = allow once, {}n = refuse, nothing = later: ", wider.unwrap_or_default());
+    let (named, wider) = (&question.question, wider.unwrap_or_default());
+    let choices = format!("{named}: y = allow once, {wider}n = refuse, nothing = later: ");
     let typed = prompt::line(&choices, "to answer without being asked, add `--yes`")?;
     let said = match typed.to_ascii_lowercase().as_str() {
         "y" | "yes" => Said::Allow,
@@ -182,22 +182,35 @@ fn answer(
     }
 }
 
-/// The questions of all running sessions, those that wait longest first.
-fn waiting(dirs: &StateDirs) -> Result<Vec<Listed>, Failure> {
+/// The questions of all running sessions, those that wait longest first. One that cannot be asked hides none of the
+/// others'.
+fn waiting(dirs: &StateDirs, screen: &Screen) -> Result<Vec<Listed>, Failure> {
     let mut all = Vec::new();
-    for Description { session, agent, .. } in context::running(dirs)? {
-        match control::ask(dirs.runtime(), &session, &Command::Questions) {
-            Ok(Reply::Questions(questions)) => {
-                all.extend(questions.into_iter().map(|it| listed(&session, &agent, it)));
-            }
-            // It has ended meanwhile, or is of a version that has no such question.
-            Ok(Reply::Done(_) | Reply::Status(_) | Reply::Refused { .. })
-            | Err(ControlError::NotRunning { .. }) => {}
-            Err(error) => return Err(Message::new(error.to_string()).could_not()),
+    for Description { session, .. } in context::running(dirs)? {
+        match of_session(&session, dirs) {
+            Ok(questions) => all.extend(questions),
+            Err(failure) => screen.failure(&failure),
         }
     }
     all.sort_by_key(|it| it.seconds_left);
     Ok(all)
+}
+
+/// Those of one session; none where it has ended, or is of a version that has no such question.
+fn of_session(session: &SessionId, dirs: &StateDirs) -> Result<Vec<Listed>, Failure> {
+    let running = context::running(dirs)?;
+    let Some(description) = running.iter().find(|it| it.session == *session) else {
+        return Ok(Vec::new());
+    };
+    match control::ask(dirs.runtime(), session, &Command::Questions) {
+        Ok(Reply::Questions(questions)) => {
+            let listed = |it| listed(session, &description.agent, it);
+            Ok(questions.into_iter().map(listed).collect())
+        }
+        Ok(Reply::Done(_) | Reply::Status(_) | Reply::Refused { .. })
+        | Err(ControlError::NotRunning { .. }) => Ok(Vec::new()),
+        Err(error) => Err(Message::new(error.to_string()).could_not()),
+    }
 }
 
 fn listed(session: &SessionId, agent: &str, waiting: Waiting) -> Listed {

@@ -174,6 +174,40 @@ fn a_secret_without_a_known_place_is_asked_about_and_never_copied() {
 }
 
 #[test]
+fn what_a_project_says_takes_nothing_of_the_environment() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    for (name, said) in [
+        (
+            "header",
+            json!({"url": "http://127.0.0.1:1/mcp", "headers": {"X-Info": "${AWS_SECRET_ACCESS_KEY}"}}),
+        ),
+        ("variable", server(&json!({"FOO": "${AWS_SECRET_ACCESS_KEY}"}))),
+    ] {
+        let file = json!({"mcpServers": {name: said}}).to_string();
+        person.write(".mcp.json", &file);
+        let mut command = person.ringfence(&["mcp", "import", "--client", "claude", "--all"]);
+        command.env("AWS_SECRET_ACCESS_KEY", "from-the-environment");
+        let said = text(&command.output().unwrap());
+        assert!(said.contains("it takes `$AWS_SECRET_ACCESS_KEY` from your environment"), "{said}");
+        assert!(!is_in_our_files(&setup, "from-the-environment"), "{name}");
+        assert_eq!(fs::read_to_string(person.project().join(".mcp.json")).unwrap(), file);
+        // The same in a file of the person's own is theirs to say.
+        if name == "variable" {
+            let home =
+                json!({"mcpServers": {name: server(&json!({"FOO": "${AWS_SECRET_ACCESS_KEY}"}))}});
+            fs::remove_file(person.project().join(".mcp.json")).unwrap();
+            fs::write(person.home().join(".claude.json"), home.to_string()).unwrap();
+            person.give(&person.home());
+            let mut command = person.ringfence(&["mcp", "import", "--json"]);
+            command.env("AWS_SECRET_ACCESS_KEY", "from-the-environment");
+            let said = text(&command.output().unwrap());
+            assert!(said.contains(r#""found""#), "{said}");
+        }
+    }
+}
+
+#[test]
 fn files_of_every_client_are_found_and_bad_ones_keep_no_others_from_it() {
     let setup = setup(Who::Caller);
     let person = &setup.person;

@@ -17,6 +17,7 @@ impl Inspect for Looks {
         };
         find("ghp_", "token", FindingKind::Secret, Certainty::Certain);
         find("secret:[", "left", FindingKind::Secret, Certainty::Certain);
+        find("AKIAtext", "key", FindingKind::Secret, Certainty::Certain);
         find("me@", "email", FindingKind::Email, Certainty::Likely);
         find("4444444444444444", "card", FindingKind::Card, Certainty::Certain);
         find("\u{1b}", "escape", FindingKind::Terminal, Certainty::Certain);
@@ -139,6 +140,9 @@ fn texts_within_blobs_are_looked_at_and_other_blobs_are_not() {
         format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"contents":[{{"blob":"{blob}"}}]}}}}"#)
     };
     assert_eq!(plainly(&with(b"key ghp_a\n")), with(b"key [redacted: token]\n"));
+    // A text that only looks encoded, as that of a column may.
+    let looks = r#"{"jsonrpc":"2.0","id":1,"result":{"row":{"blob":"AKIAtext"}}}"#;
+    assert!(plainly(looks).contains("[redacted: key]"));
     let picture = with(b"\xff\xd8 ghp_a");
     assert_eq!(plainly(&picture), picture);
 }

@@ -200,6 +200,12 @@ pub enum ClientError {
 }
 
 impl ClientFile {
+    /// Whether it is the client's own in the home, wherever links lead from there.
+    pub fn is_persons(&self, home: &Path) -> bool {
+        let own = |name: &str| fs::canonicalize(home.join(name)).is_ok_and(|it| it == self.path);
+        self.client.below_home().iter().any(|name| own(name))
+    }
+
     /// Reads a client's file; `None` where there is none. It lies, links followed, in one of `within`.
     pub fn read(
         client: Client,

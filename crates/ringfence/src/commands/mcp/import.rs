@@ -119,23 +119,16 @@ fn places(
     Ok(vec![(client, path)])
 }
 
-/// Why an entry of a project's file is not taken over that wants something of this environment: whoever writes the project
-/// would have it, at a host of their choice.
-fn taken_by_others(
-    is: &Understood,
-    file: &ClientFile,
-    home: &Path,
-    project: &Path,
-) -> Option<String> {
+/// Why an entry that wants something of this environment is not taken over from any file but the client's own in the home:
+/// whoever writes a project would have it, at a host of their choice.
+fn taken_by_others(is: &Understood, file: &ClientFile, home: &Path) -> Option<String> {
     let Understood::Server(described) = is else { return None };
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let is_projects = file.path.starts_with(real(project)) && real(project) != real(home);
-    if !is_projects || described.variables.is_empty() {
+    if file.is_persons(home) || described.variables.is_empty() {
         return None;
     }
     let named: Vec<String> = described.variables.iter().map(|it| format!("`${it}`")).collect();
     Some(format!(
-        "it takes {} from your environment, and stands in a file of the project: keep what it needs as a secret, \
+        "it takes {} from your environment, and stands in a file that others may write: keep what it needs as a secret, \
          and add it with `ringfence mcp add NAME -- CMD`, or its address in place of the command",
         named.join(", ")
     ))
@@ -148,7 +141,7 @@ fn candidates(files: &[ClientFile], home: &Path, project: &Path) -> Vec<Candidat
     for (file, of) in files.iter().enumerate() {
         for (entry, said) in of.entries.iter().enumerate() {
             let mut is = said.understood(&environment, home, project);
-            if let Some(variables) = taken_by_others(&is, of, home, project) {
+            if let Some(variables) = taken_by_others(&is, of, home) {
                 is = Understood::Not(variables);
             }
             let name = name_for(&said.name);

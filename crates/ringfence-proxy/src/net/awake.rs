@@ -31,7 +31,7 @@ struct Pulse {
 }
 
 /// Bytes have passed, and more may soon.
-pub(super) fn beat() {
+pub(crate) fn beat() {
     PULSE.with(|pulse| {
         pulse.beats.fetch_add(1, Ordering::Relaxed);
         if pulse.asleep.load(Ordering::Relaxed) {
@@ -50,7 +50,7 @@ pub(super) fn beat_when<T>(polled: Poll<T>) -> Poll<T> {
 }
 
 /// Keeps the thread that calls it awake as long as it is polled; never ends.
-pub(super) fn stay() -> impl Future<Output = ()> {
+pub(crate) fn stay() -> impl Future<Output = ()> {
     let pulse = PULSE.with(Arc::clone);
     async move {
         let processors = std::thread::available_parallelism();

@@ -11,7 +11,7 @@
 mod address;
 pub mod ahead;
 pub mod authority;
-mod awake;
+pub(crate) mod awake;
 mod aws;
 mod broken;
 mod bulk;

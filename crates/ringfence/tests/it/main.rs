@@ -29,6 +29,7 @@ mod mcp_conformance;
 mod mcp_eras;
 mod mcp_http;
 mod mcp_import;
+mod mcp_inline;
 mod mcp_login;
 mod mcp_results;
 mod mcp_serve;

@@ -21,21 +21,21 @@ type Behaves = dyn Fn(&Asked, &mut TcpStream) + Send + Sync;
 
 /// A request as a scripted server reads it.
 #[derive(Debug, Clone)]
-struct Asked {
-    method: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
     path: String,
     headers: BTreeMap<String, String>,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 /// A scripted server: what it answers, and what it was asked.
-struct Web {
+pub(crate) struct Web {
     port: u16,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Web {
-    fn serve(answer: impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'static) -> Web {
+    pub(crate) fn serve(answer: impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'static) -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (asked, answer) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::new(answer));
@@ -56,11 +56,11 @@ impl Web {
         Web { port, asked }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/mcp", self.port)
     }
 
-    fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -87,7 +87,7 @@ fn answer(to: &mut TcpStream, head: &str, body: &str) {
     let _ = write!(to, "HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
 }
 
-fn json_answer(to: &mut TcpStream, body: &Value) {
+pub(crate) fn json_answer(to: &mut TcpStream, body: &Value) {
     answer(to, "200 OK\r\ncontent-type: application/json", &body.to_string());
 }
 
@@ -103,7 +103,7 @@ fn events(to: &mut TcpStream, text: &str) {
     let _ = to.shutdown(Shutdown::Write);
 }
 
-fn result(asked: &Asked) -> Value {
+pub(crate) fn result(asked: &Asked) -> Value {
     let result = match asked.body["method"].as_str() {
         Some("initialize") => json!({
             "protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
@@ -118,7 +118,7 @@ fn result(asked: &Asked) -> Value {
 }
 
 /// Answers as a server should.
-fn plain(asked: &Asked, to: &mut TcpStream) {
+pub(crate) fn plain(asked: &Asked, to: &mut TcpStream) {
     match (asked.method.as_str(), &asked.body["id"]) {
         ("POST", Value::Null) => answer(to, "202 Accepted", ""),
         ("POST", _) if asked.body["method"] == "initialize" => {
@@ -131,14 +131,14 @@ fn plain(asked: &Asked, to: &mut TcpStream) {
     }
 }
 
-struct Setup {
-    person: Person,
+pub(crate) struct Setup {
+    pub(crate) person: Person,
     policy: String,
 }
 
 impl Setup {
     /// A person who has servers at these addresses, which may be reached.
-    fn new(servers: &[(&str, &str)]) -> Setup {
+    pub(crate) fn new(servers: &[(&str, &str)]) -> Setup {
         let person = Person::new(Who::Caller);
         let mut setup = Setup { person, policy: String::new() };
         fs::create_dir_all(setup.own().join("mcp")).unwrap();
@@ -155,14 +155,26 @@ impl Setup {
     }
 
     fn server(&self, name: &str, url: &str, headers: &Value) {
-        let tool = json!({"name": "say", "inputSchema": {"type": "object"}});
+        self.write(
+            name,
+            url,
+            (headers, &json!({"name": "say", "inputSchema": {"type": "object"}})),
+        );
+    }
+
+    /// The same with this tool, as it was pinned.
+    pub(crate) fn pinned(&self, name: &str, url: &str, tool: &Value) {
+        self.write(name, url, (&json!({}), tool));
+    }
+
+    fn write(&self, name: &str, url: &str, (headers, tool): (&Value, &Value)) {
         let file = json!({
             "version": 1, "url": url, "headers": headers, "tools": {"say": {"definition": tool}},
         });
         fs::write(self.own().join(format!("mcp/{name}.json")), file.to_string()).unwrap();
     }
 
-    fn in_force(&self, more: &str) {
+    pub(crate) fn in_force(&self, more: &str) {
         fs::write(self.own().join("policy.cedar"), self.policy.clone() + more).unwrap();
     }
 

@@ -52,8 +52,8 @@ for line in sys.stdin:
 "#;
 
 /// A gate that serves.
-struct Served {
-    person: Person,
+pub(crate) struct Served {
+    pub(crate) person: Person,
     child: Child,
     stderr: BufReader<std::process::ChildStderr>,
     port: u16,
@@ -62,10 +62,10 @@ struct Served {
 }
 
 /// An answer: its status, its head in small letters, its body as far as it came.
-struct Got {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Got {
@@ -74,7 +74,7 @@ impl Got {
         line.unwrap().to_owned()
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
@@ -93,6 +93,11 @@ impl Served {
         });
         fs::write(own.join("mcp/a.json"), file.to_string()).unwrap();
         fs::write(own.join("policy.cedar"), POLICY.replace("PROJECT", &project)).unwrap();
+        Served::start(person, words)
+    }
+
+    /// For a person who has servers already.
+    pub(crate) fn start(person: Person, words: &[&str]) -> Served {
         let words: Vec<&str> =
             ["mcp", "serve", "--listen", "127.0.0.1:0"].iter().chain(words).copied().collect();
         let mut command = person.ringfence(&words);
@@ -117,7 +122,7 @@ impl Served {
     }
 
     /// The head of a request as a client of ours sends it; `more` has lines of its own.
-    fn head(&self, method: &str, more: &str) -> String {
+    pub(crate) fn head(&self, method: &str, more: &str) -> String {
         let (port, token) = (self.port, &self.token);
         format!(
             "{method} /mcp HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\naccept: application/json, text/event-stream\r\ncontent-type: application/json\r\n{more}"
@@ -125,19 +130,19 @@ impl Served {
     }
 
     /// What is answered to these bytes.
-    fn send(&self, bytes: &[u8]) -> Got {
+    pub(crate) fn send(&self, bytes: &[u8]) -> Got {
         let mut stream = self.connect();
         stream.write_all(bytes).unwrap();
         got(&mut BufReader::new(stream))
     }
 
-    fn post(&self, more: &str, body: &Value) -> Got {
+    pub(crate) fn post(&self, more: &str, body: &Value) -> Got {
         let body = body.to_string();
         let head = self.head("POST", more);
         self.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes())
     }
 
-    fn begin(&self, revision: &str) -> String {
+    pub(crate) fn begin(&self, revision: &str) -> String {
         let got = self.post("", &hello(revision));
         assert_eq!(got.status, 200, "{} {}", got.head, got.body);
         assert_eq!(got.json()["result"]["protocolVersion"], revision, "{}", got.body);
@@ -147,11 +152,11 @@ impl Served {
         session
     }
 
-    fn call(&self, session: &str, text: &str) -> Got {
+    pub(crate) fn call(&self, session: &str, text: &str) -> Got {
         self.post(session, &call(7, text))
     }
 
-    fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         let mut said = String::new();
         self.stderr.read_to_string(&mut said).unwrap();
@@ -160,14 +165,14 @@ impl Served {
     }
 }
 
-fn hello(revision: &str) -> Value {
+pub(crate) fn hello(revision: &str) -> Value {
     let params = json!({
         "protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"},
     });
     json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})
 }
 
-fn call(id: u64, text: &str) -> Value {
+pub(crate) fn call(id: u64, text: &str) -> Value {
     let params = json!({"name": "say", "arguments": {"text": text}});
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
 }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::remote::{Say, Server, carry};
-use crate::net::WAITS_MAX;
+use crate::net::{WAITS_MAX, awake};
 
 /// Messages that may wait until a server is sent them.
 const WAITING_MAX: usize = 1_024;
@@ -56,11 +56,21 @@ impl Carriers {
         let handle = runtime.handle().clone();
         let (stop, mut stopped) = watch::channel(());
         let thread = std::thread::Builder::new().name("mcp-http".to_owned()).spawn(move || {
-            runtime.block_on(async { while stopped.changed().await.is_ok() {} });
+            runtime.block_on(async {
+                tokio::select! {
+                    () = awake::stay() => {}
+                    () = async { while stopped.changed().await.is_ok() {} } => {}
+                }
+            });
             // A lookup may still be waiting; nobody waits for its answer any more.
             runtime.shutdown_background();
         })?;
         Ok(Carriers { handle, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// The thread, for what else is done on it.
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// Carries a session with a server, which says what it says to `say`.

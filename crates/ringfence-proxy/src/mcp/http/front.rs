@@ -15,6 +15,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,8 +32,9 @@ use tokio::time::interval;
 
 use super::super::headers::Repeated;
 use super::super::lines::Read;
+use super::carriers::Carriers;
 use super::remote::Unheard;
-use crate::net::WAITS_MAX;
+use crate::net::{WAITS_MAX, awake};
 use desk::Desk;
 use guard::{Guard, Refused};
 use reply::{Reply, metrics, plain};
@@ -92,7 +94,12 @@ pub enum Door {
 pub struct Front {
     stop: Option<watch::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Hears nothing once nobody is served any more.
+    ended: Option<Receiver<()>>,
 }
+
+/// How long the end of what is under way is waited for.
+const END_WAIT: Duration = Duration::from_secs(3);
 
 /// What all connections share.
 struct Shared {
@@ -118,7 +125,29 @@ impl Front {
             runtime.block_on(until_stopped(door, shared, stopped));
             runtime.shutdown_background();
         })?;
-        Ok(Front { stop: Some(stop), thread: Some(thread) })
+        Ok(Front { stop: Some(stop), thread: Some(thread), ended: None })
+    }
+}
+
+impl Front {
+    /// The same on the thread that carries the sessions with servers, so that nothing is handed from one to another.
+    pub fn serve_beside(
+        carriers: &Carriers,
+        door: Door,
+        guard: Guard,
+        opens: Arc<dyn Opens>,
+    ) -> io::Result<Front> {
+        let entered = carriers.handle().enter();
+        let door = Opened::of(door)?;
+        drop(entered);
+        let shared = Arc::new(Shared { guard, sessions: Sessions::of(opens) });
+        let (stop, stopped) = watch::channel(());
+        let (ends, ended) = sync_channel::<()>(0);
+        carriers.handle().spawn(async move {
+            until_stopped(door, shared, stopped).await;
+            drop(ends);
+        });
+        Ok(Front { stop: Some(stop), thread: None, ended: Some(ended) })
     }
 }
 
@@ -128,6 +157,9 @@ impl Drop for Front {
         if let Some(thread) = self.thread.take() {
             // A panic there has ended the connections as well.
             let _ = thread.join();
+        }
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.recv_timeout(END_WAIT);
         }
     }
 }
@@ -203,7 +235,12 @@ async fn until_stopped(door: Opened, shared: Arc<Shared>, mut stopped: watch::Re
 async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>) {
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(answer(request, &shared).await) }
+        async move {
+            awake::beat();
+            let response = answer(request, &shared).await;
+            awake::beat();
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = http1::Builder::new();
     builder

@@ -24,7 +24,7 @@ use super::super::headers::{self, Repeated};
 use super::super::lines::{MESSAGE_BYTES_MAX, Read};
 use super::super::oauth::challenge::Challenge;
 use super::url::Url;
-use crate::net::{Coming, Own, header};
+use crate::net::{Coming, Own, awake, header};
 
 /// Most requests of one session that are under way; more wait.
 const UNDER_WAY_MAX: usize = 256;
@@ -350,7 +350,10 @@ impl Session {
             headers.insert(name, value);
         }
         *request.body_mut() = Bytes::from(message.text().to_owned());
-        self.send(request).await
+        awake::beat();
+        let response = self.send(request).await;
+        awake::beat();
+        response
     }
 
     /// Sends a request, and once more with another token where the server does not take the one it had.

@@ -79,6 +79,11 @@ impl RolePlan {
         RolePlan { about, tree }
     }
 
+    /// Whether nothing that a call says is for anything: what it names is looked up nowhere.
+    pub fn is_for_nothing(&self) -> bool {
+        self.tree.is_for_nothing()
+    }
+
     /// The directory that the call's other paths begin in, where one argument says it and no other does.
     pub fn base<'a>(&self, arguments: &'a Value) -> Option<&'a str> {
         let all = arguments.as_object()?;
@@ -105,6 +110,13 @@ impl RolePlan {
 }
 
 impl Node {
+    fn is_for_nothing(&self) -> bool {
+        let roles = [self.text, self.keys, self.below];
+        let inner = [&self.any, &self.members].into_iter().flatten().map(|node| &**node);
+        roles.into_iter().flatten().all(|role| role == ArgumentRole::None)
+            && inner.chain(self.names.values()).all(Node::is_for_nothing)
+    }
+
     /// Makes a place known, with its role where it is one of texts.
     fn set(&mut self, steps: &[Step], role: Option<ArgumentRole>) {
         let Some((first, rest)) = steps.split_first() else {

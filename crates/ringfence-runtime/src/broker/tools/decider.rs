@@ -10,6 +10,7 @@ use ringfence_core::{
 };
 use ringfence_proxy::mcp::headers::repeated;
 use ringfence_proxy::mcp::middle::{Call, Called};
+use ringfence_proxy::mcp::roles::RolePlan;
 use serde_json::Value;
 
 use super::ToolsRequest;
@@ -33,6 +34,8 @@ pub(super) struct Decider {
     pub(super) servers: Arc<[Server]>,
     whereabouts: Whereabouts,
     in_force: Arc<InForce>,
+    /// Some argument of some tool is for something.
+    has_roles: bool,
     /// Tools of which their server says something else than was pinned.
     changed: Arc<Mutex<BTreeSet<(usize, String)>>>,
 }
@@ -45,6 +48,11 @@ impl Decider {
     ) -> Decider {
         let (home, cwd) = (request.dirs.home().to_owned(), request.cwd.clone());
         let search = std::env::var_os("PATH").unwrap_or_default();
+        let is_for_nothing = |server: &Server| {
+            let mut tools = server.file.tools.keys();
+            tools.all(|it| server.roles(it).is_some_and(RolePlan::is_for_nothing))
+        };
+        let has_roles = !servers.iter().all(is_for_nothing);
         let search = std::env::split_paths(&search).filter(|dir| dir.is_absolute()).collect();
         Decider {
             gate: gate.clone(),
@@ -55,6 +63,7 @@ impl Decider {
             servers: servers.into(),
             whereabouts: Whereabouts { home, cwd, search },
             in_force,
+            has_roles,
             changed: Arc::default(),
         }
     }
@@ -81,6 +90,13 @@ impl Decider {
         let policy = self.in_force.policy();
         name.and_then(Result::ok)
             .is_some_and(|name| policy.may_call(&self.agent, &name, &self.gate.facts_now()))
+    }
+
+    /// Whether a client's message may name something that has to be looked up, as files are, which may lie far away.
+    pub(super) fn looks_up(&self, message: &[u8]) -> bool {
+        // A resource may be a file; what is escaped may be any word.
+        let may_be = |text: &str| text.contains("resources") || text.contains("\\u");
+        self.has_roles || std::str::from_utf8(message).is_ok_and(may_be)
     }
 
     fn changed(&self) -> MutexGuard<'_, BTreeSet<(usize, String)>> {

@@ -4,17 +4,17 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
 use std::sync::mpsc::{SendError, sync_channel};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use ringfence_proxy::mcp::frame::{Frame, Malformed};
 use ringfence_proxy::mcp::lines::{self, Pieces};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use super::serving::Heard;
+use super::serving::{Heard, Inline};
 use super::started::named;
 
 /// Messages of other threads that wait until they are looked at; whoever sends more waits.
@@ -48,6 +48,8 @@ struct Bell {
     rings: OwnedFd,
     /// Whether there is anybody to wake.
     sleeps: AtomicBool,
+    /// A talk without a thread of its own, which whoever rings carries on.
+    talk: OnceLock<Weak<Inline>>,
 }
 
 /// A stream of lines.
@@ -72,7 +74,7 @@ impl Ears {
     pub(super) fn new() -> io::Result<Ears> {
         let (to, heard) = sync_channel(HEARD_MAX);
         let rings = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let bell = Arc::new(Bell { rings, sleeps: AtomicBool::new(false) });
+        let bell = Arc::new(Bell { rings, sleeps: AtomicBool::new(false), talk: OnceLock::new() });
         let mouth = Mouth { to, bell };
         let (streams, waiting) = (Vec::new(), VecDeque::new());
         Ok(Ears { heard, mouth, streams, waiting, room: Vec::new() })
@@ -101,6 +103,22 @@ impl Ears {
     ) {
         let whose = Whose::Server(number, Some(last_words));
         self.streams.push(Stream { whose, from, lines: Pieces::default() });
+    }
+
+    /// From now on whoever says something carries the talk on; no stream is listened to then.
+    pub(super) fn carried_on_by(&self, talk: &Arc<Inline>) {
+        // There is one talk to these ears.
+        let _ = self.mouth.bell.talk.set(Arc::downgrade(talk));
+    }
+
+    /// What was said already.
+    pub(super) fn said(&mut self) -> Option<Heard> {
+        self.waiting.pop_front().or_else(|| self.heard.try_recv().ok())
+    }
+
+    /// The same again, for who can do more about it.
+    pub(super) fn not_yet(&mut self, heard: Heard) {
+        self.waiting.push_front(heard);
     }
 
     /// What is heard next, at the latest at a time.
@@ -227,7 +245,9 @@ impl Mouth {
 
 impl Bell {
     fn ring(&self) {
-        if self.sleeps.swap(false, Ordering::SeqCst) {
+        if let Some(talk) = self.talk.get().and_then(Weak::upgrade) {
+            talk.carry_on();
+        } else if self.sleeps.swap(false, Ordering::SeqCst) {
             // It cannot be full: whoever listens empties it.
             let _ = rustix::io::write(&self.rings, &1_u64.to_ne_bytes());
         }

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -29,13 +29,16 @@ use super::ears::{Ears, Mouth};
 use super::metrics::Metrics;
 use super::remote::{Remotes, repeated_by};
 use super::results::Results;
-use super::serving::{Heard, Serving, Stopper, ToClient};
+use super::serving::{Heard, Inline, Serving, Stopper, ToClient};
 use super::started::named;
 use crate::approvals::Approvals;
 use crate::in_force::InForce;
 use crate::servers::Server;
 use crate::settings::ResultSettings;
 use crate::whole_file;
+
+/// How often it is looked whether a talk without a thread has waited for something long enough.
+const CLOCK: Duration = Duration::from_millis(250);
 
 /// How long the end of all talks is waited for: a server may take seven seconds.
 const END_WAIT: Duration = Duration::from_secs(15);
@@ -122,10 +125,24 @@ impl Serves {
         let (alive, ended) = sync_channel(0);
         let talks = Talks::default();
         let all = Arc::clone(&talks);
-        rooms.who.2.on_change(move || lock(&all).values().for_each(Stopper::reloaded));
+        rooms.who.2.on_change(move || {
+            // Whoever is told may end, and is not among them then.
+            let told: Vec<Stopper> = lock(&all).values().map(|it| it.stopper.clone()).collect();
+            told.iter().for_each(Stopper::reloaded);
+        });
+        let is_inline = rooms.servers.iter().all(|server| server.file.url.is_some());
+        let remotes = rooms.remotes.clone().filter(|_| is_inline);
+        if remotes.is_some() {
+            let clock = Arc::downgrade(&talks);
+            named("clock", move || tell_time(&clock)).map_err(RunError::step("tell the time"))?;
+        }
         let (repeated, clients) = (repeated_of(&rooms.servers), AtomicU32::new(0));
-        let opens = Arc::new(Opening { rooms, clients, repeated, alive, talks });
-        let front = Front::serve(door, guard, opens).map_err(RunError::step("serve clients"))?;
+        let opens = Arc::new(Opening { rooms, clients, repeated, alive, talks, is_inline });
+        let front = match remotes {
+            Some(remotes) => remotes.front(door, guard, opens),
+            None => Front::serve(door, guard, opens),
+        };
+        let front = front.map_err(RunError::step("serve clients"))?;
         Ok((Serves { front, ended, made }, Ready { at, token_file }))
     }
 
@@ -148,13 +165,33 @@ struct Opening {
     repeated: BTreeMap<String, Vec<Repeated>>,
     alive: SyncSender<()>,
     talks: Talks,
+    /// No server has a process of its own.
+    is_inline: bool,
 }
 
 /// The talks that go on, by the addresses of their desks.
-type Talks = Arc<Mutex<HashMap<usize, Stopper>>>;
+type Talks = Arc<Mutex<HashMap<usize, Talk>>>;
 
-fn lock(talks: &Talks) -> MutexGuard<'_, HashMap<usize, Stopper>> {
+/// A talk that goes on.
+struct Talk {
+    stopper: Stopper,
+    /// Where it has no thread of its own.
+    inline: Option<Arc<Inline>>,
+}
+
+fn lock(talks: &Mutex<HashMap<usize, Talk>>) -> MutexGuard<'_, HashMap<usize, Talk>> {
     talks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells talks without threads of their own that time has passed, for as long as there is somebody to open any.
+fn tell_time(talks: &Weak<Mutex<HashMap<usize, Talk>>>) {
+    while let Some(talks) = talks.upgrade() {
+        let all: Vec<Arc<Inline>> =
+            lock(&talks).values().filter_map(|it| it.inline.clone()).collect();
+        drop(talks);
+        all.iter().for_each(Inline::carry_on);
+        std::thread::sleep(CLOCK);
+    }
 }
 
 impl Opens for Opening {
@@ -189,15 +226,26 @@ impl Opens for Opening {
             .map_err(|error| error.to_string())?;
         let (stopper, alive) = (serving.stopper(), self.alive.clone());
         let (talks, number) = (Arc::clone(&self.talks), Arc::as_ptr(&desk).addr());
-        lock(&talks).insert(number, stopper.clone());
+        lock(&talks).insert(number, Talk { stopper: stopper.clone(), inline: None });
+        let all = Arc::clone(&talks);
+        let then = move || {
+            lock(&all).remove(&number);
+            desk.close();
+            drop(alive);
+        };
+        if self.is_inline {
+            let inline = Inline::new(serving, Box::new(then));
+            if let Some(talk) = lock(&talks).get_mut(&number) {
+                talk.inline = Some(inline);
+            }
+            return Ok(Box::new(Room { mouth, stopper }));
+        }
         let talk = move || {
             serving.until_the_end(&mut |notice| {
                 // Where nobody reads it, the talk goes on all the same.
                 let _ = writeln!(io::stderr().lock(), "{notice}");
             });
-            lock(&talks).remove(&number);
-            desk.close();
-            drop(alive);
+            then();
         };
         named("client", talk).map_err(|error| error.to_string())?;
         Ok(Box::new(Room { mouth, stopper }))

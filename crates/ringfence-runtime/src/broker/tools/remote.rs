@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ringfence_core::{Agent, Gate, SecretName, ServerName};
 use ringfence_proxy::mcp::headers::{Repeated, repeated};
 use ringfence_proxy::mcp::http::carriers::{Carried, Carriers};
+use ringfence_proxy::mcp::http::front::guard::Guard;
+use ringfence_proxy::mcp::http::front::{Door, Front, Opens};
 use ringfence_proxy::mcp::http::remote::{self, Unheard};
 use ringfence_proxy::mcp::http::url::Url;
 use ringfence_proxy::mcp::oauth::web::Web;
@@ -80,6 +82,18 @@ impl Remotes {
         let carriers = Carriers::start().map_err(RunError::step("carry messages over HTTP"))?;
         let carriers = Mutex::new(Some(carriers));
         Ok(Some(Arc::new(Remotes { servers: all, carriers, held })))
+    }
+
+    /// Serves clients on the thread that carries the sessions with servers.
+    pub(super) fn front(
+        &self,
+        door: Door,
+        guard: Guard,
+        opens: Arc<dyn Opens>,
+    ) -> io::Result<Front> {
+        let carriers = self.carriers.lock().unwrap_or_else(PoisonError::into_inner);
+        let carriers = carriers.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        Front::serve_beside(carriers, door, guard, opens)
     }
 
     /// Carries a session with one of them; what it says is heard under its number.

@@ -1,7 +1,9 @@
 //! The talk between one client and its servers, until the client has nothing more to say.
 
-use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+mod client;
+mod inline;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -23,15 +25,16 @@ use super::remote::Remotes;
 use super::results::{Passed, Results};
 use super::said;
 use super::started::{Started, named};
-use super::voice::{Unsaid, Voice};
+use super::voice::Voice;
 use crate::notice::Notice;
 use crate::servers::Server;
 use crate::wording::printable;
+use client::Patience;
+pub(super) use client::{Client, ToClient};
+pub(super) use inline::Inline;
 
 /// Messages that wait until the client reads them; then servers wait.
 const TOLD_MAX: usize = 16;
-/// How long is waited until a client that reads slowly is looked at again.
-const CLIENT_LOOK: Duration = Duration::from_millis(2);
 /// How long a server may say nothing after the first thing that it was told, in seconds: clients wait 30 for all
 /// of them together. One that is alone holds up nobody, and may be fetching its packages.
 const SILENT_SECONDS_MAX: u64 = 25;
@@ -91,20 +94,11 @@ impl Stopper {
     }
 }
 
-/// A client that speaks in lines.
-pub(super) struct Client {
-    pub(super) from: OwnedFd,
-    /// What was read of it already.
-    pub(super) read: Vec<u8>,
-    pub(super) to: OwnedFd,
-}
-
-/// How something is said to the client.
-pub(super) enum ToClient {
-    /// In lines.
-    Lines(Voice),
-    /// By this, on a stream, which is 0 for the client at large; what it gives back has to wait until the client has read what came before.
-    Elsewhere(Box<dyn Fn(u64, String) -> Result<(), String> + Send>),
+/// Where a talk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goes {
+    On,
+    Over,
 }
 
 /// A talk that goes on.
@@ -121,6 +115,9 @@ pub(super) struct Serving {
     ears: Ears,
     stopper: Stopper,
     client: ToClient,
+    patience: Patience,
+    /// What the client has no room for.
+    unsaid: VecDeque<(u64, String)>,
     under_way: HashMap<u64, Permitted>,
     is_introduced: bool,
     /// Calls that wait for a person, each with what withdraws it.
@@ -188,6 +185,8 @@ impl Serving {
             ears,
             stopper,
             client,
+            patience: Patience::Waits,
+            unsaid: VecDeque::new(),
             under_way,
             is_introduced: false,
             asked,
@@ -203,48 +202,67 @@ impl Serving {
     pub(super) fn until_the_end(mut self, tell: &mut dyn FnMut(&Notice)) {
         loop {
             let heard = self.next();
-            let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let mut effects = self.middle.tick(now_ms);
-            effects.extend(match heard {
-                Ok(Heard::Client(lines::Read::End) | Heard::Stop)
-                | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(Heard::Client(read)) => self.of_client(0, read),
-                Ok(Heard::Request(stream, read)) => self.of_client(stream, read),
-                Ok(Heard::Closed(stream)) => self.middle.closed(stream),
-                Ok(Heard::Server(number, read)) => self.of_server(number, read),
-                Ok(Heard::Decided(ticket, decided)) => self.answered(ticket, decided),
-                Ok(Heard::Reloaded) => self.middle.tools_changed(),
-                Ok(Heard::Tell(notice)) => {
-                    tell(&notice);
-                    Vec::new()
-                }
-                Err(RecvTimeoutError::Timeout) => self.end_silent(),
-            });
-            for effect in effects {
-                self.see_to(effect, tell);
-            }
-            for (server, kind, what, found) in self.results.take_odd() {
-                let odd = Odd { server: Some(server), kind, what: what.to_owned() };
-                self.odd(&odd, found, tell);
-            }
-            if self.stopper.ends.load(Ordering::Acquire) {
+            if self.step(heard, tell) == Goes::Over {
                 break;
             }
         }
+        self.close();
+    }
+
+    /// Does what follows from what was heard.
+    fn step(
+        &mut self,
+        heard: Result<Heard, RecvTimeoutError>,
+        tell: &mut dyn FnMut(&Notice),
+    ) -> Goes {
+        let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut effects = self.middle.tick(now_ms);
+        effects.extend(match heard {
+            Ok(Heard::Client(lines::Read::End) | Heard::Stop)
+            | Err(RecvTimeoutError::Disconnected) => return Goes::Over,
+            Ok(Heard::Client(read)) => self.of_client(0, read),
+            Ok(Heard::Request(stream, read)) => self.of_client(stream, read),
+            Ok(Heard::Closed(stream)) => self.middle.closed(stream),
+            Ok(Heard::Server(number, read)) => self.of_server(number, read),
+            Ok(Heard::Decided(ticket, decided)) => self.answered(ticket, decided),
+            Ok(Heard::Reloaded) => self.middle.tools_changed(),
+            Ok(Heard::Tell(notice)) => {
+                tell(&notice);
+                Vec::new()
+            }
+            Err(RecvTimeoutError::Timeout) => self.end_silent(),
+        });
+        for effect in effects {
+            self.see_to(effect, tell);
+        }
+        for (server, kind, what, found) in self.results.take_odd() {
+            let odd = Odd { server: Some(server), kind, what: what.to_owned() };
+            self.odd(&odd, found, tell);
+        }
+        if self.stopper.ends.load(Ordering::Acquire) { Goes::Over } else { Goes::On }
+    }
+
+    /// Ends the servers.
+    pub(super) fn close(mut self) {
         self.asked.values().for_each(|(withdrawn, _)| withdrawn.store(true, Ordering::Release));
         Started::end_all(self.started.drain(..).flatten().collect());
     }
 
     /// What is heard next, or that something has been waited for long enough.
     fn next(&mut self) -> Result<Heard, RecvTimeoutError> {
+        let until = self.due();
+        self.ears.next(until)
+    }
+
+    /// When something has been waited for long enough, if ever.
+    fn due(&self) -> Option<Instant> {
         let until = |silent: &Silent| match silent {
             Silent::Until(until) => Some(*until),
             Silent::Untold | Silent::No => None,
         };
         let due = self.middle.deadline_ms();
         let due = due.and_then(|ms| self.began.checked_add(Duration::from_millis(ms)));
-        let until = self.silent.iter().filter_map(until).chain(due).min();
-        self.ears.next(until)
+        self.silent.iter().filter_map(until).chain(due).min()
     }
 
     /// Ends the servers that have said nothing for too long: nobody waits for them any more.
@@ -362,34 +380,6 @@ impl Serving {
         };
         for effect in more {
             self.see_to(effect, tell);
-        }
-    }
-
-    /// Waits until the client has read enough of what came before, or the talk ends.
-    fn tell_client(&mut self, stream: u64, text: String) {
-        let ends = || self.stopper.ends.load(Ordering::Acquire);
-        match &mut self.client {
-            ToClient::Lines(voice) => {
-                let mut said = voice.say(text);
-                // Whoever is gone is heard of.
-                while let Err(Unsaid::Full(line)) = said {
-                    if ends() {
-                        return;
-                    }
-                    std::thread::sleep(CLIENT_LOOK);
-                    said = voice.line(line);
-                }
-            }
-            ToClient::Elsewhere(give) => {
-                let mut given = give(stream, text);
-                while let Err(text) = given {
-                    if ends() {
-                        return;
-                    }
-                    std::thread::sleep(CLIENT_LOOK);
-                    given = give(stream, text);
-                }
-            }
         }
     }
 

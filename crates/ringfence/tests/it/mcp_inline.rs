@@ -1,0 +1,126 @@
+//! Clients over HTTP of servers behind addresses: one thread carries them all, and none of them holds up another.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::mcp_http::{Asked, Setup, Web, json_answer, plain, result};
+use crate::mcp_serve::Served;
+
+/// Longest text that a server here says, in bytes: more than is looked through on the way.
+const LONG_BYTES: usize = 300_000;
+
+/// Says what it is told; `slow` takes two seconds, `long` is answered at length.
+fn says(asked: &Asked, to: &mut TcpStream) {
+    match asked.body["method"].as_str() {
+        Some("tools/call") => {}
+        Some("tools/list") => {
+            let mut answer = result(asked);
+            answer["result"]["tools"] = json!([tool()]);
+            return json_answer(to, &answer);
+        }
+        _ => return plain(asked, to),
+    }
+    let text = asked.body["params"]["arguments"]["x"].as_str().unwrap_or_default().to_owned();
+    let said = match text.split(' ').next().unwrap_or_default() {
+        "slow" => {
+            std::thread::sleep(Duration::from_secs(2));
+            text
+        }
+        "long" => format!("{text} {}", "word ".repeat(LONG_BYTES / 5)),
+        _ => text,
+    };
+    let mut answer = result(asked);
+    answer["result"]["content"][0]["text"] = json!(said);
+    json_answer(to, &answer);
+}
+
+fn tool() -> Value {
+    let properties = json!({"x": {"type": "string"}});
+    json!({"name": "say", "inputSchema": {"type": "object", "properties": properties}})
+}
+
+fn served() -> (Web, Served) {
+    let web = Web::serve(says);
+    let setup = Setup::new(&[("web", &web.url())]);
+    setup.pinned("web", &web.url(), &tool());
+    setup.in_force(
+        "forbid (principal, action == Action::\"web/say\", resource) when { context.args has x && context.args.x == \"no\" };",
+    );
+    (web, Served::start(setup.person, &[]))
+}
+
+fn call(id: u64, text: &str) -> Value {
+    let params = json!({"name": "say", "arguments": {"x": text}});
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
+}
+
+fn said(served: &Served, session: &str, (id, text): (u64, &str)) -> String {
+    answered(served, session, (id, &call(id, text)))
+}
+
+fn answered(served: &Served, session: &str, (id, call): (u64, &Value)) -> String {
+    let got = served.post(session, call);
+    // What takes long comes by a stream.
+    let body =
+        got.body.lines().find_map(|it| it.strip_prefix("data: {")).map(|it| format!("{{{it}"));
+    let answer: Value = serde_json::from_str(body.as_deref().unwrap_or(&got.body)).unwrap();
+    assert_eq!(answer["id"], id, "{} {}", got.head, got.body);
+    answer["result"]["content"][0]["text"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn clients_of_servers_behind_addresses_do_not_hold_up_one_another() {
+    let (web, served) = served();
+    let (first, second) = (served.begin("2025-06-18"), served.begin("2025-06-18"));
+    assert_eq!(said(&served, &first, (7, "a")), "a");
+    assert!(said(&served, &first, (8, "no")).contains("denied"), "decided like all calls");
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| said(&served, &first, (9, "slow 1")));
+        std::thread::sleep(Duration::from_millis(300));
+        let begun = Instant::now();
+        assert_eq!(said(&served, &second, (9, "b")), "b");
+        assert_eq!(said(&served, &first, (10, "c")), "c", "nor does a call hold up its own client");
+        assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+        assert_eq!(slow.join().unwrap(), "slow 1");
+    });
+    let ended = served.send(served.head("DELETE", &format!("{first}\r\n")).as_bytes());
+    assert_eq!(ended.status, 200, "{}", ended.head);
+    assert_eq!(served.post(&first, &call(11, "x")).status, 404);
+    assert_eq!(said(&served, &second, (12, "y")), "y");
+    let begun = Instant::now();
+    served.end();
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    let methods = |method: &str| web.asked().iter().filter(|it| it.method == method).count();
+    assert_eq!(methods("DELETE"), 2, "each session was ended at the server");
+}
+
+#[test]
+fn what_takes_its_time_stays_in_its_order_and_disturbs_nobody() {
+    const CLIENTS: u64 = 8;
+    const CALLS: u64 = 12;
+    let (_web, served) = served();
+    let sessions: Vec<String> = (0..CLIENTS).map(|_| served.begin("2025-06-18")).collect();
+    std::thread::scope(|scope| {
+        for (number, session) in sessions.iter().enumerate() {
+            let served = &served;
+            scope.spawn(move || {
+                for id in 2..CALLS {
+                    // Large questions, large answers, and small ones between them.
+                    let long = if id % 3 == 1 { "long " } else { "" };
+                    let text = format!("{long}{number} {id}");
+                    let mut asked = call(id, &text);
+                    if id % 3 == 0 {
+                        asked["params"]["_meta"] = json!({"x": "large ".repeat(20_000)});
+                    }
+                    let got = answered(served, session, (id, &asked));
+                    assert!(got.starts_with(&text), "{number} {id}: {got:.200}");
+                    assert_eq!(got.len() > LONG_BYTES, id % 3 == 1);
+                }
+            });
+        }
+    });
+    let told = served.end();
+    assert!(!told.contains("panicked"), "{told}");
+}

@@ -3,8 +3,11 @@
 //!
 //! What is not understood is left as it is and told. Nothing of a file is changed but the entries that were taken over.
 
+mod backup;
+mod covered;
 mod entry;
 mod json;
+mod sensitive;
 mod toml;
 
 use std::fs::{self, File};
@@ -16,18 +19,17 @@ use ringfence_core::ServerName;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::whole_file::{self, FileError};
+use crate::whole_file::FileError;
 
-pub use entry::{Described, Reference, Sensitive, Understood};
+pub use backup::{Backups, Undo, lies_beside};
+pub use covered::{covered, covered_address, covered_words};
+pub use entry::{Bare, Described, Reference, Sensitive, Understood};
 
 /// Largest file of a client, in bytes: some keep all that they remember in it.
 pub const CLIENT_FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Most servers in one file.
 const SERVERS_MAX: usize = 200;
-
-/// Most backups of one file.
-const BACKUPS_MAX: u32 = 1_000;
 
 /// A client whose settings are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -197,6 +199,14 @@ pub enum ClientError {
     /// It could not be written.
     #[error(transparent)]
     Write(#[from] FileError),
+    /// What was remembered of backups cannot be used.
+    #[error("`{}`, which says what was made of clients' files, cannot be used: {why}", path.display())]
+    Remembered {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
 }
 
 impl ClientFile {
@@ -264,52 +274,6 @@ impl ClientFile {
             }
         }
     }
-
-    /// Writes another text in its place, and what it was beside it; where that is.
-    pub fn replace(&self, text: &str) -> Result<PathBuf, ClientError> {
-        if read(&self.path)?.0 != self.text {
-            return Err(ClientError::Changed(self.path.clone()));
-        }
-        let backup = (1..BACKUPS_MAX)
-            .map(|number| backup(&self.path, number))
-            .find(|path| fs::symlink_metadata(path).is_err());
-        let backup = backup.ok_or_else(|| ClientError::Odd {
-            path: self.path.clone(),
-            why: format!("there are {BACKUPS_MAX} backups of it"),
-        })?;
-        // Others need not read what was in it.
-        whole_file::replace(&backup, self.text.as_bytes(), self.mode & 0o700)?;
-        whole_file::replace(&self.path, text.as_bytes(), self.mode)?;
-        Ok(backup)
-    }
-}
-
-/// The last backup of a client's file, if there is one: where it is, and what is in it.
-pub fn last_backup(path: &Path) -> Result<Option<(PathBuf, String)>, ClientError> {
-    let there = (1..BACKUPS_MAX)
-        .map(|number| backup(path, number))
-        .take_while(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file()));
-    there.last().map(|path| read(&path).map(|(text, _)| (path, text))).transpose()
-}
-
-/// Puts a backup back in the place of a file that still is `now`.
-pub fn restore(path: &Path, now: &str, backup: &Path) -> Result<(), ClientError> {
-    let (text, mode) = read(path)?;
-    if text != now {
-        return Err(ClientError::Changed(path.to_owned()));
-    }
-    let (before, _) = read(backup)?;
-    whole_file::replace(path, before.as_bytes(), mode)?;
-    fs::remove_file(backup).map_err(|source| ClientError::Read { path: backup.to_owned(), source })
-}
-
-fn backup(path: &Path, number: u32) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(match number {
-        1 => ".before-ringfence".to_owned(),
-        more => format!(".before-ringfence-{more}"),
-    });
-    path.with_file_name(name)
 }
 
 /// The text of a file and its permission bits.

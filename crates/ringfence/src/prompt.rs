@@ -28,6 +28,13 @@ pub fn consent(question: &str, flag: &str) -> Result<Consent, Failure> {
     Ok(if yes { Consent::Given } else { Consent::Refused })
 }
 
+/// The same where nothing said is a yes: for what is safer than its contrary.
+pub fn consent_unless(question: &str, flag: &str) -> Result<Consent, Failure> {
+    let answer = line(&format!("{question} [Y/n] "), flag)?;
+    let no = matches!(answer.to_ascii_lowercase().as_str(), "n" | "no");
+    Ok(if no { Consent::Refused } else { Consent::Given })
+}
+
 /// What the person wants done with a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
@@ -139,9 +146,9 @@ pub fn can_ask() -> bool {
 /// One line that is typed; `flag` is what stands in for it where there is no terminal.
 pub fn line(prompt: &str, flag: &str) -> Result<String, Failure> {
     if !can_ask() {
-        return Err(Message::new("this needs an answer, and there is no terminal to ask on")
-            .hint(flag)
-            .could_not());
+        let asked = prompt.trim_end().lines().map(|line| format!("asked would be: {line}"));
+        let message = Message::new("this needs an answer, and there is no terminal to ask on");
+        return Err(asked.fold(message, Message::detail).hint(flag).could_not());
     }
     // What was typed before the question was there is no answer to it.
     let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);

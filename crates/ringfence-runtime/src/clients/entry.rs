@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use ringfence_core::FindingKind;
-use ringfence_detect::Detectors;
 use serde_json::{Map, Value};
 
 use super::Entry;
+use super::sensitive::{Looks, Sure, looks, named, option_of, parts_of_addresses, word_looks};
 use crate::environment::Environment;
 
 /// What is taken over of an entry, or means nothing any more once that is done.
@@ -58,8 +57,21 @@ pub struct Described {
     pub secret_env: BTreeMap<String, Sensitive>,
     /// Headers that are.
     pub secret_headers: BTreeMap<String, Sensitive>,
+    /// Variables and headers that may be secrets, which only a person can tell: they stand among the others as well.
+    pub unsure: BTreeMap<String, Sensitive>,
+    /// What looks like a secret and would stand in our file in the clear.
+    pub bare: Vec<Bare>,
     /// The variables of this environment that it takes something from.
     pub variables: BTreeSet<String>,
+}
+
+/// A secret that nothing can stand in for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bare {
+    /// The variable, or what it is part of.
+    pub what: String,
+    /// Why nothing can.
+    pub why: &'static str,
 }
 
 /// Something that nobody else should have.
@@ -89,6 +101,18 @@ impl std::fmt::Debug for Sensitive {
 impl std::fmt::Debug for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Reference")
+    }
+}
+
+impl Described {
+    /// The same with one that may be a secret taken for one.
+    pub fn keep_secret(&mut self, name: &str) {
+        let Some(secret) = self.unsure.remove(name) else { return };
+        if self.env.remove(name).is_some() {
+            self.secret_env.insert(name.to_owned(), secret);
+        } else if self.headers.remove(name).is_some() {
+            self.secret_headers.insert(name.to_owned(), secret);
+        }
     }
 }
 
@@ -147,7 +171,8 @@ impl Words<'_> {
         }
         for key in ["url", "httpUrl", "serverUrl"] {
             if let Some(url) = text(said, key)? {
-                all.url = Some(self.filled(key, url)?);
+                let url = self.filled(key, url)?;
+                all.url = Some(address(&mut all, &url)?);
             }
         }
         if all.command.is_empty() == all.url.is_none() {
@@ -170,12 +195,7 @@ impl Words<'_> {
         if let Some(variable) = text(said, "bearer_token_env_var")? {
             self.header(&mut all, "Authorization", &format!("Bearer ${{{variable}}}"))?;
         }
-        // A word of the command line is seen by everybody on the host, and would be in our file.
-        if let Some(at) = secret_word(&all.command) {
-            return Err(format!(
-                "a secret stands in its arguments (the {at}. word): put it into a variable"
-            ));
-        }
+        words(&mut all)?;
         Ok(all)
     }
 
@@ -184,33 +204,33 @@ impl Words<'_> {
         if let Some(Reference::Variable(variable)) = &reference {
             all.variables.insert(variable.clone());
         }
-        match reference {
-            Some(Reference::Variable(variable)) if is_secret(name, "") => {
-                let is = Reference::Variable(variable);
-                all.secret_env.insert(name.to_owned(), Sensitive { prefix: String::new(), is });
-            }
+        let (is, value) = match reference {
             Some(Reference::Variable(variable)) => {
-                let value = self.environment.text(&variable).ok_or_else(|| {
-                    format!("`{name}` is the client's `${variable}`, which is not set here")
-                })?;
-                if is_secret(name, value) {
-                    let is = Reference::Variable(variable);
-                    all.secret_env.insert(name.to_owned(), Sensitive { prefix: String::new(), is });
-                } else {
-                    all.env.insert(name.to_owned(), value.to_owned());
+                let known = self.environment.text(&variable);
+                if known.is_none() && named(name) != Some(Looks::Credential) {
+                    return Err(format!(
+                        "`{name}` is the client's `${variable}`, which is not set here"
+                    ));
                 }
+                let value = known.unwrap_or(STANDS_FOR_ANY).to_owned();
+                (Reference::Variable(variable), value)
             }
-            Some(Reference::Value(value)) => {
-                all.env.insert(name.to_owned(), value);
+            Some(Reference::Value(value)) => (Reference::Value(value.clone()), value),
+            None => (Reference::Value(value.to_owned()), value.to_owned()),
+        };
+        let secret = Sensitive { prefix: String::new(), is };
+        match looks(name, &value) {
+            Looks::Credential => {
+                all.secret_env.insert(name.to_owned(), secret);
+                return Ok(());
             }
-            None if is_secret(name, value) => {
-                let is = Reference::Value(value.to_owned());
-                all.secret_env.insert(name.to_owned(), Sensitive { prefix: String::new(), is });
+            Looks::Unsure => {
+                all.unsure.insert(name.to_owned(), secret);
             }
-            None => {
-                all.env.insert(name.to_owned(), value.to_owned());
-            }
+            Looks::Bare(why) => all.bare.push(Bare { what: format!("the variable `{name}`"), why }),
+            Looks::Plain => {}
         }
+        all.env.insert(name.to_owned(), value);
         Ok(())
     }
 
@@ -227,15 +247,20 @@ impl Words<'_> {
         if let Some(Reference::Variable(variable)) = &reference {
             all.variables.insert(variable.clone());
         }
-        let is_secret = !prefix.is_empty()
-            || is_secret(name, rest)
-            || matches!(reference, Some(Reference::Variable(_)));
-        if !is_secret {
-            all.headers.insert(name.to_owned(), value.to_owned());
-            return Ok(());
-        }
+        let is_for_sure = !prefix.is_empty() || matches!(reference, Some(Reference::Variable(_)));
         let is = reference.unwrap_or_else(|| Reference::Value(rest.to_owned()));
-        all.secret_headers.insert(name.to_owned(), Sensitive { prefix, is });
+        let secret = Sensitive { prefix, is };
+        match if is_for_sure { Looks::Credential } else { looks(name, rest) } {
+            Looks::Credential | Looks::Bare(_) => {
+                all.secret_headers.insert(name.to_owned(), secret);
+                return Ok(());
+            }
+            Looks::Unsure => {
+                all.unsure.insert(name.to_owned(), secret);
+            }
+            Looks::Plain => {}
+        }
+        all.headers.insert(name.to_owned(), value.to_owned());
         Ok(())
     }
 
@@ -291,61 +316,78 @@ fn is_variable(name: &str) -> bool {
     name.chars().all(plain) && name.starts_with(|it: char| it.is_ascii_alphabetic() || it == '_')
 }
 
-/// Which word of a command line is a secret, by its form or by the option before it; the program is word 0.
-fn secret_word(words: &[String]) -> Option<usize> {
+/// Stands for a value that is not here: a name that tells says all.
+const STANDS_FOR_ANY: &str = "-";
+
+/// Where the words of the command line are secrets: each is seen by everybody on the host, and would be in our file.
+fn words(all: &mut Described) -> Result<(), String> {
     let mut option = "";
-    for (at, word) in words.iter().enumerate() {
-        let (name, value) = match word.strip_prefix('-') {
-            Some(rest) => rest.split_once('=').unwrap_or((rest, "")),
-            None => (option, word.as_str()),
-        };
-        if !value.is_empty() && (is_secret(name, value) || is_secret("", value)) {
-            return Some(at);
+    for (at, word) in all.command.iter().enumerate() {
+        match word_looks(option, word) {
+            Looks::Plain => {}
+            Looks::Unsure => all.bare.push(Bare {
+                what: format!("word {at} of its command"),
+                why: "is random, and may be a key",
+            }),
+            Looks::Credential | Looks::Bare(_) => {
+                return Err(format!(
+                    "a secret stands in its arguments (the {at}. word): put it into a variable"
+                ));
+            }
         }
-        option = if word.starts_with('-') && !word.contains('=') { name } else { "" };
+        option = option_of(word);
     }
-    None
+    Ok(())
 }
 
-/// Words in the names of what is secret.
-const SECRET_WORDS: &[&str] = &[
-    "token",
-    "secret",
-    "password",
-    "passwd",
-    "passphrase",
-    "apikey",
-    "key",
-    "credential",
-    "credentials",
-    "auth",
-    "authorization",
-    "cookie",
-    "pat",
-    "dsn",
-];
+/// Servers that are known to take the key of a parameter in a header as well: host, parameter, header, and what stands
+/// before the key. Source: their own manuals.
+const TAKEN_IN_HEADERS: &[(&str, &str, &str, &str)] =
+    &[("mcp.tavily.com", "tavilyApiKey", "Authorization", "Bearer")];
 
-/// Words that say where a secret is, and are none.
-const ABOUT_SECRETS: &[&str] = &["file", "path", "dir", "name", "id", "url", "type", "public"];
+/// The address of a server, without a key whose server takes it in a header; the error says what else is in it.
+fn address(all: &mut Described, url: &str) -> Result<String, String> {
+    let host = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#', ':']).next());
+    let mut left = url.to_owned();
+    for part in parts_of_addresses(url) {
+        let known = TAKEN_IN_HEADERS.iter().find(|(of, parameter, ..)| {
+            Some(*of) == host && part.parameter.is_some_and(|it| it == *parameter)
+        });
+        match (known, part.parameter, part.sure) {
+            (Some((_, parameter, header, prefix)), _, _) => {
+                left = without(&left, parameter, part.value);
+                let is = Reference::Value(part.value.to_owned());
+                let secret = Sensitive { prefix: (*prefix).to_owned(), is };
+                all.secret_headers.insert((*header).to_owned(), secret);
+            }
+            (None, Some(parameter), Sure::Yes) => {
+                return Err(format!(
+                    "a secret stands in its address (`{parameter}`), and whether the server takes it in a header is not known"
+                ));
+            }
+            (None, None, Sure::Yes) => {
+                return Err("a login stands in its address: keep it as a secret, and add the server with a header".to_owned());
+            }
+            (None, parameter, Sure::No) => {
+                let of = parameter.map(|it| format!("`{it}` in its address"));
+                all.bare.push(Bare {
+                    what: of.unwrap_or_else(|| "a part of its address".to_owned()),
+                    why: "is random, and may be a key",
+                });
+            }
+        }
+    }
+    Ok(left)
+}
 
-/// Whether a value is one that nobody else should have, by its name or by what it looks like.
-fn is_secret(name: &str, value: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let words: Vec<&str> = name.split(|it: char| !it.is_ascii_alphanumeric()).collect();
-    let last = words.last().copied().unwrap_or_default();
-    let named =
-        words.iter().any(|word| SECRET_WORDS.contains(word)) && !ABOUT_SECRETS.contains(&last);
-    let has_login = value.split_once("://").is_some_and(|(_, rest)| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        authority.rsplit_once('@').is_some_and(|(login, _)| login.contains(':'))
-    });
-    let found = || {
-        let all = Detectors::shared().look(value);
-        all.iter().any(|it| {
-            it.kind == FindingKind::Secret && it.certainty != ringfence_core::Certainty::Noisy
-        })
-    };
-    named || has_login || found()
+/// An address without one of its parameters.
+fn without(url: &str, name: &str, value: &str) -> String {
+    let pair = format!("{name}={value}");
+    let Some((before, after)) = url.split_once(&pair) else { return url.to_owned() };
+    match after.strip_prefix('&') {
+        Some(more) => format!("{before}{more}"),
+        None => format!("{}{after}", before.trim_end_matches(['?', '&'])),
+    }
 }
 
 fn text<'a>(said: &'a Map<String, Value>, key: &str) -> Result<Option<&'a str>, String> {

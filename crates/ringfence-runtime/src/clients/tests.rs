@@ -19,7 +19,8 @@ fn environment(all: &[(&str, &str)]) -> Environment {
 
 fn understood(said: Value) -> Understood {
     let entry = Entry { name: "x".to_owned(), project: None, said };
-    let environment = environment(&[("PLAIN", "yes"), ("GITHUB_TOKEN", "abcdefghijkl")]);
+    let environment =
+        environment(&[("PLAIN", "yes"), ("GITHUB_TOKEN", "abcdefghijkl"), ("SECRET_PW", "pw")]);
     entry.understood(&environment, Path::new("/home/ada"), Path::new("/home/ada/project"))
 }
 
@@ -151,20 +152,62 @@ fn a_link_is_followed_within_the_home_and_not_out_of_it() {
     let inner = read("in.json").unwrap().unwrap();
     fs::set_permissions(home.path().join("real.json"), fs::Permissions::from_mode(0o640)).unwrap();
     let inner = ClientFile { mode: 0o640, ..inner };
-    let backup = inner.replace("{}").unwrap();
+    let backups = Backups { at: home.path().join("state/clients.json") };
+    let backup = backups.replace(&inner, "{}").unwrap();
     assert!(fs::symlink_metadata(home.path().join("in.json")).unwrap().is_symlink());
     assert_eq!(fs::read_to_string(home.path().join("real.json")).unwrap(), "{}");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&home.path().join("real.json")), mode(&backup)), (0o640, 0o600));
     // Whoever has changed it meanwhile keeps what they wrote.
-    assert!(matches!(inner.replace("[]"), Err(ClientError::Changed(_))));
-    let real = fs::canonicalize(home.path().join("real.json")).unwrap();
-    assert!(matches!(restore(&real, "other", &backup), Err(ClientError::Changed(_))));
-    let (found, text) = last_backup(&real).unwrap().unwrap();
-    assert!(found.ends_with("real.json.before-ringfence") && text.contains("mcpServers"));
-    restore(&real, "{}", &found).unwrap();
-    assert!(fs::read_to_string(&real).unwrap().contains("mcpServers") && !found.exists());
-    assert_eq!(last_backup(&real).unwrap(), None);
+    assert!(matches!(backups.replace(&inner, "[]"), Err(ClientError::Changed(_))));
+}
+
+#[test]
+fn nothing_is_put_back_that_was_not_there_and_in_the_place_of_nothing_that_others_wrote() {
+    let dir = tempfile::tempdir().unwrap();
+    let real = fs::canonicalize(dir.path()).unwrap().join("real.json");
+    let before = "{\"mcpServers\": {\"a\": {\"command\": \"x\"}}}";
+    let at = |text: &str| {
+        fs::write(&real, text).unwrap();
+        ClientFile::read(Client::Cursor, &real, &[dir.path()]).unwrap().unwrap()
+    };
+    let backups = Backups { at: dir.path().join("state/clients.json") };
+    // One that lies there is nobody's that we know of.
+    let others = real.with_file_name("real.json.before-ringfence");
+    fs::write(&others, "{\"evil\": 1}").unwrap();
+    let first = at(before);
+    assert!(backups.last(&real).unwrap().is_none() && lies_beside(&real).is_some());
+    let backup = backups.replace(&first, "{}").unwrap();
+    assert!(backup.ends_with("real.json.before-ringfence-2"));
+    let refused = |why: &str| {
+        let error = backups.last(&real).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    };
+    fs::write(&real, "{ }").unwrap();
+    refused("changed it since");
+    fs::write(&real, "{}").unwrap();
+    fs::write(&backup, "{\"evil\": 1}").unwrap();
+    refused("not what was kept");
+    fs::remove_file(&backup).unwrap();
+    refused("cannot read");
+    fs::write(&backup, before).unwrap();
+    let undo = backups.last(&real).unwrap().unwrap();
+    fs::write(&real, "{ }").unwrap();
+    assert!(matches!(backups.put_back(&undo), Err(ClientError::Changed(_))));
+    fs::write(&real, "{}").unwrap();
+    // What was made twice is put back in two steps.
+    let again = backups.replace(&at("{}"), "[]").unwrap();
+    assert!(backups.put_back(&undo).is_err());
+    backups.put_back(&backups.last(&real).unwrap().unwrap()).unwrap();
+    assert!(fs::read_to_string(&real).unwrap() == "{}" && !again.exists() && backup.exists());
+    backups.put_back(&backups.last(&real).unwrap().unwrap()).unwrap();
+    assert!(fs::read_to_string(&real).unwrap() == before && !backup.exists() && others.exists());
+    assert!(backups.last(&real).unwrap().is_none());
+    // What is remembered and cannot be read is no reason to guess.
+    fs::write(&backups.at, "{").unwrap();
+    assert!(matches!(backups.last(&real), Err(ClientError::Remembered { .. })));
+    assert!(matches!(backups.replace(&at(before), "{}"), Err(ClientError::Remembered { .. })));
+    assert_eq!(fs::read_to_string(&real).unwrap(), before);
 }
 
 #[test]
@@ -177,13 +220,17 @@ fn secrets_are_told_from_what_anybody_may_see() {
     let names = |all: &std::collections::BTreeMap<String, Sensitive>| {
         all.keys().cloned().collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(names(&all.secret_env), "API_KEY DATABASE GITHUB_TOKEN MY_PAT");
+    assert_eq!(names(&all.secret_env), "API_KEY GITHUB_TOKEN MY_PAT");
     assert!(all.secret_env["MY_PAT"].is == Reference::Variable("GITHUB_TOKEN".to_owned()));
     let plain: Vec<String> =
         all.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(
         plain.join(" "),
-        "DEBUG=1 MODE=yes N=3 ROOT=/home/ada/project/src TOKEN_FILE=/run/x"
+        "DATABASE=postgres://ada:pass@db.example/x DEBUG=1 MODE=yes N=3 ROOT=/home/ada/project/src TOKEN_FILE=/run/x"
+    );
+    assert_eq!(
+        all.bare.iter().map(|it| it.what.as_str()).collect::<Vec<_>>(),
+        ["the variable `DATABASE`"]
     );
     assert!(!format!("{all:?}").contains("whatever"));
     let all = described(json!({"httpUrl": "https://a.example/mcp", "headers": {
@@ -197,6 +244,39 @@ fn secrets_are_told_from_what_anybody_may_see() {
     );
     assert!(codex.secret_headers["Authorization"].is == Reference::Variable("T".to_owned()));
     assert_eq!(names(&codex.secret_headers), "Authorization X-Org");
+}
+
+#[test]
+fn what_may_be_a_secret_is_told_apart_so_that_a_person_can_be_asked() {
+    let key = ["q7Zt", "2LmX9", "vB4nR8", "sK1pWd3"].concat();
+    let all = described(json!({"command": "x", "args": ["--project", key], "env": {
+        "WORKSPACE": key, "PGPASSWORD": "pw", "MYSQL_PWD": "$SECRET_PW", "HOST": "db.example",
+    }}));
+    assert!(all.secret_env.is_empty());
+    let bare: Vec<&str> = all.bare.iter().map(|it| it.what.as_str()).collect();
+    assert_eq!(
+        bare,
+        ["the variable `PGPASSWORD`", "the variable `MYSQL_PWD`", "word 2 of its command"]
+    );
+    let mut kept = all.clone();
+    kept.keep_secret("WORKSPACE");
+    assert!(kept.secret_env["WORKSPACE"].is == Reference::Value(key.clone()));
+    assert!(!kept.env.contains_key("WORKSPACE") && all.env.contains_key("WORKSPACE"));
+    let all = described(json!({"url": format!("https://mcp.tavily.com/mcp/?tavilyApiKey={key}")}));
+    assert_eq!(all.url.as_deref(), Some("https://mcp.tavily.com/mcp/"));
+    assert!(all.secret_headers["Authorization"].is == Reference::Value(key.clone()));
+    let all = described(json!({"url": format!("https://a.example/s/{key}/mcp?profile={key}")}));
+    let bare: Vec<&str> = all.bare.iter().map(|it| it.what.as_str()).collect();
+    assert_eq!(bare, ["a part of its address", "`profile` in its address"]);
+    let all = described(json!({"url": "https://a.example/mcp", "headers": {"X-Org": key}}));
+    assert!(all.unsure.contains_key("X-Org") && all.headers.contains_key("X-Org"));
+    for (url, why) in [
+        ("https://a.example/mcp?api_key=x", "a secret stands in its address (`api_key`)"),
+        ("https://evil.example/mcp.tavily.com?tavilyApiKey=x", "a secret stands in its address"),
+        ("https://ada:pw@a.example/mcp", "a login stands in its address"),
+    ] {
+        assert!(why_not(json!({"url": url})).contains(why), "{url}");
+    }
 }
 
 #[test]

@@ -257,10 +257,10 @@ impl Builder {
                 self.calling((index, at_ms), &call, span);
             }
             Act::Write(_) | Act::Delete(_) => {
+                // What an argument of a tool names is decided before anybody opens it, and may never be: what the
+                // server does to it is in the server's own session.
+                let Some(kind) = change else { return };
                 let span = self.acting(process, at_ms);
-                let removes = matches!(act, Act::Delete(_));
-                let usual = if removes { FileChange::Deleted } else { FileChange::Modified };
-                let kind = change.unwrap_or(usual);
                 self.changes.push(Change { index, at_ms, span, act, kind });
             }
             Act::Connect(endpoint) => {

@@ -42,6 +42,8 @@ pub(crate) struct Recorded {
     pub(crate) answered: Option<Answered>,
     /// How it ended, where it was permitted and that is known.
     pub(crate) finished: Option<Finished>,
+    /// Why it was refused before any rule was asked, where it was.
+    pub(crate) before_rules: Option<String>,
 }
 
 /// How a permitted act ended.
@@ -92,7 +94,11 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
     }
     recorded.finished = finished(&dirs, &entry);
     let cwd = directory(opening.as_ref());
-    let now = now((&dirs, &cwd), &recorded, screen);
+    // No rule can permit what was refused before one was asked: what the policy says of it is no answer.
+    let now = match &recorded.before_rules {
+        None => now((&dirs, &cwd), &recorded, screen),
+        Some(_) => None,
+    };
     if args.json {
         screen.json(&json!({
             "schema": SCHEMA,
@@ -111,6 +117,14 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
     }
     screen.data(&render::explain::render(&recorded, now.as_ref(), screen.paint(Stream::Out)))?;
     hint(&dirs, &recorded, now.as_ref(), screen);
+    if let (Act::CallTool(call), Some(why)) = (&recorded.request.act, &recorded.before_rules)
+        && why.contains("looked at")
+    {
+        let server = call.tool.server();
+        screen.hint(&format!(
+            "to see what it says of its tools now, run `ringfence mcp inspect {server} --diff`"
+        ));
+    }
     Ok(Done::Yes)
 }
 
@@ -149,10 +163,14 @@ fn recorded(
     opening: Option<&Logged>,
 ) -> Result<Option<Recorded>, Failure> {
     let at_ms = logged.entry.at_ms;
-    let Event::Decided { request, verdict, grounds, approvals, .. } = logged.entry.event.clone()
+    let Event::Decided { request, verdict, grounds, approvals, unobserved, .. } =
+        logged.entry.event.clone()
     else {
         return Ok(None);
     };
+    // The ends of calls are told by us, but for those that never were before the policy.
+    let is_before = unobserved && matches!(request.act, Act::CallTool(_));
+    let before_rules = grounds.failure.clone().filter(|_| is_before && verdict == Verdict::Deny);
     let approvals: BTreeSet<Role> = approvals.into_iter().map(Role).collect();
     let facts = Facts {
         session: name.session.clone(),
@@ -169,6 +187,7 @@ fn recorded(
         facts,
         answered: None,
         finished: None,
+        before_rules,
     }))
 }
 

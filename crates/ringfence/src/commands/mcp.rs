@@ -26,7 +26,7 @@ use crate::exit::{Done, Failure, Message};
 use crate::prompt;
 use crate::render::text;
 use crate::screen::Screen;
-use shown::{as_json, changes, command, pointed_at, shown};
+use shown::{as_json, changes, command, covered_command, pointed_at, shown};
 
 pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure> {
     let environment = context::environment();
@@ -129,7 +129,7 @@ fn list(args: &McpListArgs, screen: &Screen) -> Result<Done, Failure> {
     }
     let rows = assembled.servers.values().map(|server| {
         let number = text::count(server.file.tools.len(), "tool", "tools");
-        vec![server.name.to_string(), number, command(server)]
+        vec![server.name.to_string(), number, covered_command(server)]
     });
     screen.data(&text::table(&rows.collect::<Vec<_>>()))?;
     Ok(Done::Yes)

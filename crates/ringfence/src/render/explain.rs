@@ -22,6 +22,11 @@ const CHANGE: &str = "what would have to change";
 /// The record first, then what the policy in force says about the same act.
 pub(crate) fn render(recorded: &Recorded, now: Option<&Now>, paint: Paint) -> String {
     let mut out = head(recorded, paint);
+    if let Some(why) = &recorded.before_rules {
+        let text =
+            format!("the call: {}; no rule was asked, and none can permit it", printable(why));
+        let _ = write!(out, "\n{}\n  {text}\n", paint.tone(Tone::Heading, CHANGE));
+    }
     let Some(now) = now else { return out };
     if !now.same_policy {
         let note = "the policy in force now is not the one that decided; it would answer:";

@@ -31,6 +31,7 @@ mod mcp_http;
 mod mcp_import;
 mod mcp_inline;
 mod mcp_login;
+mod mcp_person;
 mod mcp_results;
 mod mcp_serve;
 mod mcp_servers;

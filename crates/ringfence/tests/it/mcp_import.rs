@@ -252,3 +252,97 @@ fn files_of_every_client_are_found_and_bad_ones_keep_no_others_from_it() {
         assert_eq!(output.status.code(), Some(2), "{words:?}: {}", text(&output));
     }
 }
+
+/// A value that only its look tells.
+fn random() -> String {
+    ["q7Zt", "2LmX9", "vB4nR8", "sK1pWd3"].concat()
+}
+
+#[test]
+fn no_secret_is_stored_or_shown_in_the_clear_without_a_word() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let config = person.home().join(".claude.json");
+    let servers = json!({"mcpServers": {
+        "bare": server(&json!({"PGPASSWORD": "pw-of-nobody"})),
+        "here": server(&json!({"PLAIN": "x"})),
+        "odd": {"url": format!("https://a.example/mcp?key={}", random())},
+        "oth": {"command": 1, "env": {"SERVICE_TOKEN": "token-of-others"}},
+        "unsure": server(&json!({"WORKSPACE": random()})),
+    }});
+    let before = serde_json::to_string_pretty(&servers).unwrap();
+    fs::write(&config, &before).unwrap();
+    let listed: Value =
+        serde_json::from_str(&person.succeed(&["mcp", "import", "--json"])).unwrap();
+    conforms(&listed, "mcp-import.schema.json");
+    assert_eq!(listed["servers"][0]["bare"], json!(["the variable `PGPASSWORD`"]), "{listed}");
+    assert_eq!(listed["servers"][4]["unsure"], json!(["WORKSPACE"]), "{listed}");
+    // Nobody is there to ask: what nothing can stand in for is left, what may be a secret is taken for one.
+    let output = person.ringfence(&["mcp", "import", "--all"]).output().unwrap();
+    let said = text(&output);
+    for part in [
+        "does not go over HTTP, so that nothing can stand in for it",
+        "a secret stands in its address (`key`)",
+        "`WORKSPACE` of `unsure` is a secret",
+        "[perhaps secret: WORKSPACE]",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let now = fs::read_to_string(&config).unwrap();
+    assert!(now.contains("pw-of-nobody") && now.contains(&random()) && now.contains("\"here\""));
+    for value in ["pw-of-nobody", "token-of-others", &random()] {
+        assert!(!said.contains(value) && !is_in_our_files(&setup, value), "{value}: {said}");
+    }
+    person.succeed(&["mcp", "import", "--undo", "--all"]);
+    // A person says what is what.
+    let answers = [
+        ("take over `bare`", "y"),
+        ("store it in the clear in", "n"),
+        ("take over `unsure`", "y"),
+        ("keep `WORKSPACE` as a secret? [Y/n]", "n"),
+        ("pin these", "y"),
+        ("change the policy so?", "y"),
+        ("change `", "y"),
+    ];
+    let (said, code) = setup.typed(&answers, &["mcp", "import"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("left as it is: bare") && !said.contains(&random()), "{said}");
+    let pinned = fs::read_to_string(setup.own().join("mcp/unsure.json")).unwrap();
+    assert!(pinned.contains(&random()) && !setup.own().join("mcp/bare.json").exists(), "{said}");
+}
+
+#[test]
+fn an_undo_puts_back_what_was_made_here_and_nothing_else() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let config = person.home().join(".claude.json");
+    let beside = person.home().join(".claude.json.before-ringfence");
+    let before = json!({"mcpServers": {"here": server(&json!({}))}}).to_string();
+    fs::write(&config, &before).unwrap();
+    // Whoever can write beside the file could have any server started.
+    fs::write(&beside, "{\"mcpServers\": {\"evil\": {\"command\": \"x\"}}}").unwrap();
+    let undo = || {
+        let output = person.ringfence(&["mcp", "import", "--undo", "--all"]).output().unwrap();
+        (text(&output), output.status.code())
+    };
+    let (said, code) = undo();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("was not made here") && said.contains("nothing was put back"), "{said}");
+    person.succeed(&["mcp", "import", "--all", "--no-policy"]);
+    let left = fs::read_to_string(&config).unwrap();
+    let backup = person.home().join(".claude.json.before-ringfence-2");
+    fs::write(&backup, "{}").unwrap();
+    let (said, code) = undo();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("not what was kept") && said.contains("run `diff "), "{said}");
+    fs::write(&backup, &before).unwrap();
+    fs::write(&config, "{\"theirs\": 1}").unwrap();
+    let (said, code) = undo();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("changed it since"), "{said}");
+    fs::write(&config, &left).unwrap();
+    let (said, code) = undo();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(fs::read_to_string(&config).unwrap(), before);
+    assert!(beside.exists() && !backup.exists());
+}

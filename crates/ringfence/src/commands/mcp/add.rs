@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ringfence_core::ServerName;
 use ringfence_runtime::broker::tools::login::{self, Wants};
 use ringfence_runtime::broker::tools::{self, ToolsRequest};
+use ringfence_runtime::clients::covered_address;
 use ringfence_runtime::servers::{Pinned, Remark, Server, ServerFile};
 use ringfence_runtime::trust::{Project, Trust};
 use ringfence_runtime::whole_file::{self, FileText};
@@ -185,7 +186,7 @@ impl Adding {
         screen: &Screen,
     ) -> Result<Server, Failure> {
         screen.note(&match &self.file.url {
-            Some(url) => format!("asking `{}` at {}", self.name, printable(url)),
+            Some(url) => format!("asking `{}` at {}", self.name, printable(&covered_address(url))),
             None => format!("starting `{}` in a world of its own", self.name),
         });
         let said = tools::look_at(server, request).map_err(|error| {

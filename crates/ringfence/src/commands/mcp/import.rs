@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use ringfence_core::ServerName;
 use ringfence_runtime::broker::tools::login::Wants;
 use ringfence_runtime::clients::{
-    Client, ClientError, ClientFile, Described, Reference, Understood, last_backup, name_for,
-    restore,
+    Backups, Client, ClientError, ClientFile, Described, Reference, Understood, covered,
+    covered_address, covered_words, lies_beside, name_for,
 };
 use ringfence_runtime::servers::ServerFile;
 use ringfence_runtime::suggest::unified;
@@ -20,7 +20,7 @@ use super::add::{Adding, Asks, Proposes};
 use super::{in_force, proposed, secrets};
 use crate::cli::McpImportArgs;
 use crate::commands::context;
-use crate::exit::{Done, Failure, Message};
+use crate::exit::{Done, Failure, Message, Said};
 use crate::prompt::{self, Consent};
 use crate::screen::Screen;
 
@@ -193,15 +193,53 @@ fn list((number, file): (usize, &ClientFile), all: &[Candidate], screen: &Screen
 /// What is started, and which secrets it is given, by their names.
 fn shown(described: &Described) -> String {
     let word = |word: &String| shell_word(word).unwrap_or_else(|| printable(word));
-    let command = described.command.iter().map(word).collect::<Vec<_>>().join(" ");
-    let what = described.url.as_deref().map_or(command, printable);
-    let secrets: Vec<String> = described
-        .secret_env
-        .keys()
-        .chain(described.secret_headers.keys())
-        .map(|it| printable(it))
-        .collect();
-    if secrets.is_empty() { what } else { format!("{what} [secret: {}]", secrets.join(", ")) }
+    let words = covered_words(&described.command);
+    let command = words.iter().map(word).collect::<Vec<_>>().join(" ");
+    let mut what = described.url.as_deref().map_or(command, |url| printable(&covered_address(url)));
+    let secrets = described.secret_env.keys().chain(described.secret_headers.keys());
+    let bare = described.bare.iter().map(|it| &it.what);
+    for (are, names) in [
+        ("secret", secrets.collect::<Vec<_>>()),
+        ("perhaps secret", described.unsure.keys().collect()),
+        ("secret, with no stand-in", bare.collect()),
+    ] {
+        if !names.is_empty() {
+            let names: Vec<String> = names.iter().map(|it| printable(it)).collect();
+            let _ = write!(what, " [{are}: {}]", names.join(", "));
+        }
+    }
+    what
+}
+
+/// A server as the person wants it stored: what may be a secret is one unless they say no, and what nothing can stand in
+/// for is in the clear where they say yes. Without a person the one is a secret, and the other keeps it from being stored.
+fn settled(
+    name: &ServerName,
+    described: &Described,
+    (asks, place): (Asks, &Path),
+) -> Result<Option<Described>, Failure> {
+    for bare in &described.bare {
+        let what = printable(&bare.what);
+        let why = format!("{what} of `{name}` {}, so that nothing can stand in for it", bare.why);
+        let ask =
+            "to store it in the clear with the server, answer `ringfence mcp import` at a terminal";
+        if asks == Asks::Nothing {
+            return Err(Message::new(why).hint(ask).could_not());
+        }
+        let place = place.display();
+        let question = format!("{why}.\nstore it in the clear in `{place}`?");
+        if prompt::consent(&question, ask)? == Consent::Refused {
+            return Ok(None);
+        }
+    }
+    let mut settled = described.clone();
+    for unsure in described.unsure.keys() {
+        let question = format!("keep `{}` as a secret?", printable(unsure));
+        if asks == Asks::Nothing || prompt::consent_unless(&question, ALL)? == Consent::Given {
+            settled.keep_secret(unsure);
+        }
+    }
+    Ok(Some(settled))
 }
 
 /// Adds one server; whether it can be started from here now.
@@ -229,6 +267,9 @@ fn take(
             return Ok(Done::No);
         }
     }
+    let place = super::place(&super::request(Vec::new())?, name, false)?;
+    let Some(settled) = settled(name, described, (asks, &place))? else { return Ok(Done::No) };
+    let described = &settled;
     let kept = secrets::keep(name, described, asks, screen)?;
     let mut of = match &described.url {
         Some(url) => ServerFile::at(url.clone()),
@@ -265,6 +306,7 @@ fn rewrite(
     screen: &Screen,
 ) -> Result<(), Failure> {
     let program = program()?;
+    let backups = Backups::of(&context::dirs()?);
     for (number, file) in files.iter().enumerate() {
         let of_file: Vec<(usize, &ServerName)> = taken
             .iter()
@@ -289,7 +331,7 @@ fn rewrite(
             screen.note(&format!("left as it is: {shown}"));
             continue;
         }
-        let backup = file.replace(&text)?;
+        let backup = backups.replace(file, &text)?;
         screen.note(&format!("changed: {shown}; it was {}", printable(&backup.to_string_lossy())));
         screen.hint("to have it as it was, run `ringfence mcp import --undo`; secrets that stood in it are in that copy still");
     }
@@ -301,7 +343,8 @@ fn hidden(text: &str, all: &[Candidate], file: usize) -> String {
     let mut shown = text.to_owned();
     for candidate in all.iter().filter(|it| it.file == file) {
         let Understood::Server(described) = &candidate.is else { continue };
-        for secret in described.secret_env.values().chain(described.secret_headers.values()) {
+        let known = described.secret_env.values().chain(described.secret_headers.values());
+        for secret in known.chain(described.unsure.values()) {
             if let Reference::Value(value) = &secret.is {
                 // As it stands in JSON and TOML.
                 let quoted = Value::from(value.as_str()).to_string();
@@ -310,7 +353,8 @@ fn hidden(text: &str, all: &[Candidate], file: usize) -> String {
             }
         }
     }
-    shown
+    // Others' secrets stand in it as well.
+    covered(&shown)
 }
 
 /// How clients start us: by name where that is this program.
@@ -331,42 +375,76 @@ fn program() -> Result<String, Failure> {
         .ok_or_else(|| Message::new("our own path is not UTF-8").could_not())
 }
 
-/// Puts the last backup of each file back.
+/// Puts back what was made of each file, last first, where nobody has changed it since.
 fn undo(
     places: &[(Client, PathBuf)],
     args: &McpImportArgs,
     screen: &Screen,
 ) -> Result<Done, Failure> {
-    let mut any = false;
+    let backups = Backups::of(&context::dirs()?);
+    let (mut any, mut failed) = (false, false);
     for (_, path) in places {
         let Ok(path) = std::fs::canonicalize(path) else { continue };
-        let Some((backup, before)) = last_backup(&path)? else { continue };
-        let now =
-            std::fs::read_to_string(&path).map_err(|error| context::cannot_read(&path, &error))?;
-        let named = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let shown = printable(&path.to_string_lossy());
-        // What stands in it may be secret: only what goes away is shown.
-        let gone: Vec<String> = unified(&named, &before, &now)
-            .lines()
-            .filter(|line| line.starts_with('+') && !line.starts_with("+++"))
-            .map(|line| format!("-{}", line.get(1..).unwrap_or_default()))
-            .collect();
-        screen.as_it_is(&proposed::coloured(&format!("{shown}\n{}", gone.join("\n")), screen));
-        if !args.all
-            && prompt::consent(&format!("put `{shown}` back as it was?"), ALL)? == Consent::Refused
-        {
-            continue;
+        match undo_one(&backups, &path, (args, screen)) {
+            Ok(done) => any |= done == Done::Yes,
+            Err(failure) => {
+                screen.failure(&failure);
+                failed = true;
+            }
         }
-        restore(&path, &now, &backup)?;
-        any = true;
-        screen.note(&format!("as it was: {shown}"));
     }
     if any {
         screen.hint("what was pinned stays: `ringfence mcp list` says what there is");
-        return Ok(Done::Yes);
+    } else {
+        screen.note("nothing was put back");
     }
-    screen.note("nothing was put back");
-    Ok(Done::No)
+    match (failed, any) {
+        (true, _) => Err(Failure::Said(Said::CouldNot)),
+        (false, true) => Ok(Done::Yes),
+        (false, false) => Ok(Done::No),
+    }
+}
+
+fn undo_one(
+    backups: &Backups,
+    path: &Path,
+    (args, screen): (&McpImportArgs, &Screen),
+) -> Result<Done, Failure> {
+    let shown = printable(&path.to_string_lossy());
+    let undo = match backups.last(path) {
+        Ok(Some(undo)) => undo,
+        Ok(None) => {
+            if let Some(beside) = lies_beside(path) {
+                let beside = printable(&beside.to_string_lossy());
+                screen.warn(&format!(
+                    "`{beside}` was not made here, as far as is remembered: it is left"
+                ));
+            }
+            return Ok(Done::No);
+        }
+        Err(error) => {
+            let message = Message::new(error.to_string()).detail("nothing of it was changed");
+            let by_hand = backups.backup_of(path).map(|backup| {
+                let word = |path: &Path| {
+                    let text = path.to_string_lossy();
+                    shell_word(&text).unwrap_or_else(|| printable(&text))
+                };
+                format!("to see how they differ, run `diff {} {}`", word(path), word(&backup))
+            });
+            return Err(by_hand.into_iter().fold(message, Message::hint).could_not());
+        }
+    };
+    let named = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let diff = unified(&named, &covered(&undo.now), &covered(&undo.before));
+    screen.as_it_is(&proposed::coloured(&diff, screen));
+    if !args.all
+        && prompt::consent(&format!("put `{shown}` back as it was?"), ALL)? == Consent::Refused
+    {
+        return Ok(Done::No);
+    }
+    backups.put_back(&undo)?;
+    screen.note(&format!("as it was: {shown}"));
+    Ok(Done::Yes)
 }
 
 fn as_json(files: &[ClientFile], all: &[Candidate], taken: &BTreeMap<usize, ServerName>) -> Value {
@@ -379,15 +457,18 @@ fn as_json(files: &[ClientFile], all: &[Candidate], taken: &BTreeMap<usize, Serv
             Understood::Already => ("already", None),
             Understood::Not(why) => ("cannot", Some(why)),
         };
-        let secrets = match &it.is {
-            Understood::Server(described) => {
-                described.secret_env.keys().chain(described.secret_headers.keys()).collect()
-            }
-            Understood::Already | Understood::Not(_) => Vec::new(),
+        let (secrets, unsure, bare): (Vec<_>, Vec<_>, Vec<_>) = match &it.is {
+            Understood::Server(described) => (
+                described.secret_env.keys().chain(described.secret_headers.keys()).collect(),
+                described.unsure.keys().collect(),
+                described.bare.iter().map(|it| &it.what).collect(),
+            ),
+            Understood::Already | Understood::Not(_) => (Vec::new(), Vec::new(), Vec::new()),
         };
         Some(json!({
             "client": file.client, "file": file.path, "project": entry.project,
             "server": entry.name, "name": it.name, "state": state, "why": why, "secrets": secrets,
+            "unsure": unsure, "bare": bare,
         }))
     };
     let servers: Vec<Value> = all.iter().enumerate().filter_map(one).collect();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use ringfence_runtime::clients::{covered_address, covered_words};
 use ringfence_runtime::servers::{Difference, Pinned, REMARKS_MAX, Remark, Said, Server, digest};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::wording::{printable, shell_word};
@@ -60,7 +61,7 @@ fn pretty(value: &Value) -> String {
 
 /// A server's tools, for a person who decides about them.
 pub(super) fn shown(server: &Server) -> String {
-    let mut out = format!("{}: {}\n", server.name, command(server));
+    let mut out = format!("{}: {}\n", server.name, covered_command(server));
     if let Some(instructions) = &server.file.instructions {
         out.push_str("  it says to agents\n");
         for line in instructions.lines() {
@@ -81,12 +82,20 @@ pub(super) fn shown(server: &Server) -> String {
     out
 }
 
+/// What starts a server, or its address, to be typed.
 pub(super) fn command(server: &Server) -> String {
-    if let Some(url) = &server.file.url {
-        return printable(url);
-    }
+    server.file.url.as_ref().map_or_else(|| words(&server.file.command), |url| printable(url))
+}
+
+/// The same to be seen: what of it looks like a secret is covered.
+pub(super) fn covered_command(server: &Server) -> String {
+    let url = server.file.url.as_ref().map(|url| printable(&covered_address(url)));
+    url.unwrap_or_else(|| words(&covered_words(&server.file.command)))
+}
+
+fn words(all: &[String]) -> String {
     let word = |word: &String| shell_word(word).unwrap_or_else(|| printable(word));
-    server.file.command.iter().map(word).collect::<Vec<_>>().join(" ")
+    all.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// What a person should look at before they say yes.

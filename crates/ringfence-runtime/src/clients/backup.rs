@@ -1,0 +1,175 @@
+//! What a client's file was before it was rewritten: a copy beside it, and in our own state what both looked like then, so
+//! that nothing is ever put back that is not what was there, in the place of nothing but what we made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ClientError, ClientFile, read};
+use crate::state::StateDirs;
+use crate::whole_file::{self, Links, sha256_hex};
+
+/// Most copies of one file that lie beside it.
+const BACKUPS_MAX: u32 = 1_000;
+
+/// Version of the file of what was made.
+const VERSION: u32 = 1;
+
+/// What we made of clients' files, in the order in which it was.
+#[derive(Debug)]
+pub struct Backups {
+    pub(super) at: PathBuf,
+}
+
+/// What can be put back in the place of a client's file.
+#[derive(Debug)]
+pub struct Undo {
+    /// The file, links resolved.
+    pub path: PathBuf,
+    /// The copy beside it.
+    pub backup: PathBuf,
+    /// What is in that.
+    pub before: String,
+    /// What is in the file.
+    pub now: String,
+    mode: u32,
+    /// Of those that were made.
+    number: usize,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Records {
+    version: u32,
+    made: Vec<Made>,
+}
+
+/// One file as it was, and as we left it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Made {
+    file: PathBuf,
+    backup: PathBuf,
+    /// SHA-256 of what was in it before.
+    before: String,
+    /// SHA-256 of what we made of it.
+    left: String,
+}
+
+impl Backups {
+    /// What was made by this user.
+    pub fn of(dirs: &StateDirs) -> Backups {
+        Backups { at: dirs.state().join("clients.json") }
+    }
+
+    /// Writes another text in the place of a client's file, and what it was beside it; where that is.
+    pub fn replace(&self, file: &ClientFile, text: &str) -> Result<PathBuf, ClientError> {
+        if read(&file.path)?.0 != file.text {
+            return Err(ClientError::Changed(file.path.clone()));
+        }
+        let free = (1..BACKUPS_MAX)
+            .map(|number| beside(&file.path, number))
+            .find(|path| fs::symlink_metadata(path).is_err());
+        let backup = free.ok_or_else(|| ClientError::Odd {
+            path: file.path.clone(),
+            why: format!("there are {BACKUPS_MAX} backups of it"),
+        })?;
+        let mut all = self.read()?;
+        all.made.push(Made {
+            file: file.path.clone(),
+            backup: backup.clone(),
+            before: sha256_hex(file.text.as_bytes()),
+            left: sha256_hex(text.as_bytes()),
+        });
+        // Others need not read what was in it.
+        whole_file::replace(&backup, file.text.as_bytes(), file.mode & 0o700)?;
+        let done = self.write(&all).and_then(|()| {
+            whole_file::replace(&file.path, text.as_bytes(), file.mode).map_err(ClientError::from)
+        });
+        if done.is_err() {
+            all.made.pop();
+            // The file is as it was: a copy of it is worth nothing, and what fails here changes nothing.
+            let _ = self.write(&all);
+            let _ = fs::remove_file(&backup);
+        }
+        done.map(|()| backup)
+    }
+
+    /// What was last made of a file, if anything was: what can be put back, or why it cannot.
+    pub fn last(&self, path: &Path) -> Result<Option<Undo>, ClientError> {
+        let all = self.read()?.made;
+        let last = all.iter().enumerate().rev().find(|(_, made)| made.file == path);
+        let Some((number, made)) = last else { return Ok(None) };
+        let differs = |of: &Path, why: &str| {
+            Err(ClientError::Odd { path: of.to_owned(), why: why.to_owned() })
+        };
+        let (before, _) = read(&made.backup)?;
+        if sha256_hex(before.as_bytes()) != made.before {
+            return differs(&made.backup, "it is not what was kept of the client's file");
+        }
+        let (now, mode) = read(path)?;
+        if sha256_hex(now.as_bytes()) != made.left {
+            return differs(path, "somebody has changed it since it was rewritten");
+        }
+        let (path, backup) = (path.to_owned(), made.backup.clone());
+        Ok(Some(Undo { path, backup, before, now, mode, number }))
+    }
+
+    /// Where the copy of a file should lie that was made last.
+    pub fn backup_of(&self, path: &Path) -> Option<PathBuf> {
+        let all = self.read().ok()?.made;
+        all.into_iter().rev().find(|made| made.file == path).map(|made| made.backup)
+    }
+
+    /// Puts a file back as it was, if nobody has changed it since it was looked at.
+    pub fn put_back(&self, undo: &Undo) -> Result<(), ClientError> {
+        if read(&undo.path)?.0 != undo.now {
+            return Err(ClientError::Changed(undo.path.clone()));
+        }
+        let mut all = self.read()?;
+        let is_it = |made: &Made| made.file == undo.path && made.backup == undo.backup;
+        if !all.made.get(undo.number).is_some_and(is_it) {
+            return Err(ClientError::Changed(self.at.clone()));
+        }
+        whole_file::replace(&undo.path, undo.before.as_bytes(), undo.mode)?;
+        all.made.remove(undo.number);
+        self.write(&all)?;
+        let backup = undo.backup.clone();
+        fs::remove_file(&backup).map_err(|source| ClientError::Read { path: backup, source })
+    }
+
+    fn read(&self) -> Result<Records, ClientError> {
+        let wrong = |why: String| ClientError::Remembered { path: self.at.clone(), why };
+        let none = || Records { version: VERSION, made: Vec::new() };
+        let Some(text) = whole_file::read_text(&self.at, Links::Refuse)? else { return Ok(none()) };
+        let all: Records = serde_json::from_str(&text.text).map_err(|it| wrong(it.to_string()))?;
+        if all.version != VERSION {
+            return Err(wrong(format!("version {} is not known", all.version)));
+        }
+        Ok(all)
+    }
+
+    fn write(&self, all: &Records) -> Result<(), ClientError> {
+        let wrong = |why: String| ClientError::Remembered { path: self.at.clone(), why };
+        if let Some(dir) = self.at.parent() {
+            whole_file::create_private_dir(dir)?;
+        }
+        let text = serde_json::to_vec_pretty(all).map_err(|error| wrong(error.to_string()))?;
+        Ok(whole_file::replace(&self.at, &text, 0o600)?)
+    }
+}
+
+/// A file beside a client's that is called like a copy of ours, whoever made it.
+pub fn lies_beside(path: &Path) -> Option<PathBuf> {
+    Some(beside(path, 1)).filter(|path| fs::symlink_metadata(path).is_ok())
+}
+
+fn beside(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(match number {
+        1 => ".before-ringfence".to_owned(),
+        more => format!(".before-ringfence-{more}"),
+    });
+    path.with_file_name(name)
+}

@@ -225,6 +225,8 @@ fn name_of(method: &str, params: &str) -> Option<String> {
     let key = match method {
         "tools/call" | "prompts/get" => "name",
         "resources/read" => "uri",
+        // MCP extension "Tasks", "Streamable HTTP: Routing Headers".
+        "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
         _ => return None,
     };
     string(Members::of(params)?.get(key)?).map(std::borrow::Cow::into_owned)

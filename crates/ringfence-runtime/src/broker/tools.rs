@@ -20,6 +20,7 @@ mod results;
 mod said;
 mod serving;
 mod started;
+mod tasks;
 mod voice;
 
 use std::ffi::OsString;

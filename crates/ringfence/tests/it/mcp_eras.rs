@@ -22,6 +22,8 @@ const POLICY: &str = r#"
 permit (principal, action == Action::"exec", resource);
 permit (principal, action in Action::"fs", resource in Dir::"PROJECT");
 permit (principal == Agent::"mcp-client", action in Action::"tool.call", resource);
+@id("long") @redact("email") permit (principal, action == Action::"new/long", resource);
+@id("long-old") @redact("email") permit (principal, action == Action::"old/long", resource);
 @id("no-roots") forbid (principal, action == Action::"new/roots/list", resource);
 @id("no-roots-old") forbid (principal, action == Action::"old/roots/list", resource);
 "#;
@@ -29,7 +31,8 @@ permit (principal == Agent::"mcp-client", action in Action::"tool.call", resourc
 /// A server of the era that its first word says, over stdio or HTTP.
 const SERVER: &str = include_str!("../net/mcp_eras.py");
 
-const TOOLS: [&str; 7] = ["echo", "ask", "sample", "roots", "slow", "change", "touch"];
+const TOOLS: [&str; 8] = ["echo", "ask", "sample", "roots", "slow", "change", "touch", "long"];
+const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
@@ -69,7 +72,11 @@ fn setup_at(servers: &[(Era, Option<u16>)]) -> Person {
         }
         let schema = json!({"type": "object", "properties": {"text": text}});
         let pinned = |name: &&str| {
-            ((*name).to_owned(), json!({"definition": {"name": name, "inputSchema": schema}}))
+            let mut tool = json!({"name": name, "inputSchema": schema});
+            if *era == Era::Old && *name == "long" {
+                tool["execution"] = json!({"taskSupport": "required"});
+            }
+            ((*name).to_owned(), json!({ "definition": tool }))
         };
         let tools: serde_json::Map<String, Value> = TOOLS.iter().map(pinned).collect();
         let mut file = json!({"version": 1, "tools": tools});
@@ -178,7 +185,9 @@ impl Talk {
         if self.era == Era::New {
             let meta = params.as_object_mut().unwrap().entry("_meta").or_insert_with(|| json!({}));
             meta[VERSION] = json!("2026-07-28");
-            meta[CAPABILITIES] = json!({"sampling": {}, "elicitation": {}, "roots": {}});
+            let tasks = json!({EXTENSION: {}});
+            meta[CAPABILITIES] =
+                json!({"sampling": {}, "elicitation": {}, "roots": {}, "extensions": tasks});
         }
         let number = self.number;
         self.send(&json!({"jsonrpc": "2.0", "id": number, "method": method, "params": params}));
@@ -252,7 +261,7 @@ fn said(answer: &Value) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| json!(text))
 }
 
-/// Whether a server that is asked for the roots gets them.
+/// Whether a server that is asked for the roots gets them, as it does where there is no gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Roots {
     Answered,
@@ -290,6 +299,7 @@ fn all(talk: &mut Talk, prefix: &str, roots: Roots, person: &Person, server: Era
         assert_eq!(question["method"], method, "{case}: {answer}");
         assert_eq!(said(&answer), response, "{case}");
     }
+    long(talk, &of("long"), server, roots);
     let (question, answer) = talk.asked(&of("roots"), &json!({"roots": []}));
     match roots {
         Roots::Answered => assert_eq!(said(&answer), json!({"roots": []}), "{case}"),
@@ -318,6 +328,41 @@ fn all(talk: &mut Talk, prefix: &str, roots: Roots, person: &Person, server: Era
     let told = ["enough", "closed", "None"];
     wait_until("it is told", || fs::read_to_string(&mark).is_ok_and(|it| told.contains(&&*it)));
     changes(talk, prefix, &case);
+}
+
+/// A call that its server makes a task of, which wants to know something: within an era the client asks for it, else it
+/// is one call. Whoever asks for its result gets it without what a rule takes out of results of the tool.
+fn long(talk: &mut Talk, tool: &str, server: Era, roots: Roots) {
+    let response = json!({"action": "accept", "content": {"name": "jo@example.com"}});
+    let answer = if talk.era != server {
+        let (question, answer) = talk.asked(tool, &response);
+        assert_eq!(question["method"], "elicitation/create", "{answer}");
+        answer
+    } else if server == Era::Old {
+        let made = talk.ask("tools/call", json!({"name": tool, "arguments": {}, "task": {}}));
+        let task = made["result"]["task"]["taskId"].clone();
+        let number = talk.request("tasks/result", json!({"taskId": task}));
+        let question = talk.next(number);
+        talk.send(&json!({"jsonrpc": "2.0", "id": question["id"], "result": response}));
+        talk.next(number)
+    } else {
+        let made = talk.ask("tools/call", json!({"name": tool, "arguments": {}}));
+        assert_eq!(made["result"]["resultType"], "task", "{made}");
+        let of_it = json!({"taskId": made["result"]["taskId"]});
+        let far = talk.ask("tasks/get", of_it.clone());
+        assert_eq!(far["result"]["status"], "input_required", "{far}");
+        let mut told = of_it.clone();
+        told["inputResponses"] = json!({"who": response});
+        assert!(talk.ask("tasks/update", told)["result"].is_object());
+        let far = talk.ask("tasks/get", of_it);
+        assert_eq!(far["result"]["status"], "completed", "{far}");
+        far["result"].clone()
+    };
+    let name = match roots {
+        Roots::Answered => "jo@example.com",
+        Roots::Denied => "[redacted: email]",
+    };
+    assert_eq!(said(&answer)["content"]["name"], name, "{:?} {server:?}: {answer}", talk.era);
 }
 
 /// Tools, prompts and resources.
@@ -462,7 +507,7 @@ fn servers_of_both_eras_are_one_for_a_client_of_either() {
             assert_eq!(said(&answer), response);
         }
         let list = talk.ask("tools/list", json!({}));
-        assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 14, "{list}");
+        assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 2 * TOOLS.len(), "{list}");
         talk.end();
     }
 }

@@ -10,19 +10,26 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 era = sys.argv[1]
-NAMES = ["echo", "ask", "sample", "roots", "slow", "change", "touch"]
+NAMES = ["echo", "ask", "sample", "roots", "slow", "change", "touch", "long"]
 TEXT = {"type": "string", "x-mcp-header": "Text"} if len(sys.argv) > 2 and era == "new" else {"type": "string"}
 TOOLS = [{"name": name, "inputSchema": {"type": "object", "properties": {"text": TEXT}}} for name in NAMES]
+if era == "old":
+    TOOLS[-1]["execution"] = {"taskSupport": "required"}
 QUESTIONS = {
     "ask": {"method": "elicitation/create", "params": {"message": "who?", "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}}}},
     "sample": {"method": "sampling/createMessage", "params": {"messages": [{"role": "user", "content": {"type": "text", "text": "hi"}}], "maxTokens": 9}},
     "roots": {"method": "roots/list"},
 }
 CAPABILITIES = {"tools": {"listChanged": True}, "prompts": {}, "resources": {"subscribe": True, "listChanged": True}}
+if era == "new":
+    CAPABILITIES["extensions"] = {"io.modelcontextprotocol/tasks": {}}
+else:
+    CAPABILITIES["tasks"] = {"requests": {"tools": {"call": {}}}}
 INFO = {"name": era, "version": "1"}
 KEY = "io.modelcontextprotocol/"
 CACHE = {"ttlMs": 0, "cacheScope": "public"} if era == "new" else {}
 asked, listens, subscribed, last = {}, {}, set(), 0
+tasks = {}
 
 
 class Stdout:
@@ -94,6 +101,8 @@ def call(id, params):
     elif name == "slow":
         for number in [1, 2]:
             send({"method": "notifications/progress", "params": {"progressToken": meta["progressToken"], "progress": number, "total": 3}}, id)
+    elif name == "long":
+        make_task(id, params, meta)
     elif name == "change":
         tell("notifications/tools/list_changed", {}, lambda it: it.get("toolsListChanged"))
         say(id, "changed")
@@ -101,6 +110,41 @@ def call(id, params):
         if era == "new" or "note://1" in subscribed:
             tell("notifications/resources/updated", {"uri": "note://1"}, lambda it: "note://1" in it.get("resourceSubscriptions", []))
         say(id, "touched")
+
+
+def make_task(id, params, meta):
+    """A task, where the client can have one: it wants to know a name before it ends."""
+    extensions = meta.get(KEY + "clientCapabilities", {}).get("extensions", {})
+    if "task" not in params if era == "old" else KEY + "tasks" not in extensions:
+        return fail(id, -32601 if era == "old" else -32021, "a task or nothing")
+    name = "task-%d" % len(tasks)
+    tasks[name] = None
+    at = {"taskId": name, "status": "working", "createdAt": "2026-01-01T00:00:00Z", "lastUpdatedAt": "2026-01-01T00:00:00Z"}
+    if era == "old":
+        return reply(id, {"task": {**at, "ttl": None, "pollInterval": 100}})
+    reply(id, {**at, "resultType": "task", "ttlMs": None, "pollIntervalMs": 100})
+
+
+def of_task(id, method, params):
+    global last
+    name = params["taskId"]
+    if name not in tasks:
+        return fail(id, -32602, "no such task: " + name)
+    if method == "tasks/result":
+        last += 1
+        asked["q%d" % last] = id
+        return send({"id": "q%d" % last, **QUESTIONS["ask"]}, id)
+    if method == "tasks/cancel":
+        del tasks[name]
+        return reply(id, {})
+    if method == "tasks/update":
+        tasks[name] = params["inputResponses"]["who"]
+        return reply(id, {})
+    far = {"status": "input_required", "inputRequests": {"who": QUESTIONS["ask"]}}
+    if tasks[name] is not None:
+        text = json.dumps(tasks[name], sort_keys=True)
+        far = {"status": "completed", "result": {"content": [{"type": "text", "text": text}]}}
+    reply(id, {"taskId": name, "ttlMs": None, "pollIntervalMs": 100, **far})
 
 
 def cancelled(id, reason):
@@ -140,6 +184,8 @@ def handle(message):
         send({"method": "notifications/subscriptions/acknowledged", "params": {"notifications": params["notifications"], "_meta": {KEY + "subscriptionId": id}}}, id)
     elif method == "tools/call":
         call(id, params)
+    elif method in ["tasks/cancel"] + (["tasks/result"] if era == "old" else ["tasks/get", "tasks/update"]):
+        of_task(id, method, params)
     else:
         fail(id, -32601, "no such method: " + method)
 
@@ -182,6 +228,8 @@ class Web(BaseHTTPRequestHandler):
             wanted["mcp-name"] = params["name"]
         if method == "resources/read":
             wanted["mcp-name"] = params["uri"]
+        if method.startswith("tasks/"):
+            wanted["mcp-name"] = params["taskId"]
         if method == "tools/call" and "text" in (params.get("arguments") or {}):
             text = params["arguments"]["text"]
             import base64

@@ -175,6 +175,8 @@ impl Middle {
             | Why::Discover
             | Why::Initialize
             | Why::Watch(_)
+            | Why::Task(_)
+            | Why::TaskTold(_)
             | Why::Nothing => None,
         });
         of_client.max_by_key(|(number, _)| *number)
@@ -188,6 +190,8 @@ impl Middle {
             | Why::Discover
             | Why::Initialize
             | Why::Watch(_)
+            | Why::Task(_)
+            | Why::TaskTold(_)
             | Why::Nothing => None,
         }
     }

@@ -236,7 +236,7 @@ impl Middle {
             return self.unknown(asked);
         }
         let task = text_param(asked.message, asked.params, "taskId");
-        let of_task = task.and_then(|(task, _)| self.tasks.get(&task).copied());
+        let of_task = task.and_then(|(task, _)| self.tasks.of(&task));
         let only = {
             let mut servers = self.present();
             servers.next().filter(|_| servers.next().is_none())
@@ -366,6 +366,7 @@ impl Middle {
             rounds: 0,
             pending: Vec::new(),
             traced: traced.changes(),
+            task: None,
         };
         self.pass(server, passed, (&message, &parts))
     }
@@ -447,6 +448,7 @@ impl Middle {
                 let mut effects = vec![Effect::ToServer(sent.server, text)];
                 if let Why::Client(passed) = sent.why {
                     effects.extend(self.forget_questions(&passed.pending));
+                    effects.extend(self.cancel_task(&passed));
                     effects.push(Effect::Ended(passed.ticket, Ended::Unanswered));
                 }
                 effects
@@ -462,6 +464,7 @@ impl Middle {
                 Vec::new()
             }
             UnderWay::Round(round) => self.cancel_round(round),
+            UnderWay::Task(wait) => self.cancel_wait(wait),
             UnderWay::Listening(listen) => self.listens_no_more(listen),
             UnderWay::Watching(watch) => self.watcher_gone(watch, name),
             // `initialize` is not to be cancelled, and what is gathered ends by itself.

@@ -179,6 +179,17 @@ impl Middle {
         }
     }
 
+    /// What is held under this name of ours at its server has another now.
+    pub(super) fn goes_on_as(&mut self, before: u64, now: u64) {
+        for held in self.held.values_mut() {
+            if let Goes::On(number) = &mut held.goes
+                && *number == before
+            {
+                *number = now;
+            }
+        }
+    }
+
     /// Something that nobody can guess.
     fn state(&mut self) -> String {
         let number = self.number();
@@ -321,6 +332,7 @@ impl Middle {
                 {
                     effects.extend(self.forget_questions(&passed.pending));
                     effects.push(Effect::ToServer(sent.server, cancelled(number)));
+                    effects.extend(self.cancel_task(&passed));
                     effects.push(Effect::Ended(passed.ticket, Ended::Unanswered));
                 }
             }

@@ -43,6 +43,12 @@ impl Middle {
                 // What a newer one has besides, the client will not ask for.
                 let oldest = begun.iter().filter_map(|seat| revision(&seat)).chain([wanted]).min();
                 let oldest = oldest.unwrap_or(wanted).name();
+                // Nobody could say whose list it is.
+                if let Some(Value::Object(tasks)) =
+                    merged.get_mut("capabilities").and_then(|all| all.get_mut("tasks"))
+                {
+                    tasks.remove("list");
+                }
                 merged.insert("protocolVersion".to_owned(), Value::from(oldest));
                 merged.insert("serverInfo".to_owned(), own());
                 Ok(Value::Object(merged).to_string())

@@ -19,6 +19,7 @@ mod own;
 mod passing;
 mod rounds;
 mod server;
+mod tasks;
 mod tells;
 mod told;
 mod traced;
@@ -170,6 +171,10 @@ enum Why {
     Initialize,
     /// We asked it to tell of changes: the number of a watch.
     Watch(u64),
+    /// We asked how far its task is: the number of a wait.
+    Task(u64),
+    /// We told its task what it wanted to know.
+    TaskTold(u64),
     /// Nothing: it has been told something that is answered.
     Nothing,
 }
@@ -219,8 +224,10 @@ pub struct Middle {
     watches: BTreeMap<u64, watch::Watch>,
     /// Which server has a resource, by its URI.
     resources: HashMap<String, usize>,
-    /// Which server has a task, by its name.
-    tasks: HashMap<String, usize>,
+    /// Which server has a task.
+    tasks: tasks::Owners,
+    /// Tasks that are waited for in their clients' place.
+    waits: BTreeMap<u64, tasks::Wait>,
     odds: HashMap<Option<usize>, u32>,
 }
 
@@ -232,6 +239,7 @@ enum UnderWay {
     Waiting(u64),
     Sent(u64),
     Round(u64),
+    Task(u64),
     Gathering(u64),
     Listening(u64),
     Watching(u64),
@@ -314,7 +322,8 @@ impl Middle {
             listens: BTreeMap::new(),
             watches: BTreeMap::new(),
             resources: HashMap::new(),
-            tasks: HashMap::new(),
+            tasks: tasks::Owners::default(),
+            waits: BTreeMap::new(),
             odds: HashMap::new(),
         }
     }
@@ -326,6 +335,7 @@ impl Middle {
         let mut effects = self.begins_too_slowly();
         effects.extend(self.lists_too_slowly());
         effects.extend(self.held_too_long());
+        effects.extend(self.tasks_due());
         self.counted(effects)
     }
 
@@ -334,7 +344,8 @@ impl Middle {
         let begins = self.servers.iter().filter_map(|seat| seat.begins.until_ms());
         let lists = self.servers.iter().filter_map(|seat| seat.tools.until_ms());
         let held = self.held.values().map(held::Held::until_ms);
-        begins.chain(lists).chain(held).min()
+        let tasks = self.waits.values().filter_map(tasks::Wait::next_ms);
+        begins.chain(lists).chain(held).chain(tasks).min()
     }
 
     /// What a server has said of itself, once it has: its answer to `initialize`, or to `server/discover`.

@@ -24,6 +24,8 @@ pub(super) struct Tools {
     state: State,
     /// Those that it had when they were listed last.
     known: Option<BTreeSet<String>>,
+    /// Those of them that are called as tasks alone (2025-11-25, `execution.taskSupport`).
+    as_tasks: BTreeSet<String>,
     /// Calls that wait for the list.
     calls: Vec<Call>,
 }
@@ -43,11 +45,16 @@ struct Listing {
     pages: usize,
     bytes: usize,
     names: BTreeSet<String>,
+    as_tasks: BTreeSet<String>,
     /// It said that they changed since it was asked.
     is_old: bool,
 }
 
 impl Tools {
+    pub(super) fn only_as_task(&self, tool: &str) -> bool {
+        self.as_tasks.contains(tool)
+    }
+
     pub(super) fn until_ms(&self) -> Option<u64> {
         match &self.state {
             State::Listing(listing) => Some(listing.until_ms),
@@ -68,8 +75,9 @@ impl Middle {
             listing.is_old = true;
             return Vec::new();
         }
-        let (pages, bytes, names) = (0, 0, BTreeSet::new());
-        seat.tools.state = State::Listing(Listing { until_ms, pages, bytes, names, is_old: false });
+        let (names, as_tasks) = (BTreeSet::new(), BTreeSet::new());
+        let listing = Listing { until_ms, pages: 0, bytes: 0, names, as_tasks, is_old: false };
+        seat.tools.state = State::Listing(listing);
         vec![self.ask_page(server, None)]
     }
 
@@ -103,6 +111,7 @@ impl Middle {
         let State::Listing(listing) = std::mem::take(&mut seat.tools.state) else {
             return Vec::new();
         };
+        seat.tools.as_tasks = listing.as_tasks;
         let before = seat.tools.known.replace(listing.names);
         let mut effects = Vec::new();
         if let (Some(before), Some(now)) = (before, &seat.tools.known) {
@@ -193,6 +202,10 @@ fn take(
             return Err(format!("more than {ITEMS_MAX} tools"));
         }
         shown(server, name, &tool);
+        let support = tool.pointer("/execution/taskSupport").and_then(Value::as_str);
+        if support == Some("required") {
+            listing.as_tasks.insert(name.to_owned());
+        }
         listing.names.insert(name.to_owned());
     }
     match members.get("nextCursor").filter(|raw| *raw != "null") {

@@ -8,13 +8,11 @@ use super::super::frame::{
     result_answer, string,
 };
 use super::asker::{Asker, CAPABILITIES, INFO, LOG_LEVEL, VERSION};
-use super::{Called, Effect, Ended, Era, Middle, Name, Sent, UnderWay, Why, client};
+use super::tasks::Task;
+use super::{Called, Effect, Ended, Era, Middle, Name, OddKind, Sent, UnderWay, Why, client, odd};
 
 /// The code of errors that said that a resource is not there, until 2025-11-25.
 const RESOURCE_NOT_FOUND: i64 = -32_002;
-
-/// Most tasks whose server is remembered.
-const TASKS_MAX: usize = 10_000;
 
 /// A request of the client that a server has.
 #[derive(Debug)]
@@ -37,6 +35,8 @@ pub(super) struct Passed {
     pub(super) pending: Vec<u64>,
     /// What its server is told of the trace that it stands in.
     pub(super) traced: Vec<Change<'static>>,
+    /// The task that its server has made of it, where the client knows no such tasks.
+    pub(super) task: Option<Box<Task>>,
 }
 
 impl Passed {
@@ -90,11 +90,15 @@ impl Middle {
             passed.kept.clone_from(&text);
         }
         let has_answers = passed.is_modern()
+            && passed.may_ask()
             && Members::of(&text)
                 .and_then(|all| Members::of(all.get("params")?))
                 .is_some_and(|params| params.get("inputResponses").is_some());
-        if !meta.is_empty() || has_answers {
-            text = rebuilt(&text, number, &unanswered(&passed.asker), &meta);
+        let as_task = self.must_be_task(server, &passed);
+        if !meta.is_empty() || has_answers || as_task {
+            let mut params = if has_answers { unanswered() } else { Vec::new() };
+            params.extend(as_task.then(|| ("task", Some("{}".to_owned()))));
+            text = rebuilt(&text, number, &params, &meta);
         }
         if let Some(name) = &passed.name {
             self.under_way.insert(name.clone(), UnderWay::Sent(number));
@@ -146,19 +150,19 @@ impl Middle {
                     (LOG_LEVEL, None),
                 ]);
             }
-            (Asker::Session, Some(Era::Modern)) => changes.extend(self.session_meta()),
+            (Asker::Session, Some(Era::Modern)) => changes.extend(self.session_meta(server)),
             (Asker::Session, _) | (Asker::Modern(_), Some(Era::Modern) | None) => {}
         }
         changes
     }
 
     /// What a request of a session says to a server that knows no sessions.
-    fn session_meta(&self) -> Vec<Change<'static>> {
+    pub(super) fn session_meta(&self, server: usize) -> Vec<Change<'static>> {
         let own = self.own_meta();
         let members = Members::of(&own);
         let own = |name| members.as_ref().and_then(|all| all.get(name)).map(str::to_owned);
-        let mut changes =
-            vec![(VERSION, own(VERSION)), (CAPABILITIES, own(CAPABILITIES)), (INFO, own(INFO))];
+        let can = self.with_tasks(server, own(CAPABILITIES));
+        let mut changes = vec![(VERSION, own(VERSION)), (CAPABILITIES, can), (INFO, own(INFO))];
         let level = self.session.as_ref().and_then(|session| session.log_level.clone());
         changes.extend(level.map(|level| (LOG_LEVEL, Some(level))));
         changes
@@ -196,11 +200,20 @@ impl Middle {
     pub(super) fn answered_by_server(
         &mut self,
         (server, number): (usize, u64),
-        passed: Box<Passed>,
+        mut passed: Box<Passed>,
         (message, answer): (&Message, &Answer),
     ) -> Vec<Effect> {
         if let Answer::Result(at) = answer {
-            self.remember_task(server, message.part(at));
+            if !self.owns_task(server, message.part(at)) {
+                let why = "its server made a task of it, by a name that another server's task has";
+                let mut effects = vec![odd(Some(server), OddKind::OutOfPlace, why)];
+                effects.extend(self.fail(&passed, why));
+                return effects;
+            }
+            passed = match self.made_a_task((server, number), passed, message.part(at)) {
+                Ok(effects) => return effects,
+                Err(passed) => passed,
+            };
             if self.era(server) == Some(Era::Modern) && is_of(message.part(at), "input_required") {
                 return self.wants_to_know(server, *passed, message.part(at));
             }
@@ -244,9 +257,7 @@ impl Middle {
             }
             (Asker::Modern(_), Some(Era::Session), Answer::Error(at)) => {
                 match modern_error(message.part(at)) {
-                    Some(error) => {
-                        format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id.json())
-                    }
+                    Some(error) => failed(id, &error),
                     None => raw(),
                 }
             }
@@ -288,29 +299,16 @@ impl Middle {
         effects.push(Effect::Ended(passed.ticket, Ended::Failed { bytes: 0 }));
         effects
     }
-
-    /// A server that answers with a task is the one that is asked for it later.
-    fn remember_task(&mut self, server: usize, result: &str) {
-        if !self.is_merged() || self.tasks.len() >= TASKS_MAX {
-            return;
-        }
-        let Some(members) = Members::of(result) else { return };
-        let id = match members.get("task").and_then(Members::of) {
-            Some(task) => task.get("taskId").and_then(string),
-            None => members.get("taskId").and_then(string),
-        };
-        if let Some(id) = id {
-            self.tasks.entry(id.into_owned()).or_insert(server);
-        }
-    }
 }
 
-/// A request of a session has nothing of these; one that stands for itself does not pass them to who cannot read them.
-fn unanswered(asker: &Asker) -> Vec<Change<'static>> {
-    match asker {
-        Asker::Session => Vec::new(),
-        Asker::Modern(_) => vec![("inputResponses", None), ("requestState", None)],
-    }
+/// An error, which is JSON, as the answer to a request.
+pub(super) fn failed(id: &Id, error: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id.json())
+}
+
+/// What says how a request is asked again; it is not passed on to who has not asked.
+fn unanswered() -> Vec<Change<'static>> {
+    vec![("inputResponses", None), ("requestState", None)]
 }
 
 /// A request under another name, with some of its parameters and of their `_meta` changed.

@@ -127,6 +127,7 @@ impl Middle {
 
     fn misasked(&mut self, server: usize, passed: &Passed, why: &str) -> Vec<Effect> {
         let mut effects = vec![odd(Some(server), OddKind::OutOfPlace, why)];
+        effects.extend(self.cancel_task(passed));
         effects.extend(self.fail(passed, why));
         effects
     }
@@ -229,10 +230,15 @@ impl Middle {
         round.passed.rounds = round.passed.rounds.saturating_add(1);
         let answered = round.inputs.iter().filter_map(|input| match &input.state {
             State::Answered { result, by_client: true } if !result.starts_with('{') => None,
-            State::Answered { result, .. } => Some(format!("{}:{result}", quoted(&input.key))),
+            State::Answered { result, .. } => Some((input.key.clone(), result.clone())),
             State::Deciding | State::Granted => None,
         });
-        let answered: Vec<String> = answered.collect();
+        let answered: Vec<(String, String)> = answered.collect();
+        if round.passed.task.is_some() {
+            return self.tell_task(round.passed, &answered);
+        }
+        let answered: Vec<String> =
+            answered.iter().map(|(key, raw)| format!("{}:{raw}", quoted(key))).collect();
         let responses = (!answered.is_empty()).then(|| format!("{{{}}}", answered.join(",")));
         let members = Members::of(&round.result);
         let state = members.and_then(|all| all.get("requestState")).map(str::to_owned);
@@ -243,6 +249,7 @@ impl Middle {
     fn fail_round(&mut self, round: u64, why: &str) -> Vec<Effect> {
         let Some(of) = self.rounds.remove(&round) else { return Vec::new() };
         let mut effects = self.forget_questions(&of.numbers());
+        effects.extend(self.cancel_task(&of.passed));
         effects.extend(self.fail(&of.passed, why));
         effects
     }
@@ -251,6 +258,7 @@ impl Middle {
     pub(super) fn cancel_round(&mut self, round: u64) -> Vec<Effect> {
         let Some(of) = self.rounds.remove(&round) else { return Vec::new() };
         let mut effects = self.forget_questions(&of.numbers());
+        effects.extend(self.cancel_task(&of.passed));
         effects.push(Effect::Ended(of.passed.ticket, super::Ended::Unanswered));
         effects
     }

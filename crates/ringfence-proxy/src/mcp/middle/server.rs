@@ -60,6 +60,7 @@ impl Middle {
         }
         effects.extend(self.held_no_more(server));
         effects.extend(self.rounds_no_more(server));
+        effects.extend(self.waits_no_more(server));
         let of_it: Vec<u64> = self
             .sent
             .iter()
@@ -81,6 +82,8 @@ impl Middle {
                     | Why::Discover
                     | Why::Initialize
                     | Why::Watch(_)
+                    | Why::Task(_)
+                    | Why::TaskTold(_)
                     | Why::Nothing,
                 )
                 | None => {}
@@ -120,6 +123,8 @@ impl Middle {
             Why::Discover => self.discovered(server, message, answer),
             Why::Initialize => self.greeted(server, Some((message, answer))),
             Why::Watch(at) => self.watch_answered(at, message, answer),
+            Why::Task(wait) => self.task_answered(wait, message, answer),
+            Why::TaskTold(wait) => self.task_told(wait, message, answer),
             Why::Nothing => Vec::new(),
         }
     }

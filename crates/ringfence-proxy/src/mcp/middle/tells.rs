@@ -67,6 +67,8 @@ impl Middle {
             | Why::Discover
             | Why::Initialize
             | Why::Watch(_)
+            | Why::Task(_)
+            | Why::TaskTold(_)
             | Why::Nothing => false,
         });
         of_client.map(|(number, _)| *number).max()
@@ -78,6 +80,7 @@ impl Middle {
         let Some((number, at)) = found.and_then(|(id, at)| Some((id.as_number()?, at))) else {
             return vec![odd(Some(server), OddKind::UnknownAnswer, "progress of nothing")];
         };
+        let number = self.with_progress(server, number).unwrap_or(number);
         let is_its = self.sent.get(&number).is_some_and(|sent| sent.server == server);
         let Some(passed) = self.passed(number).filter(|_| is_its) else {
             let what = "progress of something that is not under way";

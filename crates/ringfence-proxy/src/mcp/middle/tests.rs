@@ -12,6 +12,7 @@ fn message(text: &str) -> Message {
 
 mod eras;
 mod questions;
+mod tasks;
 mod told;
 
 /// A gate between a client and servers of these names, from which `hidden` is not shown.

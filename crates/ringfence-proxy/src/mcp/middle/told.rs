@@ -159,6 +159,8 @@ impl Middle {
             | Why::Discover
             | Why::Initialize
             | Why::Watch(_)
+            | Why::Task(_)
+            | Why::TaskTold(_)
             | Why::Nothing => None,
         });
         if let Some((number, passed)) = found {

@@ -24,13 +24,16 @@ impl Middle {
         let sent = number.and_then(|number| self.sent.get(&number));
         match sent.filter(|sent| sent.server == server).map(|sent| &sent.why) {
             Some(Why::Client(passed)) => Whose::Call(passed.ticket),
+            Some(Why::Task(wait)) => {
+                self.waits.get(wait).map_or(Whose::Other, |wait| Whose::Call(wait.ticket()))
+            }
             Some(Why::Own) => Whose::Definitions,
             Some(Why::Gathering(number)) => match self.gathered.get(number) {
                 Some(gathered) if gathered.is_of_tools() => Whose::Definitions,
                 Some(_) | None => Whose::Other,
             },
             Some(Why::Discover | Why::Initialize) => Whose::Hello,
-            Some(Why::Watch(_) | Why::Nothing) | None => Whose::Other,
+            Some(Why::Watch(_) | Why::TaskTold(_) | Why::Nothing) | None => Whose::Other,
         }
     }
 }

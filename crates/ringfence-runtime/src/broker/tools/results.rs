@@ -15,6 +15,7 @@ use ringfence_proxy::mcp::results::{self, Looked, Rules};
 
 use super::decider::Decider;
 use super::metrics::{Decision, Going, Metrics};
+use super::tasks::Tasks;
 use crate::settings::ResultSettings;
 
 /// What is done about results, and what the agent has called.
@@ -24,6 +25,7 @@ pub(super) struct Results {
     begun: Instant,
     /// Calls that are not answered yet, by ticket.
     calls: HashMap<u64, Kept>,
+    tasks: Tasks,
     metrics: Arc<Metrics>,
     /// Messages of no call that were not passed on as they came, and how many there were.
     odd: (Vec<Nobodys>, u32),
@@ -73,6 +75,7 @@ impl Results {
             behaviour: Behaviour::new(settings.loops()),
             begun: Instant::now(),
             calls: HashMap::new(),
+            tasks: Tasks::default(),
             metrics,
             odd: (Vec::new(), 0),
         }
@@ -87,6 +90,9 @@ impl Results {
             Whose::Hello | Whose::Other => None,
         };
         let handling = self.handling(ticket, server);
+        if ticket.is_some() {
+            self.tasks.made(server, &message, &handling);
+        }
         let rules = Rules { handling: &handling, always: &self.always };
         let looked = results::look(&message, Detectors::shared(), rules);
         self.metrics.found(&looked.found);
@@ -121,7 +127,8 @@ impl Results {
             })?;
         }
         let (server, called) = (call.server, call.what.clone());
-        let (handling, seen, bytes) = (Handling::default(), Seen::default(), arguments.len());
+        let handling = self.tasks.asked(server, &call.what, &call.arguments);
+        let (seen, bytes) = (Seen::default(), arguments.len());
         let kept = Kept { server, called, handling, seen, bytes, passed: None };
         self.calls.insert(call.ticket, kept);
         Ok(())
@@ -130,7 +137,7 @@ impl Results {
     /// What rules say about what will come back of a call.
     pub(super) fn permitted(&mut self, ticket: u64, handling: &Handling) {
         if let Some(call) = self.calls.get_mut(&ticket) {
-            call.handling = handling.clone();
+            call.handling.add(handling);
             self.metrics.decided((call.server, &call.called), Decision::Permitted);
             call.passed = Some((Instant::now(), self.metrics.passed(call.server, call.bytes)));
         }
@@ -174,6 +181,7 @@ impl Results {
         let mut all = Handling::default();
         let of_server = self.calls.values().filter(|call| call.server == server);
         of_server.for_each(|call| all.add(&call.handling));
+        all.add(&self.tasks.of(server));
         all
     }
 

@@ -183,6 +183,7 @@ fn repeated(message: &Value) -> String {
     let name = match method {
         "tools/call" | "prompts/get" => params["name"].as_str(),
         "resources/read" => params["uri"].as_str(),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => params["taskId"].as_str(),
         _ => None,
     };
     head += &name.map(|name| format!("mcp-name: {name}\r\n")).unwrap_or_default();

@@ -22,24 +22,30 @@ pub(super) fn modern(id: u64, method: &str, params: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
-fn capabilities() -> Value {
-    json!({
+fn capabilities(is_modern: bool) -> Value {
+    let mut all = json!({
         "tools": {"listChanged": true}, "resources": {"subscribe": true, "listChanged": true},
         "prompts": {}, "logging": {},
-    })
+    });
+    if is_modern {
+        all["extensions"] = json!({"io.modelcontextprotocol/tasks": {}});
+    } else {
+        all["tasks"] = json!({"list": {}, "requests": {"tools": {"call": {}}}});
+    }
+    all
 }
 
 /// What a server says of itself, by its era.
 fn hello(is_modern: bool) -> Value {
     if is_modern {
         json!({
-            "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": capabilities(),
+            "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": capabilities(is_modern),
             "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "new", "version": "2"}, "x": 1},
             "instructions": "Ask.", "ttlMs": 5000, "cacheScope": "public", "future": [1.50],
         })
     } else {
         json!({
-            "protocolVersion": "2025-11-25", "capabilities": capabilities(),
+            "protocolVersion": "2025-11-25", "capabilities": capabilities(is_modern),
             "serverInfo": {"name": "old", "version": "1"}, "instructions": "Ask.", "future": [1.50],
         })
     }
@@ -67,7 +73,9 @@ pub(super) fn begin(between: &mut Between, first: Value, are_modern: &[bool]) ->
             }
             "server/discover" | "initialize" => between.answer(server, text, hello(is_modern)),
             "tools/list" => {
-                between.answer(server, text, json!({"tools": [], "resultType": "complete"}))
+                let long = json!({"name": "long", "execution": {"taskSupport": "required"}});
+                let tools = json!([{"name": "read"}, long]);
+                between.answer(server, text, json!({"tools": tools, "resultType": "complete"}))
             }
             "subscriptions/listen" => {
                 let filter = request["params"]["notifications"].clone();

@@ -1,0 +1,69 @@
+//! What rules said about the results of calls of which servers made tasks: it holds for what is asked of a task later,
+//! and for what its server tells of it unasked.
+
+use std::collections::HashMap;
+
+use ringfence_core::Handling;
+use ringfence_proxy::mcp::frame::{Answer, Kind, Members, Message, string};
+use ringfence_proxy::mcp::middle::Called;
+use serde_json::Value;
+
+/// Most tasks of which what rules said is remembered one by one; beyond, it holds for all of a server's.
+const TASKS_MAX: usize = 10_000;
+
+/// What rules said about tasks, by their servers and names.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    by_name: HashMap<(usize, String), Handling>,
+    /// Of tasks beyond the limit.
+    rest: HashMap<usize, Handling>,
+}
+
+impl Tasks {
+    /// A server has answered a call: if with a task, what is said about the call holds for that.
+    pub(super) fn made(&mut self, server: usize, message: &Message, handling: &Handling) {
+        if handling.is_empty() {
+            return;
+        }
+        let Some(name) = made(message) else { return };
+        if self.by_name.len() >= TASKS_MAX && !self.by_name.contains_key(&(server, name.clone())) {
+            self.rest.entry(server).or_default().add(handling);
+            return;
+        }
+        self.by_name.entry((server, name)).or_default().add(handling);
+    }
+
+    /// What holds for the answer to something that a server is asked, besides what is said about the asking.
+    pub(super) fn asked(&self, server: usize, what: &Called, arguments: &Value) -> Handling {
+        let mut all = Handling::default();
+        let Called::Method(method) = what else { return all };
+        if !method.starts_with("tasks/") {
+            return all;
+        }
+        let Some(name) = arguments.get("taskId").and_then(Value::as_str) else {
+            return self.of(server);
+        };
+        let of_it = self.by_name.get(&(server, name.to_owned()));
+        of_it.into_iter().chain(self.rest.get(&server)).for_each(|handling| all.add(handling));
+        all
+    }
+
+    /// What holds for all that a server tells of its tasks.
+    pub(super) fn of(&self, server: usize) -> Handling {
+        let mut all = self.rest.get(&server).cloned().unwrap_or_default();
+        let of_server = self.by_name.iter().filter(|((of, _), _)| *of == server);
+        of_server.for_each(|(_, handling)| all.add(handling));
+        all
+    }
+}
+
+/// The task that an answer says was made: `CreateTaskResult` of 2025-11-25, and of the extension of 2026-07-28.
+fn made(message: &Message) -> Option<String> {
+    let Kind::Response { answer: Answer::Result(at), .. } = message.kind() else { return None };
+    let result = Members::of(message.part(at))?;
+    let name = match result.get("task").and_then(Members::of) {
+        Some(task) => task.get("taskId").and_then(string),
+        None => result.get("taskId").and_then(string),
+    };
+    name.map(std::borrow::Cow::into_owned)
+}

@@ -146,7 +146,8 @@ pub fn can_ask() -> bool {
 /// One line that is typed; `flag` is what stands in for it where there is no terminal.
 pub fn line(prompt: &str, flag: &str) -> Result<String, Failure> {
     if !can_ask() {
-        let asked = prompt.trim_end().lines().map(|line| format!("asked would be: {line}"));
+        let before = ["the question: "].into_iter().chain(std::iter::repeat("  "));
+        let asked = before.zip(prompt.trim_end().lines()).map(|(it, line)| format!("{it}{line}"));
         let message = Message::new("this needs an answer, and there is no terminal to ask on");
         return Err(asked.fold(message, Message::detail).hint(flag).could_not());
     }

@@ -16,6 +16,7 @@ use ringfence_proxy::net::Ender;
 use ringfence_sandbox::world::{self, Tier, World};
 
 use super::mounted::{Mounted, Tree, newly_restricted};
+use super::wider;
 use crate::approvals::Approvals;
 use crate::assemble::{Assembled, Inputs, assemble_again, with_grants};
 use crate::clock::HostClock;
@@ -217,7 +218,7 @@ impl Live {
     /// Minds what was granted, and obeys whoever the line leads to, until the session ends.
     pub(super) fn obey(self: Arc<Live>, line: UnixListener) {
         self.watch_expiry();
-        self.offer_wider();
+        wider::offer(&self);
         control::serve(line, Arc::new(move |command, caller| self.serve(command, Some(caller))));
     }
 

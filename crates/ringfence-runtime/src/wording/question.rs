@@ -69,6 +69,9 @@ fn value(fact: &Fact) -> String {
     match fact {
         Fact::Bool(is) => is.to_string(),
         Fact::Long(number) => number.to_string(),
+        // Whoever answers reads no smaller number than is sent.
+        Fact::Decimal(i64::MAX) => "more than 922337203685477".to_owned(),
+        Fact::Decimal(i64::MIN) => "less than -922337203685477".to_owned(),
         Fact::Decimal(units) => {
             let sign = if *units < 0 { "-" } else { "" };
             let units = units.unsigned_abs();
@@ -214,5 +217,17 @@ mod tests {
         let reason = "asked by `ask-out`: what is built is looked at \
                       (/home/u/p/.ringfence/policy.cedar:9)";
         assert_eq!(asked.reason, reason);
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_for_the_policy_is_not_shown_as_a_smaller_one() {
+        for (number, shown) in [
+            (0.5, "0.5000"),
+            (-0.000_01, "-0.0001"),
+            (1e300, "more than 922337203685477"),
+            (-1e300, "less than -922337203685477"),
+        ] {
+            assert_eq!(super::value(&super::Fact::decimal(number)), shown);
+        }
     }
 }

@@ -93,11 +93,17 @@ fn off_a_terminal_nothing_is_granted_without_a_flag() {
     expect![[r#"
         $ ringfence grant net:api.stripe.com:443
         ! error: this needs an answer, and there is no terminal to ask on
+        !   the question: where shall it hold?
+        !       1  for the running session
+        !       2  always, in this project
+        !       3  always, everywhere
+        !     number, or nothing to stop:
         ! hint: to say where it holds, add `--session`, `--for 2h`, `--always` or `--always --everywhere`
         [2]
         $ ringfence grant net:api.stripe.com:443 --always
         ! grant net:api.stripe.com:443, always in HOME/project
         ! error: this needs an answer, and there is no terminal to ask on
+        !   the question: grant this? [y/N]
         ! hint: to grant it without being asked, add `--yes`
         [2]
         $ ringfence grant net:api.stripe.com:443 --session --yes

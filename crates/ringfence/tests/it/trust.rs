@@ -37,7 +37,7 @@ fn a_project_is_shown_before_it_is_trusted() {
         ! @@ -0,0 +1 @@
         ! +permit (principal, action == Action::"fs.read", resource in Dir::"/srv");
         ! error: this needs an answer, and there is no terminal to ask on
-        !   asked would be: trust this policy as it is now? [y/N]
+        !   the question: trust this policy as it is now? [y/N]
         ! hint: to trust what is shown above, run `ringfence trust --yes`
         [2]
         $ ringfence trust --yes
@@ -90,7 +90,7 @@ fn a_change_after_trust_takes_the_permits_away() {
         !  permit (principal, action == Action::"fs.read", resource in Dir::"/srv");
         ! +permit (principal, action, resource);
         ! error: this needs an answer, and there is no terminal to ask on
-        !   asked would be: trust this policy as it is now? [y/N]
+        !   the question: trust this policy as it is now? [y/N]
         ! hint: to trust what is shown above, run `ringfence trust --yes`
         [2]
     "#]]

@@ -11,21 +11,20 @@ use ringfence_policy::grant::GrantText;
 
 use super::super::live::granted;
 use super::super::opening::Opened;
+use super::super::wider::{self, Widen};
 use super::ToolsRequest;
 use super::remote::Remotes;
 use super::serving::Stopper;
-use crate::advice::Advice;
-use crate::approvals::{Approvals, Wider};
+use crate::approvals::Approvals;
 use crate::assemble::{Assembled, Inputs, assemble_again, with_grants};
 use crate::clock::HostClock;
 use crate::control::{self, Caller, Command, Reply, Status};
-use crate::grants::{self, Grant, NewGrant, Scope};
+use crate::grants::{self, Grant};
 use crate::in_force::InForce;
 use crate::registration::Description;
 use crate::state::StateDirs;
 use crate::tally::Tally;
 use crate::trust::Project;
-use crate::users;
 
 /// Why something is loaded anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +86,7 @@ impl Seat {
     /// Obeys whoever the line leads to, until the session ends.
     pub(super) fn obey(self: Arc<Seat>, line: UnixListener) {
         self.watch_expiry();
-        self.offer_wider();
+        wider::offer(&self);
         control::serve(line, Arc::new(move |command, caller| self.answer(&command, caller)));
     }
 
@@ -122,43 +121,6 @@ impl Seat {
 
     fn in_force(&self) -> MutexGuard<'_, Assembled> {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Questions offer a grant for the rest of the session, where a hint would offer it.
-    fn offer_wider(self: &Arc<Seat>) {
-        let (finder, maker) = (Arc::downgrade(self), Arc::downgrade(self));
-        self.approvals.widen_with(Wider {
-            find: Box::new(move |request| finder.upgrade()?.wider(request)),
-            make: Box::new(move |grant| {
-                if let Some(seat) = maker.upgrade() {
-                    seat.grant(grant);
-                }
-            }),
-        });
-    }
-
-    fn wider(&self, request: &Request) -> Option<GrantText> {
-        let grant = self.advised.smallest_grant(request, &self.gate.facts_now())?;
-        let project = Project::find(&self.cwd, self.dirs.home()).ok()?.dir;
-        let is_offered = matches!(
-            Advice::of(&grant, self.dirs.home(), &project),
-            Advice::Grant(_) | Advice::Make { .. } | Advice::NextSession { .. }
-        );
-        is_offered.then_some(grant)
-    }
-
-    /// Grants it as `ringfence grant --session` does.
-    fn grant(&self, grant: &GrantText) {
-        let new = NewGrant {
-            text: grant.to_string(),
-            scope: Scope::Session(self.session.clone()),
-            author: users::own_name(),
-            expires: None,
-        };
-        // What cannot be granted leaves the answer to the one question.
-        if grants::add(&self.dirs, new, self.clock.now_ms(), |id| grant.to_cedar(id)).is_ok() {
-            self.load_anew(Cause::Grants);
-        }
     }
 
     fn answer(&self, command: &Command, caller: Caller) -> Reply {
@@ -252,5 +214,26 @@ impl Seat {
             lines.push(format!("revoked: {} ({})", grant.text, grant.id));
         }
         Ok(lines)
+    }
+}
+
+impl Widen for Seat {
+    fn approvals(&self) -> &Approvals {
+        &self.approvals
+    }
+
+    fn wider(&self, request: &Request) -> Option<GrantText> {
+        let grant = self.advised.smallest_grant(request, &self.gate.facts_now())?;
+        let home = self.dirs.home();
+        let project = Project::find(&self.cwd, home).ok()?.dir;
+        wider::is_offered(&grant, home, &project).then_some(grant)
+    }
+
+    fn kept_in(&self) -> (&StateDirs, &SessionId, &HostClock) {
+        (&self.dirs, &self.session, &self.clock)
+    }
+
+    fn grants_changed(self: &Arc<Seat>) {
+        self.load_anew(Cause::Grants);
     }
 }

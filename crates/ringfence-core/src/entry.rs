@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::tool::{ClientCame, OddMessage, ToolUsage};
 use crate::{
-    AbsolutePath, AskFor, Endpoint, FilesRead, Grounds, Process, Request, Reviewed, SecretName,
-    SessionId, SetName, Trace, Verdict,
+    AbsolutePath, AskFor, Endpoint, FilesRead, Grounds, HttpUsage, Process, Request, Reviewed,
+    SecretName, SessionId, SetName, Trace, Verdict,
 };
 
 /// One entry: when, and what.
@@ -385,29 +385,6 @@ pub struct NetUsage {
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-}
-
-/// What came of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpUsage {
-    /// The status of the server's answer; `None` where there was none.
-    pub status: Option<u16>,
-    /// The status that the client was answered with in place of the server's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<u16>,
-    /// Bytes of the request's body.
-    pub bytes_sent: u64,
-    /// Bytes of the answer's body.
-    pub bytes_received: u64,
-    /// From the decision to the end of the answer.
-    pub duration_ms: u64,
-    /// Why it failed, if it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Versions that were taken out of a registry's list because their files are denied; the first of
-    /// them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub kept_back: Vec<String>,
 }
 
 /// How a connection was carried.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Endpoint, Package};
+use crate::{Endpoint, Found, Package};
 
 /// Longest path of a request, in bytes.
 pub const URL_PATH_BYTES_MAX: usize = 8 * 1024;
@@ -405,4 +405,33 @@ impl From<UrlPath> for String {
     fn from(path: UrlPath) -> String {
         path.0
     }
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpUsage {
+    /// The status of the server's answer; `None` where there was none.
+    pub status: Option<u16>,
+    /// The status that the client was answered with in place of the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<u16>,
+    /// Bytes of the request's body.
+    pub bytes_sent: u64,
+    /// Bytes of the answer's body.
+    pub bytes_received: u64,
+    /// From the decision to the end of the answer.
+    pub duration_ms: u64,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Versions that were taken out of a registry's list because their files are denied; the first of
+    /// them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_back: Vec<String>,
+    /// What it or its answer had in it, by rule, where a rule has it looked through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
+    /// Why its answer was not looked through although a rule has it so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlooked: Option<String>,
 }

@@ -225,6 +225,23 @@ impl Handling {
     }
 }
 
+impl Handling {
+    /// What becomes of a finding in what passes between programs: only what is named is touched, also of what is
+    /// not seen, which programs may need.
+    pub fn treatment_in_passing(&self, finding: &Finding) -> Treatment {
+        let is_in = |all: &BTreeSet<Detector>| all.iter().any(|it| it.finds(finding.kind));
+        if finding.certainty == Certainty::Noisy {
+            Treatment::Told
+        } else if is_in(&self.block) {
+            Treatment::Blocked
+        } else if is_in(&self.redact) {
+            Treatment::Redacted
+        } else {
+            Treatment::Told
+        }
+    }
+}
+
 /// What becomes of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -251,7 +268,7 @@ pub fn redacted<'a>(text: &'a str, findings: &[&Finding]) -> Cow<'a, str> {
         let Some(found) = text.get(start..end).filter(|found| !found.is_empty()) else { continue };
         let into = clean.get_or_insert_with(String::new);
         into.push_str(text.get(done..start).unwrap_or_default());
-        into.push_str(&in_place_of(finding, found));
+        into.push_str(&placeholder(finding, found));
         done = end;
     }
     match clean {
@@ -266,8 +283,8 @@ pub fn redacted<'a>(text: &'a str, findings: &[&Finding]) -> Cow<'a, str> {
 /// Unseen characters that are shown one by one; more of them are counted.
 const SHOWN_MAX: usize = 3;
 
-/// What is read in place of what was found.
-fn in_place_of(finding: &Finding, found: &str) -> String {
+/// What is read in place of what was found: nothing that JSON would have to escape.
+pub fn placeholder(finding: &Finding, found: &str) -> String {
     match finding.kind {
         FindingKind::Terminal => found.chars().map(visible).collect(),
         FindingKind::HiddenText => {

@@ -28,21 +28,21 @@ pub use act::{
 };
 pub use endpoint::{Endpoint, EndpointError, HOST_BYTES_MAX, HOST_SERVICE_NAME, Host};
 pub use entry::{
-    Answer, Carried, Channel, Entry, Event, Exit, FileChange, HttpUsage, LayerState, LayerStatus,
-    LeaseChange, LeaseStep, Misuse, NetUsage, Outcome, PolicyDigest, Summary, TakenBack, Usage,
+    Answer, Carried, Channel, Entry, Event, Exit, FileChange, LayerState, LayerStatus, LeaseChange,
+    LeaseStep, Misuse, NetUsage, Outcome, PolicyDigest, Summary, TakenBack, Usage,
 };
 pub use gate::{
     Approved, Checked, Clock, Decide, Durability, Gate, GateParts, Permit, Record, RecordError,
     Running,
 };
 pub use http::{
-    HEADER_NAMES_BYTES_MAX, HttpError, HttpParts, HttpRequest, QUERY_BYTES_MAX, Query, Scheme,
-    URL_PATH_BYTES_MAX, UrlPath,
+    HEADER_NAMES_BYTES_MAX, HttpError, HttpParts, HttpRequest, HttpUsage, QUERY_BYTES_MAX, Query,
+    Scheme, URL_PATH_BYTES_MAX, UrlPath,
 };
 pub use ids::{EntryRef, IdError, SecretName, SessionId};
 pub use inspect::{
     Certainty, Detector, Finding, FindingKind, Found, Handling, Inspect, Treatment,
-    UnknownDetector, redacted,
+    UnknownDetector, placeholder, redacted,
 };
 pub use limits::{Limits, StepLimit};
 pub use package::{Ecosystem, Package};

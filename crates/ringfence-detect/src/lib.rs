@@ -93,7 +93,8 @@ const REFERENCE: &str = "\
 
 <!-- Made from the rules themselves: `UPDATE_EXPECT=1 cargo test -p ringfence-detect` -->
 
-What results of tools are looked through for; [Results](mcp.md#results) says what is done about it.
+What results of tools are looked through for, and what passes over the network where a rule says so: [Results](mcp.md#results) and
+[What passes is looked through](network.md#what-passes-is-looked-through) say what is done about it.
 
 | name in `@redact` and `@block` | what it finds | how it is checked |
 | --- | --- | --- |
@@ -105,11 +106,11 @@ What results of tools are looked through for; [Results](mcp.md#results) says wha
 | `ssn` | social security numbers of the United States | areas, groups and serials that are given out |
 | `ip` | addresses of the internet; local ones are told only | parsed |
 | `pii` | all from `email` to `ip` | |
-| `terminal` | control characters and escape sequences | always made visible |
-| `hidden-text` | characters that are not seen, and those that turn the order of others round | always made visible |
+| `terminal` | control characters and escape sequences | made visible, of results of tools always |
+| `hidden-text` | characters that are not seen, and those that turn the order of others round | made visible, of results of tools always |
 
-Credentials that are *certain* are taken out of every result unless the settings say otherwise, those that are *likely* where a
-rule says so. What is told only is counted in the log and stays.
+Credentials that are *certain* are taken out of every result of a tool unless the settings say otherwise, those that are *likely* where a
+rule says so; of what passes over the network both where a rule says so. What is told only is counted in the log and stays.
 
 | rule | what it finds | certainty |
 | --- | --- | --- |

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{Authorizer, Decision, PolicySet};
 use ringfence_core::{
-    Act, Agent, AskFor, Decide, Endpoint, Facts, Grounds, Request, Role, RuleRef, Ruling,
+    Act, Agent, AskFor, Decide, Endpoint, Facts, Grounds, Handling, Request, Role, RuleRef, Ruling,
     SecretUse, UrlPath, Verdict,
 };
 
@@ -21,6 +21,10 @@ pub const ASK_SET_MAX: usize = 3;
 
 /// Most people that one question may need.
 pub const ASK_PEOPLE_MAX: u32 = 3;
+
+/// Said where a rule wants what nobody can do.
+const UNSEEN: &str = "what passes over a unix socket cannot be looked through, and a rule that permits it has \
+                      `@redact` or `@block`: write `resource is Endpoint` there";
 
 /// What one set answers; positions are into its rules.
 #[derive(Debug, Default)]
@@ -103,15 +107,17 @@ impl Decide for Policy {
             return ruling;
         }
         let ruling = self.decide_as_written(request, facts);
-        match other_reading(request) {
+        let ruling = match other_reading(request) {
             // What some servers read in the same words must be permitted too.
             Some(other) => stricter(ruling, self.decide_as_written(&other, facts)),
             None => ruling,
-        }
+        };
+        let ruling = self.with_handling_of_connection(ruling, request, facts);
+        unless_unseen(ruling, &request.act)
     }
 
     fn inspects(&self, agent: &Agent, endpoint: &Endpoint) -> bool {
-        self.speaks_of_requests(agent, endpoint)
+        self.speaks_of_requests(agent, endpoint) || self.has_looked_through(agent, endpoint)
     }
 
     fn looks_at_releases(&self, agent: &Agent, endpoint: &Endpoint) -> bool {
@@ -204,7 +210,7 @@ impl Policy {
         (self.evaluate(candidates, situation, &approved), approved)
     }
 
-    fn evaluate(
+    pub(crate) fn evaluate(
         &self,
         candidates: &Candidates,
         situation: &Situation,
@@ -221,17 +227,21 @@ impl Policy {
         if let (Some(set), Some(answer)) = (&self.ceiling, &answers.ceiling) {
             rules.extend(set.places(&answer.permits));
         }
-        let all = [Some(&self.session), self.ceiling.as_ref()];
-        let permits = [Some(&answers.session), answers.ceiling.as_ref()];
-        let matched = all.into_iter().flatten().zip(permits.into_iter().flatten());
-        let rules_that_permit = matched.flat_map(|(set, answer)| {
-            answer.permits.iter().filter_map(|position| set.rules.get(*position))
-        });
-        let handling = handling::united(rules_that_permit);
+        let handling = self.handling_by(answers);
         Ruling {
             verdict: Verdict::Permit,
             grounds: Grounds { rules, handling, ..Grounds::default() },
         }
+    }
+
+    /// What all permits that hold say of what passes.
+    pub(crate) fn handling_by(&self, answers: &Answers) -> Handling {
+        let all = [Some(&self.session), self.ceiling.as_ref()];
+        let permits = [Some(&answers.session), answers.ceiling.as_ref()];
+        let matched = all.into_iter().flatten().zip(permits.into_iter().flatten());
+        handling::united(matched.flat_map(|(set, answer)| {
+            answer.permits.iter().filter_map(|position| set.rules.get(*position))
+        }))
     }
 
     fn denied_by(&self, answers: &Answers) -> Grounds {
@@ -345,10 +355,23 @@ pub(crate) fn other_reading(request: &Request) -> Option<Request> {
     Some(Request { agent: request.agent.clone(), act, process: request.process })
 }
 
+/// What passes over a socket of the host is not looked through, so that a rule which has it so permits none.
+fn unless_unseen(ruling: Ruling, act: &Act) -> Ruling {
+    let permitted = ruling.verdict == Verdict::Permit && !ruling.grounds.handling.is_empty();
+    if permitted && matches!(act, Act::ConnectUnix(_)) {
+        return failed(UNSEEN.to_owned());
+    }
+    ruling
+}
+
 /// Of two rulings that must both hold, the one that stands in the way.
-fn stricter(left: Ruling, right: Ruling) -> Ruling {
+fn stricter(mut left: Ruling, right: Ruling) -> Ruling {
     match (&left.verdict, &right.verdict) {
-        (Verdict::Deny, _) | (_, Verdict::Permit) => left,
+        (Verdict::Permit, Verdict::Permit) => {
+            left.grounds.handling.add(&right.grounds.handling);
+            left
+        }
+        (Verdict::Deny, _) | (Verdict::Ask(_), Verdict::Permit) => left,
         (Verdict::Permit | Verdict::Ask(_), Verdict::Deny) | (Verdict::Permit, Verdict::Ask(_)) => {
             right
         }

@@ -1,4 +1,4 @@
-//! `@redact` and `@block`: what a permit says about what comes back of a call.
+//! `@redact` and `@block`: what a permit says about what comes back of a call, and what passes with a request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,9 @@ use crate::validation::did_you_mean;
 
 /// The annotations that are about results.
 const KEYS: [&str; 2] = ["redact", "block"];
+
+/// What can be looked through.
+const LOOKED_THROUGH: [Action; 3] = [Action::ToolCall, Action::NetConnect, Action::NetRequest];
 
 /// What a rule says. Names that no detector has are problems of their own, and count for nothing here.
 pub(crate) fn of(annotations: &BTreeMap<String, String>) -> Handling {
@@ -48,10 +51,11 @@ fn problem(page: &Page, draft: &Draft, (key, text): (&str, &str)) -> Option<Prob
             format!("write `@{key}` on the permit: where nothing is permitted, nothing comes back");
         return wrong(format!("a forbid with `@{key}`"), hint);
     }
-    if !draft.rule.applies_to(Action::ToolCall) {
-        let hint = "results of tools are looked through; what programs read and receive is not";
+    if !LOOKED_THROUGH.iter().any(|action| draft.rule.applies_to(*action)) {
+        let hint = "results of tools and what passes over the network are looked through; what programs read in \
+                    files is not";
         return wrong(
-            format!("`@{key}` on a rule that permits no call of a tool"),
+            format!("`@{key}` on a rule that permits no call of a tool and no connection"),
             hint.to_owned(),
         );
     }

@@ -4,13 +4,18 @@
 //! `net.connect` covers them, and nothing needs to be opened to enforce it. As soon as it has one,
 //! permit or forbid, each request to that endpoint needs a permit by that set. A rule that can hold only
 //! where a release is fetched (`context has package && ...`) speaks of those requests alone.
+//!
+//! A permit with `@redact` or `@block` speaks of no request, but has them all looked through: the connection is
+//! opened, and what the permits of the connection say holds for each request over it.
 
 use cedar_policy::pst::{self, Expr, Var};
-use ringfence_core::{Act, Action, Agent, Endpoint, HttpRequest, Request, SetName};
+use ringfence_core::{
+    Act, Action, Agent, Endpoint, Facts, HttpRequest, Request, Ruling, SetName, Verdict,
+};
 
 use crate::checks::fallible;
-use crate::decide::Found;
-use crate::engine::{Approved, PACKAGE, REQUEST_FACTS, Sees, Situation, holds};
+use crate::decide::{ASK_PEOPLE_MAX, Found};
+use crate::engine::{Approved, PACKAGE, REQUEST_FACTS, Sees, Situation, connection, holds};
 use crate::nearest::conjuncts;
 use crate::rule::{Fallible, Rule};
 use crate::tree::{body, context_attribute, mentions_context, walk};
@@ -104,6 +109,42 @@ impl Policy {
         self.sets().any(|set| set.speaks(&[OnRequests::Speaks], (agent, to)))
     }
 
+    /// Whether any permit has what passes between an agent and an endpoint looked through.
+    pub(crate) fn has_looked_through(&self, agent: &Agent, to: &Endpoint) -> bool {
+        let has = |rule: &Rule| !rule.handling.is_empty();
+        let actions = [Action::NetConnect, Action::NetRequest];
+        self.sets().any(|set| actions.iter().any(|it| set.any_on((agent, to), *it, has)))
+    }
+
+    /// What the permits of a request's connection say of what passes over it holds for the request too, whichever
+    /// rules permit that.
+    pub(crate) fn with_handling_of_connection(
+        &self,
+        ruling: Ruling,
+        request: &Request,
+        facts: &Facts,
+    ) -> Ruling {
+        let is_permit = ruling.verdict == Verdict::Permit;
+        let Some(connection) = connection(request).filter(|_| is_permit && self.handles_net())
+        else {
+            return ruling;
+        };
+        let Ok(situation) = Situation::new(&connection, facts) else { return ruling };
+        // The connection may have been approved, which the request need not be.
+        let roles = self.roles.iter().cloned().collect();
+        let approved = Approved { roles, people: ASK_PEOPLE_MAX };
+        let answers = self.evaluate(&self.candidates(&connection), &situation, &approved);
+        let mut ruling = ruling;
+        ruling.grounds.handling.add(&self.handling_by(&answers));
+        ruling
+    }
+
+    /// Whether any rule has what passes over the network looked through.
+    fn handles_net(&self) -> bool {
+        let on_net = |rule: &Rule| !rule.handling.is_empty() && rule.applies_to(Action::NetConnect);
+        self.sets().any(|set| set.rules.iter().any(on_net))
+    }
+
     /// Whether any set looks at the releases that an agent fetches from an endpoint.
     pub(crate) fn speaks_of_releases(&self, agent: &Agent, to: &Endpoint) -> bool {
         self.sets().any(|set| set.any_on_requests((agent, to), reads_release))
@@ -122,9 +163,7 @@ impl RuleSet {
     /// The rules that can match a request, and what they decide about.
     pub(crate) fn found(&self, request: &Request) -> Found {
         let connection = match &request.act {
-            Act::Request(http) if !self.speaks_of(http, &request.agent) => {
-                crate::engine::connection(request)
-            }
+            Act::Request(http) if !self.speaks_of(http, &request.agent) => connection(request),
             Act::Exec(_)
             | Act::Read(_)
             | Act::Write(_)
@@ -162,11 +201,21 @@ impl RuleSet {
         (agent, to): (&Agent, &Endpoint),
         wanted: impl Fn(&Rule) -> bool,
     ) -> bool {
+        self.any_on((agent, to), Action::NetRequest, wanted)
+    }
+
+    /// The same of rules on an action.
+    fn any_on(
+        &self,
+        (agent, to): (&Agent, &Endpoint),
+        action: Action,
+        wanted: impl Fn(&Rule) -> bool,
+    ) -> bool {
         let wanted = |rule: &&Rule| rule.place.set != SetName::Grants && wanted(rule);
         if !self.rules.iter().any(|rule| wanted(&rule)) {
             return false;
         }
-        let found = self.index.endpoint(Action::NetRequest, &agent.0, to);
+        let found = self.index.endpoint(action, &agent.0, to);
         let rules = found.into_iter().filter_map(|position| self.rules.get(position));
         rules.filter(wanted).any(|rule| can_concern(rule, (agent, to)))
     }

@@ -1,6 +1,6 @@
 //! The secrets of one session: a stand-in for each, and the real values once they are needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -184,6 +184,12 @@ impl Held {
             one.stand_in.texts().into_iter().map(move |it| (name.clone(), it))
         };
         BodyWatch::new(all.flat_map(named).collect())
+    }
+
+    /// Every text that stands in for a secret.
+    pub fn stand_ins(&self) -> BTreeSet<String> {
+        let texts = self.secrets.iter().flat_map(|one| one.stand_in.texts());
+        texts.map(|text| text.as_str().to_owned()).collect()
     }
 
     /// What is to be taken out of answers: every value that any request has carried so far.

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use ringfence_core::{
     Act, Action, Agent, AskFor, Clock, ClockFact, Decide, Durability, Endpoint, Entry, Event,
-    Facts, Gate, GateParts, Grounds, HttpUsage, Limits, NetUsage, Outcome, Record, RecordError,
-    Request, Role, RuleRef, Ruling, SessionId, SetName, Verdict,
+    Facts, Gate, GateParts, Grounds, Handling, HttpUsage, Limits, NetUsage, Outcome, Record,
+    RecordError, Request, Role, RuleRef, Ruling, SessionId, SetName, Verdict,
 };
 
 /// Where a virtual clock starts: 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
@@ -17,6 +17,7 @@ pub const START_MS: u64 = 1_767_225_600_000;
 pub struct ScriptedPolicy {
     rules: Vec<(Action, String, Verdict)>,
     inspected: Vec<String>,
+    handling: Handling,
     digest: String,
 }
 
@@ -69,6 +70,13 @@ impl ScriptedPolicy {
         self
     }
 
+    /// Says of all that is permitted what is done about what is found in it.
+    #[must_use]
+    pub fn handle(mut self, handling: Handling) -> ScriptedPolicy {
+        self.handling = handling;
+        self
+    }
+
     /// Gives the policy another digest, as a changed policy would have.
     #[must_use]
     pub fn with_digest(mut self, digest: &str) -> ScriptedPolicy {
@@ -114,7 +122,8 @@ impl Decide for ScriptedPolicy {
         let id = format!("scripted-{line}");
         let rule =
             RuleRef { set: SetName::User, file: "scripted".to_owned(), line, id, reason: None };
-        Ruling { verdict, grounds: Grounds { rules: vec![rule], ..Grounds::default() } }
+        let handling = self.handling.clone();
+        Ruling { verdict, grounds: Grounds { rules: vec![rule], handling, ..Grounds::default() } }
     }
 
     fn inspects(&self, _agent: &Agent, endpoint: &Endpoint) -> bool {

@@ -1,7 +1,8 @@
 //! Requests: which rules speak of them, and what covers them where none does.
 
 use ringfence_core::{
-    Act, Agent, Decide, Ecosystem, HttpParts, HttpRequest, Package, Scheme, SecretUse, SetName,
+    AbsolutePath, Act, Agent, Decide, Detector, Ecosystem, HttpParts, HttpRequest, Package, Scheme,
+    SecretUse, SetName, Verdict,
 };
 use ringfence_policy::{Policy, Remedy};
 
@@ -358,4 +359,83 @@ fn what_makes_a_rule_look_at_releases() {
          when { context has package && context.package.name == \"x\" };",
     );
     assert!(looks_at_releases(&group, API) && !inspects(&group, API));
+}
+
+#[test]
+fn a_permit_that_has_what_passes_looked_through_opens_the_connection_and_permits_all_it_did() {
+    let looked = |rule: &str| policy(&format!("@redact(\"secrets\") {rule}"));
+    for rule in [
+        CONNECT.to_owned(),
+        "permit(principal, action in Action::\"net\", resource);".to_owned(),
+        "permit(principal, action, resource);".to_owned(),
+        "permit(principal, action == Action::\"net.connect\", resource in Domain::\"example.com\");"
+            .to_owned(),
+        format!("permit(principal, action == Action::\"net.connect\", resource == Endpoint::\"{API}\")
+                 when {{ context.approvals.contains(\"owner\") || context.clock.hour < 25 }};"),
+    ] {
+        let policy = looked(&rule);
+        assert!(inspects(&policy, API), "{rule}");
+        let ruling = policy.decide(&request(send("DELETE", "/x")), &facts());
+        assert_eq!(ruling.verdict, Verdict::Permit, "{rule}");
+        assert_eq!(ruling.grounds.handling.redact, [Detector::Secrets].into(), "{rule}");
+    }
+    for rule in [
+        "permit(principal, action == Action::\"net.connect\", resource == Endpoint::\"b.example:443\");",
+        "permit(principal == Agent::\"other\", action == Action::\"net.connect\", resource);",
+        "permit(principal, action in Action::\"tool.call\", resource);",
+    ] {
+        let policy = policy(&format!("@block(\"pii\") {rule}\n{CONNECT}"));
+        assert!(!inspects(&policy, API), "{rule}");
+        let ruling = policy.decide(&request(send("GET", "/x")), &facts());
+        assert!(ruling.grounds.handling.is_empty(), "{rule}");
+    }
+}
+
+#[test]
+fn what_the_permit_of_a_connection_says_of_what_passes_holds_for_each_request() {
+    let policy = policy(&format!(
+        "@redact(\"secrets\") {CONNECT}
+         @block(\"card\") permit(principal, action == Action::\"net.request\",
+           resource == Endpoint::\"{API}\") when {{ context.method == \"GET\" }};
+         permit(principal, action == Action::\"net.request\", resource == Endpoint::\"{API}\");
+         @redact(\"ssn\") permit(principal, action == Action::\"net.request\", resource)
+           when {{ context.path == \"/a/b\" }};"
+    ));
+    let handling = |method: &str, target: &str| {
+        let ruling = policy.decide(&request(send(method, target)), &facts());
+        assert_eq!(ruling.verdict, Verdict::Permit);
+        ruling.grounds.handling
+    };
+    let get = handling("GET", "/");
+    assert_eq!(get.redact, [Detector::Secrets].into());
+    assert_eq!(get.block, [Detector::Card].into());
+    let post = handling("POST", "/");
+    assert_eq!((post.redact, post.block), ([Detector::Secrets].into(), [].into()));
+    // Some servers read another path.
+    let other = handling("POST", "/a%2Fb");
+    assert_eq!(other.redact, [Detector::Secrets, Detector::Ssn].into());
+}
+
+#[test]
+fn a_connection_that_has_to_be_approved_says_what_holds_for_its_requests_too() {
+    let policy = policy(&format!(
+        "@redact(\"secrets\") permit(principal, action == Action::\"net.connect\", resource)
+           when {{ context.approvals.contains(\"owner\") }};
+         permit(principal, action == Action::\"net.request\", resource == Endpoint::\"{API}\");"
+    ));
+    let ruling = policy.decide(&request(send("GET", "/")), &facts());
+    assert_eq!(ruling.verdict, Verdict::Permit);
+    assert_eq!(ruling.grounds.handling.redact, [Detector::Secrets].into());
+}
+
+#[test]
+fn a_unix_socket_is_not_permitted_by_a_rule_that_has_what_passes_looked_through() {
+    let socket = || Act::ConnectUnix(AbsolutePath::parse("/run/a.sock").unwrap());
+    assert_eq!(verdict(&policy(CONNECT), socket()), "permit");
+    let looked = policy(&format!("@block(\"secrets\") {CONNECT}"));
+    let ruling = looked.decide(&request(socket()), &facts());
+    assert_eq!(ruling.verdict, Verdict::Deny);
+    assert!(ruling.grounds.failure.unwrap().contains("cannot be looked through"));
+    let only = CONNECT.replace("resource)", "resource is Endpoint)");
+    assert_eq!(verdict(&policy(&format!("@block(\"secrets\") {only}")), socket()), "deny");
 }

@@ -324,7 +324,7 @@ fn a_rule_about_results_names_detectors_and_permits_calls() {
         ),
         (
             r#"@block("pii") permit (principal, action == Action::"fs.read", resource);"#,
-            "`@block` on a rule that permits no call of a tool",
+            "`@block` on a rule that permits no call of a tool and no connection",
         ),
     ] {
         let said = problems(text);

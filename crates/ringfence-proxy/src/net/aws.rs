@@ -33,6 +33,8 @@ pub(super) enum Sent {
     Nothing,
     /// As it comes.
     Streams(Incoming),
+    /// As it comes, behind what was read of it already; `None` once that is sent.
+    Begun(Option<Bytes>, Incoming),
     /// All of it, read already; `None` once it is sent.
     Whole(Option<Bytes>),
 }
@@ -42,6 +44,7 @@ impl Sent {
     pub(super) fn is_read(&self) -> bool {
         match self {
             Sent::Nothing | Sent::Whole(_) => true,
+            Sent::Begun(first, body) => first.is_none() && body.is_end_stream(),
             Sent::Streams(body) => body.is_end_stream(),
         }
     }
@@ -114,12 +117,13 @@ fn host_of(head: &Parts) -> Option<String> {
 
 /// A whole body that is not too large; the error is for a person.
 async fn read(budget: &Arc<Semaphore>, body: Sent) -> Result<(Bytes, Room), String> {
-    let mut body = match body {
+    let (first, mut body) = match body {
         Sent::Nothing => return Ok((Bytes::new(), reserve(budget, 0).await?)),
         Sent::Whole(bytes) => {
             return Ok((bytes.unwrap_or_default(), reserve(budget, 0).await?));
         }
-        Sent::Streams(body) => body,
+        Sent::Begun(first, body) => (first.unwrap_or_default(), body),
+        Sent::Streams(body) => (Bytes::new(), body),
     };
     let large = || {
         format!(
@@ -129,6 +133,7 @@ async fn read(budget: &Arc<Semaphore>, body: Sent) -> Result<(Bytes, Room), Stri
         )
     };
     let size = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let size = size.saturating_add(first.len());
     if size > BODY_BYTES_MAX {
         return Err(large());
     }
@@ -136,6 +141,7 @@ async fn read(budget: &Arc<Semaphore>, body: Sent) -> Result<(Bytes, Room), Stri
     let room = reserve(budget, size).await?;
     let reading = async {
         let mut read = Vec::with_capacity(size.min(CHUNK_BYTES_MAX));
+        read.extend_from_slice(&first);
         while let Some(frame) =
             std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await
         {
@@ -155,7 +161,7 @@ async fn read(budget: &Arc<Semaphore>, body: Sent) -> Result<(Bytes, Room), Stri
 }
 
 /// Waits for room; other requests of the same world are in the way, and end.
-async fn reserve(budget: &Arc<Semaphore>, bytes: usize) -> Result<Room, String> {
+pub(super) async fn reserve(budget: &Arc<Semaphore>, bytes: usize) -> Result<Room, String> {
     let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
     let waiting = Arc::clone(budget).acquire_many_owned(kib);
     match timeout(BODY_WAIT, waiting).await {

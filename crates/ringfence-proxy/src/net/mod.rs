@@ -18,6 +18,7 @@ mod bulk;
 mod capture;
 mod carry;
 pub mod claims;
+pub mod content;
 pub mod dns;
 mod exchange;
 pub mod first;
@@ -50,7 +51,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ringfence_core::{Agent, Checked, Denial, EntryRef, Gate, Misuse, Process, Question, Request};
+use ringfence_core::{
+    Agent, Checked, Denial, EntryRef, Gate, Inspect, Misuse, Process, Question, Request,
+};
 use ringfence_secrets::Held;
 use tokio::sync::watch;
 
@@ -163,6 +166,8 @@ pub struct NetConfig {
     pub authority: Arc<Authority>,
     /// The session's secrets; hosts that may be shown one are looked into.
     pub held: Arc<Held>,
+    /// Looks through what passes, where a rule says so; without it nothing passes there.
+    pub inspect: Option<&'static dyn Inspect>,
     /// Which servers are believed on such connections.
     pub trust: Trust,
     /// Tells the process behind a connection.
@@ -343,6 +348,7 @@ impl NetConfig {
             proxies: HostProxies::default(),
             authority,
             held: Arc::new(Held::none()),
+            inspect: None,
             trust: Trust::of_host(None, None),
             process: Arc::new(Holders::nobody()),
             limits: NetLimits::default(),

@@ -11,7 +11,7 @@ use ringfence_core::{Act, Denial, HttpRequest};
 
 use super::DenialText;
 use super::forward::Upstream;
-use super::inspect::Answered;
+use super::inspect::{Answered, Cut};
 
 /// Marks an answer of the gate's own that is a denial.
 pub(super) const DENIED_HEADER: &str = "x-ringfence-denied";
@@ -30,6 +30,8 @@ pub(super) enum Refusal {
     Misused(String),
     /// What it means for the rules on releases cannot be told.
     Unclear(String),
+    /// It, or its answer, has in it what a rule lets nobody pass on.
+    Blocked(String),
     /// The policy says no.
     Denied(Denial),
     /// The policy permits the name, but not the special address it leads to.
@@ -57,6 +59,7 @@ impl Refusal {
             | Refusal::Misdirected(reason)
             | Refusal::Misused(reason)
             | Refusal::Unclear(reason)
+            | Refusal::Blocked(reason)
             | Refusal::Unreachable(reason)
             | Refusal::BrokenOff(reason) => reason.clone(),
             Refusal::HeadTooLarge => HEAD_TOO_LARGE.to_owned(),
@@ -74,6 +77,7 @@ impl Refusal {
             Refusal::Unreachable(_) => StatusCode::BAD_GATEWAY,
             Refusal::Misused(_)
             | Refusal::Unclear(_)
+            | Refusal::Blocked(_)
             | Refusal::Denied(_)
             | Refusal::AddressDenied { .. } => StatusCode::FORBIDDEN,
         }
@@ -87,6 +91,7 @@ impl Refusal {
             | Refusal::Misdirected(_)
             | Refusal::Unclear(_) => Some(self.reason()),
             Refusal::Misused(_)
+            | Refusal::Blocked(_)
             | Refusal::Denied(_)
             | Refusal::AddressDenied { .. }
             | Refusal::Unreachable(_)
@@ -113,7 +118,9 @@ impl Refusal {
                 response.headers_mut().insert(DENIED_HEADER, HeaderValue::from_static("1"));
                 response
             }
-            Refusal::Unclear(reason) => forbidden(&reason, reason.clone()),
+            Refusal::Unclear(reason) | Refusal::Blocked(reason) => {
+                forbidden(&reason, reason.clone())
+            }
             Refusal::Denied(denial) => denied(&denial, text(&denial)),
             Refusal::AddressDenied { denial, leads_to } => {
                 denied(&denial, format!("{leads_to}\n{}", text(&denial)))
@@ -196,12 +203,12 @@ fn plain(status: StatusCode, mut text: String) -> Response<Reply> {
 
 impl Body for Reply {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Cut;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match self.get_mut() {
             Reply::Text(text) => Poll::Ready(text.take().map(|bytes| Ok(Frame::data(bytes)))),
             Reply::Streamed { body, upstream } => {
@@ -209,7 +216,7 @@ impl Body for Reply {
                 if let (Poll::Ready(Some(Err(error))), Some(upstream)) = (&polled, upstream) {
                     upstream.failed(error);
                 }
-                polled
+                polled.map_err(Cut::from)
             }
             Reply::Inspected(answered) => Pin::new(answered.as_mut()).poll_frame(context),
         }

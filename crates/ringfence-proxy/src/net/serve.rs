@@ -182,6 +182,7 @@ async fn serve_socks(port: &Arc<Port>, mut stream: TcpStream, client: &Client) {
                 | Refusal::HeadTooLarge
                 | Refusal::Misdirected(_)
                 | Refusal::Unclear(_)
+                | Refusal::Blocked(_)
                 | Refusal::Unreachable(_)
                 | Refusal::BrokenOff(_) => socks::Reply::Unreachable,
             };

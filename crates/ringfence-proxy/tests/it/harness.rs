@@ -97,6 +97,7 @@ impl Setup {
         let clock = Arc::clone(&test.clock) as Arc<dyn Clock>;
         let authority = Arc::new(Authority::new("tests", clock).unwrap());
         let mut config = NetConfig::new(agent, asks(&test), Box::new(denied), authority);
+        config.inspect = Some(&crate::content::LOOKS);
         config.resolve = Arc::clone(&lookups) as Arc<dyn Resolve>;
         config.limits = self.limits;
         config.proxies = self.proxies;

@@ -10,6 +10,7 @@
 )]
 
 mod agents;
+mod content;
 mod decide;
 mod forward;
 mod harness;

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use ringfence_core::{Denial, Durability, EntryRef, Event, Gate, Misuse, Process, Request};
+use ringfence_detect::Detectors;
 use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::dns::Families;
 use ringfence_proxy::net::{Entrances, Holders, NetConfig, NetGate};
@@ -67,7 +68,8 @@ pub(super) fn open_net_gate(
     let diagnosis = world.network.inet_diag.try_clone().ok();
     let config = net_config(session, authority, (world.init_pid, diagnosis));
     let (proxies, trust) = (request.environment.proxies(), request.environment.trust());
-    let config = NetConfig { proxies, trust, held: Arc::clone(&held), registries, ..config };
+    let (held_by, inspect) = (Arc::clone(&held), Some(Detectors::shared() as _));
+    let config = NetConfig { proxies, trust, held: held_by, registries, inspect, ..config };
     let entrances = Entrances { published: publish::into_world(bound, world), ..entrances };
     let gate = NetGate::serve(entrances, session.0.clone(), config);
     Ok((gate.map_err(RunError::step("open the net gate"))?, held))

@@ -337,6 +337,8 @@ impl Builder {
             error: None,
             package: http.package,
             kept_back: Vec::new(),
+            found: Vec::new(),
+            unlooked: None,
             entry: index,
         });
         self.pending.insert(index, Pending::Request { span, position });

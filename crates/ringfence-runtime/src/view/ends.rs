@@ -73,6 +73,7 @@ impl RequestView {
                 self.duration_ms = Some(usage.duration_ms);
                 self.error = usage.error;
                 self.kept_back = usage.kept_back;
+                (self.found, self.unlooked) = (usage.found, usage.unlooked);
             }
             Outcome::Failed { error } | Outcome::Mismatch { found: error } => {
                 self.error = Some(error);

@@ -150,6 +150,12 @@ pub struct RequestView {
     /// Versions that were taken out of a registry's list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept_back: Vec<String>,
+    /// What it or its answer had in it, by rule, where a rule has it looked through.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
+    /// Why its answer was not looked through although a rule has it so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlooked: Option<String>,
     /// Index of the entry that decided it.
     pub entry: u64,
 }

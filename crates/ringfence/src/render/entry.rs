@@ -232,7 +232,7 @@ fn tool(usage: &ToolUsage) -> String {
 }
 
 /// `; redacted github-token (2 times); seen email`.
-fn found(all: &[Found]) -> String {
+pub(super) fn found(all: &[Found]) -> String {
     let treatments = [
         (Treatment::Blocked, "not passed on for"),
         (Treatment::Redacted, "redacted"),
@@ -268,7 +268,12 @@ fn request(usage: &HttpUsage) -> String {
         [] => String::new(),
         versions => format!(", kept back {}", printable(&versions.join(" "))),
     };
-    format!("{status}, sent {sent}, received {received}{kept_back}{error}")
+    let unlooked = usage
+        .unlooked
+        .as_deref()
+        .map_or_else(String::new, |why| format!("; not looked through: {}", printable(why)));
+    let found = found(&usage.found);
+    format!("{status}, sent {sent}, received {received}{kept_back}{error}{found}{unlooked}")
 }
 
 fn opened(event: &Event) -> String {

@@ -9,6 +9,7 @@ mod clients;
 mod gpg;
 mod inspect;
 mod led;
+mod looked;
 mod packages;
 mod secrets;
 mod signing;

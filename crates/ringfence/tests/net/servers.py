@@ -31,6 +31,8 @@ class Web(http.server.SimpleHTTPRequestHandler):
             self.send_header("Location", f"{scheme}://good.example:{ports[server]}/{rest}")
             self.send_header("Content-Length", "0")
             return self.end_headers()
+        if self.path.startswith("/say/"):
+            return self.say(*self.path.split("/")[2:])
         if self.path.startswith("/files/"):
             self.negotiate()
             return super().do_GET()
@@ -61,6 +63,36 @@ class Web(http.server.SimpleHTTPRequestHandler):
             if event == b"data: 1\n\n":
                 go.wait(20)
                 go.clear()
+
+    def say(self, how, *words):
+        """Says what it is asked to, in one of the ways that servers have; dots in it are left out."""
+        text = "/".join(words).replace(".", "")
+        kind, code, parts = "text/plain", 200, None
+        if how == "json":
+            kind, text = "application/json", json.dumps({"key": text, "n": [1, "é"]}).replace("_", "\\u005f")
+        if how == "events":
+            kind, parts = "text/event-stream", [f"data: {text[:9]}", f"{text[9:]}\n\n", "data: end\n\n"]
+        if how == "bytes":
+            parts = list(text + " end")
+        if how == "error":
+            code = 500
+        body = gzip.compress(text.encode()) if how == "gzip" else text.encode()
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        if how == "header":
+            self.send_header("X-Echo", text)
+        if how == "gzip":
+            self.send_header("Content-Encoding", "gzip")
+        if parts is None:
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            return self.wfile.write(body)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for part in [*parts, ""]:
+            part = part.encode()
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+            self.wfile.flush()
 
     def go(self):
         go.set()

@@ -6,18 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use ringfence_core::{HttpUsage, Outcome, Permit, Running};
-use ringfence_secrets::held::scrub_head;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use ringfence_core::{Handling, HttpUsage, Outcome, Permit, Request, Running};
 
 use super::super::aws::{Room, Sent};
-use super::super::broken::{Side, ended};
+use super::super::content::Tally;
 use super::super::live::{Client, Place};
 use super::super::open::Port;
 use super::super::reply::Refusal;
-use super::super::secrets::{Carried, Carries, Scrubbing, Stopped, Watch};
+use super::super::secrets::{Carried, Carries, Stopped, Watch};
 use super::client::Unread;
-use super::server::Server;
+use super::looking::{Looking, Step, Stop};
 
 /// Most versions that are noted of those that were taken out of one list.
 const KEPT_BACK_MAX: usize = 32;
@@ -36,7 +35,11 @@ pub(crate) struct Account {
     uses: Vec<Running>,
     kept_back: Vec<String>,
     /// What of the answer's body was read already.
-    first: Option<Bytes>,
+    pub(super) first: Option<Bytes>,
+    /// What the rules say that permit it, and it itself, where they say anything.
+    handling: Option<Box<(Handling, Request)>>,
+    found: Tally,
+    unlooked: Option<String>,
 }
 
 impl Account {
@@ -45,6 +48,8 @@ impl Account {
         // Entered before the permit is spent: a reload in between spoils the permit, one after it
         // finds the request.
         let place = port.enter(&permit, who);
+        let handled = || Box::new((permit.handling().clone(), permit.request().clone()));
+        let handling = (!permit.handling().is_empty()).then(handled);
         let running = permit.spend().map_err(Refusal::Denied)?;
         Ok(Account {
             running: Some(running),
@@ -59,6 +64,9 @@ impl Account {
             uses: Vec::new(),
             kept_back: Vec::new(),
             first: None,
+            handling,
+            found: Tally::default(),
+            unlooked: None,
         })
     }
 
@@ -67,7 +75,35 @@ impl Account {
         let Carries { uses, carried, watch, body, room } = carries;
         self.carried = carried;
         self.uses = uses;
-        Outgoing { body, sent: Arc::clone(&self.sent), watch, unread, _room: room }
+        let sent = Arc::clone(&self.sent);
+        Outgoing { body, sent, watch, unread, looking: None, _room: room }
+    }
+
+    /// What the rules that permit it say of what passes, and the request; nothing where they say nothing.
+    pub(super) fn handling(&self) -> Option<&(Handling, Request)> {
+        self.handling.as_deref()
+    }
+
+    /// Notes what was found.
+    pub(super) fn found(&mut self, found: &Tally) {
+        self.found.add(found);
+    }
+
+    /// What the client is told where the request was stopped on its way, and else.
+    pub(super) fn halted(&mut self, refusal: Refusal, why: Option<&Stop>) -> Refusal {
+        let Some((reason, found)) = why.and_then(|why| why.get()) else { return refusal };
+        self.found.add(found);
+        Refusal::Blocked(reason.clone())
+    }
+
+    /// Notes why the answer is not looked through.
+    pub(super) fn unlooked(&mut self, why: String) {
+        self.unlooked = Some(why);
+    }
+
+    /// Notes bytes of the answer's body.
+    pub(super) fn received(&mut self, bytes: u64) {
+        self.received = self.received.saturating_add(bytes);
     }
 
     /// Notes releases that were taken out of a list; the first of them.
@@ -130,6 +166,8 @@ impl Drop for Account {
             duration_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             error: self.error.take(),
             kept_back: std::mem::take(&mut self.kept_back),
+            found: self.found.found(),
+            unlooked: self.unlooked.take(),
         };
         // A log that fails here makes every later check a denial; the request is over already.
         let _ = running.finish(Outcome::Request(usage));
@@ -154,6 +192,8 @@ pub(crate) struct Outgoing {
     watch: Watch,
     /// Told when the body was read to its end.
     unread: Option<Unread>,
+    /// Looks for what may not go out, where a rule says so.
+    looking: Option<Box<Looking>>,
     /// Given back with the body.
     _room: Option<Room>,
 }
@@ -162,63 +202,63 @@ impl Outgoing {
     /// That of a request that nobody decides by itself.
     pub(super) fn own(body: Bytes) -> Outgoing {
         let (sent, watch) = (Arc::default(), Watch::default());
-        Outgoing { body: Sent::Whole(Some(body)), sent, watch, unread: None, _room: None }
-    }
-}
-
-/// The body of an answer on its way to the client.
-pub(crate) struct Answered {
-    body: Incoming,
-    account: Account,
-    server: Arc<Server>,
-    scrubbing: Option<Scrubbing>,
-    /// What comes after the last of what was kept back.
-    last: Option<Frame<Bytes>>,
-}
-
-impl Answered {
-    pub(super) fn new(
-        body: Incoming,
-        (account, server): (Account, Arc<Server>),
-        scrubbing: Option<Scrubbing>,
-    ) -> Answered {
-        Answered { body, account, server, scrubbing, last: None }
+        let body = Sent::Whole(Some(body));
+        Outgoing { body, sent, watch, unread: None, looking: None, _room: None }
     }
 
-    /// What of a frame, or of the end, can go on.
-    fn scrubbed(&mut self, frame: Option<Frame<Bytes>>) -> Next {
-        let Some(scrubbing) = &mut self.scrubbing else {
-            return frame.map_or(Next::End, Next::Frame);
-        };
-        let next = match frame.map(Frame::into_data) {
-            Some(Ok(data)) => {
-                let out = scrubbing.push(&data);
-                return if out.is_empty() { Next::Kept } else { Next::data(out) };
+    /// The same, looked through as it is sent.
+    pub(super) fn looked_through(self, looking: Option<Box<Looking>>) -> Outgoing {
+        Outgoing { looking, ..self }
+    }
+
+    /// What comes next of what the client sends.
+    fn poll_sent(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let polled = match &mut self.body {
+            Sent::Nothing => Poll::Ready(None),
+            Sent::Whole(bytes) => Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),
+            Sent::Begun(first, _) if first.is_some() => {
+                Poll::Ready(first.take().map(|it| Ok(Frame::data(it))))
             }
-            Some(Err(other)) => Some(trailers_of(scrubbing, other)),
-            None => None,
+            Sent::Begun(_, body) | Sent::Streams(body) => Pin::new(body).poll_frame(context),
         };
-        let kept = scrubbing.finish();
-        self.scrubbing = None;
-        if kept.is_empty() {
-            return next.map_or(Next::End, Next::Frame);
+        let read = matches!(&polled, Poll::Ready(None)) || self.body.is_read();
+        if read && let Some(unread) = self.unread.take() {
+            unread.read();
         }
-        self.last = next;
-        Next::data(kept)
+        polled.map_err(Broken::from)
     }
-}
 
-/// What of an answer goes on.
-enum Next {
-    Frame(Frame<Bytes>),
-    End,
-    /// All of it is kept back for now.
-    Kept,
-}
-
-impl Next {
-    fn data(bytes: Vec<u8>) -> Next {
-        Next::Frame(Frame::data(bytes.into()))
+    /// The same, as far as it may go on.
+    fn poll_looked_at(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let Some(mut looking) = self.looking.take() else { return self.poll_sent(context) };
+        let polled = loop {
+            let step = match looking.left() {
+                Some(left) => Ok(left),
+                None => match self.poll_sent(context) {
+                    Poll::Ready(Some(Err(error))) => break Poll::Ready(Some(Err(error))),
+                    Poll::Ready(Some(Ok(frame))) => looking.step(Poll::Ready(Some(frame)), context),
+                    Poll::Ready(None) => looking.step(Poll::Ready(None), context),
+                    Poll::Pending => looking.step(Poll::Pending, context),
+                },
+            };
+            match step {
+                Ok(Step::Next(frame)) => break Poll::Ready(frame.map(Ok)),
+                Ok(Step::Kept) => {}
+                Ok(Step::Waits) => break Poll::Pending,
+                Err(blocked) => {
+                    looking.cut(&blocked);
+                    break Poll::Ready(Some(Err(Stopped.into())));
+                }
+            }
+        };
+        self.looking = Some(looking);
+        polled
     }
 }
 
@@ -232,21 +272,12 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
         loop {
-            let polled = match &mut this.body {
-                Sent::Nothing => Poll::Ready(None),
-                Sent::Whole(bytes) => Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),
-                Sent::Streams(body) => Pin::new(body).poll_frame(context),
-            };
-            let read = matches!(&polled, Poll::Ready(None)) || this.body.is_read();
-            if read && let Some(unread) = this.unread.take() {
-                unread.read();
-            }
-            let passed = match polled {
+            let passed = match this.poll_looked_at(context) {
                 Poll::Ready(Some(Ok(frame))) => this.watch.pass(frame).map_err(Broken::from),
                 // What a signature speaks of and is not there is not made up for.
                 Poll::Ready(None) if this.watch.wants_more() => Err(Stopped.into()),
                 Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => Err(error.into()),
+                Poll::Ready(Some(Err(error))) => Err(error),
                 Poll::Pending => return Poll::Pending,
             };
             // Of a piece that is kept until it is whole, nothing goes on yet.
@@ -263,9 +294,11 @@ impl Body for Outgoing {
 
     fn is_end_stream(&self) -> bool {
         !self.watch.wants_more()
+            && self.looking.is_none()
             && match &self.body {
                 Sent::Nothing => true,
                 Sent::Whole(bytes) => bytes.is_none(),
+                Sent::Begun(..) => false,
                 Sent::Streams(body) => body.is_end_stream(),
             }
     }
@@ -276,79 +309,16 @@ impl Body for Outgoing {
             Sent::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |it| it.len() as u64))
             }
+            Sent::Begun(..) => SizeHint::default(),
             Sent::Streams(body) => body.size_hint(),
         }
     }
 }
 
-impl Body for Answered {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let this = self.get_mut();
-        loop {
-            if let Some(last) = this.last.take() {
-                return Poll::Ready(Some(Ok(last)));
-            }
-            let polled = match this.account.first.take() {
-                Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
-                None => Pin::new(&mut this.body).poll_frame(context),
-            };
-            this.account.received = this.account.received.saturating_add(length(&polled));
-            if let Poll::Ready(Some(Err(error))) = &polled {
-                let reason = ended(Side::Server, error);
-                this.account.fail(&reason);
-                this.server.failed(&reason);
-            }
-            let frame = match polled {
-                Poll::Ready(Some(Ok(frame))) => Some(frame),
-                Poll::Ready(None) => None,
-                Poll::Ready(Some(Err(_))) | Poll::Pending => return polled,
-            };
-            match this.scrubbed(frame) {
-                Next::Frame(frame) => return Poll::Ready(Some(Ok(frame))),
-                Next::End => return Poll::Ready(None),
-                Next::Kept => {}
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let kept = self.scrubbing.as_ref().is_some_and(|it| !it.keeps_nothing());
-        self.account.first.is_none() && self.body.is_end_stream() && !kept && self.last.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let first = self.account.first.as_ref().map_or(0, |first| first.len() as u64);
-        let rest = self.body.size_hint();
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(first));
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper.saturating_add(first));
-        }
-        hint
-    }
-}
-
 /// The bytes of a frame.
-fn length<E>(polled: &Poll<Option<Result<Frame<Bytes>, E>>>) -> u64 {
+pub(super) fn length<E>(polled: &Poll<Option<Result<Frame<Bytes>, E>>>) -> u64 {
     match polled {
         Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, |data| data.len() as u64),
         Poll::Ready(Some(Err(_)) | None) | Poll::Pending => 0,
-    }
-}
-
-/// The trailers of an answer, without values.
-fn trailers_of(scrubbing: &Scrubbing, frame: Frame<Bytes>) -> Frame<Bytes> {
-    match frame.into_trailers() {
-        Ok(mut trailers) => {
-            scrub_head(&mut trailers, &scrubbing.patterns());
-            Frame::trailers(trailers)
-        }
-        Err(other) => other,
     }
 }

@@ -24,8 +24,10 @@ use super::super::secrets::{self, Scrubbed, Scrubbing, Watch, Watched};
 use super::super::splice::{SPLICE_BUFFER_BYTES, Tunnel};
 use super::super::target;
 use super::super::{HEAD_BYTES_MAX, HEADERS_MAX};
-use super::account::{Account, Answered, Outgoing};
+use super::account::{Account, Outgoing};
+use super::answered::Answered;
 use super::client::{self, UnderWay, Unread};
+use super::looked;
 use super::packages::Fetch;
 use super::server::{
     CONNECTION_WINDOW_BYTES, Fresh, STREAM_UNSENT_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
@@ -240,25 +242,22 @@ impl Exchange {
         let upgrade = websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
         let (mut head, body) = request.into_parts();
         let unread = head.extensions.remove::<Unread>();
-        let place = (&self.endpoint, self.scheme);
+        let (who, place) = ((&self.port, &self.who), (&self.endpoint, self.scheme));
         let message = (head, Sent::Streams(body));
-        let (head, carries) = match secrets::put_in((&self.port, &self.who), place, message).await {
-            Ok(put) => put,
-            Err(refusal) => {
-                account.refuse(&refusal);
-                return Err(refusal);
-            }
-        };
-        let stopped = carries.watch.stopped();
+        let sent = Box::pin(looked::put_together(who, place, &mut account, message)).await;
+        let (head, carries, looking) = sent.inspect_err(|refusal| account.refuse(refusal))?;
+        let (stopped, halted) = (carries.watch.stopped(), looking.as_ref().map(|it| it.stopped()));
         let upgrade = upgrade.map(|client| Upgrading { client, watch: carries.watch.again() });
-        let request = Request::from_parts(head, account.outgoing(carries, unread));
-        match self.send(request, upgrade.is_some()).await {
+        let body = account.outgoing(carries, unread).looked_through(looking);
+        let method = head.method.clone();
+        match self.send(Request::from_parts(head, body), upgrade.is_some()).await {
             Ok((response, server)) => match fetch {
                 Some(fetch) => Box::pin(fetch.answer(self, response, (account, server))).await,
-                None => self.pass_back(response, (account, server, upgrade)),
+                None => self.pass_back((method, response), (account, server, upgrade)).await,
             },
             Err(refusal) => {
                 let refusal = stopped.get().cloned().map_or(refusal, Refusal::Misused);
+                let refusal = account.halted(refusal, halted.as_ref());
                 account.refuse(&refusal);
                 Err(refusal)
             }
@@ -333,9 +332,9 @@ impl Exchange {
     }
 
     /// What of a server's answer is for the client.
-    pub(super) fn pass_back(
+    pub(super) async fn pass_back(
         &self,
-        mut response: Response<Incoming>,
+        (method, mut response): (Method, Response<Incoming>),
         (mut account, server, client): (Account, Arc<Server>, Option<Upgrading>),
     ) -> Result<Response<Reply>, Refusal> {
         account.answered(response.status().as_u16());
@@ -350,10 +349,14 @@ impl Exchange {
         };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             remove_hop_headers(response.headers_mut());
-            let reply = |body| {
-                Reply::Inspected(Box::new(Answered::new(body, (account, server), scrubbing)))
-            };
-            return Ok(response.map(reply));
+            let reply = |body| Reply::Inspected(Box::new(body));
+            if let Some(handled) = account.handling().cloned() {
+                let (answer, over) = ((method, response), (account, server, scrubbing));
+                let looked = Box::pin(looked::answer(&self.port, handled, answer, over)).await?;
+                return Ok(looked.map(reply));
+            }
+            let body = |body| Answered::new(body, (account, server), scrubbing);
+            return Ok(response.map(body).map(reply));
         }
         let Some(Upgrading { client, watch }) = client.filter(|_| websocket(response.headers()))
         else {

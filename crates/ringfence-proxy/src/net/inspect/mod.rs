@@ -4,9 +4,12 @@
 //! refused: a rule on requests is never passed by with what it cannot see.
 
 mod account;
+mod answered;
 mod client;
 mod exchange;
 mod http1;
+mod looked;
+mod looking;
 mod own;
 mod packages;
 mod registry;
@@ -23,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
-pub(super) use account::Answered;
+pub(super) use answered::{Answered, Cut};
 pub(super) use exchange::Switched;
 pub use own::{Coming, Own, Secrets, header};
 
@@ -82,7 +85,7 @@ pub(super) async fn begin(port: &Arc<Port>, who: &Client, decided: Decided) -> O
         Speaks::Http2 => "HTTP/2 without TLS is not carried".to_owned(),
         Speaks::Unclear(wrong) => wrong.to_owned(),
         Speaks::More | Speaks::Other => format!(
-            "each request to `{endpoint}` is decided, and what the client speaks is not HTTP"
+            "each request to `{endpoint}` is looked at, and what the client speaks is not HTTP"
         ),
     };
     refuse(port, (client, &sent), opened, &refused).await;

@@ -21,8 +21,10 @@ use super::super::live::Client;
 use super::super::open::Port;
 use super::super::reply::Refusal;
 use super::super::secrets;
-use super::account::{Account, Answered, Outgoing};
+use super::account::{Account, Outgoing};
+use super::answered::{Answered, Cut};
 use super::exchange::Exchange;
+use super::looked;
 use super::server::Server;
 
 /// Most connections at a time to one place; one more request is refused.
@@ -146,14 +148,21 @@ impl Own {
         let permit = self.port.permit(Act::Request(http), &exchange.who).await;
         let permit = permit.map_err(Refusal::Denied)?;
         let mut account = Account::open(&self.port, &exchange.who, permit)?;
+        let method = request.method().clone();
         match self.send_decided(&exchange, request, &mut account).await {
             Ok((mut response, server)) => {
                 account.answered(response.status().as_u16());
                 let about = (&self.endpoint, account.carried());
                 let scrubbing = secrets::scrub(&self.port, about, response.headers_mut());
                 let scrubbing = scrubbing.inspect_err(|refusal| account.refuse(refusal))?;
-                let body = |body| Answered::new(body, (account, server), scrubbing);
-                Ok(response.map(|it| coming(Body::Answered(Box::new(body(it))))))
+                let body = |body| coming(Body::Answered(Box::new(body)));
+                if let Some(handled) = account.handling().cloned() {
+                    let (answer, over) = ((method, response), (account, server, scrubbing));
+                    let looked = Box::pin(looked::answer(&self.port, handled, answer, over));
+                    return Ok(looked.await?.map(body));
+                }
+                let answered = |body| Answered::new(body, (account, server), scrubbing);
+                Ok(response.map(answered).map(body))
             }
             Err(refusal) => {
                 account.refuse(&refusal);
@@ -171,7 +180,9 @@ impl Own {
         let (head, body) = request.into_parts();
         let message = (head, Sent::Whole(Some(body)));
         let (who, place) = ((&self.port, &exchange.who), (&self.endpoint, self.scheme));
-        let (head, carries) = secrets::put_in(who, place, message).await?;
+        // Nothing is left to be looked through of a body that is whole.
+        let sent = Box::pin(looked::put_together(who, place, account, message));
+        let (head, carries, _) = sent.await?;
         let stopped = carries.watch.stopped();
         let request = Request::from_parts(head, account.outgoing(carries, None));
         let sent = exchange.send(request, false).await;
@@ -227,6 +238,7 @@ impl Own {
             | Refusal::Misdirected(_)
             | Refusal::Misused(_)
             | Refusal::Unclear(_)
+            | Refusal::Blocked(_)
             | Refusal::Unreachable(_)
             | Refusal::BrokenOff(_) => refusal.reason(),
         }
@@ -296,7 +308,8 @@ async fn data(body: &mut Body) -> Option<Result<Bytes, String>> {
                 poll_fn(|context| Pin::new(body.as_mut()).poll_frame(context)).await
             }
             Body::Passed(body, _) => {
-                poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
+                let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
+                frame.map(|frame| frame.map_err(Cut::from))
             }
         };
         match frame?.map(Frame::into_data) {
@@ -305,7 +318,10 @@ async fn data(body: &mut Body) -> Option<Result<Bytes, String>> {
             // Trailers say nothing here.
             Ok(Err(_)) => {}
             Err(error) => {
-                let reason = ended(Side::Server, &error);
+                let reason = match &error {
+                    Cut::Server(error) => ended(Side::Server, error),
+                    Cut::Blocked(_) => error.to_string(),
+                };
                 if let Body::Passed(_, server) = body {
                     server.failed(&reason);
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Response, StatusCode, Version};
+use hyper::{Method, Response, StatusCode, Version};
 use ringfence_core::{
     Act, Denial, Ecosystem, Endpoint, HttpRequest, Package, Process, Request, Scheme, Verdict,
 };
@@ -17,6 +17,7 @@ use super::super::reply::{Refusal, Reply};
 use super::super::secrets;
 use super::account::Account;
 use super::exchange::Exchange;
+use super::looked;
 use super::registry::{self, Along, Own, last_modified};
 use super::server::Server;
 use crate::packages::{
@@ -229,7 +230,11 @@ impl Fetch {
         if self.wanted == Wanted::Other && self.http.package.is_none() {
             return self.unless_a_file(exchange, response, (account, server)).await;
         }
-        exchange.pass_back(response, (account, server, None))
+        exchange.pass_back((self.method(), response), (account, server, None)).await
+    }
+
+    fn method(&self) -> Method {
+        if self.http.method == "HEAD" { Method::HEAD } else { Method::GET }
     }
 
     /// A redirect to where no registry is known to be would get past the rules on releases.
@@ -281,7 +286,8 @@ impl Fetch {
             return Err(refusal);
         }
         account.begins_with(first);
-        exchange.pass_back(Response::from_parts(parts, body), (account, server, None))
+        let response = Response::from_parts(parts, body);
+        exchange.pass_back((self.method(), response), (account, server, None)).await
     }
 
     /// A registry whose files are where no registry is known to be, by what it says itself.
@@ -337,6 +343,8 @@ impl Fetch {
             }
             None => short.filtered.body,
         };
+        let looked = looked::list(&exchange.port, &mut account, (&mut parts.headers, body));
+        let body = looked.inspect_err(|refusal| account.refuse(refusal))?;
         Ok(Response::from_parts(parts, Reply::Text(Some(Bytes::from(body)))))
     }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ringfence_core::{Agent, Gate, SecretName, ServerName};
+use ringfence_detect::Detectors;
 use ringfence_proxy::mcp::headers::{Repeated, repeated};
 use ringfence_proxy::mcp::http::carriers::{Carried, Carriers};
 use ringfence_proxy::mcp::http::front::guard::Guard;
@@ -157,6 +158,7 @@ impl Way {
                 proxies: environment.proxies(),
                 trust: environment.trust(),
                 held: Arc::clone(&way.held),
+                inspect: Some(Detectors::shared()),
                 ..NetConfig::new(agent, asks, denied, Arc::clone(&way.authority))
             }
         };

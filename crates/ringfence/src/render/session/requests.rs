@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ringfence_core::Found;
 use ringfence_runtime::view::{EndpointView, RequestView, SessionView};
 
+use super::super::entry;
 use super::super::text::{count, fit, table};
 use super::{LIST_LINES_MAX, Style, more, total_of};
 use crate::screen::Tone;
@@ -61,6 +63,7 @@ pub(super) fn requests(view: &SessionView, style: Style) -> String {
                     format!("{what}{}", fit(error, style.cut(40)))
                 }),
                 findings(list, style),
+                looked_through(list, style),
             ]
         })
         .collect();
@@ -91,4 +94,22 @@ fn findings(list: &[&RequestView], style: Style) -> String {
         return String::new();
     }
     format!("found: {}", fit(&all.into_iter().collect::<Vec<_>>().join(", "), style.cut(40)))
+}
+
+/// What was found in them or in their answers, each rule once.
+fn looked_through(list: &[&RequestView], style: Style) -> String {
+    let sort = |found: &Found| (found.treatment, found.rule.clone());
+    let mut all: Vec<Found> = list.iter().flat_map(|one| one.found.iter().cloned()).collect();
+    all.sort_by_key(sort);
+    all.dedup_by(|later, first| {
+        let same = sort(later) == sort(first);
+        first.count = if same { first.count.saturating_add(later.count) } else { first.count };
+        same
+    });
+    let mut said = entry::found(&all).trim_start_matches("; ").to_owned();
+    if let Some(why) = list.iter().find_map(|one| one.unlooked.as_deref()) {
+        let before = if said.is_empty() { "" } else { "; " };
+        said = format!("{said}{before}not looked through: {why}");
+    }
+    fit(&said, style.cut(60))
 }

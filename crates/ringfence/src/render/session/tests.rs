@@ -135,6 +135,8 @@ fn failing(error: &str) -> ringfence_runtime::view::RequestView {
         error: Some(error.to_owned()),
         package: None,
         kept_back: Vec::new(),
+        found: Vec::new(),
+        unlooked: None,
         entry: 3,
     }
 }
@@ -211,6 +213,8 @@ fn addresses_are_whole_where_a_program_reads_them() {
         error: Some("a reason that is longer than what a narrow screen has room for".to_owned()),
         package: None,
         kept_back: Vec::new(),
+        found: Vec::new(),
+        unlooked: None,
         entry: 3,
     });
     let view = SessionView { spans: vec![one], ..SessionView::default() };

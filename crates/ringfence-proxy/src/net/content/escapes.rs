@@ -1,0 +1,53 @@
+//! A text of JSON as it reads: `\u0067hp_...` is a credential as well, and so is one with `\/` in it.
+
+use std::ops::Range;
+
+/// A text without escapes, and where each of its bytes comes from.
+pub(super) struct Decoded {
+    pub(super) text: String,
+    /// Where in the text as it was each byte begins; one more for the end.
+    from: Vec<usize>,
+}
+
+impl Decoded {
+    /// Where something stands in the text as it was.
+    pub(super) fn place(&self, at: &Range<usize>) -> Range<usize> {
+        let place = |at: usize| self.from.get(at).or(self.from.last()).copied().unwrap_or_default();
+        place(at.start)..place(at.end)
+    }
+}
+
+/// A text without the escapes behind which letters can hide; `None` where it has none.
+pub(super) fn decoded(text: &str) -> Option<Decoded> {
+    let bytes = text.as_bytes();
+    let hides = |at: usize| matches!(bytes.get(at.saturating_add(1)), Some(b'u' | b'/'));
+    memchr::memchr_iter(b'\\', bytes).find(|at| hides(*at))?;
+    let mut decoded = Decoded { text: String::with_capacity(text.len()), from: Vec::new() };
+    let (mut at, mut rest) = (0_usize, text);
+    while let Some(letter) = rest.chars().next() {
+        let (letter, length) = escaped(rest).unwrap_or((letter, letter.len_utf8()));
+        decoded.text.push(letter);
+        decoded.from.resize(decoded.text.len(), at);
+        at = at.saturating_add(length);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    decoded.from.push(at);
+    Some(decoded)
+}
+
+/// The letter that an escape stands for, and its length (RFC 8259, section 7).
+fn escaped(rest: &str) -> Option<(char, usize)> {
+    let after = rest.strip_prefix('\\')?;
+    match after.bytes().next()? {
+        plain @ (b'/' | b'"' | b'\\') => Some((char::from(plain), 2)),
+        b'u' => {
+            let code = u32::from_str_radix(after.get(1..5)?, 16).ok()?;
+            // Halves of pairs are no letters by themselves, and none that is looked for.
+            Some((char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 6))
+        }
+        b'n' => Some(('\n', 2)),
+        b'r' => Some(('\r', 2)),
+        b't' => Some(('\t', 2)),
+        _ => None,
+    }
+}

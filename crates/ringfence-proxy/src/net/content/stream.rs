@@ -1,0 +1,280 @@
+//! A text that comes in pieces: lines go on once they have ended, and what a finding may still reach into is held back.
+
+use std::borrow::Cow;
+
+use ringfence_core::Treatment;
+
+use super::quotes::{Json, Lines, Quotes, begins_like_json};
+use super::{Blocked, Hit, LOOKS_MAX, Rules, Tally, replaced};
+
+/// How much of what has gone on is looked at again with what comes next, in bytes: names stand before what they name.
+const CONTEXT_BYTES: usize = 4 * 1024;
+
+/// How much of a line that does not end is held back, in bytes: the longest that a form of a credential reaches.
+const LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// How much is held back at most, in bytes, for something of which the end is not there: the longest key in PEM has
+/// 32 KiB. What has been found of it by then is taken out.
+const HELD_BYTES_MAX: usize = 64 * 1024;
+
+/// How much has to come until it is looked at again where no line ends, in bytes: small pieces must not cost more than
+/// large ones.
+const STEP_BYTES: usize = 2 * 1024;
+
+/// Longest group of digits with others beside it, in bytes.
+const GROUP_BYTES_MAX: usize = 12;
+
+/// How much of a text that pauses is held back for groups of digits with a space between them, in bytes.
+const GROUPS_BYTES_MAX: usize = 64;
+
+/// What a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Anything.
+    Text,
+    /// JSON, or lines of it: it stays JSON.
+    Json,
+    /// Server-sent events, whose data may be JSON.
+    Events,
+}
+
+/// One body on its way.
+pub struct Passing {
+    rules: Rules,
+    form: Form,
+    /// What was there last of what has gone on, and what is held back behind it.
+    buffer: Vec<u8>,
+    /// How much of it has gone on.
+    gone: usize,
+    /// Where in JSON that is.
+    quotes: Quotes,
+    /// How much has to come until it is worth to look again for the end of what is open, in bytes.
+    patience: usize,
+    /// The rule that found what had to be cut in two, of which the rest is still to come.
+    cut: Option<&'static str>,
+    tally: Tally,
+}
+
+/// How far what is there may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Lines that have ended.
+    Lines,
+    /// Words that have ended: nothing comes for now.
+    Words,
+    /// All: nothing more comes.
+    End,
+}
+
+impl Passing {
+    /// For a text of this form.
+    pub fn new(rules: Rules, form: Form) -> Passing {
+        let (buffer, quotes) = (Vec::new(), Quotes::default());
+        let (patience, cut, tally) = (0, None, Tally::default());
+        Passing { rules, form, buffer, gone: 0, quotes, patience, cut, tally }
+    }
+
+    /// What of it can go on now that this has come.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Blocked> {
+        self.buffer.extend_from_slice(bytes);
+        self.patience = self.patience.saturating_sub(bytes.len());
+        if self.patience > 0 {
+            return Ok(Vec::new());
+        }
+        self.release(Until::Lines)
+    }
+
+    /// The same of a text that has come whole.
+    pub fn whole(&mut self, bytes: Vec<u8>) -> Result<Vec<u8>, Blocked> {
+        self.buffer = bytes;
+        self.release(Until::End)
+    }
+
+    /// What of it can go on because nothing has come for a while: all but the last word.
+    pub fn pause(&mut self) -> Result<Vec<u8>, Blocked> {
+        self.release(Until::Words)
+    }
+
+    /// All that is left: nothing more comes.
+    pub fn finish(&mut self) -> Result<Vec<u8>, Blocked> {
+        self.release(Until::End)
+    }
+
+    /// Whether something is held back.
+    pub fn holds(&self) -> bool {
+        self.gone < self.buffer.len()
+    }
+
+    /// What was found so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Notes what was found beside it.
+    pub fn add(&mut self, tally: &Tally) {
+        self.tally.add(tally);
+    }
+
+    fn release(&mut self, until: Until) -> Result<Vec<u8>, Blocked> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let text = readable(&buffer);
+        let end = self.end(&text, until);
+        let mut out = Vec::new();
+        if end > self.gone {
+            let hits = self.rules.hits(&text);
+            let open = self.before_what_is_open(&text, &hits, (end, until));
+            self.patience = if open < end { STEP_BYTES } else { 0 };
+            let end = open;
+            if end > self.gone {
+                out = self.pass((&buffer, &text), &hits, end)?;
+                self.gone = end;
+            }
+        }
+        self.buffer = buffer;
+        let old = self.gone.saturating_sub(CONTEXT_BYTES);
+        self.buffer.drain(..old);
+        self.gone = self.gone.saturating_sub(old);
+        Ok(out)
+    }
+
+    /// How far lines, or words, have ended.
+    fn end(&self, text: &str, until: Until) -> usize {
+        let held = text.get(self.gone..).unwrap_or_default();
+        let place = |at: usize| self.gone.saturating_add(at);
+        let line = held.rfind('\n').map_or(0, |at| at.saturating_add(1));
+        let end = match until {
+            Until::Lines => place(line),
+            Until::Words => place(line.max(last_word(held))),
+            Until::End => text.len(),
+        };
+        let longest = match held.len().checked_sub(LINE_BYTES_MAX) {
+            Some(more) if more >= STEP_BYTES => text.len().saturating_sub(LINE_BYTES_MAX),
+            Some(_) | None => 0,
+        };
+        end.max(text.floor_char_boundary(longest)).max(self.gone)
+    }
+
+    /// The same, but before what is found and may go on behind it.
+    fn before_what_is_open(&self, text: &str, hits: &[Hit], (end, until): (usize, Until)) -> usize {
+        if until == Until::End {
+            return end;
+        }
+        let mut end = end;
+        // A place before one that is open may be within another.
+        for hit in hits.iter().rev().filter(|hit| hit.treatment != Treatment::Told) {
+            let at = &hit.finding.at;
+            let is_open = at.end > end || at.end == text.len();
+            if is_open && at.start < end {
+                end = text.floor_char_boundary(at.start);
+            }
+        }
+        // What does not end in all that is held goes on as far as it must.
+        let longest = text.floor_char_boundary(text.len().saturating_sub(HELD_BYTES_MAX));
+        end.max(longest).max(self.gone)
+    }
+
+    /// What goes on of the text up to a place.
+    fn pass(
+        &mut self,
+        (buffer, text): (&[u8], &str),
+        hits: &[Hit],
+        end: usize,
+    ) -> Result<Vec<u8>, Blocked> {
+        let mut within: Vec<Hit> = Vec::new();
+        let mut cut = None;
+        for hit in hits {
+            let at = &hit.finding.at;
+            if at.end <= self.gone || at.start >= end {
+                continue;
+            }
+            let goes_on = at.start < self.gone && self.cut == Some(hit.finding.rule);
+            if !goes_on && (at.end <= end || hit.treatment == Treatment::Redacted) {
+                self.rules.count(hit, &mut self.tally);
+            }
+            let mut part = hit.clone();
+            part.finding.at = at.start.max(self.gone).saturating_sub(self.gone)
+                ..at.end.min(end).saturating_sub(self.gone);
+            if goes_on && hit.treatment == Treatment::Redacted {
+                // It has been said already.
+                part.shown.clear();
+            }
+            if at.end > end && hit.treatment == Treatment::Redacted {
+                cut = Some(hit.finding.rule);
+            }
+            within.push(part);
+        }
+        self.cut = cut;
+        let part = text.get(self.gone..end).unwrap_or_default();
+        let json = self.json(text);
+        let clean = replaced(part, &within, json)?;
+        self.quotes = self.quotes.over(part);
+        match clean {
+            None => Ok(buffer.get(self.gone..end).unwrap_or_default().to_vec()),
+            Some(clean) => Ok(self.again(clean, json)?.into_bytes()),
+        }
+    }
+
+    /// Looks again at what something was taken out of.
+    fn again(&mut self, mut clean: String, json: Json) -> Result<String, Blocked> {
+        for _ in 1..LOOKS_MAX {
+            let mut hits = self.rules.hits(&clean);
+            hits.retain(|hit| hit.treatment != Treatment::Told);
+            for hit in &hits {
+                self.rules.count(hit, &mut self.tally);
+            }
+            let Some(next) = replaced(&clean, &hits, json)? else { break };
+            clean = next;
+        }
+        Ok(clean)
+    }
+
+    /// Where in what comes next there is JSON.
+    fn json(&self, text: &str) -> Json {
+        let gone = text.get(..self.gone).unwrap_or_default();
+        let line = gone.rfind('\n').map_or(0, |at| at.saturating_add(1));
+        let first_line = begins_like_json(text.get(line..).unwrap_or_default());
+        let lines = match self.form {
+            Form::Text => Lines::None,
+            Form::Json => Lines::All,
+            Form::Events => Lines::Data,
+        };
+        Json { quotes: self.quotes, first_line, lines }
+    }
+}
+
+/// Where the last word begins, with groups of digits before it that may belong to it.
+fn last_word(text: &str) -> usize {
+    let mut start = text.rfind(char::is_whitespace).map_or(0, |at| after(text, at));
+    loop {
+        let Some(before) = text.get(..start).and_then(|before| before.strip_suffix(' ')) else {
+            return start;
+        };
+        let word = before.rfind(char::is_whitespace).map_or(0, |at| after(before, at));
+        let has_digit =
+            before.get(word..).is_some_and(|it| it.contains(|it: char| it.is_ascii_digit()));
+        let is_group = has_digit && before.len().saturating_sub(word) <= GROUP_BYTES_MAX;
+        if !is_group || text.len().saturating_sub(word) > GROUPS_BYTES_MAX {
+            return start;
+        }
+        start = word;
+    }
+}
+
+/// Behind the letter at a place.
+fn after(text: &str, at: usize) -> usize {
+    let letter = text.get(at..).and_then(|rest| rest.chars().next());
+    at.saturating_add(letter.map_or(1, char::len_utf8))
+}
+
+/// Bytes as a text of the same length: what is none is as many spaces.
+fn readable(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|_| text.push(' '));
+    }
+    Cow::Owned(text)
+}

@@ -44,7 +44,7 @@ pub use files::Reach;
 pub use lints::{Lint, LintKind};
 pub use load::{RULE_BYTES_MAX, RULES_MAX, SCHEMA, SOURCE_BYTES_MAX};
 pub use overrule::{Extent, Overrule};
-pub use problem::{PolicyErrors, Problem, ProblemSummary};
+pub use problem::{PolicyErrors, Problem, ProblemSummary, nearest_word};
 pub use report::{ActPlan, Cost, PlanReport, PlannedRule};
 pub use rule::Effect;
 pub use shape::{NESTING_MAX, OPERATORS_MAX};

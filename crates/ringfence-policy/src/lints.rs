@@ -51,7 +51,7 @@ pub enum LintKind {
     OfEveryWorld,
     /// A permit to write where deleting is not permitted, so that worlds only show it.
     OnlyShown,
-    /// A rule names a tool that nobody has pinned.
+    /// A rule names a tool or a server that nobody has pinned.
     Unpinned,
 }
 
@@ -76,6 +76,7 @@ impl Policy {
                 lints.extend(of_every_world(rule));
                 lints.extend(self.undeclared_role(rule));
                 lints.extend(self.not_pinned(rule));
+                lints.extend(self.unknown_server(rule));
             }
         }
         lints
@@ -132,6 +133,20 @@ impl Policy {
         };
         let text =
             format!("no tool `{first}` is pinned, so that this rule never matches it; {help}");
+        Some(lint(LintKind::Unpinned, rule, text))
+    }
+
+    /// A server that nobody has added has no tools: a rule on all of its tools is about none.
+    fn unknown_server(&self, rule: &Rule) -> Option<Lint> {
+        let named = tools::servers_of(&rule.tree);
+        let known: BTreeSet<&str> =
+            self.tools.iter().map(|shape| shape.tool.server().as_str()).collect();
+        let first = named.iter().find(|name| !known.contains(name.as_str()))?;
+        let help = match nearest_word(first, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "which there are says `ringfence mcp list`".to_owned(),
+        };
+        let text = format!("no server `{first}` is pinned, so that no tool is of it; {help}");
         Some(lint(LintKind::Unpinned, rule, text))
     }
 

@@ -100,7 +100,7 @@ impl Diagnostic for Problem {
 }
 
 /// The candidate that `word` was most likely meant to be, if one is near.
-pub(crate) fn nearest_word<'a>(
+pub fn nearest_word<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

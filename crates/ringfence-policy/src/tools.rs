@@ -85,6 +85,34 @@ pub(crate) fn unpinned<'a>(
     named
 }
 
+/// The servers that a rule names, in its head or its conditions.
+pub(crate) fn servers_of(tree: &pst::Template) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    let mut add = |uid: &pst::EntityUID| {
+        if uid.ty.0.id.as_str() == "Server" {
+            named.insert(uid.eid.to_string());
+        }
+    };
+    match &tree.resource {
+        pst::ResourceConstraint::Eq(pst::EntityOrSlot::Entity(uid))
+        | pst::ResourceConstraint::In(pst::EntityOrSlot::Entity(uid))
+        | pst::ResourceConstraint::IsIn(_, pst::EntityOrSlot::Entity(uid)) => add(uid),
+        pst::ResourceConstraint::Any
+        | pst::ResourceConstraint::Is(_)
+        | pst::ResourceConstraint::Eq(_)
+        | pst::ResourceConstraint::In(_)
+        | pst::ResourceConstraint::IsIn(..) => {}
+    }
+    for clause in tree.clauses() {
+        walk(body(clause), &mut |part| {
+            if let Expr::Literal(pst::Literal::EntityUID(uid)) = part {
+                add(uid);
+            }
+        });
+    }
+    named
+}
+
 /// Whether all that a rule's head names are tools that nobody has pinned: it is about no act.
 pub(crate) fn is_about_none(head: &ActionConstraint, unpinned: &BTreeSet<ToolName>) -> bool {
     let is_one = |uid: &EntityUid| {

@@ -57,6 +57,8 @@ pub struct Assembled {
     pub grants: Vec<Grant>,
     /// The servers of tools that count: the person's own, and those of a project that is trusted.
     pub servers: BTreeMap<ServerName, Server>,
+    /// Servers whose files cannot be used, and why: they are left out.
+    pub left_out: BTreeMap<ServerName, String>,
     /// The tools that rules may name, those of a project that is not trusted among them: what is said of
     /// those can only forbid.
     pub tools: Vec<ToolShape>,
@@ -76,9 +78,6 @@ pub enum AssembleError {
     /// Trust cannot be told.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// The file of a server of tools is wrong.
-    #[error(transparent)]
-    Server(#[from] ServerError),
     /// Grants cannot be read.
     #[error(transparent)]
     Grants(#[from] GrantError),
@@ -149,10 +148,9 @@ impl AssembleError {
                 Some("to look at it and trust it as it is now, run `ringfence trust`".to_owned())
             }
             AssembleError::OuterChanged(project) => Some(outer::changed_hint(project)),
-            AssembleError::File(_)
-            | AssembleError::Server(_)
-            | AssembleError::Policy(_)
-            | AssembleError::NoOverride(_) => None,
+            AssembleError::File(_) | AssembleError::Policy(_) | AssembleError::NoOverride(_) => {
+                None
+            }
         }
     }
 }
@@ -220,7 +218,9 @@ fn assemble_in(
         ),
         approves: Vec::new(),
     });
-    let (servers, tools) = servers(inputs.dirs, (&project, &around), &trust)?;
+    let Servers { there: servers, left_out, tools, notices: of_servers } =
+        servers(inputs.dirs, (&project, &around), &trust)?;
+    notices.extend(of_servers);
     let wanted = Options { tools: tools.clone(), ..options(&settings) };
     let same = |known: &&Assembled| known.sources == sources && known.options() == wanted;
     let policy = match known.filter(same) {
@@ -238,6 +238,7 @@ fn assemble_in(
         trust,
         grants,
         servers,
+        left_out,
         tools,
         notices,
     })
@@ -248,27 +249,42 @@ impl Assembled {
     pub fn options(&self) -> Options {
         Options { tools: self.tools.clone(), ..options(&self.settings) }
     }
+
+    /// The servers whose tools an agent is served, those among them that are left out.
+    pub fn served(&self) -> Vec<Server> {
+        let left_out = self.left_out.iter();
+        let left_out = left_out.map(|(name, why)| Server::left_out(name.clone(), why.clone()));
+        let mut all: Vec<Server> = self.servers.values().cloned().chain(left_out).collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
 }
 
-/// The servers that count, and the tools that rules may name.
+/// What the files of servers come to.
+struct Servers {
+    there: BTreeMap<ServerName, Server>,
+    left_out: BTreeMap<ServerName, String>,
+    tools: Vec<ToolShape>,
+    notices: Vec<Notice>,
+}
+
+/// The servers that count, and the tools that rules may name. A file that cannot be used keeps nothing but its server from
+/// being there: not the policy, and no other server.
 fn servers(
     dirs: &StateDirs,
     (project, around): (&Project, &[Project]),
     trust: &Trust,
-) -> Result<(BTreeMap<ServerName, Server>, Vec<ToolShape>), AssembleError> {
+) -> Result<Servers, AssembleError> {
     let own = servers::texts_in(&dirs.user_servers(), Links::Follow)?;
-    let mut all = servers::read_all(own.values())?;
-    let of_project = match trust {
-        Trust::Trusted => servers::read_all(project.servers.values())?,
-        // What is wrong in files that nobody trusts keeps nobody from starting.
-        Trust::Changed { .. } | Trust::Untrusted => {
-            servers::read_all(project.servers.values()).unwrap_or_default()
-        }
-    };
+    let (mut all, mut wrong) = servers::read_all(own.values());
+    let (of_project, wrong_there) = servers::read_all(project.servers.values());
+    if *trust == Trust::Trusted {
+        wrong.extend(wrong_there);
+    }
     let mut tools: BTreeMap<ToolName, ToolShape> = BTreeMap::new();
     // Those of projects around it may be named, as their forbids hold; they are not started.
     for outer in around.iter().rev() {
-        for server in servers::read_all(outer.servers.values()).unwrap_or_default().values() {
+        for server in servers::read_all(outer.servers.values()).0.values() {
             tools.extend(server.shapes().into_iter().map(|shape| (shape.tool.clone(), shape)));
         }
     }
@@ -276,12 +292,31 @@ fn servers(
     for server in of_project.values().chain(all.values()) {
         tools.extend(server.shapes().into_iter().map(|shape| (shape.tool.clone(), shape)));
     }
+    // No other takes the place of one that is left out.
+    let why = |error: &ServerError| Some((error.name.clone()?, error.to_string()));
+    let mut left_out: BTreeMap<ServerName, String> = wrong.iter().filter_map(why).collect();
     if *trust == Trust::Trusted {
         for (name, server) in of_project {
-            all.entry(name).or_insert(server);
+            if !left_out.contains_key(&name) {
+                all.entry(name).or_insert(server);
+            }
         }
     }
-    Ok((all, tools.into_values().collect()))
+    // The person's own counts, whatever a project's of that name looks like.
+    left_out.retain(|name, _| !all.contains_key(name));
+    let notices = wrong.iter().map(left_out_notice).collect();
+    Ok(Servers { there: all, left_out, tools: tools.into_values().collect(), notices })
+}
+
+fn left_out_notice(error: &ServerError) -> Notice {
+    let Some(name) = &error.name else {
+        return Notice::new(format!("{error}: it is left out"));
+    };
+    let notice =
+        Notice::new(format!("the server `{name}` is left out, its file is wrong: {error}"));
+    notice.hint(format!(
+        "mend it there; or, to have it written anew, run `ringfence mcp add {name} -- COMMAND`"
+    ))
 }
 
 fn load(
@@ -316,7 +351,7 @@ pub fn options_here(
     project: &Project,
 ) -> Result<Options, AssembleError> {
     let around = project.around(dirs.home())?;
-    let (_, tools) = servers(dirs, (project, &around), &Trust::Trusted)?;
+    let tools = servers(dirs, (project, &around), &Trust::Trusted)?.tools;
     Ok(Options { tools, ..options(settings) })
 }
 

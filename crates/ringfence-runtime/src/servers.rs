@@ -66,6 +66,8 @@ pub struct Server {
     pub file: ServerFile,
     /// The schemas of its tools.
     schemas: BTreeMap<String, Arguments>,
+    /// Why it is left out, where its file cannot be used: it is not started, and its calls are denied with this.
+    left_out: Option<String>,
 }
 
 /// What the file of a server says.
@@ -111,6 +113,8 @@ pub struct Pinned {
 pub struct ServerError {
     /// The file.
     pub file: String,
+    /// The server that it is of, where its name is one.
+    pub name: Option<ServerName>,
     /// What is wrong with it.
     pub why: String,
 }
@@ -132,9 +136,11 @@ impl Server {
     /// Reads the file of a server; its name is the file's.
     pub fn read(text: &FileText) -> Result<Server, ServerError> {
         let file = text.path.display().to_string();
-        let wrong = |why: String| ServerError { file: file.clone(), why };
         let stem = text.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let name: ServerName = stem.parse().map_err(|error| wrong(format!("{error}")))?;
+        let named = stem.parse::<ServerName>();
+        let of = named.as_ref().ok().cloned();
+        let wrong = |why: String| ServerError { file: file.clone(), name: of.clone(), why };
+        let name = named.map_err(|error| wrong(format!("{error}")))?;
         let parsed: ServerFile =
             serde_json::from_str(&text.text).map_err(|error| wrong(error.to_string()))?;
         Server::new(name, parsed).map_err(wrong)
@@ -176,7 +182,19 @@ impl Server {
             let roles = Arc::new(pinned.plan(tool, schema.json()));
             schemas.insert(tool.clone(), Arguments { schema: Arc::new(schema), roles });
         }
-        Ok(Server { name, file, schemas })
+        Ok(Server { name, file, schemas, left_out: None })
+    }
+
+    /// A server whose file cannot be used: others keep their names beside it, and whoever calls a tool of it is told why
+    /// that is not there.
+    pub fn left_out(name: ServerName, why: String) -> Server {
+        let (file, schemas) = (ServerFile::started_by(Vec::new()), BTreeMap::new());
+        Server { name, file, schemas, left_out: Some(why) }
+    }
+
+    /// Why it is left out, if it is.
+    pub fn is_left_out(&self) -> Option<&str> {
+        self.left_out.as_deref()
     }
 
     /// Where it is, if it is behind an address.
@@ -263,15 +281,20 @@ pub fn schema_of(definition: &Value) -> Result<ArgumentSchema, SchemaError> {
     ArgumentSchema::new(schema.unwrap_or_else(|| serde_json::json!({"type": "object"})))
 }
 
-/// All servers whose files these are; the first that is wrong is the error.
+/// All servers whose files these are, and what is wrong with the others.
 pub fn read_all<'a>(
     texts: impl IntoIterator<Item = &'a FileText>,
-) -> Result<BTreeMap<ServerName, Server>, ServerError> {
-    let servers = texts.into_iter().map(|text| {
-        let server = Server::read(text)?;
-        Ok((server.name.clone(), server))
-    });
-    servers.collect()
+) -> (BTreeMap<ServerName, Server>, Vec<ServerError>) {
+    let (mut servers, mut wrong) = (BTreeMap::new(), Vec::new());
+    for text in texts {
+        match Server::read(text) {
+            Ok(server) => {
+                servers.insert(server.name.clone(), server);
+            }
+            Err(error) => wrong.push(error),
+        }
+    }
+    (servers, wrong)
 }
 
 /// The files of servers in a directory, by the servers' names; other files there are none of ours.

@@ -106,6 +106,12 @@ pub enum RunError {
         /// The name.
         name: ringfence_core::ServerName,
     },
+    /// The servers that are named have files that cannot be used.
+    #[error("{why}")]
+    ServerLeftOut {
+        /// Which file, and why.
+        why: String,
+    },
     /// A step of the start failed.
     #[error("cannot {step}: {source}")]
     Step {
@@ -161,6 +167,7 @@ impl RunError {
             RunError::Clock(_)
             | RunError::Registration(_)
             | RunError::Notify(_)
+            | RunError::ServerLeftOut { .. }
             | RunError::Step { .. } => None,
         }
     }

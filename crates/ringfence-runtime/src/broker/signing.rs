@@ -61,7 +61,7 @@ pub(super) fn serve(
     };
     let clients = Clients::new(
         (verdicts, Arc::clone(in_force)),
-        (assembled.servers.values().cloned().collect(), assembled.settings.results.clone()),
+        (assembled.served(), assembled.settings.results.clone()),
         (of_servers((request, agent), own), assembled.project.dir.clone()),
     );
     let open = clients.open();

@@ -54,7 +54,7 @@ use crate::state::StateDirs;
 use crate::tally::Totals;
 use crate::users;
 pub use front::{At, Listening, Ready};
-pub use look::{LookError, tools as look_at};
+pub use look::{LookError, LookFailed, tools as look_at};
 pub use relayed::{Answered, OWN_PROGRAM, TOOLS_SOCKET, TOOLS_VARIABLE, Wanted};
 pub(super) use relayed::{Clients, Open};
 pub use started::SERVER_ENV;
@@ -346,14 +346,20 @@ impl Looking {
 
 /// The servers that are named, or all; one that nobody knows is no session.
 fn chosen(assembled: &Assembled, named: &[ServerName]) -> Result<Vec<Server>, RunError> {
-    if named.is_empty() {
-        return Ok(assembled.servers.values().cloned().collect());
-    }
+    let all = assembled.served();
     let one = |name: &ServerName| {
-        let found = assembled.servers.get(name).cloned();
+        let found = all.iter().find(|server| server.name == *name).cloned();
         found.ok_or_else(|| RunError::NoServer { name: name.clone() })
     };
-    named.iter().map(one).collect()
+    let chosen: Vec<Server> = match named {
+        [] => all,
+        named => named.iter().map(one).collect::<Result<_, _>>()?,
+    };
+    match chosen.iter().map(Server::is_left_out).collect::<Option<Vec<_>>>().as_deref() {
+        // Nothing of it is there.
+        Some([why, ..]) => Err(RunError::ServerLeftOut { why: (*why).to_owned() }),
+        Some([]) | None => Ok(chosen),
+    }
 }
 
 fn first_entry(

@@ -129,7 +129,6 @@ pub(crate) fn refused(error: AssembleError, screen: &Screen) -> Failure {
         }
         error @ (AssembleError::File(_)
         | AssembleError::Trust(_)
-        | AssembleError::Server(_)
         | AssembleError::Grants(_)
         | AssembleError::NoOverride(_)
         | AssembleError::OuterChanged(_)

@@ -26,7 +26,7 @@ use crate::exit::{Done, Failure, Message};
 use crate::prompt;
 use crate::render::text;
 use crate::screen::Screen;
-use shown::{as_json, changes, command, covered_command, pointed_at, shown};
+use shown::{as_json, changes, command, covered_command, not_looked_at, pointed_at, shown};
 
 pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure> {
     let environment = context::environment();
@@ -153,7 +153,7 @@ fn inspect(args: &McpInspectArgs, screen: &Screen) -> Result<Done, Failure> {
         return Ok(Done::Yes);
     }
     let said = tools::look_at(server, &request(Vec::new())?)
-        .map_err(|error| Message::new(error.to_string()).could_not())?;
+        .map_err(|error| not_looked_at(&error).could_not())?;
     let differences = Difference::all(&server.file, &said);
     let remarks = Remark::all(&args.name, &said, others());
     if args.json {

@@ -101,3 +101,96 @@ fn a_write_that_was_asked_about_and_not_made_is_no_changed_file() {
     let shown = person.succeed(&["show", session]);
     assert!(!shown.contains("modified"), "{shown}");
 }
+
+#[test]
+fn a_file_of_one_server_that_is_wrong_keeps_no_other_and_no_command_from_working() {
+    let setup = setup();
+    let person = &setup.person;
+    let words = ["mcp", "add", "other", "--yes", "--no-policy", "--", "/usr/bin/python3"];
+    person.succeed(&[&words[..], &["server.py", "old"]].concat());
+    let file = setup.own().join("mcp/other.json");
+    let text_before = fs::read_to_string(&file).unwrap();
+    let broken = text_before.replacen("\"command\": [", "\"command\": [,", 1);
+    fs::write(&file, broken).unwrap();
+    // A project's server of that name does not take its place.
+    for words in [&["policy", "check"][..], &["mcp", "list"], &["mcp", "inspect", "it"]] {
+        let output = person.ringfence(words).output().unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {said}");
+        for part in
+            ["`other` is left out", "other.json`: ", " at line 3 ", "mcp add other -- COMMAND"]
+        {
+            assert!(said.contains(part) || words[0] == "policy", "{words:?}: {part}: {said}");
+        }
+    }
+    let mut talk = Talk::with(person.ringfence(&["mcp", "run"]));
+    let read = json!({"path": "server.py"});
+    assert_eq!(talk.call("it__read_note", read.clone()), ("called read_note".to_owned(), false));
+    let (said, failed) = talk.call("other__read_note", read.clone());
+    assert!(
+        failed && said.contains("its server is left out: ") && said.contains(" at line 3"),
+        "{said}"
+    );
+    talk.end();
+    let output = person.ringfence(&["mcp", "run", "other"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains(" at line 3"), "{}", text(&output));
+    // Where no server is left, there is nothing to serve.
+    fs::remove_file(setup.own().join("mcp/it.json")).unwrap();
+    let output = person.ringfence(&["mcp", "run"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains(" at line 3"), "{}", text(&output));
+}
+
+#[test]
+fn a_name_that_is_none_is_said_to_be_none_with_the_one_that_is_near() {
+    let setup = setup();
+    let person = &setup.person;
+    let call = |tool: &str| {
+        text(&person.ringfence(&["mcp", "test", "it", tool, r#"{"path": "x"}"#]).output().unwrap())
+    };
+    let said = call("read_nots");
+    assert!(said.contains("its server has no such tool; did you mean `read_note`?"), "{said}");
+    assert!(!said.contains("nobody has looked"), "{said}");
+    says(&setup, &[tool("read_note", &["path"]), tool("read_new", &["path"])]);
+    let said = call("read_new");
+    assert!(said.contains("nobody has looked at this tool"), "{said}");
+    let rules = setup.rules();
+    for (rule, warning) in [
+        (
+            r#"resource in Server::"ti""#,
+            "no server `ti` is pinned, so that no tool is of it; did you mean `it`?",
+        ),
+        (r#"resource) when { resource in Server::"shop" }; // ("#, "no server `shop` is pinned"),
+        (r#"resource in Server::"it""#, ""),
+    ] {
+        fs::write(
+            setup.policy(),
+            format!("{rules}\nforbid (principal, action in Action::\"tool.call\", {rule});\n"),
+        )
+        .unwrap();
+        let said = text(&person.ringfence(&["policy", "check"]).output().unwrap());
+        assert!(said.contains(warning), "{rule}: {said}");
+        assert_eq!(said.contains("no server `"), !warning.is_empty(), "{rule}: {said}");
+    }
+}
+
+#[test]
+fn what_a_server_prints_is_shown_where_it_does_not_start_and_nowhere_else() {
+    let setup = setup();
+    let person = &setup.person;
+    let noisy = "import sys\nfor i in range(40): print('noise', i, file=sys.stderr)\n";
+    person.write("noisy.py", &format!("{noisy}exec(open('server.py').read())\n"));
+    let add = |script: &str| {
+        let words = ["mcp", "add", "noisy", "--yes", "--", "/usr/bin/python3", script, "old"];
+        let output = person.ringfence(&words).output().unwrap();
+        (text(&output), output.status.code())
+    };
+    let (said, code) = add("noisy.py");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("noise") && !said.contains("entries; to look closer"), "{said}");
+    person.write("ends.py", &format!("{noisy}sys.exit(3)\n"));
+    let (said, code) = add("ends.py");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("  | noise 39\n") && !said.contains("noise 1\n"), "{said}");
+}

@@ -328,6 +328,13 @@ impl Middle {
         }
     }
 
+    /// A server that is not there from the beginning: what is called of it is decided, and nothing is passed on.
+    pub fn leave_out(&mut self, server: usize) {
+        if let Some(seat) = self.servers.get_mut(server) {
+            seat.is_gone = true;
+        }
+    }
+
     /// It is this late, in milliseconds since some moment: what has waited too long ends. To be told before other
     /// things are, and when [`Middle::deadline_ms`] has come.
     pub fn tick(&mut self, now_ms: u64) -> Vec<Effect> {

@@ -8,6 +8,7 @@ use ringfence_core::{
     Act, Agent, Denial, Durability, Event, Fact, Gate, Grounds, Process, Request, ToolCall,
     ToolName, Verdict,
 };
+use ringfence_policy::nearest_word;
 use ringfence_proxy::mcp::headers::repeated;
 use ringfence_proxy::mcp::middle::{Call, Called};
 use ringfence_proxy::mcp::roles::RolePlan;
@@ -18,7 +19,7 @@ use super::needs::Whereabouts;
 use crate::advice::Advice;
 use crate::approvals::Approvals;
 use crate::in_force::InForce;
-use crate::servers::{METHODS, Server, digest};
+use crate::servers::{METHODS, Server, TOOLS_MAX, digest};
 use crate::wording;
 
 /// Decides the calls of one session.
@@ -38,6 +39,8 @@ pub(super) struct Decider {
     has_roles: bool,
     /// Tools of which their server says something else than was pinned.
     changed: Arc<Mutex<BTreeSet<(usize, String)>>>,
+    /// Tools that a server says it has and that are not pinned.
+    new: Arc<Mutex<BTreeSet<(usize, String)>>>,
 }
 
 impl Decider {
@@ -65,6 +68,7 @@ impl Decider {
             in_force,
             has_roles,
             changed: Arc::default(),
+            new: Arc::default(),
         }
     }
 
@@ -77,6 +81,11 @@ impl Decider {
             changed.remove(&tool);
         } else if pinned.is_some() {
             changed.insert(tool);
+        } else {
+            let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
+            if new.len() < TOOLS_MAX {
+                new.insert(tool);
+            }
         }
         drop(changed);
         let of = self.servers.get(server);
@@ -99,6 +108,17 @@ impl Decider {
         self.has_roles || std::str::from_utf8(message).is_ok_and(may_be)
     }
 
+    /// Why a tool that is not pinned is not called.
+    fn unpinned(&self, (number, server): (usize, &Server), tool: &str) -> String {
+        let new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
+        if new.contains(&(number, tool.to_owned())) {
+            return "nobody has looked at this tool".to_owned();
+        }
+        let known = server.file.tools.keys().map(String::as_str);
+        let near = nearest_word(tool, known).map(|near| format!("; did you mean `{near}`?"));
+        format!("its server has no such tool{}", near.unwrap_or_default())
+    }
+
     fn changed(&self) -> MutexGuard<'_, BTreeSet<(usize, String)>> {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,6 +134,9 @@ impl Decider {
         let client = self.client;
         let tool = ToolName::new(&server.name, name).map_err(|error| error.to_string())?;
         let wrong = |why: String| self.refuse(&tool, call, why);
+        if let Some(why) = server.is_left_out() {
+            return Err(wrong(format!("its server is left out: {why}")));
+        }
         let Called::Tool(name) = &call.what else {
             let uri = call.arguments.get("uri").and_then(Value::as_str);
             let needed = uri.map(|uri| self.whereabouts.of_resource(uri).map_err(wrong));
@@ -121,7 +144,7 @@ impl Decider {
             return Ok((Act::CallTool(of_method(tool, name, call).by(client)), needed, None));
         };
         if !server.file.tools.contains_key(name) {
-            return Err(wrong("nobody has looked at this tool".to_owned()));
+            return Err(wrong(self.unpinned((call.server, server), name)));
         }
         if self.changed().contains(&(call.server, name.clone())) {
             let why = "its server says something else of it than what a person has looked at";

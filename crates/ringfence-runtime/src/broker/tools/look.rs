@@ -3,14 +3,16 @@
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use ringfence_proxy::mcp::frame::{Answer, Frame, Kind, METHOD_NOT_FOUND, error_answer};
+use ringfence_proxy::mcp::frame::{
+    Answer, Frame, Kind, METHOD_NOT_FOUND, error_answer, result_answer,
+};
 use ringfence_proxy::mcp::lines;
 use ringfence_proxy::mcp::revision::Revision;
 use serde_json::{Value, json};
 
 use super::ears::Ears;
 use super::serving::Heard;
-use super::started::Started;
+use super::started::{Aside, Started};
 use super::{Looking, ToolsRequest};
 use crate::servers::{Said, Server, TOOLS_MAX};
 
@@ -43,23 +45,41 @@ pub enum LookError {
     Odd(String),
 }
 
-/// Starts a server as `request` has servers started, asks for its tools, and ends it.
-pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Said, LookError> {
+/// What came of looking at a server that could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct LookFailed {
+    /// Why.
+    pub why: LookError,
+    /// What it printed last, line by line.
+    pub said: Vec<String>,
+}
+
+impl From<LookError> for LookFailed {
+    fn from(why: LookError) -> LookFailed {
+        LookFailed { why, said: Vec::new() }
+    }
+}
+
+/// Starts a server as `request` has servers started, asks for its tools, and ends it. What it prints is told only where
+/// that fails.
+pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Said, LookFailed> {
     let failed = |error: &dyn std::fmt::Display| LookError::Start(error.to_string());
     let mut ears = Ears::new().map_err(|error| failed(&error))?;
     let is_remote = server.file.url.is_some();
     let session = is_remote.then(|| Looking::open(server, request)).transpose();
     let session = session.map_err(|error| failed(&error))?;
     let remotes = session.as_ref().and_then(|it| it.remotes.as_deref());
-    let started = Started::start((0, server), (request, remotes), &mut ears);
+    let started = Started::start((0, server), (request, remotes), (Aside::Held, &mut ears));
     let mut started = started.map_err(|error| failed(&error))?;
     let until = Instant::now() + Duration::from_secs(LOOK_SECONDS_MAX);
     let mut talk = Talk { started: &mut started, ears: &mut ears, until, number: 0 };
     let said = talk.all();
+    let lines = started.last_lines();
     started.end();
     let closed = session.map(Looking::close).transpose();
     closed.map_err(|error| failed(&error))?;
-    said
+    said.map_err(|why| LookFailed { why, said: lines })
 }
 
 struct Talk<'a> {
@@ -204,9 +224,14 @@ impl Talk<'_> {
             // Servers print other things as well.
             Err(_) => return Ok(None),
         };
-        if let Kind::Request { id, .. } = message.kind() {
-            // Nobody is there whom it could ask.
-            self.send(error_answer(Some(id), METHOD_NOT_FOUND, "nobody answers this here"))?;
+        if let Kind::Request { id, method, .. } = message.kind() {
+            // Nobody is there whom it could ask; what it is told of that is what a client without any says.
+            let text = match method.as_str() {
+                "roots/list" => result_answer(id, r#"{"roots":[]}"#),
+                "ping" => result_answer(id, "{}"),
+                _ => error_answer(Some(id), METHOD_NOT_FOUND, "nobody answers this here"),
+            };
+            self.send(text)?;
         }
         let Kind::Response { id: Some(id), answer, .. } = message.kind() else { return Ok(None) };
         if id.as_number() != Some(self.number) {

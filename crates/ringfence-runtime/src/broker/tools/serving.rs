@@ -24,7 +24,7 @@ use super::metrics::Going;
 use super::remote::Remotes;
 use super::results::{Passed, Results};
 use super::said;
-use super::started::{Started, named};
+use super::started::{Aside, Started, named};
 use super::voice::Voice;
 use crate::notice::Notice;
 use crate::servers::Server;
@@ -159,7 +159,12 @@ impl Serving {
         let failed = |step| RunError::step(step);
         let mut started = Vec::new();
         for (number, server) in servers.iter().enumerate() {
-            let one = Started::start((number, server), (request, remotes), &mut ears);
+            if server.is_left_out().is_some() {
+                started.push(None);
+                continue;
+            }
+            let one =
+                Started::start((number, server), (request, remotes), (Aside::Passed, &mut ears));
             started.push(Some(one.map_err(failed("start a server"))?));
         }
         let stopper = Stopper { mouth: ears.mouth(), ends: Arc::default() };
@@ -171,7 +176,9 @@ impl Serving {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)
             .map_err(|error| RunError::step("read randomness")(std::io::Error::other(error)))?;
-        let middle = Middle::new(seats, shown, seed);
+        let mut middle = Middle::new(seats, shown, seed);
+        let left_out = servers.iter().enumerate().filter(|(_, it)| it.is_left_out().is_some());
+        left_out.for_each(|(number, _)| middle.leave_out(number));
         let (under_way, asked) = (HashMap::new(), HashMap::new());
         let (silent, began) = (vec![Silent::Untold; names.len()], Instant::now());
         Ok(Serving {

@@ -39,13 +39,24 @@ const END_WAIT: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(5)]
 const STDERR_LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// How many of its last lines are kept for whoever asks why it ended, and how much of each, in characters.
-const LAST_WORDS_MAX: usize = 4;
+const LAST_WORDS_MAX: usize = 20;
+/// How many of these are told in one line.
+const TOLD_WORDS_MAX: usize = 4;
 const LAST_WORD_CHARS_MAX: usize = 400;
 
 /// A server that runs.
 pub(super) struct Started {
     line: Line,
     last_words: LastWords,
+}
+
+/// Who hears what a server prints beside its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aside {
+    /// Whoever reads our own stderr.
+    Passed,
+    /// Nobody, unless it does not work.
+    Held,
 }
 
 /// How it is spoken to.
@@ -71,7 +82,7 @@ impl Started {
     pub(super) fn start(
         (number, server): (usize, &Server),
         (request, remotes): (&ToolsRequest, Option<&Remotes>),
-        ears: &mut Ears,
+        (aside, ears): (Aside, &mut Ears),
     ) -> io::Result<Started> {
         if server.file.url.is_some() {
             let remotes = remotes.ok_or(io::ErrorKind::NotFound)?;
@@ -86,7 +97,7 @@ impl Started {
         if let Some(output) = child.stderr.take() {
             let (name, kept) = (server.name.to_string(), last_words.clone());
             named("stderr-of-server", move || {
-                pass_on((&name, output), &kept);
+                pass_on((&name, output), &kept, aside);
                 drop(ends);
             })?;
         }
@@ -106,8 +117,15 @@ impl Started {
 
     /// What it printed last, in one line; empty where that is nothing.
     pub(super) fn last_words(&self) -> String {
+        let lines = self.last_lines();
+        let from = lines.len().saturating_sub(TOLD_WORDS_MAX);
+        lines.get(from..).unwrap_or_default().join("; ")
+    }
+
+    /// The same, line by line, and more of it.
+    pub(super) fn last_lines(&self) -> Vec<String> {
         let kept = self.last_words.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().map(String::as_str).collect::<Vec<_>>().join("; ")
+        kept.iter().cloned().collect()
     }
 
     /// Nothing more is sent, which tells it to end.
@@ -213,7 +231,7 @@ fn command(server: &Server, request: &ToolsRequest) -> io::Result<Command> {
 
 /// Passes on what a server prints beside its messages: clients keep that for whoever looks why something does
 /// not work.
-fn pass_on((name, output): (&str, ChildStderr), kept: &LastWords) {
+fn pass_on((name, output): (&str, ChildStderr), kept: &LastWords, aside: Aside) {
     let mut output = BufReader::new(output);
     loop {
         let line = match lines::read(&mut output, STDERR_LINE_BYTES_MAX) {
@@ -223,6 +241,9 @@ fn pass_on((name, output): (&str, ChildStderr), kept: &LastWords) {
         };
         let line = printable(&String::from_utf8_lossy(&line));
         kept.add(&line);
+        if aside == Aside::Held {
+            continue;
+        }
         // Where nobody reads it, the server goes on all the same.
         let _ = writeln!(io::stderr().lock(), "{name}: {line}");
     }

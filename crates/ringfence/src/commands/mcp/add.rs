@@ -17,7 +17,7 @@ use serde_json::json;
 use super::login::{Browser, Logging};
 use super::proposed::{self, Proposing};
 use super::secrets::Uses;
-use super::shown::{as_json, pointed_at, shown};
+use super::shown::{as_json, not_looked_at, pointed_at, shown};
 use super::{in_force, place, request};
 use crate::cli::McpAddArgs;
 use crate::commands::context;
@@ -194,7 +194,7 @@ impl Adding {
                 "it runs under the policy for `Agent::\"{0}\"`: what it lacks says `ringfence show`",
                 self.name
             );
-            Message::new(error.to_string()).hint(hint).could_not()
+            not_looked_at(&error).hint(hint).could_not()
         })?;
         let wrong = |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
         let mut file = server.file.clone();

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
+use ringfence_runtime::broker::tools::{LookError, LookFailed};
 use ringfence_runtime::clients::{covered_address, covered_words};
 use ringfence_runtime::servers::{Difference, Pinned, REMARKS_MAX, Remark, Said, Server, digest};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::wording::{printable, shell_word};
 use serde_json::{Value, json};
 
+use crate::exit::Message;
 use crate::render::text;
 
 /// Version of the JSON.
@@ -96,6 +98,17 @@ pub(super) fn covered_command(server: &Server) -> String {
 fn words(all: &[String]) -> String {
     let word = |word: &String| shell_word(word).unwrap_or_else(|| printable(word));
     all.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// A server that could not be looked at, with what it printed last.
+pub(super) fn not_looked_at(failed: &LookFailed) -> Message {
+    // What it printed last is in the lines beneath.
+    let text = if matches!(failed.why, LookError::Ended(_)) && !failed.said.is_empty() {
+        "the server ended before it said what it has".to_owned()
+    } else {
+        failed.why.to_string()
+    };
+    failed.said.iter().fold(Message::new(text), |message, line| message.detail(format!("| {line}")))
 }
 
 /// What a person should look at before they say yes.

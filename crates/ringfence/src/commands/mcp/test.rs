@@ -66,7 +66,10 @@ fn compare(
         let looked = tools::look_at(server, request);
         let (differences, said, error) = match looked {
             Ok(said) => (Difference::all(&server.file, &said), said, None),
-            Err(error) => (Vec::new(), server.file.said(), Some(error.to_string())),
+            Err(error) => {
+                error.said.iter().for_each(|line| screen.note(&format!("  | {line}")));
+                (Vec::new(), server.file.said(), Some(error.to_string()))
+            }
         };
         all_same &= differences.is_empty();
         failed |= error.is_some();

@@ -32,7 +32,7 @@ pub(crate) struct Row {
 }
 
 /// What is only measured by name.
-const NAMED: [&str; 6] = ["floor", "calls", "posts", "clients", "sessions", "detectors"];
+const NAMED: [&str; 7] = ["floor", "calls", "posts", "between", "clients", "sessions", "detectors"];
 
 type Bench = fn() -> Result<Vec<Row>, String>;
 
@@ -63,6 +63,7 @@ pub(crate) fn run(names: &[&str]) -> Done {
         ("floor", floor::floor),
         ("calls", mcp::calls),
         ("posts", mcp::posts),
+        ("between", mcp::between),
         ("clients", mcp::clients),
         ("sessions", mcp::sessions),
         ("detectors", mcp::detectors),

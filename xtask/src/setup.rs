@@ -221,10 +221,24 @@ pub(crate) fn mitmdump() -> Result<PathBuf, String> {
     Ok(dir.join("bin/mitmdump"))
 }
 
+/// The peers of the benchmarks of the gate of tools, got when they are first asked for: a directory with
+/// `node_modules`, and `python`, a virtual environment.
+pub(crate) fn between() -> Result<PathBuf, String> {
+    let dir = cache().join("bench-mcp");
+    if !holds_npm(&dir, "bench") {
+        install_npm(&dir, "bench")?;
+    }
+    if !holds(&dir.join("python"), BENCH_MCP) {
+        install_python(&dir.join("python"), BENCH_MCP)?;
+    }
+    Ok(dir)
+}
+
 /// What virtual environments are made of, below `tests`.
 const PYTHON: &str = "python/requirements.txt";
 const AWS: &str = "python/aws.txt";
 const BENCH: &str = "python/bench.txt";
+const BENCH_MCP: &str = "bench/requirements.txt";
 const MCP_PYTHON: &str = "mcp/requirements.txt";
 
 fn mcp_python() -> PathBuf {

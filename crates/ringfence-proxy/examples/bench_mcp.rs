@@ -156,6 +156,7 @@ fn with_session(from: &mut impl BufRead) -> Result<Option<Whole>> {
         return Ok(None);
     }
     let (mut length, mut session, mut line) = (0, None, String::new());
+    let (mut in_pieces, mut is_events) = (false, false);
     loop {
         line.clear();
         from.read_line(&mut line)?;
@@ -165,12 +166,43 @@ fn with_session(from: &mut impl BufRead) -> Result<Option<Whole>> {
         } else if name.eq_ignore_ascii_case("mcp-session-id") {
             session = Some(value.trim().to_owned());
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
-            return Err(Error::other("the answer comes in pieces"));
+            in_pieces = true;
+        } else if name.eq_ignore_ascii_case("content-type") {
+            is_events = value.trim().starts_with("text/event-stream");
         }
     }
     let mut body = vec![0; length];
-    from.read_exact(&mut body)?;
+    if in_pieces {
+        body = pieces(from)?;
+    } else {
+        from.read_exact(&mut body)?;
+    }
+    let body = if is_events { answer_of_events(&body) } else { body };
     Ok(Some((first, session, body)))
+}
+
+/// A body that comes in pieces (RFC 9112, 7.1).
+fn pieces(from: &mut impl BufRead) -> Result<Vec<u8>> {
+    let (mut body, mut line) = (Vec::new(), String::new());
+    loop {
+        line.clear();
+        from.read_line(&mut line)?;
+        let length = u64::from_str_radix(line.trim_end(), 16).map_err(Error::other)?;
+        from.by_ref().take(length).read_to_end(&mut body)?;
+        line.clear();
+        from.read_line(&mut line)?;
+        if length == 0 {
+            return Ok(body);
+        }
+    }
+}
+
+/// The message that answers, of events: what is told meanwhile has a method.
+fn answer_of_events(events: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(events);
+    let mut said = text.lines().filter_map(|line| line.strip_prefix("data:"));
+    let answer = said.find(|data| data.contains("\"jsonrpc\"") && !data.contains("\"method\""));
+    answer.unwrap_or_default().trim().into()
 }
 
 // A relay that does nothing else: what anything between costs at least.

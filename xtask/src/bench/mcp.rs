@@ -1,16 +1,20 @@
 //! The gate of tools: calls over standard streams and over HTTP, directly, through a relay that does nothing else, and
 //! through the gate with schema, policy, detectors and log.
 
+mod between;
+
 use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::net::{line_of, median, min, ratio};
 use super::place::{DECIDED, Place};
 use super::{Row, SETTLE, ringfence};
 use crate::process::{call, output, status, target_dir};
 use crate::setup;
+pub(crate) use between::between;
 
 /// Calls of one client, one after the other.
 const CALLS: usize = 2_000;
@@ -33,9 +37,12 @@ const LONG_ROUNDS: usize = 3;
 /// How long what was just opened is left alone before it is looked at.
 const REST: Duration = Duration::from_secs(2);
 
+/// How long a server may take until it listens.
+const START_MAX: Duration = Duration::from_secs(20);
+
 /// Everything about the gate of tools.
 pub(crate) fn all() -> Result<Vec<Row>, String> {
-    let parts = [calls(), posts(), clients(), sessions(), detectors()];
+    let parts = [calls(), posts(), between(), clients(), sessions(), detectors()];
     parts.into_iter().collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().flatten().collect())
 }
 
@@ -60,21 +67,27 @@ pub(crate) fn calls() -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-/// Calls over HTTP, to a server behind an address.
+/// Calls over HTTP, to a server behind an address: our own, which answers as soon as can be, and a usual one.
 pub(crate) fn posts() -> Result<Vec<Row>, String> {
     let stage = Stage::new("mcp-posts")?;
-    let web = Web::start(&stage)?;
-    let gate = Gate::serve(&stage, &["web"])?;
-    let count = CALLS.to_string();
-    let [direct, gate] =
-        stage.rounds(&[(web.url(), "-".to_owned()), gate.at()].map(|(url, token)| {
-            vec!["post".to_owned(), count.clone(), "echo".to_owned(), url, token]
-        }))?;
-    let what = |which| format!("HTTP `tools/call` p50, {which}");
-    Ok(vec![
-        added(&what("added by the gate"), ("-", "-"), &gate, &direct),
-        ratio(&what("against direct"), ("1.5x", "1.2x"), &gate, &direct),
-    ])
+    let mut rows = Vec::new();
+    for (server, name, count) in [
+        (Web::start(&stage)?, "our server", CALLS),
+        (Web::everything(&stage)?, "`server-everything`", SLOW_CALLS),
+    ] {
+        let gate = Gate::serve(&stage, &["web"])?;
+        let sides = [(server.url(), "-".to_owned()), gate.at()];
+        let [direct, gate] = stage.rounds(&sides.map(|at| post(count, at)))?;
+        let what = |which| format!("HTTP `tools/call` of {name} p50, {which}");
+        rows.push(added(&what("added by the gate"), ("-", "-"), &gate, &direct));
+        rows.push(ratio(&what("against direct"), ("1.5x", "1.2x"), &gate, &direct));
+    }
+    Ok(rows)
+}
+
+/// What our client is told to call a server over HTTP so often.
+fn post(count: usize, (url, token): (String, String)) -> Vec<String> {
+    vec!["post".to_owned(), count.to_string(), "echo".to_owned(), url, token]
 }
 
 /// Many clients at once.
@@ -212,10 +225,7 @@ impl Stage {
         let mut copying = Command::new("sh");
         copying.args(["-ec", copy, "sh"]).arg(setup::agents()).arg(self.place.project());
         status(&mut copying)?;
-        let server = "node_modules/@modelcontextprotocol/server-everything/dist/index.js";
-        let server = self.place.project().join(server).display().to_string();
-        let words = ["taskset", "--cpu-list", "1", "node", &server, "stdio"];
-        Ok(words.map(str::to_owned).to_vec())
+        Ok(everything_in(&self.place.project(), "stdio"))
     }
 
     fn add(&self, name: &str, what: &[&str]) -> Result<(), String> {
@@ -267,7 +277,14 @@ impl Stage {
     }
 }
 
-/// Our server over HTTP, added as `web`.
+/// The server of the protocol's own authors, on the second processor.
+fn everything_in(dir: &Path, how: &str) -> Vec<String> {
+    let server = "node_modules/@modelcontextprotocol/server-everything/dist/index.js";
+    let server = dir.join(server).display().to_string();
+    ["taskset", "--cpu-list", "1", "node", &server, how].map(str::to_owned).to_vec()
+}
+
+/// A server over HTTP, added as `web`.
 struct Web {
     child: Child,
     port: String,
@@ -283,6 +300,34 @@ impl Web {
         let port = line_of(&mut child)?;
         let web = Web { child, port };
         stage.add("web", &[&web.url()])?;
+        Ok(web)
+    }
+
+    /// The server of the protocol's own authors, as it is when nobody asks for anything else.
+    fn everything(stage: &Stage) -> Result<Web, String> {
+        let web = Web::listening(&everything_in(&setup::agents(), "streamableHttp"))?;
+        stage.add("web", &[&web.url()])?;
+        Ok(web)
+    }
+
+    /// What listens at the port that the variable `PORT` names, or a word that is `PORT`.
+    fn listening(command: &[String]) -> Result<Web, String> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr());
+        let port = port.map_err(text)?.port().to_string();
+        let command: Vec<String> = command.iter().map(|it| it.replace("PORT", &port)).collect();
+        let (program, arguments) = command.split_first().ok_or("no command")?;
+        let mut server = Command::new(program);
+        server.args(arguments).env("PORT", &port);
+        server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = server.spawn().map_err(|error| format!("{server:?}: {error}"))?;
+        let web = Web { child, port };
+        let until = Instant::now() + START_MAX;
+        while TcpStream::connect(format!("127.0.0.1:{}", web.port)).is_err() {
+            if Instant::now() > until {
+                return Err(format!("{server:?} does not listen"));
+            }
+            std::thread::sleep(SETTLE);
+        }
         Ok(web)
     }
 

@@ -4,6 +4,7 @@
 //! ([`ringfence_core::Handling`]).
 
 mod checks;
+mod class;
 mod encoded;
 mod instructions;
 mod loops;
@@ -51,7 +52,8 @@ impl Detectors {
         unseen::look(text, &mut found);
         personal::look(text, &mut found);
         self.secrets.look(text, &mut found);
-        if found.len() > 1 {
+        // Most texts have their findings in order already, and nothing in them hides another.
+        if !found.is_sorted_by(|one, other| one.at.end <= other.at.start) {
             found.sort_by(|one, other| {
                 let places = (one.at.start, other.at.end).cmp(&(other.at.start, one.at.end));
                 places.then(other.certainty.cmp(&one.certainty)).then(one.rule.cmp(other.rule))

@@ -10,6 +10,8 @@ use std::ops::Range;
 
 use ringfence_core::{Certainty, Finding, FindingKind};
 
+use crate::class::{self, ALNUM, DIGIT, SEPARATOR, UPPER};
+
 /// Bytes that are looked at together for digits.
 const CHUNK: usize = 32;
 /// Bytes that are looked at one by one first.
@@ -29,12 +31,15 @@ pub(crate) fn look(text: &str, found: &mut Vec<Finding>) {
         let number = Number::at(bytes, at);
         from = number.end.max(at.saturating_add(1));
         let before = bytes.get(..at).unwrap_or_default();
-        if let Some(account) = iban::at(bytes, at) {
+        let last = before.last().copied().unwrap_or_default();
+        if class::is(last, UPPER)
+            && let Some(account) = iban::at(bytes, at)
+        {
             from = from.max(account.end);
             found.push(one("iban", FindingKind::Iban, Certainty::Certain, account));
             continue;
         }
-        if before.last().is_some_and(|last| last.is_ascii_alphanumeric() || *last == b'_') {
+        if class::is(last, ALNUM) || last == b'_' {
             continue;
         }
         if let Some(finding) = number.what(text, before) {
@@ -71,13 +76,14 @@ fn next_digit(bytes: &[u8], from: usize) -> Option<usize> {
 /// country, no `+` and no bracket.
 fn plain_number(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = class::count(rest, DIGIT);
     let goes_on = matches!(
         (rest.get(digits), rest.get(digits.saturating_add(1))),
         (Some(b' ' | b'-' | b'.' | b')'), Some(b' ' | b'0'..=b'9'))
     );
     let before = at.checked_sub(1).and_then(|before| bytes.get(before));
-    let may_be_more = before.is_some_and(|byte| byte.is_ascii_uppercase() || b"+(".contains(byte));
+    let may_be_more =
+        before.is_some_and(|byte| class::is(*byte, UPPER) || matches!(byte, b'+' | b'('));
     (!goes_on && !may_be_more && !card::fits(digits)).then(|| at.saturating_add(digits))
 }
 
@@ -97,10 +103,10 @@ struct Number {
 impl Number {
     fn at(bytes: &[u8], start: usize) -> Number {
         let mut number = Number { start, end: start, groups: [(0, 0); GROUPS_MAX], count: 0 };
+        let mut rest = bytes.get(start..).unwrap_or_default();
         let mut before = 0;
         for group in &mut number.groups {
-            let rest = bytes.get(number.end..).unwrap_or_default();
-            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let digits = class::count(rest, DIGIT);
             if digits == 0 {
                 // The separator before belongs to no number.
                 number.end = number.end.saturating_sub(1);
@@ -109,9 +115,11 @@ impl Number {
             *group = (digits, before);
             number.end = number.end.saturating_add(digits);
             number.count = number.count.saturating_add(1);
-            match rest.get(digits) {
-                Some(separator @ (b' ' | b'-' | b'.')) if number.count < GROUPS_MAX => {
-                    before = *separator;
+            match rest.get(digits..) {
+                Some([separator, behind @ ..])
+                    if class::is(*separator, SEPARATOR) && number.count < GROUPS_MAX =>
+                {
+                    (before, rest) = (*separator, behind);
                     number.end = number.end.saturating_add(1);
                 }
                 Some(_) | None => break,
@@ -147,12 +155,13 @@ impl Number {
             return phone::international(text, self.start.checked_sub(1)?);
         }
         let lengths = self.groups().iter().map(|(digits, _)| *digits);
-        match (self.separator(), self.digits()) {
+        let digits = self.digits();
+        match (self.separator(), digits) {
             (Some(b'.'), 4..=12) if self.count == 4 => return ip::v4(text, at),
             (Some(b'-'), 9) if lengths.eq([3, 2, 4]) => return ssn(text, at),
             _ => {}
         }
-        if card::fits(self.digits()) {
+        if card::fits(digits) {
             return card::at(text, self);
         }
         phone::american(text, self)
@@ -170,3 +179,6 @@ fn ssn(text: &str, at: Range<usize>) -> Option<Finding> {
     (is_given && group != "00" && serial != "0000" && !is_shown)
         .then(|| one("ssn", FindingKind::Ssn, Certainty::Likely, at))
 }
+
+#[cfg(test)]
+mod tests;

@@ -300,6 +300,36 @@ fn the_list_of_detectors_is_the_one_in_the_documentation() {
     expect_test::expect_file!["../../../docs/detectors.md"].assert_eq(&reference());
 }
 
+/// All of [`Detectors::look`], put in order whether or not it is.
+fn in_order(text: &str) -> Vec<Finding> {
+    let mut found = Vec::new();
+    unseen::look(text, &mut found);
+    personal::look(text, &mut found);
+    Detectors::shared().secrets.look(text, &mut found);
+    found.sort_by(|one, other| {
+        let places = (one.at.start, other.at.end).cmp(&(other.at.start, one.at.end));
+        places.then(other.certainty.cmp(&one.certainty)).then(one.rule.cmp(other.rule))
+    });
+    found.dedup_by(|later, first| later.rule == first.rule && later.at == first.at);
+    tell_the_better(found)
+}
+
+#[test]
+fn what_is_in_order_already_would_be_put_in_no_other() {
+    let corpus = [
+        include_str!("../../../docs/mcp.md"),
+        include_str!("../../../docs/detectors.md"),
+        include_str!("rules/tests.rs"),
+        include_str!("tests.rs"),
+    ];
+    for text in corpus {
+        assert_eq!(Detectors::shared().look(text), in_order(text));
+        for line in text.lines() {
+            assert_eq!(Detectors::shared().look(line), in_order(line), "{line}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn findings_lie_within_the_text_and_in_order(text in "(\\PC|[\u{0}-\u{9f}\u{200b}-\u{206f}\u{fe00}-\u{fe0f}@.:+0-9]){0,200}") {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use ringfence_core::{Certainty, Finding, FindingKind};
 
 use super::one;
+use crate::class::{self, HEX, V6, V6_TOKEN};
 
 /// Longest address of version 6, in bytes, with one of version 4 at its end.
 const V6_BYTES_MAX: usize = 45;
@@ -38,12 +39,13 @@ pub(super) fn look_for_v6(text: &str, found: &mut Vec<Finding>) {
     let bytes = text.as_bytes();
     let mut done = 0;
     for at in memchr::memchr_iter(b':', bytes) {
-        let is_hex =
-            |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_hexdigit);
-        let next = at.saturating_add(1);
-        let goes_on = is_hex(Some(next)) || bytes.get(next) == Some(&b':');
-        let begins = is_hex(at.checked_sub(1)) || bytes.get(next) == Some(&b':');
-        if at < done || !goes_on || !begins {
+        if at < done {
+            continue;
+        }
+        let is_hex = |byte: Option<&u8>| byte.is_some_and(|byte| class::is(*byte, HEX));
+        let next = bytes.get(at.saturating_add(1));
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        if next != Some(&b':') && !(is_hex(next) && is_hex(before)) {
             continue;
         }
         let (end, finding) = v6(text, at, done);
@@ -55,13 +57,18 @@ pub(super) fn look_for_v6(text: &str, found: &mut Vec<Finding>) {
 /// The address around a colon, and how far was looked.
 fn v6(text: &str, at: usize, done: usize) -> (usize, Option<Finding>) {
     let bytes = text.as_bytes();
-    let belongs = |byte: &&u8| byte.is_ascii_alphanumeric() || b":._".contains(byte);
+    let belongs = |byte: &&u8| class::is(**byte, V6_TOKEN);
     let before = bytes.get(done..at).unwrap_or_default();
     let before = before.iter().rev().take(V6_BYTES_MAX).take_while(belongs).count();
     let start = at.saturating_sub(before);
     let rest = bytes.get(start..).unwrap_or_default();
     let length = rest.iter().take(V6_BYTES_MAX.saturating_add(1)).take_while(belongs).count();
     let end = start.saturating_add(length);
+    let token = bytes.get(start..end).unwrap_or_default();
+    if !token.iter().all(|byte| class::is(*byte, V6)) {
+        // A time behind a date, a path in a program.
+        return (end.max(start.saturating_add(1)), None);
+    }
     let whole = text.get(start..end).unwrap_or_default();
     let whole = whole.trim_end_matches(['.', ':']);
     let at = start..start.saturating_add(whole.len());

@@ -3,13 +3,17 @@
 //!
 //! A state machine: calls and answers come in with their time, signs come out.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
 /// Most calls that are remembered; older ones are forgotten before their time.
 const PAST_MAX: usize = 4_096;
+
+/// Longest row of answers alike that is counted, where no limit is higher: each call of a tool that always says the same
+/// would look through all of them. It is no number at which anything is told.
+const ROW_MAX: u32 = 257;
 
 /// A warning comes at this part of what is denied.
 const WARN_PART: u32 = 4;
@@ -114,12 +118,18 @@ struct Answer {
 pub struct Behaviour {
     max: LoopsMax,
     past: VecDeque<Past>,
+    /// The number of the first of them: they are numbered in their order.
+    first: u64,
+    /// Those that are alike, by what they are and by their tool.
+    by_call: HashMap<Digest, VecDeque<u64>>,
+    by_tool: HashMap<Digest, VecDeque<u64>>,
 }
 
 impl Behaviour {
     /// Of an agent that has called nothing yet.
     pub fn new(max: LoopsMax) -> Behaviour {
-        Behaviour { max, past: VecDeque::new() }
+        let (by_call, by_tool) = (HashMap::new(), HashMap::new());
+        Behaviour { max, past: VecDeque::new(), first: 0, by_call, by_tool }
     }
 
     /// A call, before it is made; the error is why it is not. `ticket` is what its answer will be told by.
@@ -131,17 +141,20 @@ impl Behaviour {
     ) -> Result<(), Sign> {
         let oldest = now_ms.saturating_sub(self.max.window_ms);
         while self.past.front().is_some_and(|first| first.at_ms < oldest) {
-            self.past.pop_front();
+            self.forget_first();
         }
         let (tool, call) = (digest(&[tool]), digest(&[tool, arguments]));
         for (what, count, most) in self.counts(&tool, &call) {
-            if most.is_some_and(|most| most > 0 && count >= most) {
-                return Err(self.sign(what, count, most));
+            if most > 0 && count >= most {
+                return Err(self.sign(what, count, Some(most)));
             }
         }
         if self.past.len() >= PAST_MAX {
-            self.past.pop_front();
+            self.forget_first();
         }
+        let number = self.first.saturating_add(self.past.len() as u64);
+        self.by_call.entry(call).or_default().push_back(number);
+        self.by_tool.entry(tool).or_default().push_back(number);
         self.past.push_back(Past { at_ms: now_ms, ticket, tool, call, answer: None });
         Ok(())
     }
@@ -151,7 +164,8 @@ impl Behaviour {
         let made = self.past.iter_mut().rev().find(|past| past.ticket == ticket)?;
         made.answer = Some(Answer { digest: digest(&[answer]), failed });
         let (tool, call) = (made.tool, made.call);
-        let signs = self.counts(&tool, &call);
+        let signs = self.counts(&tool, &call).map(|(what, count, most)| (what, count, Some(most)));
+        let others = (Loops::SameAnswerToOthers, self.others(&tool), None);
         let worth_saying = |(_, count, most): &(Loops, u32, Option<u32>)| {
             let limit = most.unwrap_or(self.max.same_failure);
             // As often as it doubles, so that the warning is no noise itself.
@@ -160,7 +174,7 @@ impl Behaviour {
             let last = most.is_some_and(|most| count.saturating_add(1) == most);
             limit > 0 && *count >= from && (doubles || last)
         };
-        let (what, count, most) = signs.into_iter().find(worth_saying)?;
+        let (what, count, most) = signs.into_iter().chain([others]).find(worth_saying)?;
         Some(self.sign(what, count, most))
     }
 
@@ -168,36 +182,75 @@ impl Behaviour {
         Sign { what, count, seconds: self.max.window_ms / 1_000, most }
     }
 
-    /// How often what goes in circles has, and how often it may.
-    fn counts(&self, tool: &Digest, call: &Digest) -> [(Loops, u32, Option<u32>); 4] {
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let same = || self.past.iter().rev().filter(|past| past.call == *call);
-        let of_tool = || self.past.iter().rev().filter(|past| past.tool == *tool);
-        let alike = |answers: &mut dyn Iterator<Item = &Past>| {
-            let mut answers = answers.filter_map(|past| past.answer);
-            let first = answers.next()?;
-            let rest = answers.take_while(|answer| *answer == first).count();
-            Some((first, number(rest).saturating_add(1)))
-        };
-        let in_a_row = alike(&mut same()).map_or(0, |(_, count)| count);
-        let (failures, others) = match alike(&mut of_tool()) {
-            Some((Answer { failed: true, .. }, count)) => (count, 0),
-            Some((Answer { failed: false, .. }, count)) => {
-                let mut calls: Vec<&Digest> =
-                    of_tool().take(count as usize).map(|past| &past.call).collect();
-                calls.sort_unstable();
-                calls.dedup();
-                (0, number(calls.len()))
+    /// Forgets the oldest call.
+    fn forget_first(&mut self) {
+        let Some(first) = self.past.pop_front() else { return };
+        self.first = self.first.saturating_add(1);
+        for (all, key) in [(&mut self.by_call, first.call), (&mut self.by_tool, first.tool)] {
+            let Some(numbers) = all.get_mut(&key) else { continue };
+            numbers.pop_front();
+            if numbers.is_empty() {
+                all.remove(&key);
             }
-            None => (0, 0),
+        }
+    }
+
+    /// Those of these numbers, the latest first.
+    fn latest<'a>(&'a self, of: Option<&'a VecDeque<u64>>) -> impl Iterator<Item = &'a Past> {
+        let past = |number: &u64| {
+            let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
+            self.past.get(place)
+        };
+        of.into_iter().flat_map(|numbers| numbers.iter().rev()).filter_map(past)
+    }
+
+    /// How often what goes in circles has, and how often it may.
+    fn counts(&self, tool: &Digest, call: &Digest) -> [(Loops, u32, u32); 3] {
+        let LoopsMax { same_call, same_answer, same_failure, .. } = self.max;
+        let same = self.by_call.get(call);
+        let in_a_row = in_a_row(self.latest(same), same_answer).map_or(0, |(_, count)| count);
+        let failures = match in_a_row_of(self, tool) {
+            Some((Answer { failed: true, .. }, count)) => count,
+            Some((Answer { failed: false, .. }, _)) | None => 0,
         };
         [
-            (Loops::SameAnswer, in_a_row, Some(self.max.same_answer)),
-            (Loops::SameCall, number(same().count()), Some(self.max.same_call)),
-            (Loops::SameFailure, failures, Some(self.max.same_failure)),
-            (Loops::SameAnswerToOthers, others, None),
+            (Loops::SameAnswer, in_a_row, same_answer),
+            (Loops::SameCall, number(same.map_or(0, VecDeque::len)), same_call),
+            (Loops::SameFailure, failures, same_failure),
         ]
     }
+
+    /// How many different calls of a tool had the same answer in a row.
+    fn others(&self, tool: &Digest) -> u32 {
+        let Some((Answer { failed: false, .. }, count)) = in_a_row_of(self, tool) else { return 0 };
+        if count < WARN_MIN {
+            return 0;
+        }
+        let latest = self.latest(self.by_tool.get(tool)).take(count as usize);
+        let mut calls: Vec<&Digest> = latest.map(|past| &past.call).collect();
+        calls.sort_unstable();
+        calls.dedup();
+        number(calls.len())
+    }
+}
+
+fn in_a_row_of(behaviour: &Behaviour, tool: &Digest) -> Option<(Answer, u32)> {
+    let latest = behaviour.latest(behaviour.by_tool.get(tool));
+    in_a_row(latest, behaviour.max.same_failure)
+}
+
+/// The latest answer, and how many before it are alike.
+fn in_a_row<'a>(latest: impl Iterator<Item = &'a Past>, limit: u32) -> Option<(Answer, u32)> {
+    // A limit has to be reached, and told once.
+    let most = ROW_MAX.max(limit.saturating_add(5));
+    let mut answers = latest.filter_map(|past| past.answer);
+    let first = answers.next()?;
+    let rest = answers.take(most as usize).take_while(|answer| *answer == first).count();
+    Some((first, number(rest).saturating_add(1).min(most)))
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn digest(parts: &[&str]) -> Digest {

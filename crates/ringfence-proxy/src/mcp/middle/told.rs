@@ -146,9 +146,14 @@ impl Middle {
             }
             Decided::Permit(new) => new.clone(),
         };
-        let what = waiting.what.clone();
+        let (what, name) = (waiting.what.clone(), waiting.name.clone());
+        // Its name has been answered, and may be that of another request by now.
+        let newer = self.under_way.get(&name).copied();
         let effects = self.permitted(ticket, waiting, new);
-        // Nobody waits by the name that it had: that has been answered.
+        match newer {
+            Some(newer) => self.under_way.insert(name, newer),
+            None => self.under_way.remove(&name),
+        };
         let answered =
             |effect: &Effect| matches!(effect, Effect::ToClient(_) | Effect::ToStream(..));
         let found = self.sent.iter_mut().find_map(|(number, sent)| match &mut sent.why {
@@ -164,9 +169,7 @@ impl Middle {
             | Why::Nothing => None,
         });
         if let Some((number, passed)) = found {
-            if let Some(name) = passed.name.take() {
-                self.under_way.remove(&name);
-            }
+            passed.name = None;
             self.goes(&state, Goes::On(number));
         } else {
             let why = "the call could not be made: its server has ended".to_owned();

@@ -156,6 +156,21 @@ fn what_the_person_says_before_the_client_asks_again_is_kept_for_it() {
 }
 
 #[test]
+fn a_name_that_was_answered_is_that_of_another_request_and_stays_it() {
+    let (mut between, first, state) = asked_modern(true);
+    let other = modern(5, "tools/call", &json!({"name": "b", "arguments": {}}));
+    let second = ticket(&between.client(other.clone()));
+    between.0.decided(first, Decided::Permit(None));
+    assert!(only_odd(&between.client(other)).contains("in use"));
+    let cancel = json!({"requestId": 5});
+    let effects = between
+        .client(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancel}));
+    assert!(effects.contains(&Effect::Withdraw(second)), "{effects:?}");
+    let effects = again(&mut between, 6, &state, (json!({"p": 1}), "accept"));
+    assert!(to_client(&effects).is_empty(), "the first goes on: {effects:?}");
+}
+
+#[test]
 fn asking_again_with_other_arguments_is_another_call_and_refused() {
     let (mut between, ticket, state) = asked_modern(true);
     let told = to_client(&again(&mut between, 6, &state, (json!({"p": 2}), "accept")));

@@ -140,7 +140,10 @@ impl Session {
                 let said: String = String::from_utf8_lossy(&body).chars().take(400).collect();
                 return Err(format!("the server answers {code}: {said}"));
             }
-            Err(error) => return Err(format!("the server's answer: {error}")),
+            Err(error) => {
+                let by_lines = self.answer_by_lines(&body, id).await;
+                return by_lines.ok_or_else(|| format!("the server's answer: {error}"));
+            }
         };
         for message in messages {
             if answers(&message, id) {
@@ -158,6 +161,17 @@ impl Session {
         }
         let said: String = String::from_utf8_lossy(&body).chars().take(400).collect();
         Err(format!("the server answers {code}: {said}"))
+    }
+
+    /// An answer that comes as lines with what the server tells before it: no form of the specification, but that of
+    /// the server that its conformance suite has.
+    async fn answer_by_lines(&self, body: &[u8], id: &Id) -> Option<Message> {
+        let all = lines(body)?;
+        let answer = all.iter().find(|message| answers(message, id)).cloned()?;
+        for message in all {
+            self.say(Read::Line(message.text().as_bytes().to_vec())).await;
+        }
+        Some(answer)
     }
 
     /// An answer that comes by a stream; a stream that breaks off is taken up again where the server lets that be.
@@ -287,6 +301,16 @@ fn answers(message: &Message, id: &Id) -> bool {
     matches!(message.kind(), Kind::Response { id: Some(its), .. } if its == id)
 }
 
+/// The messages of a text that has one in each line.
+fn lines(text: &[u8]) -> Option<Vec<Message>> {
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let one = |line: &[u8]| match Frame::parse(line.trim_ascii().to_vec()) {
+        Ok(Frame::One(message)) => Some(message),
+        Ok(Frame::Batch(_)) | Err(_) => None,
+    };
+    lines.map(one).collect()
+}
+
 /// An error that does not say to what, as the answer to this.
 fn named_so(message: &Message, id: &Id) -> Option<Message> {
     let Kind::Response { id: None, id_at, answer: Answer::Error(_) } = message.kind() else {
@@ -295,5 +319,25 @@ fn named_so(message: &Message, id: &Id) -> Option<Message> {
     match Frame::parse(message.with(vec![(id_at.clone(), id.json())]).into_bytes()) {
         Ok(Frame::One(answer)) => Some(answer),
         Ok(Frame::Batch(_)) | Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines;
+
+    #[test]
+    fn lines_are_messages_or_nothing_is() {
+        let (told, answer) =
+            (r#"{"jsonrpc":"2.0","method":"a/b"}"#, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+        let found = |text: &str| {
+            let all = lines(text.as_bytes())?;
+            Some(all.iter().map(|message| message.text().to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(found(&format!("{told}\r\n\n{answer}\n")).unwrap(), [told, answer]);
+        for bad in [format!("{told}\n{{"), format!("{told}{answer}"), format!("[{told}]\n{answer}")]
+        {
+            assert_eq!(found(&bad), None, "{bad}");
+        }
     }
 }

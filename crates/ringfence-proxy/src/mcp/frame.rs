@@ -3,12 +3,13 @@
 //! What is passed on is what was read, byte for byte, with single parts replaced. Who reads it next may read JSON
 //! in another way than we do, so what can be read in two ways is refused: a key that stands twice, anywhere in it.
 
+mod once;
+
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Deepest nesting of arrays and objects in a message.
@@ -188,7 +189,7 @@ impl Frame {
         let text = String::from_utf8(bytes).map_err(|error| {
             Malformed::NotJson(format!("no UTF-8 after {} bytes", error.utf8_error().valid_up_to()))
         })?;
-        check(&text)?;
+        once::check(&text)?;
         if !text.trim_ascii_start().starts_with('[') {
             return Message::of(text).map(Frame::One);
         }
@@ -412,86 +413,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
 /// What a string of JSON says; `None` for anything else.
 pub fn string(raw: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Key<'_>>(raw).ok().map(|key| key.0)
-}
-
-/// Refuses what is no JSON, and what has a key twice or is nested too deeply.
-fn check(text: &str) -> Result<(), Malformed> {
-    let mut read = serde_json::Deserializer::from_str(text);
-    let checked = Once { depth: 0 }.deserialize(&mut read).and_then(|()| read.end());
-    checked.map_err(|error| match error.classify() {
-        // Our own words come as errors of data.
-        serde_json::error::Category::Data => Malformed::Ambiguous(error.to_string()),
-        serde_json::error::Category::Io
-        | serde_json::error::Category::Syntax
-        | serde_json::error::Category::Eof => not_json(error),
-    })
-}
-
-/// Goes through a value in which every key stands once.
-#[derive(Clone, Copy)]
-struct Once {
-    depth: usize,
-}
-
-impl Once {
-    fn deeper<E: de::Error>(self) -> Result<Once, E> {
-        if self.depth >= DEPTH_MAX {
-            return Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")));
-        }
-        Ok(Once { depth: self.depth.saturating_add(1) })
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Once {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Once {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<(), A::Error> {
-        let inner = self.deeper()?;
-        while all.next_element_seed(inner)?.is_some() {}
-        Ok(())
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let inner = self.deeper()?;
-        let mut seen: HashSet<Cow<'de, str>> = HashSet::new();
-        while let Some(Key(name)) = map.next_key::<Key<'de>>()? {
-            if seen.contains(&name) {
-                return Err(de::Error::custom(format_args!(
-                    "the key {} stands twice",
-                    quoted(&name)
-                )));
-            }
-            seen.insert(name);
-            map.next_value_seed(inner)?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
+use super::super::frame::Frame;
 use super::super::headers::Repeated;
-use super::super::lines::Read;
 use super::carriers::Carriers;
 use super::remote::Unheard;
 use crate::net::{WAITS_MAX, awake};
@@ -72,7 +72,7 @@ pub trait Opens: Send + Sync + 'static {
 /// A session, or what stands in for one; dropping it ends it.
 pub trait Hears: Send + Sync {
     /// Takes what the client sent on this stream; does not block.
-    fn hear(&self, stream: u64, read: Read) -> Result<(), Unheard>;
+    fn hear(&self, stream: u64, frame: Frame) -> Result<(), Unheard<Frame>>;
     /// Nobody waits for what was asked on this stream any more; the error is that it has to be told again.
     fn closed(&self, stream: u64) -> Result<(), Busy>;
 }

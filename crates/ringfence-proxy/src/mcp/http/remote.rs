@@ -21,7 +21,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use super::super::frame::{Frame, INTERNAL_ERROR, Id, Kind, Members, Message, error_answer};
 use super::super::headers::{self, Repeated};
-use super::super::lines::{MESSAGE_BYTES_MAX, Read};
+use super::super::lines::MESSAGE_BYTES_MAX;
 use super::super::oauth::challenge::Challenge;
 use super::url::Url;
 use crate::net::{Coming, Own, awake, header};
@@ -158,13 +158,24 @@ fn checked(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String>
 }
 
 /// Takes what a server says; the error gives it back.
-pub type Say = dyn Fn(Read) -> Result<(), Unheard> + Send + Sync;
+pub type Say = dyn Fn(Word) -> Result<(), Unheard<Word>> + Send + Sync;
+
+/// What a server says.
+#[derive(Debug)]
+pub enum Word {
+    /// What was read as messages already.
+    Frame(Frame),
+    /// What is none, or was not read yet.
+    Line(Vec<u8>),
+    /// Nothing more.
+    End,
+}
 
 /// Why something was not taken.
 #[derive(Debug)]
-pub enum Unheard {
+pub enum Unheard<T> {
     /// There is no room for it yet.
-    Full(Read),
+    Full(T),
     /// Nobody listens any more.
     Gone,
 }
@@ -269,7 +280,7 @@ impl Session {
                 if of == Stands::Listening && tasks.listening.len() >= LISTENS_MAX {
                     let why = format!("more than {LISTENS_MAX} streams of changes are open");
                     let answer = error_answer(Some(&id), INTERNAL_ERROR, &why);
-                    self.say(Read::Line(answer.into_bytes())).await;
+                    self.say(Word::Line(answer.into_bytes())).await;
                     return;
                 }
                 let asks = if of == Stands::InSession { Asks::Anything } else { Asks::Alone };
@@ -310,7 +321,7 @@ impl Session {
 
     /// The server does not know the session any more.
     async fn over(&self) {
-        self.say(Read::End).await;
+        self.say(Word::End).await;
     }
 
     /// Ends the session at the server.
@@ -325,12 +336,12 @@ impl Session {
     }
 
     /// Says something to the session, which may take its time; whether it still listens.
-    async fn say(&self, mut read: Read) -> bool {
+    async fn say(&self, mut word: Word) -> bool {
         loop {
-            match (self.say)(read) {
+            match (self.say)(word) {
                 Ok(()) => return true,
                 Err(Unheard::Gone) => return false,
-                Err(Unheard::Full(back)) => read = back,
+                Err(Unheard::Full(back)) => word = back,
             }
             sleep(SLOW_LOOK).await;
         }

@@ -9,8 +9,9 @@ use ringfence_core::{
     ToolName, Verdict,
 };
 use ringfence_policy::nearest_word;
+use ringfence_proxy::mcp::frame::{Kind, Members, Message, string};
 use ringfence_proxy::mcp::headers::repeated;
-use ringfence_proxy::mcp::middle::{Call, Called};
+use ringfence_proxy::mcp::middle::{Call, Called, qualified};
 use ringfence_proxy::mcp::roles::RolePlan;
 use serde_json::Value;
 
@@ -35,8 +36,8 @@ pub(super) struct Decider {
     pub(super) servers: Arc<[Server]>,
     whereabouts: Whereabouts,
     in_force: Arc<InForce>,
-    /// Some argument of some tool is for something.
-    has_roles: bool,
+    /// Tools, as clients call them, of which no argument is for anything.
+    plain: Arc<BTreeSet<String>>,
     /// Tools of which their server says something else than was pinned.
     changed: Arc<Mutex<BTreeSet<(usize, String)>>>,
     /// Tools that a server says it has and that are not pinned.
@@ -51,11 +52,6 @@ impl Decider {
     ) -> Decider {
         let (home, cwd) = (request.dirs.home().to_owned(), request.cwd.clone());
         let search = std::env::var_os("PATH").unwrap_or_default();
-        let is_for_nothing = |server: &Server| {
-            let mut tools = server.file.tools.keys();
-            tools.all(|it| server.roles(it).is_some_and(RolePlan::is_for_nothing))
-        };
-        let has_roles = !servers.iter().all(is_for_nothing);
         let search = std::env::split_paths(&search).filter(|dir| dir.is_absolute()).collect();
         Decider {
             gate: gate.clone(),
@@ -63,10 +59,10 @@ impl Decider {
             approvals,
             process: None,
             client: None,
+            plain: Arc::new(plain(&servers)),
             servers: servers.into(),
             whereabouts: Whereabouts { home, cwd, search },
             in_force,
-            has_roles,
             changed: Arc::default(),
             new: Arc::default(),
         }
@@ -102,10 +98,14 @@ impl Decider {
     }
 
     /// Whether a client's message may name something that has to be looked up, as files are, which may lie far away.
-    pub(super) fn looks_up(&self, message: &[u8]) -> bool {
-        // A resource may be a file; what is escaped may be any word.
-        let may_be = |text: &str| text.contains("resources") || text.contains("\\u");
-        self.has_roles || std::str::from_utf8(message).is_ok_and(may_be)
+    pub(super) fn looks_up(&self, message: &Message) -> bool {
+        let Kind::Request { method, params: Some(params), .. } = message.kind() else {
+            return true;
+        };
+        // Other methods are few, and name resources, which may be files.
+        let members = Members::of(message.part(params)).filter(|_| method == "tools/call");
+        let tool = members.as_ref().and_then(|all| string(all.get("name")?));
+        !tool.is_some_and(|tool| self.plain.contains(&*tool))
     }
 
     /// Why a tool that is not pinned is not called.
@@ -174,6 +174,22 @@ impl Decider {
         let act = act_of(facts);
         Ok((act, needs.acts, Some(sent)))
     }
+}
+
+/// Tools, as clients call them, that are called without anything being looked up.
+fn plain(servers: &[Server]) -> BTreeSet<String> {
+    let is_merged = servers.len() > 1;
+    let of = |server: &Server| {
+        let tools = server.file.tools.keys().filter(|tool| {
+            let roles = server.roles(tool);
+            roles.is_some_and(RolePlan::is_for_nothing)
+        });
+        let called = |tool: &String| {
+            if is_merged { qualified(&server.name.to_string(), tool) } else { tool.clone() }
+        };
+        tools.map(called).collect::<Vec<_>>()
+    };
+    servers.iter().flat_map(of).collect()
 }
 
 /// Whether a tool of a server behind an address says in one way which arguments are repeated as headers; one that does

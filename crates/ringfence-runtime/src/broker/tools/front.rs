@@ -14,12 +14,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ringfence_core::{Agent, Gate};
+use ringfence_proxy::mcp::frame::Frame;
 use ringfence_proxy::mcp::headers::Repeated;
 use ringfence_proxy::mcp::http::front::desk::{Desk, GENERAL};
 use ringfence_proxy::mcp::http::front::guard::Guard;
 use ringfence_proxy::mcp::http::front::{Busy, Door, Front, Hears, Opens, PATH};
 use ringfence_proxy::mcp::http::remote::Unheard;
-use ringfence_proxy::mcp::lines::Read;
 use ringfence_proxy::mcp::middle::qualified;
 
 use super::super::RunError;
@@ -259,18 +259,15 @@ struct Room {
 }
 
 impl Hears for Room {
-    fn hear(&self, stream: u64, read: Read) -> Result<(), Unheard> {
-        let heard = match stream {
-            GENERAL => Heard::Client(read),
-            stream => Heard::Request(stream, read),
-        };
-        self.mouth.try_say(heard).map_err(|error| match error {
-            TrySendError::Full(Heard::Client(read) | Heard::Request(_, read)) => {
-                Unheard::Full(read)
-            }
+    fn hear(&self, stream: u64, frame: Frame) -> Result<(), Unheard<Frame>> {
+        let said = self.mouth.try_say(Heard::Request(stream, frame));
+        said.map_err(|error| match error {
+            TrySendError::Full(Heard::Request(_, frame)) => Unheard::Full(frame),
             TrySendError::Full(
-                Heard::Closed(_)
+                Heard::Client(_)
+                | Heard::Closed(_)
                 | Heard::Server(..)
+                | Heard::Answer(..)
                 | Heard::Decided(..)
                 | Heard::Tell(_)
                 | Heard::Reloaded

@@ -184,8 +184,14 @@ impl Talk<'_> {
             json!({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params});
         self.send(asked.to_string())?;
         loop {
-            let read = match self.ears.next(Some(self.until)) {
-                Ok(Heard::Server(_, read)) => read,
+            let frame = match self.ears.next(Some(self.until)) {
+                Ok(Heard::Server(_, lines::Read::End)) => return Err(self.ended()),
+                Ok(Heard::Server(_, lines::Read::TooLong)) => {
+                    return Err(odd("a message that is too long"));
+                }
+                // Servers print other things as well.
+                Ok(Heard::Server(_, lines::Read::Line(line))) => Frame::parse(line).ok(),
+                Ok(Heard::Answer(_, frame)) => Some(frame),
                 Ok(
                     Heard::Client(_)
                     | Heard::Request(..)
@@ -194,18 +200,12 @@ impl Talk<'_> {
                     | Heard::Tell(_)
                     | Heard::Reloaded
                     | Heard::Stop,
-                ) => {
-                    continue;
-                }
+                ) => None,
                 Err(RecvTimeoutError::Timeout) => return Err(LookError::Slow),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
             };
-            let line = match read {
-                lines::Read::Line(line) => line,
-                lines::Read::TooLong => return Err(odd("a message that is too long")),
-                lines::Read::End => return Err(self.ended()),
-            };
-            if let Some(answer) = self.answer(line)? {
+            let answer = frame.map(|frame| self.answer(frame)).transpose()?.flatten();
+            if let Some(answer) = answer {
                 return Ok(answer);
             }
         }
@@ -217,12 +217,10 @@ impl Talk<'_> {
     }
 
     /// The answer to what was asked last, if the line is one.
-    fn answer(&mut self, line: Vec<u8>) -> Result<Option<Value>, LookError> {
-        let message = match Frame::parse(line) {
-            Ok(Frame::One(message)) => message,
-            Ok(Frame::Batch(_)) => return Err(odd("several messages at once")),
-            // Servers print other things as well.
-            Err(_) => return Ok(None),
+    fn answer(&mut self, frame: Frame) -> Result<Option<Value>, LookError> {
+        let message = match frame {
+            Frame::One(message) => message,
+            Frame::Batch(_) => return Err(odd("several messages at once")),
         };
         if let Kind::Request { id, method, .. } = message.kind() {
             // Nobody is there whom it could ask; what it is told of that is what a client without any says.

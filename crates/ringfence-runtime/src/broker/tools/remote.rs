@@ -13,8 +13,9 @@ use ringfence_proxy::mcp::headers::{Repeated, repeated};
 use ringfence_proxy::mcp::http::carriers::{Carried, Carriers};
 use ringfence_proxy::mcp::http::front::guard::Guard;
 use ringfence_proxy::mcp::http::front::{Door, Front, Opens};
-use ringfence_proxy::mcp::http::remote::{self, Unheard};
+use ringfence_proxy::mcp::http::remote::{self, Unheard, Word};
 use ringfence_proxy::mcp::http::url::Url;
+use ringfence_proxy::mcp::lines::Read;
 use ringfence_proxy::mcp::oauth::web::Web;
 use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::{NetConfig, Own, Secrets};
@@ -104,11 +105,21 @@ impl Remotes {
         mouth: Mouth,
     ) -> io::Result<Carried> {
         let server = self.servers.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
-        let say = move |read| {
-            mouth.try_say(Heard::Server(number, read)).map_err(|error| match error {
-                TrySendError::Full(Heard::Server(_, read)) => Unheard::Full(read),
+        let say = move |word| {
+            let heard = match word {
+                Word::Frame(frame) => Heard::Answer(number, frame),
+                Word::Line(line) => Heard::Server(number, Read::Line(line)),
+                Word::End => Heard::Server(number, Read::End),
+            };
+            mouth.try_say(heard).map_err(|error| match error {
+                TrySendError::Full(Heard::Answer(_, frame)) => Unheard::Full(Word::Frame(frame)),
+                TrySendError::Full(Heard::Server(_, Read::Line(line))) => {
+                    Unheard::Full(Word::Line(line))
+                }
+                TrySendError::Full(Heard::Server(_, Read::End)) => Unheard::Full(Word::End),
                 TrySendError::Full(
-                    Heard::Client(_)
+                    Heard::Server(_, Read::TooLong)
+                    | Heard::Client(_)
                     | Heard::Request(..)
                     | Heard::Closed(_)
                     | Heard::Decided(..)

@@ -2,6 +2,7 @@
 
 mod client;
 mod inline;
+mod noted;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use ringfence_core::{ClientCame, Durability, Event, Found, OddMessage};
 use ringfence_proxy::mcp::frame::Frame;
 use ringfence_proxy::mcp::lines;
 use ringfence_proxy::mcp::middle::{Call, Decided, Effect, Ended, Middle, Odd, ServerSeat};
@@ -22,13 +22,12 @@ use super::decider::Decider;
 use super::ears::{Ears, Mouth, frame};
 use super::metrics::Going;
 use super::remote::Remotes;
-use super::results::{Passed, Results};
+use super::results::{Passed, Results, Seen};
 use super::said;
 use super::started::{Aside, Started, named};
 use super::voice::Voice;
 use crate::notice::Notice;
 use crate::servers::Server;
-use crate::wording::printable;
 use client::Patience;
 pub(super) use client::{Client, ToClient};
 pub(super) use inline::Inline;
@@ -44,12 +43,14 @@ const ALONE_SILENT_SECONDS_MAX: u64 = 120;
 pub(super) enum Heard {
     /// The client sent a message, or has nothing more to say.
     Client(lines::Read),
-    /// It sent a request that stands for itself, and waits for the answer on this stream.
-    Request(u64, lines::Read),
+    /// It sent this over HTTP; a request that stands for itself waits for the answer on a stream, which is 0 for all else.
+    Request(u64, Frame),
     /// It does not wait there any more.
     Closed(u64),
     /// So did a server, by its number.
     Server(usize, lines::Read),
+    /// The same over HTTP, where it was read already.
+    Answer(usize, Frame),
     /// A person has answered, or nobody: what became of a call that was asked about.
     Decided(u64, Result<Made, String>),
     /// Something that the person should know.
@@ -119,6 +120,8 @@ pub(super) struct Serving {
     /// What the client has no room for.
     unsaid: VecDeque<(u64, String)>,
     under_way: HashMap<u64, Permitted>,
+    /// Calls whose answers the client has, and whose ends are recorded next.
+    ended: Vec<(Permitted, Ended, Seen)>,
     is_introduced: bool,
     /// Calls that wait for a person, each with what withdraws it.
     asked: HashMap<u64, (Arc<AtomicBool>, Going)>,
@@ -195,6 +198,7 @@ impl Serving {
             patience: Patience::Waits,
             unsaid: VecDeque::new(),
             under_way,
+            ended: Vec::new(),
             is_introduced: false,
             asked,
         })
@@ -227,10 +231,11 @@ impl Serving {
         effects.extend(match heard {
             Ok(Heard::Client(lines::Read::End) | Heard::Stop)
             | Err(RecvTimeoutError::Disconnected) => return Goes::Over,
-            Ok(Heard::Client(read)) => self.of_client(0, read),
-            Ok(Heard::Request(stream, read)) => self.of_client(stream, read),
+            Ok(Heard::Client(read)) => self.line_of_client(read),
+            Ok(Heard::Request(stream, frame)) => self.of_client(stream, &frame),
             Ok(Heard::Closed(stream)) => self.middle.closed(stream),
-            Ok(Heard::Server(number, read)) => self.of_server(number, read),
+            Ok(Heard::Server(number, read)) => self.line_of_server(number, read),
+            Ok(Heard::Answer(number, frame)) => self.of_server(number, frame),
             Ok(Heard::Decided(ticket, decided)) => self.answered(ticket, decided),
             Ok(Heard::Reloaded) => self.middle.tools_changed(),
             Ok(Heard::Tell(notice)) => {
@@ -251,6 +256,7 @@ impl Serving {
 
     /// Ends the servers.
     pub(super) fn close(mut self) {
+        self.record_ends();
         self.asked.values().for_each(|(withdrawn, _)| withdrawn.store(true, Ordering::Release));
         Started::end_all(self.started.drain(..).flatten().collect());
     }
@@ -287,34 +293,44 @@ impl Serving {
         Duration::from_secs(if alone { ALONE_SILENT_SECONDS_MAX } else { SILENT_SECONDS_MAX })
     }
 
-    fn of_client(&mut self, stream: u64, read: lines::Read) -> Vec<Effect> {
+    fn line_of_client(&mut self, read: lines::Read) -> Vec<Effect> {
         match frame(read) {
-            Ok(Some(frame)) => {
-                let effects = self.middle.frame_from_client(stream, &frame);
-                self.introduce();
-                effects
-            }
+            Ok(Some(frame)) => self.of_client(0, &frame),
             Ok(None) => Vec::new(),
-            Err(wrong) => self.middle.malformed_on(stream, &wrong),
+            Err(wrong) => self.middle.malformed_on(0, &wrong),
         }
     }
 
-    fn of_server(&mut self, number: usize, read: lines::Read) -> Vec<Effect> {
+    fn of_client(&mut self, stream: u64, frame: &Frame) -> Vec<Effect> {
+        let effects = self.middle.frame_from_client(stream, frame);
+        self.introduce();
+        effects
+    }
+
+    fn line_of_server(&mut self, number: usize, read: lines::Read) -> Vec<Effect> {
         if read == lines::Read::End {
             return self.gone(number, ENDED_EARLY);
         }
+        match frame(read) {
+            Ok(Some(frame)) => self.of_server(number, frame),
+            Ok(None) => Vec::new(),
+            Err(wrong) => {
+                self.is_heard(number);
+                self.middle.malformed_from(number, &wrong)
+            }
+        }
+    }
+
+    /// A server has said something.
+    fn is_heard(&mut self, number: usize) {
         if let Some(silent) = self.silent.get_mut(number) {
             *silent = Silent::No;
-        }
-        match frame(read) {
-            Ok(Some(frame)) => self.frame_of_server(number, frame),
-            Ok(None) => Vec::new(),
-            Err(wrong) => self.middle.malformed_from(number, &wrong),
         }
     }
 
     /// What a server sends is looked through before anybody has it.
-    fn frame_of_server(&mut self, number: usize, frame: Frame) -> Vec<Effect> {
+    fn of_server(&mut self, number: usize, frame: Frame) -> Vec<Effect> {
+        self.is_heard(number);
         let (messages, is_batch) = match frame {
             Frame::One(message) => (vec![message], false),
             Frame::Batch(messages) => (messages, true),
@@ -376,7 +392,10 @@ impl Serving {
             }
             Effect::Ended(ticket, how) => {
                 if let Some(permitted) = self.under_way.remove(&ticket) {
-                    permitted.end(how, self.results.ended(ticket, how));
+                    self.ended.push((permitted, how, self.results.ended(ticket, how)));
+                }
+                if self.patience == Patience::Waits {
+                    self.record_ends();
                 }
                 Vec::new()
             }
@@ -458,40 +477,7 @@ impl Serving {
         };
         self.middle.decided(ticket, decided)
     }
-
-    /// Records it, and says it: clients keep what is said here, for whoever looks why something does not work.
-    fn odd(&self, odd: &Odd, found: Vec<Found>, tell: &mut dyn FnMut(&Notice)) {
-        let server = odd.server.and_then(|number| self.names.get(number));
-        let rules: Vec<&str> = found.iter().map(|found| found.rule.as_str()).collect();
-        let rules = rules.join(", ");
-        let more = if rules.is_empty() { rules } else { format!(": {rules}") };
-        let client = self.decider.client.map_or_else(String::new, |it| format!(" {it}"));
-        let who = server.cloned().unwrap_or_else(|| format!("the client{client}"));
-        tell(&Notice::new(format!("mcp: {who}: {}{more}", printable(&odd.what))));
-        let message = OddMessage {
-            server: server.cloned(),
-            client: self.decider.client,
-            kind: odd.kind.name().to_owned(),
-            what: odd.what.chars().take(ODD_CHARS_MAX).collect(),
-            found,
-        };
-        // A log that fails ends the session.
-        let _ = self.decider.gate.note(Event::OddMessage(message), Durability::Soon);
-    }
-
-    /// Records who the client says that it is, once it has, where there are several.
-    fn introduce(&mut self) {
-        let Some(client) = self.decider.client.filter(|_| !self.is_introduced) else { return };
-        let Some(said) = self.middle.client_says() else { return };
-        let said = said.chars().take(ODD_CHARS_MAX).collect();
-        let came = Event::ClientCame(ClientCame { client, said });
-        let _ = self.decider.gate.note(came, Durability::Soon);
-        self.is_introduced = true;
-    }
 }
-
-/// Most of what a peer says that an entry of the log repeats, in characters.
-const ODD_CHARS_MAX: usize = 512;
 
 /// What is said of a server that ended before it began.
 const ENDED_EARLY: &str = "the server ended before it began";

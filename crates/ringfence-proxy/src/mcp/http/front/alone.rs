@@ -17,7 +17,6 @@ use super::super::super::frame::{
     METHOD_NOT_FOUND, MISSING_CAPABILITY, Members, Message, UNSUPPORTED_REVISION, string,
 };
 use super::super::super::headers::{self, Header};
-use super::super::super::lines::Read;
 use super::super::super::revision::{Revision, unsupported_answer};
 use super::super::remote::Unheard;
 use super::desk::Event;
@@ -44,11 +43,7 @@ pub(super) fn is_alone(all: &[Header], frame: &Frame) -> bool {
 }
 
 /// Answers it.
-pub(super) async fn answer(
-    all: &[Header],
-    (frame, bytes): (Frame, Vec<u8>),
-    sessions: &Sessions,
-) -> Response<Reply> {
+pub(super) async fn answer(all: &[Header], frame: Frame, sessions: &Sessions) -> Response<Reply> {
     let message = match frame {
         Frame::One(message) => message,
         Frame::Batch(_) => return wrong(None, "several messages at once have no place here"),
@@ -64,7 +59,7 @@ pub(super) async fn answer(
         }
     };
     match checked(all, (&message, &id), sessions) {
-        Ok(client) => asked(client, (&id, bytes), sessions).await,
+        Ok(client) => asked(client, (&id, message), sessions).await,
         Err(refused) => *refused,
     }
 }
@@ -125,7 +120,7 @@ fn checked(
 /// Has it decided and answered.
 async fn asked(
     client: Client,
-    (id, bytes): (&Id, Vec<u8>),
+    (id, message): (&Id, Message),
     sessions: &Sessions,
 ) -> Response<Reply> {
     let cannot = |why: &str| error(StatusCode::SERVICE_UNAVAILABLE, Some(id), INTERNAL_ERROR, why);
@@ -138,11 +133,11 @@ async fn asked(
         return error(status, Some(id), INTERNAL_ERROR, why);
     };
     let waits = Waits { room, stream };
-    let mut read = Read::Line(bytes);
+    let mut frame = Frame::One(message);
     loop {
-        match waits.room.hears.hear(stream, read) {
+        match waits.room.hears.hear(stream, frame) {
             Ok(()) => break,
-            Err(Unheard::Full(back)) if !waits.room.desk.is_over() => read = back,
+            Err(Unheard::Full(back)) if !waits.room.desk.is_over() => frame = back,
             Err(Unheard::Full(_) | Unheard::Gone) => return cannot("the servers have ended"),
         }
         sleep(BUSY_LOOK).await;
@@ -198,11 +193,11 @@ impl Drop for Waits {
     }
 }
 
-/// The headers of a request, by names in small letters.
+/// The headers of a request that are of MCP, by names in small letters.
 pub(super) fn lines(headers: &HeaderMap) -> Vec<Header> {
     let line = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)
     };
-    headers.iter().map(line).collect()
+    headers.iter().filter(|(name, _)| name.as_str().starts_with("mcp-")).map(line).collect()
 }

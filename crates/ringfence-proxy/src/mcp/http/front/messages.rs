@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::super::super::frame::{Answer, Frame, INVALID_REQUEST, Id, Kind, Message};
 use super::super::super::headers::{self, Header};
-use super::super::super::lines::{MESSAGE_BYTES_MAX, Read};
+use super::super::super::lines::MESSAGE_BYTES_MAX;
 use super::super::super::revision::{Revision, unsupported_answer};
 use super::super::remote::{LAST_EVENT, SESSION, Unheard};
 use super::desk::{GENERAL, Refusal};
@@ -52,26 +52,26 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
         return Err(no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "messages are `application/json`"));
     }
     let bytes = whole(body).await?;
-    let frame = Frame::parse(bytes.clone())
+    let frame = Frame::parse(bytes)
         .map_err(|wrong| Box::new(json(StatusCode::BAD_REQUEST, wrong.answer())))?;
     let lines = alone::lines(&head.headers);
     if alone::is_alone(&lines, &frame) {
-        return Ok(alone::answer(&lines, (frame, bytes), sessions).await);
+        return Ok(alone::answer(&lines, frame, sessions).await);
     }
-    let (messages, is_batch) = match frame {
-        Frame::One(message) => (vec![message], false),
-        Frame::Batch(messages) => (messages, true),
+    let (messages, is_batch) = match &frame {
+        Frame::One(message) => (std::slice::from_ref(message), false),
+        Frame::Batch(messages) => (messages.as_slice(), true),
     };
     known(&head.headers)?;
-    repeats(&lines, &messages)?;
+    repeats(&lines, messages)?;
     let begins = matches!(
-        messages.as_slice(),
+        messages,
         [message] if matches!(message.kind(), Kind::Request { method, .. } if method == "initialize")
     );
     if begins && !head.headers.contains_key(SESSION) {
         let session =
             sessions.open().await.map_err(|why| no(StatusCode::SERVICE_UNAVAILABLE, &why))?;
-        let answered = begin(&session, (&messages, bytes)).await;
+        let answered = begin(&session, frame).await;
         if !matches!(&answered, Ok(response) if response.headers().contains_key(SESSION)) {
             sessions.end(&session.name);
         }
@@ -81,7 +81,7 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
     if is_batch && !session.desk.revision().is_some_and(Revision::has_batches) {
         return Err(wrong(None, "several messages at once are of the revision 2025-03-26 alone"));
     }
-    let stream = hear(&session, (&messages, bytes)).await?;
+    let stream = hear(&session, frame).await?;
     let Some(stream) = stream else { return Ok(empty(StatusCode::ACCEPTED)) };
     let first = timeout(Duration::from_millis(AT_ONCE_MS), session.desk.next(stream, 0)).await;
     match first {
@@ -95,8 +95,8 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
 }
 
 /// Begins a session: its name is told with the answer.
-async fn begin(session: &Arc<Session>, sent: (&[Message], Vec<u8>)) -> Result<Response<Reply>, No> {
-    let stream = hear(session, sent).await?.unwrap_or(GENERAL);
+async fn begin(session: &Arc<Session>, hello: Frame) -> Result<Response<Reply>, No> {
+    let stream = hear(session, hello).await?.unwrap_or(GENERAL);
     let wait = Duration::from_secs(BEGIN_SECONDS_MAX);
     let answered = async {
         let mut after = 0;
@@ -126,19 +126,19 @@ async fn begin(session: &Arc<Session>, sent: (&[Message], Vec<u8>)) -> Result<Re
 }
 
 /// Has the session hear what was sent; the stream on which its answers come, if any do.
-async fn hear(
-    session: &Arc<Session>,
-    (messages, bytes): (&[Message], Vec<u8>),
-) -> Result<Option<u64>, No> {
+async fn hear(session: &Arc<Session>, mut frame: Frame) -> Result<Option<u64>, No> {
+    let messages = match &frame {
+        Frame::One(message) => std::slice::from_ref(message),
+        Frame::Batch(messages) => messages.as_slice(),
+    };
     let stream = session.desk.open(messages).map_err(|refusal| match refusal {
         Refusal::InUse => wrong(None, "a request is under way that is called the same"),
         Refusal::TooMany => no(StatusCode::TOO_MANY_REQUESTS, "too many requests are under way"),
     })?;
-    let mut read = Read::Line(bytes);
     loop {
-        match session.hears.hear(GENERAL, read) {
+        match session.hears.hear(GENERAL, frame) {
             Ok(()) => return Ok(stream),
-            Err(Unheard::Full(back)) if !session.desk.is_over() => read = back,
+            Err(Unheard::Full(back)) if !session.desk.is_over() => frame = back,
             Err(Unheard::Full(_) | Unheard::Gone) => {
                 return Err(no(StatusCode::NOT_FOUND, "the session has ended"));
             }
@@ -237,21 +237,16 @@ fn repeats(all: &[Header], messages: &[Message]) -> Result<(), No> {
 
 /// Whether a client takes what it would be answered.
 fn accepts(headers: &HeaderMap, kinds: &[&str]) -> Result<(), No> {
-    let said: Vec<String> = headers
-        .get_all(ACCEPT)
-        .iter()
-        .flat_map(|value| {
-            String::from_utf8_lossy(value.as_bytes())
-                .to_ascii_lowercase()
-                .split(',')
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
-        .map(|kind| kind.split(';').next().unwrap_or_default().trim().to_owned())
-        .collect();
     let takes = |kind: &str| {
-        let wide = kind.split_once('/').map(|(of, _)| format!("{of}/*")).unwrap_or_default();
-        said.iter().any(|it| it == kind || it == "*/*" || *it == wide)
+        let of = kind.split('/').next().unwrap_or_default();
+        let said = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        said.flat_map(|value| value.split(',')).any(|said| {
+            let said = said.split(';').next().unwrap_or_default().trim();
+            let is_wide = said
+                .strip_suffix("/*")
+                .is_some_and(|wide| wide == "*" || wide.eq_ignore_ascii_case(of));
+            is_wide || said.eq_ignore_ascii_case(kind)
+        })
     };
     if kinds.iter().all(|kind| takes(kind)) {
         return Ok(());

@@ -9,10 +9,9 @@ use tokio::time::{sleep, timeout};
 
 use super::super::super::frame::{Answer, Frame, INTERNAL_ERROR, Id, Kind, Members, Message};
 use super::super::super::frame::{error_answer, string};
-use super::super::super::lines::Read;
 use super::super::sse::{Event, Events};
 use super::{ANSWER_BYTES_MAX, Asks, Form, REQUEST_SECONDS_MAX, SESSION, SESSION_BYTES_MAX};
-use super::{Session, form, status};
+use super::{Session, Word, form, status};
 use crate::net::{Coming, header};
 
 /// How often in a row a stream is taken up again from which nothing comes.
@@ -60,7 +59,7 @@ impl Session {
             Ok(listening) => listening,
             Err(why) => {
                 let answer = error_answer(Some(&id), INTERNAL_ERROR, &why);
-                self.say(Read::Line(answer.into_bytes())).await;
+                self.say(Word::Line(answer.into_bytes())).await;
                 None
             }
         }
@@ -93,7 +92,7 @@ impl Session {
         }
         let answer = match (code.is_success(), form(&response)) {
             (true, Form::Events) => self.answer_by_events(response, (id, asks)).await?,
-            (_, Form::Json) => Some(self.answer_at_once(response, id).await?),
+            (_, Form::Json) => self.answer_at_once(response, (id, asks)).await?,
             (true, Form::Other) | (false, Form::Events | Form::Other) => {
                 return Err(status(response).await);
             }
@@ -129,38 +128,46 @@ impl Session {
         self.state().revision = revision;
     }
 
-    /// An answer that is the body.
-    async fn answer_at_once(&self, response: Response<Coming>, id: &Id) -> Result<Message, String> {
+    /// An answer that is the body; it is given back where it says how a session goes on.
+    async fn answer_at_once(
+        &self,
+        response: Response<Coming>,
+        (id, asks): (&Id, Asks),
+    ) -> Result<Option<Message>, String> {
         let code = response.status();
         let body = response.into_body().whole(ANSWER_BYTES_MAX).await?;
-        let messages = match Frame::parse(body.clone()) {
-            Ok(Frame::One(message)) => vec![message],
-            Ok(Frame::Batch(messages)) => messages,
-            Err(_) if !code.is_success() => {
-                let said: String = String::from_utf8_lossy(&body).chars().take(400).collect();
-                return Err(format!("the server answers {code}: {said}"));
-            }
+        let refused = || {
+            let said: String = String::from_utf8_lossy(&body).chars().take(400).collect();
+            format!("the server answers {code}: {said}")
+        };
+        let frame = match Frame::parse(body.clone()) {
+            Ok(frame) => frame,
+            Err(_) if !code.is_success() => return Err(refused()),
             Err(error) => {
                 let by_lines = self.answer_by_lines(&body, id).await;
-                return by_lines.ok_or_else(|| format!("the server's answer: {error}"));
+                return by_lines.map(Some).ok_or_else(|| format!("the server's answer: {error}"));
             }
         };
-        for message in messages {
-            if answers(&message, id) {
-                self.say(Read::Line(body)).await;
-                return Ok(message);
-            }
-            // It could not tell which request it refuses: there is this one only.
-            if let Some(answer) = (!code.is_success()).then(|| named_so(&message, id)).flatten() {
-                self.say(Read::Line(answer.text().as_bytes().to_vec())).await;
-                return Ok(answer);
-            }
+        let answer = match &frame {
+            Frame::One(message) => Some(message).filter(|message| answers(message, id)),
+            Frame::Batch(all) => all.iter().find(|message| answers(message, id)),
+        };
+        if let Some(answer) = answer {
+            let answer = (asks == Asks::ToBegin).then(|| answer.clone());
+            self.say(Word::Frame(frame)).await;
+            return Ok(answer);
         }
         if code.is_success() {
             return Err("the server answered with something else than the answer".to_owned());
         }
-        let said: String = String::from_utf8_lossy(&body).chars().take(400).collect();
-        Err(format!("the server answers {code}: {said}"))
+        // It could not tell which request it refuses: there is this one only.
+        let answer = match &frame {
+            Frame::One(message) => named_so(message, id),
+            Frame::Batch(all) => all.iter().find_map(|message| named_so(message, id)),
+        };
+        let answer = answer.ok_or_else(refused)?;
+        self.say(Word::Frame(Frame::One(answer.clone()))).await;
+        Ok(Some(answer))
     }
 
     /// An answer that comes as lines with what the server tells before it: no form of the specification, but that of
@@ -169,7 +176,7 @@ impl Session {
         let all = lines(body)?;
         let answer = all.iter().find(|message| answers(message, id)).cloned()?;
         for message in all {
-            self.say(Read::Line(message.text().as_bytes().to_vec())).await;
+            self.say(Word::Frame(Frame::One(message))).await;
         }
         Some(answer)
     }
@@ -248,12 +255,16 @@ impl Session {
         if event.kind != "message" || event.data.trim().is_empty() {
             return Said::Other;
         }
-        let data = event.data.into_bytes();
-        let answer = id.and_then(|id| match Frame::parse(data.clone()).ok()? {
-            Frame::One(message) => answers(&message, id).then_some(message),
-            Frame::Batch(all) => all.into_iter().find(|message| answers(message, id)),
+        let Ok(frame) = Frame::parse(event.data.clone().into_bytes()) else {
+            // Who hears it says what is wrong with it.
+            let said = self.say(Word::Line(event.data.into_bytes())).await;
+            return if said { Said::Other } else { Said::Nothing };
+        };
+        let answer = id.and_then(|id| match &frame {
+            Frame::One(message) => answers(message, id).then(|| message.clone()),
+            Frame::Batch(all) => all.iter().find(|message| answers(message, id)).cloned(),
         });
-        if !self.say(Read::Line(data)).await {
+        if !self.say(Word::Frame(frame)).await {
             return Said::Nothing;
         }
         answer.map_or(Said::Other, Said::Answer)

@@ -6,10 +6,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::super::super::frame::Message;
-use super::super::super::lines::Read;
 use super::super::sse::{Event, Events};
 use super::asking::Listening;
-use super::{Form, Session, TAKEN_SECONDS_MAX, form, status};
+use super::{Form, Session, TAKEN_SECONDS_MAX, Word, form, status};
 use crate::net::Coming;
 
 impl Session {
@@ -45,7 +44,7 @@ impl Session {
             loop {
                 for event in rest {
                     if event.kind == "message"
-                        && !session.say(Read::Line(event.data.into_bytes())).await
+                        && !session.say(Word::Line(event.data.into_bytes())).await
                     {
                         return;
                     }

@@ -15,6 +15,7 @@ fn heard(ears: &mut Ears) -> Result<(Option<usize>, lines::Read), &'static str> 
         Ok(Heard::Stop) => Err("stop"),
         Ok(
             Heard::Request(..)
+            | Heard::Answer(..)
             | Heard::Closed(_)
             | Heard::Reloaded
             | Heard::Tell(_)

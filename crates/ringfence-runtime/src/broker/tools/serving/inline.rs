@@ -9,6 +9,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
+use ringfence_proxy::mcp::frame::{Frame, Message};
 use ringfence_proxy::mcp::lines;
 use tokio::runtime::Handle;
 
@@ -24,8 +25,17 @@ enum Left {
     Nothing,
     /// What comes next takes its time.
     Much,
+    /// As far as `Nothing`, but for the ends of calls: what their clients are told goes before.
+    Ends,
     /// To its end.
     Over,
+}
+
+/// Where a talk goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Here,
+    Elsewhere,
 }
 
 /// Longest message that is no work to speak of, in bytes.
@@ -81,6 +91,13 @@ impl Inline {
             match left {
                 None => return,
                 Some(Left::Nothing) => {}
+                Some(Left::Ends) => {
+                    self.said.store(true, Ordering::SeqCst);
+                    drop(talk);
+                    if self.next() == Next::Elsewhere {
+                        return;
+                    }
+                }
                 Some(Left::Over) => {
                     let over = talk.take();
                     drop(talk);
@@ -93,6 +110,14 @@ impl Inline {
                 }
             }
         }
+    }
+
+    /// Goes on behind what is to be done already, where that is known.
+    fn next(self: &Arc<Inline>) -> Next {
+        let Ok(handle) = Handle::try_current() else { return Next::Here };
+        let talk = Arc::clone(self);
+        handle.spawn(async move { talk.run(Patience::Leaves) });
+        Next::Elsewhere
     }
 
     /// Goes on where there is time.
@@ -127,6 +152,7 @@ impl Serving {
     /// Carries messages as far as others have said something, for who has no time for more than little things.
     fn carry_on(&mut self, patience: Patience, tell: &mut dyn FnMut(&Notice)) -> Left {
         self.patience = patience;
+        self.record_ends();
         loop {
             self.say_unsaid();
             if self.stopper.ends.load(Ordering::Acquire) {
@@ -144,7 +170,8 @@ impl Serving {
                 None if self.due().is_some_and(|due| due <= Instant::now()) => {
                     Err(RecvTimeoutError::Timeout)
                 }
-                None => return Left::Nothing,
+                None if self.ended.is_empty() => return Left::Nothing,
+                None => return Left::Ends,
             };
             if self.step(heard, tell) == Goes::Over {
                 return Left::Over;
@@ -155,12 +182,13 @@ impl Serving {
     /// Whether a message may take its time: a large one, and a call that names files, which may lie far away.
     fn is_much(&self, heard: &Heard) -> bool {
         match heard {
-            Heard::Client(lines::Read::Line(line)) | Heard::Request(_, lines::Read::Line(line)) => {
-                line.len() > LIGHT_BYTES_MAX || self.decider.looks_up(line)
+            Heard::Request(_, frame) => {
+                bytes(frame) > LIGHT_BYTES_MAX
+                    || messages(frame).iter().any(|it| self.decider.looks_up(it))
             }
+            Heard::Answer(_, frame) => bytes(frame) > LIGHT_BYTES_MAX,
             Heard::Server(_, lines::Read::Line(line)) => line.len() > LIGHT_BYTES_MAX,
-            Heard::Client(lines::Read::TooLong | lines::Read::End)
-            | Heard::Request(_, lines::Read::TooLong | lines::Read::End)
+            Heard::Client(_)
             | Heard::Closed(_)
             | Heard::Server(_, lines::Read::TooLong | lines::Read::End)
             | Heard::Decided(..)
@@ -174,6 +202,17 @@ impl Serving {
     fn carried_on_by(&self, talk: &Arc<Inline>) {
         self.ears.carried_on_by(talk);
     }
+}
+
+fn messages(frame: &Frame) -> &[Message] {
+    match frame {
+        Frame::One(message) => std::slice::from_ref(message),
+        Frame::Batch(messages) => messages,
+    }
+}
+
+fn bytes(frame: &Frame) -> usize {
+    messages(frame).iter().map(|it| it.text().len()).sum()
 }
 
 fn tell(notice: &Notice) {

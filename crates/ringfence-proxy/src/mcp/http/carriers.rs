@@ -75,23 +75,12 @@ impl Carriers {
 
     /// Carries a session with a server, which says what it says to `say`.
     pub fn carry(&self, server: Server, say: Arc<Say>) -> Carried {
-        let (to, mut messages) = mpsc::channel::<String>(WAITING_MAX);
-        let (next, taken) = mpsc::channel(1);
+        let (to, messages) = mpsc::channel::<String>(WAITING_MAX);
         let waiting = Arc::<AtomicUsize>::default();
         let (ends, ended) = sync_channel::<()>(0);
         let counted = Arc::clone(&waiting);
         let task = self.handle.spawn(async move {
-            let counting = async {
-                while let Some(message) = messages.recv().await {
-                    let bytes = message.len();
-                    if next.send(message).await.is_err() {
-                        return;
-                    }
-                    counted.fetch_sub(bytes, Ordering::Relaxed);
-                }
-                drop(next);
-            };
-            tokio::join!(counting, carry(server, taken, say));
+            carry(server, (messages, counted), say).await;
             drop(ends);
         });
         Carried { to: Some(to), waiting, task: task.abort_handle(), ended }

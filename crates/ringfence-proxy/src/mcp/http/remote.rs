@@ -6,14 +6,16 @@
 
 mod asking;
 mod old;
+mod refusal;
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -167,6 +169,8 @@ pub enum Word {
     Frame(Frame),
     /// What is none, or was not read yet.
     Line(Vec<u8>),
+    /// It does not know its session any more, and has not done what it was asked just now, if that was a request.
+    Forgot(Option<Box<Message>>),
     /// Nothing more.
     End,
 }
@@ -197,8 +201,12 @@ struct State {
     old: Option<Url>,
 }
 
-/// Carries messages until none comes any more, then ends the session.
-pub async fn carry(server: Server, mut messages: mpsc::Receiver<String>, say: Arc<Say>) {
+/// Carries messages until none comes any more, then ends the session; of those that wait, the bytes are counted.
+pub(super) async fn carry(
+    server: Server,
+    (mut messages, waiting): (mpsc::Receiver<String>, Arc<AtomicUsize>),
+    say: Arc<Say>,
+) {
     let session = Arc::new(Session { server, say, state: Mutex::default() });
     let mut tasks = Tasks::default();
     let mut looks = interval(POLICY_LOOK);
@@ -206,7 +214,10 @@ pub async fn carry(server: Server, mut messages: mpsc::Receiver<String>, say: Ar
         let room = tasks.running.len() < UNDER_WAY_MAX;
         tokio::select! {
             message = messages.recv(), if room => match message {
-                Some(text) => session.pass_on(text, &mut tasks).await,
+                Some(text) => {
+                    waiting.fetch_sub(text.len(), Ordering::Relaxed);
+                    session.pass_on(text, &mut tasks).await;
+                }
                 None => break,
             },
             _ = looks.tick() => session.server.own.refresh(),
@@ -309,19 +320,25 @@ impl Session {
 
     /// Sends what asks for no answer.
     async fn deliver(&self, message: &Message) {
+        let before = self.state().id.clone();
         let sent = timeout(Duration::from_secs(TAKEN_SECONDS_MAX), self.post(message)).await;
         let Ok(Ok(response)) = sent else { return };
-        if response.status() == StatusCode::NOT_FOUND && self.state().id.is_some() {
-            self.over().await;
+        if response.status() == StatusCode::NOT_FOUND && self.forget(before.as_ref()) {
+            self.say(Word::Forgot(None)).await;
         }
         // Read to its end, so that the next request may go over the same connection.
         let rest = response.into_body().whole(SAID_BYTES_MAX);
         let _ = timeout(Duration::from_secs(TAKEN_SECONDS_MAX), rest).await;
     }
 
-    /// The server does not know the session any more.
-    async fn over(&self) {
-        self.say(Word::End).await;
+    /// The server does not know its session any more; whether that was not known yet.
+    fn forget(&self, before: Option<&HeaderValue>) -> bool {
+        let mut state = self.state();
+        let is_new = before.is_some() && state.id.as_ref() == before;
+        if is_new {
+            (state.id, state.revision) = (None, None);
+        }
+        is_new
     }
 
     /// Ends the session at the server.
@@ -462,34 +479,6 @@ fn cancelled(message: &Message) -> Option<Id> {
     let Kind::Notification { method, params: Some(params) } = message.kind() else { return None };
     let members = Members::of(message.part(params)).filter(|_| method == "notifications/cancelled");
     members?.get("requestId").and_then(Id::read)
-}
-
-/// What a server said in place of an answer, for a person.
-async fn status(response: Response<Coming>) -> String {
-    let status = response.status();
-    if status.is_redirection() {
-        let to = header(response.headers(), LOCATION.as_str()).unwrap_or("nowhere");
-        let to: String = to.chars().take(SAID_BYTES_MAX).collect();
-        return format!("the server answers {status}, to `{to}`: redirects are not followed");
-    }
-    let login = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    let about = if login { ", so it wants another login than it was given" } else { "" };
-    let mut said = Vec::new();
-    let mut body = response.into_body();
-    let reading = async {
-        while let Some(Ok(piece)) = body.next().await {
-            said.extend_from_slice(&piece);
-            if said.len() > SAID_BYTES_MAX {
-                return;
-            }
-        }
-    };
-    let _ = timeout(Duration::from_secs(END_SECONDS_MAX), reading).await;
-    said.truncate(SAID_BYTES_MAX);
-    let said = String::from_utf8_lossy(&said);
-    let said = said.trim();
-    let colon = if said.is_empty() { "" } else { ": " };
-    format!("the server answers {status}{about}{colon}{said}")
 }
 
 /// The most that an answer may be.

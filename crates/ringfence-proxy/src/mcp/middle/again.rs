@@ -128,7 +128,7 @@ impl Middle {
                 let mut effects = vec![Effect::ToServer(server, initialized.to_owned())];
                 let asked = self.start_listing(server);
                 if asked.is_empty() {
-                    effects.extend(self.goes_on(server));
+                    effects.extend(self.known_again(server));
                 }
                 effects.extend(asked);
                 effects
@@ -140,13 +140,14 @@ impl Middle {
     }
 
     /// The tools of a server are known again: what waited goes on, but for calls of tools that are not what they were.
-    pub(super) fn goes_on(&mut self, server: usize) -> Vec<Effect> {
+    pub(super) fn known_again(&mut self, server: usize) -> Vec<Effect> {
         let again = self.servers.get_mut(server).and_then(|seat| seat.kept.now.take());
         let mut effects = Vec::new();
         for text in again.into_iter().flat_map(|again| again.held) {
-            match self.changed(server, &text) {
+            match self.calls_changed(server, &text) {
                 Some(number) => {
-                    let why = "its server says something else of the tool since it forgot its session";
+                    let why =
+                        "its server says something else of the tool since it forgot its session";
                     effects.extend(self.given_up(number, why));
                 }
                 None => effects.push(Effect::ToServer(server, text)),
@@ -156,7 +157,7 @@ impl Middle {
     }
 
     /// Whether this calls a tool that is not shown any more; what the call is named here.
-    fn changed(&self, server: usize, text: &str) -> Option<u64> {
+    fn calls_changed(&self, server: usize, text: &str) -> Option<u64> {
         let number = number(&message(text)?)?;
         let Why::Client(passed) = &self.sent.get(&number)?.why else { return None };
         let Called::Tool(tool) = &passed.what else { return None };
@@ -175,6 +176,8 @@ impl Middle {
                 | Why::Initialize
                 | Why::Again
                 | Why::Watch(_)
+                | Why::Task(_)
+                | Why::TaskTold(_)
                 | Why::Nothing,
             )
             | None => Vec::new(),

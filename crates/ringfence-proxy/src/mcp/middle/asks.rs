@@ -174,6 +174,7 @@ impl Middle {
             | Why::Own
             | Why::Discover
             | Why::Initialize
+            | Why::Again
             | Why::Watch(_)
             | Why::Task(_)
             | Why::TaskTold(_)
@@ -189,6 +190,7 @@ impl Middle {
             | Why::Own
             | Why::Discover
             | Why::Initialize
+            | Why::Again
             | Why::Watch(_)
             | Why::Task(_)
             | Why::TaskTold(_)

@@ -254,6 +254,11 @@ impl Middle {
         let Some(hello) = &self.hello else { return Vec::new() };
         if let Some((_, message)) = &hello.initialize {
             let message = message.clone();
+            if let (super::super::frame::Kind::Request { params: Some(at), .. }, Some(seat)) =
+                (message.kind(), self.servers.get_mut(server))
+            {
+                seat.kept.begins_by(message.part(at));
+            }
             return self.pass_as_it_is(server, Why::Initialize, &message).into_iter().collect();
         }
         let params = edit::object(
@@ -264,6 +269,9 @@ impl Middle {
                 ("clientInfo", Some(hello.info.clone())),
             ],
         );
+        if let Some(seat) = self.servers.get_mut(server) {
+            seat.kept.begins_by(&params);
+        }
         vec![self.ask(server, Why::Initialize, "initialize", &params)]
     }
 
@@ -472,7 +480,7 @@ fn discovery(message: &Message, answer: &Answer) -> Discovery {
 }
 
 /// An answer that says which revision, and one that is spoken here; else the error that the client gets.
-fn usable(text: &str) -> Result<(Value, String), String> {
+pub(super) fn usable(text: &str) -> Result<(Value, String), String> {
     let wrong = |why: &str| Err(json!({"code": INTERNAL_ERROR, "message": why}).to_string());
     let Ok(value) = serde_json::from_str::<Value>(text) else { return wrong("no JSON") };
     let version =

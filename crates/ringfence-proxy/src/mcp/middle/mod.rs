@@ -5,6 +5,7 @@
 //! sender called it. Between peers of one era a message is passed on as it came, but for its name; between eras
 //! what one has and the other has not is translated, and all else stays as it stood.
 
+mod again;
 mod asker;
 mod asks;
 mod begin;
@@ -26,7 +27,7 @@ mod traced;
 mod watch;
 mod whose;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use ringfence_core::TraceContext;
@@ -169,6 +170,8 @@ enum Why {
     Discover,
     /// We asked it to begin.
     Initialize,
+    /// We asked it to begin anew.
+    Again,
     /// We asked it to tell of changes: the number of a watch.
     Watch(u64),
     /// We asked how far its task is: the number of a wait.
@@ -206,6 +209,8 @@ pub struct Middle {
     /// The session that `initialize` began, if one did.
     session: Option<begin::Session>,
     sent: HashMap<u64, Sent>,
+    /// Of what servers were sent, what they were sent twice.
+    resent: BTreeSet<u64>,
     waiting: BTreeMap<u64, Waiting>,
     /// Of those the ones that a person is asked about, and how their client was told.
     told: BTreeMap<u64, told::Told>,
@@ -269,6 +274,7 @@ struct Seat {
     /// Why, where that is known.
     why: Option<String>,
     tools: own::Tools,
+    kept: again::Kept,
     /// What it was told to log, by us.
     log_level: Option<asker::Level>,
     /// How often it ended what we listen to.
@@ -299,6 +305,7 @@ impl Middle {
             is_gone: false,
             why: None,
             tools: own::Tools::default(),
+            kept: again::Kept::default(),
             log_level: None,
             reopened: 0,
         };
@@ -312,6 +319,7 @@ impl Middle {
             hello: None,
             session: None,
             sent: HashMap::new(),
+            resent: BTreeSet::new(),
             waiting: BTreeMap::new(),
             told: BTreeMap::new(),
             under_way: HashMap::new(),
@@ -341,6 +349,7 @@ impl Middle {
         self.now_ms = self.now_ms.max(now_ms);
         let mut effects = self.begins_too_slowly();
         effects.extend(self.lists_too_slowly());
+        effects.extend(self.begins_anew_too_slowly());
         effects.extend(self.held_too_long());
         effects.extend(self.tasks_due());
         self.counted(effects)
@@ -350,9 +359,10 @@ impl Middle {
     pub fn deadline_ms(&self) -> Option<u64> {
         let begins = self.servers.iter().filter_map(|seat| seat.begins.until_ms());
         let lists = self.servers.iter().filter_map(|seat| seat.tools.until_ms());
+        let again = self.servers.iter().filter_map(|seat| seat.kept.until_ms());
         let held = self.held.values().map(held::Held::until_ms);
         let tasks = self.waits.values().filter_map(tasks::Wait::next_ms);
-        begins.chain(lists).chain(held).chain(tasks).min()
+        begins.chain(lists).chain(again).chain(held).chain(tasks).min()
     }
 
     /// What a server has said of itself, once it has: its answer to `initialize`, or to `server/discover`.

@@ -46,6 +46,8 @@ pub enum OddKind {
     BadList,
     /// A tool that its server did not have when it began.
     ToolAppeared,
+    /// A server that does not know its session any more.
+    Forgot,
     /// Instructions for the agent that nobody has looked at.
     NewInstructions,
     /// Something that a rule does not let through.
@@ -60,6 +62,7 @@ impl OddKind {
         match self {
             OddKind::Blocked => "blocked",
             OddKind::Redacted => "redacted",
+            OddKind::Forgot => "forgot-session",
             OddKind::DuplicateId => "duplicate-id",
             OddKind::UnknownAnswer => "unknown-answer",
             OddKind::NotJson => "not-json",
@@ -109,7 +112,7 @@ impl Middle {
         self.counted(effects)
     }
 
-    /// Leaves out what was told of too often already.
+    /// Leaves out what was told of too often already, and what has to wait.
     pub(super) fn counted(&mut self, mut effects: Vec<Effect>) -> Vec<Effect> {
         effects.retain_mut(|effect| {
             let Effect::Odd(odd) = effect else { return true };
@@ -121,7 +124,7 @@ impl Middle {
             }
             *count <= ODDS_MAX
         });
-        effects
+        self.held_back(effects)
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Tools {
     known: Option<BTreeSet<String>>,
     /// Those of them that are called as tasks alone (2025-11-25, `execution.taskSupport`).
     as_tasks: BTreeSet<String>,
+    /// Of those the ones that are shown.
+    shown: BTreeSet<String>,
     /// Calls that wait for the list.
     calls: Vec<Call>,
 }
@@ -46,6 +48,7 @@ struct Listing {
     bytes: usize,
     names: BTreeSet<String>,
     as_tasks: BTreeSet<String>,
+    shown: BTreeSet<String>,
     /// It said that they changed since it was asked.
     is_old: bool,
 }
@@ -53,6 +56,16 @@ struct Listing {
 impl Tools {
     pub(super) fn only_as_task(&self, tool: &str) -> bool {
         self.as_tasks.contains(tool)
+    }
+
+    /// Whether its server said of a tool, when it was asked last, what may be shown.
+    pub(super) fn is_shown(&self, tool: &str) -> bool {
+        self.shown.contains(tool)
+    }
+
+    /// They have to be asked for anew.
+    pub(super) fn forget(&mut self) {
+        (self.state, self.shown) = (State::Known, BTreeSet::new());
     }
 
     pub(super) fn until_ms(&self) -> Option<u64> {
@@ -71,12 +84,16 @@ impl Middle {
         }
         let until_ms = self.now_ms.saturating_add(LIST_MS_MAX);
         let Some(seat) = self.servers.get_mut(server) else { return Vec::new() };
+        if seat.kept.has_no_session() {
+            return Vec::new();
+        }
         if let State::Listing(listing) = &mut seat.tools.state {
             listing.is_old = true;
             return Vec::new();
         }
-        let (names, as_tasks) = (BTreeSet::new(), BTreeSet::new());
-        let listing = Listing { until_ms, pages: 0, bytes: 0, names, as_tasks, is_old: false };
+        let (names, shown, as_tasks) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let (pages, bytes, is_old) = (0, 0, false);
+        let listing = Listing { until_ms, pages, bytes, names, as_tasks, shown, is_old };
         seat.tools.state = State::Listing(listing);
         vec![self.ask_page(server, None)]
     }
@@ -113,6 +130,7 @@ impl Middle {
         };
         seat.tools.as_tasks = listing.as_tasks;
         let before = seat.tools.known.replace(listing.names);
+        seat.tools.shown = listing.shown;
         let mut effects = Vec::new();
         if let (Some(before), Some(now)) = (before, &seat.tools.known) {
             let new = now.difference(&before).take(TOLD_MAX);
@@ -125,6 +143,7 @@ impl Middle {
             return effects;
         }
         let calls = std::mem::take(&mut seat.tools.calls);
+        effects.extend(self.known_again(server));
         let waits = |call: &Call| self.waiting.contains_key(&call.ticket);
         effects.extend(calls.into_iter().filter(waits).map(Effect::Decide));
         effects
@@ -133,12 +152,16 @@ impl Middle {
     fn not_listed(&mut self, server: usize, why: &str) -> Vec<Effect> {
         let Some(seat) = self.servers.get_mut(server) else { return Vec::new() };
         seat.tools.state = State::Failed;
+        let begins_anew = seat.kept.until_ms().is_some();
         let calls = std::mem::take(&mut seat.tools.calls);
         let why = format!("it does not say which tools it has: {why}");
         let mut effects = vec![odd(Some(server), OddKind::BadList, why)];
         for call in calls {
             let told = "its server does not say which tools it has".to_owned();
             effects.extend(self.decided_now(call.ticket, Decided::Deny(told)));
+        }
+        if begins_anew {
+            effects.extend(self.ended_because(server, "the server does not begin anew"));
         }
         effects
     }
@@ -201,7 +224,9 @@ fn take(
         if listing.names.len() >= ITEMS_MAX {
             return Err(format!("more than {ITEMS_MAX} tools"));
         }
-        shown(server, name, &tool);
+        if shown(server, name, &tool) {
+            listing.shown.insert(name.to_owned());
+        }
         let support = tool.pointer("/execution/taskSupport").and_then(Value::as_str);
         if support == Some("required") {
             listing.as_tasks.insert(name.to_owned());

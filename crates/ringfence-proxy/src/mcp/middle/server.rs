@@ -57,6 +57,7 @@ impl Middle {
         let mut effects = self.greeted(server, None);
         if let Some(seat) = self.servers.get_mut(server) {
             seat.is_gone = true;
+            seat.kept.no_more();
         }
         effects.extend(self.held_no_more(server));
         effects.extend(self.rounds_no_more(server));
@@ -81,6 +82,7 @@ impl Middle {
                     | Why::Own
                     | Why::Discover
                     | Why::Initialize
+                    | Why::Again
                     | Why::Watch(_)
                     | Why::Task(_)
                     | Why::TaskTold(_)
@@ -122,6 +124,7 @@ impl Middle {
             Why::Own => self.own_page(server, message, answer),
             Why::Discover => self.discovered(server, message, answer),
             Why::Initialize => self.greeted(server, Some((message, answer))),
+            Why::Again => self.begun_anew(server, message, answer),
             Why::Watch(at) => self.watch_answered(at, message, answer),
             Why::Task(wait) => self.task_answered(wait, message, answer),
             Why::TaskTold(wait) => self.task_told(wait, message, answer),

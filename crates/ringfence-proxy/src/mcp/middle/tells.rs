@@ -66,6 +66,7 @@ impl Middle {
             | Why::Own
             | Why::Discover
             | Why::Initialize
+            | Why::Again
             | Why::Watch(_)
             | Why::Task(_)
             | Why::TaskTold(_)

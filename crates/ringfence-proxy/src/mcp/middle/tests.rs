@@ -10,6 +10,7 @@ fn message(text: &str) -> Message {
     }
 }
 
+mod again;
 mod eras;
 mod questions;
 mod tasks;

@@ -163,6 +163,7 @@ impl Middle {
             | Why::Own
             | Why::Discover
             | Why::Initialize
+            | Why::Again
             | Why::Watch(_)
             | Why::Task(_)
             | Why::TaskTold(_)

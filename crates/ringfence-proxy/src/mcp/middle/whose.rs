@@ -32,7 +32,7 @@ impl Middle {
                 Some(gathered) if gathered.is_of_tools() => Whose::Definitions,
                 Some(_) | None => Whose::Other,
             },
-            Some(Why::Discover | Why::Initialize) => Whose::Hello,
+            Some(Why::Discover | Why::Initialize | Why::Again) => Whose::Hello,
             Some(Why::Watch(_) | Why::TaskTold(_) | Why::Nothing) | None => Whose::Other,
         }
     }

@@ -268,6 +268,7 @@ impl Hears for Room {
                 | Heard::Closed(_)
                 | Heard::Server(..)
                 | Heard::Answer(..)
+                | Heard::Forgot(..)
                 | Heard::Decided(..)
                 | Heard::Tell(_)
                 | Heard::Reloaded

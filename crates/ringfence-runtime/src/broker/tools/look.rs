@@ -185,7 +185,6 @@ impl Talk<'_> {
         self.send(asked.to_string())?;
         loop {
             let frame = match self.ears.next(Some(self.until)) {
-                Ok(Heard::Server(_, lines::Read::End)) => return Err(self.ended()),
                 Ok(Heard::Server(_, lines::Read::TooLong)) => {
                     return Err(odd("a message that is too long"));
                 }
@@ -196,13 +195,16 @@ impl Talk<'_> {
                     Heard::Client(_)
                     | Heard::Request(..)
                     | Heard::Closed(_)
+                    | Heard::Forgot(..)
                     | Heard::Decided(..)
                     | Heard::Tell(_)
                     | Heard::Reloaded
                     | Heard::Stop,
                 ) => None,
                 Err(RecvTimeoutError::Timeout) => return Err(LookError::Slow),
-                Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
+                Ok(Heard::Server(_, lines::Read::End)) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.ended());
+                }
             };
             let answer = frame.map(|frame| self.answer(frame)).transpose()?.flatten();
             if let Some(answer) = answer {

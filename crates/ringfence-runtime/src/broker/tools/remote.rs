@@ -109,12 +109,16 @@ impl Remotes {
             let heard = match word {
                 Word::Frame(frame) => Heard::Answer(number, frame),
                 Word::Line(line) => Heard::Server(number, Read::Line(line)),
+                Word::Forgot(request) => Heard::Forgot(number, request),
                 Word::End => Heard::Server(number, Read::End),
             };
             mouth.try_say(heard).map_err(|error| match error {
                 TrySendError::Full(Heard::Answer(_, frame)) => Unheard::Full(Word::Frame(frame)),
                 TrySendError::Full(Heard::Server(_, Read::Line(line))) => {
                     Unheard::Full(Word::Line(line))
+                }
+                TrySendError::Full(Heard::Forgot(_, request)) => {
+                    Unheard::Full(Word::Forgot(request))
                 }
                 TrySendError::Full(Heard::Server(_, Read::End)) => Unheard::Full(Word::End),
                 TrySendError::Full(

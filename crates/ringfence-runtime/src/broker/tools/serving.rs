@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use ringfence_proxy::mcp::frame::Frame;
+use ringfence_proxy::mcp::frame::{Frame, Message};
 use ringfence_proxy::mcp::lines;
 use ringfence_proxy::mcp::middle::{Call, Decided, Effect, Ended, Middle, Odd, ServerSeat};
 use serde_json::Value;
@@ -51,6 +51,8 @@ pub(super) enum Heard {
     Server(usize, lines::Read),
     /// The same over HTTP, where it was read already.
     Answer(usize, Frame),
+    /// It has forgotten its session, and did not do this, if it was asked anything.
+    Forgot(usize, Option<Box<Message>>),
     /// A person has answered, or nobody: what became of a call that was asked about.
     Decided(u64, Result<Made, String>),
     /// Something that the person should know.
@@ -236,6 +238,7 @@ impl Serving {
             Ok(Heard::Closed(stream)) => self.middle.closed(stream),
             Ok(Heard::Server(number, read)) => self.line_of_server(number, read),
             Ok(Heard::Answer(number, frame)) => self.of_server(number, frame),
+            Ok(Heard::Forgot(number, asked)) => self.middle.forgotten(number, asked.as_deref()),
             Ok(Heard::Decided(ticket, decided)) => self.answered(ticket, decided),
             Ok(Heard::Reloaded) => self.middle.tools_changed(),
             Ok(Heard::Tell(notice)) => {

@@ -10,8 +10,9 @@ use tokio::time::{sleep, timeout};
 use super::super::super::frame::{Answer, Frame, INTERNAL_ERROR, Id, Kind, Members, Message};
 use super::super::super::frame::{error_answer, string};
 use super::super::sse::{Event, Events};
+use super::refusal::status;
 use super::{ANSWER_BYTES_MAX, Asks, Form, REQUEST_SECONDS_MAX, SESSION, SESSION_BYTES_MAX};
-use super::{Session, Word, form, status};
+use super::{Session, Word, form};
 use crate::net::{Coming, header};
 
 /// How often in a row a stream is taken up again from which nothing comes.
@@ -71,6 +72,7 @@ impl Session {
         id: &Id,
         asks: Asks,
     ) -> Result<Option<Listening>, String> {
+        let before = self.state().id.clone();
         let response = self.post(message).await?;
         let code = response.status();
         let login = matches!(code, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
@@ -78,9 +80,12 @@ impl Session {
             let refused = status(response).await;
             return self.begin_old(message, &refused).await.map(Some);
         }
-        if asks == Asks::Anything && code == StatusCode::NOT_FOUND && self.state().id.is_some() {
-            self.over().await;
-            return Ok(None);
+        if asks == Asks::Anything && code == StatusCode::NOT_FOUND && before.is_some() {
+            if self.forget(before.as_ref()) {
+                self.say(Word::Forgot(Some(Box::new(message.clone())))).await;
+                return Ok(None);
+            }
+            return Err("the server has forgotten the session that this was asked in".to_owned());
         }
         if self.state().old.is_some() && code.is_success() {
             // The answer comes by the stream.
@@ -274,7 +279,9 @@ impl Session {
     pub(super) async fn listen(self: Arc<Session>) {
         let (mut last, mut in_vain) = (None::<String>, 0_u32);
         let mut wait = Duration::from_millis(RETRY_MS);
-        while in_vain < LISTEN_TRIES_MAX {
+        let session = self.state().id.clone();
+        // Another session is listened to by somebody else.
+        while in_vain < LISTEN_TRIES_MAX && self.state().id == session {
             in_vain = in_vain.saturating_add(1);
             match self.get(last.as_deref()).await {
                 Ok(response) if response.status().is_client_error() => return,

@@ -8,7 +8,8 @@ use tokio::time::timeout;
 use super::super::super::frame::Message;
 use super::super::sse::{Event, Events};
 use super::asking::Listening;
-use super::{Form, Session, TAKEN_SECONDS_MAX, Word, form, status};
+use super::refusal::status;
+use super::{Form, Session, TAKEN_SECONDS_MAX, Word, form};
 use crate::net::Coming;
 
 impl Session {
@@ -58,7 +59,7 @@ impl Session {
                 };
             }
             // Without it no answer comes any more.
-            session.over().await;
+            session.say(Word::End).await;
         }))
     }
 }

@@ -16,6 +16,7 @@ fn heard(ears: &mut Ears) -> Result<(Option<usize>, lines::Read), &'static str> 
         Ok(
             Heard::Request(..)
             | Heard::Answer(..)
+            | Heard::Forgot(..)
             | Heard::Closed(_)
             | Heard::Reloaded
             | Heard::Tell(_)

@@ -190,6 +190,7 @@ impl Serving {
             Heard::Server(_, lines::Read::Line(line)) => line.len() > LIGHT_BYTES_MAX,
             Heard::Client(_)
             | Heard::Closed(_)
+            | Heard::Forgot(..)
             | Heard::Server(_, lines::Read::TooLong | lines::Read::End)
             | Heard::Decided(..)
             | Heard::Reloaded

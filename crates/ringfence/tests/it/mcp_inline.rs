@@ -124,3 +124,29 @@ fn what_takes_its_time_stays_in_its_order_and_disturbs_nobody() {
     let told = served.end();
     assert!(!told.contains("panicked"), "{told}");
 }
+
+#[test]
+fn a_trace_comes_and_goes_by_headers_as_well() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let (web, served) = served();
+    let session = served.begin("2025-06-18");
+    let parent = |span: &str| format!("00-{TRACE}-{span}-01");
+    let by_header = format!("traceparent: {}\r\ntracestate: a=1\r\n", parent("00f067aa0ba902b7"));
+    let (plain, mut own) = (call(7, "a"), call(8, "b"));
+    assert_eq!(said(&served, &format!("{session}{by_header}"), (6, "x")), "x");
+    own["params"]["_meta"] = json!({"traceparent": parent("00f067aa0ba902b8")});
+    answered(&served, &format!("{session}{by_header}"), (8, &own));
+    answered(&served, &session, (7, &plain));
+    let calls: Vec<Asked> =
+        web.asked().into_iter().filter(|it| it.body["method"] == "tools/call").collect();
+    let [first, second, third] = calls.as_slice() else { panic!("{calls:?}") };
+    for (asked, state) in [(first, Some("a=1")), (second, None)] {
+        let told = asked.headers.get("traceparent").unwrap();
+        assert_eq!(asked.body["params"]["_meta"]["traceparent"], json!(told), "both say the same");
+        assert!(told.starts_with(&format!("00-{TRACE}-")) && !told.contains("-00f067aa0ba902b"));
+        assert_eq!(asked.headers.get("tracestate").map(String::as_str), state);
+    }
+    assert!(!third.headers.contains_key("traceparent"), "what is not said is not made up");
+    let shown = served.end();
+    assert_eq!(shown.matches("is not what its request says").count(), 1, "{shown}");
+}

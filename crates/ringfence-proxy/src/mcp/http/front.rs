@@ -65,6 +65,8 @@ pub trait Opens: Send + Sync + 'static {
     fn metrics(&self) -> String;
     /// Opens one, which says what it has to say at this desk. The error is for the client.
     fn open(&self, desk: Arc<Desk>) -> Result<Box<dyn Hears>, String>;
+    /// A client says by a header that a request stands elsewhere in a trace than the request itself says, which counts.
+    fn trace_differs(&self);
     /// The arguments of a tool that clients repeat as headers, by what they call it.
     fn repeated(&self, tool: &str) -> Vec<Repeated>;
 }

@@ -4,4 +4,5 @@ pub mod carriers;
 pub mod front;
 pub mod remote;
 pub mod sse;
+mod traced;
 pub mod url;

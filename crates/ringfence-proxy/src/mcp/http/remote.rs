@@ -25,6 +25,7 @@ use super::super::frame::{Frame, INTERNAL_ERROR, Id, Kind, Members, Message, err
 use super::super::headers::{self, Repeated};
 use super::super::lines::MESSAGE_BYTES_MAX;
 use super::super::oauth::challenge::Challenge;
+use super::traced;
 use super::url::Url;
 use crate::net::{Coming, Own, awake, header};
 
@@ -376,6 +377,9 @@ impl Session {
             let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
             let value = HeaderValue::try_from(value).map_err(|error| error.to_string())?;
             headers.insert(name, value);
+        }
+        for (name, value) in traced::headers(message) {
+            request.headers_mut().insert(name, value);
         }
         *request.body_mut() = Bytes::from(message.text().to_owned());
         awake::beat();

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -33,6 +33,7 @@ use super::serving::{Heard, Inline, Serving, Stopper, ToClient};
 use super::started::named;
 use crate::approvals::Approvals;
 use crate::in_force::InForce;
+use crate::notice::Notice;
 use crate::servers::Server;
 use crate::settings::ResultSettings;
 use crate::whole_file;
@@ -137,7 +138,9 @@ impl Serves {
             named("clock", move || tell_time(&clock)).map_err(RunError::step("tell the time"))?;
         }
         let (repeated, clients) = (repeated_of(&rooms.servers), AtomicU32::new(0));
-        let opens = Arc::new(Opening { rooms, clients, repeated, alive, talks, is_inline });
+        let trace_differs = AtomicBool::new(false);
+        let opens = Opening { rooms, clients, repeated, alive, talks, is_inline, trace_differs };
+        let opens = Arc::new(opens);
         let front = match remotes {
             Some(remotes) => remotes.front(door, guard, opens),
             None => Front::serve(door, guard, opens),
@@ -167,6 +170,8 @@ struct Opening {
     talks: Talks,
     /// No server has a process of its own.
     is_inline: bool,
+    /// That headers differ from what requests say was told.
+    trace_differs: AtomicBool,
 }
 
 /// The talks that go on, by the addresses of their desks.
@@ -201,6 +206,15 @@ impl Opens for Opening {
 
     fn metrics(&self) -> String {
         self.rooms.metrics.text(lock(&self.talks).len())
+    }
+
+    fn trace_differs(&self) {
+        if self.trace_differs.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let what = "mcp: a client's header `traceparent` is not what its request says in `_meta`, which counts";
+        // Where nobody reads it, the request counts all the same.
+        let _ = writeln!(io::stderr().lock(), "{}", Notice::new(what.to_owned()));
     }
 
     fn repeated(&self, tool: &str) -> Vec<Repeated> {

@@ -15,6 +15,7 @@ use super::super::super::headers::{self, Header};
 use super::super::super::lines::MESSAGE_BYTES_MAX;
 use super::super::super::revision::{Revision, unsupported_answer};
 use super::super::remote::{LAST_EVENT, SESSION, Unheard};
+use super::super::traced::{self, Said};
 use super::desk::{GENERAL, Refusal};
 use super::reply::{Reply, empty, error, events, json, named, plain};
 use super::sessions::{Session, Sessions};
@@ -54,6 +55,14 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
     let bytes = whole(body).await?;
     let frame = Frame::parse(bytes)
         .map_err(|wrong| Box::new(json(StatusCode::BAD_REQUEST, wrong.answer())))?;
+    let frame = match traced::said(&head.headers, &frame) {
+        Said::So(frame) => frame,
+        Said::Otherwise => {
+            sessions.opens.trace_differs();
+            frame
+        }
+        Said::Nothing => frame,
+    };
     let lines = alone::lines(&head.headers);
     if alone::is_alone(&lines, &frame) {
         return Ok(alone::answer(&lines, frame, sessions).await);

@@ -3,9 +3,11 @@
 //! A file says how a server is started or where it is, and which tools it had when a person looked: those
 //! are pinned, word for word. What a server says later that is not in its file does not count.
 
+mod again;
 mod pins;
 pub mod proposal;
 mod remarks;
+pub mod written;
 
 use std::collections::BTreeMap;
 use std::fs;

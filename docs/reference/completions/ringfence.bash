@@ -2490,7 +2490,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp__subcmd__remove)
-            opts="-h -V --project --color --help --version"
+            opts="-h -V --project --yes --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

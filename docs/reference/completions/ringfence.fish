@@ -561,6 +561,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen
 always\t'Always'
 never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from remove" -l project -d 'The project\'s, in place of your own'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from remove" -l yes -d 'Do not ask: take the rules out that `mcp add` wrote for it and nobody has changed'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from remove" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from help" -f -a "run" -d 'Serve an agent the tools of servers: MCP on stdin and stdout, every call decided'

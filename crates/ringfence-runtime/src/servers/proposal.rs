@@ -173,6 +173,17 @@ pub fn address(
     format!("\n// The server `{server}` needs these under its own name.{rules}")
 }
 
+/// The rules by which a server has what it needs to be started, each the conditions of one.
+pub fn needs(server: &ServerName, rules: &[String], text: &str) -> String {
+    let mut all = String::new();
+    for rule in rules {
+        let id = quoted(&free(&format!("{server}-start"), &format!("{text}{all}")));
+        // Writing to a text cannot fail.
+        let _ = write!(all, "\n@id({id})\n{rule}\n");
+    }
+    format!("\n// The server `{server}` needs these to start, as its denials say.{all}")
+}
+
 fn actions(server: &ServerName, tools: &[&str]) -> String {
     let action = |tool: &&str| format!("Action::{}", quoted(&format!("{server}/{tool}")));
     match tools {

@@ -264,4 +264,7 @@ pub struct McpRemoveArgs {
     /// The project's, in place of your own
     #[arg(long)]
     pub project: bool,
+    /// Do not ask: take the rules out that `mcp add` wrote for it and nobody has changed
+    #[arg(long)]
+    pub yes: bool,
 }

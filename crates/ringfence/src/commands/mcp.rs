@@ -12,10 +12,11 @@ mod test;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
-use ringfence_core::ServerName;
+use ringfence_core::{ServerName, SetName};
 use ringfence_runtime::broker::tools::{self, At, Listening, Ready, ToolsClosing, ToolsRequest};
 use ringfence_runtime::servers::{Difference, Remark, SERVERS_DIR};
 use ringfence_runtime::trust::Project;
+use ringfence_runtime::wording::printable;
 use serde_json::json;
 
 use super::{context, in_force, run};
@@ -26,6 +27,7 @@ use crate::exit::{Done, Failure, Message};
 use crate::prompt;
 use crate::render::text;
 use crate::screen::Screen;
+use add::Asks;
 use shown::{as_json, changes, command, covered_command, not_looked_at, pointed_at, shown};
 
 pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure> {
@@ -176,6 +178,22 @@ fn inspect(args: &McpInspectArgs, screen: &Screen) -> Result<Done, Failure> {
     Ok(if differences.is_empty() { Done::Yes } else { Done::No })
 }
 
+/// Says which rules speak of a server that is not there any more.
+fn still_spoken_of(name: &ServerName, screen: &Screen) {
+    let Ok(assembled) = in_force::load(&[], screen) else { return };
+    let named = [format!("Agent::\"{name}\""), format!("Server::\"{name}\""), format!("\"{name}/")];
+    for source in assembled.sources.iter().filter(|it| it.set != SetName::BuiltIn) {
+        for (number, line) in source.text.lines().enumerate() {
+            let is_comment = line.trim_start().starts_with("//");
+            if !is_comment && named.iter().any(|it| line.contains(it)) {
+                let (file, line) = (printable(&source.file), printable(line.trim()));
+                screen
+                    .note(&format!("still spoken of: {file}:{}  {line}", number.saturating_add(1)));
+            }
+        }
+    }
+}
+
 fn remove(args: &McpRemoveArgs, screen: &Screen) -> Result<Done, Failure> {
     let request = request(Vec::new())?;
     let place = place(&request, &args.name, args.project)?;
@@ -187,6 +205,14 @@ fn remove(args: &McpRemoveArgs, screen: &Screen) -> Result<Done, Failure> {
         Err(error) => return Err(context::cannot_read(&place, &error)),
     }
     screen.note(&format!("forgotten: {}", args.name));
+    let rules = proposed::written_for(&args.name)?;
+    if args.yes || prompt::can_ask() {
+        let asks = if args.yes { Asks::Nothing } else { Asks::Person };
+        proposed::take_out(&rules, (Some(asks), screen))?;
+    } else if !rules.is_empty() {
+        screen.note("the rules that were written for it stay: `--yes` takes those out that nobody has changed");
+    }
+    still_spoken_of(&args.name, screen);
     // Rules on its tools mean nothing any more.
     match in_force::load(&[], screen) {
         Ok(assembled) => in_force::warn_of_vain(&assembled.policy, screen),

@@ -1,5 +1,7 @@
 //! `suggest`: the smallest change of the policy that would have permitted what a session was denied.
 
+mod start;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,7 @@ use super::{context, explain, in_force};
 use crate::cli::SuggestArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::screen::{Screen, Stream, Tone};
+pub(super) use start::for_start;
 
 /// Version of the JSON.
 const SCHEMA: u32 = 1;

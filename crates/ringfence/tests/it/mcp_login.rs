@@ -124,7 +124,9 @@ class Issuer(Base):
         given = dict(urllib.parse.parse_qsl(body.decode()))
         if given["grant_type"] == "authorization_code":
             code = codes.pop(given["code"], None)
-            if code is None:
+            if code is None or "used" in how():
+                # Somebody came before: what they have is taken from them, RFC 6749 section 4.1.2.
+                tokens.clear()
                 return self.say(400, {"error": "invalid_grant", "error_description": "the code was used"})
             digest = base64.urlsafe_b64encode(hashlib.sha256(given["code_verifier"].encode()).digest()).rstrip(b"=").decode()
             same = all(given[name] == code[name] for name in ["client_id", "redirect_uri", "resource"])
@@ -181,6 +183,12 @@ if astray == "state":
     for wrong in ["code=stolen&state=x", "code=stolen", "code=stolen&state=" + "A" * len(given["state"])]:
         visit(given["redirect_uri"] + "?" + wrong)
     visit(given["redirect_uri"] + "?code=stolen&state=" + given["state"], Host="evil.example")
+if astray == "flood":
+    import socket
+    at = urllib.parse.urlsplit(given["redirect_uri"])
+    idle = [socket.create_connection((at.hostname, at.port)) for _ in range(30)]
+    for number in range(200):
+        visit(given["redirect_uri"] + ("?code=stolen&state=x" if number % 2 else "/other"))
 visit(sys.argv[1])
 if astray == "twice":
     visit(given["redirect_uri"] + "?code=again&state=" + given["state"])
@@ -342,6 +350,7 @@ fn answers_that_are_somebody_elses_bring_no_token() {
         ("iss", "answered in place of"),
         ("denied", "access_denied"),
         ("unknown", "--client-id"),
+        ("used", "invalid_grant"),
         ("audience", "401"),
     ] {
         setup.how(how);
@@ -363,7 +372,10 @@ fn answers_that_are_somebody_elses_bring_no_token() {
 
 #[test]
 fn a_browser_that_is_led_astray_brings_nothing_and_disturbs_nothing() {
-    for (astray, visited) in [("state", "[400, 400, 400, 400, 200]"), ("twice", "[200, 0]")] {
+    let flood = format!("[{}200]", "400, ".repeat(200));
+    for (astray, visited) in
+        [("state", "[400, 400, 400, 400, 200]"), ("twice", "[200, 0]"), ("flood", flood.as_str())]
+    {
         let setup = Setup::new(Who::Caller);
         fs::write(setup.dir.join("astray"), astray).unwrap();
         let (said, code) = setup.add();
@@ -372,6 +384,25 @@ fn a_browser_that_is_led_astray_brings_nothing_and_disturbs_nothing() {
             setup.dir.join("visited").exists()
         });
         assert_eq!(fs::read_to_string(setup.dir.join("visited")).unwrap(), visited, "{said}");
+    }
+}
+
+#[test]
+fn a_secret_of_the_persons_own_that_is_called_like_a_login_stays_theirs() {
+    for name in ["web-login", "web-login-next"] {
+        let setup = Setup::new(Who::Caller);
+        let words = ["secret", "add", name, "--for", "mine.example", "--header", "x-key"];
+        let all = [&words[..], &["--env", "MINE_TOKEN", "--from", "env:MINE"]].concat();
+        let mut command = setup.person.ringfence(&all);
+        let output = command.env("MINE", "a-value-of-mine").output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        let (said, code) = setup.add();
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(&format!("`{name}` is a secret of your own")), "{said}");
+        assert_eq!(setup.run(&["mcp", "logout", "web"]).1, Some(1));
+        let (listed, _) = setup.run(&["secret", "list"]);
+        assert!(listed.contains("mine.example"), "{listed}");
+        assert!(!setup.seen().to_string().contains("authorize"), "{said}");
     }
 }
 

@@ -194,3 +194,125 @@ fn what_a_server_prints_is_shown_where_it_does_not_start_and_nowhere_else() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("  | noise 39\n") && !said.contains("noise 1\n"), "{said}");
 }
+
+/// The file of the server `it`, as JSON.
+fn pinned(setup: &Setup) -> Value {
+    serde_json::from_str(&fs::read_to_string(setup.own().join("mcp/it.json")).unwrap()).unwrap()
+}
+
+const ADD: [&str; 6] = ["mcp", "add", "it", "--", "/usr/bin/python3", "server.py"];
+
+#[test]
+fn roles_that_a_person_has_corrected_stay_where_the_schema_is_the_same() {
+    let setup = setup();
+    let mut file = pinned(&setup);
+    assert_eq!(file["tools"]["read_note"]["roles"]["path"], "read-path");
+    file["tools"]["read_note"]["roles"]["path"] = json!("none");
+    let text_of = |file: &Value| serde_json::to_string_pretty(file).unwrap() + "\n";
+    fs::write(setup.own().join("mcp/it.json"), text_of(&file)).unwrap();
+    let words = [&ADD[..], &["old"]].concat();
+    // Nothing changes: nothing is asked.
+    let (said, code) = setup.typed(&[], &words);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("`it` is as it was pinned") && !said.contains("pin these"), "{said}");
+    says(&setup, &[tool("read_note", &["path", "more"]), tool("write_note", &["path", "text"])]);
+    let (said, code) = setup.typed(&[("pin these", "n")], &words);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("--- a/it.json") && said.contains("\"more\": {"), "{said}");
+    assert!(!said.contains("\"path\": \"read-path\""), "{said}");
+    let (said, code) = setup.typed(&[("pin these", "y")], &words);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(pinned(&setup)["tools"]["read_note"]["roles"]["path"], "none");
+    // Another schema at that place is another argument.
+    let mut other = tool("read_note", &["path"]);
+    other["inputSchema"]["properties"]["path"]["description"] = json!("Where it lies.");
+    says(&setup, &[other, tool("write_note", &["path", "text"])]);
+    let (said, code) = setup.typed(&[("pin these", "y")], &words);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("+        \"path\": \"read-path\""), "{said}");
+    assert_eq!(pinned(&setup)["tools"]["read_note"]["roles"]["path"], "read-path");
+}
+
+#[test]
+fn rules_of_a_server_that_is_not_added_are_taken_back_and_those_of_one_that_goes_are_offered() {
+    let setup = setup();
+    let person = &setup.person;
+    let with_rules = setup.rules();
+    let output = person
+        .ringfence(&["mcp", "add", "web", "http://127.0.0.1:1/mcp", "--yes"])
+        .output()
+        .unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("+@id(\"web-address\")") && said.contains("are taken back"), "{said}");
+    assert_eq!(setup.rules(), with_rules, "{said}");
+    // Off a terminal nothing is taken out that nobody agreed to.
+    let copy = fs::read_to_string(setup.own().join("mcp/it.json")).unwrap();
+    let said = text(&person.ringfence(&["mcp", "remove", "it"]).output().unwrap());
+    assert!(said.contains("`--yes` takes those out") && setup.rules() == with_rules, "{said}");
+    assert!(
+        said.contains("still spoken of: ") && said.contains("Action::\"it/read_note\""),
+        "{said}"
+    );
+    fs::write(setup.own().join("mcp/it.json"), &copy).unwrap();
+    let (said, _) = setup.typed(&[("take these rules out?", "n")], &["mcp", "remove", "it"]);
+    assert!(said.contains("-@id(\"it-reads\")") && setup.rules() == with_rules, "{said}");
+    // What somebody has changed stays, and so does what somebody else wrote.
+    fs::write(setup.own().join("mcp/it.json"), &copy).unwrap();
+    let mine = "forbid (principal, action == Action::\"it/write_note\", resource) when { context.args.path like \"*.key\" };\n";
+    let changed = with_rules.replace("contains(\"owner\")", "containsAny([\"owner\"])");
+    assert_ne!(changed, with_rules);
+    fs::write(setup.policy(), format!("{changed}{mine}")).unwrap();
+    let (said, code) = setup.typed(&[("take these rules out?", "y")], &["mcp", "remove", "it"]);
+    assert_eq!(code, Some(0), "{said}");
+    let left = setup.rules();
+    assert!(
+        !left.contains("it-reads") && left.contains("it-changes") && left.contains(mine),
+        "{left}"
+    );
+    assert!(said.contains("still spoken of: "), "{said}");
+}
+
+#[test]
+fn what_a_server_lacks_to_start_is_proposed_for_it_alone_and_as_little_as_that() {
+    let setup = setup();
+    let person = &setup.person;
+    let library = person.home().join("lib");
+    fs::create_dir(&library).unwrap();
+    fs::write(library.join("helper.py"), "helps = True\n").unwrap();
+    fs::write(library.join("other.py"), "helps = True\n").unwrap();
+    person.give(&library);
+    let helper = library.join("helper.py").display().to_string();
+    person.write(
+        "needs.py",
+        &format!("exec(open('{helper}').read())\nexec(open('server.py').read())\n"),
+    );
+    let before = setup.rules();
+    let words = ["mcp", "add", "needs", "--", "/usr/bin/python3", "needs.py", "old"];
+    let (said, code) = setup.typed(&[("start it again?", "n")], &words);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains(&helper) && setup.rules() == before, "{said}");
+    let answers = [("start it again?", "y"), ("pin these", "y"), ("change the policy so?", "n")];
+    let (said, code) = setup.typed(&answers, &words);
+    assert_eq!(code, Some(0), "{said}");
+    let rules = setup.rules();
+    let new = rules.strip_prefix(&before).unwrap();
+    assert!(new.contains("@id(\"needs-start\")\npermit (principal == Agent::\"needs\","), "{new}");
+    assert!(new.contains(&helper) && new.matches("permit (").count() == 1, "{new}");
+    // One that ends whatever it has gets nothing, and leaves nothing.
+    person.write(
+        "ends.py",
+        &format!(
+            "exec(open('{}').read())\nraise SystemExit(3)\n",
+            library.join("other.py").display()
+        ),
+    );
+    let output = person
+        .ringfence(&["mcp", "add", "ends", "--yes", "--", "/usr/bin/python3", "ends.py"])
+        .output()
+        .unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("run `ringfence run --why --agent ends -- "), "{said}");
+    assert_eq!(setup.rules(), rules, "{said}");
+}

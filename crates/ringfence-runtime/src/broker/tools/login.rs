@@ -61,6 +61,16 @@ pub enum LoginError {
     /// What was said cannot be used, or could not be had.
     #[error(transparent)]
     Oauth(#[from] OauthError),
+    /// A secret of the person's own has the name.
+    #[error(
+        "`{name}` is a secret of your own, and the login at `{server}` would be kept under that name"
+    )]
+    Taken {
+        /// The secret.
+        name: SecretName,
+        /// The server.
+        server: ServerName,
+    },
     /// A session could not be had.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -133,6 +143,7 @@ pub fn log_in(
     person: &mut dyn Person,
 ) -> Result<(), LoginError> {
     let url = url_of(server)?;
+    free(&Store::at(request.dirs.secrets()), &server.name)?;
     let challenge = step(server, request, async |web| web.challenge(&url).await)?;
     let challenge = challenge.ok_or_else(|| LoginError::NotWanted(server.name.clone()))?;
     let at = At { server, request, url: &url };
@@ -164,8 +175,24 @@ pub fn log_in(
     keep(&Store::at(request.dirs.secrets()), (server, &url), &kept, &tokens)
 }
 
+/// Whether the names that a login is kept under have nothing else.
+fn free(store: &Store, server: &ServerName) -> Result<(), LoginError> {
+    let (Some(token), Some(next)) = (token_of(server), renewal_of(server)) else { return Ok(()) };
+    let all = store.list()?;
+    let has = |name: &SecretName| all.iter().any(|it| it.name == *name);
+    let is_login = has(&next) && store.value(&next).is_ok_and(|value| opened(&value).is_some());
+    let taken = [next, token].into_iter().find(|name| has(name));
+    match taken.filter(|_| !is_login) {
+        Some(name) => Err(LoginError::Taken { name, server: server.clone() }),
+        None => Ok(()),
+    }
+}
+
 /// Forgets a login; whether there was one.
 pub fn log_out(server: &ServerName, store: &Store) -> Result<bool, LoginError> {
+    if let Err(LoginError::Taken { .. }) = free(store, server) {
+        return Ok(false);
+    }
     let mut was = false;
     for name in [token_of(server), renewal_of(server)].into_iter().flatten() {
         match store.remove(&name) {
@@ -290,6 +317,7 @@ fn keep(
     kept: &Kept,
     tokens: &Tokens,
 ) -> Result<(), LoginError> {
+    free(store, &server.name)?;
     log_out(&server.name, store)?;
     let odd = |why: String| LoginError::Oauth(OauthError::Refused(why));
     let name =

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ringfence_core::ServerName;
+use ringfence_core::{Event, ServerName, SessionId};
 use ringfence_runtime::broker::tools::login::{self, Wants};
 use ringfence_runtime::broker::tools::{self, ToolsRequest};
-use ringfence_runtime::clients::covered_address;
+use ringfence_runtime::clients::{covered, covered_address};
+use ringfence_runtime::servers::written::Wrote;
 use ringfence_runtime::servers::{Pinned, Remark, Server, ServerFile};
+use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::suggest::unified;
 use ringfence_runtime::trust::{Project, Trust};
-use ringfence_runtime::whole_file::{self, FileText};
+use ringfence_runtime::whole_file::{self, FileText, Links};
 use ringfence_runtime::wording::printable;
 use ringfence_secrets::store::Store;
 use serde_json::json;
@@ -17,7 +20,7 @@ use serde_json::json;
 use super::login::{Browser, Logging};
 use super::proposed::{self, Proposing};
 use super::secrets::Uses;
-use super::shown::{as_json, not_looked_at, pointed_at, shown};
+use super::shown::{as_json, command, not_looked_at, pointed_at, shown};
 use super::{in_force, place, request};
 use crate::cli::McpAddArgs;
 use crate::commands::context;
@@ -85,8 +88,32 @@ pub(super) enum Proposes {
     Nothing,
 }
 
+/// How often a server is started anew with what it was denied before.
+const STARTS_MAX: usize = 3;
+
 impl Adding {
+    /// Adds it. What was written for one that is not added after all is taken back.
     pub(super) fn all(self, screen: &Screen) -> Result<Done, Failure> {
+        let before = proposed::written_for(&self.name)?;
+        let mut is_pinned = IsPinned::No;
+        let done = self.steps(&mut is_pinned, screen);
+        if is_pinned == IsPinned::Yes {
+            return done;
+        }
+        let new: Vec<Wrote> = proposed::written_for(&self.name)?
+            .into_iter()
+            .filter(|it| !before.contains(it))
+            .collect();
+        if !new.is_empty() {
+            screen.note(&format!("`{}` is not added: its rules are taken back", self.name));
+            if proposed::take_out(&new, (None, screen))?.len() < new.len() {
+                screen.warn("some of them were changed meanwhile, and stay");
+            }
+        }
+        done
+    }
+
+    fn steps(&self, is_pinned: &mut IsPinned, screen: &Screen) -> Result<Done, Failure> {
         let request = request(self.overrides.clone())?;
         let wrong = |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
         let server = Server::new(self.name.clone(), self.file.clone()).map_err(wrong)?;
@@ -104,25 +131,27 @@ impl Adding {
             return Ok(Done::No);
         }
         let server = match self.looked_at(&server, &request, screen) {
-            Err(failure) => self.logged_in(&server, (&request, failure), screen)?,
+            Err(failure) if server.file.url.is_some() => {
+                self.logged_in(&server, (&request, failure), screen)?
+            }
+            Err(failure) => self.with_needs(&server, (&request, failure), proposing, screen)?,
             Ok(server) => server,
         };
+        let place = place(&request, &self.name, self.project)?;
+        let old = whole_file::read_text(&place, Links::Follow)?;
+        let server = self.as_before(server, old.as_ref(), screen)?;
         let others = in_force::load(&self.overrides, screen)?.servers;
         let remarks = Remark::all(&self.name, &server.file.said(), others.values());
-        let seen = shown(&server) + &pointed_at(&remarks);
-        if self.json {
-            screen.note(seen.trim_end());
-        } else {
-            screen.data(&seen)?;
-        }
-        let place = place(&request, &self.name, self.project)?;
-        if self.asks == Asks::Person {
+        let is_new = old.as_ref().is_none_or(|old| old.text != server.file.to_text());
+        self.show((&server, &remarks), old.as_ref(), screen)?;
+        if self.asks == Asks::Person && is_new {
             let question = format!("pin these in `{}`?", place.display());
             if prompt::consent(&question, YES)? == Consent::Refused {
                 return Ok(Done::No);
             }
         }
         let project = self.pin(&server, (&place, &before, was_trusted), &request)?;
+        *is_pinned = IsPinned::Yes;
         let proposing =
             Proposing { project: self.project.then_some((&project, was_trusted)), ..proposing };
         self.tell_pinned(&server, was_trusted, screen);
@@ -143,6 +172,89 @@ impl Adding {
             self.hint_at_grants(&server, screen);
         }
         Ok(Done::Yes)
+    }
+
+    /// The server with the roles that a person has corrected in the file that is there.
+    fn as_before(
+        &self,
+        server: Server,
+        old: Option<&FileText>,
+        screen: &Screen,
+    ) -> Result<Server, Failure> {
+        let Some(old) = old else { return Ok(server) };
+        match Server::read(old) {
+            Ok(old) => {
+                let mut file = server.file;
+                file.keep_roles(&old.file);
+                let wrong =
+                    |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
+                Server::new(server.name, file).map_err(wrong)
+            }
+            Err(error) => {
+                screen.warn(&format!("nothing of the file that is there is kept: {error}"));
+                Ok(server)
+            }
+        }
+    }
+
+    /// What a person is to look at: the whole server, or what of it is another than in the file that is there.
+    fn show(
+        &self,
+        (server, remarks): (&Server, &[Remark]),
+        old: Option<&FileText>,
+        screen: &Screen,
+    ) -> Result<(), Failure> {
+        let Some(old) = old else {
+            let seen = shown(server) + &pointed_at(remarks);
+            if self.json {
+                screen.note(seen.trim_end());
+                return Ok(());
+            }
+            return screen.data(&seen);
+        };
+        let name = format!("{}.json", self.name);
+        let diff = unified(&name, &covered(&old.text), &covered(&server.file.to_text()));
+        if diff.is_empty() {
+            screen.note(&format!("`{}` is as it was pinned", self.name));
+        } else {
+            screen.as_it_is(&proposed::coloured(&diff, screen));
+        }
+        screen.note(pointed_at(remarks).trim_end());
+        Ok(())
+    }
+
+    /// The server with what it says of itself, once it has what it was denied when it started; else why not.
+    fn with_needs(
+        &self,
+        server: &Server,
+        (request, mut failure): (&ToolsRequest, Failure),
+        proposing: Proposing<'_>,
+        screen: &Screen,
+    ) -> Result<Server, Failure> {
+        if !self.proposes() {
+            return Err(failure);
+        }
+        // What could not be read is no denial that a log has, unless it is asked for.
+        let mut traced = request.clone();
+        traced.run.push("--why".into());
+        for _ in 0..STARTS_MAX {
+            screen.note("it does not start: once more, to see what it is denied");
+            let began_ms = context::now_ms();
+            if let Ok(server) = self.looked_at(server, &traced, screen) {
+                return Ok(server);
+            }
+            let Some(session) = last_session(&request.dirs, &self.name, began_ms)? else { break };
+            match proposed::needs(server, &session, proposing, screen)? {
+                Some(Consent::Given) => {}
+                Some(Consent::Refused) => return Err(failure),
+                None => break,
+            }
+            match self.looked_at(server, request, screen) {
+                Ok(server) => return Ok(server),
+                Err(again) => failure = again,
+            }
+        }
+        Err(failure)
     }
 
     /// Where other files stand in for the policy, whoever named them writes them.
@@ -191,8 +303,9 @@ impl Adding {
         });
         let said = tools::look_at(server, request).map_err(|error| {
             let hint = format!(
-                "it runs under the policy for `Agent::\"{0}\"`: what it lacks says `ringfence show`",
-                self.name
+                "it runs under the policy for `Agent::\"{0}\"`: to see what it lacks, run `ringfence run --why --agent {0} -- {1}`",
+                self.name,
+                command(server)
             );
             not_looked_at(&error).hint(hint).could_not()
         })?;
@@ -244,6 +357,28 @@ impl Adding {
             "to permit a tool, run `ringfence grant tool:{name}/{tool} --always`, or write a rule on `Action::\"{name}/{tool}\"`",
         ));
     }
+}
+
+/// Whether the server has its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IsPinned {
+    No,
+    Yes,
+}
+
+/// The session in which a server was started last, since then.
+fn last_session(
+    dirs: &StateDirs,
+    server: &ServerName,
+    since_ms: u64,
+) -> Result<Option<SessionId>, Failure> {
+    let began = |id: &SessionId| {
+        let first = context::opening(dirs, id)?;
+        let Event::SessionOpened { agent, .. } = &first.entry.event else { return None };
+        (agent == server.as_str() && first.entry.at_ms >= since_ms).then_some(first.entry.at_ms)
+    };
+    let all = context::session_ids(dirs)?;
+    Ok(all.into_iter().filter_map(|id| Some((began(&id)?, id))).max().map(|(_, id)| id))
 }
 
 /// What stands in for a person's yes.

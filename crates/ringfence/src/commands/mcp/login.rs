@@ -201,6 +201,9 @@ pub(super) fn failure(error: &LoginError) -> Failure {
         LoginError::Unknown(_) => message
             .hint("make yourself known there, and name what it calls you: add `--client-id ID`")
             .could_not(),
+        LoginError::Taken { .. } => message
+            .hint("keep it under another name, and forget this one with `ringfence secret remove NAME`; or add the server under another name")
+            .could_not(),
         LoginError::Store(StoreError::TooMany) => {
             message.hint("to forget one, run `ringfence secret remove NAME`").could_not()
         }

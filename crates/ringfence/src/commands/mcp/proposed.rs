@@ -5,22 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ringfence_core::{
-    Act, Agent, Decide as _, Endpoint, Facts, Request, SecretName, ToolName, Verdict,
+    Act, Agent, Decide as _, Endpoint, Facts, Request, SecretName, ServerName, SessionId, ToolName,
+    Verdict,
 };
 use ringfence_policy::{Options, Policy, Source};
 use ringfence_runtime::assemble::Assembled;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::servers::proposal::{self, Around, Does};
+use ringfence_runtime::servers::written::{self, Written, WrittenError, Wrote};
 use ringfence_runtime::servers::{Remark, Server};
 use ringfence_runtime::suggest::unified;
-use ringfence_runtime::trust::Project;
+use ringfence_runtime::trust::{Project, Trust};
 use ringfence_runtime::wording::printable;
 use serde::Serialize;
 
 use super::add::{Asks, YES};
 use super::secrets::Uses;
 use crate::commands::edit::{self, Target};
-use crate::commands::{context, in_force};
+use crate::commands::{context, in_force, suggest};
 use crate::exit::{Failure, Message, Said};
 use crate::prompt::{self, Consent};
 use crate::screen::{Screen, Stream, Tone};
@@ -86,7 +88,7 @@ pub(super) fn address(
     let text = format!("{}{more}", whole(&target.text));
     check(&target, &text, (&assembled, &options), screen)?;
     screen.as_it_is(&coloured(&diff(&target, &text), screen));
-    settle((&target, text), proposing, "let it reach that?", screen)
+    settle((&target, text, &more), (&server.name, proposing), "let it reach that?", screen)
 }
 
 /// Proposes rules on the tools of a server that no rule speaks of yet; `None` where there is nothing to propose.
@@ -126,7 +128,8 @@ pub(super) fn tools(
     let diff = diff(&target, &text);
     screen.as_it_is(&coloured(&diff, screen));
     let file = target.path.display().to_string();
-    let settled = settle((&target, text), proposing, "change the policy so?", screen)?;
+    let of = (&server.name, proposing);
+    let settled = settle((&target, text, &more), of, "change the policy so?", screen)?;
     Ok(Some(Change { file, tools: all, diff, written: settled == Consent::Given }))
 }
 
@@ -180,10 +183,73 @@ fn check(
     })
 }
 
+/// Rules for what a server was denied when it was started, so that it can be started: the least that was found.
+pub(super) fn needs(
+    server: &Server,
+    session: &SessionId,
+    proposing: Proposing<'_>,
+    screen: &Screen,
+) -> Result<Option<Consent>, Failure> {
+    let Some(target) = target(proposing)? else { return Ok(None) };
+    let Some(rules) = suggest::for_start(session, &server.name, screen)? else { return Ok(None) };
+    let assembled = in_force::load(&[], screen)?;
+    let more = proposal::needs(&server.name, &rules, &target.text);
+    let options = assembled.options();
+    let text = format!("{}{more}", whole(&target.text));
+    check(&target, &text, (&assembled, &options), screen)?;
+    screen.as_it_is(&coloured(&diff(&target, &text), screen));
+    let question = "let it have that, and start it again?";
+    settle((&target, text, &more), (&server.name, proposing), question, screen).map(Some)
+}
+
+/// Takes the rules that were written for a server out of the policies that they stand in unchanged; with `asks`, where the
+/// person agrees. Which are gone.
+pub(super) fn take_out(
+    rules: &[Wrote],
+    (asks, screen): (Option<Asks>, &Screen),
+) -> Result<Vec<Wrote>, Failure> {
+    let dirs = context::dirs()?;
+    let project = Project::find(&context::current_dir()?, dirs.home())?;
+    let was_trusted = project.trust(&dirs)? == Trust::Trusted;
+    let mut targets = vec![edit::user_target(&dirs)?];
+    if project.policy.is_some() {
+        targets.push(edit::project_target(&project, dirs.home())?);
+    }
+    let mut all_gone = Vec::new();
+    for target in targets {
+        let of_file: Vec<Wrote> =
+            rules.iter().filter(|it| it.file == target.path).cloned().collect();
+        let (text, gone) = written::without(&target.text, &of_file);
+        if gone.is_empty() {
+            continue;
+        }
+        screen.as_it_is(&coloured(&diff(&target, &text), screen));
+        let wanted = match asks {
+            Some(Asks::Person) => prompt::consent("take these rules out?", YES)?,
+            Some(Asks::Nothing) | None => Consent::Given,
+        };
+        if wanted == Consent::Given {
+            edit::save((&dirs, &project, was_trusted), &target, text, screen)?;
+            all_gone.extend(gone);
+        }
+    }
+    Written::of(&dirs).forget(&all_gone).map_err(|error| unknown(&error))?;
+    Ok(all_gone)
+}
+
+/// What was written for a server so far.
+pub(super) fn written_for(server: &ServerName) -> Result<Vec<Wrote>, Failure> {
+    Written::of(&context::dirs()?).rules_of(server).map_err(|error| unknown(&error))
+}
+
+fn unknown(error: &WrittenError) -> Failure {
+    Message::new(error.to_string()).could_not()
+}
+
 /// Writes the new text of a policy, or what the person makes of it, if they agree.
 fn settle(
-    (target, text): (&Target, String),
-    proposing: Proposing<'_>,
+    (target, text, more): (&Target, String, &str),
+    (server, proposing): (&ServerName, Proposing<'_>),
     question: &str,
     screen: &Screen,
 ) -> Result<Consent, Failure> {
@@ -202,7 +268,11 @@ fn settle(
     };
     let nobodys = Project::find(&context::current_dir()?, dirs.home())?;
     let (project, was_trusted) = proposing.project.unwrap_or((&nobodys, false));
+    let saved = text.clone();
     edit::save((&dirs, project, was_trusted), target, text, screen)?;
+    Written::of(&dirs)
+        .remember((server, &target.path), (more, &saved))
+        .map_err(|error| unknown(&error))?;
     Ok(Consent::Given)
 }
 

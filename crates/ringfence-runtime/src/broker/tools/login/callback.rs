@@ -2,11 +2,13 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use ringfence_proxy::mcp::oauth::OauthError;
 use ringfence_proxy::mcp::oauth::flow::{Asked, Came};
 
+use super::super::started::named;
 use super::LoginError;
 
 /// Where on that port.
@@ -18,8 +20,8 @@ const REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// How long a request may take.
 const REQUEST_WAIT: Duration = Duration::from_secs(5);
 
-/// Most answers to something else that was not asked.
-const OTHERS_MAX: u32 = 64;
+/// Most that are read at a time. How many come one after another does not count: the time ends it.
+const AT_ONCE_MAX: usize = 64;
 
 /// How long is waited until the port is looked at again.
 const LOOK: Duration = Duration::from_millis(20);
@@ -44,74 +46,94 @@ impl Listener {
         format!("http://{}{PATH}", self.at)
     }
 
-    /// Waits for the code; whoever comes with something else is sent away.
+    /// Waits for the code; whoever comes with something else is sent away, and keeps nobody else from coming: any page that
+    /// the person has open can knock here.
     pub(super) fn wait(
         self,
         asked: &Asked,
         wait: Duration,
     ) -> Result<zeroize::Zeroizing<String>, LoginError> {
         let until = Instant::now() + wait;
-        let mut others = 0_u32;
+        let (tells, heard) = sync_channel(AT_ONCE_MAX);
+        let mut at_once = 0_usize;
         while Instant::now() < until {
-            let mut stream = match self.listener.accept() {
-                Ok((stream, _)) => stream,
+            while let Ok((mut stream, query)) = heard.try_recv() {
+                at_once = at_once.saturating_sub(1);
+                if let Some(done) = came(asked, &mut stream, query) {
+                    return done;
+                }
+            }
+            match self.listener.accept() {
+                Ok((stream, _)) if at_once < AT_ONCE_MAX => {
+                    let (tells, at) = (tells.clone(), self.at);
+                    let read = move || {
+                        let mut stream = stream;
+                        let query = query(&mut stream, at);
+                        // Nobody waits any more once the one has come that is waited for.
+                        let _ = tells.send((stream, query));
+                    };
+                    named("browser", read)
+                        .map_err(|error| LoginError::Io("listen for the browser", error))?;
+                    at_once = at_once.saturating_add(1);
+                }
+                // They have said nothing so far, and are too many.
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     std::thread::sleep(LOOK);
-                    continue;
                 }
                 Err(error) => return Err(LoginError::Io("listen for the browser", error)),
-            };
-            let came = self.query(&mut stream).map(|query| asked.came(&query));
-            match came {
-                Some(Came::Code(code)) => {
-                    answer(&mut stream, "200 OK", "You are logged in. You may close this page.");
-                    return Ok(code);
-                }
-                Some(Came::Refused(why)) => {
-                    answer(
-                        &mut stream,
-                        "400 Bad Request",
-                        "There is no login. You may close this page.",
-                    );
-                    return Err(OauthError::Refused(why).into());
-                }
-                Some(Came::NotOurs) | None => {
-                    answer(&mut stream, "400 Bad Request", "Nobody asked for this.");
-                    others = others.saturating_add(1);
-                    if others > OTHERS_MAX {
-                        let why = format!("more than {OTHERS_MAX} answers to something else came");
-                        return Err(OauthError::Refused(why).into());
-                    }
-                }
             }
         }
         Err(LoginError::Slow)
     }
+}
 
-    /// The query of a request for our path at our address; nothing of any other.
-    fn query(&self, stream: &mut TcpStream) -> Option<String> {
-        stream.set_nonblocking(false).ok()?;
-        stream.set_read_timeout(Some(REQUEST_WAIT)).ok()?;
-        let until = Instant::now() + REQUEST_WAIT;
-        let (mut head, mut piece) = (Vec::new(), [0; 1024]);
-        while !head.windows(4).any(|it| it == b"\r\n\r\n") {
-            let read = stream.read(&mut piece).ok().filter(|read| *read > 0)?;
-            head.extend_from_slice(piece.get(..read)?);
-            if head.len() > REQUEST_BYTES_MAX || Instant::now() > until {
-                return None;
-            }
+/// What came, where it is what is waited for.
+fn came(
+    asked: &Asked,
+    stream: &mut TcpStream,
+    query: Option<String>,
+) -> Option<Result<zeroize::Zeroizing<String>, LoginError>> {
+    match query.map(|query| asked.came(&query)) {
+        Some(Came::Code(code)) => {
+            answer(stream, "200 OK", "You are logged in. You may close this page.");
+            Some(Ok(code))
         }
-        let head = String::from_utf8(head).ok()?;
-        let mut lines = head.split("\r\n");
-        let target = lines.next()?.strip_prefix("GET ")?.split(' ').next()?.to_owned();
-        // A page of another host whose name leads here has that name (DNS rebinding).
-        let mut hosts = lines
-            .filter_map(|line| line.split_once(':'))
-            .filter(|(name, _)| name.eq_ignore_ascii_case("host"));
-        let host = hosts.next().filter(|_| hosts.next().is_none())?.1.trim().to_owned();
-        let is_ours = host == self.at.to_string();
-        target.strip_prefix(PATH)?.strip_prefix('?').filter(|_| is_ours).map(str::to_owned)
+        Some(Came::Refused(why)) => {
+            answer(stream, "400 Bad Request", "There is no login. You may close this page.");
+            Some(Err(OauthError::Refused(why).into()))
+        }
+        Some(Came::NotOurs) | None => {
+            answer(stream, "400 Bad Request", "Nobody asked for this.");
+            None
+        }
     }
+}
+
+/// The query of a request for our path at our address; nothing of any other.
+fn query(stream: &mut TcpStream, at: SocketAddr) -> Option<String> {
+    stream.set_nonblocking(false).ok()?;
+    stream.set_read_timeout(Some(REQUEST_WAIT)).ok()?;
+    stream.set_write_timeout(Some(REQUEST_WAIT)).ok()?;
+    let until = Instant::now() + REQUEST_WAIT;
+    let (mut head, mut piece) = (Vec::new(), [0; 1024]);
+    while !head.windows(4).any(|it| it == b"\r\n\r\n") {
+        let read = stream.read(&mut piece).ok().filter(|read| *read > 0)?;
+        head.extend_from_slice(piece.get(..read)?);
+        if head.len() > REQUEST_BYTES_MAX || Instant::now() > until {
+            return None;
+        }
+    }
+    let head = String::from_utf8(head).ok()?;
+    let mut lines = head.split("\r\n");
+    let target = lines.next()?.strip_prefix("GET ")?.split(' ').next()?.to_owned();
+    // A page of another host whose name leads here has that name (DNS rebinding).
+    let mut hosts = lines
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let host = hosts.next().filter(|_| hosts.next().is_none())?.1.trim().to_owned();
+    let is_ours = host == at.to_string();
+    target.strip_prefix(PATH)?.strip_prefix('?').filter(|_| is_ours).map(str::to_owned)
 }
 
 /// A page that says one thing, and from which nothing leads elsewhere.

@@ -25,6 +25,12 @@ pub(crate) fn of(annotations: &BTreeMap<String, String>) -> Handling {
     Handling { redact: named("redact"), block: named("block") }
 }
 
+/// Whether a rule has what passes over the network looked through.
+pub(crate) fn is_on_net(rule: &Rule) -> bool {
+    let net = [Action::NetConnect, Action::NetRequest];
+    !rule.handling.is_empty() && net.iter().any(|action| rule.applies_to(*action))
+}
+
 /// What several rules say together.
 pub(crate) fn united<'a>(rules: impl Iterator<Item = &'a Rule>) -> Handling {
     let mut all = Handling::default();

@@ -115,6 +115,8 @@ pub(crate) struct RuleSet {
     rules: Vec<Rule>,
     index: Index,
     neighbours: Neighbours,
+    /// Whether any rule has what passes over the network looked through.
+    handles_net: bool,
     all: OnceLock<PolicySet>,
 }
 
@@ -157,6 +159,7 @@ impl RuleSet {
         RuleSet {
             index: Index::new(&rules),
             neighbours: Neighbours::new(&rules),
+            handles_net: rules.iter().any(handling::is_on_net),
             all: OnceLock::new(),
             rules,
         }

@@ -113,7 +113,8 @@ impl Policy {
     pub(crate) fn has_looked_through(&self, agent: &Agent, to: &Endpoint) -> bool {
         let has = |rule: &Rule| !rule.handling.is_empty();
         let actions = [Action::NetConnect, Action::NetRequest];
-        self.sets().any(|set| actions.iter().any(|it| set.any_on((agent, to), *it, has)))
+        let any = |set: &RuleSet| actions.iter().any(|it| set.any_on((agent, to), *it, has));
+        self.sets().any(|set| set.handles_net && any(set))
     }
 
     /// What the permits of a request's connection say of what passes over it holds for the request too, whichever
@@ -141,8 +142,7 @@ impl Policy {
 
     /// Whether any rule has what passes over the network looked through.
     fn handles_net(&self) -> bool {
-        let on_net = |rule: &Rule| !rule.handling.is_empty() && rule.applies_to(Action::NetConnect);
-        self.sets().any(|set| set.rules.iter().any(on_net))
+        self.sets().any(|set| set.handles_net)
     }
 
     /// Whether any set looks at the releases that an agent fetches from an endpoint.

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use ringfence_core::{
-    Act, Checked, Denial, Durability, Endpoint, EntryRef, Event, Gate, HOST_SERVICE_NAME, Host,
-    Outcome, Permit, Process, Question, RecordError, Request, Ruling, Running, Verdict,
+    Act, Checked, Denial, Durability, Endpoint, EntryRef, Event, Gate, HOST_SERVICE_NAME, Handling,
+    Host, Outcome, Permit, Process, Question, RecordError, Request, Ruling, Running, Verdict,
 };
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -338,8 +338,26 @@ impl Port {
         let itself =
             Endpoint { host: Host::Address(canonical(address.ip())), port: address.port() };
         let permit = self.permit(Act::Connect(itself), client).await.map_err(refused)?;
+        if !permit.handling().is_empty() {
+            self.is_looked_through(endpoint, permit.handling())?;
+        }
         line.also_permitted(&permit);
         permit.spend().map(Some).map_err(refused)
+    }
+
+    /// What a rule on an address says of what passes must be said of the name as well: it is by the name that requests
+    /// are looked through.
+    fn is_looked_through(&self, endpoint: &Endpoint, wanted: &Handling) -> Result<(), Refusal> {
+        let (agent, act) = (self.config.agent.clone(), Act::Connect(endpoint.clone()));
+        let named = self.ruling(&Request { agent, act, process: None }).grounds.handling;
+        if wanted.redact.is_subset(&named.redact) && wanted.block.is_subset(&named.block) {
+            return Ok(());
+        }
+        let reason = format!(
+            "a rule on the address that `{endpoint}` leads to has what passes looked through: write its \
+             `@redact` or `@block` on the rule for the name"
+        );
+        Err(Refusal::Unclear(reason))
     }
 
     async fn dial(&self, towards: &Endpoint, address: SocketAddr) -> Result<TcpStream, String> {

@@ -10,6 +10,7 @@ mod quotes;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use ringfence_core::{
@@ -142,8 +143,11 @@ impl Rules {
                     self.count(hit, tally);
                 }
             }
-            let Some(next) = replaced(now, &hits, Json::none())? else { break };
-            clean = Some(next);
+            let edits = edits(now, &hits, Json::none())?;
+            if edits.is_empty() {
+                break;
+            }
+            clean = Some(String::from_utf8_lossy(&edited(now.as_bytes(), &edits)).into_owned());
         }
         Ok(clean)
     }
@@ -180,10 +184,13 @@ impl Tally {
     }
 }
 
-/// A text with what was found in it replaced; `None` where nothing had to be. In JSON what is replaced stays within its
-/// string, and a number becomes a string.
-fn replaced(text: &str, hits: &[Hit], json: Json) -> Result<Option<String>, Blocked> {
-    let mut clean: Option<String> = None;
+/// What is put in place of what.
+type Edit = (Range<usize>, String);
+
+/// What has to be replaced in a text. In JSON what is replaced stays within its string, no escape is cut in two, and a
+/// number becomes a string.
+fn edits(text: &str, hits: &[Hit], json: Json) -> Result<Vec<Edit>, Blocked> {
+    let mut edits: Vec<Edit> = Vec::new();
     let (mut done, mut quotes, mut seen) = (0, json.quotes, 0);
     for hit in hits {
         match hit.treatment {
@@ -193,31 +200,36 @@ fn replaced(text: &str, hits: &[Hit], json: Json) -> Result<Option<String>, Bloc
         }
         let mut at = text.floor_char_boundary(hit.finding.at.start).max(done)
             ..text.ceil_char_boundary(hit.finding.at.end);
-        let mut shown = hit.shown.as_str();
-        let quoted;
+        let mut shown = hit.shown.clone();
         if json.is_at(text, at.start) {
             quotes = quotes.over(text.get(seen..at.start).unwrap_or_default());
             seen = at.start.max(seen);
             if quotes.inside() {
-                at.end = at.end.min(quotes::end_of_string(text, at.start));
+                at = quotes::within_string(text, at, quotes);
             } else if let Some(number) = quotes::number_around(text, &at, done) {
                 at = number;
-                quoted = format!("\"{shown}\"");
-                shown = &quoted;
+                shown = format!("\"{shown}\"");
             }
         }
-        if at.start >= at.end {
-            continue;
+        if at.start < at.end {
+            done = at.end;
+            edits.push((at, shown));
         }
-        let into = clean.get_or_insert_with(String::new);
-        into.push_str(text.get(done..at.start).unwrap_or_default());
-        into.push_str(shown);
+    }
+    Ok(edits)
+}
+
+/// Bytes with some of them replaced, in their order.
+fn edited(bytes: &[u8], edits: &[Edit]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut done = 0;
+    for (at, shown) in edits {
+        out.extend_from_slice(bytes.get(done..at.start).unwrap_or_default());
+        out.extend_from_slice(shown.as_bytes());
         done = at.end;
     }
-    if let Some(clean) = &mut clean {
-        clean.push_str(text.get(done..).unwrap_or_default());
-    }
-    Ok(clean)
+    out.extend_from_slice(bytes.get(done..).unwrap_or_default());
+    out
 }
 
 #[cfg(test)]

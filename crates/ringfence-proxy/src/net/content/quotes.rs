@@ -80,9 +80,36 @@ pub(super) fn begins_like_json(line: &str) -> bool {
     line.strip_prefix("data:").is_some_and(|data| data.trim_start().starts_with(['{', '[']))
 }
 
+/// What of a place is in the string that it begins in: to its quote, and without a part of an escape.
+pub(super) fn within_string(text: &str, at: Range<usize>, quotes: Quotes) -> Range<usize> {
+    let start = match escape_around(text, at.start) {
+        Some(escape) => escape.end,
+        // It began before this text.
+        None if quotes.escaped => at.start.saturating_add(1),
+        None => at.start,
+    };
+    let end = at.end.min(end_of_string(text, at.start, quotes));
+    let end = escape_around(text, end).map_or(end, |escape| escape.end);
+    start..end.min(text.len())
+}
+
+/// The escape that a place is in the middle of.
+fn escape_around(text: &str, at: usize) -> Option<Range<usize>> {
+    /// `\u0067`
+    const LONGEST: usize = 6;
+    let bytes = text.as_bytes();
+    let first = at.saturating_sub(LONGEST.saturating_sub(1));
+    let start = first.checked_add(bytes.get(first..at)?.iter().rposition(|it| *it == b'\\')?)?;
+    let before = bytes.get(..start)?.iter().rev().take_while(|it| **it == b'\\').count();
+    let start = if before % 2 == 0 { start } else { start.checked_sub(1)? };
+    let length = if bytes.get(start.checked_add(1)?) == Some(&b'u') { LONGEST } else { 2 };
+    let escape = start..start.checked_add(length)?;
+    (escape.start < at && at < escape.end).then_some(escape)
+}
+
 /// Where the string ends that a place is in: before its quote.
-pub(super) fn end_of_string(text: &str, from: usize) -> usize {
-    let mut now = Quotes { inside: true, escaped: false };
+pub(super) fn end_of_string(text: &str, from: usize, quotes: Quotes) -> usize {
+    let mut now = Quotes { inside: true, ..quotes };
     for (at, byte) in text.bytes().enumerate().skip(from) {
         match byte {
             b'\n' => return at,

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use ringfence_core::Treatment;
 
-use super::quotes::{Json, Lines, Quotes, begins_like_json};
-use super::{Blocked, Hit, LOOKS_MAX, Rules, Tally, replaced};
+use super::quotes::{Json, Lines, Quotes, begins_like_json, end_of_string};
+use super::{Blocked, Hit, LOOKS_MAX, Rules, Tally, edited, edits};
 
 /// How much of what has gone on is looked at again with what comes next, in bytes: names stand before what they name.
 const CONTEXT_BYTES: usize = 4 * 1024;
@@ -118,7 +118,12 @@ impl Passing {
     fn release(&mut self, until: Until) -> Result<Vec<u8>, Blocked> {
         let buffer = std::mem::take(&mut self.buffer);
         let text = readable(&buffer);
-        let end = self.end(&text, until);
+        let end = match until {
+            // A letter of which a part is still to come.
+            Until::Lines | Until::Words => self.end(&text, until).min(whole_letters(&buffer)),
+            Until::End => text.len(),
+        };
+        let end = end.max(self.gone);
         let mut out = Vec::new();
         if end > self.gone {
             let hits = self.rules.hits(&text);
@@ -145,13 +150,14 @@ impl Passing {
         let end = match until {
             Until::Lines => place(line),
             Until::Words => place(line.max(last_word(held))),
-            Until::End => text.len(),
+            Until::End => return text.len(),
         };
         let longest = match held.len().checked_sub(LINE_BYTES_MAX) {
             Some(more) if more >= STEP_BYTES => text.len().saturating_sub(LINE_BYTES_MAX),
             Some(_) | None => 0,
         };
-        end.max(text.floor_char_boundary(longest)).max(self.gone)
+        let longest = before_escape(text, text.floor_char_boundary(longest));
+        end.max(longest).max(self.gone)
     }
 
     /// The same, but before what is found and may go on behind it.
@@ -187,6 +193,9 @@ impl Passing {
             if at.end <= self.gone || at.start >= end {
                 continue;
             }
+            if at.start < self.gone && self.is_in_a_string_before(text, at.start) {
+                continue;
+            }
             let goes_on = at.start < self.gone && self.cut == Some(hit.finding.rule);
             if !goes_on && (at.end <= end || hit.treatment == Treatment::Redacted) {
                 self.rules.count(hit, &mut self.tally);
@@ -206,24 +215,36 @@ impl Passing {
         self.cut = cut;
         let part = text.get(self.gone..end).unwrap_or_default();
         let json = self.json(text);
-        let clean = replaced(part, &within, json)?;
+        let edits = edits(part, &within, json)?;
         self.quotes = self.quotes.over(part);
-        match clean {
-            None => Ok(buffer.get(self.gone..end).unwrap_or_default().to_vec()),
-            Some(clean) => Ok(self.again(clean, json)?.into_bytes()),
-        }
+        let part = buffer.get(self.gone..end).unwrap_or_default();
+        if edits.is_empty() { Ok(part.to_vec()) } else { self.again(edited(part, &edits), json) }
+    }
+
+    /// Whether a place before what comes next is in a string of JSON that has ended since: a key without its end seems to
+    /// go on behind the quote.
+    fn is_in_a_string_before(&self, text: &str, start: usize) -> bool {
+        let before = text.get(..start).unwrap_or_default();
+        // Of a line whose beginning has been forgotten it is not known.
+        let Some(line) = before.rfind('\n') else { return false };
+        let quotes = Quotes::default().over(text.get(line..start).unwrap_or_default());
+        self.form == Form::Json && quotes.inside() && end_of_string(text, start, quotes) < self.gone
     }
 
     /// Looks again at what something was taken out of.
-    fn again(&mut self, mut clean: String, json: Json) -> Result<String, Blocked> {
+    fn again(&mut self, mut clean: Vec<u8>, json: Json) -> Result<Vec<u8>, Blocked> {
         for _ in 1..LOOKS_MAX {
-            let mut hits = self.rules.hits(&clean);
+            let text = readable(&clean);
+            let mut hits = self.rules.hits(&text);
             hits.retain(|hit| hit.treatment != Treatment::Told);
             for hit in &hits {
                 self.rules.count(hit, &mut self.tally);
             }
-            let Some(next) = replaced(&clean, &hits, json)? else { break };
-            clean = next;
+            let edits = edits(&text, &hits, json)?;
+            if edits.is_empty() {
+                break;
+            }
+            clean = edited(&clean, &edits);
         }
         Ok(clean)
     }
@@ -264,6 +285,25 @@ fn last_word(text: &str) -> usize {
 fn after(text: &str, at: usize) -> usize {
     let letter = text.get(at..).and_then(|rest| rest.chars().next());
     at.saturating_add(letter.map_or(1, char::len_utf8))
+}
+
+/// A place, or that before it where an escape of JSON begins that it may cut in two.
+fn before_escape(text: &str, at: usize) -> usize {
+    let first = at.saturating_sub(6);
+    let near = text.as_bytes().get(first..at).unwrap_or_default();
+    near.iter().position(|it| *it == b'\\').map_or(at, |escape| first.saturating_add(escape))
+}
+
+/// Where the last letter ends that is whole.
+fn whole_letters(bytes: &[u8]) -> usize {
+    match bytes.utf8_chunks().last() {
+        Some(last)
+            if std::str::from_utf8(last.invalid()).is_err_and(|it| it.error_len().is_none()) =>
+        {
+            bytes.len().saturating_sub(last.invalid().len())
+        }
+        Some(_) | None => bytes.len(),
+    }
 }
 
 /// Bytes as a text of the same length: what is none is as many spaces.

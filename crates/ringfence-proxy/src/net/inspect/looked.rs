@@ -71,8 +71,12 @@ pub(super) async fn put_together(
     account: &mut Account,
     (mut head, body): (Parts, Sent),
 ) -> Result<(Parts, Carries, Option<Box<Looking>>), Refusal> {
-    let (body, looking) = request(port, account, (&mut head, body)).await?;
-    let (head, carries) = secrets::put_in((port, who), place, (head, body)).await?;
+    let (body, looking, room) = request(port, account, (&mut head, body)).await?;
+    let (head, mut carries) = secrets::put_in((port, who), place, (head, body)).await?;
+    match (&mut carries.room, room) {
+        (Some(of_signature), Some(room)) => of_signature.merge(room),
+        (none, room) => *none = none.take().or(room),
+    }
     Ok((head, carries, looking))
 }
 
@@ -81,8 +85,10 @@ async fn request(
     port: &Arc<Port>,
     account: &mut Account,
     (head, body): (&mut Parts, Sent),
-) -> Result<(Sent, Option<Box<Looking>>), Refusal> {
-    let Some((handling, asked)) = account.handling().cloned() else { return Ok((body, None)) };
+) -> Result<(Sent, Option<Box<Looking>>, Option<Room>), Refusal> {
+    let Some((handling, asked)) = account.handling().cloned() else {
+        return Ok((body, None, None));
+    };
     let rules = port.rules(&handling, Way::Out)?;
     if head.headers.contains_key(header::UPGRADE) {
         let reason = "a rule has what passes looked through, which is not done with a websocket";
@@ -92,7 +98,7 @@ async fn request(
         make_readable(head);
     }
     if !rules.blocks() {
-        return Ok((body, None));
+        return Ok((body, None, None));
     }
     let mut tally = Tally::default();
     let looked = content::out_headers(&rules, &head.headers, &mut tally)
@@ -102,45 +108,64 @@ async fn request(
             target.map_err(|blocked| not_sent("the address", &blocked))
         });
     let looked = match looked {
-        Ok(()) => body_of_request(&rules, &mut tally, (&head.headers, body)).await,
+        Ok(()) => body_of_request((port, &rules), &mut tally, (&head.headers, body)).await,
         Err(reason) => Err(reason),
     };
     account.found(&tally);
-    let (body, form) = looked.map_err(|reason| port.blocked(&asked, reason))?;
+    let checked = looked.map_err(|reason| port.blocked(&asked, reason))?;
     let of = Of { port: Arc::clone(port), request: asked };
-    let looking = form.map(|form| Box::new(Looking::new(rules, (form, Way::Out), of)));
-    Ok((body, looking))
+    let looking = |form| Box::new(Looking::new(rules, (form, Way::Out), of));
+    Ok((checked.body, checked.form.map(looking), checked.room))
 }
 
-/// The body of a request once it was looked through, or the form in which it is still to be.
+/// The body of a request once it was looked at.
+struct Checked {
+    body: Sent,
+    /// The form in which it is still to be looked through.
+    form: Option<Form>,
+    /// What of memory it takes.
+    room: Option<Room>,
+}
+
+impl Checked {
+    fn all(body: Sent) -> Checked {
+        Checked { body, form: None, room: None }
+    }
+}
+
+/// Looks through the body of a request, as far as it is held back; why it may not be sent.
 async fn body_of_request(
-    rules: &Rules,
+    (port, rules): (&Port, &Rules),
     tally: &mut Tally,
     (headers, body): (&HeaderMap, Sent),
-) -> Result<(Sent, Option<Form>), String> {
-    let (bytes, rest) = match body {
-        Sent::Nothing | Sent::Begun(..) => return Ok((body, None)),
-        Sent::Whole(bytes) => (bytes.unwrap_or_default(), None),
-        Sent::Streams(mut body) if body.is_end_stream() => {
-            let _ = &mut body;
-            return Ok((Sent::Streams(body), None));
+) -> Result<Checked, String> {
+    let (bytes, rest, room) = match body {
+        Sent::Nothing | Sent::Begun(..) => return Ok(Checked::all(body)),
+        Sent::Whole(bytes) => (bytes.unwrap_or_default(), None, None),
+        Sent::Streams(body) if body.is_end_stream() => {
+            return Ok(Checked::all(Sent::Streams(body)));
         }
         Sent::Streams(mut body) => {
+            let length = body.size_hint().exact().and_then(|it| usize::try_from(it).ok());
+            let most = length.map_or(WHOLE_BYTES_MAX, |length| length.min(WHOLE_BYTES_MAX));
+            let room = reserve(&port.bodies, most).await?;
             let read = read_request(&mut body).await?;
             let rest = read.goes_on().then_some(body);
-            (Bytes::from(read.bytes), rest)
+            (Bytes::from(read.bytes), rest, Some(room))
         }
     };
     let form =
         form_of(headers, &bytes).map_err(|why| format!("the request was not sent: {why}"))?;
-    let Some(rest) = rest else {
-        let mut passing = Passing::new(rules.clone(), form);
-        let looked = passing.whole(bytes.to_vec());
-        tally.add(passing.tally());
-        looked.map_err(|blocked| not_sent("its body", &blocked))?;
-        return Ok((Sent::Whole(Some(bytes)), None));
-    };
-    Ok((Sent::Begun(Some(bytes), rest), Some(form)))
+    if let Some(rest) = rest {
+        // What streams on is not kept.
+        let body = Sent::Begun(Some(bytes), rest);
+        return Ok(Checked { body, form: Some(form), room: None });
+    }
+    let mut passing = Passing::new(rules.clone(), form);
+    let looked = passing.whole(bytes.to_vec());
+    tally.add(passing.tally());
+    looked.map_err(|blocked| not_sent("its body", &blocked))?;
+    Ok(Checked { body: Sent::Whole(Some(bytes)), form: None, room })
 }
 
 /// What a body is that has to be looked through; why it cannot be.
@@ -238,7 +263,8 @@ impl Come {
         account.found(&tally);
         head.map_err(|blocked| self.of.blocked(&blocked))?;
         let declared = content::declared(&parts.headers);
-        let has_none = self.method == Method::HEAD || body.is_end_stream();
+        let has_none =
+            account.first.is_none() && (self.method == Method::HEAD || body.is_end_stream());
         if has_none {
             if self.method == Method::HEAD && matches!(declared, Declared::Text(_)) {
                 forget_states(&mut parts.headers);
@@ -263,7 +289,9 @@ impl Come {
             }
         };
         let (begun, rest) = self.pass((rules, form), read, &mut parts.headers, account)?;
-        Ok((parts, body, ((begun, Some(room)), rest), self))
+        // What streams on is not kept.
+        let room = Some(room).filter(|_| matches!(rest, Rest::Ended(_)));
+        Ok((parts, body, ((begun, room), rest), self))
     }
 
     /// What a body is; why it is passed on without being looked through, or why it is not passed on.
@@ -322,6 +350,15 @@ impl Come {
         Ok((clean, Rest::Ended(trailers)))
     }
 
+    /// Takes a piece of a body, without values of secrets.
+    fn take(&mut self, data: &[u8], read: &mut Read, account: &mut Account) {
+        account.received(data.len() as u64);
+        match &mut self.scrubbing {
+            Some(scrubbing) => read.bytes.extend(scrubbing.push(data)),
+            None => read.bytes.extend_from_slice(data),
+        }
+    }
+
     /// Reads a body to its end, or as far as is held back.
     async fn read(
         &mut self,
@@ -331,6 +368,9 @@ impl Come {
     ) -> Result<Read, Refusal> {
         let until = Instant::now() + Duration::from_millis(WHOLE_WAIT_MS);
         let mut read = Read::default();
+        if let Some(first) = account.first.take() {
+            self.take(&first, &mut read, account);
+        }
         while read.bytes.len() < most && read.goes_on() {
             let Ok(frame) = timeout_at(until, next(body)).await else { break };
             let frame = frame.transpose().map_err(|error| {
@@ -339,13 +379,7 @@ impl Come {
                 Refusal::Unreachable(reason)
             })?;
             match frame.map(Frame::into_data) {
-                Some(Ok(data)) => {
-                    account.received(data.len() as u64);
-                    match &mut self.scrubbing {
-                        Some(scrubbing) => read.bytes.extend(scrubbing.push(&data)),
-                        None => read.bytes.extend_from_slice(&data),
-                    }
-                }
+                Some(Ok(data)) => self.take(&data, &mut read, account),
                 Some(Err(other)) => {
                     let mut trailers = other.into_trailers().unwrap_or_default();
                     if let Some(scrubbing) = &self.scrubbing {
@@ -418,8 +452,9 @@ async fn next(body: &mut Incoming) -> Option<Result<Frame<Bytes>, hyper::Error>>
 fn most_held(rules: &Rules, declared: Declared, body: &Incoming) -> usize {
     let length = body.size_hint().exact().map(|it| usize::try_from(it).unwrap_or(usize::MAX));
     match (declared, length) {
-        (Declared::Text(Form::Events), _) => SNIFF_BYTES.min(1),
-        (_, Some(length)) if length <= WHOLE_BYTES_MAX => WHOLE_BYTES_MAX,
+        (Declared::Text(Form::Events), _) => 1,
+        // One more, so that its end is seen.
+        (_, Some(length)) if length <= WHOLE_BYTES_MAX => length.saturating_add(1),
         (_, None) if rules.blocks() => WHOLE_BYTES_MAX,
         (Declared::Text(_), _) => 1,
         (Declared::Other | Declared::OtherLetters, _) => SNIFF_BYTES,

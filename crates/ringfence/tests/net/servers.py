@@ -76,11 +76,17 @@ class Web(http.server.SimpleHTTPRequestHandler):
             parts = list(text + " end")
         if how == "error":
             code = 500
+        if how == "part":
+            code = 206
         body = gzip.compress(text.encode()) if how == "gzip" else text.encode()
+        body = "café ".encode("latin-1") + body if how == "latin" else body
+        body = text.encode("utf-16le") if how == "wide" else body
         self.send_response(code)
         self.send_header("Content-Type", kind)
         if how == "header":
             self.send_header("X-Echo", text)
+        if how == "name":
+            self.send_header(text, "named")
         if how == "gzip":
             self.send_header("Content-Encoding", "gzip")
         if parts is None:

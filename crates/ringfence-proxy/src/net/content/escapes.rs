@@ -17,16 +17,22 @@ impl Decoded {
     }
 }
 
-/// A text without the escapes behind which letters can hide; `None` where it has none.
+/// A text without the escapes behind which letters can hide, and without the zeros between letters of two bytes;
+/// `None` where it has none.
 pub(super) fn decoded(text: &str) -> Option<Decoded> {
     let bytes = text.as_bytes();
     let hides = |at: usize| matches!(bytes.get(at.saturating_add(1)), Some(b'u' | b'/'));
-    memchr::memchr_iter(b'\\', bytes).find(|at| hides(*at))?;
+    let is_wide = memchr::memchr(0, bytes).is_some();
+    if !is_wide && !memchr::memchr_iter(b'\\', bytes).any(hides) {
+        return None;
+    }
     let mut decoded = Decoded { text: String::with_capacity(text.len()), from: Vec::new() };
     let (mut at, mut rest) = (0_usize, text);
     while let Some(letter) = rest.chars().next() {
         let (letter, length) = escaped(rest).unwrap_or((letter, letter.len_utf8()));
-        decoded.text.push(letter);
+        if letter != '\0' {
+            decoded.text.push(letter);
+        }
         decoded.from.resize(decoded.text.len(), at);
         at = at.saturating_add(length);
         rest = rest.get(length..).unwrap_or_default();

@@ -1,18 +1,36 @@
-//! Heads of messages, looked through: values of headers and trailers, and the target of a request.
+//! Heads of messages, looked through: names and values of headers and trailers, and the target of a request.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderValue};
 
 use super::{Blocked, Rules, Tally};
 
-/// Takes out of the values of headers what must not pass.
+/// As servers read what stands behind `Basic`: with or without what fills it up.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Takes out of headers what must not pass: values with what stands for it, and names with all that they name.
 pub fn in_headers(
     rules: &Rules,
     headers: &mut HeaderMap,
     tally: &mut Tally,
 ) -> Result<(), Blocked> {
+    let mut dropped = Vec::new();
+    for name in headers.keys() {
+        if in_name(rules, name.as_str(), tally)? {
+            dropped.push(name.clone());
+        }
+    }
+    for name in &dropped {
+        headers.remove(name);
+    }
     for value in headers.values_mut() {
         let text = String::from_utf8_lossy(value.as_bytes());
         if let Some(clean) = rules.clean(&text, tally)? {
@@ -23,31 +41,39 @@ pub fn in_headers(
     Ok(())
 }
 
-/// Looks through the headers of a request; nothing of them is replaced. One with what stands in for a secret has
-/// nothing else in it, or the request goes no further.
+/// Looks through the headers of a request; nothing of them is replaced. Beside what stands in for a secret there may be
+/// something else.
 pub fn out_headers(rules: &Rules, headers: &HeaderMap, tally: &mut Tally) -> Result<(), Blocked> {
+    for name in headers.keys() {
+        in_name(rules, &rules.without_stand_ins(name.as_str()), tally)?;
+    }
     for value in headers.values() {
         let text = String::from_utf8_lossy(value.as_bytes());
-        if !rules.has_stand_in(&text) && !basic(&text).is_some_and(|it| rules.has_stand_in(&it)) {
-            rules.clean(&text, tally)?;
+        for text in [Some(text.as_ref().to_owned()), basic(&text)].into_iter().flatten() {
+            rules.clean(&rules.without_stand_ins(&text), tally)?;
         }
     }
     Ok(())
 }
 
+/// Whether the name of a header has something in it that may not pass. Names come in small letters, whatever was
+/// written: what has none but large ones is looked for as well.
+fn in_name(rules: &Rules, name: &str, tally: &mut Tally) -> Result<bool, Blocked> {
+    Ok(rules.clean(name, tally)?.is_some()
+        || rules.clean(&name.to_ascii_uppercase(), tally)?.is_some())
+}
+
 /// Looks through the target of a request, as it is written and as it reads; nothing of it is replaced.
 pub fn out_target(rules: &Rules, target: &Uri, tally: &mut Tally) -> Result<(), Blocked> {
     let Some(target) = target.path_and_query() else { return Ok(()) };
-    let decoded = percent_decoded(target.as_str());
-    for text in [target.as_str(), &decoded] {
-        if !rules.has_stand_in(&decoded) {
-            rules.clean(text, tally)?;
-        }
-    }
-    for part in target.as_str().split(['/', '?', '&', '=']) {
+    let parts = target.as_str().split(['/', '?', '&', '=']);
+    for part in [target.as_str()].into_iter().chain(parts) {
         let decoded = percent_decoded(part);
-        if !rules.has_stand_in(&decoded) {
-            rules.clean(&decoded, tally)?;
+        let spaced = part.contains('+').then(|| percent_decoded(&part.replace('+', " ")));
+        // A value that is written with `%XX` reads like what stands in for it only once it is decoded.
+        let written = (!rules.has_stand_in(&decoded)).then(|| part.to_owned());
+        for text in [written, Some(decoded), spaced].into_iter().flatten() {
+            rules.clean(&rules.without_stand_ins(&text), tally)?;
         }
     }
     Ok(())
@@ -56,7 +82,7 @@ pub fn out_target(rules: &Rules, target: &Uri, tally: &mut Tally) -> Result<(), 
 /// What stands behind `Basic`, decoded; `None` for another scheme, or where it cannot be.
 fn basic(value: &str) -> Option<String> {
     let (scheme, rest) = value.split_once(' ')?;
-    let decoded = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(rest.trim()).ok());
+    let decoded = scheme.eq_ignore_ascii_case("basic").then(|| LENIENT.decode(rest.trim()).ok());
     Some(String::from_utf8_lossy(&decoded??).into_owned())
 }
 

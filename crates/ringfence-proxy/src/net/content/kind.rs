@@ -1,5 +1,7 @@
 //! What a message says that its body is, and what it is by its first bytes.
 
+use std::collections::BTreeSet;
+
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 
 use super::Form;
@@ -39,7 +41,7 @@ pub enum Declared {
 
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sniffed {
+enum Sniffed {
     /// It reads as text.
     Text,
     /// It is none.
@@ -48,14 +50,56 @@ pub enum Sniffed {
     Wide,
 }
 
-/// What the head of a message says of its body.
+/// Why a body cannot be looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It is text in letters that cannot be looked at.
+    OtherLetters,
+    /// It is no text.
+    NoText,
+}
+
+/// In which form a body is looked through of which this is said, and which begins so.
+pub fn form(declared: Declared, first: &[u8]) -> Result<Form, Closed> {
+    match (declared, sniff(first)) {
+        (Declared::OtherLetters, _) | (_, Sniffed::Wide) => Err(Closed::OtherLetters),
+        // Letters of two bytes, or something that was to be taken for text.
+        (Declared::Text(_), _) if first.contains(&0) => Err(Closed::OtherLetters),
+        // Letters of one byte, as ISO 8859 has them, are no reason to look away.
+        (Declared::Text(form), Sniffed::Text | Sniffed::Binary) => Ok(form),
+        (Declared::Other, Sniffed::Text) => Ok(Form::Text),
+        (Declared::Other, Sniffed::Binary) => Err(Closed::NoText),
+    }
+}
+
+/// What the head of a message says of its body. Where it says several things, what one reader or another would take
+/// for text is text, and two kinds of letters are none that can be looked at.
 pub fn declared(headers: &HeaderMap) -> Declared {
-    let kind = headers.get(CONTENT_TYPE).map(|it| String::from_utf8_lossy(it.as_bytes()));
-    let kind = kind.map(|it| it.to_ascii_lowercase()).unwrap_or_default();
-    let mut parts = kind.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default();
+    let kinds = headers.get_all(CONTENT_TYPE).into_iter();
+    let kinds: Vec<String> =
+        kinds.map(|it| String::from_utf8_lossy(it.as_bytes()).to_ascii_lowercase()).collect();
+    let form = kinds.iter().find_map(|kind| form_of(kind));
+    let letters: BTreeSet<&str> = kinds.iter().flat_map(|kind| letters(kind)).collect();
+    let is_known = |it: &&str| LIKE_ASCII.iter().any(|known| it.starts_with(known));
+    match form {
+        _ if letters.len() > 1 || !letters.iter().all(is_known) => Declared::OtherLetters,
+        Some(form) => Declared::Text(form),
+        None => Declared::Other,
+    }
+}
+
+/// The encodings of letters that a type names.
+fn letters(kind: &str) -> impl Iterator<Item = &str> {
+    let named = kind.split([';', ',']).filter_map(|part| part.split_once('='));
+    let named = named.filter(|(name, _)| name.trim() == "charset");
+    named.map(|(_, value)| value.trim_matches(['"', '\'', ' ', '\t']))
+}
+
+/// The form of what a type says is text.
+fn form_of(kind: &str) -> Option<Form> {
+    let essence = kind.split([';', ',']).next().unwrap_or_default().trim();
     let is_text = essence.starts_with("text/");
-    let form = match essence {
+    match essence {
         "text/event-stream" => Some(Form::Events),
         json if json.ends_with("json") || json.ends_with("json-seq") => Some(Form::Json),
         "application/x-ndjson" | "application/jsonl" | "application/jsonlines" => Some(Form::Json),
@@ -69,19 +113,11 @@ pub fn declared(headers: &HeaderMap) -> Declared {
         | "application/x-sh" => Some(Form::Text),
         _ if is_text => Some(Form::Text),
         _ => None,
-    };
-    let letters = parts.find_map(|part| part.strip_prefix("charset="));
-    let letters = letters.map(|it| it.trim_matches(['"', '\'', ' ']));
-    let is_known = letters.is_none_or(|it| LIKE_ASCII.iter().any(|known| it.starts_with(known)));
-    match form {
-        _ if !is_known => Declared::OtherLetters,
-        Some(form) => Declared::Text(form),
-        None => Declared::Other,
     }
 }
 
 /// What a body is that begins so.
-pub fn sniff(first: &[u8]) -> Sniffed {
+fn sniff(first: &[u8]) -> Sniffed {
     let first = first.get(..SNIFF_BYTES).unwrap_or(first);
     if first.starts_with(&[0xff, 0xfe]) || first.starts_with(&[0xfe, 0xff]) {
         return Sniffed::Wide;
@@ -93,6 +129,13 @@ pub fn sniff(first: &[u8]) -> Sniffed {
         Ok(_) => Sniffed::Text,
         // A letter that is cut off at the end.
         Err(error) if error.error_len().is_none() => Sniffed::Text,
+        // Letters of one byte, without the controls that no text has (https://mimesniff.spec.whatwg.org/#binary-data-byte).
+        Err(_) if !first.iter().copied().any(is_binary) => Sniffed::Text,
         Err(_) => Sniffed::Binary,
     }
+}
+
+/// Whether a byte is of no text.
+const fn is_binary(byte: u8) -> bool {
+    matches!(byte, 0x00..=0x08 | 0x0b | 0x0e..=0x1a | 0x1c..=0x1f)
 }

@@ -9,6 +9,7 @@ mod kind;
 mod quotes;
 mod stream;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use ringfence_core::{
 };
 
 pub use head::{in_headers, out_headers, out_target};
-pub use kind::{Declared, SNIFF_BYTES, Sniffed, declared, sniff};
+pub use kind::{Closed, Declared, SNIFF_BYTES, declared, form};
 pub use stream::{Form, Passing};
 
 use quotes::Json;
@@ -80,6 +81,17 @@ impl Rules {
     /// Whether what stands in for a secret is in a text.
     fn has_stand_in(&self, text: &str) -> bool {
         self.stand_ins.iter().any(|known| text.contains(known.as_str()))
+    }
+
+    /// A text with spaces where something stands in for a secret.
+    fn without_stand_ins<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let known = self.stand_ins.iter().filter(|known| !known.is_empty());
+        known.fold(Cow::Borrowed(text), |text, known| {
+            if !text.contains(known.as_str()) {
+                return text;
+            }
+            Cow::Owned(text.replace(known.as_str(), &" ".repeat(known.len())))
+        })
     }
 
     /// Whether something may not pass at all.

@@ -297,12 +297,49 @@ fn heads_are_looked_through_value_by_value() {
     assert!(blocked(format!("Bearer {TOKEN}")));
     assert!(!blocked(format!("Bearer {stand_in}")) && !blocked("Bearer x".to_owned()));
     assert!(!blocked(format!("Basic {}", base64_of(&format!("me:{stand_in}")))));
+    // What stands beside what is worth nothing is worth something all the same.
+    let basic = |text: String| format!("Basic {}", base64_of(&text));
+    assert!(blocked(basic(format!("{TOKEN}:{stand_in}"))));
+    assert!(blocked(basic(format!("{stand_in}:{TOKEN}")).trim_end_matches('=').to_owned()));
+    assert!(blocked(basic(format!("me:{TOKEN}"))));
+    assert!(blocked(format!("a={stand_in}; b={TOKEN}")));
 
     let target =
         |target: &str| out_target(&out, &target.parse().unwrap(), &mut Tally::default()).is_err();
     assert!(target(&format!("/a/{TOKEN}")) && target(&format!("/?a=b&c={TOKEN}&d")));
     assert!(target(&format!("/?c=%67%68p%5f{}", behind(TOKEN, 4))));
     assert!(!target(&format!("/?c={stand_in}")) && !target("/a?b=c"));
+    assert!(!target(&format!("/?c=%67{}", behind(stand_in, 1))));
+    assert!(target(&format!("/?c={stand_in}&d={TOKEN}")));
+    assert!(target(&format!("/{stand_in}%20{TOKEN}")) && target("/?c=BEGIN+a+END"));
+}
+
+#[test]
+fn names_of_headers_are_looked_through() {
+    use hyper::header::{HeaderMap, HeaderName};
+    let named = |name: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-other", "b".parse().unwrap());
+        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), "1".parse().unwrap());
+        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), "2".parse().unwrap());
+        headers
+    };
+    for name in [TOKEN, "x-4444444444444444", "x-begin-end"] {
+        let mut headers = named(name);
+        let mut tally = Tally::default();
+        in_headers(&rules("secrets,card", "", Way::In), &mut headers, &mut tally).unwrap();
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-other"], "{name}");
+        assert_eq!(tally.found().len(), 1);
+        let mut headers = named(name);
+        assert!(in_headers(&rules("", "secrets,card", Way::In), &mut headers, &mut tally).is_err());
+        let out = rules("", "secrets,card", Way::Out);
+        assert!(out_headers(&out, &headers, &mut tally).is_err());
+        let none = rules("", "email", Way::Out);
+        assert!(out_headers(&none, &headers, &mut tally).is_ok());
+    }
+    let mut headers = named("x-plain");
+    in_headers(&rules("secrets,card", "", Way::In), &mut headers, &mut Tally::default()).unwrap();
+    assert_eq!(headers.len(), 3);
 }
 
 fn base64_of(text: &str) -> String {
@@ -330,8 +367,38 @@ fn what_a_body_is_is_told_by_its_head_and_its_first_bytes() {
     ] {
         assert_eq!(of(kind), expected, "{kind}");
     }
-    assert_eq!(sniff(b"plain \xc3"), Sniffed::Text);
-    assert_eq!(sniff(b"\x89PNG\r\n\x1a\n\0\0"), Sniffed::Binary);
-    assert_eq!(sniff(b"\xff\xfeg\0h\0"), Sniffed::Wide);
-    assert_eq!(sniff(b"g\0h\0p\0_\0"), Sniffed::Binary);
+    for kind in ["text/html; charset = utf-16", "text/plain;charset=utf-8; charset=utf-16le"] {
+        assert_eq!(of(kind), Declared::OtherLetters, "{kind}");
+    }
+    let mut headers = hyper::HeaderMap::new();
+    for kind in ["image/png", "text/plain; charset=utf-8", "text/plain;charset=latin1"] {
+        headers.append("content-type", kind.parse().unwrap());
+    }
+    assert_eq!(declared(&headers), Declared::OtherLetters);
+
+    let (text, other) = (Declared::Text(Form::Json), Declared::Other);
+    for (first, of_text, of_other) in [
+        (&b"plain \xc3"[..], Ok(Form::Json), Ok(Form::Text)),
+        // Letters of one byte are text, whatever is said of them.
+        (b"caf\xe9 tok", Ok(Form::Json), Ok(Form::Text)),
+        (b"caf\xe9 \x01", Ok(Form::Json), Err(Closed::NoText)),
+        (b"\x89PNG\r\n\x1a\n\0\0", Err(Closed::OtherLetters), Err(Closed::NoText)),
+        (b"\0 plain", Err(Closed::OtherLetters), Err(Closed::NoText)),
+        (b"\xff\xfeg\0h\0", Err(Closed::OtherLetters), Err(Closed::OtherLetters)),
+        (b"g\0h\0p\0_\0", Err(Closed::OtherLetters), Err(Closed::NoText)),
+    ] {
+        assert_eq!((form(text, first), form(other, first)), (of_text, of_other), "{first:?}");
+        assert_eq!(form(Declared::OtherLetters, first), Err(Closed::OtherLetters));
+    }
+}
+
+#[test]
+fn letters_of_two_bytes_hide_nothing_behind_what_was_seen_of_them_first() {
+    let text = format!("{}\nthen {TOKEN} and more\n", "plain ".repeat(200));
+    let wide: Vec<u8> = text.bytes().flat_map(|it| [it, 0]).collect();
+    for size in [1, 2, 1000] {
+        let clean = in_pieces(Form::Text, size, &wide);
+        let read = clean.replace('\0', "");
+        assert_eq!(read, text.replace(TOKEN, "[redacted: token]"), "in pieces of {size}");
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper::body::{Body as _, Bytes, Frame, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
-use hyper::{Method, Response};
+use hyper::{Method, Response, StatusCode};
 use ringfence_core::{Endpoint, Handling, Request, Scheme};
 use ringfence_secrets::held::{make_readable, scrub_head, unreadable};
 use tokio::time::{Instant, timeout_at};
@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::super::aws::{Room, Sent, reserve};
 use super::super::broken::{Side, ended};
 use super::super::content::{
-    self, Blocked, Declared, Form, Passing, Rules, SNIFF_BYTES, Sniffed, Tally, Way,
+    self, Blocked, Closed, Declared, Form, Passing, Rules, SNIFF_BYTES, Tally, Way,
 };
 use super::super::live::Client;
 use super::super::open::Port;
@@ -100,6 +100,8 @@ async fn request(
     if !rules.blocks() {
         return Ok((body, None, None));
     }
+    // Names go as they were looked at: in small letters.
+    head.extensions.clear();
     let mut tally = Tally::default();
     let looked = content::out_headers(&rules, &head.headers, &mut tally)
         .map_err(|blocked| not_sent("a header", &blocked))
@@ -174,14 +176,12 @@ fn form_of(headers: &HeaderMap, first: &[u8]) -> Result<Form, String> {
         let encoded = String::from_utf8_lossy(encoded.as_bytes()).into_owned();
         return Err(format!("it is encoded as `{encoded}`, and cannot be looked through"));
     }
-    match (content::declared(headers), content::sniff(first)) {
-        (Declared::OtherLetters, _) | (_, Sniffed::Wide) => {
-            Err("it is text in an encoding that cannot be looked through".to_owned())
+    content::form(content::declared(headers), first).map_err(|closed| match closed {
+        Closed::OtherLetters => {
+            "it is text in an encoding that cannot be looked through".to_owned()
         }
-        (_, Sniffed::Binary) => Err("it is no text, and cannot be looked through".to_owned()),
-        (Declared::Text(form), Sniffed::Text) => Ok(form),
-        (Declared::Other, Sniffed::Text) => Ok(Form::Text),
-    }
+        Closed::NoText => "it is no text, and cannot be looked through".to_owned(),
+    })
 }
 
 pub(super) fn not_sent(place: &str, blocked: &Blocked) -> String {
@@ -258,6 +258,8 @@ impl Come {
     ) -> Result<Through, Refusal> {
         let rules = self.of.port.rules(handling, Way::In)?;
         let (mut parts, mut body) = response.into_parts();
+        // Names go as they are looked at, in small letters, and no words beside the status.
+        parts.extensions.clear();
         let mut tally = Tally::default();
         let head = content::in_headers(&rules, &mut parts.headers, &mut tally);
         account.found(&tally);
@@ -271,7 +273,9 @@ impl Come {
             }
             return Ok((parts, body, ((Vec::new(), None), Rest::Streams), self));
         }
-        if let Some(why) = unreadable(&parts.headers) {
+        let is_part = parts.status == StatusCode::PARTIAL_CONTENT;
+        let part = is_part.then(|| "the answer is a part, although all was asked for".to_owned());
+        if let Some(why) = unreadable(&parts.headers).or(part) {
             return Err(self.of.refused(format!("a rule has the answer looked through: {why}")));
         }
         let most = most_held(&rules, declared, &body);
@@ -305,14 +309,11 @@ impl Come {
             let reason = format!("a rule has the answer looked through, and {why}");
             Err(self.of.refused(reason))
         };
-        match (declared, content::sniff(first)) {
-            (Declared::OtherLetters, _) | (_, Sniffed::Wide) => {
-                refused("it is text in an encoding that cannot be")
-            }
-            (_, Sniffed::Binary) if rules.blocks() => refused("it is no text"),
-            (_, Sniffed::Binary) => Ok(Err("it is no text".to_owned())),
-            (Declared::Text(form), Sniffed::Text) => Ok(Ok(form)),
-            (Declared::Other, Sniffed::Text) => Ok(Ok(Form::Text)),
+        match content::form(declared, first) {
+            Ok(form) => Ok(Ok(form)),
+            Err(Closed::OtherLetters) => refused("it is text in an encoding that cannot be"),
+            Err(Closed::NoText) if rules.blocks() => refused("it is no text"),
+            Err(Closed::NoText) => Ok(Err("it is no text".to_owned())),
         }
     }
 

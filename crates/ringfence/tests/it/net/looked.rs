@@ -12,7 +12,10 @@ const TOKEN: &str = "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";
 /// A part of it.
 const PART: &str = "8Zk2mQ4xVt7Ls9Wd";
 
-/// The same with dots in it, which the server leaves out: what goes out is none.
+/// One of AWS, which is one in a name in small letters as well.
+const KEY: &str = "AKIAQ3EGPX5N7TLWR2YB";
+
+/// The same as `TOKEN` with dots in it, which the server leaves out: what goes out is none.
 fn spelt() -> String {
     let letters: Vec<String> = TOKEN.chars().map(String::from).collect();
     letters.join(".")
@@ -93,6 +96,8 @@ fn what_may_not_come_in_or_go_out_is_refused_with_words() {
         for words in [
             format!("-d key={TOKEN} {origin}/x"),
             format!("-H 'x-key: {TOKEN}' {origin}/x"),
+            format!("-H '{KEY}: 1' --http1.1 {origin}/x"),
+            format!("-u {TOKEN}:a {origin}/x"),
             format!("{origin}/x?key={TOKEN}"),
             format!("-T project.txt {origin}/x"),
         ] {
@@ -116,6 +121,21 @@ fn what_may_not_come_in_or_go_out_is_refused_with_words() {
 #[test]
 fn what_cannot_be_looked_into_is_no_way_past() {
     let net = net(everybody().pop().unwrap(), |port| connect("@redact(\"secrets\")", port));
+    let say = |how: &str| format!("curl -sSi http://good.example:{{web}}/say/{how}/{}", spelt());
+    let named = format!("curl -sSi http://good.example:{{web}}/say/name/{KEY}");
+    for (script, with) in [(say("latin"), "[redacted: github-token]"), (say("name"), " 200 ")] {
+        let outside = text(&net.script(Side::Outside, &script));
+        assert!(outside.contains(PART), "{outside}");
+        let said = inside(&net, &script);
+        assert!(said.contains(with) && !said.contains(PART), "{said}");
+    }
+    assert!(text(&net.script(Side::Outside, &named)).contains(&format!("{KEY}: named")));
+    let said = inside(&net, &named);
+    assert!(said.contains(" 200 ") && !said.contains(": named"), "{said}");
+    for (how, why) in [("wide", "in an encoding that cannot be"), ("part", "is a part")] {
+        let said = inside(&net, &say(how));
+        assert!(said.contains(" 403") && said.contains(why) && !said.contains(PART), "{said}");
+    }
     let banner = net.attempt(Side::Outside, "banner good.example {banner}");
     assert!(banner.contains("220 ready"), "{banner}");
     let said = inside(&net, "python3 client.py banner good.example {banner}; echo");

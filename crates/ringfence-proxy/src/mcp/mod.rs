@@ -1,5 +1,6 @@
 //! The MCP gate: stands between agents and the servers of their tools.
 
+mod bounded;
 pub mod edit;
 pub mod frame;
 pub mod headers;

@@ -10,6 +10,8 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use ringfence_core::{Fact, FactType, Field, Fields};
 use serde_json::{Map, Value};
 
+use super::bounded::{self, Names, STEPS_MAX, TOLD_STEPS_MAX, Unbounded};
+
 /// Longest schema of one tool, in bytes of JSON: what is read, compiled and walked grows with it.
 pub const SCHEMA_BYTES_MAX: usize = 256 * 1024;
 /// Deepest level of arguments that rules can speak of; what lies deeper is text to them.
@@ -27,6 +29,7 @@ const REASON_CHARS_MAX: usize = 300;
 #[derive(Debug)]
 pub struct ArgumentSchema {
     schema: Value,
+    names: Names,
     validator: Validator,
     fields: Fields,
 }
@@ -56,6 +59,9 @@ pub enum Mismatch {
         /// What is wrong with it.
         reason: String,
     },
+    /// Nobody can hold them against the schema in a bounded time.
+    #[error("the arguments are not held against the tool's schema: {0}")]
+    Unbounded(String),
     /// A number that no rule could be held against.
     #[error("`{0}` is a number out of range")]
     OutOfRange(String),
@@ -85,7 +91,8 @@ impl ArgumentSchema {
             .build(&schema)
             .map_err(|error| SchemaError::Unusable(cut(&error.to_string())))?;
         let fields = Reader::new(&schema).fields(&schema, 0).unwrap_or_default();
-        Ok(ArgumentSchema { schema, validator, fields })
+        let names = Names::of(&schema);
+        Ok(ArgumentSchema { schema, names, validator, fields })
     }
 
     /// The arguments that rules can speak of.
@@ -101,10 +108,17 @@ impl ArgumentSchema {
     /// Holds arguments against the schema, and says what of them a policy sees. Absent arguments are
     /// none: `{}`.
     pub fn facts(&self, arguments: &Value) -> Result<BTreeMap<String, Fact>, Mismatch> {
+        let steps = bounded::steps(&self.schema, &self.names, arguments).map_err(unbounded)?;
         if let Some(unknown) = Reader::new(&self.schema).unknown(&self.schema, arguments, 0) {
             return Err(Mismatch::Unknown(unknown));
         }
-        if let Some(error) = self.validator.iter_errors(arguments).next() {
+        if !self.validator.is_valid(arguments) {
+            let told =
+                (steps <= TOLD_STEPS_MAX).then(|| self.validator.iter_errors(arguments).next());
+            let Some(error) = told.flatten() else {
+                let reason = "they are not what the schema says".to_owned();
+                return Err(Mismatch::Invalid { at: "arguments".to_owned(), reason });
+            };
             let at = error.instance_path().to_string();
             let at = if at.is_empty() {
                 "arguments".to_owned()
@@ -116,6 +130,13 @@ impl ArgumentSchema {
         let none = Map::new();
         facts_of(&self.fields, arguments.as_object().unwrap_or(&none))
     }
+}
+
+fn unbounded(why: Unbounded) -> Mismatch {
+    Mismatch::Unbounded(match why {
+        Unbounded::TooMany => format!("that takes more than {STEPS_MAX} steps"),
+        Unbounded::Unknown(place) => format!("it refers to `{}`", cut(&place)),
+    })
 }
 
 /// One line, not too long.
@@ -332,168 +353,4 @@ fn whole(number: &serde_json::Number) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn schema(value: Value) -> ArgumentSchema {
-        ArgumentSchema::new(value).unwrap()
-    }
-
-    #[expect(clippy::needless_pass_by_value, reason = "it reads better in tests")]
-    fn refused(schema: &ArgumentSchema, arguments: Value) -> String {
-        schema.facts(&arguments).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn arguments_are_facts_of_the_types_that_the_schema_says() {
-        let schema = schema(json!({
-            "type": "object",
-            "properties": {
-                "path": {"type": "string"},
-                "head": {"type": "integer"},
-                "share": {"type": "number"},
-                "deep": {"type": ["boolean", "null"]},
-                "tags": {"type": "array", "items": {"type": "string"}},
-                "range": {"$ref": "#/$defs/range"},
-                "any": {"description": "what you like"},
-                "maybe": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
-            },
-            "required": ["path", "deep"],
-            "$defs": {"range": {"type": "object", "properties": {"from": {"type": "integer"}}}},
-        }));
-        let kinds: Vec<_> = schema
-            .fields()
-            .iter()
-            .map(|(name, it)| (name.as_str(), &it.kind, it.required))
-            .collect();
-        let range = [("from".to_owned(), Field { kind: FactType::Long, required: false })];
-        assert_eq!(
-            kinds,
-            [
-                ("any", &FactType::Text, false),
-                ("deep", &FactType::Bool, false),
-                ("head", &FactType::Long, false),
-                ("maybe", &FactType::Long, false),
-                ("path", &FactType::Text, true),
-                ("range", &FactType::Record(range.into()), false),
-                ("share", &FactType::Decimal, false),
-                ("tags", &FactType::Set(Box::new(FactType::Text)), false),
-            ]
-        );
-        let arguments = json!({
-            "path": "/a", "head": 2.0, "share": 0.00001, "deep": null, "tags": ["x"],
-            "range": {"from": -1}, "any": {"b": [1]}, "maybe": null,
-        });
-        let facts = schema.facts(&arguments).unwrap();
-        let expected = [
-            ("any", Fact::Text(r#"{"b":[1]}"#.to_owned())),
-            ("head", Fact::Long(2)),
-            ("path", Fact::Text("/a".to_owned())),
-            ("range", Fact::Record([("from".to_owned(), Fact::Long(-1))].into())),
-            ("share", Fact::Decimal(1)),
-            ("tags", Fact::Set(vec![Fact::Text("x".to_owned())])),
-        ];
-        let expected: BTreeMap<_, _> =
-            expected.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect();
-        assert_eq!(facts, expected);
-    }
-
-    #[test]
-    fn what_the_schema_does_not_say_is_refused_by_name() {
-        let schema = schema(json!({
-            "type": "object",
-            "properties": {
-                "path": {"type": "string"},
-                "edits": {"type": "array", "items": {"type": "object", "properties": {"old": {"type": "string"}}}},
-            },
-            "required": ["path"],
-        }));
-        assert_eq!(
-            refused(&schema, json!({"path": "a", "force": true})),
-            "`force` is no argument of this tool"
-        );
-        assert_eq!(
-            refused(&schema, json!({"path": "a", "edits": [{"old": "x", "new": "y"}]})),
-            "`edits.new` is no argument of this tool"
-        );
-        assert!(refused(&schema, json!({})).contains("\"path\" is a required property"));
-        assert!(refused(&schema, json!(null)).starts_with("arguments: "));
-        assert!(refused(&schema, json!({"path": 1})).starts_with("`path`: "));
-        assert!(refused(&schema, json!([])).starts_with("arguments: "));
-    }
-
-    #[test]
-    fn a_schema_without_arguments_takes_none() {
-        let schema = schema(json!({"type": "object"}));
-        assert!(schema.facts(&json!({})).unwrap().is_empty());
-        assert_eq!(refused(&schema, json!({"x": 1})), "`x` is no argument of this tool");
-        let open =
-            super::ArgumentSchema::new(json!({"type": "object", "additionalProperties": true}));
-        assert!(open.unwrap().facts(&json!({"x": 1})).unwrap().is_empty());
-    }
-
-    #[test]
-    fn numbers_that_no_rule_could_be_held_against_are_refused() {
-        let schema = schema(json!({"type": "object", "properties": {"n": {"type": "integer"}}}));
-        for number in [json!(u64::MAX), json!(1e300), json!(9.3e18)] {
-            assert_eq!(refused(&schema, json!({"n": number})), "`n` is a number out of range");
-        }
-        assert!(schema.facts(&json!({"n": i64::MIN})).is_ok());
-    }
-
-    #[test]
-    fn nothing_is_fetched_and_what_is_no_schema_is_none() {
-        for text in [
-            json!({"type": "object", "properties": {"a": {"$ref": "https://example.com/a.json"}}}),
-            json!({"type": "object", "properties": {"a": {"$ref": "file:///etc/passwd"}}}),
-            json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/none"}}}),
-            json!({"type": "object", "properties": {"a": {"type": "strin"}}}),
-            json!({"$schema": "https://example.com/own", "type": "object"}),
-        ] {
-            let made = ArgumentSchema::new(text.clone());
-            assert!(matches!(made, Err(SchemaError::Unusable(_))), "{text} {made:?}");
-        }
-        for text in [json!(true), json!([]), json!({"type": "string"})] {
-            assert_eq!(ArgumentSchema::new(text).unwrap_err(), SchemaError::NoObject);
-        }
-    }
-
-    #[test]
-    fn a_pattern_that_takes_for_ever_ends_as_a_refusal() {
-        let pattern = r"^(?=(a+)+$)(a|aa)+$";
-        let schema = schema(
-            json!({"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}),
-        );
-        schema.facts(&json!({"a": "aaa"})).unwrap();
-        refused(&schema, json!({"a": "a".repeat(64) + "!"}));
-    }
-
-    #[test]
-    fn a_schema_that_refers_to_itself_ends() {
-        let schema = schema(json!({
-            "type": "object",
-            "properties": {"node": {"$ref": "#/$defs/node"}, "loop": {"$ref": "#/$defs/loop"}},
-            "$defs": {
-                "node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}},
-                "loop": {"allOf": [{"type": "string"}]},
-            },
-        }));
-        let mut arguments = json!({});
-        for _ in 0..30 {
-            arguments = json!({"next": arguments});
-        }
-        schema.facts(&json!({"node": arguments, "loop": "x"})).unwrap();
-    }
-
-    #[test]
-    fn a_schema_that_refers_to_itself_is_read_in_a_moment_and_one_that_is_too_long_is_none() {
-        let properties: Map<String, Value> =
-            (0..256).map(|number| (format!("a{number}"), json!({"$ref": "#"}))).collect();
-        let schema = json!({"type": "object", "properties": properties});
-        assert!(ArgumentSchema::new(schema).unwrap().fields().len() <= FIELDS_IN_ALL_MAX);
-        let long = json!({"type": "object", "description": "x".repeat(SCHEMA_BYTES_MAX)});
-        assert!(matches!(ArgumentSchema::new(long), Err(SchemaError::Unusable(_))));
-    }
-}
+mod tests;

@@ -271,7 +271,8 @@ fn the_server_of_everything_is_asked_by_either_transport() {
         wait_until("the server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         let url = format!("http://127.0.0.1:{port}/{path}");
         let setup = Setup::new(&[("web", &url)]);
-        let added = setup.person.succeed(&["mcp", "add", "web", &url, "--yes", "--no-policy"]);
+        setup.person.succeed(&["mcp", "add", "web", &url, "--yes", "--no-policy"]);
+        let added = setup.person.succeed(&["mcp", "inspect", "web"]);
         assert!(added.contains("trigger-long-running-operation"), "{added}");
         let forbid = "forbid (principal, action == Action::\"web/get-env\", resource);";
         setup.in_force(forbid);

@@ -90,6 +90,7 @@ fn a_result_that_a_rule_blocks_is_not_passed_on() {
     talk.end();
     let shown = logs(&setup.person);
     assert!(shown.contains("not passed on for email"), "{shown}");
+    assert!(!shown.contains("answered with an error"), "its server did not: {shown}");
 }
 
 #[test]

@@ -361,7 +361,7 @@ impl Middle {
         let lists = self.servers.iter().filter_map(|seat| seat.tools.until_ms());
         let again = self.servers.iter().filter_map(|seat| seat.kept.until_ms());
         let held = self.held.values().map(held::Held::until_ms);
-        let tasks = self.waits.values().filter_map(tasks::Wait::next_ms);
+        let tasks = self.waits.values().map(tasks::Wait::due_ms);
         begins.chain(lists).chain(again).chain(held).chain(tasks).min()
     }
 

@@ -204,8 +204,7 @@ impl Middle {
         (message, answer): (&Message, &Answer),
     ) -> Vec<Effect> {
         if let Answer::Result(at) = answer {
-            if !self.owns_task(server, message.part(at)) {
-                let why = "its server made a task of it, by a name that another server's task has";
+            if let Err(why) = self.owns_task(server, message.part(at)) {
                 let mut effects = vec![odd(Some(server), OddKind::OutOfPlace, why)];
                 effects.extend(self.fail(&passed, why));
                 return effects;

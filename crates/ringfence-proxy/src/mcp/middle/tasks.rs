@@ -17,6 +17,9 @@ const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 /// Most tasks whose server is remembered.
 const TASKS_MAX: usize = 10_000;
 
+/// Longest name of a task, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+
 /// How long after one answer a server is asked again how far its task is: at least, where it does not say, at most.
 const POLL_MS_MIN: u64 = 100;
 const POLL_MS: u64 = 1_000;
@@ -75,8 +78,10 @@ pub(super) struct Wait {
 }
 
 impl Wait {
-    pub(super) fn next_ms(&self) -> Option<u64> {
-        self.next_ms
+    /// When something is to be done about it.
+    pub(super) fn due_ms(&self) -> u64 {
+        let until_ms = self.passed.task.as_ref().map_or(0, |task| task.until_ms);
+        self.next_ms.map_or(until_ms, |next| next.min(until_ms))
     }
 
     pub(super) fn ticket(&self) -> u64 {
@@ -85,18 +90,24 @@ impl Wait {
 }
 
 impl Middle {
-    /// A server that answers with a task is the one that is asked for it later; another's task it cannot have.
-    pub(super) fn owns_task(&mut self, server: usize, result: &str) -> bool {
-        if !self.is_merged() {
-            return true;
-        }
-        let Some(members) = Members::of(result) else { return true };
+    /// A server that answers with a task is the one that is asked for it later; another's task it cannot have. The
+    /// error is for the client.
+    pub(super) fn owns_task(&mut self, server: usize, result: &str) -> Result<(), &'static str> {
+        let Some(members) = Members::of(result) else { return Ok(()) };
         let name = match members.get("task").and_then(Members::of) {
             Some(task) => task.get("taskId").and_then(string),
             None if is_of(result, "task") => members.get("taskId").and_then(string),
             None => None,
         };
-        name.is_none_or(|name| self.tasks.take(&name, server))
+        match name {
+            Some(name) if name.len() > NAME_BYTES_MAX => {
+                Err("its server made a task of it, by a name of more than 256 bytes")
+            }
+            Some(name) if self.is_merged() && !self.tasks.take(&name, server) => {
+                Err("its server made a task of it, by a name that another server's task has")
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether a call of this tool has to be a task at its server, which its client does not know.
@@ -199,8 +210,7 @@ impl Middle {
     /// Tasks that are to be asked for by now, and those that have been waited for too long.
     pub(super) fn tasks_due(&mut self) -> Vec<Effect> {
         let now_ms = self.now_ms;
-        let is_due = |wait: &Wait| wait.next_ms.is_some_and(|next| next <= now_ms);
-        let due = self.waits.iter().filter(|(_, wait)| is_due(wait));
+        let due = self.waits.iter().filter(|(_, wait)| wait.due_ms() <= now_ms);
         let due: Vec<u64> = due.map(|(number, _)| *number).collect();
         let mut effects = Vec::new();
         for number in due {
@@ -302,7 +312,15 @@ impl Middle {
         message: &Message,
         answer: &Answer,
     ) -> Vec<Effect> {
-        if matches!(answer, Answer::Result(_)) {
+        if let Answer::Result(at) = answer {
+            let members = Members::of(message.part(at));
+            if members.is_some_and(|all| all.get("isError") == Some("true")) {
+                // What a rule has put in the place of an error.
+                let Some(Wait { passed, .. }) = self.waits.remove(&number) else {
+                    return Vec::new();
+                };
+                return self.task_completed(&passed, message, message.part(at));
+            }
             let next_ms = Some(self.now_ms.saturating_add(POLL_MS_MIN));
             if let Some(wait) = self.waits.get_mut(&number) {
                 wait.next_ms = next_ms;

@@ -24,7 +24,7 @@ impl Middle {
         let sent = number.and_then(|number| self.sent.get(&number));
         match sent.filter(|sent| sent.server == server).map(|sent| &sent.why) {
             Some(Why::Client(passed)) => Whose::Call(passed.ticket),
-            Some(Why::Task(wait)) => {
+            Some(Why::Task(wait) | Why::TaskTold(wait)) => {
                 self.waits.get(wait).map_or(Whose::Other, |wait| Whose::Call(wait.ticket()))
             }
             Some(Why::Own) => Whose::Definitions,
@@ -33,7 +33,7 @@ impl Middle {
                 Some(_) | None => Whose::Other,
             },
             Some(Why::Discover | Why::Initialize | Why::Again) => Whose::Hello,
-            Some(Why::Watch(_) | Why::TaskTold(_) | Why::Nothing) | None => Whose::Other,
+            Some(Why::Watch(_) | Why::Nothing) | None => Whose::Other,
         }
     }
 }

@@ -204,6 +204,8 @@ impl Permitted {
     pub(super) fn end(self, how: Ended, seen: Seen) {
         let (bytes, error) = match how {
             Ended::Answered { bytes } => (bytes, None),
+            // What was put in the place of an answer is not what its server answered.
+            Ended::Failed { bytes } if seen.is_blocked() => (bytes, None),
             Ended::Failed { bytes } => (bytes, Some("its server answered with an error")),
             Ended::Unanswered => {
                 let _ = self.running.finish(Outcome::Unknown);

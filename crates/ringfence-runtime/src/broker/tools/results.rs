@@ -57,6 +57,13 @@ pub(super) struct Seen {
     pub(super) loops: Option<&'static str>,
 }
 
+impl Seen {
+    /// Whether the agent has something else in its place.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.found.iter().any(|found| found.treatment == Treatment::Blocked)
+    }
+}
+
 /// A message of a server that belongs to no call: what became of it, why, and what it had in it.
 pub(super) type Nobodys = (usize, OddKind, &'static str, Vec<Found>);
 

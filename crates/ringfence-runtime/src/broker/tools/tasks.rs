@@ -11,6 +11,9 @@ use serde_json::Value;
 /// Most tasks of which what rules said is remembered one by one; beyond, it holds for all of a server's.
 const TASKS_MAX: usize = 10_000;
 
+/// Longest name that is remembered, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+
 /// What rules said about tasks, by their servers and names.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
@@ -26,7 +29,8 @@ impl Tasks {
             return;
         }
         let Some(name) = made(message) else { return };
-        if self.by_name.len() >= TASKS_MAX && !self.by_name.contains_key(&(server, name.clone())) {
+        let is_new = !self.by_name.contains_key(&(server, name.clone()));
+        if name.len() > NAME_BYTES_MAX || (self.by_name.len() >= TASKS_MAX && is_new) {
             self.rest.entry(server).or_default().add(handling);
             return;
         }

@@ -23,6 +23,8 @@ const LISTEN_TRIES_MAX: u32 = 5;
 
 /// How long is waited until a server is asked again, where it does not say, in milliseconds.
 const RETRY_MS: u64 = 1_000;
+/// How long at least, whatever it says.
+const RETRY_MS_MIN: u64 = 250;
 
 /// How long is waited for the end of a stream that has brought its answer, in milliseconds.
 const REST_MS_MAX: u64 = 100;
@@ -213,7 +215,8 @@ impl Session {
             let Some(last) = events.last_id().map(str::to_owned).filter(|_| resumable) else {
                 return Err(why);
             };
-            sleep(events.retry().unwrap_or(Duration::from_millis(RETRY_MS))).await;
+            let least = Duration::from_millis(RETRY_MS_MIN);
+            sleep(events.retry().unwrap_or(Duration::from_millis(RETRY_MS)).max(least)).await;
             let response = self.get(Some(&last)).await?;
             if !response.status().is_success() || form(&response) != Form::Events {
                 let refused = status(response).await;
@@ -296,7 +299,8 @@ impl Session {
                         Stopped::Over(_, Came::Nothing) => {}
                     }
                     last = events.last_id().map(str::to_owned);
-                    wait = events.retry().unwrap_or(wait);
+                    let least = Duration::from_millis(RETRY_MS_MIN);
+                    wait = events.retry().unwrap_or(wait).max(least);
                 }
                 Ok(_) | Err(_) => {}
             }

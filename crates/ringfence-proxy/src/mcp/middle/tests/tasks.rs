@@ -3,6 +3,8 @@
 use super::eras::{CAPABILITIES, modern, pass, with_modern_client, with_session};
 use super::*;
 
+/// In milliseconds.
+const SIX_HOURS: u64 = 6 * 60 * 60 * 1_000;
 const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 fn call(id: u64, name: &str) -> Value {
@@ -45,7 +47,7 @@ fn polled(between: &mut Between, now_ms: u64) -> String {
     assert_eq!(request["method"], "tasks/get");
     assert_eq!(request["params"]["taskId"], "t1");
     assert_eq!(request["params"]["_meta"][CAPABILITIES]["extensions"], json!({EXTENSION: {}}));
-    assert_eq!(between.0.deadline_ms(), None, "it is not asked twice at a time");
+    assert_eq!(between.0.deadline_ms(), Some(SIX_HOURS), "it is not asked twice at a time");
     text.clone()
 }
 
@@ -85,7 +87,7 @@ fn a_task_that_fails_is_an_error_and_what_is_said_wrongly_fails_its_call() {
             None => assert_eq!(told["result"]["isError"], true, "{answer}: {told}"),
         }
         assert!(matches!(effects.last(), Some(Effect::Ended(_, Ended::Failed { .. }))));
-        assert_eq!(between.0.deadline_ms(), None);
+        assert_eq!(between.0.deadline_ms(), None, "nothing is left of it");
     }
     // It does not know its task any more.
     let (mut between, _) = with_a_task();
@@ -163,19 +165,44 @@ fn a_task_is_cancelled_with_its_call_ends_with_its_server_and_is_not_waited_for_
     assert_eq!(to_client(&effects)[0]["result"]["isError"], true, "{effects:?}");
     assert!(to_servers(&effects).is_empty());
 
+    // Whether or not its server owes an answer.
     let (mut between, _) = with_a_task();
-    let effects = between.0.tick(6 * 60 * 60 * 1_000);
+    polled(&mut between, 500);
+    let effects = between.0.tick(SIX_HOURS);
     assert_eq!(json(&to_servers(&effects)[0].1)["method"], "tasks/cancel");
     assert_eq!(to_client(&effects)[0]["result"]["isError"], true);
 }
 
 #[test]
+fn an_error_that_a_rule_does_not_let_through_ends_the_call_as_well() {
+    let (mut between, _) = with_a_task();
+    let ask = polled(&mut between, 500);
+    let question = json!({"method": "elicitation/create", "params": {"message": "who?"}});
+    let wants = far("input_required", &json!({"inputRequests": {"a": question}}));
+    let effects = between.answer(0, &ask, wants);
+    let [Effect::Decide(decide)] = effects.as_slice() else { panic!("{effects:?}") };
+    let asked = to_client(&between.0.decided(decide.ticket, Decided::Permit(None)));
+    let said = json!({"action": "accept"});
+    let effects = between.client(json!({"jsonrpc": "2.0", "id": asked[0]["id"], "result": said}));
+    let update = to_servers(&effects)[0].1.clone();
+    let id = json(&update)["id"].clone();
+    let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": 1, "message": "m"}});
+    assert!(matches!(between.0.whose(0, &message(&error.to_string())), Whose::Call(_)));
+    let blocked = json!({"content": [{"type": "text", "text": "denied: ..."}], "isError": true});
+    let effects = between.answer(0, &update, blocked.clone());
+    assert_eq!(to_client(&effects)[0]["result"], blocked);
+}
+
+#[test]
 fn a_task_without_a_name_or_of_what_cannot_be_one_fails() {
     let mut between = with_session(&[true]).0;
-    let (_, request) = pass(&mut between, call(2, "long"));
-    let effects = between.answer(0, &request.to_string(), json!({"resultType": "task"}));
-    assert_eq!(to_client(&effects)[0]["result"]["isError"], true);
-    assert!(matches!(&effects[0], Effect::Odd(odd) if odd.kind == OddKind::OutOfPlace));
+    let long = json!({"resultType": "task", "taskId": "t".repeat(257)});
+    for made in [json!({"resultType": "task"}), long] {
+        let (_, request) = pass(&mut between, call(2, "long"));
+        let effects = between.answer(0, &request.to_string(), made);
+        assert_eq!(to_client(&effects)[0]["result"]["isError"], true);
+        assert!(matches!(&effects[0], Effect::Odd(odd) if odd.kind == OddKind::OutOfPlace));
+    }
 }
 
 #[test]

@@ -1,6 +1,10 @@
-//! A text of JSON as it reads: `\u0067hp_...` is a credential as well, and so is one with `\/` in it.
+//! A text as it reads: of JSON, in which `\u0067hp_...` is a credential as well, and so is one with `\/` in it; of a
+//! form, in which `%67hp_...` is one.
 
 use std::ops::Range;
+
+use super::Form;
+use super::stream::readable;
 
 /// A text without escapes, and where each of its bytes comes from.
 pub(super) struct Decoded {
@@ -10,6 +14,14 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
+    /// The same, of what is itself a reading.
+    fn behind(mut self, outer: &Decoded) -> Decoded {
+        for from in &mut self.from {
+            *from = outer.place(&(*from..*from)).start;
+        }
+        self
+    }
+
     /// Where something stands in the text as it was.
     pub(super) fn place(&self, at: &Range<usize>) -> Range<usize> {
         let place = |at: usize| self.from.get(at).or(self.from.last()).copied().unwrap_or_default();
@@ -17,9 +29,55 @@ impl Decoded {
     }
 }
 
+/// How a text reads otherwise than it is written.
+pub(super) fn readings(text: &str, form: Form) -> Vec<Decoded> {
+    let mut all: Vec<Decoded> = decoded(text).into_iter().collect();
+    match form {
+        Form::Fields => {
+            if let Some(fields) = fields(text) {
+                // A field may be JSON.
+                all.extend(decoded(&fields.text).map(|within| within.behind(&fields)));
+                all.push(fields);
+            }
+        }
+        Form::Text | Form::Json | Form::Events => {}
+    }
+    all
+}
+
+/// The fields of a form as they read; `None` where nothing in them is written otherwise.
+fn fields(text: &str) -> Option<Decoded> {
+    memchr::memchr2(b'%', b'+', text.as_bytes())?;
+    let (mut bytes, mut from) = (Vec::with_capacity(text.len()), Vec::new());
+    let (mut at, mut rest) = (0_usize, text.as_bytes());
+    while let Some((byte, length)) = field_byte(rest) {
+        bytes.push(byte);
+        from.push(at);
+        at = at.saturating_add(length);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    from.push(at);
+    Some(Decoded { text: readable(&bytes).into_owned(), from })
+}
+
+/// The byte that a form begins with, and how long it is written.
+fn field_byte(rest: &[u8]) -> Option<(u8, usize)> {
+    let digit = |at: usize| rest.get(at).and_then(|it| char::from(*it).to_digit(16));
+    match rest.first()? {
+        b'+' => Some((b' ', 1)),
+        b'%' => {
+            let value = digit(1)
+                .zip(digit(2))
+                .map(|(high, low)| high.saturating_mul(16).saturating_add(low));
+            Some(value.and_then(|it| u8::try_from(it).ok()).map_or((b'%', 1), |it| (it, 3)))
+        }
+        other => Some((*other, 1)),
+    }
+}
+
 /// A text without the escapes behind which letters can hide, and without the zeros between letters of two bytes;
 /// `None` where it has none.
-pub(super) fn decoded(text: &str) -> Option<Decoded> {
+fn decoded(text: &str) -> Option<Decoded> {
     let bytes = text.as_bytes();
     let hides = |at: usize| matches!(bytes.get(at.saturating_add(1)), Some(b'u' | b'/'));
     let is_wide = memchr::memchr(0, bytes).is_some();

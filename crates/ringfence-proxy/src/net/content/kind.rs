@@ -101,12 +101,12 @@ fn form_of(kind: &str) -> Option<Form> {
     let is_text = essence.starts_with("text/");
     match essence {
         "text/event-stream" => Some(Form::Events),
+        "application/x-www-form-urlencoded" => Some(Form::Fields),
         json if json.ends_with("json") || json.ends_with("json-seq") => Some(Form::Json),
         "application/x-ndjson" | "application/jsonl" | "application/jsonlines" => Some(Form::Json),
         xml if xml.ends_with("xml") && !xml.ends_with("openxml") => Some(Form::Text),
         "application/javascript"
         | "application/x-javascript"
-        | "application/x-www-form-urlencoded"
         | "application/yaml"
         | "application/toml"
         | "application/graphql"

@@ -99,19 +99,20 @@ impl Rules {
         !self.handling.block.is_empty()
     }
 
-    /// What is in a text, as it reads and as it reads without the escapes of JSON; in the order of the text.
-    fn hits(&self, text: &str) -> Vec<Hit> {
+    /// What is in a text, as it is written and as it reads without escapes; in the order of the text.
+    fn hits(&self, text: &str, form: Form) -> Vec<Hit> {
         let mut hits = self.hits_as_written(text);
-        let Some(decoded) = escapes::decoded(text) else { return hits };
-        for mut hit in self.hits_as_written(&decoded.text) {
-            hit.finding.at = decoded.place(&hit.finding.at);
-            let known = |one: &Hit| {
-                one.finding.rule == hit.finding.rule
-                    && one.finding.at.start <= hit.finding.at.start
-                    && hit.finding.at.end <= one.finding.at.end
-            };
-            if !hits.iter().any(known) {
-                hits.push(hit);
+        for decoded in escapes::readings(text, form) {
+            for mut hit in self.hits_as_written(&decoded.text) {
+                hit.finding.at = decoded.place(&hit.finding.at);
+                let known = |one: &Hit| {
+                    one.finding.rule == hit.finding.rule
+                        && one.finding.at.start <= hit.finding.at.start
+                        && hit.finding.at.end <= one.finding.at.end
+                };
+                if !hits.iter().any(known) {
+                    hits.push(hit);
+                }
             }
         }
         hits.sort_by_key(|hit| (hit.finding.at.start, std::cmp::Reverse(hit.finding.at.end)));
@@ -149,7 +150,7 @@ impl Rules {
         let mut clean: Option<String> = None;
         for _ in 0..LOOKS_MAX {
             let now = clean.as_deref().unwrap_or(text);
-            let hits = self.hits(now);
+            let hits = self.hits(now, Form::Text);
             if clean.is_none() || hits.iter().any(|hit| hit.treatment != Treatment::Told) {
                 for hit in &hits {
                     self.count(hit, tally);

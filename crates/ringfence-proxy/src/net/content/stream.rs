@@ -17,8 +17,8 @@ const LINE_BYTES_MAX: usize = 16 * 1024;
 /// 32 KiB. What has been found of it by then is taken out.
 const HELD_BYTES_MAX: usize = 64 * 1024;
 
-/// How much has to come until it is looked at again where no line ends, in bytes: small pieces must not cost more than
-/// large ones.
+/// How much has to come until it is looked at again where no line ends, or shortly after, in bytes: small pieces must
+/// not cost more than large ones.
 const STEP_BYTES: usize = 2 * 1024;
 
 /// Longest group of digits with others beside it, in bytes.
@@ -36,6 +36,8 @@ pub enum Form {
     Json,
     /// Server-sent events, whose data may be JSON.
     Events,
+    /// Names and values of a form, with `%XX` and `+` in them.
+    Fields,
 }
 
 /// One body on its way.
@@ -50,6 +52,8 @@ pub struct Passing {
     quotes: Quotes,
     /// How much has to come until it is worth to look again for the end of what is open, in bytes.
     patience: usize,
+    /// How much has come that has not been looked at, in bytes.
+    new: usize,
     /// The rule that found what had to be cut in two, of which the rest is still to come.
     cut: Option<&'static str>,
     tally: Tally,
@@ -70,18 +74,37 @@ impl Passing {
     /// For a text of this form.
     pub fn new(rules: Rules, form: Form) -> Passing {
         let (buffer, quotes) = (Vec::new(), Quotes::default());
-        let (patience, cut, tally) = (0, None, Tally::default());
-        Passing { rules, form, buffer, gone: 0, quotes, patience, cut, tally }
+        let (patience, new, cut, tally) = (0, 0, None, Tally::default());
+        Passing { rules, form, buffer, gone: 0, quotes, patience, new, cut, tally }
     }
 
     /// What of it can go on now that this has come.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Blocked> {
+        self.take(bytes);
+        self.lines()
+    }
+
+    /// The same shortly after it was looked at: small pieces wait for others, or for [`Passing::lines`].
+    pub fn gather(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Blocked> {
+        self.take(bytes);
+        if self.new < STEP_BYTES { Ok(Vec::new()) } else { self.lines() }
+    }
+
+    /// What can go on of what has come: lines that have ended.
+    pub fn lines(&mut self) -> Result<Vec<u8>, Blocked> {
+        self.new = 0;
+        if self.patience > 0 { Ok(Vec::new()) } else { self.release(Until::Lines) }
+    }
+
+    /// Whether something has come that has not been looked at.
+    pub fn waits(&self) -> bool {
+        self.new > 0
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
         self.patience = self.patience.saturating_sub(bytes.len());
-        if self.patience > 0 {
-            return Ok(Vec::new());
-        }
-        self.release(Until::Lines)
+        self.new = self.new.saturating_add(bytes.len());
     }
 
     /// The same of a text that has come whole.
@@ -92,6 +115,7 @@ impl Passing {
 
     /// What of it can go on because nothing has come for a while: all but the last word.
     pub fn pause(&mut self) -> Result<Vec<u8>, Blocked> {
+        self.new = 0;
         self.release(Until::Words)
     }
 
@@ -126,7 +150,7 @@ impl Passing {
         let end = end.max(self.gone);
         let mut out = Vec::new();
         if end > self.gone {
-            let hits = self.rules.hits(&text);
+            let hits = self.rules.hits(&text, self.form);
             let open = self.before_what_is_open(&text, &hits, (end, until));
             self.patience = if open < end { STEP_BYTES } else { 0 };
             let end = open;
@@ -235,7 +259,7 @@ impl Passing {
     fn again(&mut self, mut clean: Vec<u8>, json: Json) -> Result<Vec<u8>, Blocked> {
         for _ in 1..LOOKS_MAX {
             let text = readable(&clean);
-            let mut hits = self.rules.hits(&text);
+            let mut hits = self.rules.hits(&text, self.form);
             hits.retain(|hit| hit.treatment != Treatment::Told);
             for hit in &hits {
                 self.rules.count(hit, &mut self.tally);
@@ -255,7 +279,7 @@ impl Passing {
         let line = gone.rfind('\n').map_or(0, |at| at.saturating_add(1));
         let first_line = begins_like_json(text.get(line..).unwrap_or_default());
         let lines = match self.form {
-            Form::Text => Lines::None,
+            Form::Text | Form::Fields => Lines::None,
             Form::Json => Lines::All,
             Form::Events => Lines::Data,
         };
@@ -287,11 +311,13 @@ fn after(text: &str, at: usize) -> usize {
     at.saturating_add(letter.map_or(1, char::len_utf8))
 }
 
-/// A place, or that before it where an escape of JSON begins that it may cut in two.
+/// A place, or that before it where an escape begins that it may cut in two: of JSON, or of a form.
 fn before_escape(text: &str, at: usize) -> usize {
     let first = at.saturating_sub(6);
     let near = text.as_bytes().get(first..at).unwrap_or_default();
-    near.iter().position(|it| *it == b'\\').map_or(at, |escape| first.saturating_add(escape))
+    near.iter()
+        .position(|it| matches!(it, b'\\' | b'%'))
+        .map_or(at, |escape| first.saturating_add(escape))
 }
 
 /// Where the last letter ends that is whole.
@@ -307,7 +333,7 @@ fn whole_letters(bytes: &[u8]) -> usize {
 }
 
 /// Bytes as a text of the same length: what is none is as many spaces.
-fn readable(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn readable(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }

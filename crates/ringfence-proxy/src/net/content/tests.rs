@@ -362,6 +362,7 @@ fn what_a_body_is_is_told_by_its_head_and_its_first_bytes() {
         ("text/html; charset=utf-16le", Declared::OtherLetters),
         ("application/json;charset=UTF-7", Declared::OtherLetters),
         ("image/svg+xml", Declared::Text(Form::Text)),
+        ("application/x-www-form-urlencoded", Declared::Text(Form::Fields)),
         ("image/png", Declared::Other),
         ("", Declared::Other),
     ] {
@@ -401,4 +402,62 @@ fn letters_of_two_bytes_hide_nothing_behind_what_was_seen_of_them_first() {
         let read = clean.replace('\0', "");
         assert_eq!(read, text.replace(TOKEN, "[redacted: token]"), "in pieces of {size}");
     }
+}
+
+#[test]
+fn forms_are_looked_at_as_they_read() {
+    let token = format!("%67hp_{}", behind(TOKEN, 4));
+    let text = format!("a=b+c&k=key+{}&t={token}&n=BEGIN%0Aa%2Fb+c%0AEND&left=%C3%A9%+", "abcde");
+    let clean = "a=b+c&k=key+[redacted: named]&t=[redacted: token]&n=[redacted: pem]&left=%C3%A9%+";
+    assert_eq!(passed(Form::Fields, &text), clean);
+    // JSON in a field, with escapes of its own.
+    let json = format!("payload=%7B%22a%22%3A%22%5Cu0067hp_{}%22%7D", behind(TOKEN, 4));
+    assert_eq!(passed(Form::Fields, &json), "payload=%7B%22a%22%3A%22[redacted: token]%22%7D");
+    // One that is long, in whatever pieces.
+    let long = format!("a={}&t={token}&b={}", "%41".repeat(20_000), "%42+".repeat(9_000));
+    for size in [7, 1000, 200_000] {
+        let clean = in_pieces(Form::Fields, size, long.as_bytes());
+        assert_eq!(clean, long.replace(&token, "[redacted: token]"), "in pieces of {size}");
+    }
+    assert_eq!(passed(Form::Text, &token), token);
+
+    let out = || Passing::new(rules("", "secrets", Way::Out), Form::Fields);
+    assert!(out().whole(text.clone().into_bytes()).is_err());
+    assert!(out().whole(b"n=BEGIN%20x+END".to_vec()).is_err());
+    let mut streams = out();
+    assert!(long.as_bytes().chunks(3000).any(|piece| streams.push(piece).is_err()));
+    let harmless = b"t=%67hp_standin01234567890123456789012345678&a=b%20c".to_vec();
+    assert_eq!(out().whole(harmless.clone()).unwrap(), harmless);
+}
+
+thread_local!(static LOOKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
+
+/// The same detectors, counting.
+struct Counts;
+
+impl Inspect for Counts {
+    fn inspect(&self, text: &str) -> Vec<Finding> {
+        LOOKED.set(LOOKED.get() + 1);
+        LOOKS.inspect(text)
+    }
+}
+
+static COUNTS: Counts = Counts;
+
+#[test]
+fn small_pieces_are_gathered_and_cost_no_more_than_large_ones() {
+    let (redact, block) = (Detector::list("secrets").unwrap(), BTreeSet::new());
+    let handling = Handling { redact, block };
+    let mut passing =
+        Passing::new(Rules::new(handling, &COUNTS, Arc::default(), Way::In), Form::Text);
+    let text = format!("{}{TOKEN}\n", "a\n".repeat(20_000));
+    let mut out = Vec::new();
+    for piece in text.as_bytes().chunks(2) {
+        out.extend(passing.gather(piece).unwrap());
+    }
+    assert!(LOOKED.get() <= text.len() / 2048 + 1, "{}", LOOKED.get());
+    assert!(passing.waits());
+    out.extend(passing.lines().unwrap());
+    assert!(!passing.waits() && !passing.holds());
+    assert_eq!(String::from_utf8(out).unwrap(), text.replace(TOKEN, "[redacted: token]"));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::body::{Bytes, Frame};
 use hyper::header::HeaderMap;
 use ringfence_core::Request;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::super::content::{self, Blocked, Form, Passing, Rules, Tally, Way};
 use super::super::open::Port;
@@ -18,6 +18,10 @@ use super::looked::{not_passed, not_sent};
 /// After so long without more, words go on that have ended, in milliseconds.
 const PAUSE_MS: u64 = 200;
 
+/// How long after it was looked at small pieces are gathered, in milliseconds: less than anybody notices, and long
+/// beside what a look takes.
+const GATHER_MS: u64 = 20;
+
 /// A body that is looked through as it passes.
 pub(super) struct Looking {
     passing: Passing,
@@ -25,6 +29,10 @@ pub(super) struct Looking {
     way: Way,
     /// Runs while something is held back and nothing comes.
     pause: Option<Pin<Box<Sleep>>>,
+    /// Runs out when small pieces have been gathered for long enough.
+    gathers: Option<Pin<Box<Sleep>>>,
+    /// Until when that is.
+    until: Instant,
     left: Left,
     of: Of,
     stopped: Stop,
@@ -70,12 +78,24 @@ impl Of {
 impl Looking {
     pub(super) fn new(rules: Rules, (form, way): (Form, Way), of: Of) -> Looking {
         let passing = Passing::new(rules.clone(), form);
-        Looking { passing, rules, way, pause: None, left: Left::More, of, stopped: Stop::default() }
+        let (pause, gathers, until) = (None, None, Instant::now());
+        let (left, stopped) = (Left::More, Stop::default());
+        Looking { passing, rules, way, pause, gathers, until, left, of, stopped }
     }
 
     /// What of it can go on now that this has come.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Blocked> {
+        let now = Instant::now();
+        if now < self.until {
+            return self.passing.gather(bytes);
+        }
+        self.looks(now);
         self.passing.push(bytes)
+    }
+
+    /// Notes that it is looked at now.
+    fn looks(&mut self, now: Instant) {
+        (self.gathers, self.until) = (None, now + Duration::from_millis(GATHER_MS));
     }
 
     /// What was found so far.
@@ -113,7 +133,7 @@ impl Looking {
         self.pause = None;
         match frame.map(Frame::into_data) {
             Some(Ok(data)) => {
-                let out = self.passing.push(&data)?;
+                let out = self.push(&data)?;
                 Ok(if out.is_empty() { Step::Kept } else { Step::Next(Some(whole(out))) })
             }
             Some(Err(other)) => {
@@ -145,6 +165,18 @@ impl Looking {
     fn wait(&mut self, context: &mut Context<'_>) -> Result<Step, Blocked> {
         if !self.passing.holds() {
             return Ok(Step::Waits);
+        }
+        if self.passing.waits() {
+            let until = self.until;
+            let gathers = self.gathers.get_or_insert_with(|| Box::pin(sleep_until(until)));
+            if gathers.as_mut().poll(context).is_pending() {
+                return Ok(Step::Waits);
+            }
+            self.looks(Instant::now());
+            let out = self.passing.lines()?;
+            if !out.is_empty() {
+                return Ok(Step::Next(Some(whole(out))));
+            }
         }
         let pause = Duration::from_millis(PAUSE_MS);
         let paused = self.pause.get_or_insert_with(|| Box::pin(sleep(pause)));

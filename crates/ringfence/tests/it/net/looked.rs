@@ -95,6 +95,7 @@ fn what_may_not_come_in_or_go_out_is_refused_with_words() {
         net.seen();
         for words in [
             format!("-d key={TOKEN} {origin}/x"),
+            format!("-d key=%67{} {origin}/x", TOKEN.trim_start_matches('g')),
             format!("-H 'x-key: {TOKEN}' {origin}/x"),
             format!("-H '{KEY}: 1' --http1.1 {origin}/x"),
             format!("-u {TOKEN}:a {origin}/x"),

@@ -175,13 +175,35 @@ pub fn address(
 
 /// The rules by which a server has what it needs to be started, each the conditions of one.
 pub fn needs(server: &ServerName, rules: &[String], text: &str) -> String {
+    let all = named((server, "start"), rules, text);
+    format!("\n// The server `{server}` needs these to start, as its denials say.{all}")
+}
+
+/// The rules by which a server reads what it is made of, and works in the directories that it was given.
+pub fn places(server: &ServerName, (reads, works): (&[String], &[String]), text: &str) -> String {
+    let mut all = String::new();
+    if !reads.is_empty() {
+        let rules = named((server, "program"), reads, text);
+        // Writing to a text cannot fail.
+        let _ = write!(all, "\n// The server `{server}` is made of these.{rules}");
+    }
+    if !works.is_empty() {
+        let rules = named((server, "works-in"), works, text);
+        let what = "names these: it may read and change all in them";
+        let _ = write!(all, "\n// The command of the server `{server}` {what}.{rules}");
+    }
+    all
+}
+
+/// Rules of a server, each with a name that is free.
+fn named((server, what): (&ServerName, &str), rules: &[String], text: &str) -> String {
     let mut all = String::new();
     for rule in rules {
-        let id = quoted(&free(&format!("{server}-start"), &format!("{text}{all}")));
+        let id = quoted(&free(&format!("{server}-{what}"), &format!("{text}{all}")));
         // Writing to a text cannot fail.
         let _ = write!(all, "\n@id({id})\n{rule}\n");
     }
-    format!("\n// The server `{server}` needs these to start, as its denials say.{all}")
+    all
 }
 
 fn actions(server: &ServerName, tools: &[&str]) -> String {

@@ -3,6 +3,7 @@
 mod add;
 mod import;
 mod login;
+mod places;
 mod proposed;
 mod relay;
 mod secrets;

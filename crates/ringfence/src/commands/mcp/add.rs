@@ -130,6 +130,9 @@ impl Adding {
         {
             return Ok(Done::No);
         }
+        if self.proposes() {
+            proposed::places(&server, proposing, screen)?;
+        }
         let server = match self.looked_at(&server, &request, screen) {
             Err(failure) if server.file.url.is_some() => {
                 self.logged_in(&server, (&request, failure), screen)?

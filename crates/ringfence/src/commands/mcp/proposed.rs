@@ -2,6 +2,7 @@
 //! person agrees.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::Path;
 
 use ringfence_core::{
@@ -20,6 +21,7 @@ use ringfence_runtime::wording::printable;
 use serde::Serialize;
 
 use super::add::{Asks, YES};
+use super::places;
 use super::secrets::Uses;
 use crate::commands::edit::{self, Target};
 use crate::commands::{context, in_force, suggest};
@@ -89,6 +91,38 @@ pub(super) fn address(
     check(&target, &text, (&assembled, &options), screen)?;
     screen.as_it_is(&coloured(&diff(&target, &text), screen));
     settle((&target, text, &more), (&server.name, proposing), "let it reach that?", screen)
+}
+
+/// Proposes rules by which a server may read what it is made of, and work in the directories that its command names,
+/// where there are none.
+pub(super) fn places(
+    server: &Server,
+    proposing: Proposing<'_>,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let Some(target) = target(proposing)? else { return Ok(()) };
+    let assembled = in_force::load(&[], screen)?;
+    let (dirs, cwd) = (context::dirs()?, context::current_dir()?);
+    let path = server.file.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
+    let path = path.unwrap_or_default();
+    let around = places::Around { cwd: &cwd, home: dirs.home(), path: &path };
+    let of = (&server.name, server.file.command.as_slice());
+    let mut all = places::proposed(of, around, (&assembled.policy, &facts()?));
+    all.notes.iter().for_each(|note| screen.note(note));
+    // Where a rule forbids what one of these permits, the latter is there already, and in vain.
+    all.reads.retain(|rule| !target.text.contains(rule));
+    all.works.retain(|rule| !target.text.contains(rule));
+    let more = proposal::places(&server.name, (&all.reads, &all.works), &target.text);
+    if more.is_empty() {
+        return Ok(());
+    }
+    let options = assembled.options();
+    let text = format!("{}{more}", whole(&target.text));
+    check(&target, &text, (&assembled, &options), screen)?;
+    screen.as_it_is(&coloured(&diff(&target, &text), screen));
+    let question = "let it have that?";
+    // Without it, it may start all the same.
+    settle((&target, text, &more), (&server.name, proposing), question, screen).map(drop)
 }
 
 /// Proposes rules on the tools of a server that no rule speaks of yet; `None` where there is nothing to propose.

@@ -1,0 +1,292 @@
+//! What a server is made of and was given: its program, who interprets it, the package that it is in, and the directories
+//! that its command names. None of that is in the log of a start that never came so far.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use ringfence_core::{AbsolutePath, Act, Agent, Decide as _, Facts, Request, ServerName, Verdict};
+use ringfence_policy::Policy;
+use ringfence_runtime::compose::SECRET_PLACES;
+use ringfence_runtime::wording::printable;
+
+/// What every world has, or has one of its own of.
+const IN_EVERY_WORLD: &[&str] =
+    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/dev", "/proc"];
+
+/// How programs are called that run files of others; versions may follow.
+const INTERPRETERS: &[&str] =
+    &["node", "nodejs", "deno", "bun", "tsx", "python", "pypy", "ruby", "java", "perl", "php"];
+
+/// How files are called that an interpreter runs.
+const SCRIPTS: &[&str] = &["js", "mjs", "cjs", "ts", "mts", "py", "rb", "jar", "pl", "php"];
+
+/// What lies in a directory that has a policy in it, beside what lies in homes.
+const KEPT: &[&str] = &[".ringfence", ".config/ringfence"];
+
+/// Longest first line that is read of a program, in bytes.
+const SHEBANG_BYTES_MAX: u64 = 512;
+
+/// Most links that are followed from one name.
+const LINKS_MAX: usize = 16;
+
+/// Most files that one command is made of.
+const FILES_MAX: usize = 64;
+
+/// Where a command is started, and whose it is.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) cwd: &'a Path,
+    pub(super) home: &'a Path,
+    /// Where programs are looked for.
+    pub(super) path: &'a OsStr,
+}
+
+/// What is proposed for a server before it is started.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Proposed {
+    /// Rules to read what it is made of.
+    pub(super) reads: Vec<String>,
+    /// Rules to work in the directories that it was given.
+    pub(super) works: Vec<String>,
+    /// What is proposed less widely than it might need, or not at all.
+    pub(super) notes: Vec<String>,
+}
+
+/// What a command may not read of itself, and may not work in, as rules for its server alone.
+pub(super) fn proposed(
+    (server, command): (&ServerName, &[String]),
+    around: Around<'_>,
+    (policy, facts): (&Policy, &Facts),
+) -> Proposed {
+    let agent = Agent(server.to_string());
+    let is_denied = |path: &Path, act: fn(AbsolutePath) -> Act| {
+        let path = path.to_str().and_then(|it| AbsolutePath::parse(it).ok());
+        path.is_some_and(|path| {
+            let request = Request { agent: agent.clone(), act: act(path), process: None };
+            policy.decide(&request, facts).verdict == Verdict::Deny
+        })
+    };
+    let permit = |action: &str, kind: &str, path: &Path| {
+        let path = path.to_str()?.escape_debug().to_string();
+        Some(format!(
+            "permit (principal == Agent::\"{server}\", action {action}, resource {kind}::\"{path}\");"
+        ))
+    };
+    let (mut all, mut works) = (Proposed::default(), Vec::new());
+    for dir in given(command, around) {
+        let has_it = !is_denied(&dir, Act::Read) && !is_denied(&dir, Act::Write);
+        if has_it || is_common(&dir) {
+            continue;
+        }
+        match too_wide(&dir, around.home) {
+            Some(why) => {
+                all.notes.push(format!("{} is {why}: no rule for it is proposed", shown(&dir)));
+            }
+            None => works.push(dir),
+        }
+    }
+    let mut reads: BTreeSet<PathBuf> = BTreeSet::new();
+    let is_lacking = |file: &PathBuf| !is_common(file) && is_denied(file, Act::Read);
+    for file in files(command, around).into_iter().filter(is_lacking) {
+        let is_open = |dir: &PathBuf| too_wide(dir, around.home).is_none();
+        let dir = whole(&file);
+        let why = dir.as_ref().and_then(|dir| Some((dir, too_wide(dir, around.home)?)));
+        // A world shows no link that lies in what it does not show.
+        let beside = file.parent().filter(|_| file.is_symlink()).map(Path::to_owned);
+        let least = beside.filter(is_open).unwrap_or(file);
+        if let Some((dir, why)) = why {
+            let (dir, least) = (shown(dir), shown(&least));
+            all.notes.push(format!("{dir} is {why}: of it {least} alone is proposed"));
+        }
+        reads.insert(dir.filter(is_open).unwrap_or(least));
+    }
+    let is_within = |path: &Path| {
+        let mut wider = reads.iter().filter(|dir| *dir != path).chain(&works);
+        wider.any(|dir| path.starts_with(dir))
+    };
+    for path in reads.iter().filter(|it| !is_within(it)) {
+        let kind = if path.is_dir() { "in Dir" } else { "== Path" };
+        all.reads.extend(permit("== Action::\"fs.read\"", kind, path));
+    }
+    all.works = works.iter().filter_map(|dir| permit("in Action::\"fs\"", "in Dir", dir)).collect();
+    all
+}
+
+fn shown(path: &Path) -> String {
+    format!("`{}`", printable(&path.to_string_lossy()))
+}
+
+/// Whether every world has it, or shows something else there.
+fn is_common(path: &Path) -> bool {
+    IN_EVERY_WORLD.iter().any(|dir| path.starts_with(dir))
+}
+
+/// Why a directory is opened to nobody as a whole.
+fn too_wide(dir: &Path, home: &Path) -> Option<&'static str> {
+    let homes = [Some(home.to_owned()), fs::canonicalize(home).ok()];
+    let real = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+    for dir in [dir, &real] {
+        // `/`, `/home`, `/opt` ...
+        if dir.components().count() < 3 {
+            return Some("a directory of the host");
+        }
+        for home in homes.iter().flatten() {
+            let shared = [".local", ".local/share", ".config", ".cache"];
+            if home.starts_with(dir) || shared.iter().any(|name| home.join(name) == dir) {
+                return Some("a home, or what all programs share of it");
+            }
+            let mut secrets = SECRET_PLACES.iter().map(|(name, _)| home.join(name));
+            let is_there = |it: &PathBuf| fs::symlink_metadata(it).is_ok();
+            if secrets.any(|it| dir.starts_with(&it) || (it.starts_with(dir) && is_there(&it))) {
+                return Some("a place of secrets");
+            }
+        }
+        let mut kept = SECRET_PLACES.iter().map(|(name, _)| *name).chain(KEPT.iter().copied());
+        if kept.any(|name| fs::symlink_metadata(dir.join(name)).is_ok()) {
+            return Some("a home or a project, with secrets or a policy in it");
+        }
+    }
+    None
+}
+
+/// The directories that stand in a command, where they exist.
+fn given(command: &[String], around: Around<'_>) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = Vec::new();
+    for word in command.iter().skip(1) {
+        let word = match word.split_once('=') {
+            Some((name, value)) if name.starts_with('-') => value,
+            Some(_) | None => word.as_str(),
+        };
+        if !word.starts_with(['/', '.']) {
+            continue;
+        }
+        let Ok(dir) = fs::canonicalize(around.cwd.join(word)) else { continue };
+        if dir.is_dir() && !all.contains(&dir) {
+            all.push(dir);
+        }
+    }
+    all
+}
+
+/// The files that a command is made of, and each link on the way to them.
+fn files(command: &[String], around: Around<'_>) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = Vec::new();
+    let mut next: Vec<PathBuf> = started(command, around);
+    while let Some(file) = next.pop() {
+        if all.len() >= FILES_MAX || all.contains(&file) || !file.is_file() {
+            continue;
+        }
+        let ways = ways(&file);
+        if let Some(words) = ways.last().and_then(|real| shebang(real)) {
+            next.extend(started(&words, around));
+        }
+        all.extend(ways);
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The program of a command, and what it runs if it is an interpreter.
+fn started(command: &[String], around: Around<'_>) -> Vec<PathBuf> {
+    let mut words = command.iter();
+    let is_env = |word: &String| Path::new(word).file_name() == Some(OsStr::new("env"));
+    let mut all = Vec::new();
+    let Some(mut program) = words.next() else { return all };
+    while is_env(program) || program.contains('=') || program.starts_with('-') {
+        let Some(word) = words.next() else { return all };
+        program = word;
+    }
+    all.extend(found(program, around));
+    let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    if is_interpreter(name) {
+        let scripts = words.filter(|word| !word.starts_with('-'));
+        let is_script =
+            |(number, word): &(usize, &String)| *number == 0 || is_script(Path::new(word));
+        let scripts = scripts.enumerate().filter(is_script);
+        all.extend(scripts.filter_map(|(_, word)| normal(&around.cwd.join(word))));
+    }
+    all
+}
+
+fn is_interpreter(name: &str) -> bool {
+    let without_version = name.trim_end_matches(|it: char| it.is_ascii_digit() || it == '.');
+    INTERPRETERS.contains(&without_version)
+}
+
+fn is_script(path: &Path) -> bool {
+    path.extension().and_then(OsStr::to_str).is_some_and(|it| SCRIPTS.contains(&it))
+}
+
+/// The file of a program, as a shell finds it.
+fn found(program: &str, around: Around<'_>) -> Option<PathBuf> {
+    if program.contains('/') {
+        return normal(&around.cwd.join(program));
+    }
+    let mut files = std::env::split_paths(around.path).map(|dir| dir.join(program));
+    files.find(|file| file.is_absolute() && file.is_file())
+}
+
+/// A path without `.` and `..`.
+fn normal(path: &Path) -> Option<PathBuf> {
+    AbsolutePath::parse(path.to_str()?).ok().map(|it| it.as_path().to_owned())
+}
+
+/// A file, or each link that leads to it and it itself, where they lie.
+fn ways(file: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    let mut at = file.to_owned();
+    for _ in 0..LINKS_MAX {
+        let (Some(dir), Some(name)) = (at.parent(), at.file_name()) else { break };
+        let Ok(dir) = fs::canonicalize(dir) else { break };
+        let real = dir.join(name);
+        all.push(real.clone());
+        let Ok(says) = fs::read_link(&real) else { break };
+        let Some(to) = normal(&dir.join(says)) else { break };
+        at = to;
+    }
+    all
+}
+
+/// Who interprets a script, by its first line.
+fn shebang(file: &Path) -> Option<Vec<String>> {
+    let mut line = Vec::new();
+    let file = fs::File::open(file).ok()?;
+    BufReader::new(file.take(SHEBANG_BYTES_MAX)).read_until(b'\n', &mut line).ok()?;
+    let line = String::from_utf8(line).ok()?;
+    let words = line.strip_prefix("#!")?.split_whitespace().map(str::to_owned);
+    Some(words.collect())
+}
+
+/// The least directory that a file does not work without; `None` where that is the file alone.
+fn whole(file: &Path) -> Option<PathBuf> {
+    if let Some(modules) = modules(file) {
+        return Some(modules);
+    }
+    let dir = file.parent()?;
+    if let Some(environment) = dir.ancestors().find(|dir| dir.join("pyvenv.cfg").is_file()) {
+        return Some(environment.to_owned());
+    }
+    let name = file.file_name()?.to_str()?;
+    if is_interpreter(name) && dir.ends_with("bin") {
+        return dir.parent().filter(|root| root.join("lib").is_dir()).map(Path::to_owned);
+    }
+    if !is_script(file) {
+        return None;
+    }
+    let is_of_node =
+        ["js", "mjs", "cjs", "ts", "mts"].iter().any(|it| file.extension() == Some(OsStr::new(it)));
+    let is_package =
+        |dir: &&Path| dir.join("node_modules").is_dir() || dir.join("package.json").is_file();
+    let package = dir.ancestors().find(is_package).filter(|_| is_of_node);
+    Some(package.unwrap_or(dir).to_owned())
+}
+
+/// The outermost `node_modules` that a file is in: what it loads may lie in each.
+fn modules(file: &Path) -> Option<PathBuf> {
+    let is_modules = |dir: &&Path| dir.file_name() == Some(OsStr::new("node_modules"));
+    file.ancestors().filter(is_modules).last().map(Path::to_owned)
+}

@@ -1,0 +1,246 @@
+//! Servers that lie where no world has anything: what they are made of and what they were given is proposed before they
+//! are started, for them alone, and never a home.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ringfence_testkit::agents::Agents;
+use serde_json::json;
+
+use crate::mcp::Talk;
+use crate::mcp_clients::bring_servers;
+use crate::person::{Person, Who, text};
+
+/// Someone with a project, tools beside it, and documents elsewhere.
+struct Setup {
+    person: Person,
+    tools: PathBuf,
+    documents: PathBuf,
+}
+
+impl Setup {
+    fn new(who: Who) -> Setup {
+        let person = Person::new(who);
+        let home = person.home();
+        let (tools, documents) = (home.join("tools"), home.join("documents"));
+        fs::create_dir(&tools).unwrap();
+        fs::create_dir(&documents).unwrap();
+        fs::write(documents.join("a.txt"), "of the documents\n").unwrap();
+        fs::write(home.join("private.txt"), "of the home\n").unwrap();
+        let setup = Setup { person, tools, documents };
+        setup.person.give(&home);
+        setup.person.succeed(&["init", "--agent", "generic"]);
+        setup
+    }
+
+    fn policy(&self) -> PathBuf {
+        self.person.home().join(".config/ringfence/policy.cedar")
+    }
+
+    fn rules(&self) -> String {
+        fs::read_to_string(self.policy()).unwrap_or_default()
+    }
+
+    /// What is printed when a server is added, and the exit status.
+    fn add(&self, name: &str, command: &[&str]) -> (String, Option<i32>) {
+        let words = [&["mcp", "add", name, "--yes", "--"], command].concat();
+        let output = self.person.ringfence(&words).output().unwrap();
+        (text(&output), output.status.code())
+    }
+
+    fn talk(&self, name: &str) -> Talk {
+        Talk::with(self.person.ringfence(&["mcp", "run", name]))
+    }
+
+    /// Whether an agent can read a file.
+    fn reads(&self, agent: &str, file: &Path) -> bool {
+        let file = file.display().to_string();
+        let mut run =
+            self.person.ringfence(&["run", "--agent", agent, "--", "/bin/head", "-c1", &file]);
+        run.output().unwrap().status.success()
+    }
+
+    fn is_its_alone(&self, server: &str, files: &[PathBuf]) {
+        for file in files {
+            assert!(self.reads(server, file), "{server}: {}", file.display());
+            assert!(!self.reads("other", file), "{}", file.display());
+        }
+        assert!(!self.reads(server, &self.person.home().join("private.txt")), "{server}");
+    }
+}
+
+fn in_dir(action: &str, dir: &Path) -> String {
+    format!("action {action}, resource in Dir::\"{}\");", dir.display())
+}
+
+const READS: &str = "== Action::\"fs.read\"";
+
+#[test]
+fn a_server_of_a_package_in_the_home_is_added_and_works_in_the_directory_it_was_given() {
+    let Some(agents) = Agents::for_tests() else { return };
+    for who in Who::all() {
+        let setup = Setup::new(who);
+        let package = "node_modules/@modelcontextprotocol/server-filesystem/dist/index.js";
+        let slim =
+            "cd $1 && tar -c --exclude=@anthropic-ai --exclude=@openai node_modules | tar -x -C $2";
+        let mut copy = Command::new("sh");
+        copy.args(["-ec", slim, "sh"]).arg(agents.dir()).arg(&setup.tools);
+        assert!(copy.status().unwrap().success());
+        // As `npm install -g` does it: a link in a directory of programs.
+        let (script, bin) = (setup.tools.join(package), setup.tools.join("bin"));
+        fs::create_dir(&bin).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        symlink(Path::new("..").join(package), bin.join("files-server")).unwrap();
+        let documents = setup.documents.display().to_string();
+        let link = bin.join("files-server").display().to_string();
+        let script = script.display().to_string();
+        for (name, command) in
+            [("files", &[link.as_str(), &documents][..]), ("again", &["node", &script, &documents])]
+        {
+            let (said, code) = setup.add(name, command);
+            assert_eq!(code, Some(0), "{who:?}: {said}");
+            assert!(!said.contains("it does not start"), "{said}");
+            let rules = setup.rules();
+            let own =
+                |line: &&str| line.starts_with(&format!("permit (principal == Agent::\"{name}\""));
+            let of_it: Vec<&str> = rules.lines().filter(own).collect();
+            assert_eq!(of_it.len(), if name == "files" { 3 } else { 2 }, "{of_it:?}");
+            let modules = in_dir(READS, &setup.tools.join("node_modules"));
+            let works = in_dir("in Action::\"fs\"", &setup.documents);
+            assert!(of_it.iter().any(|it| it.ends_with(&modules)), "{of_it:?}");
+            assert!(of_it.iter().any(|it| it.ends_with(&works)), "{of_it:?}");
+            let has_link = of_it.iter().any(|it| it.ends_with(&in_dir(READS, &bin)));
+            assert_eq!(has_link, name == "files", "{of_it:?}");
+        }
+        let path = setup.documents.join("a.txt").display().to_string();
+        let read = || {
+            let mut talk = setup.talk("files");
+            let said = talk.call("read_text_file", json!({ "path": path }));
+            talk.end();
+            said
+        };
+        // What the caller may not read itself, no server reads for it.
+        let (said, failed) = read();
+        assert!(failed && said.contains("may not read"), "{said}");
+        let rule = format!(
+            "permit (principal == Agent::\"mcp-client\", {}\n",
+            in_dir(READS, &setup.documents)
+        );
+        fs::write(setup.policy(), setup.rules() + &rule).unwrap();
+        let (said, failed) = read();
+        assert!(!failed && said.contains("of the documents"), "{said}");
+        setup.is_its_alone("files", &[setup.tools.join(package), setup.documents.join("a.txt")]);
+    }
+}
+
+#[test]
+fn a_server_in_a_virtual_environment_is_added_and_works() {
+    let setup = Setup::new(Who::Caller);
+    let servers = setup.tools.join("servers");
+    bring_servers(&servers);
+    // As `python3 -m venv` makes it, but for what stands in the place of its own packages.
+    let venv = servers.join("python");
+    fs::create_dir(venv.join("bin")).unwrap();
+    symlink("/usr/bin/python3", venv.join("bin/python")).unwrap();
+    fs::write(venv.join("pyvenv.cfg"), "home = /usr/bin\ninclude-system-site-packages = false\n")
+        .unwrap();
+    let program = venv.join("bin/mcp-server-git");
+    let text_of =
+        format!("#!{}/bin/python\nfrom mcp_server_git import main\nmain()\n", venv.display());
+    fs::write(&program, text_of).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let git =
+        "git init -q . && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m first";
+    let made = setup.person.outside(git);
+    assert!(made.status.success(), "{}", text(&made));
+    let python = venv.join("bin/python").display().to_string();
+    let program = program.display().to_string();
+    for (name, command) in
+        [("git", &[program.as_str()][..]), ("module", &[&python, "-m", "mcp_server_git"])]
+    {
+        let (said, code) = setup.add(name, command);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(!said.contains("it does not start"), "{said}");
+        let rules = setup.rules();
+        let of_it = rules
+            .lines()
+            .filter(|it| it.contains(&format!("Agent::\"{name}\"")))
+            .collect::<Vec<_>>();
+        assert!(of_it.len() == 1 && of_it[0].ends_with(&in_dir(READS, &venv)), "{of_it:?}");
+        setup.is_its_alone(name, &[venv.join("pyvenv.cfg")]);
+    }
+    let mut talk = setup.talk("git");
+    let repository = setup.person.project().display().to_string();
+    let (said, failed) = talk.call("git_log", json!({ "repo_path": repository }));
+    talk.end();
+    assert!(!failed && said.contains("first"), "{said}");
+}
+
+/// A server that is one file.
+const SERVER: &str = r#"
+import json, sys
+hello = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "x", "version": "1"}}
+tools = {"tools": [{"name": "read_it", "description": "", "inputSchema": {"type": "object"}}]}
+says = {"initialize": {"result": hello}, "tools/list": {"result": tools}}
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" in asked:
+        said = says.get(asked["method"], {"error": {"code": -32601, "message": "no"}})
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **said}), flush=True)
+"#;
+
+#[test]
+fn no_home_and_nothing_with_secrets_or_a_policy_in_it_is_proposed_as_a_whole() {
+    let setup = Setup::new(Who::Caller);
+    let home = setup.person.home();
+    let kept = home.join("kept");
+    for dir in [kept.join(".aws"), home.join("other/.ringfence")] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    for dir in [&home, &kept, &setup.tools] {
+        fs::write(dir.join("server.py"), SERVER).unwrap();
+    }
+    symlink(&home, setup.tools.join("link")).unwrap();
+    let link = setup.tools.join("link").display().to_string();
+    let text_of = |path: &Path| path.display().to_string();
+    let (around, other) = (text_of(home.parent().unwrap()), text_of(&home.join("other")));
+    let given = ["/", "/usr", &around, &text_of(&home), &link, &other, "--root=/"];
+    for (name, dir) in [("home", &home), ("kept", &kept), ("tools", &setup.tools)] {
+        let before = setup.rules();
+        let script = text_of(&dir.join("server.py"));
+        let (said, code) = setup.add(name, &[&["/usr/bin/python3", &script], &given[..]].concat());
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.matches("no rule for it is proposed").count(), 4, "{said}");
+        let rules = setup.rules();
+        let new = rules.strip_prefix(&before).unwrap();
+        let own: Vec<&str> =
+            new.lines().filter(|it| it.contains(&format!("Agent::\"{name}\""))).collect();
+        let alone = format!("{READS}, resource == Path::\"{script}\");");
+        let expected = if name == "tools" { in_dir(READS, dir) } else { alone };
+        assert!(own.len() == 1 && own[0].ends_with(&expected), "{name}: {own:?}");
+        assert_eq!(said.contains("alone is proposed"), name != "tools", "{said}");
+        // Once more, and nothing is proposed anew.
+        let (said, code) = setup.add(name, &[&["/usr/bin/python3", &script], &given[..]].concat());
+        assert_eq!((code, setup.rules()), (Some(0), rules), "{said}");
+    }
+}
+
+#[test]
+fn what_a_client_starts_from_elsewhere_is_taken_over_with_what_it_is_made_of() {
+    let setup = Setup::new(Who::Caller);
+    let script = setup.tools.join("server.py");
+    fs::write(&script, SERVER).unwrap();
+    let args = json!([script, setup.documents]);
+    let config = json!({"mcpServers": {"notes": {"command": "/usr/bin/python3", "args": args}}});
+    fs::write(setup.person.home().join(".claude.json"), config.to_string()).unwrap();
+    let output = setup.person.ringfence(&["mcp", "import", "--all"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let rules = setup.rules();
+    for rule in [in_dir(READS, &setup.tools), in_dir("in Action::\"fs\"", &setup.documents)] {
+        let rule = format!("permit (principal == Agent::\"notes\", {rule}");
+        assert!(rules.contains(&rule), "{rule}: {rules}");
+    }
+    setup.is_its_alone("notes", &[script, setup.documents.join("a.txt")]);
+}

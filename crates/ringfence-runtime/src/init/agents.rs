@@ -10,8 +10,6 @@ use crate::settings::ProfileName;
 
 /// An agent's own directory, and what in it runs code.
 pub(super) struct AgentHome {
-    /// What its program is called, and so the agent in the policy.
-    pub(super) agent: &'static str,
     /// Below the home directory.
     pub(super) dir: &'static str,
     /// Names in it that the agent may read and not write.
@@ -21,7 +19,6 @@ pub(super) struct AgentHome {
 pub(super) fn home_of(profile: ProfileName) -> Option<AgentHome> {
     match profile {
         ProfileName::ClaudeCode => Some(AgentHome {
-            agent: "claude",
             dir: ".claude",
             read_only: &[
                 "settings.json",
@@ -36,7 +33,6 @@ pub(super) fn home_of(profile: ProfileName) -> Option<AgentHome> {
             ],
         }),
         ProfileName::Codex => Some(AgentHome {
-            agent: "codex",
             dir: ".codex",
             read_only: &["config.toml", "prompts", "rules", "skills", "hooks.json", "AGENTS.md"],
         }),

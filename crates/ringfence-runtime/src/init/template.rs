@@ -96,8 +96,7 @@ fn agent_home(text: &mut String, around: &Surroundings) {
     let Some(home) = agents::home_of(around.profile) else { return };
     let own = around.home.join(home.dir);
     let what = format!("{} keeps its login and history here", around.profile);
-    let permit = only(home.agent, &fs_permit(&dir(&own)));
-    rule(text, ("agent-state", &what), &permit);
+    rule(text, ("agent-state", &what), &fs_permit(&dir(&own)));
     let _ = writeln!(text, "// What {} would run on the host later is read-only.", around.profile);
     for name in home.read_only {
         let id = format!("agent-{}", name.to_ascii_lowercase().replace('.', "-"));
@@ -112,11 +111,7 @@ fn agent_home(text: &mut String, around: &Surroundings) {
 fn network(text: &mut String, around: &Surroundings) {
     for (number, endpoint) in (1..).zip(&around.model) {
         let id = if number == 1 { "model".to_owned() } else { format!("model-{number}") };
-        let permit = match agents::home_of(around.profile) {
-            Some(home) => only(home.agent, &connect(endpoint)),
-            None => connect(endpoint),
-        };
-        rule(text, (&id, "the agent's model and login"), &permit);
+        rule(text, (&id, "the agent's model and login"), &connect(endpoint));
     }
     if around.model.is_empty() {
         text.push_str(MODEL);
@@ -135,11 +130,6 @@ fn network(text: &mut String, around: &Surroundings) {
 fn rule(text: &mut String, (id, reason): (&str, &str), body: &str) {
     let reason = reason.replace('\\', "\\\\").replace('"', "\\\"");
     let _ = writeln!(text, "@id(\"{id}\")\n@reason(\"{reason}\")\n{body}\n");
-}
-
-/// A permit for one agent; servers of tools are agents as well, and have no use for its login.
-fn only(agent: &str, permit: &str) -> String {
-    permit.replacen("(principal,", &format!("(principal == Agent::\"{agent}\","), 1)
 }
 
 fn fs_permit(resource: &str) -> String {

@@ -61,8 +61,9 @@ fn next_digit(bytes: &[u8], from: usize) -> Option<usize> {
         return from.checked_add(near);
     }
     let (chunks, last) = rest.as_chunks::<CHUNK>();
-    let has_digit =
-        |chunk: &[u8; CHUNK]| chunk.iter().fold(false, |any, byte| any | byte.is_ascii_digit());
+    // Numbers in the place of truths: the compiler looks at many of them at once.
+    let digit = |byte: &u8| u8::from(byte.is_ascii_digit());
+    let has_digit = |chunk: &[u8; CHUNK]| chunk.iter().fold(0, |any, byte| any | digit(byte)) != 0;
     let number = chunks.iter().position(has_digit);
     let (part, start) = match number {
         Some(number) => (chunks.get(number)?.as_slice(), number.checked_mul(CHUNK)?),

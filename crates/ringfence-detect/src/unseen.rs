@@ -77,13 +77,18 @@ fn next_odd(bytes: &[u8], from: usize) -> Option<usize> {
     from.checked_add(start)?.checked_add(at)
 }
 
-/// Whether bytes are ASCII that is seen, or ends of lines.
+/// Whether bytes are ASCII that is seen, or ends of lines. Numbers in the place of truths: the compiler looks at many
+/// of them at once.
 fn is_plain(bytes: &[u8]) -> bool {
     let odd = |byte: u8| {
-        let is_space = matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c);
-        (byte < 0x20 && !is_space) || byte >= 0x7f
+        let is_control = u8::from(byte < 0x20)
+            & u8::from(byte != b'\t')
+            & u8::from(byte != b'\n')
+            & u8::from(byte != b'\r')
+            & u8::from(byte != 0x0c);
+        is_control | u8::from(byte >= 0x7f)
     };
-    !bytes.iter().fold(false, |any, byte| any | odd(*byte))
+    bytes.iter().fold(0, |any, byte| any | odd(*byte)) == 0
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

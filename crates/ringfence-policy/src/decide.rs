@@ -103,7 +103,7 @@ impl Decide for Policy {
         if let Err(oversized) = check_lengths(request, facts) {
             return failed(oversized.to_string());
         }
-        if let Some(ruling) = self.remembered(request) {
+        if let Some(ruling) = self.remembered(request, facts) {
             return ruling;
         }
         let ruling = self.decide_as_written(request, facts);
@@ -140,7 +140,7 @@ impl Policy {
         let (answers, approved) = self.answers(&candidates, &situation, facts);
         if answers.permit() {
             let ruling = self.permitted(&answers);
-            self.remember(request, &candidates, &ruling);
+            self.remember((request, facts), &candidates, &ruling);
             return ruling;
         }
         if let Some(failure) = self.failure(&answers) {
@@ -171,18 +171,23 @@ impl Policy {
     }
 
     /// The permit of what was decided before, under facts that are the same.
-    fn remembered(&self, request: &Request) -> Option<Ruling> {
-        self.remembered.ruling(&request.agent.0, Subject::of(&request.act)?)
+    fn remembered(&self, request: &Request, facts: &Facts) -> Option<Ruling> {
+        self.remembered.ruling((&request.agent.0, Subject::of(&request.act)?), facts)
     }
 
     /// Remembers a permit. Denials are not: what comes near to permitting them is no candidate.
-    fn remember(&self, request: &Request, candidates: &Candidates, ruling: &Ruling) {
+    fn remember(
+        &self,
+        (request, facts): (&Request, &Facts),
+        candidates: &Candidates,
+        ruling: &Ruling,
+    ) {
         let Some(subject) = Subject::of(&request.act) else { return };
         let session = self.session.reads(&candidates.session.positions);
         let ceiling = self.ceiling.iter().zip(&candidates.ceiling);
         let ceiling = ceiling.flat_map(|(set, found)| set.reads(&found.positions));
         let reads = Reads::together(session.chain(ceiling));
-        self.remembered.keep((&request.agent.0, subject), reads, ruling);
+        self.remembered.keep(((&request.agent.0, subject), facts), reads, ruling);
     }
 
     /// What the sets answer; the author of a matching grant counts as an approver.

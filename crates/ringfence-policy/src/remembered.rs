@@ -1,18 +1,18 @@
-//! Rulings on programs and on connections, remembered: the same one under the same facts is decided
-//! once.
+//! Rulings on programs, on connections and on tools, remembered: the same one under the same facts is
+//! decided once.
 //!
 //! A ruling is a function of what the rules look at. So for each program it is known which facts of
-//! the exec its candidates read, and their values together name the ruling. Where a candidate reads
-//! anything else (time, approvals, the session), nothing is remembered. A connection has no facts
-//! but its endpoint.
+//! the exec its candidates read, and their values together with the approvals name the ruling. Where a
+//! candidate reads anything else (time, the session), nothing is remembered. A connection has no facts
+//! but its endpoint, and of a tool only rulings are remembered that look at no argument.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cedar_policy_core::ast::{Expr, ExprKind, Var};
-use ringfence_core::{Act, Endpoint, Exec, Ruling};
+use ringfence_core::{Act, Endpoint, Exec, Facts, Ruling, ToolName};
 
-/// Most programs and endpoints whose rulings are remembered; more and all are forgotten.
+/// Most programs, endpoints and tools whose rulings are remembered; more and all are forgotten.
 const SUBJECTS_MAX: usize = 512;
 
 /// Most rulings remembered of one of them; more and all of it are forgotten.
@@ -21,7 +21,7 @@ const RULINGS_MAX: usize = 64;
 /// Longest key of a ruling, in bytes; what needs a longer one is decided each time.
 const KEY_BYTES_MAX: usize = 2048;
 
-/// A fact of the context that depends on the exec alone.
+/// A fact of the context that depends on the exec, or on approvals, alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fact {
     Argv,
@@ -29,6 +29,8 @@ enum Fact {
     Flags,
     Cwd,
     Opaque,
+    Approvals,
+    ApproverCount,
 }
 
 impl Fact {
@@ -39,12 +41,14 @@ impl Fact {
             "flags" => Some(Fact::Flags),
             "cwd" => Some(Fact::Cwd),
             "opaque" => Some(Fact::Opaque),
+            "approvals" => Some(Fact::Approvals),
+            "approver_count" => Some(Fact::ApproverCount),
             _ => None,
         }
     }
 }
 
-/// The facts of an exec that conditions look at; `None` if they look at anything else.
+/// The facts that conditions look at; `None` if they look at anything that is no [`Fact`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reads(Option<BTreeSet<Fact>>);
 
@@ -82,34 +86,49 @@ impl Reads {
         Reads(Some(facts))
     }
 
-    /// Names what these facts are for an act, so that different values have different names.
-    fn key(&self, subject: Subject<'_>) -> Option<Vec<u8>> {
+    /// Names what these facts are for an act, so that different values have different names; nothing where the act
+    /// has none of them.
+    fn key(&self, subject: Subject<'_>, given: &Facts) -> Option<Vec<u8>> {
         let facts = self.0.as_ref()?;
-        let exec = match subject {
-            Subject::Program(exec) => exec,
-            Subject::Endpoint(_) => return facts.is_empty().then(Vec::new),
-        };
         let mut key = Vec::with_capacity(128);
-        let line = &exec.command_line;
         for fact in facts {
-            match fact {
-                Fact::Argv => put(&mut key, &line.text),
-                Fact::Subcommand => {
-                    key.push(u8::from(line.subcommand.is_some()));
-                    put(&mut key, line.subcommand.as_deref().unwrap_or(""));
+            match (fact, subject) {
+                (Fact::Approvals, _) => {
+                    key.extend(given.approvals.len().to_le_bytes());
+                    given.approvals.iter().for_each(|role| put(&mut key, &role.0));
                 }
-                Fact::Flags => {
-                    key.extend(line.flags.len().to_le_bytes());
-                    line.flags.iter().for_each(|flag| put(&mut key, flag));
-                }
-                Fact::Cwd => put(&mut key, exec.cwd.as_str()),
-                Fact::Opaque => key.push(u8::from(line.opaque)),
+                (Fact::ApproverCount, _) => key.extend(given.approver_count.to_le_bytes()),
+                (fact, Subject::Program(exec)) => put_fact(&mut key, *fact, exec),
+                (
+                    Fact::Argv | Fact::Subcommand | Fact::Flags | Fact::Cwd | Fact::Opaque,
+                    Subject::Endpoint(_) | Subject::Tool(_),
+                ) => return None,
             }
             if key.len() > KEY_BYTES_MAX {
                 return None;
             }
         }
         Some(key)
+    }
+}
+
+/// Names the value that a fact of an exec has.
+fn put_fact(key: &mut Vec<u8>, fact: Fact, exec: &Exec) {
+    let line = &exec.command_line;
+    match fact {
+        Fact::Argv => put(key, &line.text),
+        Fact::Subcommand => {
+            key.push(u8::from(line.subcommand.is_some()));
+            put(key, line.subcommand.as_deref().unwrap_or(""));
+        }
+        Fact::Flags => {
+            key.extend(line.flags.len().to_le_bytes());
+            line.flags.iter().for_each(|flag| put(key, flag));
+        }
+        Fact::Cwd => put(key, exec.cwd.as_str()),
+        Fact::Opaque => key.push(u8::from(line.opaque)),
+        // Of the decision, not of the exec.
+        Fact::Approvals | Fact::ApproverCount => {}
     }
 }
 
@@ -123,6 +142,7 @@ fn put(key: &mut Vec<u8>, text: &str) {
 pub(crate) enum Subject<'a> {
     Program(&'a Exec),
     Endpoint(&'a Endpoint),
+    Tool(&'a ToolName),
 }
 
 impl<'a> Subject<'a> {
@@ -131,13 +151,13 @@ impl<'a> Subject<'a> {
         match act {
             Act::Exec(exec) => Some(Subject::Program(exec)),
             Act::Connect(endpoint) => Some(Subject::Endpoint(endpoint)),
+            Act::CallTool(call) => Some(Subject::Tool(&call.tool)),
             Act::Read(_)
             | Act::Write(_)
             | Act::Delete(_)
             | Act::ConnectUnix(_)
             | Act::Request(_)
-            | Act::UseSecret(_)
-            | Act::CallTool(_) => None,
+            | Act::UseSecret(_) => None,
         }
     }
 
@@ -152,6 +172,10 @@ impl<'a> Subject<'a> {
             Subject::Endpoint(endpoint) => {
                 key.push(b'e');
                 put(&mut key, &endpoint.to_string());
+            }
+            Subject::Tool(tool) => {
+                key.push(b't');
+                put(&mut key, tool.as_str());
             }
         }
         key
@@ -172,15 +196,24 @@ struct Known {
 
 impl Remembered {
     /// The ruling on an act of this agent, if it was made before.
-    pub(crate) fn ruling(&self, agent: &str, subject: Subject<'_>) -> Option<Ruling> {
+    pub(crate) fn ruling(
+        &self,
+        (agent, subject): (&str, Subject<'_>),
+        given: &Facts,
+    ) -> Option<Ruling> {
         let all = self.all();
         let known = all.get(&subject.key(agent))?;
-        known.rulings.get(&known.reads.key(subject)?).cloned()
+        known.rulings.get(&known.reads.key(subject, given)?).cloned()
     }
 
     /// Keeps a ruling that looked at nothing but `reads`, and the subject.
-    pub(crate) fn keep(&self, (agent, subject): (&str, Subject<'_>), reads: Reads, made: &Ruling) {
-        let Some(key) = reads.key(subject) else { return };
+    pub(crate) fn keep(
+        &self,
+        ((agent, subject), given): ((&str, Subject<'_>), &Facts),
+        reads: Reads,
+        made: &Ruling,
+    ) {
+        let Some(key) = reads.key(subject, given) else { return };
         let mut all = self.all();
         if all.len() >= SUBJECTS_MAX {
             all.clear();
@@ -215,13 +248,16 @@ mod tests {
         let two = BTreeSet::from([Fact::Subcommand, Fact::Flags]);
         let rule = "context has subcommand && context.flags.contains(\"--force\")";
         assert_eq!(reads(rule), Reads(Some(two)));
+        let approved = "context.approvals.contains(\"oncall\")";
+        assert_eq!(reads(approved), Reads(Some(BTreeSet::from([Fact::Approvals]))));
     }
 
     #[test]
     fn a_condition_that_looks_at_anything_else_is_never_remembered() {
         for rule in [
             "context.clock.hour > 8",
-            "context.approvals.contains(\"oncall\")",
+            "context.approvals.contains(\"oncall\") && context.session == \"s\"",
+            "context.arguments has path",
             "context.session == \"s\"",
             "context == {argv: \"true\"}",
             "[context].contains(context)",

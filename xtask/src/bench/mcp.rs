@@ -70,19 +70,22 @@ pub(crate) fn calls() -> Result<Vec<Row>, String> {
 /// Calls over HTTP, to a server behind an address: our own, which answers as soon as can be, and a usual one.
 pub(crate) fn posts() -> Result<Vec<Row>, String> {
     let stage = Stage::new("mcp-posts")?;
-    let mut rows = Vec::new();
-    for (server, name, count) in [
-        (Web::start(&stage)?, "our server", CALLS),
-        (Web::everything(&stage)?, "`server-everything`", SLOW_CALLS),
-    ] {
-        let gate = Gate::serve(&stage, &["web"])?;
-        let sides = [(server.url(), "-".to_owned()), gate.at()];
-        let [direct, gate] = stage.rounds(&sides.map(|at| post(count, at)))?;
-        let what = |which| format!("HTTP `tools/call` of {name} p50, {which}");
-        rows.push(added(&what("added by the gate"), ("-", "-"), &gate, &direct));
-        rows.push(ratio(&what("against direct"), ("1.5x", "1.2x"), &gate, &direct));
-    }
+    // One after the other: each is the server `web`.
+    let mut rows = posts_to(&stage, &Web::start(&stage)?, ("our server", CALLS))?;
+    let usual = Web::everything(&stage)?;
+    rows.extend(posts_to(&stage, &usual, ("`server-everything`", SLOW_CALLS))?);
     Ok(rows)
+}
+
+fn posts_to(stage: &Stage, web: &Web, (name, count): (&str, usize)) -> Result<Vec<Row>, String> {
+    let gate = Gate::serve(stage, &["web"])?;
+    let sides = [(web.url(), "-".to_owned()), gate.at()];
+    let [direct, gate] = stage.rounds(&sides.map(|at| post(count, at)))?;
+    let what = |which| format!("HTTP `tools/call` of {name} p50, {which}");
+    Ok(vec![
+        added(&what("added by the gate"), ("-", "-"), &gate, &direct),
+        ratio(&what("against direct"), ("1.5x", "1.2x"), &gate, &direct),
+    ])
 }
 
 /// What our client is told to call a server over HTTP so often.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use ringfence_core::{
-    Act, Decide as _, Fact, FactType, Field, Fields, Role, SetName, ToolCall, ToolShape,
+    Act, Decide as _, Fact, FactType, Field, Fields, Role, SetName, ToolCall, ToolShape, Verdict,
 };
 use ringfence_policy::grant::GrantText;
 use ringfence_policy::{LintKind, Options, Policy};
@@ -329,5 +330,54 @@ fn a_rule_about_results_names_detectors_and_permits_calls() {
     ] {
         let said = problems(text);
         assert!(said.len() == 1 && said[0].contains(wrong), "{said:?}");
+    }
+}
+
+fn rule_on_tools() -> impl Strategy<Value = String> {
+    let effect = prop_oneof![3 => Just("permit"), 1 => Just("forbid")];
+    let scope = prop_oneof![
+        1 => Just(r#"action in Action::"tool.call""#),
+        2 => Just(r#"action == Action::"files/read""#),
+        1 => Just(r#"action in [Action::"files/read", Action::"files/write"]"#),
+    ];
+    let condition = prop_oneof![
+        2 => Just(""),
+        2 => Just(r#"when { context.approvals.contains("owner") }"#),
+        1 => Just(r#"unless { context.approvals.contains("dev") }"#),
+        1 => Just("when { context.approver_count >= 2 }"),
+        1 => Just("when { context.clock.hour > 9 }"),
+        1 => Just(r#"when { context.arguments.path == "/a" }"#),
+        1 => Just(r#"when { resource.name == "read" }"#),
+    ];
+    (effect, scope, condition).prop_map(|(effect, scope, condition)| {
+        format!("{effect}(principal, {scope}, resource) {condition};\n")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_remembered_of_tools_never_changes_an_answer(
+        rules in proptest::collection::vec(rule_on_tools(), 1..5),
+        calls in proptest::collection::vec((0_usize..3, 0_usize..2, 8_u8..12, 0_usize..4, 0_u32..3), 40),
+    ) {
+        let text = rules.concat();
+        // Some of them do not load: where approvals would make a rule stricter, say.
+        let loaded = Policy::load(vec![source(SetName::User, &text)], &with_tools());
+        let Ok(policy) = loaded else { return Ok(()) };
+        for (tool, path, hour, roles, people) in calls {
+            let tool = ["files/read", "files/write", "shop/pay"][tool];
+            let path = ["/a", "/b"][path];
+            let request = request(call(tool, &json!({"path": path, "amount": "1.5"})));
+            let mut facts = facts();
+            facts.clock.hour = hour;
+            let held = ["owner", "dev"].iter().enumerate().filter(|(bit, _)| roles & (1 << bit) != 0);
+            facts.approvals = held.map(|(_, name)| Role((*name).to_owned())).collect();
+            facts.approver_count = people;
+            let remembering = policy.decide(&request, &facts).verdict == Verdict::Permit;
+            let scanned = policy.decide_by_full_scan(&request, &facts) == Verdict::Permit;
+            prop_assert_eq!(remembering, scanned, "{:?} {:?}\n{}", request, facts, text);
+        }
     }
 }

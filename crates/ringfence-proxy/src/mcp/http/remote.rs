@@ -297,9 +297,10 @@ impl Session {
                 }
                 let asks = if of == Stands::InSession { Asks::Anything } else { Asks::Alone };
                 let named = id.clone();
-                let request = async move {
+                // Boxed: a task is moved when it is begun and when it ends.
+                let request = Box::pin(async move {
                     let _ = session.request(message, id, asks).await;
-                };
+                });
                 tasks.carry(named, request, of);
             }
             Kind::Notification { method, .. } => {

@@ -41,6 +41,8 @@ pub(crate) struct Exchange {
     pub(super) who: Client,
     pub(super) endpoint: Endpoint,
     pub(super) scheme: Scheme,
+    /// The endpoint as requests name it.
+    authority: String,
     /// What the client speaks.
     spoken: Spoken,
     server: tokio::sync::Mutex<Kept>,
@@ -92,6 +94,7 @@ impl Exchange {
         Arc::new(Exchange {
             port: Arc::clone(port),
             who: who.clone(),
+            authority: target::authority((&endpoint, scheme)),
             endpoint,
             scheme,
             spoken,
@@ -109,6 +112,7 @@ impl Exchange {
         Arc::new(Exchange {
             port: Arc::clone(port),
             who: who.clone(),
+            authority: target::authority((&endpoint, scheme)),
             endpoint,
             scheme,
             spoken: Spoken::Http1,
@@ -127,6 +131,7 @@ impl Exchange {
             Arc::new(Exchange {
                 port: Arc::clone(&self.port),
                 who: self.who.clone(),
+                authority: target::authority((endpoint, scheme)),
                 endpoint: endpoint.clone(),
                 scheme,
                 spoken: self.spoken,
@@ -273,7 +278,7 @@ impl Exchange {
         let mut again = true;
         loop {
             let (server, used) = self.connected().await?;
-            let message = outbound(request, (&self.endpoint, self.scheme), &server, upgrade);
+            let message = outbound(request, (&self.authority, self.scheme), &server, upgrade);
             match server.send(message).await {
                 Ok(response) => return Ok((response, server)),
                 // Servers end idle connections whenever they like: what was not sent is sent over
@@ -453,7 +458,7 @@ fn broke_off(server: &Server, error: Option<&hyper::Error>) -> Refusal {
 /// A request in the form in which a server is sent it.
 fn outbound<B>(
     request: Request<B>,
-    (endpoint, scheme): (&Endpoint, Scheme),
+    (authority, scheme): (&str, Scheme),
     server: &Server,
     upgrade: bool,
 ) -> Request<B> {
@@ -462,13 +467,12 @@ fn outbound<B>(
     remove_hop_headers(&mut parts.headers);
     let path = parts.uri.path_and_query().cloned();
     let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let authority = target::authority((endpoint, scheme));
     match server.spoken() {
         Spoken::Http1 => {
             parts.version = Version::HTTP_11;
             parts.uri = Uri::from(path);
             if let (false, Ok(host)) =
-                (parts.headers.contains_key(header::HOST), HeaderValue::from_str(&authority))
+                (parts.headers.contains_key(header::HOST), HeaderValue::from_str(authority))
             {
                 parts.headers.insert(header::HOST, host);
             }

@@ -39,11 +39,10 @@ pub(super) struct Permitted {
 
 /// A call that waits for answers.
 pub(super) struct Open {
-    questions: Vec<(Part, Question)>,
+    questions: Vec<(Is, Question)>,
     /// What was permitted meanwhile, which is decided anew.
     others: Vec<Part>,
     arguments: Option<Value>,
-    call: Request,
 }
 
 /// Something that a call needs.
@@ -72,23 +71,23 @@ impl Decider {
             Ok(known) => known,
             Err(why) => return Begun::Denied(why),
         };
-        let call = self.request(act);
-        let first = Part { request: call.clone(), is: Is::Call };
+        let first = Part { request: self.request(act), is: Is::Call };
         let named =
             needed.into_iter().map(|act| Part { request: self.request(act), is: Is::Named });
-        let (mut permits, mut questions, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut permits, mut questions) = (Vec::new(), Vec::new());
         for part in std::iter::once(first).chain(named) {
-            match self.check(&part) {
-                Checked::Permit(permit) => {
-                    permits.push((part.is, permit));
-                    others.push(part);
-                }
-                Checked::Ask(question) => questions.push((part, question)),
+            match self.check(part.request, part.is) {
+                Checked::Permit(permit) => permits.push((part.is, permit)),
+                Checked::Ask(question) => questions.push((part.is, question)),
                 Checked::Deny(denial) => return Begun::Denied(self.not_made(permits, &denial)),
             }
         }
         if !questions.is_empty() {
-            return Begun::Asked(Open { questions, others, arguments, call });
+            // No permit outlasts a question: these are decided anew.
+            let other =
+                |(is, permit): &(Is, Permit)| Part { request: permit.request().clone(), is: *is };
+            let others = permits.iter().map(other).collect();
+            return Begun::Asked(Open { questions, others, arguments });
         }
         match self.spend(permits) {
             Ok(permitted) => Begun::Permitted(permitted, arguments),
@@ -96,9 +95,8 @@ impl Decider {
         }
     }
 
-    fn check(&self, part: &Part) -> Checked {
-        let request = part.request.clone();
-        match part.is {
+    fn check(&self, request: Request, is: Is) -> Checked {
+        match is {
             Is::Call => self.gate.check(request),
             Is::Named => self.gate.check_file(request, None),
         }
@@ -112,9 +110,9 @@ impl Decider {
         withdrawn: &AtomicBool,
     ) -> Result<(Permitted, Option<Value>), String> {
         let still = || !withdrawn.load(Ordering::Acquire);
-        let put = |(part, question): (Part, Question)| {
+        let put = |(is, question): (Is, Question)| {
             let agreed = self.approvals.put_and_wait(question, None, &still);
-            agreed.map(|agreed| (part.is, agreed)).map_err(|denial| self.words(&denial))
+            agreed.map(|agreed| (is, agreed)).map_err(|denial| self.words(&denial))
         };
         let agreed: Vec<(Is, Agreed)> =
             open.questions.into_iter().map(put).collect::<Result<_, String>>()?;
@@ -123,7 +121,7 @@ impl Decider {
             permits.push((is, settled(self.approvals.check_again(agreed))));
         }
         for part in open.others {
-            permits.push((part.is, settled(self.check(&part))));
+            permits.push((part.is, settled(self.check(part.request, part.is))));
         }
         // The call comes first, whatever was asked.
         permits.sort_by_key(|(is, _)| *is != Is::Call);
@@ -140,7 +138,10 @@ impl Decider {
     /// What is denied because too much is asked already.
     pub(super) fn ask_no_more(&self, open: &Open) -> String {
         let why = format!("more than {ASKED_MAX} calls wait for an answer");
-        self.deny(open.call.clone(), why)
+        match open.call() {
+            Some(call) => self.deny(call.clone(), why),
+            None => why,
+        }
     }
 
     /// A call that will not be made, since something that it needs is denied; what the agent is told.
@@ -177,9 +178,16 @@ impl Decider {
 }
 
 impl Open {
+    /// The call itself.
+    fn call(&self) -> Option<&Request> {
+        let asked = self.questions.iter().map(|(is, question)| (*is, &question.request));
+        let permitted = self.others.iter().map(|part| (part.is, &part.request));
+        asked.chain(permitted).find(|(is, _)| *is == Is::Call).map(|(_, request)| request)
+    }
+
     /// What whoever sits before the client hears of it.
     pub(super) fn told(&self) -> String {
-        let what = crate::wording::describe(&self.call.act);
+        let what = self.call().map(|call| crate::wording::describe(&call.act)).unwrap_or_default();
         let first = self.questions.first().map(|(_, question)| question.entry.to_string());
         let command = first.map_or_else(
             || "`ringfence approve`".to_owned(),

@@ -20,7 +20,7 @@ use super::needs::Whereabouts;
 use crate::advice::Advice;
 use crate::approvals::Approvals;
 use crate::in_force::InForce;
-use crate::servers::{METHODS, Server, TOOLS_MAX, digest};
+use crate::servers::{METHODS, Pinned, Server, TOOLS_MAX, digest};
 use crate::wording;
 
 /// Decides the calls of one session.
@@ -38,6 +38,8 @@ pub(super) struct Decider {
     in_force: Arc<InForce>,
     /// Tools, as clients call them, of which no argument is for anything.
     plain: Arc<BTreeSet<String>>,
+    /// Pinned tools whose definitions do not say in one way which arguments are repeated as headers, and why.
+    unclear: Arc<BTreeMap<(usize, String), String>>,
     /// Tools of which their server says something else than was pinned.
     changed: Arc<Mutex<BTreeSet<(usize, String)>>>,
     /// Tools that a server says it has and that are not pinned.
@@ -60,6 +62,7 @@ impl Decider {
             process: None,
             client: None,
             plain: Arc::new(plain(&servers)),
+            unclear: Arc::new(unclear(&servers)),
             servers: servers.into(),
             whereabouts: Whereabouts { home, cwd, search },
             in_force,
@@ -150,8 +153,8 @@ impl Decider {
             let why = "its server says something else of it than what a person has looked at";
             return Err(wrong(why.to_owned()));
         }
-        if let Some(pinned) = server.file.tools.get(name) {
-            headers_of(server, &pinned.definition).map_err(wrong)?;
+        if let Some(why) = self.unclear.get(&(call.server, name.clone())) {
+            return Err(wrong(why.clone()));
         }
         let (Some(schema), Some(roles)) = (server.schema(name), server.roles(name)) else {
             return Err(wrong("its arguments have no schema".to_owned()));
@@ -190,6 +193,18 @@ fn plain(servers: &[Server]) -> BTreeSet<String> {
         tools.map(called).collect::<Vec<_>>()
     };
     servers.iter().flat_map(of).collect()
+}
+
+/// Pinned tools that do not say in one way which of their arguments are repeated as headers, and why.
+fn unclear(servers: &[Server]) -> BTreeMap<(usize, String), String> {
+    let of = |(number, server): (usize, &Server)| {
+        let why = |(name, pinned): (&String, &Pinned)| {
+            let why = headers_of(server, &pinned.definition).err()?;
+            Some(((number, name.clone()), why))
+        };
+        server.file.tools.iter().filter_map(why).collect::<Vec<_>>()
+    };
+    servers.iter().enumerate().flat_map(of).collect()
 }
 
 /// Whether a tool of a server behind an address says in one way which arguments are repeated as headers; one that does

@@ -65,7 +65,7 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
     };
     let lines = alone::lines(&head.headers);
     if alone::is_alone(&lines, &frame) {
-        return Ok(alone::answer(&lines, frame, sessions).await);
+        return Ok(Box::pin(alone::answer(&lines, frame, sessions)).await);
     }
     let (messages, is_batch) = match &frame {
         Frame::One(message) => (std::slice::from_ref(message), false),
@@ -80,7 +80,7 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
     if begins && !head.headers.contains_key(SESSION) {
         let session =
             sessions.open().await.map_err(|why| no(StatusCode::SERVICE_UNAVAILABLE, &why))?;
-        let answered = begin(&session, frame).await;
+        let answered = Box::pin(begin(&session, frame)).await;
         if !matches!(&answered, Ok(response) if response.headers().contains_key(SESSION)) {
             sessions.end(&session.name);
         }

@@ -187,7 +187,7 @@ pub(crate) fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
 }
 
 /// A text with `%XX` decoded; what is no such sequence stays.
-pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
+pub fn percent_decoded(text: &str) -> Vec<u8> {
     let mut rest = text.as_bytes();
     let mut out = Vec::with_capacity(rest.len());
     while let Some((first, after)) = rest.split_first() {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use ringfence_secrets::look::percent_decoded;
 use serde_json::{Map, Value};
 
 /// Most steps that arguments may take to be held against a schema, and more of them for each value that they have.
@@ -178,10 +179,13 @@ impl Count<'_> {
             return Err(Unbounded::Unknown(to.to_owned()));
         };
         let place = percent_decoded(place);
+        let place = String::from_utf8_lossy(&place);
         if let Some(found) = root.pointer(&place) {
             return self.visit(found, value, next);
         }
-        let Some(all) = names.0.get(&place) else { return Err(Unbounded::Unknown(to.to_owned())) };
+        let Some(all) = names.0.get(place.as_ref()) else {
+            return Err(Unbounded::Unknown(to.to_owned()));
+        };
         for pointer in all {
             if let Some(found) = root.pointer(pointer) {
                 self.visit(found, value, next)?;
@@ -198,20 +202,6 @@ fn values(value: &Value) -> usize {
         Value::Array(all) => all.iter().map(values).fold(1, usize::saturating_add),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
     }
-}
-
-/// A fragment of an address as it reads.
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| *first == b'%');
-        let digits = digits.and_then(|it| std::str::from_utf8(it).ok());
-        let decoded = digits.and_then(|it| u8::from_str_radix(it, 16).ok());
-        out.push(decoded.unwrap_or(*first));
-        rest = if decoded.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

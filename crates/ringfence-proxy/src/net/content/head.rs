@@ -5,6 +5,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderValue};
+use ringfence_secrets::look::percent_decoded;
 
 use super::{Blocked, Rules, Tally};
 
@@ -68,8 +69,9 @@ pub fn out_target(rules: &Rules, target: &Uri, tally: &mut Tally) -> Result<(), 
     let Some(target) = target.path_and_query() else { return Ok(()) };
     let parts = target.as_str().split(['/', '?', '&', '=']);
     for part in [target.as_str()].into_iter().chain(parts) {
-        let decoded = percent_decoded(part);
-        let spaced = part.contains('+').then(|| percent_decoded(&part.replace('+', " ")));
+        let reads = |part: &str| String::from_utf8_lossy(&percent_decoded(part)).into_owned();
+        let decoded = reads(part);
+        let spaced = part.contains('+').then(|| reads(&part.replace('+', " ")));
         // A value that is written with `%XX` reads like what stands in for it only once it is decoded.
         let written = (!rules.has_stand_in(&decoded)).then(|| part.to_owned());
         for text in [written, Some(decoded), spaced].into_iter().flatten() {
@@ -84,19 +86,4 @@ fn basic(value: &str) -> Option<String> {
     let (scheme, rest) = value.split_once(' ')?;
     let decoded = scheme.eq_ignore_ascii_case("basic").then(|| LENIENT.decode(rest.trim()).ok());
     Some(String::from_utf8_lossy(&decoded??).into_owned())
-}
-
-/// A text with `%XX` decoded; what is no such sequence stays.
-fn percent_decoded(text: &str) -> String {
-    let mut rest = text.as_bytes();
-    let mut out = Vec::with_capacity(rest.len());
-    while let Some((first, after)) = rest.split_first() {
-        let digits = if *first == b'%' { after.get(..2) } else { None };
-        let digits = digits.filter(|it| it.iter().all(u8::is_ascii_hexdigit));
-        let value = digits.and_then(|it| std::str::from_utf8(it).ok());
-        let decoded = value.and_then(|it| u8::from_str_radix(it, 16).ok());
-        out.push(decoded.unwrap_or(*first));
-        rest = if decoded.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

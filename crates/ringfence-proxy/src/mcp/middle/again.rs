@@ -159,7 +159,7 @@ impl Middle {
     /// Whether this calls a tool that is not shown any more; what the call is named here.
     fn calls_changed(&self, server: usize, text: &str) -> Option<u64> {
         let number = number(&message(text)?)?;
-        let Why::Client(passed) = &self.sent.get(&number)?.why else { return None };
+        let passed = self.sent.get(&number)?.why.of_client()?;
         let Called::Tool(tool) = &passed.what else { return None };
         let seat = self.servers.get(server)?;
         (!seat.tools.is_shown(tool)).then_some(number)
@@ -167,21 +167,8 @@ impl Middle {
 
     /// Answers what a server was to be asked, and is not.
     fn given_up(&mut self, number: u64, why: &str) -> Vec<Effect> {
-        match self.sent.remove(&number).map(|sent| sent.why) {
-            Some(Why::Client(passed)) => self.fail(&passed, why),
-            Some(
-                Why::Gathering(_)
-                | Why::Own
-                | Why::Discover
-                | Why::Initialize
-                | Why::Again
-                | Why::Watch(_)
-                | Why::Task(_)
-                | Why::TaskTold(_)
-                | Why::Nothing,
-            )
-            | None => Vec::new(),
-        }
+        let passed = self.sent.remove(&number).and_then(|sent| sent.why.into_client());
+        passed.map_or_else(Vec::new, |passed| self.fail(&passed, why))
     }
 
     /// Of what is to be done, what has to wait until servers have begun anew.

@@ -11,7 +11,8 @@ use super::super::frame::{
 };
 use super::asker::{self, Asker};
 use super::client::DENIED;
-use super::{Call, Called, Decided, Effect, Ended, Era, Middle, OddKind, Phase, Why, odd};
+use super::passing::Passed;
+use super::{Call, Called, Decided, Effect, Ended, Era, Middle, OddKind, Phase, odd};
 
 /// Most questions of one server that are open.
 const QUESTIONS_MAX: usize = 64;
@@ -165,37 +166,16 @@ impl Middle {
     /// What the client asked last of a server and has no answer to.
     fn carrier(&self, server: usize) -> Option<(u64, Asker)> {
         let all = self.sent.iter().filter(|(_, sent)| sent.server == server);
-        let of_client = all.filter_map(|(number, sent)| match &sent.why {
-            Why::Client(passed) if !passed.is_modern() || passed.may_ask() => {
-                Some((*number, passed.asker.clone()))
-            }
-            Why::Client(_)
-            | Why::Gathering(_)
-            | Why::Own
-            | Why::Discover
-            | Why::Initialize
-            | Why::Again
-            | Why::Watch(_)
-            | Why::Task(_)
-            | Why::TaskTold(_)
-            | Why::Nothing => None,
+        let of_client = all.filter_map(|(number, sent)| {
+            let passed = sent.why.of_client()?;
+            let may_ask = !passed.is_modern() || passed.may_ask();
+            may_ask.then(|| (*number, passed.asker.clone()))
         });
         of_client.max_by_key(|(number, _)| *number)
     }
 
-    pub(super) fn passed(&mut self, number: u64) -> Option<&mut super::Passed> {
-        match &mut self.sent.get_mut(&number)?.why {
-            Why::Client(passed) => Some(passed),
-            Why::Gathering(_)
-            | Why::Own
-            | Why::Discover
-            | Why::Initialize
-            | Why::Again
-            | Why::Watch(_)
-            | Why::Task(_)
-            | Why::TaskTold(_)
-            | Why::Nothing => None,
-        }
+    pub(super) fn passed(&mut self, number: u64) -> Option<&mut Passed> {
+        self.sent.get_mut(&number)?.why.of_client_mut()
     }
 
     pub(super) fn put(&mut self, number: u64, at: At) {

@@ -16,7 +16,7 @@ use super::passing::Passed;
 use super::traced::Traced;
 use super::{
     Call, Called, Decided, Effect, Ended, Era, Middle, Name, OddKind, PENDING_MAX, Phase, UnderWay,
-    Waiting, Why, held, odd, text_param,
+    Waiting, held, odd, text_param,
 };
 
 /// A request of the client, taken apart.
@@ -446,7 +446,7 @@ impl Middle {
                     None => super::asks::cancelled(number),
                 };
                 let mut effects = vec![Effect::ToServer(sent.server, text)];
-                if let Why::Client(passed) = sent.why {
+                if let Some(passed) = sent.why.into_client() {
                     effects.extend(self.forget_questions(&passed.pending));
                     effects.extend(self.cancel_task(&passed));
                     effects.push(Effect::Ended(passed.ticket, Ended::Unanswered));

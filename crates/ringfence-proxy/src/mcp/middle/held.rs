@@ -328,7 +328,7 @@ impl Middle {
         match held.goes {
             Goes::On(number) => {
                 if let Some(sent) = self.sent.remove(&number)
-                    && let super::Why::Client(passed) = sent.why
+                    && let Some(passed) = sent.why.into_client()
                 {
                     effects.extend(self.forget_questions(&passed.pending));
                     effects.push(Effect::ToServer(sent.server, cancelled(number)));

@@ -19,6 +19,7 @@ mod odd;
 mod own;
 mod passing;
 mod rounds;
+mod sent;
 mod server;
 mod tasks;
 mod tells;
@@ -39,7 +40,7 @@ use asks::Question;
 use gather::Gathered;
 use odd::odd;
 pub use odd::{Odd, OddKind};
-use passing::Passed;
+use sent::{Sent, Why};
 pub use whose::Whose;
 
 /// Most requests of one client, or of one server, that are under way.
@@ -148,38 +149,6 @@ enum Phase {
 struct Name {
     stream: u64,
     id: Id,
-}
-
-/// A request that a server has been sent.
-#[derive(Debug)]
-struct Sent {
-    server: usize,
-    why: Why,
-}
-
-/// What an answer is for.
-#[derive(Debug)]
-enum Why {
-    /// The client asked.
-    Client(Box<Passed>),
-    /// It is part of something that is gathered.
-    Gathering(u64),
-    /// It is part of our own list of its tools.
-    Own,
-    /// We asked it who it is.
-    Discover,
-    /// We asked it to begin.
-    Initialize,
-    /// We asked it to begin anew.
-    Again,
-    /// We asked it to tell of changes: the number of a watch.
-    Watch(u64),
-    /// We asked how far its task is: the number of a wait.
-    Task(u64),
-    /// We told its task what it wanted to know.
-    TaskTold(u64),
-    /// Nothing: it has been told something that is answered.
-    Nothing,
 }
 
 /// A request of the client that is being decided.

@@ -69,27 +69,14 @@ impl Middle {
             .map(|(number, _)| *number)
             .collect();
         for number in of_it {
-            match self.sent.remove(&number).map(|sent| sent.why) {
-                Some(Why::Client(passed)) => {
-                    if let Some(name) = &passed.name {
-                        let told = "the server has ended";
-                        effects.push(self.answer_error(name, INTERNAL_ERROR, told));
-                    }
-                    effects.push(Effect::Ended(passed.ticket, Ended::Unanswered));
-                }
-                Some(
-                    Why::Gathering(_)
-                    | Why::Own
-                    | Why::Discover
-                    | Why::Initialize
-                    | Why::Again
-                    | Why::Watch(_)
-                    | Why::Task(_)
-                    | Why::TaskTold(_)
-                    | Why::Nothing,
-                )
-                | None => {}
+            let Some(passed) = self.sent.remove(&number).and_then(|sent| sent.why.into_client())
+            else {
+                continue;
+            };
+            if let Some(name) = &passed.name {
+                effects.push(self.answer_error(name, INTERNAL_ERROR, "the server has ended"));
             }
+            effects.push(Effect::Ended(passed.ticket, Ended::Unanswered));
         }
         effects.extend(self.gathers_no_more_from(server));
         effects.extend(self.watches_no_more(server));

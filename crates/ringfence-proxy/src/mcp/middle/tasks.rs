@@ -381,19 +381,9 @@ impl Middle {
 
     /// Under which name of ours a call is that has this name for its progress.
     pub(super) fn with_progress(&self, server: usize, progress: u64) -> Option<u64> {
-        let has = |why: &Why| match why {
-            Why::Client(passed) => {
-                passed.task.as_ref().is_some_and(|task| task.progress == Some(progress))
-            }
-            Why::Gathering(_)
-            | Why::Own
-            | Why::Discover
-            | Why::Initialize
-            | Why::Again
-            | Why::Watch(_)
-            | Why::Task(_)
-            | Why::TaskTold(_)
-            | Why::Nothing => false,
+        let has = |why: &Why| {
+            let task = why.of_client().and_then(|passed| passed.task.as_ref());
+            task.is_some_and(|task| task.progress == Some(progress))
         };
         let all = self.sent.iter().filter(|(_, sent)| sent.server == server && has(&sent.why));
         all.map(|(number, _)| *number).next()

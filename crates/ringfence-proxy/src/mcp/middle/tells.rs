@@ -60,17 +60,9 @@ impl Middle {
     /// What the client asked a server last, of what fits.
     fn newest(&self, server: usize, fits: impl Fn(&Asker) -> bool) -> Option<u64> {
         let all = self.sent.iter().filter(|(_, sent)| sent.server == server);
-        let of_client = all.filter(|(_, sent)| match &sent.why {
-            Why::Client(passed) => passed.name.is_some() && fits(&passed.asker),
-            Why::Gathering(_)
-            | Why::Own
-            | Why::Discover
-            | Why::Initialize
-            | Why::Again
-            | Why::Watch(_)
-            | Why::Task(_)
-            | Why::TaskTold(_)
-            | Why::Nothing => false,
+        let of_client = all.filter(|(_, sent)| {
+            let passed = sent.why.of_client();
+            passed.is_some_and(|passed| passed.name.is_some() && fits(&passed.asker))
         });
         of_client.map(|(number, _)| *number).max()
     }

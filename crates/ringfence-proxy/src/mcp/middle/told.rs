@@ -12,7 +12,7 @@ use super::asker::{self, Asker, ELICITATION};
 use super::asks::cancelled;
 use super::client::{DENIED, denied, may_be_asked_again};
 use super::held::{self, Goes};
-use super::{Called, Decided, Effect, Ended, Middle, Name, UnderWay, Why};
+use super::{Called, Decided, Effect, Ended, Middle, Name, UnderWay};
 
 /// The name of the question among those that the client is asked.
 const QUESTION: &str = "ringfence-approval";
@@ -156,18 +156,10 @@ impl Middle {
         };
         let answered =
             |effect: &Effect| matches!(effect, Effect::ToClient(_) | Effect::ToStream(..));
-        let found = self.sent.iter_mut().find_map(|(number, sent)| match &mut sent.why {
-            Why::Client(passed) if passed.ticket == ticket => Some((*number, passed)),
-            Why::Client(_)
-            | Why::Gathering(_)
-            | Why::Own
-            | Why::Discover
-            | Why::Initialize
-            | Why::Again
-            | Why::Watch(_)
-            | Why::Task(_)
-            | Why::TaskTold(_)
-            | Why::Nothing => None,
+        let mut all = self.sent.iter_mut();
+        let found = all.find_map(|(number, sent)| {
+            let passed = sent.why.of_client_mut().filter(|passed| passed.ticket == ticket)?;
+            Some((*number, passed))
         });
         if let Some((number, passed)) = found {
             passed.name = None;

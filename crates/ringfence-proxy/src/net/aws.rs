@@ -17,6 +17,7 @@ use ringfence_secrets::sigv4::{SignatureError, digest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::inspect::Begun;
 use super::target::authority;
 
 /// Largest body that is read before its request is sent, in bytes: one whose digest is signed, and
@@ -33,8 +34,8 @@ pub(super) enum Sent {
     Nothing,
     /// As it comes.
     Streams(Incoming),
-    /// As it comes, behind what was read of it already; `None` once that is sent.
-    Begun(Option<Bytes>, Incoming),
+    /// As it comes, behind what was read of it already and looked through.
+    Begun(Begun),
     /// All of it, read already; `None` once it is sent.
     Whole(Option<Bytes>),
 }
@@ -44,7 +45,7 @@ impl Sent {
     pub(super) fn is_read(&self) -> bool {
         match self {
             Sent::Nothing | Sent::Whole(_) => true,
-            Sent::Begun(first, body) => first.is_none() && body.is_end_stream(),
+            Sent::Begun(body) => body.is_read(),
             Sent::Streams(body) => body.is_end_stream(),
         }
     }
@@ -122,7 +123,7 @@ async fn read(budget: &Arc<Semaphore>, body: Sent) -> Result<(Bytes, Room), Stri
         Sent::Whole(bytes) => {
             return Ok((bytes.unwrap_or_default(), reserve(budget, 0).await?));
         }
-        Sent::Begun(first, body) => (first.unwrap_or_default(), body),
+        Sent::Begun(body) => body.apart(),
         Sent::Streams(body) => (Bytes::new(), body),
     };
     let large = || {

@@ -219,10 +219,8 @@ impl Outgoing {
         let polled = match &mut self.body {
             Sent::Nothing => Poll::Ready(None),
             Sent::Whole(bytes) => Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),
-            Sent::Begun(first, _) if first.is_some() => {
-                Poll::Ready(first.take().map(|it| Ok(Frame::data(it))))
-            }
-            Sent::Begun(_, body) | Sent::Streams(body) => Pin::new(body).poll_frame(context),
+            Sent::Begun(body) => body.poll_frame(context),
+            Sent::Streams(body) => Pin::new(body).poll_frame(context),
         };
         let read = matches!(&polled, Poll::Ready(None)) || self.body.is_read();
         if read && let Some(unread) = self.unread.take() {

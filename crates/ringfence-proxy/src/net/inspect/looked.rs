@@ -2,6 +2,8 @@
 //! client does. A body that is not long is held back until all of it has come, so that what may not pass is answered
 //! with words; of a longer one, or of one that goes on, the rest is looked through as it comes, and cut off.
 
+mod begun;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,7 @@ use super::account::Account;
 use super::answered::{Answered, Rest};
 use super::looking::{Looking, Of};
 use super::server::Server;
+pub(crate) use begun::Begun;
 
 /// Longest body that is held back until all of it has come, in bytes.
 const WHOLE_BYTES_MAX: usize = 1024 * 1024;
@@ -142,7 +145,7 @@ async fn body_of_request(
     (headers, body): (&HeaderMap, Sent),
 ) -> Result<Checked, String> {
     let (bytes, rest, room) = match body {
-        Sent::Nothing | Sent::Begun(..) => return Ok(Checked::all(body)),
+        Sent::Nothing | Sent::Begun(_) => return Ok(Checked::all(body)),
         Sent::Whole(bytes) => (bytes.unwrap_or_default(), None, None),
         Sent::Streams(body) if body.is_end_stream() => {
             return Ok(Checked::all(Sent::Streams(body)));
@@ -160,7 +163,7 @@ async fn body_of_request(
         form_of(headers, &bytes).map_err(|why| format!("the request was not sent: {why}"))?;
     if let Some(rest) = rest {
         // What streams on is not kept.
-        let body = Sent::Begun(Some(bytes), rest);
+        let body = Sent::Begun(Begun::new(bytes, rest));
         return Ok(Checked { body, form: Some(form), room: None });
     }
     let mut passing = Passing::new(rules.clone(), form);

@@ -28,6 +28,7 @@ use tokio_rustls::server::TlsStream;
 
 pub(super) use answered::{Answered, Cut};
 pub(super) use exchange::Switched;
+pub(super) use looked::Begun;
 pub use own::{Coming, Own, Secrets, header};
 
 use super::carry::{Decided, disagrees};

@@ -36,6 +36,7 @@ mod mcp_places;
 mod mcp_results;
 mod mcp_serve;
 mod mcp_servers;
+mod mcp_tls;
 mod net;
 mod oci;
 mod person;

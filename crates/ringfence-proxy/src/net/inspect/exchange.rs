@@ -115,7 +115,8 @@ impl Exchange {
             authority: target::authority((&endpoint, scheme)),
             endpoint,
             scheme,
-            spoken: Spoken::Http1,
+            // None of them becomes a websocket, so the server may choose.
+            spoken: Spoken::Http2,
             server: tokio::sync::Mutex::new(Kept::None),
             switched: Mutex::default(),
         })

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::mcp::Talk;
 use crate::person::{Person, Who, text};
 use crate::run::{Terminal, each};
 use crate::schemas;
+use crate::talk::Talk;
 
 const POLICY: &str = r#"
 permit (principal, action == Action::"exec", resource);
@@ -109,7 +109,7 @@ impl Setup {
 fn call(talk: &mut Talk, id: &str, tool: &str, said: &str) {
     let params = json!({"name": tool, "arguments": {"text": said}});
     let asked = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
-    talk.send(&asked.to_string());
+    talk.send(&asked);
 }
 
 fn answer(talk: &mut Talk, id: &str) -> (String, bool) {
@@ -231,7 +231,7 @@ fn the_client_shows_the_question_and_its_answer_allows_nothing() {
         let asked = talk.hear();
         assert_eq!(asked["method"], "elicitation/create", "{asked}");
         let result = json!({"action": action, "content": {}});
-        talk.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}).to_string());
+        talk.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}));
         asked["params"]["message"].as_str().unwrap().to_owned()
     };
     call(&mut talk, "one", "note", "a");
@@ -293,7 +293,7 @@ fn a_call_that_the_client_takes_back_is_no_question_any_more() {
     let question = named(&setup.waiting(1)[0]);
     let params = json!({"requestId": "one"});
     let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
-    talk.send(&cancel.to_string());
+    talk.send(&cancel);
     setup.waiting(0);
     let output = setup.person.ringfence(&["approve", &question, "--yes"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));

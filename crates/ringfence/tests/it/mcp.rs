@@ -1,9 +1,8 @@
 //! Servers of tools, unmodified, behind the gate: what they are asked is decided, and what they can do is bounded.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use ringfence_testkit::agents::Agents;
 use serde_json::{Value, json};
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use crate::attacks::targets::wait_until;
 use crate::person::{Person, Who, text};
 use crate::schemas::conforms;
+use crate::talk::Talk;
 
 /// The server of files, in the directory of the tests' agents.
 const FILES: &str = "node_modules/@modelcontextprotocol/server-filesystem/dist/index.js";
@@ -88,99 +88,6 @@ impl Setup {
     }
 }
 
-/// A client that has begun.
-pub(crate) struct Talk {
-    child: Child,
-    to: Option<ChildStdin>,
-    from: BufReader<ChildStdout>,
-    number: u64,
-    /// The methods of what it was told without asking.
-    told: Vec<String>,
-    hello: Value,
-}
-
-impl Talk {
-    pub(crate) fn with(command: Command) -> Talk {
-        Talk::of_client(command, &json!({}))
-    }
-
-    /// With a client that can do this.
-    pub(crate) fn of_client(mut command: Command, capabilities: &Value) -> Talk {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        let mut talk = Talk { child, to, from, number: 0, told: Vec::new(), hello: Value::Null };
-        let hello = json!({
-            "protocolVersion": "2025-06-18", "capabilities": capabilities,
-            "clientInfo": {"name": "test", "version": "1"},
-        });
-        let answer = talk.ask("initialize", &hello);
-        assert!(answer["result"]["capabilities"]["tools"].is_object(), "{answer}");
-        talk.hello = answer;
-        talk.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
-        talk
-    }
-
-    /// What it was answered when it began.
-    pub(crate) fn hello(&self) -> &Value {
-        &self.hello
-    }
-
-    pub(crate) fn send(&mut self, line: &str) {
-        writeln!(self.to.as_ref().unwrap(), "{line}").unwrap();
-    }
-
-    /// The next message.
-    pub(crate) fn hear(&mut self) -> Value {
-        let mut line = String::new();
-        self.from.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
-    }
-
-    pub(crate) fn ask(&mut self, method: &str, params: &Value) -> Value {
-        self.number += 1;
-        let asked =
-            json!({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params});
-        self.send(&asked.to_string());
-        loop {
-            let message = self.hear();
-            if message["id"] == self.number {
-                return message;
-            }
-            self.told.extend(message["method"].as_str().map(str::to_owned));
-        }
-    }
-
-    /// What a call of a tool is answered with, and whether it failed.
-    #[expect(clippy::needless_pass_by_value, reason = "it reads better in tests")]
-    pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> (String, bool) {
-        let answer = self.ask("tools/call", &json!({"name": tool, "arguments": arguments}));
-        let result = &answer["result"];
-        let said = result["content"][0]["text"].as_str().unwrap();
-        (said.to_owned(), result["isError"] == true)
-    }
-
-    fn tools(&mut self) -> Vec<String> {
-        let answer = self.ask("tools/list", &json!({}));
-        let tools = answer["result"]["tools"].as_array().unwrap();
-        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// Ends one that is no gate.
-    pub(crate) fn close(mut self) {
-        self.to = None;
-        self.child.wait().unwrap();
-    }
-
-    /// Ends it; what it said on stderr.
-    pub(crate) fn end(mut self) -> String {
-        self.to = None;
-        let output = self.child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", text(&output));
-        text(&output)
-    }
-}
-
 #[test]
 fn calls_are_decided_by_their_arguments_and_by_what_these_name() {
     for who in Who::all() {
@@ -198,8 +105,7 @@ fn calls_are_decided_by_their_arguments_and_by_what_these_name() {
                 "{who:?}"
             );
         }
-        drop(direct.to.take());
-        direct.child.wait().unwrap();
+        direct.close();
 
         let mut talk = setup.talk();
         assert!(talk.tools().contains(&"read_text_file".to_owned()), "{who:?}");
@@ -286,7 +192,7 @@ fn what_is_no_message_is_answered_and_the_talk_goes_on() {
     for (line, code) in
         [("{", -32700), (&deep, -32600), (&long, -32600), (double, -32600), ("[]", -32600)]
     {
-        talk.send(line);
+        talk.send_line(line);
         let answer = talk.hear();
         assert_eq!(answer["error"]["code"], code, "{answer}");
     }
@@ -380,15 +286,13 @@ fn a_server_that_dies_is_told_of_and_a_client_that_dies_ends_its_servers() {
         Command::new("pkill").args(["-f", setup.server.to_str().unwrap()]).status().unwrap();
     assert!(killed.success());
     let answer =
-        talk.ask("tools/call", &json!({"name": "read_text_file", "arguments": {"path": "a.txt"}}));
+        talk.ask("tools/call", json!({"name": "read_text_file", "arguments": {"path": "a.txt"}}));
     assert!(answer["error"]["message"].as_str().is_some_and(|it| it.contains("ended")), "{answer}");
     talk.end();
     let mut talk = setup.talk();
     talk.call("read_text_file", json!({"path": "a.txt"}));
     // Without a word.
-    drop(talk.to.take());
-    drop(talk.from);
-    talk.child.wait().unwrap();
+    talk.leave();
     wait_until("no server is left", || {
         let mut left = Command::new("pgrep");
         left.args(["-f", setup.server.to_str().unwrap()]).stdout(Stdio::null());
@@ -417,7 +321,11 @@ fn a_grant_for_a_time_holds_for_that_time_in_a_session_that_runs() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     assert!(!lists(&mut talk));
-    assert!(talk.told.iter().any(|it| it == "notifications/tools/list_changed"), "{:?}", talk.told);
+    assert!(
+        talk.told.iter().any(|it| it["method"] == "notifications/tools/list_changed"),
+        "{:?}",
+        talk.told
+    );
     talk.end();
 }
 
@@ -427,11 +335,9 @@ fn a_session_of_tools_is_ended_from_outside_although_its_client_reads_nothing() 
     let mut talk = setup.talk();
     let asked = json!({"jsonrpc": "2.0", "id": "n", "method": "tools/list"}).to_string();
     for number in 0..400 {
-        talk.send(&asked.replace("\"n\"", &format!("\"{number}\"")));
+        talk.send_line(&asked.replace("\"n\"", &format!("\"{number}\"")));
     }
-    let pid = rustix::process::Pid::from_child(&talk.child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    wait_until("it ends", || talk.child.try_wait().unwrap().is_some());
+    talk.stop(rustix::process::Signal::TERM);
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::attacks::targets::wait_until;
-use crate::mcp::Talk;
 use crate::person::{Person, Who, text};
 use crate::schemas::conforms;
+use crate::talk::Talk;
 
 const POLICY: &str = r#"
 permit (principal, action == Action::"exec", resource);
@@ -285,7 +285,7 @@ fn a_policy_is_proposed_as_a_diff_and_written_when_the_person_agrees() {
             let params = json!({"name": tool, "arguments": {}});
             let call =
                 json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
-            talk.send(&call.to_string());
+            talk.send(&call);
         }
         wait_until("the others are asked about", || {
             let waiting = setup.person.ringfence(&["approve", "--json"]).output().unwrap();

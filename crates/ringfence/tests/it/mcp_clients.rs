@@ -2,15 +2,15 @@
 //! the official inspector, over stdio and over HTTP.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::person::{Person, Who, text};
+use crate::served::Served;
 
 const CLIENT: &str = include_str!("../net/mcp_client.py");
 
@@ -213,45 +213,7 @@ impl Setup {
     }
 
     fn serve(&self) -> Served {
-        let words = ["mcp", "serve", "--agent", "client", "--listen", "127.0.0.1:0"];
-        Served::start(self.person.ringfence(&words))
-    }
-}
-
-/// A gate that serves.
-pub(crate) struct Served {
-    child: Child,
-    stderr: BufReader<std::process::ChildStderr>,
-    pub(crate) url: String,
-    pub(crate) token: String,
-}
-
-impl Served {
-    pub(crate) fn start(mut command: Command) -> Served {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("serving at") {
-            line.clear();
-            assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended");
-        }
-        let url = line.split("serving at ").nth(1).unwrap().split(',').next().unwrap().to_owned();
-        let token_file = Path::new(line.rsplit(' ').next().unwrap().trim()).to_owned();
-        let token = fs::read_to_string(token_file).unwrap().trim().to_owned();
-        Served { child, stderr, url, token }
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.url.rsplit(':').next().unwrap().split('/').next().unwrap().parse().unwrap()
-    }
-
-    /// Ends it; what it said.
-    pub(crate) fn end(mut self) -> String {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{said}");
-        said
+        Served::start(&self.person, &["--agent", "client"])
     }
 }
 
@@ -288,7 +250,7 @@ fn the_official_python_client_calls_servers_of_others_through_the_gate() {
     let program = setup.person.ringfence_program().display().to_string();
     let said = setup.python(&[
         json!({"how": "stdio", "where": [program, "mcp", "run", "--agent", "client"], "calls": all}),
-        json!({"how": "http", "where": [served.url, served.token], "calls": all}),
+        json!({"how": "http", "where": [served.url(), served.token], "calls": all}),
     ]);
     for said in said.as_array().unwrap() {
         let tools = said["tools"].as_array().unwrap();
@@ -309,9 +271,10 @@ fn the_official_inspector_lists_and_calls_through_the_gate() {
     let setup = Setup::new(&["thinking"]);
     let served = setup.serve();
     let program = setup.person.ringfence_program().display().to_string();
+    let url = served.url();
     let login = format!("Authorization: Bearer {}", served.token);
     let over_stdio = [program.as_str(), "mcp", "run", "--agent", "client"];
-    let over_http = [served.url.as_str(), "--transport", "http", "--header", &login];
+    let over_http = [url.as_str(), "--transport", "http", "--header", &login];
     let modern = [&over_http[..], &["--protocol-era", "modern"]].concat();
     for way in [&over_stdio[..], &over_http[..], &modern[..]] {
         let inspect = |words: &[&str]| setup.inspector(&[way, &["--method"], words].concat());

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use crate::mcp_clients::{Served, installed, node};
+use crate::mcp_clients::{installed, node};
 use crate::person::{Person, Who, text};
+use crate::served::Served;
+use crate::started::{Started, free_port};
 
 const FIXTURE: &str = "tests/net/mcp_conformance.mjs";
 const CLIENT: &str = include_str!("../net/mcp_client.py");
@@ -18,35 +18,12 @@ const SUITE_CLIENT: &str = include_str!("../net/mcp_suite_client.sh");
 const SCENARIOS: usize = 30;
 const CHECKS: u32 = 40;
 
-/// Its packages are many files.
-const STARTS_WITHIN: Duration = Duration::from_mins(1);
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Starts the fixture, which listens at this port.
-fn start(port: u16, words: &[&str]) -> Running {
+fn start(port: u16, words: &[&str]) -> Started {
     let fixture = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
     let mut command = Command::new(node());
-    command.arg(fixture).arg(installed()).args(words).stdout(Stdio::null());
-    let running = Running(command.spawn().unwrap());
-    let begun = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(begun.elapsed() < STARTS_WITHIN, "{words:?}: it does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    running
+    command.arg(fixture).arg(installed()).args(words);
+    Started::listening(command, port)
 }
 
 fn suite() -> Command {
@@ -87,8 +64,8 @@ fn what_passes_the_official_suite_directly_passes_it_through_the_gate() {
     fs::write(own.join("policy.cedar"), rules).unwrap();
     let url = format!("http://127.0.0.1:{port}/mcp");
     person.succeed(&["mcp", "add", "suite", &url, "--yes", "--no-policy"]);
-    let served = Served::start(person.ringfence(&["mcp", "serve", "--listen", "127.0.0.1:0"]));
-    let gate = served.port().to_string();
+    let served = Served::start(&person, &[]);
+    let gate = served.port.to_string();
     let _shim = start(before, &["shim", &before.to_string(), &gate, &served.token]);
     let (direct, through) = std::thread::scope(|scope| {
         let direct = scope.spawn(|| checked(port));

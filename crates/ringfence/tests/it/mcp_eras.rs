@@ -1,19 +1,15 @@
 //! Clients and servers of either era of MCP, of our own and written from the specification, with each other through
 //! the gate: what one has and the other has not is translated, and nothing of it is decided twice or not at all.
 
-mod way;
-
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use way::Way;
-
 use crate::attacks::targets::wait_until;
-use crate::mcp_clients::Served;
 use crate::person::{Person, Who, text};
+use crate::served::Served;
+use crate::started::{Started, free_port};
+use crate::talk::{Era, Talk};
 
 /// Where the client stands in a trace.
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -32,25 +28,7 @@ permit (principal == Agent::"mcp-client", action in Action::"tool.call", resourc
 const SERVER: &str = include_str!("../net/mcp_eras.py");
 
 const TOOLS: [&str; 8] = ["echo", "ask", "sample", "roots", "slow", "change", "touch", "long"];
-const EXTENSION: &str = "io.modelcontextprotocol/tasks";
-const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Era {
-    Old,
-    New,
-}
-
-impl Era {
-    fn name(self) -> &'static str {
-        match self {
-            Era::Old => "old",
-            Era::New => "new",
-        }
-    }
-}
 
 fn setup(servers: &[Era]) -> Person {
     let all: Vec<(Era, Option<u16>)> = servers.iter().map(|era| (*era, None)).collect();
@@ -103,154 +81,10 @@ fn setup_at(servers: &[(Era, Option<u16>)]) -> Person {
     person
 }
 
-/// A server that ends with the test.
-struct Behind {
-    child: Child,
-    port: u16,
-}
-
-impl Behind {
-    /// One of this era, over HTTP, whose directory is the project.
-    fn start_at(port: u16, era: Era, person: &Person) -> Behind {
-        let words = ["server.py", era.name(), &port.to_string()];
-        let mut command = person.command("/usr/bin/python3".as_ref(), &words);
-        let child = command.stdout(Stdio::null()).spawn().unwrap();
-        wait_until("the server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Behind { child, port }
-    }
-}
-
-impl Drop for Behind {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A client of either era.
-struct Talk {
-    way: Way,
-    era: Era,
-    number: u64,
-    /// Notifications that came meanwhile.
-    told: Vec<Value>,
-}
-
-impl Talk {
-    fn with(command: Command, era: Era) -> Talk {
-        Talk::begin(Way::pipes(command), era)
-    }
-
-    /// One over HTTP, with this token.
-    fn over_http(port: u16, token: &str, era: Era) -> Talk {
-        Talk::begin(Way::web(port, token, era), era)
-    }
-
-    fn begin(way: Way, era: Era) -> Talk {
-        let mut talk = Talk { way, era, number: 0, told: Vec::new() };
-        match era {
-            Era::Old => {
-                let hello = json!({
-                    "protocolVersion": "2025-11-25", "clientInfo": {"name": "t", "version": "1"},
-                    "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
-                });
-                let answer = talk.ask("initialize", hello);
-                assert!(answer["result"]["capabilities"]["tools"].is_object(), "{answer}");
-                talk.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-            }
-            Era::New => {
-                let answer = talk.ask("server/discover", json!({}));
-                assert_eq!(answer["result"]["supportedVersions"][0], "2026-07-28", "{answer}");
-            }
-        }
-        talk
-    }
-
-    fn send(&mut self, message: &Value) {
-        self.way.send(message);
-    }
-
-    fn hear(&mut self) -> Value {
-        let message = self.way.hear();
-        assert!(message.is_some(), "{:?}: nothing but {:?}", self.era, self.told);
-        message.unwrap()
-    }
-
-    fn request(&mut self, method: &str, mut params: Value) -> u64 {
-        self.number += 1;
-        if self.era == Era::New {
-            let meta = params.as_object_mut().unwrap().entry("_meta").or_insert_with(|| json!({}));
-            meta[VERSION] = json!("2026-07-28");
-            let tasks = json!({EXTENSION: {}});
-            meta[CAPABILITIES] =
-                json!({"sampling": {}, "elicitation": {}, "roots": {}, "extensions": tasks});
-        }
-        let number = self.number;
-        self.send(&json!({"jsonrpc": "2.0", "id": number, "method": method, "params": params}));
-        number
-    }
-
-    /// The answer to a request, or what a server asks before it.
-    fn next(&mut self, number: u64) -> Value {
-        loop {
-            let message = self.hear();
-            match (&message["id"], &message["method"]) {
-                (Value::Null, _) => self.told.push(message),
-                (_, Value::String(_)) => return message,
-                (id, _) => {
-                    assert_eq!(*id, number, "{message}");
-                    return message;
-                }
-            }
-        }
-    }
-
-    fn ask(&mut self, method: &str, params: Value) -> Value {
-        let number = self.request(method, params);
-        self.next(number)
-    }
-
-    /// Calls a tool whose server asks something; what it was asked, and what came of it.
-    fn asked(&mut self, tool: &str, response: &Value) -> (Value, Value) {
-        let params = json!({"name": tool, "arguments": {"text": "t"}});
-        let number = self.request("tools/call", params.clone());
-        let first = self.next(number);
-        match self.era {
-            Era::Old if first["method"].is_string() => {
-                self.send(&json!({"jsonrpc": "2.0", "id": first["id"], "result": response}));
-                (first, self.next(number))
-            }
-            Era::New if first["result"]["resultType"] == "input_required" => {
-                let inputs = first["result"]["inputRequests"].as_object().unwrap();
-                let (key, question) = inputs.iter().next().unwrap();
-                let mut again = params;
-                again["inputResponses"] = json!({key: response});
-                again["requestState"] = first["result"]["requestState"].clone();
-                (question.clone(), self.ask("tools/call", again))
-            }
-            Era::Old | Era::New => (Value::Null, first),
-        }
-    }
-
-    /// A notification of this method, that came or comes.
-    fn told(&mut self, method: &str) -> Value {
-        loop {
-            if let Some(at) = self.told.iter().position(|it| it["method"] == method) {
-                return self.told.remove(at)["params"].clone();
-            }
-            let message = self.hear();
-            assert!(message["id"].is_null(), "{message}");
-            self.told.push(message);
-        }
-    }
-
-    fn end(self) -> String {
-        self.way.end()
-    }
+/// A server of this era, over HTTP, whose directory is the project.
+fn behind(port: u16, era: Era, person: &Person) -> Started {
+    let words = ["server.py", era.name(), &port.to_string()];
+    Started::listening(person.command("/usr/bin/python3".as_ref(), &words), port)
 }
 
 /// What a tool said.
@@ -271,8 +105,8 @@ enum Roots {
 /// All that a client can do with a server; `prefix` stands before its tools.
 fn all(talk: &mut Talk, prefix: &str, roots: Roots, person: &Person, server: Era) {
     let of = |name: &str| format!("{prefix}{name}");
-    let case = format!("{:?} {server:?} {roots:?}", talk.era);
-    let is_new = talk.era == Era::New;
+    let case = format!("{:?} {server:?} {roots:?}", talk.era());
+    let is_new = talk.era() == Era::New;
     let meta = json!({"com.example/x": [1.5], "traceparent": PARENT});
     let echo = json!({"name": of("echo"), "arguments": {"text": "\u{e9}"}, "_meta": meta});
     let answer = talk.ask("tools/call", echo);
@@ -334,7 +168,7 @@ fn all(talk: &mut Talk, prefix: &str, roots: Roots, person: &Person, server: Era
 /// is one call. Whoever asks for its result gets it without what a rule takes out of results of the tool.
 fn long(talk: &mut Talk, tool: &str, server: Era, roots: Roots) {
     let response = json!({"action": "accept", "content": {"name": "jo@example.com"}});
-    let answer = if talk.era != server {
+    let answer = if talk.era() != server {
         let (question, answer) = talk.asked(tool, &response);
         assert_eq!(question["method"], "elicitation/create", "{answer}");
         answer
@@ -362,7 +196,7 @@ fn long(talk: &mut Talk, tool: &str, server: Era, roots: Roots) {
         Roots::Answered => "jo@example.com",
         Roots::Denied => "[redacted: email]",
     };
-    assert_eq!(said(&answer)["content"]["name"], name, "{:?} {server:?}: {answer}", talk.era);
+    assert_eq!(said(&answer)["content"]["name"], name, "{:?} {server:?}: {answer}", talk.era());
 }
 
 /// Tools, prompts and resources.
@@ -376,7 +210,7 @@ fn lists(talk: &mut Talk, prefix: &str, roots: Roots, case: &str) {
         .map(|tool| tool["name"].as_str().unwrap())
         .collect();
     assert!(names.contains(&of("slow").as_str()), "{case}: {names:?}");
-    if talk.era == Era::New && roots == Roots::Denied {
+    if talk.era() == Era::New && roots == Roots::Denied {
         assert_eq!(list["result"]["cacheScope"], "private", "{case}");
     }
     let prompts = talk.ask("prompts/list", json!({}));
@@ -393,7 +227,7 @@ fn lists(talk: &mut Talk, prefix: &str, roots: Roots, case: &str) {
 fn changes(talk: &mut Talk, prefix: &str, case: &str) {
     let tool = |name: &str| json!({"name": format!("{prefix}{name}")});
     let (mut listens, uri) = (0, "note://1");
-    match talk.era {
+    match talk.era() {
         Era::Old => {
             let answer = talk.ask("resources/subscribe", json!({"uri": uri}));
             assert!(answer["result"].is_object(), "{case}: {answer}");
@@ -411,7 +245,7 @@ fn changes(talk: &mut Talk, prefix: &str, case: &str) {
     let changed = talk.told("notifications/tools/list_changed");
     let updated = talk.told("notifications/resources/updated");
     assert_eq!(updated["uri"], uri, "{case}");
-    match talk.era {
+    match talk.era() {
         Era::Old => {
             assert!(changed["_meta"][SUBSCRIPTION].is_null(), "{case}: {changed}");
             talk.ask("resources/unsubscribe", json!({"uri": uri}));
@@ -439,11 +273,11 @@ fn every_era_of_client_works_with_every_era_of_server() {
         // Without us, within one era: and the roots are answered.
         let arguments = ["server.py", server.name()];
         let direct = person.command("/usr/bin/python3".as_ref(), &arguments);
-        let mut talk = Talk::with(direct, server);
+        let mut talk = Talk::of_era(direct, server);
         all(&mut talk, "", Roots::Answered, &person, server);
         talk.end();
         for client in [Era::Old, Era::New] {
-            let mut talk = Talk::with(person.ringfence(&["mcp", "run"]), client);
+            let mut talk = Talk::of_era(person.ringfence(&["mcp", "run"]), client);
             all(&mut talk, "", Roots::Denied, &person, server);
             let said = talk.end();
             assert!(!said.contains("mcp: "), "nothing odd: {said}");
@@ -458,14 +292,13 @@ fn every_era_works_with_every_era_over_http_as_well() {
     for server in [Era::Old, Era::New] {
         let port = free_port();
         let person = setup_at(&[(server, Some(port))]);
-        let behind = Behind::start_at(port, server, &person);
-        let mut talk = Talk::over_http(behind.port, "", server);
+        let _behind = behind(port, server, &person);
+        let mut talk = Talk::over_http(port, "", server);
         all(&mut talk, "", Roots::Answered, &person, server);
         talk.end();
         for client in [Era::Old, Era::New] {
-            let served =
-                Served::start(person.ringfence(&["mcp", "serve", "--listen", "127.0.0.1:0"]));
-            let mut talk = Talk::over_http(served.port(), &served.token, client);
+            let served = Served::start(&person, &[]);
+            let mut talk = Talk::over_http(served.port, &served.token, client);
             all(&mut talk, "", Roots::Denied, &person, server);
             talk.end();
             let said = served.end();
@@ -495,7 +328,7 @@ fn a_server_of_either_era_is_looked_at_and_pinned() {
 fn servers_of_both_eras_are_one_for_a_client_of_either() {
     let person = setup(&[Era::Old, Era::New]);
     for client in [Era::Old, Era::New] {
-        let mut talk = Talk::with(person.ringfence(&["mcp", "run"]), client);
+        let mut talk = Talk::of_era(person.ringfence(&["mcp", "run"]), client);
         for server in [Era::Old, Era::New] {
             let prefix = format!("{}__", server.name());
             let echo = json!({"name": format!("{prefix}echo"), "arguments": {"text": "t"}});
@@ -522,7 +355,7 @@ fn asking_again_is_no_way_around_the_decision() {
             server.name()
         );
         fs::write(&own, fs::read_to_string(&own).unwrap() + "\n" + &rule).unwrap();
-        let mut talk = Talk::with(person.ringfence(&["mcp", "run"]), Era::New);
+        let mut talk = Talk::of_era(person.ringfence(&["mcp", "run"]), Era::New);
         let call = |name: &str| json!({"name": name, "arguments": {"text": "t"}});
         let first = talk.ask("tools/call", call("ask"));
         let state = first["result"]["requestState"].clone();

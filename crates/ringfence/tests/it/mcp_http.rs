@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use ringfence_testkit::agents::Agents;
@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 use crate::attacks::targets::wait_until;
 use crate::person::{Person, Who, text};
+use crate::started::{Started, free_port};
+use crate::talk::Talk;
 
 const EVERYTHING: &str = "node_modules/@modelcontextprotocol/server-everything/dist/index.js";
 
@@ -183,71 +185,7 @@ impl Setup {
     }
 
     fn talk(&self) -> Talk {
-        Talk::with(self.person.ringfence(&["mcp", "run"]))
-    }
-}
-
-struct Talk {
-    child: Child,
-    to: Option<ChildStdin>,
-    from: BufReader<ChildStdout>,
-    number: u64,
-}
-
-impl Talk {
-    fn with(mut command: Command) -> Talk {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        Talk { child, to, from, number: 0 }
-    }
-
-    fn send(&mut self, message: &Value) {
-        writeln!(self.to.as_ref().unwrap(), "{message}").unwrap();
-    }
-
-    fn hear(&mut self) -> Value {
-        let mut line = String::new();
-        self.from.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
-    }
-
-    /// The answer, and what came before it.
-    fn ask(&mut self, method: &str, params: &Value) -> (Value, Vec<Value>) {
-        self.number += 1;
-        let id = self.number;
-        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
-        let mut before = Vec::new();
-        loop {
-            let message = self.hear();
-            if message["id"] == id && message.get("method").is_none() {
-                return (message, before);
-            }
-            before.push(message);
-        }
-    }
-
-    fn begin(&mut self) -> Value {
-        let hello = json!({
-            "protocolVersion": "2025-06-18", "capabilities": {},
-            "clientInfo": {"name": "test", "version": "1"},
-        });
-        let (answer, _) = self.ask("initialize", &hello);
-        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-        answer
-    }
-
-    fn call(&mut self, tool: &str) -> Value {
-        self.ask("tools/call", &json!({"name": tool, "arguments": {}})).0
-    }
-
-    fn end(mut self) -> String {
-        self.to = None;
-        let mut rest = String::new();
-        self.from.read_to_string(&mut rest).unwrap();
-        let output = self.child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", text(&output));
-        rest + &text(&output)
+        Talk::new(self.person.ringfence(&["mcp", "run"]))
     }
 }
 
@@ -264,11 +202,10 @@ fn begun(web: &Web) -> String {
 fn the_server_of_everything_is_asked_by_either_transport() {
     let Some(agents) = Agents::for_tests() else { return };
     for (mode, path) in [("streamableHttp", "mcp"), ("sse", "sse")] {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut server = Command::new("node");
         server.arg(agents.dir().join(EVERYTHING)).arg(mode).env("PORT", port.to_string());
-        let mut server = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        wait_until("the server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let _server = Started::listening(server, port);
         let url = format!("http://127.0.0.1:{port}/{path}");
         let setup = Setup::new(&[("web", &url)]);
         setup.person.succeed(&["mcp", "add", "web", &url, "--yes", "--no-policy"]);
@@ -278,20 +215,20 @@ fn the_server_of_everything_is_asked_by_either_transport() {
         setup.in_force(forbid);
         let mut talk = setup.talk();
         talk.begin();
-        let (list, _) = talk.ask("tools/list", &json!({}));
-        assert!(list["result"]["tools"].as_array().unwrap().len() > 5, "{list}");
-        let echo = json!({"name": "echo", "arguments": {"message": "hi"}});
-        let (echoed, _) = talk.ask("tools/call", &echo);
+        let tools = talk.tools();
+        assert!(tools.len() > 5, "{tools:?}");
+        let echoed = talk.answer("echo", json!({"message": "hi"}));
         assert_eq!(echoed["result"]["content"][0]["text"], "Echo: hi", "{mode}");
         let long = json!({
             "name": "trigger-long-running-operation", "arguments": {"duration": 0.4, "steps": 2},
             "_meta": {"progressToken": "p"},
         });
-        let (done, before) = talk.ask("tools/call", &long);
+        talk.told.clear();
+        let done = talk.ask("tools/call", &long);
         assert!(done["result"].is_object(), "{mode}: {done}");
-        let told = before.iter().filter(|it| it["params"]["progressToken"] == "p").count();
-        assert!(told >= 1, "{mode}: {before:?}");
-        let denied = talk.call("get-env");
+        let told = talk.told.iter().filter(|it| it["params"]["progressToken"] == "p").count();
+        assert!(told >= 1, "{mode}: {:?}", talk.told);
+        let denied = talk.answer("get-env", json!({}));
         assert_eq!(denied["result"]["isError"], true, "{mode}: {denied}");
         talk.end();
         let verified = setup.person.ringfence(&["log", "verify"]).output().unwrap();
@@ -301,8 +238,6 @@ fn the_server_of_everything_is_asked_by_either_transport() {
             shown.contains(&format!("127.0.0.1:{port}")) && !shown.contains("sent -"),
             "{shown}"
         );
-        server.kill().unwrap();
-        server.wait().unwrap();
     }
 }
 
@@ -339,7 +274,7 @@ fn what_the_policy_does_not_permit_is_not_reached() {
     let setup = Setup::new(&[("web", &web.url())]);
     let mut talk = setup.talk();
     assert!(talk.begin()["result"].is_object());
-    assert_eq!(talk.call("say")["result"]["content"][0]["text"], "said");
+    assert_eq!(talk.answer("say", json!({}))["result"]["content"][0]["text"], "said");
     talk.end();
     let asked = web.asked();
     let began = asked.iter().position(|it| it.body["method"] == "initialize").unwrap();
@@ -379,7 +314,7 @@ fn a_permit_that_is_taken_back_ends_what_goes_over_it() {
     let answer = std::iter::repeat_with(|| talk.hear()).find(|it| it["id"] == "c").unwrap();
     assert!(answer["error"]["message"].as_str().unwrap().contains("no longer permits"), "{answer}");
     wait_until("the connection is closed", || *ended.lock().unwrap() == 1);
-    let denied = talk.call("say").to_string();
+    let denied = talk.answer("say", json!({})).to_string();
     assert!(denied.contains("may not connect"), "{denied}");
     talk.end();
 }
@@ -467,9 +402,10 @@ fn an_answer_that_comes_twice_is_passed_on_once() {
     let setup = Setup::new(&[("web", &web.url())]);
     let mut talk = setup.talk();
     talk.begin();
-    assert_eq!(talk.call("say")["result"]["content"][0]["text"], "said");
-    let (_, before) = talk.ask("ping", &json!({}));
-    assert!(before.is_empty(), "{before:?}");
+    assert_eq!(talk.answer("say", json!({}))["result"]["content"][0]["text"], "said");
+    talk.told.clear();
+    talk.ask("ping", json!({}));
+    assert!(talk.told.is_empty(), "{:?}", talk.told);
     assert!(!talk.end().contains("forged"));
 }
 
@@ -494,7 +430,7 @@ fn a_stream_that_breaks_off_is_taken_up_where_it_was() {
     let setup = Setup::new(&[("web", &web.url())]);
     let mut talk = setup.talk();
     talk.begin();
-    assert_eq!(talk.call("say")["result"]["content"][0]["text"], "said");
+    assert_eq!(talk.answer("say", json!({}))["result"]["content"][0]["text"], "said");
     assert_eq!(asked_last.lock().unwrap().as_deref(), Some("e-7"));
     talk.end();
 }
@@ -546,7 +482,7 @@ fn a_server_that_has_forgotten_its_session_is_begun_with_anew() {
     let setup = Setup::new(&[("web", &web.url())]);
     let mut talk = setup.talk();
     talk.begin();
-    let said = talk.call("say");
+    let said = talk.answer("say", json!({}));
     assert!(said["result"]["content"][0]["text"].is_string(), "{said}");
     talk.end();
     let methods: Vec<Value> = web.asked().iter().map(|it| it.body["method"].clone()).collect();
@@ -566,11 +502,11 @@ fn a_server_that_forgets_its_session_and_changes_its_tool_is_not_called() {
     let setup = Setup::new(&[("web", &web.url())]);
     let mut talk = setup.talk();
     talk.begin();
-    let said = talk.call("say");
+    let said = talk.answer("say", json!({}));
     let text = said["result"]["content"][0]["text"].as_str().unwrap().to_owned();
     assert!(text.contains("since it forgot its session"), "{said}");
     assert_eq!(said["result"]["isError"], true);
-    let said = talk.call("say");
+    let said = talk.answer("say", json!({}));
     assert!(said.to_string().contains("says something else of it"), "{said}");
     talk.end();
     let calls = web.asked().iter().filter(|it| it.body["method"] == "tools/call").count();
@@ -584,7 +520,7 @@ fn a_server_that_forgets_each_session_is_asked_twice_and_no_more() {
     let setup = Setup::new(&[("web", &web.url())]);
     let mut talk = setup.talk();
     talk.begin();
-    let said = talk.call("say");
+    let said = talk.answer("say", json!({}));
     assert!(said.to_string().contains("forgets its session each time"), "{said}");
     talk.end();
     let calls = web.asked().iter().filter(|it| it.body["method"] == "tools/call").count();
@@ -622,15 +558,15 @@ fn a_secret_reaches_its_server_and_nobody_else() {
     assert!(added.status.success(), "{}", text(&added));
     let header = json!({"Authorization": "Bearer ${secret:shop}"});
     setup.server("web", &web.url(), &header);
-    let mut talk = Talk::with(setup.person.ringfence(&["mcp", "run", "web"]));
+    let mut talk = Talk::new(setup.person.ringfence(&["mcp", "run", "web"]));
     let denied = talk.begin().to_string();
     assert!(denied.contains("may not use the secret"), "{denied}");
     talk.end();
     assert!(web.asked().is_empty());
     setup.in_force("permit (principal == Agent::\"web\", action == Action::\"secret.use\", resource == Secret::\"shop\");");
-    let mut talk = Talk::with(setup.person.ringfence(&["mcp", "run", "web"]));
+    let mut talk = Talk::new(setup.person.ringfence(&["mcp", "run", "web"]));
     assert!(talk.begin()["result"].is_object());
-    let said = talk.call("say")["result"]["content"][0]["text"].to_string();
+    let said = talk.answer("say", json!({}))["result"]["content"][0]["text"].to_string();
     assert!(said.contains("Bearer") && !said.contains(VALUE), "{said}");
     let sent = web
         .asked()
@@ -643,7 +579,7 @@ fn a_secret_reaches_its_server_and_nobody_else() {
     assert!(!setup.person.succeed(&["show", "--json"]).contains(VALUE));
     // Another server's file names it too.
     setup.server("other", &other.url(), &header);
-    let mut talk = Talk::with(setup.person.ringfence(&["mcp", "run", "other"]));
+    let mut talk = Talk::new(setup.person.ringfence(&["mcp", "run", "other"]));
     let refused = talk.begin().to_string();
     assert!(refused.contains("stands in for the secret `shop`"), "{refused}");
     talk.end();

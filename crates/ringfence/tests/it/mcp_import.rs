@@ -6,10 +6,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::mcp::Talk;
 use crate::mcp_add::Setup;
 use crate::person::{Who, text};
 use crate::schemas::conforms;
+use crate::talk::Talk;
 
 fn tools() -> String {
     let schema = json!({"type": "object", "properties": {"path": {"type": "string"}}});

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::mcp_http::{Asked, Setup, Web, json_answer, plain, result};
-use crate::mcp_serve::Served;
+use crate::person::Person;
+use crate::served::Served;
 
 /// Longest text that a server here says, in bytes: more than is looked through on the way.
 const LONG_BYTES: usize = 300_000;
@@ -41,14 +42,15 @@ fn tool() -> Value {
     json!({"name": "say", "inputSchema": {"type": "object", "properties": properties}})
 }
 
-fn served() -> (Web, Served) {
+fn served() -> (Web, Person, Served) {
     let web = Web::serve(says);
     let setup = Setup::new(&[("web", &web.url())]);
     setup.pinned("web", &web.url(), &tool());
     setup.in_force(
         "forbid (principal, action == Action::\"web/say\", resource) when { context.args has x && context.args.x == \"no\" };",
     );
-    (web, Served::start(setup.person, &[]))
+    let served = Served::start(&setup.person, &[]);
+    (web, setup.person, served)
 }
 
 fn call(id: u64, text: &str) -> Value {
@@ -72,7 +74,7 @@ fn answered(served: &Served, session: &str, (id, call): (u64, &Value)) -> String
 
 #[test]
 fn clients_of_servers_behind_addresses_do_not_hold_up_one_another() {
-    let (web, served) = served();
+    let (web, _person, served) = served();
     let (first, second) = (served.begin("2025-06-18"), served.begin("2025-06-18"));
     assert_eq!(said(&served, &first, (7, "a")), "a");
     assert!(said(&served, &first, (8, "no")).contains("denied"), "decided like all calls");
@@ -100,7 +102,7 @@ fn clients_of_servers_behind_addresses_do_not_hold_up_one_another() {
 fn what_takes_its_time_stays_in_its_order_and_disturbs_nobody() {
     const CLIENTS: u64 = 8;
     const CALLS: u64 = 12;
-    let (_web, served) = served();
+    let (_web, _person, served) = served();
     let sessions: Vec<String> = (0..CLIENTS).map(|_| served.begin("2025-06-18")).collect();
     std::thread::scope(|scope| {
         for (number, session) in sessions.iter().enumerate() {
@@ -128,7 +130,7 @@ fn what_takes_its_time_stays_in_its_order_and_disturbs_nobody() {
 #[test]
 fn a_trace_comes_and_goes_by_headers_as_well() {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let (web, served) = served();
+    let (web, _person, served) = served();
     let session = served.begin("2025-06-18");
     let parent = |span: &str| format!("00-{TRACE}-{span}-01");
     let by_header = format!("traceparent: {}\r\ntracestate: a=1\r\n", parent("00f067aa0ba902b7"));

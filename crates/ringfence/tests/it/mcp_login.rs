@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::mcp::Talk;
 use crate::person::{Person, Who, text};
+use crate::talk::Talk;
 
 const POLICY: &str = r#"
 permit (principal == Agent::"mcp-client", action in Action::"tool.call", resource);

@@ -5,10 +5,10 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::attacks::targets::wait_until;
-use crate::mcp::Talk;
 use crate::mcp_add::Setup;
 use crate::person::{Who, text};
 use crate::schemas::conforms;
+use crate::talk::Talk;
 
 fn tool(name: &str, arguments: &[&str]) -> Value {
     let of = |name: &&str| ((*name).to_owned(), json!({"type": "string"}));
@@ -84,7 +84,7 @@ fn a_write_that_was_asked_about_and_not_made_is_no_changed_file() {
     let arguments = json!({"path": "new.txt", "text": "x"});
     let params = json!({"name": "write_note", "arguments": arguments});
     let call = json!({"jsonrpc": "2.0", "id": 100, "method": "tools/call", "params": params});
-    talk.send(&call.to_string());
+    talk.send(&call);
     wait_until("it is asked about", || {
         text(&person.ringfence(&["approve", "--json"]).output().unwrap()).contains("new.txt")
     });

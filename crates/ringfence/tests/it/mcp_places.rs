@@ -9,9 +9,9 @@ use std::process::Command;
 use ringfence_testkit::agents::Agents;
 use serde_json::json;
 
-use crate::mcp::Talk;
 use crate::mcp_clients::bring_servers;
 use crate::person::{Person, Who, text};
+use crate::talk::Talk;
 
 /// Someone with a project, tools beside it, and documents elsewhere.
 struct Setup {

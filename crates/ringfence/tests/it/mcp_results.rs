@@ -5,8 +5,9 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::attacks::targets::wait_until;
-use crate::mcp::{Setup, Talk};
+use crate::mcp::Setup;
 use crate::person::{Person, Who, text};
+use crate::talk::Talk;
 
 /// Something that looks like a token of Slack, put together here so that no file has it.
 fn token() -> String {
@@ -60,7 +61,7 @@ fn what_files_have_in_them_is_taken_out_before_the_client_has_it() {
 
         let mut talk = setup.talk();
         let answer = talk
-            .ask("tools/call", &json!({"name": "read_text_file", "arguments": {"path": "a.txt"}}));
+            .ask("tools/call", json!({"name": "read_text_file", "arguments": {"path": "a.txt"}}));
         let clean = "token [redacted: slack-token]\nof [redacted: email]␛[2J pass<U+200B>word\n";
         assert_eq!(answer["result"]["content"][0]["text"], clean, "{who:?}");
         assert!(!answer.to_string().contains(&token), "{who:?}: also where it is structured");
@@ -105,7 +106,7 @@ fn an_agent_that_goes_in_circles_is_warned_and_then_denied() {
     let read = || json!({"name": "read_text_file", "arguments": {"path": "plain.txt"}});
     let mut warned = 0;
     for number in 0..6 {
-        let answer = talk.ask("tools/call", &read());
+        let answer = talk.ask("tools/call", read());
         let content = answer["result"]["content"].as_array().unwrap().clone();
         assert_eq!(content[0]["text"], "the same\n", "{number}");
         let is_warning = |item: &Value| {

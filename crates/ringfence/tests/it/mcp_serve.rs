@@ -1,17 +1,17 @@
 //! Clients over HTTP: who may come in, what belongs to whom, and what a client that misbehaves can do.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::attacks::targets::wait_until;
 use crate::person::{Person, Who, text};
+use crate::served::{Got, Served, call};
 
 const POLICY: &str = r#"
 permit (principal, action == Action::"exec", resource);
@@ -51,174 +51,27 @@ for line in sys.stdin:
     send({"id": asked["id"], "result": result})
 "#;
 
-/// A gate that serves.
-pub(crate) struct Served {
-    pub(crate) person: Person,
-    child: Child,
-    stderr: BufReader<std::process::ChildStderr>,
-    port: u16,
-    token: String,
-    token_file: String,
-}
-
-/// An answer: its status, its head in small letters, its body as far as it came.
-pub(crate) struct Got {
-    pub(crate) status: u16,
-    pub(crate) head: String,
-    pub(crate) body: String,
-}
-
-impl Got {
-    fn session(&self) -> String {
-        let line = self.head.lines().find_map(|line| line.strip_prefix("mcp-session-id: "));
-        line.unwrap().to_owned()
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-}
-
-impl Served {
-    fn new(words: &[&str]) -> Served {
-        let person = Person::new(Who::Caller);
-        let project = person.project().display().to_string();
-        person.write("server.py", SERVER);
-        let own = person.home().join(".config/ringfence");
-        fs::create_dir_all(own.join("mcp")).unwrap();
-        let tool = json!({"name": "say", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}});
-        let file = json!({
-            "version": 1, "command": ["/usr/bin/python3", "server.py"],
-            "tools": {"say": {"definition": tool}},
-        });
-        fs::write(own.join("mcp/a.json"), file.to_string()).unwrap();
-        fs::write(own.join("policy.cedar"), POLICY.replace("PROJECT", &project)).unwrap();
-        Served::start(person, words)
-    }
-
-    /// For a person who has servers already.
-    pub(crate) fn start(person: Person, words: &[&str]) -> Served {
-        let words: Vec<&str> =
-            ["mcp", "serve", "--listen", "127.0.0.1:0"].iter().chain(words).copied().collect();
-        let mut command = person.ringfence(&words);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("serving at") {
-            line.clear();
-            assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended");
-        }
-        let (_, port) = line.split_once("127.0.0.1:").unwrap();
-        let port = port.split('/').next().unwrap().parse().unwrap();
-        let token_file = line.rsplit(' ').next().unwrap().trim().to_owned();
-        let token = fs::read_to_string(&token_file).unwrap().trim().to_owned();
-        Served { person, child, stderr, port, token, token_file }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream
-    }
-
-    /// The head of a request as a client of ours sends it; `more` has lines of its own.
-    pub(crate) fn head(&self, method: &str, more: &str) -> String {
-        let (port, token) = (self.port, &self.token);
-        format!(
-            "{method} /mcp HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\naccept: application/json, text/event-stream\r\ncontent-type: application/json\r\n{more}"
-        )
-    }
-
-    /// What is answered to these bytes.
-    pub(crate) fn send(&self, bytes: &[u8]) -> Got {
-        let mut stream = self.connect();
-        stream.write_all(bytes).unwrap();
-        got(&mut BufReader::new(stream))
-    }
-
-    pub(crate) fn post(&self, more: &str, body: &Value) -> Got {
-        let body = body.to_string();
-        let head = self.head("POST", more);
-        self.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes())
-    }
-
-    pub(crate) fn begin(&self, revision: &str) -> String {
-        let got = self.post("", &hello(revision));
-        assert_eq!(got.status, 200, "{} {}", got.head, got.body);
-        assert_eq!(got.json()["result"]["protocolVersion"], revision, "{}", got.body);
-        let session = format!("mcp-session-id: {}\r\n", got.session());
-        let told = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-        assert_eq!(self.post(&session, &told).status, 202);
-        session
-    }
-
-    pub(crate) fn call(&self, session: &str, text: &str) -> Got {
-        self.post(session, &call(7, text))
-    }
-
-    pub(crate) fn end(mut self) -> String {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{said}");
-        said
-    }
-}
-
-pub(crate) fn hello(revision: &str) -> Value {
-    let params = json!({
-        "protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"},
+/// A person with one server, and a gate that serves it with these words.
+fn serving(words: &[&str]) -> (Person, Served) {
+    let person = Person::new(Who::Caller);
+    let project = person.project().display().to_string();
+    person.write("server.py", SERVER);
+    let own = person.home().join(".config/ringfence");
+    fs::create_dir_all(own.join("mcp")).unwrap();
+    let tool = json!({"name": "say", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}});
+    let file = json!({
+        "version": 1, "command": ["/usr/bin/python3", "server.py"],
+        "tools": {"say": {"definition": tool}},
     });
-    json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})
-}
-
-pub(crate) fn call(id: u64, text: &str) -> Value {
-    let params = json!({"name": "say", "arguments": {"text": text}});
-    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
-}
-
-/// Reads an answer; a stream as far as to the message that is an answer.
-fn got(from: &mut BufReader<TcpStream>) -> Got {
-    let mut head = String::new();
-    loop {
-        let mut line = String::new();
-        if from.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
-            break;
-        }
-        // Names of sessions have capitals.
-        let (name, value) = line.split_once(':').unwrap_or((&line, ""));
-        let colon = if value.is_empty() { "" } else { ":" };
-        head.push_str(
-            &format!("{}{colon}{}\n", name.to_ascii_lowercase(), value.trim_end())
-                .replace('\r', ""),
-        );
-    }
-    let status = head.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0);
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let mut body = Vec::new();
-    match length.map(|it| it.trim().parse::<u64>().unwrap()) {
-        Some(length) => {
-            from.take(length).read_to_end(&mut body).unwrap();
-        }
-        None if head.contains("text/event-stream") => {
-            let mut line = Vec::new();
-            while from.read_until(b'\n', &mut line).unwrap_or(0) > 0 {
-                body.extend_from_slice(&line);
-                let is_answer = String::from_utf8_lossy(&line);
-                if is_answer.starts_with("data: ") && is_answer.contains("\"result\"") {
-                    break;
-                }
-                line.clear();
-            }
-        }
-        None => {}
-    }
-    Got { status, head, body: String::from_utf8_lossy(&body).into_owned() }
+    fs::write(own.join("mcp/a.json"), file.to_string()).unwrap();
+    fs::write(own.join("policy.cedar"), POLICY.replace("PROJECT", &project)).unwrap();
+    let served = Served::start(&person, words);
+    (person, served)
 }
 
 #[test]
 fn each_client_has_a_session_of_its_own() {
-    let served = Served::new(&[]);
+    let (person, served) = serving(&[]);
     let mode = fs::metadata(&served.token_file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let (first, second) = (served.begin("2025-06-18"), served.begin("2025-11-25"));
@@ -257,7 +110,7 @@ fn each_client_has_a_session_of_its_own() {
     }
     assert_eq!(said(&served.call(&second, "y")), "y 3");
     let token_file = served.token_file.clone();
-    let found = served.person.ringfence(&["sessions"]).output().unwrap();
+    let found = person.ringfence(&["sessions"]).output().unwrap();
     assert!(text(&found).contains("mcp-client"), "{}", text(&found));
     served.end();
     assert!(!std::path::Path::new(&token_file).exists());
@@ -265,16 +118,15 @@ fn each_client_has_a_session_of_its_own() {
 
 #[test]
 fn the_log_says_which_client_made_a_call_and_which_sent_what_is_odd() {
-    let served = Served::new(&[]);
+    let (person, served) = serving(&[]);
     let sessions = [served.begin("2025-06-18"), served.begin("2025-11-25")];
     assert!(served.call(&sessions[0], "one").body.contains("one 1"));
     assert!(served.call(&sessions[1], "two").body.contains("two 1"));
     // An answer to nothing.
     let odd = json!({"jsonrpc": "2.0", "id": 99, "result": {}});
     assert_eq!(served.post(&sessions[1], &odd).status, 202);
-    let name = served.token_file.rsplit('/').next().unwrap().to_owned();
-    let session = name.strip_prefix("mcp-").unwrap().strip_suffix(".token").unwrap();
-    let log = served.person.succeed(&["log", "show", session, "--json"]);
+    let session = served.session();
+    let log = person.succeed(&["log", "show", &session, "--json"]);
     let entries: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let entry = |is: &dyn Fn(&Value) -> bool| {
         let found = entries.iter().map(|it| &it["entry"]).find(|it| is(it));
@@ -288,13 +140,13 @@ fn the_log_says_which_client_made_a_call_and_which_sent_what_is_odd() {
     }
     let odd = entry(&|it| it["event"] == "odd-message");
     assert_eq!((&odd["client"], &odd["kind"]), (&json!(2), &json!("unknown-answer")), "{odd}");
-    let told = served.person.succeed(&["log", "show", session]);
+    let told = person.succeed(&["log", "show", &session]);
     assert!(told.contains("client 2: an answer to something that nobody asked"), "{told}");
 }
 
 #[test]
 fn who_was_led_here_or_has_no_token_is_refused() {
-    let served = Served::new(&["--allow-origin", "https://app.example"]);
+    let (_person, served) = serving(&["--allow-origin", "https://app.example"]);
     let session = served.begin("2025-06-18");
     let body = call(9, "x").to_string();
     let rest = format!("{session}content-length: {}\r\n\r\n{body}", body.len());
@@ -369,7 +221,7 @@ fn alone(id: u64, method: &str, mut params: Value) -> (String, Value) {
 
 #[test]
 fn requests_without_a_session_stand_for_themselves_and_say_what_they_are() {
-    let served = Served::new(&[]);
+    let (_person, served) = serving(&[]);
     let say =
         |text: &str| alone(7, "tools/call", json!({"name": "say", "arguments": {"text": text}}));
     let said = |got: &Got| got.json()["result"]["content"][0]["text"].as_str().unwrap().to_owned();
@@ -397,7 +249,7 @@ fn requests_without_a_session_stand_for_themselves_and_say_what_they_are() {
 
 #[test]
 fn a_request_without_a_session_that_does_not_agree_with_its_headers_is_refused() {
-    let served = Served::new(&[]);
+    let (_person, served) = serving(&[]);
     let arguments = json!({"name": "say", "arguments": {"text": "x"}});
     let (head, body) = alone(7, "tools/call", arguments);
     let drop_key = |key: &str| {
@@ -465,7 +317,7 @@ fn a_request_without_a_session_that_does_not_agree_with_its_headers_is_refused()
 
 #[test]
 fn whoever_leaves_has_cancelled_what_was_asked() {
-    let served = Served::new(&[]);
+    let (person, served) = serving(&[]);
     let (head, slow) =
         alone(1, "tools/call", json!({"name": "say", "arguments": {"text": "slow"}}));
     let (first, body) = alone(1, "tools/call", json!({"name": "say", "arguments": {"text": "x"}}));
@@ -477,12 +329,11 @@ fn whoever_leaves_has_cancelled_what_was_asked() {
         write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
         std::thread::sleep(Duration::from_millis(300));
     }
-    let (_, session) = served.token_file.rsplit_once("/mcp-").unwrap();
-    let session = session.strip_suffix(".token").unwrap().to_owned();
+    let session = served.session();
     // What nobody waits for is not answered, and nobody sees its end.
     wait_until("they are cancelled", || {
         let words = ["log", "show", &session, "--json"];
-        let shown = served.person.ringfence(&words).output().unwrap();
+        let shown = person.ringfence(&words).output().unwrap();
         text(&shown).matches("\"unknown\"").count() >= 3
     });
     served.end();
@@ -490,7 +341,7 @@ fn whoever_leaves_has_cancelled_what_was_asked() {
 
 #[test]
 fn a_client_that_misbehaves_does_not_disturb_the_others() {
-    let served = Served::new(&[]);
+    let (_person, served) = serving(&[]);
     let session = served.begin("2025-06-18");
     // A hundred megabytes, said beforehand and not.
     let head = served.head("POST", &session);
@@ -525,8 +376,8 @@ fn a_client_that_misbehaves_does_not_disturb_the_others() {
 
 #[test]
 fn a_gate_that_is_killed_leaves_no_server() {
-    let served = Served::new(&[]);
-    let mark = served.person.project().display().to_string();
+    let (person, mut served) = serving(&[]);
+    let mark = person.project().display().to_string();
     served.begin("2025-06-18");
     let servers = || {
         let mut found = Command::new("pgrep");
@@ -539,14 +390,13 @@ fn a_gate_that_is_killed_leaves_no_server() {
         pids.lines().filter(here).count()
     };
     assert!(servers() >= 1);
-    kill_process(Pid::from_child(&served.child), Signal::KILL).unwrap();
+    served.kill();
     wait_until("no server is left", || servers() == 0);
 }
 
 #[test]
 fn what_would_let_others_in_is_refused_at_the_start() {
-    let served = Served::new(&[]);
-    let person = &served.person;
+    let (person, served) = serving(&[]);
     let file = person.home().join("token");
     fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
     let name = file.display().to_string();
@@ -579,7 +429,7 @@ fn meta_at_server(served: &Served, session: &str, meta: &Value) -> Value {
 #[test]
 fn a_call_is_a_span_of_its_clients_trace() {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let served = Served::new(&[]);
+    let (person, served) = serving(&[]);
     let session = served.begin("2025-06-18");
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let meta = json!({"traceparent": parent, "tracestate": "a=1", "x": 1});
@@ -595,15 +445,14 @@ fn a_call_is_a_span_of_its_clients_trace() {
     }
     assert_eq!(meta_at_server(&served, &session, &json!({"tracestate": "a=1"})), Value::Null);
     assert_eq!(meta_at_server(&served, &session, &json!({"x": 1})), json!({"x": 1}));
-    let file = served.token_file.rsplit('/').next().unwrap();
-    let own = file.strip_prefix("mcp-").unwrap().strip_suffix(".token").unwrap().to_owned();
-    let shown = served.person.ringfence(&["show", &own, "--json"]).output().unwrap();
+    let own = served.session();
+    let shown = person.ringfence(&["show", &own, "--json"]).output().unwrap();
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
     crate::schemas::conforms(&shown, "show.schema.json");
     let calls = shown["calls"].as_array().unwrap();
     assert_eq!((&calls[0]["trace"], &calls[0]["otel_span_id"]), (&json!(parent), &json!(span)));
     assert!(calls[1..].iter().all(|call| call.get("trace").is_none()), "{calls:?}");
-    let exported = served.person.ringfence(&["export", "otlp", &own]).output().unwrap();
+    let exported = person.ringfence(&["export", "otlp", &own]).output().unwrap();
     let exported: Value = serde_json::from_slice(&exported.stdout).unwrap();
     crate::schemas::conforms(&exported, "export-otlp.schema.json");
     let spans = exported["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();
@@ -620,7 +469,7 @@ fn a_call_is_a_span_of_its_clients_trace() {
 
 #[test]
 fn what_was_counted_is_told_to_who_has_the_token() {
-    let served = Served::new(&[]);
+    let (_person, served) = serving(&[]);
     let metrics = |served: &Served, head: &str| served.send(format!("{head}\r\n").as_bytes());
     let (port, head) = (served.port, served.head("GET", ""));
     let head = head.replace("/mcp", "/metrics");

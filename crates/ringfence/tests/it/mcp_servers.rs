@@ -1,16 +1,16 @@
 //! Servers that misbehave at their start and at their end: each is made to, and outlives a gate that is not there.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::attacks::targets::wait_until;
-use crate::person::{Person, Who, text};
+use crate::person::{Person, Who};
+use crate::talk::Talk;
 
 const POLICY: &str = r#"
 permit (principal, action == Action::"exec", resource);
@@ -77,7 +77,7 @@ impl Setup {
     }
 
     fn talk(&self) -> Talk {
-        Talk::with(self.person.ringfence(&["mcp", "run"]))
+        Talk::new(self.person.ringfence(&["mcp", "run"]))
     }
 
     /// How many servers are there.
@@ -85,40 +85,6 @@ impl Setup {
         let mut found = Command::new("pgrep");
         let output = found.args(["-f", &format!("^/usr/bin/python3 .*{}", self.mark)]).output();
         String::from_utf8_lossy(&output.unwrap().stdout).lines().count()
-    }
-}
-
-struct Talk {
-    child: Child,
-    to: Option<ChildStdin>,
-    from: BufReader<ChildStdout>,
-    number: u64,
-}
-
-impl Talk {
-    fn with(mut command: Command) -> Talk {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        Talk { child, to, from, number: 0 }
-    }
-
-    fn ask(&mut self, method: &str, params: &Value) -> Value {
-        self.number += 1;
-        let asked =
-            json!({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params});
-        writeln!(self.to.as_ref().unwrap(), "{asked}").unwrap();
-        let mut line = String::new();
-        self.from.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
-    }
-
-    fn begin(&mut self) -> Value {
-        let hello = json!({
-            "protocolVersion": "2025-06-18", "capabilities": {},
-            "clientInfo": {"name": "test", "version": "1"},
-        });
-        self.ask("initialize", &hello)
     }
 }
 
@@ -141,8 +107,7 @@ fn servers_end_with_a_gate_that_is_killed() {
         let begun = talk.begin();
         assert!(begun["result"]["capabilities"]["tools"].is_object(), "{who:?}: {begun}");
         assert_eq!(setup.servers(), 2, "{who:?}");
-        kill_process(Pid::from_child(&talk.child), Signal::KILL).unwrap();
-        talk.child.wait().unwrap();
+        talk.stop(Signal::KILL);
         wait_until("no server is left", || setup.servers() == 0);
     }
 }
@@ -154,8 +119,7 @@ fn servers_that_do_not_end_by_themselves_are_ended_all_at_once() {
     let mut talk = setup.talk();
     talk.begin();
     let began = Instant::now();
-    drop(talk.to.take());
-    talk.child.wait().unwrap();
+    talk.close();
     // One takes seven seconds.
     assert!(began.elapsed() < Duration::from_secs(14), "{:?}", began.elapsed());
     wait_until("no server is left", || setup.servers() == 0);
@@ -167,11 +131,10 @@ fn a_mute_server_does_not_hold_up_the_others_for_ever() {
     let mut talk = setup.talk();
     let begun = talk.begin();
     assert!(begun["result"]["capabilities"]["tools"].is_object(), "{begun}");
-    let called = talk.ask("tools/call", &json!({"name": "b__say", "arguments": {"name": "no"}}));
+    let called = talk.ask("tools/call", json!({"name": "b__say", "arguments": {"name": "no"}}));
     assert_eq!(called["result"]["content"][0]["text"], "nothing", "{called}");
     wait_until("the mute one is ended", || setup.servers() == 1);
-    drop(talk.to.take());
-    talk.child.wait().unwrap();
+    talk.close();
 }
 
 #[test]
@@ -182,9 +145,8 @@ fn what_a_server_printed_before_it_died_is_told_to_who_waits_for_it() {
     let told = answer["error"]["message"].as_str().unwrap();
     assert!(told.contains("ended before it began"), "{told}");
     assert!(told.contains("cannot open the database"), "{told}");
-    drop(talk.to.take());
-    let output = talk.child.wait_with_output().unwrap();
-    assert!(text(&output).contains("a: cannot open the database"), "{}", text(&output));
+    let (_, said) = talk.close();
+    assert!(said.contains("a: cannot open the database"), "{said}");
 }
 
 #[test]
@@ -198,14 +160,13 @@ fn variables_of_a_server_are_its_own_and_on_no_command_line() {
     let mut talk = setup.talk();
     talk.begin();
     for (name, value) in file["env"].as_object().unwrap() {
-        let called = talk.ask("tools/call", &json!({"name": "say", "arguments": {"name": name}}));
+        let called = talk.ask("tools/call", json!({"name": "say", "arguments": {"name": name}}));
         assert_eq!(called["result"]["content"][0]["text"], *value, "{called}");
     }
     let all = Command::new("ps").args(["-e", "-ww", "-o", "args="]).output().unwrap();
     let all = String::from_utf8_lossy(&all.stdout).into_owned();
     assert!(all.contains(&setup.mark) && !all.contains("hunter2"), "{all}");
-    drop(talk.to.take());
-    talk.child.wait().unwrap();
+    talk.close();
     let mut sessions = fs::read_dir(setup.person.home().join(".local/state/ringfence/sessions"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -1,93 +1,43 @@
-//! How a client reaches its server: by pipes, or over HTTP as the revision of either era says.
+//! How a client reaches its server over HTTP, as the revision of either era says.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{Era, VERSION};
-use crate::person::text;
 
 /// Messages that wait until the test looks at them.
 const HEARD_MAX: usize = 1_024;
 
-/// Longest wait for the next message.
-const WAIT: Duration = Duration::from_secs(30);
-
-pub(super) struct Way {
-    to: To,
-    heard: Receiver<Value>,
-}
-
-enum To {
-    Pipes(Child, Option<ChildStdin>),
-    Web(Web),
-}
-
 /// The client's side of streamable HTTP.
-struct Web {
+pub(super) struct Web {
     port: u16,
     token: String,
     era: Era,
     session: Option<String>,
     /// Answers that come as streams, by the requests.
     streams: BTreeMap<u64, TcpStream>,
-    says: SyncSender<Value>,
-}
-
-impl Way {
-    pub(super) fn pipes(mut command: Command) -> Way {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        let (says, heard) = sync_channel(HEARD_MAX);
-        std::thread::spawn(move || {
-            for line in from.lines() {
-                let Ok(line) = line else { return };
-                let _ = says.send(serde_json::from_str(&line).unwrap());
-            }
-        });
-        Way { to: To::Pipes(child, to), heard }
-    }
-
-    pub(super) fn web(port: u16, token: &str, era: Era) -> Way {
-        let (says, heard) = sync_channel(HEARD_MAX);
-        let (streams, session) = (BTreeMap::new(), None);
-        Way {
-            to: To::Web(Web { port, token: token.to_owned(), era, session, streams, says }),
-            heard,
-        }
-    }
-
-    pub(super) fn send(&mut self, message: &Value) {
-        match &mut self.to {
-            To::Pipes(_, to) => writeln!(to.as_ref().unwrap(), "{message}").unwrap(),
-            To::Web(web) => web.send(message),
-        }
-    }
-
-    /// The next message, if one comes.
-    pub(super) fn hear(&mut self) -> Option<Value> {
-        self.heard.recv_timeout(WAIT).ok()
-    }
-
-    pub(super) fn end(self) -> String {
-        match self.to {
-            To::Pipes(child, to) => {
-                drop(to);
-                text(&child.wait_with_output().unwrap())
-            }
-            To::Web(_) => String::new(),
-        }
-    }
+    says: SyncSender<String>,
+    heard: Receiver<String>,
 }
 
 impl Web {
-    fn send(&mut self, message: &Value) {
+    pub(super) fn new(port: u16, token: &str, era: Era) -> Web {
+        let (says, heard) = sync_channel(HEARD_MAX);
+        let (streams, session) = (BTreeMap::new(), None);
+        Web { port, token: token.to_owned(), era, session, streams, says, heard }
+    }
+
+    /// The next message, if one comes.
+    pub(super) fn hear(&mut self, within: Duration) -> Option<String> {
+        self.heard.recv_timeout(within).ok()
+    }
+
+    pub(super) fn send(&mut self, message: &Value) {
         let method = message["method"].as_str().unwrap_or_default();
         if self.era == Era::New && method == "notifications/cancelled" {
             let number = message["params"]["requestId"].as_u64().unwrap();
@@ -116,9 +66,7 @@ impl Web {
         } else if let Some(length) = head.get("content-length").filter(|it| *it != "0") {
             let mut body = vec![0; length.parse().unwrap()];
             from.read_exact(&mut body).unwrap();
-            let said = serde_json::from_slice(&body);
-            assert!(said.is_ok(), "{head:?} {}", String::from_utf8_lossy(&body));
-            self.says.send(said.unwrap()).unwrap();
+            self.says.send(String::from_utf8(body).unwrap()).unwrap();
         }
         if method == "notifications/initialized" {
             let (head, from) = self.request("GET", "accept: text/event-stream\r\n", "");
@@ -168,7 +116,7 @@ impl Web {
             for line in from.lines() {
                 let Ok(line) = line else { return };
                 if let Some(data) = line.strip_prefix("data: ") {
-                    let _ = says.send(serde_json::from_str(data).unwrap());
+                    let _ = says.send(data.to_owned());
                 }
             }
         });

@@ -6,6 +6,7 @@
 //! world's, of the payload's user, and the thread that is spoken of one of its own. So nobody has another's
 //! memory read, or an act decided in another's name.
 
+mod descent;
 pub(crate) mod wire;
 
 use std::collections::{HashMap, VecDeque};
@@ -25,8 +26,8 @@ use rustix::net::{
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::tracee;
 use crate::sys::notify::{self as sys, Notification, Reply};
+pub(crate) use descent::descends;
 use wire::{QUESTION_BYTES, Question, Word};
 
 /// `AUDIT_ARCH_X86_64`: the library is of no other.
@@ -48,9 +49,6 @@ const FULL: Duration = Duration::from_millis(10);
 /// What all of a world's processes have together with us: whoever counts processes, users or mounts
 /// differently could say something that means another thing here.
 const NAMESPACES: [&str; 3] = ["user", "pid", "mnt"];
-
-/// Longest way up to the process above the world, in processes.
-const ABOVE_MAX: usize = 4096;
 
 /// Where a world's programs say what they are about to do.
 #[derive(Debug)]
@@ -354,25 +352,6 @@ fn is_alive(process: BorrowedFd<'_>) -> bool {
     let none = Timespec { tv_sec: 0, tv_nsec: 0 };
     let mut polled = [PollFd::new(&process, PollFlags::IN)];
     poll(&mut polled, Some(&none)).is_ok_and(|ready| ready == 0)
-}
-
-/// Whether a process descends from another: asked twice, for a number on the way may be given to another
-/// process meanwhile.
-pub(crate) fn descends(pid: i32, above: i32) -> bool {
-    let first = way_up(pid, above);
-    first.is_some() && first == way_up(pid, above)
-}
-
-fn way_up(mut pid: i32, above: i32) -> Option<Vec<i32>> {
-    let mut way = Vec::new();
-    while pid != above {
-        if pid <= 1 || way.len() == ABOVE_MAX {
-            return None;
-        }
-        way.push(pid);
-        pid = tracee::parent(pid, None)?;
-    }
-    Some(way)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

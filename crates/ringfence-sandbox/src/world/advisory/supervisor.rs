@@ -24,6 +24,9 @@ use crate::sys::ptrace;
 
 /// How long those who were told to end may take before they are told again.
 const AGAIN: Duration = Duration::from_millis(2);
+/// Most who have ended that are reaped before those who have not are looked for again: who goes on starting others is
+/// told to end first.
+const REAPED_MAX: usize = 1_024;
 
 /// Holds the world.
 pub(super) fn hold(
@@ -81,12 +84,26 @@ fn end_all() {
             // Gone already is as good.
             let _ = pidfd_send_signal(&process, Signal::KILL);
         }
-        match rustix::process::wait(WaitOptions::NOHANG) {
-            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
-            Ok(None) => std::thread::sleep(AGAIN),
-            Err(_) => return,
+        if nobody_is_left() {
+            return;
         }
     }
+}
+
+/// Reaps everybody who has ended. To look for those who have not takes long on a busy host, so that it is not done for
+/// each of them.
+fn nobody_is_left() -> bool {
+    for _ in 0..REAPED_MAX {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => {
+                std::thread::sleep(AGAIN);
+                return false;
+            }
+            Err(_) => return true,
+        }
+    }
+    false
 }
 
 /// The processes that descend from this one.

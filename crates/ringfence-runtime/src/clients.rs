@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::whole_file::FileError;
 
-pub use backup::{Backups, Undo, lies_beside};
+pub use backup::{Backups, Extent, Undo, lies_beside};
 pub use covered::{covered, covered_address, covered_words};
 pub use entry::{Bare, Described, Reference, Sensitive, Understood};
 
@@ -56,6 +56,29 @@ enum Form {
     Json(&'static str),
     /// TOML with the table `mcp_servers`.
     Toml,
+}
+
+impl Form {
+    /// The servers that a text tells of.
+    fn entries(self, text: &str) -> Result<Vec<Entry>, String> {
+        match self {
+            Form::Json(member) => json::entries(text, member),
+            Form::Toml => toml::entries(text),
+        }
+    }
+
+    /// The text with some of its entries, by name and project, as they stand in another.
+    fn with_those_of(
+        self,
+        text: &str,
+        other: &str,
+        entries: &[(&str, Option<&str>)],
+    ) -> Result<String, String> {
+        match self {
+            Form::Json(member) => json::with_those_of(text, other, (member, entries)),
+            Form::Toml => toml::with_those_of(text, other, entries),
+        }
+    }
 }
 
 impl Client {
@@ -233,11 +256,7 @@ impl ClientFile {
             return Err(odd("a link leads out of your home and this project".to_owned()));
         }
         let (text, mode) = read(&real)?;
-        let entries = match client.form() {
-            Form::Json(member) => json::entries(&text, member),
-            Form::Toml => toml::entries(&text),
-        };
-        let entries = entries.map_err(odd)?;
+        let entries = client.form().entries(&text).map_err(odd)?;
         if entries.len() > SERVERS_MAX {
             return Err(odd(format!("it has more than {SERVERS_MAX} servers")));
         }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClientError, ClientFile, read};
+use super::{Client, ClientError, ClientFile, Entry, Form, read};
+use crate::servers::digest;
 use crate::state::StateDirs;
 use crate::whole_file::{self, Links, sha256_hex};
 
@@ -29,13 +30,31 @@ pub struct Undo {
     pub path: PathBuf,
     /// The copy beside it.
     pub backup: PathBuf,
-    /// What is in that.
+    /// What the file becomes: what it was, or what it is now with entries as they were.
     pub before: String,
     /// What is in the file.
     pub now: String,
+    /// What of it goes back.
+    pub extent: Extent,
     mode: u32,
     /// Of those that were made.
     number: usize,
+}
+
+/// How much of a client's file is put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it: nobody has changed it.
+    Whole,
+    /// Single entries, since others have changed the file meanwhile.
+    Entries {
+        /// Those that are as they were written, and go back; by name.
+        back: Vec<String>,
+        /// Those that somebody has changed, and that stay.
+        changed: Vec<String>,
+        /// Those that are not there any more.
+        gone: Vec<String>,
+    },
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -55,6 +74,30 @@ struct Made {
     before: String,
     /// SHA-256 of what we made of it.
     left: String,
+    /// The entries in it that are ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    entries: Vec<Ours>,
+}
+
+/// An entry as we wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ours {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
+    /// The digest of what it says.
+    said: String,
+}
+
+impl Ours {
+    fn of(entry: &Entry) -> Ours {
+        Ours { name: entry.name.clone(), project: entry.project.clone(), said: digest(&entry.said) }
+    }
+
+    fn is(&self, entry: &Entry) -> bool {
+        self.name == entry.name && self.project == entry.project
+    }
 }
 
 impl Backups {
@@ -81,6 +124,7 @@ impl Backups {
             backup: backup.clone(),
             before: sha256_hex(file.text.as_bytes()),
             left: sha256_hex(text.as_bytes()),
+            entries: written(file, text)?,
         });
         // Others need not read what was in it.
         whole_file::replace(&backup, file.text.as_bytes(), file.mode & 0o700)?;
@@ -96,24 +140,25 @@ impl Backups {
         done.map(|()| backup)
     }
 
-    /// What was last made of a file, if anything was: what can be put back, or why it cannot.
-    pub fn last(&self, path: &Path) -> Result<Option<Undo>, ClientError> {
+    /// What was last made of a client's file, if anything was: what can be put back, or why it cannot.
+    pub fn last(&self, client: Client, path: &Path) -> Result<Option<Undo>, ClientError> {
         let all = self.read()?.made;
         let last = all.iter().enumerate().rev().find(|(_, made)| made.file == path);
         let Some((number, made)) = last else { return Ok(None) };
-        let differs = |of: &Path, why: &str| {
-            Err(ClientError::Odd { path: of.to_owned(), why: why.to_owned() })
-        };
         let (before, _) = read(&made.backup)?;
         if sha256_hex(before.as_bytes()) != made.before {
-            return differs(&made.backup, "it is not what was kept of the client's file");
+            let why = "it is not what was kept of the client's file".to_owned();
+            return Err(ClientError::Odd { path: made.backup.clone(), why });
         }
         let (now, mode) = read(path)?;
-        if sha256_hex(now.as_bytes()) != made.left {
-            return differs(path, "somebody has changed it since it was rewritten");
-        }
+        let (before, extent) = if sha256_hex(now.as_bytes()) == made.left {
+            (before, Extent::Whole)
+        } else {
+            let odd = |why: String| ClientError::Odd { path: path.to_owned(), why };
+            single(client.form(), (&made.entries, &before), &now).map_err(odd)?
+        };
         let (path, backup) = (path.to_owned(), made.backup.clone());
-        Ok(Some(Undo { path, backup, before, now, mode, number }))
+        Ok(Some(Undo { path, backup, before, now, extent, mode, number }))
     }
 
     /// Where the copy of a file should lie that was made last.
@@ -133,6 +178,15 @@ impl Backups {
             return Err(ClientError::Changed(self.at.clone()));
         }
         whole_file::replace(&undo.path, undo.before.as_bytes(), undo.mode)?;
+        if let Extent::Entries { changed, .. } = &undo.extent
+            && !changed.is_empty()
+        {
+            // The copy is what they can be compared with.
+            if let Some(made) = all.made.get_mut(undo.number) {
+                made.entries.retain(|it| changed.contains(&it.name));
+            }
+            return self.write(&all);
+        }
         all.made.remove(undo.number);
         self.write(&all)?;
         let backup = undo.backup.clone();
@@ -158,6 +212,39 @@ impl Backups {
         let text = serde_json::to_vec_pretty(all).map_err(|error| wrong(error.to_string()))?;
         Ok(whole_file::replace(&self.at, &text, 0o600)?)
     }
+}
+
+/// The entries of a text that are others than those of the file that it takes the place of.
+fn written(file: &ClientFile, text: &str) -> Result<Vec<Ours>, ClientError> {
+    let odd = |why: String| ClientError::Odd { path: file.path.clone(), why };
+    let all = file.client.form().entries(text).map_err(odd)?;
+    let is_new = |entry: &&Entry| !file.entries.contains(entry);
+    Ok(all.iter().filter(is_new).map(Ours::of).collect())
+}
+
+/// A text that others have changed, with those of our entries as they were that are as we wrote them.
+fn single(
+    form: Form,
+    (ours, before): (&[Ours], &str),
+    now: &str,
+) -> Result<(String, Extent), String> {
+    let entries = form.entries(now)?;
+    let (mut back, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    for of_it in ours {
+        match entries.iter().find(|it| of_it.is(it)) {
+            Some(entry) if Ours::of(entry) == *of_it => back.push(of_it),
+            Some(_) => changed.push(of_it.name.clone()),
+            None => gone.push(of_it.name.clone()),
+        }
+    }
+    if back.is_empty() {
+        let why = "somebody has changed it since it was rewritten, and no entry in it is as it was written";
+        return Err(why.to_owned());
+    }
+    let places: Vec<_> = back.iter().map(|it| (it.name.as_str(), it.project.as_deref())).collect();
+    let text = form.with_those_of(now, before, &places)?;
+    let back = back.iter().map(|it| it.name.clone()).collect();
+    Ok((text, Extent::Entries { back, changed, gone }))
 }
 
 /// A file beside a client's that is called like a copy of ours, whoever made it.

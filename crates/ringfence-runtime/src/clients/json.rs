@@ -69,6 +69,41 @@ pub(super) fn with(
     Ok((new, lose))
 }
 
+/// The text with some of its entries, by name and project, as they stand in another, byte for byte.
+pub(super) fn with_those_of(
+    text: &str,
+    other: &str,
+    (member, entries): (&str, &[(&str, Option<&str>)]),
+) -> Result<String, String> {
+    let (plain_text, plain_other) = (plain(text), plain(other));
+    let mut changes = Vec::new();
+    for entry in entries {
+        let at = place_of(&plain_text, member, *entry)?.ok_or("an entry is gone")?;
+        let from = place_of(&plain_other, member, *entry)?.ok_or("an entry was not there")?;
+        changes.push((at, part(other, &from)));
+    }
+    changes.sort_by_key(|(at, _)| std::cmp::Reverse(at.start));
+    let mut new = text.to_owned();
+    for (at, with) in changes {
+        new.replace_range(at, with);
+    }
+    Ok(new)
+}
+
+/// Where an entry stands, in bytes of the text.
+fn place_of(
+    plain: &str,
+    member: &str,
+    (name, project): (&str, Option<&str>),
+) -> Result<Option<Range<usize>>, String> {
+    let all = places(plain, member)?;
+    let Some(place) = all.iter().find(|it| it.project.as_deref() == project) else {
+        return Ok(None);
+    };
+    let of_place = members(part(plain, &place.at), "the servers")?;
+    Ok(of_place.at(name).map(|at| shifted(&at, place.at.start)))
+}
+
 /// An entry with what starts it replaced; what the client says of it besides stays.
 fn value(said: &Value, instead: &Instead, client: Client) -> Value {
     let mut new = Map::new();

@@ -176,11 +176,11 @@ fn nothing_is_put_back_that_was_not_there_and_in_the_place_of_nothing_that_other
     let others = real.with_file_name("real.json.before-ringfence");
     fs::write(&others, "{\"evil\": 1}").unwrap();
     let first = at(before);
-    assert!(backups.last(&real).unwrap().is_none() && lies_beside(&real).is_some());
+    assert!(backups.last(Client::Cursor, &real).unwrap().is_none() && lies_beside(&real).is_some());
     let backup = backups.replace(&first, "{}").unwrap();
     assert!(backup.ends_with("real.json.before-ringfence-2"));
     let refused = |why: &str| {
-        let error = backups.last(&real).unwrap_err().to_string();
+        let error = backups.last(Client::Cursor, &real).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     };
     fs::write(&real, "{ }").unwrap();
@@ -191,23 +191,108 @@ fn nothing_is_put_back_that_was_not_there_and_in_the_place_of_nothing_that_other
     fs::remove_file(&backup).unwrap();
     refused("cannot read");
     fs::write(&backup, before).unwrap();
-    let undo = backups.last(&real).unwrap().unwrap();
+    let undo = backups.last(Client::Cursor, &real).unwrap().unwrap();
     fs::write(&real, "{ }").unwrap();
     assert!(matches!(backups.put_back(&undo), Err(ClientError::Changed(_))));
     fs::write(&real, "{}").unwrap();
     // What was made twice is put back in two steps.
-    let again = backups.replace(&at("{}"), "[]").unwrap();
+    let again = backups.replace(&at("{}"), "{\"a\": 1}").unwrap();
     assert!(backups.put_back(&undo).is_err());
-    backups.put_back(&backups.last(&real).unwrap().unwrap()).unwrap();
+    backups.put_back(&backups.last(Client::Cursor, &real).unwrap().unwrap()).unwrap();
     assert!(fs::read_to_string(&real).unwrap() == "{}" && !again.exists() && backup.exists());
-    backups.put_back(&backups.last(&real).unwrap().unwrap()).unwrap();
+    backups.put_back(&backups.last(Client::Cursor, &real).unwrap().unwrap()).unwrap();
     assert!(fs::read_to_string(&real).unwrap() == before && !backup.exists() && others.exists());
-    assert!(backups.last(&real).unwrap().is_none());
+    assert!(backups.last(Client::Cursor, &real).unwrap().is_none());
     // What is remembered and cannot be read is no reason to guess.
     fs::write(&backups.at, "{").unwrap();
-    assert!(matches!(backups.last(&real), Err(ClientError::Remembered { .. })));
+    assert!(matches!(backups.last(Client::Cursor, &real), Err(ClientError::Remembered { .. })));
     assert!(matches!(backups.replace(&at(before), "{}"), Err(ClientError::Remembered { .. })));
     assert_eq!(fs::read_to_string(&real).unwrap(), before);
+}
+
+/// A file that was rewritten, and that somebody has changed since; what can be put back of it.
+fn changed(
+    (client, name): (Client, &str),
+    (before, taken): (&str, &[&str]),
+    change: impl Fn(&str) -> String,
+) -> (tempfile::TempDir, Backups, Result<Option<Undo>, ClientError>) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = file(dir.path(), client, name, before).unwrap();
+    let backups = Backups { at: dir.path().join("state/clients.json") };
+    let names: Vec<ServerName> = taken.iter().map(|it| it.parse().unwrap()).collect();
+    let at = |name: &ServerName| file.entries.iter().position(|it| it.name == name.as_str());
+    let taken: Vec<(usize, &ServerName)> =
+        names.iter().map(|name| (at(name).unwrap(), name)).collect();
+    let (text, _) = file.with(&taken, "ringfence").unwrap();
+    backups.replace(&file, &text).unwrap();
+    fs::write(&file.path, change(&text)).unwrap();
+    let undo = backups.last(client, &file.path);
+    (dir, backups, undo)
+}
+
+#[test]
+fn of_a_file_that_its_client_wrote_anew_our_own_entries_go_back_alone() {
+    let before = r#"{
+  "mcpServers": {
+    "a": {"command": "x", /* why */ "args": ["1"], "env": {"K": "v"}},
+    "b": {"command": "y"},
+    "theirs": {"command": "z"}
+  },
+  "projects": {"/p": {"mcpServers": {"a": {"command": "other"}}}}
+}"#;
+    let of = (Client::Claude, ".claude.json");
+    let with_more = |text: &str| text.replacen('{', "{\n  \"numStartups\": 7,", 1);
+    let (_dir, backups, undo) = changed(of, (before, &["a", "b"]), with_more);
+    let undo = undo.unwrap().unwrap();
+    assert_eq!(undo.before, with_more(before));
+    let both = vec!["a".to_owned(), "b".to_owned()];
+    assert_eq!(undo.extent, Extent::Entries { back: both, changed: vec![], gone: vec![] });
+    backups.put_back(&undo).unwrap();
+    assert_eq!(fs::read_to_string(&undo.path).unwrap(), with_more(before));
+    assert!(!undo.backup.exists() && backups.last(Client::Claude, &undo.path).unwrap().is_none());
+    // The members of an entry in another order are the same entry; what somebody changed is theirs.
+    let mixed = |text: &str| {
+        let mut all: Value = serde_json::from_str(text).unwrap();
+        all["mcpServers"]["b"]["args"][2] = json!("other");
+        let a = all["mcpServers"]["a"].as_object().unwrap().clone();
+        let reversed: serde_json::Map<_, _> = a.into_iter().rev().collect();
+        all["mcpServers"]["a"] = Value::Object(reversed);
+        all.to_string()
+    };
+    let (_dir, backups, undo) = changed(of, (before, &["a", "b"]), mixed);
+    let undo = undo.unwrap().unwrap();
+    let (back, changed_since) = (vec!["a".to_owned()], vec!["b".to_owned()]);
+    assert_eq!(undo.extent, Extent::Entries { back, changed: changed_since, gone: vec![] });
+    backups.put_back(&undo).unwrap();
+    let now = fs::read_to_string(&undo.path).unwrap();
+    assert!(now.contains("/* why */") && now.contains("\"other\""), "{now}");
+    // Its copy stays for whoever compares; nothing more goes back.
+    assert!(undo.backup.exists());
+    let error = backups.last(Client::Claude, &undo.path).unwrap_err().to_string();
+    assert!(error.contains("changed it since") && error.contains("no entry in it"), "{error}");
+}
+
+#[test]
+fn an_entry_that_is_gone_is_not_made_again_and_toml_keeps_its_order() {
+    let before = "model = \"x\" # mine\n\n[mcp_servers.a]\ncommand = \"x\" # why\n\n\
+                  [mcp_servers.a.env]\nK = \"v\"\n\n[mcp_servers.b]\ncommand = \"y\"\n\n[tui]\nz = 1\n";
+    let of = (Client::Codex, ".codex/config.toml");
+    let more = |text: &str| text.replace("z = 1", "z = 2");
+    let (_dir, backups, undo) = changed(of, (before, &["a"]), more);
+    let undo = undo.unwrap().unwrap();
+    assert_eq!(undo.before, more(before));
+    backups.put_back(&undo).unwrap();
+    let gone = |text: &str| text.split("[mcp_servers.b]").next().unwrap().to_owned();
+    let (_dir, _, undo) = changed(of, (before, &["a", "b"]), gone);
+    let undo = undo.unwrap().unwrap();
+    let (back, gone) = (vec!["a".to_owned()], vec!["b".to_owned()]);
+    assert_eq!(undo.extent, Extent::Entries { back, changed: vec![], gone });
+    assert!(!undo.before.contains("mcp_servers.b") && undo.before.contains("# why"));
+    // Where nothing is left of ours, nothing is put back; nor where nothing of it can be read.
+    for text in ["model = \"x\"\n", "[mcp_servers", "mcp_servers = 1\n"] {
+        let (_dir, _, undo) = changed(of, (before, &["a", "b"]), |_| text.to_owned());
+        assert!(undo.is_err(), "{text}");
+    }
 }
 
 #[test]

@@ -44,6 +44,30 @@ pub(super) fn with(text: &str, instead: &[(&Entry, Instead)]) -> Result<String, 
     Ok(document.to_string())
 }
 
+/// The text with some of its entries as they stand in another; none has a project.
+pub(super) fn with_those_of(
+    text: &str,
+    other: &str,
+    entries: &[(&str, Option<&str>)],
+) -> Result<String, String> {
+    let (mut document, other) = (read(text)?, read(other)?);
+    let no_table = || format!("`{SERVERS}` is no table");
+    let others = other.get(SERVERS).and_then(Item::as_table_like).ok_or_else(no_table)?;
+    let servers = document.get_mut(SERVERS).and_then(Item::as_table_like_mut);
+    let servers = servers.ok_or_else(no_table)?;
+    for (name, _) in entries {
+        let mut as_it_was = others.get(name).ok_or("an entry was not there")?.clone();
+        let now = servers.get_mut(name).ok_or("an entry is gone")?;
+        // Where it stands among others is as it is now.
+        if let (Some(was), Some(now)) = (as_it_was.as_table_mut(), now.as_table()) {
+            was.set_position(now.position());
+            *was.decor_mut() = now.decor().clone();
+        }
+        *now = as_it_was;
+    }
+    Ok(document.to_string())
+}
+
 fn read(text: &str) -> Result<DocumentMut, String> {
     text.parse()
         .map_err(|error: toml_edit::TomlError| format!("it is no TOML: {}", error.message()))

@@ -9,6 +9,7 @@ mod relay;
 mod secrets;
 mod shown;
 mod test;
+mod undo;
 
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;

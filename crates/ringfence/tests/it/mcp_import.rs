@@ -346,3 +346,48 @@ fn an_undo_puts_back_what_was_made_here_and_nothing_else() {
     assert_eq!(fs::read_to_string(&config).unwrap(), before);
     assert!(beside.exists() && !backup.exists());
 }
+
+#[test]
+fn an_undo_puts_back_our_entries_in_a_file_that_its_client_wrote_anew() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let config = person.home().join(".claude.json");
+    let before = json!({"mcpServers": {"here": server(&json!({"A": "1"}))}});
+    fs::write(&config, before.to_string()).unwrap();
+    person.succeed(&["mcp", "import", "--all", "--no-policy"]);
+    // Clients keep in it what they remember, and write it whole.
+    let mut now: Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    now["numStartups"] = json!(3);
+    fs::write(&config, now.to_string()).unwrap();
+    let output = person.ringfence(&["mcp", "import", "--undo", "--all"]).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for part in ["only what was written here goes back", "as they were in", "`here`"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let now: Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    assert_eq!(now, json!({"mcpServers": before["mcpServers"], "numStartups": 3}));
+    assert!(!person.home().join(".claude.json.before-ringfence").exists());
+    // What somebody has changed is theirs.
+    person.succeed(&["mcp", "import", "--all", "--no-policy"]);
+    let theirs = fs::read_to_string(&config).unwrap().replace("\"claude\"", "\"me\"");
+    fs::write(&config, &theirs).unwrap();
+    let output = person.ringfence(&["mcp", "import", "--undo", "--all"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("nothing of it was changed"), "{}", text(&output));
+    assert_eq!(fs::read_to_string(&config).unwrap(), theirs);
+}
+
+#[test]
+fn a_host_that_is_a_servers_own_and_its_secrets_is_proposed_once() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let entry = json!({"url": "https://127.0.0.1:1/mcp", "headers": {"Authorization": format!("Bearer {}", secret())}});
+    let config = json!({"mcpServers": {"far": entry}}).to_string();
+    fs::write(person.home().join(".claude.json"), config).unwrap();
+    let said = text(&person.ringfence(&["mcp", "import", "--all"]).output().unwrap());
+    let proposed: Vec<&str> =
+        said.lines().filter(|line| line.contains("Endpoint::\"127.0.0.1:1\"")).collect();
+    let added = proposed.iter().filter(|line| line.contains("+permit")).count();
+    assert_eq!(added, 1, "{said}");
+}

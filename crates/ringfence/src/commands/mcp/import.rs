@@ -8,7 +8,7 @@ use ringfence_core::ServerName;
 use ringfence_runtime::broker::tools::login::Wants;
 use ringfence_runtime::clients::{
     Backups, Client, ClientError, ClientFile, Described, Reference, Understood, covered,
-    covered_address, covered_words, lies_beside, name_for,
+    covered_address, covered_words, name_for,
 };
 use ringfence_runtime::servers::ServerFile;
 use ringfence_runtime::suggest::unified;
@@ -17,10 +17,10 @@ use ringfence_runtime::wording::{printable, shell_word};
 use serde_json::{Value, json};
 
 use super::add::{Adding, Asks, Proposes};
-use super::{in_force, proposed, secrets};
+use super::{in_force, proposed, secrets, undo};
 use crate::cli::McpImportArgs;
 use crate::commands::context;
-use crate::exit::{Done, Failure, Message, Said};
+use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
 use crate::screen::Screen;
 
@@ -28,7 +28,7 @@ use crate::screen::Screen;
 const SCHEMA: u32 = 1;
 
 /// What stands in for a person's yes.
-const ALL: &str = "to take over all that is listed, add `--all`";
+pub(super) const ALL: &str = "to take over all that is listed, add `--all`";
 
 /// A server that a client starts, and what can be done about it.
 struct Candidate {
@@ -45,7 +45,7 @@ pub(super) fn import(args: &McpImportArgs, screen: &Screen) -> Result<Done, Fail
     let project = Project::find(&cwd, dirs.home())?.dir;
     let places = places(args, dirs.home(), &project)?;
     if args.undo {
-        return undo(&places, args, screen);
+        return undo::undo(&places, args, screen);
     }
     let mut files = Vec::new();
     for (client, path) in &places {
@@ -373,78 +373,6 @@ fn program() -> Result<String, Failure> {
     own.to_str()
         .map(str::to_owned)
         .ok_or_else(|| Message::new("our own path is not UTF-8").could_not())
-}
-
-/// Puts back what was made of each file, last first, where nobody has changed it since.
-fn undo(
-    places: &[(Client, PathBuf)],
-    args: &McpImportArgs,
-    screen: &Screen,
-) -> Result<Done, Failure> {
-    let backups = Backups::of(&context::dirs()?);
-    let (mut any, mut failed) = (false, false);
-    for (_, path) in places {
-        let Ok(path) = std::fs::canonicalize(path) else { continue };
-        match undo_one(&backups, &path, (args, screen)) {
-            Ok(done) => any |= done == Done::Yes,
-            Err(failure) => {
-                screen.failure(&failure);
-                failed = true;
-            }
-        }
-    }
-    if any {
-        screen.hint("what was pinned stays: `ringfence mcp list` says what there is");
-    } else {
-        screen.note("nothing was put back");
-    }
-    match (failed, any) {
-        (true, _) => Err(Failure::Said(Said::CouldNot)),
-        (false, true) => Ok(Done::Yes),
-        (false, false) => Ok(Done::No),
-    }
-}
-
-fn undo_one(
-    backups: &Backups,
-    path: &Path,
-    (args, screen): (&McpImportArgs, &Screen),
-) -> Result<Done, Failure> {
-    let shown = printable(&path.to_string_lossy());
-    let undo = match backups.last(path) {
-        Ok(Some(undo)) => undo,
-        Ok(None) => {
-            if let Some(beside) = lies_beside(path) {
-                let beside = printable(&beside.to_string_lossy());
-                screen.warn(&format!(
-                    "`{beside}` was not made here, as far as is remembered: it is left"
-                ));
-            }
-            return Ok(Done::No);
-        }
-        Err(error) => {
-            let message = Message::new(error.to_string()).detail("nothing of it was changed");
-            let by_hand = backups.backup_of(path).map(|backup| {
-                let word = |path: &Path| {
-                    let text = path.to_string_lossy();
-                    shell_word(&text).unwrap_or_else(|| printable(&text))
-                };
-                format!("to see how they differ, run `diff {} {}`", word(path), word(&backup))
-            });
-            return Err(by_hand.into_iter().fold(message, Message::hint).could_not());
-        }
-    };
-    let named = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let diff = unified(&named, &covered(&undo.now), &covered(&undo.before));
-    screen.as_it_is(&proposed::coloured(&diff, screen));
-    if !args.all
-        && prompt::consent(&format!("put `{shown}` back as it was?"), ALL)? == Consent::Refused
-    {
-        return Ok(Done::No);
-    }
-    backups.put_back(&undo)?;
-    screen.note(&format!("as it was: {shown}"));
-    Ok(Done::Yes)
 }
 
 fn as_json(files: &[ClientFile], all: &[Candidate], taken: &BTreeMap<usize, ServerName>) -> Value {

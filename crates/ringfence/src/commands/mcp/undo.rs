@@ -1,0 +1,127 @@
+//! `mcp import --undo`: the files of clients as they were before servers were taken over from them.
+
+use std::path::{Path, PathBuf};
+
+use ringfence_runtime::clients::{Backups, Client, Extent, covered, lies_beside};
+use ringfence_runtime::suggest::unified;
+use ringfence_runtime::wording::{printable, shell_word};
+
+use super::import::ALL;
+use super::proposed;
+use crate::cli::McpImportArgs;
+use crate::commands::context;
+use crate::exit::{Done, Failure, Message, Said};
+use crate::prompt::{self, Consent};
+use crate::screen::Screen;
+
+/// Puts back what was made of each file, last first; of a file that others have changed since, what is as it was written.
+pub(super) fn undo(
+    places: &[(Client, PathBuf)],
+    args: &McpImportArgs,
+    screen: &Screen,
+) -> Result<Done, Failure> {
+    let backups = Backups::of(&context::dirs()?);
+    let (mut any, mut failed) = (false, false);
+    for (client, path) in places {
+        let Ok(path) = std::fs::canonicalize(path) else { continue };
+        match undo_one(&backups, (*client, &path), (args, screen)) {
+            Ok(put) => {
+                any |= put != PutBack::Nothing;
+                failed |= put == PutBack::Partly;
+            }
+            Err(failure) => {
+                screen.failure(&failure);
+                failed = true;
+            }
+        }
+    }
+    if any {
+        screen.hint("what was pinned stays: `ringfence mcp list` says what there is");
+    } else {
+        screen.note("nothing was put back");
+    }
+    match (failed, any) {
+        (true, _) => Err(Failure::Said(Said::CouldNot)),
+        (false, true) => Ok(Done::Yes),
+        (false, false) => Ok(Done::No),
+    }
+}
+
+/// What of a client's file was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PutBack {
+    Nothing,
+    /// All that was written here.
+    All,
+    /// Not what somebody has changed since.
+    Partly,
+}
+
+fn undo_one(
+    backups: &Backups,
+    (client, path): (Client, &Path),
+    (args, screen): (&McpImportArgs, &Screen),
+) -> Result<PutBack, Failure> {
+    let shown = printable(&path.to_string_lossy());
+    let undo = match backups.last(client, path) {
+        Ok(Some(undo)) => undo,
+        Ok(None) => {
+            if let Some(beside) = lies_beside(path) {
+                let beside = printable(&beside.to_string_lossy());
+                screen.warn(&format!(
+                    "`{beside}` was not made here, as far as is remembered: it is left"
+                ));
+            }
+            return Ok(PutBack::Nothing);
+        }
+        Err(error) => {
+            let message = Message::new(error.to_string()).detail("nothing of it was changed");
+            let by_hand = backups.backup_of(path).map(|backup| compare(path, &backup));
+            return Err(by_hand.into_iter().fold(message, Message::hint).could_not());
+        }
+    };
+    let named = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let diff = unified(&named, &covered(&undo.now), &covered(&undo.before));
+    screen.as_it_is(&proposed::coloured(&diff, screen));
+    let question = match &undo.extent {
+        Extent::Whole => format!("put `{shown}` back as it was?"),
+        Extent::Entries { .. } => {
+            screen.note(&format!(
+                "`{shown}` was changed since it was rewritten: only what was written here goes back"
+            ));
+            format!("put these entries of `{shown}` back as they were?")
+        }
+    };
+    if !args.all && prompt::consent(&question, ALL)? == Consent::Refused {
+        return Ok(PutBack::Nothing);
+    }
+    backups.put_back(&undo)?;
+    let Extent::Entries { back, changed, gone } = &undo.extent else {
+        screen.note(&format!("as it was: {shown}"));
+        return Ok(PutBack::All);
+    };
+    screen.note(&format!("as they were in {shown}: {}", names(back)));
+    if !gone.is_empty() {
+        screen.note(&format!("not in it any more, and not put back: {}", names(gone)));
+    }
+    if changed.is_empty() {
+        return Ok(PutBack::All);
+    }
+    let text = format!("changed since they were written, and left as they are: {}", names(changed));
+    screen.failure(&Message::new(text).hint(compare(path, &undo.backup)).could_not());
+    Ok(PutBack::Partly)
+}
+
+/// Names that a client's file has, to be printed.
+fn names(all: &[String]) -> String {
+    all.iter().map(|name| format!("`{}`", printable(name))).collect::<Vec<_>>().join(", ")
+}
+
+/// How a person sees what differs between a file and its copy.
+fn compare(path: &Path, backup: &Path) -> String {
+    let word = |path: &Path| {
+        let text = path.to_string_lossy();
+        shell_word(&text).unwrap_or_else(|| printable(&text))
+    };
+    format!("to see how they differ, run `diff {} {}`", word(path), word(backup))
+}

@@ -50,6 +50,12 @@ pub enum Event {
         /// Whether the world was being kept ready before anybody asked for it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         warm: bool,
+        /// Whether it is one server of tools, which was started for another session or to be looked at.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        server: bool,
+        /// Where its program starts, where the world does not show `cwd`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        starts_in: Option<AbsolutePath>,
     },
     /// The gate's decision; for a permit this is the intent, written before the act.
     Decided {

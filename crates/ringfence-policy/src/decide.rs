@@ -132,7 +132,7 @@ impl Decide for Policy {
 impl Policy {
     /// The ruling of a request in the one reading it has.
     pub(crate) fn decide_as_written(&self, request: &Request, facts: &Facts) -> Ruling {
-        let situation = match Situation::new(request, facts) {
+        let situation = match Situation::new(self.of_kind(request), facts) {
             Ok(situation) => situation,
             Err(oversized) => return failed(oversized.to_string()),
         };
@@ -324,7 +324,9 @@ impl Policy {
                 Sees::Connection => connection(request),
             };
             let request = connection.as_ref().unwrap_or(request);
-            let Ok(situation) = Situation::new(request, facts) else { return Verdict::Deny };
+            let Ok(situation) = Situation::new(self.of_kind(request), facts) else {
+                return Verdict::Deny;
+            };
             let (cedar_request, entities) = situation.into_cedar(&approved);
             let scan: &PolicySet = set.all();
             if scan.num_of_policies() != set.rules.len() {

@@ -19,6 +19,7 @@ use ringfence_core::{
     Request, Role, SecretUse, ToolName,
 };
 
+use crate::kinds::{self, Kind};
 use crate::tools;
 
 use cedar_policy::pst::SmolStr;
@@ -78,29 +79,43 @@ impl Approved {
 
 impl Situation {
     /// Makes the entities and the context of a request; approvals come in at each evaluation.
-    pub(crate) fn new(request: &Request, facts: &Facts) -> Result<Situation, Oversized> {
+    pub(crate) fn new(
+        (request, kind): (&Request, Kind),
+        facts: &Facts,
+    ) -> Result<Situation, Oversized> {
         check_lengths(request, facts)?;
         let connection = match connection(request) {
-            Some(connection) => Some(Box::new(Situation::new(&connection, facts)?)),
+            Some(connection) => Some(Box::new(Situation::new((&connection, kind), facts)?)),
             None => None,
         };
         let values = context(&request.act, facts);
-        Ok(Situation { connection, ..Situation::with(request, values)? })
+        Ok(Situation { connection, ..Situation::with((request, kind), values)? })
     }
 
     /// A situation in which only agent and resource are known.
-    pub(crate) fn without_facts(request: &Request) -> Result<Situation, Oversized> {
-        Situation::with(request, BTreeMap::new())
+    pub(crate) fn without_facts(of: (&Request, Kind)) -> Result<Situation, Oversized> {
+        Situation::with(of, BTreeMap::new())
     }
 
-    fn with(request: &Request, facts: BTreeMap<SmolStr, Value>) -> Result<Situation, Oversized> {
+    fn with(
+        (request, kind): (&Request, Kind),
+        facts: BTreeMap<SmolStr, Value>,
+    ) -> Result<Situation, Oversized> {
+        let agent = uid_of(&TYPES.agent, &request.agent.0);
         let resource = resource(&request.act);
         let uid = resource.uid().clone();
         let action = action(&request.act);
         let uid_of_action = action.uid().clone();
-        let entities = [Arc::new(resource), action];
+        // Whoever is of no kind lies in nothing but itself, and need not be told of.
+        let of_kind = match kind {
+            Kind::Agent => None,
+            Kind::ToolServer => Some(uid_of(&TYPES.kind, kinds::TOOL_SERVER)),
+        };
+        let of_kind = of_kind
+            .map(|kind| Arc::new(entity(agent.clone(), BTreeMap::new(), HashSet::from([kind]))));
+        let entities = [Arc::new(resource), action].into_iter().chain(of_kind);
         Ok(Situation {
-            principal: known(uid_of(&TYPES.agent, &request.agent.0)),
+            principal: known(agent),
             action: known(uid_of_action),
             resource: known(uid),
             entities: Entities::new()
@@ -166,6 +181,7 @@ pub(crate) fn holds(evaluator: &Evaluator<'_>, condition: &Expr) -> Result<bool,
 struct Types {
     action: EntityType,
     agent: EntityType,
+    kind: EntityType,
     dir: EntityType,
     path: EntityType,
     program: EntityType,
@@ -192,6 +208,7 @@ static TYPES: LazyLock<Types> = LazyLock::new(|| {
     Types {
         action: parse("Action"),
         agent: parse("Agent"),
+        kind: parse(kinds::TYPE),
         dir: parse("Dir"),
         path: parse("Path"),
         program: parse("Program"),

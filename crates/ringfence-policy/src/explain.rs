@@ -71,7 +71,7 @@ impl Policy {
         // The reading that decides is the one to explain.
         let decides = |other: &&Request| self.decide_as_written(other, facts) == ruling;
         let request = other.as_ref().filter(decides).unwrap_or(request);
-        let Ok(situation) = Situation::new(request, facts) else {
+        let Ok(situation) = Situation::new(self.of_kind(request), facts) else {
             return Explanation { ruling, sets: Vec::new(), remedy: None };
         };
         let candidates = self.candidates(request);
@@ -130,7 +130,7 @@ impl Policy {
 
     /// Whether an act would be permitted if this grant were added.
     pub fn grant_helps(&self, grant: &GrantText, request: &Request, facts: &Facts) -> bool {
-        let Ok(situation) = Situation::new(request, facts) else { return false };
+        let Ok(situation) = Situation::new(self.of_kind(request), facts) else { return false };
         let candidates = self.candidates(request);
         let (answers, _) = self.answers(&candidates, &situation, facts);
         let ceiling_allows = answers.ceiling.as_ref().is_none_or(Answer::permits);

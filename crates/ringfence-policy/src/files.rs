@@ -117,10 +117,11 @@ fn place(plan: &mut FilePlan, path: &AbsolutePath, (at, beneath): (&Standing<'_>
 
 impl<'a> Compiled<'a> {
     fn new(set: &'a RuleSet, agent: &'a str) -> Compiled<'a> {
+        let kind = set.servers.kind(agent);
         let formulas = set
             .rules
             .iter()
-            .map(|rule| FILE_ACTIONS.map(|action| Formula::of(rule, action, agent)))
+            .map(|rule| FILE_ACTIONS.map(|action| Formula::of(rule, action, (agent, kind))))
             .collect();
         Compiled { set, agent, formulas }
     }

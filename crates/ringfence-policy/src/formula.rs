@@ -8,6 +8,7 @@ use ringfence_core::{AbsolutePath, Action};
 
 use crate::checks::{Direction, atom};
 use crate::engine::group;
+use crate::kinds::{self, Kind};
 use crate::nearest::shown;
 use crate::rule::Rule;
 use crate::tree::{mentions_approvals, resource_attribute};
@@ -34,8 +35,8 @@ pub(crate) enum Formula {
 }
 
 /// Whether a rule is about this agent, by what it says of the principal alone.
-pub(crate) fn is_about(rule: &Rule, agent: &str) -> Truth {
-    let view = View { action: Action::ToolCall, agent };
+pub(crate) fn is_about(rule: &Rule, (agent, kind): (&str, Kind)) -> Truth {
+    let view = View { action: Action::ToolCall, agent, kind };
     view.principal(&rule.tree.principal).at(Spot::At(&AbsolutePath::root()))
 }
 
@@ -85,11 +86,11 @@ impl Truth {
 
 impl Formula {
     /// The whole condition of a rule for one action and agent.
-    pub(crate) fn of(rule: &Rule, action: Action, agent: &str) -> Formula {
+    pub(crate) fn of(rule: &Rule, action: Action, (agent, kind): (&str, Kind)) -> Formula {
         if !rule.applies_to(action) {
             return Formula::Known(Truth::False);
         }
-        let view = View { action, agent };
+        let view = View { action, agent, kind };
         let mut parts = vec![view.principal(&rule.tree.principal), resource(&rule.tree.resource)];
         for clause in rule.tree.clauses() {
             parts.push(match clause {
@@ -162,6 +163,7 @@ impl Formula {
 struct View<'a> {
     action: Action,
     agent: &'a str,
+    kind: Kind,
 }
 
 impl View<'_> {
@@ -169,18 +171,25 @@ impl View<'_> {
         match constraint {
             pst::PrincipalConstraint::Any => Formula::Known(Truth::True),
             pst::PrincipalConstraint::Is(ty) => principal_is(ty),
-            pst::PrincipalConstraint::Eq(pst::EntityOrSlot::Entity(uid))
-            | pst::PrincipalConstraint::In(pst::EntityOrSlot::Entity(uid)) => self.agent_is(uid),
+            pst::PrincipalConstraint::Eq(pst::EntityOrSlot::Entity(uid)) => self.agent_is(uid),
+            pst::PrincipalConstraint::In(pst::EntityOrSlot::Entity(uid)) => self.agent_in(uid),
             pst::PrincipalConstraint::IsIn(ty, pst::EntityOrSlot::Entity(uid)) => {
-                Formula::All(vec![principal_is(ty), self.agent_is(uid)])
+                Formula::All(vec![principal_is(ty), self.agent_in(uid)])
             }
             _ => Formula::Unknown("principal".to_owned()),
         }
     }
 
-    /// An agent lies in nothing but itself.
     fn agent_is(&self, uid: &pst::EntityUID) -> Formula {
         Formula::Known(Truth::of(uid.ty.0.id.as_str() == "Agent" && uid.eid == self.agent))
+    }
+
+    /// An agent lies in nothing but itself and its kind.
+    fn agent_in(&self, uid: &pst::EntityUID) -> Formula {
+        if uid.ty.0.id.as_str() == kinds::TYPE {
+            return Formula::Known(Truth::of(self.kind.is(&uid.eid)));
+        }
+        self.agent_is(uid)
     }
 
     fn formula(&self, expr: &Expr) -> Formula {
@@ -268,7 +277,7 @@ impl View<'_> {
         };
         let (Expr::Var(var), Some(uids)) = (left, uids) else { return unknown(whole) };
         let each = |uid: &&pst::EntityUID| match var {
-            Var::Principal => self.agent_is(uid),
+            Var::Principal => self.agent_in(uid),
             Var::Action => {
                 let named = uid.eid == self.action.name();
                 let grouped = group(self.action).is_some_and(|group| uid.eid == group);

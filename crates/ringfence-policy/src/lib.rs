@@ -14,6 +14,7 @@ mod formula;
 pub mod grant;
 mod handling;
 mod index;
+mod kinds;
 mod lints;
 mod load;
 mod may_call;
@@ -34,7 +35,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use cedar_policy::PolicySet;
-use ringfence_core::{PolicyDigest, Role, SetName, ToolShape};
+use ringfence_core::{PolicyDigest, Request, Role, ServerName, SetName, ToolShape};
 use sha2::{Digest, Sha256};
 
 pub use decide::{ASK_PEOPLE_MAX, ASK_ROLES_MAX, ASK_SET_MAX};
@@ -51,6 +52,7 @@ pub use shape::{NESTING_MAX, OPERATORS_MAX};
 pub use tools::schema_text;
 
 use index::Index;
+use kinds::{Kind, Servers};
 use nearest::Neighbours;
 use remembered::Remembered;
 use rule::Rule;
@@ -81,6 +83,8 @@ pub struct Options {
     pub validated: BTreeSet<String>,
     /// The tools that are pinned, which rules may name.
     pub tools: Vec<ToolShape>,
+    /// The agents that are servers of tools, in `AgentKind::"tool-server"`.
+    pub servers: BTreeSet<ServerName>,
 }
 
 /// Whether rules on `fs` actions may look at the context.
@@ -105,6 +109,7 @@ pub struct Policy {
     digest: String,
     /// The tools that are pinned.
     tools: Vec<ToolShape>,
+    servers: Servers,
     remembered: Remembered,
     exec_needs_verification: OnceLock<bool>,
 }
@@ -115,6 +120,7 @@ pub(crate) struct RuleSet {
     rules: Vec<Rule>,
     index: Index,
     neighbours: Neighbours,
+    servers: Servers,
     /// Whether any rule has what passes over the network looked through.
     handles_net: bool,
     all: OnceLock<PolicySet>,
@@ -130,14 +136,16 @@ impl Policy {
         let untrusted = Policy::untrusted(&rules);
         let (ceiling, session): (Vec<Rule>, Vec<Rule>) =
             rules.into_iter().filter(counts).partition(|rule| rule.place.set == SetName::System);
+        let servers = Servers::new(&options.servers);
         Ok(Policy {
-            session: RuleSet::new(session),
-            ceiling: has_ceiling.then(|| RuleSet::new(ceiling)),
+            session: RuleSet::new(session, &servers),
+            ceiling: has_ceiling.then(|| RuleSet::new(ceiling, &servers)),
             roles: options.roles.iter().take(ASK_ROLES_MAX).cloned().collect(),
             untrusted,
             digests,
             digest,
             tools: options.tools.clone(),
+            servers,
             remembered: Remembered::default(),
             exec_needs_verification: OnceLock::new(),
         })
@@ -148,6 +156,11 @@ impl Policy {
         self.digests.clone()
     }
 
+    /// A request, and what its agent is.
+    pub(crate) fn of_kind<'a>(&self, request: &'a Request) -> (&'a Request, Kind) {
+        (request, self.servers.kind(&request.agent.0))
+    }
+
     /// All sets with their rules, the session's first.
     pub(crate) fn sets(&self) -> impl Iterator<Item = &RuleSet> {
         std::iter::once(&self.session).chain(&self.ceiling)
@@ -155,8 +168,9 @@ impl Policy {
 }
 
 impl RuleSet {
-    fn new(rules: Vec<Rule>) -> RuleSet {
+    fn new(rules: Vec<Rule>, servers: &Servers) -> RuleSet {
         RuleSet {
+            servers: servers.clone(),
             index: Index::new(&rules),
             neighbours: Neighbours::new(&rules),
             handles_net: rules.iter().any(handling::is_on_net),
@@ -220,6 +234,7 @@ fn whole_digest(sources: &[Source], options: &Options) -> String {
     };
     add(&tools::schema(&options.tools, &BTreeSet::new()));
     add(&format!("{:?} {:?}", options.roles, options.fs_dynamic));
+    options.servers.iter().for_each(|server| add(server.as_str()));
     for source in sources {
         add(&format!("{:?} {:?}", source.set, source.approves));
         add(&source.text);

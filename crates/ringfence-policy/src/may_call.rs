@@ -16,7 +16,7 @@ impl Policy {
     pub fn may_call(&self, agent: &Agent, tool: &ToolName, facts: &Facts) -> bool {
         let call = ToolCall::of(tool.clone(), BTreeMap::new(), &Value::Null);
         let request = Request { agent: agent.clone(), act: Act::CallTool(call), process: None };
-        let Ok(situation) = Situation::new(&request, facts) else { return false };
+        let Ok(situation) = Situation::new(self.of_kind(&request), facts) else { return false };
         let may = |set: &RuleSet| set.may_permit(&request, &situation);
         may(&self.session) && self.ceiling.as_ref().is_none_or(may)
     }
@@ -30,8 +30,9 @@ impl RuleSet {
         let always = |rule: &Rule| {
             rule.tree.clauses().is_empty() && holds(&evaluator, &rule.condition) == Ok(true)
         };
+        let agent = request.agent.0.as_str();
         let may = |rule: &Rule| {
-            let about = is_about(rule, &request.agent.0) != Truth::False;
+            let about = is_about(rule, (agent, self.servers.kind(agent))) != Truth::False;
             always(rule) || (!rule.tree.clauses().is_empty() && about)
         };
         let rules = || found.positions.iter().filter_map(|&position| self.rules.get(position));

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use cedar_policy::pst::{Clause, Expr};
+use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Var};
 use cedar_policy_core::ast;
 use ringfence_core::{AbsolutePath, Act, Action, Endpoint, Nearest, Request};
 
 use crate::RuleSet;
 use crate::engine::{Approved, Situation, holds};
+use crate::kinds;
 use crate::rule::{Effect, Rule, Scope, tools_of};
 
 /// Most permits whose scope holds that are looked at.
 const CANDIDATES_MAX: usize = 64;
+
+/// Said of a permit that leaves servers of tools out.
+const NOT_FOR_SERVERS: &str = "it is for no server of tools";
 
 /// Longest condition that is shown, in characters.
 const CONDITION_CHARS_MAX: usize = 160;
@@ -195,6 +199,7 @@ fn failed_conditions(rule: &Rule, (situation, approved): (&Situation, &Approved)
             .collect(),
         Clause::Unless(expr) => match value(expr) {
             Ok(false) => Vec::new(),
+            Ok(true) if is_tool_server(expr) => vec![NOT_FOR_SERVERS.to_owned()],
             Ok(true) => vec![format!("`{}` is true", shown(expr))],
             Err(error) => vec![error],
         },
@@ -202,9 +207,15 @@ fn failed_conditions(rule: &Rule, (situation, approved): (&Situation, &Approved)
     rule.tree.clauses().iter().flat_map(failed).collect()
 }
 
+/// Whether a condition is that the agent is a server of tools.
+fn is_tool_server(expr: &Expr) -> bool {
+    let Expr::BinaryOp { op: BinaryOp::In, left, right } = expr else { return false };
+    matches!((&**left, &**right), (Expr::Var(Var::Principal), Expr::Literal(Literal::EntityUID(uid)))
+        if uid.ty.0.id.as_str() == kinds::TYPE && uid.eid == kinds::TOOL_SERVER)
+}
+
 /// The parts of `a && b && c`, in the order of evaluation.
 pub(crate) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
-    use cedar_policy::pst::BinaryOp;
     if let Expr::BinaryOp { op: BinaryOp::And, left, right } = expr {
         let mut parts = conjuncts(left);
         parts.extend(conjuncts(right));

@@ -38,7 +38,9 @@ impl Policy {
     /// have been loaded with the grant, which may be the approval that a forbid waits for.
     pub fn overrules(&self, grant: &GrantText, facts: &Facts) -> Vec<Overrule> {
         let request = Request { agent: Agent(String::new()), act: sample(grant), process: None };
-        let Ok(situation) = Situation::new(&request, facts) else { return Vec::new() };
+        let Ok(situation) = Situation::new(self.of_kind(&request), facts) else {
+            return Vec::new();
+        };
         let (answers, _) = self.answers(&self.candidates(&request), &situation, facts);
         let none = Answer::default();
         let answered = [&answers.session, answers.ceiling.as_ref().unwrap_or(&none)];

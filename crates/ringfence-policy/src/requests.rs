@@ -16,6 +16,7 @@ use ringfence_core::{
 use crate::checks::fallible;
 use crate::decide::{ASK_PEOPLE_MAX, Found};
 use crate::engine::{Approved, PACKAGE, REQUEST_FACTS, Sees, Situation, connection, holds};
+use crate::kinds::Kind;
 use crate::nearest::conjuncts;
 use crate::rule::{Fallible, Rule};
 use crate::tree::{body, context_attribute, mentions_context, walk};
@@ -130,7 +131,7 @@ impl Policy {
         else {
             return ruling;
         };
-        let Ok(situation) = Situation::new(&connection, facts) else { return ruling };
+        let Ok(situation) = Situation::new(self.of_kind(&connection), facts) else { return ruling };
         // The connection may have been approved, which the request need not be.
         let roles = self.roles.iter().cloned().collect();
         let approved = Approved { roles, people: ASK_PEOPLE_MAX };
@@ -217,18 +218,19 @@ impl RuleSet {
         }
         let found = self.index.endpoint(action, &agent.0, to);
         let rules = found.into_iter().filter_map(|position| self.rules.get(position));
-        rules.filter(wanted).any(|rule| can_concern(rule, (agent, to)))
+        let kind = self.servers.kind(&agent.0);
+        rules.filter(wanted).any(|rule| can_concern(rule, (agent, kind), to))
     }
 }
 
 /// Whether a rule's condition can hold for some request to an endpoint: parts that ask for agent and
 /// resource only are evaluated, others may hold.
-fn can_concern(rule: &Rule, (agent, to): (&Agent, &Endpoint)) -> bool {
+fn can_concern(rule: &Rule, (agent, kind): (&Agent, Kind), to: &Endpoint) -> bool {
     if rule.fallible == Fallible::Yes {
         return true;
     }
     let request = Request { agent: agent.clone(), act: Act::Connect(to.clone()), process: None };
-    let Ok(situation) = Situation::without_facts(&request) else { return true };
+    let Ok(situation) = Situation::without_facts((&request, kind)) else { return true };
     let evaluator = situation.evaluator(&Approved::nobody());
     let never = |part: &Expr, wanted: bool| {
         let fixed = !mentions_context(part) && !mentions_action(part);

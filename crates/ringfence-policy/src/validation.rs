@@ -10,8 +10,18 @@ use crate::problem::{Problem, nearest_word};
 use crate::tools::{ARGUMENTS, OF_ALL_TOOLS};
 
 /// Entity types a policy on acts may name.
-const ENTITY_TYPES: [&str; 11] = [
-    "Agent", "Dir", "Path", "Program", "Domain", "Endpoint", "Socket", "Secret", "Server", "Tool",
+const ENTITY_TYPES: [&str; 12] = [
+    "Agent",
+    "AgentKind",
+    "Dir",
+    "Path",
+    "Program",
+    "Domain",
+    "Endpoint",
+    "Socket",
+    "Secret",
+    "Server",
+    "Tool",
     "Action",
 ];
 

@@ -20,7 +20,7 @@ use ringfence_core::{
 use ringfence_policy::Policy;
 use ringfence_runtime::assemble::{Inputs, assemble};
 use ringfence_runtime::clock::HostClock;
-use ringfence_runtime::compose::{RunRequest, compose};
+use ringfence_runtime::compose::{RunRequest, Unseen, compose};
 use ringfence_runtime::environment::Environment;
 use ringfence_runtime::init::{Existing, InitRequest, init};
 use ringfence_runtime::state::StateDirs;
@@ -59,6 +59,7 @@ fn main() {
     let argv: Vec<_> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
     let agent = Agent("probe".to_owned());
     let request = RunRequest {
+        unseen: Unseen::Refused,
         session: session.clone(),
         agent: agent.clone(),
         argv,

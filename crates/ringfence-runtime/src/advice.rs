@@ -61,6 +61,27 @@ pub enum Session<'a> {
     EndedIn(&'a Path),
 }
 
+/// Whether a session goes on after something was denied in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lasts {
+    /// It does: a grant to it may help.
+    #[default]
+    GoesOn,
+    /// It ends with what it is for (a server that is looked at, one call that is tried), so that only later ones can be
+    /// helped.
+    EndsSoon,
+}
+
+impl Lasts {
+    /// The session, as a person will find it who reads of the denial.
+    pub fn session(self, id: &SessionId) -> Session<'_> {
+        match self {
+            Lasts::GoesOn => Session::Runs(id),
+            Lasts::EndsSoon => Session::Ended,
+        }
+    }
+}
+
 impl Session<'_> {
     /// The same when it has ended.
     fn after(self) -> Self {

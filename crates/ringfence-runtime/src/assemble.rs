@@ -2,7 +2,7 @@
 
 mod outer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +62,8 @@ pub struct Assembled {
     /// The tools that rules may name, those of a project that is not trusted among them: what is said of
     /// those can only forbid.
     pub tools: Vec<ToolShape>,
+    /// The server of tools whose session it is, where it is one's.
+    pub is_server: Option<ServerName>,
     /// What the person should know.
     pub notices: Vec<Notice>,
 }
@@ -166,15 +168,25 @@ pub fn assemble_knowing(
     inputs: Inputs<'_>,
     known: Option<&Assembled>,
 ) -> Result<Assembled, AssembleError> {
+    assemble_as(None, inputs, known)
+}
+
+/// The same for a session that is one server of tools: it is one for rules, whether or not it is pinned.
+pub fn assemble_as(
+    server: Option<ServerName>,
+    inputs: Inputs<'_>,
+    known: Option<&Assembled>,
+) -> Result<Assembled, AssembleError> {
     let project = Project::find(inputs.cwd, inputs.dirs.home())?;
     let around = project.around(inputs.dirs.home())?;
-    assemble_in((project, around), inputs, known)
+    assemble_in((project, around), (inputs, server), known)
 }
 
 /// The same for a session that runs: its project is the one that it began in, whatever was made since.
 pub fn assemble_again(inputs: Inputs<'_>, running: &Assembled) -> Result<Assembled, AssembleError> {
     let around: Result<_, _> = running.around.iter().map(|it| Project::read(&it.dir)).collect();
-    assemble_in((Project::read(&running.project.dir)?, around?), inputs, Some(running))
+    let of = (inputs, running.is_server.clone());
+    assemble_in((Project::read(&running.project.dir)?, around?), of, Some(running))
 }
 
 /// What is in force with the grants of this moment; every text of the policy is the one that a session runs
@@ -193,7 +205,7 @@ pub fn with_grants(inputs: Inputs<'_>, running: &Assembled) -> Result<Assembled,
 
 fn assemble_in(
     (project, around): (Project, Vec<Project>),
-    inputs: Inputs<'_>,
+    (inputs, is_server): (Inputs<'_>, Option<ServerName>),
     known: Option<&Assembled>,
 ) -> Result<Assembled, AssembleError> {
     let trust = project.trust(inputs.dirs)?;
@@ -221,7 +233,8 @@ fn assemble_in(
     let Servers { there: servers, left_out, tools, notices: of_servers } =
         servers(inputs.dirs, (&project, &around), &trust)?;
     notices.extend(of_servers);
-    let wanted = Options { tools: tools.clone(), ..options(&settings) };
+    let kinds = kinds(&servers, is_server.as_ref());
+    let wanted = Options { tools: tools.clone(), servers: kinds, ..options(&settings) };
     let same = |known: &&Assembled| known.sources == sources && known.options() == wanted;
     let policy = match known.filter(same) {
         Some(known) => Arc::clone(&known.policy),
@@ -240,14 +253,25 @@ fn assemble_in(
         servers,
         left_out,
         tools,
+        is_server,
         notices,
     })
+}
+
+/// The agents that are servers of tools: those that count, and the one whose session it is. What a project says that is
+/// not trusted makes no agent one.
+fn kinds(
+    servers: &BTreeMap<ServerName, Server>,
+    is_server: Option<&ServerName>,
+) -> BTreeSet<ServerName> {
+    servers.keys().chain(is_server).cloned().collect()
 }
 
 impl Assembled {
     /// What the policy was loaded with.
     pub fn options(&self) -> Options {
-        Options { tools: self.tools.clone(), ..options(&self.settings) }
+        let servers = kinds(&self.servers, self.is_server.as_ref());
+        Options { tools: self.tools.clone(), servers, ..options(&self.settings) }
     }
 
     /// The servers whose tools an agent is served, those among them that are left out.
@@ -351,8 +375,9 @@ pub fn options_here(
     project: &Project,
 ) -> Result<Options, AssembleError> {
     let around = project.around(dirs.home())?;
-    let tools = servers(dirs, (project, &around), &Trust::Trusted)?.tools;
-    Ok(Options { tools, ..options(settings) })
+    let all = servers(dirs, (project, &around), &Trust::Trusted)?;
+    let servers = kinds(&all.there, None);
+    Ok(Options { tools: all.tools, servers, ..options(settings) })
 }
 
 /// What the settings mean for a policy that is loaded.

@@ -33,7 +33,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ringfence_core::{Agent, Clock as _, SessionId, Trace};
+use ringfence_core::{Agent, Clock as _, ServerName, SessionId, Trace};
 use ringfence_proxy::net::authority::Authority;
 use ringfence_sandbox::notify::STOPPED;
 use ringfence_sandbox::signals::Signals;
@@ -43,10 +43,11 @@ use ringfence_sandbox::world::{
 use rustix::termios::Winsize;
 use serde::Serialize;
 
-use crate::assemble::{Assembled, Inputs, assemble_knowing};
+use crate::advice::Lasts;
+use crate::assemble::{Assembled, Inputs, assemble_as};
 use crate::bounds::Bounds;
 use crate::clock::HostClock;
-use crate::compose::{self, Changes};
+use crate::compose::{self, Changes, Unseen};
 use crate::environment::Environment;
 use crate::in_force::InForce;
 use crate::module::{Module, ModuleEnd};
@@ -92,8 +93,10 @@ pub struct RunRequest {
     pub agent: Option<String>,
     /// Variables of the world's own, besides what it finds of the caller's.
     pub own_env: BTreeMap<String, String>,
-    /// The process that started this one, where the session is to end with it.
-    pub ends_with: Option<u32>,
+    /// The process that started this one as a server of tools, with which the session ends.
+    pub server_of: Option<u32>,
+    /// Whether it goes on after what is denied in it.
+    pub lasts: Lasts,
     /// Ports of the world that are reached from the host.
     pub publish: Vec<Publish>,
     /// What is recorded besides acts.
@@ -108,6 +111,13 @@ pub struct RunRequest {
     pub library: Option<PathBuf>,
     /// Ringfence itself: programs of the world reach servers of tools through it, and it starts those.
     pub own: Option<PathBuf>,
+}
+
+impl RunRequest {
+    /// The server of tools that it is, if it is one.
+    pub(crate) fn server(&self) -> Option<ServerName> {
+        self.server_of.and(self.agent.as_deref())?.parse().ok()
+    }
 }
 
 /// What is said at the end of a session.
@@ -233,7 +243,7 @@ fn go_on(
     let start =
         Start { request, agent, assembled, in_force, composed, opened, world, taken, network };
     let running = Running::start(start)?;
-    for line in caller.into_iter().chain(caller::starter(request.ends_with)?) {
+    for line in caller.into_iter().chain(caller::starter(request.server_of)?) {
         running.end_without(line)?;
     }
     running.until_the_end(sealer)
@@ -311,11 +321,18 @@ fn in_force(
         overrides: &request.overrides,
         now_ms: HostClock::utc().now_ms(),
     };
-    let assembled = assemble_knowing(inputs, known)?;
+    let assembled = assemble_as(request.server(), inputs, known)?;
     assembled.notices.iter().for_each(&mut *tell);
     let (clock, notice) = HostClock::new(assembled.settings.time_zone.as_deref())?;
     notice.iter().for_each(tell);
     Ok((assembled, clock))
+}
+
+/// Servers of tools are started wherever their clients are; so is whoever is run under the name of one, to see what it
+/// lacks.
+fn unseen(request: &RunRequest, agent: &Agent, assembled: &Assembled) -> Unseen {
+    let is_known = assembled.servers.keys().any(|name| name.as_str() == agent.0);
+    if request.server_of.is_some() || is_known { Unseen::Aside } else { Unseen::Refused }
 }
 
 /// The run as composition wants to know it.
@@ -347,7 +364,8 @@ fn asked_of_compose(
         changes: request.changes,
         module: None,
         library: request.library.clone(),
-        tools: request.own.clone().filter(|_| request.ends_with.is_none()),
+        tools: request.own.clone().filter(|_| request.server_of.is_none()),
+        unseen: unseen(request, agent, assembled),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ringfence_core::{Act, Agent, Denial, EntryRef, Misuse, Request, SessionId};
 
-use crate::advice::{Advice, Session};
+use crate::advice::{Advice, Lasts, Session};
 use crate::wording;
 
 /// The same denial is not said again on the same stream within this time; it is recorded each time.
@@ -44,6 +44,7 @@ pub struct Helps {
 /// Says denials.
 pub struct Denials {
     suggest: Suggest,
+    lasts: Lasts,
     file: Option<Mutex<Written>>,
     said: Mutex<HashMap<String, Instant>>,
     so_far: Mutex<SoFar>,
@@ -121,20 +122,20 @@ impl SoFar {
 
 impl Denials {
     /// Denials are also appended to `file`, which the world can read, as JSON lines.
-    pub fn new(suggest: Suggest, file: Option<File>) -> Denials {
+    pub fn new(suggest: Suggest, file: Option<File>, lasts: Lasts) -> Denials {
         let file = file.map(|file| Mutex::new(Written { file, bytes: 0 }));
-        Denials { suggest, file, said: Mutex::default(), so_far: Mutex::default() }
+        Denials { suggest, lasts, file, said: Mutex::default(), so_far: Mutex::default() }
     }
 
     /// Puts a denial into words and into the world's file.
     pub fn say(&self, denial: &Denial) -> Said {
         let helps = (self.suggest)(&denial.request);
         let inside = helps.as_ref().map(|helps| &helps.inside);
-        self.append(&wording::denial_json(denial, inside).to_string());
+        self.append(&wording::denial_json(denial, inside, self.lasts).to_string());
         self.remember(denial, helps.as_ref().map(|helps| &helps.outside));
         let act = &denial.request.act;
         let key = format!("{} {}", act.action(), act.resource());
-        Said { text: wording::denial(denial, inside), now: self.timing(key) }
+        Said { text: wording::denial(denial, inside, self.lasts), now: self.timing(key) }
     }
 
     /// Puts a stand-in in the wrong place into words and into the world's file.

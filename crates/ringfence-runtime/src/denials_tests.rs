@@ -2,7 +2,7 @@ use std::io::Read as _;
 
 use ringfence_core::{AbsolutePath, Act, Agent, Denial, Grounds, Request};
 
-use super::{Advice, Denials, FILE_BYTES_MAX, Helps, Timing};
+use super::{Advice, Denials, FILE_BYTES_MAX, Helps, Lasts, Timing};
 
 fn denial(path: &str) -> Denial {
     Denial {
@@ -30,7 +30,7 @@ fn a_world_is_told_less_than_the_person_outside() {
         let outside = Advice::Make { place, grant: "fs.write:/srv/x".to_owned() };
         Some(Helps { outside, inside: Advice::Grant("fs.write:/srv/x".to_owned()) })
     });
-    let denials = Denials::new(suggest, Some(file.reopen().unwrap()));
+    let denials = Denials::new(suggest, Some(file.reopen().unwrap()), Lasts::GoesOn);
     let mut inside = denials.say(&denial("/srv/x")).text;
     file.read_to_string(&mut inside).unwrap();
     assert!(!inside.contains("make `"), "{inside}");
@@ -42,7 +42,7 @@ fn a_world_is_told_less_than_the_person_outside() {
 fn with_file() -> (Denials, tempfile::NamedTempFile) {
     let file = tempfile::NamedTempFile::new().unwrap();
     let suggest = Box::new(|_: &Request| Some(helps("fs.write:/srv/x".to_owned())));
-    (Denials::new(suggest, Some(file.reopen().unwrap())), file)
+    (Denials::new(suggest, Some(file.reopen().unwrap()), Lasts::GoesOn), file)
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn the_worlds_file_does_not_grow_without_end() {
 #[test]
 fn the_end_says_three_grants_and_how_many_more_there_are() {
     let suggest = |request: &Request| Some(helps(format!("fs.write:{}", request.act.resource())));
-    let denials = Denials::new(Box::new(suggest), None);
+    let denials = Denials::new(Box::new(suggest), None, Lasts::GoesOn);
     let session = "sabcdefgh".parse().unwrap();
     for number in 0..3 {
         let _ = denials.say(&denial(&format!("/srv/{number}")));

@@ -106,6 +106,11 @@ impl InitError {
     }
 }
 
+/// Where agents that are known keep their logins.
+pub fn logins(home: &Path) -> Vec<PathBuf> {
+    agents::logins(home)
+}
+
 /// Writes `.ringfence/policy.cedar` and `.ringfence/settings.toml`, and trusts what it wrote.
 pub fn init(request: &InitRequest<'_>, dirs: &StateDirs) -> Result<Written, InitError> {
     let before = Project::read(request.dir)?;

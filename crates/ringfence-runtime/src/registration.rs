@@ -35,6 +35,9 @@ pub struct Description {
     /// How its world is isolated, by name.
     #[serde(default)]
     pub tier: String,
+    /// Whether it is one server of tools, which was started for another session.
+    #[serde(default)]
+    pub server: bool,
 }
 
 impl Description {

@@ -11,6 +11,7 @@ fn description(session: &str) -> Description {
         broker_pid: std::process::id(),
         started_ms: 1,
         tier: "landlock".to_owned(),
+        server: false,
     }
 }
 

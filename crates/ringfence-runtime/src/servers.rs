@@ -214,6 +214,12 @@ impl Server {
         self.schemas.get(tool).map(|arguments| &*arguments.roles)
     }
 
+    /// What rules and grants may name of it: its tools, and what every server does.
+    pub fn known_tools(&self) -> impl Iterator<Item = &str> {
+        let methods = METHODS.iter().map(|(method, _)| *method);
+        self.schemas.keys().map(String::as_str).chain(methods)
+    }
+
     /// What rules may speak of: its tools, and what every server does.
     pub fn shapes(&self) -> Vec<ToolShape> {
         let name = |tool: &str| ToolName::new(&self.name, tool).ok();

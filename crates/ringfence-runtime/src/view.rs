@@ -50,6 +50,8 @@ pub struct SessionView {
     pub state: State,
     /// Whether nothing held a program that did not want to be held.
     pub advisory: bool,
+    /// Whether it is one server of tools, which began for another session or to be looked at.
+    pub server: bool,
     /// What is really enforced, layer by layer.
     pub layers: Vec<LayerStatus>,
     /// The policy in force at its start.

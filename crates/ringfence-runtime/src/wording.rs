@@ -6,7 +6,7 @@ use ringfence_core::{
 };
 use serde_json::{Value, json};
 
-use crate::advice::{Advice, Session};
+use crate::advice::{Advice, Lasts};
 
 mod question;
 
@@ -31,10 +31,10 @@ const OUTSIDE: &str = "hint (for the person outside):";
 /// The text of a denial: what, which rule, which entry, and what the person outside can run.
 ///
 /// `advice` is what would allow the act, where something does.
-pub fn denial(denial: &Denial, advice: Option<&Advice>) -> String {
+pub fn denial(denial: &Denial, advice: Option<&Advice>, lasts: Lasts) -> String {
     let agent = printable(&denial.request.agent.0);
     let head = format!("denied: agent `{agent}` may not {}", describe(&denial.request.act));
-    assemble(&head, &rule_line(&denial.grounds), denial.entry.as_ref(), advice)
+    assemble(&head, &rule_line(&denial.grounds), (denial.entry.as_ref(), lasts), advice)
 }
 
 /// What a process is told whose permitted connection did not come about.
@@ -46,7 +46,7 @@ pub fn unreachable(request: &Request, reason: &str) -> String {
 /// What a process is told whose connection or request was refused before any rule was asked.
 pub fn refused(why: &str, entry: Option<&EntryRef>) -> String {
     let head = format!("denied: {}", printable(why));
-    assemble(&head, UNDECIDED, entry, None)
+    assemble(&head, UNDECIDED, (entry, Lasts::GoesOn), None)
 }
 
 /// The same for programs: a denial of what has no name, by no rule.
@@ -60,7 +60,7 @@ pub fn refused_json(agent: &Agent, why: &str, entry: Option<&EntryRef>) -> Value
         "rule": format!("{UNDECIDED}: {why}"),
         "rules": [],
         "entry": entry.map(EntryRef::to_string).unwrap_or_default(),
-        "hints_for_the_person_outside": hints(entry, None),
+        "hints_for_the_person_outside": hints((entry, Lasts::GoesOn), None),
     })
 }
 
@@ -68,7 +68,7 @@ pub fn refused_json(agent: &Agent, why: &str, entry: Option<&EntryRef>) -> Value
 pub fn misused(misuse: &Misuse, entry: Option<&EntryRef>) -> String {
     let Misuse { secret, place, why, .. } = misuse;
     let text = format!("what stands in for the secret `{secret}` is in {place}: {why}");
-    assemble(&format!("denied: {}", printable(&text)), BOUND, entry, None)
+    assemble(&format!("denied: {}", printable(&text)), BOUND, (entry, Lasts::GoesOn), None)
 }
 
 /// The same for programs: a denial of the secret's use, by no rule.
@@ -82,7 +82,7 @@ pub fn misused_json(agent: &Agent, misuse: &Misuse, entry: Option<&EntryRef>) ->
         "rule": format!("a stand-in in {}: {}", misuse.place, misuse.why),
         "rules": [],
         "entry": entry.map(EntryRef::to_string).unwrap_or_default(),
-        "hints_for_the_person_outside": hints(entry, None),
+        "hints_for_the_person_outside": hints((entry, Lasts::GoesOn), None),
         "method": misuse.method,
     })
 }
@@ -111,7 +111,7 @@ pub fn kept_back(newest: &Denial, count: usize) -> String {
 }
 
 /// A denial as one JSON object, for `RINGFENCE_DENIALS`.
-pub fn denial_json(denial: &Denial, advice: Option<&Advice>) -> Value {
+pub fn denial_json(denial: &Denial, advice: Option<&Advice>, lasts: Lasts) -> Value {
     let mut object = json!({
         "schema": DENIAL_SCHEMA,
         "verdict": "deny",
@@ -121,7 +121,7 @@ pub fn denial_json(denial: &Denial, advice: Option<&Advice>) -> Value {
         "rule": rule_line(&denial.grounds),
         "rules": denial.grounds.rules,
         "entry": denial.entry.as_ref().map(EntryRef::to_string),
-        "hints_for_the_person_outside": hints(denial.entry.as_ref(), advice),
+        "hints_for_the_person_outside": hints((denial.entry.as_ref(), lasts), advice),
     });
     match (&denial.request.act, object.as_object_mut()) {
         (Act::Exec(exec), Some(map)) => {
@@ -360,19 +360,24 @@ fn shown(text: &str) -> String {
 }
 
 /// The commands that help, as sentences after *hint:*.
-fn hints(entry: Option<&EntryRef>, advice: Option<&Advice>) -> Vec<String> {
+fn hints((entry, lasts): (Option<&EntryRef>, Lasts), advice: Option<&Advice>) -> Vec<String> {
     let mut hints = Vec::new();
     if let Some(entry) = entry {
-        hints.extend(advice.and_then(|advice| advice.hint(Session::Runs(&entry.session))));
+        hints.extend(advice.and_then(|advice| advice.hint(lasts.session(&entry.session))));
         hints.push(format!("to see the whole reasoning, run `ringfence explain {entry}`"));
     }
     hints
 }
 
-fn assemble(head: &str, rule: &str, entry: Option<&EntryRef>, advice: Option<&Advice>) -> String {
+fn assemble(
+    head: &str,
+    rule: &str,
+    (entry, lasts): (Option<&EntryRef>, Lasts),
+    advice: Option<&Advice>,
+) -> String {
     let entry_text = entry.map_or_else(|| "none (not recorded)".to_owned(), EntryRef::to_string);
     let mut text = format!("{head}\n  rule   {rule}\n  entry  {entry_text}\n");
-    for hint in hints(entry, advice) {
+    for hint in hints((entry, lasts), advice) {
         text.push_str(OUTSIDE);
         text.push(' ');
         text.push_str(&hint);

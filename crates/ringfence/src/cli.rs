@@ -364,8 +364,8 @@ pub struct UntrustArgs {
 #[command(group = clap::ArgGroup::new("scope").multiple(false))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct GrantArgs {
-    /// fs.read:PATH, fs.write:PATH, net:HOST:PORT, net.request:METHOD HOST:PORT/PATH, secret:NAME or
-    /// exec:PROGRAM[ SUBCOMMAND]
+    /// fs.read:PATH, fs.write:PATH, net:HOST:PORT, net.request:METHOD HOST:PORT/PATH, secret:NAME,
+    /// exec:PROGRAM[ SUBCOMMAND] or tool:SERVER/TOOL (`tool:files/read_text_file`)
     #[arg(value_name = "TEXT")]
     pub text: String,
     /// For one running session [default: the only one]

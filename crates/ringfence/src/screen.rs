@@ -16,7 +16,7 @@ const COLUMNS_DEFAULT: usize = 80;
 const COLUMNS_MIN: usize = 40;
 
 /// Where a command writes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Screen {
     choice: ColorChoice,
     no_color: bool,

@@ -3262,7 +3262,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__run)
-            opts="-h -V --policy --agent --tier --image --seccomp --publish --trace --why --review --warm --json --server-of --wasm --color --help --version"
+            opts="-h -V --policy --agent --tier --image --seccomp --publish --trace --why --review --warm --json --server-of --ends-soon --wasm --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

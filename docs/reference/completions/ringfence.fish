@@ -72,6 +72,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l why -d 'For 
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l review -d 'Keep all changes aside: nothing reaches the host\'s files until `ringfence review commit`'
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l warm -d 'Take a world that `ringfence warm` keeps ready for this project; where none fits, start as usual and say why'
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l json -d 'Write the closing summary as one JSON object to stderr'
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l ends-soon -d 'What `mcp add` and `mcp test` say of a server besides: nothing can be granted to a session that is over soon'
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand warm; and not __fish_seen_subcommand_from status stop help" -l worlds -d 'How many worlds wait at a time, 1 to 16' -r

@@ -12,6 +12,8 @@ mod diagnostics;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod plans;
 #[cfg(test)]
 mod properties;

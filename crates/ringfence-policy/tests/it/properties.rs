@@ -119,6 +119,7 @@ fn rule() -> impl Strategy<Value = String> {
             1 => Just("principal == Agent::\"claude\""),
             1 => Just("principal == Agent::\"codex\""),
             1 => Just("principal is Agent"),
+            1 => Just("principal in AgentKind::\"tool-server\""),
         ];
         (effect, agent, resource(ty), condition(ty)).prop_map(
             move |(effect, agent, resource, condition)| {
@@ -180,7 +181,9 @@ fn act() -> impl Strategy<Value = Act> {
 
 fn dynamic() -> Options {
     let tools = crate::tools::tools();
-    Options { fs_dynamic: FsDynamic::Allowed, tools, ..options() }
+    // Whoever asks is one, so that rules on these have a say.
+    let servers = ["claude".parse().unwrap()].into();
+    Options { fs_dynamic: FsDynamic::Allowed, tools, servers, ..options() }
 }
 
 fn both(user: &str, system: Option<&str>) -> Policy {

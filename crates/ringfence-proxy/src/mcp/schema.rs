@@ -87,9 +87,11 @@ impl ArgumentSchema {
             // What the protocol takes for granted, since 2025-11-25.
             None => options.with_draft(Draft::Draft202012),
         };
-        let validator = options
-            .build(&schema)
-            .map_err(|error| SchemaError::Unusable(cut(&error.to_string())))?;
+        let validator = options.build(&schema).map_err(|error| {
+            // What stands there may be long, and is no news to whoever wrote it.
+            let what = error.masked_with("what stands there").to_string();
+            SchemaError::Unusable(cut(&format!("at `{}`, {what}", error.instance_path())))
+        })?;
         let fields = Reader::new(&schema).fields(&schema, 0).unwrap_or_default();
         let names = Names::of(&schema);
         Ok(ArgumentSchema { schema, names, validator, fields })

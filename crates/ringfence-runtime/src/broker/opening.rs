@@ -166,7 +166,16 @@ pub(super) fn first_entry(parts: &Parts<'_>, time_zone: &str) -> Event {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         trace: parts.request.trace,
         warm: parts.warm,
+        server: parts.request.server_of.is_some(),
+        starts_in: starts_in(parts),
     }
+}
+
+/// Where its program starts, where that is not the working directory, which may be called by a link.
+fn starts_in(parts: &Parts<'_>) -> Option<AbsolutePath> {
+    let (cwd, starts) = (&parts.request.cwd, &parts.composed.spec.cwd);
+    let is_there = starts == cwd || std::fs::canonicalize(cwd).is_ok_and(|real| real == *starts);
+    if is_there { None } else { AbsolutePath::parse(starts.to_str()?).ok() }
 }
 
 /// The working directory as the log names it; lossy where it is not UTF-8.
@@ -188,6 +197,7 @@ pub(super) fn description(
         broker_pid: std::process::id(),
         started_ms: opened.started_ms,
         tier: tier.to_string(),
+        server: request.server_of.is_some(),
     }
 }
 

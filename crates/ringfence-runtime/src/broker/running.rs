@@ -27,7 +27,7 @@ use super::tools::Open;
 use super::watching::{watch_exits, watch_processes};
 use super::why::Why;
 use super::{Closing, RunError, RunRequest};
-use crate::advice::Advice;
+use crate::advice::{Advice, Lasts};
 use crate::approvals::Approvals;
 use crate::assemble::Assembled;
 use crate::bounds::{Bounds, Limited, Looking};
@@ -138,7 +138,7 @@ impl Running {
         let relay = relay(&world, taken.signals, taken.pty, taken.pipes)?;
         let approvals = approvals(&gate, &relay, &assembled.settings, world.init_pid);
         let places = (request.dirs.home(), assembled.project.dir.as_path());
-        let denials = denials((&composed, world.tier), places, &in_force, &gate)?;
+        let denials = denials((&composed, world.tier), places, (&in_force, &gate), request.lasts)?;
         let private = Arc::new(PrivatePlaces::of(&composed));
         let why = Why::of((request, places.1), &composed, (&in_force, &agent, &gate));
         let processes = watch_processes(&gate, &why, &assembled.settings.limits)?;
@@ -337,8 +337,8 @@ fn relay(
 fn denials(
     (composed, tier): (&Composition, Tier),
     (home, project): (&Path, &Path),
-    in_force: &Arc<InForce>,
-    gate: &Gate,
+    (in_force, gate): (&Arc<InForce>, &Gate),
+    lasts: Lasts,
 ) -> Result<Arc<Denials>, RunError> {
     let file = File::options()
         .append(true)
@@ -352,7 +352,7 @@ fn denials(
         let outside = Advice::in_tier(tier, &grant, places);
         Some(Helps { outside, inside: Advice::inside(tier, &grant, places) })
     });
-    Ok(Arc::new(Denials::new(suggest, Some(file))))
+    Ok(Arc::new(Denials::new(suggest, Some(file), lasts)))
 }
 
 /// Serves the world's acts; without anybody who decides there is no world.

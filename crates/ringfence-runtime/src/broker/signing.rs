@@ -8,6 +8,7 @@ use ringfence_sandbox::notify::WorldStderr;
 
 use super::tools::{Clients, Open, TOOLS_SOCKET, ToolsRequest};
 use super::{RunError, RunRequest};
+use crate::advice::Lasts;
 use crate::approvals::Approvals;
 use crate::assemble::Assembled;
 use crate::compose::{Composition, GpgOffer, ssh};
@@ -82,6 +83,7 @@ fn of_servers((request, agent): (&RunRequest, &Agent), own: PathBuf) -> ToolsReq
         agent: agent.0.clone(),
         servers: Vec::new(),
         run: vec![own.into(), "run".into()],
+        lasts: Lasts::GoesOn,
     }
 }
 

@@ -11,6 +11,7 @@ mod ears;
 mod front;
 pub mod login;
 mod look;
+mod looking;
 mod metrics;
 mod needs;
 mod paths;
@@ -41,9 +42,11 @@ use serde::Serialize;
 
 use super::RunError;
 use super::opening::{self, Opened};
-use crate::approvals::{APPROVAL_WAIT_SECONDS_MAX, Approvals};
+use crate::advice::Lasts;
+use crate::approvals::{APPROVAL_WAIT_SECONDS_MAX, Approvals, Tell};
 use crate::assemble::{Assembled, Inputs, assemble};
 use crate::clock::HostClock;
+use crate::desk::{NotTaken, Said, Waiting};
 use crate::environment::Environment;
 use crate::in_force::InForce;
 use crate::notice::Notice;
@@ -86,6 +89,8 @@ pub struct ToolsRequest {
     pub servers: Vec<ServerName>,
     /// The command that starts a program in a world of its own, for what comes behind it.
     pub run: Vec<OsString>,
+    /// Whether the sessions of its servers, and its own, go on after what is denied in them.
+    pub lasts: Lasts,
 }
 
 /// What is said at the end.
@@ -114,18 +119,24 @@ pub fn run(
 }
 
 /// The same for a client that is a part of this process: `client` speaks on its end of a socket, and is over when it
-/// drops that.
+/// drops that. What a rule asks about is asked by `ask`, where there is somebody.
 pub fn run_for(
     request: &ToolsRequest,
-    client: impl FnOnce(UnixStream) + Send + 'static,
+    (client, ask): (impl FnOnce(UnixStream) + Send + 'static, Option<Ask>),
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<ToolsClosing, RunError> {
-    let session = Session::begin(request, tell)?;
+    let session = Session { ask, ..Session::begin(request, tell)? };
     let failed = || RunError::step("speak to the client");
     let (own, its) = UnixStream::pair().map_err(failed())?;
     named("client", move || client(its)).map_err(failed())?;
     serve_one(session, request, (own.as_fd(), own.as_fd()), tell)
 }
+
+/// Asks the person who is there a question that waits, and answers it.
+pub type Ask = Box<dyn Fn(&Waiting, Answers<'_>) + Send + Sync>;
+
+/// Takes a person's answer, while the question waits.
+pub type Answers<'a> = &'a dyn Fn(Said) -> Result<(), NotTaken>;
 
 fn serve_one(
     session: Session,
@@ -133,14 +144,10 @@ fn serve_one(
     (from, to): (BorrowedFd<'_>, BorrowedFd<'_>),
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<ToolsClosing, RunError> {
-    let Session { opened, servers, who, remotes, .. } = &session;
-    let decider = Decider::new(&opened.gate, who.clone(), (servers.clone(), request));
-    let all = (servers.clone(), request, remotes.as_deref());
-    let metrics = Arc::new(Metrics::of(servers));
-    let results = Results::new(&session.assembled.settings.results, metrics);
-    let own = |stream| ears::own(stream).map_err(RunError::step("speak to the client"));
-    let client = Client { from: own(from)?, read: Vec::new(), to: own(to)? };
-    let serving = Serving::start((decider, results), all, client)?;
+    let serving = match session.serving(request, (from, to)) {
+        Ok(serving) => serving,
+        Err(error) => return Err(session.failed(error)),
+    };
     let told = serving.stopper();
     session.who.2.on_change(move || told.reloaded());
     let client = rustix::process::getppid().map(rustix::process::Pid::as_raw_nonzero);
@@ -195,6 +202,8 @@ struct Session {
     registered: registration::Registered,
     line: UnixListener,
     description: Description,
+    /// Asks here what is otherwise asked elsewhere.
+    ask: Option<Ask>,
 }
 
 /// The same while it is found by others.
@@ -218,17 +227,27 @@ impl Session {
         })?;
         assembled.notices.iter().for_each(&mut *tell);
         let servers = chosen(&assembled, &request.servers)?;
+        if servers.is_empty() {
+            let notice =
+                Notice::new("no server of tools is there: whoever asks is told of no tool");
+            tell(&notice.hint("to add one, run `ringfence mcp add NAME -- COMMAND`"));
+        }
         let (clock, notice) = HostClock::new(assembled.settings.time_zone.as_deref())?;
         notice.iter().for_each(&mut *tell);
         let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
         let agent = Agent(request.agent.clone());
-        let first = |zone: &str| first_entry(request, &session, &assembled, zone);
+        let first = |zone: &str| first_entry(request, (&session, Of::Client), &assembled, zone);
         let opened = opening::open(ready, (&session, &assembled), first)?;
         let description = description(request, &opened);
-        let (registered, line) = registration::register(request.dirs.runtime(), &description)?;
-        let approvals = Arc::new(approvals(&opened, &assembled)?);
+        let begin = |opened: &Opened| {
+            let registered = registration::register(request.dirs.runtime(), &description)?;
+            let approvals = Arc::new(approvals(opened, &assembled)?);
+            let remotes = Remotes::of(&servers, request, around(opened, &assembled, &approvals))?;
+            Ok((registered, approvals, remotes))
+        };
+        let begun = begin(&opened);
+        let (opened, ((registered, line), approvals, remotes)) = or_closed(opened, begun)?;
         let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
-        let remotes = Remotes::of(&servers, request, around(&opened, &assembled, &approvals))?;
         let who = (agent, approvals, in_force);
         Ok(Session {
             signals,
@@ -240,7 +259,31 @@ impl Session {
             registered,
             line,
             description,
+            ask: None,
         })
+    }
+
+    /// Starts the talk with one client.
+    fn serving(
+        &self,
+        request: &ToolsRequest,
+        (from, to): (BorrowedFd<'_>, BorrowedFd<'_>),
+    ) -> Result<Serving, RunError> {
+        let Session { opened, servers, who, remotes, .. } = self;
+        let decider = Decider::new(&opened.gate, who.clone(), (servers.clone(), request));
+        let all = (servers.clone(), request, remotes.as_deref());
+        let metrics = Arc::new(Metrics::of(servers));
+        let results = Results::new(&self.assembled.settings.results, metrics);
+        let own = |stream| ears::own(stream).map_err(RunError::step("speak to the client"));
+        let client = Client { from: own(from)?, read: Vec::new(), to: own(to)? };
+        Serving::start((decider, results), all, client)
+    }
+
+    /// Ends one that came to nothing, in order; why it did.
+    fn failed(self, error: RunError) -> RunError {
+        self.remotes.iter().for_each(|it| drop(it.end()));
+        drop(self.registered);
+        closed_for(self.opened, error)
     }
 
     /// From here on others can answer its questions, grant to it, reload it and end it; but `client`, who is
@@ -251,12 +294,15 @@ impl Session {
         stopper: Stopper,
         client: Option<i32>,
     ) -> Result<Ending, RunError> {
-        let Session { signals, assembled, opened, who, remotes, registered, line, .. } = self;
+        let Session { signals, assembled, opened, who, remotes, registered, line, ask, .. } = self;
         mind(signals, stopper.clone()).map_err(RunError::step("watch for signals"))?;
         let ends = stopper.clone();
         opened.tally.on_failure(move || ends.stop());
         let (told, session) = (stopper.clone(), opened.session.clone());
-        who.1.tell_with(Box::new(move |index, text| told.tell(waits(&session, index, text))));
+        who.1.tell_with(match ask {
+            Some(ask) => asked_here(&who.1, ask),
+            None => Box::new(move |index, text| told.tell(waits(&session, index, text))),
+        });
         let ends = (stopper, remotes.clone());
         let of = (request, self.description, client);
         Seat::new(of, &opened, (assembled, who), ends).obey(line);
@@ -268,8 +314,25 @@ impl Ending {
     fn close(self, tell: &mut dyn FnMut(&Notice)) -> Result<ToolsClosing, RunError> {
         self.remotes.iter().flat_map(|it| it.end()).for_each(|notice| tell(&notice));
         drop(self.registered);
-        close(self.opened)
+        close(self.opened, 0)
     }
+}
+
+/// Has each question asked here, on a thread of its own: it may be answered elsewhere meanwhile.
+fn asked_here(approvals: &Arc<Approvals>, ask: Ask) -> Tell {
+    let (approvals, ask) = (Arc::downgrade(approvals), Arc::new(ask));
+    Box::new(move |index, _| {
+        let (approvals, ask) = (approvals.clone(), Arc::clone(&ask));
+        let question = move || {
+            let Some(approvals) = approvals.upgrade() else { return };
+            let waiting = approvals.desk().waiting();
+            if let Some(question) = waiting.iter().find(|it| it.index == index) {
+                ask(question, &|said| approvals.desk().answer(index, said));
+            }
+        };
+        // Where there can be no thread, it waits to be answered elsewhere.
+        let _ = named("question", question);
+    })
 }
 
 /// What is said of a question.
@@ -297,53 +360,6 @@ fn around<'a>(
     (&opened.gate, &assembled.project.dir, approvals)
 }
 
-/// A session in which one server behind an address is only looked at.
-struct Looking {
-    opened: Opened,
-    assembled: Assembled,
-    approvals: Arc<Approvals>,
-    remotes: Option<Arc<Remotes>>,
-}
-
-impl Looking {
-    fn open(server: &Server, request: &ToolsRequest) -> Result<Looking, RunError> {
-        let looking = Looking::without_servers(server, request)?;
-        let servers = std::slice::from_ref(server);
-        let remotes = Remotes::of(servers, request, looking.around())?;
-        Ok(Looking { remotes, ..looking })
-    }
-
-    /// The same where it is not spoken to as a server, but asked about itself.
-    fn without_servers(server: &Server, request: &ToolsRequest) -> Result<Looking, RunError> {
-        request.dirs.create()?;
-        let session = opening::new_session_id()?;
-        let assembled = assemble(Inputs {
-            dirs: &request.dirs,
-            cwd: &request.cwd,
-            session: &session,
-            overrides: &request.overrides,
-            now_ms: HostClock::utc().now_ms(),
-        })?;
-        let (clock, _) = HostClock::new(assembled.settings.time_zone.as_deref())?;
-        let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
-        let name = server.name.to_string();
-        let looks = ToolsRequest { agent: name, servers: Vec::new(), ..request.clone() };
-        let first = |zone: &str| first_entry(&looks, &session, &assembled, zone);
-        let opened = opening::open(ready, (&session, &assembled), first)?;
-        let approvals = Arc::new(approvals(&opened, &assembled)?);
-        Ok(Looking { opened, assembled, approvals, remotes: None })
-    }
-
-    fn around(&self) -> (&Gate, &Path, &Arc<Approvals>) {
-        around(&self.opened, &self.assembled, &self.approvals)
-    }
-
-    fn close(self) -> Result<(), RunError> {
-        self.remotes.iter().for_each(|it| drop(it.end()));
-        close(self.opened).map(drop)
-    }
-}
-
 /// The servers that are named, or all; one that nobody knows is no session.
 fn chosen(assembled: &Assembled, named: &[ServerName]) -> Result<Vec<Server>, RunError> {
     let all = assembled.served();
@@ -362,9 +378,18 @@ fn chosen(assembled: &Assembled, named: &[ServerName]) -> Result<Vec<Server>, Ru
     }
 }
 
+/// Whose a session of tool calls is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// A client's.
+    Client,
+    /// A server's, which is asked about itself.
+    Server,
+}
+
 fn first_entry(
     request: &ToolsRequest,
-    session: &SessionId,
+    (session, of): (&SessionId, Of),
     assembled: &Assembled,
     zone: &str,
 ) -> Event {
@@ -381,6 +406,8 @@ fn first_entry(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         trace: Trace::default(),
         warm: false,
+        server: of == Of::Server,
+        starts_in: None,
     }
 }
 
@@ -404,13 +431,30 @@ fn description(request: &ToolsRequest, opened: &Opened) -> Description {
         started_ms: opened.started_ms,
         // It has no world: what is granted to it holds at once, as where files are mounted.
         tier: Tier::default().to_string(),
+        server: false,
     }
 }
 
+/// How a session ends that came to nothing, as exit codes have it.
+const COULD_NOT: i32 = 2;
+
+/// What the session goes on with; where that failed it is closed, so that it is not taken for one that was lost.
+fn or_closed<T>(opened: Opened, begun: Result<T, RunError>) -> Result<(Opened, T), RunError> {
+    match begun {
+        Ok(begun) => Ok((opened, begun)),
+        Err(error) => Err(closed_for(opened, error)),
+    }
+}
+
+/// Closes a session that came to nothing; why it did, or why its log could not be closed.
+fn closed_for(opened: Opened, error: RunError) -> RunError {
+    close(opened, COULD_NOT).err().unwrap_or(error)
+}
+
 /// Records the end, and waits until all of it is on the disk.
-fn close(opened: Opened) -> Result<ToolsClosing, RunError> {
+fn close(opened: Opened, exit_code: i32) -> Result<ToolsClosing, RunError> {
     let Totals { permitted, denied, asked, failed, files_changed, .. } = opened.tally.totals();
-    let summary = Summary { permitted, denied, asked, failed, files_changed, exit_code: 0 };
+    let summary = Summary { permitted, denied, asked, failed, files_changed, exit_code };
     opened.gate.stop();
     // A failure is reported by the close below, with its reason.
     let _ = opened.gate.note(Event::SessionClosed { summary }, Durability::Soon);

@@ -76,6 +76,8 @@ pub struct RunRequest {
     pub argv: Vec<OsString>,
     /// Where.
     pub cwd: PathBuf,
+    /// What becomes of it where the world does not show that place.
+    pub unseen: Unseen,
     /// The environment Ringfence was started with.
     pub environment: Environment,
     /// Where standard streams lead.
@@ -102,6 +104,16 @@ pub struct RunRequest {
     pub library: Option<PathBuf>,
     /// Ringfence itself, through which programs reach servers of tools; `None` where they are not to.
     pub tools: Option<PathBuf>,
+}
+
+/// What becomes of a run in a directory that its world does not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unseen {
+    /// It is refused: whoever runs something there means the files that are there.
+    #[default]
+    Refused,
+    /// It starts in its temporary directory, with nothing in it: a server of tools is started wherever its client is.
+    Aside,
 }
 
 /// Where the changes of a session go.
@@ -398,7 +410,11 @@ fn check_cwd(request: &RunRequest, layout: &Layout) -> Result<PathBuf, ComposeEr
     if cwd.to_str().is_none() {
         return Err(wrong("it is not UTF-8, so no policy can name it".to_owned()));
     }
-    if layout.shows(&cwd) { Ok(cwd) } else { Err(ComposeError::CwdHidden(cwd)) }
+    match request.unseen {
+        _ if layout.shows(&cwd) => Ok(cwd),
+        Unseen::Aside => Ok(PathBuf::from(on_the_host::TEMPORARY)),
+        Unseen::Refused => Err(ComposeError::CwdHidden(cwd)),
+    }
 }
 
 #[cfg(test)]

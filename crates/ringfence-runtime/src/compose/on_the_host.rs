@@ -21,7 +21,7 @@ const LISTS: [&str; 2] = ["PATH", "MANPATH"];
 const RESOLVER: (&str, &str) = ("RES_OPTIONS", "use-vc");
 
 /// Where a world with mounts has its temporary directory.
-const TEMPORARY: &str = "/tmp";
+pub(super) const TEMPORARY: &str = "/tmp";
 
 /// Changes a world made for mounts into one without; returns the directories that are its own, where
 /// no change is an act, and what programs in them are called.
@@ -56,6 +56,9 @@ pub(super) fn adapt(
     for (name, value) in [("TMPDIR", temporary.as_os_str()), (RESOLVER.0, OsStr::new(RESOLVER.1))] {
         environment::set(&mut spec.env, name, value);
     }
+    if spec.cwd == Path::new(TEMPORARY) && !shows(&shown, &spec.cwd) {
+        spec.cwd.clone_from(&temporary);
+    }
     spec.binds = shown;
     let at_source = |bind: &Bind| Bind { target: bind.source.clone(), ..bind.clone() };
     spec.binds.extend(ours.iter().map(at_source));
@@ -67,6 +70,11 @@ pub(super) fn adapt(
         notices.push(Notice::new(text));
     }
     Ok(Own { dirs, names })
+}
+
+/// Whether a place of the host is shown as it is.
+fn shows(shown: &[Bind], place: &Path) -> bool {
+    shown.iter().any(|bind| place.starts_with(&bind.target))
 }
 
 /// What programs are called that the session has made for itself, in its home or to be thrown away.

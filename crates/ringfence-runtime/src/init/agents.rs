@@ -16,6 +16,12 @@ pub(super) struct AgentHome {
     pub(super) read_only: &'static [&'static str],
 }
 
+/// Where agents that are known keep their logins, below a home.
+pub(super) fn logins(home: &Path) -> Vec<PathBuf> {
+    let known = PROGRAMS.iter().filter_map(|(_, profile)| home_of(*profile));
+    known.map(|known| home.join(known.dir)).collect()
+}
+
 pub(super) fn home_of(profile: ProfileName) -> Option<AgentHome> {
     match profile {
         ProfileName::ClaudeCode => Some(AgentHome {

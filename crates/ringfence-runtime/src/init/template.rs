@@ -9,7 +9,8 @@ const HEAD: &str = "\
 // What agents may do in this project. Written by `ringfence init`; change it with
 // `ringfence policy edit`. What no rule permits is denied; a forbid wins over every permit.
 // Paths are those of this machine. Ringfence's own files, git hooks, editor and agent settings
-// are protected without a rule.
+// are protected without a rule. Servers of tools have none of what only the agent needs: what they
+// need themselves is proposed by `ringfence mcp add`, for one server alone.
 
 // Any program that can be seen may run: the walls are files and the network.
 @id(\"programs\")
@@ -49,9 +50,11 @@ const MODEL: &str = "\
 /// `.ringfence/policy.cedar`.
 pub(super) fn policy(around: &Surroundings) -> String {
     let mut text = HEAD.to_owned();
-    rule(&mut text, ("project", "the project"), &fs_permit(&dir(&around.project)));
+    let project = but_servers(&fs_permit(&dir(&around.project)));
+    rule(&mut text, ("project", "the project"), &project);
     if let Some(git_dir) = &around.git_dir {
-        rule(&mut text, ("git", "the repository of this worktree"), &fs_permit(&dir(git_dir)));
+        let git = but_servers(&fs_permit(&dir(git_dir)));
+        rule(&mut text, ("git", "the repository of this worktree"), &git);
     }
     agent_home(&mut text, around);
     for (number, (path, what)) in (1..).zip(&around.readable) {
@@ -96,7 +99,7 @@ fn agent_home(text: &mut String, around: &Surroundings) {
     let Some(home) = agents::home_of(around.profile) else { return };
     let own = around.home.join(home.dir);
     let what = format!("{} keeps its login and history here", around.profile);
-    rule(text, ("agent-state", &what), &fs_permit(&dir(&own)));
+    rule(text, ("agent-state", &what), &but_servers(&fs_permit(&dir(&own))));
     let _ = writeln!(text, "// What {} would run on the host later is read-only.", around.profile);
     for name in home.read_only {
         let id = format!("agent-{}", name.to_ascii_lowercase().replace('.', "-"));
@@ -111,7 +114,7 @@ fn agent_home(text: &mut String, around: &Surroundings) {
 fn network(text: &mut String, around: &Surroundings) {
     for (number, endpoint) in (1..).zip(&around.model) {
         let id = if number == 1 { "model".to_owned() } else { format!("model-{number}") };
-        rule(text, (&id, "the agent's model and login"), &connect(endpoint));
+        rule(text, (&id, "the agent's model and login"), &but_servers(&connect(endpoint)));
     }
     if around.model.is_empty() {
         text.push_str(MODEL);
@@ -130,6 +133,12 @@ fn network(text: &mut String, around: &Surroundings) {
 fn rule(text: &mut String, (id, reason): (&str, &str), body: &str) {
     let reason = reason.replace('\\', "\\\\").replace('"', "\\\"");
     let _ = writeln!(text, "@id(\"{id}\")\n@reason(\"{reason}\")\n{body}\n");
+}
+
+/// A permit for whoever runs here under whatever name, but for servers of tools.
+fn but_servers(permit: &str) -> String {
+    let open = permit.strip_suffix(';').unwrap_or(permit);
+    format!("{open}\nunless {{ principal in AgentKind::\"tool-server\" }};")
 }
 
 fn fs_permit(resource: &str) -> String {

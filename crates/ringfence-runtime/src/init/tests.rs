@@ -64,13 +64,17 @@ impl Setup {
     }
 
     fn verdict(&self, act: Act) -> Verdict {
+        self.verdict_of("a", act)
+    }
+
+    fn verdict_of(&self, agent: &str, act: Act) -> Verdict {
         let facts = Facts {
             session: "saaaaaaaa".parse().unwrap(),
             clock: ClockFact { weekday: 1, hour: 0, minute: 0, date: 1, zone: "UTC".into() },
             approvals: BTreeSet::new(),
             approver_count: 0,
         };
-        let request = Request { agent: Agent("a".to_owned()), act, process: None };
+        let request = Request { agent: Agent(agent.to_owned()), act, process: None };
         self.policy().decide(&request, &facts).verdict
     }
 
@@ -153,6 +157,31 @@ fn the_walls_are_files_and_the_network() {
         setup.exec("npm run build"),
     ] {
         assert_eq!(setup.verdict(permitted.clone()), Verdict::Permit, "{permitted:?}");
+    }
+}
+
+#[test]
+fn servers_of_tools_have_nothing_of_what_only_the_agent_needs() {
+    let setup = setup(&[".cargo/registry/x", "project \"x\"/Cargo.toml"]);
+    setup.init(ProfileName::ClaudeCode, Existing::Keep).unwrap();
+    fs::create_dir_all(setup.home.join(".config/ringfence/mcp")).unwrap();
+    let server = r#"{"version": 1, "command": ["true"], "tools": {}}"#;
+    fs::write(setup.home.join(".config/ringfence/mcp/files.json"), server).unwrap();
+    for denied in [
+        Act::Read(setup.path(".claude/projects/x.jsonl")),
+        Act::Read(setup.in_project("src/main.rs")),
+        Act::Write(setup.in_project("src/main.rs")),
+        connect("api.anthropic.com"),
+    ] {
+        assert_eq!(setup.verdict_of("files", denied.clone()), Verdict::Deny, "{denied:?}");
+        // Whatever the agent's program is called, it is its own.
+        for agent in ["claude", "node", "mcp-client"] {
+            assert_eq!(setup.verdict_of(agent, denied.clone()), Verdict::Permit, "{denied:?}");
+        }
+    }
+    // What programs of every kind are made of.
+    for permitted in [Act::Read(setup.path(".cargo/registry/x")), setup.exec("npm run build")] {
+        assert_eq!(setup.verdict_of("files", permitted.clone()), Verdict::Permit, "{permitted:?}");
     }
 }
 

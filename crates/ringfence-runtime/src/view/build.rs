@@ -98,20 +98,22 @@ struct Builder {
 }
 
 impl Builder {
+    fn opened(&mut self, event: Event, at_ms: u64) {
+        let Event::SessionOpened { session, agent, command, cwd, .. } = &event else { return };
+        let view = &mut self.view;
+        view.trace_id = Some(otel::trace_id(session));
+        view.otel_span_id = Some(otel::session_span_id(session));
+        (view.session, view.started_ms) = (Some(session.clone()), Some(at_ms));
+        (view.agent, view.command, view.cwd) = (agent.clone(), command.clone(), Some(cwd.clone()));
+        let Event::SessionOpened { policy, layers, trace, server, .. } = event else { return };
+        (view.policy, view.layers, view.trace, view.server) = (policy, layers, trace, server);
+    }
+
     fn take(&mut self, index: u64, entry: Entry) {
         let at_ms = entry.at_ms;
         (self.index, self.view.last_ms) = (index, Some(at_ms));
         match entry.event {
-            Event::SessionOpened {
-                session, agent, command, cwd, policy, layers, trace, ..
-            } => {
-                let view = &mut self.view;
-                view.trace_id = Some(otel::trace_id(&session));
-                view.otel_span_id = Some(otel::session_span_id(&session));
-                (view.session, view.started_ms) = (Some(session), Some(at_ms));
-                (view.agent, view.command, view.cwd) = (agent, command, Some(cwd));
-                (view.policy, view.layers, view.trace) = (policy, layers, trace);
-            }
+            event @ Event::SessionOpened { .. } => self.opened(event, at_ms),
             Event::Decided { request, verdict, grounds, change, .. } => {
                 self.decided(Decision { index, at_ms, request, grounds, change }, verdict);
             }

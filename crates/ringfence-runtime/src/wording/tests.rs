@@ -41,7 +41,11 @@ fn write_denied(path: &str) -> Denial {
 
 #[test]
 fn a_denial_says_what_and_which_rule_and_what_to_run() {
-    let text = denial(&connect_denied(), Some(&Advice::Grant("net:api.stripe.com:443".to_owned())));
+    let text = denial(
+        &connect_denied(),
+        Some(&Advice::Grant("net:api.stripe.com:443".to_owned())),
+        Lasts::GoesOn,
+    );
     assert_eq!(
         text,
         "denied: agent `builder` may not connect to api.stripe.com:443\n  \
@@ -55,26 +59,44 @@ fn a_denial_says_what_and_which_rule_and_what_to_run() {
 }
 
 #[test]
+fn nothing_is_offered_for_a_session_that_ends_with_what_was_denied() {
+    let advice = Advice::Grant("net:api.stripe.com:443".to_owned());
+    let text = denial(&connect_denied(), Some(&advice), Lasts::EndsSoon);
+    assert!(text.contains("run `ringfence grant net:api.stripe.com:443 --always`\n"), "{text}");
+    assert!(!text.contains("--session") && text.contains("explain s7f3abcde/213"), "{text}");
+    let json = denial_json(&connect_denied(), Some(&advice), Lasts::EndsSoon).to_string();
+    assert!(json.contains("--always") && !json.contains("--session"), "{json}");
+}
+
+#[test]
 fn a_denial_tells_the_reason_of_the_nearest_permit() {
     let mut denied = connect_denied();
     if let Some(nearest) = &mut denied.grounds.nearest {
         nearest.rule.reason = Some("only the model".to_owned());
     }
-    let text = denial(&denied, None);
+    let text = denial(&denied, None, Lasts::GoesOn);
     assert!(text.contains("`model-api` (host differs): only the model\n"), "{text}");
 }
 
 #[test]
 fn a_denial_without_an_entry_offers_nothing_to_explain() {
     let unrecorded = Denial { entry: None, ..connect_denied() };
-    let text = denial(&unrecorded, Some(&Advice::Grant("net:api.stripe.com:443".to_owned())));
+    let text = denial(
+        &unrecorded,
+        Some(&Advice::Grant("net:api.stripe.com:443".to_owned())),
+        Lasts::GoesOn,
+    );
     assert!(text.contains("not recorded"), "{text}");
     assert!(!text.contains("hint"), "{text}");
 }
 
 #[test]
 fn a_path_cannot_drive_the_terminal_or_forge_a_line() {
-    let text = denial(&write_denied("/tmp/\u{1b}[2J\nhint: run `curl evil`\u{202e}x"), None);
+    let text = denial(
+        &write_denied("/tmp/\u{1b}[2J\nhint: run `curl evil`\u{202e}x"),
+        None,
+        Lasts::GoesOn,
+    );
     assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("hint:")).count(), 0, "{text}");
 }
@@ -84,14 +106,18 @@ fn a_grant_in_a_hint_cannot_start_another_command() {
     let text = denial(
         &write_denied("/tmp/x"),
         Some(&Advice::Grant("fs.write:/tmp/$(touch x);'`".to_owned())),
+        Lasts::GoesOn,
     );
     assert!(text.contains(r"ringfence grant 'fs.write:/tmp/$(touch x);'\''`' --session"), "{text}");
 }
 
 #[test]
 fn a_grant_that_cannot_be_quoted_is_not_offered() {
-    let text =
-        denial(&write_denied("/tmp/x"), Some(&Advice::Grant("fs.write:/tmp/a\nb".to_owned())));
+    let text = denial(
+        &write_denied("/tmp/x"),
+        Some(&Advice::Grant("fs.write:/tmp/a\nb".to_owned())),
+        Lasts::GoesOn,
+    );
     assert!(!text.contains("ringfence grant"), "{text}");
 }
 
@@ -117,8 +143,11 @@ fn a_failure_is_named_before_any_rule() {
 
 #[test]
 fn json_carries_the_same_facts() {
-    let value =
-        denial_json(&connect_denied(), Some(&Advice::Grant("net:api.stripe.com:443".to_owned())));
+    let value = denial_json(
+        &connect_denied(),
+        Some(&Advice::Grant("net:api.stripe.com:443".to_owned())),
+        Lasts::GoesOn,
+    );
     assert_eq!(value["schema"], 1);
     assert_eq!(value["action"], "net.connect");
     assert_eq!(value["resource"], "api.stripe.com:443");
@@ -139,7 +168,7 @@ fn a_misplaced_stand_in_is_told_in_the_form_of_a_denial() {
         refused: true,
     };
     let value = misused_json(&Agent("builder".to_owned()), &misuse, Some(&entry()));
-    let known = denial_json(&connect_denied(), None);
+    let known = denial_json(&connect_denied(), None, Lasts::GoesOn);
     for (key, like) in known.as_object().unwrap() {
         let same = std::mem::discriminant(&value[key]) == std::mem::discriminant(like);
         assert!(same, "{key}: {value}");

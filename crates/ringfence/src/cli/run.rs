@@ -66,6 +66,9 @@ pub struct RunArgs {
     /// world has the variables that `RINGFENCE_SERVER_ENV` holds, as an object of JSON
     #[arg(long, value_name = "PID", hide = true)]
     pub server_of: Option<u32>,
+    /// What `mcp add` and `mcp test` say of a server besides: nothing can be granted to a session that is over soon
+    #[arg(long, hide = true, requires = "server_of")]
+    pub ends_soon: bool,
     /// Run a WASM module, with its arguments (those that begin with `-` after `--`), in a world in which it
     /// finds open what the policy grants, and no network
     #[arg(long, value_names = ["MODULE", "ARGS"], num_args = 1.., conflicts_with = "tier")]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
-use ringfence_core::{EntryRef, Event, SessionId};
+use ringfence_core::{EntryRef, Event, ServerName, SessionId};
 use ringfence_log::{LogReader, Logged, ReadError};
 use ringfence_runtime::environment::Environment;
 use ringfence_runtime::registration::{self, Broker, Description};
@@ -101,20 +101,42 @@ pub(crate) fn is_verification(first: &Logged) -> bool {
         if agent == VERIFIER && command.get(1..3).is_some_and(|words| words == ["world", "attack"]))
 }
 
-/// The named session, or the one that started last, of those that do somebody's work.
+/// Whether a session is one server of tools, which began for another session or to be looked at.
+pub(crate) fn is_server(first: &Logged) -> bool {
+    matches!(first.entry.event, Event::SessionOpened { server: true, .. })
+}
+
+/// The server of tools that a session is, if it is one.
+pub(crate) fn server_of(first: Option<&Logged>) -> Option<ServerName> {
+    let Event::SessionOpened { server: true, agent, .. } = &first?.entry.event else {
+        return None;
+    };
+    agent.parse().ok()
+}
+
+/// The named session, or the one that started last, of those that do somebody's work: a server of tools begins after
+/// the session that it is for, and is not meant.
 pub(crate) fn session(dirs: &StateDirs, named: Option<&SessionId>) -> Result<SessionId, Failure> {
     if let Some(id) = named {
         return Ok(id.clone());
     }
+    let mut servers = 0_usize;
     let started = |id: SessionId| match opening(dirs, &id) {
         Some(first) if is_verification(&first) => None,
+        Some(first) if is_server(&first) => {
+            servers = servers.saturating_add(1);
+            None
+        }
         first => Some((first.map(|first| first.entry.at_ms), id)),
     };
     let last = session_ids(dirs)?.into_iter().filter_map(started).max();
-    last.map(|(_, id)| id).ok_or_else(|| {
-        Message::new("no session of this user has left a log")
+    last.map(|(_, id)| id).ok_or_else(|| match servers {
+        0 => Message::new("no session of this user has left a log")
             .hint("to start one, run `ringfence run -- CMD`")
-            .could_not()
+            .could_not(),
+        _ => Message::new("only servers of tools had sessions so far: name one")
+            .hint("to see them, run `ringfence sessions`")
+            .could_not(),
     })
 }
 

@@ -264,7 +264,9 @@ pub(crate) fn directory(opening: Option<&Logged>) -> PathBuf {
 
 fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -> Option<Now> {
     let files = named_policy(dirs, &recorded.entry.session);
-    let found = match in_force::try_load((cwd, &recorded.entry.session), &files, screen) {
+    let session = &recorded.entry.session;
+    let server = context::server_of(context::opening(dirs, session).as_ref());
+    let found = match in_force::try_load((cwd, session, server), &files, screen) {
         Ok(Ok(found)) => found,
         // The record stands by itself; only the reasoning beyond it is missing.
         Ok(Err(_)) => {

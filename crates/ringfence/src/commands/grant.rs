@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_core::{AbsolutePath, Event, SecretName, SessionId};
+use ringfence_core::{AbsolutePath, Event, SecretName, ServerName, SessionId, ToolName};
 use ringfence_policy::grant::GrantText;
+use ringfence_policy::nearest_word;
 use ringfence_runtime::advice::{Advice, Session};
 use ringfence_runtime::environment::Environment;
 use ringfence_runtime::grants::{self, Grant, NewGrant, Scope, resolve_program};
+use ringfence_runtime::registration::Description;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::users;
@@ -16,7 +18,7 @@ use serde_json::json;
 
 use super::grants::{SCHEMA, as_json, tell_sessions};
 use super::secret::keys;
-use super::{context, in_force, overruled, reload, trust};
+use super::{context, in_force, overruled, trust};
 use crate::cli::GrantArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
@@ -167,7 +169,10 @@ fn look_for(granted: &GrantText, dirs: &StateDirs, screen: &Screen) -> Result<()
         GrantText::Read(path) | GrantText::Write(path) | GrantText::ConnectUnix(path) => path,
         GrantText::Exec { program, .. } => program,
         GrantText::UseSecret(name) => return look_for_secret(name, dirs, screen),
-        GrantText::CallTool(_) => return Ok(()),
+        GrantText::CallTool(name) => {
+            look_for_tool(name, screen);
+            return Ok(());
+        }
         GrantText::Connect(to) | GrantText::Request { to, .. } => {
             if let Some(localhost) = localhost(to) {
                 screen.warn(&localhost);
@@ -185,6 +190,27 @@ fn look_for(granted: &GrantText, dirs: &StateDirs, screen: &Screen) -> Result<()
     }
     screen.warn(&format!("{missing}: a session can be given it only once it does"));
     Ok(())
+}
+
+/// A tool that nobody has pinned is never called; it may be added later.
+fn look_for_tool(name: &ToolName, screen: &Screen) {
+    // Where nothing can be put together, that is said where it matters.
+    let Ok(assembled) = in_force::load(&[], screen) else { return };
+    let near = |word: &str, known: &[&str]| {
+        let near = nearest_word(word, known.iter().copied());
+        near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+    };
+    let Some(server) = assembled.servers.get(name.server()) else {
+        let known: Vec<&str> = assembled.servers.keys().map(ServerName::as_str).collect();
+        let near = near(name.server().as_str(), &known);
+        screen.warn(&format!("there is no server of tools `{}`{near}", name.server()));
+        return;
+    };
+    let tools: Vec<&str> = server.known_tools().collect();
+    if server.is_left_out().is_none() && !tools.contains(&name.tool()) {
+        let (of, tool) = (name.server(), printable(name.tool()));
+        screen.warn(&format!("`{of}` has no tool `{tool}`{}", near(name.tool(), &tools)));
+    }
 }
 
 /// A secret that is none is a slip too: nothing would ever ask for it.
@@ -303,31 +329,35 @@ fn in_session(
     named: Option<&SessionId>,
     granted: &GrantText,
 ) -> Result<Reach, Failure> {
-    let running = reload::running(dirs)?;
-    let session = match (named, running.as_slice()) {
-        (Some(named), running) if running.contains(named) => named.clone(),
-        (Some(named), _) => {
-            return Err(not_running(dirs, named, granted));
-        }
-        (None, [only]) => only.clone(),
-        (None, []) => {
+    let running = context::running(dirs)?;
+    let session = match named {
+        Some(named) if running.iter().any(|it| it.session == *named) => named.clone(),
+        Some(named) => return Err(not_running(dirs, named, granted)),
+        None => only_session(&running)?,
+    };
+    let words = format!("for session {session}");
+    Ok(Reach { scope: Scope::Session(session), expires: None, words })
+}
+
+/// The only session that runs; servers of tools run beside the one that they are for, and are not meant.
+fn only_session(running: &[Description]) -> Result<SessionId, Failure> {
+    let (servers, others): (Vec<_>, Vec<_>) = running.iter().partition(|it| it.server);
+    let (message, several) = match (others.as_slice(), servers.as_slice()) {
+        ([only], _) => return Ok(only.session.clone()),
+        ([], []) => {
             return Err(Message::new("no session is running")
                 .hint("to grant it for this project, add `--always` or `--for 2h`")
                 .could_not());
         }
-        (None, several) => {
-            let count = several.len();
-            let message = Message::new(format!("{count} sessions are running: name one"));
-            let message = several
-                .iter()
-                .fold(message, |message, session| message.detail(session.to_string()));
-            return Err(message
-                .hint("add `--session ID`; `ringfence sessions` says what each one is")
-                .could_not());
-        }
+        ([], servers) => ("only servers of tools are running: name one".to_owned(), servers),
+        (several, _) => (format!("{} sessions are running: name one", several.len()), several),
     };
-    let words = format!("for session {session}");
-    Ok(Reach { scope: Scope::Session(session), expires: None, words })
+    let each = |message: Message, it: &&Description| message.detail(it.session.to_string());
+    Err(several
+        .iter()
+        .fold(Message::new(message), each)
+        .hint("add `--session ID`; `ringfence sessions` says what each one is")
+        .could_not())
 }
 
 /// A session that has ended cannot be given anything; its project can, for the next one.

@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_core::{Agent, SessionId};
+use ringfence_core::{AbsolutePath, Access, Agent, ServerName, SessionId};
 use ringfence_policy::{Lint, LintKind, Options, Policy, PolicyErrors};
 use ringfence_runtime::assemble::{
-    AssembleError, Assembled, Inputs, assemble, options_here, settings_in_force,
+    AssembleError, Assembled, Inputs, assemble_as, options_here, settings_in_force,
 };
+use ringfence_runtime::init::logins;
 use ringfence_runtime::notice::Notice;
 use ringfence_runtime::settings::Settings;
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::whole_file::FileError;
-use ringfence_runtime::wording::rule_place;
+use ringfence_runtime::wording::{printable, rule_place};
 
 use super::context;
 use crate::exit::{Failure, Message, Said};
@@ -43,7 +44,17 @@ pub(crate) fn load_for(
     files: &[PathBuf],
     screen: &Screen,
 ) -> Result<Assembled, Failure> {
-    try_load((&context::current_dir()?, session), files, screen)?.map_err(|errors| {
+    let here = context::current_dir()?;
+    try_load((&here, session, None), files, screen)?.map_err(|errors| {
+        say(&errors, screen);
+        Failure::Said(Said::CouldNot)
+    })
+}
+
+/// The same where a server of tools is the agent, pinned or not.
+pub(crate) fn load_as(server: &ServerName, screen: &Screen) -> Result<Assembled, Failure> {
+    let (here, nobodys) = (context::current_dir()?, no_session()?);
+    try_load((&here, &nobodys, Some(server.clone())), &[], screen)?.map_err(|errors| {
         say(&errors, screen);
         Failure::Said(Said::CouldNot)
     })
@@ -51,13 +62,13 @@ pub(crate) fn load_for(
 
 /// The same in a directory, where the caller has its own use for what is wrong with the policy.
 pub(crate) fn try_load(
-    (cwd, session): (&Path, &SessionId),
+    (cwd, session, server): (&Path, &SessionId, Option<ServerName>),
     files: &[PathBuf],
     screen: &Screen,
 ) -> Result<Result<Assembled, PolicyErrors>, Failure> {
     let dirs = if files.is_empty() { context::dirs()? } else { context::dirs_anywhere()? };
     let inputs = Inputs { dirs: &dirs, cwd, session, overrides: files, now_ms: context::now_ms() };
-    match assemble(inputs) {
+    match assemble_as(server, inputs, None) {
         Ok(assembled) => {
             assembled.notices.iter().for_each(|notice| notify(notice, screen));
             Ok(Ok(assembled))
@@ -106,6 +117,35 @@ pub(crate) fn vain(policy: &Policy) -> Vec<Lint> {
 pub(crate) fn warn_of_vain(policy: &Policy, screen: &Screen) {
     for lint in vain(policy) {
         screen.warn(&format!("{}: {}", rule_place(&lint.rule), lint.message));
+    }
+}
+
+/// Says which permits of everybody let servers of tools to the login of an agent, as policies did that were written
+/// before rules could leave servers out.
+pub(crate) fn hint_at_logins(found: &Assembled, home: &Path, screen: &Screen) {
+    let anybody = Agent(ANY_AGENT.to_owned());
+    let shown = |agent: &Agent, dir: &AbsolutePath| {
+        let plan = found.policy.file_plan(agent);
+        let (access, rule) = plan.access(dir);
+        rule.filter(|_| access > Access::Hidden)?.because.clone()
+    };
+    for dir in logins(home) {
+        let Some(dir) = dir.to_str().and_then(|dir| AbsolutePath::parse(dir).ok()) else {
+            continue;
+        };
+        let Some(rule) = shown(&anybody, &dir) else { continue };
+        let has_it =
+            |name: &&ServerName| shown(&Agent(name.to_string()), &dir).as_ref() == Some(&rule);
+        let servers: Vec<String> =
+            found.servers.keys().filter(has_it).map(|name| format!("`{name}`")).collect();
+        if servers.is_empty() {
+            continue;
+        }
+        screen.hint(&format!(
+            "{} shows `{}`, where an agent has its login, to servers of tools as well ({}): to leave them out, run \
+             `ringfence policy edit` and write `unless {{ principal in AgentKind::\"tool-server\" }}` behind it",
+            rule_place(&rule), printable(dir.as_str()), servers.join(", ")
+        ));
     }
 }
 

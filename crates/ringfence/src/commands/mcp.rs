@@ -15,6 +15,7 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use ringfence_core::{ServerName, SetName};
+use ringfence_runtime::advice::Lasts;
 use ringfence_runtime::broker::tools::{self, At, Listening, Ready, ToolsClosing, ToolsRequest};
 use ringfence_runtime::servers::{Difference, Remark, SERVERS_DIR};
 use ringfence_runtime::trust::Project;
@@ -105,6 +106,7 @@ fn request(overrides: Vec<PathBuf>) -> Result<ToolsRequest, Failure> {
         agent: "mcp-client".to_owned(),
         servers: Vec::new(),
         run: vec![own.into(), "run".into()],
+        lasts: Lasts::GoesOn,
     })
 }
 
@@ -135,7 +137,7 @@ fn list(args: &McpListArgs, screen: &Screen) -> Result<Done, Failure> {
         let number = text::count(server.file.tools.len(), "tool", "tools");
         vec![server.name.to_string(), number, covered_command(server)]
     });
-    screen.data(&text::table(&rows.collect::<Vec<_>>()))?;
+    screen.data(&text::table_within(&rows.collect::<Vec<_>>(), screen.room()))?;
     Ok(Done::Yes)
 }
 
@@ -152,7 +154,8 @@ fn inspect(args: &McpInspectArgs, screen: &Screen) -> Result<Done, Failure> {
         if args.json {
             screen.json(&as_json(server, &remarks))?;
         } else {
-            screen.data(&(shown(server) + &pointed_at(&remarks)))?;
+            let seen = shown(server) + &pointed_at(&remarks);
+            screen.data(&text::fold_lines(&seen, screen.room()))?;
         }
         return Ok(Done::Yes);
     }

@@ -33,7 +33,7 @@ fn check(args: &PolicyCheckArgs, screen: &Screen) -> Result<Done, Failure> {
         say_what_is_left_out(screen)?;
     }
     let here = (context::current_dir()?, in_force::no_session()?);
-    match in_force::try_load((&here.0, &here.1), &args.files, screen)? {
+    match in_force::try_load((&here.0, &here.1, None), &args.files, screen)? {
         Ok(found) if args.json => {
             in_force::warn_of_vain(&found.policy, screen);
             let (warnings, policy) = (in_force::vain(&found.policy), found.digests);
@@ -44,6 +44,9 @@ fn check(args: &PolicyCheckArgs, screen: &Screen) -> Result<Done, Failure> {
         }
         Ok(found) => {
             in_force::warn_of_vain(&found.policy, screen);
+            if let Ok(dirs) = context::dirs_anywhere() {
+                in_force::hint_at_logins(&found, dirs.home(), screen);
+            }
             for digest in &found.digests {
                 screen.data(&format!("ok  {}\n", digest_line(digest)))?;
             }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ringfence_core::Action;
 use ringfence_runtime::account::failed::{self, FailedStart};
+use ringfence_runtime::advice::Lasts;
 use ringfence_runtime::assemble::AssembleError;
 use ringfence_runtime::broker::tools::SERVER_ENV;
 use ringfence_runtime::broker::{self, Closing, RunError, RunRequest, Said as Told};
@@ -98,7 +99,8 @@ pub(crate) fn request(args: RunArgs, here: Here) -> Result<(RunRequest, Ending),
     let request = RunRequest {
         dirs,
         own_env,
-        ends_with: args.server_of,
+        server_of: args.server_of,
+        lasts: if args.ends_soon { Lasts::EndsSoon } else { Lasts::GoesOn },
         environment,
         cwd,
         overrides: args.policy,

@@ -16,6 +16,9 @@ use crate::screen::Screen;
 /// What is said behind the state of a session in which nothing held a program against its will.
 const ADVISORY: &str = ", advisory";
 
+/// What is said behind the name of a server of tools.
+const SERVER: &str = ", server";
+
 /// Version of the JSON.
 const SCHEMA: u32 = 1;
 
@@ -36,6 +39,8 @@ struct Listed {
     state: State,
     /// Whether nothing held a program that did not want to be held.
     advisory: bool,
+    /// Whether it is one server of tools, which began for another session or to be looked at.
+    server: bool,
     summary: Option<Summary>,
 }
 
@@ -61,7 +66,7 @@ pub(crate) fn list(args: &SessionsArgs, screen: &Screen) -> Result<Done, Failure
 
 fn listed(dirs: &StateDirs, running: &[Description], id: SessionId) -> Option<Listed> {
     let first = context::opening(dirs, &id)?;
-    let Event::SessionOpened { agent, command, cwd, layers, .. } = first.entry.event else {
+    let Event::SessionOpened { agent, command, cwd, layers, server, .. } = first.entry.event else {
         return None;
     };
     let last = closing(dirs, &id);
@@ -82,6 +87,7 @@ fn listed(dirs: &StateDirs, running: &[Description], id: SessionId) -> Option<Li
         ended_ms,
         state,
         advisory: layers.iter().any(LayerStatus::is_advisory),
+        server,
         summary,
     })
 }
@@ -90,6 +96,16 @@ fn listed(dirs: &StateDirs, running: &[Description], id: SessionId) -> Option<Li
 fn closing(dirs: &StateDirs, id: &SessionId) -> Option<Entry> {
     let reader = LogReader::open(&dirs.session(id)).ok()?;
     reader.filter_map(Result::ok).last().map(|logged| logged.entry)
+}
+
+/// Who a session is for; of a server of tools, that it is one.
+fn agent(session: &Listed, columns: usize) -> String {
+    let room = (columns / 8).max(16);
+    if !session.server {
+        return text::fit(&session.agent, room);
+    }
+    let name = text::fit(&session.agent, room.saturating_sub(SERVER.len()));
+    format!("{name}{SERVER}")
 }
 
 fn render(sessions: &[Listed], columns: usize) -> String {
@@ -115,7 +131,7 @@ fn render(sessions: &[Listed], columns: usize) -> String {
             text::moment(session.started_ms),
             state,
             denied,
-            text::fit(&session.agent, (columns / 8).max(16)),
+            agent(session, columns),
             text::fit(&session.command.join(" "), command.max(20)),
         ]);
     }

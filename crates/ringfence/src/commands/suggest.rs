@@ -63,7 +63,8 @@ pub(crate) fn suggest(args: &SuggestArgs, screen: &Screen) -> Result<Done, Failu
     let cwd = explain::directory(opening.as_ref());
     let found = found(&dirs, (&session, &agent), opening.as_ref())?;
     let files = policy_files(args, (&dirs, &session), &cwd)?;
-    let in_force = in_force::try_load((&cwd, &in_force::no_session()?), &files, screen)?;
+    let of = (cwd.as_path(), &in_force::no_session()?, context::server_of(opening.as_ref()));
+    let in_force = in_force::try_load(of, &files, screen)?;
     let assembled = in_force.map_err(|errors| {
         in_force::say(&errors, screen);
         Failure::Said(crate::exit::Said::CouldNot)

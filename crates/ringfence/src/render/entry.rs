@@ -277,13 +277,19 @@ fn request(usage: &HttpUsage) -> String {
 }
 
 fn opened(event: &Event) -> String {
-    let Event::SessionOpened { session, agent, command, cwd, layers, warm, .. } = event else {
+    let Event::SessionOpened {
+        session, agent, command, cwd, layers, warm, server, starts_in, ..
+    } = event
+    else {
         return String::new();
     };
+    let agent_is = if *server { "server of tools" } else { "agent" };
     let enforced = enforced(layers);
     let (agent, command) = (printable(agent), printable(&command.join(" ")));
     let warm = if *warm { "; in a world that was kept ready" } else { "" };
-    format!("{session}: agent `{agent}` runs `{command}` in {cwd}; {enforced}{warm}")
+    let starts = starts_in.as_ref();
+    let starts = starts.map_or_else(String::new, |it| format!(", which it may not see, from {it}"));
+    format!("{session}: {agent_is} `{agent}` runs `{command}` in {cwd}{starts}; {enforced}{warm}")
 }
 
 fn answered(answer: Answer) -> &'static str {

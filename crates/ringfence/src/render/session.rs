@@ -101,7 +101,8 @@ pub(super) fn head(view: &SessionView, style: Style) -> String {
     let place = view.cwd.as_ref().map_or("?".to_owned(), |cwd| fit(cwd.as_str(), style.cut(46)));
     let started = view.started_ms.map_or("?".to_owned(), moment);
     let advisory = if view.advisory { format!("  {}\n", entry::ADVISORY) } else { String::new() };
-    format!("{title}  agent `{agent}`  {end}\n  {command}\n  in {place}, {started}\n{advisory}")
+    let is = if view.server { "server of tools" } else { "agent" };
+    format!("{title}  {is} `{agent}`  {end}\n  {command}\n  in {place}, {started}\n{advisory}")
 }
 
 /// The name of the program a span runs, for lists.

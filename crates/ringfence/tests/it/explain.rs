@@ -307,7 +307,7 @@ fn what_built_in_rules_deny_is_explained_with_what_lifts_it() {
 
         policy (yours, the project's, grants) does not allow it
           forbids  built in `protected-13`: git runs these hooks on the host
-          permits  .ringfence/policy.cedar:13 `project`: the project
+          permits  .ringfence/policy.cedar:14 `project`: the project
 
         what would have to change
           nothing lifts it: the rule is built in
@@ -317,7 +317,7 @@ fn what_built_in_rules_deny_is_explained_with_what_lifts_it() {
 
         policy (yours, the project's, grants) does not allow it
           forbids  built in `protected-12`: the shell runs this on the host
-          permits  .ringfence/policy.cedar:13 `project`: the project
+          permits  .ringfence/policy.cedar:14 `project`: the project
 
         what would have to change
           `[dangerous] unprotect = [".envrc"]` in your settings lets agents write there; the shell runs this on the host
@@ -327,7 +327,7 @@ fn what_built_in_rules_deny_is_explained_with_what_lifts_it() {
 
         policy (yours, the project's, grants) does not allow it
           forbids  built in `protected-6`: the editor runs tasks from here on the host
-          permits  .ringfence/policy.cedar:13 `project`: the project
+          permits  .ringfence/policy.cedar:14 `project`: the project
 
         what would have to change
           `[dangerous] unprotect = [".vscode"]` in your settings lets agents write there; the editor runs tasks from here on the host
@@ -337,12 +337,12 @@ fn what_built_in_rules_deny_is_explained_with_what_lifts_it() {
 
         policy (yours, the project's, grants) does not allow it
           forbids  built in `protected`: this is the policy itself
-          permits  .ringfence/policy.cedar:13 `project`: the project
+          permits  .ringfence/policy.cedar:14 `project`: the project
 
         what would have to change
           nothing lifts it: the rule is built in
         denied: agent `sh` may not write /usr/local/bin/x
-          rule     no permit matches; nearest: .ringfence/policy.cedar:13 `project` (path is not below `DIR/home/project`): the project
+          rule     no permit matches; nearest: .ringfence/policy.cedar:14 `project` (path is not below `DIR/home/project`): the project
           approved none
 
         policy (yours, the project's, grants) does not allow it
@@ -350,7 +350,7 @@ fn what_built_in_rules_deny_is_explained_with_what_lifts_it() {
         what would have to change
           the place: `/usr` belongs to the runtime base, not to the agent
         denied: agent `sh` may not write /etc/hosts
-          rule     no permit matches; nearest: .ringfence/policy.cedar:13 `project` (path is not below `DIR/home/project`): the project
+          rule     no permit matches; nearest: .ringfence/policy.cedar:14 `project` (path is not below `DIR/home/project`): the project
           approved none
 
         policy (yours, the project's, grants) does not allow it

@@ -366,6 +366,7 @@ fn files_are_not_granted_to_a_session_whose_tier_is_unknown() {
         broker_pid: std::process::id(),
         started_ms: 1,
         tier: tier.to_owned(),
+        server: false,
     };
     for (tier, why) in [("microvm", "its tier is unknown here"), ("landlock", "`landlock`")] {
         let _running = register(dirs.runtime(), &described(tier)).unwrap();

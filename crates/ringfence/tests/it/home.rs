@@ -174,6 +174,8 @@ impl Home {
                 version: "0.1.0".to_owned(),
                 trace: Trace::Off,
                 warm: false,
+                server: false,
+                starts_in: None,
             },
             decided((11, 1), exec("/usr/bin/sh", &["sh", "build.sh"]), Verdict::Permit, None),
             Event::Finished { of: 1, outcome: Outcome::Done },

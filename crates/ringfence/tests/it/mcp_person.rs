@@ -316,3 +316,213 @@ fn what_a_server_lacks_to_start_is_proposed_for_it_alone_and_as_little_as_that()
     assert!(said.contains("run `ringfence run --why --agent ends -- "), "{said}");
     assert_eq!(setup.rules(), rules, "{said}");
 }
+
+#[test]
+fn what_names_no_session_never_means_a_servers() {
+    let setup = setup();
+    let person = &setup.person;
+    let failed = |words: &[&str]| {
+        let output = person.ringfence(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        text(&output)
+    };
+    // `mcp add` started the server alone.
+    for words in [&["show"][..], &["explain", "1"], &["suggest"]] {
+        let said = failed(words);
+        assert!(said.contains("only servers of tools had sessions so far"), "{words:?}: {said}");
+        assert!(said.contains("run `ringfence sessions`"), "{words:?}: {said}");
+    }
+    let mut talk = Talk::with(person.ringfence(&["mcp", "run"]));
+    let answer = talk.call("read_note", json!({"path": "server.py"}));
+    assert_eq!(answer, ("called read_note".to_owned(), false));
+    let sessions = person.succeed(&["sessions", "--json"]);
+    let all: Vec<Value> =
+        sessions.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |agent: &str| all.iter().find(|it| it["agent"] == agent).unwrap();
+    let (client, server) = (of("mcp-client"), of("it"));
+    assert_eq!((&client["server"], &server["server"]), (&json!(false), &json!(true)));
+    assert!(server["started_ms"].as_u64() >= client["started_ms"].as_u64(), "{all:?}");
+    assert!(person.succeed(&["sessions"]).contains("it, server"));
+    // It runs beside the server, and is the one that is granted to.
+    let client = client["session"].as_str().unwrap();
+    let words = ["grant", "tool:it/write_note", "--session", "--yes"];
+    let granted = text(&person.ringfence(&words).output().unwrap());
+    assert!(granted.contains(&format!("for session {client}")), "{granted}");
+    talk.end();
+    for words in [&["show"][..], &["explain", "1"], &["log", "show"]] {
+        let said = text(&person.ringfence(words).output().unwrap());
+        assert!(said.contains("mcp-client") || said.contains(client), "{words:?}: {said}");
+    }
+    let shown: Value = serde_json::from_str(&person.succeed(&["show", "--json"])).unwrap();
+    conforms(&shown, "show.schema.json");
+    assert_eq!((&shown["session"], &shown["server"]), (&json!(client), &json!(false)), "{shown}");
+    let server = server["session"].as_str().unwrap();
+    assert!(person.succeed(&["show", server]).contains("server of tools `it`"));
+    assert!(person.succeed(&["log", "show", server]).contains("server of tools `it` runs"));
+}
+
+#[test]
+fn a_hint_of_a_call_that_was_tried_names_no_session_that_is_over() {
+    let setup = setup();
+    let rules = setup.rules().replace(
+        "permit (principal, action == Action::\"it/write_note\"",
+        "permit (principal == Agent::\"somebody\", action == Action::\"it/write_note\"",
+    );
+    fs::write(setup.policy(), rules).unwrap();
+    let call = ["mcp", "test", "it", "write_note", r#"{"path": "a.txt", "text": "x"}"#];
+    let output = setup.person.ringfence(&call).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("run `ringfence grant tool:it/write_note --always`"), "{said}");
+    assert!(!said.contains("--session"), "{said}");
+}
+
+#[test]
+fn a_session_in_which_a_server_cannot_be_reached_ends_and_is_not_lost() {
+    let setup = setup();
+    let person = &setup.person;
+    let header = "Authorization: Bearer ${secret:nowhere}";
+    let url = "https://127.0.0.1:1/mcp";
+    let words = ["mcp", "add", "far", url, "--header", header, "--yes", "--no-policy"];
+    let output = person.ringfence(&words).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("there is no secret `nowhere`"), "{said}");
+    // The same where it is served.
+    let server = json!({"version": 1, "url": url, "headers": {"Authorization": "Bearer ${secret:nowhere}"}, "tools": {}});
+    fs::write(setup.own().join("mcp/far.json"), server.to_string()).unwrap();
+    let output = person.ringfence(&["mcp", "run"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    let sessions = person.succeed(&["sessions", "--json"]);
+    let all: Vec<Value> =
+        sessions.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for agent in ["far", "mcp-client"] {
+        let of_it = all.iter().find(|it| it["agent"] == agent).unwrap();
+        assert_eq!((&of_it["state"], &of_it["summary"]["exit_code"]), (&json!("ended"), &json!(2)));
+    }
+    assert!(!person.succeed(&["sessions"]).contains("lost"), "{sessions}");
+}
+
+#[test]
+fn a_grant_for_a_tool_that_is_none_says_so_with_the_near_name() {
+    let setup = setup();
+    let granted = |text_of: &str| {
+        let words = ["grant", text_of, "--always", "--everywhere", "--yes"];
+        let output = setup.person.ringfence(&words).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        text(&output)
+    };
+    for (wrong, why) in [
+        ("tool:it/read_nota", "`it` has no tool `read_nota`; did you mean `read_note`?"),
+        ("tool:itt/read_note", "there is no server of tools `itt`; did you mean `it`?"),
+        ("tool:elsewhere/x", "there is no server of tools `elsewhere`"),
+    ] {
+        let said = granted(wrong);
+        assert!(said.contains(&format!("warning: {why}")), "{wrong}: {said}");
+    }
+    for right in ["tool:it/read_note", "tool:it/resources/read"] {
+        assert!(!granted(right).contains("warning"), "{right}");
+    }
+    let help = setup.person.succeed(&["grant", "--help"]);
+    assert!(
+        help.contains("tool:SERVER/TOOL") && help.contains("tool:files/read_text_file"),
+        "{help}"
+    );
+}
+
+#[test]
+fn a_server_that_may_not_see_where_its_client_is_starts_in_a_directory_of_its_own() {
+    let setup = setup();
+    let person = &setup.person;
+    let script = "import json, os, sys\n\
+        for line in sys.stdin:\n    asked = json.loads(line)\n    id = asked.get('id')\n    if id is None: continue\n\
+        \x20   is_call = asked['method'] == 'tools/call'\n\
+        \x20   result = {'content': [{'type': 'text', 'text': os.getcwd() + ' ' + str(sorted(os.listdir('.')))}]} if is_call else \\\n\
+        \x20       {'protocolVersion': '2025-06-18', 'capabilities': {'tools': {}}, 'serverInfo': {'name': 'x', 'version': '1'}, \\\n\
+        \x20        'tools': [{'name': 'list_directory', 'description': '', 'inputSchema': {'type': 'object'}}]}\n\
+        \x20   print(json.dumps({'jsonrpc': '2.0', 'id': id, 'result': result}), flush=True)\n";
+    let tools = person.home().join("tools");
+    fs::create_dir(&tools).unwrap();
+    fs::write(tools.join("where.py"), script).unwrap();
+    person.give(&person.home());
+    let server = tools.join("where.py").display().to_string();
+    person.succeed(&["mcp", "add", "where", "--yes", "--", "/usr/bin/python3", &server]);
+    let asked = |dir: &std::path::Path| {
+        let mut run = person.ringfence(&["mcp", "run", "where"]);
+        run.current_dir(dir);
+        let mut talk = Talk::with(run);
+        let said = talk.call("list_directory", json!({})).0;
+        talk.end();
+        said
+    };
+    // As desktop clients start it.
+    for dir in [std::path::Path::new("/"), &person.home()] {
+        assert_eq!(asked(dir), "/tmp []", "{}", dir.display());
+        let sessions = person.succeed(&["sessions", "--json"]);
+        let of_it = sessions.lines().find(|line| line.contains("\"agent\":\"where\"")).unwrap();
+        let of_it: Value = serde_json::from_str(of_it).unwrap();
+        let session = of_it["session"].as_str().unwrap();
+        let log = person.succeed(&["log", "show", session]);
+        let said = format!("in {}, which it may not see, from /tmp", dir.display());
+        assert!(log.contains(&said), "{said}: {log}");
+    }
+    // Where it may read, it starts there.
+    let said = asked(&person.project());
+    assert!(said.starts_with(&format!("{} [", person.project().display())), "{said}");
+}
+
+#[test]
+fn a_client_without_any_server_is_told_how_to_add_one() {
+    let setup = Setup::new(Who::Caller);
+    let output = setup.person.ringfence(&["mcp", "run"]).output().unwrap();
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("no server of tools is there"), "{said}");
+    assert!(said.contains("run `ringfence mcp add NAME -- COMMAND`"), "{said}");
+}
+
+#[test]
+fn a_call_that_is_tried_at_a_terminal_is_asked_about_there() {
+    let setup = setup();
+    let call = ["mcp", "test", "it", "write_note", r#"{"path": "a.txt", "text": "x"}"#];
+    let (said, code) = setup.typed(&[("y = allow once", "y")], &call);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("may `mcp-client` call the tool it/write_note"), "{said}");
+    assert!(said.contains("called write_note"), "{said}");
+    let (said, code) = setup.typed(&[("y = allow once", "n")], &call);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(!said.contains("called write_note"), "{said}");
+}
+
+#[test]
+fn a_policy_that_shows_servers_an_agents_login_is_pointed_at() {
+    let setup = setup();
+    let person = &setup.person;
+    fs::create_dir_all(person.home().join(".claude")).unwrap();
+    let check = || text(&person.ringfence(&["policy", "check"]).output().unwrap());
+    assert!(!check().contains("AgentKind"), "{}", check());
+    let login = format!(
+        "action in Action::\"fs\", resource in Dir::\"{}/.claude\")",
+        person.home().display()
+    );
+    let before = setup.rules();
+    fs::write(setup.policy(), format!("{before}@id(\"login\")\npermit (principal, {login};\n"))
+        .unwrap();
+    let said = check();
+    for part in [
+        "login",
+        "/.claude`, where an agent has its login",
+        "(`it`)",
+        "unless { principal in AgentKind::\"tool-server\" }",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    for rule in [
+        format!("permit (principal, {login} unless {{ principal in AgentKind::\"tool-server\" }};"),
+        // Whoever writes that means it.
+        format!("permit (principal == Agent::\"it\", {login};"),
+    ] {
+        fs::write(setup.policy(), format!("{before}@id(\"login\")\n{rule}\n")).unwrap();
+        assert!(!check().contains("has its login"), "{rule}: {}", check());
+    }
+}

@@ -157,9 +157,12 @@ fn a_server_in_a_virtual_environment_is_added_and_works() {
     assert!(made.status.success(), "{}", text(&made));
     let python = venv.join("bin/python").display().to_string();
     let program = program.display().to_string();
-    for (name, command) in
-        [("git", &[program.as_str()][..]), ("module", &[&python, "-m", "mcp_server_git"])]
-    {
+    let repository = setup.person.project().display().to_string();
+    // What the project's policy permits is for agents that are no servers.
+    for (name, command) in [
+        ("git", &[program.as_str(), "--repository", &repository][..]),
+        ("module", &[&python, "-m", "mcp_server_git"]),
+    ] {
         let (said, code) = setup.add(name, command);
         assert_eq!(code, Some(0), "{said}");
         assert!(!said.contains("it does not start"), "{said}");
@@ -168,11 +171,13 @@ fn a_server_in_a_virtual_environment_is_added_and_works() {
             .lines()
             .filter(|it| it.contains(&format!("Agent::\"{name}\"")))
             .collect::<Vec<_>>();
-        assert!(of_it.len() == 1 && of_it[0].ends_with(&in_dir(READS, &venv)), "{of_it:?}");
+        let works = in_dir("in Action::\"fs\"", &setup.person.project());
+        let works = of_it.iter().filter(|it| it.ends_with(&works)).count();
+        assert_eq!((of_it.len(), works), if name == "git" { (2, 1) } else { (1, 0) }, "{of_it:?}");
+        assert!(of_it[0].ends_with(&in_dir(READS, &venv)), "{of_it:?}");
         setup.is_its_alone(name, &[venv.join("pyvenv.cfg")]);
     }
     let mut talk = setup.talk("git");
-    let repository = setup.person.project().display().to_string();
     let (said, failed) = talk.call("git_log", json!({ "repo_path": repository }));
     talk.end();
     assert!(!failed && said.contains("first"), "{said}");

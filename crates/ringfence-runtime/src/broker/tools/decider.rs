@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::ToolsRequest;
 use super::needs::Whereabouts;
-use crate::advice::Advice;
+use crate::advice::{Advice, Lasts};
 use crate::approvals::Approvals;
 use crate::in_force::InForce;
 use crate::servers::{METHODS, Pinned, Server, TOOLS_MAX, digest};
@@ -35,6 +35,7 @@ pub(super) struct Decider {
     pub(super) client: Option<u32>,
     pub(super) servers: Arc<[Server]>,
     whereabouts: Whereabouts,
+    lasts: Lasts,
     in_force: Arc<InForce>,
     /// Tools, as clients call them, of which no argument is for anything.
     plain: Arc<BTreeSet<String>>,
@@ -65,6 +66,7 @@ impl Decider {
             unclear: Arc::new(unclear(&servers)),
             servers: servers.into(),
             whereabouts: Whereabouts { home, cwd, search },
+            lasts: request.lasts,
             in_force,
             changed: Arc::default(),
             new: Arc::default(),
@@ -264,7 +266,7 @@ impl Decider {
             None => self.in_force.smallest_grant(&denial.request, &self.gate.facts_now()),
         };
         let advice = grant.map(|grant| Advice::without_a_world(&grant, &self.whereabouts.home));
-        wording::denial(denial, advice.as_ref()).trim_end().to_owned()
+        wording::denial(denial, advice.as_ref(), self.lasts).trim_end().to_owned()
     }
 }
 

@@ -28,7 +28,8 @@ use ringfence_secrets::sentinel::Shape;
 use ringfence_secrets::store::{AGE, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::{Looking, RunError, ToolsRequest, remote};
+use super::looking::Looking;
+use super::{RunError, ToolsRequest, remote};
 use crate::clock::HostClock;
 use crate::servers::Server;
 use callback::Listener;
@@ -304,7 +305,10 @@ fn step<T>(
     task: impl AsyncFnOnce(Web) -> Result<T, OauthError>,
 ) -> Result<T, LoginError> {
     let looking = Looking::without_servers(server, request)?;
-    let web = remote::web((&server.name, request), looking.around())?;
+    let web = match remote::web((&server.name, request), looking.around()) {
+        Ok(web) => web,
+        Err(error) => return Err(looking.failed(error).into()),
+    };
     let done = block_on(task(web)).map_err(|error| LoginError::Io("ask over HTTP", error));
     looking.close()?;
     Ok(done??)

@@ -10,10 +10,12 @@ use ringfence_proxy::mcp::lines;
 use ringfence_proxy::mcp::revision::Revision;
 use serde_json::{Value, json};
 
+use super::ToolsRequest;
 use super::ears::Ears;
+use super::looking::Looking;
 use super::serving::Heard;
 use super::started::{Aside, Started};
-use super::{Looking, ToolsRequest};
+use crate::advice::Lasts;
 use crate::servers::{Said, Server, TOOLS_MAX};
 
 /// How long a server may take to say what it has, in seconds.
@@ -70,8 +72,15 @@ pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Said, LookFailed
     let session = is_remote.then(|| Looking::open(server, request)).transpose();
     let session = session.map_err(|error| failed(&error))?;
     let remotes = session.as_ref().and_then(|it| it.remotes.as_deref());
+    let request = &ToolsRequest { lasts: Lasts::EndsSoon, ..request.clone() };
     let started = Started::start((0, server), (request, remotes), (Aside::Held, &mut ears));
-    let mut started = started.map_err(|error| failed(&error))?;
+    let mut started = match started {
+        Ok(started) => started,
+        Err(error) => {
+            session.map(Looking::close).transpose().map_err(|error| failed(&error))?;
+            return Err(failed(&error).into());
+        }
+    };
     let until = Instant::now() + Duration::from_secs(LOOK_SECONDS_MAX);
     let mut talk = Talk { started: &mut started, ears: &mut ears, until, number: 0 };
     let said = talk.all();

@@ -28,6 +28,7 @@ use super::ToolsRequest;
 use super::ears::Mouth;
 use super::login::Renewal;
 use super::serving::Heard;
+use crate::advice::Lasts;
 use crate::approvals::{self, Approvals};
 use crate::clock::HostClock;
 use crate::notice::Notice;
@@ -167,7 +168,7 @@ impl Way {
         let (way, name) = (self.clone(), name.clone());
         let environment = request.environment.clone();
         let config = move || {
-            let denied = Box::new(|denial: &_| wording::denial(denial, None));
+            let denied = Box::new(|denial: &_| wording::denial(denial, None, Lasts::GoesOn));
             let (agent, asks) = (Agent(name.to_string()), approvals::as_port(&way.approvals));
             NetConfig {
                 proxies: environment.proxies(),

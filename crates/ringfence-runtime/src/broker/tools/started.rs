@@ -19,6 +19,7 @@ use super::ToolsRequest;
 use super::ears::Ears;
 use super::remote::Remotes;
 use super::voice::Voice;
+use crate::advice::Lasts;
 use crate::servers::Server;
 use crate::wording::printable;
 
@@ -208,6 +209,9 @@ fn command(server: &Server, request: &ToolsRequest) -> io::Result<Command> {
     let mut words: Vec<OsString> = first.to_vec();
     words.extend(["--agent".into(), server.name.as_str().into()]);
     words.extend(["--server-of".into(), std::process::id().to_string().into()]);
+    if request.lasts == Lasts::EndsSoon {
+        words.push("--ends-soon".into());
+    }
     for policy in &request.overrides {
         words.extend(["--policy".into(), policy.into()]);
     }

@@ -213,7 +213,7 @@ impl Adding {
                 screen.note(seen.trim_end());
                 return Ok(());
             }
-            return screen.data(&seen);
+            return screen.data(&text::fold_lines(&seen, screen.room()));
         };
         let name = format!("{}.json", self.name);
         let diff = unified(&name, &covered(&old.text), &covered(&server.file.to_text()));

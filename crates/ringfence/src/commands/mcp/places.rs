@@ -42,6 +42,8 @@ pub(super) struct Around<'a> {
     pub(super) home: &'a Path,
     /// Where programs are looked for.
     pub(super) path: &'a OsStr,
+    /// The person's project here, whose policy keeps it from servers.
+    pub(super) project: &'a Path,
 }
 
 /// What is proposed for a server before it is started.
@@ -81,7 +83,7 @@ pub(super) fn proposed(
         if has_it || is_common(&dir) {
             continue;
         }
-        match too_wide(&dir, around.home) {
+        match too_wide(&dir, around) {
             Some(why) => {
                 all.notes.push(format!("{} is {why}: no rule for it is proposed", shown(&dir)));
             }
@@ -91,9 +93,9 @@ pub(super) fn proposed(
     let mut reads: BTreeSet<PathBuf> = BTreeSet::new();
     let is_lacking = |file: &PathBuf| !is_common(file) && is_denied(file, Act::Read);
     for file in files(command, around).into_iter().filter(is_lacking) {
-        let is_open = |dir: &PathBuf| too_wide(dir, around.home).is_none();
+        let is_open = |dir: &PathBuf| too_wide(dir, around).is_none();
         let dir = whole(&file);
-        let why = dir.as_ref().and_then(|dir| Some((dir, too_wide(dir, around.home)?)));
+        let why = dir.as_ref().and_then(|dir| Some((dir, too_wide(dir, around)?)));
         // A world shows no link that lies in what it does not show.
         let beside = file.parent().filter(|_| file.is_symlink()).map(Path::to_owned);
         let least = beside.filter(is_open).unwrap_or(file);
@@ -102,6 +104,15 @@ pub(super) fn proposed(
             all.notes.push(format!("{dir} is {why}: of it {least} alone is proposed"));
         }
         reads.insert(dir.filter(is_open).unwrap_or(least));
+    }
+    if names_from_here(command, around) && is_denied(around.cwd, Act::Read) {
+        match too_wide(around.cwd, around) {
+            Some(why) => all.notes.push(format!(
+                "{} is {why}, and not opened to it: name what lies there as a whole path",
+                shown(around.cwd)
+            )),
+            None => drop(reads.insert(around.cwd.to_owned())),
+        }
     }
     let is_within = |path: &Path| {
         let mut wider = reads.iter().filter(|dir| *dir != path).chain(&works);
@@ -125,7 +136,8 @@ fn is_common(path: &Path) -> bool {
 }
 
 /// Why a directory is opened to nobody as a whole.
-fn too_wide(dir: &Path, home: &Path) -> Option<&'static str> {
+fn too_wide(dir: &Path, around: Around<'_>) -> Option<&'static str> {
+    let home = around.home;
     let homes = [Some(home.to_owned()), fs::canonicalize(home).ok()];
     let real = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
     for dir in [dir, &real] {
@@ -144,12 +156,25 @@ fn too_wide(dir: &Path, home: &Path) -> Option<&'static str> {
                 return Some("a place of secrets");
             }
         }
-        let mut kept = SECRET_PLACES.iter().map(|(name, _)| *name).chain(KEPT.iter().copied());
+        // What is in force for the project is protected in it, whoever may work there.
+        let policies = KEPT.iter().filter(|_| dir != around.project);
+        let mut kept = SECRET_PLACES.iter().map(|(name, _)| *name).chain(policies.copied());
         if kept.any(|name| fs::symlink_metadata(dir.join(name)).is_ok()) {
             return Some("a home or a project, with secrets or a policy in it");
         }
     }
     None
+}
+
+/// Whether a command names something by where it lies from here: it works only where it is started here.
+fn names_from_here(command: &[String], around: Around<'_>) -> bool {
+    let mut words = command.iter().enumerate();
+    words.any(|(number, word)| {
+        // A program without a directory is looked for elsewhere.
+        let looks_like = if number == 0 { word.contains('/') } else { word.contains(['/', '.']) };
+        let is_path = looks_like && !word.starts_with(['/', '-']);
+        is_path && fs::symlink_metadata(around.cwd.join(word)).is_ok()
+    })
 }
 
 /// The directories that stand in a command, where they exist.

@@ -61,19 +61,20 @@ pub(super) fn address(
     proposing: Proposing<'_>,
     screen: &Screen,
 ) -> Result<Consent, Failure> {
-    let assembled = in_force::load(&[], screen)?;
+    let assembled = in_force::load_as(&server.name, screen)?;
     let facts = facts()?;
     let agent = Agent(server.name.to_string());
     let is_denied = |act: Act| {
         let request = Request { agent: agent.clone(), act, process: None };
         assembled.policy.decide(&request, &facts).verdict == Verdict::Deny
     };
-    let endpoints: Vec<Endpoint> = server
-        .endpoint()
-        .into_iter()
-        .chain(uses.endpoints.iter().cloned())
-        .filter(|endpoint| is_denied(Act::Connect(endpoint.clone())))
-        .collect();
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    // Where its own secrets go is its own address.
+    for endpoint in server.endpoint().into_iter().chain(uses.endpoints.iter().cloned()) {
+        if !endpoints.contains(&endpoint) && is_denied(Act::Connect(endpoint.clone())) {
+            endpoints.push(endpoint);
+        }
+    }
     let all: BTreeSet<SecretName> =
         secrets(server).into_iter().chain(uses.secrets.iter().cloned()).collect();
     let secrets: Vec<String> = all
@@ -101,11 +102,13 @@ pub(super) fn places(
     screen: &Screen,
 ) -> Result<(), Failure> {
     let Some(target) = target(proposing)? else { return Ok(()) };
-    let assembled = in_force::load(&[], screen)?;
+    let assembled = in_force::load_as(&server.name, screen)?;
     let (dirs, cwd) = (context::dirs()?, context::current_dir()?);
     let path = server.file.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
     let path = path.unwrap_or_default();
-    let around = places::Around { cwd: &cwd, home: dirs.home(), path: &path };
+    let cwd = std::fs::canonicalize(&cwd).unwrap_or(cwd);
+    let project = assembled.project.dir.as_path();
+    let around = places::Around { cwd: &cwd, home: dirs.home(), path: &path, project };
     let of = (&server.name, server.file.command.as_slice());
     let mut all = places::proposed(of, around, (&assembled.policy, &facts()?));
     all.notes.iter().for_each(|note| screen.note(note));
@@ -226,7 +229,7 @@ pub(super) fn needs(
 ) -> Result<Option<Consent>, Failure> {
     let Some(target) = target(proposing)? else { return Ok(None) };
     let Some(rules) = suggest::for_start(session, &server.name, screen)? else { return Ok(None) };
-    let assembled = in_force::load(&[], screen)?;
+    let assembled = in_force::load_as(&server.name, screen)?;
     let more = proposal::needs(&server.name, &rules, &target.text);
     let options = assembled.options();
     let text = format!("{}{more}", whole(&target.text));

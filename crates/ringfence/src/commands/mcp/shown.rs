@@ -16,7 +16,7 @@ use crate::render::text;
 const SCHEMA: u32 = 1;
 
 /// Most columns of what a server says of a tool.
-const DESCRIPTION_COLUMNS: usize = 100;
+const DESCRIPTION_COLUMNS: usize = 76;
 
 /// Most columns of what is pointed at.
 const REMARK_COLUMNS: usize = 160;

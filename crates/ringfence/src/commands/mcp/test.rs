@@ -4,10 +4,13 @@ use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, PoisonError};
 
 use ringfence_core::{Act, Event, Outcome, SessionId, ToolUsage, Verdict};
 use ringfence_log::{LogReader, Logged};
-use ringfence_runtime::broker::tools::{self, ToolsRequest};
+use ringfence_runtime::advice::Lasts;
+use ringfence_runtime::broker::tools::{self, Answers, Ask, ToolsRequest};
+use ringfence_runtime::desk::{Said, Waiting};
 use ringfence_runtime::servers::{Difference, Server};
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::printable;
@@ -17,7 +20,8 @@ use super::shown::changes;
 use super::{in_force, request, run};
 use crate::cli::McpTestArgs;
 use crate::exit::{Done, Failure, Message};
-use crate::render::entry;
+use crate::prompt;
+use crate::render::{entry, text};
 use crate::screen::Screen;
 
 /// Version of the JSON.
@@ -78,7 +82,8 @@ fn compare(
                 "schema": SCHEMA, "name": name, "error": error, "differences": differences, "call": null,
             }))?;
         } else if let Some(error) = error {
-            screen.data(&format!("{name}: cannot be used: {}\n", printable(&error)))?;
+            let said = format!("{name}: cannot be used: {}\n", printable(&error));
+            screen.data(&text::fold_lines(&said, screen.room()))?;
         } else if differences.is_empty() {
             let tools = server.file.tools.len();
             screen.data(&format!("{name}: as it was pinned, {tools} tools\n"))?;
@@ -110,14 +115,16 @@ fn call(
                 .could_not()
         })?;
     let agent = args.agent.clone().unwrap_or_else(|| AGENT.to_owned());
-    let request = ToolsRequest { agent, servers: vec![server.name.clone()], ..request };
+    let servers = vec![server.name.clone()];
+    let request = ToolsRequest { agent, servers, lasts: Lasts::EndsSoon, ..request };
     let (tells, told) = sync_channel(1);
     let named = tool.to_owned();
     let client = move |stream: UnixStream| {
         // Nobody waits for it where the session has failed.
         let _ = tells.send(speak(&stream, &named, &arguments));
     };
-    let ended = tools::run_for(&request, client, &mut |it| run::tell(it, screen));
+    let asks = prompt::can_ask().then(|| asks(screen.clone()));
+    let ended = tools::run_for(&request, (client, asks), &mut |it| run::tell(it, screen));
     let closing = ended.map_err(|error| run::failure(&error, screen))?;
     let recorded = recorded(&request.dirs, &closing.session)?;
     let answer = told.recv().ok().and_then(Result::ok).flatten();
@@ -147,6 +154,31 @@ fn call(
         Some(_) => Ok(Done::No),
     }
 }
+
+/// Asks at this terminal what a rule asks about, one after the other.
+fn asks(screen: Screen) -> Ask {
+    let one_by_one = Mutex::new(());
+    Box::new(move |question: &Waiting, answer: Answers<'_>| {
+        let _turn = one_by_one.lock().unwrap_or_else(PoisonError::into_inner);
+        let Waiting { text, subject, reason, seconds_left, .. } = question;
+        screen.note(&format!("{}  (for {seconds_left} s)", printable(text)));
+        for line in subject.iter().chain([reason]) {
+            screen.note(&format!("  {}", printable(line)));
+        }
+        // Nothing said leaves it to be answered elsewhere.
+        let Ok(typed) = prompt::line("y = allow once, n = refuse: ", ELSEWHERE) else { return };
+        let said = match typed.to_ascii_lowercase().as_str() {
+            "y" | "yes" => Said::Allow,
+            _ => Said::Refuse,
+        };
+        if let Err(error) = answer(said) {
+            screen.warn(&error.to_string());
+        }
+    })
+}
+
+/// Where a question is answered else.
+const ELSEWHERE: &str = "to answer it, run `ringfence approve` in another terminal";
 
 /// What the session's log has of the call, and of what it needed.
 fn recorded(dirs: &StateDirs, session: &SessionId) -> Result<Vec<Logged>, Failure> {

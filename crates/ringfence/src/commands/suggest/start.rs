@@ -23,7 +23,7 @@ pub(in super::super) fn for_start(
         |act: &Act| matches!(act, Act::Read(_) | Act::Exec(_) | Act::Connect(_) | Act::Request(_));
     let denied: Vec<Denied> =
         found.denied.into_iter().filter(|it| only_needs(&it.request.act)).collect();
-    let assembled = in_force::load(&[], screen)?;
+    let assembled = in_force::load_as(server, screen)?;
     let environment = context::environment();
     let facts = now(session)?;
     let around = Around {

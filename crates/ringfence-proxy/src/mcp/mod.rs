@@ -8,6 +8,7 @@ pub mod http;
 pub mod lines;
 pub mod middle;
 pub mod oauth;
+pub mod outcome;
 pub mod results;
 pub mod revision;
 pub mod roles;

@@ -11,7 +11,7 @@ use ringfence_core::{
     Certainty, Detector, Finding, FindingKind, Found, Handling, Inspect, Treatment, redacted,
 };
 
-use super::frame::{Answer, Frame, Kind, Members, Message, quoted, string};
+use super::frame::{Answer, Frame, Kind, Message, quoted, string};
 
 /// What is done about what is found.
 #[derive(Debug, Clone, Copy)]
@@ -92,19 +92,6 @@ fn look_once(message: &Message, inspect: &dyn Inspect, rules: Rules<'_>) -> Look
         message.with(walk.changes.iter().map(|(at, new)| (moved(at), new.as_str())).collect())
     });
     Looked { text, found: walk.found() }
-}
-
-/// A message with a text more in its `content`, for whoever reads the answer; `None` where it has no such list.
-pub fn with_more(message: &Message, more: &str) -> Option<String> {
-    let Kind::Response { answer: Answer::Result(at), .. } = message.kind() else { return None };
-    let members = Members::of(message.part(at))?;
-    let content = members.get("content").filter(|raw| raw.starts_with('['))?;
-    let list = members.at("content")?;
-    let end = at.start.checked_add(list.end)?.checked_sub(1)?;
-    let is_empty = content.trim_start_matches('[').trim_start().starts_with(']');
-    let comma = if is_empty { "" } else { "," };
-    let item = format!(r#"{comma}{{"type":"text","text":{}}}"#, quoted(more));
-    Some(message.with(vec![(end..end, &item)]))
 }
 
 /// One rule's findings of one certainty, and what becomes of them.

@@ -1,6 +1,8 @@
 //! Clients and servers of either era of MCP, of our own and written from the specification, with each other through
 //! the gate: what one has and the other has not is translated, and nothing of it is decided twice or not at all.
 
+mod circles;
+
 use std::fs;
 
 use serde_json::{Value, json};
@@ -168,12 +170,32 @@ fn all(talk: &mut Talk, prefix: &str, roots: Roots, person: &Person, server: Era
 /// is one call. Whoever asks for its result gets it without what a rule takes out of results of the tool.
 fn long(talk: &mut Talk, tool: &str, server: Era, roots: Roots) {
     let response = json!({"action": "accept", "content": {"name": "jo@example.com"}});
-    let answer = if talk.era() != server {
-        let (question, answer) = talk.asked(tool, &response);
-        assert_eq!(question["method"], "elicitation/create", "{answer}");
-        answer
-    } else if server == Era::Old {
-        let made = talk.ask("tools/call", json!({"name": tool, "arguments": {}, "task": {}}));
+    let answer = came_of_long(talk, tool, server, &response);
+    let name = match roots {
+        Roots::Answered => "jo@example.com",
+        Roots::Denied => "[redacted: email]",
+    };
+    assert_eq!(said(&answer)["content"]["name"], name, "{:?} {server:?}: {answer}", talk.era());
+}
+
+/// What comes of such a call, however its client has to ask for that; where it is not made, what is said in its place.
+fn came_of_long(talk: &mut Talk, tool: &str, server: Era, response: &Value) -> Value {
+    if talk.era() != server {
+        let (question, answer) = talk.asked(tool, response);
+        if !question.is_null() {
+            assert_eq!(question["method"], "elicitation/create", "{answer}");
+        }
+        return answer;
+    }
+    let mut call = json!({"name": tool, "arguments": {}});
+    if server == Era::Old {
+        call["task"] = json!({});
+    }
+    let made = talk.ask("tools/call", call);
+    if made["result"]["isError"] == true {
+        return made;
+    }
+    if server == Era::Old {
         let task = made["result"]["task"]["taskId"].clone();
         let number = talk.request("tasks/result", json!({"taskId": task}));
         let question = talk.next(number);
@@ -191,12 +213,7 @@ fn long(talk: &mut Talk, tool: &str, server: Era, roots: Roots) {
         let far = talk.ask("tasks/get", of_it);
         assert_eq!(far["result"]["status"], "completed", "{far}");
         far["result"].clone()
-    };
-    let name = match roots {
-        Roots::Answered => "jo@example.com",
-        Roots::Denied => "[redacted: email]",
-    };
-    assert_eq!(said(&answer)["content"]["name"], name, "{:?} {server:?}: {answer}", talk.era());
+    }
 }
 
 /// Tools, prompts and resources.

@@ -8,6 +8,8 @@ use super::{Middle, Why};
 pub enum Whose {
     /// It answers a call that was permitted, by its ticket.
     Call(u64),
+    /// It says how far the task is that was made of such a call, by the call's ticket.
+    Far(u64),
     /// It says which tools there are, word for word as a person has looked at them.
     Definitions,
     /// It says what the server is, and what it wants the agent to know of it.
@@ -25,7 +27,7 @@ impl Middle {
         match sent.filter(|sent| sent.server == server).map(|sent| &sent.why) {
             Some(Why::Client(passed)) => Whose::Call(passed.ticket),
             Some(Why::Task(wait) | Why::TaskTold(wait)) => {
-                self.waits.get(wait).map_or(Whose::Other, |wait| Whose::Call(wait.ticket()))
+                self.waits.get(wait).map_or(Whose::Other, |wait| Whose::Far(wait.ticket()))
             }
             Some(Why::Own) => Whose::Definitions,
             Some(Why::Gathering(number)) => match self.gathered.get(number) {

@@ -188,26 +188,3 @@ fn findings_are_counted_and_never_kept() {
     assert_eq!(said, [("email", Treatment::Told, 1), ("token", Treatment::Redacted, 2)]);
     assert!(!format!("{:?}", looked.found).contains("one"));
 }
-
-#[test]
-fn a_text_is_put_behind_others() {
-    for (content, wanted) in [
-        ("[]", r#"[{"type":"text","text":"\"x\""}]"#),
-        ("[ ]", r#"[ {"type":"text","text":"\"x\""}]"#),
-        (r#"[{"a":1} ]"#, r#"[{"a":1} ,{"type":"text","text":"\"x\""}]"#),
-    ] {
-        let with = |content: &str| {
-            format!(
-                r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":{content},"isError":false}}}}"#
-            )
-        };
-        assert_eq!(with_more(&message(&with(content)), "\"x\"").unwrap(), with(wanted));
-    }
-    for text in [
-        r#"{"jsonrpc":"2.0","id":1,"result":{"content":{}}}"#,
-        r#"{"jsonrpc":"2.0","id":1,"result":[]}"#,
-        r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":""}}"#,
-    ] {
-        assert_eq!(with_more(&message(text), "x"), None, "{text}");
-    }
-}

@@ -7,10 +7,11 @@ use std::time::Instant;
 use ringfence_core::{Detector, Found, Handling, Treatment};
 use ringfence_detect::{Behaviour, Detectors, Sign};
 use ringfence_proxy::mcp::frame::{
-    Answer, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Kind, Members, Message, error_answer,
-    quoted, result_answer,
+    Answer, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Kind, Message, error_answer, quoted,
+    result_answer,
 };
 use ringfence_proxy::mcp::middle::{Call, Called, Effect, Ended, OddKind, Whose};
+use ringfence_proxy::mcp::outcome::{Of, Outcome};
 use ringfence_proxy::mcp::results::{self, Looked, Rules};
 
 use super::decider::Decider;
@@ -40,6 +41,8 @@ struct Kept {
     called: Called,
     handling: Handling,
     seen: Seen,
+    /// The call whose outcome this asks for, where it asks for that of a task.
+    asks_for: Option<(u64, Of)>,
     /// Bytes of its arguments.
     bytes: usize,
     /// Since when its server has it.
@@ -90,15 +93,21 @@ impl Results {
 
     /// Looks through a message, and takes out of it what must not be passed on.
     pub(super) fn pass(&mut self, whose: Whose, server: usize, message: Message) -> Passed {
-        let ticket = match whose {
-            Whose::Call(ticket) => Some(ticket),
+        let of = match whose {
+            Whose::Call(ticket) => Some((ticket, Of::Call)),
+            Whose::Far(ticket) => Some((ticket, Of::Task)),
             // Word for word what a person has looked at, or not shown at all.
             Whose::Definitions => return Passed::On(message),
             Whose::Hello | Whose::Other => None,
         };
+        let ticket = of.map(|(ticket, _)| ticket);
         let handling = self.handling(ticket, server);
-        if ticket.is_some() {
+        if let Some(ticket) = ticket {
             self.tasks.made(server, &message, &handling);
+            let called = self.calls.get(&ticket).map(|call| &call.called);
+            if matches!(called, Some(Called::Tool(_))) {
+                self.tasks.made_of(server, &message, ticket);
+            }
         }
         let rules = Rules { handling: &handling, always: &self.always };
         let looked = results::look(&message, Detectors::shared(), rules);
@@ -115,8 +124,8 @@ impl Results {
         } else {
             cleaned(message, looked.text)
         };
-        match (passed, ticket) {
-            (Passed::On(message), Some(ticket)) => Passed::On(self.warned(ticket, message)),
+        match (passed, of) {
+            (Passed::On(message), Some(of)) => Passed::On(self.warned(of, message)),
             (passed, _) => passed,
         }
     }
@@ -136,7 +145,8 @@ impl Results {
         let (server, called) = (call.server, call.what.clone());
         let handling = self.tasks.asked(server, &call.what, &call.arguments);
         let (seen, bytes) = (Seen::default(), arguments.len());
-        let kept = Kept { server, called, handling, seen, bytes, passed: None };
+        let asks_for = self.tasks.of_call(server, &call.what, &call.arguments);
+        let kept = Kept { server, called, handling, seen, asks_for, bytes, passed: None };
         self.calls.insert(call.ticket, kept);
         Ok(())
     }
@@ -230,29 +240,37 @@ impl Results {
     }
 
     /// The answer with a word to the agent, where it goes in circles.
-    fn warned(&mut self, ticket: u64, message: Message) -> Message {
-        let Some(sign) = self.answered(ticket, &message) else { return message };
+    fn warned(&mut self, (ticket, of): (u64, Of), message: Message) -> Message {
+        let Some((sign, text)) = self.answered((ticket, of), &message) else { return message };
         if let Some(call) = self.calls.get_mut(&ticket) {
             call.seen.loops = Some(sign.what.name());
         }
-        let text = results::with_more(&message, &warning(sign));
         match text.map(|text| Frame::parse(text.into_bytes())) {
             Some(Ok(Frame::One(warned))) => warned,
             Some(Ok(Frame::Batch(_)) | Err(_)) | None => message,
         }
     }
 
-    fn answered(&mut self, ticket: u64, message: &Message) -> Option<Sign> {
-        let Kind::Response { answer, .. } = message.kind() else { return None };
-        let (at, failed) = match answer {
-            Answer::Result(at) => {
-                let members = Members::of(message.part(at));
-                (at, members.is_some_and(|members| members.get("isError") == Some("true")))
-            }
-            Answer::Error(at) => (at, true),
+    /// What is to be said of a call that has come out so, and the answer with it.
+    fn answered(
+        &mut self,
+        (ticket, of): (u64, Of),
+        message: &Message,
+    ) -> Option<(Sign, Option<String>)> {
+        let (ticket, of) = match self.calls.get(&ticket)?.asks_for {
+            // That nothing is known of a task any more has not come of its call.
+            Some((_, Of::Task)) if is_error(message) => return None,
+            Some(asked) => asked,
+            None => (ticket, of),
         };
-        self.behaviour.answered(ticket, message.part(at), failed)
+        let outcome = Outcome::of(message, of)?;
+        let sign = self.behaviour.answered(ticket, outcome.text(), outcome.failed)?;
+        Some((sign, outcome.with_more(&warning(sign))))
     }
+}
+
+fn is_error(message: &Message) -> bool {
+    matches!(message.kind(), Kind::Response { answer: Answer::Error(_), .. })
 }
 
 /// A message with its new text. What cannot be read any more is not passed on.

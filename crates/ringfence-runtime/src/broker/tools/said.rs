@@ -26,7 +26,9 @@ pub(super) fn passed(
             }));
             message
         }
-        (Whose::Hello | Whose::Call(_) | Whose::Definitions | Whose::Other, _) => Some(message),
+        (Whose::Hello | Whose::Call(_) | Whose::Far(_) | Whose::Definitions | Whose::Other, _) => {
+            Some(message)
+        }
     }
 }
 

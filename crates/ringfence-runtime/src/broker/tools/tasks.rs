@@ -1,11 +1,13 @@
-//! What rules said about the results of calls of which servers made tasks: it holds for what is asked of a task later,
-//! and for what its server tells of it unasked.
+//! What is remembered of tasks that servers made of calls: what rules said about the results, which holds for what is
+//! asked of a task later and for what its server tells of it unasked, and which call it was, for what comes of the task
+//! has come of that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use ringfence_core::Handling;
 use ringfence_proxy::mcp::frame::{Answer, Kind, Members, Message, string};
 use ringfence_proxy::mcp::middle::Called;
+use ringfence_proxy::mcp::outcome::Of;
 use serde_json::Value;
 
 /// Most tasks of which what rules said is remembered one by one; beyond, it holds for all of a server's.
@@ -14,12 +16,16 @@ const TASKS_MAX: usize = 10_000;
 /// Longest name that is remembered, in bytes.
 const NAME_BYTES_MAX: usize = 256;
 
-/// What rules said about tasks, by their servers and names.
+/// What is remembered of tasks, by their servers and names.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     by_name: HashMap<(usize, String), Handling>,
     /// Of tasks beyond the limit.
     rest: HashMap<usize, Handling>,
+    /// The calls that they were made of, by ticket.
+    calls: HashMap<(usize, String), u64>,
+    /// The oldest first.
+    order: VecDeque<(usize, String)>,
 }
 
 impl Tasks {
@@ -35,6 +41,37 @@ impl Tasks {
             return;
         }
         self.by_name.entry((server, name)).or_default().add(handling);
+    }
+
+    /// A server has answered a call of a tool: if with a task, what comes of that has come of the call.
+    pub(super) fn made_of(&mut self, server: usize, message: &Message, ticket: u64) {
+        let Some(name) = made(message).filter(|name| name.len() <= NAME_BYTES_MAX) else { return };
+        let of = (server, name);
+        if self.calls.insert(of.clone(), ticket).is_some() {
+            return;
+        }
+        if self.order.len() >= TASKS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.calls.remove(&oldest);
+        }
+        self.order.push_back(of);
+    }
+
+    /// The call whose outcome is asked for, by asking for that of its task; and how the answer says it.
+    pub(super) fn of_call(
+        &self,
+        server: usize,
+        what: &Called,
+        arguments: &Value,
+    ) -> Option<(u64, Of)> {
+        let of = match what {
+            Called::Method(method) if method == "tasks/result" => Of::Call,
+            Called::Method(method) if method == "tasks/get" => Of::Task,
+            Called::Method(_) | Called::Tool(_) => return None,
+        };
+        let name = arguments.get("taskId")?.as_str()?;
+        Some((*self.calls.get(&(server, name.to_owned()))?, of))
     }
 
     /// What holds for the answer to something that a server is asked, besides what is said about the asking.

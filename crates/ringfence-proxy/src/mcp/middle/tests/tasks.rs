@@ -187,7 +187,7 @@ fn an_error_that_a_rule_does_not_let_through_ends_the_call_as_well() {
     let update = to_servers(&effects)[0].1.clone();
     let id = json(&update)["id"].clone();
     let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": 1, "message": "m"}});
-    assert!(matches!(between.0.whose(0, &message(&error.to_string())), Whose::Call(_)));
+    assert!(matches!(between.0.whose(0, &message(&error.to_string())), Whose::Far(_)));
     let blocked = json!({"content": [{"type": "text", "text": "denied: ..."}], "isError": true});
     let effects = between.answer(0, &update, blocked.clone());
     assert_eq!(to_client(&effects)[0]["result"], blocked);

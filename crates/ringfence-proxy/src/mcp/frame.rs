@@ -184,6 +184,14 @@ pub const MISSING_CAPABILITY: i64 = -32021;
 pub const UNSUPPORTED_REVISION: i64 = -32022;
 
 impl Frame {
+    /// How long its messages are together, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Frame::One(message) => message.text().len(),
+            Frame::Batch(all) => all.iter().map(|message| message.text().len()).sum(),
+        }
+    }
+
     /// Reads what was sent at once; `bytes` has no end of line.
     pub fn parse(bytes: Vec<u8>) -> Result<Frame, Malformed> {
         let text = String::from_utf8(bytes).map_err(|error| {

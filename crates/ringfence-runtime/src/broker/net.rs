@@ -75,8 +75,8 @@ pub(super) fn open_net_gate(
     Ok((gate.map_err(RunError::step("open the net gate"))?, held))
 }
 
-/// Each connection takes two descriptors; the payload has its own limit by now.
-fn allow_descriptors() {
+/// Each connection takes two descriptors; payloads have a limit of their own.
+pub(super) fn allow_descriptors() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     // Without it there are fewer connections at a time; one too many is refused.

@@ -27,6 +27,7 @@ mod mcp_add;
 mod mcp_clients;
 mod mcp_conformance;
 mod mcp_eras;
+mod mcp_floods;
 mod mcp_http;
 mod mcp_import;
 mod mcp_inline;

@@ -135,7 +135,7 @@ pub(crate) fn call(id: u64, text: &str) -> Value {
 }
 
 /// Reads an answer; a stream as far as to the message that is an answer.
-fn got(from: &mut BufReader<TcpStream>) -> Got {
+pub(crate) fn got(from: &mut BufReader<TcpStream>) -> Got {
     let mut head = String::new();
     loop {
         let mut line = String::new();

@@ -7,6 +7,7 @@ mod alone;
 pub mod desk;
 pub mod guard;
 mod messages;
+mod newcomers;
 mod reply;
 mod sessions;
 
@@ -14,6 +15,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
@@ -26,9 +28,9 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::interval;
+use tokio::time::{interval, sleep};
 
 use super::super::frame::Frame;
 use super::super::headers::Repeated;
@@ -37,11 +39,15 @@ use super::remote::Unheard;
 use crate::net::{WAITS_MAX, awake};
 use desk::Desk;
 use guard::{Guard, Refused};
+use newcomers::{Ended, Known, Newcomers};
 use reply::{Reply, metrics, plain};
 use sessions::Sessions;
 
-/// Most connections at a time; one more waits until another ends.
+/// Most connections at a time. One more takes the place of the oldest over which nobody has shown the token; where all
+/// have it waits until another ends.
 pub const CONNECTIONS_MAX: usize = 1_024;
+/// How long a client that came in may take to show the token, in seconds.
+const FIRST_SECONDS_MAX: u64 = 5;
 /// How long a client may take to send the head of a request, also between two, in seconds.
 const HEAD_SECONDS_MAX: u64 = 60;
 /// How long it may take to send the body, in seconds.
@@ -206,40 +212,40 @@ impl Opened {
 }
 
 async fn until_stopped(door: Opened, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut clients = JoinSet::new();
+    let (mut clients, mut newcomers) = (JoinSet::new(), Newcomers::default());
     let mut looks = interval(Duration::from_secs(LOOK_SECONDS));
     loop {
-        let entering = async {
-            let place = Arc::clone(&room).acquire_owned().await;
-            (place, door.accept().await)
-        };
+        let has_room = clients.len() < CONNECTIONS_MAX || newcomers.has_any();
         tokio::select! {
             changed = stopped.changed() => if changed.is_err() { return },
             Some(_) = clients.join_next(), if !clients.is_empty() => {}
             _ = looks.tick() => shared.sessions.end_unused(),
-            (place, entered) = entering => {
+            entered = door.accept(), if has_room => {
                 // A client that was gone before it came in, or no descriptor left: the next may fare better.
                 let Ok(stream) = entered else {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    newcomers.end_oldest();
+                    sleep(Duration::from_millis(10)).await;
                     continue;
                 };
-                let shared = Arc::clone(&shared);
-                clients.spawn(async move {
-                    let _place = place;
-                    serve(stream, shared).await;
-                });
+                if clients.len() >= CONNECTIONS_MAX && newcomers.end_oldest() == Ended::One {
+                    // It has its place until it has ended, which is at once.
+                    clients.join_next().await;
+                }
+                let (shared, known) = (Arc::clone(&shared), Known::default());
+                let client = clients.spawn(serve(stream, shared, known.clone()));
+                newcomers.came(known, client);
             }
         }
     }
 }
 
-async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>) {
+async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>, known: Known) {
+    let shows = known.clone();
     let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
+        let (shared, shows) = (Arc::clone(&shared), shows.clone());
         async move {
             awake::beat();
-            let response = answer(request, &shared).await;
+            let response = answer(request, &shared, &shows).await;
             awake::beat();
             Ok::<_, Infallible>(response)
         }
@@ -249,14 +255,21 @@ async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>) {
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX))
         .max_buf_size(HEAD_BYTES_MAX);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     // Whoever breaks off is told nothing any more.
-    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    tokio::select! {
+        _ = &mut connection => return,
+        () = sleep(Duration::from_secs(FIRST_SECONDS_MAX)) => {}
+    }
+    if known.is() {
+        let _ = connection.await;
+    }
 }
 
 /// The path of a request: whoever may not ask learns nothing of what is here.
-async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Reply> {
+async fn answer(request: Request<Incoming>, shared: &Shared, known: &Known) -> Response<Reply> {
     match shared.guard.check(request.headers()) {
-        Ok(()) => {}
+        Ok(()) => known.is_now(),
         Err(Refused::Elsewhere(why)) => return plain(StatusCode::FORBIDDEN, why),
         Err(Refused::Unknown) => {
             let mut response = plain(StatusCode::UNAUTHORIZED, "a token is needed");

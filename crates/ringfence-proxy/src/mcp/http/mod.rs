@@ -5,4 +5,5 @@ pub mod front;
 pub mod remote;
 pub mod sse;
 mod traced;
+mod turns;
 pub mod url;

@@ -7,6 +7,7 @@
 mod asking;
 mod old;
 mod refusal;
+mod word;
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
@@ -26,8 +27,10 @@ use super::super::headers::{self, Repeated};
 use super::super::lines::MESSAGE_BYTES_MAX;
 use super::super::oauth::challenge::Challenge;
 use super::traced;
+use super::turns::Turns;
 use super::url::Url;
 use crate::net::{Coming, Own, awake, header};
+pub use word::{Say, Unheard, Word};
 
 /// Most requests of one session that are under way; more wait.
 const UNDER_WAY_MAX: usize = 256;
@@ -71,6 +74,8 @@ pub struct Server {
     headers: HeaderMap,
     repeated: Arc<BTreeMap<String, Vec<Repeated>>>,
     renew: Option<Arc<dyn Renew>>,
+    /// Those of all its sessions.
+    turns: Arc<Turns>,
 }
 
 /// A login that can be renewed.
@@ -125,6 +130,7 @@ impl Server {
             headers: headers?,
             repeated: Arc::new(repeated),
             renew: None,
+            turns: Arc::default(),
         })
     }
 
@@ -158,31 +164,6 @@ fn checked(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String>
     }
     let value = HeaderValue::from_str(value).map_err(|_| wrong("its value is none"))?;
     Ok((parsed, value))
-}
-
-/// Takes what a server says; the error gives it back.
-pub type Say = dyn Fn(Word) -> Result<(), Unheard<Word>> + Send + Sync;
-
-/// What a server says.
-#[derive(Debug)]
-pub enum Word {
-    /// What was read as messages already.
-    Frame(Frame),
-    /// What is none, or was not read yet.
-    Line(Vec<u8>),
-    /// It does not know its session any more, and has not done what it was asked just now, if that was a request.
-    Forgot(Option<Box<Message>>),
-    /// Nothing more.
-    End,
-}
-
-/// Why something was not taken.
-#[derive(Debug)]
-pub enum Unheard<T> {
-    /// There is no room for it yet.
-    Full(T),
-    /// Nobody listens any more.
-    Gone,
 }
 
 /// A session with a server.
@@ -277,7 +258,8 @@ impl Stands {
 
 impl Session {
     async fn pass_on(self: &Arc<Session>, text: String, tasks: &mut Tasks) {
-        let Ok(Frame::One(message)) = Frame::parse(text.into_bytes()) else { return };
+        let read = self.server.turns.read(text.into_bytes()).await;
+        let Some(Ok(Frame::One(message))) = read else { return };
         match message.kind() {
             // What comes next needs what the answer to this brings.
             Kind::Request { id, method, .. } if method == "initialize" => {
@@ -356,8 +338,9 @@ impl Session {
 
     /// Says something to the session, which may take its time; whether it still listens.
     async fn say(&self, mut word: Word) -> bool {
+        let bytes = word.bytes();
         loop {
-            match (self.say)(word) {
+            match self.server.turns.take(bytes, || (self.say)(word)).await {
                 Ok(()) => return true,
                 Err(Unheard::Gone) => return false,
                 Err(Unheard::Full(back)) => word = back,

@@ -90,6 +90,11 @@ impl Events {
         self.retry
     }
 
+    /// Bytes that are kept of an event that has not ended.
+    pub fn unended(&self) -> usize {
+        self.line.len().saturating_add(self.data.as_ref().map_or(0, String::len))
+    }
+
     fn keep(&mut self, part: &[u8]) -> Result<(), Unreadable> {
         let held = self.data.as_ref().map_or(0, String::len);
         let all = self.line.len().saturating_add(part.len()).saturating_add(held);

@@ -23,6 +23,7 @@ use ringfence_proxy::mcp::http::remote::Unheard;
 use ringfence_proxy::mcp::middle::qualified;
 
 use super::super::RunError;
+use super::super::net::allow_descriptors;
 use super::ToolsRequest;
 use super::decider::Decider;
 use super::ears::{Ears, Mouth};
@@ -103,6 +104,7 @@ impl Serves {
     /// Lets clients in.
     pub(super) fn start(listening: &Listening, rooms: Rooms) -> Result<(Serves, Ready), RunError> {
         let mut made = Vec::new();
+        allow_descriptors();
         // First, so that no token is left of a start that fails.
         let (door, at, hosts) = open(&listening.at).map_err(RunError::step("listen"))?;
         if let At::Unix(path) = &listening.at {

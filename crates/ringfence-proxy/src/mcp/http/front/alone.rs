@@ -144,17 +144,18 @@ async fn asked(
     }
     let first = timeout(Duration::from_millis(AT_ONCE_MS), waits.room.desk.next(stream, 0)).await;
     match first {
-        Ok(Some(event)) if event.is_last => json(status(&event), event.text.to_string()),
+        Ok(Some(event)) if event.is_last => {
+            json(status(&event, sessions).await, event.text.to_string())
+        }
         Ok(None) => cannot("the servers have ended"),
         Ok(Some(_)) | Err(_) => events_alone(Arc::clone(&waits.room.desk), stream, waits),
     }
 }
 
 /// With which status an answer goes that is there at once.
-fn status(event: &Event) -> StatusCode {
-    let Ok(Frame::One(message)) = Frame::parse(event.text.as_bytes().to_vec()) else {
-        return StatusCode::OK;
-    };
+async fn status(event: &Event, sessions: &Sessions) -> StatusCode {
+    let read = sessions.turns.read(event.text.as_bytes().to_vec()).await;
+    let Some(Ok(Frame::One(message))) = read else { return StatusCode::OK };
     let Kind::Response { answer: Answer::Error(at), .. } = message.kind() else {
         return StatusCode::OK;
     };

@@ -108,6 +108,11 @@ impl Desk {
     /// Lays a message on the stream of a request that stands for itself. One that is full is broken off: nobody else
     /// waits for who does not read.
     pub fn give_alone(&self, number: u64, text: String) {
+        // Before the desk is held, which whoever reads from it waits for.
+        let is_last = Frame::parse(text.clone().into_bytes()).is_ok_and(|frame| match frame {
+            Frame::One(message) => matches!(message.kind(), Kind::Response { .. }),
+            Frame::Batch(_) => false,
+        });
         let mut state = self.state();
         let Some(stream) = state.streams.get_mut(&number).filter(|it| it.is_alone) else { return };
         if stream.left == 0 {
@@ -116,10 +121,6 @@ impl Desk {
         if stream.is_full() {
             state.streams.remove(&number);
         } else {
-            let is_last = Frame::parse(text.clone().into_bytes()).is_ok_and(|frame| match frame {
-                Frame::One(message) => matches!(message.kind(), Kind::Response { .. }),
-                Frame::Batch(_) => false,
-            });
             stream.left = usize::from(!is_last);
             stream.last_event = stream.last_event.saturating_add(1);
             let number = stream.last_event;

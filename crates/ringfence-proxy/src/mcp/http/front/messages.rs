@@ -53,8 +53,7 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
         return Err(no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "messages are `application/json`"));
     }
     let bytes = whole(body).await?;
-    let frame = Frame::parse(bytes)
-        .map_err(|wrong| Box::new(json(StatusCode::BAD_REQUEST, wrong.answer())))?;
+    let frame = read(bytes, sessions).await?;
     let frame = match traced::said(&head.headers, &frame) {
         Said::So(frame) => frame,
         Said::Otherwise => {
@@ -80,7 +79,7 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
     if begins && !head.headers.contains_key(SESSION) {
         let session =
             sessions.open().await.map_err(|why| no(StatusCode::SERVICE_UNAVAILABLE, &why))?;
-        let answered = Box::pin(begin(&session, frame)).await;
+        let answered = Box::pin(begin(&session, frame, sessions)).await;
         if !matches!(&answered, Ok(response) if response.headers().contains_key(SESSION)) {
             sessions.end(&session.name);
         }
@@ -103,8 +102,19 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
     }
 }
 
+/// The messages of a body.
+async fn read(bytes: Vec<u8>, sessions: &Sessions) -> Result<Frame, No> {
+    let read = sessions.turns.read(bytes).await;
+    let read = read.ok_or_else(|| no(StatusCode::SERVICE_UNAVAILABLE, "nobody is served now"))?;
+    read.map_err(|(_, wrong)| Box::new(json(StatusCode::BAD_REQUEST, wrong.answer())))
+}
+
 /// Begins a session: its name is told with the answer.
-async fn begin(session: &Arc<Session>, hello: Frame) -> Result<Response<Reply>, No> {
+async fn begin(
+    session: &Arc<Session>,
+    hello: Frame,
+    sessions: &Sessions,
+) -> Result<Response<Reply>, No> {
     let stream = hear(session, hello).await?.unwrap_or(GENERAL);
     let wait = Duration::from_secs(BEGIN_SECONDS_MAX);
     let answered = async {
@@ -122,11 +132,11 @@ async fn begin(session: &Arc<Session>, hello: Frame) -> Result<Response<Reply>, 
     let event = event.ok_or_else(|| no(StatusCode::BAD_GATEWAY, "the session did not begin"))?;
     session.desk.forget(stream);
     let mut response = json(StatusCode::OK, event.text.to_string());
-    let is_result = match Frame::parse(event.text.as_bytes().to_vec()) {
-        Ok(Frame::One(message)) => {
+    let is_result = match sessions.turns.read(event.text.as_bytes().to_vec()).await {
+        Some(Ok(Frame::One(message))) => {
             matches!(message.kind(), Kind::Response { answer: Answer::Result(_), .. })
         }
-        Ok(Frame::Batch(_)) | Err(_) => false,
+        Some(Ok(Frame::Batch(_)) | Err(_)) | None => false,
     };
     if let Some(name) = HeaderValue::from_str(&session.name).ok().filter(|_| is_result) {
         response.headers_mut().insert(HeaderName::from_static(SESSION), name);

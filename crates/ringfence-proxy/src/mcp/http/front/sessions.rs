@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::super::turns::Turns;
 use super::desk::Desk;
 use super::{Hears, Opens};
 
@@ -22,6 +23,8 @@ pub(super) type Client = [u8; 32];
 /// All sessions, and rooms for clients that have none.
 pub(super) struct Sessions {
     pub(super) opens: Arc<dyn Opens>,
+    /// In which what is large is read.
+    pub(super) turns: Turns,
     all: Mutex<HashMap<String, Arc<Session>>>,
     rooms: Mutex<HashMap<Client, Arc<Session>>>,
     /// Held while a room is opened, so that a client that asks twice at once gets one.
@@ -38,8 +41,8 @@ pub(super) struct Session {
 
 impl Sessions {
     pub(super) fn of(opens: Arc<dyn Opens>) -> Sessions {
-        let (all, rooms) = (Mutex::default(), Mutex::default());
-        Sessions { opens, all, rooms, opening: tokio::sync::Mutex::default() }
+        let (all, rooms, turns) = (Mutex::default(), Mutex::default(), Turns::default());
+        Sessions { opens, turns, all, rooms, opening: tokio::sync::Mutex::default() }
     }
 
     /// The room of a client that has no session; the error is for it.

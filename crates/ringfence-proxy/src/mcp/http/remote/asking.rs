@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::super::super::frame::{Answer, Frame, INTERNAL_ERROR, Id, Kind, Members, Message};
 use super::super::super::frame::{error_answer, string};
 use super::super::sse::{Event, Events};
+use super::super::turns::LIGHT_BYTES_MAX;
 use super::refusal::status;
 use super::{ANSWER_BYTES_MAX, Asks, Form, REQUEST_SECONDS_MAX, SESSION, SESSION_BYTES_MAX};
 use super::{Session, Word, form};
@@ -143,15 +145,15 @@ impl Session {
     ) -> Result<Option<Message>, String> {
         let code = response.status();
         let body = response.into_body().whole(ANSWER_BYTES_MAX).await?;
-        let refused = || {
-            let said: String = String::from_utf8_lossy(&body).chars().take(400).collect();
+        let refused = |said: &[u8]| {
+            let said: String = String::from_utf8_lossy(said).chars().take(400).collect();
             format!("the server answers {code}: {said}")
         };
-        let frame = match Frame::parse(body.clone()) {
+        let frame = match self.server.turns.read(body).await.ok_or("the session is over")? {
             Ok(frame) => frame,
-            Err(_) if !code.is_success() => return Err(refused()),
-            Err(error) => {
-                let by_lines = self.answer_by_lines(&body, id).await;
+            Err((body, _)) if !code.is_success() => return Err(refused(&body)),
+            Err((body, error)) => {
+                let by_lines = self.answer_by_lines(body, id).await;
                 return by_lines.map(Some).ok_or_else(|| format!("the server's answer: {error}"));
             }
         };
@@ -172,15 +174,22 @@ impl Session {
             Frame::One(message) => named_so(message, id),
             Frame::Batch(all) => all.iter().find_map(|message| named_so(message, id)),
         };
-        let answer = answer.ok_or_else(refused)?;
+        let answer = answer.ok_or_else(|| match &frame {
+            Frame::One(message) => refused(message.text().as_bytes()),
+            Frame::Batch(_) => refused(b"[several messages]"),
+        })?;
         self.say(Word::Frame(Frame::One(answer.clone()))).await;
         Ok(Some(answer))
     }
 
     /// An answer that comes as lines with what the server tells before it: no form of the specification, but that of
     /// the server that its conformance suite has.
-    async fn answer_by_lines(&self, body: &[u8], id: &Id) -> Option<Message> {
-        let all = lines(body)?;
+    async fn answer_by_lines(&self, body: Vec<u8>, id: &Id) -> Option<Message> {
+        let all = if body.len() > LIGHT_BYTES_MAX {
+            spawn_blocking(move || lines(&body)).await.ok()??
+        } else {
+            lines(&body)?
+        };
         let answer = all.iter().find(|message| answers(message, id)).cloned()?;
         for message in all {
             self.say(Word::Frame(Frame::One(message))).await;
@@ -233,7 +242,7 @@ impl Session {
         events: &mut Events,
         id: Option<&Id>,
     ) -> Stopped {
-        let mut came = Came::Nothing;
+        let (mut came, mut unended) = (Came::Nothing, self.server.turns.unended());
         loop {
             let piece = match coming.next().await {
                 Some(Ok(piece)) => piece,
@@ -247,6 +256,10 @@ impl Session {
                 Ok(all) => all,
                 Err(error) => return Stopped::Over(error.to_string(), came),
             };
+            if let Err(error) = unended.are(events.unended()) {
+                return Stopped::Over(error.to_string(), came);
+            }
+            self.server.turns.moved(piece.len()).await;
             for event in all {
                 came = Came::Something;
                 match self.say_event(event, id).await {
@@ -263,10 +276,14 @@ impl Session {
         if event.kind != "message" || event.data.trim().is_empty() {
             return Said::Other;
         }
-        let Ok(frame) = Frame::parse(event.data.clone().into_bytes()) else {
-            // Who hears it says what is wrong with it.
-            let said = self.say(Word::Line(event.data.into_bytes())).await;
-            return if said { Said::Other } else { Said::Nothing };
+        let frame = match self.server.turns.read(event.data.into_bytes()).await {
+            Some(Ok(frame)) => frame,
+            Some(Err((line, _))) => {
+                // Who hears it says what is wrong with it.
+                let said = self.say(Word::Line(line)).await;
+                return if said { Said::Other } else { Said::Nothing };
+            }
+            None => return Said::Nothing,
         };
         let answer = id.and_then(|id| match &frame {
             Frame::One(message) => answers(message, id).then(|| message.clone()),

@@ -42,6 +42,7 @@ impl Session {
         drop(response);
         let session = Arc::clone(self);
         Ok(Box::pin(async move {
+            let mut unended = session.server.turns.unended();
             loop {
                 for event in rest {
                     if event.kind == "message"
@@ -51,10 +52,13 @@ impl Session {
                     }
                 }
                 rest = match coming.next().await {
-                    Some(Ok(piece)) => match events.push(&piece) {
-                        Ok(more) => more,
-                        Err(_) => break,
-                    },
+                    Some(Ok(piece)) => {
+                        session.server.turns.moved(piece.len()).await;
+                        match events.push(&piece) {
+                            Ok(more) if unended.are(events.unended()).is_ok() => more,
+                            Ok(_) | Err(_) => break,
+                        }
+                    }
                     Some(Err(_)) | None => break,
                 };
             }

@@ -183,10 +183,10 @@ impl Serving {
     fn is_much(&self, heard: &Heard) -> bool {
         match heard {
             Heard::Request(_, frame) => {
-                bytes(frame) > LIGHT_BYTES_MAX
+                frame.bytes() > LIGHT_BYTES_MAX
                     || messages(frame).iter().any(|it| self.decider.looks_up(it))
             }
-            Heard::Answer(_, frame) => bytes(frame) > LIGHT_BYTES_MAX,
+            Heard::Answer(_, frame) => frame.bytes() > LIGHT_BYTES_MAX,
             Heard::Server(_, lines::Read::Line(line)) => line.len() > LIGHT_BYTES_MAX,
             Heard::Client(_)
             | Heard::Closed(_)
@@ -210,10 +210,6 @@ fn messages(frame: &Frame) -> &[Message] {
         Frame::One(message) => std::slice::from_ref(message),
         Frame::Batch(messages) => messages,
     }
-}
-
-fn bytes(frame: &Frame) -> usize {
-    messages(frame).iter().map(|it| it.text().len()).sum()
 }
 
 fn tell(notice: &Notice) {

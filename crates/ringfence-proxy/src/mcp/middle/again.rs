@@ -1,8 +1,10 @@
 //! A server that has forgotten its session (MCP, "Session Management": it answers 404): it is begun with anew as it was
 //! begun with before, and nothing goes on before its tools are known once more.
 //!
-//! What met the 404 cannot have been carried out, and is sent again, once. What else it was told of the session - levels
-//! of logging, resources that it was to watch - it does not know any more.
+//! What met the 404 cannot have been carried out, and is sent again, once. What else it was told of the session is told
+//! again as well.
+
+mod retell;
 
 use serde_json::Value;
 
@@ -25,6 +27,7 @@ pub(super) struct Kept {
     /// It is begun with anew.
     now: Option<Again>,
     times: u32,
+    pub(super) told: retell::Told,
 }
 
 #[derive(Debug)]
@@ -78,6 +81,7 @@ impl Middle {
             return self.ended_because(server, "the server does not keep its session");
         };
         seat.kept.times = seat.kept.times.saturating_add(1);
+        seat.kept.told.forgotten();
         seat.kept.now = Some(Again { until_ms, has_begun: false, held: Vec::new(), bytes: 0 });
         // What it says of them now is of the session that is gone.
         seat.tools.forget();
@@ -143,6 +147,9 @@ impl Middle {
     pub(super) fn known_again(&mut self, server: usize) -> Vec<Effect> {
         let again = self.servers.get_mut(server).and_then(|seat| seat.kept.now.take());
         let mut effects = Vec::new();
+        if again.is_some() {
+            effects.extend(self.tell_again(server));
+        }
         for text in again.into_iter().flat_map(|again| again.held) {
             match self.calls_changed(server, &text) {
                 Some(number) => {

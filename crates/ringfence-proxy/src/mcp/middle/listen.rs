@@ -96,7 +96,7 @@ impl Middle {
 
     pub(super) fn listen_awaits(&self, ticket: u64) -> bool {
         let is_it = |listen: &Listen| listen.left.iter().any(|(of, _, _)| *of == ticket);
-        self.listens.values().any(is_it)
+        self.listens.values().any(is_it) || self.retells(ticket)
     }
 
     /// Whether a resource may be listened to has been decided.
@@ -106,7 +106,9 @@ impl Middle {
             let (_, server, uri) = listen.left.remove(at);
             Some((*number, listen, server, uri))
         });
-        let Some((number, listen, server, uri)) = found else { return Vec::new() };
+        let Some((number, listen, server, uri)) = found else {
+            return self.retold_decided(ticket, decided);
+        };
         match decided {
             Decided::Permit(_) => {
                 listen.watching = listen.watching.saturating_add(1);

@@ -103,6 +103,7 @@ impl Middle {
         if let Some(name) = &passed.name {
             self.under_way.insert(name.clone(), UnderWay::Sent(number));
         }
+        self.notes_passed(server, number, &passed.what, &text);
         self.sent.insert(number, Sent { server, why: Why::Client(Box::new(passed)) });
         effects.push(Effect::ToServer(server, text));
         effects
@@ -203,6 +204,9 @@ impl Middle {
         mut passed: Box<Passed>,
         (message, answer): (&Message, &Answer),
     ) -> Vec<Effect> {
+        if let Some(seat) = self.servers.get_mut(server) {
+            seat.kept.told.answered(number, answer);
+        }
         if let Answer::Result(at) = answer {
             if let Err(why) = self.owns_task(server, message.part(at)) {
                 let mut effects = vec![odd(Some(server), OddKind::OutOfPlace, why)];

@@ -298,6 +298,13 @@ impl Middle {
         }
     }
 
+    /// The resources of a server that somebody is told of by us.
+    pub(super) fn watched(&self, server: usize) -> BTreeSet<String> {
+        let of_it = self.watches.values().filter(|watch| watch.server == server);
+        let used = of_it.filter(|watch| watch.is_granted && !watch.users.is_empty());
+        used.filter_map(|watch| watch.uri.clone()).collect()
+    }
+
     /// A server is gone: it tells nothing any more.
     pub(super) fn watches_no_more(&mut self, server: usize) -> Vec<Effect> {
         let of_it = self.watches.iter().filter(|(_, watch)| watch.server == server);

@@ -1,8 +1,10 @@
 //! How denials are said: to the person outside, to the denied process, and as JSON.
 
+use std::collections::BTreeSet;
+
 use ringfence_core::{
-    Act, Agent, AskFor, Denial, Endpoint, EntryRef, Exec, Grounds, HOST_SERVICE_NAME, HttpRequest,
-    LeaseChange, LeaseStep, Misuse, Request, RuleRef, SecretUse, SetName,
+    Act, Agent, AskFor, Denial, Detector, Endpoint, EntryRef, Exec, Grounds, HOST_SERVICE_NAME,
+    Handling, HttpRequest, LeaseChange, LeaseStep, Misuse, Request, RuleRef, SecretUse, SetName,
 };
 use serde_json::{Value, json};
 
@@ -245,6 +247,17 @@ pub fn rule_line(grounds: &Grounds) -> String {
             format!("no permit matches; nearest: {} ({failed}){reason}", rule_place(&nearest.rule))
         }
     }
+}
+
+/// What rules say about what passes or comes back: `@redact secrets, pii; @block email`; nothing where they say nothing.
+pub fn content(handling: &Handling) -> Option<String> {
+    let said = |does: &str, all: &BTreeSet<Detector>| {
+        let names: Vec<&str> = all.iter().map(|detector| detector.name()).collect();
+        (!names.is_empty()).then(|| format!("@{does} {}", names.join(", ")))
+    };
+    let all = [said("redact", &handling.redact), said("block", &handling.block)];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// A rule's reason behind its place, if it has one.

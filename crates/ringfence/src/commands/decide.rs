@@ -238,7 +238,7 @@ pub(crate) fn verdict(request: &Request, ruling: &Ruling, digest: &str) -> Value
         Verdict::Ask(needs) => ("ask", Some(needs)),
         Verdict::Deny => ("deny", None),
     };
-    json!({
+    let mut said = json!({
         "schema": SCHEMA,
         "verdict": word,
         "needs": needs,
@@ -249,5 +249,10 @@ pub(crate) fn verdict(request: &Request, ruling: &Ruling, digest: &str) -> Value
         "nearest": ruling.grounds.nearest,
         "failure": ruling.grounds.failure,
         "policy_digest": digest,
-    })
+    });
+    let handling = &ruling.grounds.handling;
+    if let Some(said) = said.as_object_mut().filter(|_| !handling.is_empty()) {
+        said.insert("handling".to_owned(), json!(handling));
+    }
+    said
 }

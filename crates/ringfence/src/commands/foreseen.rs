@@ -131,6 +131,13 @@ pub(crate) fn steps(foreseen: &Foreseen) -> Vec<String> {
             format!("opened   each request is decided, this one: {}", because(decision))
         }
     });
+    // What the rules on the connection say is among what holds for a request.
+    let decisive = match &foreseen.requests {
+        Requests::Decided(decision) => decision.as_ref(),
+        Requests::Pass | Requests::Each | Requests::Refused(_) => &foreseen.name,
+    };
+    let content = wording::content(&decisive.ruling.grounds.handling);
+    out.extend(content.map(|content| format!("content  {content}")));
     out
 }
 

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use ringfence_core::{Act, Outcome, RuleRef, SetName, Verdict};
 use ringfence_policy::{Effect, Remedy, SetAnswer};
 use ringfence_runtime::advice::Advice;
-use ringfence_runtime::wording::{describe, needs, printable, reason, rule_line, rule_place};
+use ringfence_runtime::wording::{
+    content, describe, needs, printable, reason, rule_line, rule_place,
+};
 
 use super::entry::ended;
 use super::text::moment;
@@ -32,7 +34,11 @@ pub(crate) fn render(recorded: &Recorded, now: Option<&Now>, paint: Paint) -> St
         let note = "the policy in force now is not the one that decided; it would answer:";
         let _ = writeln!(out, "\n{}", paint.tone(Tone::Warning, note));
         let _ = writeln!(out, "  answer   {}", verdict_word(&now.explanation.ruling.verdict));
-        let _ = writeln!(out, "  rule     {}", rule_line(&now.explanation.ruling.grounds));
+        let grounds = &now.explanation.ruling.grounds;
+        let _ = writeln!(out, "  rule     {}", rule_line(grounds));
+        if let Some(content) = content(&grounds.handling) {
+            let _ = writeln!(out, "  content  {content}");
+        }
     }
     for set in &now.explanation.sets {
         out.push_str(&answer(set, paint));
@@ -52,6 +58,9 @@ fn head(recorded: &Recorded, paint: Paint) -> String {
     let _ = writeln!(out, "  rule     {}", rule_line(grounds));
     for rule in grounds.rules.iter().skip(1) {
         let _ = writeln!(out, "           {}", rule_with_reason(rule));
+    }
+    if let Some(content) = content(&grounds.handling) {
+        let _ = writeln!(out, "  content  {content}");
     }
     if let Act::Exec(exec) = &request.act {
         let line = &exec.command_line;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use expect_test::expect;
 use ringfence_core::{
-    AbsolutePath, Answer, AskFor, Channel, Endpoint, Event, FileRead, FilesRead, LeaseChange,
-    LeaseStep, Misuse, Outcome, PolicyDigest, Process, ReadResult, SetName, TakenBack,
+    AbsolutePath, Answer, AskFor, Channel, Detector, Endpoint, Event, FileRead, FilesRead,
+    Handling, LeaseChange, LeaseStep, Misuse, Outcome, PolicyDigest, Process, ReadResult, SetName,
+    TakenBack,
 };
 
 use crate::home::{Home, SESSION};
@@ -358,4 +359,47 @@ fn what_built_in_rules_deny_is_explained_with_what_lifts_it() {
         what would have to change
           the place: `/etc` belongs to the runtime base, not to the agent
     "#]].assert_eq(&out);
+}
+
+#[test]
+fn what_rules_say_about_what_passes_is_shown() {
+    let home = Home::with_policy(
+        r#"
+@id("named") @redact("secrets,pii")
+permit (principal, action == Action::"net.connect", resource == Endpoint::"192.0.2.1:443");
+@id("gets") @block("email")
+permit (principal, action == Action::"net.request", resource == Endpoint::"192.0.2.1:443")
+when { context.method == "GET" };
+@id("plain")
+permit (principal, action == Action::"net.connect", resource == Endpoint::"192.0.2.2:443");
+"#,
+    );
+    let test = |target: &str| home.run(&["net", "test", target]);
+    assert!(test("192.0.2.1:443").contains("\n  content  @redact secrets, pii\n"));
+    let both = "\n  content  @redact secrets, pii; @block email\n";
+    let said = test("https://192.0.2.1/x");
+    assert!(said.contains(both), "of the request and of its connection: {said}");
+    // Nothing passes of what is denied.
+    for target in ["192.0.2.2:443", "https://192.0.2.2/x", "192.0.2.3:443"] {
+        let said = test(target);
+        assert!(!said.contains("content"), "{said}");
+    }
+    let (json, _) = home.json(&["net", "test", "https://192.0.2.1/x", "--json"]);
+    crate::schemas::conforms(&json, "net-test.schema.json");
+    assert_eq!(json["name"]["handling"]["redact"], serde_json::json!(["secrets", "pii"]));
+    assert_eq!(json["request"]["handling"]["block"], serde_json::json!(["email"]));
+    let (json, _) = home.json(&["net", "test", "https://192.0.2.2/x", "--json"]);
+    assert!(json["name"].get("handling").is_none(), "{json}");
+    // And of what was decided.
+    let mut events = home.events(&SESSION.parse().unwrap());
+    let Event::Decided { grounds, .. } = &mut events[5] else { panic!("{:?}", events[5]) };
+    grounds.handling =
+        Handling { redact: [Detector::Secrets].into(), block: [Detector::Email].into() };
+    home.record(events);
+    let said = home.run(&["explain", "5"]);
+    assert!(said.contains("\n  content  @redact secrets; @block email\n"), "{said}");
+    let (json, _) = home.json(&["explain", "5", "--json"]);
+    crate::schemas::conforms(&json, "explain.schema.json");
+    assert_eq!(json["grounds"]["handling"]["block"], serde_json::json!(["email"]));
+    assert!(!home.run(&["explain", "3"]).contains("content"));
 }

@@ -12,6 +12,12 @@ use serde::{Deserialize, Serialize};
 pub trait Inspect: Send + Sync {
     /// What is in it, in the order of where it begins; findings may overlap.
     fn inspect(&self, text: &str) -> Vec<Finding>;
+
+    /// Where in the last word of it something that is certain may have begun of which the end is still to come.
+    /// Who does not know says nothing.
+    fn open(&self, _text: &str) -> Option<usize> {
+        None
+    }
 }
 
 /// What kind of thing was found.

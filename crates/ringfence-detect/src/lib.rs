@@ -3,6 +3,7 @@
 //! Pure: a text or a history comes in, findings come out. What is done about them is the policy's affair
 //! ([`ringfence_core::Handling`]).
 
+mod begins;
 mod checks;
 mod class;
 mod encoded;
@@ -21,6 +22,7 @@ use std::sync::LazyLock;
 
 use ringfence_core::{Certainty, Finding, FindingKind, Inspect};
 
+use begins::Beginnings;
 pub use instructions::instructions;
 pub use loops::{Behaviour, Loops, LoopsMax, Sign};
 pub use names::{Looks, looks, mixes_scripts};
@@ -33,6 +35,7 @@ const FINDINGS_MAX: usize = 100_000;
 #[derive(Debug)]
 pub struct Detectors {
     secrets: Secrets,
+    beginnings: Beginnings,
 }
 
 impl Detectors {
@@ -43,7 +46,7 @@ impl Detectors {
     }
 
     fn new() -> Detectors {
-        Detectors { secrets: Secrets::new() }
+        Detectors { secrets: Secrets::new(), beginnings: Beginnings::new() }
     }
 
     /// What is in a text, in the order of where it begins.
@@ -121,6 +124,10 @@ rule says so; of what passes over the network both where a rule says so. What is
 impl Inspect for Detectors {
     fn inspect(&self, text: &str) -> Vec<Finding> {
         self.look(text)
+    }
+
+    fn open(&self, text: &str) -> Option<usize> {
+        self.beginnings.open(text)
     }
 }
 

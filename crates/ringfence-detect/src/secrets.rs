@@ -141,7 +141,7 @@ fn to_its_end(bytes: &[u8], place: Range<usize>, window_end: usize) -> Range<usi
 }
 
 /// Whether what follows can begin a word: behind no letter and no digit, but for those of `\n` and `%3D`.
-fn stands_free(before: &[u8]) -> bool {
+pub(crate) fn stands_free(before: &[u8]) -> bool {
     match before {
         [.., b'%', one, other] if one.is_ascii_hexdigit() && other.is_ascii_hexdigit() => true,
         [] | [.., b'\\', b'n' | b't' | b'r'] => true,

@@ -13,13 +13,13 @@ use crate::mcp_http::{Asked, Setup, Web, plain, result};
 use crate::served::{Served, got};
 
 /// Bytes of an event of the flood.
-const EVENT_BYTES: usize = 512 * 1024;
+const EVENT_BYTES: usize = 256 * 1024;
 
 /// Events of a flood that nobody stops.
 const EVENTS_MAX: usize = 100;
 
 /// Calls that another makes meanwhile.
-const CALLS: u64 = 15;
+const CALLS: u64 = 8;
 
 /// A server whose calls are answered behind very many large events, and how many it has sent.
 struct Flood {
@@ -72,7 +72,7 @@ fn a_server_that_floods_holds_up_no_other_session() {
     let (large, small) = (EVENT_BYTES / 3, 16);
     let filled = |count: usize| format!("[{}0]", "[],".repeat(count));
     // Few events that are large, and many of which each is nothing.
-    for (event, at_once) in [(told(&filled(large)), 1), (told(&filled(small)), 2_048)] {
+    for (event, at_once) in [(told(&filled(large)), 1), (told(&filled(small)), 1_024)] {
         let flood = Flood::serve([event.as_str()].repeat(at_once).join("\n\ndata: "));
         let web = Web::serve(plain);
         let setup = Setup::new(&[("flood", &flood.web.url()), ("web", &web.url())]);

@@ -34,7 +34,7 @@ pub fn in_headers(
     }
     for value in headers.values_mut() {
         let text = String::from_utf8_lossy(value.as_bytes());
-        if let Some(clean) = rules.clean(&text, tally)? {
+        if let Some(clean) = rules.clean_value(&text, tally)? {
             *value = HeaderValue::from_bytes(clean.as_bytes())
                 .unwrap_or_else(|_| HeaderValue::from_static("[redacted]"));
         }
@@ -51,7 +51,7 @@ pub fn out_headers(rules: &Rules, headers: &HeaderMap, tally: &mut Tally) -> Res
     for value in headers.values() {
         let text = String::from_utf8_lossy(value.as_bytes());
         for text in [Some(text.as_ref().to_owned()), basic(&text)].into_iter().flatten() {
-            rules.clean(&rules.without_stand_ins(&text), tally)?;
+            as_it_reads(rules, &text, tally)?;
         }
     }
     Ok(())
@@ -68,15 +68,18 @@ fn in_name(rules: &Rules, name: &str, tally: &mut Tally) -> Result<bool, Blocked
 pub fn out_target(rules: &Rules, target: &Uri, tally: &mut Tally) -> Result<(), Blocked> {
     let Some(target) = target.path_and_query() else { return Ok(()) };
     let parts = target.as_str().split(['/', '?', '&', '=']);
-    for part in [target.as_str()].into_iter().chain(parts) {
-        let reads = |part: &str| String::from_utf8_lossy(&percent_decoded(part)).into_owned();
-        let decoded = reads(part);
-        let spaced = part.contains('+').then(|| reads(&part.replace('+', " ")));
-        // A value that is written with `%XX` reads like what stands in for it only once it is decoded.
-        let written = (!rules.has_stand_in(&decoded)).then(|| part.to_owned());
-        for text in [written, Some(decoded), spaced].into_iter().flatten() {
-            rules.clean(&rules.without_stand_ins(&text), tally)?;
-        }
+    [target.as_str()].into_iter().chain(parts).try_for_each(|part| as_it_reads(rules, part, tally))
+}
+
+/// Looks through a text that goes out as it is written and as it reads: with `%XX` decoded, and `+` too or not.
+fn as_it_reads(rules: &Rules, text: &str, tally: &mut Tally) -> Result<(), Blocked> {
+    let reads = |text: &str| String::from_utf8_lossy(&percent_decoded(text)).into_owned();
+    let decoded = reads(text);
+    let spaced = text.contains('+').then(|| reads(&text.replace('+', " ")));
+    // A value that is written with `%XX` reads like what stands in for it only once it is decoded.
+    let written = (decoded != text && !rules.has_stand_in(&decoded)).then(|| text.to_owned());
+    for text in [written, Some(decoded), spaced].into_iter().flatten() {
+        rules.clean(&rules.without_stand_ins(&text), tally)?;
     }
     Ok(())
 }

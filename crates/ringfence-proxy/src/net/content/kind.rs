@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 
 use super::Form;
+use super::parts::Boundary;
 
 /// How many of a body's first bytes say whether it is text.
 pub const SNIFF_BYTES: usize = 512;
@@ -35,13 +36,15 @@ pub enum Declared {
     Text(Form),
     /// Something else, or nothing.
     Other,
+    /// Several parts, which cannot be told from one another.
+    NoParts,
     /// Text in letters that cannot be looked at.
     OtherLetters,
 }
 
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sniffed {
+pub(super) enum Sniffed {
     /// It reads as text.
     Text,
     /// It is none.
@@ -57,11 +60,16 @@ pub enum Closed {
     OtherLetters,
     /// It is no text.
     NoText,
+    /// It has parts that cannot be told from one another.
+    NoParts,
 }
 
 /// In which form a body is looked through of which this is said, and which begins so.
 pub fn form(declared: Declared, first: &[u8]) -> Result<Form, Closed> {
     match (declared, sniff(first)) {
+        (Declared::NoParts, _) => Err(Closed::NoParts),
+        // Each of its parts is what it is.
+        (Declared::Text(form @ Form::Parts(_)), _) => Ok(form),
         (Declared::OtherLetters, _) | (_, Sniffed::Wide) => Err(Closed::OtherLetters),
         // Letters of two bytes, or something that was to be taken for text.
         (Declared::Text(_), _) if first.contains(&0) => Err(Closed::OtherLetters),
@@ -77,7 +85,11 @@ pub fn form(declared: Declared, first: &[u8]) -> Result<Form, Closed> {
 pub fn declared(headers: &HeaderMap) -> Declared {
     let kinds = headers.get_all(CONTENT_TYPE).into_iter();
     let kinds: Vec<String> =
-        kinds.map(|it| String::from_utf8_lossy(it.as_bytes()).to_ascii_lowercase()).collect();
+        kinds.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned()).collect();
+    if let Some(declared) = of_parts(&kinds) {
+        return declared;
+    }
+    let kinds: Vec<String> = kinds.iter().map(|kind| kind.to_ascii_lowercase()).collect();
     let form = kinds.iter().find_map(|kind| form_of(kind));
     let letters: BTreeSet<&str> = kinds.iter().flat_map(|kind| letters(kind)).collect();
     let is_known = |it: &&str| LIKE_ASCII.iter().any(|known| it.starts_with(known));
@@ -86,6 +98,20 @@ pub fn declared(headers: &HeaderMap) -> Declared {
         Some(form) => Declared::Text(form),
         None => Declared::Other,
     }
+}
+
+/// What is said of a body of several parts; `None` of any other. Where its type is said twice one reader takes it so and
+/// another so.
+fn of_parts(kinds: &[String]) -> Option<Declared> {
+    let has = |kind: &&String| kind.to_ascii_lowercase().contains("multipart/");
+    let first = kinds.iter().find(has)?;
+    let boundary = Boundary::of(first).filter(|_| kinds.len() == 1);
+    Some(boundary.map_or(Declared::NoParts, |boundary| Declared::Text(Form::Parts(boundary))))
+}
+
+/// Whether a type names no letters that cannot be looked at.
+pub(super) fn has_known_letters(kind: &str) -> bool {
+    letters(kind).all(|it| LIKE_ASCII.iter().any(|known| it.starts_with(known)))
 }
 
 /// The encodings of letters that a type names.
@@ -117,7 +143,7 @@ fn form_of(kind: &str) -> Option<Form> {
 }
 
 /// What a body is that begins so.
-fn sniff(first: &[u8]) -> Sniffed {
+pub(super) fn sniff(first: &[u8]) -> Sniffed {
     let first = first.get(..SNIFF_BYTES).unwrap_or(first);
     if first.starts_with(&[0xff, 0xfe]) || first.starts_with(&[0xfe, 0xff]) {
         return Sniffed::Wide;

@@ -5,7 +5,9 @@
 
 mod escapes;
 mod head;
+mod joined;
 mod kind;
+mod parts;
 mod quotes;
 mod stream;
 
@@ -20,8 +22,10 @@ use ringfence_core::{
 
 pub use head::{in_headers, out_headers, out_target};
 pub use kind::{Closed, Declared, SNIFF_BYTES, declared, form};
+pub use parts::Boundary;
 pub use stream::{Form, Passing};
 
+use escapes::Decoded;
 use quotes::Json;
 
 /// How often what goes on is looked through at most: of each time that something was taken out, what is left is looked
@@ -65,6 +69,16 @@ struct Hit {
     finding: Finding,
     treatment: Treatment,
     shown: String,
+    part: Part,
+}
+
+/// Whether something that was found is all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Or its beginning.
+    First,
+    /// It goes on from another place, where it was counted.
+    Rest,
 }
 
 impl Rules {
@@ -101,10 +115,16 @@ impl Rules {
 
     /// What is in a text, as it is written and as it reads without escapes; in the order of the text.
     fn hits(&self, text: &str, form: Form) -> Vec<Hit> {
+        self.hits_as(text, escapes::readings(text, form))
+    }
+
+    /// The same where it reads so as well.
+    fn hits_as(&self, text: &str, readings: Vec<Decoded>) -> Vec<Hit> {
         let mut hits = self.hits_as_written(text);
-        for decoded in escapes::readings(text, form) {
+        for decoded in readings {
             for mut hit in self.hits_as_written(&decoded.text) {
                 hit.finding.at = decoded.place(&hit.finding.at);
+                hit.shown = decoded.shown(hit.shown);
                 let known = |one: &Hit| {
                     one.finding.rule == hit.finding.rule
                         && one.finding.at.start <= hit.finding.at.start
@@ -124,7 +144,7 @@ impl Rules {
             let found = text.get(finding.at.clone())?;
             let treatment = self.treatment(&finding, found);
             let shown = placeholder(&finding, found);
-            Some(Hit { finding, treatment, shown })
+            Some(Hit { finding, treatment, shown, part: Part::First })
         };
         self.inspect.inspect(text).into_iter().filter_map(hit).collect()
     }
@@ -147,10 +167,24 @@ impl Rules {
 
     /// A text that is whole without what must not pass; `None` where nothing had to be replaced.
     pub fn clean(&self, text: &str, tally: &mut Tally) -> Result<Option<String>, Blocked> {
+        self.cleaned(text, tally, |text| escapes::readings(text, Form::Text))
+    }
+
+    /// The same of the value of a header, which may be written with `%XX`.
+    fn clean_value(&self, text: &str, tally: &mut Tally) -> Result<Option<String>, Blocked> {
+        self.cleaned(text, tally, escapes::of_value)
+    }
+
+    fn cleaned(
+        &self,
+        text: &str,
+        tally: &mut Tally,
+        readings: impl Fn(&str) -> Vec<Decoded>,
+    ) -> Result<Option<String>, Blocked> {
         let mut clean: Option<String> = None;
         for _ in 0..LOOKS_MAX {
             let now = clean.as_deref().unwrap_or(text);
-            let hits = self.hits(now, Form::Text);
+            let hits = self.hits_as(now, readings(now));
             if clean.is_none() || hits.iter().any(|hit| hit.treatment != Treatment::Told) {
                 for hit in &hits {
                     self.count(hit, tally);
@@ -166,6 +200,9 @@ impl Rules {
     }
 
     fn count(&self, hit: &Hit, tally: &mut Tally) {
+        if hit.part == Part::Rest {
+            return;
+        }
         // What goes out is the agent's own: only what stops it is of interest.
         if self.way == Way::In || hit.treatment != Treatment::Told {
             let sort = (hit.finding.rule, hit.finding.kind, hit.finding.certainty, hit.treatment);

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use ringfence_core::Treatment;
 
+use super::escapes;
+use super::joined::Joined;
+use super::parts::{Boundary, Parts};
 use super::quotes::{Json, Lines, Quotes, begins_like_json, end_of_string};
 use super::{Blocked, Hit, LOOKS_MAX, Rules, Tally, edited, edits};
 
@@ -16,6 +19,12 @@ const LINE_BYTES_MAX: usize = 16 * 1024;
 /// How much is held back at most, in bytes, for something of which the end is not there: the longest key in PEM has
 /// 32 KiB. What has been found of it by then is taken out.
 const HELD_BYTES_MAX: usize = 64 * 1024;
+
+/// How much of a part is held back whose lines end anywhere, in bytes.
+const WRAPPED_BYTES: usize = 2 * 1024;
+
+/// What stops a body with a part that cannot be looked into, where something may not pass.
+const UNREADABLE_PART: &str = "unreadable-part";
 
 /// How much has to come until it is looked at again where no line ends, or shortly after, in bytes: small pieces must
 /// not cost more than large ones.
@@ -38,6 +47,8 @@ pub enum Form {
     Events,
     /// Names and values of a form, with `%XX` and `+` in them.
     Fields,
+    /// Several parts, with this between them.
+    Parts(Boundary),
 }
 
 /// One body on its way.
@@ -54,6 +65,10 @@ pub struct Passing {
     patience: usize,
     /// How much has come that has not been looked at, in bytes.
     new: usize,
+    /// Where in a body of several parts the buffer begins.
+    parts: Option<Parts>,
+    /// What has begun in one event and may go on in the next.
+    pub(super) joined: Joined,
     /// The rule that found what had to be cut in two, of which the rest is still to come.
     cut: Option<&'static str>,
     tally: Tally,
@@ -75,7 +90,12 @@ impl Passing {
     pub fn new(rules: Rules, form: Form) -> Passing {
         let (buffer, quotes) = (Vec::new(), Quotes::default());
         let (patience, new, cut, tally) = (0, 0, None, Tally::default());
-        Passing { rules, form, buffer, gone: 0, quotes, patience, new, cut, tally }
+        let joined = Joined::default();
+        let parts = match form {
+            Form::Parts(boundary) => Some(Parts::new(boundary)),
+            Form::Text | Form::Json | Form::Events | Form::Fields => None,
+        };
+        Passing { rules, form, buffer, gone: 0, quotes, patience, new, parts, joined, cut, tally }
     }
 
     /// What of it can go on now that this has come.
@@ -150,20 +170,40 @@ impl Passing {
         let end = end.max(self.gone);
         let mut out = Vec::new();
         if end > self.gone {
-            let hits = self.rules.hits(&text, self.form);
+            let lines = (&*text, self.gone..end);
+            let begun = self.joined.look(&self.rules, self.form, lines);
+            let mut hits = self.hits(&buffer, &text)?;
+            hits.extend(begun.hits);
+            hits.sort_by_key(|hit| (hit.finding.at.start, std::cmp::Reverse(hit.finding.at.end)));
             let open = self.before_what_is_open(&text, &hits, (end, until));
             self.patience = if open < end { STEP_BYTES } else { 0 };
-            let end = open;
+            let end = self.before_line(begun.open, (open, until), &text);
             if end > self.gone {
                 out = self.pass((&buffer, &text), &hits, end)?;
+                self.joined.gone(&self.rules, self.form, (&text, self.gone..end), &hits);
                 self.gone = end;
             }
         }
         self.buffer = buffer;
         let old = self.gone.saturating_sub(CONTEXT_BYTES);
+        if let Some(parts) = &mut self.parts {
+            parts.pass(self.buffer.get(..old).unwrap_or_default());
+        }
         self.buffer.drain(..old);
         self.gone = self.gone.saturating_sub(old);
         Ok(out)
+    }
+
+    /// What is in what there is, as it is written and as it reads.
+    fn hits(&self, buffer: &[u8], text: &str) -> Result<Vec<Hit>, Blocked> {
+        let mut readings = escapes::readings(text, self.form);
+        if let Some(parts) = &self.parts {
+            if self.rules.blocks() && parts.check(buffer).is_err() {
+                return Err(Blocked { rule: UNREADABLE_PART.to_owned() });
+            }
+            readings.extend(parts.readings(text));
+        }
+        Ok(self.rules.hits_as(text, readings))
     }
 
     /// How far lines, or words, have ended.
@@ -172,6 +212,13 @@ impl Passing {
         let place = |at: usize| self.gone.saturating_add(at);
         let line = held.rfind('\n').map_or(0, |at| at.saturating_add(1));
         let end = match until {
+            // Lines of base64 end anywhere.
+            Until::Lines
+                if self.parts.as_ref().is_some_and(|it| it.is_wrapped(text.as_bytes())) =>
+            {
+                let wrapped = text.len().saturating_sub(WRAPPED_BYTES);
+                place(line).min(text.floor_char_boundary(wrapped))
+            }
             Until::Lines => place(line),
             Until::Words => place(line.max(last_word(held))),
             Until::End => return text.len(),
@@ -201,6 +248,14 @@ impl Passing {
         // What does not end in all that is held goes on as far as it must.
         let longest = text.floor_char_boundary(text.len().saturating_sub(HELD_BYTES_MAX));
         end.max(longest).max(self.gone)
+    }
+
+    /// The same, but before the event in which something begins that may go on in the next. It is not waited for where
+    /// nothing comes.
+    fn before_line(&self, line: Option<usize>, (end, until): (usize, Until), text: &str) -> usize {
+        let Some(line) = line.filter(|_| until == Until::Lines) else { return end };
+        let longest = text.floor_char_boundary(text.len().saturating_sub(HELD_BYTES_MAX));
+        end.min(line).max(longest).max(self.gone)
     }
 
     /// What goes on of the text up to a place.
@@ -279,7 +334,7 @@ impl Passing {
         let line = gone.rfind('\n').map_or(0, |at| at.saturating_add(1));
         let first_line = begins_like_json(text.get(line..).unwrap_or_default());
         let lines = match self.form {
-            Form::Text | Form::Fields => Lines::None,
+            Form::Text | Form::Fields | Form::Parts(_) => Lines::None,
             Form::Json => Lines::All,
             Form::Events => Lines::Data,
         };

@@ -1,3 +1,7 @@
+mod drawn;
+mod joined;
+mod parts;
+
 use super::quotes::Quotes;
 use super::*;
 use ringfence_core::Detector;
@@ -38,6 +42,15 @@ impl Inspect for Looks {
         }
         all.sort_by_key(|finding| finding.at.start);
         all
+    }
+
+    fn open(&self, text: &str) -> Option<usize> {
+        let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let start = text.len() - text.bytes().rev().take_while(belongs).count();
+        let last = behind(text, start);
+        let begins =
+            |word: &str| !last.is_empty() && (last.starts_with(word) || word.starts_with(last));
+        begins("ghp_").then_some(start)
     }
 }
 
@@ -287,6 +300,22 @@ fn heads_are_looked_through_value_by_value() {
         (&"a [redacted: token]".parse().unwrap(), &"b".parse().unwrap())
     );
 
+    // As it reads, in an address of a `location` or a cookie.
+    for (value, clean) in [
+        (
+            format!("https://a/?t=%67hp_{}&x=%20y", behind(TOKEN, 4)),
+            "https://a/?t=[redacted: token]&x=%20y",
+        ),
+        ("a=BEGIN+x%20END; b=c%20d".to_owned(), "a=[redacted: pem]; b=c%20d"),
+        (format!("a%2f{TOKEN}"), "a%2f[redacted: token]"),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert("location", HeaderValue::from_str(&value).unwrap());
+        let rules = rules("secrets", "", Way::In);
+        in_headers(&rules, &mut headers, &mut Tally::default()).unwrap();
+        assert_eq!(headers["location"], clean, "{value}");
+    }
+
     let out = rules("", "secrets", Way::Out);
     let blocked = |value: String| {
         let mut headers = HeaderMap::new();
@@ -295,6 +324,10 @@ fn heads_are_looked_through_value_by_value() {
     };
     let stand_in = "ghp_standin01234567890123456789012345678";
     assert!(blocked(format!("Bearer {TOKEN}")));
+    let written = format!("%67hp%5f{}", behind(TOKEN, 4));
+    assert!(blocked(format!("session=a%20{written}")) && blocked(format!("a+{written}")));
+    assert!(!blocked(format!("s=%67{}", behind(stand_in, 1))));
+    assert!(blocked(format!("s=%67{}; t={written}", behind(stand_in, 1))));
     assert!(!blocked(format!("Bearer {stand_in}")) && !blocked("Bearer x".to_owned()));
     assert!(!blocked(format!("Basic {}", base64_of(&format!("me:{stand_in}")))));
     // What stands beside what is worth nothing is worth something all the same.

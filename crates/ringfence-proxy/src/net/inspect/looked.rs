@@ -184,6 +184,9 @@ fn form_of(headers: &HeaderMap, first: &[u8]) -> Result<Form, String> {
             "it is text in an encoding that cannot be looked through".to_owned()
         }
         Closed::NoText => "it is no text, and cannot be looked through".to_owned(),
+        Closed::NoParts => {
+            "its parts cannot be told from one another, and so not be looked through".to_owned()
+        }
     })
 }
 
@@ -228,7 +231,7 @@ pub(super) fn list(
     let rules = port.rules(&handling, Way::In)?;
     let form = match content::declared(headers) {
         Declared::Text(form) => form,
-        Declared::Other | Declared::OtherLetters => Form::Text,
+        Declared::Other | Declared::OtherLetters | Declared::NoParts => Form::Text,
     };
     let mut tally = Tally::default();
     let head = content::in_headers(&rules, headers, &mut tally);
@@ -315,6 +318,7 @@ impl Come {
         match content::form(declared, first) {
             Ok(form) => Ok(Ok(form)),
             Err(Closed::OtherLetters) => refused("it is text in an encoding that cannot be"),
+            Err(Closed::NoParts) => refused("its parts cannot be told from one another"),
             Err(Closed::NoText) if rules.blocks() => refused("it is no text"),
             Err(Closed::NoText) => Ok(Err("it is no text".to_owned())),
         }
@@ -461,7 +465,7 @@ fn most_held(rules: &Rules, declared: Declared, body: &Incoming) -> usize {
         (_, Some(length)) if length <= WHOLE_BYTES_MAX => length.saturating_add(1),
         (_, None) if rules.blocks() => WHOLE_BYTES_MAX,
         (Declared::Text(_), _) => 1,
-        (Declared::Other | Declared::OtherLetters, _) => SNIFF_BYTES,
+        (Declared::Other | Declared::OtherLetters | Declared::NoParts, _) => SNIFF_BYTES,
     }
 }
 

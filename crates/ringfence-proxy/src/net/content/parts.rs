@@ -1,0 +1,300 @@
+//! Bodies of several parts (RFC 2046, section 5.1: forms with files, answers to several questions), each read as its own
+//! head says: without base64, without quoted-printable, as a form.
+//!
+//! The whole of such a body is looked at as it is written in any case; here is how its parts read otherwise.
+
+use std::ops::Range;
+
+use super::escapes::{self, Alphabet, Decoded};
+use super::kind::{self, Sniffed};
+
+/// Longest boundary that is known, in bytes. RFC 2046 has 70.
+const BOUNDARY_BYTES_MAX: usize = 200;
+
+/// Most boundaries of parts within parts.
+const NESTED_MAX: usize = 8;
+
+/// Longest head of a part, in bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// How many bytes of base64 say whether it is text.
+const ENCODED_BYTES: usize = 2 * kind::SNIFF_BYTES;
+
+/// What stands between parts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Boundary {
+    bytes: [u8; BOUNDARY_BYTES_MAX],
+    length: usize,
+}
+
+impl std::fmt::Debug for Boundary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Boundary").field(&String::from_utf8_lossy(self.get())).finish()
+    }
+}
+
+impl Boundary {
+    fn new(text: &str) -> Option<Boundary> {
+        let mut bytes = [0; BOUNDARY_BYTES_MAX];
+        let text = text.trim_end();
+        bytes.get_mut(..text.len()).filter(|_| !text.is_empty())?.copy_from_slice(text.as_bytes());
+        Some(Boundary { bytes, length: text.len() })
+    }
+
+    /// The boundary that a type names; `None` where it names none, or several.
+    pub(super) fn of(kind: &str) -> Option<Boundary> {
+        let mut found = None;
+        let mut rest = kind.split_once(';')?.1;
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', '\r', '\n', ';']);
+            if rest.is_empty() {
+                return found;
+            }
+            let (name, behind) = rest.split_once('=')?;
+            let (value, behind) = value(behind)?;
+            if name.trim().eq_ignore_ascii_case("boundary") {
+                if found.is_some() {
+                    return None;
+                }
+                found = Some(Boundary::new(value)?);
+            }
+            rest = behind;
+        }
+    }
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    /// Whether a line ends a part of this boundary, or all of them.
+    fn is_line(&self, line: &[u8]) -> bool {
+        let rest = line.strip_prefix(b"--").and_then(|rest| rest.strip_prefix(self.get()));
+        rest.is_some_and(|rest| {
+            let rest = rest.strip_prefix(b"--").unwrap_or(rest);
+            rest.trim_ascii().is_empty()
+        })
+    }
+}
+
+/// The value of a parameter, and what stands behind it.
+fn value(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    match text.strip_prefix('"') {
+        // What is escaped in it one reader takes so and another so.
+        Some(quoted) => quoted.split_once('"').filter(|(value, _)| !value.contains('\\')),
+        None => Some(text.split_once(';').unwrap_or((text, ""))),
+    }
+}
+
+/// How a part is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Plainly,
+    Base64,
+    Quoted,
+    /// As names and values, with `%XX`.
+    Fields,
+    /// In a way that cannot be read here.
+    Otherwise,
+}
+
+/// A part.
+#[derive(Debug, Clone, Copy)]
+struct Body {
+    written: Written,
+    /// How many letters of base64 came before what is there, beyond the last four, in each of its alphabets.
+    phases: [usize; 2],
+    /// Whether this is the beginning of it.
+    is_new: bool,
+}
+
+impl Body {
+    /// What of it is in base64, in either alphabet where that is not the same.
+    fn base64(&self, part: &str) -> Vec<Decoded> {
+        let [standard, web] = self.phases;
+        let is_plain = standard == web && !part.contains(['+', '/', '-', '_']);
+        let all = Alphabet::ALL.into_iter().zip(self.phases).take(if is_plain { 1 } else { 2 });
+        all.map(|(alphabet, phase)| escapes::base64(part, alphabet, phase)).collect()
+    }
+}
+
+#[derive(Debug, Clone)]
+enum At {
+    /// Before the first part, or behind the last.
+    Outside,
+    Head(String),
+    Body(Body),
+}
+
+/// Where in such a body one is.
+#[derive(Debug, Clone)]
+pub(super) struct Parts {
+    boundaries: Vec<Boundary>,
+    at: At,
+    /// A line has begun of which the rest is still to come.
+    within_line: bool,
+}
+
+/// A part that cannot be looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unreadable;
+
+impl Parts {
+    pub(super) fn new(boundary: Boundary) -> Parts {
+        Parts { boundaries: vec![boundary], at: At::Outside, within_line: false }
+    }
+
+    /// How what comes next reads otherwise than it is written.
+    pub(super) fn readings(&self, text: &str) -> Vec<Decoded> {
+        let mut readings = Vec::new();
+        for (at, body) in self.clone().over(text.as_bytes()) {
+            let Some(part) = text.get(at.clone()) else { continue };
+            let all = match body.written {
+                Written::Plainly | Written::Otherwise => Vec::new(),
+                Written::Base64 => body.base64(part),
+                Written::Quoted => escapes::quoted(part).into_iter().collect(),
+                Written::Fields => escapes::of_field(part).into_iter().collect(),
+            };
+            for reading in all.into_iter().map(|reading| reading.from(at.start)) {
+                readings.extend(escapes::within(&reading));
+                readings.extend(escapes::fields_within(&reading));
+                readings.push(reading);
+            }
+        }
+        readings
+    }
+
+    /// Whether a part that begins in what comes next cannot be looked into: it is no text, or written in a way of its own.
+    pub(super) fn check(&self, bytes: &[u8]) -> Result<(), Unreadable> {
+        for (at, body) in self.clone().over(bytes).into_iter().filter(|(_, body)| body.is_new) {
+            let part = bytes.get(at).unwrap_or_default();
+            let is_text = match body.written {
+                Written::Otherwise => false,
+                Written::Base64 => {
+                    let part = String::from_utf8_lossy(part.get(..ENCODED_BYTES).unwrap_or(part));
+                    let is_web = part.contains(['-', '_']);
+                    let alphabet = if is_web { Alphabet::Web } else { Alphabet::Standard };
+                    let reading = escapes::base64(&part, alphabet, 0);
+                    // What has letters of both is read so by one and so by another.
+                    !(is_web && part.contains(['+', '/'])) && is_text(reading.text.as_bytes())
+                }
+                Written::Plainly | Written::Quoted | Written::Fields => is_text(part),
+            };
+            if !is_text {
+                return Err(Unreadable);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what comes next may go on a part whose lines are none of its own.
+    pub(super) fn is_wrapped(&self, bytes: &[u8]) -> bool {
+        let mut parts = self.clone();
+        parts.over(bytes);
+        matches!(parts.at, At::Body(Body { written: Written::Base64 | Written::Quoted, .. }))
+    }
+
+    /// What was next has passed.
+    pub(super) fn pass(&mut self, bytes: &[u8]) {
+        self.over(bytes);
+    }
+
+    /// Goes over what comes next: the parts in it, or what of them is.
+    fn over(&mut self, bytes: &[u8]) -> Vec<(Range<usize>, Body)> {
+        let mut found: Vec<(Range<usize>, Body)> = Vec::new();
+        let mut start = 0_usize;
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let at = start..start.saturating_add(line.len());
+            start = at.end;
+            let continues = std::mem::replace(&mut self.within_line, line.last() != Some(&b'\n'));
+            if !continues && self.boundaries.iter().any(|boundary| boundary.is_line(line)) {
+                self.at = At::Head(String::new());
+                continue;
+            }
+            match &mut self.at {
+                At::Outside => {}
+                At::Head(head) if !continues && line.trim_ascii().is_empty() => {
+                    let head = std::mem::take(head);
+                    let body = self.body(&head);
+                    self.at = At::Body(body);
+                }
+                At::Head(head) => {
+                    if head.len() <= HEAD_BYTES_MAX {
+                        head.push_str(&String::from_utf8_lossy(line));
+                    }
+                }
+                At::Body(body) => {
+                    match found.last_mut().filter(|(last, _)| last.end == at.start) {
+                        Some((last, _)) => last.end = at.end,
+                        None => found.push((at, *body)),
+                    }
+                    body.is_new = false;
+                    for (phase, alphabet) in body.phases.iter_mut().zip(Alphabet::ALL) {
+                        *phase = escapes::phase(line, alphabet, *phase);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// The part that has this head.
+    fn body(&mut self, head: &str) -> Body {
+        // A line that begins with a space goes on the one before.
+        let head = head.replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", " ");
+        let mut written = Written::Plainly;
+        for line in head.lines() {
+            let Some((name, value)) = line.split_once(':') else { continue };
+            let value = value.trim();
+            let now = match name.trim().to_ascii_lowercase().as_str() {
+                "content-transfer-encoding" => encoding(value),
+                "content-encoding" if !value.eq_ignore_ascii_case("identity") => Written::Otherwise,
+                "content-type" => self.kind(value),
+                _ => continue,
+            };
+            // What is said of it twice may be meant so or so.
+            written = match (written, now) {
+                (one, Written::Plainly)
+                | (one @ (Written::Base64 | Written::Quoted), Written::Fields) => one,
+                (Written::Plainly | Written::Fields, other) => other,
+                (one, other) if one == other => one,
+                (_, _) => Written::Otherwise,
+            };
+        }
+        if head.len() > HEAD_BYTES_MAX {
+            written = Written::Otherwise;
+        }
+        Body { written, phases: [0; 2], is_new: true }
+    }
+
+    fn kind(&mut self, value: &str) -> Written {
+        let lower = value.to_ascii_lowercase();
+        if lower.starts_with("multipart/") {
+            return match Boundary::of(value) {
+                Some(boundary) if self.boundaries.len() <= NESTED_MAX => {
+                    self.boundaries.push(boundary);
+                    Written::Plainly
+                }
+                Some(_) | None => Written::Otherwise,
+            };
+        }
+        if !kind::has_known_letters(&lower) {
+            return Written::Otherwise;
+        }
+        let is_form = lower.starts_with("application/x-www-form-urlencoded");
+        if is_form { Written::Fields } else { Written::Plainly }
+    }
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    kind::sniff(bytes.get(..kind::SNIFF_BYTES).unwrap_or(bytes)) == Sniffed::Text
+}
+
+fn encoding(value: &str) -> Written {
+    match value.to_ascii_lowercase().as_str() {
+        "base64" => Written::Base64,
+        "quoted-printable" => Written::Quoted,
+        "7bit" | "8bit" | "binary" => Written::Plainly,
+        _ => Written::Otherwise,
+    }
+}

@@ -1,0 +1,156 @@
+//! Bodies of several parts.
+
+use base64::Engine as _;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+
+use super::*;
+
+fn form_of(kind: &str) -> Form {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, kind.parse().unwrap());
+    form(declared(&headers), b"--b\r\n").unwrap()
+}
+
+/// A body of parts, each a head and what it has.
+fn body(parts: &[(&str, &str)]) -> String {
+    let part = |(head, text): &(&str, &str)| format!("--b\r\n{head}\r\n\r\n{text}\r\n");
+    parts.iter().map(part).collect::<String>() + "--b--\r\n"
+}
+
+/// Base64 in lines as mails have it.
+fn wrapped(text: &str) -> String {
+    let encoded = base64_of(text);
+    let lines: Vec<&str> =
+        encoded.as_bytes().chunks(76).map(|it| std::str::from_utf8(it).unwrap()).collect();
+    lines.join("\r\n")
+}
+
+const BASE64: &str =
+    "Content-Disposition: form-data; name=\"f\"\r\nContent-Transfer-Encoding: BASE64";
+const QUOTED: &str = "content-transfer-encoding: quoted-printable";
+const FIELDS: &str = "Content-Type: application/x-www-form-urlencoded";
+
+fn quoted() -> String {
+    format!("a =67hp=5F{}=\r\n{} b", behind(TOKEN, 4).split_at(10).0, behind(TOKEN, 14))
+}
+
+#[test]
+fn each_part_is_read_as_its_head_says() {
+    let form = form_of("multipart/form-data; boundary=b");
+    let fields = format!("a=1&t=%67hp_{}&b=2", behind(TOKEN, 4));
+    let text = body(&[("X: y", &format!("plain {TOKEN}")), (QUOTED, &quoted()), (FIELDS, &fields)]);
+    let clean = body(&[
+        ("X: y", "plain [redacted: token]"),
+        (QUOTED, "a [redacted: token] b"),
+        (FIELDS, "a=1&t=[redacted: token]&b=2"),
+    ]);
+    assert_eq!(passed(form, &text), clean);
+    // What is encoded stays so: what is in it can be read still.
+    for before in 0..60 {
+        let inner = format!("{}key {TOKEN} and more of it", "x".repeat(before));
+        let text = body(&[(BASE64, &wrapped(&inner)), ("", "left")]);
+        let clean = in_pieces(form, 7, text.as_bytes());
+        assert_eq!(clean, in_pieces(form, 100_000, text.as_bytes()), "{before}");
+        let part = clean.split("\r\n\r\n").nth(1).unwrap().split("\r\n--b").next().unwrap();
+        let part = part.replace("\r\n", "");
+        let read = base64::engine::general_purpose::STANDARD.decode(&part);
+        let read = String::from_utf8(read.unwrap()).unwrap();
+        assert!(read.contains("[redacted: token]") && !read.contains("0123"), "{before}: {read}");
+        assert!(read.starts_with(&"x".repeat(before)) && read.ends_with("more of it"), "{read}");
+    }
+}
+
+#[test]
+fn no_part_hides_what_may_not_go_out() {
+    let out = |kind: &str, text: String| {
+        let mut passing = Passing::new(rules("", "secrets", Way::Out), form_of(kind));
+        let whole = passing.whole(text.clone().into_bytes()).map_err(|blocked| blocked.rule);
+        let mut streams = Passing::new(rules("", "secrets", Way::Out), form_of(kind));
+        let size = if text.len() > 5_000 { 1_100 } else { 11 };
+        let streamed = text.as_bytes().chunks(size).try_for_each(|it| streams.push(it).map(drop));
+        let streamed = streamed.and_then(|()| streams.finish().map(drop));
+        assert_eq!(whole.is_err(), streamed.is_err(), "{text}");
+        whole.err().unwrap_or_default()
+    };
+    let form = "Multipart/Form-Data; boundary=\"b\"";
+    let inner = wrapped(&format!("one two three four five six seven {TOKEN}\n"));
+    assert_eq!(out(form, body(&[(BASE64, &inner)])), "token");
+    assert_eq!(out(form, body(&[("", "plain")])), "");
+    assert_eq!(out(form, body(&[(QUOTED, &quoted())])), "token");
+    assert_eq!(out("multipart/mixed; boundary=b", body(&[("", "a"), (BASE64, &inner)])), "token");
+    // Behind a long first part, and in a part within a part, whose boundary stands on a line of its own.
+    let long = "x\r\n".repeat(50_000);
+    assert_eq!(out(form, body(&[("", &long), (BASE64, &inner)])), "token");
+    let nested = format!("--in\r\n{BASE64}\r\n\r\n{inner}\r\n--in--");
+    let head = "Content-Type: multipart/mixed;\r\n boundary=in";
+    assert_eq!(out(form, body(&[(head, &nested)])), "token");
+    // Letters that are none of base64, and the other alphabet.
+    for between in [' ', '-', '_', ':', '\t'] {
+        let spread: String = inner.chars().flat_map(|letter| [letter, between]).collect();
+        assert!(!out(form, body(&[(BASE64, &spread)])).is_empty(), "{between}");
+    }
+    let in_fields = format!("a=1&t=%67hp_{}", behind(TOKEN, 4));
+    let head = format!("{FIELDS}\r\n{BASE64}");
+    assert_eq!(out(form, body(&[(&head, &wrapped(&in_fields))])), "token");
+    let stand_in = wrapped("ghp_standin01234567890123456789012345678");
+    assert_eq!(out(form, body(&[(BASE64, &stand_in)])), "");
+}
+
+#[test]
+fn a_part_that_cannot_be_looked_into_does_not_pass_what_blocks() {
+    let form = form_of("multipart/mixed; boundary=b");
+    let rule = |text: Vec<u8>| {
+        let mut passing = Passing::new(rules("", "secrets", Way::Out), form);
+        passing.whole(text).err().map(|blocked| blocked.rule)
+    };
+    let unreadable = Some("unreadable-part".to_owned());
+    for (head, text) in [
+        ("Content-Type: image/png", "\u{1}\0\u{2}"),
+        ("Content-Transfer-Encoding: x-uuencode", "text"),
+        ("Content-Encoding: gzip", "text"),
+        ("Content-Type: text/plain; charset=utf-16", "text"),
+        (BASE64, "AAECAwQFBgc="),
+        (BASE64, "dGV4-dGV4/"),
+        ("Content-Type: multipart/mixed", "--c\r\n\r\ntext"),
+        (
+            "Content-Transfer-Encoding: base64\r\nContent-Transfer-Encoding: quoted-printable",
+            "text",
+        ),
+    ] {
+        assert_eq!(rule(body(&[("", "first"), (head, text)]).into_bytes()), unreadable, "{head}");
+        // What is only to be taken out is, of what can be read.
+        let text = body(&[("", TOKEN), (head, text)]);
+        let mut passing = Passing::new(rules("secrets", "", Way::In), form);
+        let clean = passing.whole(text.clone().into_bytes()).unwrap();
+        assert_eq!(clean, text.replace(TOKEN, "[redacted: token]").into_bytes(), "{head}");
+    }
+    assert_eq!(rule(body(&[("Content-Type: text/plain; charset=utf-8", "text")]).into()), None);
+}
+
+#[test]
+fn parts_that_cannot_be_told_from_one_another_are_not_looked_at_as_if_they_could() {
+    let declared = |kinds: &[&str]| {
+        let mut headers = HeaderMap::new();
+        for kind in kinds {
+            headers.append(CONTENT_TYPE, kind.parse().unwrap());
+        }
+        declared(&headers)
+    };
+    let long = format!("multipart/mixed; boundary={}", "x".repeat(300));
+    for kinds in [
+        &["multipart/mixed"][..],
+        &["multipart/mixed; boundary="],
+        &["multipart/mixed; boundary=a; boundary=b"],
+        &["multipart/mixed; boundary=\"a\\\"b\""],
+        &["multipart/mixed; boundary=a", "multipart/mixed; boundary=b"],
+        &["text/plain", "multipart/mixed; boundary=b"],
+        &[&long],
+    ] {
+        let declared = declared(kinds);
+        assert_eq!(declared, Declared::NoParts, "{kinds:?}");
+        assert_eq!(form(declared, b"text"), Err(Closed::NoParts));
+    }
+    for kind in ["multipart/mixed; charset=x; boundary=\"a b\"", "MULTIPART/related;boundary=a"] {
+        assert!(matches!(declared(&[kind]), Declared::Text(Form::Parts(_))), "{kind}");
+    }
+}

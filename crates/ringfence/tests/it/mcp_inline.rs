@@ -64,10 +64,7 @@ fn said(served: &Served, session: &str, (id, text): (u64, &str)) -> String {
 
 fn answered(served: &Served, session: &str, (id, call): (u64, &Value)) -> String {
     let got = served.post(session, call);
-    // What takes long comes by a stream.
-    let body =
-        got.body.lines().find_map(|it| it.strip_prefix("data: {")).map(|it| format!("{{{it}"));
-    let answer: Value = serde_json::from_str(body.as_deref().unwrap_or(&got.body)).unwrap();
+    let answer = got.json();
     assert_eq!(answer["id"], id, "{} {}", got.head, got.body);
     answer["result"]["content"][0]["text"].as_str().unwrap().to_owned()
 }

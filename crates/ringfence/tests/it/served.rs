@@ -36,8 +36,13 @@ impl Got {
         line.unwrap().to_owned()
     }
 
+    /// The answer: what takes long, as all may on a busy machine, comes by a stream.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
+        let last = self.body.lines().rev().find_map(|line| line.strip_prefix("data: {"));
+        let text = last.map_or_else(|| self.body.clone(), |rest| format!("{{{rest}"));
+        let answer = serde_json::from_str(&text);
+        assert!(answer.is_ok(), "{} {}", self.head, self.body);
+        answer.unwrap()
     }
 }
 
@@ -162,7 +167,8 @@ pub(crate) fn got(from: &mut BufReader<TcpStream>) -> Got {
             while from.read_until(b'\n', &mut line).unwrap_or(0) > 0 {
                 body.extend_from_slice(&line);
                 let is_answer = String::from_utf8_lossy(&line);
-                if is_answer.starts_with("data: ") && is_answer.contains("\"result\"") {
+                let ends = ["\"result\"", "\"error\""].iter().any(|it| is_answer.contains(it));
+                if is_answer.starts_with("data: ") && ends {
                     break;
                 }
                 line.clear();

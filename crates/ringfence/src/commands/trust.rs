@@ -11,7 +11,7 @@ use super::context;
 use crate::cli::{TrustArgs, UntrustArgs};
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
-use crate::screen::{Paint, Screen, Stream, Tone};
+use crate::screen::{Screen, Stream, Tone};
 
 /// Version of the JSON.
 const SCHEMA: u32 = 1;
@@ -41,7 +41,7 @@ pub(crate) fn trust(args: &TrustArgs, screen: &Screen) -> Result<Done, Failure> 
             ("untrusted", whole(&project))
         }
     };
-    screen.as_it_is(&coloured(&diff, screen.paint(Stream::Err)));
+    screen.as_it_is(&coloured(&diff, screen));
     super::policy::check_project(&project, screen)?;
     if !args.yes {
         let flag = "to trust what is shown above, run `ringfence trust --yes`";
@@ -116,7 +116,8 @@ fn whole(project: &Project) -> String {
 }
 
 /// A diff in colour, with everything made visible that could hide or reorder text.
-fn coloured(diff: &str, paint: Paint) -> String {
+pub(super) fn coloured(diff: &str, screen: &Screen) -> String {
+    let paint = screen.paint(Stream::Err);
     let line = |line: &str| {
         let safe = line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
         match line.chars().next() {

@@ -17,17 +17,17 @@ use ringfence_runtime::servers::written::{self, Written, WrittenError, Wrote};
 use ringfence_runtime::servers::{Remark, Server};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::trust::{Project, Trust};
-use ringfence_runtime::wording::printable;
 use serde::Serialize;
 
 use super::add::{Asks, YES};
 use super::places;
 use super::secrets::Uses;
 use crate::commands::edit::{self, Target};
+pub(super) use crate::commands::trust::coloured;
 use crate::commands::{context, in_force, suggest};
 use crate::exit::{Failure, Message, Said};
 use crate::prompt::{self, Consent};
-use crate::screen::{Screen, Stream, Tone};
+use crate::screen::Screen;
 
 /// Agents that are looked at where none is named: whoever of them may call a tool is asked nothing anew.
 const ANY_AGENT: &str = "mcp-client";
@@ -321,20 +321,6 @@ fn whole(text: &str) -> String {
 fn diff(target: &Target, text: &str) -> String {
     let name = Path::new(&target.shown).file_name().unwrap_or_default().to_string_lossy();
     unified(&name, &target.text, text)
-}
-
-/// A diff in colour, with everything made visible that could hide or reorder text.
-pub(super) fn coloured(diff: &str, screen: &Screen) -> String {
-    let paint = screen.paint(Stream::Err);
-    let line = |line: &str| {
-        let safe = line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
-        match line.chars().next() {
-            Some('+') => paint.tone(Tone::Good, &safe),
-            Some('-') => paint.tone(Tone::Bad, &safe),
-            Some(_) | None => safe,
-        }
-    };
-    diff.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// What is so now, with nobody's approval.

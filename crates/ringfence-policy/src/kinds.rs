@@ -3,7 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ringfence_core::ServerName;
+use ringfence_core::{RuleRef, ServerName};
+
+use crate::Policy;
+use crate::rule::{Effect, Rule};
+
+impl Policy {
+    /// Where a rule stands that permits something to this one agent, by name; the first of them.
+    pub fn permit_for(&self, agent: &str) -> Option<&RuleRef> {
+        let is_for = |rule: &&Rule| rule.effect == Effect::Permit && rule.agent() == Some(agent);
+        self.session.rules.iter().find(is_for).map(|rule| &rule.place)
+    }
+}
 
 /// The entity type of kinds.
 pub(crate) const TYPE: &str = "AgentKind";

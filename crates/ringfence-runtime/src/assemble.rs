@@ -233,7 +233,7 @@ fn assemble_in(
     let Servers { there: servers, left_out, tools, notices: of_servers } =
         servers(inputs.dirs, (&project, &around), &trust)?;
     notices.extend(of_servers);
-    let kinds = kinds(&servers, is_server.as_ref());
+    let kinds = kinds(&servers, &left_out, is_server.as_ref());
     let wanted = Options { tools: tools.clone(), servers: kinds, ..options(&settings) };
     let same = |known: &&Assembled| known.sources == sources && known.options() == wanted;
     let policy = match known.filter(same) {
@@ -258,19 +258,20 @@ fn assemble_in(
     })
 }
 
-/// The agents that are servers of tools: those that count, and the one whose session it is. What a project says that is
-/// not trusted makes no agent one.
+/// The agents that are servers of tools: those that count, those whose files are wrong, and the one whose session it is.
+/// What a project says that is not trusted makes no agent one.
 fn kinds(
     servers: &BTreeMap<ServerName, Server>,
+    left_out: &BTreeMap<ServerName, String>,
     is_server: Option<&ServerName>,
 ) -> BTreeSet<ServerName> {
-    servers.keys().chain(is_server).cloned().collect()
+    servers.keys().chain(left_out.keys()).chain(is_server).cloned().collect()
 }
 
 impl Assembled {
     /// What the policy was loaded with.
     pub fn options(&self) -> Options {
-        let servers = kinds(&self.servers, self.is_server.as_ref());
+        let servers = kinds(&self.servers, &self.left_out, self.is_server.as_ref());
         Options { tools: self.tools.clone(), servers, ..options(&self.settings) }
     }
 
@@ -376,7 +377,7 @@ pub fn options_here(
 ) -> Result<Options, AssembleError> {
     let around = project.around(dirs.home())?;
     let all = servers(dirs, (project, &around), &Trust::Trusted)?;
-    let servers = kinds(&all.there, None);
+    let servers = kinds(&all.there, &all.left_out, None);
     Ok(Options { tools: all.tools, servers, ..options(settings) })
 }
 

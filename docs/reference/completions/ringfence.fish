@@ -516,7 +516,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l all -d 'Do not ask: take over all that can be'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l all -d 'Do not ask: take over all that can be; with `--undo`, put all back'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l no-policy -d 'Propose no policy'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l undo -d 'Put the clients\' files back as they were'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l json -d 'Print JSON; without `--all`, only what there is'

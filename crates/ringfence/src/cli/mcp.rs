@@ -140,7 +140,7 @@ pub struct McpImportArgs {
     /// From this file alone
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
-    /// Do not ask: take over all that can be
+    /// Do not ask: take over all that can be; with `--undo`, put all back
     #[arg(long)]
     pub all: bool,
     /// Propose no policy

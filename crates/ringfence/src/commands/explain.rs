@@ -265,7 +265,8 @@ pub(crate) fn directory(opening: Option<&Logged>) -> PathBuf {
 fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -> Option<Now> {
     let files = named_policy(dirs, &recorded.entry.session);
     let session = &recorded.entry.session;
-    let server = context::server_of(context::opening(dirs, session).as_ref());
+    let opening = context::opening(dirs, session);
+    let server = context::server_of(opening.as_ref());
     let found = match in_force::try_load((cwd, session, server), &files, screen) {
         Ok(Ok(found)) => found,
         // The record stands by itself; only the reasoning beyond it is missing.
@@ -289,9 +290,12 @@ fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -
     if tier.is_none() {
         screen.warn("the session's tier is unknown here, and so what a grant would do in it");
     }
-    let advice = tier
-        .filter(|_| helps)
-        .map(|tier| Advice::in_tier(tier, &grant, (dirs.home(), &found.project.dir)));
+    let advice = tier.filter(|_| helps).map(|tier| match opening.as_ref().map(has_world) {
+        Some(World::None) => Advice::without_a_world(&grant, dirs.home()),
+        Some(World::Some) | None => {
+            Advice::in_tier(tier, &grant, (dirs.home(), &found.project.dir))
+        }
+    });
     let offers_none =
         matches!(advice, Some(Advice::Base(_) | Advice::Engine(_) | Advice::Kept { .. }));
     if offers_none && !matches!(explanation.remedy, Some(Remedy::Approvals(_))) {
@@ -315,6 +319,20 @@ fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -
         | Act::CallTool(_) => None,
     };
     Some(Now { explanation, same_policy, advice, lifted_by, project })
+}
+
+/// Whether a session had a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum World {
+    Some,
+    /// It was about tools alone: what their calls name are the host's own files.
+    None,
+}
+
+fn has_world(opening: &Logged) -> World {
+    let tools_alone = matches!(&opening.entry.event,
+        Event::SessionOpened { plan_sha256, layers, .. } if plan_sha256.is_empty() && layers.is_empty());
+    if tools_alone { World::None } else { World::Some }
 }
 
 /// The files that stood in for the person's and the project's policy when a session ran (`--policy`).

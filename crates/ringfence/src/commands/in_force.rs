@@ -60,6 +60,19 @@ pub(crate) fn load_as(server: &ServerName, screen: &Screen) -> Result<Assembled,
     })
 }
 
+/// The same where nothing is said of it, since something else will be; none where it cannot be loaded.
+pub(crate) fn quietly(files: &[PathBuf]) -> Result<Option<Assembled>, Failure> {
+    let (cwd, session, dirs) = (context::current_dir()?, no_session()?, context::dirs()?);
+    let here = Inputs {
+        dirs: &dirs,
+        cwd: &cwd,
+        session: &session,
+        overrides: files,
+        now_ms: context::now_ms(),
+    };
+    Ok(assemble_as(None, here, None).ok())
+}
+
 /// The same in a directory, where the caller has its own use for what is wrong with the policy.
 pub(crate) fn try_load(
     (cwd, session, server): (&Path, &SessionId, Option<ServerName>),

@@ -202,20 +202,25 @@ fn still_spoken_of(name: &ServerName, screen: &Screen) {
 fn remove(args: &McpRemoveArgs, screen: &Screen) -> Result<Done, Failure> {
     let request = request(Vec::new())?;
     let place = place(&request, &args.name, args.project)?;
+    let rules = proposed::written_for(&args.name)?;
     match std::fs::remove_file(&place) {
-        Ok(()) => {}
+        Ok(()) => screen.note(&format!("forgotten: {}", args.name)),
+        // It was forgotten before, and its rules were left.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !rules.is_empty() => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Message::new(format!("no server in `{}`", place.display())).could_not());
         }
         Err(error) => return Err(context::cannot_read(&place, &error)),
     }
-    screen.note(&format!("forgotten: {}", args.name));
-    let rules = proposed::written_for(&args.name)?;
     if args.yes || prompt::can_ask() {
         let asks = if args.yes { Asks::Nothing } else { Asks::Person };
         proposed::take_out(&rules, (Some(asks), screen))?;
     } else if !rules.is_empty() {
-        screen.note("the rules that were written for it stay: `--yes` takes those out that nobody has changed");
+        screen.note("the rules that were written for it stay");
+        screen.hint(&format!(
+            "to take out those that nobody has changed, run `ringfence mcp remove {} --yes`",
+            args.name
+        ));
     }
     still_spoken_of(&args.name, screen);
     // Rules on its tools mean nothing any more.

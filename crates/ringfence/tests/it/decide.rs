@@ -75,3 +75,20 @@ fn nothing_is_recorded() {
     let sessions = home.state().join("sessions");
     assert_eq!(std::fs::read_dir(sessions).map_or(0, Iterator::count), 0);
 }
+
+#[test]
+fn a_server_whose_file_is_wrong_is_a_server_to_the_rules_all_the_same() {
+    let home = Home::with_policy(
+        "permit (principal, action == Action::\"fs.read\", resource in Dir::\"/srv/app\")\n  \
+         unless { principal in AgentKind::\"tool-server\" };\n",
+    );
+    let read = |agent: &str| {
+        let request =
+            format!(r#"{{"agent":"{agent}","action":"fs.read","resource":"/srv/app/x"}}"#);
+        verdict(&home, &request)
+    };
+    assert_eq!(read("notes"), "permit [0]");
+    home.write(".config/ringfence/mcp/notes.json", "{\"version\": 1,}");
+    assert_eq!(read("notes"), "deny [1]");
+    assert_eq!(read("claude"), "permit [0]");
+}

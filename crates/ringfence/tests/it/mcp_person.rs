@@ -249,12 +249,15 @@ fn rules_of_a_server_that_is_not_added_are_taken_back_and_those_of_one_that_goes
     // Off a terminal nothing is taken out that nobody agreed to.
     let copy = fs::read_to_string(setup.own().join("mcp/it.json")).unwrap();
     let said = text(&person.ringfence(&["mcp", "remove", "it"]).output().unwrap());
-    assert!(said.contains("`--yes` takes those out") && setup.rules() == with_rules, "{said}");
+    assert!(
+        said.contains("run `ringfence mcp remove it --yes`") && setup.rules() == with_rules,
+        "{said}"
+    );
     assert!(
         said.contains("still spoken of: ") && said.contains("Action::\"it/read_note\""),
         "{said}"
     );
-    fs::write(setup.own().join("mcp/it.json"), &copy).unwrap();
+    // They can be taken out afterwards, too.
     let (said, _) = setup.typed(&[("take these rules out?", "n")], &["mcp", "remove", "it"]);
     assert!(said.contains("-@id(\"it-reads\")") && setup.rules() == with_rules, "{said}");
     // What somebody has changed stays, and so does what somebody else wrote.
@@ -313,7 +316,7 @@ fn what_a_server_lacks_to_start_is_proposed_for_it_alone_and_as_little_as_that()
         .unwrap();
     let said = text(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("run `ringfence run --why --agent ends -- "), "{said}");
+    assert!(said.contains("to see what it did and was denied, run `ringfence show s"), "{said}");
     assert_eq!(setup.rules(), rules, "{said}");
 }
 
@@ -524,5 +527,24 @@ fn a_policy_that_shows_servers_an_agents_login_is_pointed_at() {
     ] {
         fs::write(setup.policy(), format!("{before}@id(\"login\")\n{rule}\n")).unwrap();
         assert!(!check().contains("has its login"), "{rule}: {}", check());
+    }
+}
+
+#[test]
+fn a_server_that_is_called_like_an_agent_of_the_policy_is_pointed_at() {
+    let setup = setup();
+    let rules = setup.rules()
+        + "permit (principal == Agent::\"claude\", action == Action::\"secret.use\", resource);\n"
+        + "forbid (principal == Agent::\"codex\", action == Action::\"secret.use\", resource);\n";
+    fs::write(setup.policy(), rules).unwrap();
+    let add = |name: &str| {
+        let words = ["mcp", "add", name, "--yes", "--", "/usr/bin/python3", "server.py", "old"];
+        text(&setup.person.ringfence(&words).output().unwrap())
+    };
+    let said = add("claude");
+    assert!(said.contains("permits something to an agent called `claude`"), "{said}");
+    // Rules that `mcp add` itself wrote for a server say nothing of an agent, and what is forbidden is no gift.
+    for name in ["claude", "it", "codex"] {
+        assert!(!add(name).contains("an agent called"), "{name}");
     }
 }

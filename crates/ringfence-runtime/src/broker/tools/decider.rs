@@ -152,8 +152,11 @@ impl Decider {
             return Err(wrong(self.unpinned((call.server, server), name)));
         }
         if self.changed().contains(&(call.server, name.clone())) {
-            let why = "its server says something else of it than what a person has looked at";
-            return Err(wrong(why.to_owned()));
+            return Err(wrong(format!(
+                "its server says something else of it than what a person has looked at: `ringfence mcp inspect {} --diff` \
+                 shows it to the person outside",
+                server.name
+            )));
         }
         if let Some(why) = self.unclear.get(&(call.server, name.clone())) {
             return Err(wrong(why.clone()));

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::login::{Browser, Logging};
 use super::proposed::{self, Proposing};
 use super::secrets::Uses;
-use super::shown::{as_json, command, not_looked_at, pointed_at, shown};
+use super::shown::{as_json, not_looked_at, pointed_at, shown};
 use super::{in_force, place, request};
 use crate::cli::McpAddArgs;
 use crate::commands::context;
@@ -118,6 +118,7 @@ impl Adding {
         let wrong = |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
         let server = Server::new(self.name.clone(), self.file.clone()).map_err(wrong)?;
         request.dirs.create()?;
+        self.warn_of_agents(screen)?;
         let before = Project::find(&request.cwd, request.dirs.home())?;
         let was_trusted = before.trust(&request.dirs)? == Trust::Trusted;
         let proposing = Proposing {
@@ -171,10 +172,25 @@ impl Adding {
             if !self.quiet {
                 screen.json(&all)?;
             }
-        } else if change.is_none() {
+        } else if change.is_none() && proposed::written_for(&self.name)?.is_empty() {
             self.hint_at_grants(&server, screen);
         }
         Ok(Done::Yes)
+    }
+
+    /// What rules permit to an agent by its name holds for a server of that name.
+    fn warn_of_agents(&self, screen: &Screen) -> Result<(), Failure> {
+        let Some(found) = in_force::quietly(&self.overrides)? else { return Ok(()) };
+        if found.servers.contains_key(&self.name) {
+            return Ok(());
+        }
+        if let Some(rule) = found.policy.permit_for(&self.name.to_string()) {
+            screen.warn(&format!(
+                "the policy permits something to an agent called `{}` ({}:{}), and so to this server: give it another name unless that is meant",
+                self.name, rule.file, rule.line
+            ));
+        }
+        Ok(())
     }
 
     /// The server with the roles that a person has corrected in the file that is there.
@@ -243,8 +259,10 @@ impl Adding {
         for _ in 0..STARTS_MAX {
             screen.note("it does not start: once more, to see what it is denied");
             let began_ms = context::now_ms();
-            if let Ok(server) = self.looked_at(server, &traced, screen) {
-                return Ok(server);
+            match self.looked_at(server, &traced, screen) {
+                Ok(server) => return Ok(server),
+                // Its session has what could not be read as well.
+                Err(seen) => failure = seen,
             }
             let Some(session) = last_session(&request.dirs, &self.name, began_ms)? else { break };
             match proposed::needs(server, &session, proposing, screen)? {
@@ -304,13 +322,17 @@ impl Adding {
             Some(url) => format!("asking `{}` at {}", self.name, printable(&covered_address(url))),
             None => format!("starting `{}` in a world of its own", self.name),
         });
+        let since_ms = context::now_ms();
         let said = tools::look_at(server, request).map_err(|error| {
-            let hint = format!(
-                "it runs under the policy for `Agent::\"{0}\"`: to see what it lacks, run `ringfence run --why --agent {0} -- {1}`",
-                self.name,
-                command(server)
-            );
-            not_looked_at(&error).hint(hint).could_not()
+            let failed = not_looked_at(&error);
+            // Never by starting it as an agent of that name: it would be no server to the rules.
+            match last_session(&request.dirs, &self.name, since_ms) {
+                Ok(Some(session)) => failed.hint(format!(
+                    "to see what it did and was denied, run `ringfence show {session}`"
+                )),
+                Ok(None) | Err(_) => failed,
+            }
+            .could_not()
         })?;
         let wrong = |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
         let mut file = server.file.clone();

@@ -6,13 +6,15 @@ use ringfence_runtime::clients::{Backups, Client, Extent, covered, lies_beside};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::wording::{printable, shell_word};
 
-use super::import::ALL;
 use super::proposed;
 use crate::cli::McpImportArgs;
 use crate::commands::context;
 use crate::exit::{Done, Failure, Message, Said};
 use crate::prompt::{self, Consent};
 use crate::screen::Screen;
+
+/// What is said where nobody can be asked.
+const ALL_BACK: &str = "to put back all that is listed, add `--all`";
 
 /// Puts back what was made of each file, last first; of a file that others have changed since, what is as it was written.
 pub(super) fn undo(
@@ -92,7 +94,7 @@ fn undo_one(
             format!("put these entries of `{shown}` back as they were?")
         }
     };
-    if !args.all && prompt::consent(&question, ALL)? == Consent::Refused {
+    if !args.all && prompt::consent(&question, ALL_BACK)? == Consent::Refused {
         return Ok(PutBack::Nothing);
     }
     backups.put_back(&undo)?;

@@ -121,6 +121,11 @@ impl Client {
         }
     }
 
+    /// Its files in a home.
+    pub(crate) fn own_files(self, home: &Path) -> impl Iterator<Item = PathBuf> {
+        self.below_home().iter().map(|below| home.join(below))
+    }
+
     /// Its files in a project.
     fn in_project(self) -> &'static [&'static str] {
         match self {

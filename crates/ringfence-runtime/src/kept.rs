@@ -4,14 +4,16 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ringfence_core::{Endpoint, Host};
 use ringfence_policy::grant::GrantText;
 use ringfence_proxy::net;
 use rustix::fs::{Mode, OFlags};
 
+use crate::clients::Client;
 use crate::compose::SECRET_PLACES;
+use crate::init;
 use crate::review::looks;
 use crate::wording::printable;
 
@@ -23,6 +25,10 @@ pub(crate) const COVERED: &str = "secrets are kept there, and a world covers it 
 /// Why nothing is offered for what a world covers, for whatever reason.
 pub(crate) const SHUT: &str = "a world covers it: secrets are kept there, or a rule forbids it; keep what is \
                                needed of it as a secret of Ringfence";
+
+/// Why nothing is offered for where agents and clients keep logins.
+pub(crate) const LOGIN: &str = "agents, clients or services keep logins there; keep what is needed of it as a \
+                                secret of Ringfence, or write the rule by hand";
 
 /// Most names that are looked at beneath a directory for which a grant could be offered, and most bytes of
 /// its files' beginnings: a question waits for it.
@@ -57,6 +63,49 @@ const SETTINGS: &[&str] = &[
     ".yarnrc.yml",
 ];
 
+/// Where agents, their clients, services and wallets keep logins and keys, below the home; besides those that are known
+/// with their settings ([`Client`], [`init::logins`]).
+const LOGINS: &[&str] = &[
+    ".aider.conf.yml",
+    ".bitcoin",
+    ".cache/huggingface",
+    ".claude",
+    ".codeium",
+    ".codex",
+    ".config/Claude",
+    ".config/age",
+    ".config/aichat",
+    ".config/fly",
+    ".config/github-copilot",
+    ".config/goose",
+    ".config/opencode",
+    ".config/solana",
+    ".config/sops",
+    ".config/zed",
+    ".continue",
+    ".copilot",
+    ".cursor",
+    ".electrum",
+    ".ethereum",
+    ".fly",
+    ".gemini",
+    ".huggingface",
+    ".local/share/goose",
+    ".local/share/opencode",
+    ".my.cnf",
+    ".mylogin.cnf",
+    ".qwen",
+    ".windsurf",
+];
+
+/// Every place of logins below a home, whether there is something or not.
+pub(crate) fn logins(home: &Path) -> Vec<PathBuf> {
+    let clients = Client::ALL.into_iter().flat_map(|client| client.own_files(home));
+    let mut all: Vec<PathBuf> = LOGINS.iter().map(|name| home.join(name)).collect();
+    all.extend(clients.chain(init::logins(home)));
+    all
+}
+
 /// Every place of secrets below the home, whether there is something or not.
 pub(crate) fn below_home() -> impl Iterator<Item = &'static str> {
     SECRET_PLACES.iter().map(|(name, _)| *name).chain(SETTINGS.iter().copied())
@@ -81,7 +130,11 @@ fn kept(
         GrantText::Read(path) | GrantText::Write(path) => {
             let path = path.as_path();
             let secret = below_home().any(|name| path.starts_with(home.join(name)));
-            if secret { Some(COVERED.to_owned()) } else { looks_secret(path) }
+            if secret {
+                return Some(COVERED.to_owned());
+            }
+            let login = logins(home).iter().any(|login| path.starts_with(login));
+            if login { Some(LOGIN.to_owned()) } else { looks_secret(path) }
         }
         GrantText::Connect(to) | GrantText::Request { to, .. } => endpoint(to),
         GrantText::ConnectUnix(_)
@@ -97,6 +150,9 @@ pub(crate) fn looks_secret(path: &Path) -> Option<String> {
 }
 
 fn looks_secret_by(path: &Path, head: &[u8]) -> Option<String> {
+    if Client::of_file(path).is_some() {
+        return Some(LOGIN.to_owned());
+    }
     let why = looks::secret(path, head)?;
     Some(format!("it looks like a secret: {}", printable(&why)))
 }
@@ -108,8 +164,25 @@ pub(crate) fn beneath(dir: &Path, home: &Path) -> bool {
         let place = home.join(name);
         place.starts_with(dir) && fs::symlink_metadata(place).is_ok()
     };
-    below_home().any(of_home) || !looks_free(dir)
+    below_home().any(of_home) || has_login(dir, home) || !looks_free(dir)
 }
+
+/// Whether logins are kept somewhere beneath a directory.
+fn has_login(dir: &Path, home: &Path) -> bool {
+    let is_there = |place: &PathBuf| fs::symlink_metadata(place).is_ok();
+    logins(home).iter().any(|place| place.starts_with(dir) && is_there(place))
+}
+
+/// Whether nothing is offered for a directory as a whole that was read: what is in it is read with it. Of libraries it is
+/// taken as it is: they are large, and texts about keys are in them.
+pub(crate) fn holds(dir: &Path, home: &Path) -> bool {
+    let is_library =
+        dir.components().any(|it| LIBRARIES.iter().any(|name| it.as_os_str() == *name));
+    if is_library { has_login(dir, home) } else { beneath(dir, home) }
+}
+
+/// Directories that package managers fill.
+const LIBRARIES: &[&str] = &["dist-packages", "node_modules", "site-packages"];
 
 fn looks_free(dir: &Path) -> bool {
     let (mut names, mut bytes) = (NAMES_MAX, BYTES_MAX);
@@ -127,7 +200,7 @@ fn looks_free(dir: &Path) -> bool {
             };
             let head = if kind.is_file() { head(&path) } else { Vec::new() };
             let left = names.checked_sub(1).zip(bytes.checked_sub(head.len()));
-            let Some(left) = left.filter(|_| looks::secret(&path, &head).is_none()) else {
+            let Some(left) = left.filter(|_| looks_secret_by(&path, &head).is_none()) else {
                 return false;
             };
             (names, bytes) = left;
@@ -213,6 +286,20 @@ mod tests {
             "fs.read:/home/u/.npmrc",
             "fs.read:/srv/server.pem",
             "fs.read:/srv/app/.env",
+            "fs.read:/srv/app/.mcp.json",
+            "fs.read:/srv/app/.Credentials.json",
+            "fs.read:/srv/app/credentials-old.db",
+            "fs.read:/srv/app/auth.json",
+            "fs.read:/srv/app/token",
+            "fs.read:/srv/app/a.wallet",
+            "fs.read:/home/u/.claude.json",
+            "fs.read:/home/u/.claude.json.before-ringfence-2",
+            "fs.read:/home/u/.claude/projects/a",
+            "fs.read:/home/u/.codex/history.jsonl",
+            "fs.read:/home/u/.gemini",
+            "fs.read:/home/u/.config/github-copilot/apps.json",
+            "fs.read:/home/u/.config/solana/id.json",
+            "fs.write:/home/u/.config/sops/age/keys.txt",
             "net:169.254.169.254:80",
             "net:[fe80::1]:80",
             "net:metadata.google.internal:80",
@@ -274,6 +361,11 @@ mod tests {
             "fs.read:/home/u/src",
             "fs.write:/home/u/.sshx",
             "fs.read:/srv/app/.env.example",
+            "fs.read:/srv/app/node_modules/a/credentials.js",
+            "fs.read:/srv/app/site-packages/a/credentials.py",
+            "fs.read:/srv/app/site-packages/a/token.py",
+            "fs.read:/srv/app/tokens",
+            "fs.read:/home/u/.claudes",
             "net:api.example.com:443",
             "net:192.168.1.20:5432",
             "net:8.8.8.8.nip.io:80",

@@ -10,7 +10,7 @@ use ringfence_proxy::net;
 
 use super::Around;
 use crate::compose::{GRANTABLE, secret_places};
-use crate::kept;
+use crate::kept::{self, LOGIN};
 use crate::protected;
 use crate::wording;
 
@@ -24,6 +24,7 @@ const OF_THE_KERNEL: &[&str] = &["/dev", "/proc", "/sys"];
 pub(super) struct Never<'a> {
     around: &'a Around<'a>,
     secrets: Vec<PathBuf>,
+    logins: Vec<PathBuf>,
     programs: Vec<PathBuf>,
 }
 
@@ -44,13 +45,16 @@ impl<'a> Never<'a> {
         secrets.extend(kept::below_home().map(|name| home.join(name)));
         let path = around.environment.text("PATH").unwrap_or("");
         let programs = path.split(':').filter(|dir| dir.starts_with('/')).map(PathBuf::from);
-        Never { around, secrets, programs: programs.collect() }
+        Never { around, secrets, logins: kept::logins(home), programs: programs.collect() }
     }
 
     /// Why an act is never suggested, if that is so.
     pub(super) fn at_all(&self, act: &Act) -> Option<String> {
         match act {
-            Act::Read(path) => self.path(path.as_path(), For::Reading),
+            Act::Read(path) => {
+                let path = path.as_path();
+                self.path(path, For::Reading).or_else(|| self.all_in(path))
+            }
             Act::Write(path) | Act::Delete(path) => self.path(path.as_path(), For::Writing),
             Act::ConnectUnix(_) => Some(
                 "it is a socket of the host: what listens there acts outside of every world"
@@ -65,12 +69,24 @@ impl<'a> Never<'a> {
         }
     }
 
+    /// Why a directory is not opened, which a rule would open with all that is in it.
+    fn all_in(&self, path: &Path) -> Option<String> {
+        let is_dir = fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
+        (is_dir && kept::holds(path, self.around.dirs.home())).then(|| {
+            "it is a directory in which something may be a secret: name what is needed of it"
+                .to_owned()
+        })
+    }
+
     fn path(&self, path: &Path, what_for: For) -> Option<String> {
         if OF_THE_KERNEL.iter().any(|dir| path.starts_with(dir)) {
             return Some("it is the kernel's, and tells of the host".to_owned());
         }
         if self.secrets.iter().any(|secret| path.starts_with(secret)) {
             return Some(kept::COVERED.to_owned());
+        }
+        if self.logins.iter().any(|login| path.starts_with(login)) {
+            return Some(LOGIN.to_owned());
         }
         if path.starts_with(self.around.dirs.home().join(".cache")) {
             return Some("every project has a `.cache` of its own in its worlds".to_owned());
@@ -133,7 +149,7 @@ impl<'a> Never<'a> {
         let near = [self.around.dirs.home(), project, self.around.cwd];
         if dir.parent().is_none_or(|above| above.parent().is_none())
             || tops.chain(near).any(|place| place.starts_with(dir))
-            || self.secrets.iter().any(|secret| secret.starts_with(dir))
+            || self.secrets.iter().chain(&self.logins).any(|secret| secret.starts_with(dir))
             || !fs::symlink_metadata(dir).is_ok_and(|it| it.is_dir())
         {
             return false;

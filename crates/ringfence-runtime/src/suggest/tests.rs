@@ -222,7 +222,7 @@ fn secrets_sockets_and_what_the_host_runs_are_never_suggested() {
     let home = host.home.display();
     let read = |path: &str| Act::Read(AbsolutePath::parse(path).unwrap());
     let mut acts = vec![
-        (Act::Read(host.file("x/token", "a = ghp_0123456789abcdefghij")), "never", "like a key"),
+        (Act::Read(host.file("x/notes", "a = ghp_0123456789abcdefghij")), "never", "like a key"),
         (read(&format!("{home}/.aws/none")), "never", "secret"),
         (read("/proc/1/environ"), "never", "kernel"),
         (read("/etc/shadow"), "no-rule", "runtime base"),

@@ -317,6 +317,12 @@ fn what_a_server_lacks_to_start_is_proposed_for_it_alone_and_as_little_as_that()
     let said = text(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("to see what it did and was denied, run `ringfence show s"), "{said}");
+    assert!(said.contains("other.py") && said.contains("nobody has agreed"), "{said}");
+    assert_eq!(setup.rules(), rules, "{said}");
+    let words = ["mcp", "add", "ends", "--", "/usr/bin/python3", "ends.py"];
+    let (said, code) = setup.typed(&[("start it again?", "y")], &words);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("its rules are taken back"), "{said}");
     assert_eq!(setup.rules(), rules, "{said}");
 }
 

@@ -1,5 +1,6 @@
 //! Servers that lie where no world has anything: what they are made of and what they were given is proposed before they
-//! are started, for them alone, and never a home.
+//! are started, for them alone, and never a home. What one that does not start tried to read is given to nobody unseen, and
+//! logins never.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -248,4 +249,100 @@ fn what_a_client_starts_from_elsewhere_is_taken_over_with_what_it_is_made_of() {
         assert!(rules.contains(&rule), "{rule}: {rules}");
     }
     setup.is_its_alone("notes", &[script, setup.documents.join("a.txt")]);
+}
+
+/// A server that reads what it is given and does not start.
+const NOSY: &str = r"
+import sys
+for path in FILES:
+    try:
+        open(path).read()
+    except OSError:
+        pass
+sys.exit(3)
+";
+
+/// What hold logins by their names, below the home.
+const LOGINS: &[&str] = &[
+    ".aws/credentials",
+    ".cache/huggingface/token",
+    ".claude.json",
+    ".claude.json.before-ringfence",
+    ".claude/.credentials.json",
+    ".claude/projects/a.jsonl",
+    ".codex/auth.json",
+    ".config/Claude/claude_desktop_config.json",
+    ".config/fly/config.yml",
+    ".config/github-copilot/apps.json",
+    ".config/github-copilot/hosts.json",
+    ".config/solana/id.json",
+    ".config/sops/age/keys.txt",
+    ".continue/config.yaml",
+    ".cursor/mcp.json",
+    ".gemini/oauth_creds.json",
+    ".huggingface/token",
+    ".local/share/opencode/auth.json",
+    ".my.cnf",
+    ".pgpass",
+    "a/auth.json",
+    "b/credentials.db",
+    "c/token",
+    "d/my.wallet",
+    "e/wallet.dat",
+    "f/keystore",
+    "g/.mcp.json",
+];
+
+/// What looks like a credential whatever the file is called: how it begins, and how it goes on.
+const FORMS: &[(&str, &str)] = &[
+    ("ghu_", "16C7e42F292c6912E7710c838347Ae178B4a"),
+    ("ghr_", "16C7e42F292c6912E7710c838347Ae178B4a"),
+    ("ghs_", "16C7e42F292c6912E7710c838347Ae178B4a"),
+    ("hf_", "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi"),
+    ("ya29.", "a0AfH6SMBx7Jq2mK4nVtRw9cYdE1uLpZs"),
+    ("1//0", "gAbCdEfGhIjKlCgYIARAAGBASNwF-L9Ir"),
+    ("eyJ", "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJlIG9mIG5vYm9keQ"),
+    ("{\"refresh_token\": \"", "of-somebody-and-nobody-else\"}"),
+];
+
+#[test]
+fn what_a_failed_start_read_is_given_to_no_server_unseen_and_logins_are_not_even_proposed() {
+    let setup = Setup::new(Who::Caller);
+    let home = setup.person.home();
+    let write = |name: &str, text: &str| {
+        let path = home.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let mut kept: Vec<String> = LOGINS.iter().map(|name| write(name, "of somebody\n")).collect();
+    for (number, (begins, rest)) in FORMS.iter().enumerate() {
+        kept.push(write(&format!("form{number}/notes.txt"), &format!("it: {begins}{rest}\n")));
+    }
+    // That files are proposed from such a start at all: one that is like the others but for what is in it.
+    let plain = write("plain/notes.txt", "it: nothing\n");
+    let files = json!([&kept[..], std::slice::from_ref(&plain)].concat()).to_string();
+    let script = write("server/nosy.py", &NOSY.replace("FILES", &files));
+    setup.person.give(&home);
+    let (said, code) = setup.add("nosy", &["/usr/bin/python3", &script]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains(&plain) && said.contains("at a terminal without `--yes`"), "{said}");
+    assert_eq!(said.matches("it does not start").count(), 1, "{said}");
+    let named = |path: &&String| said.contains(&format!("Dir::\"{path}\""));
+    let named: Vec<&String> = kept.iter().filter(named).collect();
+    assert!(named.is_empty(), "{named:?}: {said}");
+    for dir in ["form0", "a", ".config", ".local/share", ".claude"] {
+        let dir = home.join(dir).display().to_string();
+        assert!(!said.contains(&format!("Dir::\"{dir}\"")), "{dir}: {said}");
+    }
+    assert!(!setup.rules().contains("nosy"), "{said}");
+    // The same of what a client starts.
+    let args = json!([script]);
+    let config = json!({"mcpServers": {"nosy": {"command": "/usr/bin/python3", "args": args}}});
+    fs::write(home.join(".claude.json"), config.to_string()).unwrap();
+    let mut import = setup.person.ringfence(&["mcp", "import", "--all", "--client", "claude"]);
+    let said = text(&import.output().unwrap());
+    assert!(said.contains(&plain) && said.contains("not given it"), "{said}");
+    assert!(!setup.rules().contains("nosy"), "{said}");
+    assert!(!setup.reads("nosy", Path::new(&plain)), "{said}");
 }

@@ -32,6 +32,10 @@ use crate::screen::Screen;
 /// Agents that are looked at where none is named: whoever of them may call a tool is asked nothing anew.
 const ANY_AGENT: &str = "mcp-client";
 
+/// How what a failed start was denied is agreed to.
+const BY_HAND: &str =
+    "to agree to it, add the server at a terminal without `--yes` and `--all`, or write the rules";
+
 /// What is proposed for whom.
 #[derive(Clone, Copy)]
 pub(super) struct Proposing<'a> {
@@ -91,7 +95,7 @@ pub(super) fn address(
     let text = format!("{}{more}", whole(&target.text));
     check(&target, &text, (&assembled, &options), screen)?;
     screen.as_it_is(&coloured(&diff(&target, &text), screen));
-    settle((&target, text, &more), (&server.name, proposing), "let it reach that?", screen)
+    settle((&target, text, &more), (&server.name, proposing), ("let it reach that?", YES), screen)
 }
 
 /// Proposes rules by which a server may read what it is made of, and work in the directories that its command names,
@@ -123,7 +127,7 @@ pub(super) fn places(
     let text = format!("{}{more}", whole(&target.text));
     check(&target, &text, (&assembled, &options), screen)?;
     screen.as_it_is(&coloured(&diff(&target, &text), screen));
-    let question = "let it have that?";
+    let question = ("let it have that?", YES);
     // Without it, it may start all the same.
     settle((&target, text, &more), (&server.name, proposing), question, screen).map(drop)
 }
@@ -166,7 +170,7 @@ pub(super) fn tools(
     screen.as_it_is(&coloured(&diff, screen));
     let file = target.path.display().to_string();
     let of = (&server.name, proposing);
-    let settled = settle((&target, text, &more), of, "change the policy so?", screen)?;
+    let settled = settle((&target, text, &more), of, ("change the policy so?", YES), screen)?;
     Ok(Some(Change { file, tools: all, diff, written: settled == Consent::Given }))
 }
 
@@ -235,7 +239,15 @@ pub(super) fn needs(
     let text = format!("{}{more}", whole(&target.text));
     check(&target, &text, (&assembled, &options), screen)?;
     screen.as_it_is(&coloured(&diff(&target, &text), screen));
-    let question = "let it have that, and start it again?";
+    if proposing.asks == Asks::Nothing {
+        // What a start was denied is what the server chose to try: nobody agrees to that before they see it.
+        screen.warn(&format!(
+            "`{}` was denied that, and is not given it: nobody has agreed to it; {BY_HAND}",
+            server.name
+        ));
+        return Ok(Some(Consent::Refused));
+    }
+    let question = ("let it have that, and start it again?", BY_HAND);
     settle((&target, text, &more), (&server.name, proposing), question, screen).map(Some)
 }
 
@@ -287,13 +299,13 @@ fn unknown(error: &WrittenError) -> Failure {
 fn settle(
     (target, text, more): (&Target, String, &str),
     (server, proposing): (&ServerName, Proposing<'_>),
-    question: &str,
+    (question, otherwise): (&str, &str),
     screen: &Screen,
 ) -> Result<Consent, Failure> {
     let dirs = context::dirs()?;
     let text = match proposing.asks {
         Asks::Nothing => Some(text),
-        Asks::Person => match prompt::consent_or_edit(question, YES)? {
+        Asks::Person => match prompt::consent_or_edit(question, otherwise)? {
             prompt::Wish::Yes => Some(text),
             prompt::Wish::Edit => edit::edited(&dirs, target, &text, screen)?,
             prompt::Wish::No => None,

@@ -5,9 +5,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderValue};
-use ringfence_secrets::look::percent_decoded;
 
-use super::{Blocked, Rules, Tally};
+use super::{Blocked, Rules, Tally, escapes};
 
 /// As servers read what stands behind `Basic`: with or without what fills it up.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -71,17 +70,20 @@ pub fn out_target(rules: &Rules, target: &Uri, tally: &mut Tally) -> Result<(), 
     [target.as_str()].into_iter().chain(parts).try_for_each(|part| as_it_reads(rules, part, tally))
 }
 
-/// Looks through a text that goes out as it is written and as it reads: with `%XX` decoded, and `+` too or not.
+/// Looks through a text that goes out as it is written and as it reads: with `%XX` decoded, and `+` too or not. What
+/// stands in for a secret is taken out of each, also where it is written with `%XX`.
 fn as_it_reads(rules: &Rules, text: &str, tally: &mut Tally) -> Result<(), Blocked> {
-    let reads = |text: &str| String::from_utf8_lossy(&percent_decoded(text)).into_owned();
-    let decoded = reads(text);
-    let spaced = text.contains('+').then(|| reads(&text.replace('+', " ")));
-    // A value that is written with `%XX` reads like what stands in for it only once it is decoded.
-    let written = (decoded != text && !rules.has_stand_in(&decoded)).then(|| text.to_owned());
-    for text in [written, Some(decoded), spaced].into_iter().flatten() {
-        rules.clean(&rules.without_stand_ins(&text), tally)?;
+    let mut written = text.as_bytes().to_vec();
+    for reading in escapes::of_value(text) {
+        for at in rules.stand_ins_in(&reading.text) {
+            if let Some(place) = written.get_mut(reading.place(&at)) {
+                place.fill(b' ');
+            }
+        }
+        rules.clean(&rules.without_stand_ins(&reading.text), tally)?;
     }
-    Ok(())
+    let written = String::from_utf8_lossy(&written);
+    rules.clean(&rules.without_stand_ins(&written), tally).map(drop)
 }
 
 /// What stands behind `Basic`, decoded; `None` for another scheme, or where it cannot be.

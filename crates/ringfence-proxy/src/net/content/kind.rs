@@ -68,7 +68,7 @@ pub enum Closed {
 pub fn form(declared: Declared, first: &[u8]) -> Result<Form, Closed> {
     match (declared, sniff(first)) {
         (Declared::NoParts, _) => Err(Closed::NoParts),
-        // Each of its parts is what it is.
+        // Each of its parts is what it is; `Parts` sees to what is beside them.
         (Declared::Text(form @ Form::Parts(_)), _) => Ok(form),
         (Declared::OtherLetters, _) | (_, Sniffed::Wide) => Err(Closed::OtherLetters),
         // Letters of two bytes, or something that was to be taken for text.
@@ -162,6 +162,6 @@ pub(super) fn sniff(first: &[u8]) -> Sniffed {
 }
 
 /// Whether a byte is of no text.
-const fn is_binary(byte: u8) -> bool {
+pub(super) const fn is_binary(byte: u8) -> bool {
     matches!(byte, 0x00..=0x08 | 0x0b | 0x0e..=0x1a | 0x1c..=0x1f)
 }

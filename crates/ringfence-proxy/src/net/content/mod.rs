@@ -92,9 +92,11 @@ impl Rules {
         Rules { handling, inspect, stand_ins, way }
     }
 
-    /// Whether what stands in for a secret is in a text.
-    fn has_stand_in(&self, text: &str) -> bool {
-        self.stand_ins.iter().any(|known| text.contains(known.as_str()))
+    /// Where in a text something stands in for a secret.
+    fn stand_ins_in(&self, text: &str) -> Vec<Range<usize>> {
+        let known = self.stand_ins.iter().filter(|known| !known.is_empty());
+        let places = known.flat_map(|known| text.match_indices(known.as_str()));
+        places.map(|(at, known)| at..at.saturating_add(known.len())).collect()
     }
 
     /// A text with spaces where something stands in for a secret.

@@ -1,7 +1,9 @@
 //! Bodies of several parts (RFC 2046, section 5.1: forms with files, answers to several questions), each read as its own
 //! head says: without base64, without quoted-printable, as a form.
 //!
-//! The whole of such a body is looked at as it is written in any case; here is how its parts read otherwise.
+//! The whole of such a body is looked at as it is written in any case; here is how its parts read otherwise. What is
+//! beside their bodies (heads, what comes before the first, and behind the last) nobody says anything of: it has to be
+//! text, or one reader or another would find something else in it than was looked at.
 
 use std::ops::Range;
 
@@ -16,6 +18,12 @@ const NESTED_MAX: usize = 8;
 
 /// Longest head of a part, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Most bytes before the first part: who writes more means something else by it.
+const BEFORE_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest line with a boundary, in bytes, with the spaces that may stand behind it.
+const LINE_BYTES_MAX: usize = 1024;
 
 /// How many bytes of base64 say whether it is text.
 const ENCODED_BYTES: usize = 2 * kind::SNIFF_BYTES;
@@ -66,14 +74,24 @@ impl Boundary {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    /// Whether a line ends a part of this boundary, or all of them.
-    fn is_line(&self, line: &[u8]) -> bool {
-        let rest = line.strip_prefix(b"--").and_then(|rest| rest.strip_prefix(self.get()));
-        rest.is_some_and(|rest| {
-            let rest = rest.strip_prefix(b"--").unwrap_or(rest);
-            rest.trim_ascii().is_empty()
-        })
+    /// What a line is of this boundary.
+    fn of_line(&self, line: &[u8]) -> Option<Line> {
+        let rest = line.strip_prefix(b"--").and_then(|rest| rest.strip_prefix(self.get()))?;
+        let (kind, rest) = match rest.strip_prefix(b"--") {
+            Some(rest) => (Line::Closes, rest),
+            None => (Line::Begins, rest),
+        };
+        rest.trim_ascii().is_empty().then_some(kind)
     }
+}
+
+/// A line with a boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// A part begins behind it.
+    Begins,
+    /// None does, but for readers that see one.
+    Closes,
 }
 
 /// The value of a parameter, and what stands behind it.
@@ -106,6 +124,8 @@ struct Body {
     phases: [usize; 2],
     /// Whether this is the beginning of it.
     is_new: bool,
+    /// Whether it is beside parts: behind the last, or before the first of those that are within it.
+    is_beside: bool,
 }
 
 impl Body {
@@ -120,9 +140,10 @@ impl Body {
 
 #[derive(Debug, Clone)]
 enum At {
-    /// Before the first part, or behind the last.
+    /// Before the first part.
     Outside,
-    Head(String),
+    /// In the head of a part; or behind the last, where some readers see one.
+    Head(Line, String),
     Body(Body),
 }
 
@@ -133,15 +154,25 @@ pub(super) struct Parts {
     at: At,
     /// A line has begun of which the rest is still to come.
     within_line: bool,
+    /// How much has come before the first part, in bytes.
+    before: usize,
+    /// Something beside the bodies of parts is no text, or one reader takes it for the head of a part and another not.
+    is_unclear: bool,
 }
 
-/// A part that cannot be looked into.
+/// Why several parts cannot be looked into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unreadable;
+pub(super) enum Unreadable {
+    /// One of them is no text, or written in a way of its own.
+    Part,
+    /// What is beside them is no text, or they cannot be told from it.
+    Unclear,
+}
 
 impl Parts {
     pub(super) fn new(boundary: Boundary) -> Parts {
-        Parts { boundaries: vec![boundary], at: At::Outside, within_line: false }
+        let boundaries = vec![boundary];
+        Parts { boundaries, at: At::Outside, within_line: false, before: 0, is_unclear: false }
     }
 
     /// How what comes next reads otherwise than it is written.
@@ -164,6 +195,25 @@ impl Parts {
         readings
     }
 
+    /// Whether what comes next can be told apart, and all beside the bodies of parts is text.
+    pub(super) fn check_beside(&self, bytes: &[u8]) -> Result<(), Unreadable> {
+        let mut parts = self.clone();
+        parts.over(bytes);
+        if parts.is_unclear { Err(Unreadable::Unclear) } else { Ok(()) }
+    }
+
+    /// The same where nothing comes behind it: something without any part is none of this, and no head ends so.
+    pub(super) fn check_end(&self, bytes: &[u8]) -> Result<(), Unreadable> {
+        let mut parts = self.clone();
+        parts.over(bytes);
+        let is_whole = match &parts.at {
+            At::Outside => parts.before == 0,
+            At::Head(Line::Begins, head) => head.is_empty(),
+            At::Head(Line::Closes, _) | At::Body(_) => true,
+        };
+        if is_whole && !parts.is_unclear { Ok(()) } else { Err(Unreadable::Unclear) }
+    }
+
     /// Whether a part that begins in what comes next cannot be looked into: it is no text, or written in a way of its own.
     pub(super) fn check(&self, bytes: &[u8]) -> Result<(), Unreadable> {
         for (at, body) in self.clone().over(bytes).into_iter().filter(|(_, body)| body.is_new) {
@@ -181,7 +231,7 @@ impl Parts {
                 Written::Plainly | Written::Quoted | Written::Fields => is_text(part),
             };
             if !is_text {
-                return Err(Unreadable);
+                return Err(Unreadable::Part);
             }
         }
         Ok(())
@@ -207,20 +257,25 @@ impl Parts {
             let at = start..start.saturating_add(line.len());
             start = at.end;
             let continues = std::mem::replace(&mut self.within_line, line.last() != Some(&b'\n'));
-            if !continues && self.boundaries.iter().any(|boundary| boundary.is_line(line)) {
-                self.at = At::Head(String::new());
+            let boundary = if continues { None } else { self.boundary(line) };
+            if let Some(kind) = boundary {
+                // A head that does not end is none, to some.
+                self.is_unclear |=
+                    matches!(&self.at, At::Head(Line::Begins, head) if !head.is_empty());
+                self.at = At::Head(kind, String::new());
                 continue;
             }
+            self.is_unclear |= !self.may_be(line, continues);
             match &mut self.at {
-                At::Outside => {}
-                At::Head(head) if !continues && line.trim_ascii().is_empty() => {
-                    let head = std::mem::take(head);
-                    let body = self.body(&head);
-                    self.at = At::Body(body);
-                }
-                At::Head(head) => {
+                At::Outside => self.before = self.before.saturating_add(line.len()),
+                At::Head(kind, head) => {
                     if head.len() <= HEAD_BYTES_MAX {
                         head.push_str(&String::from_utf8_lossy(line));
+                    }
+                    if !self.within_line && last_line(head).trim_ascii().is_empty() {
+                        let (kind, head) = (*kind, std::mem::take(head));
+                        let body = self.body(kind, &head);
+                        self.at = At::Body(body);
                     }
                 }
                 At::Body(body) => {
@@ -238,10 +293,40 @@ impl Parts {
         found
     }
 
+    /// What a line is of the boundaries that are known; of several that say otherwise nobody knows which is meant.
+    fn boundary(&mut self, line: &[u8]) -> Option<Line> {
+        let mut kinds = self.boundaries.iter().filter_map(|boundary| boundary.of_line(line));
+        let first = kinds.next()?;
+        let is_clear = kinds.all(|kind| kind == first);
+        self.is_unclear |= !is_clear || line.len() > LINE_BYTES_MAX;
+        Some(first)
+    }
+
+    /// Whether a line, or the rest of one, may stand where it does.
+    fn may_be(&self, line: &[u8], continues: bool) -> bool {
+        match &self.at {
+            At::Outside => {
+                is_beside(line) && is_utf8(line, continues) && self.before <= BEFORE_BYTES_MAX
+            }
+            At::Head(kind, head) => {
+                let is_utf8 = *kind == Line::Begins || is_utf8(line, continues);
+                is_beside(line) && is_utf8 && head.len() <= HEAD_BYTES_MAX
+            }
+            At::Body(Body { is_beside: true, .. }) => is_beside(line) && is_utf8(line, continues),
+            At::Body(_) => true,
+        }
+    }
+
     /// The part that has this head.
-    fn body(&mut self, head: &str) -> Body {
+    fn body(&mut self, kind: Line, head: &str) -> Body {
+        // Some readers take a line of spaces for the end of a head, and some for a line of it.
+        let is_ended = last_line(head).trim_end_matches('\r').is_empty();
         // A line that begins with a space goes on the one before.
         let head = head.replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", " ");
+        // Behind a line that is none of a head some are in the body.
+        let is_head = head.trim_end().lines().all(|line| line.contains(':'));
+        self.is_unclear |= kind == Line::Begins && !(is_ended && is_head);
+        let known = self.boundaries.len();
         let mut written = Written::Plainly;
         for line in head.lines() {
             let Some((name, value)) = line.split_once(':') else { continue };
@@ -264,7 +349,8 @@ impl Parts {
         if head.len() > HEAD_BYTES_MAX {
             written = Written::Otherwise;
         }
-        Body { written, phases: [0; 2], is_new: true }
+        let is_beside = kind == Line::Closes || self.boundaries.len() > known;
+        Body { written, phases: [0; 2], is_new: true, is_beside }
     }
 
     fn kind(&mut self, value: &str) -> Written {
@@ -283,6 +369,39 @@ impl Parts {
         }
         let is_form = lower.starts_with("application/x-www-form-urlencoded");
         if is_form { Written::Fields } else { Written::Plainly }
+    }
+}
+
+/// How much of what has passed can be forgotten: no line in the middle, which may have a boundary.
+pub(super) fn whole_lines(passed: &[u8]) -> usize {
+    match memchr::memrchr(b'\n', passed) {
+        Some(end) => end.saturating_add(1),
+        None if passed.len() > LINE_BYTES_MAX => passed.len(),
+        None => 0,
+    }
+}
+
+/// The last line of a head, without its end.
+fn last_line(head: &str) -> &str {
+    let head = head.strip_suffix('\n').unwrap_or(head);
+    head.rsplit('\n').next().unwrap_or_default()
+}
+
+/// Whether a line has only what may stand beside the bodies of parts: no bytes of no text, none of letters of two bytes,
+/// and no end of a line that is one to some readers alone.
+fn is_beside(line: &[u8]) -> bool {
+    let plain = line.strip_suffix(b"\n").unwrap_or(line);
+    let plain = plain.strip_suffix(b"\r").unwrap_or(plain);
+    !plain.iter().any(|byte| *byte == b'\r' || kind::is_binary(*byte))
+}
+
+/// Whether a line is of UTF-8, but for a letter that is cut in two at either end of what is there of it.
+fn is_utf8(line: &[u8], continues: bool) -> bool {
+    let is_rest = |byte: &&u8| continues && matches!(byte, 0x80..=0xbf);
+    let rest = line.iter().take(3).take_while(is_rest).count();
+    match std::str::from_utf8(line.get(rest..).unwrap_or_default()) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
     }
 }
 

@@ -6,7 +6,7 @@ use ringfence_core::Treatment;
 
 use super::escapes;
 use super::joined::Joined;
-use super::parts::{Boundary, Parts};
+use super::parts::{self, Boundary, Parts, Unreadable};
 use super::quotes::{Json, Lines, Quotes, begins_like_json, end_of_string};
 use super::{Blocked, Hit, LOOKS_MAX, Rules, Tally, edited, edits};
 
@@ -25,6 +25,9 @@ const WRAPPED_BYTES: usize = 2 * 1024;
 
 /// What stops a body with a part that cannot be looked into, where something may not pass.
 const UNREADABLE_PART: &str = "unreadable-part";
+
+/// What stops a body of parts with something beside them that is no text, or that cannot be told from it.
+const UNCLEAR: &str = "unclear";
 
 /// How much has to come until it is looked at again where no line ends, or shortly after, in bytes: small pieces must
 /// not cost more than large ones.
@@ -161,6 +164,9 @@ impl Passing {
 
     fn release(&mut self, until: Until) -> Result<Vec<u8>, Blocked> {
         let buffer = std::mem::take(&mut self.buffer);
+        if let Some(parts) = self.parts.as_ref().filter(|_| until == Until::End) {
+            parts.check_end(&buffer).map_err(stopped)?;
+        }
         let text = readable(&buffer);
         let end = match until {
             // A letter of which a part is still to come.
@@ -185,9 +191,11 @@ impl Passing {
             }
         }
         self.buffer = buffer;
-        let old = self.gone.saturating_sub(CONTEXT_BYTES);
+        let mut old = self.gone.saturating_sub(CONTEXT_BYTES);
         if let Some(parts) = &mut self.parts {
-            parts.pass(self.buffer.get(..old).unwrap_or_default());
+            let passed = self.buffer.get(..old).unwrap_or_default();
+            old = parts::whole_lines(passed);
+            parts.pass(passed.get(..old).unwrap_or_default());
         }
         self.buffer.drain(..old);
         self.gone = self.gone.saturating_sub(old);
@@ -198,8 +206,9 @@ impl Passing {
     fn hits(&self, buffer: &[u8], text: &str) -> Result<Vec<Hit>, Blocked> {
         let mut readings = escapes::readings(text, self.form);
         if let Some(parts) = &self.parts {
-            if self.rules.blocks() && parts.check(buffer).is_err() {
-                return Err(Blocked { rule: UNREADABLE_PART.to_owned() });
+            parts.check_beside(buffer).map_err(stopped)?;
+            if self.rules.blocks() {
+                parts.check(buffer).map_err(stopped)?;
             }
             readings.extend(parts.readings(text));
         }
@@ -340,6 +349,15 @@ impl Passing {
         };
         Json { quotes: self.quotes, first_line, lines }
     }
+}
+
+/// What stops a body of which this is so.
+fn stopped(why: Unreadable) -> Blocked {
+    let rule = match why {
+        Unreadable::Part => UNREADABLE_PART,
+        Unreadable::Unclear => UNCLEAR,
+    };
+    Blocked { rule: rule.to_owned() }
 }
 
 /// Where the last word begins, with groups of digits before it that may belong to it.

@@ -328,6 +328,9 @@ fn heads_are_looked_through_value_by_value() {
     assert!(blocked(format!("session=a%20{written}")) && blocked(format!("a+{written}")));
     assert!(!blocked(format!("s=%67{}", behind(stand_in, 1))));
     assert!(blocked(format!("s=%67{}; t={written}", behind(stand_in, 1))));
+    // Nor does one that reads so only where it is decoded hide what is one only as it is written.
+    assert!(blocked(format!("s=%67{}; t={TOKEN}%41", behind(stand_in, 1))));
+    assert!(!blocked(format!("s=ghp_%73{}%38; t=a%41", stand_in.get(5..39).unwrap())));
     assert!(!blocked(format!("Bearer {stand_in}")) && !blocked("Bearer x".to_owned()));
     assert!(!blocked(format!("Basic {}", base64_of(&format!("me:{stand_in}")))));
     // What stands beside what is worth nothing is worth something all the same.
@@ -344,6 +347,7 @@ fn heads_are_looked_through_value_by_value() {
     assert!(!target(&format!("/?c={stand_in}")) && !target("/a?b=c"));
     assert!(!target(&format!("/?c=%67{}", behind(stand_in, 1))));
     assert!(target(&format!("/?c={stand_in}&d={TOKEN}")));
+    assert!(target(&format!("/%67{}/{TOKEN}%41", behind(stand_in, 1))));
     assert!(target(&format!("/{stand_in}%20{TOKEN}")) && target("/?c=BEGIN+a+END"));
 }
 

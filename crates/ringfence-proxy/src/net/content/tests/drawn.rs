@@ -26,7 +26,7 @@ impl Draw {
 }
 
 /// What bodies are made of.
-const PIECES: [&str; 34] = [
+const PIECES: [&str; 35] = [
     TOKEN,
     TOKEN,
     "ghp_",
@@ -54,7 +54,8 @@ const PIECES: [&str; 34] = [
     " ",
     "key swordfish",
     "4444 4444 4444 4444",
-    "--b\r\n",
+    "\r\n--b\r\n\r\n",
+    "\r\n--b\r\nContent-Transfer-Encoding: base64\r\n\r\n",
     "--b--",
     "Content-Transfer-Encoding: base64\r\n\r\n",
     "Content-Transfer-Encoding: quoted-printable\r\n\r\n",
@@ -63,13 +64,29 @@ const PIECES: [&str; 34] = [
     "text",
 ];
 
+/// What goes on of a body that comes in pieces, with pauses between them.
+fn in_turns(passing: &mut Passing, sent: &[u8], draw: &mut Draw) -> Result<Vec<u8>, Blocked> {
+    let (mut out, mut rest) = (Vec::new(), sent);
+    while !rest.is_empty() {
+        let (piece, behind) = rest.split_at((draw.below(200) + 1).min(rest.len()));
+        out.extend(passing.push(piece)?);
+        if draw.below(8) == 0 {
+            out.extend(passing.pause()?);
+        }
+        rest = behind;
+    }
+    out.extend(passing.finish()?);
+    Ok(out)
+}
+
 #[test]
 fn what_is_certain_survives_in_no_body_however_it_is_cut() {
     let mut draw = Draw(0x9e37_79b9_7f4a_7c15);
     let boundary = Form::Parts(Boundary::of("multipart/mixed; boundary=b").unwrap());
     for number in 0..count() {
         let form = [Form::Text, Form::Json, Form::Events, Form::Fields, boundary][draw.below(5)];
-        let mut sent = Vec::new();
+        // What is beside parts stops all of it.
+        let mut sent = if form == boundary { b"--b\r\n\r\n".to_vec() } else { Vec::new() };
         for _ in 0..draw.below(24) {
             match draw.below(12) {
                 0 => sent.push(u8::try_from(draw.below(256)).unwrap()),
@@ -78,16 +95,10 @@ fn what_is_certain_survives_in_no_body_however_it_is_cut() {
             }
         }
         let mut passing = passing(form);
-        let (mut out, mut rest) = (Vec::new(), sent.as_slice());
-        while !rest.is_empty() {
-            let (piece, behind) = rest.split_at((draw.below(200) + 1).min(rest.len()));
-            out.extend(passing.push(piece).unwrap());
-            if draw.below(8) == 0 {
-                out.extend(passing.pause().unwrap());
-            }
-            rest = behind;
-        }
-        out.extend(passing.finish().unwrap());
+        let Ok(out) = in_turns(&mut passing, &sent, &mut draw) else {
+            assert!(form == boundary, "{number}");
+            continue;
+        };
         assert!(!passing.holds(), "{number}");
         let case = || format!("{number} {form:?}: {:?}", String::from_utf8_lossy(&sent));
         if passing.tally().found().is_empty() {

@@ -154,3 +154,91 @@ fn parts_that_cannot_be_told_from_one_another_are_not_looked_at_as_if_they_could
         assert!(matches!(declared(&[kind]), Declared::Text(Form::Parts(_))), "{kind}");
     }
 }
+
+/// What stops a body of parts, whole and in pieces, both ways and under both annotations; the same of each.
+fn stopped(text: &[u8]) -> Option<String> {
+    let form = form_of("multipart/form-data; boundary=b");
+    let of = |redact: &str, block: &str, way: Way| {
+        let whole = Passing::new(rules(redact, block, way), form).whole(text.to_vec());
+        for size in [1, 3, 700] {
+            let mut streams = Passing::new(rules(redact, block, way), form);
+            let mut all = text.chunks(size).try_for_each(|it| streams.push(it).map(drop));
+            all = all.and_then(|()| streams.finish().map(drop));
+            assert_eq!(all.is_err(), whole.is_err(), "{size}: {}", String::from_utf8_lossy(text));
+        }
+        whole.err().map(|blocked| blocked.rule)
+    };
+    let first = of("", "secrets", Way::Out);
+    assert_eq!(of("", "secrets", Way::In), first, "{}", String::from_utf8_lossy(text));
+    assert_eq!(of("secrets", "", Way::In), first, "{}", String::from_utf8_lossy(text));
+    first
+}
+
+#[test]
+fn nothing_hides_beside_the_bodies_of_parts() {
+    let unclear = Some("unclear".to_owned());
+    let wide = |text: &str| text.bytes().flat_map(|it| [it, 0]).collect::<Vec<u8>>();
+    let marked = [&b"\xff\xfe"[..], &wide(TOKEN)].concat();
+    let big: Vec<u8> = TOKEN.bytes().flat_map(|it| [0, it]).collect();
+    let gzip = b"\x1f\x8b\x08\x08abcd\x02\x03name".to_vec();
+    let zstd = b"\x28\xb5\x2f\xfd\x24abcd".to_vec();
+    let form = body(&[("X: y", "text")]).into_bytes();
+    for hidden in [wide(TOKEN), marked, big, gzip, zstd.clone()] {
+        for text in [
+            hidden.clone(),
+            // Before the first part, and behind the last, also where some see another.
+            [&hidden, &b"\r\n"[..], &form].concat(),
+            [&form, &hidden[..]].concat(),
+            [&form, &b"\r\n"[..], &hidden].concat(),
+            [&form, &b"text\r\n\r\n"[..], &hidden].concat(),
+            // In something within a part, beside what it has.
+            [&b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n"[..], &hidden].concat(),
+        ] {
+            assert_eq!(stopped(&text), unclear, "{}", String::from_utf8_lossy(&text));
+        }
+        // In a head, which may have letters of one byte.
+        if hidden != zstd {
+            let text = [b"--b\r\nX: ", &hidden[..], b"\r\n\r\ntext\r\n--b--"].concat();
+            assert_eq!(stopped(&text), unclear, "{}", String::from_utf8_lossy(&text));
+        }
+        assert_eq!(stopped(&[b"--b\r\n", &hidden[..]].concat()), unclear);
+    }
+    // Text without any part.
+    for none in ["text", "{\"a\":\"b\"}", " --b\r\n\r\ntext", "--bb\r\n\r\ntext"] {
+        assert_eq!(stopped(none.as_bytes()), unclear, "{none}");
+    }
+    let long = "line\r\n".repeat(20_000).into_bytes();
+    let redacted = rules("secrets", "", Way::In);
+    let mut streams = Passing::new(redacted, form_of("multipart/form-data; boundary=b"));
+    assert!(long.chunks(3_000).any(|piece| streams.push(piece).is_err()));
+    for fine in
+        ["", "--b--\r\n", "--b\r\n\r\n\r\n--b--", "caf\u{e9}\r\n--b\r\n\r\nx\r\n--b--\r\n\u{e9}"]
+    {
+        assert_eq!(stopped(fine.as_bytes()), None, "{fine}");
+    }
+    assert_eq!(stopped(b"--b\r\nX: caf\xe9\r\n y\r\n\r\nx\r\n--b--\r\n\r\n"), None);
+    // It is looked through as well.
+    let text = format!("{TOKEN}\r\n--b\r\nX: {TOKEN}\r\n\r\nx\r\n--b--\r\n{TOKEN}");
+    let clean = text.replace(TOKEN, "[redacted: token]");
+    assert_eq!(passed(form_of("multipart/mixed; boundary=b"), &text), clean);
+}
+
+#[test]
+fn a_head_that_some_readers_take_for_a_body_stops_it() {
+    let inner = wrapped(&format!("key {TOKEN} and more of it"));
+    for text in [
+        format!("--b\r\n{BASE64}\r\n{inner}\r\n--b--\r\n"),
+        format!("--b\r\n{BASE64}\r\n{inner}"),
+        format!("--b\r\nX: y\r\n \r\n{BASE64}\r\n\r\n{inner}\r\n--b--\r\n"),
+        format!("--b\r\nX: y\r{BASE64}\r\n\r\n{inner}\r\n--b--\r\n"),
+        format!("--b\r\nX: {}\r\n{BASE64}\r\n\r\n{inner}\r\n--b--\r\n", "y".repeat(20_000)),
+        "--b\r\nX: y\r\n--b--\r\n".to_owned(),
+    ] {
+        assert_eq!(stopped(text.as_bytes()), Some("unclear".to_owned()), "{text}");
+    }
+    // Behind the last some readers see another.
+    let text = body(&[("", "x")]) + &format!("{BASE64}\r\n\r\n{inner}");
+    let mut passing =
+        Passing::new(rules("", "secrets", Way::Out), form_of("multipart/mixed; boundary=b"));
+    assert_eq!(passing.whole(text.into_bytes()).unwrap_err().rule, "token");
+}

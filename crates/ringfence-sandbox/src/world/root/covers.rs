@@ -191,11 +191,13 @@ impl Covers {
         Timespec::try_from(wait).ok()
     }
 
-    /// Where something has changed.
+    /// Where something has changed, by one reading: whoever changes faster than one can read would
+    /// otherwise keep every cover, grant and the world's end waiting.
     fn changed(&mut self, root: &mut Root) -> io::Result<Changed> {
         let mut changed = Changed::default();
         let mut space = [MaybeUninit::uninit(); EVENTS_BYTES];
         let mut reader = Reader::new(&self.inotify, &mut space);
+        let mut seen = BTreeSet::new();
         loop {
             let event = match reader.next() {
                 Ok(event) => event,
@@ -207,7 +209,9 @@ impl Covers {
                 changed.places.extend(self.places.iter().cloned());
                 changed.parts.extend(self.parts.values().map(|number| (*number, Names::Every)));
             }
-            changed.places.extend(self.watched.get(&event.wd()).into_iter().flatten().cloned());
+            if seen.insert(event.wd()) {
+                changed.places.extend(self.watched.get(&event.wd()).into_iter().flatten().cloned());
+            }
             if let (Some(number), Some(name)) = (self.parts.get(&event.wd()), event.file_name()) {
                 let name = OsStr::from_bytes(name.to_bytes()).to_owned();
                 if let Some(part) = root.parts.get_mut(*number) {
@@ -227,6 +231,9 @@ impl Covers {
             if event.events().contains(ReadFlags::IGNORED) {
                 self.watched.remove(&event.wd());
                 self.parts.remove(&event.wd());
+            }
+            if reader.is_buffer_empty() {
+                return Ok(changed);
             }
         }
     }

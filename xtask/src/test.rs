@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::process::{Done, call, output, status, target_dir, top};
@@ -31,6 +32,9 @@ pub(crate) enum Generated {
     /// Fail if they differ.
     Compare,
 }
+
+/// Tests that take long and have not ended; named when the run is stopped.
+static SLOW: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 #[derive(Default)]
 struct Tally {
@@ -200,10 +204,24 @@ fn pass_on(
     if let Some(out) = child.stdout.take() {
         for line in BufReader::new(out).lines().map_while(Result::ok) {
             println!("{line}");
+            slow(&line);
             look(&line);
         }
     }
     child.wait().map_err(|error| format!("cargo was lost: {error}"))
+}
+
+/// Keeps [`SLOW`] by what a test binary prints.
+fn slow(line: &str) {
+    let Ok(mut slow) = SLOW.lock() else { return };
+    if line.starts_with("test result: ") {
+        slow.clear();
+    } else if let Some(rest) = line.strip_prefix("test ") {
+        match rest.strip_suffix(" has been running for over 60 seconds") {
+            Some(name) => slow.push(name.to_owned()),
+            None => slow.retain(|name| rest.split(" ... ").next() != Some(name.as_str())),
+        }
+    }
 }
 
 /// The tests that failed, by the lists at the end of each test binary: what children print may stand in the
@@ -314,6 +332,9 @@ fn stop_after(limit: Duration) {
     std::thread::spawn(move || {
         std::thread::sleep(limit);
         println!("== stopped: more than {} minutes", limit.as_secs() / 60);
+        if let Ok(slow) = SLOW.lock() {
+            println!("== still running: {}", slow.join(" "));
+        }
         println!("0 passed, 1 failed");
         #[expect(clippy::exit, reason = "the one place that ends a hanging run")]
         std::process::exit(1);
@@ -332,5 +353,17 @@ mod tests {
                      failures:\n    e\ntest result: FAILED.";
         lines.lines().for_each(|line| failures.take(line));
         assert_eq!(failures.names, ["a::b", "c", "e"]);
+    }
+
+    #[test]
+    fn what_hangs_can_be_named() {
+        let of = |lines: &str| {
+            lines.lines().for_each(slow);
+            SLOW.lock().unwrap().clone()
+        };
+        let both = "test a::b has been running for over 60 seconds\ntest c has been running for over 60 seconds";
+        assert_eq!(of(both), ["a::b", "c"]);
+        assert_eq!(of("test a::b ... ok\ntest d ... ok"), ["c"]);
+        assert!(of("test result: ok.").is_empty());
     }
 }

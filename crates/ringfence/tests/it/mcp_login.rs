@@ -2,14 +2,14 @@
 //! had for, who has it, and what becomes of answers that are somebody else's.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::person::{Person, Who, text};
+use crate::started::Started;
 use crate::talk::Talk;
 
 const POLICY: &str = r#"
@@ -197,7 +197,7 @@ open(here + "/visited", "w").write(repr(said))
 
 struct Setup {
     person: Person,
-    web: Child,
+    _web: Started,
     ports: Vec<u16>,
     dir: PathBuf,
 }
@@ -216,16 +216,11 @@ impl Setup {
         fs::create_dir_all(&own).unwrap();
         fs::write(own.join("policy.cedar"), POLICY).unwrap();
         person.give(&person.home());
-        let mut web = Command::new("/usr/bin/python3")
-            .arg(dir.join("web.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(web.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ports = serde_json::from_str(&line).unwrap();
-        Setup { person, web, ports, dir }
+        let mut web = Command::new("/usr/bin/python3");
+        web.arg(dir.join("web.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut web = Started::new(web);
+        let ports = serde_json::from_str(&web.first_line()).unwrap();
+        Setup { person, _web: web, ports, dir }
     }
 
     fn url(&self) -> String {
@@ -272,13 +267,6 @@ impl Setup {
             grep.status().unwrap().success()
         };
         all.iter().map(|it| it.as_str().unwrap()).any(|it| said.contains(it) || in_file(it))
-    }
-}
-
-impl Drop for Setup {
-    fn drop(&mut self) {
-        let _ = self.web.kill();
-        let _ = self.web.wait();
     }
 }
 

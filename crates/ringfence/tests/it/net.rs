@@ -14,7 +14,7 @@ mod packages;
 mod secrets;
 mod signing;
 mod smuggling;
-mod stage;
+pub(crate) mod stage;
 mod streams;
 mod tools;
 mod vaults;

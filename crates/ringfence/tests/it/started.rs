@@ -59,6 +59,15 @@ impl Started {
         self.child.stdout.take()
     }
 
+    /// The first line that it writes, where its output is piped.
+    pub(crate) fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        // It stays open: what is written later finds a reader.
+        BufReader::new(self.child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.ends_with('\n'), "it ended: {}", self.said());
+        line.trim_end().to_owned()
+    }
+
     /// What it has said on stderr so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).text.clone()

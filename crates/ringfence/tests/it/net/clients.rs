@@ -3,8 +3,9 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
 
-use super::stage::{Net, free_port};
+use super::stage::Net;
 use crate::attacks::stage::{Side, everybody, text};
+use crate::started::free_port;
 
 /// What a program prints outside, it prints inside.
 fn same(net: &Net, script: &str, expected: &str) {

@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use super::stage::{Net, free_port};
-use super::tools::{Server, permit, ssh_server};
+use super::stage::Net;
+use super::tools::{permit, ssh_server};
 use crate::attacks::stage::{Side, Who, everybody, text};
+use crate::started::{Started, free_port};
 
 /// A person with an agent that has two keys, one of which settings name: it opens a server.
 struct Signing {
     net: Net,
-    _server: Server,
+    _server: Started,
     agent: Child,
     dir: PathBuf,
     port: u16,

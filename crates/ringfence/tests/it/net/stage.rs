@@ -215,19 +215,15 @@ impl Drop for Net {
     }
 }
 
-/// A port of the loopback's that nobody listens on just now.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// A certificate of our own for our names, and its key.
 pub(crate) fn certificate() -> (&'static Path, &'static Path) {
     static FILES: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     let (certificate, key) = FILES.get_or_init(|| {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let at = |end: &str| dir.join(format!("net-{}.{end}", std::process::id()));
-        let names =
-            "subjectAltName=DNS:good.example,DNS:*.good.example,DNS:host.ringfence.internal";
+        // The loopback's address is for servers that are called by it.
+        let names = "subjectAltName=DNS:good.example,DNS:*.good.example,\
+                     DNS:host.ringfence.internal,IP:127.0.0.1";
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
             .args(["-nodes", "-days", "30", "-subj", "/CN=good.example", "-addext", names])

@@ -2,11 +2,11 @@
 //! permitted, and says of what is denied something that a person understands.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use super::stage::{Net, free_port};
+use super::stage::Net;
 use crate::attacks::stage::{Side, Who, everybody, is_root, text};
+use crate::started::{Started, free_port};
 
 /// Whoever is not root where that can be chosen: the attacks are made as everybody.
 pub(super) fn somebody() -> Who {
@@ -91,31 +91,6 @@ pub(super) fn bring_cargo(net: &Net) {
     std::fs::copy(std::env::var_os("CARGO").unwrap(), &cargo).unwrap();
     net.stage.give(&cargo);
 }
-
-/// A server that ends with the test.
-pub(super) struct Server(Child);
-
-impl Server {
-    /// Started, and accepting connections at this port.
-    fn start(command: &mut Command, port: u16) -> Server {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        let server = Server(child);
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "{command:?} does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Permits a host at a port, and the loopback address it leads to.
 pub(super) fn permit(host: &str, port: u16) -> String {
     let permit = |endpoint: String| {
@@ -242,7 +217,9 @@ fn psql_reaches_a_service_of_this_host() {
         bin.display(),
         dir = dir.display()
     );
-    let _server = Server::start(Command::new("sh").args(["-c", &start]), port);
+    let mut server = Command::new("sh");
+    server.args(["-c", &start]);
+    let _server = Started::listening(server, port);
     let select = format!(
         "psql -At -h host.ringfence.internal -p {port} -U tester postgres -c \"select 'hello ' || 6*7\""
     );
@@ -284,7 +261,7 @@ fn git_clones_and_pushes_over_ssh() {
 
 /// A server of OpenSSH at a port of the loopback, which lets the tests' own user in by `project/key`;
 /// and that user.
-pub(super) fn ssh_server(net: &Net, port: u16) -> (Server, String) {
+pub(super) fn ssh_server(net: &Net, port: u16) -> (Started, String) {
     let (dir, key) = (net.stage.home().join("outside/ssh"), net.stage.project().join("key"));
     let make = format!(
         "mkdir -p {dir} && ssh-keygen -q -t ed25519 -N '' -f {dir}/host && \
@@ -310,7 +287,7 @@ pub(super) fn ssh_server(net: &Net, port: u16) -> (Server, String) {
     ] {
         command.args(["-o", &option]);
     }
-    (Server::start(command.stderr(Stdio::null()), port), user)
+    (Started::listening(command, port), user)
 }
 
 /// The same command as whoever runs the tests: what setup installed is theirs.

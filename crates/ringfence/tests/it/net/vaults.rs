@@ -9,8 +9,9 @@ use ringfence_testkit::vault::{LeaseIs, Mood, ROOT, VaultDouble};
 use serde_json::json;
 
 use super::secrets::shown;
-use super::stage::{Net, free_port};
+use super::stage::Net;
 use crate::attacks::stage::{Side, Who, everybody, text};
+use crate::started::free_port;
 
 const VALUE: &str = "value-of-the-key-in-the-vault";
 /// What every value that the vault lends begins with.

@@ -161,6 +161,11 @@ fn who_was_led_here_or_has_no_token_is_refused() {
         // A page whose name leads to this host by now.
         (host.as_str(), format!("host: evil.example:{}", served.port), 403),
         (&host, "host: 127.0.0.1".to_owned(), 403),
+        // The target counts, whatever is said beside it.
+        ("/mcp", format!("http://evil.example:{}/mcp", served.port), 403),
+        ("/mcp", format!("http://evil@127.0.0.1:{}/mcp", served.port), 403),
+        ("/mcp", "http://127.0.0.1/mcp".to_owned(), 403),
+        ("/mcp", format!("http://127.0.0.1:{}/mcp", served.port), 200),
         (&host, format!("{host}\r\norigin: http://evil.example"), 403),
         (&host, format!("{host}\r\norigin: null"), 403),
         (&host, format!("{host}\r\norigin: http://localhost:5173"), 200),

@@ -268,7 +268,7 @@ async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>, known: Known) {
 
 /// The path of a request: whoever may not ask learns nothing of what is here.
 async fn answer(request: Request<Incoming>, shared: &Shared, known: &Known) -> Response<Reply> {
-    match shared.guard.check(request.headers()) {
+    match shared.guard.check(request.uri(), request.headers()) {
         Ok(()) => known.is_now(),
         Err(Refused::Elsewhere(why)) => return plain(StatusCode::FORBIDDEN, why),
         Err(Refused::Unknown) => {

@@ -1,5 +1,6 @@
 //! Who may speak to us: the holder of the token, and nobody who was led here by a name that means something else.
 
+use hyper::Uri;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 
 use crate::net::header;
@@ -36,11 +37,16 @@ impl Guard {
         Ok(Guard { token: token.into(), hosts: small(hosts), origins: small(origins) })
     }
 
-    /// Whether a request with this head is answered.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    /// Whether a request with this target and this head is answered.
+    pub fn check(&self, target: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         let host = header(headers, HOST.as_str()).map(str::to_ascii_lowercase);
         if !host.is_some_and(|host| self.hosts.contains(&host)) {
             return Err(Refused::Elsewhere("the `Host` is not this one"));
+        }
+        // Where the target names a host that one counts (RFC 9112, section 3.2.2), and a login in it is part of the name.
+        let named = target.authority().map(|it| it.as_str().to_ascii_lowercase());
+        if named.is_some_and(|named| !self.hosts.contains(&named)) {
+            return Err(Refused::Elsewhere("the request is for another host than its `Host` says"));
         }
         if headers.contains_key(ORIGIN) {
             let origin = header(headers, ORIGIN.as_str()).map(str::to_ascii_lowercase);
@@ -85,6 +91,10 @@ mod tests {
     const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
     fn check(headers: &[(&str, &str)]) -> Result<(), Refused> {
+        check_at("/mcp", headers)
+    }
+
+    fn check_at(target: &str, headers: &[(&str, &str)]) -> Result<(), Refused> {
         let guard = Guard::new(
             TOKEN,
             vec!["127.0.0.1:80".to_owned()],
@@ -95,7 +105,7 @@ mod tests {
             let name = hyper::header::HeaderName::try_from(*name).unwrap();
             all.append(name, HeaderValue::from_str(value).unwrap());
         }
-        guard.unwrap().check(&all)
+        guard.unwrap().check(&target.parse().unwrap(), &all)
     }
 
     #[test]
@@ -135,5 +145,28 @@ mod tests {
         assert_eq!(check(&[host]), Err(Refused::Unknown));
         assert_eq!(check(&[host, login, login]), Err(Refused::Unknown));
         assert!(Guard::new("short", Vec::new(), Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_target_that_names_another_host_than_this_is_refused() {
+        let (host, token) = (("host", "127.0.0.1:80"), format!("Bearer {TOKEN}"));
+        let head = [host, ("authorization", token.as_str())];
+        for same in ["http://127.0.0.1:80/mcp", "127.0.0.1:80", "*", "/mcp?http://evil.example/"] {
+            assert_eq!(check_at(same, &head), Ok(()), "{same}");
+        }
+        for other in [
+            "http://evil.example/mcp",
+            "http://evil.example:80/mcp",
+            "https://evil.example/mcp",
+            "http://127.0.0.1/mcp",
+            "http://127.0.0.1:81/mcp",
+            "http://evil@127.0.0.1:80/mcp",
+            "http://127.0.0.1:80@evil.example/mcp",
+            "http://localhost:80/mcp",
+            "evil.example:80",
+        ] {
+            let refused = check_at(other, &head);
+            assert!(matches!(refused, Err(Refused::Elsewhere(_))), "{other}");
+        }
     }
 }

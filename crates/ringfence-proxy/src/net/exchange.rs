@@ -13,6 +13,7 @@ use ringfence_core::Endpoint;
 
 use super::broken::{Side, ended};
 use super::carry::newly_inspected;
+use super::early::Early;
 use super::forward::{self, Upstream, prepared};
 use super::live::Client;
 use super::open::{Opened, Port};
@@ -116,7 +117,9 @@ impl Exchange<'_> {
         let mut request = prepared(request, &self.endpoint);
         loop {
             let (mut sender, mut upstream) = self.connected(&mut kept).await?;
-            match sender.try_send_request(request.message).await {
+            let early = Early::of(&mut request.message);
+            let sent = early.answer(sender.try_send_request(request.message)).await;
+            match sent.map_err(|it| forward::endless(&mut upstream, it))? {
                 Ok(response) => {
                     let client = request.upgrade;
                     let (response, left) = forward::answer(response, client, upstream)?;

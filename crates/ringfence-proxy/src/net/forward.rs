@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::HEAD_BYTES_MAX;
 use super::broken::{Side, ended, ended_plainly};
+use super::early::{Early, Endless};
 use super::line::Line;
 use super::open::Opened;
 use super::reply::{Refusal, Reply};
@@ -88,9 +89,11 @@ pub(super) async fn forward(
     request: Request<Incoming>,
     (endpoint, opened): (&Endpoint, Opened),
 ) -> Result<(Response<Reply>, Option<Tunnel>), Refusal> {
-    let Prepared { message, upgrade } = prepared(request, endpoint);
+    let Prepared { mut message, upgrade } = prepared(request, endpoint);
     let (mut sender, mut upstream) = begin(opened).await?;
-    match sender.send_request(message).await {
+    let early = Early::of(&mut message);
+    let sent = early.answer(sender.send_request(message)).await;
+    match sent.map_err(|it| endless(&mut upstream, it))? {
         Ok(response) => match answer(response, upgrade, upstream)? {
             (response, Left::Tunnel(tunnel)) => Ok((response, Some(tunnel))),
             (response, Left::Upstream(upstream)) => {
@@ -131,6 +134,12 @@ pub(super) fn broken(upstream: &mut Upstream, error: &hyper::Error) -> Refusal {
     let reason = ended_plainly(error, upstream.line.received());
     upstream.line.fail(&reason);
     Refusal::Unreachable(reason)
+}
+
+/// Notes that the server does not come to its answer, and says so.
+pub(super) fn endless(upstream: &mut Upstream, endless: Endless) -> Refusal {
+    upstream.line.fail(&endless);
+    Refusal::Unreachable(endless.to_string())
 }
 
 /// What of a server's answer is for the client, and what is left of the connection.

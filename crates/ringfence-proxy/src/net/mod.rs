@@ -20,6 +20,7 @@ mod carry;
 pub mod claims;
 pub mod content;
 pub mod dns;
+mod early;
 mod exchange;
 pub mod first;
 mod forward;

@@ -1,5 +1,6 @@
 //! Plain `http:` requests: each decided on its own, passed on as they are, streamed both ways.
 
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 
@@ -384,4 +385,56 @@ fn a_slow_client_is_served_and_a_stalled_one_is_let_go() {
         slow.send([byte]);
     }
     assert!(slow.response().0.starts_with("HTTP/1.1 403 "));
+}
+
+#[test]
+fn a_target_and_a_host_that_differ_reach_nobody() {
+    let (port, _serving) = answering(1, "reached");
+    let (address, other) = (format!("127.0.0.1:{port}"), format!("b.example:{port}"));
+    let proxy = permitting(&[&address, &other]);
+    for (target, host) in [(&address, &other), (&other, &address)] {
+        let (head, body) =
+            proxy.ask(format!("GET http://{target}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+        assert!(body.contains("the `Host` header says"), "{body}");
+    }
+    // On a connection that was decided the target is held against that, too.
+    let mut client = proxy.tunnel(&address);
+    client.send(format!("GET http://{other}/ HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+    assert!(client.head().starts_with("HTTP/1.1 421 "));
+}
+
+/// A server that says so much before it answers; how much of it was taken.
+fn hinting(early: usize) -> (u16, std::thread::JoinHandle<Vec<usize>>) {
+    server(1, move |mut client| {
+        client.head();
+        let hint = b"HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n";
+        let taken = (0..early).take_while(|_| client.stream.write_all(hint).is_ok()).count();
+        let _ = client.stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        taken
+    })
+}
+
+#[test]
+fn a_server_that_says_things_before_its_answer_without_end_is_ended() {
+    for through in ["proxy", "tunnel"] {
+        for (early, status) in [(3, "200"), (64, "200"), (1_000_000, "502")] {
+            let (port, serving) = hinting(early);
+            let address = format!("127.0.0.1:{port}");
+            let proxy = permitting(&[&address]);
+            let mut client =
+                if through == "proxy" { proxy.client() } else { proxy.tunnel(&address) };
+            let target = if through == "proxy" { format!("http://{address}/") } else { "/".into() };
+            client.send(format!("GET {target} HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+            let (head, body) = client.response();
+            assert_eq!(head.get(9..12), Some(status), "{through} {early}: {head}");
+            let taken = serving.join().unwrap()[0];
+            if status == "502" {
+                assert!(taken < early, "{through}: all of it was read");
+                assert!(body.contains("more than 64 things before its answer"), "{body}");
+                let error = proxy.connection().error.unwrap();
+                assert!(error.contains("more than 64 things"), "{error}");
+            }
+        }
+    }
 }

@@ -291,7 +291,7 @@ impl Exchange {
                     request = *unsent;
                     self.forget(&server).await;
                 }
-                Err(Unanswered { error, .. }) => return Err(broke_off(&server, error.as_ref())),
+                Err(Unanswered { error, .. }) => return Err(server.broke_off(error.as_ref())),
             }
         }
     }
@@ -443,17 +443,6 @@ fn dropped(headers: &HeaderMap) -> Option<String> {
         text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>()
     });
     names.filter(|name| !name.is_empty()).find(|name| !OF_CONNECTIONS.contains(&name.as_str()))
-}
-
-/// What a client is told of a request that was not answered.
-fn broke_off(server: &Server, error: Option<&hyper::Error>) -> Refusal {
-    let Some(error) = error else {
-        return Refusal::Unreachable("the server broke off".to_owned());
-    };
-    let reason = ended(Side::Server, error);
-    server.failed(&reason);
-    // Ours is the body alone, and that is the client's.
-    if error.is_user() { Refusal::BrokenOff(reason) } else { Refusal::Unreachable(reason) }
 }
 
 /// A request in the form in which a server is sent it.

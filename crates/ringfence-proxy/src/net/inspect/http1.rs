@@ -18,8 +18,9 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use super::super::HEAD_BYTES_MAX;
+use super::super::early::Early;
 use super::account::Outgoing;
-use super::server::{Unanswered, Within};
+use super::server::{Failed, Unanswered, Within};
 
 /// After so long without a request a connection rests, in milliseconds.
 const REST_AFTER_MS: u64 = 100;
@@ -73,8 +74,9 @@ impl Http1 {
     /// Sends a request; gives it back where nothing of it was sent.
     pub(super) async fn send(
         &self,
-        request: Request<Outgoing>,
+        mut request: Request<Outgoing>,
     ) -> Result<Response<Incoming>, Unanswered> {
+        let early = Early::of(&mut request);
         if request.headers().contains_key(hyper::header::UPGRADE) {
             self.0.upgrade.notify_one();
         }
@@ -82,18 +84,30 @@ impl Http1 {
         let Some(taker) = &mut *sender else { return Err(Unanswered::unsent(request)) };
         let sending = taker.try_send_request(request);
         drop(sender);
-        let mut response = sending.await.map_err(Unanswered::from)?;
+        let sent = match early.answer(sending).await {
+            Ok(sent) => sent,
+            Err(endless) => {
+                self.end();
+                return Err(Unanswered { error: Some(Failed::Endless(endless)), unsent: None });
+            }
+        };
+        let mut response = sent.map_err(Unanswered::from)?;
         // Free text, which nobody reads and nobody searches.
         response.extensions_mut().remove::<ReasonPhrase>();
         Ok(response)
+    }
+
+    /// Nothing more goes over it.
+    fn end(&self) {
+        if let Some(driver) = self.0.driver().take() {
+            driver.abort();
+        }
     }
 }
 
 impl Drop for Http1 {
     fn drop(&mut self) {
-        if let Some(driver) = self.0.driver().take() {
-            driver.abort();
-        }
+        self.end();
     }
 }
 

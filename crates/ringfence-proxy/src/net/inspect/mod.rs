@@ -7,6 +7,7 @@ mod account;
 mod answered;
 mod client;
 mod exchange;
+mod heads;
 mod http1;
 mod looked;
 mod looking;

@@ -17,10 +17,12 @@ use tokio_rustls::client::TlsStream;
 
 use super::super::HEAD_BYTES_MAX;
 use super::super::broken::{Side, ended};
+use super::super::early::Endless;
 use super::super::line::{Counted, Line};
 use super::super::open::Opened;
 use super::super::reply::Refusal;
 use super::account::Outgoing;
+use super::heads::Heads;
 use super::http1::Http1;
 
 /// Most requests at a time over one HTTP/2 connection.
@@ -91,9 +93,17 @@ enum Sender {
 /// Why a request was not answered.
 pub(super) struct Unanswered {
     /// What was said of it; nothing where the connection had gone to rest.
-    pub(super) error: Option<hyper::Error>,
+    pub(super) error: Option<Failed>,
     /// The request, where nothing of it was sent.
     pub(super) unsent: Option<Box<Request<Outgoing>>>,
+}
+
+/// What became of a request in place of an answer.
+pub(super) enum Failed {
+    /// The connection failed.
+    Broken(hyper::Error),
+    /// Other things came, without end.
+    Endless(Endless),
 }
 
 impl Unanswered {
@@ -106,7 +116,7 @@ impl Unanswered {
 impl From<TrySendError<Request<Outgoing>>> for Unanswered {
     fn from(mut error: TrySendError<Request<Outgoing>>) -> Unanswered {
         let unsent = error.take_message().map(Box::new);
-        Unanswered { error: Some(error.into_error()), unsent }
+        Unanswered { error: Some(Failed::Broken(error.into_error())), unsent }
     }
 }
 
@@ -121,7 +131,7 @@ impl Server {
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 .max_send_buf_size(STREAM_UNSENT_BYTES_MAX)
                 .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-                .handshake(TokioIo::new(stream))
+                .handshake(TokioIo::new(Heads::new(stream)))
                 .await
                 .map(|(sender, connection)| {
                     Sender::Http2(sender, tokio::spawn(connection).abort_handle())
@@ -165,6 +175,22 @@ impl Server {
                 sending.await.map_err(Unanswered::from)
             }
         }
+    }
+
+    /// What a client is told of a request that was not answered.
+    pub(super) fn broke_off(&self, error: Option<&Failed>) -> Refusal {
+        let error = match error {
+            Some(Failed::Broken(error)) => error,
+            Some(Failed::Endless(endless)) => {
+                self.failed(endless);
+                return Refusal::Unreachable(endless.to_string());
+            }
+            None => return Refusal::Unreachable("the server broke off".to_owned()),
+        };
+        let reason = ended(Side::Server, error);
+        self.failed(&reason);
+        // Ours is the body alone, and that is the client's.
+        if error.is_user() { Refusal::BrokenOff(reason) } else { Refusal::Unreachable(reason) }
     }
 
     /// Notes why the connection failed.

@@ -3,7 +3,8 @@
 //!
 //! The whole of such a body is looked at as it is written in any case; here is how its parts read otherwise. What is
 //! beside their bodies (heads, what comes before the first, and behind the last) nobody says anything of: it has to be
-//! text, or one reader or another would find something else in it than was looked at.
+//! text, or one reader or another would find something else in it than was looked at. Readers differ in what ends a line
+//! and in what may stand behind a boundary, too: what is a boundary to some alone makes the whole unclear.
 
 use std::ops::Range;
 
@@ -22,7 +23,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most bytes before the first part: who writes more means something else by it.
 const BEFORE_BYTES_MAX: usize = 64 * 1024;
 
-/// Longest line with a boundary, in bytes, with the spaces that may stand behind it.
+/// Longest line with a boundary, in bytes.
 const LINE_BYTES_MAX: usize = 1024;
 
 /// How many bytes of base64 say whether it is text.
@@ -94,6 +95,21 @@ enum Line {
     Closes,
 }
 
+/// What ends a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Lf,
+    CrLf,
+}
+
+impl End {
+    /// What ends this one; nothing where its end is still to come.
+    fn of(line: &[u8]) -> Option<End> {
+        let before = line.strip_suffix(b"\n")?;
+        Some(if before.ends_with(b"\r") { End::CrLf } else { End::Lf })
+    }
+}
+
 /// The value of a parameter, and what stands behind it.
 fn value(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();
@@ -154,6 +170,12 @@ pub(super) struct Parts {
     at: At,
     /// A line has begun of which the rest is still to come.
     within_line: bool,
+    /// What ended the line before.
+    last: Option<End>,
+    /// What ends lines with boundaries and those of heads, by the first of them.
+    ends: Option<End>,
+    /// Nothing comes behind what is there.
+    is_end: bool,
     /// How much has come before the first part, in bytes.
     before: usize,
     /// Something beside the bodies of parts is no text, or one reader takes it for the head of a part and another not.
@@ -171,8 +193,16 @@ pub(super) enum Unreadable {
 
 impl Parts {
     pub(super) fn new(boundary: Boundary) -> Parts {
-        let boundaries = vec![boundary];
-        Parts { boundaries, at: At::Outside, within_line: false, before: 0, is_unclear: false }
+        Parts {
+            boundaries: vec![boundary],
+            at: At::Outside,
+            within_line: false,
+            last: None,
+            ends: None,
+            is_end: false,
+            before: 0,
+            is_unclear: false,
+        }
     }
 
     /// How what comes next reads otherwise than it is written.
@@ -204,7 +234,7 @@ impl Parts {
 
     /// The same where nothing comes behind it: something without any part is none of this, and no head ends so.
     pub(super) fn check_end(&self, bytes: &[u8]) -> Result<(), Unreadable> {
-        let mut parts = self.clone();
+        let mut parts = Parts { is_end: true, ..self.clone() };
         parts.over(bytes);
         let is_whole = match &parts.at {
             At::Outside => parts.before == 0,
@@ -258,6 +288,8 @@ impl Parts {
             start = at.end;
             let continues = std::mem::replace(&mut self.within_line, line.last() != Some(&b'\n'));
             let boundary = if continues { None } else { self.boundary(line) };
+            self.is_unclear |= !self.ends_as_others(line, boundary) || self.has_hidden(line);
+            self.last = End::of(line).or(self.last);
             if let Some(kind) = boundary {
                 // A head that does not end is none, to some.
                 self.is_unclear |=
@@ -293,13 +325,52 @@ impl Parts {
         found
     }
 
-    /// What a line is of the boundaries that are known; of several that say otherwise nobody knows which is meant.
+    /// What a line is of the boundaries that are known; of several that say otherwise nobody knows which is meant. Those
+    /// of parts within a part are known as long as that goes on.
     fn boundary(&mut self, line: &[u8]) -> Option<Line> {
-        let mut kinds = self.boundaries.iter().filter_map(|boundary| boundary.of_line(line));
-        let first = kinds.next()?;
-        let is_clear = kinds.all(|kind| kind == first);
-        self.is_unclear |= !is_clear || line.len() > LINE_BYTES_MAX;
+        let all = self.boundaries.iter().enumerate();
+        let mut found = all.filter_map(|(at, boundary)| Some((at, boundary.of_line(line)?)));
+        let (outermost, first) = found.next()?;
+        let is_clear = found.all(|(_, kind)| kind == first);
+        self.boundaries.truncate(outermost.saturating_add(1));
+        // Spaces behind it some take for nothing, and some for no boundary.
+        let bare = line.trim_ascii_end().len();
+        let is_padded =
+            line.get(bare..).is_some_and(|end| !matches!(end, b"" | b"\n" | b"\r\n" | b"\r"));
+        let is_long = line.len() > LINE_BYTES_MAX;
+        self.is_unclear |= !is_clear || is_long || (is_padded && self.is_whole(line));
         Some(first)
+    }
+
+    /// Whether a line is known to be one: of others more is to come.
+    fn is_whole(&self, line: &[u8]) -> bool {
+        self.is_end || line.ends_with(b"\n")
+    }
+
+    /// Whether a line ends as all do by which parts are told apart: to some readers `\n` alone ends none, and some take
+    /// what the first has for all.
+    fn ends_as_others(&mut self, line: &[u8], boundary: Option<Line>) -> bool {
+        let end = End::of(line);
+        if boundary.is_some() && self.ends.is_none() {
+            self.ends = end;
+        }
+        let is_in_head = matches!(self.at, At::Head(Line::Begins, _));
+        let is_alike = |end: Option<End>| end.is_none() || self.ends.is_none() || end == self.ends;
+        match boundary {
+            Some(_) => is_alike(end) && (is_alike(self.last) || !self.is_whole(line)),
+            None if is_in_head || self.ends == Some(End::Lf) => is_alike(end),
+            None => true,
+        }
+    }
+
+    /// Whether there is a boundary in a line behind `\r`, which to some ends a line.
+    fn has_hidden(&self, line: &[u8]) -> bool {
+        let is_boundary = |at: usize| {
+            let rest = line.get(at.saturating_add(1)..).unwrap_or_default();
+            let behind = rest.strip_prefix(b"--").unwrap_or_default();
+            self.boundaries.iter().any(|boundary| behind.starts_with(boundary.get()))
+        };
+        memchr::memchr_iter(b'\r', line).any(is_boundary)
     }
 
     /// Whether a line, or the rest of one, may stand where it does.
@@ -327,10 +398,11 @@ impl Parts {
         let is_head = head.trim_end().lines().all(|line| line.contains(':'));
         self.is_unclear |= kind == Line::Begins && !(is_ended && is_head);
         let known = self.boundaries.len();
-        let mut written = Written::Plainly;
+        let (mut written, mut is_encoded) = (Written::Plainly, false);
         for line in head.lines() {
             let Some((name, value)) = line.split_once(':') else { continue };
             let value = value.trim();
+            let is_encoding = name.trim().eq_ignore_ascii_case("content-transfer-encoding");
             let now = match name.trim().to_ascii_lowercase().as_str() {
                 "content-transfer-encoding" => encoding(value),
                 "content-encoding" if !value.eq_ignore_ascii_case("identity") => Written::Otherwise,
@@ -345,7 +417,10 @@ impl Parts {
                 (one, other) if one == other => one,
                 (_, _) => Written::Otherwise,
             };
+            is_encoded |= is_encoding && now != Written::Plainly;
         }
+        // RFC 2045, section 6.4, has no encoding of several parts: some read them so and some as they are written.
+        self.is_unclear |= is_encoded && self.boundaries.len() > known;
         if head.len() > HEAD_BYTES_MAX {
             written = Written::Otherwise;
         }
@@ -358,6 +433,8 @@ impl Parts {
         if lower.starts_with("multipart/") {
             return match Boundary::of(value) {
                 Some(boundary) if self.boundaries.len() <= NESTED_MAX => {
+                    // Nobody knows which of them ends.
+                    self.is_unclear |= self.boundaries.contains(&boundary);
                     self.boundaries.push(boundary);
                     Written::Plainly
                 }
@@ -376,7 +453,10 @@ impl Parts {
 pub(super) fn whole_lines(passed: &[u8]) -> usize {
     match memchr::memrchr(b'\n', passed) {
         Some(end) => end.saturating_add(1),
-        None if passed.len() > LINE_BYTES_MAX => passed.len(),
+        // What ends a line is not cut in two.
+        None if passed.len() > LINE_BYTES_MAX => {
+            passed.len().saturating_sub(usize::from(passed.ends_with(b"\r")))
+        }
         None => 0,
     }
 }

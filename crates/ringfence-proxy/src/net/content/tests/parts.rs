@@ -242,3 +242,87 @@ fn a_head_that_some_readers_take_for_a_body_stops_it() {
         Passing::new(rules("", "secrets", Way::Out), form_of("multipart/mixed; boundary=b"));
     assert_eq!(passing.whole(text.into_bytes()).unwrap_err().rule, "token");
 }
+
+/// What a receiver decodes of a part in base64, passing over what is no letter of it.
+fn received(part: &str) -> String {
+    let letter = |it: &u8| it.is_ascii_alphanumeric() || b"+/".contains(it);
+    let mut letters: Vec<u8> = part.bytes().filter(letter).collect();
+    letters.truncate(letters.len() / 4 * 4);
+    let read = base64::engine::general_purpose::STANDARD.decode(letters).unwrap();
+    String::from_utf8_lossy(&read).into_owned()
+}
+
+#[test]
+fn a_boundary_within_a_part_is_none_behind_it() {
+    let form = form_of("multipart/mixed; boundary=b");
+    let nested = "Content-Type: multipart/mixed; boundary=QUJD";
+    let inner = wrapped(&format!("one two three four five six {TOKEN}\n"));
+    // What stands for a boundary and a head are twelve letters of base64 to who reads the part.
+    let hidden = format!("--QUJD\r\nQU: JDQUJD\r\n\r\n{inner}");
+    assert!(received(&hidden).contains(TOKEN), "a receiver has it");
+    let text = body(&[(nested, "--QUJD\r\n\r\nx\r\n--QUJD--"), (BASE64, &format!("\r\n{hidden}"))]);
+    let out = rules("", "secrets", Way::Out);
+    let blocked = Passing::new(out, form).whole(text.clone().into_bytes());
+    assert_eq!(blocked.unwrap_err().rule, "token");
+    for size in [1, 7, 1_000] {
+        let clean = in_pieces(form, size, text.as_bytes());
+        let last = clean.rsplit("\r\n--b\r\n").next().unwrap();
+        let part = last.split_once("\r\n\r\n").unwrap().1.strip_suffix("--b--\r\n").unwrap();
+        assert!(!received(part).contains("0123456789"), "{size}: {clean}");
+    }
+    // Within the part it is one, also where parts are within parts.
+    let deep = format!(
+        "--QUJD\r\nContent-Type: multipart/mixed; boundary=d\r\n\r\n--d\r\n{BASE64}\r\n\r\n{inner}\r\n--d--\r\n--QUJD\r\n\r\nx\r\n--QUJD--"
+    );
+    let text = body(&[(nested, &deep), ("", "x")]);
+    assert_eq!(stopped(body(&[(nested, "--QUJD\r\n\r\nx\r\n--QUJD--")]).as_bytes()), None);
+    let blocked = Passing::new(rules("", "secrets", Way::Out), form).whole(text.into_bytes());
+    assert_eq!(blocked.unwrap_err().rule, "token");
+}
+
+#[test]
+fn what_is_a_boundary_to_some_readers_alone_stops_it() {
+    let inner = wrapped(&format!("one two three four five six {TOKEN}\n"));
+    let nested = "Content-Type: multipart/mixed; boundary=c";
+    // A part that some read as base64 and others as text behind another head.
+    let hidden = |boundary: &str| {
+        format!("--b\r\n{BASE64}\r\n\r\nQUJD{boundary}X: y\r\n\r\n{inner}\r\n--b--\r\n")
+    };
+    for text in [
+        hidden("\n--b\r\n"),
+        hidden("\r\n--b\n"),
+        hidden("\n--b\n"),
+        hidden("\r\n--b \r\n"),
+        hidden("\r\n--b\t\r\n"),
+        hidden("\r--b\r"),
+        hidden("\r--b--\r"),
+        hidden("\n--b--\n"),
+        hidden("\r\n--b-- \r\n"),
+        // Lines that end by `\n` alone, but for some.
+        format!("--b\nX: y\n\nx\r\n{BASE64}\r\n\r\n{inner}\n--b--\n"),
+        format!("--b\nX: y\n\nx\r\n--b\n{BASE64}\n\nQUJD\n--b--\n"),
+        format!("--b\r\nX: y\n\n{BASE64}\r\n\r\n{inner}\r\n--b--\r\n"),
+        format!("--b\r\nX: y\n{BASE64}\r\n\r\n{inner}\r\n--b--\r\n"),
+        format!("before\n--b\r\n{BASE64}\r\n\r\n{inner}\r\n--b--\r\n"),
+        // Parts within a part that is encoded, and such as are called like those around them.
+        body(&[(&format!("{nested}\r\n{BASE64}"), "--c\r\n\r\nx\r\n--c--")]),
+        body(&[(&format!("{BASE64}\r\n{nested}"), "--c\r\n\r\nx\r\n--c--")]),
+        body(&[("Content-Type: multipart/mixed; boundary=b", "--b\r\n\r\nx\r\n--b--")]),
+    ] {
+        assert_eq!(stopped(text.as_bytes()), Some("unclear".to_owned()), "{text}");
+    }
+    for fine in [
+        // Lines of texts end as they like, where none of them has a boundary.
+        "--b\r\n\r\none\ntwo\r\nthree\rfour\r\n--b--\r\n",
+        "--b\n\none\ntwo\n--b\nX: y\n\nz\n--b--\n",
+        "--b\r\n\r\n --b\n--bb\n-b\r--x\r\n--b--",
+        "before\n\r\n--b\r\n\r\nx\r\n--b--",
+    ] {
+        assert_eq!(stopped(fine.as_bytes()), None, "{fine}");
+    }
+    let head = "Content-Transfer-Encoding: base64";
+    let text = format!("--b\n{head}\n\n{}\n--b--\n", inner.replace('\r', ""));
+    let form = form_of("multipart/mixed; boundary=b");
+    let blocked = Passing::new(rules("", "secrets", Way::Out), form).whole(text.into_bytes());
+    assert_eq!(blocked.unwrap_err().rule, "token", "all lines end by `\\n`");
+}

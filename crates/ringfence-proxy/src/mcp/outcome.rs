@@ -19,26 +19,36 @@ pub enum Of {
 pub struct Outcome<'a> {
     message: &'a Message,
     at: Range<usize>,
+    form: Form,
     /// Whether it failed.
     pub failed: bool,
+}
+
+/// How it says what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// In a list, as results do.
+    Content,
+    /// In a sentence, as errors of the protocol do.
+    Error,
 }
 
 impl<'a> Outcome<'a> {
     /// What came of a call, if this message says it.
     pub fn of(message: &'a Message, of: Of) -> Option<Outcome<'a>> {
         let Kind::Response { answer, .. } = message.kind() else { return None };
-        let (at, failed) = match (answer, of) {
-            (Answer::Error(at), _) => (at.clone(), true),
+        let (at, form, failed) = match (answer, of) {
+            (Answer::Error(at), _) => (at.clone(), Form::Error, true),
             (Answer::Result(at), Of::Call) => {
                 let (place, failed) = of_result(message.part(at))?;
-                (within(at, &place), failed)
+                (within(at, &place), Form::Content, failed)
             }
             (Answer::Result(at), Of::Task) => {
-                let (place, failed) = of_task(message.part(at))?;
-                (within(at, &place), failed)
+                let (place, form, failed) = of_task(message.part(at))?;
+                (within(at, &place), form, failed)
             }
         };
-        Some(Outcome { message, at, failed })
+        Some(Outcome { message, at, form, failed })
     }
 
     /// It as it stands, without anything that is another each time.
@@ -46,9 +56,15 @@ impl<'a> Outcome<'a> {
         self.message.part(&self.at)
     }
 
-    /// The message with a text more in the `content` of it, for whoever reads the answer; `None` where it has no such list.
+    /// The message with a text more for whoever reads the answer: in the `content` of it, or in the `message` of an error,
+    /// which is what clients of all revisions show. `None` where it has neither.
     pub fn with_more(&self, more: &str) -> Option<String> {
         let members = Members::of(self.text())?;
+        if self.form == Form::Error {
+            let said = string(members.get("message")?)?;
+            let place = within(&self.at, &members.at("message")?);
+            return Some(self.message.with(vec![(place, &quoted(&format!("{said}\n{more}")))]));
+        }
         let content = members.get("content").filter(|raw| raw.starts_with('['))?;
         let list = within(&self.at, &members.at("content")?);
         let end = list.end.checked_sub(1)?;
@@ -75,7 +91,7 @@ fn of_result(result: &str) -> Option<(Range<usize>, bool)> {
 }
 
 /// The same of what says how far a task is.
-fn of_task(result: &str) -> Option<(Range<usize>, bool)> {
+fn of_task(result: &str) -> Option<(Range<usize>, Form, bool)> {
     let members = Members::of(result)?;
     let whole = |name: &str| {
         let has = members.get(name).is_some_and(|raw| raw.starts_with('{'));
@@ -86,13 +102,15 @@ fn of_task(result: &str) -> Option<(Range<usize>, bool)> {
         Some("completed") => {
             let inner = members.get("result").and_then(Members::of);
             // Of 2025-11-25 the result is asked for by itself.
-            Some((whole("result")?, inner.as_ref().is_some_and(is_error)))
+            Some((whole("result")?, Form::Content, inner.as_ref().is_some_and(is_error)))
         }
         // The rest of it has times in it.
-        Some("failed") => Some((whole("error").or_else(|| members.at("status"))?, true)),
-        Some(_) => Some((members.at("status")?, true)),
+        Some("failed") => {
+            Some((whole("error").or_else(|| members.at("status"))?, Form::Error, true))
+        }
+        Some(_) => Some((members.at("status")?, Form::Error, true)),
         // What a rule has put in the place of an answer.
-        None => is_error(&members).then_some((0..result.len(), true)),
+        None => is_error(&members).then_some((0..result.len(), Form::Content, true)),
     }
 }
 

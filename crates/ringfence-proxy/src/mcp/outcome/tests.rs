@@ -94,8 +94,35 @@ fn a_text_is_put_behind_others_also_where_a_task_has_them() {
     for text in [
         r#"{"jsonrpc":"2.0","id":1,"result":{"content":{}}}"#,
         r#"{"jsonrpc":"2.0","id":1,"result":[]}"#,
-        r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":""}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"message":"no list"}}"#,
     ] {
         assert_eq!(Outcome::of(&message(text), Of::Call).unwrap().with_more("x"), None, "{text}");
+    }
+}
+
+#[test]
+fn a_text_is_put_behind_what_an_error_says_also_where_a_task_has_it() {
+    let error = |said: &str| format!(r#"{{"code":-32603,"message":{said},"data":{{"a":[1.50]}}}}"#);
+    let answer_of =
+        |said: &str| message(&format!(r#"{{"jsonrpc":"2.0","id":1,"error":{}}}"#, error(said)));
+    let failed =
+        |said: &str| answer(&format!(r#"{{"at":1,"status":"failed","error":{}}}"#, error(said)));
+    for (said, wanted) in
+        [(r#""""#, r#""\n\"x\"""#), (r#""disk is \u0066ull""#, r#""disk is full\n\"x\"""#)]
+    {
+        for of in [Of::Call, Of::Task] {
+            let more = Outcome::of(&answer_of(said), of).unwrap().with_more("\"x\"");
+            assert_eq!(more.as_deref(), Some(answer_of(wanted).text()));
+        }
+        let more = Outcome::of(&failed(said), Of::Task).unwrap().with_more("\"x\"");
+        assert_eq!(more.as_deref(), Some(failed(wanted).text()));
+    }
+    // What is no error as the protocol has them stays as it is.
+    for (of, odd) in [
+        (Of::Call, message(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":7}}"#)),
+        (Of::Task, answer(r#"{"status":"failed"}"#)),
+        (Of::Task, answer(r#"{"status":"cancelled","error":{"code":1,"message":""}}"#)),
+    ] {
+        assert_eq!(Outcome::of(&odd, of).unwrap().with_more("x"), None);
     }
 }

@@ -180,20 +180,46 @@ pub(super) fn phase(line: &[u8], alphabet: Alphabet, before: usize) -> usize {
 /// A part in quoted-printable (RFC 2045, section 6.7); `None` where nothing in it is written otherwise.
 pub(super) fn quoted(text: &str) -> Option<Decoded> {
     memchr::memchr(b'=', text.as_bytes())?;
+    Some(by_bytes(text, quoted_byte))
+}
+
+/// The byte that quoted-printable begins with, and how long it is written; none for the end of a line that is none.
+fn quoted_byte(rest: &[u8]) -> Option<(Option<u8>, usize)> {
+    Some(match (rest.first()?, rest.get(1), rest.get(2)) {
+        (b'=', Some(b'\r'), Some(b'\n')) => (None, 3),
+        (b'=', Some(b'\n'), _) => (None, 2),
+        (b'=', _, _) => hex(rest).map_or((Some(b'='), 1), |it| (Some(it), 3)),
+        (other, _, _) => (Some(*other), 1),
+    })
+}
+
+/// The fields of a form as they read, with this for a `+`; `None` where nothing in them is written otherwise.
+fn fields(text: &str, plus: u8) -> Option<Decoded> {
+    memchr::memchr2(b'%', b'+', text.as_bytes())?;
+    Some(by_bytes(text, |rest| field_byte(rest, plus)))
+}
+
+/// The byte that a form begins with, and how long it is written.
+fn field_byte(rest: &[u8], plus: u8) -> Option<(Option<u8>, usize)> {
+    Some(match rest.first()? {
+        b'+' => (Some(plus), 1),
+        b'%' => hex(rest).map_or((Some(b'%'), 1), |it| (Some(it), 3)),
+        other => (Some(*other), 1),
+    })
+}
+
+/// The value of the two digits behind the first letter.
+fn hex(rest: &[u8]) -> Option<u8> {
+    let digit = |at: usize| rest.get(at).and_then(|it| char::from(*it).to_digit(16));
+    let value = digit(1)?.saturating_mul(16).saturating_add(digit(2)?);
+    u8::try_from(value).ok()
+}
+
+/// A text of which each byte is written so.
+fn by_bytes(text: &str, first: impl Fn(&[u8]) -> Option<(Option<u8>, usize)>) -> Decoded {
     let (mut bytes, mut from) = (Vec::with_capacity(text.len()), Vec::new());
     let (mut at, mut rest) = (0_usize, text.as_bytes());
-    while let Some(first) = rest.first() {
-        let digit = |at: usize| rest.get(at).and_then(|it| char::from(*it).to_digit(16));
-        let value = digit(1)
-            .zip(digit(2))
-            .map(|(high, low)| high.saturating_mul(16).saturating_add(low))
-            .and_then(|value| u8::try_from(value).ok());
-        let (byte, length) = match (first, rest.get(1), rest.get(2)) {
-            (b'=', Some(b'\r'), Some(b'\n')) => (None, 3),
-            (b'=', Some(b'\n'), _) => (None, 2),
-            (b'=', _, _) if value.is_some() => (value, 3),
-            (other, _, _) => (Some(*other), 1),
-        };
+    while let Some((byte, length)) = first(rest) {
         if let Some(byte) = byte {
             bytes.push(byte);
             from.push(at);
@@ -202,37 +228,7 @@ pub(super) fn quoted(text: &str) -> Option<Decoded> {
         rest = rest.get(length..).unwrap_or_default();
     }
     from.push(at);
-    Some(Decoded { text: readable(&bytes).into_owned(), from, is_base64: false })
-}
-
-/// The fields of a form as they read, with this for a `+`; `None` where nothing in them is written otherwise.
-fn fields(text: &str, plus: u8) -> Option<Decoded> {
-    memchr::memchr2(b'%', b'+', text.as_bytes())?;
-    let (mut bytes, mut from) = (Vec::with_capacity(text.len()), Vec::new());
-    let (mut at, mut rest) = (0_usize, text.as_bytes());
-    while let Some((byte, length)) = field_byte(rest, plus) {
-        bytes.push(byte);
-        from.push(at);
-        at = at.saturating_add(length);
-        rest = rest.get(length..).unwrap_or_default();
-    }
-    from.push(at);
-    Some(Decoded { text: readable(&bytes).into_owned(), from, is_base64: false })
-}
-
-/// The byte that a form begins with, and how long it is written.
-fn field_byte(rest: &[u8], plus: u8) -> Option<(u8, usize)> {
-    let digit = |at: usize| rest.get(at).and_then(|it| char::from(*it).to_digit(16));
-    match rest.first()? {
-        b'+' => Some((plus, 1)),
-        b'%' => {
-            let value = digit(1)
-                .zip(digit(2))
-                .map(|(high, low)| high.saturating_mul(16).saturating_add(low));
-            Some(value.and_then(|it| u8::try_from(it).ok()).map_or((b'%', 1), |it| (it, 3)))
-        }
-        other => Some((*other, 1)),
-    }
+    Decoded { text: readable(&bytes).into_owned(), from, is_base64: false }
 }
 
 /// A text without the escapes behind which letters can hide, and without the zeros between letters of two bytes;

@@ -1,6 +1,8 @@
 //! Clients over HTTP of servers behind addresses: one thread carries them all, and none of them holds up another.
 
+use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -122,6 +124,73 @@ fn what_takes_its_time_stays_in_its_order_and_disturbs_nobody() {
     });
     let told = served.end();
     assert!(!told.contains("panicked"), "{told}");
+}
+
+#[test]
+fn a_large_question_holds_up_nobody_else() {
+    let (_web, _person, served) = served();
+    let (large, small) = (served.begin("2025-06-18"), served.begin("2025-06-18"));
+    let mut asked = call(7, "a");
+    asked["params"]["_meta"] = json!({"x": "large ".repeat(2_000_000)});
+    std::thread::scope(|scope| {
+        let begun = Instant::now();
+        let large = scope.spawn(|| answered(&served, &large, (7, &asked)));
+        let (mut slowest, mut count) = (Duration::ZERO, 0);
+        while !large.is_finished() {
+            let began = Instant::now();
+            let text = count.to_string();
+            assert_eq!(said(&served, &small, (8, &text)), text);
+            slowest = slowest.max(began.elapsed());
+            count += 1;
+        }
+        assert_eq!(large.join().unwrap(), "a");
+        let all = begun.elapsed();
+        // Reading it takes its time several times over; none of that is where others wait.
+        assert!(count > 10 && slowest < all / 8, "{slowest:?} of {all:?}, {count}");
+    });
+}
+
+/// How many answers have begun that never end.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
+
+/// Begins a large answer and, once enough of them have begun, breaks it off.
+fn begins(asked: &Asked, to: &mut TcpStream) {
+    const MANY: usize = 6;
+    let text = asked.body["params"]["arguments"]["x"].as_str().unwrap_or_default();
+    if text != "huge" {
+        return says(asked, to);
+    }
+    let piece = vec![b' '; 1024 * 1024];
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let _ = write!(to, "{head}content-length: 16000000\r\n\r\n");
+    // Who is not listened to any more is done as well.
+    let _ = (0..15).try_for_each(|_| to.write_all(&piece));
+    BEGUN.fetch_add(1, Ordering::SeqCst);
+    let until = Instant::now() + Duration::from_secs(20);
+    while BEGUN.load(Ordering::SeqCst) < MANY && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = to.shutdown(std::net::Shutdown::Both);
+}
+
+#[test]
+fn what_is_kept_of_answers_that_have_not_ended_is_bounded_over_all_sessions() {
+    let web = Web::serve(begins);
+    let setup = Setup::new(&[("web", &web.url())]);
+    setup.pinned("web", &web.url(), &tool());
+    let served = Served::start(&setup.person, &[]);
+    let sessions: Vec<String> = (0..6).map(|_| served.begin("2025-06-18")).collect();
+    let ask = &|session: &String| served.post(session, &call(7, "huge")).json().to_string();
+    let told: Vec<String> = std::thread::scope(|scope| {
+        let all: Vec<_> =
+            sessions.iter().map(|session| scope.spawn(move || ask(session))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let too_many = told.iter().filter(|it| it.contains("67108864 bytes together")).count();
+    assert!((1..=3).contains(&too_many), "{told:?}");
+    for session in &sessions {
+        assert_eq!(said(&served, session, (8, "b")), "b", "others go on, and it too");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod asking;
 mod old;
+mod outgoing;
 mod refusal;
 mod word;
 
@@ -22,14 +23,14 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{interval, sleep, timeout};
 
-use super::super::frame::{Frame, INTERNAL_ERROR, Id, Kind, Members, Message, error_answer};
+use super::super::frame::{INTERNAL_ERROR, Id, Kind, error_answer};
 use super::super::headers::{self, Repeated};
 use super::super::lines::MESSAGE_BYTES_MAX;
 use super::super::oauth::challenge::Challenge;
-use super::traced;
 use super::turns::Turns;
 use super::url::Url;
 use crate::net::{Coming, Own, awake, header};
+use outgoing::{Outgoing, Stands};
 pub use word::{Say, Unheard, Word};
 
 /// Most requests of one session that are under way; more wait.
@@ -236,41 +237,23 @@ impl Tasks {
     }
 }
 
-/// Where a request belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stands {
-    InSession,
-    /// Nowhere: it is of 2026-07-28. The end of its stream cancels it, and no stream is taken up again.
-    Alone,
-    /// The same, and its stream goes on until somebody ends it.
-    Listening,
-}
-
-impl Stands {
-    fn of(message: &Message, method: &str) -> Stands {
-        match (headers::required(message, &[]).is_empty(), method) {
-            (true, _) => Stands::InSession,
-            (false, "subscriptions/listen") => Stands::Listening,
-            (false, _) => Stands::Alone,
-        }
-    }
-}
-
 impl Session {
     async fn pass_on(self: &Arc<Session>, text: String, tasks: &mut Tasks) {
-        let read = self.server.turns.read(text.into_bytes()).await;
-        let Some(Ok(Frame::One(message))) = read else { return };
-        match message.kind() {
+        let bytes = text.len();
+        let repeated = Arc::clone(&self.server.repeated);
+        let read = move || Outgoing::read(text, &repeated);
+        let Some(Some(outgoing)) = self.server.turns.over(bytes, read).await else { return };
+        let of = outgoing.stands;
+        match outgoing.message.kind() {
             // What comes next needs what the answer to this brings.
             Kind::Request { id, method, .. } if method == "initialize" => {
                 let id = id.clone();
-                if let Some(listening) = self.request(message, id, Asks::ToBegin).await {
+                if let Some(listening) = self.request(outgoing, id, Asks::ToBegin).await {
                     tasks.running.spawn(listening);
                 }
             }
-            Kind::Request { id, method, .. } => {
-                let (session, id, of) =
-                    (Arc::clone(self), id.clone(), Stands::of(&message, method));
+            Kind::Request { id, .. } => {
+                let (session, id) = (Arc::clone(self), id.clone());
                 if of == Stands::Listening && tasks.listening.len() >= LISTENS_MAX {
                     let why = format!("more than {LISTENS_MAX} streams of changes are open");
                     let answer = error_answer(Some(&id), INTERNAL_ERROR, &why);
@@ -281,15 +264,16 @@ impl Session {
                 let named = id.clone();
                 // Boxed: a task is moved when it is begun and when it ends.
                 let request = Box::pin(async move {
-                    let _ = session.request(message, id, asks).await;
+                    let _ = session.request(outgoing, id, asks).await;
                 });
                 tasks.carry(named, request, of);
             }
             Kind::Notification { method, .. } => {
                 let method = method.clone();
-                let cancelled = cancelled(&message).and_then(|id| tasks.by_request.remove(&id));
+                let cancels = outgoing.cancels.as_ref();
+                let cancelled = cancels.and_then(|id| tasks.by_request.remove(id));
                 if !matches!(cancelled, Some((_, Stands::Alone | Stands::Listening))) {
-                    self.deliver(&message).await;
+                    self.deliver(&outgoing).await;
                 }
                 if let Some((task, _)) = cancelled {
                     task.abort();
@@ -298,12 +282,12 @@ impl Session {
                     tasks.running.spawn(Arc::clone(self).listen());
                 }
             }
-            Kind::Response { .. } => self.deliver(&message).await,
+            Kind::Response { .. } => self.deliver(&outgoing).await,
         }
     }
 
     /// Sends what asks for no answer.
-    async fn deliver(&self, message: &Message) {
+    async fn deliver(&self, message: &Outgoing) {
         let before = self.state().id.clone();
         let sent = timeout(Duration::from_secs(TAKEN_SECONDS_MAX), self.post(message)).await;
         let Ok(Ok(response)) = sent else { return };
@@ -350,22 +334,17 @@ impl Session {
     }
 
     /// Posts a message; the error is for a person.
-    async fn post(&self, message: &Message) -> Result<Response<Coming>, String> {
+    async fn post(&self, outgoing: &Outgoing) -> Result<Response<Coming>, String> {
         let old = self.state().old.clone();
         let mut request = self.head(Method::POST, old.as_ref().unwrap_or(&self.server.url), None);
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         let both = HeaderValue::from_static("application/json, text/event-stream");
         headers.insert(ACCEPT, both);
-        for (name, value) in headers::required(message, self.repeated(message)) {
-            let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
-            let value = HeaderValue::try_from(value).map_err(|error| error.to_string())?;
-            headers.insert(name, value);
+        for (name, value) in outgoing.headers.as_ref().map_err(Clone::clone)? {
+            headers.insert(name, value.clone());
         }
-        for (name, value) in traced::headers(message) {
-            request.headers_mut().insert(name, value);
-        }
-        *request.body_mut() = Bytes::from(message.text().to_owned());
+        *request.body_mut() = Bytes::from(outgoing.message.text().to_owned());
         awake::beat();
         let response = self.send(request).await;
         awake::beat();
@@ -421,15 +400,6 @@ impl Session {
         request
     }
 
-    fn repeated(&self, message: &Message) -> &[Repeated] {
-        let Kind::Request { params: Some(params), .. } = message.kind() else { return &[] };
-        let members = Members::of(message.part(params));
-        let name = members.as_ref().and_then(|all| all.get("name"));
-        let name = name.and_then(super::super::frame::string);
-        let found = name.and_then(|name| self.server.repeated.get(&*name));
-        found.map_or(&[], Vec::as_slice)
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -460,13 +430,6 @@ fn form(response: &Response<Coming>) -> Form {
         EVENT_STREAM => Form::Events,
         _ => Form::Other,
     }
-}
-
-/// Which request a message cancels.
-fn cancelled(message: &Message) -> Option<Id> {
-    let Kind::Notification { method, params: Some(params) } = message.kind() else { return None };
-    let members = Members::of(message.part(params)).filter(|_| method == "notifications/cancelled");
-    members?.get("requestId").and_then(Id::read)
 }
 
 /// The most that an answer may be.

@@ -21,7 +21,7 @@ const MESSAGE_BYTES_MIN: usize = 4 * 1024;
 /// How many bytes that are only moved count as one that is read.
 const MOVED_PER_READ: usize = 8;
 
-/// Bytes of events that have not ended, of all streams of one server together.
+/// Bytes of events that have not ended, and of answers that are no events and were not read yet, of one server together.
 const UNENDED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The turns of one peer.
@@ -65,16 +65,26 @@ impl Turns {
 
     /// Reads messages, on another thread where that takes its time; nothing where there is no thread any more.
     pub(super) async fn read(&self, bytes: Vec<u8>) -> Option<Result<Frame, Unread>> {
-        if bytes.len() <= LIGHT_BYTES_MAX {
-            return Some(read(bytes));
+        self.over(bytes.len(), move || read(bytes)).await
+    }
+
+    /// Does something with so many bytes of messages, on another thread where that takes its time; nothing where there is
+    /// no thread any more.
+    pub(super) async fn over<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        does: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        if bytes <= LIGHT_BYTES_MAX {
+            return Some(does());
         }
         let one = Arc::clone(&self.large).acquire_owned().await.ok()?;
-        let reading = spawn_blocking(move || {
+        let doing = spawn_blocking(move || {
             // Also where nobody waits for it any more, it is one at a time.
             let _one = one;
-            read(bytes)
+            does()
         });
-        reading.await.ok()
+        doing.await.ok()
     }
 
     /// What is kept of a stream until its events end.
@@ -102,9 +112,11 @@ pub(super) struct Unended<'a> {
     bytes: usize,
 }
 
-/// The streams of a server keep more than there is room for.
+/// The answers of a server keep more than there is room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the server begins more events than it ends: more than {UNENDED_BYTES_MAX} bytes")]
+#[error(
+    "the server begins more than it ends: its answers are more than {UNENDED_BYTES_MAX} bytes together"
+)]
 pub(super) struct TooMuch;
 
 impl Unended<'_> {

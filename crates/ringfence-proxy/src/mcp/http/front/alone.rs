@@ -19,6 +19,7 @@ use super::super::super::frame::{
 use super::super::super::headers::{self, Header};
 use super::super::super::revision::{Revision, unsupported_answer};
 use super::super::remote::Unheard;
+use super::Opens;
 use super::desk::Event;
 use super::reply::{Reply, empty, error, events_alone, json};
 use super::sessions::{Client, Session, Sessions};
@@ -33,8 +34,18 @@ const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const INFO: &str = "io.modelcontextprotocol/clientInfo";
 
+/// What somebody sent, as far as it says how it stands.
+pub(super) enum Read {
+    /// In a session, or at the beginning of one.
+    InSession(Frame),
+    /// A request that stands for itself and says what it is: whose it is, and what its answer is called by.
+    Asks(Client, Id, Message),
+    /// What would stand for itself and is answered so.
+    Answered(Box<Response<Reply>>),
+}
+
 /// Whether somebody who sends this knows no sessions: by a header, or by what the request says of itself.
-pub(super) fn is_alone(all: &[Header], frame: &Frame) -> bool {
+fn is_alone(all: &[Header], frame: &Frame) -> bool {
     let says = match frame {
         Frame::One(message) => meta(message).is_some_and(|meta| meta.get(VERSION).is_some()),
         Frame::Batch(_) => false,
@@ -42,25 +53,31 @@ pub(super) fn is_alone(all: &[Header], frame: &Frame) -> bool {
     says || headers::is_modern(all)
 }
 
-/// Answers it.
-pub(super) async fn answer(all: &[Header], frame: Frame, sessions: &Sessions) -> Response<Reply> {
+/// Reads how something stands that came with these headers. What is large takes its time.
+pub(super) fn read(all: &[Header], frame: Frame, opens: &dyn Opens) -> Read {
+    if !is_alone(all, &frame) {
+        return Read::InSession(frame);
+    }
+    let answered = |response| Read::Answered(Box::new(response));
     let message = match frame {
         Frame::One(message) => message,
-        Frame::Batch(_) => return wrong(None, "several messages at once have no place here"),
+        Frame::Batch(_) => {
+            return answered(wrong(None, "several messages at once have no place here"));
+        }
     };
     let id = match message.kind() {
         Kind::Request { id, .. } => id.clone(),
         // The end of a stream says the same, and counts.
         Kind::Notification { method, .. } if method == "notifications/cancelled" => {
-            return empty(StatusCode::ACCEPTED);
+            return answered(empty(StatusCode::ACCEPTED));
         }
         Kind::Notification { .. } | Kind::Response { .. } => {
-            return wrong(None, "only requests have a place here");
+            return answered(wrong(None, "only requests have a place here"));
         }
     };
-    match checked(all, (&message, &id), sessions) {
-        Ok(client) => asked(client, (&id, message), sessions).await,
-        Err(refused) => *refused,
+    match checked(all, (&message, &id), opens) {
+        Ok(client) => Read::Asks(client, id, message),
+        Err(refused) => Read::Answered(refused),
     }
 }
 
@@ -77,7 +94,7 @@ fn meta(message: &Message) -> Option<Members<'_>> {
 fn checked(
     all: &[Header],
     (message, id): (&Message, &Id),
-    sessions: &Sessions,
+    opens: &dyn Opens,
 ) -> Result<Client, Box<Response<Reply>>> {
     let refuse =
         |code, why: &str| Err(Box::new(error(StatusCode::BAD_REQUEST, Some(id), code, why)));
@@ -90,7 +107,7 @@ fn checked(
     };
     let name = params.as_ref().and_then(|at| string(Members::of(message.part(at))?.get("name")?));
     let repeated = match name {
-        Some(tool) if method == "tools/call" => sessions.opens.repeated(&tool),
+        Some(tool) if method == "tools/call" => opens.repeated(&tool),
         Some(_) | None => Vec::new(),
     };
     if let Err(mismatch) = headers::check(all, message, &repeated) {
@@ -117,8 +134,8 @@ fn checked(
     Ok(hash.finalize().into())
 }
 
-/// Has it decided and answered.
-async fn asked(
+/// Has a request decided and answered.
+pub(super) async fn asked(
     client: Client,
     (id, message): (&Id, Message),
     sessions: &Sessions,

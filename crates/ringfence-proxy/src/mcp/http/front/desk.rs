@@ -137,8 +137,9 @@ impl Desk {
         stream.is_none_or(|stream| stream.left > 0)
     }
 
-    /// Opens the stream on which the answers to these messages come; none where none of them asks for one.
-    pub fn open(&self, messages: &[Message]) -> Result<Option<u64>, Refusal> {
+    /// Opens the stream on which the answers to these messages come, and what is told of them by these tokens; none where
+    /// none of them asks for one.
+    pub fn open(&self, messages: &[Message], tokens: Vec<String>) -> Result<Option<u64>, Refusal> {
         let mut state = self.state();
         let mut asked = Vec::new();
         for message in messages {
@@ -159,7 +160,6 @@ impl Desk {
         }
         state.last_stream = state.last_stream.saturating_add(1);
         let number = state.last_stream;
-        let tokens: Vec<String> = messages.iter().filter_map(token_of_request).collect();
         for token in &tokens {
             state.by_token.insert(token.clone(), number);
         }
@@ -396,7 +396,11 @@ impl Stream {
     }
 }
 
-/// The token by which a request wants to be told how far it is.
+/// The tokens by which requests want to be told how far they are.
+pub(super) fn tokens(messages: &[Message]) -> Vec<String> {
+    messages.iter().filter_map(token_of_request).collect()
+}
+
 fn token_of_request(message: &Message) -> Option<String> {
     let Kind::Request { params: Some(at), .. } = message.kind() else { return None };
     let params = Members::of(message.part(at))?;
@@ -410,87 +414,4 @@ fn token_of_progress(message: &Message) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn messages(text: &str) -> Vec<Message> {
-        match Frame::parse(text.as_bytes().to_vec()).unwrap() {
-            Frame::One(message) => vec![message],
-            Frame::Batch(all) => all,
-        }
-    }
-
-    fn request(id: u64) -> Vec<Message> {
-        messages(&format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"_meta":{{"progressToken":"t{id}"}}}}}}"#
-        ))
-    }
-
-    fn answer(id: u64) -> String {
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)
-    }
-
-    fn next(desk: &Desk, stream: u64, after: u64) -> Option<(u64, bool)> {
-        match desk.look(stream, after) {
-            Looked::Event(event) => Some((event.number, event.is_last)),
-            Looked::Later | Looked::Nothing => None,
-        }
-    }
-
-    #[test]
-    fn each_message_is_on_the_stream_that_it_belongs_to() {
-        let desk = Arc::new(Desk::default());
-        let first = desk.open(&request(1)).unwrap().unwrap();
-        let second = desk.open(&request(2)).unwrap().unwrap();
-        assert_eq!(desk.open(&request(2)), Err(Refusal::InUse));
-        let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t1"}}"#;
-        desk.give(progress.to_owned()).unwrap();
-        desk.give(answer(2)).unwrap();
-        desk.give(answer(2)).unwrap();
-        desk.give(answer(3)).unwrap();
-        assert_eq!(next(&desk, first, 0), Some((1, false)));
-        assert_eq!(next(&desk, second, 0), Some((1, true)));
-        assert_eq!(next(&desk, second, 1), None, "an answer that comes twice is none");
-        desk.give(answer(1)).unwrap();
-        assert_eq!(next(&desk, first, 1), Some((2, true)));
-        let told = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
-        desk.give(told.to_owned()).unwrap();
-        assert_eq!(next(&desk, GENERAL, 0), Some((1, false)));
-        assert!(desk.open(&messages(told)).unwrap().is_none());
-    }
-
-    #[test]
-    fn what_was_read_is_kept_for_a_while_and_what_nobody_reads_is_bounded() {
-        let desk = Arc::new(Desk::default());
-        let told = r#"{"jsonrpc":"2.0","method":"notifications/message"}"#;
-        for _ in 0..UNREAD_MAX + 10 {
-            desk.give(told.to_owned()).unwrap();
-        }
-        assert!(desk.read(GENERAL, 0).is_none(), "the first are not there any more");
-        let reading = desk.read(GENERAL, 10).unwrap();
-        assert_eq!(desk.give(told.to_owned()), Err(told.to_owned()), "who gives more waits");
-        let last = (UNREAD_MAX + 10) as u64;
-        assert!(next(&desk, GENERAL, last).is_none());
-        desk.give(told.to_owned()).unwrap();
-        drop(reading);
-        assert!(desk.read(GENERAL, last - KEPT_MAX as u64 + 1).is_some());
-        assert!(desk.read(GENERAL, 11).is_none());
-        assert!(desk.read(GENERAL, last + 9).is_none(), "what was never sent");
-        assert!(desk.read(77, 0).is_none());
-    }
-
-    #[test]
-    fn streams_that_have_brought_all_are_forgotten_in_their_order() {
-        let desk = Arc::new(Desk::default());
-        for id in 0..100 {
-            desk.open(&request(id)).unwrap();
-            desk.give(answer(id)).unwrap();
-        }
-        assert!(desk.state().streams.len() <= DONE_MAX + 1);
-        assert!(desk.state().by_token.len() <= DONE_MAX + 1 && desk.state().by_request.is_empty());
-        for id in 1_000..1_000 + STREAMS_MAX as u64 {
-            desk.open(&request(id)).unwrap();
-        }
-        assert_eq!(desk.open(&request(1)), Err(Refusal::TooMany));
-    }
-}
+mod tests;

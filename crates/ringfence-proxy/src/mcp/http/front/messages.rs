@@ -16,10 +16,10 @@ use super::super::super::lines::MESSAGE_BYTES_MAX;
 use super::super::super::revision::{Revision, unsupported_answer};
 use super::super::remote::{LAST_EVENT, SESSION, Unheard};
 use super::super::traced::{self, Said};
-use super::desk::{GENERAL, Refusal};
+use super::desk::{self, GENERAL, Refusal};
 use super::reply::{Reply, empty, error, events, json, named, plain};
 use super::sessions::{Session, Sessions};
-use super::{BODY_SECONDS_MAX, alone};
+use super::{BODY_SECONDS_MAX, Opens, alone};
 use crate::net::header;
 
 /// How long an answer is waited for before the client is told by a stream that it has to wait, in milliseconds.
@@ -53,43 +53,41 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
         return Err(no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "messages are `application/json`"));
     }
     let bytes = whole(body).await?;
-    let frame = read(bytes, sessions).await?;
-    let frame = match traced::said(&head.headers, &frame) {
-        Said::So(frame) => frame,
-        Said::Otherwise => {
-            sessions.opens.trace_differs();
-            frame
+    let opens = Arc::clone(&sessions.opens);
+    let read = sessions.turns.over(bytes.len(), move || read(head.headers, bytes, &*opens)).await;
+    let read = read.ok_or_else(|| no(StatusCode::SERVICE_UNAVAILABLE, "nobody is served now"))?;
+    let Posted { headers, lines, stands, tokens } = read?;
+    let frame = match stands {
+        alone::Read::InSession(frame) => frame,
+        alone::Read::Asks(client, id, message) => {
+            return Ok(Box::pin(alone::asked(client, (&id, message), sessions)).await);
         }
-        Said::Nothing => frame,
+        alone::Read::Answered(response) => return Ok(*response),
     };
-    let lines = alone::lines(&head.headers);
-    if alone::is_alone(&lines, &frame) {
-        return Ok(Box::pin(alone::answer(&lines, frame, sessions)).await);
-    }
     let (messages, is_batch) = match &frame {
         Frame::One(message) => (std::slice::from_ref(message), false),
         Frame::Batch(messages) => (messages.as_slice(), true),
     };
-    known(&head.headers)?;
+    known(&headers)?;
     repeats(&lines, messages)?;
     let begins = matches!(
         messages,
         [message] if matches!(message.kind(), Kind::Request { method, .. } if method == "initialize")
     );
-    if begins && !head.headers.contains_key(SESSION) {
+    if begins && !headers.contains_key(SESSION) {
         let session =
             sessions.open().await.map_err(|why| no(StatusCode::SERVICE_UNAVAILABLE, &why))?;
-        let answered = Box::pin(begin(&session, frame, sessions)).await;
+        let answered = Box::pin(begin(&session, (frame, tokens), sessions)).await;
         if !matches!(&answered, Ok(response) if response.headers().contains_key(SESSION)) {
             sessions.end(&session.name);
         }
         return answered;
     }
-    let session = session(&head.headers, sessions)?;
+    let session = session(&headers, sessions)?;
     if is_batch && !session.desk.revision().is_some_and(Revision::has_batches) {
         return Err(wrong(None, "several messages at once are of the revision 2025-03-26 alone"));
     }
-    let stream = hear(&session, frame).await?;
+    let stream = hear(&session, (frame, tokens)).await?;
     let Some(stream) = stream else { return Ok(empty(StatusCode::ACCEPTED)) };
     let first = timeout(Duration::from_millis(AT_ONCE_MS), session.desk.next(stream, 0)).await;
     match first {
@@ -102,17 +100,41 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
     }
 }
 
-/// The messages of a body.
-async fn read(bytes: Vec<u8>, sessions: &Sessions) -> Result<Frame, No> {
-    let read = sessions.turns.read(bytes).await;
-    let read = read.ok_or_else(|| no(StatusCode::SERVICE_UNAVAILABLE, "nobody is served now"))?;
-    read.map_err(|(_, wrong)| Box::new(json(StatusCode::BAD_REQUEST, wrong.answer())))
+/// What was posted.
+struct Posted {
+    headers: HeaderMap,
+    lines: Vec<Header>,
+    stands: alone::Read,
+    /// By which requests want to be told how far they are.
+    tokens: Vec<String>,
+}
+
+/// All that is read of what was posted before it is decided. What is large takes its time.
+fn read(headers: HeaderMap, bytes: Vec<u8>, opens: &dyn Opens) -> Result<Posted, No> {
+    let frame = Frame::parse(bytes);
+    let frame = frame.map_err(|wrong| json(StatusCode::BAD_REQUEST, wrong.answer()))?;
+    let frame = match traced::said(&headers, &frame) {
+        Said::So(frame) => frame,
+        Said::Otherwise => {
+            opens.trace_differs();
+            frame
+        }
+        Said::Nothing => frame,
+    };
+    let lines = alone::lines(&headers);
+    let stands = alone::read(&lines, frame, opens);
+    let tokens = match &stands {
+        alone::Read::InSession(Frame::One(message)) => desk::tokens(std::slice::from_ref(message)),
+        alone::Read::InSession(Frame::Batch(all)) => desk::tokens(all),
+        alone::Read::Asks(..) | alone::Read::Answered(_) => Vec::new(),
+    };
+    Ok(Posted { headers, lines, stands, tokens })
 }
 
 /// Begins a session: its name is told with the answer.
 async fn begin(
     session: &Arc<Session>,
-    hello: Frame,
+    hello: (Frame, Vec<String>),
     sessions: &Sessions,
 ) -> Result<Response<Reply>, No> {
     let stream = hear(session, hello).await?.unwrap_or(GENERAL);
@@ -145,12 +167,15 @@ async fn begin(
 }
 
 /// Has the session hear what was sent; the stream on which its answers come, if any do.
-async fn hear(session: &Arc<Session>, mut frame: Frame) -> Result<Option<u64>, No> {
+async fn hear(
+    session: &Arc<Session>,
+    (mut frame, tokens): (Frame, Vec<String>),
+) -> Result<Option<u64>, No> {
     let messages = match &frame {
         Frame::One(message) => std::slice::from_ref(message),
         Frame::Batch(messages) => messages.as_slice(),
     };
-    let stream = session.desk.open(messages).map_err(|refusal| match refusal {
+    let stream = session.desk.open(messages, tokens).map_err(|refusal| match refusal {
         Refusal::InUse => wrong(None, "a request is under way that is called the same"),
         Refusal::TooMany => no(StatusCode::TOO_MANY_REQUESTS, "too many requests are under way"),
     })?;

@@ -11,7 +11,8 @@ use tokio::time::{sleep, timeout};
 use super::super::super::frame::{Answer, Frame, INTERNAL_ERROR, Id, Kind, Members, Message};
 use super::super::super::frame::{error_answer, string};
 use super::super::sse::{Event, Events};
-use super::super::turns::LIGHT_BYTES_MAX;
+use super::super::turns::{LIGHT_BYTES_MAX, Unended};
+use super::outgoing::Outgoing;
 use super::refusal::status;
 use super::{ANSWER_BYTES_MAX, Asks, Form, REQUEST_SECONDS_MAX, SESSION, SESSION_BYTES_MAX};
 use super::{Session, Word, form};
@@ -54,11 +55,11 @@ impl Session {
     /// Sends a request and says its answer, or why there is none; what has to run from then on, if anything.
     pub(super) async fn request(
         self: &Arc<Session>,
-        message: Message,
+        outgoing: Outgoing,
         id: Id,
         asks: Asks,
     ) -> Option<Listening> {
-        let asking = self.ask(&message, &id, asks);
+        let asking = self.ask(&outgoing, &id, asks);
         let asked = timeout(Duration::from_secs(REQUEST_SECONDS_MAX), asking).await;
         match asked.unwrap_or_else(|_| Err("the server took too long".to_owned())) {
             Ok(listening) => listening,
@@ -72,21 +73,21 @@ impl Session {
 
     async fn ask(
         self: &Arc<Session>,
-        message: &Message,
+        outgoing: &Outgoing,
         id: &Id,
         asks: Asks,
     ) -> Result<Option<Listening>, String> {
         let before = self.state().id.clone();
-        let response = self.post(message).await?;
+        let response = self.post(outgoing).await?;
         let code = response.status();
         let login = matches!(code, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         if asks == Asks::ToBegin && code.is_client_error() && !login {
             let refused = status(response).await;
-            return self.begin_old(message, &refused).await.map(Some);
+            return self.begin_old(outgoing, &refused).await.map(Some);
         }
         if asks == Asks::Anything && code == StatusCode::NOT_FOUND && before.is_some() {
             if self.forget(before.as_ref()) {
-                self.say(Word::Forgot(Some(Box::new(message.clone())))).await;
+                self.say(Word::Forgot(Some(Box::new(outgoing.message.clone())))).await;
                 return Ok(None);
             }
             return Err("the server has forgotten the session that this was asked in".to_owned());
@@ -144,7 +145,8 @@ impl Session {
         (id, asks): (&Id, Asks),
     ) -> Result<Option<Message>, String> {
         let code = response.status();
-        let body = response.into_body().whole(ANSWER_BYTES_MAX).await?;
+        let mut unread = self.server.turns.unended();
+        let body = whole(response.into_body(), &mut unread).await?;
         let refused = |said: &[u8]| {
             let said: String = String::from_utf8_lossy(said).chars().take(400).collect();
             format!("the server answers {code}: {said}")
@@ -334,6 +336,21 @@ enum Said {
     Other,
     /// Nobody listens any more.
     Nothing,
+}
+
+/// The whole of an answer, of which so much is kept until it is said.
+async fn whole(mut body: Coming, unread: &mut Unended<'_>) -> Result<Vec<u8>, String> {
+    let mut whole = Vec::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece?;
+        let bytes = whole.len().saturating_add(piece.len());
+        if bytes > ANSWER_BYTES_MAX {
+            return Err(format!("the answer has more than {ANSWER_BYTES_MAX} bytes"));
+        }
+        unread.are(bytes).map_err(|error| error.to_string())?;
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole)
 }
 
 fn answers(message: &Message, id: &Id) -> bool {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::super::super::frame::Message;
 use super::super::sse::{Event, Events};
 use super::asking::Listening;
+use super::outgoing::Outgoing;
 use super::refusal::status;
 use super::{Form, Session, TAKEN_SECONDS_MAX, Word, form};
 use crate::net::Coming;
@@ -16,7 +16,7 @@ impl Session {
     /// Begins with a server that took no POST, as `refused` says; what reads its stream from then on.
     pub(super) async fn begin_old(
         self: &Arc<Session>,
-        hello: &Message,
+        hello: &Outgoing,
         refused: &str,
     ) -> Result<Listening, String> {
         let wait = Duration::from_secs(TAKEN_SECONDS_MAX);

@@ -6,10 +6,14 @@
 //! text, or one reader or another would find something else in it than was looked at. Readers differ in what ends a line
 //! and in what may stand behind a boundary, too: what is a boundary to some alone makes the whole unclear.
 
+mod lines;
+
 use std::ops::Range;
 
 use super::escapes::{self, Alphabet, Decoded};
-use super::kind::{self, Sniffed};
+use super::kind;
+pub(super) use lines::whole_lines;
+use lines::{End, goes_on_filled, has_stray, is_beside, is_text, is_utf8, last_line};
 
 /// Longest boundary that is known, in bytes. RFC 2046 has 70.
 const BOUNDARY_BYTES_MAX: usize = 200;
@@ -95,21 +99,6 @@ enum Line {
     Closes,
 }
 
-/// What ends a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Lf,
-    CrLf,
-}
-
-impl End {
-    /// What ends this one; nothing where its end is still to come.
-    fn of(line: &[u8]) -> Option<End> {
-        let before = line.strip_suffix(b"\n")?;
-        Some(if before.ends_with(b"\r") { End::CrLf } else { End::Lf })
-    }
-}
-
 /// The value of a parameter, and what stands behind it.
 fn value(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();
@@ -138,6 +127,8 @@ struct Body {
     written: Written,
     /// How many letters of base64 came before what is there, beyond the last four, in each of its alphabets.
     phases: [usize; 2],
+    /// Whether what fills base64 up has come.
+    is_filled: bool,
     /// Whether this is the beginning of it.
     is_new: bool,
     /// Whether it is beside parts: behind the last, or before the first of those that are within it.
@@ -316,6 +307,12 @@ impl Parts {
                         None => found.push((at, *body)),
                     }
                     body.is_new = false;
+                    self.is_unclear |= match body.written {
+                        Written::Base64 => goes_on_filled(line, body.is_filled),
+                        Written::Quoted => has_stray(line),
+                        Written::Plainly | Written::Fields | Written::Otherwise => false,
+                    };
+                    body.is_filled |= line.contains(&b'=');
                     for (phase, alphabet) in body.phases.iter_mut().zip(Alphabet::ALL) {
                         *phase = escapes::phase(line, alphabet, *phase);
                     }
@@ -425,7 +422,7 @@ impl Parts {
             written = Written::Otherwise;
         }
         let is_beside = kind == Line::Closes || self.boundaries.len() > known;
-        Body { written, phases: [0; 2], is_new: true, is_beside }
+        Body { written, phases: [0; 2], is_filled: false, is_new: true, is_beside }
     }
 
     fn kind(&mut self, value: &str) -> Written {
@@ -447,46 +444,6 @@ impl Parts {
         let is_form = lower.starts_with("application/x-www-form-urlencoded");
         if is_form { Written::Fields } else { Written::Plainly }
     }
-}
-
-/// How much of what has passed can be forgotten: no line in the middle, which may have a boundary.
-pub(super) fn whole_lines(passed: &[u8]) -> usize {
-    match memchr::memrchr(b'\n', passed) {
-        Some(end) => end.saturating_add(1),
-        // What ends a line is not cut in two.
-        None if passed.len() > LINE_BYTES_MAX => {
-            passed.len().saturating_sub(usize::from(passed.ends_with(b"\r")))
-        }
-        None => 0,
-    }
-}
-
-/// The last line of a head, without its end.
-fn last_line(head: &str) -> &str {
-    let head = head.strip_suffix('\n').unwrap_or(head);
-    head.rsplit('\n').next().unwrap_or_default()
-}
-
-/// Whether a line has only what may stand beside the bodies of parts: no bytes of no text, none of letters of two bytes,
-/// and no end of a line that is one to some readers alone.
-fn is_beside(line: &[u8]) -> bool {
-    let plain = line.strip_suffix(b"\n").unwrap_or(line);
-    let plain = plain.strip_suffix(b"\r").unwrap_or(plain);
-    !plain.iter().any(|byte| *byte == b'\r' || kind::is_binary(*byte))
-}
-
-/// Whether a line is of UTF-8, but for a letter that is cut in two at either end of what is there of it.
-fn is_utf8(line: &[u8], continues: bool) -> bool {
-    let is_rest = |byte: &&u8| continues && matches!(byte, 0x80..=0xbf);
-    let rest = line.iter().take(3).take_while(is_rest).count();
-    match std::str::from_utf8(line.get(rest..).unwrap_or_default()) {
-        Ok(_) => true,
-        Err(error) => error.error_len().is_none(),
-    }
-}
-
-fn is_text(bytes: &[u8]) -> bool {
-    kind::sniff(bytes.get(..kind::SNIFF_BYTES).unwrap_or(bytes)) == Sniffed::Text
 }
 
 fn encoding(value: &str) -> Written {

@@ -326,3 +326,31 @@ fn what_is_a_boundary_to_some_readers_alone_stops_it() {
     let blocked = Passing::new(rules("", "secrets", Way::Out), form).whole(text.into_bytes());
     assert_eq!(blocked.unwrap_err().rule, "token", "all lines end by `\\n`");
 }
+
+#[test]
+fn what_is_encoded_so_that_readers_decode_it_in_several_ways_stops_it() {
+    let inner = wrapped(&format!("one two three four five six {TOKEN}\n"));
+    let in_quoted = |text: &str| body(&[(QUOTED, text), ("", "x")]);
+    for text in [
+        // Some pass over a `=` among letters, some begin anew behind it, and some end there.
+        body(&[(BASE64, &format!("Q={inner}"))]),
+        body(&[(BASE64, &format!("QUI={inner}"))]),
+        body(&[(BASE64, &format!("QQ==\r\n{inner}"))]),
+        body(&[(BASE64, &format!("QQ==\r\n\r\n--\r\n{inner}"))]),
+        // Python passes over all behind `=\r` to the end of the line, and others over spaces.
+        in_quoted(&format!("{}=\rx\n{}", TOKEN.split_at(10).0, TOKEN.split_at(10).1)),
+        in_quoted(&format!("{}= \r\n{}", TOKEN.split_at(10).0, TOKEN.split_at(10).1)),
+        in_quoted("a==41"),
+        in_quoted("a=4x"),
+        in_quoted("a=x4"),
+    ] {
+        assert_eq!(stopped(text.as_bytes()), Some("unclear".to_owned()), "{text}");
+    }
+    for fine in [
+        body(&[(BASE64, "dGV4\r\ndA==\r\n\r\n"), (BASE64, "dGV4dA=\r\n=")]),
+        in_quoted("a=41=\r\nb=3D=0D=0A="),
+        body(&[("", "a==4 = =\r\nQQ==QQ==")]),
+    ] {
+        assert_eq!(stopped(fine.as_bytes()), None, "{fine}");
+    }
+}

@@ -1,8 +1,9 @@
 //! Texts that come in parts, each in an event or a line of JSON of its own, as models send them: read as one, so that what
 //! is cut in two between events is found as well, and held back while it may still become something.
 //!
-//! What is looked for so is credentials that are certain alone. Parts belong together by the key that they stand behind;
-//! parts of several texts that are sent in turn behind the same key are not told from one another.
+//! What is looked for so is credentials that are certain alone. Parts belong together by the key that they stand behind,
+//! and by the numbers before it that say which of several texts one is of (`"index": 1`), as models have them that send
+//! several answers in turn; by the key alone as well, for who does not look at numbers.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,7 +14,7 @@ use super::escapes::Decoded;
 use super::{Form, Hit, Part, Rules};
 
 /// Most keys behind which texts are put together.
-const KEYS_MAX: usize = 32;
+const KEYS_MAX: usize = 64;
 
 /// Longest key, in bytes.
 const KEY_BYTES_MAX: usize = 64;
@@ -28,8 +29,14 @@ const LINE_BYTES_MAX: usize = 16 * 1024;
 #[derive(Debug, Default, Clone)]
 pub(super) struct Joined(BTreeMap<Key, Begun>);
 
-/// Where a part stands: how deep in its line, and behind which key. Data that is no JSON has none.
-type Key = (usize, String);
+/// Where a part stands: how deep in its line, behind which key, and behind which numbers. Data that is no JSON has none.
+type Key = (usize, String, String);
+
+/// How keys end that have the number of a text.
+const NUMBER: &str = "index";
+
+/// Most numbers before a part that are looked at.
+const NUMBERS_MAX: usize = 4;
 
 /// What may have begun.
 #[derive(Debug, Default, Clone)]
@@ -94,7 +101,12 @@ impl Joined {
             }
             let is_told = begun.is_some_and(|begun| begun.is_told);
             for hit in crossing(rules, &joined, before.len()) {
-                found.hits.extend(parts(&hit, (before.len(), is_told), (&pieces, &places)));
+                for part in parts(&hit, (before.len(), is_told), (&pieces, &places)) {
+                    let same = |known: &Hit| known.finding == part.finding;
+                    if !found.hits.iter().any(same) {
+                        found.hits.push(part);
+                    }
+                }
             }
         }
         found.hits.sort_by_key(|hit| hit.finding.at.start);
@@ -231,7 +243,7 @@ fn pieces(form: Form, text: &str, at: Range<usize>) -> BTreeMap<Key, Vec<Piece<'
         if data.trim_start().starts_with('{') {
             strings(data, here, &mut all);
         } else if form == Form::Events {
-            add(&mut all, (0, ""), (data, here..here.saturating_add(data.len())));
+            add(&mut all, (0, "", String::new()), (data, here..here.saturating_add(data.len())));
         }
     }
     all
@@ -240,6 +252,7 @@ fn pieces(form: Form, text: &str, at: Range<usize>) -> BTreeMap<Key, Vec<Piece<'
 /// The strings of a line of JSON, but for its keys.
 fn strings<'a>(line: &'a str, start: usize, all: &mut BTreeMap<Key, Vec<Piece<'a>>>) {
     let (bytes, mut at, mut depth, mut key) = (line.as_bytes(), 0_usize, 0_usize, "");
+    let mut numbers: Vec<(usize, &str, &str)> = Vec::new();
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'{' | b'[' => depth = depth.saturating_add(1),
@@ -249,17 +262,41 @@ fn strings<'a>(line: &'a str, start: usize, all: &mut BTreeMap<Key, Vec<Piece<'a
                 let length = length_of_string(bytes.get(inner..).unwrap_or_default());
                 let text = line.get(inner..inner.saturating_add(length)).unwrap_or_default();
                 at = inner.saturating_add(length);
-                let behind = bytes.get(at.saturating_add(1)..).unwrap_or_default();
-                if behind.trim_ascii_start().first() == Some(&b':') {
+                let behind = line.get(at.saturating_add(1)..).unwrap_or_default();
+                if let Some(value) = behind.trim_ascii_start().strip_prefix(':') {
                     key = text;
+                    note_number(&mut numbers, (depth, key), value);
                 } else {
                     let place = start.saturating_add(inner);
-                    add(all, (depth, key), (text, place..place.saturating_add(length)));
+                    let place = place..place.saturating_add(length);
+                    if !numbers.is_empty() {
+                        let of = numbers.iter().flat_map(|(_, _, number)| [*number, ","]).collect();
+                        add(all, (depth, key, of), (text, place.clone()));
+                    }
+                    add(all, (depth, key, String::new()), (text, place));
                 }
             }
             _ => {}
         }
         at = at.saturating_add(1);
+    }
+}
+
+/// Takes note of the number of a text, where a key has one; those beside it and deeper are of another text.
+fn note_number<'a>(
+    numbers: &mut Vec<(usize, &'a str, &'a str)>,
+    (depth, key): (usize, &'a str),
+    value: &'a str,
+) {
+    if !key.ends_with(NUMBER) {
+        return;
+    }
+    let value = value.trim_ascii_start();
+    let end = value.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
+    let number = value.get(..end).filter(|number| (1..=KEY_BYTES_MAX).contains(&number.len()));
+    numbers.retain(|(at, of, _)| *at < depth || (*at == depth && *of != key));
+    if let Some(number) = number.filter(|_| numbers.len() < NUMBERS_MAX) {
+        numbers.push((depth, key, number));
     }
 }
 
@@ -278,10 +315,10 @@ fn length_of_string(bytes: &[u8]) -> usize {
 
 fn add<'a>(
     all: &mut BTreeMap<Key, Vec<Piece<'a>>>,
-    (depth, key): (usize, &str),
+    (depth, key, of): (usize, &str, String),
     (text, at): (&'a str, Range<usize>),
 ) {
-    let key = (depth, key.to_owned());
+    let key = (depth, key.to_owned(), of);
     if key.1.len() > KEY_BYTES_MAX || (all.len() >= KEYS_MAX && !all.contains_key(&key)) {
         return;
     }

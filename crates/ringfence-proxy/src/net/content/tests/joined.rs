@@ -58,6 +58,53 @@ fn what_is_cut_in_two_between_events_is_taken_out_of_both() {
     );
 }
 
+/// What a client has that tells several answers from one another by their numbers.
+fn said_by(stream: &str, number: u64) -> String {
+    let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
+    let values = data.map(|data| serde_json::from_str::<serde_json::Value>(data).unwrap());
+    let all: Vec<serde_json::Value> =
+        values.flat_map(|it| it["choices"].as_array().unwrap().clone()).collect();
+    let own = all.iter().filter(|it| it["index"] == number);
+    own.map(|it| it["delta"]["content"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn answers_that_are_sent_in_turn_are_told_from_one_another_by_their_numbers() {
+    let choice = |index: u64, text: &str| {
+        format!("{{\"index\": {index},\"delta\":{{\"role\":\"x\",\"content\":\"{text}\"}}}}")
+    };
+    let event = |choices: &[String]| {
+        format!("data: {{\"id\":\"m\",\"choices\":[{}]}}\n\n", choices.join(","))
+    };
+    let (first, rest) = TOKEN.split_at(9);
+    let (second, third) = rest.split_at(11);
+    for apart in [true, false] {
+        let pairs =
+            [("it is ", "no "), (first, "to"), (second, "ken "), (third, "at all"), (".", "")];
+        let text: String = pairs
+            .iter()
+            .map(|(zero, one)| {
+                let (zero, one) = (choice(0, zero), choice(1, one));
+                if apart { event(&[zero]) + &event(&[one]) } else { event(&[zero, one]) }
+            })
+            .collect();
+        assert!(said_by(&text, 0).contains(TOKEN), "a client has it");
+        let clean = passed(Form::Events, &text);
+        assert_eq!(said_by(&clean, 0), "it is [redacted: token].", "{apart}: {clean}");
+        assert_eq!(said_by(&clean, 1), "no token at all", "{apart}");
+        let mut passing = passing(Form::Events);
+        passing.push(text.as_bytes()).unwrap();
+        passing.finish().unwrap();
+        assert_eq!(passing.tally().found()[0].count, 1, "{apart}: counted once");
+    }
+    // Whoever does not look at numbers has it as well.
+    let text =
+        event(&[choice(0, first)]) + &event(&[choice(1, second)]) + &event(&[choice(0, third)]);
+    let clean = passed(Form::Events, &text);
+    let all: String = [0, 1].map(|number| said_by(&clean, number)).concat();
+    assert_eq!(all, "[redacted: token]");
+}
+
 #[test]
 fn what_only_may_become_something_goes_on_as_it_was() {
     for texts in [
@@ -123,5 +170,5 @@ fn what_is_kept_of_a_stream_is_bounded() {
     }
     assert!(!passing.holds());
     let kept = passing.joined.kept();
-    assert!(kept.0 <= 32 && kept.1 <= 32 * 1024, "{kept:?}");
+    assert!(kept.0 <= 64 && kept.1 <= 64 * 1024, "{kept:?}");
 }

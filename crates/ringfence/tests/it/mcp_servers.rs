@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::attacks::targets::wait_until;
 use crate::person::{Person, Who};
-use crate::talk::Talk;
+use crate::talk::{Era, Talk};
 
 const POLICY: &str = r#"
 permit (principal, action == Action::"exec", resource);
@@ -176,4 +176,23 @@ fn variables_of_a_server_are_its_own_and_on_no_command_line() {
     assert!(shown.iter().any(|it| it.contains("server.py")), "{shown:?}");
     // What the server answers is not there, and what it was started with neither.
     assert!(!shown.concat().contains("hunter2"), "{shown:?}");
+}
+
+#[test]
+fn a_client_that_starts_before_any_server_was_added_works_and_has_no_tools() {
+    for who in Who::all() {
+        let person = Person::new(who);
+        let own = person.home().join(".config/ringfence");
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join("policy.cedar"), "// Nothing so far.\n").unwrap();
+        person.give(&person.home());
+        for era in [Era::Old, Era::New] {
+            let mut talk = Talk::of_era(person.ringfence(&["mcp", "run"]), era);
+            assert_eq!(talk.tools(), Vec::<String>::new(), "{who:?} {era:?}");
+            let answer = talk.answer("read", json!({}));
+            assert_eq!(answer["error"]["message"], "there is no tool `read`", "{who:?} {era:?}");
+            let said = talk.end();
+            assert!(said.contains("to add one, run `ringfence mcp add"), "{who:?} {era:?}: {said}");
+        }
+    }
 }

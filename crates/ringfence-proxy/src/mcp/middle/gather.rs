@@ -103,7 +103,7 @@ impl Middle {
         }
         let all: Vec<usize> =
             self.present().filter(|server| self.offers(*server, list.capability())).collect();
-        if all.is_empty() {
+        if all.is_empty() && !(list == List::Tools && self.is_alone()) {
             let told = format!("no server has {}", list.capability());
             return vec![self.answer_error(&asked.name, METHOD_NOT_FOUND, &told)];
         }
@@ -128,6 +128,9 @@ impl Middle {
             rest: Vec::new(),
             failed: None,
         };
+        if all.is_empty() {
+            return self.gathered_so_far(number, gathered).into_iter().collect();
+        }
         self.gathered.insert(number, gathered);
         let ask = |server: &usize| {
             let text = self.list_request(*server, &asked.asker, asked.message);

@@ -15,7 +15,7 @@ impl Middle {
         let wanted = wanted.unwrap_or(Revision::LATEST_WITH_SESSIONS);
         let begun: Vec<_> = self.servers.iter().filter(|seat| seat.hello.is_some()).collect();
         match begun.as_slice() {
-            [] => Err(self.refusal()),
+            [] if !self.is_alone() => Err(self.refusal()),
             [seat] if !self.is_merged() && seat.era() == Some(Era::Session) => {
                 Ok(seat.said.clone())
             }
@@ -63,7 +63,7 @@ impl Middle {
         let private = ("cacheScope", Some(quoted("private")));
         let complete = ("resultType", Some(quoted("complete")));
         match begun.as_slice() {
-            [] => Err(self.refusal()),
+            [] if !self.is_alone() => Err(self.refusal()),
             [seat] if !self.is_merged() && seat.era() == Some(Era::Modern) => {
                 let changes = [("supportedVersions", versions), private];
                 Ok(edit::object(Some(&seat.said), &changes))
@@ -100,18 +100,26 @@ impl Middle {
         }
     }
 
+    /// Whether there was no server from the beginning: the gate answers as itself then, and has no tools.
+    pub(super) fn is_alone(&self) -> bool {
+        self.servers.iter().all(|seat| seat.is_left_out)
+    }
+
     fn refusal(&self) -> String {
         let refused = self.hello.as_ref().and_then(|hello| hello.refused.clone());
         let plain = || format!(r#"{{"code":{INTERNAL_ERROR},"message":"there is no server"}}"#);
         refused.unwrap_or_else(plain)
     }
 
-    /// What several servers have and say, as one.
+    /// What several servers have and say, as one; of none, that there are tools, though the list is empty.
     fn merged(&self) -> Map<String, Value> {
         let seats = self.servers.iter();
         let hellos: Vec<(&str, &Value)> =
             seats.filter_map(|seat| Some((seat.name.as_str(), seat.hello.as_ref()?))).collect();
         let mut capabilities = Map::new();
+        if self.is_alone() {
+            capabilities.insert("tools".to_owned(), json!({}));
+        }
         for (_, hello) in &hellos {
             let all = hello.get("capabilities").and_then(Value::as_object);
             for (name, value) in all.into_iter().flatten() {

@@ -240,6 +240,8 @@ struct Seat {
     begins: begin::Begins,
     tried: begin::Tried,
     is_gone: bool,
+    /// Whether it was not there from the beginning.
+    is_left_out: bool,
     /// Why, where that is known.
     why: Option<String>,
     tools: own::Tools,
@@ -272,6 +274,7 @@ impl Middle {
             begins: begin::Begins::No,
             tried: begin::Tried::default(),
             is_gone: false,
+            is_left_out: false,
             why: None,
             tools: own::Tools::default(),
             kept: again::Kept::default(),
@@ -308,7 +311,7 @@ impl Middle {
     /// A server that is not there from the beginning: what is called of it is decided, and nothing is passed on.
     pub fn leave_out(&mut self, server: usize) {
         if let Some(seat) = self.servers.get_mut(server) {
-            seat.is_gone = true;
+            (seat.is_gone, seat.is_left_out) = (true, true);
         }
     }
 

@@ -146,10 +146,7 @@ pub fn can_ask() -> bool {
 /// One line that is typed; `flag` is what stands in for it where there is no terminal.
 pub fn line(prompt: &str, flag: &str) -> Result<String, Failure> {
     if !can_ask() {
-        let before = ["the question: "].into_iter().chain(std::iter::repeat("  "));
-        let asked = before.zip(prompt.trim_end().lines()).map(|(it, line)| format!("{it}{line}"));
-        let message = Message::new("this needs an answer, and there is no terminal to ask on");
-        return Err(asked.fold(message, Message::detail).hint(flag).could_not());
+        return Err(unasked(prompt, flag));
     }
     // What was typed before the question was there is no answer to it.
     let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
@@ -161,6 +158,14 @@ pub fn line(prompt: &str, flag: &str) -> Result<String, Failure> {
         .read_line(&mut answer)
         .map_err(|error| Message::new(format!("cannot read the answer: {error}")).could_not())?;
     Ok(answer.trim().to_owned())
+}
+
+/// What a question is answered with that cannot be asked: there is no terminal.
+pub fn unasked(question: &str, flag: &str) -> Failure {
+    let before = ["the question: "].into_iter().chain(std::iter::repeat("  "));
+    let asked = before.zip(question.trim_end().lines()).map(|(it, line)| format!("{it}{line}"));
+    let message = Message::new("this needs an answer, and there is no terminal to ask on");
+    asked.fold(message, Message::detail).hint(flag).could_not()
 }
 
 /// Refuses what only the person outside may do, when the caller is in a world.

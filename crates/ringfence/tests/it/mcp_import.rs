@@ -55,7 +55,10 @@ fn only_says_what_there_is(setup: &Setup, before: &str) {
         .collect();
     assert_eq!(states, ["found", "found", "already", "cannot"], "{listed}");
     let output = person.ringfence(&["mcp", "import"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("no terminal to ask on") && said.contains("add `--all`"), "{said}");
+    assert!(said.contains("broken: /usr/bin/false") && !said.contains("left as it is"), "{said}");
     assert_eq!(fs::read_to_string(&config).unwrap(), before);
     assert!(!setup.own().join("mcp").exists());
 }
@@ -151,7 +154,11 @@ fn a_secret_without_a_known_place_is_asked_about_and_never_copied() {
     assert!(!is_in_our_files(&setup, value) && !setup.own().join("mcp/notes.json").exists());
     let answers = [
         ("take over `notes`", "y"),
-        ("Its host", "notes.example.com"),
+        // What is asked for is a name, and no yes.
+        ("nothing to leave the server as it is", "y"),
+        ("`y` is no host", "no"),
+        ("`no` is no host", "https://notes.example.com"),
+        ("is a whole address", "notes.example.com"),
         ("let it reach that?", "y"),
         ("pin these", "y"),
         ("change the policy so?", "y"),
@@ -166,7 +173,7 @@ fn a_secret_without_a_known_place_is_asked_about_and_never_copied() {
     person.succeed(&["mcp", "remove", "notes"]);
     person.succeed(&["secret", "remove", "notes-notes-api-key"]);
     let answers =
-        [("take over `notes`", "y"), ("Its host", "notes.example.com"), ("pin these", "n")];
+        [("take over `notes`", "y"), ("its host", "notes.example.com"), ("pin these", "n")];
     let (said, code) = setup.typed(&answers, &["mcp", "import"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("forgotten: the secret") && said.contains("left as it is"), "{said}");

@@ -69,6 +69,10 @@ pub(super) fn import(args: &McpImportArgs, screen: &Screen) -> Result<Done, Fail
         return Ok(Done::Yes);
     }
     let asks = if args.all { Asks::Nothing } else { Asks::Person };
+    let could = candidates.iter().filter(|it| matches!(it.is, Understood::Server(_))).count();
+    if could > 0 && asks == Asks::Person && !prompt::can_ask() {
+        return Err(prompt::unasked("take over what is listed?", ALL));
+    }
     let mut taken = BTreeMap::new();
     for (number, candidate) in candidates.iter().enumerate() {
         let Understood::Server(described) = &candidate.is else { continue };
@@ -91,7 +95,6 @@ pub(super) fn import(args: &McpImportArgs, screen: &Screen) -> Result<Done, Fail
     if args.json {
         screen.json(&as_json(&files, &candidates, &taken))?;
     }
-    let could = candidates.iter().filter(|it| matches!(it.is, Understood::Server(_))).count();
     Ok(if taken.len() == could { Done::Yes } else { Done::No })
 }
 

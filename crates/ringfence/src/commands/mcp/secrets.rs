@@ -145,15 +145,30 @@ fn ask_where(
     if asks == Asks::Nothing {
         return Err(Message::new(unknown).hint(flag).could_not());
     }
-    let host = prompt::answer(&format!("{unknown}. Its host, or nothing to leave it: "), &flag)?;
-    if host.is_empty() {
-        return Err(Message::new(format!("`{server}` is not taken over without it"))
-            .hint(flag)
-            .no());
-    }
-    binding.hosts = vec![host.parse()?];
+    let question = "its host (as in `api.example.com`), or nothing to leave the server as it is: ";
+    let mut asked = format!("{unknown}.\n{question}");
+    let host = loop {
+        let typed = prompt::answer(&asked, &flag)?;
+        if typed.is_empty() {
+            return Err(Message::new(format!("`{server}` is not taken over without it"))
+                .hint(flag)
+                .no());
+        }
+        let why = match (is_yes_or_no(&typed), typed.parse::<HostRule>()) {
+            (false, Ok(host)) => break host,
+            (true, _) => format!("`{}` is no host: what is asked for is a name", printable(&typed)),
+            (false, Err(error)) => error.to_string(),
+        };
+        asked = format!("{why}.\n{question}");
+    };
+    binding.hosts = vec![host];
     binding.slots = vec![Slot::header("authorization: Bearer")?, Slot::header("x-api-key")?];
     Ok(())
+}
+
+/// Whether this is what somebody types who takes a question for one of yes and no.
+fn is_yes_or_no(typed: &str) -> bool {
+    matches!(typed.to_ascii_lowercase().as_str(), "y" | "yes" | "n" | "no")
 }
 
 fn put(store: &Store, binding: &mut Binding, secret: &Sensitive) -> Result<(), Failure> {

@@ -102,6 +102,8 @@ pub struct ToolsClosing {
     pub permitted: u64,
     /// Denied.
     pub denied: u64,
+    /// Questions.
+    pub asked: u64,
     /// Permitted calls that failed.
     pub failed: u64,
     /// Entries in the log.
@@ -466,7 +468,7 @@ fn close(opened: Opened, exit_code: i32) -> Result<ToolsClosing, RunError> {
     }
     closed?;
     let entries = tally.totals().entries;
-    Ok(ToolsClosing { session, permitted, denied, failed, entries })
+    Ok(ToolsClosing { session, permitted, denied, asked, failed, entries })
 }
 
 /// A signal ends the session in order.

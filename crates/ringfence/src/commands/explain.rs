@@ -66,6 +66,30 @@ pub(crate) struct Answered {
     pub(crate) by: String,
     /// The same in words.
     pub(crate) said: String,
+    /// How the act was decided then, where it was.
+    pub(crate) then: Option<Then>,
+    /// What happened, in few words.
+    #[serde(skip)]
+    pub(crate) so: String,
+}
+
+/// How an act was decided once its question was answered.
+#[derive(Debug, Serialize)]
+pub(crate) struct Then {
+    /// The entry that says so.
+    pub(crate) entry: String,
+    pub(crate) verdict: Verdict,
+    #[serde(skip)]
+    index: u64,
+}
+
+impl Recorded {
+    /// Whether the act was permitted in the end: at once, or once it had been asked about.
+    pub(crate) fn is_permitted(&self) -> bool {
+        let then = self.answered.as_ref().and_then(|answered| answered.then.as_ref());
+        let verdict = then.map_or(&self.verdict, |then| &then.verdict);
+        *verdict == Verdict::Permit
+    }
 }
 
 /// What the policy that is in force now says about the same act with the same facts.
@@ -92,7 +116,9 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
     if let Verdict::Ask(_) = recorded.verdict {
         recorded.answered = answered(&dirs, &recorded);
     }
-    recorded.finished = finished(&dirs, &entry);
+    let then = recorded.answered.as_ref().and_then(|answered| answered.then.as_ref());
+    let index = then.map_or(entry.index, |then| then.index);
+    recorded.finished = finished(&dirs, &EntryRef { session: entry.session.clone(), index });
     let cwd = directory(opening.as_ref());
     // No rule can permit what was refused before one was asked: what the policy says of it is no answer.
     let now = match &recorded.before_rules {
@@ -116,7 +142,9 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
         return Ok(Done::Yes);
     }
     screen.data(&render::explain::render(&recorded, now.as_ref(), screen.paint(Stream::Out)))?;
-    hint(&dirs, &recorded, now.as_ref(), screen);
+    if !recorded.is_permitted() {
+        hint(&dirs, &recorded, now.as_ref(), screen);
+    }
     if let (Act::CallTool(call), Some(why)) = (&recorded.request.act, &recorded.before_rules)
         && why.contains("looked at")
     {
@@ -195,31 +223,75 @@ fn recorded(
 fn answered(dirs: &StateDirs, question: &Recorded) -> Option<Answered> {
     let EntryRef { session, index } = &question.entry;
     let reader = LogReader::open_at(&dirs.session(session), index + 1).ok()?;
-    let mut said = "nobody was asked again: the same had been refused a moment before";
-    for logged in reader.map_while(Result::ok) {
-        let (event, at_ms) = (logged.entry.event, logged.entry.at_ms);
-        if let Event::Answered { of, answer, by } = &event
+    let mut unanswered = Answered {
+        said: "nobody was asked again: the same had been refused a moment before".to_owned(),
+        so: "refused a moment before".to_owned(),
+        ..Answered::default()
+    };
+    let mut entries = reader.map_while(Result::ok);
+    while let Some(logged) = entries.next() {
+        if let Event::Answered { of, answer, by } = &logged.entry.event
             && of == index
         {
             let entry = EntryRef { session: session.clone(), index: logged.index };
-            let (said, entry) = (answer_in_words(*answer, by), Some(entry.to_string()));
+            let then = allows(*answer).then(|| then(&mut entries, question)).flatten();
             return Some(Answered {
-                entry,
-                at_ms: Some(at_ms),
+                entry: Some(entry.to_string()),
+                at_ms: Some(logged.entry.at_ms),
                 answer: Some(*answer),
                 by: by.clone(),
-                said,
+                said: answer_in_words(*answer, by),
+                so: what_came_of(*answer, by, then.as_ref()),
+                then,
             });
-        } else if let Event::Asked { of, channel, .. } = event
-            && of == *index
+        } else if let Event::Asked { of, channel, .. } = &logged.entry.event
+            && of == index
         {
-            said = match channel {
-                Channel::None => "nobody: there was no terminal to ask on",
-                Channel::Terminal | Channel::Elsewhere => "nobody so far",
+            let (said, so) = match channel {
+                Channel::None => {
+                    ("nobody: there was no terminal to ask on", "with no terminal to ask on")
+                }
+                Channel::Terminal | Channel::Elsewhere => ("nobody so far", "not answered so far"),
             };
+            (unanswered.said, unanswered.so) = (said.to_owned(), so.to_owned());
         }
     }
-    Some(Answered { said: said.to_owned(), ..Answered::default() })
+    Some(unanswered)
+}
+
+/// Whether an act is decided again after this answer, as one that a person agreed to.
+fn allows(answer: Answer) -> bool {
+    match answer {
+        Answer::Approved | Answer::Granted => true,
+        Answer::Refused | Answer::Expired | Answer::Invalid => false,
+    }
+}
+
+/// How the act was decided once it had been agreed to: the same gate is asked the same again.
+fn then(mut later: impl Iterator<Item = Logged>, question: &Recorded) -> Option<Then> {
+    later.find_map(|logged| {
+        let Event::Decided { request, verdict, .. } = logged.entry.event else { return None };
+        let entry = EntryRef { session: question.entry.session.clone(), index: logged.index };
+        let is_it = request == question.request;
+        is_it.then(|| Then { entry: entry.to_string(), verdict, index: logged.index })
+    })
+}
+
+/// What happened to a question, in few words.
+fn what_came_of(answer: Answer, by: &str, then: Option<&Then>) -> String {
+    let by = printable(by);
+    let agreed = match answer {
+        Answer::Refused => return format!("refused by `{by}`"),
+        Answer::Expired => return "not answered in time".to_owned(),
+        Answer::Invalid => return "answered with none of the codes".to_owned(),
+        Answer::Approved => format!("approved by `{by}`"),
+        Answer::Granted => "granted while it waited".to_owned(),
+    };
+    match then.map(|then| &then.verdict) {
+        Some(Verdict::Permit) => format!("{agreed}, permitted"),
+        Some(Verdict::Ask(_) | Verdict::Deny) => format!("{agreed}, not permitted all the same"),
+        None => format!("{agreed}, not carried on"),
+    }
 }
 
 /// How a permitted act ended: a permit is no promise that the system lets it come about.

@@ -68,9 +68,10 @@ fn serve(args: McpRunArgs, screen: &Screen) -> Result<Done, Failure> {
 }
 
 fn said(closing: &ToolsClosing, screen: &Screen) {
+    let acts = text::acts([closing.permitted, closing.denied, closing.asked, closing.failed]);
     screen.note(&format!(
-        "ringfence: {} permitted, {} denied, {} failed, {} entries; to look closer, run `ringfence show {}`",
-        closing.permitted, closing.denied, closing.failed, closing.entries, closing.session
+        "ringfence: {acts}, {} entries; to look closer, run `ringfence show {}`",
+        closing.entries, closing.session
     ));
 }
 

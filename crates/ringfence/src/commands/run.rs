@@ -200,11 +200,11 @@ fn say(closing: &Closing, screen: &Screen) {
     }
     let files = usize::try_from(closing.files_changed).unwrap_or(usize::MAX);
     let files = text::count(files, "file changed", "files changed");
-    let (session, failed) = (&closing.session, text::failed(closing.failed));
+    let acts = text::acts([closing.permitted, closing.denied, closing.asked, closing.failed]);
     let advisory = if closing.advisory { " advisory only, of what programs asked:" } else { "" };
     screen.note(&format!(
-        "ringfence:{advisory} {} permitted, {} denied, {} asked{failed}, {}, {} entries; to look closer, run `ringfence show {session}`",
-        closing.permitted, closing.denied, closing.asked, files, closing.entries
+        "ringfence:{advisory} {acts}, {files}, {} entries; to look closer, run `ringfence show {}`",
+        closing.entries, closing.session
     ));
 }
 

@@ -88,10 +88,9 @@ fn words(event: &Event) -> (&'static str, String) {
         }
         Event::Covered { path } => ("covered again", printable(path.as_str())),
         Event::SessionClosed { summary } => {
-            let (permitted, denied, asked) = (summary.permitted, summary.denied, summary.asked);
             let exit = summary.exit_code;
-            let failed = text::failed(summary.failed);
-            let acts = format!("{permitted} permitted, {denied} denied, {asked} asked{failed}");
+            let acts = [summary.permitted, summary.denied, summary.asked, summary.failed];
+            let acts = text::acts(acts);
             ("closed", format!("exit {exit}; {acts}, {}", changed(summary.files_changed)))
         }
         Event::LogOpened { session, .. } => ("log opened", session.to_string()),

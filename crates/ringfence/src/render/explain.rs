@@ -50,9 +50,11 @@ pub(crate) fn render(recorded: &Recorded, now: Option<&Now>, paint: Paint) -> St
 fn head(recorded: &Recorded, paint: Paint) -> String {
     let Recorded { entry, at_ms, request, verdict, grounds, facts, .. } = recorded;
     let agent = printable(&request.agent.0);
-    let may = if *verdict == Verdict::Permit { "may" } else { "may not" };
+    let may = if recorded.is_permitted() { "may" } else { "may not" };
+    let so = recorded.answered.as_ref().map(|answered| format!(", {}", answered.so));
+    let so = so.unwrap_or_default();
     let title =
-        format!("{}: agent `{agent}` {may} {}", verdict_word(verdict), describe(&request.act));
+        format!("{}{so}: agent `{agent}` {may} {}", verdict_word(verdict), describe(&request.act));
     let mut out = paint.tone(Tone::Heading, &title) + "\n";
     let _ = writeln!(out, "  entry    {entry}, {}", moment(*at_ms));
     let _ = writeln!(out, "  rule     {}", rule_line(grounds));
@@ -80,6 +82,10 @@ fn head(recorded: &Recorded, paint: Paint) -> String {
         let when = answered.entry.as_ref().zip(answered.at_ms);
         let when = when.map(|(entry, at_ms)| format!(", {} (entry {entry})", moment(at_ms)));
         let _ = writeln!(out, "  answer   {}{}", answered.said, when.unwrap_or_default());
+        if let Some(then) = &answered.then {
+            let _ =
+                writeln!(out, "  then     {} (entry {})", verdict_word(&then.verdict), then.entry);
+        }
     }
     if let Some(finished) = &recorded.finished {
         let how = ended(&finished.outcome);
@@ -143,7 +149,7 @@ fn answer(set: &SetAnswer, paint: Paint) -> String {
 }
 
 fn change(recorded: &Recorded, now: &Now, paint: Paint) -> String {
-    if recorded.verdict == Verdict::Permit {
+    if recorded.is_permitted() {
         return String::new();
     }
     // The policy had permitted it.

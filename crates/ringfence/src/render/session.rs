@@ -378,12 +378,10 @@ fn foot(view: &SessionView, style: Style) -> String {
         out.push_str(&(style.paint.tone(Tone::Warning, &text) + "\n"));
     }
     if let Some(summary) = &view.summary {
-        let (permitted, denied, asked) = (summary.permitted, summary.denied, summary.asked);
+        let acts = [summary.permitted, summary.denied, summary.asked, summary.failed];
         let files = usize::try_from(summary.files_changed).unwrap_or(usize::MAX);
         let files = count(files, "file changed", "files changed");
-        let failed = text::failed(summary.failed);
-        let _ =
-            writeln!(out, "{permitted} permitted, {denied} denied, {asked} asked{failed}, {files}");
+        let _ = writeln!(out, "{}, {files}", text::acts(acts));
     }
     for line in wrap(view.reads, style.prose()) {
         let _ = writeln!(out, "{}", style.paint.tone(Tone::Quiet, &line));

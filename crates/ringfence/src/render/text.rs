@@ -26,6 +26,11 @@ pub fn bytes(amount: u64) -> String {
     String::new()
 }
 
+/// How many acts were decided, and how: permitted, denied, asked about, failed.
+pub fn acts([permitted, denied, asked, failures]: [u64; 4]) -> String {
+    format!("{permitted} permitted, {denied} denied, {asked} asked{}", failed(failures))
+}
+
 /// A length of time: `4ms`, `12.1s`, `3m12s`, `2h05m`, `3d04h`.
 pub fn duration(ms: u64) -> String {
     let seconds = ms / 1000;

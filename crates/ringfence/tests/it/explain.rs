@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use expect_test::expect;
 use ringfence_core::{
-    AbsolutePath, Answer, AskFor, Channel, Detector, Endpoint, Event, FileRead, FilesRead,
+    AbsolutePath, Act, Answer, AskFor, Channel, Detector, Endpoint, Event, FileRead, FilesRead,
     Handling, LeaseChange, LeaseStep, Misuse, Outcome, PolicyDigest, Process, ReadResult, SetName,
-    TakenBack,
+    TakenBack, Verdict,
 };
 
 use crate::home::{Home, SESSION};
@@ -278,6 +278,83 @@ fn every_kind_of_entry_is_explained() {
           kind     a record of what happened; nothing was decided by it
         ! hint: to see what is around it, run `ringfence log show sabcdefgh`
         [0]
+    "#]].assert_eq(&said);
+}
+
+/// The decision about a connection to this host.
+fn decided(home: &Home, host: &str, verdict: Verdict) -> Event {
+    let mut event = home.events(&SESSION.parse().unwrap()).swap_remove(8);
+    if let Event::Decided { request, verdict: of, .. } = &mut event {
+        request.act = Act::Connect(Endpoint::new(host, 443).unwrap());
+        *of = verdict;
+    }
+    event
+}
+
+#[test]
+fn what_came_of_a_question_stands_over_it() {
+    let home = Home::new();
+    let mut events = home.events(&SESSION.parse().unwrap());
+    events.truncate(1);
+    let (permit, deny) = (Some(Verdict::Permit), Some(Verdict::Deny));
+    let ways = [
+        ("approved", Some((Answer::Approved, "ann")), Channel::Terminal, permit.clone()),
+        ("too-late", Some((Answer::Approved, "ann")), Channel::Elsewhere, deny),
+        ("ended", Some((Answer::Approved, "ann")), Channel::Elsewhere, None),
+        ("granted", Some((Answer::Granted, "ann")), Channel::Elsewhere, permit),
+        ("refused", Some((Answer::Refused, "a`\u{1b}[1m")), Channel::Terminal, None),
+        ("expired", Some((Answer::Expired, "")), Channel::Elsewhere, None),
+        ("waiting", None, Channel::Elsewhere, None),
+        ("nobody", None, Channel::None, None),
+    ];
+    let mut questions = Vec::new();
+    for (name, answered, channel, then) in ways {
+        let of = events.len() as u64;
+        let (host, needs) =
+            (format!("{name}.example"), AskFor { roles: BTreeSet::new(), people: 1 });
+        questions.push(of);
+        events.push(decided(&home, &host, Verdict::Ask(needs.clone())));
+        events.push(Event::Asked { of, needs, channel });
+        events.extend(answered.map(|(answer, by)| Event::Answered {
+            of,
+            answer,
+            by: by.to_owned(),
+        }));
+        events.extend(then.map(|then| decided(&home, &host, then)));
+    }
+    let failed = Outcome::Failed { error: "no route".to_owned() };
+    events.push(Event::Finished { of: questions[0] + 3, outcome: failed });
+    home.record(events);
+    let mut said = String::new();
+    for of in questions {
+        let text = home.run(&["explain", &of.to_string()]);
+        let shown = ["asked", "  answer", "  then", "  outcome", "what would", "! hint: to allow"];
+        let lines = text.lines().filter(|line| shown.iter().any(|it| line.starts_with(it)));
+        lines.for_each(|line| said.push_str(&format!("{line}\n")));
+        let (json, _) = home.json(&["explain", &of.to_string(), "--json"]);
+        crate::schemas::conforms(&json, "explain.schema.json");
+    }
+    expect![[r#"
+        asked, approved by `ann`, permitted: agent `builder` may connect to approved.example:443
+          answer   approved by `ann`, 2026-11-21 13:03:58 UTC (entry sabcdefgh/3)
+          then     permitted (entry sabcdefgh/4)
+          outcome  failed: no route; the policy let it, the system did not (entry sabcdefgh/26)
+        asked, approved by `ann`, not permitted all the same: agent `builder` may not connect to too-late.example:443
+          answer   approved by `ann`, 2026-11-21 13:04:02 UTC (entry sabcdefgh/7)
+          then     denied (entry sabcdefgh/8)
+        asked, approved by `ann`, not carried on: agent `builder` may not connect to ended.example:443
+          answer   approved by `ann`, 2026-11-21 13:04:06 UTC (entry sabcdefgh/11)
+        asked, granted while it waited, permitted: agent `builder` may connect to granted.example:443
+          answer   it was granted while the question waited, 2026-11-21 13:04:09 UTC (entry sabcdefgh/14)
+          then     permitted (entry sabcdefgh/15)
+        asked, refused by `a`\u{1b}[1m`: agent `builder` may not connect to refused.example:443
+          answer   refused by `a`\u{1b}[1m`, 2026-11-21 13:04:13 UTC (entry sabcdefgh/18)
+        asked, not answered in time: agent `builder` may not connect to expired.example:443
+          answer   nobody answered in time, 2026-11-21 13:04:16 UTC (entry sabcdefgh/21)
+        asked, not answered so far: agent `builder` may not connect to waiting.example:443
+          answer   nobody so far
+        asked, with no terminal to ask on: agent `builder` may not connect to nobody.example:443
+          answer   nobody: there was no terminal to ask on
     "#]].assert_eq(&said);
 }
 

@@ -65,20 +65,26 @@ impl Page {
         u32::try_from(line).unwrap_or(u32::MAX)
     }
 
+    /// The line and the column, in characters, both from 1.
+    fn position(&self, offset: usize) -> (u32, u32) {
+        let offset = offset.min(self.text.len());
+        let start = self.line_starts.iter().rev().find(|&&start| start <= offset);
+        let before = self.text.get(start.copied().unwrap_or(0)..offset).unwrap_or("");
+        (self.line(offset), u32::try_from(before.chars().count() + 1).unwrap_or(u32::MAX))
+    }
+
     pub(crate) fn problem(
         &self,
         span: SourceSpan,
         message: impl Into<String>,
         hint: Option<String>,
     ) -> Problem {
-        let offset = span.offset().min(self.text.len());
-        let start = self.line_starts.iter().rev().find(|&&start| start <= offset);
-        let column = self.text.get(start.copied().unwrap_or(0)..offset).unwrap_or("");
+        let (line, column) = self.position(span.offset());
         Problem {
             summary: ProblemSummary {
                 file: self.file.clone(),
-                line: self.line(offset),
-                column: u32::try_from(column.chars().count() + 1).unwrap_or(u32::MAX),
+                line,
+                column,
                 message: message.into(),
                 hint,
             },
@@ -275,12 +281,25 @@ fn duplicates(
     // One file of many, each written without a look at the others.
     let whose = if page.set == SetName::OuterProject { page.file.as_str() } else { "" };
     for Draft { rule, span } in drafts {
-        let place = format!("{}:{}", rule.place.file, rule.place.line);
-        if let Some(first) = ids.insert((page.set, format!("{whose}{}", rule.place.id)), place) {
-            let message = format!("the id `{}` is taken by {first}", rule.place.id);
-            let hint = Some("give each rule an id of its own".to_owned());
-            problems.push(page.problem(checks::find(page, *span, "@id"), message, hint));
-        }
+        let (line, column) = page.position(span.offset());
+        let place = format!("{}:{line}:{column}", rule.place.file);
+        let id = &rule.place.id;
+        let Some(first) = ids.insert((page.set, format!("{whose}{id}")), place) else { continue };
+        let (message, hint) = match rule.named {
+            Named::ById => (
+                format!("the id `{id}` is that of the rule at {first} as well"),
+                "give each rule an id of its own",
+            ),
+            // Without an `@id` the line is its name.
+            Named::ByPlace => (
+                format!(
+                    "this rule has no `@id` and is called `{id}` by its line, as the one at {first} is"
+                ),
+                "write `@id(\"NAME\")` before one of them, or put each on a line of its own",
+            ),
+        };
+        let at = checks::find(page, *span, "@id");
+        problems.push(page.problem(at, message, Some(hint.to_owned())));
     }
     problems
 }

@@ -243,7 +243,23 @@ fn an_id_is_unique_within_its_set() {
     check(
         &format!("{text}\n{text}"),
         &expect![[r#"
-        2:1 the id `a` is taken by test.cedar:1
+        2:1 the id `a` is that of the rule at test.cedar:1:1 as well
+          hint: give each rule an id of its own
+    "#]],
+    );
+    let text_of = "permit(principal, action in Action::\"net\", resource);";
+    check(
+        &format!("{text_of} {text_of}"),
+        &expect![[r#"
+        1:55 this rule has no `@id` and is called `test:1` by its line, as the one at test.cedar:1:1 is
+          hint: write `@id("NAME")` before one of them, or put each on a line of its own
+    "#]],
+    );
+    // What is written as an `@id` may be what another is named by its place.
+    check(
+        &format!("{text_of}\n@id(\"test:1\") {text_of}"),
+        &expect![[r#"
+        2:1 the id `test:1` is that of the rule at test.cedar:1:1 as well
           hint: give each rule an id of its own
     "#]],
     );

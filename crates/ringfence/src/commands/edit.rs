@@ -13,7 +13,7 @@ use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::trust::{Project, Trust, TrustError};
 use ringfence_runtime::whole_file::{self, FileText, Links};
 
-use super::{context, in_force, trust};
+use super::{context, in_force, reload, trust};
 use crate::cli::PolicyEditArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
@@ -167,7 +167,9 @@ pub(super) fn save(
             screen.hint("the project was not trusted before: to trust it, run `ringfence trust`");
         }
     }
-    screen.hint("to let running sessions load it, run `ringfence policy reload`");
+    if !reload::running(dirs)?.is_empty() {
+        screen.hint("to let running sessions load it, run `ringfence policy reload`");
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_core::{AbsolutePath, Access, Agent, ServerName, SessionId};
+use ringfence_core::{AbsolutePath, Access, Agent, ServerName, SessionId, SetName};
 use ringfence_policy::{Lint, LintKind, Options, Policy, PolicyErrors};
 use ringfence_runtime::assemble::{
     AssembleError, Assembled, Inputs, assemble_as, options_here, settings_in_force,
@@ -155,10 +155,24 @@ pub(crate) fn hint_at_logins(found: &Assembled, home: &Path, screen: &Screen) {
             continue;
         }
         screen.hint(&format!(
-            "{} shows `{}`, where an agent has its login, to servers of tools as well ({}): to leave them out, run \
-             `ringfence policy edit` and write `unless {{ principal in AgentKind::\"tool-server\" }}` behind it",
-            rule_place(&rule), printable(dir.as_str()), servers.join(", ")
+            "{} shows `{}`, where an agent has its login, to servers of tools as well ({}): to leave them out, {}\
+             write `unless {{ principal in AgentKind::\"tool-server\" }}` behind it",
+            rule_place(&rule), printable(dir.as_str()), servers.join(", "), opened_by(rule.set)
         ));
+    }
+}
+
+/// How a person comes to a rule of this set that is to be changed; a file that was named is known to them.
+fn opened_by(set: SetName) -> &'static str {
+    match set {
+        SetName::Project => "run `ringfence policy edit` and ",
+        SetName::User => "run `ringfence policy edit --user` and ",
+        SetName::UntrustedProject
+        | SetName::OuterProject
+        | SetName::Grants
+        | SetName::Override
+        | SetName::System
+        | SetName::BuiltIn => "",
     }
 }
 

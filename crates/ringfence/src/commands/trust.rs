@@ -7,7 +7,7 @@ use ringfence_runtime::trust::{Forgotten, Project, Trust, TrustError, unified, u
 use ringfence_runtime::wording::printable;
 use serde_json::json;
 
-use super::context;
+use super::{context, reload};
 use crate::cli::{TrustArgs, UntrustArgs};
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
@@ -79,9 +79,11 @@ pub(crate) fn untrust(args: &UntrustArgs, screen: &Screen) -> Result<Done, Failu
         Forgotten::Was => {
             screen.note(&format!("no longer trusted: {}", shown(&dir)));
             screen.note("its permits count for nothing in sessions that start from now on, its forbids still hold");
-            screen.hint(
-                "running sessions keep what they have; to take it from them too, run `ringfence policy reload`",
-            );
+            if !reload::running(&dirs)?.is_empty() {
+                screen.hint(
+                    "running sessions keep what they have; to take it from them too, run `ringfence policy reload`",
+                );
+            }
         }
         Forgotten::WasNot => screen.note(&format!("was not trusted: {}", shown(&dir))),
     }

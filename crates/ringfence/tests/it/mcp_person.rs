@@ -523,9 +523,15 @@ fn a_policy_that_shows_servers_an_agents_login_is_pointed_at() {
         "/.claude`, where an agent has its login",
         "(`it`)",
         "unless { principal in AgentKind::\"tool-server\" }",
+        "run `ringfence policy edit --user` and write",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    // A file that was named is no policy that `policy edit` opens: a ceiling, say.
+    person.write("ceiling.cedar", "permit (principal, action, resource);\n");
+    let said = text(&person.ringfence(&["policy", "check", "ceiling.cedar"]).output().unwrap());
+    assert!(said.contains("ceiling.cedar:1 `ceiling:1` shows"), "{said}");
+    assert!(said.contains("to leave them out, write `unless"), "{said}");
     for rule in [
         format!("permit (principal, {login} unless {{ principal in AgentKind::\"tool-server\" }};"),
         // Whoever writes that means it.
@@ -553,4 +559,23 @@ fn a_server_that_is_called_like_an_agent_of_the_policy_is_pointed_at() {
     for name in ["claude", "it", "codex"] {
         assert!(!add(name).contains("an agent called"), "{name}");
     }
+}
+
+#[test]
+fn sessions_that_run_are_pointed_at_where_there_are_any() {
+    let setup = setup();
+    let (person, hint) = (&setup.person, "run `ringfence policy reload`");
+    let edit = |rule: &str| {
+        let mut command = person.ringfence(&["policy", "edit", "--user"]);
+        command.env("EDITOR", format!("echo '{rule}' >>"));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    };
+    let said = edit("forbid (principal, action == Action::\"exec\", resource in Dir::\"/srv/a\");");
+    assert!(said.contains("saved") && !said.contains(hint), "{said}");
+    let talk = Talk::with(person.ringfence(&["mcp", "run"]));
+    let said = edit("forbid (principal, action == Action::\"exec\", resource in Dir::\"/srv/b\");");
+    assert!(said.contains("saved") && said.contains(hint), "{said}");
+    talk.end();
 }

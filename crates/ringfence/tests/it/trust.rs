@@ -104,7 +104,6 @@ fn a_project_can_be_forgotten() {
         $ ringfence untrust
         ! no longer trusted: HOME/project
         ! its permits count for nothing in sessions that start from now on, its forbids still hold
-        ! hint: running sessions keep what they have; to take it from them too, run `ringfence policy reload`
         [0]
         $ ringfence untrust
         ! was not trusted: HOME/project

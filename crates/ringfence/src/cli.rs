@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringfence_core::{EntryRef, IdError, ServerName, SessionId};
 
 mod approve;
+mod joined;
 mod mcp;
 mod review;
 mod run;
@@ -18,6 +19,7 @@ mod warm;
 mod world;
 
 pub use approve::ApproveArgs;
+use joined::joined;
 pub use mcp::{
     McpAddArgs, McpCommand, McpImportArgs, McpInspectArgs, McpListArgs, McpLoginArgs,
     McpLogoutArgs, McpRemoveArgs, McpRunArgs, McpServeArgs, McpTestArgs,
@@ -160,7 +162,7 @@ pub enum PolicyCommand {
     /// Check that the policy is well-formed
     Check(PolicyCheckArgs),
     /// Run a table of requests and compare the decisions
-    #[command(after_help = CASES)]
+    #[command(after_help = joined(CASES))]
     Test(PolicyTestArgs),
     /// Show what the policy means for files, and what is decided act by act
     Plan(PolicyPlanArgs),

@@ -6,32 +6,34 @@ use clap::{Args, Subcommand};
 use ringfence_core::ServerName;
 use ringfence_runtime::clients::Client;
 
+use super::joined;
+
 /// The commands on servers of tools.
 #[derive(Debug, Subcommand)]
 pub enum McpCommand {
     /// Serve an agent the tools of servers: MCP on stdin and stdout, every call decided
-    #[command(after_help = RUNNING)]
+    #[command(after_help = joined(RUNNING))]
     Run(McpRunArgs),
     /// Serve agents the tools of servers over HTTP: each client with servers of its own
-    #[command(after_help = SERVING)]
+    #[command(after_help = joined(SERVING))]
     Serve(McpServeArgs),
     /// Start a server in a world, look at its tools, and pin them
-    #[command(after_help = ADDING)]
+    #[command(after_help = joined(ADDING))]
     Add(McpAddArgs),
     /// Take over the servers that other clients start
-    #[command(after_help = IMPORTING)]
+    #[command(after_help = joined(IMPORTING))]
     Import(McpImportArgs),
     /// List the servers and how many tools each has
     List(McpListArgs),
     /// Show the tools of a server that are pinned, and what their arguments are for
     Inspect(McpInspectArgs),
     /// Log in at a server behind an address, by your browser
-    #[command(after_help = LOGGING_IN)]
+    #[command(after_help = joined(LOGGING_IN))]
     Login(McpLoginArgs),
     /// Forget the login at a server
     Logout(McpLogoutArgs),
     /// Start servers and compare them with what is pinned; or call a tool of one as an agent would
-    #[command(after_help = TESTING)]
+    #[command(after_help = joined(TESTING))]
     Test(McpTestArgs),
     /// Forget a server
     Remove(McpRemoveArgs),

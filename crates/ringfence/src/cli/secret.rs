@@ -10,11 +10,13 @@ use ringfence_secrets::place::Backend;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::joined;
+
 /// The commands on secrets.
 #[derive(Debug, Subcommand)]
 pub enum SecretCommand {
     /// Keep a secret; its value is read from stdin, or asked for
-    #[command(after_help = ADDING)]
+    #[command(after_help = joined(ADDING))]
     Add(SecretAddArgs),
     /// List the secrets and what they are bound to; no values
     List(SecretListArgs),

@@ -12,6 +12,36 @@ fn the_command_tree_is_sound() {
 }
 
 #[test]
+fn lines_of_a_paragraph_are_one_and_examples_stay_as_they_are() {
+    let text = "One\ntwo:\n\n  a\n      b\n\nthree\nfour\n  c\nfive";
+    assert_eq!(joined(text), "One two:\n\n  a\n      b\n\nthree four\n  c\nfive");
+}
+
+/// Each command with its name in full.
+fn every(command: clap::Command, name: &str, look: &mut dyn FnMut(&str, clap::Command)) {
+    for inner in command.get_subcommands() {
+        every(inner.clone(), &format!("{name} {}", inner.get_name()), look);
+    }
+    look(name, command);
+}
+
+#[test]
+fn no_help_is_wrapped_before_it_is_known_how_wide_the_terminal_is() {
+    every(Cli::command(), "ringfence", &mut |name, command| {
+        // Wide enough that nothing is wrapped for it.
+        let shown = command.term_width(10_000).render_long_help().to_string();
+        let is_prose = |line: &str| {
+            line.starts_with(char::is_alphabetic)
+                && !line.starts_with("Usage")
+                && !line.ends_with(':')
+        };
+        for (line, next) in shown.lines().zip(shown.lines().skip(1)) {
+            assert!(!(is_prose(line) && is_prose(next)), "{name}: {line}\n{next}");
+        }
+    });
+}
+
+#[test]
 fn a_grant_takes_at_most_one_scope() {
     assert!(refused(&["grant", "net:a.example:443", "--session", "--always"]));
     assert!(refused(&["grant", "net:a.example:443", "--always", "--for", "2h"]));

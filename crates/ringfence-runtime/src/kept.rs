@@ -1,6 +1,8 @@
 //! What neither a hint nor a suggestion opens: what was tried is the agent's choice, and a command
 //! that is offered is soon copied. A person who means it writes the grant, or the rule, by hand.
 
+pub mod typed;
+
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

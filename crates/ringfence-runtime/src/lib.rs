@@ -21,7 +21,7 @@ mod home;
 mod host_gpg;
 pub mod in_force;
 pub mod init;
-mod kept;
+pub mod kept;
 pub mod module;
 pub mod notice;
 pub mod otel;

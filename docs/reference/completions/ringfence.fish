@@ -507,7 +507,7 @@ always\t'Always'
 never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l project -d 'Into the project\'s `.ringfence`, for everybody who works on it; it has to be trusted anew then'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l no-policy -d 'Propose no policy'
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l yes -d 'Do not ask: pin what it says, and change the policy as proposed'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l yes -d 'Do not ask: pin what it says, and change the policy as proposed. What a start that failed was denied is shown, and neither given nor written: nobody has looked at it'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -s V -l version -d 'Print version'

@@ -179,19 +179,31 @@ pub fn needs(server: &ServerName, rules: &[String], text: &str) -> String {
     format!("\n// The server `{server}` needs these to start, as its denials say.{all}")
 }
 
+/// Rules for where a server lies and for what it was given, each the conditions of one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// To read what it is made of.
+    pub reads: Vec<String>,
+    /// To read the files that it was given.
+    pub files: Vec<String>,
+    /// To work in the directories that it was given.
+    pub works: Vec<String>,
+}
+
 /// The rules by which a server reads what it is made of, and works in the directories that it was given.
-pub fn places(server: &ServerName, (reads, works): (&[String], &[String]), text: &str) -> String {
+pub fn places(server: &ServerName, places: &Places, text: &str) -> String {
     let mut all = String::new();
-    if !reads.is_empty() {
-        let rules = named((server, "program"), reads, text);
-        // Writing to a text cannot fail.
-        let _ = write!(all, "\n// The server `{server}` is made of these.{rules}");
-    }
-    if !works.is_empty() {
-        let rules = named((server, "works-in"), works, text);
-        let what = "names these: it may read and change all in them";
-        let _ = write!(all, "\n// The command of the server `{server}` {what}.{rules}");
-    }
+    let mut add = |what, rules: &[String], says: &str| {
+        if !rules.is_empty() {
+            let rules = named((server, what), rules, text);
+            // Writing to a text cannot fail.
+            let _ = write!(all, "\n// {says}{rules}");
+        }
+    };
+    add("program", &places.reads, &format!("The server `{server}` is made of these."));
+    let names = |may| format!("What starts the server `{server}` names these: it may {may}.");
+    add("reads-given", &places.files, &names("read them"));
+    add("works-in", &places.works, &names("read and change all in them"));
     all
 }
 

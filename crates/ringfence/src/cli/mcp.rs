@@ -224,7 +224,8 @@ pub struct McpAddArgs {
     /// Propose no policy
     #[arg(long)]
     pub no_policy: bool,
-    /// Do not ask: pin what it says, and change the policy as proposed
+    /// Do not ask: pin what it says, and change the policy as proposed. What a start that failed was denied is shown,
+    /// and neither given nor written: nobody has looked at it
     #[arg(long)]
     pub yes: bool,
     /// Print JSON

@@ -251,6 +251,138 @@ fn what_a_client_starts_from_elsewhere_is_taken_over_with_what_it_is_made_of() {
     setup.is_its_alone("notes", &[script, setup.documents.join("a.txt")]);
 }
 
+/// What a command may name of where logins and secrets are kept, with a word that only that has in it; `HOME` stands for
+/// the home.
+const TYPED: &[&[&str]] = &[
+    &["HOME/.claude"],
+    &["HOME/.claude/projects/deep/a.jsonl"],
+    &["--dir=HOME/.claude/../.claude"],
+    &["HOME/link"],
+    &["HOME/link/projects"],
+    &["~/.claude"],
+    &["--config=~/.config/gh/hosts.yml"],
+    &["--config", "HOME/.config/gh/hosts.yml"],
+    &["HOME/.config/github-copilot"],
+    &["HOME/.config"],
+    &["HOME"],
+    &["~"],
+    &["HOME/holder"],
+    &["HOME/.codex/.."],
+    &["HOME/tools/auth.json"],
+    &["HOME/tools/form.txt"],
+];
+
+#[test]
+fn what_a_command_names_of_logins_is_kept_back_and_a_yes_unseen_does_not_take_it() {
+    let setup = Setup::new(Who::Caller);
+    let home = setup.person.home();
+    let write = |name: &str, text: &str| {
+        let path = home.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let logins = [
+        write(".claude/projects/deep/a.jsonl", "of somebody\n"),
+        write(".claude/.credentials.json", "of somebody\n"),
+        write(".config/gh/hosts.yml", "of somebody\n"),
+        write(".config/github-copilot/apps.json", "of somebody\n"),
+        write(".codex/auth.json", "of somebody\n"),
+        write("tools/auth.json", "of somebody\n"),
+        write("tools/form.txt", &format!("it: {}{}\n", FORMS[0].0, FORMS[0].1)),
+        write("holder/aider.yml", "of somebody\n"),
+    ];
+    symlink(home.join(".claude"), home.join("link")).unwrap();
+    symlink(home.join("holder/aider.yml"), home.join(".aider.conf.yml")).unwrap();
+    let script = write("server/server.py", SERVER).display().to_string();
+    // That it would be proposed at all: one that is like the others but for what is in it.
+    let plain = write("plain/a.txt", "of the plain\n");
+    setup.person.give(&home);
+    let at_home = home.display().to_string();
+    for (number, words) in TYPED.iter().enumerate() {
+        let words: Vec<String> = words.iter().map(|it| it.replace("HOME", &at_home)).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let name = format!("typed{number}");
+        let plain = plain.parent().unwrap().display().to_string();
+        let command = [&["/usr/bin/python3", script.as_str(), plain.as_str()], &words[..]].concat();
+        let (said, code) = setup.add(&name, &command);
+        assert_eq!(code, Some(0), "{words:?}: {said}");
+        assert_eq!(said.matches("is kept back").count(), 1, "{words:?}: {said}");
+        let rules = setup.rules();
+        let own = rules.lines().filter(|it| it.contains(&format!("Agent::\"{name}\"")));
+        let own: Vec<&str> = own.collect();
+        assert_eq!(own.len(), 2, "{words:?}: {own:?}");
+        assert!(own[1].ends_with(&in_dir("in Action::\"fs\"", Path::new(&plain))), "{own:?}");
+        assert!(said.contains("`ringfence policy edit --user`"), "{words:?}: {said}");
+        let hint = format!("write the rule yourself: permit (principal == Agent::\"{name}\",");
+        assert!(said.contains(&hint), "{words:?}: {said}");
+    }
+    // The wall, and that what is tried there reads what may be read.
+    let mut tried = vec![
+        "for it; do head -c1 \"$it\" >/dev/null 2>&1 && echo \"read $it\"; done; true".to_owned(),
+    ];
+    tried.push("sh".to_owned());
+    tried.extend(logins.iter().chain([&plain]).map(|it| it.display().to_string()));
+    let tried: Vec<&str> = tried.iter().map(String::as_str).collect();
+    for server in ["typed0", "typed6", "typed9", "typed14"] {
+        let words = [&["run", "--agent", server, "--", "/bin/sh", "-c"], &tried[..]].concat();
+        let said = setup.person.ringfence(&words).output().unwrap();
+        let read = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert_eq!(read.trim(), format!("read {}", plain.display()), "{server}: {}", text(&said));
+    }
+}
+
+#[test]
+fn a_variable_that_names_a_directory_or_a_file_is_as_a_word_of_the_command() {
+    let setup = Setup::new(Who::Caller);
+    let home = setup.person.home();
+    let make = |name: &str, text: &str| {
+        let path = home.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let script = make("server/server.py", SERVER);
+    let (notes, list) = (make("notes/a.txt", "a"), make("lists/a.txt", "a"));
+    let (library, login) = (make("library/a.py", "a = 1\n"), make(".claude/a", "a"));
+    let in_project = make("with/.env", "A=1\n");
+    setup.person.give(&home);
+    let dir = |of: &Path| of.parent().unwrap().display().to_string();
+    let variables = [
+        format!("NOTES_DIR={}", dir(&notes)),
+        format!("LIST_FILE={}", list.display()),
+        format!("PYTHONPATH={}:/usr/lib/python3", dir(&library)),
+        format!("LOGIN_DIR={}", dir(&login)),
+        format!("WITH={}", dir(&in_project)),
+        format!("PATH={}:/usr/bin", home.display()),
+        "ADDRESS=https://example.com/notes".to_owned(),
+    ];
+    let mut words = vec!["mcp", "add", "it", "--yes"];
+    words.extend(variables.iter().flat_map(|it| ["--env", it]));
+    let script = script.display().to_string();
+    words.extend(["--", "/usr/bin/python3", &script]);
+    let output = setup.person.ringfence(&words).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(said.matches("is kept back").count(), 1, "{said}");
+    assert!(said.contains("with/.env` is called like a secret"), "{said}");
+    let rules = setup.rules();
+    let own: Vec<&str> = rules.lines().filter(|it| it.contains("Agent::\"it\"")).collect();
+    let wanted = [
+        in_dir(READS, &home.join("library")),
+        in_dir(READS, &home.join("server")),
+        format!("{READS}, resource == Path::\"{}\");", list.display()),
+        in_dir("in Action::\"fs\"", &home.join("notes")),
+        in_dir("in Action::\"fs\"", &home.join("with")),
+    ];
+    assert_eq!(own.len(), wanted.len(), "{own:?}");
+    for wanted in &wanted {
+        assert!(own.iter().any(|it| it.ends_with(wanted)), "{wanted}: {own:?}");
+    }
+    setup.is_its_alone("it", &[notes, list, library]);
+    assert!(!setup.reads("it", &login));
+}
+
 /// A server that reads what it is given and does not start.
 const NOSY: &str = r"
 import sys

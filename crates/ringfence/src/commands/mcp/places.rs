@@ -1,5 +1,5 @@
-//! What a server is made of and was given: its program, who interprets it, the package that it is in, and the directories
-//! that its command names. None of that is in the log of a start that never came so far.
+//! What a server is made of and was given: its program, who interprets it, the package that it is in, and the files and
+//! directories that its command and its variables name. None of that is in the log of a start that never came so far.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use ringfence_core::{AbsolutePath, Act, Agent, Decide as _, Facts, Request, ServerName, Verdict};
 use ringfence_policy::Policy;
 use ringfence_runtime::compose::SECRET_PLACES;
+use ringfence_runtime::kept::typed::{Places, secret_in};
+use ringfence_runtime::servers::{ServerFile, proposal};
 use ringfence_runtime::wording::printable;
 
 /// What every world has, or has one of its own of.
@@ -22,6 +24,25 @@ const INTERPRETERS: &[&str] =
 
 /// How files are called that an interpreter runs.
 const SCRIPTS: &[&str] = &["js", "mjs", "cjs", "ts", "mts", "py", "rb", "jar", "pl", "php"];
+
+/// Variables whose directories and files a server is made of.
+const LOADED_FROM: &[&str] = &[
+    "CLASSPATH",
+    "GEM_HOME",
+    "GEM_PATH",
+    "JAVA_HOME",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "NODE_PATH",
+    "PERL5LIB",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "RUBYLIB",
+    "VIRTUAL_ENV",
+];
+
+/// The variable whose directories have programs of all kinds: what is found there is looked at, and no more of it.
+const PROGRAMS: &str = "PATH";
 
 /// What lies in a directory that has a policy in it, beside what lies in homes.
 const KEPT: &[&str] = &[".ringfence", ".config/ringfence"];
@@ -44,22 +65,23 @@ pub(super) struct Around<'a> {
     pub(super) path: &'a OsStr,
     /// The person's project here, whose policy keeps it from servers.
     pub(super) project: &'a Path,
+    /// What is proposed to nobody.
+    pub(super) kept: &'a Places,
 }
 
 /// What is proposed for a server before it is started.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Proposed {
-    /// Rules to read what it is made of.
-    pub(super) reads: Vec<String>,
-    /// Rules to work in the directories that it was given.
-    pub(super) works: Vec<String>,
-    /// What is proposed less widely than it might need, or not at all.
+    pub(super) rules: proposal::Places,
+    /// What is proposed less widely than it might need.
     pub(super) notes: Vec<String>,
+    /// What is not proposed at all.
+    pub(super) kept_back: Vec<String>,
 }
 
-/// What a command may not read of itself, and may not work in, as rules for its server alone.
+/// What a server may not read of itself, and what it was given and may not use, as rules for it alone.
 pub(super) fn proposed(
-    (server, command): (&ServerName, &[String]),
+    (server, file): (&ServerName, &ServerFile),
     around: Around<'_>,
     (policy, facts): (&Policy, &Facts),
 ) -> Proposed {
@@ -71,59 +93,137 @@ pub(super) fn proposed(
             policy.decide(&request, facts).verdict == Verdict::Deny
         })
     };
-    let permit = |action: &str, kind: &str, path: &Path| {
-        let path = path.to_str()?.escape_debug().to_string();
-        Some(format!(
-            "permit (principal == Agent::\"{server}\", action {action}, resource {kind}::\"{path}\");"
-        ))
-    };
-    let (mut all, mut works) = (Proposed::default(), Vec::new());
-    for dir in given(command, around) {
-        let has_it = !is_denied(&dir, Act::Read) && !is_denied(&dir, Act::Write);
-        if has_it || is_common(&dir) {
-            continue;
-        }
-        match too_wide(&dir, around) {
-            Some(why) => {
-                all.notes.push(format!("{} is {why}: no rule for it is proposed", shown(&dir)));
-            }
-            None => works.push(dir),
+    let is_lacking = |path: &Path| !is_common(path) && is_denied(path, Act::Read);
+    let (parts, mut wanted) = (files(&file.command, around), Wanted::default());
+    for (path, use_of_it) in given(file, around).into_iter().filter(|(it, _)| !parts.contains(it)) {
+        let has_it = match use_of_it {
+            UseOf::Works => !is_denied(&path, Act::Read) && !is_denied(&path, Act::Write),
+            UseOf::Reads => !is_denied(&path, Act::Read),
+        };
+        if !has_it && !is_common(&path) {
+            wanted.give((path, use_of_it), around);
         }
     }
-    let mut reads: BTreeSet<PathBuf> = BTreeSet::new();
-    let is_lacking = |file: &PathBuf| !is_common(file) && is_denied(file, Act::Read);
-    for file in files(command, around).into_iter().filter(is_lacking) {
-        let is_open = |dir: &PathBuf| too_wide(dir, around).is_none();
-        let dir = whole(&file);
-        let why = dir.as_ref().and_then(|dir| Some((dir, too_wide(dir, around)?)));
-        // A world shows no link that lies in what it does not show.
-        let beside = file.parent().filter(|_| file.is_symlink()).map(Path::to_owned);
-        let least = beside.filter(is_open).unwrap_or(file);
-        if let Some((dir, why)) = why {
-            let (dir, least) = (shown(dir), shown(&least));
-            all.notes.push(format!("{dir} is {why}: of it {least} alone is proposed"));
+    for part in parts {
+        if is_lacking(&part) {
+            wanted.load(part, around);
         }
-        reads.insert(dir.filter(is_open).unwrap_or(least));
     }
-    if names_from_here(command, around) && is_denied(around.cwd, Act::Read) {
-        match too_wide(around.cwd, around) {
-            Some(why) => all.notes.push(format!(
+    if names_from_here(&file.command, around) && is_lacking(around.cwd) {
+        match shut(around.cwd, around) {
+            Some(why) => wanted.notes.push(format!(
                 "{} is {why}, and not opened to it: name what lies there as a whole path",
                 shown(around.cwd)
             )),
-            None => drop(reads.insert(around.cwd.to_owned())),
+            None => drop(wanted.reads.insert(around.cwd.to_owned())),
         }
     }
-    let is_within = |path: &Path| {
-        let mut wider = reads.iter().filter(|dir| *dir != path).chain(&works);
-        wider.any(|dir| path.starts_with(dir))
-    };
-    for path in reads.iter().filter(|it| !is_within(it)) {
-        let kind = if path.is_dir() { "in Dir" } else { "== Path" };
-        all.reads.extend(permit("== Action::\"fs.read\"", kind, path));
+    wanted.rules(server)
+}
+
+/// How a server uses what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UseOf {
+    /// It works in it.
+    Works,
+    /// It only reads it.
+    Reads,
+}
+
+/// What is to be proposed.
+#[derive(Default)]
+struct Wanted {
+    reads: BTreeSet<PathBuf>,
+    files: BTreeSet<PathBuf>,
+    works: BTreeSet<PathBuf>,
+    notes: Vec<String>,
+    kept_back: Vec<String>,
+}
+
+impl Wanted {
+    /// Something that a server was given.
+    fn give(&mut self, (path, use_of_it): (PathBuf, UseOf), around: Around<'_>) {
+        if !path.is_dir() {
+            match around.kept.why_read(&path) {
+                Some(why) => self.keep_back(&path, &why.to_string()),
+                None => drop(self.files.insert(path)),
+            }
+            return;
+        }
+        if let Some(why) = shut(&path, around) {
+            self.keep_back(&path, &format!("it is {why}"));
+        } else if let Some(why) = around.kept.why_read(&path) {
+            self.keep_back(&path, &why.to_string());
+        } else {
+            if let Some(secret) = secret_in(&path) {
+                let secret = shown(&secret);
+                self.notes.push(format!(
+                    "{secret} is called like a secret, and the server could read it as well"
+                ));
+            }
+            let to = match use_of_it {
+                UseOf::Works => &mut self.works,
+                UseOf::Reads => &mut self.reads,
+            };
+            to.insert(path);
+        }
     }
-    all.works = works.iter().filter_map(|dir| permit("in Action::\"fs\"", "in Dir", dir)).collect();
-    all
+
+    /// Something that a server is made of: with the least around it that it does not work without.
+    fn load(&mut self, file: PathBuf, around: Around<'_>) {
+        if let Some(why) = around.kept.why_run(&file) {
+            self.keep_back(&file, &why.to_string());
+            return;
+        }
+        let why_not = |dir: &Path| {
+            let kept = || around.kept.why(dir).map(|why| format!("kept back ({why})"));
+            shut(dir, around).map(str::to_owned).or_else(kept)
+        };
+        let is_open = |dir: &PathBuf| why_not(dir).is_none();
+        let dir = whole(&file);
+        // A world shows no link that lies in what it does not show.
+        let beside = file.parent().filter(|_| file.is_symlink()).map(Path::to_owned);
+        let least = beside.filter(is_open).unwrap_or(file);
+        if let Some((dir, why)) = dir.as_ref().and_then(|dir| Some((dir, why_not(dir)?))) {
+            let (dir, least) = (shown(dir), shown(&least));
+            self.notes.push(format!("{dir} is {why}: of it {least} alone is proposed"));
+        }
+        self.reads.insert(dir.filter(is_open).unwrap_or(least));
+    }
+
+    fn keep_back(&mut self, path: &Path, why: &str) {
+        let note = format!("{} is kept back, no rule for it is proposed: {why}", shown(path));
+        if !self.kept_back.contains(&note) {
+            self.kept_back.push(note);
+        }
+    }
+
+    fn rules(self, server: &ServerName) -> Proposed {
+        let Wanted { reads, files, works, notes, kept_back } = self;
+        let permit = |action: &str, path: &Path| {
+            let kind = if path.is_dir() { "in Dir" } else { "== Path" };
+            let path = path.to_str()?.escape_debug().to_string();
+            Some(format!(
+                "permit (principal == Agent::\"{server}\", action {action}, resource {kind}::\"{path}\");"
+            ))
+        };
+        let is_within = |path: &PathBuf| {
+            let mut wider = reads.iter().filter(|dir| *dir != path).chain(&works);
+            wider.any(|dir| path.starts_with(dir))
+        };
+        let to_read = |all: &BTreeSet<PathBuf>| -> Vec<String> {
+            let all = all.iter().filter(|it| !is_within(it));
+            all.filter_map(|path| permit("== Action::\"fs.read\"", path)).collect()
+        };
+        // What a server is made of is given to it as that.
+        let files: BTreeSet<PathBuf> = files.difference(&reads).cloned().collect();
+        let rules = proposal::Places {
+            reads: to_read(&reads),
+            files: to_read(&files),
+            works: works.iter().filter_map(|dir| permit("in Action::\"fs\"", dir)).collect(),
+        };
+        Proposed { rules, notes, kept_back }
+    }
 }
 
 fn shown(path: &Path) -> String {
@@ -135,8 +235,8 @@ fn is_common(path: &Path) -> bool {
     IN_EVERY_WORLD.iter().any(|dir| path.starts_with(dir))
 }
 
-/// Why a directory is opened to nobody as a whole.
-fn too_wide(dir: &Path, around: Around<'_>) -> Option<&'static str> {
+/// Why a directory is opened to nobody as a whole, besides what is kept in it.
+fn shut(dir: &Path, around: Around<'_>) -> Option<&'static str> {
     let home = around.home;
     let homes = [Some(home.to_owned()), fs::canonicalize(home).ok()];
     let real = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
@@ -149,11 +249,6 @@ fn too_wide(dir: &Path, around: Around<'_>) -> Option<&'static str> {
             let shared = [".local", ".local/share", ".config", ".cache"];
             if home.starts_with(dir) || shared.iter().any(|name| home.join(name) == dir) {
                 return Some("a home, or what all programs share of it");
-            }
-            let mut secrets = SECRET_PLACES.iter().map(|(name, _)| home.join(name));
-            let is_there = |it: &PathBuf| fs::symlink_metadata(it).is_ok();
-            if secrets.any(|it| dir.starts_with(&it) || (it.starts_with(dir) && is_there(&it))) {
-                return Some("a place of secrets");
             }
         }
         // What is in force for the project is protected in it, whoever may work there.
@@ -177,23 +272,39 @@ fn names_from_here(command: &[String], around: Around<'_>) -> bool {
     })
 }
 
-/// The directories that stand in a command, where they exist.
-fn given(command: &[String], around: Around<'_>) -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> = Vec::new();
-    for word in command.iter().skip(1) {
-        let word = match word.split_once('=') {
-            Some((name, value)) if name.starts_with('-') => value,
-            Some(_) | None => word.as_str(),
-        };
-        if !word.starts_with(['/', '.']) {
-            continue;
+/// The files and directories that stand in a command and in the variables beside it, where they exist.
+fn given(file: &ServerFile, around: Around<'_>) -> Vec<(PathBuf, UseOf)> {
+    let in_command = file.command.iter().skip(1).map(|word| match word.split_once('=') {
+        Some((name, value)) if name.starts_with('-') => value,
+        Some(_) | None => word.as_str(),
+    });
+    let mut all: Vec<(PathBuf, UseOf)> = Vec::new();
+    let mut add = |word: &str, use_of_it: UseOf| {
+        let Some(path) = typed(word, around) else { return };
+        let is_file_or_dir = path.is_dir() || path.is_file();
+        if is_file_or_dir && !all.contains(&(path.clone(), use_of_it)) {
+            all.push((path, use_of_it));
         }
-        let Ok(dir) = fs::canonicalize(around.cwd.join(word)) else { continue };
-        if dir.is_dir() && !all.contains(&dir) {
-            all.push(dir);
-        }
+    };
+    in_command.for_each(|word| add(word, UseOf::Works));
+    for (name, value) in file.env.iter().filter(|(name, _)| *name != PROGRAMS) {
+        let is_loaded = LOADED_FROM.contains(&name.as_str());
+        let use_of_it = if is_loaded { UseOf::Reads } else { UseOf::Works };
+        // Some take it as one name, some as several.
+        std::iter::once(value.as_str()).chain(value.split(':')).for_each(|it| add(it, use_of_it));
     }
     all
+}
+
+/// What a word leads to, where it looks like a path: shells and programs know the home by `~`.
+fn typed(word: &str, around: Around<'_>) -> Option<PathBuf> {
+    let path = match word.strip_prefix('~') {
+        Some("") => around.home.to_owned(),
+        Some(rest) => around.home.join(rest.strip_prefix('/')?),
+        None if word.starts_with(['/', '.']) => around.cwd.join(word),
+        None => return None,
+    };
+    fs::canonicalize(path).ok()
 }
 
 /// The files that a command is made of, and each link on the way to them.

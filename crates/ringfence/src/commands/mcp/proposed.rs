@@ -12,6 +12,7 @@ use ringfence_core::{
 use ringfence_policy::{Options, Policy, Source};
 use ringfence_runtime::assemble::Assembled;
 use ringfence_runtime::clock::HostClock;
+use ringfence_runtime::kept::typed::Places;
 use ringfence_runtime::servers::proposal::{self, Around, Does};
 use ringfence_runtime::servers::written::{self, Written, WrittenError, Wrote};
 use ringfence_runtime::servers::{Remark, Server};
@@ -112,14 +113,20 @@ pub(super) fn places(
     let path = path.unwrap_or_default();
     let cwd = std::fs::canonicalize(&cwd).unwrap_or(cwd);
     let project = assembled.project.dir.as_path();
-    let around = places::Around { cwd: &cwd, home: dirs.home(), path: &path, project };
-    let of = (&server.name, server.file.command.as_slice());
+    let kept = Places::of(dirs.home(), &cwd, &context::environment());
+    let around = places::Around { cwd: &cwd, home: dirs.home(), path: &path, project, kept: &kept };
+    let of = (&server.name, &server.file);
     let mut all = places::proposed(of, around, (&assembled.policy, &facts()?));
-    all.notes.iter().for_each(|note| screen.note(note));
+    all.notes.iter().chain(&all.kept_back).for_each(|note| screen.note(note));
+    if !all.kept_back.is_empty() {
+        hint_at_kept(&server.name, proposing, screen);
+    }
     // Where a rule forbids what one of these permits, the latter is there already, and in vain.
-    all.reads.retain(|rule| !target.text.contains(rule));
-    all.works.retain(|rule| !target.text.contains(rule));
-    let more = proposal::places(&server.name, (&all.reads, &all.works), &target.text);
+    let rules = &mut all.rules;
+    for rules in [&mut rules.reads, &mut rules.files, &mut rules.works] {
+        rules.retain(|rule| !target.text.contains(rule));
+    }
+    let more = proposal::places(&server.name, rules, &target.text);
     if more.is_empty() {
         return Ok(());
     }
@@ -130,6 +137,18 @@ pub(super) fn places(
     let question = ("let it have that?", YES);
     // Without it, it may start all the same.
     settle((&target, text, &more), (&server.name, proposing), question, screen).map(drop)
+}
+
+/// Says how a server is given what is kept back, by a person who means it.
+fn hint_at_kept(server: &ServerName, proposing: Proposing<'_>, screen: &Screen) {
+    let edit = match proposing.project {
+        None => "`ringfence policy edit --user`",
+        Some(_) => "`ringfence policy edit`",
+    };
+    screen.hint(&format!(
+        "to let it have something of that all the same, run {edit} and write the rule yourself: \
+         permit (principal == Agent::\"{server}\", action == Action::\"fs.read\", resource in Dir::\"PATH\");"
+    ));
 }
 
 /// Proposes rules on the tools of a server that no rule speaks of yet; `None` where there is nothing to propose.

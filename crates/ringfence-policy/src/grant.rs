@@ -132,6 +132,14 @@ impl GrantText {
         }
     }
 
+    /// The same as a rule for one agent, in one line.
+    pub fn rule_for(&self, agent: &str) -> String {
+        let cedar = self.to_cedar("");
+        let rule = cedar.split_once('\n').map_or(cedar.as_str(), |(_, rule)| rule);
+        let head = format!("permit (principal == Agent::{},", quoted(agent));
+        rule.trim_end().replacen("permit(principal,", &head, 1).replace('\n', " ")
+    }
+
     /// The grant as one Cedar permit.
     pub fn to_cedar(&self, id: &str) -> String {
         let of_tools = format!("action in Action::{}", quoted(Action::ToolCall.name()));

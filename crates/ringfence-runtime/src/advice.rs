@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_core::{AbsolutePath, SessionId};
+use ringfence_core::{AbsolutePath, ServerName, SessionId};
 use ringfence_policy::grant::GrantText;
 use ringfence_sandbox::notify::is_engine;
 use ringfence_sandbox::world::Tier;
@@ -47,6 +47,17 @@ pub enum Advice {
         grant: String,
         /// Why.
         why: String,
+    },
+    /// Of a session of a server of tools: once that has ended, a rule for this server, for a grant would be everybody's.
+    ForServer {
+        /// The server.
+        server: ServerName,
+        /// The rule.
+        rule: String,
+        /// The file that stands in for the policy, where one does.
+        file: Option<PathBuf>,
+        /// What helps while the session runs.
+        running: Box<Advice>,
     },
 }
 
@@ -102,6 +113,27 @@ enum Sight {
 }
 
 impl Advice {
+    /// The same for what `server` was denied, if it is one's session; `files` stand in for the policy.
+    #[must_use]
+    pub fn to_server(
+        self,
+        server: Option<&ServerName>,
+        (grant, files): (&GrantText, &[PathBuf]),
+    ) -> Advice {
+        match (self, server) {
+            (
+                running @ (Advice::Grant(_) | Advice::Make { .. } | Advice::NextSession { .. }),
+                Some(server),
+            ) => Advice::ForServer {
+                server: server.clone(),
+                rule: grant.rule_for(server.as_str()),
+                file: files.first().cloned(),
+                running: Box::new(running),
+            },
+            (advice, _) => advice,
+        }
+    }
+
     /// What becomes of a grant that the policy would honour, on a host as it is now.
     pub fn of(grant: &GrantText, home: &Path, project: &Path) -> Advice {
         Advice::seen(Sight::Host, grant, (home, project))
@@ -200,6 +232,17 @@ impl Advice {
             }
         };
         Some(match self {
+            Advice::ForServer { running, .. } if matches!(session, Session::Runs(_)) => {
+                return running.hint(session);
+            }
+            Advice::ForServer { server, rule, file, .. } => {
+                let rule = printable(rule);
+                let at = match file {
+                    Some(file) => format!("write into `{}`", printable(&file.to_string_lossy())),
+                    None => "run `ringfence policy edit --user` and write".to_owned(),
+                };
+                format!("to allow it to the server `{server}` from now on, {at}: {rule}")
+            }
             Advice::Grant(grant) => format!("{to_allow_it}, run {}", command(grant, session)?),
             Advice::Make { place, grant } => {
                 let (place, command) = (printable(place.as_str()), command(grant, session)?);
@@ -296,6 +339,43 @@ mod tests {
             }
         }
         assert!(said(Tier::Namespaces, "fs.read:/var/tmp").contains("--session sabcdefgh"));
+    }
+
+    #[test]
+    fn what_a_server_was_denied_is_allowed_to_it_alone_once_its_session_has_ended() {
+        let (id, server) = ("sabcdefgh".parse().unwrap(), "files".parse().unwrap());
+        let files = [PathBuf::from("/srv/p.cedar")];
+        for (grant, rule) in [
+            (
+                "fs.read:/var/tmp",
+                r#"permit (principal == Agent::"files", action == Action::"fs.read", resource in Dir::"/var/tmp");"#,
+            ),
+            (
+                "net:a.example:443",
+                r#"permit (principal == Agent::"files", action == Action::"net.connect", resource == Endpoint::"a.example:443");"#,
+            ),
+        ] {
+            let text = GrantText::parse(grant, &|_| None).unwrap();
+            let advice = |files: &[PathBuf]| {
+                let advice = Advice::of(&text, Path::new("/home/u"), Path::new("/p"));
+                advice.to_server(Some(&server), (&text, files))
+            };
+            let said = advice(&[]).hint(Session::Ended).unwrap();
+            assert!(
+                said.contains(rule) && said.contains("`ringfence policy edit --user`"),
+                "{said}"
+            );
+            assert!(!said.contains("ringfence grant"), "{said}");
+            let said = advice(&files).hint(Session::Ended).unwrap();
+            assert!(said.contains("write into `/srv/p.cedar`: permit"), "{said}");
+            // A grant to a session is for its server alone.
+            let said = advice(&[]).hint(Session::Runs(&id)).unwrap();
+            assert!(said.contains("--session sabcdefgh"), "{said}");
+        }
+        let secret = GrantText::parse("fs.read:/home/u/.ssh", &|_| None).unwrap();
+        let advice = Advice::of(&secret, Path::new("/home/u"), Path::new("/p"));
+        let said = advice.to_server(Some(&server), (&secret, &[])).hint(Session::Ended).unwrap();
+        assert!(said.starts_with("no grant is offered"), "{said}");
     }
 
     #[test]

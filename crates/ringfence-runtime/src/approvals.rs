@@ -339,7 +339,7 @@ pub fn as_port(approvals: &Arc<Approvals>) -> Arc<dyn AskPort> {
 }
 
 /// A question that was not approved, as a denial that says why.
-fn refused(question: Question, why: &str) -> Denial {
+pub(crate) fn refused(question: Question, why: &str) -> Denial {
     let rule = wording::rule_line(&question.grounds);
     let failure = format!("{rule}: needs {}, and {why}", wording::needs(&question.needs));
     let grounds = Grounds { failure: Some(failure), ..question.grounds };

@@ -232,7 +232,10 @@ fn assemble_in(
     });
     let Servers { there: servers, left_out, tools, notices: of_servers } =
         servers(inputs.dirs, (&project, &around), &trust)?;
-    notices.extend(of_servers);
+    // In a server's own session the others are nobody's, and whoever starts it has told of them.
+    if is_server.is_none() {
+        notices.extend(of_servers);
+    }
     let kinds = kinds(&servers, &left_out, is_server.as_ref());
     let wanted = Options { tools: tools.clone(), servers: kinds, ..options(&settings) };
     let same = |known: &&Assembled| known.sources == sources && known.options() == wanted;

@@ -59,8 +59,8 @@ use crate::state::StateDirs;
 
 pub use begun::Parked;
 pub use error::RunError;
-pub(crate) use not_started::grants_for;
 pub use not_started::{NotStarted, Said};
+pub(crate) use not_started::{Whose, grants_for};
 pub use publish::Publish;
 pub use ringfence_sandbox::seccomp::Profile;
 pub use ringfence_sandbox::world::{Engine, Tier};

@@ -19,7 +19,7 @@ use ringfence_sandbox::world::{Access, Bind, Tier, WorldSpec};
 use rustix::io::Errno;
 
 use crate::bounds::RAISE_HINT;
-use crate::broker::{NotStarted, RunRequest, Said, grants_for};
+use crate::broker::{NotStarted, RunRequest, Said, Whose, grants_for};
 use crate::compose::{self, ComposeError, Layout, Private, Use};
 use crate::notice::Notice;
 use crate::settings::LimitSettings;
@@ -243,13 +243,13 @@ impl ModuleEnd {
     }
 
     /// Why nothing of the module ran, although its runner did.
-    pub(crate) fn not_started(&self) -> Option<NotStarted> {
+    pub(crate) fn not_started(&self, whose: &Whose) -> Option<NotStarted> {
         let module = self.module.as_ref()?;
         let name = printable(module.args.first()?);
         let (reason, hints) = match self.end()? {
             WasmEnd::Unopened(errno) if errno == Errno::NOENT.raw_os_error() => (
                 format!("`{name}` is not in this world, only outside of it"),
-                grants_for(&[module.path.as_path().to_owned()]),
+                grants_for(&[module.path.as_path().to_owned()], whose),
             ),
             WasmEnd::Unopened(errno) => {
                 (format!("cannot read `{name}`: {}", Errno::from_raw_os_error(errno)), Vec::new())

@@ -174,6 +174,11 @@ impl Asker {
         Asker::without_terminal(Way::Elsewhere)
     }
 
+    /// One that asks nobody: what is asked is denied at once.
+    pub fn nobody() -> io::Result<Asker> {
+        Asker::without_terminal(Way::None)
+    }
+
     fn without_terminal(way: Way) -> io::Result<Asker> {
         let (_, wake) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         Ok(Asker { way, wake: std::sync::Arc::new(wake) })

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use ringfence_core::{Endpoint, FactType, Field, Fields, ServerName, ToolName, ToolShape};
 use ringfence_proxy::mcp::http::remote::check_header;
 use ringfence_proxy::mcp::http::url::Url;
-use ringfence_proxy::mcp::roles::{self, RolePlan, Roles};
+use ringfence_proxy::mcp::roles::{self, ArgumentRole, RolePlan, Roles};
 use ringfence_proxy::mcp::schema::{ArgumentSchema, SchemaError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -202,6 +202,18 @@ impl Server {
     /// Where it is, if it is behind an address.
     pub fn endpoint(&self) -> Option<Endpoint> {
         self.file.url.as_ref()?.parse::<Url>().ok().map(|url| url.endpoint)
+    }
+
+    /// Whether arguments of its tools name files.
+    pub fn names_files(&self) -> bool {
+        let names = [
+            ArgumentRole::ReadPath,
+            ArgumentRole::WritePath,
+            ArgumentRole::DeletePath,
+            ArgumentRole::ByName,
+        ];
+        let mut roles = self.file.tools.values().flat_map(|tool| tool.roles.values());
+        roles.any(|role| names.contains(role))
     }
 
     /// The schema of a tool that is pinned.

@@ -270,7 +270,7 @@ fn grant_for(
     })?;
     let project = &around.assembled.project.dir;
     match Advice::of(&grant, around.dirs.home(), project) {
-        Advice::Grant(_) => Ok(grant),
+        Advice::Grant(_) | Advice::ForServer { .. } => Ok(grant),
         Advice::NextSession { .. } => match behind_link(&act.request.act) {
             Some(why) => Err(why),
             None => Ok(grant),

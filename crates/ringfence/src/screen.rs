@@ -1,8 +1,11 @@
 //! The terminal: data on stdout, everything else on stderr, colour only where it helps.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use ringfence_runtime::notice::Notice;
 use ringfence_runtime::wording;
 use serde::Serialize;
 
@@ -23,6 +26,8 @@ pub struct Screen {
     columns: usize,
     /// Width of what is said beside the data; all that there is where a program reads it.
     said_columns: usize,
+    /// What has been noticed so far.
+    noticed: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What a piece of text is; a colour beside the words, never instead of them.
@@ -96,6 +101,7 @@ impl Screen {
             no_color: variable("NO_COLOR").is_some_and(|value| !value.is_empty()),
             columns: columns.max(COLUMNS_MIN),
             said_columns: said_columns().max(COLUMNS_MIN),
+            noticed: Arc::default(),
         }
     }
 
@@ -193,6 +199,15 @@ impl Screen {
     /// Tells the person something they should know, on stderr.
     pub fn warn(&self, text: &str) {
         self.labelled((Tone::Warning, "warning:"), &printable_lines(text));
+    }
+
+    /// The same with what helps, once: what is in force is looked at several times by some commands.
+    pub fn notice(&self, notice: &Notice) {
+        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        if noticed.insert(notice.text.clone()) {
+            self.warn(&notice.text);
+            notice.hint.iter().for_each(|hint| self.hint(hint));
+        }
     }
 
     /// Says why a command failed, on stderr.

@@ -31,8 +31,13 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         ErrorKind::MissingRequiredArgument if argument.contains("INDEX") => Some(
             "to see the entries of the last session, run `ringfence log show`; a denial names its own".to_owned(),
         ),
-        ErrorKind::UnknownArgument if is_of_run(error) && !argument.starts_with('-') => {
+        ErrorKind::UnknownArgument if is_of("run", error) && !argument.starts_with('-') => {
             Some("the command comes after two dashes: `ringfence run -- CMD`".to_owned())
+        }
+        ErrorKind::MissingRequiredArgument | ErrorKind::UnknownArgument
+            if is_of("mcp add", error) && !argument.starts_with('-') =>
+        {
+            Some("what is to be started comes after two dashes: `ringfence mcp add NAME -- COMMAND`".to_owned())
         }
         _ => None,
     }
@@ -55,9 +60,9 @@ fn named_the_other(error: &Error) -> Option<String> {
     })
 }
 
-fn is_of_run(error: &Error) -> bool {
+fn is_of(command: &str, error: &Error) -> bool {
     let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
-    usage.contains("ringfence run ")
+    usage.contains(&format!("ringfence {command} "))
 }
 
 fn text_of(error: &Error, kind: ContextKind) -> Option<String> {

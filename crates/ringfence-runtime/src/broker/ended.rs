@@ -32,7 +32,7 @@ pub(super) fn not_started(
     wanted: &Wanted,
     first: Option<&First>,
 ) -> Option<NotStarted> {
-    let Some(errno) = ended.not_started else { return wanted.module.not_started() };
+    let Some(errno) = ended.not_started else { return wanted.module.not_started(&wanted.whose) };
     let errno = Errno::from_raw_os_error(errno);
     let denied = first.filter(|_| errno == Errno::ACCESS).map(NotStarted::denied);
     Some(denied.unwrap_or_else(|| wanted.explain(errno)))

@@ -7,11 +7,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use ringfence_core::{AbsolutePath, ServerName};
+use ringfence_policy::grant::GrantText;
 use ringfence_sandbox::world::{Access, Bind, Programs, WorldSpec};
 use rustix::io::Errno;
 use serde::Serialize;
 
-use crate::advice::Session;
+use super::RunRequest;
+use crate::advice::{Advice, Session};
 use crate::denials::First;
 use crate::grants;
 use crate::module::ModuleEnd;
@@ -80,11 +83,25 @@ pub(super) struct Wanted {
     starts_nothing: Vec<PathBuf>,
     /// What its program runs in turn, if that is a module.
     pub(super) module: ModuleEnd,
+    pub(super) whose: Whose,
+}
+
+/// The server of tools whose world it is, where it is one's, and what stands in for its policy.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Whose {
+    server: Option<ServerName>,
+    overrides: Vec<PathBuf>,
+}
+
+impl Whose {
+    fn of(request: &RunRequest) -> Whose {
+        Whose { server: request.server(), overrides: request.overrides.clone() }
+    }
 }
 
 impl Wanted {
     /// What is to be run in a world.
-    pub(super) fn of(spec: &WorldSpec, module: ModuleEnd) -> Wanted {
+    pub(super) fn of(request: &RunRequest, spec: &WorldSpec, module: ModuleEnd) -> Wanted {
         let path = spec.env.iter().rev().find(|(name, _)| name == "PATH");
         let base = spec.base.binds.iter().chain(spec.base.links.iter().map(|(link, _)| link));
         // What is bound from elsewhere is another file than the host's of that name.
@@ -104,6 +121,7 @@ impl Wanted {
             },
             image: spec.container.as_ref().map(|container| container.image.clone()),
             module,
+            whose: Whose::of(request),
         }
     }
 
@@ -130,7 +148,7 @@ impl Wanted {
             } else {
                 format!("`{name}` is not in this world; outside of it, it is {place}")
             };
-            return NotStarted::because(reason, grants_for(&hidden));
+            return NotStarted::because(reason, grants_for(&hidden, &self.whose));
         }
         if errno == Errno::NOENT {
             return self.no_interpreter(&name, &program);
@@ -183,7 +201,7 @@ impl Wanted {
             return NotStarted::because(reason, Vec::new());
         };
         let reason = format!("`{name}` is to be run by {shown}, which is not in this world");
-        NotStarted::because(reason, grants_for(&self.hidden(&interpreter, &target)))
+        NotStarted::because(reason, grants_for(&self.hidden(&interpreter, &target), &self.whose))
     }
 
     fn has_slash(&self) -> bool {
@@ -236,8 +254,14 @@ fn writable(spec: &WorldSpec) -> Vec<PathBuf> {
     of_host.map(|bind| bind.target.clone()).chain(overlaid).collect()
 }
 
-pub(crate) fn grants_for(hidden: &[PathBuf]) -> Vec<String> {
+pub(crate) fn grants_for(hidden: &[PathBuf], whose: &Whose) -> Vec<String> {
     let grant = |path: &PathBuf| {
+        if whose.server.is_some() {
+            let grant = GrantText::Read(AbsolutePath::parse(path.to_str()?).ok()?);
+            let advice = Advice::Grant(grant.to_string());
+            let advice = advice.to_server(whose.server.as_ref(), (&grant, &whose.overrides));
+            return advice.hint(Session::Ended);
+        }
         let word = shell_word(&format!("fs.read:{}", path.to_str()?))?;
         Some(format!("to let the agent see it, run `ringfence grant {word} --always`"))
     };

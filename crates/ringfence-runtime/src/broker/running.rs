@@ -27,7 +27,7 @@ use super::tools::Open;
 use super::watching::{watch_exits, watch_processes};
 use super::why::Why;
 use super::{Closing, RunError, RunRequest};
-use crate::advice::{Advice, Lasts};
+use crate::advice::Advice;
 use crate::approvals::Approvals;
 use crate::assemble::Assembled;
 use crate::bounds::{Bounds, Limited, Looking};
@@ -138,7 +138,7 @@ impl Running {
         let relay = relay(&world, taken.signals, taken.pty, taken.pipes)?;
         let approvals = approvals(&gate, &relay, &assembled.settings, world.init_pid);
         let places = (request.dirs.home(), assembled.project.dir.as_path());
-        let denials = denials((&composed, world.tier), places, (&in_force, &gate), request.lasts)?;
+        let denials = denials((&composed, world.tier), places, (&in_force, &gate), request)?;
         let private = Arc::new(PrivatePlaces::of(&composed));
         let why = Why::of((request, places.1), &composed, (&in_force, &agent, &gate));
         let processes = watch_processes(&gate, &why, &assembled.settings.limits)?;
@@ -194,7 +194,7 @@ impl Running {
             relay,
             registered,
             opened,
-            wanted: Wanted::of(&composed.spec, taken.module),
+            wanted: Wanted::of(request, &composed.spec, taken.module),
             after: composed.after,
             denials,
             held,
@@ -338,7 +338,7 @@ fn denials(
     (composed, tier): (&Composition, Tier),
     (home, project): (&Path, &Path),
     (in_force, gate): (&Arc<InForce>, &Gate),
-    lasts: Lasts,
+    request: &RunRequest,
 ) -> Result<Arc<Denials>, RunError> {
     let file = File::options()
         .append(true)
@@ -346,11 +346,13 @@ fn denials(
         .map_err(RunError::step("open the file of denials"))?;
     let (in_force, gate) = (Arc::clone(in_force), gate.clone());
     let (home, project) = (home.to_owned(), project.to_owned());
+    let (server, overrides, lasts) = (request.server(), request.overrides.clone(), request.lasts);
     let suggest = Box::new(move |request: &_| {
         let grant = in_force.smallest_grant(request, &gate.facts_now())?;
         let places = (home.as_path(), project.as_path());
-        let outside = Advice::in_tier(tier, &grant, places);
-        Some(Helps { outside, inside: Advice::inside(tier, &grant, places) })
+        let to = |advice: Advice| advice.to_server(server.as_ref(), (&grant, &overrides));
+        let outside = to(Advice::in_tier(tier, &grant, places));
+        Some(Helps { outside, inside: to(Advice::inside(tier, &grant, places)) })
     });
     Ok(Arc::new(Denials::new(suggest, Some(file), lasts)))
 }

@@ -84,6 +84,8 @@ fn of_servers((request, agent): (&RunRequest, &Agent), own: PathBuf) -> ToolsReq
         servers: Vec::new(),
         run: vec![own.into(), "run".into()],
         lasts: Lasts::GoesOn,
+        called: "run",
+        printed: None,
     }
 }
 

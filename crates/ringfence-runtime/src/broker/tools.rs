@@ -15,6 +15,7 @@ mod looking;
 mod metrics;
 mod needs;
 mod paths;
+mod questions;
 mod relayed;
 mod remote;
 mod results;
@@ -43,32 +44,31 @@ use serde::Serialize;
 use super::RunError;
 use super::opening::{self, Opened};
 use crate::advice::Lasts;
-use crate::approvals::{APPROVAL_WAIT_SECONDS_MAX, Approvals, Tell};
+use crate::approvals::Approvals;
 use crate::assemble::{Assembled, Inputs, assemble};
 use crate::clock::HostClock;
-use crate::desk::{NotTaken, Said, Waiting};
 use crate::environment::Environment;
 use crate::in_force::InForce;
 use crate::notice::Notice;
-use crate::pty::{Asker, RELAYED_SIGNALS};
+use crate::pty::RELAYED_SIGNALS;
 use crate::registration::{self, Description};
 use crate::servers::Server;
 use crate::state::StateDirs;
 use crate::tally::Totals;
-use crate::users;
 pub use front::{At, Listening, Ready};
 pub use look::{LookError, LookFailed, tools as look_at};
+pub use questions::{Answers, Ask};
 pub use relayed::{Answered, OWN_PROGRAM, TOOLS_SOCKET, TOOLS_VARIABLE, Wanted};
 pub(super) use relayed::{Clients, Open};
-pub use started::SERVER_ENV;
+pub use started::{LastWords, SERVER_ENV};
 
 use control::Seat;
 use decider::Decider;
 use front::{Rooms, Serves};
 use metrics::Metrics;
+use questions::{Questions, approvals, asked_here, waits};
 use remote::Remotes;
 use results::Results;
-use ringfence_sandbox::notify::Members;
 use serving::{Client, Heard, Serving, Stopper};
 use started::named;
 
@@ -91,6 +91,10 @@ pub struct ToolsRequest {
     pub run: Vec<OsString>,
     /// Whether the sessions of its servers, and its own, go on after what is denied in them.
     pub lasts: Lasts,
+    /// Which command of `ringfence mcp` wants it.
+    pub called: &'static str,
+    /// What keeps what its servers print; it is passed on where there is nothing.
+    pub printed: Option<LastWords>,
 }
 
 /// What is said at the end.
@@ -116,29 +120,24 @@ pub fn run(
     (from, to): (BorrowedFd<'_>, BorrowedFd<'_>),
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<ToolsClosing, RunError> {
-    let session = Session::begin(request, tell)?;
+    let session = Session::begin(request, Questions::Elsewhere, tell)?;
     serve_one(session, request, (from, to), tell)
 }
 
 /// The same for a client that is a part of this process: `client` speaks on its end of a socket, and is over when it
-/// drops that. What a rule asks about is asked by `ask`, where there is somebody.
+/// drops that. What a rule asks about is asked by `ask`, and denied at once where there is nobody.
 pub fn run_for(
     request: &ToolsRequest,
     (client, ask): (impl FnOnce(UnixStream) + Send + 'static, Option<Ask>),
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<ToolsClosing, RunError> {
-    let session = Session { ask, ..Session::begin(request, tell)? };
+    let questions = if ask.is_some() { Questions::Elsewhere } else { Questions::Nowhere };
+    let session = Session { ask, ..Session::begin(request, questions, tell)? };
     let failed = || RunError::step("speak to the client");
     let (own, its) = UnixStream::pair().map_err(failed())?;
     named("client", move || client(its)).map_err(failed())?;
     serve_one(session, request, (own.as_fd(), own.as_fd()), tell)
 }
-
-/// Asks the person who is there a question that waits, and answers it.
-pub type Ask = Box<dyn Fn(&Waiting, Answers<'_>) + Send + Sync>;
-
-/// Takes a person's answer, while the question waits.
-pub type Answers<'a> = &'a dyn Fn(Said) -> Result<(), NotTaken>;
 
 fn serve_one(
     session: Session,
@@ -165,7 +164,7 @@ pub fn serve(
     ready: &mut dyn FnMut(&Ready),
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<ToolsClosing, RunError> {
-    let session = Session::begin(request, tell)?;
+    let session = Session::begin(request, Questions::Elsewhere, tell)?;
     let (stopper, mut heard) = Stopper::alone().map_err(RunError::step("wait for the end"))?;
     let rooms = Rooms {
         gate: session.opened.gate.clone(),
@@ -216,7 +215,11 @@ struct Ending {
 }
 
 impl Session {
-    fn begin(request: &ToolsRequest, tell: &mut dyn FnMut(&Notice)) -> Result<Session, RunError> {
+    fn begin(
+        request: &ToolsRequest,
+        questions: Questions,
+        tell: &mut dyn FnMut(&Notice),
+    ) -> Result<Session, RunError> {
         request.dirs.create()?;
         let signals = Signals::block(&RELAYED_SIGNALS).map_err(RunError::step("block signals"))?;
         let session = opening::new_session_id()?;
@@ -243,7 +246,7 @@ impl Session {
         let description = description(request, &opened);
         let begin = |opened: &Opened| {
             let registered = registration::register(request.dirs.runtime(), &description)?;
-            let approvals = Arc::new(approvals(opened, &assembled)?);
+            let approvals = Arc::new(approvals(opened, &assembled, questions)?);
             let remotes = Remotes::of(&servers, request, around(opened, &assembled, &approvals))?;
             Ok((registered, approvals, remotes))
         };
@@ -320,39 +323,6 @@ impl Ending {
     }
 }
 
-/// Has each question asked here, on a thread of its own: it may be answered elsewhere meanwhile.
-fn asked_here(approvals: &Arc<Approvals>, ask: Ask) -> Tell {
-    let (approvals, ask) = (Arc::downgrade(approvals), Arc::new(ask));
-    Box::new(move |index, _| {
-        let (approvals, ask) = (approvals.clone(), Arc::clone(&ask));
-        let question = move || {
-            let Some(approvals) = approvals.upgrade() else { return };
-            let waiting = approvals.desk().waiting();
-            if let Some(question) = waiting.iter().find(|it| it.index == index) {
-                ask(question, &|said| approvals.desk().answer(index, said));
-            }
-        };
-        // Where there can be no thread, it waits to be answered elsewhere.
-        let _ = named("question", question);
-    })
-}
-
-/// What is said of a question.
-fn waits(session: &SessionId, index: u64, text: &str) -> Notice {
-    let seconds = APPROVAL_WAIT_SECONDS_MAX;
-    let notice =
-        Notice::new(format!("{}? It waits {seconds} s for an answer", text.trim_end_matches('?')));
-    notice.hint(format!("to answer it, run `ringfence approve {session}/{index}` in a terminal"))
-}
-
-/// The client has the terminal, so that nobody is asked there.
-fn approvals(opened: &Opened, assembled: &Assembled) -> Result<Approvals, RunError> {
-    let asker = Asker::elsewhere().map_err(RunError::step("make a way for questions"))?;
-    let approver = (users::own_name(), assembled.settings.roles.iter().cloned().collect());
-    let own_pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
-    Ok(Approvals::new(opened.gate.clone(), asker, Members::below(own_pid), approver))
-}
-
 /// What servers behind addresses need of a session.
 fn around<'a>(
     opened: &'a Opened,
@@ -415,7 +385,7 @@ fn first_entry(
 
 /// What the session is, as a command line.
 fn command(request: &ToolsRequest) -> Vec<String> {
-    let words = ["ringfence", "mcp", "run"].into_iter().map(str::to_owned);
+    let words = ["ringfence", "mcp", request.called].into_iter().map(str::to_owned);
     words.chain(request.servers.iter().map(ToString::to_string)).collect()
 }
 

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ringfence_core::{
-    AbsolutePath, Act, Action, Agent, Decide as _, Gate, ReadResult, Request, Trace, Verdict,
+    AbsolutePath, Act, Action, Agent, Decide as _, Gate, ReadResult, Request, ServerName, Trace,
+    Verdict,
 };
+use ringfence_policy::grant::GrantText;
 use serde::Serialize;
 
 use super::RunRequest;
@@ -57,6 +59,9 @@ pub(super) struct Why {
     gate: Gate,
     home: PathBuf,
     project: PathBuf,
+    /// The server of tools whose session it is, where it is one's, and what stands in for its policy.
+    server: Option<ServerName>,
+    overrides: Vec<PathBuf>,
 }
 
 impl Why {
@@ -77,6 +82,8 @@ impl Why {
             gate: gate.clone(),
             home: request.dirs.home().to_owned(),
             project: project.to_owned(),
+            server: request.server(),
+            overrides: request.overrides.clone(),
         }
     }
 
@@ -128,7 +135,11 @@ impl Why {
             (_, Verdict::Ask(_) | Verdict::Deny) => wording::rule_line(&ruling.grounds),
         };
         let grant = self.in_force.smallest_grant(&request, &facts);
-        let hint = grant.and_then(|grant| match Advice::of(&grant, &self.home, &self.project) {
+        let advice = |grant: &GrantText| {
+            let advice = Advice::of(grant, &self.home, &self.project);
+            advice.to_server(self.server.as_ref(), (grant, &self.overrides))
+        };
+        let hint = grant.and_then(|grant| match advice(&grant) {
             // What every world has by itself is not written there, but read.
             Advice::Base(dir) => Some(format!(
                 "what is in `{}` belongs to the runtime base: no grant adds to it",
@@ -138,6 +149,7 @@ impl Why {
             advice @ (Advice::Grant(_)
             | Advice::Make { .. }
             | Advice::NextSession { .. }
+            | Advice::ForServer { .. }
             | Advice::Kept { .. }) => advice.hint(Session::Ended),
         });
         DeniedRead { path, times, why, hint }

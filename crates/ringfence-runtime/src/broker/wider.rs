@@ -64,7 +64,9 @@ fn make<S: Widen>(session: &Arc<S>, grant: &GrantText) {
 pub(super) fn is_offered(grant: &GrantText, home: &Path, project: &Path) -> bool {
     match Advice::of(grant, home, project) {
         Advice::Grant(_) | Advice::Make { .. } | Advice::NextSession { .. } => true,
-        Advice::Base(_) | Advice::Engine(_) | Advice::Kept { .. } => false,
+        Advice::Base(_) | Advice::Engine(_) | Advice::Kept { .. } | Advice::ForServer { .. } => {
+            false
+        }
     }
 }
 

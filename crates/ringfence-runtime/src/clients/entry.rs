@@ -278,7 +278,7 @@ impl Words<'_> {
         }
         if inner.is_some_and(|inner| inner.starts_with("input:")) {
             return Err(format!(
-                "the client asks for `{name}` when it starts: keep it as a secret of its own first"
+                "the client asks for `{name}` when it starts: run `ringfence secret add NAME --for HOST --env {name}` first"
             ));
         }
         if value.contains("${") {
@@ -331,7 +331,7 @@ fn words(all: &mut Described) -> Result<(), String> {
             }),
             Looks::Credential | Looks::Bare(_) => {
                 return Err(format!(
-                    "a secret stands in its arguments (the {at}. word): put it into a variable"
+                    "a secret stands in its arguments (the {at}. word): take it out, run `ringfence secret add NAME --for HOST --env VARIABLE`, and have the server read that variable"
                 ));
             }
         }
@@ -366,7 +366,7 @@ fn address(all: &mut Described, url: &str) -> Result<String, String> {
                 ));
             }
             (None, None, Sure::Yes) => {
-                return Err("a login stands in its address: keep it as a secret, and add the server with a header".to_owned());
+                return Err("a login stands in its address: run `ringfence secret add NAME --for HOST`, and add the server with `--header 'Authorization: Bearer ${secret:NAME}'`".to_owned());
             }
             (None, parameter, Sure::No) => {
                 let of = parameter.map(|it| format!("`{it}` in its address"));

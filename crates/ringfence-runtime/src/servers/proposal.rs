@@ -201,7 +201,7 @@ pub fn places(server: &ServerName, places: &Places, text: &str) -> String {
         }
     };
     add("program", &places.reads, &format!("The server `{server}` is made of these."));
-    let names = |may| format!("What starts the server `{server}` names these: it may {may}.");
+    let names = |may| format!("The server `{server}` is started with these: it may {may}.");
     add("reads-given", &places.files, &names("read them"));
     add("works-in", &places.works, &names("read and change all in them"));
     all

@@ -339,7 +339,7 @@ fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -
     let session = &recorded.entry.session;
     let opening = context::opening(dirs, session);
     let server = context::server_of(opening.as_ref());
-    let found = match in_force::try_load((cwd, session, server), &files, screen) {
+    let found = match in_force::try_load((cwd, session, server.clone()), &files, screen) {
         Ok(Ok(found)) => found,
         // The record stands by itself; only the reasoning beyond it is missing.
         Ok(Err(_)) => {
@@ -362,10 +362,11 @@ fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -
     if tier.is_none() {
         screen.warn("the session's tier is unknown here, and so what a grant would do in it");
     }
+    let to = |advice: Advice| advice.to_server(server.as_ref(), (&grant, &files));
     let advice = tier.filter(|_| helps).map(|tier| match opening.as_ref().map(has_world) {
         Some(World::None) => Advice::without_a_world(&grant, dirs.home()),
         Some(World::Some) | None => {
-            Advice::in_tier(tier, &grant, (dirs.home(), &found.project.dir))
+            to(Advice::in_tier(tier, &grant, (dirs.home(), &found.project.dir)))
         }
     });
     let offers_none =

@@ -178,8 +178,7 @@ fn opened_by(set: SetName) -> &'static str {
 
 /// Tells the person something they should know.
 pub(crate) fn notify(notice: &Notice, screen: &Screen) {
-    screen.warn(&notice.text);
-    notice.hint.iter().for_each(|hint| screen.hint(hint));
+    screen.notice(notice);
 }
 
 /// What could not be put together; a place in a file is shown as such.

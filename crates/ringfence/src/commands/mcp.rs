@@ -1,8 +1,10 @@
 //! `mcp`: servers of tools, added, looked at, and served to agents.
 
 mod add;
+mod found;
 mod import;
 mod login;
+mod next;
 mod places;
 mod proposed;
 mod relay;
@@ -58,7 +60,7 @@ pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure>
 
 fn serve(args: McpRunArgs, screen: &Screen) -> Result<Done, Failure> {
     let McpRunArgs { servers, agent, policy } = args;
-    let request = ToolsRequest { servers, agent, ..request(policy)? };
+    let request = ToolsRequest { servers, agent, ..request(policy, "run")? };
     let (from, to) = (std::io::stdin(), std::io::stdout());
     let client = (from.as_fd(), to.as_fd());
     let ended = tools::run(&request, client, &mut |notice| run::tell(notice, screen));
@@ -77,7 +79,7 @@ fn said(closing: &ToolsClosing, screen: &Screen) {
 
 fn serve_http(args: McpServeArgs, screen: &Screen) -> Result<Done, Failure> {
     let McpServeArgs { servers, agent, listen, token_file, allow_origin, policy } = args;
-    let request = ToolsRequest { servers, agent, ..request(policy)? };
+    let request = ToolsRequest { servers, agent, ..request(policy, "serve")? };
     let at = match listen.strip_prefix("unix:") {
         Some(path) => At::Unix(path.into()),
         None => At::Tcp(listen.parse().map_err(|_| {
@@ -96,7 +98,7 @@ fn serve_http(args: McpServeArgs, screen: &Screen) -> Result<Done, Failure> {
     Ok(Done::Yes)
 }
 
-fn request(overrides: Vec<PathBuf>) -> Result<ToolsRequest, Failure> {
+fn request(overrides: Vec<PathBuf>, called: &'static str) -> Result<ToolsRequest, Failure> {
     let own = std::env::current_exe()
         .map_err(|error| Message::new(format!("cannot find ourselves: {error}")).could_not())?;
     Ok(ToolsRequest {
@@ -108,6 +110,8 @@ fn request(overrides: Vec<PathBuf>) -> Result<ToolsRequest, Failure> {
         servers: Vec::new(),
         run: vec![own.into(), "run".into()],
         lasts: Lasts::GoesOn,
+        called,
+        printed: None,
     })
 }
 
@@ -124,31 +128,31 @@ fn place(request: &ToolsRequest, name: &ServerName, project: bool) -> Result<Pat
 fn list(args: &McpListArgs, screen: &Screen) -> Result<Done, Failure> {
     let assembled = in_force::load(&[], screen)?;
     if args.json {
-        screen.json_lines(assembled.servers.values().map(|server| {
+        screen.json_lines(assembled.served().iter().map(|server| {
             let others = assembled.servers.values();
             as_json(server, &Remark::all(&server.name, &server.file.said(), others))
         }))?;
         return Ok(Done::Yes);
     }
-    if assembled.servers.is_empty() {
+    let all = assembled.served();
+    if all.is_empty() {
         screen.note("no server of tools; to add one, run `ringfence mcp add NAME -- COMMAND`");
         return Ok(Done::Yes);
     }
-    let rows = assembled.servers.values().map(|server| {
-        let number = text::count(server.file.tools.len(), "tool", "tools");
-        vec![server.name.to_string(), number, covered_command(server)]
+    let rows = all.iter().map(|server| {
+        let name = server.name.to_string();
+        if let Some(why) = server.is_left_out() {
+            return vec![name, "broken".to_owned(), printable(why)];
+        }
+        vec![name, text::count(server.file.tools.len(), "tool", "tools"), covered_command(server)]
     });
     screen.data(&text::table_within(&rows.collect::<Vec<_>>(), screen.room()))?;
     Ok(Done::Yes)
 }
 
 fn inspect(args: &McpInspectArgs, screen: &Screen) -> Result<Done, Failure> {
-    let assembled = in_force::load(&[], screen)?;
-    let server = assembled.servers.get(&args.name).ok_or_else(|| {
-        Message::new(format!("no server `{}`", args.name))
-            .hint("which there are says `ringfence mcp list`")
-            .could_not()
-    })?;
+    let assembled = found::load_for(&args.name, &[], screen)?;
+    let server = found::server(&assembled, &args.name)?;
     let others = || assembled.servers.values();
     if !args.diff {
         let remarks = Remark::all(&args.name, &server.file.said(), others());
@@ -160,7 +164,7 @@ fn inspect(args: &McpInspectArgs, screen: &Screen) -> Result<Done, Failure> {
         }
         return Ok(Done::Yes);
     }
-    let said = tools::look_at(server, &request(Vec::new())?)
+    let said = tools::look_at(server, &request(Vec::new(), "inspect")?)
         .map_err(|error| not_looked_at(&error).could_not())?;
     let differences = Difference::all(&server.file, &said);
     let remarks = Remark::all(&args.name, &said, others());
@@ -201,7 +205,7 @@ fn still_spoken_of(name: &ServerName, screen: &Screen) {
 }
 
 fn remove(args: &McpRemoveArgs, screen: &Screen) -> Result<Done, Failure> {
-    let request = request(Vec::new())?;
+    let request = request(Vec::new(), "remove")?;
     let place = place(&request, &args.name, args.project)?;
     let rules = proposed::written_for(&args.name)?;
     match std::fs::remove_file(&place) {
@@ -209,7 +213,12 @@ fn remove(args: &McpRemoveArgs, screen: &Screen) -> Result<Done, Failure> {
         // It was forgotten before, and its rules were left.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !rules.is_empty() => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Message::new(format!("no server in `{}`", place.display())).could_not());
+            let none = Message::new(format!("no server in `{}`", place.display()));
+            return Err(match in_force::quietly(&[])? {
+                Some(known) => none.hint(found::instead(&known, &args.name)),
+                None => none,
+            }
+            .could_not());
         }
         Err(error) => return Err(context::cannot_read(&place, &error)),
     }

@@ -38,6 +38,7 @@ mod mcp_results;
 mod mcp_serve;
 mod mcp_servers;
 mod mcp_tls;
+mod mcp_told;
 mod net;
 mod oci;
 mod person;

@@ -251,25 +251,21 @@ fn what_a_client_starts_from_elsewhere_is_taken_over_with_what_it_is_made_of() {
     setup.is_its_alone("notes", &[script, setup.documents.join("a.txt")]);
 }
 
-/// What a command may name of where logins and secrets are kept, with a word that only that has in it; `HOME` stands for
+/// What a command may name of where logins and secrets are kept, and what of it is said to be kept back; `HOME` stands for
 /// the home.
-const TYPED: &[&[&str]] = &[
-    &["HOME/.claude"],
-    &["HOME/.claude/projects/deep/a.jsonl"],
-    &["--dir=HOME/.claude/../.claude"],
-    &["HOME/link"],
-    &["HOME/link/projects"],
-    &["~/.claude"],
-    &["--config=~/.config/gh/hosts.yml"],
-    &["--config", "HOME/.config/gh/hosts.yml"],
-    &["HOME/.config/github-copilot"],
-    &["HOME/.config"],
-    &["HOME"],
-    &["~"],
-    &["HOME/holder"],
-    &["HOME/.codex/.."],
-    &["HOME/tools/auth.json"],
-    &["HOME/tools/form.txt"],
+const TYPED: &[(&str, &str)] = &[
+    ("HOME/.claude", "HOME/.claude"),
+    ("--dir=HOME/.claude/../.claude", "HOME/.claude"),
+    ("HOME/.claude/projects/deep/a.jsonl", "HOME/.claude/projects/deep/a.jsonl"),
+    ("HOME/link/projects", "HOME/.claude/projects"),
+    ("~/.codex", "HOME/.codex"),
+    ("--config=~/.config/gh/hosts.yml", "HOME/.config/gh/hosts.yml"),
+    ("HOME/.config/github-copilot", "HOME/.config/github-copilot"),
+    ("HOME/.config", "HOME/.config"),
+    ("HOME/.codex/..", "HOME"),
+    ("HOME/holder", "HOME/holder"),
+    ("HOME/tools/auth.json", "HOME/tools/auth.json"),
+    ("--notes=HOME/tools/form.txt", "HOME/tools/form.txt"),
 ];
 
 #[test]
@@ -298,25 +294,28 @@ fn what_a_command_names_of_logins_is_kept_back_and_a_yes_unseen_does_not_take_it
     // That it would be proposed at all: one that is like the others but for what is in it.
     let plain = write("plain/a.txt", "of the plain\n");
     setup.person.give(&home);
-    let at_home = home.display().to_string();
-    for (number, words) in TYPED.iter().enumerate() {
-        let words: Vec<String> = words.iter().map(|it| it.replace("HOME", &at_home)).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let name = format!("typed{number}");
-        let plain = plain.parent().unwrap().display().to_string();
-        let command = [&["/usr/bin/python3", script.as_str(), plain.as_str()], &words[..]].concat();
-        let (said, code) = setup.add(&name, &command);
-        assert_eq!(code, Some(0), "{words:?}: {said}");
-        assert_eq!(said.matches("is kept back").count(), 1, "{words:?}: {said}");
-        let rules = setup.rules();
-        let own = rules.lines().filter(|it| it.contains(&format!("Agent::\"{name}\"")));
-        let own: Vec<&str> = own.collect();
-        assert_eq!(own.len(), 2, "{words:?}: {own:?}");
-        assert!(own[1].ends_with(&in_dir("in Action::\"fs\"", Path::new(&plain))), "{own:?}");
-        assert!(said.contains("`ringfence policy edit --user`"), "{words:?}: {said}");
-        let hint = format!("write the rule yourself: permit (principal == Agent::\"{name}\",");
-        assert!(said.contains(&hint), "{words:?}: {said}");
+    let at_home = |text: &str| {
+        let below_home = text.replace("HOME", &home.display().to_string());
+        below_home.replace("//", "/")
+    };
+    let (words, names): (Vec<String>, Vec<String>) =
+        TYPED.iter().map(|(word, named)| (at_home(word), at_home(named))).unzip();
+    let documents = plain.parent().unwrap().display().to_string();
+    let mut command = vec!["/usr/bin/python3", script.as_str(), documents.as_str()];
+    command.extend(words.iter().map(String::as_str));
+    let (said, code) = setup.add("typed", &command);
+    assert_eq!(code, Some(0), "{said}");
+    for (word, name) in words.iter().zip(&names) {
+        assert!(said.contains(&format!("`{name}` is kept back, no rule")), "{word}: {said}");
     }
+    let different: std::collections::BTreeSet<&String> = names.iter().collect();
+    assert_eq!(said.matches("is kept back").count(), different.len(), "{said}");
+    let rules = setup.rules();
+    let own: Vec<&str> = rules.lines().filter(|it| it.contains("Agent::\"typed\"")).collect();
+    assert_eq!(own.len(), 2, "{own:?}");
+    assert!(own[1].ends_with(&in_dir("in Action::\"fs\"", Path::new(&documents))), "{own:?}");
+    let hint = "`ringfence policy edit --user` and write the rule yourself: permit (principal == Agent::\"typed\",";
+    assert!(said.contains(hint), "{said}");
     // The wall, and that what is tried there reads what may be read.
     let mut tried = vec![
         "for it; do head -c1 \"$it\" >/dev/null 2>&1 && echo \"read $it\"; done; true".to_owned(),
@@ -324,12 +323,20 @@ fn what_a_command_names_of_logins_is_kept_back_and_a_yes_unseen_does_not_take_it
     tried.push("sh".to_owned());
     tried.extend(logins.iter().chain([&plain]).map(|it| it.display().to_string()));
     let tried: Vec<&str> = tried.iter().map(String::as_str).collect();
-    for server in ["typed0", "typed6", "typed9", "typed14"] {
-        let words = [&["run", "--agent", server, "--", "/bin/sh", "-c"], &tried[..]].concat();
-        let said = setup.person.ringfence(&words).output().unwrap();
-        let read = String::from_utf8_lossy(&said.stdout).into_owned();
-        assert_eq!(read.trim(), format!("read {}", plain.display()), "{server}: {}", text(&said));
-    }
+    let words = [&["run", "--agent", "typed", "--", "/bin/sh", "-c"], &tried[..]].concat();
+    let said = setup.person.ringfence(&words).output().unwrap();
+    let read = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert_eq!(read.trim(), format!("read {}", plain.display()), "{}", text(&said));
+    // A server that lies there, and is started there.
+    write(".claude/tools/server.py", SERVER);
+    setup.person.give(&home);
+    let words = ["mcp", "add", "there", "--yes", "--", "/usr/bin/python3", "./server.py"];
+    let mut add = setup.person.ringfence(&words);
+    let said = text(&add.current_dir(home.join(".claude/tools")).output().unwrap());
+    assert!(said.contains("server.py` is kept back, no rule"), "{said}");
+    assert!(said.contains(".claude/tools` is kept back ("), "{said}");
+    let read = "+permit (principal == Agent::\"there\", action == Action::\"fs.read\"";
+    assert!(!said.contains(read), "{said}");
 }
 
 #[test]

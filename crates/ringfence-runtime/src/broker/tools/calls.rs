@@ -12,12 +12,15 @@ use serde_json::Value;
 
 use super::decider::Decider;
 use super::results::Seen;
-use crate::approvals::Agreed;
+use crate::approvals::{Agreed, refused};
 use crate::otel;
 use crate::ports::settled;
 
 /// Most calls of one client that wait for a person's answer.
 pub(super) const ASKED_MAX: usize = 32;
+
+/// Most denials that are told of one call: whoever mends those sees the others next.
+const DENIALS_MAX: usize = 4;
 
 /// What became of a call so far.
 pub(super) enum Begun {
@@ -74,13 +77,19 @@ impl Decider {
         let first = Part { request: self.request(act), is: Is::Call };
         let named =
             needed.into_iter().map(|act| Part { request: self.request(act), is: Is::Named });
-        let (mut permits, mut questions) = (Vec::new(), Vec::new());
+        let (mut permits, mut questions, mut denials) = (Vec::new(), Vec::new(), Vec::new());
         for part in std::iter::once(first).chain(named) {
             match self.check(part.request, part.is) {
                 Checked::Permit(permit) => permits.push((part.is, permit)),
                 Checked::Ask(question) => questions.push((part.is, question)),
-                Checked::Deny(denial) => return Begun::Denied(self.not_made(permits, &denial)),
+                Checked::Deny(denial) => denials.push(denial),
             }
+            if denials.len() >= DENIALS_MAX {
+                break;
+            }
+        }
+        if !denials.is_empty() {
+            return Begun::Denied(self.not_asked(permits, questions, &denials));
         }
         if !questions.is_empty() {
             // No permit outlasts a question: these are decided anew.
@@ -112,7 +121,7 @@ impl Decider {
         let still = || !withdrawn.load(Ordering::Acquire);
         let put = |(is, question): (Is, Question)| {
             let agreed = self.approvals.put_and_wait(question, None, &still);
-            agreed.map(|agreed| (is, agreed)).map_err(|denial| self.words(&denial))
+            agreed.map(|agreed| (is, agreed)).map_err(|denial| self.words_of_asked(&denial))
         };
         let agreed: Vec<(Is, Agreed)> =
             open.questions.into_iter().map(put).collect::<Result<_, String>>()?;
@@ -142,6 +151,23 @@ impl Decider {
             Some(call) => self.deny(call.clone(), why),
             None => why,
         }
+    }
+
+    /// The same of one that is decided to its end before anybody is asked: nobody answers for nothing, and all that is
+    /// in its way is told at once.
+    fn not_asked(
+        &self,
+        permits: Vec<(Is, Permit)>,
+        questions: Vec<(Is, Question)>,
+        denials: &[Denial],
+    ) -> String {
+        let Some((first, others)) = denials.split_first() else { return String::new() };
+        let mut words = vec![self.not_made(permits, first)];
+        words.extend(others.iter().map(|denial| self.words(denial)));
+        let why = "nobody is asked while something else that the call needs is denied";
+        let asked = questions.into_iter().map(|(_, question)| refused(question, why));
+        words.extend(asked.map(|denial| self.words_of_asked(&denial)));
+        words.join("\n")
     }
 
     /// A call that will not be made, since something that it needs is denied; what the agent is told.

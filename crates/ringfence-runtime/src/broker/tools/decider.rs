@@ -8,6 +8,7 @@ use ringfence_core::{
     Act, Agent, Denial, Durability, Event, Fact, Gate, Grounds, Process, Request, ToolCall,
     ToolName, Verdict,
 };
+use ringfence_policy::grant::GrantText;
 use ringfence_policy::nearest_word;
 use ringfence_proxy::mcp::frame::{Kind, Members, Message, string};
 use ringfence_proxy::mcp::headers::repeated;
@@ -263,11 +264,20 @@ impl Decider {
 
     /// A denial, with the smallest grant that would help, where one does.
     pub(super) fn words(&self, denial: &Denial) -> String {
-        let grant = match denial.grounds.failure {
+        match denial.grounds.failure {
             // No grant makes up for it.
-            Some(_) => None,
-            None => self.in_force.smallest_grant(&denial.request, &self.gate.facts_now()),
-        };
+            Some(_) => self.said(denial, None),
+            None => self.words_of_asked(denial),
+        }
+    }
+
+    /// The same of what a rule asks about, and nobody has approved: a grant stands for that.
+    pub(super) fn words_of_asked(&self, denial: &Denial) -> String {
+        let grant = self.in_force.smallest_grant(&denial.request, &self.gate.facts_now());
+        self.said(denial, grant)
+    }
+
+    fn said(&self, denial: &Denial, grant: Option<GrantText>) -> String {
         let advice = grant.map(|grant| Advice::without_a_world(&grant, &self.whereabouts.home));
         wording::denial(denial, advice.as_ref(), self.lasts).trim_end().to_owned()
     }

@@ -8,7 +8,7 @@ use ringfence_core::{Clock as _, Gate};
 use super::super::RunError;
 use super::super::opening::{self, Opened};
 use super::remote::Remotes;
-use super::{Of, ToolsRequest, closed_for, first_entry, or_closed};
+use super::{Of, Questions, ToolsRequest, closed_for, first_entry, or_closed};
 use crate::approvals::Approvals;
 use crate::assemble::{Assembled, Inputs, assemble_as};
 use crate::clock::HostClock;
@@ -53,7 +53,7 @@ impl Looking {
         let looks = ToolsRequest { agent: name, servers: Vec::new(), ..request.clone() };
         let first = |zone: &str| first_entry(&looks, (&session, Of::Server), &assembled, zone);
         let opened = opening::open(ready, (&session, &assembled), first)?;
-        let approvals = super::approvals(&opened, &assembled);
+        let approvals = super::approvals(&opened, &assembled, Questions::Elsewhere);
         let (opened, approvals) = or_closed(opened, approvals.map(Arc::new))?;
         Ok(Looking { opened, assembled, approvals, remotes: None })
     }

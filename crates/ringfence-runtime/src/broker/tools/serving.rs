@@ -163,13 +163,13 @@ impl Serving {
     ) -> Result<Serving, RunError> {
         let failed = |step| RunError::step(step);
         let mut started = Vec::new();
+        let aside = if request.printed.is_some() { Aside::Held } else { Aside::Passed };
         for (number, server) in servers.iter().enumerate() {
             if server.is_left_out().is_some() {
                 started.push(None);
                 continue;
             }
-            let one =
-                Started::start((number, server), (request, remotes), (Aside::Passed, &mut ears));
+            let one = Started::start((number, server), (request, remotes), (aside, &mut ears));
             started.push(Some(one.map_err(failed("start a server"))?));
         }
         let stopper = Stopper { mouth: ears.mouth(), ends: Arc::default() };

@@ -75,8 +75,8 @@ struct Streams {
 }
 
 /// The last lines of a server's stderr.
-#[derive(Clone, Default)]
-struct LastWords(Arc<Mutex<VecDeque<String>>>);
+#[derive(Debug, Clone, Default)]
+pub struct LastWords(Arc<Mutex<VecDeque<String>>>);
 
 impl Started {
     /// Starts a server; what it says is heard under its number.
@@ -92,7 +92,7 @@ impl Started {
         }
         let mut child = command(server, request)?.spawn()?;
         let to = child.stdin.take().map(|input| Voice::new(input.into(), WAITING_MAX));
-        let last_words = LastWords::default();
+        let last_words = request.printed.clone().unwrap_or_default();
         // Both ends of this are dropped when there is nothing more on stderr.
         let (ends, ended) = sync_channel::<()>(0);
         if let Some(output) = child.stderr.take() {
@@ -125,8 +125,7 @@ impl Started {
 
     /// The same, line by line, and more of it.
     pub(super) fn last_lines(&self) -> Vec<String> {
-        let kept = self.last_words.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().cloned().collect()
+        self.last_words.lines()
     }
 
     /// Nothing more is sent, which tells it to end.
@@ -194,6 +193,12 @@ impl Streams {
 }
 
 impl LastWords {
+    /// What was printed last, line by line.
+    pub fn lines(&self) -> Vec<String> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().cloned().collect()
+    }
+
     fn add(&self, line: &str) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= LAST_WORDS_MAX {

@@ -22,6 +22,7 @@ use super::proposed::{self, Proposing};
 use super::secrets::Uses;
 use super::shown::{as_json, not_looked_at, pointed_at, shown};
 use super::{in_force, place, request};
+use super::{next, places};
 use crate::cli::McpAddArgs;
 use crate::commands::context;
 use crate::exit::{Done, Failure, Message};
@@ -30,13 +31,30 @@ use crate::render::text;
 use crate::screen::Screen;
 
 pub(super) fn add(args: McpAddArgs, screen: &Screen) -> Result<Done, Failure> {
+    let (name, agent) = (args.name.clone(), args.agent.clone());
+    let done = adding(args)?.all(screen)?;
+    if done == Done::Yes {
+        next::tell(&name, agent.as_deref(), screen)?;
+    }
+    Ok(done)
+}
+
+fn adding(args: McpAddArgs) -> Result<Adding, Failure> {
     let mut file = match &args.url {
+        Some(url) if !url.contains("://") => {
+            return Err(Message::new(format!("`{}` is no address of a server", printable(url)))
+                .hint(format!(
+                    "what is to be started comes after two dashes: `ringfence mcp add {} -- COMMAND`",
+                    args.name
+                ))
+                .could_not());
+        }
         Some(url) => ServerFile::at(url.clone()),
         None => ServerFile::started_by(args.command.clone()),
     };
     file.env = variables(&args.env)?;
     file.headers = headers(&args.header)?;
-    let adding = Adding {
+    Ok(Adding {
         name: args.name,
         file,
         project: args.project,
@@ -48,8 +66,7 @@ pub(super) fn add(args: McpAddArgs, screen: &Screen) -> Result<Done, Failure> {
         quiet: false,
         uses: Uses::default(),
         wants: Wants { client_id: args.client_id, ..Wants::default() },
-    };
-    adding.all(screen)
+    })
 }
 
 /// A server that is being added.
@@ -114,9 +131,10 @@ impl Adding {
     }
 
     fn steps(&self, is_pinned: &mut IsPinned, screen: &Screen) -> Result<Done, Failure> {
-        let request = request(self.overrides.clone())?;
+        let request = request(self.overrides.clone(), "add")?;
         let wrong = |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
         let server = Server::new(self.name.clone(), self.file.clone()).map_err(wrong)?;
+        self.is_there()?;
         request.dirs.create()?;
         self.warn_of_agents(screen)?;
         let before = Project::find(&request.cwd, request.dirs.home())?;
@@ -176,6 +194,20 @@ impl Adding {
             self.hint_at_grants(&server, screen);
         }
         Ok(Done::Yes)
+    }
+
+    /// What is nowhere need not be started to be found missing.
+    fn is_there(&self) -> Result<(), Failure> {
+        let path = places::search_path(&self.file);
+        match places::missing(&self.file.command, &context::current_dir()?, &path) {
+            None => Ok(()),
+            Some(program) => Err(Message::new(format!(
+                "there is no program `{}`",
+                printable(program)
+            ))
+            .hint("one that is in no directory of PATH is named with its own: `/opt/tools/server`")
+            .could_not()),
+        }
     }
 
     /// What rules permit to an agent by its name holds for a server of that name.

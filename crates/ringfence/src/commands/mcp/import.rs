@@ -270,7 +270,7 @@ fn take(
             return Ok(Done::No);
         }
     }
-    let place = super::place(&super::request(Vec::new())?, name, false)?;
+    let place = super::place(&super::request(Vec::new(), "import")?, name, false)?;
     let Some(settled) = settled(name, described, (asks, &place))? else { return Ok(Done::No) };
     let described = &settled;
     let kept = secrets::keep(name, described, asks, screen)?;

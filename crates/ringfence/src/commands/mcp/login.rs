@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use ringfence_core::Endpoint;
+use ringfence_core::{Endpoint, ServerName};
 use ringfence_runtime::broker::tools::login::{self, LoginError, Wants};
 use ringfence_runtime::broker::tools::{self, ToolsRequest};
 use ringfence_runtime::servers::{Server, ServerFile};
@@ -14,7 +14,7 @@ use ringfence_secrets::store::{Store, StoreError};
 use super::add::{Asks, YES};
 use super::proposed::{self, Proposing};
 use super::secrets::Uses;
-use super::{in_force, place, request};
+use super::{found, place, request};
 use crate::cli::{McpLoginArgs, McpLogoutArgs};
 use crate::commands::context;
 use crate::exit::{Done, Failure, Message};
@@ -22,8 +22,8 @@ use crate::prompt::{self, Consent};
 use crate::screen::Screen;
 
 pub(super) fn login(args: &McpLoginArgs, screen: &Screen) -> Result<Done, Failure> {
-    let request = request(Vec::new())?;
-    let server = known(args.name.as_str(), screen)?;
+    let request = request(Vec::new(), "login")?;
+    let server = known(&args.name, screen)?;
     let wants =
         Wants { client_id: args.client_id.clone(), scope: args.scope.clone(), port: args.port };
     let asks = if args.yes { Asks::Nothing } else { Asks::Person };
@@ -158,13 +158,8 @@ impl login::Person for Asking<'_> {
     }
 }
 
-fn known(name: &str, screen: &Screen) -> Result<Server, Failure> {
-    let all = in_force::load(&[], screen)?.servers;
-    all.into_values().find(|server| server.name.as_str() == name).ok_or_else(|| {
-        Message::new(format!("no server `{name}`"))
-            .hint("which there are says `ringfence mcp list`")
-            .could_not()
-    })
+fn known(name: &ServerName, screen: &Screen) -> Result<Server, Failure> {
+    found::server(&found::load_for(name, &[], screen)?, name).cloned()
 }
 
 /// Writes a server's file where it is: the person's own, else the project's.

@@ -2,7 +2,7 @@
 //! directories that its command and its variables name. None of that is in the log of a start that never came so far.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -110,7 +110,8 @@ pub(super) fn proposed(
         }
     }
     if names_from_here(&file.command, around) && is_lacking(around.cwd) {
-        match shut(around.cwd, around) {
+        match shut(around.cwd, around).map(str::to_owned).or_else(|| kept_back(around.cwd, around))
+        {
             Some(why) => wanted.notes.push(format!(
                 "{} is {why}, and not opened to it: name what lies there as a whole path",
                 shown(around.cwd)
@@ -175,10 +176,8 @@ impl Wanted {
             self.keep_back(&file, &why.to_string());
             return;
         }
-        let why_not = |dir: &Path| {
-            let kept = || around.kept.why(dir).map(|why| format!("kept back ({why})"));
-            shut(dir, around).map(str::to_owned).or_else(kept)
-        };
+        let why_not =
+            |dir: &Path| shut(dir, around).map(str::to_owned).or_else(|| kept_back(dir, around));
         let is_open = |dir: &PathBuf| why_not(dir).is_none();
         let dir = whole(&file);
         // A world shows no link that lies in what it does not show.
@@ -226,6 +225,25 @@ impl Wanted {
     }
 }
 
+/// Where the programs of a server are looked for.
+pub(super) fn search_path(file: &ServerFile) -> OsString {
+    let own = file.env.get(PROGRAMS).map(OsString::from);
+    own.or_else(|| std::env::var_os(PROGRAMS)).unwrap_or_default()
+}
+
+/// The program of a command, where there is none of that name.
+pub(super) fn missing<'a>(command: &'a [String], cwd: &Path, path: &OsStr) -> Option<&'a str> {
+    let program = command.first()?;
+    // What cannot be looked at may be there.
+    let is_there = |file: PathBuf| file.try_exists().unwrap_or(true);
+    let found = if program.contains('/') {
+        is_there(cwd.join(program))
+    } else {
+        path.is_empty() || std::env::split_paths(path).any(|dir| is_there(dir.join(program)))
+    };
+    (!found).then_some(program)
+}
+
 fn shown(path: &Path) -> String {
     format!("`{}`", printable(&path.to_string_lossy()))
 }
@@ -259,6 +277,11 @@ fn shut(dir: &Path, around: Around<'_>) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// Why a directory is kept back, as a part of a sentence.
+fn kept_back(dir: &Path, around: Around<'_>) -> Option<String> {
+    around.kept.why(dir).map(|why| format!("kept back ({why})"))
 }
 
 /// Whether a command names something by where it lies from here: it works only where it is started here.

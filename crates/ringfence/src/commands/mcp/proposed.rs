@@ -2,7 +2,6 @@
 //! person agrees.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::path::Path;
 
 use ringfence_core::{
@@ -109,8 +108,7 @@ pub(super) fn places(
     let Some(target) = target(proposing)? else { return Ok(()) };
     let assembled = in_force::load_as(&server.name, screen)?;
     let (dirs, cwd) = (context::dirs()?, context::current_dir()?);
-    let path = server.file.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
-    let path = path.unwrap_or_default();
+    let path = places::search_path(&server.file);
     let cwd = std::fs::canonicalize(&cwd).unwrap_or(cwd);
     let project = assembled.project.dir.as_path();
     let kept = Places::of(dirs.home(), &cwd, &context::environment());

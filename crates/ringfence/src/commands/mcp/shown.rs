@@ -135,6 +135,7 @@ pub(super) fn as_json(server: &Server, remarks: &[Remark]) -> Value {
         "name": server.name,
         "command": server.file.command,
         "url": server.file.url,
+        "error": server.is_left_out(),
         "instructions": server.file.instructions,
         "tools": server.file.tools.iter().map(tool).collect::<Vec<_>>(),
         "remarks": remarks,

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use ringfence_core::{Act, Event, Outcome, SessionId, ToolUsage, Verdict};
 use ringfence_log::{LogReader, Logged};
 use ringfence_runtime::advice::Lasts;
-use ringfence_runtime::broker::tools::{self, Answers, Ask, ToolsRequest};
+use ringfence_runtime::broker::tools::{self, Answers, Ask, LastWords, LookError, ToolsRequest};
 use ringfence_runtime::desk::{Said, Waiting};
 use ringfence_runtime::servers::{Difference, Server};
 use ringfence_runtime::state::StateDirs;
@@ -17,7 +17,7 @@ use ringfence_runtime::wording::printable;
 use serde_json::{Value, json};
 
 use super::shown::changes;
-use super::{in_force, request, run};
+use super::{found, in_force, request, run};
 use crate::cli::McpTestArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::prompt;
@@ -35,23 +35,18 @@ const HELLO: u64 = 1;
 const CALL: u64 = 2;
 
 pub(super) fn test(args: &McpTestArgs, screen: &Screen) -> Result<Done, Failure> {
-    let assembled = in_force::load(&args.policy, screen)?;
     let servers: Vec<Server> = match &args.name {
-        None => assembled.servers.into_values().collect(),
-        Some(name) => match assembled.servers.get(name) {
-            Some(server) => vec![server.clone()],
-            None => {
-                return Err(Message::new(format!("no server `{name}`"))
-                    .hint("which there are says `ringfence mcp list`")
-                    .could_not());
-            }
-        },
+        None => in_force::load(&args.policy, screen)?.served(),
+        Some(name) => {
+            let assembled = found::load_for(name, &args.policy, screen)?;
+            vec![found::server(&assembled, name)?.clone()]
+        }
     };
     if servers.is_empty() {
         screen.note("no server of tools; to add one, run `ringfence mcp add NAME -- COMMAND`");
         return Ok(Done::Yes);
     }
-    let request = request(args.policy.clone())?;
+    let request = request(args.policy.clone(), "test")?;
     match (&args.tool, servers.as_slice()) {
         (Some(tool), [server]) => call((server, tool), args, request, screen),
         (Some(_) | None, _) => compare(&servers, &request, (args, screen)),
@@ -67,7 +62,10 @@ fn compare(
     let (mut all_same, mut failed) = (true, false);
     for server in servers {
         let name = &server.name;
-        let looked = tools::look_at(server, request);
+        let looked = match server.is_left_out() {
+            Some(why) => Err(LookError::Start(format!("its file is wrong: {why}")).into()),
+            None => tools::look_at(server, request),
+        };
         let (differences, said, error) = match looked {
             Ok(said) => (Difference::all(&server.file, &said), said, None),
             Err(error) => {
@@ -116,7 +114,9 @@ fn call(
         })?;
     let agent = args.agent.clone().unwrap_or_else(|| AGENT.to_owned());
     let servers = vec![server.name.clone()];
-    let request = ToolsRequest { agent, servers, lasts: Lasts::EndsSoon, ..request };
+    let printed = LastWords::default();
+    let kept = Some(printed.clone());
+    let request = ToolsRequest { agent, servers, lasts: Lasts::EndsSoon, printed: kept, ..request };
     let (tells, told) = sync_channel(1);
     let named = tool.to_owned();
     let client = move |stream: UnixStream| {
@@ -124,13 +124,17 @@ fn call(
         let _ = tells.send(speak(&stream, &named, &arguments));
     };
     let asks = prompt::can_ask().then(|| asks(screen.clone()));
-    let ended = tools::run_for(&request, (client, asks), &mut |it| run::tell(it, screen));
+    let ended = tools::run_for(&request, (client, asks), &mut |it| screen.notice(it));
     let closing = ended.map_err(|error| run::failure(&error, screen))?;
     let recorded = recorded(&request.dirs, &closing.session)?;
     let answer = told.recv().ok().and_then(Result::ok).flatten();
     let is_well = answer.as_ref().is_some_and(|answer| {
         answer.get("result").is_some_and(|result| result["isError"] != Value::Bool(true))
     });
+    // What was denied has not come to the server.
+    if !is_well && (recorded.iter().any(has_run) || !recorded.iter().any(is_denied)) {
+        printed.lines().iter().for_each(|line| screen.note(&format!("  | {line}")));
+    }
     if args.json {
         let call = as_json(tool, (answer.as_ref(), &recorded), &closing.session);
         screen.json(&json!({
@@ -140,11 +144,13 @@ fn call(
         for logged in &recorded {
             screen.note(entry::line(logged.index, &logged.entry).trim_end());
         }
-        screen.data(&words(answer.as_ref()))?;
-        if let Some(first) = recorded.first() {
+        let words = words(answer.as_ref());
+        screen.data(&words)?;
+        let to_explain = recorded.iter().find(|it| is_denied(it)).or(recorded.first());
+        if let Some(logged) = to_explain.filter(|_| !words.contains("`ringfence explain ")) {
             screen.hint(&format!(
                 "to see the whole reasoning, run `ringfence explain {}/{}`",
-                closing.session, first.index
+                closing.session, logged.index
             ));
         }
     }
@@ -153,6 +159,17 @@ fn call(
         Some(_) if is_well => Ok(Done::Yes),
         Some(_) => Ok(Done::No),
     }
+}
+
+/// Whether something was not permitted at once.
+fn is_denied(logged: &Logged) -> bool {
+    matches!(&logged.entry.event, Event::Decided { verdict, .. } if *verdict != Verdict::Permit)
+}
+
+/// Whether a call came to its server.
+fn has_run(logged: &Logged) -> bool {
+    let Event::Finished { outcome, .. } = &logged.entry.event else { return false };
+    matches!(outcome, Outcome::Tool(_) | Outcome::Unknown)
 }
 
 /// Asks at this terminal what a rule asks about, one after the other.

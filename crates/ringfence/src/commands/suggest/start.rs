@@ -40,11 +40,6 @@ pub(in super::super) fn for_start(
     })?;
     let Some(made) = made.filter(|made| !made.rules.is_empty()) else { return Ok(None) };
     // A grant is for whoever the session's agent is; this is for the server alone.
-    let rule = |rule: &Suggested| {
-        let cedar = rule.grant.to_cedar("");
-        let (_, rule) = cedar.split_once('\n')?;
-        let head = format!("permit (principal == Agent::\"{server}\",");
-        Some(rule.trim_end().replacen("permit(principal,", &head, 1))
-    };
-    Ok(Some(made.rules.iter().filter_map(rule).collect()))
+    let rule = |rule: &Suggested| rule.grant.rule_for(server.as_str());
+    Ok(Some(made.rules.iter().map(rule).collect()))
 }

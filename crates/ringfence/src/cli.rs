@@ -192,14 +192,21 @@ const CASES: &str = r#"The table is TOML, one `[[case]]` per request:
 
   [[case]]
   name = "a push is asked about"
-  action = "exec"                    # or fs.read, fs.write, fs.delete, net.connect, net.request
-  resource = "/usr/bin/git"          # a path, HOST:PORT or a socket's path
-  argv = ["git", "push"]             # with exec; cwd = "/srv/app" too
-                                     # with net.request: method = "GET", path = "/a?b=c",
-                                     # headers = ["accept"], size = 10, scheme = "https",
-                                     # package = { ecosystem = "npm", name = "a", version = "1.0.0" }
-  expect = "ask"                     # or permit, deny
-  because = "no-push"                # the @id of the rule that decides; may be left out
+  action = "exec"            # or fs.read, fs.write, fs.delete, net.connect,
+                             # net.request
+  resource = "/usr/bin/git"  # a path, HOST:PORT or a socket's path
+  argv = ["git", "push"]     # with exec; cwd = "/srv/app" too
+  expect = "ask"             # or permit, deny
+  because = "no-push"        # the @id of the rule that decides, if you like
+
+With net.request also:
+
+  method = "GET"
+  path = "/a?b=c"
+  headers = ["accept"]
+  size = 10
+  scheme = "https"
+  package = { ecosystem = "npm", name = "a", version = "1.0.0" }
 
 Besides: agent, approvals = ["owner"], people = 1, time = "2026-11-23T10:00", weekday = 1,
 zone = "Europe/Vienna", session. Every rule with an @id should be hit by a case."#;

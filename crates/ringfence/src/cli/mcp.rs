@@ -41,7 +41,8 @@ pub enum McpCommand {
 
 const RUNNING: &str = r#"An agent starts it in place of the servers themselves:
 
-  {"mcpServers": {"tools": {"command": "ringfence", "args": ["mcp", "run", "--agent", "claude"]}}}
+  {"mcpServers": {"tools": {
+    "command": "ringfence", "args": ["mcp", "run", "--agent", "claude"]}}}
 
 With several servers a tool is called SERVER__TOOL. Each server runs in a world of its own, under the policy
 for the agent that is called like the server; calls are decided for the agent that is named here."#;
@@ -54,7 +55,8 @@ into a file that only you may read:
 Requests for another host, and those of web pages that are not of this host, are refused."#;
 
 const ADDING: &str = "  ringfence mcp add files -- mcp-server-filesystem ~/project
-  ringfence mcp add shop https://mcp.example.com/mcp --header 'Authorization: Bearer ${secret:shop}'
+  ringfence mcp add shop https://mcp.example.com/mcp \\
+      --header 'Authorization: Bearer ${secret:shop}'
 
 What it writes is `mcp/files.json` beside your policy: the command, and each tool word for word. A tool that
 is another later, or new, is not shown to agents until somebody looks at it: `mcp inspect --diff`, `mcp add`.
@@ -129,7 +131,7 @@ pub struct McpTestArgs {
 const IMPORTING: &str = "Looked for are the settings of Claude Code (~/.claude.json, .mcp.json), Claude Desktop, Cursor (.cursor/mcp.json),
 VS Code (.vscode/mcp.json), Codex (.codex/config.toml) and Gemini CLI (.gemini/settings.json), in your home and in
 this project. Each server is added as `mcp add` does it. Secrets that stand in these files are kept with
-your other secrets, and nowhere else. The client then starts `ringfence mcp run` instead; its file as it
+your other secrets; what cannot be kept so is asked about. The client then starts `ringfence mcp run` instead; its file as it
 was lies beside it.";
 
 /// Arguments of `mcp import`.

@@ -34,22 +34,26 @@ whose host is named with `--for`. A kind fills in what is not named.
 
   ringfence secret add model --kind anthropic
   ringfence secret add forge --kind git-https --for git.example.com
-  ringfence secret add orders --for api.example.com --header 'authorization: Bearer' \
-      --methods GET,POST --path /v1/orders --env ORDERS_TOKEN
+  ringfence secret add orders --for api.example.com \
+      --header 'authorization: Bearer' --methods GET,POST \
+      --path /v1/orders --env ORDERS_TOKEN
 
 Places of values, for `--from`; `vault` is the one that $VAULT_ADDR or $BAO_ADDR names:
 
-  env:VARIABLE                       a variable of the environment that a session is started in
-  keyring:SERVICE/ACCOUNT            an item of your desktop's keyring
-  vault:MOUNT/PATH#FIELD             an entry of a KV v2 engine; MOUNT//PATH where the mount has slashes
-  vault-lease:PATH#FIELD             lent at the first use, renewed, given back when the session ends
-  vault-token:POLICY,POLICY          a token with these policies only, given back likewise
-  aws-sm:NAME-OR-ARN#KEY@REGION      AWS Secrets Manager; without KEY the whole, REGION as for `aws`
+  env:VARIABLE                   a variable where the session is started
+  keyring:SERVICE/ACCOUNT        an item of your desktop's keyring
+  vault:MOUNT/PATH#FIELD         of KV v2; MOUNT//PATH if MOUNT has slashes
+  vault-lease:PATH#FIELD         lent at the first use, renewed, given back
+  vault-token:POLICY,POLICY      a token of these policies alone, given back
+  aws-sm:NAME-OR-ARN#KEY@REGION  of AWS; without #KEY the whole of it
+
+What is lent is given back when the session ends; without @REGION the region is that of `aws`.
 
 A path or policy may have {session}, {project}, {agent}, {host} or {method} in it, one in each part,
 filled in once a use was decided:
 
-  ringfence secret add orders-db --from 'vault-lease:database/creds/{project}#password' --ttl 15m \
+  ringfence secret add orders-db --ttl 15m \
+      --from 'vault-lease:database/creds/{project}#password' \
       --for db.example.com --basic --env ORDERS_PASSWORD";
 
 /// Arguments of `secret add`.

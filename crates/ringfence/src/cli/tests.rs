@@ -29,7 +29,7 @@ fn every(command: clap::Command, name: &str, look: &mut dyn FnMut(&str, clap::Co
 fn no_help_is_wrapped_before_it_is_known_how_wide_the_terminal_is() {
     every(Cli::command(), "ringfence", &mut |name, command| {
         // Wide enough that nothing is wrapped for it.
-        let shown = command.term_width(10_000).render_long_help().to_string();
+        let shown = command.clone().term_width(10_000).render_long_help().to_string();
         let is_prose = |line: &str| {
             line.starts_with(char::is_alphabetic)
                 && !line.starts_with("Usage")
@@ -37,6 +37,11 @@ fn no_help_is_wrapped_before_it_is_known_how_wide_the_terminal_is() {
         };
         for (line, next) in shown.lines().zip(shown.lines().skip(1)) {
             assert!(!(is_prose(line) && is_prose(next)), "{name}: {line}\n{next}");
+        }
+        // What is no prose has to fit as it is.
+        let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in examples.lines().filter(|line| line.starts_with(' ')) {
+            assert!(line.chars().count() <= 80, "{name}: {line}");
         }
     });
 }

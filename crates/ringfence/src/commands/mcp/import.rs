@@ -66,6 +66,7 @@ pub(super) fn import(args: &McpImportArgs, screen: &Screen) -> Result<Done, Fail
     }
     if candidates.is_empty() {
         screen.note("no server was found in the settings of a client that is known");
+        screen.hint("to add one by its command, run `ringfence mcp add NAME -- COMMAND`");
         return Ok(Done::Yes);
     }
     let asks = if args.all { Asks::Nothing } else { Asks::Person };

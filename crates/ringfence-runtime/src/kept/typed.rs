@@ -92,9 +92,10 @@ impl Places {
         if let Some(place) = self.all.iter().find(has_it) {
             return Some(Why::Is(place.holds));
         }
-        let is = above.first()?;
+        // Nothing lies in what is not there.
+        let is = id(&real)?;
         let lies_in_it = |place: &&Place| {
-            place.is.is_some() && place.holds != Holds::Named && place.lies_in((&real, *is))
+            place.is.is_some() && place.holds != Holds::Named && place.lies_in((&real, is))
         };
         let found = self.all.iter().find(lies_in_it)?;
         Some(Why::Has(found.path.clone(), found.holds))

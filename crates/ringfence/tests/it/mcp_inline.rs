@@ -146,7 +146,7 @@ fn a_large_question_holds_up_nobody_else() {
         assert_eq!(large.join().unwrap(), "a");
         let all = begun.elapsed();
         // Reading it takes its time several times over; none of that is where others wait.
-        assert!(count > 10 && slowest < all / 8, "{slowest:?} of {all:?}, {count}");
+        assert!(count > 10 && slowest < all / 4, "{slowest:?} of {all:?}, {count}");
     });
 }
 

@@ -16,6 +16,7 @@ mod metrics;
 mod needs;
 mod paths;
 mod questions;
+mod recordable;
 mod relayed;
 mod remote;
 mod results;

@@ -150,6 +150,20 @@ fn a_large_question_holds_up_nobody_else() {
     });
 }
 
+#[test]
+fn what_is_too_large_for_the_log_is_denied_and_ends_nobodys_session() {
+    let (_web, person, served) = served();
+    let (large, other) = (served.begin("2025-06-18"), served.begin("2025-06-18"));
+    let said_large = said(&served, &large, (7, &"a".repeat(12_000_000)));
+    assert!(said_large.contains("too large to be recorded"), "{said_large:.300}");
+    for session in [&large, &other] {
+        assert_eq!(said(&served, session, (8, "b")), "b");
+    }
+    served.end();
+    let log = person.succeed(&["log", "show", "--json"]);
+    assert!(log.contains("too large to be recorded"), "{log:.2000}");
+}
+
 /// How many answers have begun that never end.
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
 

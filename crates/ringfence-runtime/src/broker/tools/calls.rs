@@ -11,6 +11,7 @@ use ringfence_proxy::mcp::middle::{Call, Ended};
 use serde_json::Value;
 
 use super::decider::Decider;
+use super::recordable;
 use super::results::Seen;
 use crate::approvals::{Agreed, refused};
 use crate::otel;
@@ -74,6 +75,9 @@ impl Decider {
             Ok(known) => known,
             Err(why) => return Begun::Denied(why),
         };
+        if let Some(why) = recordable::why_not(std::iter::once(&act).chain(&needed)) {
+            return Begun::Denied(self.refuse_call(call, why));
+        }
         let first = Part { request: self.request(act), is: Is::Call };
         let named =
             needed.into_iter().map(|act| Part { request: self.request(act), is: Is::Named });

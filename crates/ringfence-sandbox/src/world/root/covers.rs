@@ -35,8 +35,8 @@ const LOOKS_MAX: u32 = 64;
 const SETTLES: Duration = Duration::from_secs(2);
 /// Most names that left a directory and are looked for elsewhere.
 const MOVES_MAX: usize = 1024;
-/// Room for the events of one reading, in bytes; one with a name takes at most 272.
-const EVENTS_BYTES: usize = 4096;
+/// Room for the events of one reading, in bytes; one with a name takes at most 272. What is acted on at once costs less.
+const EVENTS_BYTES: usize = 64 * 1024;
 
 /// That what a mount lies on is replaced or removed.
 const ITSELF: WatchFlags =

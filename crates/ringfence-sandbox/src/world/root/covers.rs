@@ -195,7 +195,7 @@ impl Covers {
     /// otherwise keep every cover, grant and the world's end waiting.
     fn changed(&mut self, root: &mut Root) -> io::Result<Changed> {
         let mut changed = Changed::default();
-        let mut space = [MaybeUninit::uninit(); EVENTS_BYTES];
+        let mut space = vec![MaybeUninit::uninit(); EVENTS_BYTES];
         let mut reader = Reader::new(&self.inotify, &mut space);
         let mut seen = BTreeSet::new();
         loop {

@@ -19,7 +19,8 @@ use crate::notice::Notice;
 use crate::settings::ProfileName;
 use crate::state::StateDirs;
 use crate::trust::{self, PROJECT_DIR, Project, TrustError};
-use crate::whole_file::{self, FileError};
+use crate::whole_file::{self, FileError, FileText, Links};
+use crate::writing::Writing;
 
 pub use found::Language;
 
@@ -78,6 +79,9 @@ pub enum InitError {
     /// A file is there.
     #[error("`{}` exists already", .0.display())]
     Exists(PathBuf),
+    /// Somebody else has written a file while the person was asked whether it is replaced.
+    #[error("`{}` was changed meanwhile: nothing was written", .0.display())]
+    Changed(PathBuf),
     /// The directory is not one for a project.
     #[error("`{}` is not a project: a policy for it would cover everything below it", .0.display())]
     TooHigh(PathBuf),
@@ -98,6 +102,9 @@ impl InitError {
         match self {
             InitError::Exists(_) => {
                 Some("to replace it, run `ringfence init --force`; to change it, run `ringfence policy edit`".to_owned())
+            }
+            InitError::Changed(_) => {
+                Some("to replace it as it is now, run `ringfence init` once more".to_owned())
             }
             InitError::TooHigh(_) => Some("change to the directory of a project first".to_owned()),
             InitError::Trust(error) => error.hint(),
@@ -123,6 +130,7 @@ pub fn init(request: &InitRequest<'_>, dirs: &StateDirs) -> Result<Written, Init
     }
     let own = project.join(PROJECT_DIR);
     let (policy, settings) = (own.join("policy.cedar"), own.join("settings.toml"));
+    let texts = [&policy, &settings].map(|path| text_of(path));
     for path in [&policy, &settings] {
         if fs::symlink_metadata(path).is_ok() && !may_replace(path, request.existing) {
             return Err(InitError::Exists(path.clone()));
@@ -132,12 +140,31 @@ pub fn init(request: &InitRequest<'_>, dirs: &StateDirs) -> Result<Written, Init
     let mut notices = agents::make_home(&surroundings);
     notices.extend(surroundings.notices());
     fs::create_dir_all(&own).map_err(|error| FileError::io("create", &own, error))?;
-    whole_file::replace(&policy, template::policy(&surroundings).as_bytes(), 0o644)?;
-    whole_file::replace(&settings, template::settings(&surroundings).as_bytes(), 0o644)?;
-    Project::read(&project)?.give_trust(dirs, request.now_ms)?;
+    let _writing = Writing::begin(dirs.state())?;
+    for (path, before) in [&policy, &settings].into_iter().zip(texts) {
+        if text_of(path) != before {
+            return Err(InitError::Changed(path.clone()));
+        }
+    }
+    let (made_policy, made_settings) =
+        (template::policy(&surroundings), template::settings(&surroundings));
+    whole_file::replace(&policy, made_policy.as_bytes(), 0o644)?;
+    whole_file::replace(&settings, made_settings.as_bytes(), 0o644)?;
+    // Not what is on the disk by now, but what was written.
+    let written = Project {
+        policy: Some(FileText::new(policy.clone(), made_policy)),
+        settings: Some(FileText::new(settings.clone(), made_settings)),
+        ..Project::read(&project)?
+    };
+    written.give_trust(dirs, request.now_ms)?;
     let files = vec![policy, settings];
     let found::Surroundings { profile, languages, .. } = surroundings;
     Ok(Written { project, files, profile, languages, notices })
+}
+
+/// What a file says; `None` where there is none, or none that anybody could have looked at.
+fn text_of(path: &Path) -> Option<String> {
+    whole_file::read_text(path, Links::Refuse).ok().flatten().map(|file| file.text)
 }
 
 fn may_replace(path: &Path, existing: Existing<'_>) -> bool {

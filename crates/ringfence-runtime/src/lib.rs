@@ -50,3 +50,4 @@ pub mod view;
 pub mod warm;
 pub mod whole_file;
 pub mod wording;
+pub mod writing;

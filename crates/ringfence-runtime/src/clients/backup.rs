@@ -10,6 +10,7 @@ use super::{Client, ClientError, ClientFile, Entry, Form, read};
 use crate::servers::digest;
 use crate::state::StateDirs;
 use crate::whole_file::{self, Links, sha256_hex};
+use crate::writing::Writing;
 
 /// Most copies of one file that lie beside it.
 const BACKUPS_MAX: u32 = 1_000;
@@ -108,6 +109,7 @@ impl Backups {
 
     /// Writes another text in the place of a client's file, and what it was beside it; where that is.
     pub fn replace(&self, file: &ClientFile, text: &str) -> Result<PathBuf, ClientError> {
+        let _writing = self.writing()?;
         if read(&file.path)?.0 != file.text {
             return Err(ClientError::Changed(file.path.clone()));
         }
@@ -169,6 +171,7 @@ impl Backups {
 
     /// Puts a file back as it was, if nobody has changed it since it was looked at.
     pub fn put_back(&self, undo: &Undo) -> Result<(), ClientError> {
+        let _writing = self.writing()?;
         if read(&undo.path)?.0 != undo.now {
             return Err(ClientError::Changed(undo.path.clone()));
         }
@@ -191,6 +194,10 @@ impl Backups {
         self.write(&all)?;
         let backup = undo.backup.clone();
         fs::remove_file(&backup).map_err(|source| ClientError::Read { path: backup, source })
+    }
+
+    fn writing(&self) -> Result<Writing, ClientError> {
+        Ok(Writing::begin(self.at.parent().unwrap_or(Path::new("/")))?)
     }
 
     fn read(&self) -> Result<Records, ClientError> {

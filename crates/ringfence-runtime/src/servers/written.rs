@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::StateDirs;
 use crate::whole_file::{self, Links};
+use crate::writing::Writing;
 
 /// Version of the file.
 const VERSION: u32 = 1;
@@ -57,6 +58,7 @@ impl Written {
         (server, file): (&ServerName, &Path),
         (proposed, saved): (&str, &str),
     ) -> Result<(), WrittenError> {
+        let _writing = self.writing()?;
         let mut all = self.read()?;
         for text in proposed.split("\n\n").map(|it| it.trim_matches('\n')) {
             let one =
@@ -76,9 +78,16 @@ impl Written {
 
     /// Forgets what is not there any more.
     pub fn forget(&self, gone: &[Wrote]) -> Result<(), WrittenError> {
+        let _writing = self.writing()?;
         let mut all = self.read()?;
         all.wrote.retain(|it| !gone.contains(it));
         self.write(&all)
+    }
+
+    /// Others add servers as well.
+    fn writing(&self) -> Result<Writing, WrittenError> {
+        let dir = self.at.parent().unwrap_or(Path::new("/"));
+        Writing::begin(dir).map_err(|it| self.failed(&it))
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> WrittenError {

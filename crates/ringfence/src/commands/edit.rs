@@ -12,6 +12,7 @@ use ringfence_runtime::environment::Environment;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::trust::{Project, Trust, TrustError};
 use ringfence_runtime::whole_file::{self, FileText, Links};
+use ringfence_runtime::writing::{Replaced, Writing};
 
 use super::{context, in_force, reload, trust};
 use crate::cli::PolicyEditArgs;
@@ -28,6 +29,10 @@ pub(super) struct Target {
     pub(super) path: PathBuf,
     pub(super) shown: String,
     pub(super) text: String,
+    /// What its file says; `None` where there is none yet.
+    found: Option<String>,
+    /// The project that it is the policy of.
+    project: Option<Project>,
 }
 
 pub(crate) fn edit(args: &PolicyEditArgs, screen: &Screen) -> Result<Done, Failure> {
@@ -35,16 +40,39 @@ pub(crate) fn edit(args: &PolicyEditArgs, screen: &Screen) -> Result<Done, Failu
     prompt::outside_only(&environment, "the policy cannot be edited")?;
     let dirs = context::dirs()?;
     dirs.create()?;
-    let project = trust::project(&dirs, None)?;
-    let target =
-        if args.user { user_target(&dirs)? } else { project_target(&project, dirs.home())? };
+    let target = if args.user {
+        user_target(&dirs)?
+    } else {
+        project_target(&trust::project(&dirs, None)?, dirs.home())?
+    };
     let Some(text) = edited(&dirs, &target, &target.text, screen)? else {
         screen.note("nothing changed");
         return Ok(Done::Yes);
     };
-    let was_trusted = project.trust(&dirs)? == Trust::Trusted;
-    save((&dirs, &project, was_trusted), &target, text, screen)?;
-    Ok(Done::Yes)
+    match save(&dirs, &target, text.clone(), screen)? {
+        Replaced::Yes => Ok(Done::Yes),
+        Replaced::ChangedMeanwhile => {
+            let again = if args.user {
+                "`ringfence policy edit --user`"
+            } else {
+                "`ringfence policy edit`"
+            };
+            Err(Message::new(format!(
+                "`{}` was changed meanwhile: nothing was written",
+                target.shown
+            ))
+            .hint(format!(
+                "to change it as it is now, run {again}; your text is in {}",
+                kept(&dirs, &text)?.display()
+            ))
+            .no())
+        }
+    }
+}
+
+/// Where a text is kept that somebody has written, and that could not be saved.
+pub(super) fn kept(dirs: &StateDirs, text: &str) -> Result<PathBuf, Failure> {
+    Ok(Copy::make(dirs, text)?.file)
 }
 
 /// The text that a person makes of `first` in an editor, once it is right; `None` where it is the target's own.
@@ -62,9 +90,10 @@ pub(super) fn edited(
 
 pub(super) fn user_target(dirs: &StateDirs) -> Result<Target, Failure> {
     let path = dirs.user_policy();
-    let text = whole_file::read_text(&path, Links::Follow)?.map(|file| file.text);
-    let text = text.unwrap_or_else(|| USER_TEXT.to_owned());
-    Ok(Target { set: SetName::User, shown: path.display().to_string(), path, text })
+    let found = whole_file::read_text(&path, Links::Follow)?.map(|file| file.text);
+    let text = found.clone().unwrap_or_else(|| USER_TEXT.to_owned());
+    let shown = path.display().to_string();
+    Ok(Target { set: SetName::User, path, shown, text, found, project: None })
 }
 
 /// What a new policy of the user's begins with.
@@ -81,6 +110,8 @@ pub(super) fn project_target(project: &Project, home: &Path) -> Result<Target, F
         path: policy.path.clone(),
         shown: in_force::PROJECT_POLICY.to_owned(),
         text: policy.text.clone(),
+        found: Some(policy.text.clone()),
+        project: Some(project.clone()),
     })
 }
 
@@ -143,34 +174,45 @@ fn open_editor(environment: &Environment, file: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Writes the text, and trusts exactly those bytes where the project was trusted before.
+/// Writes the text if the file is as it was when the target was read, and trusts exactly those bytes where the project is
+/// trusted as it was then.
 pub(super) fn save(
-    (dirs, project, was_trusted): (&StateDirs, &Project, bool),
+    dirs: &StateDirs,
     target: &Target,
     text: String,
     screen: &Screen,
-) -> Result<(), Failure> {
-    if target.set == SetName::User {
-        whole_file::create_private_dir(dirs.config())?;
-        whole_file::replace(&target.path, text.as_bytes(), 0o600)?;
-        screen.note(&format!("saved: {}", target.shown));
-    } else {
-        whole_file::replace(&target.path, text.as_bytes(), 0o644)?;
+) -> Result<Replaced, Failure> {
+    let writing = Writing::begin(dirs.state())?;
+    let found = target.found.as_deref();
+    if let Some(project) = &target.project {
+        let was = project.trust(dirs)?;
+        let of = (target.path.as_path(), Links::Refuse);
+        if writing.replace(of, found, (&text, 0o644))? == Replaced::ChangedMeanwhile {
+            return Ok(Replaced::ChangedMeanwhile);
+        }
         // Not what is on the disk by now, but what the person saved.
         let edited =
             Project { policy: Some(FileText::new(target.path.clone(), text)), ..project.clone() };
-        if was_trusted {
+        if was == Trust::Trusted {
             edited.give_trust(dirs, context::now_ms())?;
             screen.note(&format!("saved and trusted: {}", target.shown));
         } else {
             screen.note(&format!("saved: {}", target.shown));
             screen.hint("the project was not trusted before: to trust it, run `ringfence trust`");
         }
+    } else {
+        whole_file::create_private_dir(dirs.config())?;
+        let of = (target.path.as_path(), Links::Follow);
+        if writing.replace(of, found, (&text, 0o600))? == Replaced::ChangedMeanwhile {
+            return Ok(Replaced::ChangedMeanwhile);
+        }
+        screen.note(&format!("saved: {}", target.shown));
     }
+    drop(writing);
     if !reload::running(dirs)?.is_empty() {
         screen.hint("to let running sessions load it, run `ringfence policy reload`");
     }
-    Ok(())
+    Ok(Replaced::Yes)
 }
 
 /// A private copy, which no agent can change while the person edits it.

@@ -49,6 +49,13 @@ pub(crate) fn trust(args: &TrustArgs, screen: &Screen) -> Result<Done, Failure> 
             return Err(Message::new("nothing changed: the project stays untrusted").no());
         }
     }
+    // What was not shown is never trusted; that it is not is said now, and not at the next start.
+    if Project::read(&project.dir)? != project {
+        let text = format!("{} was changed meanwhile: nothing was trusted", shown(&project.dir));
+        return Err(Message::new(text)
+            .hint("to look at it as it is now, run `ringfence trust`")
+            .no());
+    }
     dirs.create()?;
     project.give_trust(&dirs, context::now_ms())?;
     if args.json {

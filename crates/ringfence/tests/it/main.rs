@@ -32,6 +32,7 @@ mod mcp_http;
 mod mcp_import;
 mod mcp_inline;
 mod mcp_login;
+mod mcp_meanwhile;
 mod mcp_person;
 mod mcp_places;
 mod mcp_results;

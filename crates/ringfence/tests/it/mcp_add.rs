@@ -43,9 +43,10 @@ for line in sys.stdin:
         print(json.dumps({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no"}}), flush=True)
 "#;
 
-/// A terminal on which answers are typed when their questions are asked; prints all that was to be seen.
+/// A terminal on which answers are typed when their questions are asked, and when what is to be done meanwhile was done;
+/// prints all that was to be seen.
 const TERMINAL: &str = r#"
-import json, os, pty, sys
+import json, os, pty, subprocess, sys
 answers = json.loads(sys.argv[1])
 pid, fd = pty.fork()
 if pid == 0:
@@ -61,7 +62,10 @@ while True:
     seen += read
     while answers and answers[0][0].encode() in seen[at:]:
         at = seen.index(answers[0][0].encode(), at) + len(answers[0][0])
-        os.write(fd, answers.pop(0)[1].encode() + b"\n")
+        question, answer, *meanwhile = answers.pop(0)
+        for script in meanwhile:
+            subprocess.run(["/bin/sh", "-ec", script], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+        os.write(fd, answer.encode() + b"\n")
 sys.stdout.buffer.write(seen)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
@@ -109,8 +113,13 @@ impl Setup {
 
     /// The same on a terminal.
     pub(crate) fn typed(&self, answers: &[(&str, &str)], words: &[&str]) -> (String, Option<i32>) {
+        self.typed_while(&json!(answers), words)
+    }
+
+    /// The same where a script runs between a question and its answer: each is a question, an answer and a script.
+    pub(crate) fn typed_while(&self, answers: &Value, words: &[&str]) -> (String, Option<i32>) {
         let program = self.person.ringfence_program().display().to_string();
-        let answers = json!(answers).to_string();
+        let answers = answers.to_string();
         let all = [&["-c", TERMINAL, &answers, &program], words].concat();
         let output = self.person.command("/usr/bin/python3".as_ref(), &all).output().unwrap();
         (text(&output), output.status.code())

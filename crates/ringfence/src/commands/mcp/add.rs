@@ -1,7 +1,7 @@
 //! `mcp add`: a server is started or asked, looked at, and pinned; and a policy for its tools is proposed.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ringfence_core::{Event, ServerName, SessionId};
 use ringfence_runtime::broker::tools::login::{self, Wants};
@@ -14,11 +14,12 @@ use ringfence_runtime::suggest::unified;
 use ringfence_runtime::trust::{Project, Trust};
 use ringfence_runtime::whole_file::{self, FileText, Links};
 use ringfence_runtime::wording::printable;
+use ringfence_runtime::writing::{Replaced, Writing};
 use ringfence_secrets::store::Store;
 use serde_json::json;
 
 use super::login::{Browser, Logging};
-use super::proposed::{self, Proposing};
+use super::proposed::{self, Proposing, Tried};
 use super::secrets::Uses;
 use super::shown::{as_json, not_looked_at, pointed_at, shown};
 use super::{in_force, place, request};
@@ -137,10 +138,9 @@ impl Adding {
         self.is_there()?;
         request.dirs.create()?;
         self.warn_of_agents(screen)?;
-        let before = Project::find(&request.cwd, request.dirs.home())?;
-        let was_trusted = before.trust(&request.dirs)? == Trust::Trusted;
+        let dir = Project::find(&request.cwd, request.dirs.home())?.dir;
         let proposing = Proposing {
-            project: self.project.then_some((&before, was_trusted)),
+            project: self.project.then_some(dir.as_path()),
             agent: self.agent.as_deref(),
             asks: self.asks,
         };
@@ -160,23 +160,10 @@ impl Adding {
             Ok(server) => server,
         };
         let place = place(&request, &self.name, self.project)?;
-        let old = whole_file::read_text(&place, Links::Follow)?;
-        let server = self.as_before(server, old.as_ref(), screen)?;
-        let others = in_force::load(&self.overrides, screen)?.servers;
-        let remarks = Remark::all(&self.name, &server.file.said(), others.values());
-        let is_new = old.as_ref().is_none_or(|old| old.text != server.file.to_text());
-        self.show((&server, &remarks), old.as_ref(), screen)?;
-        if self.asks == Asks::Person && is_new {
-            let question = format!("pin these in `{}`?", place.display());
-            if prompt::consent(&question, YES)? == Consent::Refused {
-                return Ok(Done::No);
-            }
-        }
-        let project = self.pin(&server, (&place, &before, was_trusted), &request)?;
+        let once = || self.agreed(&server, (&place, &dir), &request, screen);
+        let Some(agreed) = proposed::anew(once, screen)? else { return Ok(Done::No) };
+        let Agreed { server, remarks } = agreed;
         *is_pinned = IsPinned::Yes;
-        let proposing =
-            Proposing { project: self.project.then_some((&project, was_trusted)), ..proposing };
-        self.tell_pinned(&server, was_trusted, screen);
         let change = if self.proposes() {
             proposed::tools(&server, &remarks, proposing, screen)?
         } else {
@@ -194,6 +181,34 @@ impl Adding {
             self.hint_at_grants(&server, screen);
         }
         Ok(Done::Yes)
+    }
+
+    /// Pins the server where the person agrees to what they are shown of it; `None` where they do not.
+    fn agreed(
+        &self,
+        server: &Server,
+        (place, dir): (&Path, &Path),
+        request: &ToolsRequest,
+        screen: &Screen,
+    ) -> Result<Tried<Option<Agreed>>, Failure> {
+        let old = whole_file::read_text(place, Links::Follow)?;
+        let server = self.as_before(server.clone(), old.as_ref(), screen)?;
+        let others = in_force::load(&self.overrides, screen)?.servers;
+        let remarks = Remark::all(&self.name, &server.file.said(), others.values());
+        let is_new = old.as_ref().is_none_or(|old| old.text != server.file.to_text());
+        self.show((&server, &remarks), old.as_ref(), screen)?;
+        if self.asks == Asks::Person && is_new {
+            let question = format!("pin these in `{}`?", place.display());
+            if prompt::consent(&question, YES)? == Consent::Refused {
+                return Ok(Tried::Done(None));
+            }
+        }
+        let Some(was) = self.pin(&server, (place, old.as_ref(), dir), request)? else {
+            proposed::warn_of_change(&place.display().to_string(), screen);
+            return Ok(Tried::Changed);
+        };
+        self.tell_pinned(&server, &was, screen);
+        Ok(Tried::Done(Some(Agreed { server, remarks })))
     }
 
     /// What is nowhere need not be started to be found missing.
@@ -373,34 +388,38 @@ impl Adding {
         Server::new(self.name.clone(), file).map_err(wrong)
     }
 
-    /// Writes the file of the server; the project with it, which stays trusted if it was.
+    /// Writes the file of the server if it is still the old one; a project that is trusted with it stays so. What the
+    /// project was; `None` where nothing was written.
     fn pin(
         &self,
         server: &Server,
-        (place, before, was_trusted): (&PathBuf, &Project, bool),
+        (place, old, dir): (&Path, Option<&FileText>, &Path),
         request: &ToolsRequest,
-    ) -> Result<Project, Failure> {
+    ) -> Result<Option<Trust>, Failure> {
         if let Some(dir) = place.parent() {
             whole_file::create_private_dir(dir)?;
         }
-        let text = server.file.to_text();
-        whole_file::replace(place, text.as_bytes(), 0o600)?;
-        if !self.project {
-            return Ok(before.clone());
+        let writing = Writing::begin(request.dirs.state())?;
+        let mut project = Project::read(dir)?;
+        let was = project.trust(&request.dirs)?;
+        let (text, old) = (server.file.to_text(), old.map(|old| old.text.as_str()));
+        let replaced = writing.replace((place, Links::Follow), old, (&text, 0o600))?;
+        if replaced == Replaced::ChangedMeanwhile {
+            return Ok(None);
         }
-        // Not what is on the disk by now, but what the person has seen.
-        let mut project = before.clone();
-        project.servers.insert(self.name.to_string(), FileText::new(place.clone(), text));
-        if was_trusted {
+        if self.project && was == Trust::Trusted {
+            // Not what is on the disk by now, but what was trusted, and what the person has seen.
+            let text = FileText::new(place.to_owned(), text);
+            project.servers.insert(self.name.to_string(), text);
             project.give_trust(&request.dirs, context::now_ms())?;
         }
-        Ok(project)
+        Ok(Some(was))
     }
 
-    fn tell_pinned(&self, server: &Server, was_trusted: bool, screen: &Screen) {
+    fn tell_pinned(&self, server: &Server, was: &Trust, screen: &Screen) {
         let number = text::count(server.file.tools.len(), "tool", "tools");
         screen.note(&format!("pinned: {number} of `{}`; none is permitted by that", self.name));
-        if self.project && !was_trusted {
+        if self.project && *was != Trust::Trusted {
             screen.hint(
                 "the project is not trusted as it is now: to trust it, run `ringfence trust`",
             );
@@ -414,6 +433,12 @@ impl Adding {
             "to permit a tool, run `ringfence grant tool:{name}/{tool} --always`, or write a rule on `Action::\"{name}/{tool}\"`",
         ));
     }
+}
+
+/// A server that was pinned, and what was pointed at in it.
+struct Agreed {
+    server: Server,
+    remarks: Vec<Remark>,
 }
 
 /// Whether the server has its file.

@@ -1,5 +1,6 @@
 //! `mcp login` and `mcp logout`: at servers behind addresses, by the person's browser. Agents never see a token.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use ringfence_core::{Endpoint, ServerName};
@@ -7,8 +8,9 @@ use ringfence_runtime::broker::tools::login::{self, LoginError, Wants};
 use ringfence_runtime::broker::tools::{self, ToolsRequest};
 use ringfence_runtime::servers::{Server, ServerFile};
 use ringfence_runtime::trust::{Project, Trust};
-use ringfence_runtime::whole_file;
+use ringfence_runtime::whole_file::{self, Links};
 use ringfence_runtime::wording::printable;
+use ringfence_runtime::writing::Writing;
 use ringfence_secrets::store::{Store, StoreError};
 
 use super::add::{Asks, YES};
@@ -169,13 +171,16 @@ fn write(
     request: &ToolsRequest,
     screen: &Screen,
 ) -> Result<(), Failure> {
+    let _writing = Writing::begin(request.dirs.state())?;
     let own = place(request, &server.name, false)?;
     if own.exists() {
+        is_still(server, &own)?;
         return Ok(whole_file::replace(&own, file.to_text().as_bytes(), 0o600)?);
     }
     let project = Project::find(&request.cwd, request.dirs.home())?;
     let was_trusted = project.trust(&request.dirs)? == Trust::Trusted;
     let of_project = place(request, &server.name, true)?;
+    is_still(server, &of_project)?;
     let text = file.to_text();
     whole_file::replace(&of_project, text.as_bytes(), 0o600)?;
     if was_trusted {
@@ -187,6 +192,18 @@ fn write(
         screen.hint("the project is not trusted as it is now: to trust it, run `ringfence trust`");
     }
     Ok(())
+}
+
+/// A login takes its time: a file that says something else by now is left as it is.
+fn is_still(server: &Server, place: &Path) -> Result<(), Failure> {
+    let now = whole_file::read_text(place, Links::Follow)?;
+    if now.is_some_and(|now| Server::read(&now).is_ok_and(|now| now.file == server.file)) {
+        return Ok(());
+    }
+    let changed = format!("`{}` was changed meanwhile: nothing was written", place.display());
+    let again =
+        format!("to use the login with it as it is now, run `ringfence mcp login {}`", server.name);
+    Err(Message::new(changed).hint(again).could_not())
 }
 
 pub(super) fn failure(error: &LoginError) -> Failure {

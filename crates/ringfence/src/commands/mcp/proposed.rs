@@ -16,7 +16,9 @@ use ringfence_runtime::servers::proposal::{self, Around, Does};
 use ringfence_runtime::servers::written::{self, Written, WrittenError, Wrote};
 use ringfence_runtime::servers::{Remark, Server};
 use ringfence_runtime::suggest::unified;
-use ringfence_runtime::trust::{Project, Trust};
+use ringfence_runtime::trust::Project;
+use ringfence_runtime::wording::printable;
+use ringfence_runtime::writing::Replaced;
 use serde::Serialize;
 
 use super::add::{Asks, YES};
@@ -39,8 +41,8 @@ const BY_HAND: &str =
 /// What is proposed for whom.
 #[derive(Clone, Copy)]
 pub(super) struct Proposing<'a> {
-    /// The project whose policy is changed, and whether it is trusted; the person's own where there is none.
-    pub(super) project: Option<(&'a Project, bool)>,
+    /// The directory of the project whose policy is changed; the person's own is where there is none.
+    pub(super) project: Option<&'a Path>,
     /// The agent that its tools are for.
     pub(super) agent: Option<&'a str>,
     pub(super) asks: Asks,
@@ -58,13 +60,60 @@ pub(super) struct Change {
     written: bool,
 }
 
+/// Most times that a change is made anew since its file was changed meanwhile: whoever changes it so often is no person.
+const TRIES_MAX: usize = 32;
+
+/// What became of a change that was made from a file as it was read.
+pub(super) enum Tried<T> {
+    Done(T),
+    /// The file is another by now: nothing was written.
+    Changed,
+}
+
+impl<T> Tried<T> {
+    pub(super) fn map<U>(self, of: impl FnOnce(T) -> U) -> Tried<U> {
+        match self {
+            Tried::Done(done) => Tried::Done(of(done)),
+            Tried::Changed => Tried::Changed,
+        }
+    }
+}
+
+/// Makes a change, shows it and asks, and all of that anew while its file is another than it was made from.
+pub(super) fn anew<T>(
+    mut once: impl FnMut() -> Result<Tried<T>, Failure>,
+    screen: &Screen,
+) -> Result<T, Failure> {
+    for _ in 0..TRIES_MAX {
+        if let Tried::Done(done) = once()? {
+            return Ok(done);
+        }
+        screen.note("the change is made anew, from the file as it is now");
+    }
+    Err(Message::new(format!("the file was changed meanwhile, {TRIES_MAX} times")).could_not())
+}
+
+/// Says why nothing was written.
+pub(super) fn warn_of_change(file: &str, screen: &Screen) {
+    screen.warn(&format!("`{}` was changed meanwhile: nothing was written", printable(file)));
+}
+
 /// Proposes rules by which a server reaches what it needs, where there are none: its own address, if it is behind one,
 /// and where its secrets go.
 pub(super) fn address(
-    (server, uses): (&Server, &Uses),
+    of: (&Server, &Uses),
     proposing: Proposing<'_>,
     screen: &Screen,
 ) -> Result<Consent, Failure> {
+    anew(|| address_once(of, proposing, screen), screen)
+}
+
+fn address_once(
+    (server, uses): (&Server, &Uses),
+    proposing: Proposing<'_>,
+    screen: &Screen,
+) -> Result<Tried<Consent>, Failure> {
+    let Some(target) = target(proposing.project)? else { return Ok(Tried::Done(Consent::Given)) };
     let assembled = in_force::load_as(&server.name, screen)?;
     let facts = facts()?;
     let agent = Agent(server.name.to_string());
@@ -86,10 +135,9 @@ pub(super) fn address(
         .filter(|name| !is_named(&assembled, name))
         .map(|name| name.to_string())
         .collect();
-    let Some(target) = target(proposing)? else { return Ok(Consent::Given) };
     let more = proposal::address(&server.name, &endpoints, (&secrets, &target.text));
     if more.is_empty() {
-        return Ok(Consent::Given);
+        return Ok(Tried::Done(Consent::Given));
     }
     let options = assembled.options();
     let text = format!("{}{more}", whole(&target.text));
@@ -105,7 +153,15 @@ pub(super) fn places(
     proposing: Proposing<'_>,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    let Some(target) = target(proposing)? else { return Ok(()) };
+    anew(|| places_once(server, proposing, screen), screen)
+}
+
+fn places_once(
+    server: &Server,
+    proposing: Proposing<'_>,
+    screen: &Screen,
+) -> Result<Tried<()>, Failure> {
+    let Some(target) = target(proposing.project)? else { return Ok(Tried::Done(())) };
     let assembled = in_force::load_as(&server.name, screen)?;
     let (dirs, cwd) = (context::dirs()?, context::current_dir()?);
     let path = places::search_path(&server.file);
@@ -126,7 +182,7 @@ pub(super) fn places(
     }
     let more = proposal::places(&server.name, rules, &target.text);
     if more.is_empty() {
-        return Ok(());
+        return Ok(Tried::Done(()));
     }
     let options = assembled.options();
     let text = format!("{}{more}", whole(&target.text));
@@ -134,7 +190,8 @@ pub(super) fn places(
     screen.as_it_is(&coloured(&diff(&target, &text), screen));
     let question = ("let it have that?", YES);
     // Without it, it may start all the same.
-    settle((&target, text, &more), (&server.name, proposing), question, screen).map(drop)
+    settle((&target, text, &more), (&server.name, proposing), question, screen)
+        .map(|it| it.map(drop))
 }
 
 /// Says how a server is given what is kept back, by a person who means it.
@@ -156,6 +213,18 @@ pub(super) fn tools(
     proposing: Proposing<'_>,
     screen: &Screen,
 ) -> Result<Option<Change>, Failure> {
+    anew(|| tools_once((server, remarks), proposing, screen), screen)
+}
+
+fn tools_once(
+    (server, remarks): (&Server, &[Remark]),
+    proposing: Proposing<'_>,
+    screen: &Screen,
+) -> Result<Tried<Option<Change>>, Failure> {
+    let Some(target) = target(proposing.project)? else {
+        screen.hint("the project has no policy that a rule could be written in: to write one, run `ringfence init`");
+        return Ok(Tried::Done(None));
+    };
     let assembled = in_force::load(&[], screen)?;
     let facts = facts()?;
     let agent = Agent(proposing.agent.unwrap_or(ANY_AGENT).to_owned());
@@ -166,15 +235,11 @@ pub(super) fn tools(
     let new = server.file.tools.iter().filter(|(tool, _)| !may_call(tool));
     let all: BTreeMap<String, Does> =
         new.map(|(tool, it)| (tool.clone(), Does::of(tool, it, remarks))).collect();
-    let Some(target) = target(proposing)? else {
-        screen.hint("the project has no policy that a rule could be written in: to write one, run `ringfence init`");
-        return Ok(None);
-    };
     let asks = assembled.settings.roles.first();
     let around = Around { agent: proposing.agent, asks, text: &target.text };
     let more = proposal::tools(server, &all, around);
     if more.is_empty() {
-        return Ok(None);
+        return Ok(Tried::Done(None));
     }
     let mut options = assembled.options();
     // A project that is not trusted has servers whose tools may be named all the same.
@@ -188,7 +253,7 @@ pub(super) fn tools(
     let file = target.path.display().to_string();
     let of = (&server.name, proposing);
     let settled = settle((&target, text, &more), of, ("change the policy so?", YES), screen)?;
-    Ok(Some(Change { file, tools: all, diff, written: settled == Consent::Given }))
+    Ok(settled.map(|it| Some(Change { file, tools: all, diff, written: it == Consent::Given })))
 }
 
 /// The secrets that the headers of a server name.
@@ -207,14 +272,15 @@ fn is_named(assembled: &Assembled, name: &SecretName) -> bool {
     assembled.sources.iter().any(|source| source.text.contains(&name))
 }
 
-/// The file that is changed; `None` where a project has none.
-fn target(proposing: Proposing<'_>) -> Result<Option<Target>, Failure> {
+/// The file that is changed, as it is now; `None` where a project has none.
+fn target(project: Option<&Path>) -> Result<Option<Target>, Failure> {
     let dirs = context::dirs()?;
-    match proposing.project {
-        None => edit::user_target(&dirs).map(Some),
-        Some((project, _)) if project.policy.is_none() => Ok(None),
-        Some((project, _)) => edit::project_target(project, dirs.home()).map(Some),
+    let Some(dir) = project else { return edit::user_target(&dirs).map(Some) };
+    let project = Project::read(dir)?;
+    if project.policy.is_none() {
+        return Ok(None);
     }
+    edit::project_target(&project, dirs.home()).map(Some)
 }
 
 /// Whether the policy would be one with this text in place of the target's.
@@ -248,8 +314,17 @@ pub(super) fn needs(
     proposing: Proposing<'_>,
     screen: &Screen,
 ) -> Result<Option<Consent>, Failure> {
-    let Some(target) = target(proposing)? else { return Ok(None) };
-    let Some(rules) = suggest::for_start(session, &server.name, screen)? else { return Ok(None) };
+    anew(|| needs_once((server, session), proposing, screen), screen)
+}
+
+fn needs_once(
+    (server, session): (&Server, &SessionId),
+    proposing: Proposing<'_>,
+    screen: &Screen,
+) -> Result<Tried<Option<Consent>>, Failure> {
+    let Some(target) = target(proposing.project)? else { return Ok(Tried::Done(None)) };
+    let rules = suggest::for_start(session, &server.name, screen)?;
+    let Some(rules) = rules else { return Ok(Tried::Done(None)) };
     let assembled = in_force::load_as(&server.name, screen)?;
     let more = proposal::needs(&server.name, &rules, &target.text);
     let options = assembled.options();
@@ -262,10 +337,11 @@ pub(super) fn needs(
             "`{}` was denied that, and is not given it: nobody has agreed to it; {BY_HAND}",
             server.name
         ));
-        return Ok(Some(Consent::Refused));
+        return Ok(Tried::Done(Some(Consent::Refused)));
     }
     let question = ("let it have that, and start it again?", BY_HAND);
-    settle((&target, text, &more), (&server.name, proposing), question, screen).map(Some)
+    settle((&target, text, &more), (&server.name, proposing), question, screen)
+        .map(|it| it.map(Some))
 }
 
 /// Takes the rules that were written for a server out of the policies that they stand in unchanged; with `asks`, where the
@@ -276,31 +352,42 @@ pub(super) fn take_out(
 ) -> Result<Vec<Wrote>, Failure> {
     let dirs = context::dirs()?;
     let project = Project::find(&context::current_dir()?, dirs.home())?;
-    let was_trusted = project.trust(&dirs)? == Trust::Trusted;
-    let mut targets = vec![edit::user_target(&dirs)?];
-    if project.policy.is_some() {
-        targets.push(edit::project_target(&project, dirs.home())?);
-    }
+    let of_project = project.policy.is_some().then_some(project.dir.as_path());
     let mut all_gone = Vec::new();
-    for target in targets {
-        let of_file: Vec<Wrote> =
-            rules.iter().filter(|it| it.file == target.path).cloned().collect();
-        let (text, gone) = written::without(&target.text, &of_file);
-        if gone.is_empty() {
-            continue;
-        }
-        screen.as_it_is(&coloured(&diff(&target, &text), screen));
-        let wanted = match asks {
-            Some(Asks::Person) => prompt::consent("take these rules out?", YES)?,
-            Some(Asks::Nothing) | None => Consent::Given,
-        };
-        if wanted == Consent::Given {
-            edit::save((&dirs, &project, was_trusted), &target, text, screen)?;
-            all_gone.extend(gone);
-        }
+    for of in [None].into_iter().chain(of_project.map(Some)) {
+        all_gone.extend(anew(|| take_out_of(of, rules, (asks, screen)), screen)?);
     }
     Written::of(&dirs).forget(&all_gone).map_err(|error| unknown(&error))?;
     Ok(all_gone)
+}
+
+/// The same for one policy: a project's, or the person's own.
+fn take_out_of(
+    project: Option<&Path>,
+    rules: &[Wrote],
+    (asks, screen): (Option<Asks>, &Screen),
+) -> Result<Tried<Vec<Wrote>>, Failure> {
+    let Some(target) = target(project)? else { return Ok(Tried::Done(Vec::new())) };
+    let of_file: Vec<Wrote> = rules.iter().filter(|it| it.file == target.path).cloned().collect();
+    let (text, gone) = written::without(&target.text, &of_file);
+    if gone.is_empty() {
+        return Ok(Tried::Done(gone));
+    }
+    screen.as_it_is(&coloured(&diff(&target, &text), screen));
+    let wanted = match asks {
+        Some(Asks::Person) => prompt::consent("take these rules out?", YES)?,
+        Some(Asks::Nothing) | None => Consent::Given,
+    };
+    if wanted == Consent::Refused {
+        return Ok(Tried::Done(Vec::new()));
+    }
+    match edit::save(&context::dirs()?, &target, text, screen)? {
+        Replaced::Yes => Ok(Tried::Done(gone)),
+        Replaced::ChangedMeanwhile => {
+            warn_of_change(&target.shown, screen);
+            Ok(Tried::Changed)
+        }
+    }
 }
 
 /// What was written for a server so far.
@@ -312,34 +399,38 @@ fn unknown(error: &WrittenError) -> Failure {
     Message::new(error.to_string()).could_not()
 }
 
-/// Writes the new text of a policy, or what the person makes of it, if they agree.
+/// Writes the new text of a policy, or what the person makes of it, if they agree and the policy is what they were shown.
 fn settle(
     (target, text, more): (&Target, String, &str),
     (server, proposing): (&ServerName, Proposing<'_>),
     (question, otherwise): (&str, &str),
     screen: &Screen,
-) -> Result<Consent, Failure> {
+) -> Result<Tried<Consent>, Failure> {
     let dirs = context::dirs()?;
-    let text = match proposing.asks {
-        Asks::Nothing => Some(text),
-        Asks::Person => match prompt::consent_or_edit(question, otherwise)? {
-            prompt::Wish::Yes => Some(text),
-            prompt::Wish::Edit => edit::edited(&dirs, target, &text, screen)?,
-            prompt::Wish::No => None,
-        },
+    let wish = match proposing.asks {
+        Asks::Nothing => prompt::Wish::Yes,
+        Asks::Person => prompt::consent_or_edit(question, otherwise)?,
+    };
+    let text = match wish {
+        prompt::Wish::Yes => Some(text),
+        prompt::Wish::Edit => edit::edited(&dirs, target, &text, screen)?,
+        prompt::Wish::No => None,
     };
     let Some(text) = text else {
         screen.note("the policy is as it was");
-        return Ok(Consent::Refused);
+        return Ok(Tried::Done(Consent::Refused));
     };
-    let nobodys = Project::find(&context::current_dir()?, dirs.home())?;
-    let (project, was_trusted) = proposing.project.unwrap_or((&nobodys, false));
-    let saved = text.clone();
-    edit::save((&dirs, project, was_trusted), target, text, screen)?;
+    if edit::save(&dirs, target, text.clone(), screen)? == Replaced::ChangedMeanwhile {
+        warn_of_change(&target.shown, screen);
+        if wish == prompt::Wish::Edit {
+            screen.note(&format!("your text is in {}", edit::kept(&dirs, &text)?.display()));
+        }
+        return Ok(Tried::Changed);
+    }
     Written::of(&dirs)
-        .remember((server, &target.path), (more, &saved))
+        .remember((server, &target.path), (more, &text))
         .map_err(|error| unknown(&error))?;
-    Ok(Consent::Given)
+    Ok(Tried::Done(Consent::Given))
 }
 
 /// A text that ends with a line's end.

@@ -38,6 +38,8 @@ pub enum Declared {
     Other,
     /// Several parts, which cannot be told from one another.
     NoParts,
+    /// A message with a head of its own, which says how its body is written.
+    Message,
     /// Text in letters that cannot be looked at.
     OtherLetters,
 }
@@ -62,12 +64,15 @@ pub enum Closed {
     NoText,
     /// It has parts that cannot be told from one another.
     NoParts,
+    /// It is a message with a head of its own, and can be looked through as it is written alone.
+    Message,
 }
 
 /// In which form a body is looked through of which this is said, and which begins so.
 pub fn form(declared: Declared, first: &[u8]) -> Result<Form, Closed> {
     match (declared, sniff(first)) {
         (Declared::NoParts, _) => Err(Closed::NoParts),
+        (Declared::Message, _) => Err(Closed::Message),
         // Each of its parts is what it is; `Parts` sees to what is beside them.
         (Declared::Text(form @ Form::Parts(_)), _) => Ok(form),
         (Declared::OtherLetters, _) | (_, Sniffed::Wide) => Err(Closed::OtherLetters),
@@ -95,6 +100,7 @@ pub fn declared(headers: &HeaderMap) -> Declared {
     let is_known = |it: &&str| LIKE_ASCII.iter().any(|known| it.starts_with(known));
     match form {
         _ if letters.len() > 1 || !letters.iter().all(is_known) => Declared::OtherLetters,
+        _ if kinds.iter().any(|kind| names_message(kind)) => Declared::Message,
         Some(form) => Declared::Text(form),
         None => Declared::Other,
     }
@@ -103,10 +109,32 @@ pub fn declared(headers: &HeaderMap) -> Declared {
 /// What is said of a body of several parts; `None` of any other. Where its type is said twice one reader takes it so and
 /// another so.
 fn of_parts(kinds: &[String]) -> Option<Declared> {
-    let has = |kind: &&String| kind.to_ascii_lowercase().contains("multipart/");
+    let is_space = |letter: char| matches!(letter, ' ' | '\t');
+    let has =
+        |kind: &&String| kind.to_ascii_lowercase().replace(is_space, "").contains("multipart/");
     let first = kinds.iter().find(has)?;
     let boundary = Boundary::of(first).filter(|_| kinds.len() == 1);
     Some(boundary.map_or(Declared::NoParts, |boundary| Declared::Text(Form::Parts(boundary))))
+}
+
+/// Whether a type is that of a message (RFC 2046, section 5.2).
+fn names_message(kind: &str) -> bool {
+    let mut named = kind.split([';', ',']).filter_map(|it| it.split_once('/'));
+    named.any(|(name, _)| name.trim() == "message")
+}
+
+/// A type without its parameters, in small letters; `None` where it is written so that readers take it for several
+/// things: with comments, with spaces, as a list, or not at all.
+pub(super) fn essence(kind: &str) -> Option<String> {
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_token = |it: &str| {
+        !it.is_empty()
+            && it.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    essence
+        .split_once('/')
+        .is_some_and(|(one, two)| is_token(one) && is_token(two))
+        .then_some(essence)
 }
 
 /// Whether a type names no letters that cannot be looked at.
@@ -114,11 +142,15 @@ pub(super) fn has_known_letters(kind: &str) -> bool {
     letters(kind).all(|it| LIKE_ASCII.iter().any(|known| it.starts_with(known)))
 }
 
-/// The encodings of letters that a type names.
+/// The encodings of letters that a type names. What is written in another way (`charset*`, RFC 2231, which readers put
+/// together, decode or pass over) is none that is known.
 fn letters(kind: &str) -> impl Iterator<Item = &str> {
     let named = kind.split([';', ',']).filter_map(|part| part.split_once('='));
-    let named = named.filter(|(name, _)| name.trim() == "charset");
-    named.map(|(_, value)| value.trim_matches(['"', '\'', ' ', '\t']))
+    let named = named.filter(|(name, _)| name.contains("charset"));
+    named.map(|(name, value)| match name.trim() {
+        "charset" => value.trim_matches(['"', '\'', ' ', '\t']),
+        _ => "charset*",
+    })
 }
 
 /// The form of what a type says is text.

@@ -38,6 +38,8 @@ const ENCODED_BYTES: usize = 2 * kind::SNIFF_BYTES;
 pub struct Boundary {
     bytes: [u8; BOUNDARY_BYTES_MAX],
     length: usize,
+    /// Parts that do not say what they are are messages, and no text (RFC 2046, section 5.1.5).
+    is_digest: bool,
 }
 
 impl std::fmt::Debug for Boundary {
@@ -51,13 +53,15 @@ impl Boundary {
         let mut bytes = [0; BOUNDARY_BYTES_MAX];
         let text = text.trim_end();
         bytes.get_mut(..text.len()).filter(|_| !text.is_empty())?.copy_from_slice(text.as_bytes());
-        Some(Boundary { bytes, length: text.len() })
+        Some(Boundary { bytes, length: text.len(), is_digest: false })
     }
 
-    /// The boundary that a type names; `None` where it names none, or several.
+    /// The boundary that a type names; `None` where it names none, or several, or one in a way that not all readers know
+    /// (`boundary*`, RFC 2231).
     pub(super) fn of(kind: &str) -> Option<Boundary> {
         let mut found = None;
-        let mut rest = kind.split_once(';')?.1;
+        let (essence, mut rest) = kind.split_once(';')?;
+        let is_digest = essence.to_ascii_lowercase().contains("digest");
         loop {
             rest = rest.trim_start_matches([' ', '\t', '\r', '\n', ';']);
             if rest.is_empty() {
@@ -65,11 +69,12 @@ impl Boundary {
             }
             let (name, behind) = rest.split_once('=')?;
             let (value, behind) = value(behind)?;
-            if name.trim().eq_ignore_ascii_case("boundary") {
-                if found.is_some() {
+            let name = name.trim().to_ascii_lowercase();
+            if name.contains("boundary") {
+                if found.is_some() || name != "boundary" {
                     return None;
                 }
-                found = Some(Boundary::new(value)?);
+                found = Some(Boundary { is_digest, ..Boundary::new(value)? });
             }
             rest = behind;
         }
@@ -121,10 +126,19 @@ enum Written {
     Otherwise,
 }
 
+/// Whether a part can be looked into, however it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Open,
+    /// It has a head, an encoding or letters of its own.
+    Closed,
+}
+
 /// A part.
 #[derive(Debug, Clone, Copy)]
 struct Body {
     written: Written,
+    sight: Sight,
     /// How many letters of base64 came before what is there, beyond the last four, in each of its alphabets.
     phases: [usize; 2],
     /// Whether what fills base64 up has come.
@@ -251,7 +265,7 @@ impl Parts {
                 }
                 Written::Plainly | Written::Quoted | Written::Fields => is_text(part),
             };
-            if !is_text {
+            if !is_text || body.sight == Sight::Closed {
                 return Err(Unreadable::Part);
             }
         }
@@ -395,53 +409,58 @@ impl Parts {
         let is_head = head.trim_end().lines().all(|line| line.contains(':'));
         self.is_unclear |= kind == Line::Begins && !(is_ended && is_head);
         let known = self.boundaries.len();
+        let is_in_digest = self.boundaries.last().is_some_and(|boundary| boundary.is_digest);
         let (mut written, mut is_encoded) = (Written::Plainly, false);
+        let (mut has_type, mut is_closed) = (false, head.len() > HEAD_BYTES_MAX);
         for line in head.lines() {
             let Some((name, value)) = line.split_once(':') else { continue };
             let value = value.trim();
-            let is_encoding = name.trim().eq_ignore_ascii_case("content-transfer-encoding");
-            let now = match name.trim().to_ascii_lowercase().as_str() {
+            let name = name.trim().to_ascii_lowercase();
+            let now = match name.as_str() {
                 "content-transfer-encoding" => encoding(value),
                 "content-encoding" if !value.eq_ignore_ascii_case("identity") => Written::Otherwise,
                 "content-type" => self.kind(value),
                 _ => continue,
             };
+            has_type |= name == "content-type";
+            is_closed |= now == Written::Otherwise;
             // What is said of it twice may be meant so or so.
             written = match (written, now) {
-                (one, Written::Plainly)
+                (one, Written::Plainly | Written::Otherwise)
                 | (one @ (Written::Base64 | Written::Quoted), Written::Fields) => one,
                 (Written::Plainly | Written::Fields, other) => other,
                 (one, other) if one == other => one,
                 (_, _) => Written::Otherwise,
             };
-            is_encoded |= is_encoding && now != Written::Plainly;
+            is_encoded |= name == "content-transfer-encoding" && now != Written::Plainly;
         }
         // RFC 2045, section 6.4, has no encoding of several parts: some read them so and some as they are written.
         self.is_unclear |= is_encoded && self.boundaries.len() > known;
-        if head.len() > HEAD_BYTES_MAX {
-            written = Written::Otherwise;
-        }
+        is_closed |= is_in_digest && !has_type;
+        let sight = if is_closed { Sight::Closed } else { Sight::Open };
         let is_beside = kind == Line::Closes || self.boundaries.len() > known;
-        Body { written, phases: [0; 2], is_filled: false, is_new: true, is_beside }
+        Body { written, sight, phases: [0; 2], is_filled: false, is_new: true, is_beside }
     }
 
     fn kind(&mut self, value: &str) -> Written {
         let lower = value.to_ascii_lowercase();
-        if lower.starts_with("multipart/") {
+        let Some(essence) = kind::essence(&lower) else { return Written::Otherwise };
+        if essence.starts_with("multipart/") {
             return match Boundary::of(value) {
                 Some(boundary) if self.boundaries.len() <= NESTED_MAX => {
                     // Nobody knows which of them ends.
-                    self.is_unclear |= self.boundaries.contains(&boundary);
+                    self.is_unclear |= self.boundaries.iter().any(|it| it.get() == boundary.get());
                     self.boundaries.push(boundary);
                     Written::Plainly
                 }
                 Some(_) | None => Written::Otherwise,
             };
         }
-        if !kind::has_known_letters(&lower) {
+        // A message has a head of its own, which says how its body is written.
+        if essence.starts_with("message/") || !kind::has_known_letters(&lower) {
             return Written::Otherwise;
         }
-        let is_form = lower.starts_with("application/x-www-form-urlencoded");
+        let is_form = essence.starts_with("application/x-www-form-urlencoded");
         if is_form { Written::Fields } else { Written::Plainly }
     }
 }

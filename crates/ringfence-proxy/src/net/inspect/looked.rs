@@ -187,6 +187,9 @@ fn form_of(headers: &HeaderMap, first: &[u8]) -> Result<Form, String> {
         Closed::NoParts => {
             "its parts cannot be told from one another, and so not be looked through".to_owned()
         }
+        Closed::Message => {
+            "it is a message with a head of its own, and cannot be looked through".to_owned()
+        }
     })
 }
 
@@ -231,7 +234,9 @@ pub(super) fn list(
     let rules = port.rules(&handling, Way::In)?;
     let form = match content::declared(headers) {
         Declared::Text(form) => form,
-        Declared::Other | Declared::OtherLetters | Declared::NoParts => Form::Text,
+        Declared::Other | Declared::OtherLetters | Declared::NoParts | Declared::Message => {
+            Form::Text
+        }
     };
     let mut tally = Tally::default();
     let head = content::in_headers(&rules, headers, &mut tally);
@@ -319,6 +324,11 @@ impl Come {
             Ok(form) => Ok(Ok(form)),
             Err(Closed::OtherLetters) => refused("it is text in an encoding that cannot be"),
             Err(Closed::NoParts) => refused("its parts cannot be told from one another"),
+            Err(Closed::Message) if rules.blocks() => {
+                refused("it is a message with a head of its own")
+            }
+            // What is to be taken out is, as far as it is written plainly.
+            Err(Closed::Message) => self.form(rules, Declared::Other, first),
             Err(Closed::NoText) if rules.blocks() => refused("it is no text"),
             Err(Closed::NoText) => Ok(Err("it is no text".to_owned())),
         }
@@ -465,7 +475,9 @@ fn most_held(rules: &Rules, declared: Declared, body: &Incoming) -> usize {
         (_, Some(length)) if length <= WHOLE_BYTES_MAX => length.saturating_add(1),
         (_, None) if rules.blocks() => WHOLE_BYTES_MAX,
         (Declared::Text(_), _) => 1,
-        (Declared::Other | Declared::OtherLetters | Declared::NoParts, _) => SNIFF_BYTES,
+        (Declared::Other | Declared::OtherLetters | Declared::NoParts | Declared::Message, _) => {
+            SNIFF_BYTES
+        }
     }
 }
 

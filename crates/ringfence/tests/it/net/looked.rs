@@ -15,6 +15,10 @@ const PART: &str = "8Zk2mQ4xVt7Ls9Wd";
 /// One of AWS, which is one in a name in small letters as well.
 const KEY: &str = "AKIAQ3EGPX5N7TLWR2YB";
 
+/// The token in a message, to who reads it by its own head.
+const MESSAGE: &str = "Content-Transfer-Encoding: base64\r\n\r\n\
+     Z2hwXzhaazJtUTR4VnQ3THM5V2QzUmY2SGIxTmM1WXAwSjIwR1cwMw==";
+
 /// The same as `TOKEN` with dots in it, which the server leaves out: what goes out is none.
 fn spelt() -> String {
     let letters: Vec<String> = TOKEN.chars().map(String::from).collect();
@@ -94,6 +98,9 @@ fn what_may_not_come_in_or_go_out_is_refused_with_words() {
         assert!(said.contains(" 403") && said.contains("encoded as `gzip`"), "{said}");
         net.seen();
         for words in [
+            // Messages, which say themselves how they are written.
+            format!("-F 'a={MESSAGE};type=message/rfc822' {origin}/x"),
+            format!("-H 'Content-Type: message/rfc822' -d '{MESSAGE}' {origin}/x"),
             format!("-d key={TOKEN} {origin}/x"),
             format!("-d key=%67{} {origin}/x", TOKEN.trim_start_matches('g')),
             format!("-H 'x-key: {TOKEN}' {origin}/x"),

@@ -1,5 +1,7 @@
 //! Bodies of several parts.
 
+mod messages;
+
 use base64::Engine as _;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 

@@ -1,6 +1,8 @@
 //! What is kept back even where a person's own command names it: a word is soon typed or pasted, and who agrees to a
 //! proposal unseen (`--yes`) has not agreed to that.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,6 +12,12 @@ use super::{LIBRARIES, NAMES_MAX, below_home, logins, looks_secret, looks_secret
 use crate::compose::secret_places;
 use crate::environment::Environment;
 use crate::wording::printable;
+
+/// Most names in one place of secrets or logins among which links are looked for; what lies directly in it comes first.
+const LINKS_AMONG_MAX: usize = 4096;
+
+/// How files end that people write for agents (`CLAUDE.md`) and link from where those keep their logins.
+const PAGES: &[&str] = &["md", "mdc"];
 
 /// Where secrets and logins of a person are kept, however they are called.
 #[derive(Debug)]
@@ -72,13 +80,18 @@ impl fmt::Display for Why {
 }
 
 impl Places {
-    /// All that are known by their places, and those that variables name.
+    /// All that are known by their places, those that variables name, and what links in one of them lead to: who keeps
+    /// such files elsewhere (`~/dots`) links them file by file.
     pub fn of(home: &Path, cwd: &Path, environment: &Environment) -> Places {
         let secrets = below_home().map(|name| Place::of(home.join(name), Holds::Secrets));
         let logins = logins(home).into_iter().map(|path| Place::of(path, Holds::Logins));
         let named = secret_places(home, cwd, environment).into_iter();
         let named = named.map(|(path, _)| Place::of(path, Holds::Named));
-        Places { all: secrets.chain(logins).chain(named).collect() }
+        let mut all: Vec<Place> = secrets.chain(logins).chain(named).collect();
+        let mut seen: BTreeSet<FileId> = all.iter().filter_map(|place| place.is).collect();
+        let linked: Vec<Place> = all.iter().flat_map(|place| place.linked(home)).collect();
+        all.extend(linked.into_iter().filter(|place| place.is.is_some_and(|it| seen.insert(it))));
+        Places { all }
     }
 
     /// Why a path is kept back for where it is, if that is so.
@@ -115,6 +128,45 @@ impl Places {
 impl Place {
     fn of(path: PathBuf, holds: Holds) -> Place {
         Place { is: id(&path), path, holds }
+    }
+
+    /// What links in it lead to, out of it: files from wherever in it, and directories from directly in it, for what is
+    /// further down may be a project that is worked on. What the home lies in is no such place.
+    fn linked(&self, home: &Path) -> Vec<Place> {
+        let Ok(root) = fs::canonicalize(&self.path) else { return Vec::new() };
+        let home = fs::canonicalize(home).unwrap_or_else(|_| home.to_owned());
+        let mut all = Vec::new();
+        let mut left = LINKS_AMONG_MAX;
+        let mut dirs = VecDeque::from([root.clone()]);
+        while let Some(dir) = dirs.pop_front() {
+            let Ok(entries) = fs::read_dir(&dir) else { continue };
+            for entry in entries.flatten() {
+                let Some(fewer) = left.checked_sub(1) else { return all };
+                left = fewer;
+                let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+                if kind.is_dir() {
+                    dirs.push_back(path);
+                    continue;
+                }
+                let to = kind.is_symlink().then(|| fs::canonicalize(&path).ok()).flatten();
+                let Some(to) = to.filter(|to| !to.starts_with(&root)) else { continue };
+                let is_one = if to.is_dir() {
+                    dir == root && !home.starts_with(&to)
+                } else {
+                    to.is_file() && !self.is_page(&to)
+                };
+                if is_one {
+                    all.push(Place::of(to, self.holds));
+                }
+            }
+        }
+        all
+    }
+
+    /// Whether a file is a page for agents, where those keep their logins.
+    fn is_page(&self, file: &Path) -> bool {
+        let ending = file.extension().and_then(OsStr::to_str);
+        self.holds == Holds::Logins && ending.is_some_and(|it| PAGES.contains(&it))
     }
 
     /// Whether it is somewhere beneath a directory, by its own path or by where that leads.
@@ -203,6 +255,46 @@ mod tests {
         }
         // A project has such a directory of its own.
         for name in ["work", "work/.claude", ".config/app", "none", ".claudes"] {
+            assert_eq!(places.why(&at(name)), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_links_in_such_a_place_lead_to_is_one_as_well() {
+        let host = tempfile::tempdir().unwrap();
+        let home = fs::canonicalize(host.path()).unwrap().join("home");
+        let at = |name: &str| home.join(name);
+        let make = |name: &str| {
+            fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+            fs::write(at(name), "").unwrap();
+        };
+        for name in ["c/login", "keys/age", "tree/a", "ssh/id", "pages/AGENTS.md", "plugin/a.js"] {
+            make(&format!("dots/{name}"));
+        }
+        for dir in [".claude/plugins", ".config/sops/age", ".ssh", "many"] {
+            fs::create_dir_all(at(dir)).unwrap();
+        }
+        let link = |to: &str, name: &str| symlink(at(to), at(name)).unwrap();
+        link("dots/c/login", ".claude/.credentials.json");
+        link("dots/tree", ".claude/projects");
+        link("dots/keys/age", ".config/sops/age/keys.txt");
+        link("dots/ssh/id", ".ssh/id_work");
+        // None of these makes a place of what it leads to.
+        link("dots/pages/AGENTS.md", ".claude/CLAUDE.md");
+        link("dots/plugin", ".claude/plugins/own");
+        link("", ".claude/home");
+        link(".claude/plugins", ".claude/inside");
+        link("nowhere", ".claude/gone");
+        let places = Places::of(&home, &home, &Environment::default());
+        for name in ["c/login", "tree", "tree/a", "keys/age", "ssh/id"] {
+            let why = places.why(&at("dots").join(name));
+            assert!(matches!(why, Some(Why::Is(_))), "{name}: {why:?}");
+        }
+        for name in ["", "c", "keys", "ssh"] {
+            let why = places.why(&at("dots").join(name));
+            assert!(matches!(why, Some(Why::Has(..))), "{name}: {why:?}");
+        }
+        for name in ["dots/pages", "dots/pages/AGENTS.md", "dots/plugin", "many", "nowhere"] {
             assert_eq!(places.why(&at(name)), None, "{name}");
         }
     }

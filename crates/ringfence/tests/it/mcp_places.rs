@@ -2,6 +2,8 @@
 //! are started, for them alone, and never a home. What one that does not start tried to read is given to nobody unseen, and
 //! logins never.
 
+mod kept;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};

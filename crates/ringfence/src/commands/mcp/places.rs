@@ -1,10 +1,11 @@
 //! What a server is made of and was given: its program, who interprets it, the package that it is in, and the files and
 //! directories that its command and its variables name. None of that is in the log of a start that never came so far.
 
+mod started;
+
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{AbsolutePath, Act, Agent, Decide as _, Facts, Request, ServerName, Verdict};
@@ -14,16 +15,11 @@ use ringfence_runtime::kept::typed::{Places, secret_in};
 use ringfence_runtime::servers::{ServerFile, proposal};
 use ringfence_runtime::wording::printable;
 
+use self::started::{is_interpreter, is_program, is_script, shebang, started};
+
 /// What every world has, or has one of its own of.
 const IN_EVERY_WORLD: &[&str] =
     &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/dev", "/proc"];
-
-/// How programs are called that run files of others; versions may follow.
-const INTERPRETERS: &[&str] =
-    &["node", "nodejs", "deno", "bun", "tsx", "python", "pypy", "ruby", "java", "perl", "php"];
-
-/// How files are called that an interpreter runs.
-const SCRIPTS: &[&str] = &["js", "mjs", "cjs", "ts", "mts", "py", "rb", "jar", "pl", "php"];
 
 /// Variables whose directories and files a server is made of.
 const LOADED_FROM: &[&str] = &[
@@ -46,9 +42,6 @@ const PROGRAMS: &str = "PATH";
 
 /// What lies in a directory that has a policy in it, beside what lies in homes.
 const KEPT: &[&str] = &[".ringfence", ".config/ringfence"];
-
-/// Longest first line that is read of a program, in bytes.
-const SHEBANG_BYTES_MAX: u64 = 512;
 
 /// Most links that are followed from one name.
 const LINKS_MAX: usize = 16;
@@ -106,17 +99,20 @@ pub(super) fn proposed(
     }
     for part in parts {
         if is_lacking(&part) {
-            wanted.load(part, around);
+            wanted.load(&part, around);
         }
     }
     if names_from_here(&file.command, around) && is_lacking(around.cwd) {
-        match shut(around.cwd, around).map(str::to_owned).or_else(|| kept_back(around.cwd, around))
-        {
-            Some(why) => wanted.notes.push(format!(
+        let why_not =
+            shut(around.cwd, around).map(str::to_owned).or_else(|| kept_back(around.cwd, around));
+        if let Some(why) = why_not {
+            wanted.notes.push(format!(
                 "{} is {why}, and not opened to it: name what lies there as a whole path",
                 shown(around.cwd)
-            )),
-            None => drop(wanted.reads.insert(around.cwd.to_owned())),
+            ));
+        } else {
+            wanted.point_at_secret_in(around.cwd);
+            wanted.reads.insert(around.cwd.to_owned());
         }
     }
     wanted.rules(server)
@@ -156,12 +152,7 @@ impl Wanted {
         } else if let Some(why) = around.kept.why_read(&path) {
             self.keep_back(&path, &why.to_string());
         } else {
-            if let Some(secret) = secret_in(&path) {
-                let secret = shown(&secret);
-                self.notes.push(format!(
-                    "{secret} is called like a secret, and the server could read it as well"
-                ));
-            }
+            self.point_at_secret_in(&path);
             let to = match use_of_it {
                 UseOf::Works => &mut self.works,
                 UseOf::Reads => &mut self.reads,
@@ -171,23 +162,45 @@ impl Wanted {
     }
 
     /// Something that a server is made of: with the least around it that it does not work without.
-    fn load(&mut self, file: PathBuf, around: Around<'_>) {
-        if let Some(why) = around.kept.why_run(&file) {
-            self.keep_back(&file, &why.to_string());
+    fn load(&mut self, file: &Path, around: Around<'_>) {
+        // By a link and by where that leads: the directory of the link would be opened, and so may be what it leads to.
+        let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        let why = |it: &Path| {
+            if is_program(&real) { around.kept.why_run(it) } else { around.kept.why_read(it) }
+        };
+        if let Some(why) = why(file).or_else(|| why(&real)) {
+            self.keep_back(file, &why.to_string());
             return;
         }
         let why_not =
             |dir: &Path| shut(dir, around).map(str::to_owned).or_else(|| kept_back(dir, around));
         let is_open = |dir: &PathBuf| why_not(dir).is_none();
-        let dir = whole(&file);
+        let dir = whole(file);
         // A world shows no link that lies in what it does not show.
         let beside = file.parent().filter(|_| file.is_symlink()).map(Path::to_owned);
-        let least = beside.filter(is_open).unwrap_or(file);
+        let least = beside.filter(is_open).unwrap_or_else(|| file.to_owned());
         if let Some((dir, why)) = dir.as_ref().and_then(|dir| Some((dir, why_not(dir)?))) {
             let (dir, least) = (shown(dir), shown(&least));
             self.notes.push(format!("{dir} is {why}: of it {least} alone is proposed"));
         }
-        self.reads.insert(dir.filter(is_open).unwrap_or(least));
+        // What others made and put there as a whole has certificates of tests in it.
+        let is_own = dir.is_none() || (is_script(file) && modules(file).is_none());
+        let opened = dir.filter(is_open).unwrap_or(least);
+        if is_own && opened.is_dir() {
+            self.point_at_secret_in(&opened);
+        }
+        self.reads.insert(opened);
+    }
+
+    /// Says what is called like a secret in a directory that is proposed.
+    fn point_at_secret_in(&mut self, dir: &Path) {
+        let Some(secret) = secret_in(dir) else { return };
+        let secret = shown(&secret);
+        let note =
+            format!("{secret} is called like a secret, and the server could read it as well");
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     fn keep_back(&mut self, path: &Path, why: &str) {
@@ -349,46 +362,6 @@ fn files(command: &[String], around: Around<'_>) -> Vec<PathBuf> {
     all
 }
 
-/// The program of a command, and what it runs if it is an interpreter.
-fn started(command: &[String], around: Around<'_>) -> Vec<PathBuf> {
-    let mut words = command.iter();
-    let is_env = |word: &String| Path::new(word).file_name() == Some(OsStr::new("env"));
-    let mut all = Vec::new();
-    let Some(mut program) = words.next() else { return all };
-    while is_env(program) || program.contains('=') || program.starts_with('-') {
-        let Some(word) = words.next() else { return all };
-        program = word;
-    }
-    all.extend(found(program, around));
-    let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
-    if is_interpreter(name) {
-        let scripts = words.filter(|word| !word.starts_with('-'));
-        let is_script =
-            |(number, word): &(usize, &String)| *number == 0 || is_script(Path::new(word));
-        let scripts = scripts.enumerate().filter(is_script);
-        all.extend(scripts.filter_map(|(_, word)| normal(&around.cwd.join(word))));
-    }
-    all
-}
-
-fn is_interpreter(name: &str) -> bool {
-    let without_version = name.trim_end_matches(|it: char| it.is_ascii_digit() || it == '.');
-    INTERPRETERS.contains(&without_version)
-}
-
-fn is_script(path: &Path) -> bool {
-    path.extension().and_then(OsStr::to_str).is_some_and(|it| SCRIPTS.contains(&it))
-}
-
-/// The file of a program, as a shell finds it.
-fn found(program: &str, around: Around<'_>) -> Option<PathBuf> {
-    if program.contains('/') {
-        return normal(&around.cwd.join(program));
-    }
-    let mut files = std::env::split_paths(around.path).map(|dir| dir.join(program));
-    files.find(|file| file.is_absolute() && file.is_file())
-}
-
 /// A path without `.` and `..`.
 fn normal(path: &Path) -> Option<PathBuf> {
     AbsolutePath::parse(path.to_str()?).ok().map(|it| it.as_path().to_owned())
@@ -408,16 +381,6 @@ fn ways(file: &Path) -> Vec<PathBuf> {
         at = to;
     }
     all
-}
-
-/// Who interprets a script, by its first line.
-fn shebang(file: &Path) -> Option<Vec<String>> {
-    let mut line = Vec::new();
-    let file = fs::File::open(file).ok()?;
-    BufReader::new(file.take(SHEBANG_BYTES_MAX)).read_until(b'\n', &mut line).ok()?;
-    let line = String::from_utf8(line).ok()?;
-    let words = line.strip_prefix("#!")?.split_whitespace().map(str::to_owned);
-    Some(words.collect())
 }
 
 /// The least directory that a file does not work without; `None` where that is the file alone.

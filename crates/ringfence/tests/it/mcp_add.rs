@@ -98,7 +98,15 @@ impl Setup {
         fs::read_to_string(self.policy()).unwrap()
     }
 
-    fn says(&self, says: &Value) {
+    /// Someone with a server that is not added yet, whose tools read and write notes.
+    pub(crate) fn of_notes() -> Setup {
+        let setup = Setup::new(Who::Caller);
+        let tools = [tool("read_note", "", &["path"]), tool("write_note", "", &["path", "text"])];
+        setup.says(&json!({"tools": tools}));
+        setup
+    }
+
+    pub(crate) fn says(&self, says: &Value) {
         self.person.write("says", &says.to_string());
     }
 
@@ -126,7 +134,7 @@ impl Setup {
     }
 }
 
-fn tool(name: &str, description: &str, arguments: &[&str]) -> Value {
+pub(crate) fn tool(name: &str, description: &str, arguments: &[&str]) -> Value {
     let of = |name: &&str| ((*name).to_owned(), json!({"type": "string"}));
     let properties: serde_json::Map<String, Value> = arguments.iter().map(of).collect();
     json!({"name": name, "description": description, "inputSchema": {"type": "object", "properties": properties}})

@@ -5,22 +5,14 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::attacks::targets::wait_until;
-use crate::mcp_add::Setup;
+use crate::mcp_add::{Setup, tool};
 use crate::person::{Who, text};
 use crate::schemas::conforms;
 use crate::talk::Talk;
 
-fn tool(name: &str, arguments: &[&str]) -> Value {
-    let of = |name: &&str| ((*name).to_owned(), json!({"type": "string"}));
-    let properties: serde_json::Map<String, Value> = arguments.iter().map(of).collect();
-    let schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
-    json!({"name": name, "description": "", "inputSchema": schema})
-}
-
 /// Someone with the server `it`, whose tools read and write notes.
 fn setup() -> Setup {
-    let setup = Setup::new(Who::Caller);
-    says(&setup, &[tool("read_note", &["path"]), tool("write_note", &["path", "text"])]);
+    let setup = Setup::of_notes();
     let words = ["mcp", "add", "it", "--yes", "--", "/usr/bin/python3", "server.py", "old"];
     setup.person.succeed(&words);
     setup
@@ -58,7 +50,10 @@ fn what_was_refused_before_any_rule_is_never_said_to_be_permitted_now() {
     explained(entry, "the call: the arguments: ", "force");
     let entry = call(&["read_note", r#"{"path": 1}"#]);
     explained(entry, "the call: the arguments: ", "path");
-    says(&setup, &[tool("read_note", &["path", "more"]), tool("write_note", &["path", "text"])]);
+    says(
+        &setup,
+        &[tool("read_note", "", &["path", "more"]), tool("write_note", "", &["path", "text"])],
+    );
     let entry = call(&["read_note", r#"{"path": "server.py"}"#]);
     explained(entry, "looked at", "run `ringfence mcp inspect it --diff`");
     // What a rule denies is explained by the rules.
@@ -70,7 +65,7 @@ fn what_was_refused_before_any_rule_is_never_said_to_be_permitted_now() {
         ),
     )
     .unwrap();
-    says(&setup, &[tool("read_note", &["path"]), tool("write_note", &["path", "text"])]);
+    says(&setup, &[tool("read_note", "", &["path"]), tool("write_note", "", &["path", "text"])]);
     let entry = call(&["read_note", r#"{"path": "server.py"}"#]);
     let said = person.succeed(&["explain", &entry]);
     assert!(said.contains("does not allow it") && !said.contains("no rule was asked"), "{said}");
@@ -152,7 +147,7 @@ fn a_name_that_is_none_is_said_to_be_none_with_the_one_that_is_near() {
     let said = call("read_nots");
     assert!(said.contains("its server has no such tool; did you mean `read_note`?"), "{said}");
     assert!(!said.contains("nobody has looked"), "{said}");
-    says(&setup, &[tool("read_note", &["path"]), tool("read_new", &["path"])]);
+    says(&setup, &[tool("read_note", "", &["path"]), tool("read_new", "", &["path"])]);
     let said = call("read_new");
     assert!(said.contains("nobody has looked at this tool"), "{said}");
     let rules = setup.rules();
@@ -215,7 +210,10 @@ fn roles_that_a_person_has_corrected_stay_where_the_schema_is_the_same() {
     let (said, code) = setup.typed(&[], &words);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("`it` is as it was pinned") && !said.contains("pin these"), "{said}");
-    says(&setup, &[tool("read_note", &["path", "more"]), tool("write_note", &["path", "text"])]);
+    says(
+        &setup,
+        &[tool("read_note", "", &["path", "more"]), tool("write_note", "", &["path", "text"])],
+    );
     let (said, code) = setup.typed(&[("pin these", "n")], &words);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("--- a/it.json") && said.contains("\"more\": {"), "{said}");
@@ -224,9 +222,9 @@ fn roles_that_a_person_has_corrected_stay_where_the_schema_is_the_same() {
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(pinned(&setup)["tools"]["read_note"]["roles"]["path"], "none");
     // Another schema at that place is another argument.
-    let mut other = tool("read_note", &["path"]);
+    let mut other = tool("read_note", "", &["path"]);
     other["inputSchema"]["properties"]["path"]["description"] = json!("Where it lies.");
-    says(&setup, &[other, tool("write_note", &["path", "text"])]);
+    says(&setup, &[other, tool("write_note", "", &["path", "text"])]);
     let (said, code) = setup.typed(&[("pin these", "y")], &words);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("+        \"path\": \"read-path\""), "{said}");

@@ -7,23 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::mcp_add::Setup;
-use crate::person::{Who, text};
+use crate::person::text;
 use crate::schemas::conforms;
-
-fn tool(name: &str, arguments: &[&str]) -> Value {
-    let of = |name: &&str| ((*name).to_owned(), json!({"type": "string"}));
-    let properties: serde_json::Map<String, Value> = arguments.iter().map(of).collect();
-    let schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
-    json!({"name": name, "description": "", "inputSchema": schema})
-}
-
-/// Someone who can add a server whose tools read and write notes.
-fn setup() -> Setup {
-    let setup = Setup::new(Who::Caller);
-    let tools = [tool("read_note", &["path"]), tool("write_note", &["path", "text"])];
-    setup.person.write("says", &json!({"tools": tools}).to_string());
-    setup
-}
 
 const ADD: [&str; 8] = ["mcp", "add", "it", "--yes", "--", "/usr/bin/python3", "server.py", "old"];
 
@@ -50,7 +35,7 @@ fn grant(setup: &Setup, said: &str, begins: &str) {
 
 #[test]
 fn what_a_rule_asks_about_is_denied_at_once_where_nobody_can_be_asked_and_the_grant_is_named() {
-    let setup = setup();
+    let setup = Setup::of_notes();
     setup.person.succeed(&ADD);
     let call = ["mcp", "test", "it", "write_note", r#"{"path": "new.txt", "text": "x"}"#];
     let began = Instant::now();
@@ -67,7 +52,7 @@ fn what_a_rule_asks_about_is_denied_at_once_where_nobody_can_be_asked_and_the_gr
 
 #[test]
 fn a_call_that_is_denied_names_all_that_is_in_its_way() {
-    let setup = setup();
+    let setup = Setup::of_notes();
     setup.person.succeed(&ADD);
     let place = setup.person.home().join("elsewhere");
     fs::create_dir(&place).unwrap();
@@ -100,7 +85,7 @@ fn a_call_that_is_denied_names_all_that_is_in_its_way() {
 
 #[test]
 fn a_server_whose_file_is_broken_is_listed_as_that_and_said_so_once() {
-    let setup = setup();
+    let setup = Setup::of_notes();
     setup.person.succeed(&ADD);
     let other = ["mcp", "add", "other", "--yes", "--no-policy", "--", "/usr/bin/python3"];
     setup.person.succeed(&[&other[..], &["server.py", "old"]].concat());
@@ -151,7 +136,7 @@ fn a_server_whose_file_is_broken_is_listed_as_that_and_said_so_once() {
 
 #[test]
 fn who_has_added_a_server_is_told_how_to_try_it_and_how_a_client_comes_to_it() {
-    let setup = setup();
+    let setup = Setup::of_notes();
     let (said, code) = run(&setup, &ADD);
     assert_eq!(code, Some(0), "{said}");
     let try_it = hinted(&said, "`ringfence mcp test it");
@@ -180,7 +165,7 @@ fn who_has_added_a_server_is_told_how_to_try_it_and_how_a_client_comes_to_it() {
 
 #[test]
 fn what_a_server_prints_while_it_is_tried_is_shown_where_it_fails() {
-    let setup = setup();
+    let setup = Setup::of_notes();
     let noisy = "import sys\nprint('noise of mine', file=sys.stderr)\n";
     let server = "exec(open('server.py').read())\n";
     setup.person.write("noisy.py", &format!("{noisy}{server}"));
@@ -210,7 +195,7 @@ fn what_a_server_prints_while_it_is_tried_is_shown_where_it_fails() {
 
 #[test]
 fn what_cannot_be_started_is_said_before_anything_is_started() {
-    let setup = setup();
+    let setup = Setup::of_notes();
     for (words, wanted) in [
         (&["mcp", "add", "nope"][..], "`ringfence mcp add NAME -- COMMAND`"),
         (&["mcp", "add", "nope", "npx"], "`ringfence mcp add nope -- COMMAND`"),
@@ -226,7 +211,7 @@ fn what_cannot_be_started_is_said_before_anything_is_started() {
 
 #[test]
 fn what_a_server_lacks_under_another_policy_is_hinted_at_for_that_server_alone() {
-    let setup = setup();
+    let setup = Setup::of_notes();
     let program = setup.person.home().join("tools/server");
     fs::create_dir(program.parent().unwrap()).unwrap();
     fs::write(&program, "#!/bin/sh\nexec /usr/bin/python3 server.py old\n").unwrap();

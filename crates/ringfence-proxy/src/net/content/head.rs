@@ -6,7 +6,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderValue};
 
-use super::{Blocked, Rules, Tally, escapes};
+use super::stream::UNCLEAR;
+use super::{Blocked, Rules, Tally, escapes, kind};
 
 /// As servers read what stands behind `Basic`: with or without what fills it up.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -66,6 +67,9 @@ fn in_name(rules: &Rules, name: &str, tally: &mut Tally) -> Result<bool, Blocked
 /// Looks through the target of a request, as it is written and as it reads; nothing of it is replaced.
 pub fn out_target(rules: &Rules, target: &Uri, tally: &mut Tally) -> Result<(), Blocked> {
     let Some(target) = target.path_and_query() else { return Ok(()) };
+    if target.query().is_some_and(|query| kind::fields_name_letters(query, true)) {
+        return Err(Blocked { rule: UNCLEAR.to_owned() });
+    }
     let parts = target.as_str().split(['/', '?', '&', '=']);
     [target.as_str()].into_iter().chain(parts).try_for_each(|part| as_it_reads(rules, part, tally))
 }

@@ -251,8 +251,16 @@ impl Parts {
 
     /// Whether a part that begins in what comes next cannot be looked into: it is no text, or written in a way of its own.
     pub(super) fn check(&self, bytes: &[u8]) -> Result<(), Unreadable> {
-        for (at, body) in self.clone().over(bytes).into_iter().filter(|(_, body)| body.is_new) {
+        for (at, body) in self.clone().over(bytes) {
             let part = bytes.get(at).unwrap_or_default();
+            if body.written == Written::Fields
+                && kind::fields_name_letters(&String::from_utf8_lossy(part), false)
+            {
+                return Err(Unreadable::Part);
+            }
+            if !body.is_new {
+                continue;
+            }
             let is_text = match body.written {
                 Written::Otherwise => false,
                 Written::Base64 => {
@@ -417,6 +425,7 @@ impl Parts {
             let value = value.trim();
             let name = name.trim().to_ascii_lowercase();
             let now = match name.as_str() {
+                "content-disposition" if kind::is_letters(value) => Written::Otherwise,
                 "content-transfer-encoding" => encoding(value),
                 "content-encoding" if !value.eq_ignore_ascii_case("identity") => Written::Otherwise,
                 "content-type" => self.kind(value),
@@ -447,7 +456,9 @@ impl Parts {
         let Some(essence) = kind::essence(&lower) else { return Written::Otherwise };
         if essence.starts_with("multipart/") {
             return match Boundary::of(value) {
-                Some(boundary) if self.boundaries.len() <= NESTED_MAX => {
+                Some(boundary)
+                    if self.boundaries.len() <= NESTED_MAX && !kind::hands_on(&lower) =>
+                {
                     // Nobody knows which of them ends.
                     self.is_unclear |= self.boundaries.iter().any(|it| it.get() == boundary.get());
                     self.boundaries.push(boundary);
@@ -457,7 +468,7 @@ impl Parts {
             };
         }
         // A message has a head of its own, which says how its body is written.
-        if essence.starts_with("message/") || !kind::has_known_letters(&lower) {
+        if kind::is_message(&essence) || !kind::has_known_letters(&lower) {
             return Written::Otherwise;
         }
         let is_form = essence.starts_with("application/x-www-form-urlencoded");

@@ -6,6 +6,7 @@ use ringfence_core::Treatment;
 
 use super::escapes;
 use super::joined::Joined;
+use super::kind;
 use super::parts::{self, Boundary, Parts, Unreadable};
 use super::quotes::{Json, Lines, Quotes, begins_like_json, end_of_string};
 use super::{Blocked, Hit, LOOKS_MAX, Rules, Tally, edited, edits};
@@ -26,8 +27,9 @@ const WRAPPED_BYTES: usize = 2 * 1024;
 /// What stops a body with a part that cannot be looked into, where something may not pass.
 const UNREADABLE_PART: &str = "unreadable-part";
 
-/// What stops a body of parts with something beside them that is no text, or that cannot be told from it.
-const UNCLEAR: &str = "unclear";
+/// What stops a body of parts with something beside them that is no text, or that cannot be told from it; and a form that
+/// names letters of its own.
+pub(super) const UNCLEAR: &str = "unclear";
 
 /// How much has to come until it is looked at again where no line ends, or shortly after, in bytes: small pieces must
 /// not cost more than large ones.
@@ -178,7 +180,7 @@ impl Passing {
         if end > self.gone {
             let lines = (&*text, self.gone..end);
             let begun = self.joined.look(&self.rules, self.form, lines);
-            let mut hits = self.hits(&buffer, &text)?;
+            let mut hits = self.hits((&buffer, &text), until)?;
             hits.extend(begun.hits);
             hits.sort_by_key(|hit| (hit.finding.at.start, std::cmp::Reverse(hit.finding.at.end)));
             let open = self.before_what_is_open(&text, &hits, (end, until));
@@ -203,8 +205,12 @@ impl Passing {
     }
 
     /// What is in what there is, as it is written and as it reads.
-    fn hits(&self, buffer: &[u8], text: &str) -> Result<Vec<Hit>, Blocked> {
+    fn hits(&self, (buffer, text): (&[u8], &str), until: Until) -> Result<Vec<Hit>, Blocked> {
         let mut readings = escapes::readings(text, self.form);
+        let names_letters = || kind::fields_name_letters(text, until == Until::End);
+        if self.form == Form::Fields && self.rules.blocks() && names_letters() {
+            return Err(stopped(Unreadable::Unclear));
+        }
         if let Some(parts) = &self.parts {
             parts.check_beside(buffer).map_err(stopped)?;
             if self.rules.blocks() {

@@ -1,5 +1,6 @@
 mod drawn;
 mod joined;
+mod letters;
 mod parts;
 
 use super::quotes::Quotes;

@@ -175,22 +175,13 @@ async fn body_of_request(
 
 /// What a body is that has to be looked through; why it cannot be.
 fn form_of(headers: &HeaderMap, first: &[u8]) -> Result<Form, String> {
-    if let Some(encoded) = headers.get(header::CONTENT_ENCODING).filter(|it| *it != "identity") {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).into_iter();
+    if let Some(encoded) = codings.find(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let encoded = String::from_utf8_lossy(encoded.as_bytes()).into_owned();
         return Err(format!("it is encoded as `{encoded}`, and cannot be looked through"));
     }
-    content::form(content::declared(headers), first).map_err(|closed| match closed {
-        Closed::OtherLetters => {
-            "it is text in an encoding that cannot be looked through".to_owned()
-        }
-        Closed::NoText => "it is no text, and cannot be looked through".to_owned(),
-        Closed::NoParts => {
-            "its parts cannot be told from one another, and so not be looked through".to_owned()
-        }
-        Closed::Message => {
-            "it is a message with a head of its own, and cannot be looked through".to_owned()
-        }
-    })
+    let form = content::form(content::declared(headers), first);
+    form.map_err(|closed| format!("{closed}, and cannot be looked through"))
 }
 
 pub(super) fn not_sent(place: &str, blocked: &Blocked) -> String {
@@ -234,9 +225,11 @@ pub(super) fn list(
     let rules = port.rules(&handling, Way::In)?;
     let form = match content::declared(headers) {
         Declared::Text(form) => form,
-        Declared::Other | Declared::OtherLetters | Declared::NoParts | Declared::Message => {
-            Form::Text
-        }
+        Declared::Other
+        | Declared::OtherLetters
+        | Declared::NoParts
+        | Declared::Message
+        | Declared::Encoded => Form::Text,
     };
     let mut tally = Tally::default();
     let head = content::in_headers(&rules, headers, &mut tally);
@@ -316,21 +309,17 @@ impl Come {
         declared: Declared,
         first: &[u8],
     ) -> Result<Result<Form, String>, Refusal> {
-        let refused = |why: &str| {
-            let reason = format!("a rule has the answer looked through, and {why}");
-            Err(self.of.refused(reason))
-        };
         match content::form(declared, first) {
             Ok(form) => Ok(Ok(form)),
-            Err(Closed::OtherLetters) => refused("it is text in an encoding that cannot be"),
-            Err(Closed::NoParts) => refused("its parts cannot be told from one another"),
-            Err(Closed::Message) if rules.blocks() => {
-                refused("it is a message with a head of its own")
-            }
             // What is to be taken out is, as far as it is written plainly.
-            Err(Closed::Message) => self.form(rules, Declared::Other, first),
-            Err(Closed::NoText) if rules.blocks() => refused("it is no text"),
-            Err(Closed::NoText) => Ok(Err("it is no text".to_owned())),
+            Err(Closed::Message | Closed::Encoded) if !rules.blocks() => {
+                self.form(rules, Declared::Other, first)
+            }
+            Err(Closed::NoText) if !rules.blocks() => Ok(Err(Closed::NoText.to_string())),
+            Err(closed) => {
+                let reason = format!("a rule has the answer looked through, and {closed}");
+                Err(self.of.refused(reason))
+            }
         }
     }
 
@@ -475,9 +464,14 @@ fn most_held(rules: &Rules, declared: Declared, body: &Incoming) -> usize {
         (_, Some(length)) if length <= WHOLE_BYTES_MAX => length.saturating_add(1),
         (_, None) if rules.blocks() => WHOLE_BYTES_MAX,
         (Declared::Text(_), _) => 1,
-        (Declared::Other | Declared::OtherLetters | Declared::NoParts | Declared::Message, _) => {
-            SNIFF_BYTES
-        }
+        (
+            Declared::Other
+            | Declared::OtherLetters
+            | Declared::NoParts
+            | Declared::Message
+            | Declared::Encoded,
+            _,
+        ) => SNIFF_BYTES,
     }
 }
 

@@ -19,6 +19,9 @@ const KEY: &str = "AKIAQ3EGPX5N7TLWR2YB";
 const MESSAGE: &str = "Content-Transfer-Encoding: base64\r\n\r\n\
      Z2hwXzhaazJtUTR4VnQ3THM5V2QzUmY2SGIxTmM1WXAwSjIwR1cwMw==";
 
+/// The token in base64.
+const ENCODED: &str = "Z2hwXzhaazJtUTR4VnQ3THM5V2QzUmY2SGIxTmM1WXAwSjIwR1cwMw==";
+
 /// The same as `TOKEN` with dots in it, which the server leaves out: what goes out is none.
 fn spelt() -> String {
     let letters: Vec<String> = TOKEN.chars().map(String::from).collect();
@@ -101,6 +104,21 @@ fn what_may_not_come_in_or_go_out_is_refused_with_words() {
             // Messages, which say themselves how they are written.
             format!("-F 'a={MESSAGE};type=message/rfc822' {origin}/x"),
             format!("-H 'Content-Type: message/rfc822' -d '{MESSAGE}' {origin}/x"),
+            format!("-H 'Content-Type: application/http' -d '{MESSAGE}' {origin}/x"),
+            format!("-F 'a={MESSAGE};type=application/http' {origin}/x"),
+            // Bodies that are decoded by who goes by this.
+            format!(
+                "-H 'Content-Type: text/plain' -H 'Content-Transfer-Encoding: base64' -d {ENCODED} {origin}/x"
+            ),
+            format!("-d '_charset_=utf-7&key=%2BAGg-' {origin}/x"),
+            format!("-F _charset_=utf-7 -F key=+AGg- {origin}/x"),
+            format!("'{origin}/x?_charset_=utf-7&key=%2BAGg-'"),
+            format!(
+                "-H 'Content-Type: multipart/form-data; boundary=b; charset=utf-7' -d '--b' {origin}/x"
+            ),
+            format!(
+                "-H 'Content-Encoding: identity' -H 'Content-Encoding: gzip' -d key=value {origin}/x"
+            ),
             format!("-d key={TOKEN} {origin}/x"),
             format!("-d key=%67{} {origin}/x", TOKEN.trim_start_matches('g')),
             format!("-H 'x-key: {TOKEN}' {origin}/x"),

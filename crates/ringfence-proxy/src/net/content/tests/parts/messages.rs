@@ -25,14 +25,24 @@ fn declared_of(kind: &str) -> Declared {
     declared(&headers)
 }
 
+/// A request of HTTP, whose body comes in pieces.
+fn in_chunks() -> String {
+    let (one, two) = TOKEN.split_at(20);
+    let chunks = format!("14\r\n{one}\r\n14\r\n{two}\r\n0\r\n\r\n");
+    let lines: Vec<&str> = chunks.split("\r\n").collect();
+    let read: String = lines.chunks(2).filter(|it| it[0] == "14").map(|it| it[1]).collect();
+    assert_eq!(read, TOKEN, "a receiver has it");
+    format!("POST /x HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}")
+}
+
 /// Messages with heads of their own, each with what may not go out to who reads it so.
-fn messages() -> [String; 3] {
+fn messages() -> [String; 4] {
     let inner = wrapped(&format!("one two three four five six {TOKEN}\n"));
     assert!(received(&inner).contains(TOKEN), "a receiver has it");
     let encoded = format!("Content-Transfer-Encoding: base64\r\n\r\n{inner}");
     let nested =
         format!("Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n{encoded}\r\n--m--");
-    [encoded, format!("{QUOTED}\r\n\r\n{}", quoted()), nested]
+    [encoded, format!("{QUOTED}\r\n\r\n{}", quoted()), nested, in_chunks()]
 }
 
 #[test]
@@ -43,6 +53,11 @@ fn a_message_within_a_part_hides_nothing_that_may_not_go_out() {
         "message/partial; id=a; number=1",
         "MESSAGE/Delivery-Status",
         "message/http",
+        "application/http",
+        "Application/HTTP; msgtype=request",
+        "application/http;version=1.1",
+        "application/mbox",
+        "application/warc",
         "\r\n message/rfc822",
         // What some readers take for one.
         "message / rfc822",
@@ -66,9 +81,13 @@ fn a_message_within_a_part_hides_nothing_that_may_not_go_out() {
         let text = body(&[(&format!("{head}\r\n{BASE64}"), &base64_of(TOKEN))]);
         assert_ne!(passed(form_of(MIXED), &text), text, "{kind}");
     }
-    for kind in
-        ["text/plain", "application/vnd.message+json;x=y", "image/svg+xml", "text/x-message"]
-    {
+    for kind in [
+        "text/plain",
+        "application/vnd.message+json;x=y",
+        "image/svg+xml",
+        "text/http",
+        "application/x-http",
+    ] {
         let head = format!("Content-Type: {kind}");
         assert_eq!(stops(MIXED, &body(&[(&head, "text")])), "", "{kind}");
     }
@@ -98,13 +117,26 @@ fn what_says_nothing_of_itself_in_a_digest_is_a_message() {
 
 #[test]
 fn a_whole_body_that_is_a_message_is_not_looked_at_as_if_it_were_text() {
-    for kind in ["message/rfc822", "Message/Global; x=y", "message /rfc822", "a/b, message/rfc822"]
-    {
+    for kind in [
+        "message/rfc822",
+        "Message/Global; x=y",
+        "message /rfc822",
+        "a/b, message/rfc822",
+        "application/http",
+        "Application/HTTP; msgtype=request",
+        "application/ http (a)",
+        "application/json, application/http",
+        "application/mbox",
+    ] {
         assert_eq!(declared_of(kind), Declared::Message, "{kind}");
         assert_eq!(form(declared_of(kind), b"text"), Err(Closed::Message));
     }
     assert_eq!(declared_of("message/rfc822; charset=utf-7"), Declared::OtherLetters);
-    for kind in ["text/message", "application/json; profile=\"https://a.example/message/b\""] {
+    for kind in [
+        "text/message",
+        "application/https",
+        "application/json; profile=\"https://a.example/message/b\"",
+    ] {
         assert_ne!(declared_of(kind), Declared::Message, "{kind}");
     }
 }

@@ -59,7 +59,8 @@ impl Early {
         let answer = pin!(answer);
         tokio::select! {
             biased;
-            answer = answer => Ok(answer),
+            // It may have come in one piece with all that was said before it.
+            answer = answer => if self.0.is_too_much() { Err(Endless::Many) } else { Ok(answer) },
             endless = self.0.endless(wait) => Err(endless),
         }
     }
@@ -74,6 +75,10 @@ impl Said {
         }
     }
 
+    fn is_too_much(&self) -> bool {
+        self.count.load(Ordering::Acquire) > EARLY_MAX
+    }
+
     async fn endless(&self, wait: Duration) -> Endless {
         self.first.notified().await;
         tokio::select! {
@@ -86,6 +91,10 @@ impl Said {
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
+
+    use hyper::client::conn::http1;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     use super::*;
 
@@ -107,5 +116,35 @@ mod tests {
         assert_eq!(after(EARLY_MAX + 1, pending::<()>()), Some(Err(Endless::Many)));
         assert_eq!(after(EARLY_MAX * 10, pending::<()>()), Some(Err(Endless::Many)));
         assert_eq!(after(EARLY_MAX, ready(1)), Some(Ok(1)));
+        assert_eq!(after(EARLY_MAX + 1, ready(1)), Some(Err(Endless::Many)));
+    }
+
+    /// What comes of a request to a server that says so much before its answer, and all of it at once.
+    fn asked_at_once(said: usize) -> Result<u16, Endless> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (ours, mut server) = duplex(64 * 1024);
+            let (mut sender, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
+            tokio::spawn(connection);
+            let mut request = Request::get("/").body(String::new()).unwrap();
+            let early = Early::of(&mut request);
+            let answer = early.answer(sender.send_request(request));
+            let serve = async {
+                server.read_buf(&mut Vec::new()).await.unwrap();
+                let all = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(said);
+                let all = all + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                server.write_all(all.as_bytes()).await.unwrap();
+            };
+            let (answer, ()) = tokio::join!(answer, serve);
+            answer.map(|it| it.unwrap().status().as_u16())
+        })
+    }
+
+    #[test]
+    fn what_comes_at_once_with_its_answer_is_counted_as_well() {
+        assert_eq!(asked_at_once(0), Ok(200));
+        assert_eq!(asked_at_once(EARLY_MAX), Ok(200));
+        assert_eq!(asked_at_once(EARLY_MAX + 1), Err(Endless::Many));
+        assert_eq!(asked_at_once(EARLY_MAX * 4), Err(Endless::Many));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use ringfence_core::{
-    Checked, Denial, Handling, Outcome, Permit, Question, Request, Running, ToolUsage,
+    Act, Checked, Denial, Handling, Outcome, Permit, Question, Request, Running, ToolUsage,
 };
 use ringfence_proxy::mcp::middle::{Call, Ended};
 use serde_json::Value;
@@ -46,8 +46,12 @@ pub(super) struct Open {
     questions: Vec<(Is, Question)>,
     /// What was permitted meanwhile, which is decided anew.
     others: Vec<Part>,
-    arguments: Option<Value>,
+    call: Call,
+    looked: Looked,
 }
+
+/// A call, what its arguments name, and the arguments that are sent where they are others, as found when that was looked up.
+type Looked = (Act, Vec<Act>, Option<Value>);
 
 /// Something that a call needs.
 #[derive(Debug, Clone)]
@@ -71,16 +75,17 @@ impl Decider {
         let Some(server) = self.servers.get(call.server) else {
             return Begun::Denied("there is no such server".to_owned());
         };
-        let (act, needed, arguments) = match self.act(server, call) {
+        let looked = match self.act(server, call) {
             Ok(known) => known,
             Err(why) => return Begun::Denied(why),
         };
-        if let Some(why) = recordable::why_not(std::iter::once(&act).chain(&needed)) {
+        let (act, needed, _) = &looked;
+        if let Some(why) = recordable::why_not(std::iter::once(act).chain(needed)) {
             return Begun::Denied(self.refuse_call(call, why));
         }
-        let first = Part { request: self.request(act), is: Is::Call };
-        let named =
-            needed.into_iter().map(|act| Part { request: self.request(act), is: Is::Named });
+        let part = |is, act: &Act| Part { request: self.request(act.clone()), is };
+        let first = part(Is::Call, act);
+        let named = needed.iter().map(|act| part(Is::Named, act));
         let (mut permits, mut questions, mut denials) = (Vec::new(), Vec::new(), Vec::new());
         for part in std::iter::once(first).chain(named) {
             match self.check(part.request, part.is) {
@@ -100,10 +105,10 @@ impl Decider {
             let other =
                 |(is, permit): &(Is, Permit)| Part { request: permit.request().clone(), is: *is };
             let others = permits.iter().map(other).collect();
-            return Begun::Asked(Open { questions, others, arguments });
+            return Begun::Asked(Open { questions, others, call: call.clone(), looked });
         }
         match self.spend(permits) {
-            Ok(permitted) => Begun::Permitted(permitted, arguments),
+            Ok(permitted) => Begun::Permitted(permitted, looked.2),
             Err(why) => Begun::Denied(why),
         }
     }
@@ -115,8 +120,8 @@ impl Decider {
         }
     }
 
-    /// Puts the questions and waits, unless the call is `withdrawn`; then decides all of it anew, for no permit
-    /// outlasts a question.
+    /// Puts the questions and waits, unless the call is `withdrawn`; then looks all of it up and decides it anew: no
+    /// permit outlasts a question, and neither does what a tool was, nor where a link led.
     pub(super) fn conclude(
         &self,
         open: Open,
@@ -129,6 +134,7 @@ impl Decider {
         };
         let agreed: Vec<(Is, Agreed)> =
             open.questions.into_iter().map(put).collect::<Result<_, String>>()?;
+        self.is_still(&open.call, &open.looked)?;
         let mut permits = Vec::new();
         for (is, agreed) in agreed {
             permits.push((is, settled(self.approvals.check_again(agreed))));
@@ -145,7 +151,17 @@ impl Decider {
                 Err(denial) => return Err(self.not_made(all, &denial)),
             }
         }
-        Ok((self.spend(all)?, open.arguments))
+        Ok((self.spend(all)?, open.looked.2))
+    }
+
+    /// Whether a call is still what was asked about; what the agent is told where it is not.
+    fn is_still(&self, call: &Call, looked: &Looked) -> Result<(), String> {
+        let server = self.servers.get(call.server).ok_or("there is no such server")?;
+        if self.act(server, call)? == *looked {
+            return Ok(());
+        }
+        let why = "what its arguments name was changed while a person was asked: call it again";
+        Err(self.refuse_call(call, why.to_owned()))
     }
 
     /// What is denied because too much is asked already.

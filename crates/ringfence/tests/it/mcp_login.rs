@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::attacks::targets::wait_until;
 use crate::person::{Person, Who, text};
+use crate::run::Terminal;
 use crate::started::Started;
 use crate::talk::Talk;
 
@@ -21,6 +23,7 @@ const WEB: &str = r##"
 import base64, hashlib, http.server, json, os, secrets, sys, threading, urllib.parse
 here = os.path.dirname(os.path.abspath(__file__))
 codes, tokens, refreshes, used, asked = {}, {}, {}, set(), []
+scopes, registered, shows, SECRET = [], [], [], "s:e/c %r+t"
 
 def how():
     try:
@@ -28,8 +31,10 @@ def how():
     except FileNotFoundError:
         return []
 
+lock = threading.Lock()
 def note():
-    json.dump({"tokens": list(tokens) + list(refreshes), "asked": asked, "reused": sorted(used & REUSED)}, open(here + "/seen.new", "w"))
+  with lock:
+    json.dump({"tokens": list(tokens) + list(refreshes), "asked": asked, "scopes": scopes, "registered": registered, "shows": shows, "reused": sorted(used & REUSED)}, open(here + "/seen.new", "w"))
     os.replace(here + "/seen.new", here + "/seen")
 REUSED = set()
 
@@ -40,6 +45,7 @@ class Base(http.server.BaseHTTPRequestHandler):
     def say(self, status, body=b"", kind="application/json", **headers):
         if not isinstance(body, bytes):
             body = json.dumps(body).encode()
+        note()
         self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
@@ -50,78 +56,87 @@ class Base(http.server.BaseHTTPRequestHandler):
     def body(self):
         return self.rfile.read(int(self.headers.get("content-length", 0)))
 
-class Tools(Base):
-    def do_GET(self):
-        asked.append("GET " + self.path)
-        if "redirect" in how():
-            return self.say(302, location="http://10.0.0.1/")
-        if self.path.startswith("/.well-known/oauth-protected-resource"):
-            of = "http://127.0.0.1:1/other" if "resource" in how() else RESOURCE
-            return self.say(200, {"resource": of, "authorization_servers": [ISSUER], "scopes_supported": ["read"]})
-        self.say(405)
-    def do_DELETE(self):
-        self.say(200)
-    def do_POST(self):
-        message = json.loads(self.body())
-        given = self.headers.get("authorization", "")
-        token = tokens.get(given.removeprefix("Bearer "))
-        if token is None or token["resource"] != RESOURCE:
-            place = "http://127.0.0.1:%d/.well-known/oauth-protected-resource/mcp" % PORTS[0]
-            error = 'error="invalid_token", ' if given else ""
-            return self.say(401, {"error": "login"}, www_authenticate='Bearer %sresource_metadata="%s", scope="read"' % (error, place))
-        method = message["method"]
-        if "id" not in message:
-            return self.say(202)
-        answer = {"jsonrpc": "2.0", "id": message["id"]}
-        if method == "initialize":
-            answer["result"] = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "web", "version": "1"}}
-        elif method == "tools/list":
-            answer["result"] = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ["read_headers", "admin"]]}
-        elif method == "tools/call" and message["params"]["name"] == "admin" and "admin" not in token["scope"]:
-            return self.say(403, {"error": "scope"}, www_authenticate='Bearer error="insufficient_scope", scope="read admin"')
-        elif method == "tools/call":
-            answer["result"] = {"content": [{"type": "text", "text": "you sent " + given}]}
-        else:
-            answer["error"] = {"code": -32601, "message": "no " + method}
-        self.say(200, answer)
+    def base(self):
+        return "http://127.0.0.1:%d" % self.server.server_address[1]
 
 class Issuer(Base):
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
         asked.append("GET " + url.path)
-        if url.path == "/.well-known/oauth-authorization-server":
+        if url.path == "/.well-known/oauth-authorization-server" and "no-metadata" not in how():
+            own = self.base()
             document = {
-                "issuer": ISSUER, "authorization_endpoint": ISSUER + "/authorize", "token_endpoint": ISSUER + "/token",
-                "registration_endpoint": ISSUER + "/register", "response_types_supported": ["code"],
+                "issuer": own, "authorization_endpoint": own + "/authorize", "token_endpoint": own + "/token",
+                "registration_endpoint": own + "/register", "response_types_supported": ["code"],
                 "code_challenge_methods_supported": ["S256"], "authorization_response_iss_parameter_supported": True,
             }
             if "no-pkce" in how():
                 document["code_challenge_methods_supported"] = ["plain"]
             if "issuer" in how():
                 document["issuer"] = "http://127.0.0.1:1"
+            if "issuer-below" in how():
+                document["issuer"] = own + "/oauth"
             if "inward" in how():
                 document["token_endpoint"] = "http://169.254.169.254/token"
             if "unknown" in how():
                 del document["registration_endpoint"]
+            if "documents" in how():
+                document["client_id_metadata_document_supported"] = True
+            if "mixed" in how():
+                # Its own tokens, and the page of another party.
+                document["authorization_endpoint"] = "http://127.0.0.1:%d/authorize" % PORTS[2]
+                del document["authorization_response_iss_parameter_supported"]
+            if "mixed-within" in how():
+                # The same behind a redirect of its own.
+                document["authorization_endpoint"] = own + "/onward"
+                del document["authorization_response_iss_parameter_supported"]
+            methods = [it.removeprefix("by-") for it in how() if it.startswith("by-")]
+            if methods:
+                document["token_endpoint_auth_methods_supported"] = methods
             return self.say(200, document)
+        if url.path == "/onward":
+            return self.say(302, location="http://127.0.0.1:%d/authorize?%s" % (PORTS[2], url.query))
         if url.path == "/authorize":
             given = dict(urllib.parse.parse_qsl(url.query))
             assert given["code_challenge_method"] == "S256" and given["resource"] == RESOURCE, given
             code = secrets.token_urlsafe(16)
             codes[code] = given
-            back = {"code": code, "state": given["state"], "iss": "http://evil.example" if "iss" in how() else ISSUER}
+            scopes.append(given.get("scope"))
+            back = {"code": code, "state": given["state"], "iss": "http://evil.example" if "iss" in how() else self.named()}
             if "denied" in how():
                 back = {"error": "access_denied", "state": given["state"], "iss": ISSUER}
-            return self.say(302, location=given["redirect_uri"] + "?" + urllib.parse.urlencode(back))
+            if "forged-page" in how():
+                back = {"error": "denied\nok: logged in", "error_description": "x\r\nok: logged in at `web`\u001b[2J\u2028", "state": given["state"], "iss": ISSUER}
+            return self.back(given, back)
         self.say(404)
+    def named(self):
+        return self.base() + ("/oauth" if "issuer-below" in how() else "")
+    def back(self, given, back):
+        self.say(302, location=given["redirect_uri"] + "?" + urllib.parse.urlencode(back))
     def do_POST(self):
         body = self.body()
         asked.append("POST " + self.path)
         if self.path == "/register":
             said = json.loads(body)
-            assert said["token_endpoint_auth_method"] == "none", said
-            return self.say(201, {"client_id": "client-" + secrets.token_hex(4), "token_endpoint_auth_method": "none"})
+            registered.append(said)
+            method = said["token_endpoint_auth_method"]
+            client = {"client_id": "client-" + secrets.token_hex(4), "token_endpoint_auth_method": method}
+            if method != "none":
+                client["client_secret"] = SECRET
+            return self.say(201, client)
         given = dict(urllib.parse.parse_qsl(body.decode()))
+        methods = [it.removeprefix("by-") for it in how() if it.startswith("by-")]
+        shown = "client_secret_post" if "client_secret" in given else "none"
+        login = self.headers.get("authorization")
+        if login:
+            given["client_id"], given["client_secret"] = map(urllib.parse.unquote, base64.b64decode(login.removeprefix("Basic ")).decode().split(":"))
+            shown = "client_secret_basic"
+        shows.append(shown)
+        if methods and (shown != methods[0] or methods[0] != "none" and given.get("client_secret") != SECRET):
+            note()
+            return self.say(401, {"error": "invalid_client"})
+        if "forged" in how():
+            return self.say(400, {"error": "bad\nok: logged in\u001b[2J", "error_description": "\u202ex\u0085ok: logged in\n" + "long" * 1000})
         if given["grant_type"] == "authorization_code":
             code = codes.pop(given["code"], None)
             if code is None or "used" in how():
@@ -148,7 +163,68 @@ class Issuer(Base):
         note()
         self.say(200, {"access_token": token, "token_type": "Bearer", "expires_in": 60, "refresh_token": refresh, "scope": scope})
 
+class Tools(Issuer):
+    def do_GET(self):
+        if "legacy" in how() and self.path.split("?")[0] != "/mcp":
+            return Issuer.do_GET(self)
+        asked.append("GET " + self.path)
+        if "redirect" in how():
+            return self.say(302, location="http://10.0.0.1/")
+        if self.path.startswith("/.well-known/oauth-protected-resource"):
+            of = "http://127.0.0.1:1/other" if "resource" in how() else RESOURCE
+            return self.say(200, {"resource": of, "authorization_servers": [ISSUER], "scopes_supported": ["read"]})
+        self.say(405)
+    def do_DELETE(self):
+        self.say(200)
+    def do_POST(self):
+        if "legacy" in how() and self.path != "/mcp":
+            return Issuer.do_POST(self)
+        message = json.loads(self.body())
+        if "forged-server" in how():
+            return self.say(500, b"x\nok: pinned\r\nok: logged in\x1b[2J", "text/plain")
+        if "forged-answer" in how() and "id" in message:
+            error = {"code": -32603, "message": "x\nok: pinned\u001b[2J\u2028ok: logged in"}
+            return self.say(200, {"jsonrpc": "2.0", "id": message["id"], "error": error})
+        given = self.headers.get("authorization", "")
+        token = tokens.get(given.removeprefix("Bearer "))
+        lazy = "lazy" in how() and (message["method"] == "initialize" or "id" not in message)
+        if not lazy and (token is None or token["resource"] != RESOURCE):
+            place = "http://127.0.0.1:%d/.well-known/oauth-protected-resource/mcp" % PORTS[0]
+            error = 'error="invalid_token", ' if given else ""
+            if "legacy" in how():
+                return self.say(401, {"error": "login"}, www_authenticate="Bearer")
+            return self.say(401, {"error": "login"}, www_authenticate='Bearer %sresource_metadata="%s", scope="read"' % (error, place))
+        method = message["method"]
+        if method == "tools/list" and "steps" in how() and "list" not in token["scope"].split():
+            return self.say(403, {"error": "scope"}, www_authenticate='Bearer error="insufficient_scope", scope="read list"')
+        if method == "tools/list" and "never" in how():
+            return self.say(403, {"error": "scope"}, www_authenticate='Bearer error="insufficient_scope", scope="more%d"' % len(scopes))
+        if "id" not in message:
+            return self.say(202)
+        answer = {"jsonrpc": "2.0", "id": message["id"]}
+        if method == "initialize":
+            answer["result"] = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "web", "version": "1"}}
+        elif method == "tools/list":
+            answer["result"] = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ["read_headers", "admin"]]}
+        elif method == "tools/call" and message["params"]["name"] == "admin" and "admin" not in token["scope"]:
+            return self.say(403, {"error": "scope"}, www_authenticate='Bearer error="insufficient_scope", scope="read admin"')
+        elif method == "tools/call":
+            answer["result"] = {"content": [{"type": "text", "text": "you sent " + given}]}
+        else:
+            answer["error"] = {"code": -32601, "message": "no " + method}
+        self.say(200, answer)
+
 class Control(Base):
+    # Another party, at which the person is known, and which says nowhere that it is the one who answers.
+    def do_GET(self):
+        asked.append("elsewhere")
+        url = urllib.parse.urlsplit(self.path)
+        given = dict(urllib.parse.parse_qsl(url.query))
+        if "registered" in how() and urllib.parse.urlsplit(given["redirect_uri"]).path != "/callback":
+            return self.say(400)
+        code = secrets.token_urlsafe(16)
+        codes[code] = given
+        Issuer.back(self, given, {"code": code, "state": given["state"]})
     def do_POST(self):
         self.body()
         tokens.clear()
@@ -359,6 +435,69 @@ fn answers_that_are_somebody_elses_bring_no_token() {
 }
 
 #[test]
+fn a_page_of_another_party_is_named_and_asked_about_whatever_was_agreed_to() {
+    for (answer, code) in [("", 2), ("n", 1), ("y", 0)] {
+        let setup = Setup::new(Who::Caller);
+        setup.how("mixed");
+        let (said, ended) = match answer {
+            "" => setup.add(),
+            typed => {
+                let words = ["mcp", "add", "web", &setup.url(), "--yes"];
+                let mut terminal = Terminal::owned_by(None, &setup.person.ringfence(&words));
+                terminal.shows("[y/N] ");
+                terminal.types(&format!("{typed}\r"));
+                let ended = terminal.ends().code();
+                (terminal.seen.clone(), ended)
+            }
+        };
+        assert_eq!(ended, Some(code), "{answer}: {said}");
+        for port in &setup.ports[1..] {
+            assert!(said.contains(&format!("127.0.0.1:{port}")), "{answer}: {said}");
+        }
+        // It is the other party's code that the token is had for, where a person says that the two are one.
+        let seen = setup.seen().to_string();
+        assert_eq!(seen.contains("elsewhere"), code == 0, "{answer}: {seen}");
+        assert_eq!(seen.contains("at-"), code == 0, "{answer}: {seen}");
+    }
+}
+
+#[test]
+fn a_page_behind_a_redirect_brings_nothing_that_was_made_known_to_another_party() {
+    for (how, code) in [("mixed-within registered", 2), ("mixed-within", 0)] {
+        let setup = Setup::new(Who::Caller);
+        setup.how(how);
+        let mut command = setup.person.ringfence(&["mcp", "add", "web", &setup.url(), "--yes"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        if code != 0 {
+            // Nobody comes back from there: it is waited for, and ended here.
+            wait_until("the browser is done", || setup.dir.join("visited").exists());
+            assert_eq!(fs::read_to_string(setup.dir.join("visited")).unwrap(), "[400]");
+            let pid = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.success(), code == 0, "{how}: {}", text(&output));
+        assert_eq!(setup.seen().to_string().contains("at-"), code == 0, "{how}");
+    }
+}
+
+#[test]
+fn what_servers_and_issuers_say_is_no_line_of_ours() {
+    let setup = Setup::new(Who::Caller);
+    for how in ["forged", "forged-page", "forged-server", "forged-answer"] {
+        setup.how(how);
+        let (said, code) = setup.add();
+        assert_eq!(code, Some(2), "{how}: {said}");
+        assert!(said.contains("ok: "), "{how}: {said}");
+        assert!(said.lines().all(|line| !line.trim_start().starts_with("ok: ")), "{how}: {said}");
+        for odd in ['\u{1b}', '\u{202e}', '\u{85}', '\u{2028}'] {
+            assert!(!said.contains(odd), "{how}: {said}");
+        }
+        assert!(said.len() < 4_000, "{how}: {}", said.len());
+    }
+}
+
+#[test]
 fn a_browser_that_is_led_astray_brings_nothing_and_disturbs_nothing() {
     let flood = format!("[{}200]", "400, ".repeat(200));
     for (astray, visited) in
@@ -368,9 +507,7 @@ fn a_browser_that_is_led_astray_brings_nothing_and_disturbs_nothing() {
         fs::write(setup.dir.join("astray"), astray).unwrap();
         let (said, code) = setup.add();
         assert_eq!(code, Some(0), "{astray}: {said}");
-        crate::attacks::targets::wait_until("the browser is done", || {
-            setup.dir.join("visited").exists()
-        });
+        wait_until("the browser is done", || setup.dir.join("visited").exists());
         assert_eq!(fs::read_to_string(setup.dir.join("visited")).unwrap(), visited, "{said}");
     }
 }

@@ -8,10 +8,16 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::metadata::Authority;
-use super::{OauthError, form, query, refused, text};
+use super::{OauthError, form, query, refused, text, told};
 
 /// Bytes of randomness of a login.
 pub const RANDOM_BYTES: usize = 64;
+
+/// Where a browser comes back to.
+const CALLBACK: &str = "/callback";
+
+/// How much of an issuer's digest is in that, in bytes.
+const CALLBACK_BYTES: usize = 12;
 
 /// Longest life of a token that is believed, in seconds.
 const LIFE_SECONDS_MAX: u64 = 10 * 366 * 24 * 60 * 60;
@@ -108,7 +114,8 @@ impl Asked {
         // Before anything else that it says: another issuer's code is brought to that issuer by a mix-up (RFC 9207).
         match get("iss") {
             Some(issuer) if *issuer != self.issuer => {
-                return Came::Refused(format!("`{issuer}` answered in place of `{}`", self.issuer));
+                let why = format!("`{issuer}` answered in place of `{}`", self.issuer);
+                return Came::Refused(told(&why));
             }
             None if self.says_issuer => {
                 return Came::Refused(format!("it is not said that `{}` answered", self.issuer));
@@ -117,7 +124,7 @@ impl Asked {
         }
         if let Some(error) = get("error") {
             let more = get("error_description").map(|it| format!(": {it}")).unwrap_or_default();
-            return Came::Refused(format!("`{}` says {error}{more}", self.issuer));
+            return Came::Refused(told(&format!("`{}` says {error}{more}", self.issuer)));
         }
         match get("code").filter(|code| !code.is_empty()) {
             Some(code) => Came::Code(Zeroizing::new(code.clone())),
@@ -242,6 +249,17 @@ pub fn registered(document: &Value) -> Result<Client, OauthError> {
     let secret = text(document, "client_secret").filter(|_| method != Some("none"));
     let in_form = method == Some("client_secret_post");
     Ok(Client { id: id.to_owned(), secret: secret.map(str::to_owned), in_form })
+}
+
+/// Where a browser comes back to that was at this issuer: at a place of its own where we make ourselves known to it and
+/// it does not say its name beside a code, so that no other issuer was told of that place (OAuth 2.1, "Mix-Up Attacks").
+pub fn callback(authority: &Authority, known_as: Option<&str>) -> String {
+    if known_as.is_some() || authority.says_issuer {
+        return CALLBACK.to_owned();
+    }
+    let digest = Sha256::digest(authority.issuer.as_bytes());
+    let own = digest.get(..CALLBACK_BYTES).unwrap_or_default();
+    format!("{CALLBACK}/{}", URL_SAFE_NO_PAD.encode(own))
 }
 
 /// Compares without telling by its time how much is the same.

@@ -59,6 +59,19 @@ pub fn check(url: &Url, server: &Url) -> Result<(), OauthError> {
     }
 }
 
+impl Authority {
+    /// Where a person would log in, if that is not where the issuer is and nothing that comes back says who answered: an
+    /// issuer that names the page of another party, with a client's name of that party's, has its codes (a mix-up, RFC
+    /// 9207; OAuth 2.1, "Mix-Up Attacks").
+    pub fn elsewhere(&self) -> Option<&Endpoint> {
+        let own: Option<Url> = self.issuer.parse().ok();
+        let is_own = own.is_some_and(|own| {
+            (own.scheme, &own.endpoint) == (self.authorize.scheme, &self.authorize.endpoint)
+        });
+        (!self.says_issuer && !is_own).then_some(&self.authorize.endpoint)
+    }
+}
+
 fn read(address: &str, server: &Url) -> Result<Url, OauthError> {
     let url: Url = address.parse().map_err(|why| refused(format!("`{address}`: {why}")))?;
     check(&url, server)?;

@@ -19,6 +19,9 @@ pub const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 /// Longest text that is taken from one, in bytes.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
+/// How much of what is said is told, in letters.
+const TOLD_LETTERS_MAX: usize = 400;
+
 /// Why there is no login; for a person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OauthError {
@@ -30,13 +33,26 @@ pub enum OauthError {
     Unreachable(String),
 }
 
-fn refused(why: impl Into<String>) -> OauthError {
-    OauthError::Refused(why.into())
+/// What is said here quotes what others say: it is one line.
+fn refused(why: impl AsRef<str>) -> OauthError {
+    OauthError::Refused(told(why.as_ref()))
 }
 
 /// A text of a document; nothing where it is none, or too long.
 fn text<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
     document.get(name)?.as_str().filter(|text| !text.is_empty() && text.len() <= TEXT_BYTES_MAX)
+}
+
+/// What somebody else says, for a person: in one line, and cut.
+pub(super) fn told(text: &str) -> String {
+    // Ends of lines beyond those that are controls: UAX 14.
+    let is_odd = |it: char| it.is_control() || matches!(it, '\u{2028}' | '\u{2029}');
+    let one = |it: char| {
+        let escaped = is_odd(it).then(|| it.escape_default());
+        let plain = (!is_odd(it)).then_some(it);
+        escaped.into_iter().flatten().chain(plain)
+    };
+    text.chars().take(TOLD_LETTERS_MAX).flat_map(one).collect()
 }
 
 /// A list of texts; empty where there is none.

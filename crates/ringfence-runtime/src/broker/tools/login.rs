@@ -4,7 +4,7 @@
 //! token is had for, which is used here alone. Each step of it is decided as any other connection of the agent that is
 //! called like the server.
 
-mod callback;
+mod browser;
 mod renewal;
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use ringfence_core::{Clock as _, Endpoint, SecretName, ServerName};
 use ringfence_proxy::mcp::http::url::Url;
 use ringfence_proxy::mcp::oauth::challenge::Challenge;
 use ringfence_proxy::mcp::oauth::flow::{
-    Asked, Client, RANDOM_BYTES, Tokens, registered, registration,
+    Asked, Client, RANDOM_BYTES, Tokens, callback, registered, registration,
 };
 use ringfence_proxy::mcp::oauth::metadata::{
     Authority, Resource, authority_places, resource_places,
@@ -32,7 +32,7 @@ use super::looking::Looking;
 use super::{RunError, ToolsRequest, remote};
 use crate::clock::HostClock;
 use crate::servers::Server;
-use callback::Listener;
+use browser::Listener;
 pub(super) use renewal::Renewal;
 
 /// How long a value of the token is used before it is read again, in seconds: it is read at every use.
@@ -98,6 +98,9 @@ pub struct Wants {
 pub trait Person {
     /// Whether these may be connected to; where not, nothing goes on.
     fn may_reach(&mut self, endpoints: &[Endpoint]) -> bool;
+    /// Whether to log in at this place, for an issuer that is elsewhere: where they are two parties, the issuer has what the
+    /// login gives.
+    fn logs_in_elsewhere(&mut self, issuer: &str, at: &Endpoint) -> bool;
     /// Whether to log in there, for that.
     fn logs_in(&mut self, issuer: &str, scope: Option<&str>) -> bool;
     /// Where the browser has to go.
@@ -154,8 +157,9 @@ pub fn log_in(
     if !person.logs_in(&authority.issuer, scope.as_deref()) {
         return Err(LoginError::Declined);
     }
-    let listener =
-        Listener::open(wants.port).map_err(|it| LoginError::Io("listen for the browser", it))?;
+    let path = callback(&authority, wants.client_id.as_deref());
+    let listener = Listener::open(wants.port, path)
+        .map_err(|it| LoginError::Io("listen for the browser", it))?;
     let client = at.client((wants, &authority), (&listener.redirect(), scope.as_deref()))?;
     let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random)
@@ -262,6 +266,10 @@ impl At<'_> {
         let authority = step(self.server, self.request, async |web| {
             web.authority(&places, (&issuer, self.url)).await
         })?;
+        let is_refused = |at: &Endpoint| !person.logs_in_elsewhere(&authority.issuer, at);
+        if authority.elsewhere().is_some_and(is_refused) {
+            return Err(LoginError::Declined);
+        }
         let more: Vec<Url> =
             std::iter::once(&authority.token).chain(&authority.register).cloned().collect();
         reach(&more, person)?;

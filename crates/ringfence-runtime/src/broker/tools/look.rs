@@ -17,12 +17,16 @@ use super::serving::Heard;
 use super::started::{Aside, Started};
 use crate::advice::Lasts;
 use crate::servers::{Said, Server, TOOLS_MAX};
+use crate::wording::printable;
 
 /// How long a server may take to say what it has, in seconds.
 const LOOK_SECONDS_MAX: u64 = 60;
 
 /// How long it may think about whether it is of MCP 2026-07-28, in seconds; then it is taken for an older one.
 const PROBE_SECONDS_MAX: u64 = 5;
+
+/// How much of what a server says in place of an answer is told, in letters.
+const SAID_LETTERS_MAX: usize = 400;
 
 /// Most pages of tools that are read.
 const PAGES_MAX: usize = 200;
@@ -82,13 +86,14 @@ pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Said, LookFailed
         }
     };
     let until = Instant::now() + Duration::from_secs(LOOK_SECONDS_MAX);
-    let mut talk = Talk { started: &mut started, ears: &mut ears, until, number: 0 };
+    let lines = if is_remote { Whose::Ours } else { Whose::Servers };
+    let mut talk = Talk { started: &mut started, ears: &mut ears, until, number: 0, lines };
     let said = talk.all();
-    let lines = started.last_lines();
+    let last = started.last_lines();
     started.end();
     let closed = session.map(Looking::close).transpose();
     closed.map_err(|error| failed(&error))?;
-    said.map_err(|why| LookFailed { why, said: lines })
+    said.map_err(|why| LookFailed { why, said: last })
 }
 
 struct Talk<'a> {
@@ -96,6 +101,8 @@ struct Talk<'a> {
     ears: &'a mut Ears,
     until: Instant,
     number: u64,
+    /// Whose words come by lines: what a server behind an address says comes as frames.
+    lines: Whose,
 }
 
 impl Talk<'_> {
@@ -193,13 +200,15 @@ impl Talk<'_> {
             json!({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params});
         self.send(asked.to_string())?;
         loop {
-            let frame = match self.ears.next(Some(self.until)) {
+            let (frame, whose) = match self.ears.next(Some(self.until)) {
                 Ok(Heard::Server(_, lines::Read::TooLong)) => {
                     return Err(odd("a message that is too long"));
                 }
                 // Servers print other things as well.
-                Ok(Heard::Server(_, lines::Read::Line(line))) => Frame::parse(line).ok(),
-                Ok(Heard::Answer(_, frame)) => Some(frame),
+                Ok(Heard::Server(_, lines::Read::Line(line))) => {
+                    (Frame::parse(line).ok(), self.lines)
+                }
+                Ok(Heard::Answer(_, frame)) => (Some(frame), Whose::Servers),
                 Ok(
                     Heard::Client(_)
                     | Heard::Request(..)
@@ -209,13 +218,13 @@ impl Talk<'_> {
                     | Heard::Tell(_)
                     | Heard::Reloaded
                     | Heard::Stop,
-                ) => None,
+                ) => (None, Whose::Servers),
                 Err(RecvTimeoutError::Timeout) => return Err(LookError::Slow),
                 Ok(Heard::Server(_, lines::Read::End)) | Err(RecvTimeoutError::Disconnected) => {
                     return Err(self.ended());
                 }
             };
-            let answer = frame.map(|frame| self.answer(frame)).transpose()?.flatten();
+            let answer = frame.map(|frame| self.answer(frame, whose)).transpose()?.flatten();
             if let Some(answer) = answer {
                 return Ok(answer);
             }
@@ -228,7 +237,7 @@ impl Talk<'_> {
     }
 
     /// The answer to what was asked last, if the line is one.
-    fn answer(&mut self, frame: Frame) -> Result<Option<Value>, LookError> {
+    fn answer(&mut self, frame: Frame, whose: Whose) -> Result<Option<Value>, LookError> {
         let message = match frame {
             Frame::One(message) => message,
             Frame::Batch(_) => return Err(odd("several messages at once")),
@@ -254,10 +263,23 @@ impl Talk<'_> {
             Answer::Error(at) => {
                 let error: Value = serde_json::from_str(message.part(at)).unwrap_or_default();
                 let said = error.get("message").and_then(Value::as_str);
-                Err(LookError::Refused(said.unwrap_or("it answered with an error").to_owned()))
+                let said = said.unwrap_or("it answered with an error");
+                Err(LookError::Refused(match whose {
+                    Whose::Ours => said.to_owned(),
+                    Whose::Servers => printable(said).chars().take(SAID_LETTERS_MAX).collect(),
+                }))
             }
         }
     }
+}
+
+/// Whose words an error has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Ours, in lines: why a server could not be asked.
+    Ours,
+    /// The server's, which are no lines of ours.
+    Servers,
 }
 
 /// All that a client may be able to do: servers do not say which tools they have to one that cannot use them.

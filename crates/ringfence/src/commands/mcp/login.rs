@@ -108,6 +108,9 @@ impl Logging {
     }
 }
 
+/// What stands in for a person's word that two hosts are one party's: nothing.
+const ELSEWHERE: &str = "`--yes` does not agree to this: run it at a terminal";
+
 /// The person at the terminal.
 struct Asking<'a> {
     logging: &'a Logging,
@@ -138,6 +141,23 @@ impl login::Person for Asking<'_> {
             return true;
         }
         match prompt::consent("log in there?", YES) {
+            Ok(consent) => consent == Consent::Given,
+            Err(failure) => {
+                self.failed = Some(failure);
+                false
+            }
+        }
+    }
+
+    /// Whatever was agreed to beforehand: only a person knows whether the two are one.
+    fn logs_in_elsewhere(&mut self, issuer: &str, at: &Endpoint) -> bool {
+        let (server, issuer) = (&self.server.name, printable(issuer));
+        self.screen.warn(&format!(
+            "`{server}` has its tokens from `{issuer}`, which sends you to {at} to log in, and nothing that comes back will say who answered: \
+             unless these are one party, that login would be given to `{issuer}`"
+        ));
+        let question = format!("is {at} where you log in for `{issuer}`?");
+        match prompt::consent(&question, ELSEWHERE) {
             Ok(consent) => consent == Consent::Given,
             Err(failure) => {
                 self.failed = Some(failure);

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::super::super::frame::{Answer, Frame, INTERNAL_ERROR, Id, Kind, Members, Message};
 use super::super::super::frame::{error_answer, string};
+use super::super::super::oauth::told;
 use super::super::sse::{Event, Events};
 use super::super::turns::{LIGHT_BYTES_MAX, Unended};
 use super::outgoing::Outgoing;
@@ -148,8 +149,7 @@ impl Session {
         let mut unread = self.server.turns.unended();
         let body = whole(response.into_body(), &mut unread).await?;
         let refused = |said: &[u8]| {
-            let said: String = String::from_utf8_lossy(said).chars().take(400).collect();
-            format!("the server answers {code}: {said}")
+            format!("the server answers {code}: {}", told(&String::from_utf8_lossy(said)))
         };
         let frame = match self.server.turns.read(body).await.ok_or("the session is over")? {
             Ok(frame) => frame,

@@ -6,6 +6,7 @@ use hyper::header::LOCATION;
 use hyper::{Response, StatusCode};
 use tokio::time::timeout;
 
+use super::super::super::oauth::told;
 use super::{END_SECONDS_MAX, SAID_BYTES_MAX};
 use crate::net::{Coming, header};
 
@@ -14,7 +15,7 @@ pub(super) async fn status(response: Response<Coming>) -> String {
     let status = response.status();
     if status.is_redirection() {
         let to = header(response.headers(), LOCATION.as_str()).unwrap_or("nowhere");
-        let to: String = to.chars().take(SAID_BYTES_MAX).collect();
+        let to = told(to);
         return format!("the server answers {status}, to `{to}`: redirects are not followed");
     }
     let login = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
@@ -32,7 +33,7 @@ pub(super) async fn status(response: Response<Coming>) -> String {
     let _ = timeout(Duration::from_secs(END_SECONDS_MAX), reading).await;
     said.truncate(SAID_BYTES_MAX);
     let said = String::from_utf8_lossy(&said);
-    let said = said.trim();
+    let said = told(said.trim());
     let colon = if said.is_empty() { "" } else { ": " };
     format!("the server answers {status}{about}{colon}{said}")
 }

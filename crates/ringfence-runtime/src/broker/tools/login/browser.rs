@@ -11,9 +11,6 @@ use ringfence_proxy::mcp::oauth::flow::{Asked, Came};
 use super::super::started::named;
 use super::LoginError;
 
-/// Where on that port.
-const PATH: &str = "/callback";
-
 /// Longest request that is read, in bytes.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
 
@@ -28,22 +25,24 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// A port that waits for one answer.
 pub(super) struct Listener {
-    listener: TcpListener,
+    socket: TcpListener,
     at: SocketAddr,
+    /// Where on that port.
+    path: String,
 }
 
 impl Listener {
     /// Listens at the loopback alone.
-    pub(super) fn open(port: u16) -> io::Result<Listener> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        listener.set_nonblocking(true)?;
-        let at = listener.local_addr()?;
-        Ok(Listener { listener, at })
+    pub(super) fn open(port: u16, path: String) -> io::Result<Listener> {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        socket.set_nonblocking(true)?;
+        let at = socket.local_addr()?;
+        Ok(Listener { socket, at, path })
     }
 
     /// What the browser is sent back to.
     pub(super) fn redirect(&self) -> String {
-        format!("http://{}{PATH}", self.at)
+        format!("http://{}{}", self.at, self.path)
     }
 
     /// Waits for the code; whoever comes with something else is sent away, and keeps nobody else from coming: any page that
@@ -63,12 +62,12 @@ impl Listener {
                     return done;
                 }
             }
-            match self.listener.accept() {
+            match self.socket.accept() {
                 Ok((stream, _)) if at_once < AT_ONCE_MAX => {
-                    let (tells, at) = (tells.clone(), self.at);
+                    let (tells, at, path) = (tells.clone(), self.at, self.path.clone());
                     let read = move || {
                         let mut stream = stream;
-                        let query = query(&mut stream, at);
+                        let query = query(&mut stream, (at, &path));
                         // Nobody waits any more once the one has come that is waited for.
                         let _ = tells.send((stream, query));
                     };
@@ -111,7 +110,7 @@ fn came(
 }
 
 /// The query of a request for our path at our address; nothing of any other.
-fn query(stream: &mut TcpStream, at: SocketAddr) -> Option<String> {
+fn query(stream: &mut TcpStream, (at, path): (SocketAddr, &str)) -> Option<String> {
     stream.set_nonblocking(false).ok()?;
     stream.set_read_timeout(Some(REQUEST_WAIT)).ok()?;
     stream.set_write_timeout(Some(REQUEST_WAIT)).ok()?;
@@ -133,7 +132,7 @@ fn query(stream: &mut TcpStream, at: SocketAddr) -> Option<String> {
         .filter(|(name, _)| name.eq_ignore_ascii_case("host"));
     let host = hosts.next().filter(|_| hosts.next().is_none())?.1.trim().to_owned();
     let is_ours = host == at.to_string();
-    target.strip_prefix(PATH)?.strip_prefix('?').filter(|_| is_ours).map(str::to_owned)
+    target.strip_prefix(path)?.strip_prefix('?').filter(|_| is_ours).map(str::to_owned)
 }
 
 /// A page that says one thing, and from which nothing leads elsewhere.

@@ -2,14 +2,20 @@
 //!
 //! Which database will read them is not known. Each of the common dialects is tried, and whatever any of them
 //! makes of the text counts. Where databases disagree about where a text or a comment ends, and where none of the
-//! dialects understands it, the text is opaque.
+//! dialects understands it, the text is opaque. So it is where it calls a function that is not known to compute only:
+//! what that reads and does is not told by the statement.
+
+mod functions;
+mod readings;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::thread;
 
+use readings::Readings;
 use sqlparser::ast::{
-    CopySource, CopyTarget, Expr, Ident, ObjectName, Query, Select, Statement, Visit, Visitor,
+    BinaryOperator, CopySource, CopyTarget, Expr, Ident, Insert, ObjectName, Query, Select,
+    Statement, TableFactor, TableObject, Visit, Visitor,
 };
 use sqlparser::dialect::{
     Dialect, GenericDialect, MsSqlDialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect,
@@ -42,15 +48,21 @@ pub struct Sql {
     pub tables: BTreeSet<String>,
     /// What it does is not known.
     pub opaque: bool,
+    /// The functions that are called and not known to compute only, in small letters.
+    pub unknown: BTreeSet<String>,
 }
 
 impl Sql {
     /// Takes a text apart.
     pub fn read(text: &str) -> Sql {
-        if text.len() > SQL_BYTES_MAX || has_two_readings(text) {
+        if text.len() > SQL_BYTES_MAX {
             return Sql::opaque();
         }
-        let run = || read_in_all_dialects(text);
+        let readings = readings::of(text);
+        if readings == Readings::Several {
+            return Sql::opaque();
+        }
+        let run = || read_in_all_dialects(text, readings);
         let found = thread::scope(|scope| {
             let thread = thread::Builder::new().name("sql".to_owned()).stack_size(STACK_BYTES);
             thread.spawn_scoped(scope, run).ok().and_then(|thread| thread.join().ok())
@@ -59,7 +71,7 @@ impl Sql {
     }
 
     fn opaque() -> Sql {
-        Sql { classes: [OTHER.to_owned()].into(), tables: BTreeSet::new(), opaque: true }
+        Sql { classes: [OTHER.to_owned()].into(), opaque: true, ..Sql::default() }
     }
 
     fn class(&mut self, class: &str) {
@@ -82,23 +94,22 @@ fn small(ident: &Ident) -> String {
     ident.value.to_lowercase()
 }
 
-fn read_in_all_dialects(text: &str) -> Option<Sql> {
+fn read_in_all_dialects(text: &str, readings: Readings) -> Option<Sql> {
     let dialects: [&dyn Dialect; 5] = [
+        &MySqlDialect {},
         &GenericDialect {},
         &PostgreSqlDialect {},
-        &MySqlDialect {},
         &SQLiteDialect {},
         &MsSqlDialect {},
     ];
     let mut found: Option<Sql> = None;
-    for dialect in dialects {
-        let parser = Parser::new(dialect).with_recursion_limit(LEVELS_MAX).try_with_sql(text);
-        let Ok(mut parser) = parser else { continue };
-        let Ok(statements) = parser.parse_statements() else { continue };
-        if parser.peek_token_ref().token != Token::EOF {
-            // It stops at an `END` that ends nothing, and databases go on behind it.
+    for (number, dialect) in dialects.into_iter().enumerate() {
+        let Some(statements) = statements(text, dialect) else {
+            if number == 0 && readings == Readings::OneMoreForMySql {
+                return None;
+            }
             continue;
-        }
+        };
         let sql = found.get_or_insert_default();
         for statement in &statements {
             // It never breaks off.
@@ -111,48 +122,12 @@ fn read_in_all_dialects(text: &str) -> Option<Sql> {
     found
 }
 
-/// Whether databases disagree about where a text, a name or a comment in it ends, so that what one takes for a
-/// text another may carry out.
-fn has_two_readings(text: &str) -> bool {
-    let odd = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t' | '\r');
-    let lone_return = text.replace("\r\n", "\n").contains('\r');
-    let escaped = ["\\'", "\\\"", "\\`"].iter().any(|it| text.contains(it));
-    let dashes = text.match_indices("--").any(|(at, _)| {
-        let rest = text.get(at.saturating_add(2)..).unwrap_or_default();
-        !rest.is_empty() && !rest.starts_with(char::is_whitespace)
-    });
-    text.contains(odd)
-        || lone_return
-        || escaped
-        || dashes
-        || has_odd_comment(text)
-        || has_dollar_quote(text)
-        || has_quote_in_brackets(text)
-}
-
-/// A comment that some carry out (`/*! */`), or one within another, which some end at the first end.
-fn has_odd_comment(text: &str) -> bool {
-    text.split("/*").skip(1).any(|rest| {
-        let inside = rest.split("*/").next().unwrap_or_default();
-        !rest.contains("*/") || inside.starts_with('!') || inside.starts_with("M!")
-    })
-}
-
-/// `$$` and `$tag$` begin a text in one database, and are names of variables in another.
-fn has_dollar_quote(text: &str) -> bool {
-    text.split('$').skip(1).any(|rest| {
-        let tag = rest.trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_');
-        let is_last = tag.is_empty();
-        let numbered = rest.starts_with(|first: char| first.is_ascii_digit());
-        is_last && !numbered && text.matches('$').count() > 1
-    })
-}
-
-/// `[` begins a name in one database, and an element of an array in another.
-fn has_quote_in_brackets(text: &str) -> bool {
-    let inside =
-        |rest: &str| rest.split(']').next().unwrap_or_default().contains(['\'', '"', '`', ';']);
-    text.split('[').skip(1).any(inside)
+fn statements(text: &str, dialect: &dyn Dialect) -> Option<Vec<Statement>> {
+    let parser = Parser::new(dialect).with_recursion_limit(LEVELS_MAX).try_with_sql(text);
+    let mut parser = parser.ok()?;
+    let statements = parser.parse_statements().ok()?;
+    // It stops at an `END` that ends nothing, and databases go on behind it.
+    (parser.peek_token_ref().token == Token::EOF).then_some(statements)
 }
 
 /// Adds what is seen of a statement.
@@ -173,6 +148,9 @@ impl Visitor for Reading<'_> {
         if let Statement::Copy { source: CopySource::Table { table_name, .. }, .. } = statement {
             self.0.table(table_name);
         }
+        if let Statement::Insert(Insert { table: TableObject::TableFunction(to), .. }) = statement {
+            self.called(&to.name);
+        }
         ControlFlow::Continue(())
     }
 
@@ -180,6 +158,9 @@ impl Visitor for Reading<'_> {
         self.0.class(READ);
         if !query.locks.is_empty() || query.settings.is_some() || query.format_clause.is_some() {
             self.0.class(OTHER);
+        }
+        if !query.pipe_operators.is_empty() {
+            self.untold();
         }
         ControlFlow::Continue(())
     }
@@ -194,148 +175,87 @@ impl Visitor for Reading<'_> {
 
     fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
         self.0.table(name);
-        self.called(name);
-        // Some databases read a file that stands where a table does.
-        let parts = name.0.iter().filter_map(|part| part.as_ident());
-        let is_file =
-            |part: &Ident| part.quote_style == Some('\'') || part.value.contains(['/', ':']);
-        if parts.into_iter().any(is_file) {
-            self.0.class(OTHER);
+        if is_elsewhere(name) {
+            self.untold();
         }
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &sqlparser::ast::TableFactor) -> ControlFlow<()> {
-        if let sqlparser::ast::TableFactor::Function { name, .. } = factor {
-            self.called(name);
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only these two call a function by name")]
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        match factor {
+            TableFactor::Function { name, .. } | TableFactor::Table { name, args: Some(_), .. } => {
+                self.called(name);
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others compute, or hold others")]
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        if let Expr::Function(function) = expr {
-            self.called(&function.name);
+        match expr {
+            Expr::Function(function) => self.called(&function.name),
+            // An operator that is named may be anybody's function, and a variable outlives the statement.
+            Expr::BinaryOp { op: BinaryOperator::PGCustomBinaryOperator(_), .. }
+            | Expr::BinaryOp { op: BinaryOperator::Assignment, .. } => self.untold(),
+            _ => {}
         }
         ControlFlow::Continue(())
     }
 }
 
 impl Reading<'_> {
-    /// A function that does more than to compute.
+    /// A function, which only computes where it is known to.
     fn called(&mut self, name: &ObjectName) {
-        let known = |name: &str| {
-            EFFECTS.contains(&name) || BEGINNINGS.iter().any(|it| name.starts_with(it))
-        };
-        // `DBMS_LOCK.SLEEP` is told by its first part, `pg_catalog.pg_sleep` by its last one.
-        let parts = name.0.iter().map(|part| part.as_ident().map(small));
-        // What makes its own name is not known.
-        if parts.into_iter().any(|part| part.is_none_or(|part| known(&part))) {
+        if !functions::is_known(name) {
             self.0.class(OTHER);
+            self.0.opaque = true;
+            self.0.unknown.insert(name.to_string().to_lowercase());
         }
+    }
+
+    /// More than what the statement names is read, or something else is done.
+    fn untold(&mut self) {
+        self.0.class(OTHER);
+        self.0.opaque = true;
     }
 }
 
-/// Functions that reach files, programs, other servers, locks or time.
-const EFFECTS: &[&str] = &[
-    "benchmark",
-    "copy",
-    "cursor_to_xml",
-    "database_to_xml",
-    "edit",
-    "eval",
-    "file",
-    "fts3_tokenizer",
-    "generate_series_file",
-    "get_lock",
-    "getenv",
-    "glob",
-    "hdfs",
-    "input",
-    "jdbc",
-    "load_extension",
-    "load_file",
-    "master_pos_wait",
-    "mongodb",
-    "mysql",
-    "nextval",
-    "odbc",
-    "opendatasource",
-    "openquery",
-    "openrowset",
-    "parquet_scan",
-    "postgresql",
-    "query_to_xml",
-    "readfile",
-    "release_all_locks",
-    "release_lock",
-    "remote",
-    "s3",
-    "schema_to_xml",
-    "set_config",
-    "setval",
-    "shell",
-    "sleep",
-    "source_pos_wait",
-    "sqlite",
-    "sys_eval",
-    "sys_exec",
-    "sys_get",
-    "sys_set",
-    "table_to_xml",
-    "url",
-    "writefile",
-    "zipfile",
+/// Whether what stands where a table does is a file, a table of another server, or shows a file of the server's.
+fn is_elsewhere(name: &ObjectName) -> bool {
+    let parts: Vec<&Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+    let is_file = |part: &&Ident| {
+        part.quote_style == Some('\'') || part.value.contains(['/', ':', '\\', '*', '?', '@'])
+    };
+    let whole = parts.iter().map(|part| small(part)).collect::<Vec<_>>().join(".");
+    let (before, last) = whole.rsplit_once('.').unwrap_or(("", &whole));
+    let has_ending = !before.is_empty() && FILE_ENDINGS.contains(&last);
+    let is_of_variable = parts.len() == 1 && whole.starts_with('@');
+    parts.len() > NAME_PARTS_MAX
+        || (parts.iter().any(is_file) && !is_of_variable)
+        || has_ending
+        || SHOWING_FILES.contains(&last)
+}
+
+/// Most parts of the name of a table that is in the database; the fourth is a server (SQL Server).
+const NAME_PARTS_MAX: usize = 3;
+
+/// DuckDB reads `data.csv`, with quotes or without, where it has no such table.
+const FILE_ENDINGS: &[&str] = &[
+    "arrow", "avro", "bz2", "csv", "db", "duckdb", "feather", "gz", "json", "jsonl", "ndjson",
+    "orc", "parquet", "shp", "sqlite", "sqlite3", "tsv", "txt", "xls", "xlsx", "zst",
 ];
 
-/// The same by how their names begin.
-const BEGINNINGS: &[&str] = &[
-    "dblink",
-    "dbms_",
-    "delta_",
-    "http",
-    "iceberg_",
-    "lo_",
-    "mysql_",
-    "pg_advisory_",
-    "pg_backup_",
-    "pg_cancel_",
-    "pg_create_",
-    "pg_current_logfile",
-    "pg_drop_",
-    "pg_export_",
-    "pg_file_",
-    "pg_import_",
-    "pg_log_",
-    "pg_logdir_",
-    "pg_logical_",
-    "pg_ls_",
-    "pg_notify",
-    "pg_promote",
-    "pg_read_",
-    "pg_reload_",
-    "pg_replication_",
-    "pg_rotate_",
-    "pg_sleep",
-    "pg_start_",
-    "pg_stat_file",
-    "pg_stat_reset",
-    "pg_stop_",
-    "pg_switch_",
-    "pg_terminate_",
-    "pg_try_advisory_",
-    "pg_wal_",
-    "pg_write_",
-    "postgres_",
-    "query_to_xml",
-    "read_",
-    "sp_",
-    "sqlite_scan",
-    "st_read",
-    "system$",
-    "table_to_xml",
-    "utl_",
-    "writefile",
-    "xp_",
+/// Tables and views that are made of files: of PostgreSQL, and of SQLite (`fsdir` and `zipfile` take the name of the
+/// file also as a column).
+const SHOWING_FILES: &[&str] = &[
+    "fsdir",
+    "pg_file_settings",
+    "pg_hba_file_rules",
+    "pg_ident_file_mappings",
+    "sqlite_dbpage",
+    "zipfile",
 ];
 
 /// Settings of SQLite that only tell something, also where they are given a name.

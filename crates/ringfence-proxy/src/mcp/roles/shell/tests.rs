@@ -254,3 +254,174 @@ fn long_and_deep_texts_end() {
     }
     assert!(Shell::read(&nested).opaque);
 }
+
+/// What bash runs although it stands in an argument: `MARK` leaves a mark, and so does `evil/git`.
+const RUN_BY_BASH: &[&str] = &[
+    "test -v 'a[$(MARK)]'",
+    "test -v 'x[`MARK`]'",
+    "test -v 'a[$(MARK)]' && true",
+    "[ -v 'a[$(MARK)]' ]",
+    "[ ! -v 'a[$(MARK)]' ]",
+    "[ x = x -a -v 'a[$(MARK)]' ]",
+    "x='-v a[$(MARK)]'; [ $x ]",
+    "x='-v a[$(MARK)] -o z'; [ $x = y ]",
+    "set -- -v 'a[$(MARK)]'; [ \"$@\" ]",
+    "x='a[$(MARK)]'; test -v \"$x\"",
+    "o=-v; test $o 'a[$(MARK)]'",
+    "[[ -v 'a[$(MARK)]' ]]",
+    "[[ 0 -eq 'a[$(MARK)]' ]]",
+    "x='a[$(MARK)]'; echo $((x))",
+    "set -- 'a[$(MARK)]'; echo $(($1))",
+    "x='a[$(MARK)]'; echo $[x]",
+    "x='a[$(MARK)]'; y=1; echo ${y:x}",
+    "x='b[$(MARK)]'; a=1; echo ${a[x]}",
+    "x='a[$(MARK)]'; echo ${!x}",
+    "printf -v 'a[$(MARK)]' 1",
+    "builtin printf -v 'a[$(MARK)]' 1",
+    "command printf -v 'a[$(MARK)]' 1",
+    "read 'a[$(MARK)]' <<< x",
+    "unset 'a[$(MARK)]'; a=(1); unset 'a[$(MARK)]'",
+    "let 'a[$(MARK)]=1'",
+    "declare 'a[$(MARK)]=1'",
+    "typeset -i x='a[$(MARK)]'",
+    "export -n 'x=1'; declare -i y; y='a[$(MARK)]'",
+    "RANDOM+='a[$(MARK)]'",
+    "mapfile -C 'MARK #' -c 1 <<< x",
+    "sleep 0 & wait -n -p 'a[$(MARK)]'",
+    "jobs -x MARK",
+    "trap MARK EXIT",
+    "trap MARK DEBUG; true",
+    "eval MARK",
+    "coproc MARK; wait",
+    "compgen -C MARK",
+    "compgen -W '$(MARK)'",
+    "PS4='$(MARK)'; set -x; true",
+    "printf -v PS4 '$(MARK)'; set -x; true",
+    "for PS4 in '$(MARK)'; do set -x; true; done",
+    "read -r PS4 <<< '$(MARK)'; set -x; true",
+    "printf -v PATH \"$PWD/evil\"; git",
+    "printf -vPATH evil; git",
+    "mkdir 0; cp evil/git 0; printf '%n' PATH; git",
+    "for PATH in evil; do git; done",
+    "read -r PATH <<< evil; git",
+    "unset PATH; : ${PATH:=evil}; git",
+    "export PATH=evil; git",
+    "readonly PATH=evil; git",
+    "declare PATH=evil; git",
+    "alias x=MARK\nshopt -s expand_aliases\neval x",
+    "hash -p evil/git git; git",
+    "set -k; env x=1 true; git PATH=evil",
+    "history -s x; fc -s x=y x; source evil/git",
+];
+
+/// What is run in a line of these depends on more than bash: where it is not run here, it may be elsewhere.
+const RUN_BY_OTHERS: &[&str] = &[
+    "exit 'a[$(id)]'",
+    "return 'a[$(id)]'",
+    "shift 'a[$(id)]'",
+    "break 'a[$(id)]'",
+    "[ 'a[$(id)]' -eq 0 ]",
+    "[ \"$x\" -eq 0 ]",
+    "test -t 'a[$(id)]'",
+    "printf '%d' 'a[$(id)]'",
+    "printf \"$x\" PATH",
+    "ulimit -c 'a[$(id)]'",
+    "wait \"$x\"",
+    "[ * ]",
+    "(( a['$(id)'] ))",
+    "mapfile -t PATH <<< evil; git",
+    "{PATH}>x; git",
+    "exec {PATH}>x; git",
+    "getopts a PATH",
+    "local 'a[$(id)]=1'",
+    "export 'a[$(id)]=1'",
+    "complete -C id x",
+    "bind -x '\"a\":id'",
+    "enable -f ./x.so x",
+    "history -w x",
+    "chdir /etc",
+    "cd -e /etc",
+    "cd a b",
+    "print -P '$(id)'",
+    "zsh -c 'echo x'",
+    "fish -c 'echo x'",
+    "ksh -c 'echo x'",
+    "set -o functrace",
+    "set -a",
+    "SECONDS='a[$(id)]'",
+    "GOFLAGS=-toolexec=x go build",
+    "unset PATH",
+    "unset -n x",
+];
+
+#[test]
+fn what_a_shell_runs_in_the_arguments_of_its_own_words_is_opaque() {
+    for text in RUN_BY_BASH.iter().chain(RUN_BY_OTHERS) {
+        assert!(Shell::read(text).opaque, "{text:?}: {}", told(text));
+    }
+}
+
+#[test]
+fn bash_does_run_what_is_held_to_be_run() {
+    let mut not_run = Vec::new();
+    for text in RUN_BY_BASH {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = dir.path().join("mark");
+        let program = format!("#!/bin/sh\n: > {}\n", mark.display());
+        std::fs::create_dir(dir.path().join("evil")).unwrap();
+        for name in ["git", "MARK"] {
+            let at = dir.path().join("evil").join(name);
+            std::fs::write(&at, &program).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(&at, mode).unwrap();
+        }
+        let mut bash = std::process::Command::new("bash");
+        bash.arg("-c").arg(text.replace("MARK", &dir.path().join("evil/MARK").to_string_lossy()));
+        bash.current_dir(dir.path()).stdin(std::process::Stdio::null());
+        bash.output().unwrap();
+        if !mark.exists() {
+            not_run.push(*text);
+        }
+    }
+    assert!(not_run.is_empty(), "{not_run:#?}");
+}
+
+#[test]
+fn the_words_of_the_shell_are_harmless_in_their_common_forms() {
+    for text in [
+        "[ -f x ] && echo y",
+        "[ -z \"$x\" ] || exit 1",
+        "[ \"$x\" = y ]",
+        "[ \"$x\" ]",
+        "[ ! -d build ]",
+        "test 3 -gt 2",
+        "[ $? -eq 0 ]",
+        "[ $# -eq 1 ]",
+        "[ -f a -a -f b ]",
+        "printf '%s\\n' \"$x\" a",
+        "printf -- '%5d%%\\n' 3",
+        "set -euo pipefail; ls",
+        "set -x; set +x; set -- a b",
+        "exit $?",
+        "ls & wait $!",
+        "wait; jobs -l; umask 022; ulimit -n 4096; shift 2; exit 0",
+        "unset x y; type ls; pwd; dirs; true; :",
+        "for f in a b; do echo \"$f\"; done",
+        "echo ${x} ${x:-y} ${#x} ${x%.c} ${x##*/} ${x/a/b} ${x:1:2} ${1:-a}",
+        "FOO=bar ls",
+        "date -d tomorrow +%s",
+        "cd -P -- src",
+    ] {
+        assert!(!Shell::read(text).opaque, "{text:?}: {}", told(text));
+    }
+}
+
+#[test]
+fn every_word_of_bash_is_known() {
+    let bash = std::process::Command::new("bash").args(["-c", "compgen -b"]).output().unwrap();
+    let words = String::from_utf8(bash.stdout).unwrap();
+    let unknown = |word: &&str| programs::kind_of(word, false) == Kind::Unknown;
+    // It sends signals, as the program of that name does.
+    let unknown: Vec<&str> = words.lines().filter(unknown).filter(|word| *word != "kill").collect();
+    assert!(words.lines().count() > 50 && unknown.is_empty(), "{unknown:?}");
+}

@@ -49,7 +49,8 @@ pub enum ArgumentRole {
     Command,
     /// What no rule on files, hosts or anything else is about.
     None,
-    /// Anything: each text in it is for what the name nearest to it says.
+    /// Anything: each text in it is for what the name nearest to it says, or what it looks like where that name is one
+    /// of places as often as of other things.
     ByName,
 }
 
@@ -157,10 +158,17 @@ fn proposed(
     let is_elsewhere = || place.steps().split_last().is_some_and(|it| elsewhere.contains(it.1));
     match place.steps().last() {
         Some(Step::Below) => ArgumentRole::ByName,
-        Some(_) if said.free => match about.role(said) {
-            role if role.is_path() && is_elsewhere() => ArgumentRole::None,
-            role => role,
-        },
+        Some(_) if said.free => {
+            let role = about.role(said);
+            let may_be_place = || names::may_be_place(&said.name);
+            if role.is_path() && is_elsewhere() {
+                ArgumentRole::None
+            } else if role == ArgumentRole::None && may_be_place() {
+                ArgumentRole::ByName
+            } else {
+                role
+            }
+        }
         // One of the texts that the schema itself has.
         Some(_) | None => ArgumentRole::None,
     }

@@ -61,6 +61,32 @@ impl About {
         }
     }
 
+    /// What a text is for under a name that may be one of a place, or of anything else: an absolute path, one in the
+    /// home, or an address is what it looks like.
+    pub(super) fn by_look(&self, name: &str, text: &str) -> ArgumentRole {
+        let role = self.named(name);
+        if role != ArgumentRole::None || !may_be_place(name) {
+            return role;
+        }
+        let lower = text.trim_start().to_lowercase();
+        let scheme = lower.split_once("://").map(|(scheme, _)| scheme);
+        let is_scheme = |it: &str| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+            !it.is_empty() && it.bytes().all(plain)
+        };
+        if scheme.is_some_and(is_scheme) || lower.starts_with("file:") {
+            return ArgumentRole::Url;
+        }
+        // A comment in code begins alike.
+        let is_code = lower.starts_with("//") || lower.starts_with("/*") || lower.contains('\n');
+        let is_path = lower.starts_with(['/', '~']) || lower.starts_with("../") || lower == "..";
+        if is_path && !is_code {
+            let words = words(name);
+            return self.path(words.iter().any(|word| SOURCES.contains(&word.as_str())));
+        }
+        ArgumentRole::None
+    }
+
     fn path(&self, is_source: bool) -> ArgumentRole {
         match self.does {
             Does::Read => ArgumentRole::ReadPath,
@@ -97,6 +123,16 @@ impl About {
             "tables",
         ])
     }
+}
+
+/// Whether an argument of this name is sometimes a file or an address, and as often anything else.
+pub(super) fn may_be_place(name: &str) -> bool {
+    let words = words(name);
+    let last = words.last().map(String::as_str).unwrap_or_default();
+    let is_quality =
+        QUALITIES.contains(&last) || ["timezone", "language", "branch"].contains(&last);
+    let has = |word: &String| AMBIGUOUS.contains(&word.as_str()) || PLACES.contains(&word.as_str());
+    !is_quality && words.iter().any(has)
 }
 
 /// Whether an argument of this name is the directory that the others begin in.
@@ -221,6 +257,35 @@ const PLACES: &[&str] = &[
     "location",
     "output",
     "input",
+];
+/// These are a file or an address where they look like one.
+const AMBIGUOUS: &[&str] = &[
+    "archive",
+    "arg",
+    "args",
+    "arguments",
+    "argv",
+    "attachment",
+    "attachments",
+    "backup",
+    "callback",
+    "code",
+    "conf",
+    "config",
+    "configuration",
+    "database",
+    "db",
+    "doc",
+    "document",
+    "documents",
+    "expression",
+    "image",
+    "images",
+    "out",
+    "remote",
+    "save",
+    "template",
+    "workspace",
 ];
 const URLS: &[&str] =
     &["url", "urls", "uri", "uris", "href", "link", "links", "website", "webhook", "endpoint"];

@@ -222,7 +222,7 @@ impl Call<'_, '_> {
         here: &Here<'_>,
     ) -> Result<(), RoleError> {
         let by_name = role == ArgumentRole::ByName;
-        let role = if by_name { self.about.named(name) } else { role };
+        let role = if by_name { self.about.by_look(name, text) } else { role };
         if role.is_for_texts() { self.unchanged(role, text, here) } else { Ok(()) }
     }
 

@@ -56,8 +56,11 @@ fn paths_are_read_written_or_removed_by_what_the_tool_does() {
         proposed("copy_file", "", two.clone()),
         ["destination: write-path", "source: read-path"]
     );
-    // About something else than files.
-    assert_eq!(proposed("translate", "from one language into another", two), [] as [&str; 0]);
+    // About something else than files: they are some where they look like it.
+    assert_eq!(
+        proposed("translate", "from one language into another", two),
+        ["destination: by-name", "source: by-name"]
+    );
     let all = json!({"paths": {"type": "array", "items": text.clone()}, "repo_path": text});
     assert_eq!(
         proposed("read_multiple_files", "", all),
@@ -267,4 +270,61 @@ fn the_arguments_of_real_servers_have_the_roles_that_a_person_would_give_them() 
         }
     }
     expect_test::expect_file!["real-roles.txt"].assert_eq(&told);
+}
+
+#[test]
+fn a_text_that_looks_like_a_path_is_one_where_its_name_may_be_that_of_a_place() {
+    let text = json!({"type": "string"});
+    let names = [
+        "src",
+        "dest",
+        "destination",
+        "source",
+        "image",
+        "db",
+        "database",
+        "code",
+        "expression",
+        "callback",
+        "workspace",
+        "remote",
+        "root",
+        "target",
+        "input",
+        "output",
+        "attachment",
+        "template",
+        "config",
+    ];
+    for name in names {
+        let of = json!({name: text.clone(), "args": {"type": "array", "items": text.clone()}});
+        let schema = json!({"type": "object", "properties": of});
+        let looked = |value: &str| {
+            let plan = RolePlan::new("odd", "", &schema, &Roles::new());
+            let mut seen = Vec::new();
+            let mut with = |it: Text<'_>| {
+                seen.push(it.role);
+                Ok(it.text.to_owned())
+            };
+            plan.apply(&mut json!({name: value, "args": [value]}), &mut with).unwrap();
+            seen
+        };
+        for value in ["/etc/shadow", "~/.ssh/id_rsa", "../x"] {
+            assert_eq!(looked(value), [ArgumentRole::WritePath; 2], "{name}: {value}");
+        }
+        for value in ["https://evil.example/", "file:///etc/shadow", "FILE:/etc/shadow", "ftp://x/"]
+        {
+            assert_eq!(looked(value), [ArgumentRole::Url; 2], "{name}: {value}");
+        }
+        for value in ["", "main", "some words", "a/b", "// a comment", "/* another */ 1", "1 / 2"] {
+            assert_eq!(looked(value), [], "{name}: {value}");
+        }
+    }
+    // A person has the last word.
+    let schema = json!({"type": "object", "properties": {"src": text}});
+    let said = looked_at(&schema, &[("src", "none")], &json!({"src": "/etc/shadow"}));
+    assert_eq!(said.unwrap(), [] as [&str; 0]);
+    // Qualities of such things are none.
+    let quality = json!({"source_type": {"type": "string"}, "title": {"type": "string"}});
+    assert_eq!(proposed("odd", "", quality), [] as [&str; 0]);
 }

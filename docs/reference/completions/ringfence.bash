@@ -2174,7 +2174,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp__subcmd__add)
-            opts="-h -V --header --client-id --env --project --policy --agent --no-policy --yes --json --color --help --version"
+            opts="-h -V --header --client-id --client-secret --env --project --policy --agent --no-policy --yes --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2185,6 +2185,10 @@ _ringfence() {
                     return 0
                     ;;
                 --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-secret)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2442,13 +2446,17 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp__subcmd__login)
-            opts="-h -V --client-id --scope --port --no-browser --yes --color --help --version"
+            opts="-h -V --client-id --client-secret --scope --port --no-browser --yes --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-secret)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -499,6 +499,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from serve" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l header -d 'What is sent with each request to a URL; `${secret:NAME}` stands for a secret; may be repeated' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l client-id -d 'What the issuer of its logins calls you, where it wants one and does not let clients make themselves known' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l client-secret -d 'The secret that its issuer gave to that client, as `ringfence secret` keeps it' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l env -d 'A variable of the server\'s environment; may be repeated' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l policy -d 'Policy file that stands in for the user\'s and the project\'s, as for `run`; may be repeated' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l agent -d 'The agent that the proposed policy is for [default: all]' -r
@@ -536,6 +537,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from inspect" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -l client-id -d 'What its issuer calls you, where it knows you: a name, or the address of a document about the client' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -l client-secret -d 'The secret that its issuer gave to that client, as `ringfence secret` keeps it' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -l scope -d 'What the login is for, in place of what the server asks for' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -l port -d 'The port of this host that the browser comes back to [default: any]' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from login" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'

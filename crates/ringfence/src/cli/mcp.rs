@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use ringfence_core::ServerName;
+use ringfence_core::{SecretName, ServerName};
 use ringfence_runtime::clients::Client;
 
 use super::joined;
@@ -77,6 +77,9 @@ pub struct McpLoginArgs {
     /// What its issuer calls you, where it knows you: a name, or the address of a document about the client
     #[arg(long, value_name = "ID")]
     pub client_id: Option<String>,
+    /// The secret that its issuer gave to that client, as `ringfence secret` keeps it
+    #[arg(long, value_name = "SECRET", requires = "client_id")]
+    pub client_secret: Option<SecretName>,
     /// What the login is for, in place of what the server asks for
     #[arg(long, value_name = "SCOPE")]
     pub scope: Option<String>,
@@ -211,6 +214,9 @@ pub struct McpAddArgs {
     /// What the issuer of its logins calls you, where it wants one and does not let clients make themselves known
     #[arg(long, value_name = "ID", requires = "url")]
     pub client_id: Option<String>,
+    /// The secret that its issuer gave to that client, as `ringfence secret` keeps it
+    #[arg(long, value_name = "SECRET", requires = "client_id")]
+    pub client_secret: Option<SecretName>,
     /// A variable of the server's environment; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,

@@ -164,8 +164,14 @@ fn inspect(args: &McpInspectArgs, screen: &Screen) -> Result<Done, Failure> {
         }
         return Ok(Done::Yes);
     }
-    let said = tools::look_at(server, &request(Vec::new(), "inspect")?)
-        .map_err(|error| not_looked_at(&error).could_not())?;
+    let request = request(Vec::new(), "inspect")?;
+    let said = match tools::look_at(server, &request) {
+        Ok(said) => said,
+        Err(failed) => login::offered(server, &failed, (&request, screen)).ok_or_else(|| {
+            let message = not_looked_at(&failed);
+            login::hint(&args.name, &failed).into_iter().fold(message, Message::hint).could_not()
+        })?,
+    };
     let differences = Difference::all(&server.file, &said);
     let remarks = Remark::all(&args.name, &said, others());
     if args.json {

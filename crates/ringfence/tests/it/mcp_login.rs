@@ -23,7 +23,7 @@ const WEB: &str = r##"
 import base64, hashlib, http.server, json, os, secrets, sys, threading, urllib.parse
 here = os.path.dirname(os.path.abspath(__file__))
 codes, tokens, refreshes, used, asked = {}, {}, {}, set(), []
-scopes, registered, shows, SECRET = [], [], [], "s:e/c %r+t"
+scopes, registered, clients, shows, SECRET = [], [], [], [], "s:e/c %r+t"
 
 def how():
     try:
@@ -34,7 +34,7 @@ def how():
 lock = threading.Lock()
 def note():
   with lock:
-    json.dump({"tokens": list(tokens) + list(refreshes), "asked": asked, "scopes": scopes, "registered": registered, "shows": shows, "reused": sorted(used & REUSED)}, open(here + "/seen.new", "w"))
+    json.dump({"tokens": list(tokens) + list(refreshes), "asked": asked, "scopes": scopes, "registered": registered, "clients": clients, "shows": shows, "reused": sorted(used & REUSED)}, open(here + "/seen.new", "w"))
     os.replace(here + "/seen.new", here + "/seen")
 REUSED = set()
 
@@ -102,6 +102,7 @@ class Issuer(Base):
             code = secrets.token_urlsafe(16)
             codes[code] = given
             scopes.append(given.get("scope"))
+            clients.append(given["client_id"])
             back = {"code": code, "state": given["state"], "iss": "http://evil.example" if "iss" in how() else self.named()}
             if "denied" in how():
                 back = {"error": "access_denied", "state": given["state"], "iss": ISSUER}
@@ -240,6 +241,9 @@ for server in servers:
 print(json.dumps(PORTS), flush=True)
 sys.stdin.read()
 "##;
+
+/// What the issuer gives a client, and takes of one.
+const SECRET: &str = "s:e/c %r+t";
 
 /// Opens pages as a browser does; led astray by what `astray` says. What it was answered is kept.
 const BROWSER: &str = r##"#!/usr/bin/python3
@@ -473,11 +477,112 @@ fn a_page_behind_a_redirect_brings_nothing_that_was_made_known_to_another_party(
             wait_until("the browser is done", || setup.dir.join("visited").exists());
             assert_eq!(fs::read_to_string(setup.dir.join("visited")).unwrap(), "[400]");
             let pid = rustix::process::Pid::from_child(&child);
-            rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         }
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.success(), code == 0, "{how}: {}", text(&output));
         assert_eq!(setup.seen().to_string().contains("at-"), code == 0, "{how}");
+    }
+}
+
+#[test]
+fn whatever_a_server_wants_a_login_for_when_it_is_looked_at_begins_one() {
+    for (how, scopes) in [("lazy", json!(["read"])), ("lazy steps", json!(["read", "read list"]))] {
+        let setup = Setup::new(Who::Caller);
+        setup.how(how);
+        let (said, code) = setup.add();
+        assert_eq!(code, Some(0), "{how}: {said}");
+        assert_eq!(setup.seen()["scopes"], scopes, "{how}: {said}");
+        let mut talk = setup.talk();
+        assert!(!talk.call("read_headers", json!({})).1, "{how}");
+        talk.end();
+        // Nobody is asked off a terminal: it is said what a person can do.
+        setup.end_tokens("all");
+        for words in [&["mcp", "test", "web"][..], &["mcp", "inspect", "web", "--diff"]] {
+            let (said, code) = setup.run(words);
+            assert_eq!(code, Some(2), "{how}: {said}");
+            assert!(said.contains("`ringfence mcp login web`"), "{how}: {said}");
+        }
+        // At one they log in, and it goes on.
+        let words = ["mcp", "test", "web"];
+        let mut terminal = Terminal::owned_by(None, &setup.person.ringfence(&words));
+        terminal.shows("log in there? [y/N] ");
+        terminal.types("y\r");
+        if how.contains("steps") {
+            terminal.forget();
+            terminal.shows("log in there? [y/N] ");
+            terminal.types("y\r");
+        }
+        assert_eq!(terminal.ends().code(), Some(0), "{how}: {}", terminal.seen);
+        assert!(terminal.seen.contains("as it was pinned"), "{how}: {}", terminal.seen);
+    }
+}
+
+#[test]
+fn a_server_that_wants_ever_more_is_logged_in_at_twice_and_not_again() {
+    let setup = Setup::new(Who::Caller);
+    setup.how("lazy never");
+    let (said, code) = setup.add();
+    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(setup.seen()["scopes"], json!(["read", "read more1"]), "{said}");
+    assert!(said.contains("forgotten again"), "{said}");
+    assert!(!setup.run(&["secret", "list"]).0.contains("web-login"), "{said}");
+    // What a person said that it is for is not made more.
+    setup.how("");
+    assert_eq!(setup.add().1, Some(0));
+    setup.how("lazy steps");
+    let (said, code) = setup.run(&["mcp", "login", "web", "--yes", "--scope", "read"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(setup.seen()["scopes"].as_array().unwrap().len(), 4, "{said}");
+}
+
+#[test]
+fn a_secret_that_an_issuer_gives_when_we_make_ourselves_known_is_shown_as_it_says() {
+    for method in ["client_secret_basic", "client_secret_post", "none"] {
+        let setup = Setup::new(Who::Caller);
+        setup.how(&format!("by-{method}"));
+        let (said, code) = setup.add();
+        assert_eq!(code, Some(0), "{method}: {said}");
+        assert_eq!(setup.seen()["shows"], json!([method]), "{said}");
+        assert!(!said.contains(SECRET), "{method}: {said}");
+    }
+    let setup = Setup::new(Who::Caller);
+    setup.how("by-private_key_jwt");
+    let (said, code) = setup.add();
+    assert!(code == Some(2) && said.contains("private_key_jwt"), "{said}");
+}
+
+#[test]
+fn a_document_about_a_client_is_its_name_where_the_issuer_takes_that() {
+    let setup = Setup::new(Who::Caller);
+    setup.how("unknown documents");
+    let id = "https://client.example/us.json";
+    let (said, code) = setup.run(&["mcp", "add", "web", &setup.url(), "--yes", "--client-id", id]);
+    assert_eq!(code, Some(0), "{said}");
+    let seen = setup.seen();
+    assert_eq!((&seen["registered"], &seen["clients"]), (&json!([]), &json!([id])), "{said}");
+    let mut talk = setup.talk();
+    assert!(!talk.call("read_headers", json!({})).1);
+    talk.end();
+}
+
+#[test]
+fn a_server_that_names_no_issuer_is_its_own_and_no_other_is_taken_for_it() {
+    for (how, why) in [("legacy issuer", "says that it is"), ("legacy no-pkce", "PKCE")] {
+        let setup = Setup::new(Who::Caller);
+        setup.how(how);
+        let (said, code) = setup.add();
+        assert!(code == Some(2) && said.contains(why), "{how}: {said}");
+        assert_eq!(setup.seen()["clients"], json!([]), "{how}: {said}");
+    }
+    for how in ["legacy issuer-below", "legacy no-metadata"] {
+        let setup = Setup::new(Who::Caller);
+        setup.how(how);
+        let (said, code) = setup.add();
+        assert_eq!(code, Some(0), "{how}: {said}");
+        let mut talk = setup.talk();
+        assert!(!talk.call("read_headers", json!({})).1, "{how}");
+        talk.end();
     }
 }
 

@@ -26,7 +26,7 @@ use tokio::time::{interval, sleep, timeout};
 use super::super::frame::{INTERNAL_ERROR, Id, Kind, error_answer};
 use super::super::headers::{self, Repeated};
 use super::super::lines::MESSAGE_BYTES_MAX;
-use super::super::oauth::challenge::Challenge;
+use super::super::oauth::challenge::Lacks;
 use super::turns::Turns;
 use super::url::Url;
 use crate::net::{Coming, Own, awake, header};
@@ -75,6 +75,8 @@ pub struct Server {
     headers: HeaderMap,
     repeated: Arc<BTreeMap<String, Vec<Repeated>>>,
     renew: Option<Arc<dyn Renew>>,
+    /// What the last request lacked that was refused for that.
+    lacks: Arc<Mutex<Option<Lacks>>>,
     /// Those of all its sessions.
     turns: Arc<Turns>,
 }
@@ -131,6 +133,7 @@ impl Server {
             headers: headers?,
             repeated: Arc::new(repeated),
             renew: None,
+            lacks: Arc::default(),
             turns: Arc::default(),
         })
     }
@@ -139,6 +142,18 @@ impl Server {
     #[must_use]
     pub fn renewed_by(self, renew: Arc<dyn Renew>) -> Server {
         Server { renew: Some(renew), ..self }
+    }
+
+    /// What the last request lacked that was refused for that, if any was.
+    pub fn lacks(&self) -> Option<Lacks> {
+        self.lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes note of what a request lacked; that of one that was answered stays.
+    fn noted(&self, response: &Response<Coming>) -> Option<Lacks> {
+        let lacks = Lacks::of(response.status(), response.headers())?;
+        *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = Some(lacks.clone());
+        Some(lacks)
     }
 
     /// Ends the connections that nothing goes over.
@@ -353,22 +368,21 @@ impl Session {
 
     /// Sends a request, and once more with another token where the server does not take the one it had.
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Coming>, String> {
-        let Some(renew) = &self.server.renew else { return self.server.own.send(request).await };
-        let again = request.clone();
+        let again = self.server.renew.as_ref().map(|renew| (renew, request.clone()));
         let response = self.server.own.send(request).await?;
-        let more = Challenge::of(response.headers());
-        let more = more.filter(|it| it.error.as_deref() == Some("insufficient_scope"));
-        match (response.status(), more) {
-            (StatusCode::FORBIDDEN, Some(more)) => {
-                Err(renew.wants(&more.scope.unwrap_or_default()))
-            }
-            (StatusCode::UNAUTHORIZED, _) => {
+        let lacks = self.server.noted(&response);
+        let Some((renew, again)) = again else { return Ok(response) };
+        match lacks {
+            Some(Lacks::More(more)) => Err(renew.wants(&more.scope.unwrap_or_default())),
+            Some(Lacks::Login(_)) => {
                 // Read to its end, so that the next request may go over the same connection.
                 let _ = response.into_body().whole(SAID_BYTES_MAX).await;
                 renew.renew().await?;
-                self.server.own.send(again).await
+                let response = self.server.own.send(again).await?;
+                self.server.noted(&response);
+                Ok(response)
             }
-            _ => Ok(response),
+            None => Ok(response),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a server says that wants a login: `WWW-Authenticate: Bearer ...` (RFC 6750, RFC 9728 section 5.1).
 
+use hyper::StatusCode;
 use hyper::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// What a server wants.
@@ -11,6 +12,34 @@ pub struct Challenge {
     pub scope: Option<String>,
     /// What was wrong with the one that it was given.
     pub error: Option<String>,
+}
+
+/// What a request lacked that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lacks {
+    /// A token: it had none, or one that is not taken.
+    Login(Challenge),
+    /// One that is for more.
+    More(Challenge),
+}
+
+impl Lacks {
+    /// What it lacked by its answer, if that is it.
+    pub fn of(status: StatusCode, headers: &HeaderMap) -> Option<Lacks> {
+        let challenge = Challenge::of(headers);
+        if status == StatusCode::UNAUTHORIZED {
+            return Some(Lacks::Login(challenge.unwrap_or_default()));
+        }
+        let more = challenge.filter(|it| it.error.as_deref() == Some("insufficient_scope"));
+        more.filter(|_| status == StatusCode::FORBIDDEN).map(Lacks::More)
+    }
+
+    /// What the server says of that.
+    pub fn challenge(&self) -> &Challenge {
+        match self {
+            Lacks::Login(challenge) | Lacks::More(challenge) => challenge,
+        }
+    }
 }
 
 impl Challenge {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::metadata::Authority;
 use super::{OauthError, form, query, refused, text, told};
@@ -33,6 +33,62 @@ pub struct Client {
     /// How that is shown: in the form, or as a login.
     #[serde(default)]
     pub in_form: bool,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+/// How a client shows who it is where tokens are had (RFC 7591, `token_endpoint_auth_method`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// By its name alone.
+    None,
+    /// By a secret, as a login.
+    Basic,
+    /// By a secret, in the form.
+    Form,
+}
+
+impl Method {
+    /// Its name there.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::None => "none",
+            Method::Basic => "client_secret_basic",
+            Method::Form => "client_secret_post",
+        }
+    }
+
+    /// The first of these that an issuer takes; one that names none takes a login (RFC 8414, section 2).
+    fn first(of: &[Method], authority: &Authority) -> Option<Method> {
+        if authority.methods.is_empty() {
+            return of.contains(&Method::Basic).then_some(Method::Basic);
+        }
+        of.iter().copied().find(|it| authority.methods.iter().any(|name| name == it.name()))
+    }
+
+    /// How a client with a secret shows it to an issuer.
+    pub fn with_secret(authority: &Authority) -> Result<Method, OauthError> {
+        Method::first(&[Method::Basic, Method::Form], authority).ok_or_else(|| {
+            refused(format!(
+                "`{}` takes a client's secret in no way that is known here: `{}`",
+                authority.issuer,
+                authority.methods.join(" ")
+            ))
+        })
+    }
+
+    /// How we want to be made known to an issuer: without a secret, where it lets that be.
+    pub fn to_register(authority: &Authority) -> Result<Method, OauthError> {
+        let all = [Method::None, Method::Basic, Method::Form];
+        if authority.methods.is_empty() {
+            return Ok(Method::None);
+        }
+        Method::first(&all, authority).map_or_else(|| Method::with_secret(authority), Ok)
+    }
 }
 
 impl std::fmt::Debug for Client {
@@ -224,13 +280,13 @@ pub fn tokens(document: &Value) -> Result<Tokens, OauthError> {
 }
 
 /// What an issuer is told of us, so that it knows us (RFC 7591).
-pub fn registration(redirect: &str, scope: Option<&str>) -> Value {
+pub fn registration(redirect: &str, method: Method, scope: Option<&str>) -> Value {
     let mut document = json!({
         "client_name": "Ringfence",
         "redirect_uris": [redirect],
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
-        "token_endpoint_auth_method": "none",
+        "token_endpoint_auth_method": method.name(),
         "application_type": "native",
     });
     if let (Some(scope), Some(all)) = (scope, document.as_object_mut()) {
@@ -239,15 +295,24 @@ pub fn registration(redirect: &str, scope: Option<&str>) -> Value {
     document
 }
 
-/// Who we are, by the answer to that.
-pub fn registered(document: &Value) -> Result<Client, OauthError> {
+/// Who we are, by the answer to that, where `asked` is what we asked for.
+pub fn registered(document: &Value, asked: Method) -> Result<Client, OauthError> {
     if let Some(error) = text(document, "error") {
         return Err(refused(format!("we were not made known there: {error}")));
     }
     let id = text(document, "client_id").ok_or_else(|| refused("we were given no name there"))?;
-    let method = text(document, "token_endpoint_auth_method");
-    let secret = text(document, "client_secret").filter(|_| method != Some("none"));
-    let in_form = method == Some("client_secret_post");
+    let all = [Method::None, Method::Basic, Method::Form];
+    let method = match text(document, "token_endpoint_auth_method") {
+        None => asked,
+        Some(said) => all.into_iter().find(|it| it.name() == said).ok_or_else(|| {
+            refused(format!("we are to show who we are in a way that is not known here: `{said}`"))
+        })?,
+    };
+    let secret = text(document, "client_secret").filter(|_| method != Method::None);
+    if secret.is_none() && method != Method::None {
+        return Err(refused("we are to show a secret, and were given none"));
+    }
+    let in_form = method == Method::Form;
     Ok(Client { id: id.to_owned(), secret: secret.map(str::to_owned), in_form })
 }
 

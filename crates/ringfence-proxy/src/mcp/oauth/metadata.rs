@@ -38,6 +38,15 @@ pub struct Authority {
     pub methods: Vec<String>,
 }
 
+/// How an issuer is known before it says how tokens are had there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named<'a> {
+    /// By the name that a server says, which is then its own.
+    As(&'a str),
+    /// As the server's own host, where none is named (MCP 2025-03-26): by whatever name there.
+    Host,
+}
+
 /// Whether an address may be asked in the course of a login at `server`: over TLS, or on this host for a server that is
 /// here as well; and at no address of a network of this host's, unless the server is at one.
 pub fn check(url: &Url, server: &Url) -> Result<(), OauthError> {
@@ -151,12 +160,43 @@ pub fn authority_places(issuer: &str, server: &Url) -> Result<Vec<Url>, OauthErr
     Ok(all)
 }
 
-/// Reads how tokens are had; it must be said by that issuer, and codes must be bound to who asked (PKCE).
-pub fn authority(document: &Value, issuer: &str, server: &Url) -> Result<Authority, OauthError> {
-    let named = text(document, "issuer").unwrap_or_default();
-    if named != issuer {
-        return Err(refused(format!("`{issuer}` says that it is `{named}`")));
+/// How tokens are had at a server's own host that says nothing of that (MCP 2025-03-26, section 2.3.3). Whether codes are
+/// bound to who asked is not said either: they leave that host for the browser alone.
+pub fn usual(server: &Url) -> Authority {
+    let at = |target: &str| Url { target: target.to_owned(), ..server.clone() };
+    Authority {
+        issuer: origin(server),
+        authorize: at("/authorize"),
+        token: at("/token"),
+        register: Some(at("/register")),
+        says_issuer: false,
+        takes_documents: false,
+        methods: Vec::new(),
     }
+}
+
+/// Whether the one who says that it is called so is the one who was asked.
+fn is_asked(said: &str, named: Named<'_>, server: &Url) -> Result<(), OauthError> {
+    let (is_it, asked) = match named {
+        Named::As(name) => (said == name, name.to_owned()),
+        Named::Host => {
+            let own: Option<Url> = said.parse().ok();
+            let is_own =
+                |own: Url| (own.scheme, own.endpoint) == (server.scheme, server.endpoint.clone());
+            (own.is_some_and(is_own), origin(server))
+        }
+    };
+    is_it.then_some(()).ok_or_else(|| refused(format!("`{asked}` says that it is `{said}`")))
+}
+
+/// Reads how tokens are had; it must be said by that issuer, and codes must be bound to who asked (PKCE).
+pub fn authority(
+    document: &Value,
+    named: Named<'_>,
+    server: &Url,
+) -> Result<Authority, OauthError> {
+    let issuer = text(document, "issuer").unwrap_or_default();
+    is_asked(issuer, named, server)?;
     let at = |name: &str| {
         let address =
             text(document, name).ok_or_else(|| refused(format!("`{issuer}` has no `{name}`")))?;

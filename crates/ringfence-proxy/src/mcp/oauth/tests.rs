@@ -4,8 +4,10 @@ use sha2::Digest as _;
 
 use super::super::http::url::Url;
 use super::challenge::Challenge;
-use super::flow::{Asked, Came, Client, RANDOM_BYTES, registered, renew, tokens};
-use super::metadata::{Authority, authority, authority_places, resource, resource_places};
+use super::flow::{Asked, Came, Client, Method, RANDOM_BYTES, callback, registered, renew, tokens};
+use super::metadata::{
+    Authority, Named, authority, authority_places, resource, resource_places, usual,
+};
 use super::*;
 
 fn url(text: &str) -> Url {
@@ -28,11 +30,15 @@ fn document() -> Value {
 }
 
 fn read(document: &Value) -> Result<Authority, OauthError> {
-    authority(document, "https://login.example.com", &server())
+    authority(document, Named::As("https://login.example.com"), &server())
 }
 
 fn client() -> Client {
     Client { id: "us".to_owned(), secret: None, in_form: false }
+}
+
+fn with_secret(secret: &str) -> Client {
+    Client { id: "us".to_owned(), secret: Some(secret.to_owned()), in_form: false }
 }
 
 fn asked(authority: &Authority) -> Asked {
@@ -230,15 +236,14 @@ fn a_code_is_brought_with_what_only_we_know_and_no_other_form_has_it() {
             && post.body.contains("client_id=us")
             && post.login.is_none()
     );
-    let secret = Client { secret: Some("s:t".to_owned()), ..client() };
+    let secret = with_secret("s:t");
     let post = renew("r", "https://mcp.example.com", &secret);
     assert!(!post.body.contains("s%3At") && post.login.is_some());
-    let post = renew("r", "https://mcp.example.com", &Client { in_form: true, ..secret });
+    let mut in_form = secret.clone();
+    in_form.in_form = true;
+    let post = renew("r", "https://mcp.example.com", &in_form);
     assert!(post.body.contains("client_secret=s%3At") && post.login.is_none());
-    assert!(
-        !format!("{:?}", Client { secret: Some("hidden".to_owned()), ..client() })
-            .contains("hidden")
-    );
+    assert!(!format!("{:?}", with_secret("hidden")).contains("hidden"));
 }
 
 #[test]
@@ -262,17 +267,112 @@ fn tokens_are_those_of_bearers_and_fit_into_a_header() {
         let error = tokens(&document).err().unwrap().to_string();
         assert!(!error.contains("abc"), "{name}: {error}");
     }
-    assert!(registered(&json!({"client_id": "x", "client_secret": "y"})).unwrap().secret.is_some());
-    assert!(
-        registered(
-            &json!({"client_id": "x", "client_secret": "y", "token_endpoint_auth_method": "none"})
-        )
-        .unwrap()
-        .secret
-        .is_none()
-    );
-    assert!(
-        registered(&json!({})).is_err()
-            && registered(&json!({"error": "x", "client_id": "y"})).is_err()
-    );
+}
+
+#[test]
+fn a_client_shows_its_secret_as_its_issuer_takes_it_and_no_secret_that_it_was_not_asked_for() {
+    let with = |methods: &[&str]| Authority {
+        methods: methods.iter().map(|it| (*it).to_owned()).collect(),
+        ..read(&document()).unwrap()
+    };
+    for (methods, secret, to_register) in [
+        (&[][..], Some(Method::Basic), Some(Method::None)),
+        (&["none"], None, Some(Method::None)),
+        (&["client_secret_post", "none"], Some(Method::Form), Some(Method::None)),
+        (&["client_secret_post", "client_secret_basic"], Some(Method::Basic), Some(Method::Basic)),
+        (&["private_key_jwt"], None, None),
+        (&["CLIENT_SECRET_BASIC"], None, None),
+    ] {
+        let authority = with(methods);
+        assert_eq!(Method::with_secret(&authority).ok(), secret, "{methods:?}");
+        assert_eq!(Method::to_register(&authority).ok(), to_register, "{methods:?}");
+    }
+    let said = |method: &str, asked: Method| {
+        let mut document = json!({"client_id": "x", "client_secret": "y"});
+        if !method.is_empty() {
+            document["token_endpoint_auth_method"] = json!(method);
+        }
+        let client = registered(&document, asked).ok()?;
+        Some((client.secret.is_some(), client.in_form))
+    };
+    assert_eq!(said("", Method::Basic), Some((true, false)));
+    assert_eq!(said("", Method::Form), Some((true, true)));
+    assert_eq!(said("", Method::None), Some((false, false)));
+    assert_eq!(said("none", Method::Basic), Some((false, false)));
+    assert_eq!(said("client_secret_basic", Method::None), Some((true, false)));
+    assert_eq!(said("client_secret_post", Method::None), Some((true, true)));
+    assert_eq!(said("private_key_jwt", Method::None), None);
+    let none = Method::None;
+    for bad in [
+        json!({}),
+        json!({"client_id": ""}),
+        json!({"error": "x", "client_id": "y"}),
+        json!({"client_id": "x", "token_endpoint_auth_method": "client_secret_basic"}),
+    ] {
+        assert!(registered(&bad, none).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_page_elsewhere_is_told_from_the_issuers_own_unless_it_says_its_name() {
+    for (page, says_issuer, elsewhere) in [
+        ("https://login.example.com/authorize", false, false),
+        ("https://LOGIN.example.com:443/other/authorize", false, false),
+        ("https://other.example.com/authorize", false, true),
+        ("https://login.example.com:8443/authorize", false, true),
+        ("https://other.example.com/authorize", true, false),
+    ] {
+        let mut document = document();
+        document["authorization_endpoint"] = json!(page);
+        document["authorization_response_iss_parameter_supported"] = json!(says_issuer);
+        let authority = read(&document).unwrap();
+        assert_eq!(authority.elsewhere().is_some(), elsewhere, "{page} {says_issuer}");
+    }
+    let quiet = |issuer: &str| Authority {
+        issuer: issuer.to_owned(),
+        says_issuer: false,
+        ..read(&document()).unwrap()
+    };
+    let (one, other) = (quiet("https://a.example"), quiet("https://b.example"));
+    assert_ne!(callback(&one, None), callback(&other, None));
+    assert_eq!(callback(&one, None), callback(&one, None));
+    assert_eq!(callback(&one, Some("us")), "/callback");
+    assert_eq!(callback(&Authority { says_issuer: true, ..one }, None), "/callback");
+}
+
+#[test]
+fn where_no_issuer_is_named_the_servers_own_host_is_it_and_no_other() {
+    let of = |issuer: &str| {
+        let mut document = document();
+        document["issuer"] = json!(issuer);
+        authority(&document, Named::Host, &server())
+    };
+    for own in
+        ["https://mcp.example.com", "https://mcp.example.com/oauth", "https://MCP.example.com:443/"]
+    {
+        assert_eq!(of(own).unwrap().issuer, own);
+    }
+    for other in [
+        "https://login.example.com",
+        "http://mcp.example.com",
+        "https://mcp.example.com:8443",
+        "https://mcp.example.com.evil.example",
+        "mcp.example.com",
+        "",
+    ] {
+        assert!(of(other).is_err(), "{other}");
+    }
+    let usual = usual(&server());
+    assert_eq!(usual.issuer, "https://mcp.example.com");
+    let all = [&usual.authorize, &usual.token, usual.register.as_ref().unwrap()];
+    assert_eq!(all.map(|it| it.target.as_str()), ["/authorize", "/token", "/register"]);
+    assert!(all.iter().all(|it| it.endpoint == server().endpoint && it.scheme == server().scheme));
+    assert!(!usual.says_issuer && usual.elsewhere().is_none());
+}
+
+#[test]
+fn what_others_say_is_one_line_of_a_bounded_length() {
+    assert_eq!(told("a\nok: b\r\u{1b}[2J\u{2028}c"), "a\\nok: b\\r\\u{1b}[2J\\u{2028}c");
+    assert_eq!(told(&"x".repeat(9_000)).len(), 400);
+    assert_eq!(told("plain, with ümläute"), "plain, with ümläute");
 }

@@ -10,13 +10,12 @@ use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::{Method, Request, StatusCode};
 use ringfence_core::Gate;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::super::http::url::Url;
-use super::challenge::Challenge;
 use super::flow::{Post, Tokens, tokens};
-use super::metadata::{Authority, Resource, authority, resource};
+use super::metadata::{Authority, Named, Resource, authority, resource, usual};
 use super::{DOCUMENT_BYTES_MAX, OauthError, refused};
 use crate::net::{NetConfig, Own, Secrets, header};
 
@@ -35,26 +34,11 @@ pub struct Web {
 /// What was answered.
 struct Got {
     status: StatusCode,
-    challenge: Option<Challenge>,
     to: Option<String>,
     body: Vec<u8>,
 }
 
 impl Web {
-    /// What a server wants that is sent a message without a token; nothing where it wants none.
-    pub async fn challenge(&self, server: &Url) -> Result<Option<Challenge>, OauthError> {
-        let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-            "protocolVersion": "2025-11-25", "capabilities": {},
-            "clientInfo": {"name": "ringfence", "version": env!("CARGO_PKG_VERSION")},
-        }});
-        let mut request = posted(server, "application/json", hello.to_string());
-        let both = HeaderValue::from_static("application/json, text/event-stream");
-        request.headers_mut().insert(ACCEPT, both);
-        let got = self.send(server, request).await?;
-        let wants = got.status == StatusCode::UNAUTHORIZED;
-        Ok(wants.then(|| got.challenge.unwrap_or_default()))
-    }
-
     /// Who gives out tokens for a server, by the first of these places that says so; nothing where none does.
     pub async fn resource(
         &self,
@@ -67,16 +51,20 @@ impl Web {
         }
     }
 
-    /// How tokens are had from an issuer, by the first of these places that says so.
+    /// How tokens are had from an issuer, by the first of these places that says so; as is usual where a server's own host
+    /// says nothing.
     pub async fn authority(
         &self,
         places: &[Url],
-        (issuer, server): (&str, &Url),
+        (named, server): (Named<'_>, &Url),
     ) -> Result<Authority, OauthError> {
-        let document = self.document(places).await?;
-        let document = document
-            .ok_or_else(|| refused(format!("`{issuer}` does not say how tokens are had there")))?;
-        authority(&document, issuer, server)
+        match (self.document(places).await?, named) {
+            (Some(document), _) => authority(&document, named, server),
+            (None, Named::Host) => Ok(usual(server)),
+            (None, Named::As(issuer)) => {
+                Err(refused(format!("`{issuer}` does not say how tokens are had there")))
+            }
+        }
     }
 
     /// Makes us known; the answer is for [`super::flow::registered`].
@@ -130,10 +118,9 @@ impl Web {
         let asking = async {
             let response = own.send(request).await?;
             let status = response.status();
-            let challenge = Challenge::of(response.headers());
             let to = header(response.headers(), LOCATION.as_str()).map(str::to_owned);
             let body = response.into_body().whole(DOCUMENT_BYTES_MAX).await?;
-            Ok(Got { status, challenge, to, body })
+            Ok(Got { status, to, body })
         };
         let got = timeout(Duration::from_secs(ANSWER_SECONDS_MAX), asking).await;
         let got =

@@ -13,12 +13,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ringfence_core::{Clock as _, Endpoint, SecretName, ServerName};
 use ringfence_proxy::mcp::http::url::Url;
-use ringfence_proxy::mcp::oauth::challenge::Challenge;
+pub use ringfence_proxy::mcp::oauth::challenge::{Challenge, Lacks};
 use ringfence_proxy::mcp::oauth::flow::{
-    Asked, Client, RANDOM_BYTES, Tokens, callback, registered, registration,
+    Asked, Client, Method, RANDOM_BYTES, Tokens, callback, registered, registration,
 };
 use ringfence_proxy::mcp::oauth::metadata::{
-    Authority, Resource, authority_places, resource_places,
+    Authority, Named, Resource, authority_places, resource_places,
 };
 use ringfence_proxy::mcp::oauth::web::{Web, block_on};
 use ringfence_proxy::mcp::oauth::{OauthError, metadata};
@@ -29,11 +29,14 @@ use ringfence_secrets::store::{AGE, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::looking::Looking;
-use super::{RunError, ToolsRequest, remote};
+use super::{LookFailed, RunError, ToolsRequest, look_at, remote};
 use crate::clock::HostClock;
 use crate::servers::Server;
 use browser::Listener;
 pub(super) use renewal::Renewal;
+
+/// The header that a login stands in.
+const HEADER: &str = "Authorization";
 
 /// How long a value of the token is used before it is read again, in seconds: it is read at every use.
 const TOKEN_TTL_SECONDS: u32 = 60;
@@ -72,6 +75,27 @@ pub enum LoginError {
         /// The server.
         server: ServerName,
     },
+    /// There is no secret for the client.
+    #[error("there is no secret `{name}`")]
+    NoSecret {
+        /// Its name.
+        name: SecretName,
+        /// Where tokens are had.
+        endpoint: Box<Endpoint>,
+    },
+    /// The secret of the client is not for there.
+    #[error("`{name}` is not shown at {endpoint}: {why}")]
+    Unbound {
+        /// The secret.
+        name: SecretName,
+        /// Where tokens are had.
+        endpoint: Box<Endpoint>,
+        /// Why.
+        why: String,
+    },
+    /// The value of the client's secret is had from a vault.
+    #[error("the value of `{0}` is not kept here, and a client's secret has to be")]
+    Elsewhere(SecretName),
     /// A session could not be had.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -88,6 +112,8 @@ pub enum LoginError {
 pub struct Wants {
     /// Our name at the issuer, where it knows us.
     pub client_id: Option<String>,
+    /// The secret that we show there, where it gave us one.
+    pub client_secret: Option<SecretName>,
     /// What it is for, in place of what the server says.
     pub scope: Option<String>,
     /// The port that the browser comes back to; any where 0.
@@ -112,6 +138,9 @@ pub trait Person {
 pub(super) struct Kept {
     token: String,
     client: Client,
+    /// The secret of the person's that the client shows, which is read at each use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<SecretName>,
     resource: String,
     refresh: Option<String>,
     /// When the last one was had.
@@ -130,30 +159,43 @@ pub(super) fn renewal_of(server: &ServerName) -> Option<SecretName> {
 
 /// The header of a server's file that stands for its login.
 pub fn header_of(server: &ServerName) -> (String, String) {
-    ("Authorization".to_owned(), format!("Bearer ${{secret:{server}-login}}"))
+    (HEADER.to_owned(), format!("Bearer ${{secret:{server}-login}}"))
 }
 
-/// Whether a server that is sent no token wants one.
-pub fn is_wanted(server: &Server, request: &ToolsRequest) -> Result<bool, LoginError> {
-    let url = url_of(server)?;
-    Ok(step(server, request, async |web| web.challenge(&url).await)?.is_some())
+/// Whether requests to a server carry the token of its login.
+pub(super) fn is_used(server: &Server) -> bool {
+    let (_, stands) = header_of(&server.name);
+    server.file.headers.values().any(|value| *value == stands)
 }
 
-/// Logs in at a server, with the person at its side, and keeps that.
+/// What a server says of its logins that is asked what it has without one; nothing where it answers that.
+pub fn challenge(server: &Server, request: &ToolsRequest) -> Result<Option<Challenge>, LoginError> {
+    url_of(server)?;
+    let mut file = server.file.clone();
+    file.headers.retain(|name, _| !name.eq_ignore_ascii_case(HEADER));
+    let odd = |why| LoginError::Oauth(OauthError::Refused(why));
+    let bare = Server::new(server.name.clone(), file).map_err(odd)?;
+    match look_at(&bare, request) {
+        Ok(_) => Ok(None),
+        Err(LookFailed { lacks: Some(lacks), .. }) => Ok(Some(lacks.challenge().clone())),
+        Err(failed) => Err(LoginError::Oauth(OauthError::Unreachable(failed.to_string()))),
+    }
+}
+
+/// Logs in at a server, with the person at its side, and keeps that; what the login is for, where that is said. A server
+/// that asks for no login has one all the same where it says who gives out its tokens: its calls may want it.
 pub fn log_in(
     server: &Server,
     request: &ToolsRequest,
-    wants: &Wants,
+    (wants, challenge): (&Wants, Option<&Challenge>),
     person: &mut dyn Person,
-) -> Result<(), LoginError> {
+) -> Result<Option<String>, LoginError> {
     let url = url_of(server)?;
     free(&Store::at(request.dirs.secrets()), &server.name)?;
-    let challenge = step(server, request, async |web| web.challenge(&url).await)?;
-    let challenge = challenge.ok_or_else(|| LoginError::NotWanted(server.name.clone()))?;
     let at = At { server, request, url: &url };
-    let resource = at.resource(&challenge, person)?;
+    let resource = at.resource(challenge, person)?;
     let authority = at.authority(&resource, person)?;
-    let scope = scope(wants, &challenge, &resource);
+    let scope = scope(wants, challenge, &resource);
     if !person.logs_in(&authority.issuer, scope.as_deref()) {
         return Err(LoginError::Declined);
     }
@@ -172,12 +214,16 @@ pub fn log_in(
     );
     person.goes_to(&asked.address);
     let code = listener.wait(&asked, LOGIN_WAIT_MAX)?;
-    let post = asked.exchange(&code, &client);
+    let store = Store::at(request.dirs.secrets());
+    let of_person = wants.client_secret.as_ref();
+    let post = asked.exchange(&code, &with_secret(&client, (&store, of_person), &authority.token)?);
     let tokens = step(server, request, async |web| web.tokens(&authority.token, &post).await)?;
     let token = authority.token.to_string();
     let (resource, refresh) = (resource.resource, tokens.refresh.as_deref().cloned());
-    let kept = Kept { token, client, resource, refresh, had_ms: HostClock::utc().now_ms() };
-    keep(&Store::at(request.dirs.secrets()), (server, &url), &kept, &tokens)
+    let (secret, had_ms) = (wants.client_secret.clone(), HostClock::utc().now_ms());
+    let kept = Kept { token, client, secret, resource, refresh, had_ms };
+    keep(&store, (server, &url), &kept, &tokens)?;
+    Ok(scope)
 }
 
 /// Whether the names that a login is kept under have nothing else.
@@ -215,9 +261,9 @@ fn url_of(server: &Server) -> Result<Url, LoginError> {
 }
 
 /// What is asked for: what the person says, else what the server asks for, else all that it has.
-fn scope(wants: &Wants, challenge: &Challenge, resource: &Resource) -> Option<String> {
+fn scope(wants: &Wants, challenge: Option<&Challenge>, resource: &Resource) -> Option<String> {
     let all = || Some(resource.scopes.join(" ")).filter(|all| !all.is_empty());
-    wants.scope.clone().or_else(|| challenge.scope.clone()).or_else(all)
+    wants.scope.clone().or_else(|| challenge?.scope.clone()).or_else(all)
 }
 
 /// A login under way.
@@ -230,10 +276,10 @@ struct At<'a> {
 impl At<'_> {
     fn resource(
         &self,
-        challenge: &Challenge,
+        challenge: Option<&Challenge>,
         person: &mut dyn Person,
     ) -> Result<Resource, LoginError> {
-        let said = challenge.resource_metadata.as_deref();
+        let said = challenge.and_then(|it| it.resource_metadata.as_deref());
         let places = resource_places(self.url, said)?;
         reach(&places, person)?;
         let found =
@@ -244,6 +290,7 @@ impl At<'_> {
                 let why = format!("`{}` does not say who gives out its tokens", self.server.name);
                 Err(OauthError::Refused(why).into())
             }
+            None if challenge.is_none() => Err(LoginError::NotWanted(self.server.name.clone())),
             // As MCP 2025-03-26 had it: the server itself does.
             None => Ok(Resource {
                 resource: self.server.file.url.clone().unwrap_or_default(),
@@ -259,12 +306,15 @@ impl At<'_> {
         resource: &Resource,
         person: &mut dyn Person,
     ) -> Result<Authority, LoginError> {
-        let own = || metadata::origin(self.url);
-        let issuer = resource.issuers.first().cloned().unwrap_or_else(own);
+        let named = resource.issuers.first().map_or(Named::Host, |it| Named::As(it));
+        let issuer = match named {
+            Named::As(issuer) => issuer.to_owned(),
+            Named::Host => metadata::origin(self.url),
+        };
         let places = authority_places(&issuer, self.url)?;
         reach(&places, person)?;
         let authority = step(self.server, self.request, async |web| {
-            web.authority(&places, (&issuer, self.url)).await
+            web.authority(&places, (named, self.url)).await
         })?;
         let is_refused = |at: &Endpoint| !person.logs_in_elsewhere(&authority.issuer, at);
         if authority.elsewhere().is_some_and(is_refused) {
@@ -289,14 +339,60 @@ impl At<'_> {
                     format!("`{}` does not take an address as a client's name", authority.issuer);
                 return Err(OauthError::Refused(why).into());
             }
-            return Ok(Client { id: id.clone(), secret: None, in_form: false });
+            let in_form = match &wants.client_secret {
+                None => false,
+                Some(name) => {
+                    // Before a person is sent anywhere.
+                    let store = Store::at(self.request.dirs.secrets());
+                    shown(&store, name, &authority.token)?;
+                    Method::with_secret(authority)? == Method::Form
+                }
+            };
+            return Ok(Client { id: id.clone(), secret: None, in_form });
         }
         let url = authority.register.as_ref();
         let url = url.ok_or_else(|| LoginError::Unknown(authority.issuer.clone()))?;
-        let said = registration(redirect, scope);
+        let method = Method::to_register(authority)?;
+        let said = registration(redirect, method, scope);
         let answer = step(self.server, self.request, async |web| web.register(url, &said).await)?;
-        Ok(registered(&answer)?)
+        Ok(registered(&answer, method)?)
     }
+}
+
+/// The client with the secret that it shows, where a person's is to be shown.
+fn with_secret(
+    client: &Client,
+    (store, name): (&Store, Option<&SecretName>),
+    token: &Url,
+) -> Result<Client, LoginError> {
+    let mut client = client.clone();
+    if let Some(name) = name {
+        client.secret = Some(shown(store, name, token)?.dangerous_reveal().to_owned());
+    }
+    Ok(client)
+}
+
+/// The value of a person's secret that is bound to where tokens are had: what is sent elsewhere, or read by agents, is
+/// no secret of this client's alone, and is not sent there.
+fn shown(store: &Store, name: &SecretName, token: &Url) -> Result<Secret, LoginError> {
+    let binding = match store.binding(name) {
+        Err(StoreError::Unknown(name)) => {
+            return Err(LoginError::NoSecret { name, endpoint: Box::new(token.endpoint.clone()) });
+        }
+        found => found?,
+    };
+    let path = token.target.split('?').next().unwrap_or_default();
+    if let Some(why) = binding.refuses(&token.endpoint, "POST", path) {
+        return Err(LoginError::Unbound {
+            name: name.clone(),
+            endpoint: Box::new(token.endpoint.clone()),
+            why,
+        });
+    }
+    if binding.backend != AGE {
+        return Err(LoginError::Elsewhere(name.clone()));
+    }
+    Ok(store.value(name)?)
 }
 
 /// Asks the person about what is about to be connected to.

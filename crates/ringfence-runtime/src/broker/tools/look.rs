@@ -7,6 +7,7 @@ use ringfence_proxy::mcp::frame::{
     Answer, Frame, Kind, METHOD_NOT_FOUND, error_answer, result_answer,
 };
 use ringfence_proxy::mcp::lines;
+use ringfence_proxy::mcp::oauth::challenge::Lacks;
 use ringfence_proxy::mcp::revision::Revision;
 use serde_json::{Value, json};
 
@@ -59,11 +60,13 @@ pub struct LookFailed {
     pub why: LookError,
     /// What it printed last, line by line.
     pub said: Vec<String>,
+    /// What the last request lacked that it refused for that.
+    pub lacks: Option<Box<Lacks>>,
 }
 
 impl From<LookError> for LookFailed {
     fn from(why: LookError) -> LookFailed {
-        LookFailed { why, said: Vec::new() }
+        LookFailed { why, said: Vec::new(), lacks: None }
     }
 }
 
@@ -89,11 +92,12 @@ pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Said, LookFailed
     let lines = if is_remote { Whose::Ours } else { Whose::Servers };
     let mut talk = Talk { started: &mut started, ears: &mut ears, until, number: 0, lines };
     let said = talk.all();
+    let lacks = remotes.and_then(|it| it.lacks(&server.name)).map(Box::new);
     let last = started.last_lines();
     started.end();
     let closed = session.map(Looking::close).transpose();
     closed.map_err(|error| failed(&error))?;
-    said.map_err(|why| LookFailed { why, said: last })
+    said.map_err(|why| LookFailed { why, said: last, lacks })
 }
 
 struct Talk<'a> {

@@ -16,6 +16,7 @@ use ringfence_proxy::mcp::http::front::{Door, Front, Opens};
 use ringfence_proxy::mcp::http::remote::{self, Unheard, Word};
 use ringfence_proxy::mcp::http::url::Url;
 use ringfence_proxy::mcp::lines::Read;
+use ringfence_proxy::mcp::oauth::challenge::Lacks;
 use ringfence_proxy::mcp::oauth::web::Web;
 use ringfence_proxy::net::authority::Authority;
 use ringfence_proxy::net::{NetConfig, Own, Secrets};
@@ -26,7 +27,7 @@ use super::super::net::record_leases;
 use super::super::{RunError, authority, held};
 use super::ToolsRequest;
 use super::ears::Mouth;
-use super::login::Renewal;
+use super::login::{self, Renewal};
 use super::serving::Heard;
 use crate::advice::Lasts;
 use crate::approvals::{self, Approvals};
@@ -68,7 +69,10 @@ impl Remotes {
         for (server, url) in behind {
             let web = way.web((&server.name, request), gate);
             let config = (web.config)();
-            let renewal = Renewal::of(&server.name, &request.dirs.secrets(), web);
+            // A request without the token needs no other one.
+            let renewal = login::is_used(server)
+                .then(|| Renewal::of(&server.name, &request.dirs.secrets(), web))
+                .flatten();
             let reached =
                 reached(server, url, (gate.clone(), config)).map(|reached| match renewal {
                     Some(renewal) => reached.renewed_by(Arc::new(renewal)),
@@ -138,6 +142,11 @@ impl Remotes {
         let carriers = self.carriers.lock().unwrap_or_else(PoisonError::into_inner);
         let carriers = carriers.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         Ok(carriers.carry(server, Arc::new(say)))
+    }
+
+    /// What the last request to one of them lacked that was refused for that, if any was.
+    pub(super) fn lacks(&self, name: &ServerName) -> Option<Lacks> {
+        self.servers.get(name)?.lacks()
     }
 
     /// Ends the connections that the policy in force does not permit.

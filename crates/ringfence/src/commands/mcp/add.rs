@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{Event, ServerName, SessionId};
-use ringfence_runtime::broker::tools::login::{self, Wants};
+use ringfence_runtime::broker::tools::login::Wants;
 use ringfence_runtime::broker::tools::{self, ToolsRequest};
 use ringfence_runtime::clients::{covered, covered_address};
 use ringfence_runtime::servers::written::Wrote;
@@ -15,10 +15,9 @@ use ringfence_runtime::trust::{Project, Trust};
 use ringfence_runtime::whole_file::{self, FileText, Links};
 use ringfence_runtime::wording::printable;
 use ringfence_runtime::writing::{Replaced, Writing};
-use ringfence_secrets::store::Store;
 use serde_json::json;
 
-use super::login::{Browser, Logging};
+use super::login::{Browser, Logging, NotLooked};
 use super::proposed::{self, Proposing, Tried};
 use super::secrets::Uses;
 use super::shown::{as_json, not_looked_at, pointed_at, shown};
@@ -66,7 +65,11 @@ fn adding(args: McpAddArgs) -> Result<Adding, Failure> {
         json: args.json,
         quiet: false,
         uses: Uses::default(),
-        wants: Wants { client_id: args.client_id, ..Wants::default() },
+        wants: Wants {
+            client_id: args.client_id,
+            client_secret: args.client_secret,
+            ..Wants::default()
+        },
     })
 }
 
@@ -153,10 +156,10 @@ impl Adding {
             proposed::places(&server, proposing, screen)?;
         }
         let server = match self.looked_at(&server, &request, screen) {
-            Err(failure) if server.file.url.is_some() => {
-                self.logged_in(&server, (&request, failure), screen)?
+            Err(not) if server.file.url.is_some() => {
+                self.logged_in(&server, (&request, not), screen)?
             }
-            Err(failure) => self.with_needs(&server, (&request, failure), proposing, screen)?,
+            Err(not) => self.with_needs(&server, (&request, not.failure), proposing, screen)?,
             Ok(server) => server,
         };
         let place = place(&request, &self.name, self.project)?;
@@ -309,7 +312,7 @@ impl Adding {
             match self.looked_at(server, &traced, screen) {
                 Ok(server) => return Ok(server),
                 // Its session has what could not be read as well.
-                Err(seen) => failure = seen,
+                Err(seen) => failure = seen.failure,
             }
             let Some(session) = last_session(&request.dirs, &self.name, began_ms)? else { break };
             match proposed::needs(server, &session, proposing, screen)? {
@@ -319,7 +322,7 @@ impl Adding {
             }
             match self.looked_at(server, request, screen) {
                 Ok(server) => return Ok(server),
-                Err(again) => failure = again,
+                Err(again) => failure = again.failure,
             }
         }
         Err(failure)
@@ -335,27 +338,18 @@ impl Adding {
     fn logged_in(
         &self,
         server: &Server,
-        (request, failure): (&ToolsRequest, Failure),
+        (request, not): (&ToolsRequest, NotLooked),
         screen: &Screen,
     ) -> Result<Server, Failure> {
         let has_login =
             server.file.headers.keys().any(|it| it.eq_ignore_ascii_case("authorization"));
-        let could = server.file.url.is_some() && !has_login;
-        if !could || !login::is_wanted(server, request).unwrap_or(false) {
-            return Err(failure);
-        }
+        let Some(lacks) = not.lacks.filter(|_| !has_login) else { return Err(not.failure) };
         let logging =
             Logging { wants: self.wants.clone(), asks: self.asks, browser: Browser::Open };
-        let file = logging.log_in(server, request, screen)?;
-        let wrong = |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
-        let server = Server::new(self.name.clone(), file).map_err(wrong)?;
-        // A token that the server does not take is none: it may be for somebody else.
-        self.looked_at(&server, request, screen).inspect_err(|_| {
-            let store = Store::at(request.dirs.secrets());
-            if login::log_out(&self.name, &store).is_ok() {
-                screen.note("the token that was given is forgotten again");
-            }
-        })
+        let look = |server: &Server| self.looked_at(server, request, screen);
+        let challenge = Some(lacks.challenge().clone());
+        let (_, server) = logging.taken((server, challenge), (request, screen), &look)?;
+        Ok(server)
     }
 
     /// The server with what it says of itself.
@@ -364,7 +358,7 @@ impl Adding {
         server: &Server,
         request: &ToolsRequest,
         screen: &Screen,
-    ) -> Result<Server, Failure> {
+    ) -> Result<Server, NotLooked> {
         screen.note(&match &self.file.url {
             Some(url) => format!("asking `{}` at {}", self.name, printable(&covered_address(url))),
             None => format!("starting `{}` in a world of its own", self.name),
@@ -373,15 +367,18 @@ impl Adding {
         let said = tools::look_at(server, request).map_err(|error| {
             let failed = not_looked_at(&error);
             // Never by starting it as an agent of that name: it would be no server to the rules.
-            match last_session(&request.dirs, &self.name, since_ms) {
+            let failed = match last_session(&request.dirs, &self.name, since_ms) {
                 Ok(Some(session)) => failed.hint(format!(
                     "to see what it did and was denied, run `ringfence show {session}`"
                 )),
                 Ok(None) | Err(_) => failed,
-            }
-            .could_not()
+            };
+            NotLooked { failure: failed.could_not(), lacks: error.lacks }
         })?;
-        let wrong = |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
+        let wrong = |why: String| {
+            let failure = Message::new(format!("`{}`: {why}", self.name)).could_not();
+            NotLooked { failure, lacks: None }
+        };
         let mut file = server.file.clone();
         file.instructions = said.instructions;
         file.tools = Pinned::all(said.tools).map_err(wrong)?;

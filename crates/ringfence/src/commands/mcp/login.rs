@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use ringfence_core::{Endpoint, ServerName};
-use ringfence_runtime::broker::tools::login::{self, LoginError, Wants};
-use ringfence_runtime::broker::tools::{self, ToolsRequest};
-use ringfence_runtime::servers::{Server, ServerFile};
+use ringfence_runtime::broker::tools::login::{self, Challenge, Lacks, LoginError, Wants};
+use ringfence_runtime::broker::tools::{self, LookFailed, ToolsRequest};
+use ringfence_runtime::servers::{Said, Server, ServerFile};
 use ringfence_runtime::trust::{Project, Trust};
 use ringfence_runtime::whole_file::{self, Links};
-use ringfence_runtime::wording::printable;
+use ringfence_runtime::wording::{printable, shell_word};
 use ringfence_runtime::writing::Writing;
 use ringfence_secrets::store::{Store, StoreError};
 
@@ -26,27 +26,17 @@ use crate::screen::Screen;
 pub(super) fn login(args: &McpLoginArgs, screen: &Screen) -> Result<Done, Failure> {
     let request = request(Vec::new(), "login")?;
     let server = known(&args.name, screen)?;
-    let wants =
-        Wants { client_id: args.client_id.clone(), scope: args.scope.clone(), port: args.port };
+    let wants = Wants {
+        client_id: args.client_id.clone(),
+        client_secret: args.client_secret.clone(),
+        scope: args.scope.clone(),
+        port: args.port,
+    };
     let asks = if args.yes { Asks::Nothing } else { Asks::Person };
     let browser = if args.no_browser { Browser::Print } else { Browser::Open };
     let with = Logging { wants, asks, browser };
-    let file = with.log_in(&server, &request, screen)?;
-    if file != server.file {
-        write(&server, &file, &request, screen)?;
-    }
-    let logged_in = Server::new(server.name.clone(), file)
-        .map_err(|why| Message::new(format!("`{}`: {why}", server.name)).could_not())?;
-    // A token that the server does not take is none: it may be for somebody else.
-    if let Err(error) = tools::look_at(&logged_in, &request) {
-        let store = Store::at(request.dirs.secrets());
-        login::log_out(&server.name, &store).map_err(|error| failure(&error))?;
-        return Err(Message::new(format!(
-            "the server does not take the token that it was given: {error}"
-        ))
-        .detail("it was forgotten again")
-        .no());
-    }
+    let challenge = login::challenge(&server, &request).map_err(|error| failure(&error))?;
+    with.kept((&server, challenge), (&request, screen))?;
     screen.note(&format!("logged in at `{}`", server.name));
     Ok(Done::Yes)
 }
@@ -60,6 +50,50 @@ pub(super) fn logout(args: &McpLogoutArgs, screen: &Screen) -> Result<Done, Fail
     }
     screen.note(&format!("there was no login at `{}`", args.name));
     Ok(Done::No)
+}
+
+/// What a server that could not be looked at has, where it wants a login for that and a person is there to log in.
+pub(super) fn offered(
+    server: &Server,
+    failed: &LookFailed,
+    (request, screen): (&ToolsRequest, &Screen),
+) -> Option<Said> {
+    let lacks = failed.lacks.as_deref()?;
+    if !prompt::can_ask() {
+        return None;
+    }
+    screen.note(&format!("`{}` wants a login: {failed}", server.name));
+    let with = Logging { wants: Wants::default(), asks: Asks::Person, browser: Browser::Open };
+    match with.kept((server, Some(lacks.challenge().clone())), (request, screen)) {
+        Ok(said) => Some(said),
+        Err(failure) => {
+            screen.failure(&failure);
+            None
+        }
+    }
+}
+
+/// What a person can do where a server wants a login that it was not given, if it does.
+pub(super) fn hint(server: &ServerName, failed: &LookFailed) -> Option<String> {
+    let scope = match failed.lacks.as_deref()? {
+        Lacks::Login(_) => None,
+        Lacks::More(more) => more.scope.as_deref().and_then(shell_word),
+    };
+    Some(match scope {
+        None => format!("to log in there, run `ringfence mcp login {server}`"),
+        Some(scope) => {
+            format!("to log in for that, run `ringfence mcp login {server} --scope {scope}`")
+        }
+    })
+}
+
+/// How often at most a person logs in for one look: once, and once more for what the server then turns out to want.
+const LOGINS_MAX: usize = 2;
+
+/// Why a server could not be looked at, and what it wants for that.
+pub(super) struct NotLooked {
+    pub(super) failure: Failure,
+    pub(super) lacks: Option<Box<Lacks>>,
 }
 
 /// How a login is had.
@@ -79,19 +113,77 @@ pub(super) enum Browser {
 }
 
 impl Logging {
-    /// Logs in at a server; its file with the header that stands for that.
-    pub(super) fn log_in(
+    /// Logs in at a server, and writes its file with what stands for that; what it says of itself then.
+    fn kept(
+        &self,
+        (server, challenge): (&Server, Option<Challenge>),
+        (request, screen): (&ToolsRequest, &Screen),
+    ) -> Result<Said, Failure> {
+        let look = |server: &Server| {
+            tools::look_at(server, request).map_err(|failed| {
+                let why = format!("the server does not take the token that it was given: {failed}");
+                NotLooked { failure: Message::new(why).no(), lacks: failed.lacks }
+            })
+        };
+        let (logged_in, said) = self.taken((server, challenge), (request, screen), &look)?;
+        if logged_in.file != server.file {
+            write(server, &logged_in.file, request, screen)?;
+        }
+        Ok(said)
+    }
+
+    /// Logs in at a server, and looks at it so; once more where it then wants a login for more. One that it does not take
+    /// is forgotten: it may be for somebody else.
+    pub(super) fn taken<T>(
+        &self,
+        (server, challenge): (&Server, Option<Challenge>),
+        (request, screen): (&ToolsRequest, &Screen),
+        look: &dyn Fn(&Server) -> Result<T, NotLooked>,
+    ) -> Result<(Server, T), Failure> {
+        let (mut wants, mut challenge) = (self.wants.clone(), challenge);
+        let mut had = 0_usize;
+        loop {
+            let done = self.log_in(server, (&wants, challenge.as_ref()), request, screen);
+            let (file, scope) = match done {
+                Err(failure) if had > 0 => {
+                    forget(&server.name, request, screen);
+                    return Err(failure);
+                }
+                other => other?,
+            };
+            had = had.saturating_add(1);
+            let logged_in = Server::new(server.name.clone(), file)
+                .map_err(|why| Message::new(format!("`{}`: {why}", server.name)).could_not())?;
+            let NotLooked { failure, lacks } = match look(&logged_in) {
+                Ok(seen) => return Ok((logged_in, seen)),
+                Err(not) => not,
+            };
+            // A person who said what it is for is not asked for more.
+            let may_ask = had < LOGINS_MAX && self.wants.scope.is_none();
+            let more = lacks.filter(|_| may_ask).and_then(|it| more(&it, scope.as_deref()));
+            let Some((all, more)) = more else {
+                forget(&server.name, request, screen);
+                return Err(failure);
+            };
+            screen.note(&format!("`{}` wants a login for more than that", server.name));
+            (wants.scope, challenge) = (Some(all), Some(more));
+        }
+    }
+
+    /// Logs in at a server: its file with the header that stands for that, and what the login is for.
+    fn log_in(
         &self,
         server: &Server,
+        (wants, challenge): (&Wants, Option<&Challenge>),
         request: &ToolsRequest,
         screen: &Screen,
-    ) -> Result<ServerFile, Failure> {
+    ) -> Result<(ServerFile, Option<String>), Failure> {
         let mut person = Asking { logging: self, server, screen, failed: None };
-        let done = login::log_in(server, request, &self.wants, &mut person);
+        let done = login::log_in(server, request, (wants, challenge), &mut person);
         if let Some(failure) = person.failed {
             return Err(failure);
         }
-        done.map_err(|error| failure(&error))?;
+        let scope = done.map_err(|error| failure(&error))?;
         let mut file = server.file.clone();
         let (header, value) = login::header_of(&server.name);
         file.headers.retain(|name, _| !name.eq_ignore_ascii_case(&header));
@@ -104,7 +196,25 @@ impl Logging {
         if proposed::address((server, &uses), proposing, screen)? == Consent::Refused {
             screen.note("without that the token is kept and not used");
         }
-        Ok(file)
+        Ok((file, scope))
+    }
+}
+
+/// What a login has to be for, where a server wants it for more than it was for, and what it says of that.
+fn more(lacks: &Lacks, had: Option<&str>) -> Option<(String, Challenge)> {
+    let Lacks::More(more) = lacks else { return None };
+    let had = had.unwrap_or_default();
+    let wanted = more.scope.as_deref().unwrap_or_default().split_whitespace();
+    let new: Vec<&str> =
+        wanted.filter(|it| !had.split_whitespace().any(|its| its == *it)).collect();
+    let all = had.split_whitespace().chain(new.iter().copied()).collect::<Vec<_>>().join(" ");
+    (!new.is_empty()).then(|| (all, more.clone()))
+}
+
+fn forget(server: &ServerName, request: &ToolsRequest, screen: &Screen) {
+    match login::log_out(server, &Store::at(request.dirs.secrets())) {
+        Ok(_) => screen.note("the token that was given is forgotten again"),
+        Err(error) => screen.warn(&format!("the token that was given is kept: {error}")),
     }
 }
 
@@ -236,6 +346,20 @@ pub(super) fn failure(error: &LoginError) -> Failure {
         LoginError::Taken { .. } => message
             .hint("keep it under another name, and forget this one with `ringfence secret remove NAME`; or add the server under another name")
             .could_not(),
+        LoginError::Unbound { name, endpoint, .. } | LoginError::NoSecret { name, endpoint } => {
+            // Programs of a world find what stands in for it, and nothing where no rule lets them use it.
+            let variable = name.to_string().to_ascii_uppercase().replace('-', "_");
+            message
+                .hint(format!(
+                    "to keep it for there, run `ringfence secret add {name} --for {endpoint} --basic --env {variable}`"
+                ))
+                .could_not()
+        }
+        LoginError::Elsewhere(_) => {
+            message
+                .hint("forget it with `ringfence secret remove NAME`, and keep it without `--from`")
+                .could_not()
+        }
         LoginError::Store(StoreError::TooMany) => {
             message.hint("to forget one, run `ringfence secret remove NAME`").could_not()
         }

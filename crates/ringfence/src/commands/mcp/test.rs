@@ -17,7 +17,7 @@ use ringfence_runtime::wording::printable;
 use serde_json::{Value, json};
 
 use super::shown::changes;
-use super::{found, in_force, request, run};
+use super::{found, in_force, login, request, run};
 use crate::cli::McpTestArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::prompt;
@@ -66,10 +66,15 @@ fn compare(
             Some(why) => Err(LookError::Start(format!("its file is wrong: {why}")).into()),
             None => tools::look_at(server, request),
         };
+        let looked = looked
+            .or_else(|failed| login::offered(server, &failed, (request, screen)).ok_or(failed));
         let (differences, said, error) = match looked {
             Ok(said) => (Difference::all(&server.file, &said), said, None),
             Err(error) => {
                 error.said.iter().for_each(|line| screen.note(&format!("  | {line}")));
+                if let Some(hint) = login::hint(name, &error) {
+                    screen.hint(&hint);
+                }
                 (Vec::new(), server.file.said(), Some(error.to_string()))
             }
         };

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use ringfence_core::{Clock as _, SecretName, ServerName};
 use ringfence_proxy::mcp::http::remote::Renew;
+use ringfence_proxy::mcp::http::url::Url;
 use ringfence_proxy::mcp::oauth::flow::renew;
 use ringfence_proxy::mcp::oauth::web::Web;
 use ringfence_secrets::Secret;
 use ringfence_secrets::store::Store;
 
-use super::{Kept, opened, renewal_of, sealed, token_of};
+use super::{Kept, opened, renewal_of, sealed, token_of, with_secret};
 use crate::clock::HostClock;
 use crate::wording::shell_word;
 
@@ -55,8 +56,10 @@ impl Renewal {
             return Ok(());
         }
         let refresh = kept.refresh.as_deref().ok_or("it cannot be renewed")?;
-        let url = kept.token.parse()?;
-        let post = renew(refresh, &kept.resource, &kept.client);
+        let url: Url = kept.token.parse()?;
+        let client = with_secret(&kept.client, (&self.store, kept.secret.as_ref()), &url);
+        let client = client.map_err(|error| error.to_string())?;
+        let post = renew(refresh, &kept.resource, &client);
         let tokens = self.web.tokens(&url, &post).await.map_err(|error| error.to_string())?;
         // One that is not rotated stays.
         let refresh = tokens.refresh.as_deref().cloned().or(kept.refresh.clone());

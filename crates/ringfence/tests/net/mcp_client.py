@@ -6,7 +6,7 @@ import sys
 from contextlib import asynccontextmanager
 
 import httpx
-from mcp import ClientSession, StdioServerParameters
+from mcp import ClientSession, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -23,8 +23,16 @@ async def connected(how, where):
             yield read, write
 
 
-async def talk(how, where, calls):
-    async with connected(how, where) as (read, write), ClientSession(read, write) as session:
+async def defaults(_, asked):
+    """Accepts what a server asks for, as its schema fills it in."""
+    fields = asked.requestedSchema["properties"].items()
+    content = {name: field["default"] for name, field in fields if "default" in field}
+    return types.ElicitResult(action="accept", content=content)
+
+
+async def talk(how, where, calls, accepts=False):
+    answers = {"elicitation_callback": defaults} if accepts else {}
+    async with connected(how, where) as (read, write), ClientSession(read, write, **answers) as session:
         await session.initialize()
         # Who calls none may have come to a server that has none.
         tools = [tool.name for tool in (await session.list_tools()).tools] if calls else []
@@ -37,7 +45,7 @@ async def talk(how, where, calls):
 
 
 async def every(talks):
-    return await asyncio.gather(*(talk(it["how"], it["where"], it["calls"]) for it in talks))
+    return await asyncio.gather(*(talk(**it) for it in talks))
 
 
 print(json.dumps(asyncio.run(every(json.load(sys.stdin)))))

@@ -91,7 +91,7 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
     let Some(stream) = stream else { return Ok(empty(StatusCode::ACCEPTED)) };
     let first = timeout(Duration::from_millis(AT_ONCE_MS), session.desk.next(stream, 0)).await;
     match first {
-        Ok(Some(event)) if event.is_last && !is_batch => {
+        Ok(Some(event)) if event.is_last && !is_batch && !names_streams_first(&headers) => {
             session.desk.forget(stream);
             Ok(json(StatusCode::OK, event.text.to_string()))
         }
@@ -277,6 +277,16 @@ fn repeats(all: &[Header], messages: &[Message]) -> Result<(), No> {
         }
     }
     Ok(())
+}
+
+/// Whether a client names streams before answers that are whole: it has its answers so, though they are there at once.
+fn names_streams_first(headers: &HeaderMap) -> bool {
+    let said = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut kinds = said
+        .flat_map(|value| value.split(','))
+        .map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    kinds.find(|it| it == "text/event-stream" || it == "application/json").as_deref()
+        == Some("text/event-stream")
 }
 
 /// Whether a client takes what it would be answered.

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::whole_file::FileError;
 
-pub use backup::{Backups, Extent, Undo, lies_beside};
+pub use backup::{Backups, Brought, Extent, Undo, lies_beside};
 pub use covered::{covered, covered_address, covered_words};
 pub use entry::{Bare, Described, Reference, Sensitive, Understood};
 

@@ -21,7 +21,7 @@ mod world;
 pub use approve::ApproveArgs;
 use joined::joined;
 pub use mcp::{
-    McpAddArgs, McpCommand, McpImportArgs, McpInspectArgs, McpListArgs, McpLoginArgs,
+    CalledHere, McpAddArgs, McpCommand, McpImportArgs, McpInspectArgs, McpListArgs, McpLoginArgs,
     McpLogoutArgs, McpRemoveArgs, McpRunArgs, McpServeArgs, McpTestArgs,
 };
 pub use review::{
@@ -409,7 +409,7 @@ pub enum GrantsCommand {
 /// Arguments of `grants list`.
 #[derive(Debug, Args)]
 pub struct GrantsListArgs {
-    /// Print JSON
+    /// Print JSON, one grant a line
     #[arg(long)]
     pub json: bool,
 }

@@ -2384,7 +2384,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp__subcmd__import)
-            opts="-h -V --client --from --all --no-policy --undo --json --color --help --version"
+            opts="-h -V --client --from --as --yes --all --no-policy --undo --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2395,6 +2395,10 @@ _ringfence() {
                     return 0
                     ;;
                 --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --as)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3730,7 +3734,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__secret__subcmd__remove)
-            opts="-h -V --revoke-grants --json --color --help --version"
+            opts="-h -V --revoke-grants --yes --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -245,7 +245,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fi
 complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from list" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from list" -l json -d 'Print JSON, one grant a line'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from revoke" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -432,7 +432,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_s
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from list" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from list" -l json -d 'Print JSON, one secret a line'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from test" -l method -d 'The method of a request with it [default: the first it is bound to, or GET]' -r
@@ -455,6 +455,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_s
 always\t'Always'
 never\t'Never'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from remove" -l revoke-grants -d 'Revoke the grants that name it too, in running sessions as well'
+complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from remove" -l yes -d 'Do not ask, where a server or a rule needs it'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from remove" -l json -d 'Print JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand secret; and __fish_seen_subcommand_from remove" -s V -l version -d 'Print version'
@@ -514,10 +515,11 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -s V -l version -d 'Print version'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l client -d 'Of this client alone: claude, claude-desktop, cursor, vscode, codex or gemini' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l from -d 'From this file alone' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l as -d 'Take over what a client calls NAME as OTHER, where a server is called NAME already; may be repeated' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l all -d 'Do not ask: take over all that can be; with `--undo`, put all back'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l all -l yes -d 'Do not ask: take over all that can be; with `--undo`, put all back'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l no-policy -d 'Propose no policy'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l undo -d 'Put the clients\' files back as they were'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from import" -l json -d 'Print JSON; without `--all`, only what there is'

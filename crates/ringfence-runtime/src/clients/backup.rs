@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ringfence_core::{SecretName, ServerName};
 use serde::{Deserialize, Serialize};
 
 use super::{Client, ClientError, ClientFile, Entry, Form, read};
@@ -63,6 +64,20 @@ pub enum Extent {
 struct Records {
     version: u32,
     made: Vec<Made>,
+    /// What was added for them, until somebody is told that nothing of theirs needs it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    brought: Vec<Brought>,
+}
+
+/// A server that was added for what stood in a client's file, and the secrets that were kept for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Brought {
+    /// The server.
+    pub server: ServerName,
+    /// Its secrets, by what they are called here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
 }
 
 /// One file as it was, and as we left it.
@@ -89,11 +104,19 @@ struct Ours {
     project: Option<String>,
     /// The digest of what it says.
     said: String,
+    /// The server of ours that it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<ServerName>,
 }
 
 impl Ours {
-    fn of(entry: &Entry) -> Ours {
-        Ours { name: entry.name.clone(), project: entry.project.clone(), said: digest(&entry.said) }
+    fn of(entry: &Entry, server: Option<&ServerName>) -> Ours {
+        Ours {
+            name: entry.name.clone(),
+            project: entry.project.clone(),
+            said: digest(&entry.said),
+            server: server.cloned(),
+        }
     }
 
     fn is(&self, entry: &Entry) -> bool {
@@ -107,8 +130,14 @@ impl Backups {
         Backups { at: dirs.state().join("clients.json") }
     }
 
-    /// Writes another text in the place of a client's file, and what it was beside it; where that is.
-    pub fn replace(&self, file: &ClientFile, text: &str) -> Result<PathBuf, ClientError> {
+    /// Writes another text in the place of a client's file, and what it was beside it; where that is. The entries that are
+    /// `taken`, by their place in the file, start servers of ours in it.
+    pub fn replace(
+        &self,
+        file: &ClientFile,
+        text: &str,
+        (taken, brought): (&[(usize, &ServerName)], &[Brought]),
+    ) -> Result<PathBuf, ClientError> {
         let _writing = self.writing()?;
         if read(&file.path)?.0 != file.text {
             return Err(ClientError::Changed(file.path.clone()));
@@ -126,8 +155,11 @@ impl Backups {
             backup: backup.clone(),
             before: sha256_hex(file.text.as_bytes()),
             left: sha256_hex(text.as_bytes()),
-            entries: written(file, text)?,
+            entries: written(file, text, taken)?,
         });
+        let before = all.brought.clone();
+        all.brought.retain(|it| brought.iter().all(|new| new.server != it.server));
+        all.brought.extend_from_slice(brought);
         // Others need not read what was in it.
         whole_file::replace(&backup, file.text.as_bytes(), file.mode & 0o700)?;
         let done = self.write(&all).and_then(|()| {
@@ -135,6 +167,7 @@ impl Backups {
         });
         if done.is_err() {
             all.made.pop();
+            all.brought = before;
             // The file is as it was: a copy of it is worth nothing, and what fails here changes nothing.
             let _ = self.write(&all);
             let _ = fs::remove_file(&backup);
@@ -196,13 +229,29 @@ impl Backups {
         fs::remove_file(&backup).map_err(|source| ClientError::Read { path: backup, source })
     }
 
+    /// What was added for clients and is started by no file of theirs that was rewritten; it is forgotten by that.
+    pub fn left_over(&self) -> Result<Vec<Brought>, ClientError> {
+        let _writing = self.writing()?;
+        let mut all = self.read()?;
+        let started = |it: &Brought| {
+            let mut entries = all.made.iter().flat_map(|made| &made.entries);
+            entries.any(|entry| entry.server.as_ref() == Some(&it.server))
+        };
+        let (kept, left): (Vec<_>, Vec<_>) = all.brought.iter().cloned().partition(started);
+        if !left.is_empty() {
+            all.brought = kept;
+            self.write(&all)?;
+        }
+        Ok(left)
+    }
+
     fn writing(&self) -> Result<Writing, ClientError> {
         Ok(Writing::begin(self.at.parent().unwrap_or(Path::new("/")))?)
     }
 
     fn read(&self) -> Result<Records, ClientError> {
         let wrong = |why: String| ClientError::Remembered { path: self.at.clone(), why };
-        let none = || Records { version: VERSION, made: Vec::new() };
+        let none = || Records { version: VERSION, ..Records::default() };
         let Some(text) = whole_file::read_text(&self.at, Links::Refuse)? else { return Ok(none()) };
         let all: Records = serde_json::from_str(&text.text).map_err(|it| wrong(it.to_string()))?;
         if all.version != VERSION {
@@ -222,11 +271,19 @@ impl Backups {
 }
 
 /// The entries of a text that are others than those of the file that it takes the place of.
-fn written(file: &ClientFile, text: &str) -> Result<Vec<Ours>, ClientError> {
+fn written(
+    file: &ClientFile,
+    text: &str,
+    taken: &[(usize, &ServerName)],
+) -> Result<Vec<Ours>, ClientError> {
     let odd = |why: String| ClientError::Odd { path: file.path.clone(), why };
     let all = file.client.form().entries(text).map_err(odd)?;
     let is_new = |entry: &&Entry| !file.entries.contains(entry);
-    Ok(all.iter().filter(is_new).map(Ours::of).collect())
+    let server = |entry: &Entry| {
+        let was = |at: &usize| file.entries.get(*at).map(|it| (&it.name, &it.project));
+        taken.iter().find(|(at, _)| was(at) == Some((&entry.name, &entry.project))).map(|it| it.1)
+    };
+    Ok(all.iter().filter(is_new).map(|it| Ours::of(it, server(it))).collect())
 }
 
 /// A text that others have changed, with those of our entries as they were that are as we wrote them.
@@ -239,7 +296,7 @@ fn single(
     let (mut back, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for of_it in ours {
         match entries.iter().find(|it| of_it.is(it)) {
-            Some(entry) if Ours::of(entry) == *of_it => back.push(of_it),
+            Some(entry) if digest(&entry.said) == of_it.said => back.push(of_it),
             Some(_) => changed.push(of_it.name.clone()),
             None => gone.push(of_it.name.clone()),
         }

@@ -153,13 +153,13 @@ fn a_link_is_followed_within_the_home_and_not_out_of_it() {
     fs::set_permissions(home.path().join("real.json"), fs::Permissions::from_mode(0o640)).unwrap();
     let inner = ClientFile { mode: 0o640, ..inner };
     let backups = Backups { at: home.path().join("state/clients.json") };
-    let backup = backups.replace(&inner, "{}").unwrap();
+    let backup = backups.replace(&inner, "{}", (&[], &[])).unwrap();
     assert!(fs::symlink_metadata(home.path().join("in.json")).unwrap().is_symlink());
     assert_eq!(fs::read_to_string(home.path().join("real.json")).unwrap(), "{}");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&home.path().join("real.json")), mode(&backup)), (0o640, 0o600));
     // Whoever has changed it meanwhile keeps what they wrote.
-    assert!(matches!(backups.replace(&inner, "[]"), Err(ClientError::Changed(_))));
+    assert!(matches!(backups.replace(&inner, "[]", (&[], &[])), Err(ClientError::Changed(_))));
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn nothing_is_put_back_that_was_not_there_and_in_the_place_of_nothing_that_other
     fs::write(&others, "{\"evil\": 1}").unwrap();
     let first = at(before);
     assert!(backups.last(Client::Cursor, &real).unwrap().is_none() && lies_beside(&real).is_some());
-    let backup = backups.replace(&first, "{}").unwrap();
+    let backup = backups.replace(&first, "{}", (&[], &[])).unwrap();
     assert!(backup.ends_with("real.json.before-ringfence-2"));
     let refused = |why: &str| {
         let error = backups.last(Client::Cursor, &real).unwrap_err().to_string();
@@ -196,7 +196,7 @@ fn nothing_is_put_back_that_was_not_there_and_in_the_place_of_nothing_that_other
     assert!(matches!(backups.put_back(&undo), Err(ClientError::Changed(_))));
     fs::write(&real, "{}").unwrap();
     // What was made twice is put back in two steps.
-    let again = backups.replace(&at("{}"), "{\"a\": 1}").unwrap();
+    let again = backups.replace(&at("{}"), "{\"a\": 1}", (&[], &[])).unwrap();
     assert!(backups.put_back(&undo).is_err());
     backups.put_back(&backups.last(Client::Cursor, &real).unwrap().unwrap()).unwrap();
     assert!(fs::read_to_string(&real).unwrap() == "{}" && !again.exists() && backup.exists());
@@ -206,7 +206,10 @@ fn nothing_is_put_back_that_was_not_there_and_in_the_place_of_nothing_that_other
     // What is remembered and cannot be read is no reason to guess.
     fs::write(&backups.at, "{").unwrap();
     assert!(matches!(backups.last(Client::Cursor, &real), Err(ClientError::Remembered { .. })));
-    assert!(matches!(backups.replace(&at(before), "{}"), Err(ClientError::Remembered { .. })));
+    assert!(matches!(
+        backups.replace(&at(before), "{}", (&[], &[])),
+        Err(ClientError::Remembered { .. })
+    ));
     assert_eq!(fs::read_to_string(&real).unwrap(), before);
 }
 
@@ -224,7 +227,7 @@ fn changed(
     let taken: Vec<(usize, &ServerName)> =
         names.iter().map(|name| (at(name).unwrap(), name)).collect();
     let (text, _) = file.with(&taken, "ringfence").unwrap();
-    backups.replace(&file, &text).unwrap();
+    backups.replace(&file, &text, (&taken, &[])).unwrap();
     fs::write(&file.path, change(&text)).unwrap();
     let undo = backups.last(client, &file.path);
     (dir, backups, undo)

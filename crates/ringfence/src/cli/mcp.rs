@@ -147,18 +147,43 @@ pub struct McpImportArgs {
     /// From this file alone
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+    /// Take over what a client calls NAME as OTHER, where a server is called NAME already; may be repeated
+    #[arg(long = "as", value_name = "NAME=OTHER", value_parser = CalledHere::parse)]
+    pub called: Vec<CalledHere>,
     /// Do not ask: take over all that can be; with `--undo`, put all back
-    #[arg(long)]
+    #[arg(long, visible_alias = "yes")]
     pub all: bool,
     /// Propose no policy
     #[arg(long)]
     pub no_policy: bool,
     /// Put the clients' files back as they were
-    #[arg(long)]
+    #[arg(long, conflicts_with = "called")]
     pub undo: bool,
     /// Print JSON; without `--all`, only what there is
     #[arg(long)]
     pub json: bool,
+}
+
+/// Another name for a server that a client starts.
+#[derive(Debug, Clone)]
+pub struct CalledHere {
+    /// What the client calls it.
+    pub theirs: String,
+    /// What it is called here.
+    pub ours: ServerName,
+}
+
+impl CalledHere {
+    fn parse(text: &str) -> Result<CalledHere, String> {
+        let (theirs, ours) = text.rsplit_once('=').ok_or("it is NAME=OTHER")?;
+        let ours = ours.parse::<ServerName>().map_err(|error| error.to_string())?;
+        Ok(CalledHere { theirs: theirs.to_owned(), ours })
+    }
+
+    /// Whether it is for the entry of this name.
+    pub fn is_for(&self, entry: &str) -> bool {
+        self.theirs == entry
+    }
 }
 
 /// Arguments of `mcp run`.

@@ -104,7 +104,7 @@ pub struct SecretAddArgs {
 /// Arguments of `secret list`.
 #[derive(Debug, Args)]
 pub struct SecretListArgs {
-    /// Print JSON
+    /// Print JSON, one secret a line
     #[arg(long)]
     pub json: bool,
 }
@@ -152,6 +152,9 @@ pub struct SecretRemoveArgs {
     /// Revoke the grants that name it too, in running sessions as well
     #[arg(long)]
     pub revoke_grants: bool,
+    /// Do not ask, where a server or a rule needs it
+    #[arg(long)]
+    pub yes: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

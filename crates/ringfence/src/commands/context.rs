@@ -140,6 +140,19 @@ pub(crate) fn session(dirs: &StateDirs, named: Option<&SessionId>) -> Result<Ses
     })
 }
 
+/// The one that started last, of those that do somebody's work in a directory that is still there.
+pub(crate) fn last_in_place(dirs: &StateDirs) -> Option<SessionId> {
+    let started = |id: SessionId| {
+        let first = opening(dirs, &id)?;
+        let Event::SessionOpened { cwd, server: false, .. } = &first.entry.event else {
+            return None;
+        };
+        let counts = cwd.as_path().is_dir() && !is_verification(&first);
+        counts.then_some((first.entry.at_ms, id))
+    };
+    session_ids(dirs).ok()?.into_iter().filter_map(started).max().map(|(_, id)| id)
+}
+
 /// The full name of an entry.
 pub(crate) fn entry(dirs: &StateDirs, name: &EntryName) -> Result<EntryRef, Failure> {
     match name {

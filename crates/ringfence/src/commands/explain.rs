@@ -1,5 +1,6 @@
 //! `explain`: why an act was decided as it was, and what would have to change.
 
+mod arguments;
 mod other;
 
 use std::collections::BTreeSet;
@@ -144,6 +145,11 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
     screen.data(&render::explain::render(&recorded, now.as_ref(), screen.paint(Stream::Out)))?;
     if !recorded.is_permitted() {
         hint(&dirs, &recorded, now.as_ref(), screen);
+    }
+    if let (Act::CallTool(call), Some(why)) = (&recorded.request.act, &recorded.before_rules)
+        && let Some(known) = arguments::known(&call.tool, why, &cwd)
+    {
+        screen.hint(&known);
     }
     if let (Act::CallTool(call), Some(why)) = (&recorded.request.act, &recorded.before_rules)
         && why.contains("looked at")
@@ -337,6 +343,13 @@ pub(crate) fn directory(opening: Option<&Logged>) -> PathBuf {
 fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -> Option<Now> {
     let files = named_policy(dirs, &recorded.entry.session);
     let session = &recorded.entry.session;
+    if !cwd.is_dir() {
+        let gone = printable(&cwd.to_string_lossy());
+        screen.warn(&format!(
+            "only the record is shown: `{gone}`, where session {session} ran, is gone, and its policy with it"
+        ));
+        return None;
+    }
     let opening = context::opening(dirs, session);
     let server = context::server_of(opening.as_ref());
     let found = match in_force::try_load((cwd, session, server.clone()), &files, screen) {

@@ -34,6 +34,10 @@ pub(crate) struct Around {
     registries: Registries,
 }
 
+/// What no rule changes: programs in a world do not come to this host's loopback by its names.
+const OWN_LOCALHOST: &str = "world    nothing of this host is reached there from a world, whatever is permitted: the rest is \
+                             for names that lead there, and for servers of tools at that address";
+
 /// Whether names are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lookup {
@@ -149,6 +153,9 @@ pub(crate) fn as_text(foreseen: &Foreseen) -> String {
         Requests::Each | Requests::Pass => format!("connect to {}", foreseen.endpoint),
     };
     let mut out = format!("{}: {act}\n", word(&foreseen.verdict(), &foreseen.then));
+    if foreseen.endpoint.is_localhost() {
+        let _ = writeln!(out, "  {OWN_LOCALHOST}");
+    }
     for line in steps(foreseen) {
         let _ = writeln!(out, "  {line}");
     }

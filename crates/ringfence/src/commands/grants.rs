@@ -37,8 +37,7 @@ fn list(args: &GrantsListArgs, screen: &Screen) -> Result<Done, Failure> {
     };
     let in_force: Vec<&Grant> = kept.iter().filter(holds).collect();
     if args.json {
-        let list: Vec<Value> = in_force.iter().map(|grant| as_json(grant)).collect();
-        screen.json(&list)?;
+        screen.json_lines(in_force.iter().map(|grant| as_json(grant)))?;
     } else if in_force.is_empty() {
         screen.note("nothing is granted");
     } else {

@@ -62,14 +62,14 @@ pub(crate) fn load_as(server: &ServerName, screen: &Screen) -> Result<Assembled,
 
 /// The same where nothing is said of it, since something else will be; none where it cannot be loaded.
 pub(crate) fn quietly(files: &[PathBuf]) -> Result<Option<Assembled>, Failure> {
-    let (cwd, session, dirs) = (context::current_dir()?, no_session()?, context::dirs()?);
-    let here = Inputs {
-        dirs: &dirs,
-        cwd: &cwd,
-        session: &session,
-        overrides: files,
-        now_ms: context::now_ms(),
-    };
+    quietly_in(&context::current_dir()?, files)
+}
+
+/// The same in a directory.
+pub(crate) fn quietly_in(cwd: &Path, files: &[PathBuf]) -> Result<Option<Assembled>, Failure> {
+    let (session, dirs) = (no_session()?, context::dirs()?);
+    let here =
+        Inputs { dirs: &dirs, cwd, session: &session, overrides: files, now_ms: context::now_ms() };
     Ok(assemble_as(None, here, None).ok())
 }
 
@@ -174,6 +174,22 @@ fn opened_by(set: SetName) -> &'static str {
         | SetName::System
         | SetName::BuiltIn => "",
     }
+}
+
+/// Where rules that somebody wrote speak of one of these, as `FILE:LINE  RULE`; grants are no such rules.
+pub(crate) fn spoken_of(found: &Assembled, named: &[String]) -> Vec<String> {
+    let mut all = Vec::new();
+    let written = |set: SetName| !matches!(set, SetName::BuiltIn | SetName::Grants);
+    for source in found.sources.iter().filter(|it| written(it.set)) {
+        for (number, line) in source.text.lines().enumerate() {
+            let is_comment = line.trim_start().starts_with("//");
+            if !is_comment && named.iter().any(|it| line.contains(it)) {
+                let (file, line) = (printable(&source.file), printable(line.trim()));
+                all.push(format!("{file}:{}  {line}", number.saturating_add(1)));
+            }
+        }
+    }
+    all
 }
 
 /// Tells the person something they should know.

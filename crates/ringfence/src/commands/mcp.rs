@@ -16,7 +16,7 @@ mod undo;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
-use ringfence_core::{ServerName, SetName};
+use ringfence_core::ServerName;
 use ringfence_runtime::advice::Lasts;
 use ringfence_runtime::broker::tools::{self, At, Listening, Ready, ToolsClosing, ToolsRequest};
 use ringfence_runtime::servers::{Difference, Remark, SERVERS_DIR};
@@ -198,15 +198,8 @@ fn inspect(args: &McpInspectArgs, screen: &Screen) -> Result<Done, Failure> {
 fn still_spoken_of(name: &ServerName, screen: &Screen) {
     let Ok(assembled) = in_force::load(&[], screen) else { return };
     let named = [format!("Agent::\"{name}\""), format!("Server::\"{name}\""), format!("\"{name}/")];
-    for source in assembled.sources.iter().filter(|it| it.set != SetName::BuiltIn) {
-        for (number, line) in source.text.lines().enumerate() {
-            let is_comment = line.trim_start().starts_with("//");
-            if !is_comment && named.iter().any(|it| line.contains(it)) {
-                let (file, line) = (printable(&source.file), printable(line.trim()));
-                screen
-                    .note(&format!("still spoken of: {file}:{}  {line}", number.saturating_add(1)));
-            }
-        }
+    for place in in_force::spoken_of(&assembled, &named) {
+        screen.note(&format!("still spoken of: {place}"));
     }
 }
 

@@ -2,6 +2,7 @@
 //! goes out.
 
 pub(crate) mod keys;
+mod needed;
 mod test;
 
 use std::fmt::Write as _;
@@ -33,7 +34,7 @@ use crate::cli::{
     SecretAddArgs, SecretCommand, SecretListArgs, SecretRemoveArgs, SecretRotateArgs,
 };
 use crate::exit::{Done, Failure, Message};
-use crate::prompt;
+use crate::prompt::{self, Consent};
 use crate::render::text;
 use crate::screen::Screen;
 
@@ -247,7 +248,7 @@ fn fetched(
 fn list(args: &SecretListArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
     let all = store.list()?;
     if args.json {
-        screen.json(&all.iter().map(as_json).collect::<Vec<_>>())?;
+        screen.json_lines(all.iter().map(as_json))?;
     } else if all.is_empty() {
         screen.note("no secret is kept");
         screen.hint("to keep one, run `ringfence secret add model --kind anthropic`");
@@ -343,7 +344,16 @@ fn rotate(args: &SecretRotateArgs, store: &Store, screen: &Screen) -> Result<Don
 }
 
 fn remove(args: &SecretRemoveArgs, store: &Store, screen: &Screen) -> Result<Done, Failure> {
-    let binding = store.binding(&args.name).ok();
+    let binding = match store.binding(&args.name) {
+        Ok(binding) => Some(binding),
+        Err(error @ StoreError::Unknown(_)) => return Err(error.into()),
+        // One that cannot be read can be forgotten all the same.
+        Err(_) => None,
+    };
+    if needed::agreed(args, screen)? == Consent::Refused {
+        screen.note(&format!("left as it is: {}", args.name));
+        return Ok(Done::No);
+    }
     store.remove(&args.name)?;
     let dirs = context::dirs()?;
     let text = GrantText::UseSecret(args.name.clone()).to_string();

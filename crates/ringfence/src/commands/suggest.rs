@@ -61,6 +61,9 @@ pub(crate) fn suggest(args: &SuggestArgs, screen: &Screen) -> Result<Done, Failu
     let opening = context::opening(&dirs, &session);
     let agent = agent(opening.as_ref());
     let cwd = explain::directory(opening.as_ref());
+    if !cwd.is_dir() {
+        return Err(gone(&dirs, &session, &cwd));
+    }
     let found = found(&dirs, (&session, &agent), opening.as_ref())?;
     let files = policy_files(args, (&dirs, &session), &cwd)?;
     let of = (cwd.as_path(), &in_force::no_session()?, context::server_of(opening.as_ref()));
@@ -109,6 +112,21 @@ pub(crate) fn suggest(args: &SuggestArgs, screen: &Screen) -> Result<Done, Failu
     }
     let nothing = made.rules.is_empty() && !denied.is_empty();
     Ok(if nothing { Done::No } else { Done::Yes })
+}
+
+/// There is nothing to measure denials against.
+fn gone(dirs: &StateDirs, session: &SessionId, cwd: &Path) -> Failure {
+    let cwd = printable(&cwd.to_string_lossy());
+    let message = Message::new(format!(
+        "`{cwd}`, where session {session} ran, is gone, and the policy there with it"
+    ));
+    match context::last_in_place(dirs) {
+        Some(other) => message.hint(format!(
+            "for the last session whose directory is there, run `ringfence suggest {other}`"
+        )),
+        None => message.hint(format!("to see what it was denied, run `ringfence show {session}`")),
+    }
+    .could_not()
 }
 
 /// The files that stand in for the person's and the project's policy: those that are named, else those

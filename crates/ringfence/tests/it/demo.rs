@@ -23,6 +23,26 @@ fn a_first_session_is_run_shown_and_verified() {
     assert!(text.contains("which has ended"), "{text}");
     let late = home.run(&["grant", "net:example.com:80", "--session", &session(&text), "--yes"]);
     assert!(late.contains("has ended") && !late.contains("--always"), "{late}");
+    // Its directory is gone, and the policy with it.
+    let session = session(&text);
+    let gone = home.run(&["suggest"]);
+    assert!(gone.contains(&format!("where session {session} ran, is gone")), "{gone}");
+    assert!(gone.contains(&format!("run `ringfence show {session}`")), "{gone}");
+    assert!(gone.ends_with("[2]\n"), "{gone}");
+    let (_, denied) = text.split_once("run `ringfence explain ").unwrap();
+    let record = home.run(&["explain", denied.split_once('`').unwrap().0]);
+    assert!(record.contains("only the record is shown: ") && record.ends_with("[0]\n"), "{record}");
+    // One that ran where something still is can be meant instead.
+    home.run(&["init", "--agent", "generic"]);
+    home.run(&["run", "--", "true"]);
+    let other = home.run(&["sessions", "--json"]);
+    home.run(&["demo"]);
+    let gone = home.run(&["suggest"]);
+    let (_, other_one) = gone.split_once("run `ringfence suggest ").unwrap();
+    let (other_one, _) = other_one.split_once('`').unwrap();
+    assert!(other.contains(other_one) && other_one != session, "{gone}");
+    let of_it = home.run(&["suggest", other_one]);
+    assert!(of_it.ends_with("[0]\n"), "{of_it}");
     let left = std::fs::read_dir(home.path(".cache")).unwrap().count();
     assert_eq!(left, 0, "the demo left something behind");
 }

@@ -20,7 +20,7 @@ fn a_grant_holds_until_it_is_revoked() {
     assert!(granted.ends_with("[0]\n"), "{granted}");
     assert!(home.run_with(&["decide"], request).ends_with("[0]\n"));
 
-    let (list, _) = home.json(&["grants", "list", "--json"]);
+    let list = home.json_lines(&["grants", "list", "--json"]);
     let grant = &list[0];
     for field in ["id", "text", "scope", "author", "created", "expires"] {
         assert!(grant.as_object().unwrap().contains_key(field), "no `{field}`");
@@ -31,7 +31,7 @@ fn a_grant_holds_until_it_is_revoked() {
 
     assert!(home.run(&["grants", "revoke", id]).ends_with("[0]\n"));
     assert!(home.run_with(&["decide"], request).ends_with("[1]\n"));
-    assert_eq!(home.json(&["grants", "list", "--json"]).0, serde_json::json!([]));
+    assert_eq!(home.json_lines(&["grants", "list", "--json"]), serde_json::json!([]));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_grant_of_a_program_is_for_the_file_it_is_now() {
     std::os::unix::fs::symlink("/usr/bin/env", &link).unwrap();
     let text = format!("exec:{} push", link.display());
     home.run(&["grant", &text, "--always", "--yes"]);
-    let (list, _) = home.json(&["grants", "list", "--json"]);
+    let list = home.json_lines(&["grants", "list", "--json"]);
     assert_eq!(list[0]["text"], "exec:/usr/bin/env push");
 }
 
@@ -70,7 +70,7 @@ fn the_same_grant_is_made_once() {
     assert!(again.contains("granted already"), "{again}");
     let elsewhere = home.run(&["grant", "net:a.example:443", "--always", "--everywhere", "--yes"]);
     assert!(!elsewhere.contains("granted already"), "{elsewhere}");
-    assert_eq!(home.json(&["grants", "list", "--json"]).0.as_array().unwrap().len(), 3);
+    assert_eq!(home.json_lines(&["grants", "list", "--json"]).as_array().unwrap().len(), 3);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_grant_for_a_time_says_when_it_ends() {
     let home = Home::with_policy(POLICY);
     let text = home.run(&["grant", "fs.read:/srv", "--for", "2h", "--yes"]);
     assert!(text.contains("for 2h00m, in HOME/project"), "{text}");
-    let (list, _) = home.json(&["grants", "list", "--json"]);
+    let list = home.json_lines(&["grants", "list", "--json"]);
     let expires = list[0]["expires"].as_str().unwrap();
     // The table has no milliseconds.
     let until = expires.replace('T', " ");
@@ -299,7 +299,7 @@ when { context.clock.hour < 25 };
         ! hint: `[dangerous] unprotect = [".vscode"]` in your settings lets agents write there; the editor runs tasks from here on the host
         [1]
     "#]].assert_eq(&said);
-    assert_eq!(home.json(&["grants", "list", "--json"]).0, serde_json::json!([]));
+    assert_eq!(home.json_lines(&["grants", "list", "--json"]), serde_json::json!([]));
     let said = home.run(&["grant", "net:day.example:80", "--always", "--yes"]);
     assert!(said.contains("! warning: a forbid is stronger than a grant"), "{said}");
     assert!(said.contains("!   .ringfence/policy.cedar:4 `day`\n! granted: g-"), "{said}");
@@ -311,7 +311,7 @@ fn what_no_world_could_be_given_is_not_granted() {
     let said = home.run(&["grant", "fs.write:/usr/bin/no-such-file", "--always", "--yes"]);
     assert!(said.contains("granting fs.write:/usr/bin/no-such-file has no effect"), "{said}");
     assert!(said.contains("`/usr` belongs to the runtime base: a world shows"), "{said}");
-    assert_eq!(home.json(&["grants", "list", "--json"]).0, serde_json::json!([]));
+    assert_eq!(home.json_lines(&["grants", "list", "--json"]), serde_json::json!([]));
 }
 
 #[test]
@@ -322,10 +322,17 @@ fn a_worlds_own_localhost_is_told_from_this_hosts() {
     for target in ["localhost:8443", "127.0.0.1:8443", "[::1]:8443", "api.localhost:8443"] {
         let said = home.run(&["net", "test", &format!("https://{target}/")]);
         assert!(said.contains(own) && !said.contains("ringfence grant"), "{said}");
+        assert!(said.contains("nothing of this host is reached there from a world"), "{said}");
         let said = home.run(&["grant", &format!("net:{target}"), "--always", "--yes"]);
         assert!(said.contains(&format!("warning: {own}")), "{said}");
     }
+    let said = home.run(&["net", "test", "127.0.0.1:8443"]);
+    assert!(
+        said.contains("would be permitted") && said.contains("  world    nothing of this host"),
+        "{said}"
+    );
     let said = home.run(&["net", "test", "https://192.0.2.1:8443/"]);
+    assert!(!said.contains("nothing of this host"), "{said}");
     assert!(!said.contains(own) && said.contains("ringfence grant"), "{said}");
 }
 
@@ -374,7 +381,7 @@ fn files_are_not_granted_to_a_session_whose_tier_is_unknown() {
         assert!(said.contains("nothing changed") && said.contains(why), "{tier}: {said}");
         assert!(said.contains("fs.read:/srv --always") && said.ends_with("[1]\n"), "{said}");
     }
-    assert_eq!(home.json(&["grants", "list", "--json"]).0, serde_json::json!([]));
+    assert_eq!(home.json_lines(&["grants", "list", "--json"]), serde_json::json!([]));
 }
 
 #[test]

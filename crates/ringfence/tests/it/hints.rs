@@ -15,6 +15,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("SESSION", "sabcdefgh"),
     ("ID", "g-1234"),
     ("CMD", "claude"),
+    ("--as {}", "--as notes=notes-2"),
     ("NAME", "files"),
     ("[SESSION/]INDEX", "1"),
 ];

@@ -106,6 +106,12 @@ impl Home {
         (serde_json::from_slice(&output.stdout).unwrap(), status)
     }
 
+    /// What is printed, one JSON value a line, as an array.
+    pub(crate) fn json_lines(&self, words: &[&str]) -> serde_json::Value {
+        let output = self.command(words).stdin(Stdio::null()).output().unwrap();
+        crate::person::json_lines(&String::from_utf8(output.stdout).unwrap())
+    }
+
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
         command

@@ -171,7 +171,7 @@ fn a_secret_without_a_known_place_is_asked_about_and_never_copied() {
     // Nothing is kept of what the person leaves.
     person.succeed(&["mcp", "import", "--undo", "--all"]);
     person.succeed(&["mcp", "remove", "notes"]);
-    person.succeed(&["secret", "remove", "notes-notes-api-key"]);
+    person.succeed(&["secret", "remove", "notes-notes-api-key", "--yes"]);
     let answers =
         [("take over `notes`", "y"), ("its host", "notes.example.com"), ("pin these", "n")];
     let (said, code) = setup.typed(&answers, &["mcp", "import"]);
@@ -397,4 +397,88 @@ fn a_host_that_is_a_servers_own_and_its_secrets_is_proposed_once() {
         said.lines().filter(|line| line.contains("Endpoint::\"127.0.0.1:1\"")).collect();
     let added = proposed.iter().filter(|line| line.contains("+permit")).count();
     assert_eq!(added, 1, "{said}");
+}
+
+/// The first command with this in it that a hint names, word by word; none where no hint does.
+fn command_with(said: &str, part: &str) -> Vec<String> {
+    let mut named = said.split('`').filter(|it| it.starts_with("ringfence ") && it.contains(part));
+    let words = named.next().unwrap_or_default().split_whitespace().skip(1);
+    words.map(|it| it.trim_matches('\'').to_owned()).collect()
+}
+
+#[test]
+fn a_server_whose_name_is_taken_is_taken_over_under_another() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let run = |words: &[&str]| person.ringfence(words).output().unwrap();
+    let of = |args: &[&str]| json!({"mcpServers": {"Notes": {"command": "/usr/bin/python3", "args": args}}});
+    fs::write(person.home().join(".claude.json"), of(&["server.py", "old"]).to_string()).unwrap();
+    let cursor = person.home().join(".cursor/mcp.json");
+    fs::create_dir_all(cursor.parent().unwrap()).unwrap();
+    fs::write(&cursor, of(&["server.py", "new"]).to_string()).unwrap();
+    // Two clients have one each.
+    let output = run(&["mcp", "import", "--all", "--no-policy"]);
+    let said = text(&output);
+    assert!(
+        output.status.success() && said.contains("another server is called `notes` already"),
+        "{said}"
+    );
+    let named = command_with(&said, "--as ");
+    assert_eq!(named[4..], ["--as".to_owned(), "Notes=notes-2".to_owned()], "{said}");
+    // One of ours has the name.
+    let output = run(&["mcp", "import", "--client", "cursor", "--all", "--no-policy"]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("there is another server `notes` already"), "{said}");
+    assert!(!said.contains("mcp remove"), "{said}");
+    assert_eq!(command_with(&said, "--as "), named, "{said}");
+    for (wrong, why) in [
+        ("Other=notes-2", "no client starts a server that it calls `Other`"),
+        ("Notes", "NAME=OTHER"),
+        ("Notes=Two", "`Two` is no name of a server"),
+    ] {
+        let output = run(&["mcp", "import", "--all", "--as", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains(why), "{}", text(&output));
+    }
+    let mut words: Vec<&str> = named.iter().map(String::as_str).collect();
+    words.extend(["--all", "--no-policy"]);
+    let output = run(&words);
+    assert!(output.status.success(), "{}", text(&output));
+    let now: Value = serde_json::from_str(&fs::read_to_string(&cursor).unwrap()).unwrap();
+    let started = json!(["mcp", "run", "notes-2", "--agent", "cursor"]);
+    assert_eq!(now["mcpServers"]["Notes"]["args"], started, "{now}");
+    let first = fs::read_to_string(setup.own().join("mcp/notes.json")).unwrap();
+    assert!(first.contains("old") && !first.contains("\"new\""), "{first}");
+}
+
+#[test]
+fn an_undo_names_what_was_added_and_nothing_starts_any_more() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let run = |words: &[&str]| person.ringfence(words).output().unwrap();
+    let config = json!({"mcpServers": {"notes": server(&json!({"GITHUB_TOKEN": secret()}))}});
+    fs::write(person.home().join(".claude.json"), config.to_string()).unwrap();
+    fs::create_dir_all(person.home().join(".cursor")).unwrap();
+    fs::write(person.home().join(".cursor/mcp.json"), config.to_string()).unwrap();
+    let output = run(&["mcp", "import", "--yes"]);
+    assert!(output.status.success(), "{}", text(&output));
+    // The other client starts it still.
+    let said = text(&run(&["mcp", "import", "--undo", "--yes", "--client", "claude"]));
+    assert!(said.contains("as it was") && !said.contains("mcp remove"), "{said}");
+    let output = run(&["mcp", "import", "--undo", "--yes"]);
+    let said = text(&output);
+    assert!(output.status.success() && said.contains("what was added for it stays"), "{said}");
+    let (server, secret) =
+        (command_with(&said, "mcp remove"), command_with(&said, "secret remove"));
+    assert_eq!(server, ["mcp", "remove", "notes"], "{said}");
+    assert_eq!(secret, ["secret", "remove", "notes-github-token"], "{said}");
+    // Its rules name the secret: they go with the server.
+    let early = run(&["secret", "remove", "notes-github-token"]);
+    assert_eq!(early.status.code(), Some(2), "{}", text(&early));
+    assert!(text(&early).contains("a rule speaks of it") && text(&early).contains("add `--yes`"));
+    person.succeed(&["mcp", "remove", "notes", "--yes"]);
+    person.succeed(&["secret", "remove", "notes-github-token"]);
+    let said = text(&run(&["mcp", "import", "--undo", "--yes"]));
+    assert!(said.contains("nothing was put back") && !said.contains("remove"), "{said}");
 }

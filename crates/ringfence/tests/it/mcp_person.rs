@@ -47,7 +47,9 @@ fn what_was_refused_before_any_rule_is_never_said_to_be_permitted_now() {
         assert_eq!((&json["explanation"], &json["same_policy"]), (&Value::Null, &Value::Null));
     };
     let entry = call(&["read_note", r#"{"path": "server.py", "force": "yes"}"#]);
-    explained(entry, "the call: the arguments: ", "force");
+    explained(entry, "`force` is no argument", "hint: `it/read_note` takes: `path`\n");
+    let entry = call(&["write_note", r#"{"path": "new.txt", "txt": "x"}"#]);
+    explained(entry, "`txt` is no argument", "hint: `it/write_note` takes: `text`, `path`\n");
     let entry = call(&["read_note", r#"{"path": 1}"#]);
     explained(entry, "the call: the arguments: ", "path");
     says(

@@ -178,3 +178,8 @@ fn link(from: &Path, to: &Path) {
         fs::copy(from, to).unwrap();
     }
 }
+
+/// One JSON value a line, as an array.
+pub(crate) fn json_lines(text: &str) -> serde_json::Value {
+    text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()).collect()
+}

@@ -507,7 +507,7 @@ fn a_grant_opens_a_directory_in_a_running_session_and_a_revoke_closes_it() {
         assert_eq!(granted.code, 0, "{granted}");
         assert_eq!(out.next(), "shared", "{granted}");
         let list = person.ringfence(&["grants", "list", "--json"]);
-        let list: serde_json::Value = serde_json::from_str(&list.out).unwrap();
+        let list = crate::person::json_lines(&list.out);
         let revoked = person.ringfence(&["grants", "revoke", list[0]["id"].as_str().unwrap()]);
         assert_eq!(revoked.code, 0, "{revoked}");
         assert_eq!(out.next(), "gone", "{revoked}");

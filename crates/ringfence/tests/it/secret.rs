@@ -69,6 +69,7 @@ fn secrets_are_added_listed_rotated_and_removed() {
         home.run(&["secret", "list"]),
         home.run_with(&["secret", "rotate", "model"], "sk-ant-api03-another-value"),
         home.run(&["secret", "remove", "orders"]),
+        home.run(&["secret", "remove", "orders", "--yes"]),
         home.run(&["secret", "list"]),
     ];
     let text = all.concat();
@@ -84,6 +85,17 @@ fn secrets_are_added_listed_rotated_and_removed() {
         ! hint: a session that used it keeps the old value: `ringfence sessions` says which run
         [0]
         $ ringfence secret remove orders
+        ! a rule speaks of it: .ringfence/policy.cedar:3  permit (principal, action == Action::"secret.use", resource == Secret::"orders")
+        ! a rule speaks of it: .ringfence/policy.cedar:6  forbid (principal, action == Action::"secret.use", resource == Secret::"orders")
+        ! a rule speaks of it: .ringfence/policy.cedar:8  permit (principal, action == Action::"secret.use", resource == Secret::"orders")
+        ! error: this needs an answer, and there is no terminal to ask on
+        !   the question: forget `orders` all the same? [y/N]
+        ! hint: to forget it all the same, add `--yes`
+        [2]
+        $ ringfence secret remove orders --yes
+        ! a rule speaks of it: .ringfence/policy.cedar:3  permit (principal, action == Action::"secret.use", resource == Secret::"orders")
+        ! a rule speaks of it: .ringfence/policy.cedar:6  forbid (principal, action == Action::"secret.use", resource == Secret::"orders")
+        ! a rule speaks of it: .ringfence/policy.cedar:8  permit (principal, action == Action::"secret.use", resource == Secret::"orders")
         ! removed: orders
         ! hint: a session that used it keeps the old value: `ringfence sessions` says which run
         [0]
@@ -198,7 +210,7 @@ fn what_is_wrong_with_a_secret_is_said_before_anybody_types_it() {
         let text = home.run_with(&words, "a-value-of-a-secret");
         assert!(text.contains(said) && !text.ends_with("[0]\n"), "{text}");
     }
-    assert_eq!(home.json(&["secret", "list", "--json"]).0.as_array().map(Vec::len), Some(2));
+    assert_eq!(home.json_lines(&["secret", "list", "--json"]).as_array().map(Vec::len), Some(2));
 }
 
 #[test]
@@ -258,11 +270,34 @@ fn no_grant_names_a_secret_that_is_none_unsaid() {
     assert!(removed.contains("still names it (in HOME/project)"), "{removed}");
     assert!(removed.contains("run `ringfence grants revoke g-"), "{removed}");
     home.run(&["grant", "secret:orders", "--always", "--yes"]);
-    let removed = home.run(&["secret", "remove", "orders", "--revoke-grants"]);
+    let removed = home.run(&["secret", "remove", "orders", "--revoke-grants", "--yes"]);
     assert!(removed.contains("revoked: g-") && !removed.contains("warning"), "{removed}");
-    let left = home.json(&["grants", "list", "--json"]).0;
+    let left = home.json_lines(&["grants", "list", "--json"]);
     let left: Vec<_> = left.as_array().unwrap().iter().map(|it| it["text"].clone()).collect();
     assert_eq!(left, ["secret:model", "secret:deploy"]);
+}
+
+#[test]
+fn a_secret_that_a_server_sends_is_forgotten_only_when_that_is_said() {
+    let home = home();
+    let server = r#"{"version": 1, "url": "https://api.example.com/mcp", "headers": {"X": "${secret:model}"}, "tools": {}}"#;
+    home.write(".config/ringfence/mcp/shop.json", server);
+    let refused = home.run(&["secret", "remove", "model"]);
+    assert!(
+        refused.contains("the server `shop` sends it with each request")
+            && refused.contains("add `--yes`")
+            && refused.ends_with("[2]\n"),
+        "{refused}"
+    );
+    let refused = home.run(&["secret", "remove", "model", "--json"]);
+    assert!(refused.ends_with("[2]\n"), "{refused}");
+    // Where nobody can say what needs it, somebody has to say that it may go.
+    home.write(".config/ringfence/policy.cedar", "permit (");
+    let refused = home.run(&["secret", "remove", "model"]);
+    assert!(refused.contains("is not known") && refused.ends_with("[2]\n"), "{refused}");
+    assert!(home.run(&["secret", "list"]).contains("model"));
+    let removed = home.run(&["secret", "remove", "model", "--yes"]);
+    assert!(removed.contains("removed: model") && removed.ends_with("[0]\n"), "{removed}");
 }
 
 /// Types at the prompt of a terminal; prints what was on the screen, whether the terminal shows what

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ringfence_core::ServerName;
 use ringfence_runtime::broker::tools::login::Wants;
 use ringfence_runtime::clients::{
-    Backups, Client, ClientError, ClientFile, Described, Reference, Understood, covered,
+    Backups, Brought, Client, ClientError, ClientFile, Described, Reference, Understood, covered,
     covered_address, covered_words, name_for,
 };
 use ringfence_runtime::servers::ServerFile;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::add::{Adding, Asks, Proposes};
 use super::{in_force, proposed, secrets, undo};
-use crate::cli::McpImportArgs;
+use crate::cli::{CalledHere, McpImportArgs};
 use crate::commands::context;
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
@@ -39,6 +39,17 @@ struct Candidate {
     is: Understood,
 }
 
+/// What was done with a server that is taken over.
+enum Taken {
+    /// It is started from here now; what was added for that, where it was not here before.
+    Here(Option<Brought>),
+    /// Nothing.
+    Not,
+}
+
+/// The servers that were taken over, by the place of their candidates.
+type AllTaken = BTreeMap<usize, (ServerName, Option<Brought>)>;
+
 pub(super) fn import(args: &McpImportArgs, screen: &Screen) -> Result<Done, Failure> {
     let dirs = context::dirs()?;
     let cwd = context::current_dir()?;
@@ -56,7 +67,7 @@ pub(super) fn import(args: &McpImportArgs, screen: &Screen) -> Result<Done, Fail
             Err(error) => screen.warn(&error.to_string()),
         }
     }
-    let candidates = candidates(&files, dirs.home(), &project);
+    let candidates = candidates((&files, &args.called), dirs.home(), &project)?;
     if args.json && !args.all {
         screen.json(&as_json(&files, &candidates, &BTreeMap::new()))?;
         return Ok(Done::Yes);
@@ -74,16 +85,16 @@ pub(super) fn import(args: &McpImportArgs, screen: &Screen) -> Result<Done, Fail
     if could > 0 && asks == Asks::Person && !prompt::can_ask() {
         return Err(prompt::unasked("take over what is listed?", ALL));
     }
-    let mut taken = BTreeMap::new();
+    let mut taken = AllTaken::new();
     for (number, candidate) in candidates.iter().enumerate() {
         let Understood::Server(described) = &candidate.is else { continue };
         let Some(name) = &candidate.name else { continue };
         let Some(file) = files.get(candidate.file) else { continue };
         match take((file, candidate, name), described, (args, asks), screen) {
-            Ok(Done::Yes) => {
-                taken.insert(number, name.clone());
+            Ok(Taken::Here(brought)) => {
+                taken.insert(number, (name.clone(), brought));
             }
-            Ok(Done::No | Done::Ask | Done::Child(_)) => {
+            Ok(Taken::Not) => {
                 screen.note(&format!("left as it is: {name}"));
             }
             Err(failure) => {
@@ -138,8 +149,19 @@ fn taken_by_others(is: &Understood, file: &ClientFile, home: &Path) -> Option<St
     ))
 }
 
-fn candidates(files: &[ClientFile], home: &Path, project: &Path) -> Vec<Candidate> {
+/// The servers in these files, each with the name that it gets here.
+fn candidates(
+    (files, called): (&[ClientFile], &[CalledHere]),
+    home: &Path,
+    project: &Path,
+) -> Result<Vec<Candidate>, Failure> {
     let environment = context::environment();
+    let entries = || files.iter().flat_map(|file| &file.entries);
+    if let Some(none) = called.iter().find(|it| entries().all(|entry| !it.is_for(&entry.name))) {
+        let text = format!("no client starts a server that it calls `{}`", printable(&none.theirs));
+        let hint = "to see what there is, run `ringfence mcp import --json`";
+        return Err(Message::new(text).hint(hint).could_not());
+    }
     let mut all: Vec<Candidate> = Vec::new();
     let mut names: BTreeMap<ServerName, (usize, usize)> = BTreeMap::new();
     for (file, of) in files.iter().enumerate() {
@@ -148,7 +170,8 @@ fn candidates(files: &[ClientFile], home: &Path, project: &Path) -> Vec<Candidat
             if let Some(variables) = taken_by_others(&is, of, home) {
                 is = Understood::Not(variables);
             }
-            let name = name_for(&said.name);
+            let as_said = called.iter().find(|it| it.is_for(&said.name));
+            let name = as_said.map_or_else(|| name_for(&said.name), |it| Some(it.ours.clone()));
             if let (Understood::Server(described), None) = (&is, &name) {
                 let _ = described;
                 is = Understood::Not("nothing of its name can stand in one of ours".to_owned());
@@ -161,13 +184,36 @@ fn candidates(files: &[ClientFile], home: &Path, project: &Path) -> Vec<Candidat
                     Understood::Already | Understood::Not(_) => false,
                 });
                 if differs {
-                    is = Understood::Not(format!("another server is called `{name}` already"));
+                    is = Understood::Not(format!(
+                        "another server is called `{name}` already; {}",
+                        under_another(
+                            &of.path,
+                            &said.name,
+                            &unlike(name, |it| names.contains_key(it))
+                        )
+                    ));
                 }
             }
             all.push(Candidate { file, entry, name, is });
         }
     }
-    all
+    Ok(all)
+}
+
+/// How an entry of a file is taken over under another name.
+fn under_another(file: &Path, theirs: &str, ours: &str) -> String {
+    let word = |word: &str| shell_word(word).unwrap_or_else(|| printable(word));
+    format!(
+        "to take it over under another name, run `ringfence mcp import --from {} --as {}`",
+        word(&file.to_string_lossy()),
+        word(&format!("{theirs}={ours}"))
+    )
+}
+
+/// A name like this one that is not taken.
+fn unlike(name: &ServerName, is_taken: impl Fn(&ServerName) -> bool) -> String {
+    let mut names = (2..100_u32).filter_map(|it| format!("{name}-{it}").parse().ok());
+    names.find(|it| !is_taken(it)).map_or_else(|| "OTHER".to_owned(), |it| it.to_string())
 }
 
 fn list((number, file): (usize, &ClientFile), all: &[Candidate], screen: &Screen) {
@@ -252,27 +298,28 @@ fn take(
     described: &Described,
     (args, asks): (&McpImportArgs, Asks),
     screen: &Screen,
-) -> Result<Done, Failure> {
+) -> Result<Taken, Failure> {
     let there = in_force::load(&[], screen)?.servers;
-    if let Some(there) = there.get(name) {
+    if let Some(known) = there.get(name) {
         // The same server for another client.
-        let same = there.file.command == described.command && there.file.url == described.url;
+        let same = known.file.command == described.command && known.file.url == described.url;
         if same {
-            return Ok(Done::Yes);
+            return Ok(Taken::Here(None));
         }
+        let theirs = file.entries.get(candidate.entry).map_or(name.as_str(), |it| &it.name);
+        let free = unlike(name, |it| there.contains_key(it));
         return Err(Message::new(format!("there is another server `{name}` already"))
-            .hint(format!("to forget that one, run `ringfence mcp remove {name}`"))
+            .hint(under_another(&file.path, theirs, &free))
             .could_not());
     }
-    let _ = candidate;
     if asks == Asks::Person {
         let question = format!("take over `{name}` of {}?", file.client.name());
         if prompt::consent(&question, ALL)? == Consent::Refused {
-            return Ok(Done::No);
+            return Ok(Taken::Not);
         }
     }
     let place = super::place(&super::request(Vec::new(), "import")?, name, false)?;
-    let Some(settled) = settled(name, described, (asks, &place))? else { return Ok(Done::No) };
+    let Some(settled) = settled(name, described, (asks, &place))? else { return Ok(Taken::Not) };
     let described = &settled;
     let kept = secrets::keep(name, described, asks, screen)?;
     let mut of = match &described.url {
@@ -296,28 +343,31 @@ fn take(
         wants: Wants::default(),
     };
     let done = adding.all(screen);
-    if !matches!(done, Ok(Done::Yes)) {
-        kept.forget(screen);
+    if matches!(done, Ok(Done::Yes)) {
+        let brought = Brought { server: name.clone(), secrets: kept.uses().secrets };
+        return Ok(Taken::Here(Some(brought)));
     }
-    done
+    kept.forget(screen);
+    done.map(|_| Taken::Not)
 }
 
 /// Lets the clients start us in the place of what was taken over.
 fn rewrite(
     files: &[ClientFile],
     all: &[Candidate],
-    (taken, asks): (&BTreeMap<usize, ServerName>, Asks),
+    (taken, asks): (&AllTaken, Asks),
     screen: &Screen,
 ) -> Result<(), Failure> {
     let program = program()?;
     let backups = Backups::of(&context::dirs()?);
     for (number, file) in files.iter().enumerate() {
-        let of_file: Vec<(usize, &ServerName)> = taken
+        let of_it = taken
             .iter()
-            .filter_map(|(at, name)| Some((all.get(*at)?, name)))
-            .filter(|(it, _)| it.file == number)
-            .map(|(it, name)| (it.entry, name))
-            .collect();
+            .filter_map(|(at, it)| Some((all.get(*at)?, it)))
+            .filter(|(it, _)| it.file == number);
+        let of_file: Vec<(usize, &ServerName)> =
+            of_it.clone().map(|(it, (name, _))| (it.entry, name)).collect();
+        let brought: Vec<Brought> = of_it.filter_map(|(_, (_, brought))| brought.clone()).collect();
         if of_file.is_empty() {
             continue;
         }
@@ -333,9 +383,10 @@ fn rewrite(
             && prompt::consent(&format!("change `{shown}` so?"), ALL)? == Consent::Refused
         {
             screen.note(&format!("left as it is: {shown}"));
+            undo::hint_at_what_stays(&brought, screen);
             continue;
         }
-        let backup = backups.replace(file, &text)?;
+        let backup = backups.replace(file, &text, (&of_file, &brought))?;
         screen.note(&format!("changed: {shown}; it was {}", printable(&backup.to_string_lossy())));
         screen.hint("to have it as it was, run `ringfence mcp import --undo`; secrets that stood in it are in that copy still");
     }
@@ -379,7 +430,7 @@ fn program() -> Result<String, Failure> {
         .ok_or_else(|| Message::new("our own path is not UTF-8").could_not())
 }
 
-fn as_json(files: &[ClientFile], all: &[Candidate], taken: &BTreeMap<usize, ServerName>) -> Value {
+fn as_json(files: &[ClientFile], all: &[Candidate], taken: &AllTaken) -> Value {
     let one = |(number, it): (usize, &Candidate)| {
         let file = files.get(it.file)?;
         let entry = file.entries.get(it.entry)?;

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_runtime::clients::{Backups, Client, Extent, covered, lies_beside};
+use ringfence_runtime::clients::{Backups, Brought, Client, Extent, covered, lies_beside};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::wording::{printable, shell_word};
+use ringfence_secrets::store::Store;
 
-use super::proposed;
+use super::{place, proposed, request};
 use crate::cli::McpImportArgs;
 use crate::commands::context;
 use crate::exit::{Done, Failure, Message, Said};
@@ -38,7 +39,7 @@ pub(super) fn undo(
         }
     }
     if any {
-        screen.hint("what was pinned stays: `ringfence mcp list` says what there is");
+        hint_at_what_stays(&backups.left_over()?, screen);
     } else {
         screen.note("nothing was put back");
     }
@@ -46,6 +47,28 @@ pub(super) fn undo(
         (true, _) => Err(Failure::Said(Said::CouldNot)),
         (false, true) => Ok(Done::Yes),
         (false, false) => Ok(Done::No),
+    }
+}
+
+/// Names what was added for a client, is still there, and is started by no client any more.
+pub(super) fn hint_at_what_stays(brought: &[Brought], screen: &Screen) {
+    let Ok((dirs, request)) =
+        context::dirs().and_then(|it| Ok((it, request(Vec::new(), "import")?)))
+    else {
+        return;
+    };
+    let kept = Store::at(dirs.secrets()).list().unwrap_or_default();
+    let mut commands = Vec::new();
+    for Brought { server, secrets } in brought {
+        if place(&request, server, false).is_ok_and(|it| it.exists()) {
+            commands.push(format!("`ringfence mcp remove {server}`"));
+        }
+        let there = secrets.iter().filter(|name| kept.iter().any(|it| it.name == **name));
+        commands.extend(there.map(|name| format!("`ringfence secret remove {name}`")));
+    }
+    if !commands.is_empty() {
+        let what = "what was added for it stays";
+        screen.hint(&format!("{what}; to forget it, run {}", commands.join(", then ")));
     }
 }
 

@@ -5,6 +5,8 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::person::json_lines;
+
 use super::stage::Net;
 use crate::attacks::stage::{Side, Who, everybody, text};
 use crate::attacks::targets::wait_until;
@@ -315,9 +317,8 @@ fn a_connection_that_loses_its_permit_ends() {
         grant("net:127.0.0.1:{echo}");
         assert!(lines.any(|line| line == "open"));
         let listed = net.stage.succeed(&["grants", "list", "--json"]);
-        let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
         let mut ended = String::new();
-        for grant in listed {
+        for grant in json_lines(&listed).as_array().unwrap() {
             ended += &net.stage.succeed(&["grants", "revoke", grant["id"].as_str().unwrap()]);
         }
         assert!(ended.contains("ended: the connection to good.example:"), "{ended}");

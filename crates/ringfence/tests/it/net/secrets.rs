@@ -187,7 +187,7 @@ fn nothing_in_a_world_or_behind_it_has_the_key() {
 fn a_key_of_the_environment_stays_outside_and_is_put_in() {
     for who in everybody() {
         let net = net(who, RULES);
-        net.stage.succeed(&["secret", "remove", "model"]);
+        net.stage.succeed(&["secret", "remove", "model", "--yes"]);
         let words = "secret add model --from env:ANTHROPIC_API_KEY --header x-api-key \
                      --env STAND_IN --for good.example:{keys}";
         let words = net.with_ports(words);
@@ -536,7 +536,7 @@ fn a_key_of_the_keyring_stays_outside_and_is_put_in() {
     use std::io::BufRead as _;
     // A bus serves only users that the system knows by name.
     let net = net(everybody().remove(0), RULES);
-    net.stage.succeed(&["secret", "remove", "model"]);
+    net.stage.succeed(&["secret", "remove", "model", "--yes"]);
     // Of the same user as the one who starts worlds: a bus takes nobody else.
     let mut keyring = net.stage.command(
         std::path::Path::new("/usr/bin/dbus-run-session"),

@@ -181,8 +181,7 @@ fn a_grant_that_a_world_without_mounts_cannot_be_given_is_refused_or_said_to_com
         drop(waiting);
         assert_eq!(out(&started(&person, tier, &read)), "granted\n", "{tier}");
         let list = person.succeed(&["grants", "list", "--json"]);
-        let list: Value = serde_json::from_str(&list).unwrap();
-        for grant in list.as_array().unwrap() {
+        for grant in crate::person::json_lines(&list).as_array().unwrap() {
             person.succeed(&["grants", "revoke", grant["id"].as_str().unwrap()]);
         }
         assert_eq!(out(&started(&person, tier, &read)), "", "{tier}");

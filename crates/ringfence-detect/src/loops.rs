@@ -31,11 +31,20 @@ pub struct LoopsMax {
     pub same_answer: u32,
     /// Calls of one tool in a row, with any arguments, that fail alike.
     pub same_failure: u32,
+    /// Different calls of one tool in a row that are answered alike. Many tools say the same to all that they have done,
+    /// so that the agent is warned long before, with `same_failure`.
+    pub same_answer_to_others: u32,
 }
 
 impl Default for LoopsMax {
     fn default() -> LoopsMax {
-        LoopsMax { window_ms: 300_000, same_call: 120, same_answer: 20, same_failure: 30 }
+        LoopsMax {
+            window_ms: 300_000,
+            same_call: 120,
+            same_answer: 20,
+            same_failure: 30,
+            same_answer_to_others: 240,
+        }
     }
 }
 
@@ -48,7 +57,7 @@ pub enum Loops {
     SameAnswer,
     /// Calls of one tool, and the same failure.
     SameFailure,
-    /// Calls of one tool, and the same answer: told, and never a reason to deny one.
+    /// Different calls of one tool, and the same answer.
     SameAnswerToOthers,
 }
 
@@ -73,8 +82,8 @@ pub struct Sign {
     pub count: u32,
     /// Within how long, in seconds.
     pub seconds: u64,
-    /// From how many on a call is denied; `None` where none ever is.
-    pub most: Option<u32>,
+    /// From how many on a call is denied.
+    pub most: u32,
 }
 
 impl fmt::Display for Sign {
@@ -146,7 +155,7 @@ impl Behaviour {
         let (tool, call) = (digest(&[tool]), digest(&[tool, arguments]));
         for (what, count, most) in self.counts(&tool, &call) {
             if most > 0 && count >= most {
-                return Err(self.sign(what, count, Some(most)));
+                return Err(self.sign(what, count, most));
             }
         }
         if self.past.len() >= PAST_MAX {
@@ -164,21 +173,21 @@ impl Behaviour {
         let made = self.past.iter_mut().rev().find(|past| past.ticket == ticket)?;
         made.answer = Some(Answer { digest: digest(&[answer]), failed });
         let (tool, call) = (made.tool, made.call);
-        let signs = self.counts(&tool, &call).map(|(what, count, most)| (what, count, Some(most)));
-        let others = (Loops::SameAnswerToOthers, self.others(&tool), None);
-        let worth_saying = |(_, count, most): &(Loops, u32, Option<u32>)| {
-            let limit = most.unwrap_or(self.max.same_failure);
+        let worth_saying = |(what, count, most): &(Loops, u32, u32)| {
+            let least = match what {
+                Loops::SameAnswerToOthers => (*most).min(self.max.same_failure),
+                Loops::SameCall | Loops::SameAnswer | Loops::SameFailure => *most,
+            };
             // As often as it doubles, so that the warning is no noise itself.
-            let from = limit.div_ceil(WARN_PART).max(WARN_MIN);
+            let from = least.div_ceil(WARN_PART).max(WARN_MIN);
             let doubles = count.is_multiple_of(from) && (count / from).is_power_of_two();
-            let last = most.is_some_and(|most| count.saturating_add(1) == most);
-            limit > 0 && *count >= from && (doubles || last)
+            least > 0 && *count >= from && (doubles || count.saturating_add(1) == *most)
         };
-        let (what, count, most) = signs.into_iter().chain([others]).find(worth_saying)?;
+        let (what, count, most) = self.counts(&tool, &call).into_iter().find(worth_saying)?;
         Some(self.sign(what, count, most))
     }
 
-    fn sign(&self, what: Loops, count: u32, most: Option<u32>) -> Sign {
+    fn sign(&self, what: Loops, count: u32, most: u32) -> Sign {
         Sign { what, count, seconds: self.max.window_ms / 1_000, most }
     }
 
@@ -205,24 +214,25 @@ impl Behaviour {
     }
 
     /// How often what goes in circles has, and how often it may.
-    fn counts(&self, tool: &Digest, call: &Digest) -> [(Loops, u32, u32); 3] {
-        let LoopsMax { same_call, same_answer, same_failure, .. } = self.max;
+    fn counts(&self, tool: &Digest, call: &Digest) -> [(Loops, u32, u32); 4] {
+        let LoopsMax { same_call, same_answer, same_failure, same_answer_to_others, .. } = self.max;
         let same = self.by_call.get(call);
         let in_a_row = in_a_row(self.latest(same), same_answer).map_or(0, |(_, count)| count);
-        let failures = match in_a_row_of(self, tool) {
-            Some((Answer { failed: true, .. }, count)) => count,
-            Some((Answer { failed: false, .. }, _)) | None => 0,
+        let (failures, others) = match in_a_row_of(self, tool) {
+            Some((Answer { failed: true, .. }, count)) => (count, 0),
+            Some((Answer { failed: false, .. }, count)) => (0, self.others(tool, count)),
+            None => (0, 0),
         };
         [
             (Loops::SameAnswer, in_a_row, same_answer),
             (Loops::SameCall, number(same.map_or(0, VecDeque::len)), same_call),
             (Loops::SameFailure, failures, same_failure),
+            (Loops::SameAnswerToOthers, others, same_answer_to_others),
         ]
     }
 
-    /// How many different calls of a tool had the same answer in a row.
-    fn others(&self, tool: &Digest) -> u32 {
-        let Some((Answer { failed: false, .. }, count)) = in_a_row_of(self, tool) else { return 0 };
+    /// How many different calls are among the latest `count` of a tool.
+    fn others(&self, tool: &Digest, count: u32) -> u32 {
         if count < WARN_MIN {
             return 0;
         }
@@ -236,7 +246,8 @@ impl Behaviour {
 
 fn in_a_row_of(behaviour: &Behaviour, tool: &Digest) -> Option<(Answer, u32)> {
     let latest = behaviour.latest(behaviour.by_tool.get(tool));
-    in_a_row(latest, behaviour.max.same_failure)
+    let LoopsMax { same_failure, same_answer_to_others, .. } = behaviour.max;
+    in_a_row(latest, same_failure.max(same_answer_to_others))
 }
 
 /// The latest answer, and how many before it are alike.

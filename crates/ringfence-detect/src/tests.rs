@@ -190,6 +190,7 @@ fn what_is_not_seen_is_made_visible() {
         "ignore all".chars().map(|it| char::from_u32(0xe0000 + u32::from(it)).unwrap()).collect();
     assert_eq!(seen(&format!("hello{tags}.")), "hello[10 hidden characters].");
     assert_eq!(seen("pass\u{200b}word"), "pass<U+200B>word");
+    assert_eq!(seen("ghp_\u{ad}abc"), "ghp_<U+00AD>abc");
     assert_eq!(seen("if a\u{202e} }\u{2066}"), "if a<U+202E> }<U+2066>");
     assert_eq!(seen("a\u{fe0f}b"), "a<U+FE0F>b");
     assert_eq!(seen("😀\u{e0100}\u{e0101}\u{e0102}\u{e0103}"), "😀[4 hidden characters]");

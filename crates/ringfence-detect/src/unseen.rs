@@ -135,8 +135,9 @@ fn what(letter: char) -> What {
         0x202a..=0x202c | 0x2066..=0x2069 => Direction,
         0x202d | 0x202e => Override,
         0xe_0000..=0xe_007f => Tag,
-        // Joining and filling, operators that are not seen, notes between lines, signs of music, format of Khmer.
-        0x034f
+        // Joining, filling and parting, operators that are not seen, notes between lines, signs of music, format of Khmer.
+        0x00ad
+        | 0x034f
         | 0x115f
         | 0x1160
         | 0x17b4

@@ -1,7 +1,13 @@
 use super::*;
 
 fn max() -> LoopsMax {
-    LoopsMax { window_ms: 60_000, same_call: 20, same_answer: 8, same_failure: 12 }
+    LoopsMax {
+        window_ms: 60_000,
+        same_call: 20,
+        same_answer: 8,
+        same_failure: 12,
+        same_answer_to_others: 60,
+    }
 }
 
 /// Makes a call and answers it; the sign before, or the one after.
@@ -54,12 +60,24 @@ fn a_tool_that_fails_alike_whatever_it_is_called_with_is_not_called_on() {
 }
 
 #[test]
-fn different_calls_with_the_same_answer_are_never_denied() {
+fn different_calls_with_the_same_answer_are_warned_of_early_and_denied_late() {
     let mut agent = Behaviour::new(max());
     let all: Vec<_> =
-        (0..100).map(|at| call(&mut agent, at, (&at.to_string(), "done", false))).collect();
-    assert!(all.iter().all(Result::is_ok));
-    assert!(all.contains(&Ok(Some(Loops::SameAnswerToOthers))));
+        (0..61).map(|at| call(&mut agent, at, (&at.to_string(), "done", false))).collect();
+    let (last, before) = all.split_last().unwrap();
+    assert!(before.iter().all(Result::is_ok));
+    let warned = |it: &Result<_, _>| *it == Ok(Some(Loops::SameAnswerToOthers));
+    let warned: Vec<usize> = (0..60).filter(|at| warned(&all[*at])).collect();
+    assert_eq!(warned, [2, 5, 11, 23, 47, 58]);
+    assert_eq!(*last, Err(Loops::SameAnswerToOthers));
+    // One that is answered otherwise ends the row; without a limit there is none.
+    let mut agent = Behaviour::new(max());
+    for at in 0..200 {
+        let answer = if at % 59 == 58 { "new" } else { "done" };
+        assert!(call(&mut agent, at, (&at.to_string(), answer, false)).is_ok(), "{at}");
+    }
+    let mut agent = Behaviour::new(LoopsMax { same_answer_to_others: 0, ..max() });
+    assert!((0..500).all(|at| call(&mut agent, at, (&at.to_string(), "done", false)).is_ok()));
 }
 
 #[test]
@@ -83,7 +101,13 @@ fn another_answer_in_between_is_progress() {
 
 #[test]
 fn no_limit_is_none() {
-    let none = LoopsMax { window_ms: 60_000, same_call: 0, same_answer: 0, same_failure: 0 };
+    let none = LoopsMax {
+        window_ms: 60_000,
+        same_call: 0,
+        same_answer: 0,
+        same_failure: 0,
+        same_answer_to_others: 0,
+    };
     let mut agent = Behaviour::new(none);
     for at in 0..5_000 {
         assert_eq!(call(&mut agent, at, ("a", "x", true)), Ok(None));

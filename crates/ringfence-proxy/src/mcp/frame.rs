@@ -4,6 +4,7 @@
 //! in another way than we do, so what can be read in two ways is refused: a key that stands twice, anywhere in it.
 
 mod once;
+mod torn;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -102,9 +103,21 @@ impl Id {
     }
 }
 
+pub use torn::Torn;
+
 /// What is no message, and what whoever sent it is told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+#[error("{why}")]
+pub struct Malformed {
+    /// What is wrong with it.
+    pub why: Why,
+    /// What it was to be, as far as that can be told.
+    pub torn: Torn,
+}
+
+/// Why something is no message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
     /// It is no JSON, or none in UTF-8.
     #[error("the message is no JSON: {0}")]
     NotJson(String),
@@ -118,33 +131,27 @@ pub enum Malformed {
     #[error("{0}")]
     Ambiguous(String),
     /// It is JSON, and no message of JSON-RPC 2.0.
-    #[error("{reason}")]
-    NotRpc {
-        /// What is wrong.
-        reason: String,
-        /// What an answer would be called by, where that can be told.
-        id: Option<Id>,
-    },
+    #[error("{0}")]
+    NotRpc(String),
 }
 
 impl Malformed {
     /// The code of the error that answers it, JSON-RPC 2.0 section 5.1.
     pub fn code(&self) -> i64 {
-        match self {
-            Malformed::NotJson(_) => PARSE_ERROR,
-            Malformed::TooLong { .. } | Malformed::Ambiguous(_) | Malformed::NotRpc { .. } => {
-                INVALID_REQUEST
-            }
+        match self.why {
+            Why::NotJson(_) => PARSE_ERROR,
+            Why::TooLong { .. } | Why::Ambiguous(_) | Why::NotRpc(_) => INVALID_REQUEST,
         }
     }
 
     /// The answer to whoever sent it.
     pub fn answer(&self) -> String {
-        let id = match self {
-            Malformed::NotRpc { id, .. } => id.as_ref(),
-            Malformed::NotJson(_) | Malformed::TooLong { .. } | Malformed::Ambiguous(_) => None,
-        };
-        error_answer(id, self.code(), &self.to_string())
+        error_answer(self.torn.request(), self.code(), &self.to_string())
+    }
+
+    /// Something of which only the beginning was kept, for it is longer than `bytes_max`.
+    pub fn too_long(head: &[u8], bytes_max: usize) -> Malformed {
+        Malformed { why: Why::TooLong { bytes_max }, torn: Torn::of(head) }
     }
 }
 
@@ -195,13 +202,20 @@ impl Frame {
     /// Reads what was sent at once; `bytes` has no end of line.
     pub fn parse(bytes: Vec<u8>) -> Result<Frame, Malformed> {
         let text = String::from_utf8(bytes).map_err(|error| {
-            Malformed::NotJson(format!("no UTF-8 after {} bytes", error.utf8_error().valid_up_to()))
+            let why = format!("no UTF-8 after {} bytes", error.utf8_error().valid_up_to());
+            Malformed { why: Why::NotJson(why), torn: Torn::of(error.as_bytes()) }
         })?;
-        once::check(&text)?;
+        let wrong = |why| Malformed { why, torn: Torn::of(text.as_bytes()) };
+        once::check(&text).map_err(wrong)?;
         if !text.trim_ascii_start().starts_with('[') {
-            return Message::of(text).map(Frame::One);
+            let kind = kind(&text).map_err(wrong)?;
+            return Ok(Frame::One(Message { text, kind }));
         }
-        let parts: Vec<&RawValue> = serde_json::from_str(&text).map_err(not_json)?;
+        Frame::batch(&text).map_err(wrong)
+    }
+
+    fn batch(text: &str) -> Result<Frame, Why> {
+        let parts: Vec<&RawValue> = serde_json::from_str(text).map_err(not_json)?;
         if parts.is_empty() {
             return Err(not_rpc("a batch of no message"));
         }
@@ -212,7 +226,7 @@ impl Frame {
 
 impl Message {
     /// Reads one message that has been checked.
-    fn of(text: String) -> Result<Message, Malformed> {
+    fn of(text: String) -> Result<Message, Why> {
         let kind = kind(&text)?;
         Ok(Message { text, kind })
     }
@@ -247,7 +261,7 @@ impl Message {
     }
 }
 
-fn kind(text: &str) -> Result<Kind, Malformed> {
+fn kind(text: &str) -> Result<Kind, Why> {
     let members = Members::of(text).ok_or_else(|| not_rpc("a message is an object"))?;
     let found = members.get("id");
     let id = found.and_then(identifier);
@@ -256,9 +270,9 @@ fn kind(text: &str) -> Result<Kind, Malformed> {
     }
     let params = members.get("params").and_then(Members::of);
     if let Some(odd) = params.and_then(|params| misspelt(&params, &PARAMS)) {
-        return Err(Malformed::NotRpc { reason: odd, id });
+        return Err(Why::NotRpc(odd));
     }
-    let wrong = |reason: &str| Malformed::NotRpc { reason: reason.to_owned(), id: id.clone() };
+    let wrong = not_rpc;
     if members.get("jsonrpc").and_then(string).as_deref() != Some("2.0") {
         return Err(wrong("`jsonrpc` is not \"2.0\""));
     }
@@ -325,7 +339,7 @@ fn response(
     id: Option<Id>,
     answer: Answer,
     found: Option<&str>,
-) -> Result<Kind, Malformed> {
+) -> Result<Kind, Why> {
     let to_nothing = found == Some("null") && matches!(answer, Answer::Error(_));
     match id_at {
         Some(id_at) if id.is_some() || to_nothing => Ok(Kind::Response { id, id_at, answer }),
@@ -339,13 +353,13 @@ fn identifier(raw: &str) -> Option<Id> {
     fits.then(|| Id(raw.to_owned()))
 }
 
-fn not_rpc(reason: &str) -> Malformed {
-    Malformed::NotRpc { reason: reason.to_owned(), id: None }
+fn not_rpc(reason: &str) -> Why {
+    Why::NotRpc(reason.to_owned())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over results")]
-fn not_json(error: serde_json::Error) -> Malformed {
-    Malformed::NotJson(error.to_string())
+fn not_json(error: serde_json::Error) -> Why {
+    Why::NotJson(error.to_string())
 }
 
 /// The members of an object, in their order, as they stand there.

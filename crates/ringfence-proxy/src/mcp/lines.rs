@@ -5,20 +5,23 @@ use std::io::{self, BufRead, Write};
 /// Longest message that is read unless the settings say otherwise, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// How much is kept of a message that is too long, in bytes: what it is called stands there.
+pub const HEAD_BYTES: usize = 4096;
+
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Read {
     /// A line, without its end.
     Line(Vec<u8>),
-    /// One that is too long; nothing of it is kept, and the next line comes next.
-    TooLong,
+    /// One that is too long; its beginning is kept ([`HEAD_BYTES`]), and the next line comes next.
+    TooLong(Vec<u8>),
     /// There is nothing more. What came before without an end of line is no message.
     End,
 }
 
 /// Reads a line of at most `bytes_max` bytes; empty ones are passed over.
 pub fn read(from: &mut impl BufRead, bytes_max: usize) -> io::Result<Read> {
-    let (mut line, mut too_long) = (Vec::new(), false);
+    let mut pieces = Pieces::default();
     loop {
         let there = from.fill_buf()?;
         if there.is_empty() {
@@ -26,27 +29,14 @@ pub fn read(from: &mut impl BufRead, bytes_max: usize) -> io::Result<Read> {
         }
         let end = memchr::memchr(b'\n', there);
         let part = there.get(..end.unwrap_or(there.len())).unwrap_or_default();
-        too_long = too_long || line.len().saturating_add(part.len()) > bytes_max;
-        if too_long {
-            line = Vec::new();
-        } else {
-            line.extend_from_slice(part);
-        }
+        pieces.keep(part, bytes_max);
         let taken = part.len().saturating_add(usize::from(end.is_some()));
         from.consume(taken);
-        if end.is_none() {
-            continue;
+        if end.is_some()
+            && let Some(read) = pieces.ended()
+        {
+            return Ok(read);
         }
-        if too_long {
-            return Ok(Read::TooLong);
-        }
-        if line.last() == Some(&b'\r') {
-            line.pop();
-        }
-        if !line.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Read::Line(line));
-        }
-        line.clear();
     }
 }
 
@@ -64,28 +54,36 @@ impl Pieces {
         while let Some(end) = memchr::memchr(b'\n', rest) {
             self.keep(rest.get(..end).unwrap_or_default(), bytes_max);
             rest = rest.get(end.saturating_add(1)..).unwrap_or_default();
-            let mut line = std::mem::take(&mut self.line);
-            if std::mem::take(&mut self.too_long) {
-                told(Read::TooLong);
-                continue;
-            }
-            if line.last() == Some(&b'\r') {
-                line.pop();
-            }
-            if !line.iter().all(u8::is_ascii_whitespace) {
-                told(Read::Line(line));
+            if let Some(read) = self.ended() {
+                told(read);
             }
         }
         self.keep(rest, bytes_max);
     }
 
-    fn keep(&mut self, part: &[u8], bytes_max: usize) {
-        self.too_long = self.too_long || self.line.len().saturating_add(part.len()) > bytes_max;
-        if self.too_long {
-            self.line = Vec::new();
-        } else {
-            self.line.extend_from_slice(part);
+    /// What the line is that has ended; `None` of an empty one.
+    fn ended(&mut self) -> Option<Read> {
+        let mut line = std::mem::take(&mut self.line);
+        if std::mem::take(&mut self.too_long) {
+            return Some(Read::TooLong(line));
         }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        (!line.iter().all(u8::is_ascii_whitespace)).then_some(Read::Line(line))
+    }
+
+    fn keep(&mut self, part: &[u8], bytes_max: usize) {
+        if self.too_long {
+            return;
+        }
+        if self.line.len().saturating_add(part.len()) <= bytes_max {
+            self.line.extend_from_slice(part);
+            return;
+        }
+        // What is kept of it is a copy: the line's own memory is given back.
+        let head = self.line.iter().chain(part).take(HEAD_BYTES.min(bytes_max)).copied().collect();
+        (self.line, self.too_long) = (head, true);
     }
 }
 
@@ -122,7 +120,7 @@ mod tests {
         loop {
             match read(&mut from, bytes_max).unwrap() {
                 Read::End => return all,
-                other @ (Read::Line(_) | Read::TooLong) => all.push(other),
+                other @ (Read::Line(_) | Read::TooLong(_)) => all.push(other),
             }
         }
     }
@@ -131,7 +129,10 @@ mod tests {
     fn a_line_is_a_message_however_it_arrives() {
         let line = |text: &str| Read::Line(text.as_bytes().to_vec());
         assert_eq!(all(b"{\"a\":1}\r\n\n  \n[]\nrest", 100), [line("{\"a\":1}"), line("[]")]);
-        assert_eq!(all(b"12345\n123456\n1\n", 5), [line("12345"), Read::TooLong, line("1")]);
+        assert_eq!(
+            all(b"12345\n123456\n1\n", 5),
+            [line("12345"), Read::TooLong(b"12345".to_vec()), line("1")]
+        );
         assert_eq!(all(b"", 5), []);
     }
 

@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use base64::Engine as _;
+use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ringfence_core::{
     Certainty, Detector, Finding, FindingKind, Found, Handling, Inspect, Treatment, redacted,
 };
 
-use super::frame::{Answer, Frame, Kind, Message, quoted, string};
+use super::frame::{Frame, Message, quoted, string};
 
 /// What is done about what is found.
 #[derive(Debug, Clone, Copy)]
@@ -72,11 +74,6 @@ pub fn look(message: &Message, inspect: &dyn Inspect, rules: Rules<'_>) -> Looke
 }
 
 fn look_once(message: &Message, inspect: &dyn Inspect, rules: Rules<'_>) -> Looked {
-    let body = match message.kind() {
-        Kind::Request { params, .. } | Kind::Notification { params, .. } => params.clone(),
-        Kind::Response { answer: Answer::Result(at) | Answer::Error(at), .. } => Some(at.clone()),
-    };
-    let Some(body) = body else { return Looked::default() };
     let mut walk = Walk {
         inspect,
         rules,
@@ -84,15 +81,18 @@ fn look_once(message: &Message, inspect: &dyn Inspect, rules: Rules<'_>) -> Look
         tally: BTreeMap::new(),
         names: BTreeMap::new(),
     };
-    walk.through(message.part(&body));
+    walk.through(message.text());
     let text = (!walk.changes.is_empty()).then(|| {
-        let moved = |at: &Range<usize>| {
-            body.start.saturating_add(at.start)..body.start.saturating_add(at.end)
-        };
-        message.with(walk.changes.iter().map(|(at, new)| (moved(at), new.as_str())).collect())
+        message.with(walk.changes.iter().map(|(at, new)| (at.clone(), new.as_str())).collect())
     });
     Looked { text, found: walk.found() }
 }
+
+/// The members of a message that say what it is about.
+const BODIES: [&str; 3] = ["params", "result", "error"];
+
+/// Those that say whose it is: names of requests are ours, or are given back to whoever gave them.
+const OWNERS: [&str; 2] = ["jsonrpc", "id"];
 
 /// One rule's findings of one certainty, and what becomes of them.
 type Sort = (&'static str, FindingKind, Certainty, Treatment);
@@ -110,20 +110,25 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn through(&mut self, raw: &str) {
         let bytes = raw.as_bytes();
-        let (mut at, mut depth, mut key) = (0_usize, 0_usize, None);
+        let (mut at, mut depth, mut key) = (0_usize, 0_usize, None::<Cow<'_, str>>);
+        let (mut is_name, mut is_body) = (false, false);
         while let Some(byte) = bytes.get(at) {
             match byte {
                 b'"' => {
                     let end = end_of_text(bytes, at);
-                    let is_key = next_is_colon(bytes, end);
                     let inner =
                         raw.get(at.saturating_add(1)..end.saturating_sub(1)).unwrap_or_default();
-                    let is_echoed = depth == 1 && key.is_some_and(|key| ECHOED.contains(&key));
-                    if is_key {
-                        key = Some(inner);
+                    if next_is_colon(bytes, end) {
+                        key = string(raw.get(at..end).unwrap_or_default());
+                        if depth == 1 {
+                            let key = key.as_deref();
+                            (is_name, is_body) = (is_one_of(key, &OWNERS), is_one_of(key, &BODIES));
+                        }
                         self.key(raw, at..end);
-                    } else if !is_echoed {
-                        self.text(raw, (at..end, inner), key);
+                    } else if !(is_name
+                        || depth == 2 && is_body && is_one_of(key.as_deref(), &ECHOED))
+                    {
+                        self.text(raw, (at..end, inner), key.as_deref());
                     }
                     at = end;
                 }
@@ -131,7 +136,9 @@ impl Walk<'_> {
                     let rest = bytes.get(at..).unwrap_or_default();
                     let belongs = |byte: &&u8| byte.is_ascii_digit() || b"-+.eE".contains(byte);
                     let end = at.saturating_add(rest.iter().take_while(belongs).count());
-                    self.number(raw, at..end);
+                    if !is_name {
+                        self.number(raw, at..end);
+                    }
                     at = end;
                 }
                 b'{' | b'[' => {
@@ -142,7 +149,7 @@ impl Walk<'_> {
                     depth = depth.saturating_sub(1);
                     at = at.saturating_add(1);
                 }
-                b',' if depth == 1 => {
+                b',' if depth == 2 => {
                     key = None;
                     at = at.saturating_add(1);
                 }
@@ -169,7 +176,7 @@ impl Walk<'_> {
             Cow::Borrowed(inner)
         };
         if key == Some("blob")
-            && let Some(inside) = STANDARD.decode(text.as_bytes()).ok()
+            && let Some(inside) = decoded(&text)
         {
             // It may be a text of its own that only looks encoded.
             if let Some(clean) = self.cleaned(&text) {
@@ -177,8 +184,7 @@ impl Walk<'_> {
                 return;
             }
             // What is no text is nothing that a model reads.
-            let inside = String::from_utf8(inside).ok();
-            if let Some(clean) = inside.and_then(|inside| self.cleaned(&inside)) {
+            if let Some(clean) = text_of(&inside).and_then(|inside| self.cleaned(&inside)) {
                 self.changes.push((at, quoted(&STANDARD.encode(clean))));
             }
             return;
@@ -253,6 +259,44 @@ impl Walk<'_> {
             count,
         };
         self.tally.into_iter().map(found).collect()
+    }
+}
+
+fn is_one_of(key: Option<&str>, all: &[&str]) -> bool {
+    key.is_some_and(|key| all.contains(&key))
+}
+
+/// What is encoded in base64, as the most lenient receivers decode it: in either alphabet, with or without its end, and
+/// whatever else stands in between passed over (RFC 2045 section 6.8).
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let plain = |byte: u8| match byte {
+        b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        b'+' | b'/' => Some(byte),
+        other => other.is_ascii_alphanumeric().then_some(other),
+    };
+    let mut letters: Vec<u8> = text.bytes().filter_map(plain).collect();
+    // A last letter alone is no byte.
+    if letters.len() % 4 == 1 {
+        letters.pop();
+    }
+    GeneralPurpose::new(&alphabet::STANDARD, lenient).decode(letters).ok()
+}
+
+/// The text that bytes are, in UTF-8 or UTF-16; a zero in every second byte is a sign of that.
+fn text_of(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    let wide = |of: fn([u8; 2]) -> u16, bytes: &[u8]| {
+        let (pairs, _) = bytes.as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().map(|pair| of(*pair)).collect();
+        Some(Cow::Owned(String::from_utf16_lossy(&units)))
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] | rest @ [1..=0x7f, 0, ..] => wide(u16::from_le_bytes, rest),
+        [0xfe, 0xff, rest @ ..] | rest @ [0, 1..=0x7f, ..] => wide(u16::from_be_bytes, rest),
+        _ => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ringfence_core::Detector;
 use ringfence_detect::LoopsMax;
+use ringfence_proxy::mcp::middle::ANSWER_MS_MAX;
 use serde::{Deserialize, Serialize};
 
 /// Fewest calls that are a repetition.
@@ -20,8 +21,12 @@ pub struct ResultSettings {
     pub same_answer_max: u32,
     /// Most calls of one tool in a row that fail alike.
     pub same_failure_max: u32,
+    /// Most different calls of one tool in a row that are answered alike.
+    pub other_call_same_answer_max: u32,
     /// How long calls are remembered, in seconds.
     pub loop_seconds: u32,
+    /// How long a server may say nothing to a request, in seconds.
+    pub answer_seconds: u32,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -36,18 +41,23 @@ pub(super) struct RawTools {
     same_call_max: Option<u32>,
     same_answer_max: Option<u32>,
     same_failure_max: Option<u32>,
+    other_call_same_answer_max: Option<u32>,
     loop_seconds: Option<u32>,
+    answer_seconds: Option<u32>,
 }
 
 impl Default for ResultSettings {
     fn default() -> ResultSettings {
-        let LoopsMax { window_ms, same_call, same_answer, same_failure } = LoopsMax::default();
+        let LoopsMax { window_ms, same_call, same_answer, same_failure, same_answer_to_others } =
+            LoopsMax::default();
         ResultSettings {
             redact: [Detector::Secrets].into(),
             same_call_max: same_call,
             same_answer_max: same_answer,
             same_failure_max: same_failure,
+            other_call_same_answer_max: same_answer_to_others,
             loop_seconds: u32::try_from(window_ms / 1_000).unwrap_or(u32::MAX),
+            answer_seconds: u32::try_from(ANSWER_MS_MAX / 1_000).unwrap_or(u32::MAX),
         }
     }
 }
@@ -60,7 +70,13 @@ impl ResultSettings {
             same_call: self.same_call_max,
             same_answer: self.same_answer_max,
             same_failure: self.same_failure_max,
+            same_answer_to_others: self.other_call_same_answer_max,
         }
+    }
+
+    /// How long a server may say nothing to a request, in milliseconds.
+    pub fn answer_ms(&self) -> u64 {
+        u64::from(self.answer_seconds).saturating_mul(1_000)
     }
 }
 
@@ -71,7 +87,9 @@ impl RawTools {
             ("same_call_max", self.same_call_max, CALLS_MAX_LEAST),
             ("same_answer_max", self.same_answer_max, CALLS_MAX_LEAST),
             ("same_failure_max", self.same_failure_max, CALLS_MAX_LEAST),
+            ("other_call_same_answer_max", self.other_call_same_answer_max, CALLS_MAX_LEAST),
             ("loop_seconds", self.loop_seconds, 1),
+            ("answer_seconds", self.answer_seconds, 1),
         ];
         all.into_iter().find_map(|(key, most, least)| {
             most.filter(|most| *most < least).map(|_| (key, format!("must be at least {least}")))
@@ -91,9 +109,11 @@ pub(super) fn join(
     for raw in projects.iter().copied().chain([system]) {
         redact.extend(raw.detect.redact.iter().flatten());
     }
-    let all = || projects.iter().copied().chain([system, user]);
     let least = |of: fn(&RawTools) -> Option<u32>, default: u32| {
-        all().filter_map(|raw| of(&raw.tools)).min().unwrap_or(default)
+        let own = [system, user].into_iter().filter_map(|raw| of(&raw.tools)).min();
+        let theirs = projects.iter().filter_map(|raw| of(&raw.tools)).min();
+        let own = own.unwrap_or(default);
+        theirs.map_or(own, |theirs| own.min(theirs))
     };
     let own = system.tools.loop_seconds.or(user.tools.loop_seconds).unwrap_or(default.loop_seconds);
     let theirs = projects.iter().filter_map(|raw| raw.tools.loop_seconds).max();
@@ -102,6 +122,11 @@ pub(super) fn join(
         same_call_max: least(|raw| raw.same_call_max, default.same_call_max),
         same_answer_max: least(|raw| raw.same_answer_max, default.same_answer_max),
         same_failure_max: least(|raw| raw.same_failure_max, default.same_failure_max),
+        other_call_same_answer_max: least(
+            |raw| raw.other_call_same_answer_max,
+            default.other_call_same_answer_max,
+        ),
         loop_seconds: own.max(theirs.unwrap_or_default()),
+        answer_seconds: least(|raw| raw.answer_seconds, default.answer_seconds),
     }
 }

@@ -301,8 +301,9 @@ fn what_is_taken_out_of_results_only_grows_and_limits_of_calls_only_shrink() {
     let limits = results(
         "[tools]\nsame_call_max = 50",
         "[tools]\nsame_call_max = 90\nsame_answer_max = 40\nloop_seconds = 60",
-        "[tools]\nsame_answer_max = 9\nloop_seconds = 10",
+        "[tools]\nsame_answer_max = 9\nloop_seconds = 10\nanswer_seconds = 9999",
     );
+    assert_eq!((limits.other_call_same_answer_max, limits.answer_seconds), (240, 3_600));
     assert_eq!((limits.same_call_max, limits.same_answer_max), (50, 9));
     assert_eq!(limits.loop_seconds, 60, "a project cannot have calls forgotten sooner");
     for text in [
@@ -310,6 +311,8 @@ fn what_is_taken_out_of_results_only_grows_and_limits_of_calls_only_shrink() {
         "[detect]\nredact = \"secrets\"",
         "[tools]\nsame_call_max = 1",
         "[tools]\nloop_seconds = 0",
+        "[tools]\nanswer_seconds = 0",
+        "[tools]\nother_call_same_answer_max = 1",
         "[tools]\nsame_calls = 3",
     ] {
         assert!(parse(text, Origin::User).is_err(), "{text}");

@@ -40,6 +40,7 @@ mod mcp_serve;
 mod mcp_servers;
 mod mcp_tls;
 mod mcp_told;
+mod mcp_unanswered;
 mod net;
 mod oci;
 mod person;

@@ -6,15 +6,15 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{DEPTH_MAX, Key, Malformed, not_json, quoted};
+use super::{DEPTH_MAX, Key, Why, not_json, quoted};
 
 /// Refuses what is no JSON, and what has a key twice or is nested too deeply.
-pub(super) fn check(text: &str) -> Result<(), Malformed> {
+pub(super) fn check(text: &str) -> Result<(), Why> {
     let mut read = serde_json::Deserializer::from_str(text);
     let checked = Once { depth: 0 }.deserialize(&mut read).and_then(|()| read.end());
     checked.map_err(|error| match error.classify() {
         // Our own words come as errors of data.
-        serde_json::error::Category::Data => Malformed::Ambiguous(error.to_string()),
+        serde_json::error::Category::Data => Why::Ambiguous(error.to_string()),
         serde_json::error::Category::Io
         | serde_json::error::Category::Syntax
         | serde_json::error::Category::Eof => not_json(error),

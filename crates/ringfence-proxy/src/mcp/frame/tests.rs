@@ -49,7 +49,7 @@ fn what_can_be_read_in_two_ways_is_refused() {
         r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"arguments":[{"p":1,"p":1}]}}"#,
     ] {
         let refused = refused(text);
-        assert!(matches!(refused, Malformed::Ambiguous(_)), "{refused:?}");
+        assert!(matches!(refused, Malformed { why: Why::Ambiguous(_), .. }), "{refused:?}");
         assert!(refused.to_string().contains("stands twice"), "{refused}");
     }
 }
@@ -61,8 +61,8 @@ fn nesting_has_an_end() {
         format!(r#"{{"jsonrpc":"2.0","method":"a","params":{{"p":{open}{close}}}}}"#)
     };
     one(&nested(DEPTH_MAX - 2));
-    assert!(matches!(refused(nested(DEPTH_MAX - 1)), Malformed::Ambiguous(_)));
-    assert!(matches!(refused("[".repeat(1_000_000)), Malformed::Ambiguous(_)));
+    assert!(matches!(refused(nested(DEPTH_MAX - 1)), Malformed { why: Why::Ambiguous(_), .. }));
+    assert!(matches!(refused("[".repeat(1_000_000)), Malformed { why: Why::Ambiguous(_), .. }));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::super::frame::{
 };
 use super::asker::Asker;
 use super::client::Asked;
-use super::{Effect, Middle, Name, OddKind, Sent, UnderWay, Why, odd};
+use super::{Effect, Middle, Name, OddKind, UnderWay, Why, odd};
 
 /// Most pages of one list of one server.
 pub(super) const PAGES_MAX: usize = 100;
@@ -135,7 +135,7 @@ impl Middle {
         let ask = |server: &usize| {
             let text = self.list_request(*server, &asked.asker, asked.message);
             let name = self.number();
-            self.sent.insert(name, Sent { server: *server, why: Why::Gathering(number) });
+            self.is_sent(name, *server, Why::Gathering(number));
             Effect::ToServer(*server, text)
         };
         all.iter().map(ask).collect()

@@ -40,6 +40,7 @@ use asks::Question;
 use gather::Gathered;
 use odd::odd;
 pub use odd::{Odd, OddKind};
+pub use sent::ANSWER_MS_MAX;
 use sent::{Sent, Why};
 pub use whose::Whose;
 
@@ -171,6 +172,7 @@ pub struct Middle {
     /// Nobody else knows it: what is derived from it cannot be guessed.
     seed: [u8; 32],
     now_ms: u64,
+    answer_ms_max: u64,
     phase: Phase,
     next: u64,
     /// What the client said of itself when it began, and who waits for the servers to begin.
@@ -286,6 +288,7 @@ impl Middle {
             shown,
             seed,
             now_ms: 0,
+            answer_ms_max: ANSWER_MS_MAX,
             phase: Phase::New,
             next: 1,
             hello: None,
@@ -324,6 +327,7 @@ impl Middle {
         effects.extend(self.begins_anew_too_slowly());
         effects.extend(self.held_too_long());
         effects.extend(self.tasks_due());
+        effects.extend(self.answers_too_slowly());
         self.counted(effects)
     }
 
@@ -334,7 +338,8 @@ impl Middle {
         let again = self.servers.iter().filter_map(|seat| seat.kept.until_ms());
         let held = self.held.values().map(held::Held::until_ms);
         let tasks = self.waits.values().map(tasks::Wait::due_ms);
-        begins.chain(lists).chain(again).chain(held).chain(tasks).min()
+        let answers = self.answers_until_ms();
+        begins.chain(lists).chain(again).chain(held).chain(tasks).chain(answers).min()
     }
 
     /// What a server has said of itself, once it has: its answer to `initialize`, or to `server/discover`.
@@ -380,7 +385,7 @@ impl Middle {
         method: &str,
         params: &str,
     ) -> Effect {
-        self.sent.insert(number, Sent { server, why });
+        self.is_sent(number, server, why);
         let method = quoted(method);
         let text =
             format!(r#"{{"jsonrpc":"2.0","id":{number},"method":{method},"params":{params}}}"#);

@@ -1,6 +1,6 @@
 //! What was done that the protocol does not allow.
 
-use super::super::frame::Malformed;
+use super::super::frame::{Malformed, Why};
 use super::{Effect, Middle};
 
 /// Most of these that are told of one peer; one that floods is told of once more, and then not at all.
@@ -82,11 +82,11 @@ impl OddKind {
 
     /// Which kind something is that is no message.
     pub fn of(wrong: &Malformed) -> OddKind {
-        match wrong {
-            Malformed::NotJson(_) => OddKind::NotJson,
-            Malformed::TooLong { .. } => OddKind::TooLong,
-            Malformed::Ambiguous(_) => OddKind::Ambiguous,
-            Malformed::NotRpc { .. } => OddKind::NotRpc,
+        match wrong.why {
+            Why::NotJson(_) => OddKind::NotJson,
+            Why::TooLong { .. } => OddKind::TooLong,
+            Why::Ambiguous(_) => OddKind::Ambiguous,
+            Why::NotRpc(_) => OddKind::NotRpc,
         }
     }
 }
@@ -106,9 +106,10 @@ impl Middle {
         self.counted(effects)
     }
 
-    /// What came from a server and is no message; nobody is told but the log.
+    /// What came from a server and is no message: the log is told, and whoever waits for it.
     pub fn malformed_from(&mut self, server: usize, wrong: &Malformed) -> Vec<Effect> {
-        let effects = vec![odd(Some(server), OddKind::of(wrong), wrong.to_string())];
+        let mut effects = vec![odd(Some(server), OddKind::of(wrong), wrong.to_string())];
+        effects.extend(self.torn(server, wrong));
         self.counted(effects)
     }
 

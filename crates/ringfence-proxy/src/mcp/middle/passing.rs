@@ -9,7 +9,7 @@ use super::super::frame::{
 };
 use super::asker::{Asker, CAPABILITIES, INFO, LOG_LEVEL, VERSION};
 use super::tasks::Task;
-use super::{Called, Effect, Ended, Era, Middle, Name, OddKind, Sent, UnderWay, Why, client, odd};
+use super::{Called, Effect, Ended, Era, Middle, Name, OddKind, UnderWay, Why, client, odd};
 
 /// The code of errors that said that a resource is not there, until 2025-11-25.
 const RESOURCE_NOT_FOUND: i64 = -32_002;
@@ -63,7 +63,7 @@ impl Middle {
     ) -> Option<Effect> {
         let Kind::Request { id_at, .. } = message.kind() else { return None };
         let number = self.number();
-        self.sent.insert(number, Sent { server, why });
+        self.is_sent(number, server, why);
         let name = Id::number(number);
         Some(Effect::ToServer(server, message.with(vec![(id_at.clone(), name.json())])))
     }
@@ -104,7 +104,7 @@ impl Middle {
             self.under_way.insert(name.clone(), UnderWay::Sent(number));
         }
         self.notes_passed(server, number, &passed.what, &text);
-        self.sent.insert(number, Sent { server, why: Why::Client(Box::new(passed)) });
+        self.is_sent(number, server, Why::Client(Box::new(passed)));
         effects.push(Effect::ToServer(server, text));
         effects
     }
@@ -127,7 +127,7 @@ impl Middle {
         if let Some(name) = &passed.name {
             self.under_way.insert(name.clone(), UnderWay::Sent(number));
         }
-        self.sent.insert(number, Sent { server, why: Why::Client(Box::new(passed)) });
+        self.is_sent(number, server, Why::Client(Box::new(passed)));
         Effect::ToServer(server, text)
     }
 
@@ -289,6 +289,11 @@ impl Middle {
 
     /// Ends a request whose server cannot go on.
     pub(super) fn fail(&mut self, passed: &Passed, why: &str) -> Vec<Effect> {
+        self.fail_as(passed, why, Ended::Failed { bytes: 0 })
+    }
+
+    /// The same where its end is another.
+    pub(super) fn fail_as(&mut self, passed: &Passed, why: &str, ended: Ended) -> Vec<Effect> {
         let mut effects = self.forget_questions(&passed.pending);
         if let Some(name) = &passed.name {
             let text = match &passed.what {
@@ -299,7 +304,7 @@ impl Middle {
             };
             effects.push(self.answer(name, text));
         }
-        effects.push(Effect::Ended(passed.ticket, Ended::Failed { bytes: 0 }));
+        effects.push(Effect::Ended(passed.ticket, ended));
         effects
     }
 }

@@ -79,13 +79,15 @@ impl Middle {
             let what = "progress of something that is not under way";
             return vec![odd(Some(server), OddKind::UnknownAnswer, what)];
         };
-        match (&passed.token, &passed.name) {
+        let effects = match (&passed.token, &passed.name) {
             (Some(token), Some(name)) => {
                 vec![Effect::to(name.stream, message.with(vec![(at, token)]))]
             }
             // Nobody asked for it, or nobody waits just now.
             (None, _) | (_, None) => Vec::new(),
-        }
+        };
+        self.is_heard_of(number);
+        effects
     }
 
     /// The client's progress with what a server asked of it.

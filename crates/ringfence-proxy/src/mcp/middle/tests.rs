@@ -16,6 +16,7 @@ mod eras;
 mod questions;
 mod tasks;
 mod told;
+mod unanswered;
 
 /// A gate between a client and servers of these names, from which `hidden` is not shown.
 struct Between(Middle);

@@ -145,6 +145,46 @@ fn texts_within_blobs_are_looked_at_and_other_blobs_are_not() {
     assert!(plainly(looks).contains("[redacted: key]"));
     let picture = with(b"\xff\xd8 ghp_a");
     assert_eq!(plainly(&picture), picture);
+    // In every way in which some receiver decodes it.
+    let wide = |bytes: fn(u16) -> [u8; 2], text: &str| {
+        with(&text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>())
+    };
+    for (text, at_end) in [
+        (wide(u16::to_le_bytes, "key ghp_a"), ""),
+        (wide(u16::to_be_bytes, "key ghp_a"), ""),
+        (wide(u16::to_le_bytes, "\u{feff}key ghp_a"), ""),
+        (with(b"key ghp_a").replace("a2V5", "a2\\r\\nV5"), ""),
+        (with(b"key ghp_a").replace("a2V5", "a2 V5 "), ""),
+        (with(b"key ghp_a").replace("\"blob\"", "\"bl\\u006fb\""), ""),
+        (
+            with("key ghp_a \u{7ff}\u{7ff}".as_bytes()).replace('/', "_").replace('+', "-"),
+            " \u{7ff}\u{7ff}",
+        ),
+        (
+            with(b"key ghp_a;;").trim_end_matches("\"}]}}").trim_end_matches('=').to_owned()
+                + "\"}]}}",
+            ";;",
+        ),
+    ] {
+        let expected = with(format!("key [redacted: token]{at_end}").as_bytes());
+        assert_eq!(plainly(&text).replace("bl\\u006fb", "blob"), expected, "{text}");
+    }
+}
+
+#[test]
+fn nothing_stands_beside_what_is_looked_through() {
+    for text in [
+        r#"{"jsonrpc":"2.0","id":1,"result":{},"more":"ghp_a"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{},"more":{"nextCursor":"ghp_a"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{},"ghp_a":[{"x":"ghp_a"}]}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/ghp_a"}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"x"},"_meta":{"a":"ghp_a"}}"#,
+    ] {
+        let clean = plainly(text);
+        assert!(clean.contains("[redacted: token]") && !clean.contains("ghp_a"), "{clean}");
+    }
+    let named = r#"{"jsonrpc":"2.0","id":"ghp_a","method":"ping"}"#;
+    assert_eq!(plainly(named), named, "it is given back to whoever gave it");
 }
 
 #[test]

@@ -263,7 +263,7 @@ pub(super) fn own(stream: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 pub(super) fn frame(read: lines::Read) -> Result<Option<Frame>, Malformed> {
     match read {
         lines::Read::Line(line) => Frame::parse(line).map(Some),
-        lines::Read::TooLong => Err(Malformed::TooLong { bytes_max: lines::MESSAGE_BYTES_MAX }),
+        lines::Read::TooLong(head) => Err(Malformed::too_long(&head, lines::MESSAGE_BYTES_MAX)),
         lines::Read::End => Ok(None),
     }
 }

@@ -205,7 +205,7 @@ impl Talk<'_> {
         self.send(asked.to_string())?;
         loop {
             let (frame, whose) = match self.ears.next(Some(self.until)) {
-                Ok(Heard::Server(_, lines::Read::TooLong)) => {
+                Ok(Heard::Server(_, lines::Read::TooLong(_))) => {
                     return Err(odd("a message that is too long"));
                 }
                 // Servers print other things as well.

@@ -127,7 +127,7 @@ impl Remotes {
                 }
                 TrySendError::Full(Heard::Server(_, Read::End)) => Unheard::Full(Word::End),
                 TrySendError::Full(
-                    Heard::Server(_, Read::TooLong)
+                    Heard::Server(_, Read::TooLong(_))
                     | Heard::Client(_)
                     | Heard::Request(..)
                     | Heard::Closed(_)

@@ -23,6 +23,7 @@ use crate::settings::ResultSettings;
 pub(super) struct Results {
     always: BTreeSet<Detector>,
     behaviour: Behaviour,
+    answer_ms: u64,
     begun: Instant,
     /// Calls that are not answered yet, by ticket.
     calls: HashMap<u64, Kept>,
@@ -83,12 +84,18 @@ impl Results {
         Results {
             always: settings.redact.clone(),
             behaviour: Behaviour::new(settings.loops()),
+            answer_ms: settings.answer_ms(),
             begun: Instant::now(),
             calls: HashMap::new(),
             tasks: Tasks::default(),
             metrics,
             odd: (Vec::new(), 0),
         }
+    }
+
+    /// How long a server may say nothing to a request, in milliseconds.
+    pub(super) fn answer_ms(&self) -> u64 {
+        self.answer_ms
     }
 
     /// Looks through a message, and takes out of it what must not be passed on.
@@ -353,8 +360,8 @@ fn together(mut all: Vec<Found>, more: &[Found]) -> Vec<Found> {
 }
 
 fn warning(sign: Sign) -> String {
-    let end = sign.most.map_or_else(String::new, |most| format!("; after {most} it is denied"));
-    format!("warning from ringfence: {sign}{end}. Try something else.")
+    let most = sign.most;
+    format!("warning from ringfence: {sign}; after {most} it is denied. Try something else.")
 }
 
 fn stopped(sign: Sign) -> String {

@@ -182,6 +182,7 @@ impl Serving {
         getrandom::fill(&mut seed)
             .map_err(|error| RunError::step("read randomness")(std::io::Error::other(error)))?;
         let mut middle = Middle::new(seats, shown, seed);
+        middle.answers_within(results.answer_ms());
         let left_out = servers.iter().enumerate().filter(|(_, it)| it.is_left_out().is_some());
         left_out.for_each(|(number, _)| middle.leave_out(number));
         let (under_way, asked) = (HashMap::new(), HashMap::new());

@@ -245,7 +245,7 @@ fn pass_on((name, output): (&str, ChildStderr), kept: &LastWords, aside: Aside) 
     loop {
         let line = match lines::read(&mut output, STDERR_LINE_BYTES_MAX) {
             Ok(lines::Read::Line(line)) => line,
-            Ok(lines::Read::TooLong) => b"(a line that is too long)".to_vec(),
+            Ok(lines::Read::TooLong(_)) => b"(a line that is too long)".to_vec(),
             Ok(lines::Read::End) | Err(_) => return,
         };
         let line = printable(&String::from_utf8_lossy(&line));

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::login::{Browser, Logging, NotLooked};
 use super::proposed::{self, Proposing, Tried};
 use super::secrets::Uses;
-use super::shown::{as_json, not_looked_at, pointed_at, shown};
+use super::shown::{as_json, in_two, not_looked_at, pointed_at, shown};
 use super::{in_force, place, request};
 use super::{next, places};
 use crate::cli::McpAddArgs;
@@ -282,7 +282,11 @@ impl Adding {
             return screen.data(&text::fold_lines(&seen, screen.room()));
         };
         let name = format!("{}.json", self.name);
-        let diff = unified(&name, &covered(&old.text), &covered(&server.file.to_text()));
+        let (before, now) = (in_two(&old.text), in_two(&server.file.to_text()));
+        // What starts it may have secrets in it; what it says of itself is what a person has to see, all of it.
+        let mut diff = unified(&name, &covered(&before.0), &covered(&now.0));
+        let said = unified(&name, &before.1, &now.1);
+        diff.extend(said.lines().map(|line| printable(line) + "\n"));
         if diff.is_empty() {
             screen.note(&format!("`{}` is as it was pinned", self.name));
         } else {

@@ -84,6 +84,19 @@ pub(super) fn shown(server: &Server) -> String {
     out
 }
 
+/// The text of a server's file in two: what starts it, and what it said of itself when it was pinned. One that cannot be
+/// read is all of the first.
+pub(super) fn in_two(text: &str) -> (String, String) {
+    let Ok(Value::Object(mut starts)) = serde_json::from_str(text) else {
+        return (text.to_owned(), String::new());
+    };
+    let mut said = serde_json::Map::new();
+    for name in ["instructions", "tools"] {
+        said.extend(starts.remove(name).map(|value| (name.to_owned(), value)));
+    }
+    (pretty(&Value::Object(starts)), pretty(&Value::Object(said)))
+}
+
 /// What starts a server, or its address, to be typed.
 pub(super) fn command(server: &Server) -> String {
     server.file.url.as_ref().map_or_else(|| words(&server.file.command), |url| printable(url))

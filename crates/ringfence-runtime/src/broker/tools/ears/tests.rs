@@ -74,11 +74,11 @@ fn no_message_is_slept_through() {
     let mouth = ears.mouth();
     let speaks = std::thread::spawn(move || {
         for number in 0..MESSAGES {
-            mouth.say(Heard::Server(number, lines::Read::TooLong)).unwrap();
+            mouth.say(Heard::Server(number, lines::Read::TooLong(Vec::new()))).unwrap();
         }
     });
     for number in 0..MESSAGES {
-        assert_eq!(heard(&mut ears), Ok((Some(number), lines::Read::TooLong)));
+        assert_eq!(heard(&mut ears), Ok((Some(number), lines::Read::TooLong(Vec::new()))));
     }
     speaks.join().unwrap();
 }

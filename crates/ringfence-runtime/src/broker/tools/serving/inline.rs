@@ -191,7 +191,7 @@ impl Serving {
             Heard::Client(_)
             | Heard::Closed(_)
             | Heard::Forgot(..)
-            | Heard::Server(_, lines::Read::TooLong | lines::Read::End)
+            | Heard::Server(_, lines::Read::TooLong(_) | lines::Read::End)
             | Heard::Decided(..)
             | Heard::Reloaded
             | Heard::Tell(_)

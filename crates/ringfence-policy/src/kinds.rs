@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use cedar_policy::pst::EntityUID;
 use ringfence_core::{RuleRef, ServerName};
 
 use crate::Policy;
@@ -21,6 +22,11 @@ pub(crate) const TYPE: &str = "AgentKind";
 
 /// The kind of agents that are servers of tools.
 pub(crate) const TOOL_SERVER: &str = "tool-server";
+
+/// Whether an entity is that kind.
+pub(crate) fn is_tool_server(uid: &EntityUID) -> bool {
+    uid.ty.0.id.as_str() == TYPE && uid.eid == TOOL_SERVER
+}
 
 /// What an agent is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

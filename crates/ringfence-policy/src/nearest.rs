@@ -9,7 +9,7 @@ use ringfence_core::{AbsolutePath, Act, Action, Endpoint, Nearest, Request};
 
 use crate::RuleSet;
 use crate::engine::{Approved, Situation, holds};
-use crate::kinds;
+use crate::kinds::{self, Kind};
 use crate::rule::{Effect, Rule, Scope, tools_of};
 
 /// Most permits whose scope holds that are looked at.
@@ -24,7 +24,7 @@ const CONDITION_CHARS_MAX: usize = 160;
 /// Permits in the order of their places, so that neighbours are found without a scan.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
-    actions: BTreeMap<Action, BTreeMap<String, usize>>,
+    actions: BTreeMap<Action, BTreeMap<String, Vec<usize>>>,
 }
 
 impl Neighbours {
@@ -38,26 +38,32 @@ impl Neighbours {
             };
             for &action in &rule.actions {
                 let places = neighbours.actions.entry(action).or_default();
-                places.entry(place(&uid.eid)).or_insert(position);
+                places.entry(place(&uid.eid)).or_default().push(position);
             }
         }
         neighbours
     }
 
-    /// Positions of the permits just before and just behind a resource.
-    fn around(&self, action: Action, resource: &str) -> Vec<usize> {
-        let Some(places) = self.actions.get(&action) else { return Vec::new() };
+    /// The position of the permit nearest to a resource among those that fit; so many are looked at on either side.
+    fn nearest(
+        &self,
+        (action, resource): (Action, &str),
+        fits: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let places = self.actions.get(&action)?;
         let key = place(resource);
         let before = places.range::<str, _>((Bound::Unbounded, Bound::Included(key.as_str())));
         let behind = places.range::<str, _>((Bound::Excluded(key.as_str()), Bound::Unbounded));
-        let mut found: Vec<(usize, usize)> = before
-            .rev()
-            .take(2)
-            .chain(behind.take(2))
-            .map(|(other, &position)| (common(&key, other), position))
-            .collect();
-        found.sort_by_key(|&(shared, position)| (std::cmp::Reverse(shared), position));
-        found.into_iter().map(|(_, position)| position).collect()
+        let each = |(other, all): (&String, &Vec<usize>)| {
+            let shared = common(&key, other);
+            all.iter().map(move |&position| (shared, position)).collect::<Vec<_>>()
+        };
+        let before = before.rev().flat_map(each).take(CANDIDATES_MAX);
+        let behind = behind.flat_map(each).take(CANDIDATES_MAX);
+        let fit = |found: &(usize, usize)| fits(found.1);
+        let near = before.filter(fit).take(2).chain(behind.filter(fit).take(2));
+        near.min_by_key(|&(shared, position)| (std::cmp::Reverse(shared), position))
+            .map(|(_, position)| position)
     }
 }
 
@@ -96,18 +102,64 @@ pub(crate) fn find(
         let failed = failed.into_iter().next()?;
         return Some(Nearest { rule: rule.place.clone(), failed });
     }
-    let action = request.act.action();
-    let around = set.neighbours.around(action, &request.act.resource());
-    let near = around.into_iter().next().and_then(|position| set.rules.get(position));
-    let rule = near.or_else(|| {
-        let permits = |rule: &&Rule| rule.effect == Effect::Permit && rule.applies_to(action);
-        set.rules.iter().take(CANDIDATES_MAX).find(permits)
-    })?;
+    let rule = for_another(set, request).or_else(|| elsewhere(set, request))?;
     if is_for_another_secret(rule, request) {
         return None;
     }
-    let failed = failed_scope(rule, request).or_else(|| failed_condition(rule, state))?;
+    let failed = failed_scope((rule, set), request).or_else(|| failed_condition(rule, state))?;
     Some(Nearest { rule: rule.place.clone(), failed })
+}
+
+/// A permit of just this for another agent: nothing else is between them. One for another and for something else is not near.
+fn for_another<'a>(set: &'a RuleSet, request: &Request) -> Option<&'a Rule> {
+    let is_just_this = |rule: &Rule| {
+        let is_for_another = rule.agent().is_some_and(|agent| agent != request.agent.0);
+        is_for_another && failed_place(rule, request).is_none()
+    };
+    found(set, request, is_just_this)
+}
+
+/// A permit that could be for this agent, of something else.
+fn elsewhere<'a>(set: &'a RuleSet, request: &Request) -> Option<&'a Rule> {
+    let agent = request.agent.0.as_str();
+    let kind = set.servers.kind(agent);
+    let could_be =
+        |rule: &Rule| rule.agent().is_none_or(|it| it == agent) && is_for_kind(rule, kind);
+    found(set, request, could_be)
+}
+
+/// The nearest permit of an action that fits, else the first of those that begin the policy.
+fn found<'a>(
+    set: &'a RuleSet,
+    request: &Request,
+    fits: impl Fn(&Rule) -> bool,
+) -> Option<&'a Rule> {
+    let action = request.act.action();
+    let at = |position: usize| set.rules.get(position);
+    let near = set
+        .neighbours
+        .nearest((action, &request.act.resource()), |position| at(position).is_some_and(&fits));
+    near.and_then(at).or_else(|| {
+        let permits = |rule: &Rule| rule.effect == Effect::Permit && rule.applies_to(action);
+        set.rules.iter().take(CANDIDATES_MAX).find(|rule| permits(rule) && fits(rule))
+    })
+}
+
+/// Whether a rule does not leave out agents of this kind as a whole.
+fn is_for_kind(rule: &Rule, kind: Kind) -> bool {
+    let for_servers_alone = rule.is_for_servers()
+        || rule.tree.clauses().iter().any(|clause| match clause {
+            Clause::When(expr) => conjuncts(expr).into_iter().any(is_tool_server),
+            Clause::Unless(_) => false,
+        });
+    match kind {
+        Kind::Agent => !for_servers_alone,
+        Kind::ToolServer => !rule
+            .tree
+            .clauses()
+            .iter()
+            .any(|clause| matches!(clause, Clause::Unless(expr) if is_tool_server(expr))),
+    }
 }
 
 /// Secrets are not near to each other: what permits another one says nothing about this one.
@@ -129,10 +181,18 @@ fn width(rule: &Rule) -> usize {
 }
 
 /// What differs between a request and a rule's head, for a person.
-fn failed_scope(rule: &Rule, request: &Request) -> Option<String> {
+fn failed_scope((rule, set): (&Rule, &RuleSet), request: &Request) -> Option<String> {
     if let Some(agent) = rule.agent().filter(|agent| *agent != request.agent.0) {
-        return Some(format!("it is for agent `{agent}`"));
+        return Some(match set.servers.kind(agent) {
+            Kind::Agent => format!("it is for agent `{agent}`"),
+            Kind::ToolServer => format!("it is for the server `{agent}`"),
+        });
     }
+    failed_place(rule, request)
+}
+
+/// The same of what it is about.
+fn failed_place(rule: &Rule, request: &Request) -> Option<String> {
     if let Act::CallTool(call) = &request.act {
         let tools = tools_of(&rule.tree.action);
         if !tools.is_empty() && !tools.contains(&call.tool.as_str()) {
@@ -211,7 +271,7 @@ fn failed_conditions(rule: &Rule, (situation, approved): (&Situation, &Approved)
 fn is_tool_server(expr: &Expr) -> bool {
     let Expr::BinaryOp { op: BinaryOp::In, left, right } = expr else { return false };
     matches!((&**left, &**right), (Expr::Var(Var::Principal), Expr::Literal(Literal::EntityUID(uid)))
-        if uid.ty.0.id.as_str() == kinds::TYPE && uid.eid == kinds::TOOL_SERVER)
+        if kinds::is_tool_server(uid))
 }
 
 /// The parts of `a && b && c`, in the order of evaluation.

@@ -8,6 +8,7 @@ use cedar_policy_core::ast::Expr;
 use ringfence_core::{Action, Handling, Role, RuleRef};
 
 use crate::engine::group;
+use crate::kinds;
 use crate::remembered::Reads;
 use crate::requests::OnRequests;
 
@@ -105,6 +106,21 @@ impl Rule {
             | pst::PrincipalConstraint::IsIn(..)
             | pst::PrincipalConstraint::Any
             | pst::PrincipalConstraint::Is(_) => None,
+        }
+    }
+
+    /// Whether its head is for servers of tools alone.
+    pub(crate) fn is_for_servers(&self) -> bool {
+        match &self.tree.principal {
+            pst::PrincipalConstraint::In(pst::EntityOrSlot::Entity(uid))
+            | pst::PrincipalConstraint::IsIn(_, pst::EntityOrSlot::Entity(uid)) => {
+                kinds::is_tool_server(uid)
+            }
+            pst::PrincipalConstraint::Eq(_)
+            | pst::PrincipalConstraint::In(pst::EntityOrSlot::Slot(_))
+            | pst::PrincipalConstraint::IsIn(_, pst::EntityOrSlot::Slot(_))
+            | pst::PrincipalConstraint::Any
+            | pst::PrincipalConstraint::Is(_) => false,
         }
     }
 

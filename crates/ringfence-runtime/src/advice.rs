@@ -126,7 +126,7 @@ impl Advice {
                 Some(server),
             ) => Advice::ForServer {
                 server: server.clone(),
-                rule: grant.rule_for(server.as_str()),
+                rule: rule_for(grant, server),
                 file: files.first().cloned(),
                 running: Box::new(running),
             },
@@ -273,6 +273,24 @@ impl Advice {
                 dir.display()
             ),
         })
+    }
+}
+
+/// A grant as a rule for a server alone; a file is named as one.
+fn rule_for(grant: &GrantText, server: &ServerName) -> String {
+    let rule = grant.rule_for(server.as_str());
+    match grant {
+        GrantText::Read(path) | GrantText::Write(path) if path.as_path().is_file() => {
+            rule.replacen("resource in Dir::", "resource == Path::", 1)
+        }
+        GrantText::Read(_)
+        | GrantText::Write(_)
+        | GrantText::Connect(_)
+        | GrantText::ConnectUnix(_)
+        | GrantText::Request { .. }
+        | GrantText::UseSecret(_)
+        | GrantText::CallTool(_)
+        | GrantText::Exec { .. } => rule,
     }
 }
 

@@ -115,7 +115,7 @@ pub struct RunRequest {
 
 impl RunRequest {
     /// The server of tools that it is, if it is one.
-    pub(crate) fn server(&self) -> Option<ServerName> {
+    pub fn server(&self) -> Option<ServerName> {
         self.server_of.and(self.agent.as_deref())?.parse().ok()
     }
 }

@@ -263,6 +263,38 @@ fn a_denial_by_default_names_the_nearest_permit_and_what_it_lacked() {
 }
 
 #[test]
+fn what_is_for_another_and_for_something_else_is_not_near() {
+    let read = |file: &str| Act::Read(path(file));
+    let others = r#"@id("other") permit(principal == Agent::"codex", action == Action::"fs.read", resource in Dir::"/srv/app");
+        @id("same") permit(principal == Agent::"codex", action == Action::"fs.read", resource in Dir::"/srv");
+        @id("third") permit(principal == Agent::"third", action == Action::"fs.read", resource in Dir::"/srv/apps");
+        @id("servers") permit(principal in AgentKind::"tool-server", action == Action::"fs.read", resource in Dir::"/srv/appl");
+        @id("when") permit(principal, action == Action::"fs.read", resource in Dir::"/srv/applic")
+        when { principal in AgentKind::"tool-server" };"#;
+    let alone = policy(others);
+    check(&alone, read("/opt/application"), &expect![["Deny\n"]]);
+    check(
+        &alone,
+        read("/srv/application"),
+        &expect![[r#"
+        Deny
+        nearest same: it is for agent `codex`
+    "#]],
+    );
+    let own =
+        r#"@id("own") permit(principal, action == Action::"fs.read", resource in Dir::"/home");"#;
+    let with_own = policy(&format!("{others}{own}"));
+    check(
+        &with_own,
+        read("/opt/application"),
+        &expect![[r#"
+        Deny
+        nearest own: path is not below `/home`
+    "#]],
+    );
+}
+
+#[test]
 fn of_permits_on_the_same_place_the_nearest_lacks_least() {
     let policy = policy(
         r#"@id("reads") @reason("orders are read only") permit(principal, action == Action::"exec", resource == Program::"/bin/api")

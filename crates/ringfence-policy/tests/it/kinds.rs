@@ -59,6 +59,15 @@ fn a_permit_that_leaves_servers_out_is_everybody_elses() {
     assert!(may(&policy, "files", read("/srv/files/x")));
     let denied = policy.decide(&request("shop", login), &facts()).grounds.nearest.unwrap();
     assert_eq!(denied.failed, "it is for no server of tools");
+    // What is for another server, or for none, and of something else, is not near.
+    for (file, failed) in [
+        ("/srv/other/x", None),
+        ("/home/ada/.claudes/x", None),
+        ("/srv/files/x", Some("it is for the server `files`")),
+    ] {
+        let denied = policy.decide(&request("shop", read(file)), &facts()).grounds.nearest;
+        assert_eq!(denied.map(|it| it.failed).as_deref(), failed, "{file}");
+    }
 }
 
 #[test]

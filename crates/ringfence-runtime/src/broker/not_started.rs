@@ -254,7 +254,12 @@ fn writable(spec: &WorldSpec) -> Vec<PathBuf> {
     of_host.map(|bind| bind.target.clone()).chain(overlaid).collect()
 }
 
+/// Hints at what opens these. For a server of tools nothing is said here: whoever started it knows all that it lacks, and
+/// how that is proposed.
 pub(crate) fn grants_for(hidden: &[PathBuf], whose: &Whose) -> Vec<String> {
+    if whose.server.is_some() && whose.overrides.is_empty() {
+        return Vec::new();
+    }
     let grant = |path: &PathBuf| {
         if whose.server.is_some() {
             let grant = GrantText::Read(AbsolutePath::parse(path.to_str()?).ok()?);

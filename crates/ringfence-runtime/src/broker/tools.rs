@@ -61,6 +61,7 @@ pub use look::{LookError, LookFailed, tools as look_at};
 pub use questions::{Answers, Ask};
 pub use relayed::{Answered, OWN_PROGRAM, TOOLS_SOCKET, TOOLS_VARIABLE, Wanted};
 pub(super) use relayed::{Clients, Open};
+pub use serving::ENDED_EARLY;
 pub use started::{LastWords, SERVER_ENV};
 
 use control::Seat;

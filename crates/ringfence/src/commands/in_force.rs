@@ -67,10 +67,25 @@ pub(crate) fn quietly(files: &[PathBuf]) -> Result<Option<Assembled>, Failure> {
 
 /// The same in a directory.
 pub(crate) fn quietly_in(cwd: &Path, files: &[PathBuf]) -> Result<Option<Assembled>, Failure> {
+    quietly_for((cwd, None), files)
+}
+
+/// The same where a server of tools is the agent, pinned or not.
+pub(crate) fn quietly_as(
+    server: Option<ServerName>,
+    files: &[PathBuf],
+) -> Result<Option<Assembled>, Failure> {
+    quietly_for((&context::current_dir()?, server), files)
+}
+
+fn quietly_for(
+    (cwd, server): (&Path, Option<ServerName>),
+    files: &[PathBuf],
+) -> Result<Option<Assembled>, Failure> {
     let (session, dirs) = (no_session()?, context::dirs()?);
     let here =
         Inputs { dirs: &dirs, cwd, session: &session, overrides: files, now_ms: context::now_ms() };
-    Ok(assemble_as(None, here, None).ok())
+    Ok(assemble_as(server, here, None).ok())
 }
 
 /// The same in a directory, where the caller has its own use for what is wrong with the policy.

@@ -3,6 +3,7 @@
 mod add;
 mod found;
 mod import;
+mod lacks;
 mod login;
 mod next;
 mod places;
@@ -33,6 +34,7 @@ use crate::prompt;
 use crate::render::text;
 use crate::screen::Screen;
 use add::Asks;
+pub(super) use lacks::hint as hint_at_rules;
 use shown::{as_json, changes, command, covered_command, not_looked_at, pointed_at, shown};
 
 pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure> {

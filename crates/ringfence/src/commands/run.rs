@@ -17,6 +17,7 @@ use ringfence_runtime::wording::printable;
 use ringfence_sandbox::world::{Tier, library_places};
 use serde::Serialize;
 
+use super::mcp::hint_at_rules;
 use super::warm::caller::Asked;
 use super::{context, warm};
 use crate::cli::RunArgs;
@@ -29,6 +30,9 @@ const SCHEMA: u32 = 1;
 
 /// Most paths that `--why` speaks of; the log has all.
 const WHY_LINES_MAX: usize = 20;
+
+/// How a command ends that did not start, or failed; more than that is a signal, by which a server is ended.
+const ENDED_BADLY: std::ops::Range<i32> = 1..128;
 
 /// The summary, as `run --json` writes it.
 #[derive(Debug, Serialize)]
@@ -69,8 +73,13 @@ pub(crate) fn run(args: RunArgs, screen: &Screen) -> Result<Done, Failure> {
         }
     }
     let (request, ending) = request(args, here)?;
-    let ended = broker::run(&request, &mut |notice| tell(notice, screen));
+    let mut ended = broker::run(&request, &mut |notice| tell(notice, screen));
     keep_failed(&request, &ended);
+    if let Ok(closing) = &mut ended
+        && ENDED_BADLY.contains(&closing.exit_code)
+    {
+        closing.hints.extend(hint_at_rules(&request));
+    }
     end(ended, ending, screen)
 }
 

@@ -31,6 +31,7 @@ mod mcp_floods;
 mod mcp_http;
 mod mcp_import;
 mod mcp_inline;
+mod mcp_lacks;
 mod mcp_login;
 mod mcp_meanwhile;
 mod mcp_person;

@@ -228,6 +228,6 @@ fn what_a_server_lacks_under_another_policy_is_hinted_at_for_that_server_alone()
     assert_eq!(code, Some(2), "{said}");
     assert!(!said.contains("--always"), "{said}");
     let rule =
-        "permit (principal == Agent::\"it\", action == Action::\"fs.read\", resource in Dir::";
+        "permit (principal == Agent::\"it\", action == Action::\"fs.read\", resource == Path::";
     assert!(said.contains("narrow.cedar`: ") && said.contains(rule), "{said}");
 }

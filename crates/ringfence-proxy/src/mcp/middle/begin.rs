@@ -14,7 +14,8 @@ use super::super::frame::{
 use super::super::revision::Revision;
 use super::asker::{self, CAPABILITIES, Facts, INFO, VERSION};
 use super::client::Asked;
-use super::{Effect, Era, Middle, Name, OddKind, Phase, UnderWay, Why, odd, text_param};
+use super::odd::{odd, sentence};
+use super::{Effect, Era, Middle, Name, OddKind, Phase, UnderWay, Why, text_param};
 
 /// How long a server may think about the first question until it is asked the other as well.
 const PROBE_MS_MAX: u64 = 5_000;
@@ -317,7 +318,7 @@ impl Middle {
         if let Some(seat) = self.servers.get_mut(server) {
             (seat.is_gone, seat.begins) = (true, Begins::No);
         }
-        let what = format!("no usable answer to the question whether it begins: {why}");
+        let what = format!("it did not begin: {}", sentence(&why));
         let mut effects = vec![odd(Some(server), OddKind::NoBeginning, what)];
         if let Some(hello) = &mut self.hello {
             hello.refused = Some(why);

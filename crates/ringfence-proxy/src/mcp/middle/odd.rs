@@ -1,5 +1,7 @@
 //! What was done that the protocol does not allow.
 
+use serde_json::Value;
+
 use super::super::frame::{Malformed, Why};
 use super::{Effect, Middle};
 
@@ -127,6 +129,13 @@ impl Middle {
         });
         self.held_back(effects)
     }
+}
+
+/// What an error says, as a person reads it; what is no error stands as it is.
+pub(super) fn sentence(error: &str) -> String {
+    let parsed: Option<Value> = serde_json::from_str(error).ok();
+    let message = parsed.as_ref().and_then(|it| it.get("message")).and_then(Value::as_str);
+    message.unwrap_or(error).to_owned()
 }
 
 pub(super) fn odd(server: Option<usize>, kind: OddKind, what: impl Into<String>) -> Effect {

@@ -124,6 +124,8 @@ pub(super) struct Serving {
     under_way: HashMap<u64, Permitted>,
     /// Calls whose answers the client has, and whose ends are recorded next.
     ended: Vec<(Permitted, Ended, Seen)>,
+    /// Who hears what the servers print.
+    aside: Aside,
     is_introduced: bool,
     /// Calls that wait for a person, each with what withdraws it.
     asked: HashMap<u64, (Arc<AtomicBool>, Going)>,
@@ -202,6 +204,7 @@ impl Serving {
             unsaid: VecDeque::new(),
             under_way,
             ended: Vec::new(),
+            aside,
             is_introduced: false,
             asked,
         })
@@ -484,4 +487,4 @@ impl Serving {
 }
 
 /// What is said of a server that ended before it began.
-const ENDED_EARLY: &str = "the server ended before it began";
+pub const ENDED_EARLY: &str = "the server ended before it began";

@@ -22,7 +22,7 @@ use super::proposed::{self, Proposing, Tried};
 use super::secrets::Uses;
 use super::shown::{as_json, in_two, not_looked_at, pointed_at, shown};
 use super::{in_force, place, request};
-use super::{next, places};
+use super::{lacks, next, places};
 use crate::cli::McpAddArgs;
 use crate::commands::context;
 use crate::exit::{Done, Failure, Message};
@@ -32,14 +32,14 @@ use crate::screen::Screen;
 
 pub(super) fn add(args: McpAddArgs, screen: &Screen) -> Result<Done, Failure> {
     let (name, agent) = (args.name.clone(), args.agent.clone());
-    let done = adding(args)?.all(screen)?;
+    let done = adding(args, screen)?.all(screen)?;
     if done == Done::Yes {
         next::tell(&name, agent.as_deref(), screen)?;
     }
     Ok(done)
 }
 
-fn adding(args: McpAddArgs) -> Result<Adding, Failure> {
+fn adding(args: McpAddArgs, screen: &Screen) -> Result<Adding, Failure> {
     let mut file = match &args.url {
         Some(url) if !url.contains("://") => {
             return Err(Message::new(format!("`{}` is no address of a server", printable(url)))
@@ -53,6 +53,7 @@ fn adding(args: McpAddArgs) -> Result<Adding, Failure> {
         None => ServerFile::started_by(args.command.clone()),
     };
     file.env = variables(&args.env)?;
+    lacks::keep_variables((&args.name, args.project), &mut file, screen)?;
     file.headers = headers(&args.header)?;
     Ok(Adding {
         name: args.name,

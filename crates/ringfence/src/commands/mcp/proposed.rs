@@ -14,7 +14,7 @@ use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::kept::typed::Places;
 use ringfence_runtime::servers::proposal::{self, Around, Does};
 use ringfence_runtime::servers::written::{self, Written, WrittenError, Wrote};
-use ringfence_runtime::servers::{Remark, Server};
+use ringfence_runtime::servers::{Remark, Server, ServerFile};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::wording::printable;
@@ -163,14 +163,7 @@ fn places_once(
 ) -> Result<Tried<()>, Failure> {
     let Some(target) = target(proposing.project)? else { return Ok(Tried::Done(())) };
     let assembled = in_force::load_as(&server.name, screen)?;
-    let (dirs, cwd) = (context::dirs()?, context::current_dir()?);
-    let path = places::search_path(&server.file);
-    let cwd = std::fs::canonicalize(&cwd).unwrap_or(cwd);
-    let project = assembled.project.dir.as_path();
-    let kept = Places::of(dirs.home(), &cwd, &context::environment());
-    let around = places::Around { cwd: &cwd, home: dirs.home(), path: &path, project, kept: &kept };
-    let of = (&server.name, &server.file);
-    let mut all = places::proposed(of, around, (&assembled.policy, &facts()?));
+    let mut all = lacking((&server.name, &server.file), &assembled)?;
     all.notes.iter().chain(&all.kept_back).for_each(|note| screen.note(note));
     if !all.kept_back.is_empty() {
         hint_at_kept(&server.name, proposing, screen);
@@ -192,6 +185,20 @@ fn places_once(
     // Without it, it may start all the same.
     settle((&target, text, &more), (&server.name, proposing), question, screen)
         .map(|it| it.map(drop))
+}
+
+/// What a server may not read of itself, and what it was given and may not use.
+pub(super) fn lacking(
+    (server, file): (&ServerName, &ServerFile),
+    assembled: &Assembled,
+) -> Result<places::Proposed, Failure> {
+    let (dirs, cwd) = (context::dirs()?, context::current_dir()?);
+    let path = places::search_path(file);
+    let cwd = std::fs::canonicalize(&cwd).unwrap_or(cwd);
+    let project = assembled.project.dir.as_path();
+    let kept = Places::of(dirs.home(), &cwd, &context::environment());
+    let around = places::Around { cwd: &cwd, home: dirs.home(), path: &path, project, kept: &kept };
+    Ok(places::proposed((server, file), around, (&assembled.policy, &facts()?)))
 }
 
 /// Says how a server is given what is kept back, by a person who means it.

@@ -1,5 +1,6 @@
 //! Servers and what is to be said of them, as a person and a program read it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use ringfence_runtime::broker::tools::{LookError, LookFailed};
@@ -115,13 +116,16 @@ fn words(all: &[String]) -> String {
 
 /// A server that could not be looked at, with what it printed last.
 pub(super) fn not_looked_at(failed: &LookFailed) -> Message {
-    // What it printed last is in the lines beneath.
-    let text = if matches!(failed.why, LookError::Ended(_)) && !failed.said.is_empty() {
-        "the server ended before it said what it has".to_owned()
-    } else {
-        failed.why.to_string()
-    };
-    failed.said.iter().fold(Message::new(text), |message, line| message.detail(format!("| {line}")))
+    let message = Message::new(why(failed));
+    failed.said.iter().fold(message, |message, line| message.detail(format!("| {line}")))
+}
+
+/// Why it could not be, beside the lines that it printed last.
+pub(super) fn why(failed: &LookFailed) -> String {
+    if matches!(failed.why, LookError::Ended(_)) && !failed.said.is_empty() {
+        return "the server ended before it said what it has".to_owned();
+    }
+    failed.why.to_string()
 }
 
 /// What a person should look at before they say yes.
@@ -129,11 +133,18 @@ pub(super) fn pointed_at(remarks: &[Remark]) -> String {
     if remarks.is_empty() {
         return String::new();
     }
-    let mut out = String::from("look at this, which may be meant for the agent and not for you:\n");
-    for Remark { tool, place, rule, text } in remarks {
+    let mut out = String::from("look at this:\n");
+    for remark in remarks {
+        let Remark { tool, place, rule, text } = remark;
         let tool = tool.as_ref().map_or_else(String::new, |it| format!("{}, ", printable(it)));
         let text = text::fit(&printable(text), REMARK_COLUMNS);
-        let _ = writeln!(out, "  {tool}{}: {rule}: {text}", printable(place));
+        let text = if text.is_empty() { text } else { format!(": {text}") };
+        let (place, says) = (printable(place), remark.says());
+        let _ = writeln!(out, "  {tool}{place}: {says} ({rule}){text}");
+    }
+    let advice: BTreeSet<&str> = remarks.iter().map(Remark::advice).collect();
+    for advice in advice {
+        let _ = writeln!(out, "  {advice}");
     }
     if remarks.len() >= REMARKS_MAX {
         out.push_str("  and more of that\n");

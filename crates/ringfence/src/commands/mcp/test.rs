@@ -9,14 +9,16 @@ use std::sync::{Mutex, PoisonError};
 use ringfence_core::{Act, Event, Outcome, SessionId, ToolUsage, Verdict};
 use ringfence_log::{LogReader, Logged};
 use ringfence_runtime::advice::Lasts;
-use ringfence_runtime::broker::tools::{self, Answers, Ask, LastWords, LookError, ToolsRequest};
+use ringfence_runtime::broker::tools::{
+    self, Answers, Ask, ENDED_EARLY, LastWords, LookError, ToolsRequest,
+};
 use ringfence_runtime::desk::{Said, Waiting};
 use ringfence_runtime::servers::{Difference, Server};
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::printable;
 use serde_json::{Value, json};
 
-use super::shown::changes;
+use super::shown::{changes, why};
 use super::{found, in_force, login, request, run};
 use crate::cli::McpTestArgs;
 use crate::exit::{Done, Failure, Message};
@@ -75,7 +77,9 @@ fn compare(
                 if let Some(hint) = login::hint(name, &error) {
                     screen.hint(&hint);
                 }
-                (Vec::new(), server.file.said(), Some(error.to_string()))
+                // To programs it is said whole.
+                let why = if args.json { error.to_string() } else { why(&error) };
+                (Vec::new(), server.file.said(), Some(why))
             }
         };
         all_same &= differences.is_empty();
@@ -227,7 +231,10 @@ fn words(answer: Option<&Value>) -> String {
         }
     };
     let Some(result) = answer.get("result") else {
-        say(answer.pointer("/error/message").and_then(Value::as_str).unwrap_or("an error"));
+        let message = answer.pointer("/error/message").and_then(Value::as_str);
+        // What it printed before it ended stands above.
+        let ended = message.filter(|it| it.starts_with(ENDED_EARLY)).map(|_| ENDED_EARLY);
+        say(ended.or(message).unwrap_or("an error"));
         return out;
     };
     let content = result.get("content").and_then(Value::as_array);

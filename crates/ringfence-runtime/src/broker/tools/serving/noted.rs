@@ -1,9 +1,12 @@
 //! What of a talk is noted in the log besides decisions.
 
-use ringfence_core::{ClientCame, Durability, Event, Found, OddMessage};
-use ringfence_proxy::mcp::middle::Odd;
+use std::borrow::Cow;
 
-use super::Serving;
+use ringfence_core::{ClientCame, Durability, Event, Found, OddMessage};
+use ringfence_proxy::mcp::middle::{Odd, OddKind};
+
+use super::super::started::Aside;
+use super::{ENDED_EARLY, Serving};
 use crate::notice::Notice;
 use crate::wording::printable;
 
@@ -26,7 +29,9 @@ impl Serving {
         let more = if rules.is_empty() { rules } else { format!(": {rules}") };
         let client = self.decider.client.map_or_else(String::new, |it| format!(" {it}"));
         let who = server.cloned().unwrap_or_else(|| format!("the client{client}"));
-        tell(&Notice::new(format!("mcp: {who}: {}{more}", printable(&odd.what))));
+        if let Some(what) = self.told(odd) {
+            tell(&Notice::new(format!("mcp: {who}: {}{more}", printable(&what))));
+        }
         let message = OddMessage {
             server: server.cloned(),
             client: self.decider.client,
@@ -36,6 +41,19 @@ impl Serving {
         };
         // A log that fails ends the session.
         let _ = self.decider.gate.note(Event::OddMessage(message), Durability::Soon);
+    }
+
+    /// What the person is told of it, for whom a cause that was printed once is not printed again: by what a server printed
+    /// itself before it ended, or in the answer to whoever tries it.
+    fn told<'a>(&self, odd: &'a Odd) -> Option<Cow<'a, str>> {
+        let printed = (odd.kind == OddKind::NoBeginning).then_some(self.aside);
+        match (printed, odd.what.split_once(ENDED_EARLY)) {
+            (Some(Aside::Held), _) => None,
+            (Some(Aside::Passed), Some((before, said))) if !said.is_empty() => {
+                Some(format!("{before}{ENDED_EARLY}; what it printed last stands above").into())
+            }
+            (Some(Aside::Passed) | None, _) => Some((&*odd.what).into()),
+        }
     }
 
     /// Records who the client says that it is, once it has, where there are several.

@@ -8,13 +8,61 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{LIBRARIES, NAMES_MAX, below_home, logins, looks_secret, looks_secret_by};
+use super::{LIBRARIES, NAMES_MAX, below_home, head, logins, looks_secret, looks_secret_by};
 use crate::compose::secret_places;
 use crate::environment::Environment;
 use crate::wording::printable;
 
 /// Most names in one place of secrets or logins among which links are looked for; what lies directly in it comes first.
 const LINKS_AMONG_MAX: usize = 4096;
+
+/// Most directories that links deeper in such a place lead to which are looked through, and most entries of all of them.
+const FOLLOWED_DIRS_MAX: usize = 64;
+const FOLLOWED_MAX: usize = 2048;
+
+/// What below a home runs by itself, or by a name that is typed, when its owner logs in or opens a shell, an editor or a
+/// desktop: who writes there runs later, outside of every world.
+const RUNS_LATER: &[&str] = &[
+    ".bash_aliases",
+    ".bash_login",
+    ".bash_logout",
+    ".bash_profile",
+    ".bashrc",
+    ".bashrc.d",
+    ".config/autostart",
+    ".config/environment.d",
+    ".config/fish",
+    ".config/git",
+    ".config/nvim",
+    ".config/plasma-workspace",
+    ".config/systemd",
+    ".config/zsh",
+    ".emacs.d",
+    ".gitconfig",
+    ".local/bin",
+    ".local/share/applications",
+    ".local/share/systemd",
+    ".oh-my-zsh",
+    ".pam_environment",
+    ".profile",
+    ".ssh",
+    ".tmux.conf",
+    ".vim",
+    ".vimrc",
+    ".xinitrc",
+    ".xprofile",
+    ".xsession",
+    ".xsessionrc",
+    ".zlogin",
+    ".zlogout",
+    ".zprofile",
+    ".zshenv",
+    ".zshrc",
+    "bin",
+];
+
+/// A repository's own directory: Git runs its hooks, and programs that its settings name.
+const GIT_DIR: &str = ".git";
 
 /// How files end that people write for agents (`CLAUDE.md`) and link from where those keep their logins.
 const PAGES: &[&str] = &["md", "mdc"];
@@ -23,6 +71,8 @@ const PAGES: &[&str] = &["md", "mdc"];
 #[derive(Debug)]
 pub struct Places {
     all: Vec<Place>,
+    /// What runs by itself.
+    later: Vec<Place>,
 }
 
 #[derive(Debug)]
@@ -45,6 +95,8 @@ pub enum Holds {
     Named,
     /// What agents, clients and services have of a login.
     Logins,
+    /// What runs by itself: it may be read.
+    RunsLater,
 }
 
 /// Why something is kept back.
@@ -63,6 +115,9 @@ impl fmt::Display for Holds {
         f.write_str(match self {
             Holds::Secrets | Holds::Named => "secrets are kept there",
             Holds::Logins => "agents, clients or services keep logins there",
+            Holds::RunsLater => {
+                "what lies there runs by itself, outside of every world: at a login, in a shell, by its name"
+            }
         })
     }
 }
@@ -91,27 +146,26 @@ impl Places {
         let mut seen: BTreeSet<FileId> = all.iter().filter_map(|place| place.is).collect();
         let linked: Vec<Place> = all.iter().flat_map(|place| place.linked(home)).collect();
         all.extend(linked.into_iter().filter(|place| place.is.is_some_and(|it| seen.insert(it))));
-        Places { all }
+        let later = RUNS_LATER.iter().map(|name| Place::of(home.join(name), Holds::RunsLater));
+        let mut later: Vec<Place> = later.collect();
+        let linked: Vec<Place> = later.iter().flat_map(|place| place.linked(home)).collect();
+        later.extend(linked);
+        Places { all, later }
+    }
+
+    /// Why a directory is not given to be changed, though it may be read.
+    pub fn why_not_change(&self, dir: &Path) -> Option<Why> {
+        let real = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+        if real.components().any(|part| part.as_os_str() == GIT_DIR) {
+            return Some(Why::Is(Holds::RunsLater));
+        }
+        among(&self.later, (dir, &real))
     }
 
     /// Why a path is kept back for where it is, if that is so.
     pub fn why(&self, path: &Path) -> Option<Why> {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let above: Vec<FileId> = real.ancestors().filter_map(id).collect();
-        let has_it = |place: &&Place| {
-            let is_above = place.is.is_some_and(|it| above.contains(&it));
-            is_above || [path, &real].iter().any(|path| is_beneath(path, &place.path))
-        };
-        if let Some(place) = self.all.iter().find(has_it) {
-            return Some(Why::Is(place.holds));
-        }
-        // Nothing lies in what is not there.
-        let is = id(&real)?;
-        let lies_in_it = |place: &&Place| {
-            place.is.is_some() && place.holds != Holds::Named && place.lies_in((&real, is))
-        };
-        let found = self.all.iter().find(lies_in_it)?;
-        Some(Why::Has(found.path.clone(), found.holds))
+        among(&self.all, (path, &real))
     }
 
     /// The same, and whether a file that is to be read looks like a secret, by its name or by how it begins.
@@ -125,17 +179,38 @@ impl Places {
     }
 }
 
+/// Why a path is, or has in it, one of these places.
+fn among(places: &[Place], (path, real): (&Path, &Path)) -> Option<Why> {
+    let above: Vec<FileId> = real.ancestors().filter_map(id).collect();
+    let has_it = |place: &&Place| {
+        let is_above = place.is.is_some_and(|it| above.contains(&it));
+        is_above || [path, real].iter().any(|path| is_beneath(path, &place.path))
+    };
+    if let Some(place) = places.iter().find(has_it) {
+        return Some(Why::Is(place.holds));
+    }
+    // Nothing lies in what is not there.
+    let is = id(real)?;
+    let lies_in_it = |place: &&Place| {
+        place.is.is_some() && place.holds != Holds::Named && place.lies_in((real, is))
+    };
+    let found = places.iter().find(lies_in_it)?;
+    Some(Why::Has(found.path.clone(), found.holds))
+}
+
 impl Place {
     fn of(path: PathBuf, holds: Holds) -> Place {
         Place { is: id(&path), path, holds }
     }
 
-    /// What links in it lead to, out of it: files from wherever in it, and directories from directly in it, for what is
-    /// further down may be a project that is worked on. What the home lies in is no such place.
+    /// What links in it lead to, out of it: files from wherever in it, and directories from directly in it. What is
+    /// further down may be a project that is worked on: of that, what is called like a login or a secret. What the home
+    /// lies in is no such place.
     fn linked(&self, home: &Path) -> Vec<Place> {
         let Ok(root) = fs::canonicalize(&self.path) else { return Vec::new() };
         let home = fs::canonicalize(home).unwrap_or_else(|_| home.to_owned());
         let mut all = Vec::new();
+        let mut deeper = Followed::default();
         let mut left = LINKS_AMONG_MAX;
         let mut dirs = VecDeque::from([root.clone()]);
         while let Some(dir) = dirs.pop_front() {
@@ -150,11 +225,14 @@ impl Place {
                 }
                 let to = kind.is_symlink().then(|| fs::canonicalize(&path).ok()).flatten();
                 let Some(to) = to.filter(|to| !to.starts_with(&root)) else { continue };
-                let is_one = if to.is_dir() {
-                    dir == root && !home.starts_with(&to)
-                } else {
-                    to.is_file() && !self.is_page(&to)
-                };
+                if to.is_dir() && home.starts_with(&to) {
+                    continue;
+                }
+                if to.is_dir() && dir != root && self.holds != Holds::RunsLater {
+                    all.extend(deeper.look(to).into_iter().map(|it| Place::of(it, self.holds)));
+                    continue;
+                }
+                let is_one = to.is_dir() || (to.is_file() && !self.is_page((&path, &to)));
                 if is_one {
                     all.push(Place::of(to, self.holds));
                 }
@@ -163,10 +241,15 @@ impl Place {
         all
     }
 
-    /// Whether a file is a page for agents, where those keep their logins.
-    fn is_page(&self, file: &Path) -> bool {
-        let ending = file.extension().and_then(OsStr::to_str);
-        self.holds == Holds::Logins && ending.is_some_and(|it| PAGES.contains(&it))
+    /// Whether a file is a page for agents, where those keep their logins: by its name and by the link's, and by what is in
+    /// it, for a login can be linked as one.
+    fn is_page(&self, (link, file): (&Path, &Path)) -> bool {
+        let ends = |it: &Path| {
+            let ending = it.extension().and_then(OsStr::to_str);
+            ending.is_some_and(|it| PAGES.contains(&it))
+        };
+        let is_called_so = self.holds == Holds::Logins && ends(link) && ends(file);
+        is_called_so && looks_secret(file).is_none() && !head(file).trim_ascii().starts_with(b"{")
     }
 
     /// Whether it is somewhere beneath a directory, by its own path or by where that leads.
@@ -175,6 +258,41 @@ impl Place {
         let ways = [Some(&self.path), real.as_ref()];
         let mut above = ways.into_iter().flatten().flat_map(|way| way.ancestors().skip(1));
         above.any(|above| above == dir || id(above) == Some(is))
+    }
+}
+
+/// Directories that links deeper in a place lead to.
+#[derive(Default)]
+struct Followed {
+    seen: BTreeSet<FileId>,
+    entries: usize,
+}
+
+impl Followed {
+    /// What in a directory is called like a login or a secret.
+    fn look(&mut self, dir: PathBuf) -> Vec<PathBuf> {
+        let mut all = Vec::new();
+        let mut dirs = vec![dir];
+        while let Some(dir) = dirs.pop() {
+            let is_new = id(&dir).is_some_and(|it| self.seen.insert(it));
+            if !is_new || self.seen.len() > FOLLOWED_DIRS_MAX {
+                continue;
+            }
+            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                self.entries = self.entries.saturating_add(1);
+                let (true, Ok(kind)) = (self.entries <= FOLLOWED_MAX, entry.file_type()) else {
+                    return all;
+                };
+                let path = entry.path();
+                let is_library = LIBRARIES.iter().any(|name| entry.file_name() == *name);
+                if kind.is_dir() && !is_library {
+                    dirs.push(path);
+                } else if kind.is_file() && looks_secret_by(&path, &[]).is_some() {
+                    all.push(path);
+                }
+            }
+        }
+        all
     }
 }
 
@@ -213,105 +331,4 @@ pub fn secret_in(dir: &Path) -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    #[test]
-    fn places_of_logins_are_known_by_every_way_that_leads_to_them() {
-        let host = tempfile::tempdir().unwrap();
-        let home = host.path().join("home");
-        let at = |name: &str| home.join(name);
-        for dir in [".claude/projects/a", ".config/gh", ".config/app", "work/.claude", "dots/aws"] {
-            fs::create_dir_all(at(dir)).unwrap();
-        }
-        fs::write(at(".config/gh/hosts.yml"), "").unwrap();
-        symlink(at(".claude"), at("link")).unwrap();
-        symlink(at("dots/aws"), at(".aws")).unwrap();
-        symlink(&home, host.path().join("other")).unwrap();
-        let places = Places::of(&home, &home, &Environment::default());
-        for name in [
-            ".claude",
-            ".claude/projects/a",
-            ".claude/../.claude",
-            ".CLAUDE",
-            ".Claude/none",
-            ".config/gh/hosts.yml",
-            ".config/gh",
-            "link",
-            "link/projects",
-            // Where the place itself leads.
-            "dots/aws",
-            "../other/.claude",
-            ".codex/none",
-        ] {
-            let why = places.why(&at(name));
-            assert!(matches!(why, Some(Why::Is(_))), "{name}: {why:?}");
-        }
-        for name in ["", ".config", "dots", "../other", ".."] {
-            let why = places.why(&at(name));
-            assert!(matches!(why, Some(Why::Has(..))), "{name}: {why:?}");
-        }
-        // A project has such a directory of its own.
-        for name in ["work", "work/.claude", ".config/app", "none", ".claudes"] {
-            assert_eq!(places.why(&at(name)), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_links_in_such_a_place_lead_to_is_one_as_well() {
-        let host = tempfile::tempdir().unwrap();
-        let home = fs::canonicalize(host.path()).unwrap().join("home");
-        let at = |name: &str| home.join(name);
-        let make = |name: &str| {
-            fs::create_dir_all(at(name).parent().unwrap()).unwrap();
-            fs::write(at(name), "").unwrap();
-        };
-        for name in ["c/login", "keys/age", "tree/a", "ssh/id", "pages/AGENTS.md", "plugin/a.js"] {
-            make(&format!("dots/{name}"));
-        }
-        for dir in [".claude/plugins", ".config/sops/age", ".ssh", "many"] {
-            fs::create_dir_all(at(dir)).unwrap();
-        }
-        let link = |to: &str, name: &str| symlink(at(to), at(name)).unwrap();
-        link("dots/c/login", ".claude/.credentials.json");
-        link("dots/tree", ".claude/projects");
-        link("dots/keys/age", ".config/sops/age/keys.txt");
-        link("dots/ssh/id", ".ssh/id_work");
-        // None of these makes a place of what it leads to.
-        link("dots/pages/AGENTS.md", ".claude/CLAUDE.md");
-        link("dots/plugin", ".claude/plugins/own");
-        link("", ".claude/home");
-        link(".claude/plugins", ".claude/inside");
-        link("nowhere", ".claude/gone");
-        let places = Places::of(&home, &home, &Environment::default());
-        for name in ["c/login", "tree", "tree/a", "keys/age", "ssh/id"] {
-            let why = places.why(&at("dots").join(name));
-            assert!(matches!(why, Some(Why::Is(_))), "{name}: {why:?}");
-        }
-        for name in ["", "c", "keys", "ssh"] {
-            let why = places.why(&at("dots").join(name));
-            assert!(matches!(why, Some(Why::Has(..))), "{name}: {why:?}");
-        }
-        for name in ["dots/pages", "dots/pages/AGENTS.md", "dots/plugin", "many", "nowhere"] {
-            assert_eq!(places.why(&at(name)), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_looks_like_a_secret_is_none_for_being_about_keys_where_it_is_run() {
-        let dir = tempfile::tempdir().unwrap();
-        let places = Places::of(dir.path(), dir.path(), &Environment::default());
-        let make = |name: &str, text: &str| {
-            fs::write(dir.path().join(name), text).unwrap();
-            dir.path().join(name)
-        };
-        let key = "-----BEGIN PRIVATE KEY-----\n";
-        let (program, named) = (make("server.js", key), make("auth.json", ""));
-        assert!(places.why_read(&program).is_some() && places.why_run(&program).is_none());
-        assert!(places.why_read(&named).is_some() && places.why_run(&named).is_some());
-        assert_eq!(places.why_read(&make("settings.json", "{}")), None);
-        assert_eq!(secret_in(dir.path()), Some(named));
-    }
-}
+mod tests;

@@ -143,7 +143,13 @@ pub(crate) fn vain(policy: &Policy) -> Vec<Lint> {
 
 /// Warns of these.
 pub(crate) fn warn_of_vain(policy: &Policy, screen: &Screen) {
-    for lint in vain(policy) {
+    warn_of_vain_beside(&[], policy, screen);
+}
+
+/// The same for those that were not there before.
+pub(crate) fn warn_of_vain_beside(before: &[Lint], policy: &Policy, screen: &Screen) {
+    let is_new = |lint: &Lint| !before.iter().any(|it| it.message == lint.message);
+    for lint in vain(policy).into_iter().filter(is_new) {
         screen.warn(&format!("{}: {}", rule_place(&lint.rule), lint.message));
     }
 }

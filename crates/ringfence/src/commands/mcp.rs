@@ -209,6 +209,7 @@ fn remove(args: &McpRemoveArgs, screen: &Screen) -> Result<Done, Failure> {
     let request = request(Vec::new(), "remove")?;
     let place = place(&request, &args.name, args.project)?;
     let rules = proposed::written_for(&args.name)?;
+    let before = in_force::quietly(&[])?.map(|it| in_force::vain(&it.policy)).unwrap_or_default();
     match std::fs::remove_file(&place) {
         Ok(()) => screen.note(&format!("forgotten: {}", args.name)),
         // It was forgotten before, and its rules were left.
@@ -227,16 +228,19 @@ fn remove(args: &McpRemoveArgs, screen: &Screen) -> Result<Done, Failure> {
         let asks = if args.yes { Asks::Nothing } else { Asks::Person };
         proposed::take_out(&rules, (Some(asks), screen))?;
     } else if !rules.is_empty() {
-        screen.note("the rules that were written for it stay");
+        let number = text::count(rules.len(), "rule that was", "rules that were");
+        screen.note(&format!("left as they are: {number} written for `{}`", args.name));
+        let project = if args.project { " --project" } else { "" };
         screen.hint(&format!(
-            "to take out those that nobody has changed, run `ringfence mcp remove {} --yes`",
+            "to take out those that nobody has changed, run `ringfence mcp remove {}{project} --yes`",
             args.name
         ));
     }
     still_spoken_of(&args.name, screen);
     // Rules on its tools mean nothing any more.
     match in_force::load(&[], screen) {
-        Ok(assembled) => in_force::warn_of_vain(&assembled.policy, screen),
+        // What was so before is no matter of this server.
+        Ok(assembled) => in_force::warn_of_vain_beside(&before, &assembled.policy, screen),
         Err(_) => screen
             .warn("the policy cannot be used as it is: no session starts until that is mended"),
     }

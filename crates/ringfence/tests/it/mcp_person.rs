@@ -266,13 +266,18 @@ fn rules_of_a_server_that_is_not_added_are_taken_back_and_those_of_one_that_goes
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("+@id(\"web-address\")") && said.contains("are taken back"), "{said}");
     assert_eq!(setup.rules(), with_rules, "{said}");
-    // Off a terminal nothing is taken out that nobody agreed to.
+    // Off a terminal nothing is taken out that nobody agreed to, and nothing is said of what is no matter of it.
+    let vain = "permit (principal, action == Action::\"other/none\", resource);\n";
+    fs::write(setup.policy(), format!("{with_rules}{vain}")).unwrap();
+    let with_rules = setup.rules();
     let copy = fs::read_to_string(setup.own().join("mcp/it.json")).unwrap();
     let said = text(&person.ringfence(&["mcp", "remove", "it"]).output().unwrap());
     assert!(
         said.contains("run `ringfence mcp remove it --yes`") && setup.rules() == with_rules,
         "{said}"
     );
+    assert!(said.contains("left as they are: 2 rules that were written for `it`"), "{said}");
+    assert!(said.contains("no tool `it/") && !said.contains("other/none"), "{said}");
     assert!(
         said.contains("still spoken of: ") && said.contains("Action::\"it/read_note\""),
         "{said}"

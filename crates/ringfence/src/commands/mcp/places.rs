@@ -153,9 +153,17 @@ impl Wanted {
             self.keep_back(&path, &why.to_string());
         } else {
             self.point_at_secret_in(&path);
-            let to = match use_of_it {
-                UseOf::Works => &mut self.works,
-                UseOf::Reads => &mut self.reads,
+            let why_not_change = around.kept.why_not_change(&path);
+            let to = match (use_of_it, why_not_change) {
+                (UseOf::Works, Some(why)) => {
+                    self.kept_back.push(format!(
+                        "{} is kept back from being changed, and proposed to be read alone: {why}",
+                        shown(&path)
+                    ));
+                    &mut self.files
+                }
+                (UseOf::Works, None) => &mut self.works,
+                (UseOf::Reads, _) => &mut self.reads,
             };
             to.insert(path);
         }

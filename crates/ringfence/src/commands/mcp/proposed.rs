@@ -209,7 +209,8 @@ fn hint_at_kept(server: &ServerName, proposing: Proposing<'_>, screen: &Screen) 
     };
     screen.hint(&format!(
         "to let it have something of that all the same, run {edit} and write the rule yourself: \
-         permit (principal == Agent::\"{server}\", action == Action::\"fs.read\", resource in Dir::\"PATH\");"
+         permit (principal == Agent::\"{server}\", action == Action::\"fs.read\", resource in Dir::\"PATH\"); \
+         for all that lies there to be changed as well, with action in Action::\"fs\""
     ));
 }
 

@@ -114,3 +114,35 @@ fn what_is_called_like_a_secret_beside_a_script_is_said() {
     let said = crate::person::text(&output);
     assert_eq!(is_said(&said, "here/.env"), 1, "{said}");
 }
+
+#[test]
+fn what_runs_by_itself_is_proposed_to_be_read_alone_and_that_is_said() {
+    let setup = Setup::new(Who::Caller);
+    let home = setup.person.home();
+    let unit = setup.write(".config/systemd/user/a.service", "[Unit]\n");
+    setup.write("bin/tool", "#!/bin/sh\n");
+    setup.write("plain/a.txt", "of nobody\n");
+    let script = setup.write("server/server.py", SERVER).display().to_string();
+    setup.person.give(&home);
+    let dirs =
+        [".config/systemd", "bin", "plain"].map(|name| home.join(name).display().to_string());
+    let mut command = vec!["/usr/bin/python3", script.as_str()];
+    command.extend(dirs.iter().map(String::as_str));
+    let (said, code) = setup.add("it", &command);
+    assert_eq!(code, Some(0), "{said}");
+    for dir in &dirs[..2] {
+        let kept =
+            format!("`{dir}` is kept back from being changed, and proposed to be read alone: ");
+        assert!(said.contains(&kept), "{dir}: {said}");
+    }
+    let rules = setup.rules_of("it");
+    let changes: Vec<&String> =
+        rules.iter().filter(|it| it.contains("in Action::\"fs\"")).collect();
+    assert!(changes.len() == 1 && changes[0].contains(&dirs[2]), "{rules:?}");
+    // What the rules come to: it reads what is there, and cannot add to it.
+    assert!(setup.reads("it", &unit));
+    let write = format!("echo x > '{}/b.service'", unit.parent().unwrap().display());
+    let mut run = setup.person.ringfence(&["run", "--agent", "it", "--", "/bin/sh", "-c", &write]);
+    assert!(!run.output().unwrap().status.success());
+    assert!(!unit.with_file_name("b.service").exists());
+}

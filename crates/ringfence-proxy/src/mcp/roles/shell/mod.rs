@@ -213,13 +213,59 @@ impl Taking<'_> {
         };
         let value = match text.split_once('=') {
             Some((option, value)) if option.starts_with('-') || !option.contains('/') => value,
-            Some(_) | None => text,
+            Some(_) | None => behind_letters(text),
         };
         if value.contains("://") {
             self.host(value);
         } else if programs::is_path(value) {
             let known = Word { globs: word.globs, ..Word::known(value) };
             self.path(ArgumentRole::ReadPath, &known);
+        }
+    }
+
+    /// An option of a program that is known: alone, several in one word, with its value behind it or in the next word, or
+    /// cut short (POSIX "Utility Syntax Guidelines", GNU `getopt_long`).
+    fn option<'a>(
+        &mut self,
+        (word, option): (&Word, &str),
+        of: &Operands,
+        rest: &mut impl Iterator<Item = &'a Word>,
+    ) {
+        let is_one_of = |all: &[&str], name: &str| all.contains(&name);
+        let begins_one_of = |all: &[&str], name: &str| all.iter().any(|it| it.starts_with(name));
+        let (name, value, is) = if option.starts_with("--") {
+            let (name, value) =
+                option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
+            (name.to_owned(), value, &begins_one_of as &dyn Fn(&[&str], &str) -> bool)
+        } else {
+            let known = |name: &str| {
+                [of.opaque, of.writes, of.reads, of.values].into_iter().any(|it| it.contains(&name))
+            };
+            let found = option.char_indices().skip(1).find_map(|(at, letter)| {
+                let name = format!("-{letter}");
+                let behind = option.get(at.saturating_add(letter.len_utf8())..);
+                known(&name).then_some((name, behind.filter(|it| !it.is_empty())))
+            });
+            let Some((name, value)) = found else { return self.looks(word) };
+            (name, value, &is_one_of as &dyn Fn(&[&str], &str) -> bool)
+        };
+        self.shell.opaque |= is(of.opaque, &name);
+        let role = if is(of.writes, &name) {
+            Some(ArgumentRole::WritePath)
+        } else {
+            is(of.reads, &name).then_some(ArgumentRole::ReadPath)
+        };
+        match (role, value) {
+            (Some(role), Some(value)) => {
+                self.path(role, &Word { globs: word.globs, ..Word::known(value) });
+            }
+            (Some(role), None) => rest.next().into_iter().for_each(|value| self.path(role, value)),
+            (None, value) if is(of.values, &name) => {
+                if value.is_none() {
+                    rest.next();
+                }
+            }
+            (None, _) => self.looks(word),
         }
     }
 
@@ -233,16 +279,7 @@ impl Taking<'_> {
                 Some("--") if !ended => ended = true,
                 Some("-") => {}
                 Some(option) if !ended && option.starts_with('-') => {
-                    self.shell.opaque |= of.opaque.contains(&option);
-                    self.looks(word);
-                    let writes = of.writes.contains(&option);
-                    if writes || of.reads.contains(&option) {
-                        let role =
-                            if writes { ArgumentRole::WritePath } else { ArgumentRole::ReadPath };
-                        rest.next().into_iter().for_each(|value| self.path(role, value));
-                    } else if of.values.contains(&option) {
-                        rest.next();
-                    }
+                    self.option((word, option), of, &mut rest);
                 }
                 _ => operands.push(word),
             }
@@ -368,6 +405,19 @@ impl Taking<'_> {
         }
         self.command(rest, fed || of.feeds, level.saturating_add(1));
     }
+}
+
+/// What stands behind the letters of options in one word, where that is a place: `-o/etc/passwd`, `-I../x`.
+fn behind_letters(text: &str) -> &str {
+    if !text.starts_with('-') {
+        return text;
+    }
+    let begins = |(at, _): (usize, char)| {
+        let rest = text.get(at..)?;
+        let is_place = ["/", "~", "./", "../"].iter().any(|it| rest.starts_with(it));
+        is_place.then_some(rest)
+    };
+    text.char_indices().find_map(begins).unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -258,7 +258,9 @@ impl ClientFile {
         };
         let within = within.iter().filter_map(|dir| fs::canonicalize(dir).ok());
         if !within.into_iter().any(|dir| real.starts_with(&dir)) {
-            return Err(odd("a link leads out of your home and this project".to_owned()));
+            return Err(odd(
+                "a link leads out of your home, or of the project that has it".to_owned()
+            ));
         }
         let (text, mode) = read(&real)?;
         let entries = client.form().entries(&text).map_err(odd)?;

@@ -3,7 +3,7 @@
 //! Between a question and its answer others write as well: an editor, or one of us at another terminal. What is written
 //! then is made from a text that is not there any more, and would take back what they wrote.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::thread;
@@ -59,7 +59,8 @@ impl Writing {
         }
     }
 
-    /// Replaces a file whole if it still says what was shown of it; `None` is for one that was not there.
+    /// Replaces a file whole if it still says what was shown of it; `None` is for one that was not there. Where links are
+    /// followed, what they lead to is replaced, and they stay.
     pub fn replace(
         &self,
         (path, links): (&Path, Links),
@@ -70,7 +71,11 @@ impl Writing {
         if now.as_ref().map(|file| file.text.as_str()) != shown {
             return Ok(Replaced::ChangedMeanwhile);
         }
-        whole_file::replace(path, text.as_bytes(), mode)?;
+        let led = match links {
+            Links::Follow => fs::canonicalize(path).ok(),
+            Links::Refuse => None,
+        };
+        whole_file::replace(led.as_deref().unwrap_or(path), text.as_bytes(), mode)?;
         Ok(Replaced::Yes)
     }
 }
@@ -84,8 +89,6 @@ fn open(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -104,6 +107,23 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), "one");
         assert_eq!(replace(Some("one"), "two"), Replaced::Yes);
         assert_eq!(fs::read_to_string(&file).unwrap(), "two");
+    }
+
+    #[test]
+    fn a_file_that_is_a_link_stays_one_where_links_are_followed_and_is_refused_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, link) = (dir.path().join("state"), dir.path().join("policy.cedar"));
+        let real = dir.path().join("dotfiles/policy.cedar");
+        fs::create_dir(dir.path().join("dotfiles")).unwrap();
+        fs::write(&real, "one").unwrap();
+        std::os::unix::fs::symlink("dotfiles/policy.cedar", &link).unwrap();
+        let writing = Writing::begin(&state).unwrap();
+        let of = |links| writing.replace((&link, links), Some("one"), ("two", 0o600));
+        assert!(of(Links::Refuse).is_err());
+        assert_eq!(fs::read_to_string(&real).unwrap(), "one");
+        assert_eq!(of(Links::Follow).unwrap(), Replaced::Yes);
+        assert_eq!(fs::read_to_string(&real).unwrap(), "two");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 
     #[test]

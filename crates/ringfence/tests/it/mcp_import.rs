@@ -482,3 +482,164 @@ fn an_undo_names_what_was_added_and_nothing_starts_any_more() {
     let said = text(&run(&["mcp", "import", "--undo", "--yes"]));
     assert!(said.contains("nothing was put back") && !said.contains("remove"), "{said}");
 }
+
+#[test]
+fn a_second_client_is_given_rules_of_its_own_for_a_server_that_is_here_already() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let servers = json!({"mcpServers": {"notes": server(&json!({}))}}).to_string();
+    fs::write(person.home().join(".claude.json"), &servers).unwrap();
+    person.succeed(&["mcp", "import", "--all"]);
+    let cursor = person.home().join(".cursor/mcp.json");
+    fs::create_dir_all(cursor.parent().unwrap()).unwrap();
+    fs::write(&cursor, &servers).unwrap();
+    let import = |more: &[&str]| {
+        let words = [&["mcp", "import", "--all", "--client", "cursor"], more].concat();
+        let output = person.ringfence(&words).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    };
+    let tools = || {
+        let mut talk = Talk::with(person.ringfence(&["mcp", "run", "notes", "--agent", "cursor"]));
+        let tools = talk.tools();
+        talk.end();
+        tools
+    };
+    // Who wants no rules is given none.
+    let said = import(&["--no-policy"]);
+    assert!(!said.contains("permit (") && tools().is_empty(), "{said}");
+    person.succeed(&["mcp", "import", "--undo", "--all", "--client", "cursor"]);
+    let said = import(&[]);
+    assert!(said.contains("+permit (principal == Agent::\"cursor\""), "{said}");
+    assert_eq!(tools(), ["read_note"], "{said}");
+    // What it has is not proposed again.
+    let rules = setup.rules();
+    person.succeed(&["mcp", "import", "--undo", "--all", "--client", "cursor"]);
+    let said = import(&[]);
+    assert!(!said.contains("permit (") && setup.rules() == rules, "{said}");
+    // They go with the server like all that was written for it.
+    person.succeed(&["mcp", "remove", "notes", "--yes"]);
+    assert!(!setup.rules().contains("cursor"), "{}", setup.rules());
+}
+
+/// The file of each client with one server in it, as a person may have written it, below the home.
+const FILES: [(&str, &str, &str); 6] = [
+    (
+        "claude",
+        ".claude.json",
+        "{\"numStartups\": 1,\n  \"mcpServers\": {\"notes\":SERVER}, \"z\": 1.50}",
+    ),
+    (
+        "claude-desktop",
+        ".config/Claude/claude_desktop_config.json",
+        "{\r\n\t\"mcpServers\": {\r\n\t\t\"notes\": SERVER\r\n\t}\r\n}\r\n",
+    ),
+    ("cursor", ".cursor/mcp.json", "{ \"mcpServers\" : { \"notes\" : SERVER } }\n\n"),
+    (
+        "vscode",
+        "project/.vscode/mcp.json",
+        "{\n  // ours\n  \"servers\": {\n    /* one */ \"notes\": SERVER,\n  },\n}\n",
+    ),
+    (
+        "codex",
+        ".codex/config.toml",
+        "# mine\nmodel = \"x\"\n\n[mcp_servers.notes] # notes\ncommand = '/usr/bin/python3'\nargs = [ \"server.py\", \
+         \"old\" ]\n\n[other]\na   = 1",
+    ),
+    (
+        "gemini",
+        ".gemini/settings.json",
+        "{\"theme\":\"x\",\"mcpServers\":{\"notes\":SERVER},\"\u{fc}\":\"\\u00fc\"}",
+    ),
+];
+
+#[test]
+fn the_file_of_every_client_is_taken_over_and_put_back_byte_for_byte() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let entry = "{\"command\": \"/usr/bin/python3\",  \"args\": [\"server.py\", \"old\"]}";
+    let texts = FILES.map(|(client, path, text)| {
+        (client, person.home().join(path), text.replace("SERVER", entry))
+    });
+    for (_, path, text) in &texts {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let output = person.ringfence(&["mcp", "import", "--all"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    for (client, path, before) in &texts {
+        let now = fs::read_to_string(path).unwrap();
+        let close: String = now.chars().filter(|it| !it.is_whitespace()).collect();
+        let started = format!("[\"mcp\",\"run\",\"notes\",\"--agent\",\"{client}\"]");
+        assert!(close.contains(&started) && !close.contains("python3"), "{client}: {now}");
+        for kept in ["// ours", "# mine", "\"numStartups\": 1", "1.50", "a   = 1", "\\u00fc"] {
+            assert_eq!(now.contains(kept), before.contains(kept), "{client}, {kept}: {now}");
+        }
+        let words = ["mcp", "run", "notes", "--agent", client];
+        let mut talk = Talk::with(person.ringfence(&words));
+        let said = talk.call("read_note", json!({"path": "server.py"})).0;
+        assert_eq!(said, "called read_note", "{client}");
+        talk.end();
+    }
+    let output = person.ringfence(&["mcp", "import", "--undo", "--all"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    for (client, path, before) in &texts {
+        assert_eq!(&fs::read_to_string(path).unwrap(), before, "{client}");
+    }
+}
+
+#[test]
+fn a_link_in_a_project_leads_to_no_other_file_of_the_person() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let servers = json!({"mcpServers": {"notes": server(&json!({}))}}).to_string();
+    let own = person.home().join("private.json");
+    fs::write(&own, &servers).unwrap();
+    let link = person.project().join(".mcp.json");
+    std::os::unix::fs::symlink(&own, &link).unwrap();
+    let output = person.ringfence(&["mcp", "import", "--all"]).output().unwrap();
+    let said = text(&output);
+    assert!(said.contains("a link leads out of your home, or of the project"), "{said}");
+    assert!(said.contains("no server was found"), "{said}");
+    assert_eq!(fs::read_to_string(&own).unwrap(), servers);
+    // One within the project is what it leads to, and so is one of the person's own.
+    fs::remove_file(&link).unwrap();
+    fs::rename(&own, person.project().join("shared.json")).unwrap();
+    std::os::unix::fs::symlink("shared.json", &link).unwrap();
+    let dotfiles = person.home().join("dotfiles.json");
+    fs::write(&dotfiles, &servers).unwrap();
+    std::os::unix::fs::symlink(&dotfiles, person.home().join(".claude.json")).unwrap();
+    let output = person.ringfence(&["mcp", "import", "--all"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    for file in [person.project().join("shared.json"), dotfiles] {
+        let now = fs::read_to_string(&file).unwrap();
+        assert!(now.contains("\"run\""), "{now}");
+    }
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+}
+
+#[test]
+fn a_policy_that_is_a_link_stays_one_and_a_projects_server_that_is_one_is_refused() {
+    let setup = setup(Who::Caller);
+    let person = &setup.person;
+    let real = person.home().join("dotfiles.cedar");
+    fs::rename(setup.policy(), &real).unwrap();
+    std::os::unix::fs::symlink(&real, setup.policy()).unwrap();
+    let add = |more: &[&str]| {
+        let words = [&["mcp", "add", "notes", "--yes"], more, &["--", "/usr/bin/python3"]].concat();
+        let words = [&words[..], &["server.py", "old"]].concat();
+        person.ringfence(&words).output().unwrap()
+    };
+    let output = add(&[]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(fs::symlink_metadata(setup.policy()).unwrap().is_symlink());
+    assert!(fs::read_to_string(&real).unwrap().contains("notes/read_note"));
+    let dir = person.project().join(".ringfence/mcp");
+    fs::create_dir_all(&dir).unwrap();
+    let pins = setup.own().join("mcp/notes.json");
+    let before = fs::read_to_string(&pins).unwrap();
+    std::os::unix::fs::symlink(&pins, dir.join("notes.json")).unwrap();
+    let output = add(&["--project", "--no-policy"]);
+    assert!(!output.status.success(), "{}", text(&output));
+    assert_eq!(fs::read_to_string(&pins).unwrap(), before);
+}

@@ -195,7 +195,7 @@ impl Adding {
         request: &ToolsRequest,
         screen: &Screen,
     ) -> Result<Tried<Option<Agreed>>, Failure> {
-        let old = whole_file::read_text(place, Links::Follow)?;
+        let old = whole_file::read_text(place, self.links())?;
         let server = self.as_before(server.clone(), old.as_ref(), screen)?;
         let others = in_force::load(&self.overrides, screen)?.servers;
         let remarks = Remark::all(&self.name, &server.file.said(), others.values());
@@ -213,6 +213,11 @@ impl Adding {
         };
         self.tell_pinned(&server, &was, screen);
         Ok(Tried::Done(Some(Agreed { server, remarks })))
+    }
+
+    /// A project's file may have been written by others; a person's own may be a link of theirs.
+    fn links(&self) -> Links {
+        if self.project { Links::Refuse } else { Links::Follow }
     }
 
     /// What is nowhere need not be started to be found missing.
@@ -405,7 +410,7 @@ impl Adding {
         let mut project = Project::read(dir)?;
         let was = project.trust(&request.dirs)?;
         let (text, old) = (server.file.to_text(), old.map(|old| old.text.as_str()));
-        let replaced = writing.replace((place, Links::Follow), old, (&text, 0o600))?;
+        let replaced = writing.replace((place, self.links()), old, (&text, 0o600))?;
         if replaced == Replaced::ChangedMeanwhile {
             return Ok(None);
         }

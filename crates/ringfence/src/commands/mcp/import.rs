@@ -10,14 +10,15 @@ use ringfence_runtime::clients::{
     Backups, Brought, Client, ClientError, ClientFile, Described, Reference, Understood, covered,
     covered_address, covered_words, name_for,
 };
-use ringfence_runtime::servers::ServerFile;
+use ringfence_runtime::servers::{Remark, Server, ServerFile};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::wording::{printable, shell_word};
 use serde_json::{Value, json};
 
 use super::add::{Adding, Asks, Proposes};
-use super::{in_force, proposed, secrets, undo};
+use super::proposed::{self, Proposing};
+use super::{in_force, secrets, undo};
 use crate::cli::{CalledHere, McpImportArgs};
 use crate::commands::context;
 use crate::exit::{Done, Failure, Message};
@@ -60,7 +61,10 @@ pub(super) fn import(args: &McpImportArgs, screen: &Screen) -> Result<Done, Fail
     }
     let mut files = Vec::new();
     for (client, path) in &places {
-        match ClientFile::read(*client, path, &[dirs.home(), &project]) {
+        // What a project has may be a link of whoever wrote it: it leads to nothing else of yours.
+        let is_project = path.starts_with(&project) && project != dirs.home();
+        let within = if is_project { &project } else { dirs.home() };
+        match ClientFile::read(*client, path, &[within, &project]) {
             Ok(file) => files.extend(file),
             // One that was named is an answer by itself.
             Err(error) if args.from.is_some() => return Err(error.into()),
@@ -304,6 +308,7 @@ fn take(
         // The same server for another client.
         let same = known.file.command == described.command && known.file.url == described.url;
         if same {
+            for_one_more((known, file.client), &there, (args, asks), screen)?;
             return Ok(Taken::Here(None));
         }
         let theirs = file.entries.get(candidate.entry).map_or(name.as_str(), |it| &it.name);
@@ -349,6 +354,22 @@ fn take(
     }
     kept.forget(screen);
     done.map(|_| Taken::Not)
+}
+
+/// What a server's tools need is proposed for one client more, as `mcp add --agent` does: rules that were written for
+/// another leave it without any.
+fn for_one_more(
+    (known, client): (&Server, Client),
+    there: &BTreeMap<ServerName, Server>,
+    (args, asks): (&McpImportArgs, Asks),
+    screen: &Screen,
+) -> Result<(), Failure> {
+    if args.no_policy {
+        return Ok(());
+    }
+    let remarks = Remark::all(&known.name, &known.file.said(), there.values());
+    let proposing = Proposing { project: None, agent: Some(client.name()), asks };
+    proposed::tools(known, &remarks, proposing, screen).map(drop)
 }
 
 /// Lets the clients start us in the place of what was taken over.

@@ -304,13 +304,14 @@ fn write(
     let _writing = Writing::begin(request.dirs.state())?;
     let own = place(request, &server.name, false)?;
     if own.exists() {
-        is_still(server, &own)?;
-        return Ok(whole_file::replace(&own, file.to_text().as_bytes(), 0o600)?);
+        is_still(server, &own, Links::Follow)?;
+        let led = std::fs::canonicalize(&own).unwrap_or(own);
+        return Ok(whole_file::replace(&led, file.to_text().as_bytes(), 0o600)?);
     }
     let project = Project::find(&request.cwd, request.dirs.home())?;
     let was_trusted = project.trust(&request.dirs)? == Trust::Trusted;
     let of_project = place(request, &server.name, true)?;
-    is_still(server, &of_project)?;
+    is_still(server, &of_project, Links::Refuse)?;
     let text = file.to_text();
     whole_file::replace(&of_project, text.as_bytes(), 0o600)?;
     if was_trusted {
@@ -325,8 +326,8 @@ fn write(
 }
 
 /// A login takes its time: a file that says something else by now is left as it is.
-fn is_still(server: &Server, place: &Path) -> Result<(), Failure> {
-    let now = whole_file::read_text(place, Links::Follow)?;
+fn is_still(server: &Server, place: &Path, links: Links) -> Result<(), Failure> {
+    let now = whole_file::read_text(place, links)?;
     if now.is_some_and(|now| Server::read(&now).is_ok_and(|now| now.file == server.file)) {
         return Ok(());
     }

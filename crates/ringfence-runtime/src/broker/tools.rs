@@ -9,6 +9,7 @@ mod control;
 mod decider;
 mod ears;
 mod front;
+mod kept_back;
 pub mod login;
 mod look;
 mod looking;

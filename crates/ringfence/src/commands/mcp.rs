@@ -35,7 +35,7 @@ use crate::render::text;
 use crate::screen::Screen;
 use add::Asks;
 pub(super) use lacks::hint as hint_at_rules;
-use shown::{as_json, changes, command, covered_command, not_looked_at, pointed_at, shown};
+use shown::{as_json, changes, covered_command, how_to_pin, not_looked_at, pointed_at, shown};
 
 pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure> {
     let environment = context::environment();
@@ -186,12 +186,7 @@ fn inspect(args: &McpInspectArgs, screen: &Screen) -> Result<Done, Failure> {
         screen.note(&format!("`{}` is as it was pinned", args.name));
     } else {
         screen.data(&(changes(server, &said, &differences) + &pointed_at(&remarks)))?;
-        screen.hint(&format!(
-            "to pin what it is now, run `ringfence mcp add {} {}{}`",
-            args.name,
-            if server.file.url.is_some() { "" } else { "-- " },
-            command(server)
-        ));
+        screen.hint(&how_to_pin(server));
     }
     Ok(if differences.is_empty() { Done::Yes } else { Done::No })
 }

@@ -48,6 +48,10 @@ pub enum OddKind {
     BadList,
     /// A tool that its server did not have when it began.
     ToolAppeared,
+    /// A tool that is not what was pinned any more.
+    ToolChanged,
+    /// A tool that nobody has looked at.
+    ToolUnpinned,
     /// A server that does not know its session any more.
     Forgot,
     /// Instructions for the agent that nobody has looked at.
@@ -78,6 +82,8 @@ impl OddKind {
             OddKind::TooMuch => "too-much",
             OddKind::BadList => "bad-list",
             OddKind::ToolAppeared => "tool-appeared",
+            OddKind::ToolChanged => "tool-changed",
+            OddKind::ToolUnpinned => "tool-unpinned",
             OddKind::NewInstructions => "new-instructions",
         }
     }
@@ -113,6 +119,11 @@ impl Middle {
         let mut effects = vec![odd(Some(server), OddKind::of(wrong), wrong.to_string())];
         effects.extend(self.torn(server, wrong));
         self.counted(effects)
+    }
+
+    /// What whoever carries the messages has noticed of a server.
+    pub fn noted(&mut self, server: usize, kind: OddKind, what: String) -> Vec<Effect> {
+        self.counted(vec![odd(Some(server), kind, what)])
     }
 
     /// Leaves out what was told of too often already, and what has to wait.

@@ -77,6 +77,11 @@ impl Tools {
 }
 
 impl Middle {
+    /// Whether a server is being asked for its tools.
+    pub fn is_listing(&self, server: usize) -> bool {
+        self.servers.get(server).is_some_and(|seat| seat.tools.until_ms().is_some())
+    }
+
     /// Asks a server for its tools.
     pub(super) fn start_listing(&mut self, server: usize) -> Vec<Effect> {
         if !self.offers(server, "tools") {

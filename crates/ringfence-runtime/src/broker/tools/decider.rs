@@ -12,11 +12,12 @@ use ringfence_policy::grant::GrantText;
 use ringfence_policy::nearest_word;
 use ringfence_proxy::mcp::frame::{Kind, Members, Message, string};
 use ringfence_proxy::mcp::headers::repeated;
-use ringfence_proxy::mcp::middle::{Call, Called, qualified};
+use ringfence_proxy::mcp::middle::{Call, Called, OddKind, qualified};
 use ringfence_proxy::mcp::roles::RolePlan;
 use serde_json::Value;
 
 use super::ToolsRequest;
+use super::kept_back::{Since, Untold};
 use super::needs::Whereabouts;
 use crate::advice::{Advice, Lasts};
 use crate::approvals::Approvals;
@@ -46,6 +47,8 @@ pub(super) struct Decider {
     changed: Arc<Mutex<BTreeSet<(usize, String)>>>,
     /// Tools that a server says it has and that are not pinned.
     new: Arc<Mutex<BTreeSet<(usize, String)>>>,
+    /// Of both what nobody has been told of yet.
+    untold: Arc<Untold>,
 }
 
 impl Decider {
@@ -71,6 +74,7 @@ impl Decider {
             in_force,
             changed: Arc::default(),
             new: Arc::default(),
+            untold: Arc::default(),
         }
     }
 
@@ -82,11 +86,13 @@ impl Decider {
         if same {
             changed.remove(&tool);
         } else if pinned.is_some() {
-            changed.insert(tool);
+            if changed.insert(tool) {
+                self.untold.add((server, Since::Changed), name);
+            }
         } else {
             let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
-            if new.len() < TOOLS_MAX {
-                new.insert(tool);
+            if new.len() < TOOLS_MAX && new.insert(tool) {
+                self.untold.add((server, Since::Unpinned), name);
             }
         }
         drop(changed);
@@ -123,6 +129,15 @@ impl Decider {
         let known = server.file.tools.keys().map(String::as_str);
         let near = nearest_word(tool, known).map(|near| format!("; did you mean `{near}`?"));
         format!("its server has no such tool{}", near.unwrap_or_default())
+    }
+
+    /// What is kept back of these servers and nobody has been told of yet.
+    pub(super) fn take_untold(&self, of: impl Fn(usize) -> bool) -> Vec<(usize, OddKind, String)> {
+        let words = |((server, since), tools): ((usize, Since), BTreeSet<String>)| {
+            let name = self.servers.get(server)?.name.as_str();
+            Some((server, since.kind(), since.words(name, &tools)))
+        };
+        self.untold.take(of).into_iter().filter_map(words).collect()
     }
 
     fn changed(&self) -> MutexGuard<'_, BTreeSet<(usize, String)>> {

@@ -258,6 +258,7 @@ impl Serving {
             let odd = Odd { server: Some(server), kind, what: what.to_owned() };
             self.odd(&odd, found, tell);
         }
+        self.tell_kept_back(tell);
         if self.stopper.ends.load(Ordering::Acquire) { Goes::Over } else { Goes::On }
     }
 

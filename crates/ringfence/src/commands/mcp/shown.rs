@@ -98,8 +98,18 @@ pub(super) fn in_two(text: &str) -> (String, String) {
     (pretty(&Value::Object(starts)), pretty(&Value::Object(said)))
 }
 
+/// How a person agrees to what a server is now.
+pub(super) fn how_to_pin(server: &Server) -> String {
+    let dashes = if server.file.url.is_some() { "" } else { "-- " };
+    format!(
+        "to pin what it is now, run `ringfence mcp add {} {dashes}{}`",
+        server.name,
+        command(server)
+    )
+}
+
 /// What starts a server, or its address, to be typed.
-pub(super) fn command(server: &Server) -> String {
+fn command(server: &Server) -> String {
     server.file.url.as_ref().map_or_else(|| words(&server.file.command), |url| printable(url))
 }
 

@@ -1,24 +1,25 @@
 //! `mcp test`: a server is started and compared with its pins, and a tool is called as an agent would call it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 
-use ringfence_core::{Act, Event, Outcome, SessionId, ToolUsage, Verdict};
+use ringfence_core::{Act, Event, Outcome, ServerName, SessionId, ToolUsage, Verdict};
 use ringfence_log::{LogReader, Logged};
 use ringfence_runtime::advice::Lasts;
 use ringfence_runtime::broker::tools::{
     self, Answers, Ask, ENDED_EARLY, LastWords, LookError, ToolsRequest,
 };
 use ringfence_runtime::desk::{Said, Waiting};
-use ringfence_runtime::servers::{Difference, Server};
+use ringfence_runtime::servers::{Difference, Remark, Server};
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::printable;
 use serde_json::{Value, json};
 
-use super::shown::{changes, why};
+use super::shown::{changes, how_to_pin, pointed_at, why};
 use super::{found, in_force, login, request, run};
 use crate::cli::McpTestArgs;
 use crate::exit::{Done, Failure, Message};
@@ -37,11 +38,14 @@ const HELLO: u64 = 1;
 const CALL: u64 = 2;
 
 pub(super) fn test(args: &McpTestArgs, screen: &Screen) -> Result<Done, Failure> {
-    let servers: Vec<Server> = match &args.name {
-        None => in_force::load(&args.policy, screen)?.served(),
+    let (servers, all): (Vec<Server>, _) = match &args.name {
+        None => {
+            let assembled = in_force::load(&args.policy, screen)?;
+            (assembled.served(), assembled.servers)
+        }
         Some(name) => {
             let assembled = found::load_for(name, &args.policy, screen)?;
-            vec![found::server(&assembled, name)?.clone()]
+            (vec![found::server(&assembled, name)?.clone()], assembled.servers)
         }
     };
     if servers.is_empty() {
@@ -51,13 +55,13 @@ pub(super) fn test(args: &McpTestArgs, screen: &Screen) -> Result<Done, Failure>
     let request = request(args.policy.clone(), "test")?;
     match (&args.tool, servers.as_slice()) {
         (Some(tool), [server]) => call((server, tool), args, request, screen),
-        (Some(_) | None, _) => compare(&servers, &request, (args, screen)),
+        (Some(_) | None, _) => compare((&servers, &all), &request, (args, screen)),
     }
 }
 
 /// Whether servers are what was pinned.
 fn compare(
-    servers: &[Server],
+    (servers, all): (&[Server], &BTreeMap<ServerName, Server>),
     request: &ToolsRequest,
     (args, screen): (&McpTestArgs, &Screen),
 ) -> Result<Done, Failure> {
@@ -96,7 +100,9 @@ fn compare(
             screen.data(&format!("{name}: as it was pinned, {tools} tools\n"))?;
         } else {
             let changed = changes(server, &said, &differences);
-            screen.data(&format!("{name}: not as it was pinned\n{changed}"))?;
+            let remarks = pointed_at(&Remark::all(name, &said, all.values()));
+            screen.data(&format!("{name}: not as it was pinned\n{changed}{remarks}"))?;
+            screen.hint(&how_to_pin(server));
         }
     }
     match (failed, all_same) {

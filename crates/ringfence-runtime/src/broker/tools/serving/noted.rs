@@ -56,6 +56,15 @@ impl Serving {
         }
     }
 
+    /// Says which tools are kept back, once the list that says so has come whole.
+    pub(super) fn tell_kept_back(&mut self, tell: &mut dyn FnMut(&Notice)) {
+        for (server, kind, what) in self.decider.take_untold(|it| !self.middle.is_listing(it)) {
+            for effect in self.middle.noted(server, kind, what) {
+                self.see_to(effect, tell);
+            }
+        }
+    }
+
     /// Records who the client says that it is, once it has, where there are several.
     pub(super) fn introduce(&mut self) {
         let Some(client) = self.decider.client.filter(|_| !self.is_introduced) else { return };

@@ -48,6 +48,17 @@ pub struct Denied {
     pub covered: bool,
     /// The no of a person who was asked about it.
     pub refused: Option<Refusal>,
+    /// Why it was refused before any rule was asked, where it was.
+    pub before_rules: Option<String>,
+}
+
+/// Whether a session had a world of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum World {
+    /// It had.
+    Own,
+    /// It was about tools alone: what their calls name are the host's own files.
+    None,
 }
 
 /// A person's no.
@@ -74,6 +85,8 @@ pub struct Around<'a> {
     pub agent: &'a Agent,
     /// What is so now, with nobody's approval.
     pub facts: &'a Facts,
+    /// Whether files are shown to a world.
+    pub world: World,
 }
 
 /// A rule that is suggested.
@@ -247,10 +260,16 @@ fn grant_for(
     if act.covered {
         return Err(Why::Never(kept::SHUT.to_owned()));
     }
+    if let Some(why) = &act.before_rules {
+        return Err(Why::NoRule(format!("no rule was asked, and none can permit it: {why}")));
+    }
     let ruling = policy.decide(&act.request, &act.facts);
-    match &ruling.verdict {
-        Verdict::Permit => return Err(behind_link(&act.request.act).unwrap_or(Why::Permitted)),
-        Verdict::Ask(_) | Verdict::Deny => {}
+    match (&ruling.verdict, around.world) {
+        (Verdict::Permit, World::None) => return Err(Why::Permitted),
+        (Verdict::Permit, World::Own) => {
+            return Err(behind_link(&act.request.act).unwrap_or(Why::Permitted));
+        }
+        (Verdict::Ask(_) | Verdict::Deny, _) => {}
     }
     if let Some(no) = &act.refused {
         return Err(Why::Refused(no.clone()));
@@ -268,8 +287,12 @@ fn grant_for(
     let grant = policy.grant_for(&act.request, &act.facts).ok_or_else(|| {
         Why::NoRule(failure.unwrap_or_else(|| "the system's ceiling does not permit it".to_owned()))
     })?;
-    let project = &around.assembled.project.dir;
-    match Advice::of(&grant, around.dirs.home(), project) {
+    let (home, project) = (around.dirs.home(), &around.assembled.project.dir);
+    let advice = match around.world {
+        World::Own => Advice::of(&grant, home, project),
+        World::None => Advice::without_a_world(&grant, home),
+    };
+    match advice {
         Advice::Grant(_) | Advice::ForServer { .. } => Ok(grant),
         Advice::NextSession { .. } => match behind_link(&act.request.act) {
             Some(why) => Err(why),

@@ -78,6 +78,7 @@ impl Host {
             times: 2,
             covered: false,
             refused: None,
+            before_rules: None,
         };
         let denied: Vec<Denied> = acts.iter().map(denied).collect();
         let around = Around {
@@ -87,6 +88,7 @@ impl Host {
             cwd: &cwd,
             agent: &agent,
             facts: &facts,
+            world: World::Own,
         };
         let made = suggest(&denied, &around, "sabcdefgh").unwrap().unwrap();
         assert_eq!(made.checked.wanted, made.checked.permitted);

@@ -24,11 +24,16 @@ pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> Session
         builder.take(index, entry);
     }
     builder.settle_changes();
+    let has_no_world = builder.has_no_world;
     let view = &mut builder.view;
     let is_on_host =
         view.layers.iter().any(|it| it.layer == "mounts" && it.state == LayerState::Off);
     view.advisory = view.layers.iter().any(LayerStatus::is_advisory);
     view.reads = match view.trace {
+        Trace::Off if has_no_world => {
+            "the session has no world: it is calls of tools, and what their servers did is in \
+             sessions of their own"
+        }
         Trace::Off if is_on_host => {
             "reads are bounded by the plan and make no entry; \
              a path that may not be read is refused in the world"
@@ -95,6 +100,8 @@ struct Builder {
     failed: HashMap<u64, String>,
     /// Questions by the index of their decision.
     questions: BTreeMap<u64, usize>,
+    /// Whether nothing was enforced, for there was nothing to run.
+    has_no_world: bool,
 }
 
 impl Builder {
@@ -105,7 +112,11 @@ impl Builder {
         view.otel_span_id = Some(otel::session_span_id(session));
         (view.session, view.started_ms) = (Some(session.clone()), Some(at_ms));
         (view.agent, view.command, view.cwd) = (agent.clone(), command.clone(), Some(cwd.clone()));
-        let Event::SessionOpened { policy, layers, trace, server, .. } = event else { return };
+        let Event::SessionOpened { policy, layers, trace, server, plan_sha256, .. } = event else {
+            return;
+        };
+        let is_of_tools = view.command.get(1).is_some_and(|word| word == "mcp");
+        self.has_no_world = is_of_tools && plan_sha256.is_empty() && layers.is_empty();
         (view.policy, view.layers, view.trace, view.server) = (policy, layers, trace, server);
     }
 

@@ -18,6 +18,7 @@ use ringfence_runtime::assemble::Assembled;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::protected::lifted_by;
 use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::suggest::World;
 use ringfence_runtime::wording::printable;
 use serde::Serialize;
 use serde_json::json;
@@ -197,14 +198,11 @@ fn recorded(
     opening: Option<&Logged>,
 ) -> Result<Option<Recorded>, Failure> {
     let at_ms = logged.entry.at_ms;
-    let Event::Decided { request, verdict, grounds, approvals, unobserved, .. } =
-        logged.entry.event.clone()
+    let Event::Decided { request, verdict, grounds, approvals, .. } = logged.entry.event.clone()
     else {
         return Ok(None);
     };
-    // The ends of calls are told by us, but for those that never were before the policy.
-    let is_before = unobserved && matches!(request.act, Act::CallTool(_));
-    let before_rules = grounds.failure.clone().filter(|_| is_before && verdict == Verdict::Deny);
+    let before_rules = before_rules(&logged.entry.event);
     let approvals: BTreeSet<Role> = approvals.into_iter().map(Role).collect();
     let facts = Facts {
         session: name.session.clone(),
@@ -223,6 +221,14 @@ fn recorded(
         finished: None,
         before_rules,
     }))
+}
+
+/// Why a call was refused before any rule was asked, where it was.
+pub(crate) fn before_rules(event: &Event) -> Option<String> {
+    let Event::Decided { request, verdict, grounds, unobserved, .. } = event else { return None };
+    // The ends of calls are told by us, but for those that never were before the policy.
+    let is_before = *unobserved && matches!(request.act, Act::CallTool(_));
+    grounds.failure.clone().filter(|_| is_before && *verdict == Verdict::Deny)
 }
 
 /// What came of a question: the answer, or that nobody could be asked.
@@ -376,9 +382,9 @@ fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -
         screen.warn("the session's tier is unknown here, and so what a grant would do in it");
     }
     let to = |advice: Advice| advice.to_server(server.as_ref(), (&grant, &files));
-    let advice = tier.filter(|_| helps).map(|tier| match opening.as_ref().map(has_world) {
+    let advice = tier.filter(|_| helps).map(|tier| match opening.as_ref().map(world_of) {
         Some(World::None) => Advice::without_a_world(&grant, dirs.home()),
-        Some(World::Some) | None => {
+        Some(World::Own) | None => {
             to(Advice::in_tier(tier, &grant, (dirs.home(), &found.project.dir)))
         }
     });
@@ -408,17 +414,10 @@ fn now((dirs, cwd): (&StateDirs, &Path), recorded: &Recorded, screen: &Screen) -
 }
 
 /// Whether a session had a world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum World {
-    Some,
-    /// It was about tools alone: what their calls name are the host's own files.
-    None,
-}
-
-fn has_world(opening: &Logged) -> World {
+pub(crate) fn world_of(opening: &Logged) -> World {
     let tools_alone = matches!(&opening.entry.event,
         Event::SessionOpened { plan_sha256, layers, .. } if plan_sha256.is_empty() && layers.is_empty());
-    if tools_alone { World::None } else { World::Some }
+    if tools_alone { World::None } else { World::Own }
 }
 
 /// The files that stood in for the person's and the project's policy when a session ran (`--policy`).

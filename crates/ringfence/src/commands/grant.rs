@@ -10,6 +10,7 @@ use ringfence_runtime::environment::Environment;
 use ringfence_runtime::grants::{self, Grant, NewGrant, Scope, resolve_program};
 use ringfence_runtime::registration::Description;
 use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::suggest::World;
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::users;
 use ringfence_runtime::wording::{localhost, printable, shell_word};
@@ -18,7 +19,7 @@ use serde_json::json;
 
 use super::grants::{SCHEMA, as_json, tell_sessions};
 use super::secret::keys;
-use super::{context, in_force, overruled, trust};
+use super::{context, explain, in_force, overruled, trust};
 use crate::cli::GrantArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
@@ -114,6 +115,9 @@ fn of_the_base(granted: &GrantText, scope: &Scope, dirs: &StateDirs) -> Result<(
     let GrantText::Write(path) = granted else { return Ok(()) };
     let project = trust::project(dirs, None).map(|it| it.dir).unwrap_or_default();
     let Advice::Base(base) = Advice::of(granted, dirs.home(), &project) else { return Ok(()) };
+    if may_be_for_tools(scope, dirs) {
+        return Ok(());
+    }
     let text = printable(&granted.to_string());
     let base = printable(&base.to_string_lossy());
     let refused = Message::new(format!("nothing changed: granting {text} has no effect"));
@@ -132,6 +136,20 @@ fn of_the_base(granted: &GrantText, scope: &Scope, dirs: &StateDirs) -> Result<(
             .hint("make it yourself first, or have it written somewhere else")
             .no()),
         Scope::Project(_) | Scope::Everywhere => Ok(()),
+    }
+}
+
+/// Whether a grant may be for what calls of tools name, which are the host's own files and not a world's.
+fn may_be_for_tools(scope: &Scope, dirs: &StateDirs) -> bool {
+    match scope {
+        Scope::Session(session) => {
+            let opening = context::opening(dirs, session);
+            opening.is_some_and(|it| explain::world_of(&it) == World::None)
+        }
+        Scope::Project(_) | Scope::Everywhere => {
+            let found = in_force::quietly(&[]).ok().flatten();
+            found.is_some_and(|it| !it.served().is_empty())
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use ringfence_runtime::assemble::Assembled;
 use ringfence_runtime::clock::HostClock;
 use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::suggest::{
-    Around, Checked, Denied, Left, Refusal, Suggested, Suggestion, Why, file_of, suggest as find,
-    unified,
+    Around, Checked, Denied, Left, Refusal, Suggested, Suggestion, Why, World, file_of,
+    suggest as find, unified,
 };
 use ringfence_runtime::trust::Trust;
 use ringfence_runtime::wording::{describe, printable, shell_word};
@@ -51,6 +51,8 @@ struct Found {
     refused: u64,
     /// Whether reads were traced.
     traced: bool,
+    /// Whether the session is one that `ringfence run` began, so that they could be.
+    could_trace: bool,
     /// Whether there were more than are looked at.
     more: bool,
 }
@@ -92,6 +94,7 @@ pub(crate) fn suggest(args: &SuggestArgs, screen: &Screen) -> Result<Done, Failu
         cwd: &cwd,
         agent: &agent,
         facts: &facts,
+        world: opening.as_ref().map_or(World::Own, explain::world_of),
     };
     let Found { denied, .. } = &found;
     let made = find(denied, &around, session.as_str()).map_err(|errors| {
@@ -249,13 +252,16 @@ impl Found {
             Ok(Facts { session: session.clone(), clock, approvals, approver_count })
         };
         let event = &logged.entry.event;
-        if let Event::SessionOpened { trace, .. } = event {
+        if let Event::SessionOpened { trace, server, .. } = event {
             self.traced = !trace.is_off();
+            self.could_trace = !server && explain::world_of(logged) == World::Own;
         } else if let Event::Decided { request, verdict, approvals, .. } = event
             && *verdict != Verdict::Permit
         {
             let (request, facts) = (request.clone(), facts(approvals)?);
-            let denied = Denied { request, facts, entry, times: 1, covered: false, refused: None };
+            let before_rules = explain::before_rules(event);
+            let (times, covered, refused) = (1, false, None);
+            let denied = Denied { request, facts, entry, times, covered, refused, before_rules };
             if *verdict == Verdict::Deny {
                 self.add(denied);
             } else {
@@ -339,6 +345,7 @@ fn read_of(file: &FileRead, (agent, facts): (&Agent, &Facts), entry: &EntryRef) 
         times: file.times,
         covered: file.result == ReadResult::Covered,
         refused: None,
+        before_rules: None,
     }
 }
 
@@ -399,7 +406,7 @@ fn say_rest((found, made): (&Found, &Suggestion), (shown, screen): (&Shown, &Scr
         "tried: the changed policy permits {permitted} of {wanted} acts that it is for, and denies \
          {denied} of {canaries} that must stay denied"
     ));
-    if !found.traced {
+    if !found.traced && found.could_trace {
         screen.hint("reads were not traced in this session: to have denied reads in it, run `ringfence run --why -- CMD`");
     }
     if !made.rules.is_empty() {

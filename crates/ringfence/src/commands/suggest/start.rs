@@ -1,7 +1,7 @@
 //! What a server of tools was denied when it was started, as rules that it could be started with.
 
 use ringfence_core::{Act, Agent, ServerName, SessionId};
-use ringfence_runtime::suggest::{Around, Denied, Suggested, suggest as find};
+use ringfence_runtime::suggest::{Around, Denied, Suggested, World, suggest as find};
 
 use super::{context, explain, found, in_force, now};
 use crate::exit::{Failure, Said};
@@ -33,6 +33,7 @@ pub(in super::super) fn for_start(
         cwd: &cwd,
         agent: &agent,
         facts: &facts,
+        world: World::Own,
     };
     let made = find(&denied, &around, session.as_str()).map_err(|errors| {
         in_force::say(&errors, screen);

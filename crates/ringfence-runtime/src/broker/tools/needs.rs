@@ -129,6 +129,7 @@ impl Whereabouts {
                 Err(_) => needs.meaning.opaque = true,
             }
         }
+        needs.meaning.programs.extend(started.iter().filter_map(|words| with_subcommand(words)));
         for words in started {
             if needs.acts.len() > ACTS_MAX {
                 return;
@@ -158,6 +159,47 @@ impl Whereabouts {
             program,
         })
     }
+}
+
+/// Programs that are many: what one of them does is in its first word.
+const OF_MANY: &[&str] = &[
+    "apt",
+    "apt-get",
+    "aws",
+    "brew",
+    "cargo",
+    "docker",
+    "gcloud",
+    "gh",
+    "git",
+    "glab",
+    "helm",
+    "kubectl",
+    "npm",
+    "pip",
+    "pip3",
+    "pnpm",
+    "podman",
+    "systemctl",
+    "terraform",
+    "tofu",
+    "yarn",
+];
+
+/// Such a program with its first word: `git push`.
+fn with_subcommand(words: &[String]) -> Option<String> {
+    let written = words.first()?;
+    let name = written.rsplit('/').next().unwrap_or(written);
+    // Git obeys the name that it is called with.
+    if let Some(own) = name.strip_prefix("git-") {
+        return Some(format!("git {own}"));
+    }
+    if !OF_MANY.contains(&name) {
+        return None;
+    }
+    let bytes: Vec<Vec<u8>> = words.iter().map(|word| word.clone().into_bytes()).collect();
+    let subcommand = CommandLine::new(name, &bytes).subcommand?;
+    Some(format!("{name} {subcommand}"))
 }
 
 /// What a path in such a role needs.

@@ -10,6 +10,8 @@ use super::*;
 /// A recipe of the cookbook, and a directory with a project in it.
 struct Recipe {
     policy: Policy,
+    /// The same beside rules that let every call be made, as a grant does.
+    granted: Policy,
     dir: tempfile::TempDir,
 }
 
@@ -23,17 +25,21 @@ impl Recipe {
         fs::write(real.join("outside"), "").unwrap();
         std::os::unix::fs::symlink("../outside", real.join("data/link")).unwrap();
         let text = text.replace(names, &format!("\"{}\"", real.join("data").display()));
-        let source = Source {
-            set: SetName::User,
+        let source = |set, text: &str| Source {
+            set,
             file: "recipe.cedar".to_owned(),
-            text,
+            text: text.to_owned(),
             approves: Vec::new(),
         };
-        Recipe { policy: Policy::load(vec![source], &Options::default()).unwrap(), dir }
+        let load = |sources| Policy::load(sources, &Options::default()).unwrap();
+        let user = source(SetName::User, &text);
+        let grant = r#"permit (principal, action in Action::"tool.call", resource);"#;
+        let granted = load(vec![user.clone(), source(SetName::Grants, grant)]);
+        Recipe { policy: load(vec![user]), granted, dir }
     }
 
     /// Whether a call with this argument is made: it, and all that it names, is permitted.
-    fn permits(&self, tool: &str, (argument, text): (&str, &str)) -> bool {
+    fn permits(&self, policy: &Policy, tool: &str, (argument, text): (&str, &str)) -> bool {
         let real = fs::canonicalize(self.dir.path()).unwrap();
         let places = Whereabouts {
             home: real.join("home"),
@@ -48,17 +54,19 @@ impl Recipe {
         let call = Act::CallTool(call.meaning(needs.meaning));
         let permitted = |act: Act| {
             let request = Request { agent: Agent("assistant".to_owned()), act, process: None };
-            self.policy.decide(&request, &facts()).verdict == Verdict::Permit
+            policy.decide(&request, &facts()).verdict == Verdict::Permit
         };
         std::iter::once(call).chain(needs.acts).all(permitted)
     }
 
     fn check(&self, (tool, argument): (&str, &str), permitted: &[&str], denied: &[&str]) {
         for text in permitted {
-            assert!(self.permits(tool, (argument, text)), "{text:?} is denied");
+            assert!(self.permits(&self.policy, tool, (argument, text)), "{text:?} is denied");
         }
         for text in denied {
-            assert!(!self.permits(tool, (argument, text)), "{text:?} is permitted");
+            for policy in [&self.policy, &self.granted] {
+                assert!(!self.permits(policy, tool, (argument, text)), "{text:?} is permitted");
+            }
         }
     }
 }
@@ -119,8 +127,12 @@ fn the_recipe_for_mail_holds_whatever_an_address_looks_like() {
             "a@ex\u{430}mple.com",
             "a@example.com@evil.example",
             "a@[10.0.0.1]",
+            "",
         ],
     );
+    // No role says that it is mail.
+    recipe.check(("mail/send", "note"), &[], &["a@example.com", "a@evil.example"]);
+    recipe.check(("mail/search", "note"), &["a@evil.example"], &[]);
 }
 
 #[test]
@@ -147,6 +159,8 @@ fn the_recipe_for_questions_holds_whatever_a_statement_looks_like() {
             "drop everything",
         ],
     );
+    // No role says that it is a statement.
+    recipe.check(("db/query", "note"), &[], &["SELECT 1", "DROP TABLE t"]);
 }
 
 #[test]
@@ -178,7 +192,15 @@ fn the_recipe_against_destruction_holds_whatever_a_command_looks_like() {
     let recipe = Recipe::new(recipe!("tools-no-destruction"), "\"/home/ada/project\"");
     recipe.check(
         ("shell/run", "command"),
-        &["cat a.txt", "head -n 1 a.txt | wc -l > out", "echo 'rm -rf /'"],
+        &[
+            "cat a.txt",
+            "head -n 1 a.txt | wc -l > out",
+            "echo 'rm -rf /'",
+            "echo git push",
+            // What it does not hold, as the page says.
+            "> a.txt",
+            "cp /dev/null a.txt",
+        ],
         &[
             "rm a.txt",
             "r\\m a.txt",
@@ -211,8 +233,34 @@ fn the_recipe_against_destruction_holds_whatever_a_command_looks_like() {
             "timeout 1 rm a.txt",
             "{rm,a.txt}",
             "`echo rm` a.txt",
+            "git clean -fdx",
+            "git reset --hard",
+            "git push --force",
+            "git --no-pager push origin +main",
+            "/usr/lib/git-core/git-push --force",
+            "env git -C . clean -f",
+            "sh -c 'git checkout .'",
+            "psql -c 'drop table x'",
+            "sqlite3 a.txt 'drop table x'",
+            "mkfs.ext4 x",
+            "sudo mkfs.xfs -f x",
         ],
     );
+}
+
+#[test]
+fn a_program_that_is_many_is_known_with_its_subcommand() {
+    for (line, known) in [
+        ("git push --force", Some("git push")),
+        ("/usr/bin/git -C x clean -fdx", Some("git clean")),
+        ("git-reset --hard", Some("git reset")),
+        ("docker rm x", Some("docker rm")),
+        ("git --version", None),
+        ("cat push", None),
+    ] {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        assert_eq!(with_subcommand(&words).as_deref(), known, "{line}");
+    }
 }
 
 #[test]

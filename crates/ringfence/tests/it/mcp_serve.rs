@@ -185,6 +185,15 @@ fn who_was_led_here_or_has_no_token_is_refused() {
         let got = with(from, &to);
         assert_eq!(got.status, status, "{to}: {} {}", got.head, got.body);
     }
+    // Whoever has a token and not this one looks for another mistake than whoever has none.
+    let got = with(&served.token, &"x".repeat(43));
+    assert!(
+        got.body.contains("not the token") && got.head.contains("invalid_token"),
+        "{}",
+        got.head
+    );
+    let got = with("authorization: Bearer", "authorization: Basic");
+    assert!(got.body.contains("a token is needed"), "{}", got.body);
     let plain = |session: &str, body: &str| {
         let head = served.head("POST", session);
         served.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes())
@@ -505,5 +514,16 @@ fn what_was_counted_is_told_to_who_has_the_token() {
         assert!(got.body.lines().any(|it| it == line), "{line}\n{}", got.body);
     }
     assert!(!got.body.contains("fake"), "{}", got.body);
+    served.end();
+}
+
+#[test]
+fn a_port_that_is_in_use_is_named_with_what_helps() {
+    let (person, served) = serving(&[]);
+    let at = format!("127.0.0.1:{}", served.port);
+    let output = person.ringfence(&["mcp", "serve", "--listen", &at]).output().unwrap();
+    let said = crate::person::text(&output);
+    assert!(!output.status.success() && said.contains(&format!("`{at}` is in use")), "{said}");
+    assert!(said.contains("`--listen`"), "{said}");
     served.end();
 }

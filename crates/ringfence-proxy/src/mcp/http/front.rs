@@ -266,16 +266,22 @@ async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>, known: Known) {
     }
 }
 
+/// The answer to whoever has not shown that they may ask.
+fn unauthorized(why: &'static str, challenge: &'static str) -> Response<Reply> {
+    let mut response = plain(StatusCode::UNAUTHORIZED, why);
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
+}
+
 /// The path of a request: whoever may not ask learns nothing of what is here.
 async fn answer(request: Request<Incoming>, shared: &Shared, known: &Known) -> Response<Reply> {
     match shared.guard.check(request.uri(), request.headers()) {
         Ok(()) => known.is_now(),
         Err(Refused::Elsewhere(why)) => return plain(StatusCode::FORBIDDEN, why),
-        Err(Refused::Unknown) => {
-            let mut response = plain(StatusCode::UNAUTHORIZED, "a token is needed");
-            let bearer = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
-            return response;
+        Err(Refused::Unknown) => return unauthorized("a token is needed", "Bearer"),
+        Err(Refused::Wrong) => {
+            // RFC 6750, section 3.1.
+            return unauthorized("this is not the token", "Bearer error=\"invalid_token\"");
         }
     }
     match (request.uri().path(), request.method()) {

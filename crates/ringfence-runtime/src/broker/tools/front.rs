@@ -328,7 +328,8 @@ fn open(at: &At) -> io::Result<(Door, String, Vec<String>)> {
             Err(io::Error::new(io::ErrorKind::InvalidInput, why))
         }
         At::Tcp(address) => {
-            let listener = TcpListener::bind(address)?;
+            let listener =
+                TcpListener::bind(address).map_err(|error| in_use(&error, &address.to_string()))?;
             let address = listener.local_addr()?;
             let port = address.port();
             let mut hosts = vec![address.to_string(), format!("localhost:{port}")];
@@ -338,12 +339,27 @@ fn open(at: &At) -> io::Result<(Door, String, Vec<String>)> {
             Ok((Door::Tcp(listener), format!("http://{address}{PATH}"), hosts))
         }
         At::Unix(path) => {
-            let listener = UnixListener::bind(path)?;
+            let listener = UnixListener::bind(path)
+                .map_err(|error| in_use(&error, &path.display().to_string()))?;
             // Who may write to the directory could have asked in between, and has no token.
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
             Ok((Door::Unix(listener), path.display().to_string(), vec!["localhost".to_owned()]))
         }
     }
+}
+
+/// An error of listening, with where that was to be and what helps.
+fn in_use(error: &io::Error, at: &str) -> io::Error {
+    let what = match (error.kind(), at.starts_with('/')) {
+        (io::ErrorKind::AddrInUse, true) => format!(
+            "`{at}` is there already: remove it if nobody listens there any more, or name another with `--listen`"
+        ),
+        (io::ErrorKind::AddrInUse, false) => format!(
+            "`{at}` is in use: name another port with `--listen`, or 0 for one that is free"
+        ),
+        (_, _) => format!("`{at}`: {error}"),
+    };
+    io::Error::new(error.kind(), what)
 }
 
 fn make_token(file: &Path) -> io::Result<()> {

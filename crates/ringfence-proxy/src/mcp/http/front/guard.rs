@@ -22,8 +22,10 @@ pub struct Guard {
 pub enum Refused {
     /// It is for another host, or comes from a page of one: DNS rebinding.
     Elsewhere(&'static str),
-    /// It has no token, or another.
+    /// It has no token.
     Unknown,
+    /// It has another token than ours.
+    Wrong,
 }
 
 impl Guard {
@@ -57,10 +59,11 @@ impl Guard {
         }
         let given = header(headers, AUTHORIZATION.as_str()).unwrap_or_default();
         let (kind, token) = given.split_once(' ').unwrap_or_default();
-        if kind.eq_ignore_ascii_case("bearer") && same(token.trim().as_bytes(), &self.token) {
-            return Ok(());
+        let token = token.trim();
+        if !kind.eq_ignore_ascii_case("bearer") || token.is_empty() {
+            return Err(Refused::Unknown);
         }
-        Err(Refused::Unknown)
+        if same(token.as_bytes(), &self.token) { Ok(()) } else { Err(Refused::Wrong) }
     }
 }
 
@@ -139,8 +142,11 @@ mod tests {
         assert!(matches!(check(&[host, host, login]), Err(Refused::Elsewhere(_))));
         let two = ("origin", "http://localhost");
         assert!(matches!(check(&[host, login, two, two]), Err(Refused::Elsewhere(_))));
-        for wrong in ["", "Bearer", "Bearer x", "Basic 0123456789abcdef0123456789abcdef", TOKEN] {
-            assert_eq!(check(&[host, ("authorization", wrong)]), Err(Refused::Unknown), "{wrong}");
+        for none in ["", "Bearer", "Bearer ", "Basic 0123456789abcdef0123456789abcdef", TOKEN] {
+            assert_eq!(check(&[host, ("authorization", none)]), Err(Refused::Unknown), "{none}");
+        }
+        for wrong in ["Bearer x", "bearer 0123456789abcdef0123456789abcdeF"] {
+            assert_eq!(check(&[host, ("authorization", wrong)]), Err(Refused::Wrong), "{wrong}");
         }
         assert_eq!(check(&[host]), Err(Refused::Unknown));
         assert_eq!(check(&[host, login, login]), Err(Refused::Unknown));

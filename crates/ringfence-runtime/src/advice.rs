@@ -9,6 +9,7 @@ use ringfence_sandbox::world::Tier;
 
 use crate::compose::{GRANTABLE, Real, real};
 use crate::kept;
+use crate::trust::is_too_high;
 use crate::wording::{printable, shell_word};
 
 /// Directories that every world has by itself, read-only or of its own: what a policy names there
@@ -29,6 +30,8 @@ pub enum Advice {
         place: AbsolutePath,
         /// The grant.
         grant: String,
+        /// The directory in which a server of tools could make it.
+        dir: Option<AbsolutePath>,
     },
     /// A grant, from the next session on: a running world cannot be given the place.
     NextSession {
@@ -126,7 +129,19 @@ impl Advice {
                 Some(server),
             ) => Advice::ForServer {
                 server: server.clone(),
-                rule: rule_for(grant, server),
+                rule: match &running {
+                    // A world can only be shown what is there.
+                    Advice::Make { dir: Some(dir), .. } => {
+                        rule_for(&GrantText::Write(dir.clone()), server)
+                    }
+                    Advice::Make { .. }
+                    | Advice::Grant(_)
+                    | Advice::NextSession { .. }
+                    | Advice::Base(_)
+                    | Advice::Engine(_)
+                    | Advice::Kept { .. }
+                    | Advice::ForServer { .. } => rule_for(grant, server),
+                },
                 file: files.first().cloned(),
                 running: Box::new(running),
             },
@@ -186,7 +201,10 @@ impl Advice {
             Sight::Names => Real::Is,
         };
         match (there, reached) {
-            (Real::Absent, _) => Advice::Make { place, grant: text },
+            (Real::Absent, _) => {
+                let dir = made_in(grant, home);
+                Advice::Make { place, grant: text, dir }
+            }
             (Real::Is | Real::Through { .. }, true) => Advice::Grant(text),
             (Real::Is | Real::Through { .. }, false) => Advice::NextSession { place, grant: text },
         }
@@ -244,7 +262,7 @@ impl Advice {
                 format!("to allow it to the server `{server}` from now on, {at}: {rule}")
             }
             Advice::Grant(grant) => format!("{to_allow_it}, run {}", command(grant, session)?),
-            Advice::Make { place, grant } => {
+            Advice::Make { place, grant, dir: _ } => {
                 let (place, command) = (printable(place.as_str()), command(grant, session)?);
                 format!(
                     "{to_allow_it}, make `{place}` yourself, for a grant can only show what is there; then run {command}"
@@ -274,6 +292,18 @@ impl Advice {
             ),
         })
     }
+}
+
+/// The directory of what is to be made, where it may be opened as a whole to a server.
+fn made_in(grant: &GrantText, home: &Path) -> Option<AbsolutePath> {
+    let GrantText::Write(path) = grant else { return None };
+    let dir = path.parent()?;
+    let at = dir.as_path();
+    let is_wide = is_too_high(at, home) || home.starts_with(at) || at.components().count() < 3;
+    let is_kept = kept::at_all(&GrantText::Write(dir.clone()), home).is_some()
+        || kept::beneath(at, home)
+        || kept::typed::runs_later(at, home);
+    (at.is_dir() && !is_wide && !is_kept).then_some(dir)
 }
 
 /// A grant as a rule for a server alone; a file is named as one.
@@ -394,6 +424,36 @@ mod tests {
         let advice = Advice::of(&secret, Path::new("/home/u"), Path::new("/p"));
         let said = advice.to_server(Some(&server), (&secret, &[])).hint(Session::Ended).unwrap();
         assert!(said.starts_with("no grant is offered"), "{said}");
+    }
+
+    #[test]
+    fn what_a_server_would_make_is_allowed_by_its_directory_unless_that_is_a_home_or_runs_by_itself()
+     {
+        let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+        let home = dir.path();
+        for name in ["notes", "bin", ".config/systemd/user", "work/.git/hooks", ".local"] {
+            std::fs::create_dir_all(home.join(name)).unwrap();
+        }
+        let server = "files".parse().unwrap();
+        let rule = |name: &str| {
+            let grant = format!("fs.write:{}", home.join(name).display());
+            let text = GrantText::parse(&grant, &|_| None).unwrap();
+            let advice = Advice::of(&text, home, Path::new("/p"));
+            advice.to_server(Some(&server), (&text, &[])).hint(Session::Ended).unwrap()
+        };
+        let of = |name: &str| format!("resource in Dir::\"{}\");", home.join(name).display());
+        assert!(rule("notes/a.json.ac5f.tmp").ends_with(&of("notes")));
+        for name in [
+            "a.json.tmp",
+            "bin/a",
+            ".config/systemd/user/a.service",
+            "work/.git/hooks/a",
+            "none/a.json",
+            ".local/a",
+        ] {
+            let said = rule(name);
+            assert!(said.ends_with(&of(name)) || said.starts_with("no grant"), "{name}: {said}");
+        }
     }
 
     #[test]

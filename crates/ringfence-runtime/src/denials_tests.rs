@@ -27,7 +27,7 @@ fn a_world_is_told_less_than_the_person_outside() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let suggest = Box::new(|_: &Request| {
         let place = AbsolutePath::parse("/srv/x").unwrap();
-        let outside = Advice::Make { place, grant: "fs.write:/srv/x".to_owned() };
+        let outside = Advice::Make { place, grant: "fs.write:/srv/x".to_owned(), dir: None };
         Some(Helps { outside, inside: Advice::Grant("fs.write:/srv/x".to_owned()) })
     });
     let denials = Denials::new(suggest, Some(file.reopen().unwrap()), Lasts::GoesOn);

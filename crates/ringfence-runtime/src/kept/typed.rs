@@ -179,6 +179,15 @@ impl Places {
     }
 }
 
+/// Whether what lies in a directory runs by itself, or whether such a place lies in it, by names alone.
+pub(crate) fn runs_later(dir: &Path, home: &Path) -> bool {
+    let is = |name: &str| {
+        let place = home.join(name);
+        dir.starts_with(&place) || place.starts_with(dir)
+    };
+    RUNS_LATER.iter().any(|name| is(name)) || dir.components().any(|it| it.as_os_str() == GIT_DIR)
+}
+
 /// Why a path is, or has in it, one of these places.
 fn among(places: &[Place], (path, real): (&Path, &Path)) -> Option<Why> {
     let above: Vec<FileId> = real.ancestors().filter_map(id).collect();

@@ -188,9 +188,11 @@ pub struct Places {
     pub files: Vec<String>,
     /// To work in the directories that it was given.
     pub works: Vec<String>,
+    /// To run what it is started by.
+    pub runs: Vec<String>,
 }
 
-/// The rules by which a server reads what it is made of, and works in the directories that it was given.
+/// The rules by which a server is run, reads what it is made of, and works in the directories that it was given.
 pub fn places(server: &ServerName, places: &Places, text: &str) -> String {
     let mut all = String::new();
     let mut add = |what, rules: &[String], says: &str| {
@@ -200,6 +202,7 @@ pub fn places(server: &ServerName, places: &Places, text: &str) -> String {
             let _ = write!(all, "\n// {says}{rules}");
         }
     };
+    add("runs", &places.runs, &format!("The server `{server}` is started by these."));
     add("program", &places.reads, &format!("The server `{server}` is made of these."));
     let names = |may| format!("The server `{server}` is started with these: it may {may}.");
     add("reads-given", &places.files, &names("read them"));

@@ -33,6 +33,7 @@ mod mcp_import;
 mod mcp_inline;
 mod mcp_lacks;
 mod mcp_login;
+mod mcp_made;
 mod mcp_meanwhile;
 mod mcp_person;
 mod mcp_places;

@@ -80,6 +80,9 @@ fn in_dir(action: &str, dir: &Path) -> String {
 
 const READS: &str = "== Action::\"fs.read\"";
 
+/// A rule on what a server is started by, beside those on files.
+const RUNS: &str = "action == Action::\"exec\"";
+
 #[test]
 fn a_server_of_a_package_in_the_home_is_added_and_works_in_the_directory_it_was_given() {
     let Some(agents) = Agents::for_tests() else { return };
@@ -106,8 +109,10 @@ fn a_server_of_a_package_in_the_home_is_added_and_works_in_the_directory_it_was_
             assert_eq!(code, Some(0), "{who:?}: {said}");
             assert!(!said.contains("it does not start"), "{said}");
             let rules = setup.rules();
-            let own =
-                |line: &&str| line.starts_with(&format!("permit (principal == Agent::\"{name}\""));
+            let own = |line: &&str| {
+                let is_own = line.starts_with(&format!("permit (principal == Agent::\"{name}\""));
+                is_own && !line.contains(RUNS)
+            };
             let of_it: Vec<&str> = rules.lines().filter(own).collect();
             assert_eq!(of_it.len(), if name == "files" { 3 } else { 2 }, "{of_it:?}");
             let modules = in_dir(READS, &setup.tools.join("node_modules"));
@@ -172,7 +177,7 @@ fn a_server_in_a_virtual_environment_is_added_and_works() {
         let rules = setup.rules();
         let of_it = rules
             .lines()
-            .filter(|it| it.contains(&format!("Agent::\"{name}\"")))
+            .filter(|it| it.contains(&format!("Agent::\"{name}\"")) && !it.contains(RUNS))
             .collect::<Vec<_>>();
         let works = in_dir("in Action::\"fs\"", &setup.person.project());
         let works = of_it.iter().filter(|it| it.ends_with(&works)).count();
@@ -223,8 +228,8 @@ fn no_home_and_nothing_with_secrets_or_a_policy_in_it_is_proposed_as_a_whole() {
         assert_eq!(said.matches("no rule for it is proposed").count(), 4, "{said}");
         let rules = setup.rules();
         let new = rules.strip_prefix(&before).unwrap();
-        let own: Vec<&str> =
-            new.lines().filter(|it| it.contains(&format!("Agent::\"{name}\""))).collect();
+        let is_own = |it: &&str| it.contains(&format!("Agent::\"{name}\"")) && !it.contains(RUNS);
+        let own: Vec<&str> = new.lines().filter(is_own).collect();
         let alone = format!("{READS}, resource == Path::\"{script}\");");
         let expected = if name == "tools" { in_dir(READS, dir) } else { alone };
         assert!(own.len() == 1 && own[0].ends_with(&expected), "{name}: {own:?}");
@@ -313,7 +318,8 @@ fn what_a_command_names_of_logins_is_kept_back_and_a_yes_unseen_does_not_take_it
     let different: std::collections::BTreeSet<&String> = names.iter().collect();
     assert_eq!(said.matches("is kept back").count(), different.len(), "{said}");
     let rules = setup.rules();
-    let own: Vec<&str> = rules.lines().filter(|it| it.contains("Agent::\"typed\"")).collect();
+    let is_own = |it: &&str| it.contains("Agent::\"typed\"") && !it.contains(RUNS);
+    let own: Vec<&str> = rules.lines().filter(is_own).collect();
     assert_eq!(own.len(), 2, "{own:?}");
     assert!(own[1].ends_with(&in_dir("in Action::\"fs\"", Path::new(&documents))), "{own:?}");
     let hint = "`ringfence policy edit --user` and write the rule yourself: permit (principal == Agent::\"typed\",";
@@ -376,7 +382,8 @@ fn a_variable_that_names_a_directory_or_a_file_is_as_a_word_of_the_command() {
     assert_eq!(said.matches("is kept back").count(), 1, "{said}");
     assert!(said.contains("with/.env` is called like a secret"), "{said}");
     let rules = setup.rules();
-    let own: Vec<&str> = rules.lines().filter(|it| it.contains("Agent::\"it\"")).collect();
+    let is_own = |it: &&str| it.contains("Agent::\"it\"") && !it.contains(RUNS);
+    let own: Vec<&str> = rules.lines().filter(is_own).collect();
     let wanted = [
         in_dir(READS, &home.join("library")),
         in_dir(READS, &home.join("server")),

@@ -21,7 +21,8 @@ pub(crate) fn hint(of: &RunRequest) -> Option<String> {
     file.env.clone_from(&of.own_env);
     let assembled = in_force::quietly_as(Some(name.clone()), &[]).ok().flatten()?;
     let rules = proposed::lacking((&name, &file), &assembled).ok()?.rules;
-    let mut rules = rules.reads.iter().chain(&rules.files).chain(&rules.works);
+    let given = rules.files.iter().chain(&rules.works);
+    let mut rules = rules.reads.iter().chain(&rules.runs).chain(given);
     let is_written = |rule: &String| assembled.sources.iter().any(|it| it.text.contains(rule));
     if rules.all(is_written) {
         return None;

@@ -1,6 +1,8 @@
 //! What a server is made of and was given: its program, who interprets it, the package that it is in, and the files and
 //! directories that its command and its variables name. None of that is in the log of a start that never came so far.
 
+mod made;
+mod runs;
 mod started;
 
 use std::collections::BTreeSet;
@@ -10,11 +12,14 @@ use std::path::{Path, PathBuf};
 
 use ringfence_core::{AbsolutePath, Act, Agent, Decide as _, Facts, Request, ServerName, Verdict};
 use ringfence_policy::Policy;
+use ringfence_policy::grant::GrantText;
 use ringfence_runtime::compose::SECRET_PLACES;
 use ringfence_runtime::kept::typed::{Places, secret_in};
 use ringfence_runtime::servers::{ServerFile, proposal};
 use ringfence_runtime::wording::printable;
 
+use self::made::made;
+use self::runs::{programs, start};
 use self::started::{is_interpreter, is_program, is_script, shebang, started};
 
 /// What every world has, or has one of its own of.
@@ -79,12 +84,13 @@ pub(super) fn proposed(
     (policy, facts): (&Policy, &Facts),
 ) -> Proposed {
     let agent = Agent(server.to_string());
+    let is_act_denied = |act: Act| {
+        let request = Request { agent: agent.clone(), act, process: None };
+        policy.decide(&request, facts).verdict == Verdict::Deny
+    };
     let is_denied = |path: &Path, act: fn(AbsolutePath) -> Act| {
         let path = path.to_str().and_then(|it| AbsolutePath::parse(it).ok());
-        path.is_some_and(|path| {
-            let request = Request { agent: agent.clone(), act: act(path), process: None };
-            policy.decide(&request, facts).verdict == Verdict::Deny
-        })
+        path.is_some_and(|path| is_act_denied(act(path)))
     };
     let is_lacking = |path: &Path| !is_common(path) && is_denied(path, Act::Read);
     let (parts, mut wanted) = (files(&file.command, around), Wanted::default());
@@ -95,6 +101,19 @@ pub(super) fn proposed(
         };
         if !has_it && !is_common(&path) {
             wanted.give((path, use_of_it), around);
+        }
+    }
+    for made in made(file, around) {
+        let dir = made.path.parent().unwrap_or(&made.path);
+        let may_work = !is_denied(dir, Act::Read) && !is_denied(dir, Act::Write);
+        if !may_work && !is_common(dir) && !parts.contains(&made.path) {
+            wanted.make(&made, around);
+        }
+    }
+    for program in programs(&file.command, around) {
+        let may_run = start(&program, &file.command, around).is_none_or(|it| !is_act_denied(it));
+        if !may_run && around.kept.why_run(&program).is_none() {
+            wanted.runs.insert(program);
         }
     }
     for part in parts {
@@ -133,6 +152,8 @@ struct Wanted {
     reads: BTreeSet<PathBuf>,
     files: BTreeSet<PathBuf>,
     works: BTreeSet<PathBuf>,
+    /// Programs.
+    runs: BTreeSet<PathBuf>,
     notes: Vec<String>,
     kept_back: Vec<String>,
 }
@@ -219,13 +240,17 @@ impl Wanted {
     }
 
     fn rules(self, server: &ServerName) -> Proposed {
-        let Wanted { reads, files, works, notes, kept_back } = self;
+        let Wanted { reads, files, works, runs, notes, kept_back } = self;
         let permit = |action: &str, path: &Path| {
             let kind = if path.is_dir() { "in Dir" } else { "== Path" };
             let path = path.to_str()?.escape_debug().to_string();
             Some(format!(
                 "permit (principal == Agent::\"{server}\", action {action}, resource {kind}::\"{path}\");"
             ))
+        };
+        let run = |program: &Path| {
+            let program = AbsolutePath::parse(program.to_str()?).ok()?;
+            Some(GrantText::Exec { program, subcommand: None }.rule_for(server.as_str()))
         };
         let is_within = |path: &PathBuf| {
             let mut wider = reads.iter().filter(|dir| *dir != path).chain(&works);
@@ -241,6 +266,7 @@ impl Wanted {
             reads: to_read(&reads),
             files: to_read(&files),
             works: works.iter().filter_map(|dir| permit("in Action::\"fs\"", dir)).collect(),
+            runs: runs.iter().filter_map(|program| run(program)).collect(),
         };
         Proposed { rules, notes, kept_back }
     }
@@ -340,15 +366,19 @@ fn given(file: &ServerFile, around: Around<'_>) -> Vec<(PathBuf, UseOf)> {
     all
 }
 
-/// What a word leads to, where it looks like a path: shells and programs know the home by `~`.
+/// What a word leads to, where it looks like a path and is there.
 fn typed(word: &str, around: Around<'_>) -> Option<PathBuf> {
-    let path = match word.strip_prefix('~') {
+    fs::canonicalize(at(word, around)?).ok()
+}
+
+/// What a word names, where it looks like a path: shells and programs know the home by `~`.
+fn at(word: &str, around: Around<'_>) -> Option<PathBuf> {
+    Some(match word.strip_prefix('~') {
         Some("") => around.home.to_owned(),
         Some(rest) => around.home.join(rest.strip_prefix('/')?),
         None if word.starts_with(['/', '.']) => around.cwd.join(word),
         None => return None,
-    };
-    fs::canonicalize(path).ok()
+    })
 }
 
 /// The files that a command is made of, and each link on the way to them.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ringfence_core::{
-    Act, Agent, Decide as _, Endpoint, Facts, Request, SecretName, ServerName, SessionId, ToolName,
-    Verdict,
+    Act, Agent, Decide as _, Endpoint, Facts, Request, SecretName, ServerName, SessionId, SetName,
+    ToolName, Verdict,
 };
 use ringfence_policy::{Options, Policy, Source};
 use ringfence_runtime::assemble::Assembled;
@@ -163,21 +163,27 @@ fn places_once(
 ) -> Result<Tried<()>, Failure> {
     let Some(target) = target(proposing.project)? else { return Ok(Tried::Done(())) };
     let assembled = in_force::load_as(&server.name, screen)?;
-    let mut all = lacking((&server.name, &server.file), &assembled)?;
+    let options = assembled.options();
+    // What is a person's own counts from everywhere, and no project's rules do.
+    let of_person = match proposing.project {
+        None => of_person(&assembled, &options),
+        Some(_) => None,
+    };
+    let policy = of_person.as_ref().unwrap_or(&assembled.policy);
+    let mut all = lacking_by((&server.name, &server.file), (&assembled, policy))?;
     all.notes.iter().chain(&all.kept_back).for_each(|note| screen.note(note));
     if !all.kept_back.is_empty() {
         hint_at_kept(&server.name, proposing, screen);
     }
     // Where a rule forbids what one of these permits, the latter is there already, and in vain.
     let rules = &mut all.rules;
-    for rules in [&mut rules.reads, &mut rules.files, &mut rules.works] {
+    for rules in [&mut rules.reads, &mut rules.files, &mut rules.works, &mut rules.runs] {
         rules.retain(|rule| !target.text.contains(rule));
     }
     let more = proposal::places(&server.name, rules, &target.text);
     if more.is_empty() {
         return Ok(Tried::Done(()));
     }
-    let options = assembled.options();
     let text = format!("{}{more}", whole(&target.text));
     check(&target, &text, (&assembled, &options), screen)?;
     screen.as_it_is(&coloured(&diff(&target, &text), screen));
@@ -192,13 +198,28 @@ pub(super) fn lacking(
     (server, file): (&ServerName, &ServerFile),
     assembled: &Assembled,
 ) -> Result<places::Proposed, Failure> {
+    lacking_by((server, file), (assembled, &assembled.policy))
+}
+
+/// The same by another policy than what is in force here.
+fn lacking_by(
+    (server, file): (&ServerName, &ServerFile),
+    (assembled, policy): (&Assembled, &Policy),
+) -> Result<places::Proposed, Failure> {
     let (dirs, cwd) = (context::dirs()?, context::current_dir()?);
     let path = places::search_path(file);
     let cwd = std::fs::canonicalize(&cwd).unwrap_or(cwd);
     let project = assembled.project.dir.as_path();
     let kept = Places::of(dirs.home(), &cwd, &context::environment());
     let around = places::Around { cwd: &cwd, home: dirs.home(), path: &path, project, kept: &kept };
-    Ok(places::proposed((server, file), around, (&assembled.policy, &facts()?)))
+    Ok(places::proposed((server, file), around, (policy, &facts()?)))
+}
+
+/// What holds for a person wherever they are; none where it does not load without the project that they are in.
+fn of_person(assembled: &Assembled, options: &Options) -> Option<Policy> {
+    let of_project = |it: &&Source| !matches!(it.set, SetName::Project | SetName::Grants);
+    let sources = assembled.sources.iter().filter(of_project).cloned().collect();
+    Policy::load(sources, options).ok()
 }
 
 /// Says how a server is given what is kept back, by a person who means it.

@@ -17,7 +17,8 @@ impl Setup {
 
     fn rules_of(&self, server: &str) -> Vec<String> {
         let own = format!("Agent::\"{server}\"");
-        self.rules().lines().filter(|it| it.contains(&own)).map(str::to_owned).collect()
+        let is_own = |it: &&str| it.contains(&own) && !it.contains(super::RUNS);
+        self.rules().lines().filter(is_own).map(str::to_owned).collect()
     }
 }
 

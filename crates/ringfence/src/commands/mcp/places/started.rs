@@ -132,7 +132,7 @@ pub(super) fn is_script(path: &Path) -> bool {
 }
 
 /// The file of a program, as a shell finds it.
-fn found(program: &str, around: Around<'_>) -> Option<PathBuf> {
+pub(super) fn found(program: &str, around: Around<'_>) -> Option<PathBuf> {
     if program.contains('/') {
         return normal(&around.cwd.join(program));
     }

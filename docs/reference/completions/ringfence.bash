@@ -2432,12 +2432,16 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__mcp__subcmd__list)
-            opts="-h -V --json --color --help --version"
+            opts="-h -V --agent --json --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

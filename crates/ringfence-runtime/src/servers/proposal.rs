@@ -52,7 +52,9 @@ impl Does {
         if hint("openWorldHint") == Some(true) {
             return Does::GoesOut;
         }
-        let is_remarked = remarks.iter().any(|remark| remark.tool.as_deref() == Some(tool));
+        // Of several servers each tool is called by its server's name as well: one of the same name is no other.
+        let is_meant = |it: &Remark| it.tool.as_deref() == Some(tool) && it.rule != "same-name";
+        let is_remarked = remarks.iter().any(is_meant);
         if has(&[ArgumentRole::ByName]) || is_remarked {
             return Does::Unknown;
         }
@@ -300,7 +302,10 @@ mod tests {
         let all = Pinned::all(vec![read()]).unwrap();
         let (place, text) = ("description".to_owned(), String::new());
         let remark = Remark { tool: Some("read_file".to_owned()), place, rule: "overrides", text };
-        assert_eq!(Does::of("read_file", &all["read_file"], &[remark]), Does::Unknown);
+        let same = Remark { rule: "same-name", ..remark.clone() };
+        let of = |remarks: &[Remark]| Does::of("read_file", &all["read_file"], remarks);
+        assert_eq!(of(std::slice::from_ref(&same)), Does::Reads);
+        assert_eq!(of(&[same, remark]), Does::Unknown);
     }
 
     #[test]

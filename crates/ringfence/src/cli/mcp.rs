@@ -231,7 +231,7 @@ pub struct McpAddArgs {
     #[arg(value_name = "NAME")]
     pub name: ServerName,
     /// Where it listens, if it is not started: `https://mcp.example.com/mcp`
-    #[arg(value_name = "URL", required_unless_present = "command", conflicts_with = "command")]
+    #[arg(value_name = "URL", conflicts_with = "command")]
     pub url: Option<String>,
     /// What is sent with each request to a URL; `${secret:NAME}` stands for a secret; may be repeated
     #[arg(long, value_name = "NAME: VALUE", requires = "url")]
@@ -272,6 +272,9 @@ pub struct McpAddArgs {
 /// Arguments of `mcp list`.
 #[derive(Debug, Args)]
 pub struct McpListArgs {
+    /// Which tools this agent sees, which it does not, and why
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
     /// Print JSON, one server a line
     #[arg(long)]
     pub json: bool,

@@ -198,7 +198,14 @@ pub(super) fn save(
             screen.note(&format!("saved and trusted: {}", target.shown));
         } else {
             screen.note(&format!("saved: {}", target.shown));
-            screen.hint("the project was not trusted before: to trust it, run `ringfence trust`");
+            screen.hint(match was {
+                Trust::Changed { .. } => {
+                    "the project was changed since it was trusted: to see how, and to trust it, run `ringfence trust`"
+                }
+                Trust::Trusted | Trust::Untrusted => {
+                    "the project was not trusted before: to trust it, run `ringfence trust`"
+                }
+            });
         }
     } else {
         whole_file::create_private_dir(dirs.config())?;

@@ -6,18 +6,23 @@ mod import;
 mod lacks;
 mod login;
 mod next;
+mod pairs;
 mod places;
 mod proposed;
 mod relay;
+mod remove;
 mod secrets;
+mod seen;
 mod shown;
 mod test;
 mod undo;
+mod unreached;
+mod unseen;
 
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
-use ringfence_core::ServerName;
+use ringfence_core::{Agent, ServerName};
 use ringfence_runtime::advice::Lasts;
 use ringfence_runtime::broker::tools::{self, At, Listening, Ready, ToolsClosing, ToolsRequest};
 use ringfence_runtime::servers::{Difference, Remark, SERVERS_DIR};
@@ -26,14 +31,11 @@ use ringfence_runtime::wording::printable;
 use serde_json::json;
 
 use super::{context, in_force, run};
-use crate::cli::{
-    McpCommand, McpInspectArgs, McpListArgs, McpRemoveArgs, McpRunArgs, McpServeArgs,
-};
+use crate::cli::{McpCommand, McpInspectArgs, McpListArgs, McpRunArgs, McpServeArgs};
 use crate::exit::{Done, Failure, Message};
 use crate::prompt;
 use crate::render::text;
 use crate::screen::Screen;
-use add::Asks;
 pub(super) use lacks::hint as hint_at_rules;
 use shown::{as_json, changes, covered_command, how_to_pin, not_looked_at, pointed_at, shown};
 
@@ -56,13 +58,14 @@ pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure>
         McpCommand::Login(args) => login::login(&args, screen),
         McpCommand::Logout(args) => login::logout(&args, screen),
         McpCommand::Test(args) => test::test(&args, screen),
-        McpCommand::Remove(args) => remove(&args, screen),
+        McpCommand::Remove(args) => remove::remove(&args, screen),
     }
 }
 
 fn serve(args: McpRunArgs, screen: &Screen) -> Result<Done, Failure> {
     let McpRunArgs { servers, agent, policy } = args;
     let request = ToolsRequest { servers, agent, ..request(policy, "run")? };
+    seen::warn_of_none(&request, screen)?;
     let (from, to) = (std::io::stdin(), std::io::stdout());
     let client = (from.as_fd(), to.as_fd());
     let ended = tools::run(&request, client, &mut |notice| run::tell(notice, screen));
@@ -89,6 +92,7 @@ fn serve_http(args: McpServeArgs, screen: &Screen) -> Result<Done, Failure> {
                 .could_not()
         })?),
     };
+    seen::warn_of_none(&request, screen)?;
     let listening = Listening { at, token_file, origins: allow_origin };
     let ready = &mut |ready: &Ready| {
         let file = ready.token_file.display();
@@ -129,6 +133,9 @@ fn place(request: &ToolsRequest, name: &ServerName, project: bool) -> Result<Pat
 
 fn list(args: &McpListArgs, screen: &Screen) -> Result<Done, Failure> {
     let assembled = in_force::load(&[], screen)?;
+    if let Some(agent) = args.agent.clone().map(Agent) {
+        return seen::list(&assembled, &agent, (args.json, screen));
+    }
     if args.json {
         screen.json_lines(assembled.served().iter().map(|server| {
             let others = assembled.servers.values();
@@ -189,55 +196,4 @@ fn inspect(args: &McpInspectArgs, screen: &Screen) -> Result<Done, Failure> {
         screen.hint(&how_to_pin(server));
     }
     Ok(if differences.is_empty() { Done::Yes } else { Done::No })
-}
-
-/// Says which rules speak of a server that is not there any more.
-fn still_spoken_of(name: &ServerName, screen: &Screen) {
-    let Ok(assembled) = in_force::load(&[], screen) else { return };
-    let named = [format!("Agent::\"{name}\""), format!("Server::\"{name}\""), format!("\"{name}/")];
-    for place in in_force::spoken_of(&assembled, &named) {
-        screen.note(&format!("still spoken of: {place}"));
-    }
-}
-
-fn remove(args: &McpRemoveArgs, screen: &Screen) -> Result<Done, Failure> {
-    let request = request(Vec::new(), "remove")?;
-    let place = place(&request, &args.name, args.project)?;
-    let rules = proposed::written_for(&args.name)?;
-    let before = in_force::quietly(&[])?.map(|it| in_force::vain(&it.policy)).unwrap_or_default();
-    match std::fs::remove_file(&place) {
-        Ok(()) => screen.note(&format!("forgotten: {}", args.name)),
-        // It was forgotten before, and its rules were left.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !rules.is_empty() => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let none = Message::new(format!("no server in `{}`", place.display()));
-            return Err(match in_force::quietly(&[])? {
-                Some(known) => none.hint(found::instead(&known, &args.name)),
-                None => none,
-            }
-            .could_not());
-        }
-        Err(error) => return Err(context::cannot_read(&place, &error)),
-    }
-    if args.yes || prompt::can_ask() {
-        let asks = if args.yes { Asks::Nothing } else { Asks::Person };
-        proposed::take_out(&rules, (Some(asks), screen))?;
-    } else if !rules.is_empty() {
-        let number = text::count(rules.len(), "rule that was", "rules that were");
-        screen.note(&format!("left as they are: {number} written for `{}`", args.name));
-        let project = if args.project { " --project" } else { "" };
-        screen.hint(&format!(
-            "to take out those that nobody has changed, run `ringfence mcp remove {}{project} --yes`",
-            args.name
-        ));
-    }
-    still_spoken_of(&args.name, screen);
-    // Rules on its tools mean nothing any more.
-    match in_force::load(&[], screen) {
-        // What was so before is no matter of this server.
-        Ok(assembled) => in_force::warn_of_vain_beside(&before, &assembled.policy, screen),
-        Err(_) => screen
-            .warn("the policy cannot be used as it is: no session starts until that is mended"),
-    }
-    Ok(Done::Yes)
 }

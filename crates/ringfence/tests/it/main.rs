@@ -43,6 +43,7 @@ mod mcp_servers;
 mod mcp_tls;
 mod mcp_told;
 mod mcp_unanswered;
+mod mcp_unseen;
 mod net;
 mod oci;
 mod person;

@@ -425,8 +425,10 @@ fn a_session_in_which_a_server_cannot_be_reached_ends_and_is_not_lost() {
     // The same where it is served.
     let server = json!({"version": 1, "url": url, "headers": {"Authorization": "Bearer ${secret:nowhere}"}, "tools": {}});
     fs::write(setup.own().join("mcp/far.json"), server.to_string()).unwrap();
-    let output = person.ringfence(&["mcp", "run"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    for words in [&["mcp", "inspect", "far", "--diff"][..], &["mcp", "run"]] {
+        let output = person.ringfence(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    }
     let sessions = person.succeed(&["sessions", "--json"]);
     let all: Vec<Value> =
         sessions.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -198,7 +198,7 @@ fn what_a_server_prints_while_it_is_tried_is_shown_where_it_fails() {
 fn what_cannot_be_started_is_said_before_anything_is_started() {
     let setup = Setup::of_notes();
     for (words, wanted) in [
-        (&["mcp", "add", "nope"][..], "`ringfence mcp add NAME -- COMMAND`"),
+        (&["mcp", "add", "nope"][..], "`ringfence mcp add nope -- COMMAND`"),
         (&["mcp", "add", "nope", "npx"], "`ringfence mcp add nope -- COMMAND`"),
         (&["mcp", "add", "nope", "npx", "server"], "`ringfence mcp add NAME -- COMMAND`"),
         (&["mcp", "add", "nope", "--", "doesnotexist"], "there is no program `doesnotexist`"),

@@ -1,6 +1,6 @@
 //! `mcp add`: a server is started or asked, looked at, and pinned; and a policy for its tools is proposed.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{Event, ServerName, SessionId};
@@ -18,11 +18,12 @@ use ringfence_runtime::writing::{Replaced, Writing};
 use serde_json::json;
 
 use super::login::{Browser, Logging, NotLooked};
+use super::pairs::{headers, variables};
 use super::proposed::{self, Proposing, Tried};
-use super::secrets::Uses;
+use super::secrets::{Uses, has_secrets};
 use super::shown::{as_json, in_two, not_looked_at, pointed_at, shown};
 use super::{in_force, place, request};
-use super::{lacks, next, places};
+use super::{lacks, next, places, unseen};
 use crate::cli::McpAddArgs;
 use crate::commands::context;
 use crate::exit::{Done, Failure, Message};
@@ -50,6 +51,15 @@ fn adding(args: McpAddArgs, screen: &Screen) -> Result<Adding, Failure> {
                 .could_not());
         }
         Some(url) => ServerFile::at(url.clone()),
+        None if args.command.is_empty() => {
+            let name = &args.name;
+            return Err(Message::new(format!("nothing says what `{name}` is"))
+                .hint(format!(
+                    "one that is started: `ringfence mcp add {name} -- COMMAND`; one that listens somewhere: \
+                     `ringfence mcp add {name} https://HOST/PATH`"
+                ))
+                .could_not());
+        }
         None => ServerFile::started_by(args.command.clone()),
     };
     file.env = variables(&args.env)?;
@@ -140,6 +150,7 @@ impl Adding {
         let wrong = |why: String| Message::new(format!("`{}`: {why}", self.name)).could_not();
         let server = Server::new(self.name.clone(), self.file.clone()).map_err(wrong)?;
         self.is_there()?;
+        has_secrets(&server, &request.dirs)?;
         request.dirs.create()?;
         self.warn_of_agents(screen)?;
         let dir = Project::find(&request.cwd, request.dirs.home())?.dir;
@@ -199,6 +210,13 @@ impl Adding {
         let server = self.as_before(server.clone(), old.as_ref(), screen)?;
         let others = in_force::load(&self.overrides, screen)?.servers;
         let remarks = Remark::all(&self.name, &server.file.said(), others.values());
+        let (server, left) = match self.asks {
+            Asks::Person => (server, BTreeSet::new()),
+            Asks::Nothing => {
+                let before = old.as_ref().and_then(|old| Server::read(old).ok());
+                unseen::without(server, &remarks, before.as_ref())
+            }
+        };
         let is_new = old.as_ref().is_none_or(|old| old.text != server.file.to_text());
         self.show((&server, &remarks), old.as_ref(), screen)?;
         if self.asks == Asks::Person && is_new {
@@ -211,7 +229,10 @@ impl Adding {
             proposed::warn_of_change(&place.display().to_string(), screen);
             return Ok(Tried::Changed);
         };
-        self.tell_pinned(&server, &was, screen);
+        if is_new {
+            self.tell_pinned(&server, &was, screen);
+        }
+        unseen::tell(&server, &left, screen);
         Ok(Tried::Done(Some(Agreed { server, remarks })))
     }
 
@@ -237,7 +258,10 @@ impl Adding {
     /// What rules permit to an agent by its name holds for a server of that name.
     fn warn_of_agents(&self, screen: &Screen) -> Result<(), Failure> {
         let Some(found) = in_force::quietly(&self.overrides)? else { return Ok(()) };
-        if found.servers.contains_key(&self.name) {
+        let is_known = found.servers.contains_key(&self.name)
+            || found.left_out.contains_key(&self.name)
+            || !proposed::written_for(&self.name)?.is_empty();
+        if is_known {
             return Ok(());
         }
         if let Some(rule) = found.policy.permit_for(&self.name.to_string()) {
@@ -298,7 +322,9 @@ impl Adding {
         } else {
             screen.as_it_is(&proposed::coloured(&diff, screen));
         }
-        screen.note(pointed_at(remarks).trim_end());
+        if !remarks.is_empty() {
+            screen.note(pointed_at(remarks).trim_end());
+        }
         Ok(())
     }
 
@@ -472,21 +498,3 @@ fn last_session(
 
 /// What stands in for a person's yes.
 pub(super) const YES: &str = "to agree to all that is shown, add `--yes`";
-
-fn headers(all: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let one = |text: &String| {
-        let (name, value) = text.split_once(':').filter(|(name, _)| !name.is_empty())?;
-        Some((name.trim().to_owned(), value.trim().to_owned()))
-    };
-    let all: Option<_> = all.iter().map(one).collect();
-    all.ok_or_else(|| Message::new("`--header` takes `NAME: VALUE`").could_not())
-}
-
-fn variables(all: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let one = |text: &String| {
-        let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty())?;
-        Some((name.to_owned(), value.to_owned()))
-    };
-    let all: Option<_> = all.iter().map(one).collect();
-    all.ok_or_else(|| Message::new("`--env` takes NAME=VALUE").could_not())
-}

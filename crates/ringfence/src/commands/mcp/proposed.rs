@@ -286,7 +286,7 @@ fn tools_once(
 }
 
 /// The secrets that the headers of a server name.
-fn secrets(server: &Server) -> Vec<SecretName> {
+pub(super) fn secrets(server: &Server) -> Vec<SecretName> {
     let named = |value: &String| {
         let parts = value.split("${secret:").skip(1);
         let names = parts.filter_map(|rest| rest.split_once('}')?.0.parse().ok());
@@ -473,7 +473,7 @@ fn diff(target: &Target, text: &str) -> String {
 }
 
 /// What is so now, with nobody's approval.
-fn facts() -> Result<Facts, Failure> {
+pub(super) fn facts() -> Result<Facts, Failure> {
     let (clock, _) =
         HostClock::new(None).map_err(|error| Message::new(error.to_string()).could_not())?;
     let clock = clock.fact_at(context::now_ms());

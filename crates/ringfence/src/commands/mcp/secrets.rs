@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use ringfence_core::{Endpoint, SecretName, ServerName};
 use ringfence_runtime::clients::{Described, Reference, Sensitive};
+use ringfence_runtime::servers::Server;
+use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::printable;
 use ringfence_secrets::binding::{Binding, Delivery, HostRule, Slot};
 use ringfence_secrets::kinds::Kind;
@@ -11,6 +13,7 @@ use ringfence_secrets::sentinel::Shape;
 use ringfence_secrets::store::{AGE, Store};
 
 use super::add::Asks;
+use super::proposed;
 use crate::commands::context;
 use crate::exit::{Failure, Message};
 use crate::prompt;
@@ -29,6 +32,24 @@ pub(super) struct Kept {
 pub(super) struct Uses {
     pub(super) secrets: Vec<SecretName>,
     pub(super) endpoints: Vec<Endpoint>,
+}
+
+/// Refuses a server whose headers name a secret that is not kept, before anything is written for it.
+pub(super) fn has_secrets(server: &Server, dirs: &StateDirs) -> Result<(), Failure> {
+    let named = proposed::secrets(server);
+    if named.is_empty() {
+        return Ok(());
+    }
+    // What cannot be listed is told where it is used.
+    let Ok(kept) = Store::at(dirs.secrets()).list() else { return Ok(()) };
+    match named.iter().find(|name| !kept.iter().any(|it| it.name == **name)) {
+        None => Ok(()),
+        Some(name) => {
+            Err(Message::new(format!("there is no secret `{name}`, which a header names"))
+                .hint(format!("to keep it, run `ringfence secret add {name} --for HOST`"))
+                .could_not())
+        }
+    }
 }
 
 impl Kept {

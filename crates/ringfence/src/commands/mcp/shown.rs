@@ -109,7 +109,7 @@ pub(super) fn how_to_pin(server: &Server) -> String {
 }
 
 /// What starts a server, or its address, to be typed.
-fn command(server: &Server) -> String {
+pub(super) fn command(server: &Server) -> String {
     server.file.url.as_ref().map_or_else(|| words(&server.file.command), |url| printable(url))
 }
 

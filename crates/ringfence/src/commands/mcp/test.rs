@@ -20,7 +20,7 @@ use ringfence_runtime::wording::printable;
 use serde_json::{Value, json};
 
 use super::shown::{changes, how_to_pin, pointed_at, why};
-use super::{found, in_force, login, request, run};
+use super::{found, in_force, login, request, run, unreached};
 use crate::cli::McpTestArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::prompt;
@@ -161,6 +161,9 @@ fn call(
         }
         let words = words(answer.as_ref());
         screen.data(&words)?;
+        if !is_well && recorded.iter().any(has_run) {
+            unreached::tell(server, (&recorded, &request), screen)?;
+        }
         let to_explain = recorded.iter().find(|it| is_denied(it)).or(recorded.first());
         if let Some(logged) = to_explain.filter(|_| !words.contains("`ringfence explain ")) {
             screen.hint(&format!(

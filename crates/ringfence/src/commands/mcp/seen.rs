@@ -1,0 +1,128 @@
+//! Which tools an agent sees, which it does not, and why.
+
+use std::collections::BTreeMap;
+
+use ringfence_core::{
+    Act, Agent, Decide as _, Facts, Request, ServerName, ToolCall, ToolName, Verdict,
+};
+use ringfence_runtime::assemble::Assembled;
+use ringfence_runtime::broker::tools::ToolsRequest;
+use ringfence_runtime::servers::{Remark, Server};
+use ringfence_runtime::wording::{printable, shell_word};
+use serde_json::{Value, json};
+
+use super::shown::as_json;
+use super::{in_force, proposed};
+use crate::exit::{Done, Failure};
+use crate::render::text;
+use crate::screen::Screen;
+
+/// A tool as an agent has it.
+struct Had {
+    tool: String,
+    /// Whether the agent is told of it.
+    is_seen: bool,
+    why: String,
+}
+
+/// Lists the tools of all servers as an agent has them.
+pub(super) fn list(
+    known: &Assembled,
+    agent: &Agent,
+    (json, screen): (bool, &Screen),
+) -> Result<Done, Failure> {
+    let all = known.served();
+    if json {
+        let facts = proposed::facts()?;
+        screen.json_lines(all.iter().map(|server| {
+            let others = known.servers.values();
+            let remarks = Remark::all(&server.name, &server.file.said(), others);
+            with_agent(as_json(server, &remarks), (agent, &seen(known, agent, (server, &facts))))
+        }))?;
+        return Ok(Done::Yes);
+    }
+    let mut rows = Vec::new();
+    for server in &all {
+        if let Some(why) = server.is_left_out() {
+            rows.push(vec![server.name.to_string(), "not seen".to_owned(), printable(why)]);
+        }
+        for Had { tool, is_seen, why } in seen(known, agent, (server, &proposed::facts()?)) {
+            let name = printable(&format!("{}/{tool}", server.name));
+            let sees = if is_seen { "seen" } else { "not seen" };
+            rows.push(vec![name, sees.to_owned(), why]);
+        }
+    }
+    if rows.is_empty() {
+        screen.note("no tool of any server; to add one, run `ringfence mcp add NAME -- COMMAND`");
+        return Ok(Done::Yes);
+    }
+    screen.data(&text::table_within(&rows, screen.room()))?;
+    screen.note(
+        "what a server says of its tools when it is started counts as well: one that is new or another than it was \
+         pinned is not seen, which `ringfence mcp test` tells",
+    );
+    Ok(Done::Yes)
+}
+
+fn with_agent(mut server: Value, (agent, all): (&Agent, &[Had])) -> Value {
+    let tools = all.iter().map(|it| json!({"name": it.tool, "seen": it.is_seen, "why": it.why}));
+    let seen = json!({"agent": agent.0, "tools": tools.collect::<Vec<_>>()});
+    if let Some(members) = server.as_object_mut() {
+        members.insert("seen".to_owned(), seen);
+    }
+    server
+}
+
+/// The tools of a server that are pinned, as an agent has them.
+fn seen(known: &Assembled, agent: &Agent, (server, facts): (&Server, &Facts)) -> Vec<Had> {
+    let one = |tool: &String| {
+        let name = ToolName::new(&server.name, tool).ok();
+        let is_seen = name.as_ref().is_some_and(|it| known.policy.may_call(agent, it, facts));
+        let why = name.map_or_else(
+            || "its name is none that a rule can have".to_owned(),
+            |name| why(known, agent, (name, facts, is_seen)),
+        );
+        Had { tool: tool.clone(), is_seen, why }
+    };
+    server.file.tools.keys().map(one).collect()
+}
+
+/// Why an agent sees a tool or does not, by a call of it without arguments.
+fn why(
+    known: &Assembled,
+    agent: &Agent,
+    (tool, facts, is_seen): (ToolName, &Facts, bool),
+) -> String {
+    let call = ToolCall::of(tool, BTreeMap::new(), &Value::Null);
+    let request = Request { agent: agent.clone(), act: Act::CallTool(call), process: None };
+    let ruling = known.policy.decide(&request, facts);
+    let rule = ruling.grounds.rules.first();
+    let rule =
+        rule.map(|it| format!("`{}` ({}:{})", printable(&it.id), printable(&it.file), it.line));
+    match (is_seen, &ruling.verdict, rule) {
+        (true, Verdict::Permit, Some(rule)) => format!("permitted by {rule}"),
+        (true, Verdict::Ask(_), Some(rule)) => format!("asked about by {rule}"),
+        (true, _, _) => "permitted with some arguments".to_owned(),
+        (false, _, Some(rule)) => format!("forbidden by {rule}"),
+        (false, _, None) => format!("no rule permits it to `{}`", printable(&agent.0)),
+    }
+}
+
+/// Says that none of the tools that are served can be called, where that is so: a client shows no reason.
+pub(super) fn warn_of_none(request: &ToolsRequest, screen: &Screen) -> Result<(), Failure> {
+    let Some(known) = in_force::quietly(&request.overrides)? else { return Ok(()) };
+    let is_served =
+        |name: &ServerName| request.servers.is_empty() || request.servers.contains(name);
+    let (agent, facts) = (Agent(request.agent.clone()), proposed::facts()?);
+    let served = known.servers.values().filter(|it| is_served(&it.name));
+    let all: Vec<Had> = served.flat_map(|it| seen(&known, &agent, (it, &facts))).collect();
+    if all.is_empty() || all.iter().any(|it| it.is_seen) {
+        return Ok(());
+    }
+    let number = text::count(all.len(), "tool is", "tools are");
+    screen.warn(&format!("0 of {number} permitted to `{}`", printable(&agent.0)));
+    if let Some(word) = shell_word(&agent.0) {
+        screen.hint(&format!("to see why, run `ringfence mcp list --agent {word}`"));
+    }
+    Ok(())
+}

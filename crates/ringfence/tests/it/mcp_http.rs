@@ -598,7 +598,7 @@ fn what_is_wrong_with_an_address_or_a_header_is_said_before_anything_starts() {
         (&["https://example.com/", "--header", "A: ${secret:none}"], "no secret `none`"),
         (&["https://example.com/", "--env", "A=B"], "`env` is for a `command`"),
         (&["https://example.com/", "--", "node"], "cannot be used with"),
-        (&[], "required"),
+        (&[], "nothing says what `web` is"),
     ] {
         let words: Vec<&str> = ["mcp", "add", "web", "--yes", "--no-policy"]
             .into_iter()

@@ -132,7 +132,9 @@ pub(super) fn may_be_place(name: &str) -> bool {
     let is_quality =
         QUALITIES.contains(&last) || ["timezone", "language", "branch"].contains(&last);
     let has = |word: &String| AMBIGUOUS.contains(&word.as_str()) || PLACES.contains(&word.as_str());
-    !is_quality && words.iter().any(has)
+    // Behind another word it is a direction: `time_out`, `left_out`.
+    let is_alone = words.len() == 1 && last == "out";
+    !is_quality && (is_alone || words.iter().any(has))
 }
 
 /// Whether an argument of this name is the directory that the others begin in.
@@ -281,7 +283,6 @@ const AMBIGUOUS: &[&str] = &[
     "expression",
     "image",
     "images",
-    "out",
     "remote",
     "save",
     "template",

@@ -35,22 +35,35 @@ pub(crate) fn call(program: &str, arguments: &[&str]) -> Done {
 /// Runs a prepared command to its end; an error when it fails.
 pub(crate) fn status(command: &mut Command) -> Done {
     let shown = format!("{command:?}").replace('"', "");
-    let status = command.status().map_err(|error| format!("`{shown}` did not start: {error}"))?;
+    let status = on_its_own(command)
+        .status()
+        .map_err(|error| format!("`{shown}` did not start: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{shown}` ended with {status}")) }
 }
 
 /// What a program prints on its standard output.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let made = Command::new(program)
-        .args(arguments)
-        .current_dir(top())
-        .stderr(Stdio::inherit())
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(top()).stderr(Stdio::inherit());
+    let made = on_its_own(&mut command)
         .output()
         .map_err(|error| format!("`{program}` did not start: {error}"))?;
     if !made.status.success() {
         return Err(format!("`{program} {}` ended with {}", arguments.join(" "), made.status));
     }
     Ok(String::from_utf8_lossy(&made.stdout).into_owned())
+}
+
+/// The same command without what `cargo run` says of us: build scripts (`ring`) take it for what they are built for, and
+/// all that is above them would be built once more, and again by the next cargo that a person calls.
+pub(crate) fn on_its_own(command: &mut Command) -> &mut Command {
+    let ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(ours) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Whether a program of this name is on the path.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::process::{Done, call, output, status, target_dir, top};
+use crate::process::{Done, call, on_its_own, output, status, target_dir, top};
 use crate::{setup, tidy};
 
 /// After this long the run is stopped and fails.
@@ -200,7 +200,8 @@ fn pass_on(
     command: &mut Command,
     mut look: impl FnMut(&str),
 ) -> Result<std::process::ExitStatus, String> {
-    let mut child = command.spawn().map_err(|error| format!("cargo did not start: {error}"))?;
+    let mut child =
+        on_its_own(command).spawn().map_err(|error| format!("cargo did not start: {error}"))?;
     if let Some(out) = child.stdout.take() {
         for line in BufReader::new(out).lines().map_while(Result::ok) {
             println!("{line}");

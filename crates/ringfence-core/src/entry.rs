@@ -433,6 +433,8 @@ pub enum Answer {
     Invalid,
     /// Nobody had to: it has been granted meanwhile.
     Granted,
+    /// Nobody was asked: something else of the same call is denied.
+    NotAsked,
 }
 
 /// How a process ended.

@@ -82,6 +82,27 @@ impl ToolName {
         Ok(ToolName { server: server.clone(), full: format!("{server}/{tool}") })
     }
 
+    /// What stands in a record for what a client called where no tool can be called so: the text itself, quoted, what is
+    /// no letter escaped, and cut to what a name may be long.
+    pub fn quoted(server: &ServerName, text: &str) -> ToolName {
+        let escape = |letter: char| -> String {
+            if letter.is_whitespace() || letter.is_control() {
+                letter.escape_unicode().to_string()
+            } else {
+                letter.escape_debug().to_string()
+            }
+        };
+        let mut quoted = String::from("\"");
+        for part in text.chars().map(escape) {
+            if quoted.len().saturating_add(part.len()) >= TOOL_NAME_BYTES_MAX {
+                break;
+            }
+            quoted.push_str(&part);
+        }
+        quoted.push('"');
+        ToolName { server: server.clone(), full: format!("{server}/{quoted}") }
+    }
+
     /// Whose it is.
     pub fn server(&self) -> &ServerName {
         &self.server
@@ -216,6 +237,9 @@ pub struct Meaning {
     /// Some of it cannot be told before it is done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub opaque: bool,
+    /// The functions of SQL that make it so, for nobody knows that they only compute; no rule sees these.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub unknown: BTreeSet<String>,
 }
 
 impl Meaning {
@@ -244,6 +268,10 @@ pub struct ToolCall {
     /// The number of the client that calls, from 1, where a session has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<u32>,
+    /// What its request has beside the name and the arguments, by name: `_meta.x`, `params.x`, or what stands beside
+    /// those. No rule sees it, and its server has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
 }
 
 impl ToolCall {
@@ -258,7 +286,8 @@ impl ToolCall {
         let sent = serde_json::to_vec(sent).unwrap_or_default();
         let (sha256, bytes) = (hex(&Sha256::digest(&sent)), sent.len() as u64);
         let meaning = Meaning::default();
-        ToolCall { tool, arguments: facts, meaning, sha256, bytes, trace: None, client: None }
+        let (trace, client, beside) = (None, None, Vec::new());
+        ToolCall { tool, arguments: facts, meaning, sha256, bytes, trace, client, beside }
     }
 
     /// The same call, whose arguments mean this.
@@ -271,6 +300,12 @@ impl ToolCall {
     #[must_use]
     pub fn in_trace(self, trace: Option<TraceContext>) -> ToolCall {
         ToolCall { trace, ..self }
+    }
+
+    /// The same call, whose request has this besides.
+    #[must_use]
+    pub fn beside(self, beside: Vec<String>) -> ToolCall {
+        ToolCall { beside, ..self }
     }
 
     /// The same call by one client of several.
@@ -380,5 +415,15 @@ mod tests {
         }
         let long = ToolName::new(tool.server(), &"a".repeat(129)).unwrap_err();
         assert!(long.to_string().contains("1 to 128 bytes"), "{long}");
+        for (called, shown) in [
+            ("", r#"f/"""#),
+            ("a b", r#"f/"a\u{20}b""#),
+            ("\u{1b}[2J\n", r#"f/"\u{1b}[2J\u{a}""#),
+            ("\"", r#"f/"\"""#),
+        ] {
+            assert_eq!(ToolName::quoted(&"f".parse().unwrap(), called).as_str(), shown);
+        }
+        let long = ToolName::quoted(tool.server(), &"\u{2028}".repeat(10_000));
+        assert!(long.as_str().parse::<ToolName>().is_ok(), "{long}");
     }
 }

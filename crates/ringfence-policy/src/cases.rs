@@ -297,11 +297,21 @@ fn call(case: &Case) -> Result<ToolCall, CaseError> {
         programs: all(&case.programs),
         recipients: all(&case.recipients),
         opaque: case.opaque.unwrap_or_default(),
+        unknown: BTreeSet::new(),
     };
     // A case is about what the policy sees: there are no bytes.
     let (sha256, bytes) = (String::new(), 0);
     let (tool, arguments) = (case.resource.parse()?, arguments.collect());
-    Ok(ToolCall { tool, arguments, meaning, sha256, bytes, trace: None, client: None })
+    Ok(ToolCall {
+        tool,
+        arguments,
+        meaning,
+        sha256,
+        bytes,
+        trace: None,
+        client: None,
+        beside: Vec::new(),
+    })
 }
 
 fn fact(value: &toml::Value) -> Fact {

@@ -291,7 +291,7 @@ impl View<'_> {
 }
 
 /// One test of approvals: `context.approvals.contains("owner")`, `context.approver_count < 2`.
-fn of_approvals(expr: &Expr) -> Option<Formula> {
+pub(crate) fn of_approvals(expr: &Expr) -> Option<Formula> {
     let Expr::BinaryOp { op, left, right } = expr else { return None };
     if !mentions_approvals(expr) {
         return None;

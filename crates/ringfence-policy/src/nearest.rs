@@ -5,11 +5,12 @@ use std::ops::Bound;
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Var};
 use cedar_policy_core::ast;
-use ringfence_core::{AbsolutePath, Act, Action, Endpoint, Nearest, Request};
+use ringfence_core::{AbsolutePath, Act, Action, Endpoint, Nearest, Request, ToolName};
 
 use crate::RuleSet;
 use crate::engine::{Approved, Situation, holds};
 use crate::kinds::{self, Kind};
+use crate::problem::distance;
 use crate::rule::{Effect, Rule, Scope, tools_of};
 
 /// Most permits whose scope holds that are looked at.
@@ -25,23 +26,37 @@ const CONDITION_CHARS_MAX: usize = 160;
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
     actions: BTreeMap<Action, BTreeMap<String, Vec<usize>>>,
+    /// Those that name tools, by their servers: the tool and the rule's position.
+    tools: BTreeMap<String, Vec<(String, usize)>>,
 }
 
 impl Neighbours {
     pub(crate) fn new(rules: &[Rule]) -> Neighbours {
         let mut neighbours = Neighbours::default();
         for (position, rule) in rules.iter().enumerate() {
-            let (Effect::Permit, Scope::Within(uid) | Scope::Exactly(uid)) =
-                (rule.effect, rule.scope())
-            else {
+            if rule.effect != Effect::Permit {
                 continue;
-            };
+            }
+            for tool in tools_of(&rule.tree.action) {
+                let server = tool.split_once('/').map_or(tool, |(server, _)| server);
+                let of_server = neighbours.tools.entry(server.to_owned()).or_default();
+                of_server.push((tool.to_owned(), position));
+            }
+            let (Scope::Within(uid) | Scope::Exactly(uid)) = rule.scope() else { continue };
             for &action in &rule.actions {
                 let places = neighbours.actions.entry(action).or_default();
                 places.entry(place(&uid.eid)).or_default().push(position);
             }
         }
         neighbours
+    }
+
+    /// The position of the permit that names the tool most like one, among those that fit and name tools of its server.
+    fn of_its_server(&self, tool: &ToolName, fits: impl Fn(usize) -> bool) -> Option<usize> {
+        let named = self.tools.get(tool.server().as_str())?;
+        let fit = named.iter().filter(|(_, position)| fits(*position)).take(CANDIDATES_MAX);
+        let nearest = fit.min_by_key(|(name, _)| distance(name, tool.as_str()));
+        nearest.map(|(_, position)| *position)
     }
 
     /// The position of the permit nearest to a resource among those that fit; so many are looked at on either side.
@@ -136,6 +151,12 @@ fn found<'a>(
 ) -> Option<&'a Rule> {
     let action = request.act.action();
     let at = |position: usize| set.rules.get(position);
+    if let Act::CallTool(call) = &request.act
+        && let Some(position) =
+            set.neighbours.of_its_server(&call.tool, |it| at(it).is_some_and(&fits))
+    {
+        return at(position);
+    }
     let near = set
         .neighbours
         .nearest((action, &request.act.resource()), |position| at(position).is_some_and(&fits));
@@ -194,7 +215,9 @@ fn failed_scope((rule, set): (&Rule, &RuleSet), request: &Request) -> Option<Str
 /// The same of what it is about.
 fn failed_place(rule: &Rule, request: &Request) -> Option<String> {
     if let Act::CallTool(call) = &request.act {
-        let tools = tools_of(&rule.tree.action);
+        let mut tools = tools_of(&rule.tree.action);
+        // What was probably meant comes first.
+        tools.sort_by_key(|name| distance(name, call.tool.as_str()));
         if !tools.is_empty() && !tools.contains(&call.tool.as_str()) {
             return Some(format!("tool differs: it permits `{}`", tools.join("`, `")));
         }

@@ -86,6 +86,7 @@ fn sample(grant: &GrantText) -> Act {
             bytes: 0,
             trace: None,
             client: None,
+            beside: Vec::new(),
         }),
         GrantText::Exec { program, subcommand } => {
             let words = std::iter::once(program.as_str()).chain(subcommand.as_deref());

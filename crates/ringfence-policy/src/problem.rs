@@ -116,7 +116,7 @@ pub fn nearest_word<'a>(
 const WORD_CHARS_MAX: usize = 64;
 
 /// Edits between two words, a swap of neighbours counting as one (optimal string alignment).
-fn distance(left: &str, right: &str) -> usize {
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.to_lowercase().chars().take(WORD_CHARS_MAX).collect();
     let right: Vec<char> = right.to_lowercase().chars().take(WORD_CHARS_MAX).collect();
     let mut before: Vec<usize> = Vec::new();

@@ -19,6 +19,12 @@ const OF_EVERY_WORLD: &[&str] = &[
     "/sbin", "/sys", "/usr",
 ];
 
+/// How the grant of a tool begins.
+const OF_TOOLS: &str = "tool:";
+
+/// What such a grant does not say itself.
+const ANY_ARGUMENTS: &str = " (with any arguments; a rule can say with which)";
+
 /// What helps against a denial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Advice {
@@ -261,7 +267,10 @@ impl Advice {
                 };
                 format!("to allow it to the server `{server}` from now on, {at}: {rule}")
             }
-            Advice::Grant(grant) => format!("{to_allow_it}, run {}", command(grant, session)?),
+            Advice::Grant(grant) => {
+                let all = if grant.starts_with(OF_TOOLS) { ANY_ARGUMENTS } else { "" };
+                format!("{to_allow_it}, run {}{all}", command(grant, session)?)
+            }
             Advice::Make { place, grant, dir: _ } => {
                 let (place, command) = (printable(place.as_str()), command(grant, session)?);
                 format!(

@@ -36,6 +36,9 @@ const LOOK_PERIOD: Duration = Duration::from_millis(200);
 /// Refusals remembered for that.
 const REFUSALS_MAX: usize = 256;
 
+/// Why nobody is asked about a part of a call.
+const NOT_ASKED: &str = "nobody is asked while something else that the call needs is denied";
+
 /// How long a program that is ended may take until it is killed.
 const ENDING_WAIT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
@@ -275,7 +278,7 @@ impl Approvals {
     fn conclude(&self, question: Question, answer: Answer) -> Result<Agreed, Denial> {
         let by = match answer {
             Answer::Approved | Answer::Refused => self.approver.clone(),
-            Answer::Expired | Answer::Invalid | Answer::Granted => String::new(),
+            Answer::Expired | Answer::Invalid | Answer::Granted | Answer::NotAsked => String::new(),
         };
         let answered = Event::Answered { of: question.entry.index, answer, by };
         if let Err(error) = self.gate.note(answered, Durability::Before) {
@@ -285,9 +288,19 @@ impl Approvals {
             Answer::Refused => self.refuse(question, format!("`{}` refused it", self.approver)),
             Answer::Invalid => self.refuse(question, "no valid answer was typed".to_owned()),
             Answer::Expired => refused(question, "nobody answered in time"),
+            Answer::NotAsked => refused(question, NOT_ASKED),
             Answer::Approved => return Ok(Agreed { question, by: By::Person }),
             Answer::Granted => return Ok(Agreed { question, by: By::Grant }),
         })
+    }
+
+    /// Records that nobody is asked, for something else of the same call is denied; the denial of what would have been.
+    pub fn not_asked(&self, question: Question) -> Denial {
+        let of = question.entry.index;
+        let answered = Event::Answered { of, answer: Answer::NotAsked, by: String::new() };
+        // It is denied whether or not that could be recorded; a log that fails ends the session.
+        let _ = self.gate.note(answered, Durability::Soon);
+        refused(question, NOT_ASKED)
     }
 
     fn just_refused(&self, same: &str) -> Option<String> {

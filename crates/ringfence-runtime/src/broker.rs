@@ -217,7 +217,7 @@ fn go_on(
     // While the world is being built.
     believed.write()?;
     let ready = opening::make_ready(&request.dirs, &session, &assembled, clock)?;
-    let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
+    let in_force = Arc::new(InForce::new(&assembled, agent.clone()));
     ringfence_policy::make_ready();
     let mut world = starting.finish()?;
     bounds.take_in(&world).map_err(RunError::step("hold the world to its limits"))?;

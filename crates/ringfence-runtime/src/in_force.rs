@@ -6,6 +6,9 @@ use ringfence_core::{AbsolutePath, Access, Agent, Decide as _, Facts, Request, V
 use ringfence_policy::Policy;
 use ringfence_policy::grant::GrantText;
 
+use crate::assemble::Assembled;
+use crate::servers::Server;
+
 /// The policy in force, as loaded.
 pub struct InForce {
     agent: Agent,
@@ -18,21 +21,24 @@ struct Loaded {
     policy: Arc<Policy>,
     /// Sorted paths that the agent may not write to, whatever it may do around them.
     restricted: Arc<[AbsolutePath]>,
+    /// The servers whose tools agents are served; the same for as long as nothing about them changes.
+    served: Arc<[Server]>,
 }
 
 impl Loaded {
-    fn of(policy: Arc<Policy>, agent: &Agent) -> Loaded {
+    fn of(assembled: &Assembled, agent: &Agent) -> Loaded {
+        let policy = Arc::clone(&assembled.policy);
         let rules = policy.file_plan(agent).rules.into_iter();
         let below_write = rules.filter(|rule| rule.access < Access::Write);
         let restricted = below_write.map(|rule| rule.path).collect();
-        Loaded { policy, restricted }
+        Loaded { policy, restricted, served: assembled.served().into() }
     }
 }
 
 impl InForce {
-    /// Starts with `policy`, for `agent`.
-    pub fn new(policy: Arc<Policy>, agent: Agent) -> InForce {
-        let loaded = RwLock::new(Loaded::of(policy, &agent));
+    /// Starts with what was assembled, for `agent`.
+    pub fn new(assembled: &Assembled, agent: Agent) -> InForce {
+        let loaded = RwLock::new(Loaded::of(assembled, &agent));
         InForce { loaded, agent, changed: OnceLock::new() }
     }
 
@@ -47,6 +53,11 @@ impl InForce {
         self.loaded().policy
     }
 
+    /// The servers of tools as their files were when the policy was loaded last.
+    pub(crate) fn served(&self) -> Arc<[Server]> {
+        self.loaded().served
+    }
+
     /// A path beneath `dir` that the agent may not write to, if there is one.
     pub fn restricted_beneath(&self, dir: &AbsolutePath) -> Option<AbsolutePath> {
         let restricted = self.loaded().restricted;
@@ -57,9 +68,13 @@ impl InForce {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts another policy in force.
-    pub fn replace(&self, policy: Arc<Policy>) {
-        let loaded = Loaded::of(policy, &self.agent);
+    /// Puts another policy in force, with the servers that it knows.
+    pub fn replace(&self, assembled: &Assembled) {
+        let mut loaded = Loaded::of(assembled, &self.agent);
+        let before = self.served();
+        if before == loaded.served {
+            loaded.served = before;
+        }
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
         if let Some(tell) = self.changed.get() {
             tell();

@@ -7,6 +7,7 @@ mod again;
 mod pins;
 pub mod proposal;
 mod remarks;
+mod unusable;
 pub mod written;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use crate::whole_file::{self, FileError, FileText, Links};
 
 pub use pins::{Difference, Said, digest};
 pub use remarks::{REMARKS_MAX, Remark};
+pub use unusable::Unusable;
 
 /// The directory beside a policy that holds the files of servers.
 pub const SERVERS_DIR: &str = "mcp";
@@ -96,6 +98,9 @@ pub struct ServerFile {
     /// The tools that it had when a person looked.
     #[serde(default)]
     pub tools: BTreeMap<String, Pinned>,
+    /// Those of its tools that were left out then, since no call of them could be held against anything.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unusable: BTreeMap<String, Unusable>,
 }
 
 /// A tool as a person has seen it.
@@ -167,20 +172,16 @@ impl Server {
         if file.instructions.as_ref().is_some_and(|it| it.len() > INSTRUCTIONS_BYTES_MAX) {
             return Err(format!("its instructions have more than {INSTRUCTIONS_BYTES_MAX} bytes"));
         }
-        if file.tools.len() > TOOLS_MAX {
+        if file.tools.len().saturating_add(file.unusable.len()) > TOOLS_MAX {
             return Err(format!("it has more than {TOOLS_MAX} tools"));
         }
         let mut schemas = BTreeMap::new();
         for (tool, pinned) in &file.tools {
             let wrong = |why: String| format!("tool `{tool}`: {why}");
-            ToolName::new(&name, tool).map_err(|error| wrong(error.to_string()))?;
-            if METHODS.iter().any(|(method, _)| method == tool) {
-                return Err(wrong("it is called as something that every server does".to_owned()));
-            }
+            let schema = unusable::arguments(&name, tool, &pinned.definition).map_err(wrong)?;
             if pinned.definition.get("name").and_then(Value::as_str) != Some(tool) {
                 return Err(wrong("its definition is another tool's".to_owned()));
             }
-            let schema = schema_of(&pinned.definition).map_err(|error| wrong(error.to_string()))?;
             let roles = Arc::new(pinned.plan(tool, schema.json()));
             schemas.insert(tool.clone(), Arguments { schema: Arc::new(schema), roles });
         }
@@ -274,8 +275,9 @@ impl ServerFile {
     /// The file of a server that is started by this command.
     pub fn started_by(command: Vec<String>) -> ServerFile {
         let (headers, env, tools) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let instructions = None;
-        ServerFile { version: VERSION, command, url: None, headers, env, instructions, tools }
+        let (instructions, unusable) = (None, BTreeMap::new());
+        let (version, url) = (VERSION, None);
+        ServerFile { version, command, url, headers, env, instructions, tools, unusable }
     }
 
     /// The file of a server that listens at this address.

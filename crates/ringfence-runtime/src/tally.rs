@@ -133,6 +133,9 @@ impl Tally {
             if matches!(entry.event, Event::Answered { answer: Answer::Approved, .. }) {
                 self.denied.fetch_sub(1, Ordering::Relaxed);
             }
+            if matches!(entry.event, Event::Answered { answer: Answer::NotAsked, .. }) {
+                self.asked.fetch_sub(1, Ordering::Relaxed);
+            }
             if let Event::Arrived { .. } = &entry.event {
                 self.arrived().insert(index);
             }

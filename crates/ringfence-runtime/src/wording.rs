@@ -5,15 +5,19 @@ use std::collections::BTreeSet;
 use ringfence_core::{
     Act, Agent, AskFor, Denial, Detector, Endpoint, EntryRef, Exec, Grounds, HOST_SERVICE_NAME,
     Handling, HttpRequest, LeaseChange, LeaseStep, Misuse, Request, RuleRef, SecretUse, SetName,
+    ToolCall,
 };
 use serde_json::{Value, json};
 
 use crate::advice::{Advice, Lasts};
 
+mod printable;
 mod question;
 
+use printable::is_plain;
+pub use printable::printable;
 pub(crate) use question::program_name;
-pub use question::{Asked, question};
+pub use question::{Asked, arguments, asked_by, question};
 
 /// Version of the JSON that [`denial_json`] makes.
 pub const DENIAL_SCHEMA: u32 = 1;
@@ -152,8 +156,18 @@ pub fn describe(act: &Act) -> String {
         Act::ConnectUnix(path) => format!("connect to the socket {}", shown(path.as_str())),
         Act::Request(http) => describe_request(http),
         Act::UseSecret(used) => describe_use(used),
-        Act::CallTool(call) => format!("call the tool {}", shown(call.tool.as_str())),
+        Act::CallTool(call) => describe_call(call),
     }
+}
+
+/// A call, and the functions that keep its SQL from being told.
+fn describe_call(call: &ToolCall) -> String {
+    let tool = shown(call.tool.as_str());
+    let names: Vec<String> = call.meaning.unknown.iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        return format!("call the tool {tool}");
+    }
+    format!("call the tool {tool} with SQL that calls {}", shown(&names.join(", ")))
 }
 
 fn describe_request(http: &HttpRequest) -> String {
@@ -323,25 +337,6 @@ pub fn needs(needs: &AskFor) -> String {
     }
 }
 
-/// Text that others wrote, safe to print in a line of ours.
-///
-/// Control characters and those that reorder or hide text (bidirectional controls, zero-width and
-/// tag characters) are written as `\u{..}`, so that a file name can neither drive the terminal nor
-/// look like another one.
-pub fn printable(text: &str) -> String {
-    if text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    text.chars().fold(String::with_capacity(text.len() + 8), |mut out, character| {
-        if is_plain(character) {
-            out.push(character);
-        } else {
-            out.extend(character.escape_default());
-        }
-        out
-    })
-}
-
 /// A word for a POSIX shell; `None` where no quoting makes it both safe and readable.
 pub fn shell_word(text: &str) -> Option<String> {
     if text.is_empty() || !text.chars().all(is_plain) {
@@ -351,15 +346,6 @@ pub fn shell_word(text: &str) -> Option<String> {
         return Some(text.to_owned());
     }
     Some(format!("'{}'", text.replace('\'', r"'\''")))
-}
-
-/// Whether a character shows as itself and moves nothing.
-fn is_plain(character: char) -> bool {
-    !character.is_control()
-        && !matches!(character,
-            '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Printable, and cut where it would fill the screen.

@@ -145,11 +145,22 @@ pub fn can_ask() -> bool {
 
 /// One line that is typed; `flag` is what stands in for it where there is no terminal.
 pub fn line(prompt: &str, flag: &str) -> Result<String, Failure> {
+    forget_typed();
+    typed(prompt, flag)
+}
+
+/// What was typed before a question was there is no answer to it.
+pub fn forget_typed() {
+    if can_ask() {
+        let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
+    }
+}
+
+/// The same as a [`line`] of a question that was shown since [`forget_typed`].
+pub fn typed(prompt: &str, flag: &str) -> Result<String, Failure> {
     if !can_ask() {
         return Err(unasked(prompt, flag));
     }
-    // What was typed before the question was there is no answer to it.
-    let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
     let _ = write!(io::stderr(), "{prompt}");
     let _ = io::stderr().flush();
     let mut answer = String::new();

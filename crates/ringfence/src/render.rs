@@ -6,6 +6,7 @@ pub mod har;
 pub mod otlp;
 pub mod plan;
 pub mod problem;
+pub(crate) mod question;
 pub(crate) mod review;
 pub mod session;
 pub mod text;

@@ -15,6 +15,8 @@ use crate::render::text;
 
 /// Width of a terminal that does not tell its own, in columns.
 const COLUMNS_DEFAULT: usize = 80;
+/// Height of the same, in rows.
+const ROWS_DEFAULT: usize = 24;
 /// Least width that output is fitted into, in columns.
 const COLUMNS_MIN: usize = 40;
 
@@ -44,6 +46,9 @@ pub enum Tone {
     /// Less important.
     Quiet,
 }
+
+/// How lines that are too long are broken.
+type Fold = fn(&str, usize) -> Vec<String>;
 
 /// Which of the two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +114,12 @@ impl Screen {
     /// unless `COLUMNS` says otherwise.
     pub fn room(&self) -> usize {
         self.columns
+    }
+
+    /// Columns and rows of the terminal that questions are asked on; `None` where there is none.
+    pub fn asked_on(&self) -> Option<(usize, usize)> {
+        let is_wide = self.said_columns != usize::MAX;
+        is_wide.then(|| (self.said_columns, said_size().1))
     }
 
     /// The first lines of a text, as many as the terminal shows at once.
@@ -179,26 +190,26 @@ impl Screen {
 
     /// Tells the person what helps, on stderr.
     pub fn hint(&self, text: &str) {
-        self.labelled((Tone::Good, "hint:"), text);
+        self.labelled((Tone::Good, "hint:"), text, text::fold_hint);
     }
 
     /// A label and its text, broken between words where a person reads it.
-    fn labelled(&self, (tone, label): (Tone, &str), text: &str) {
+    fn labelled(&self, (tone, label): (Tone, &str), text: &str, fold: Fold) {
         let first = self.paint(Stream::Err).tone(tone, label);
-        let mut lines = text.lines().flat_map(|line| self.folded(line, label.len() + 1));
+        let mut lines = text.lines().flat_map(|line| self.folded(line, label.len() + 1, fold));
         self.as_it_is(&format!("{first} {}", lines.next().unwrap_or_default()));
         lines.for_each(|line| self.as_it_is(&format!("  {line}")));
     }
 
-    fn folded(&self, line: &str, before: usize) -> Vec<String> {
+    fn folded(&self, line: &str, before: usize, fold: Fold) -> Vec<String> {
         let room = self.said_columns.saturating_sub(before);
         // What fits stays as it is, with whatever its spaces put in line.
-        if line.chars().count() <= room { vec![line.to_owned()] } else { text::fold(line, room) }
+        if text::fits(line, room) { vec![line.to_owned()] } else { fold(line, room) }
     }
 
     /// Tells the person something they should know, on stderr.
     pub fn warn(&self, text: &str) {
-        self.labelled((Tone::Warning, "warning:"), &printable_lines(text));
+        self.labelled((Tone::Warning, "warning:"), &printable_lines(text), text::fold);
     }
 
     /// The same with what helps, once: what is in force is looked at several times by some commands.
@@ -221,10 +232,9 @@ impl Screen {
     }
 
     fn message(&self, message: &Message) {
-        self.labelled((Tone::Bad, "error:"), &printable_lines(&message.text));
-        for line in
-            message.details.iter().flat_map(|detail| self.folded(&printable_lines(detail), 2))
-        {
+        self.labelled((Tone::Bad, "error:"), &printable_lines(&message.text), text::fold);
+        let details = message.details.iter().map(|detail| printable_lines(detail));
+        for line in details.flat_map(|detail| self.folded(&detail, 2, text::fold)) {
             self.as_it_is(&format!("  {line}"));
         }
         for hint in &message.hints {
@@ -235,14 +245,20 @@ impl Screen {
 
 /// Width of the terminal that standard error is; of anything else, there is none.
 fn said_columns() -> usize {
-    if !io::stderr().is_terminal() {
-        return usize::MAX;
-    }
-    let size = rustix::termios::tcgetwinsize(io::stderr());
-    match size.map_or(0, |size| usize::from(size.ws_col)) {
-        0 => COLUMNS_DEFAULT,
-        columns => columns,
-    }
+    if io::stderr().is_terminal() { said_size().0 } else { usize::MAX }
+}
+
+/// Columns and rows of the terminal that standard error is.
+fn said_size() -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+    let known = |number: Option<u16>, default| match number.map_or(0, usize::from) {
+        0 => default,
+        number => number,
+    };
+    (
+        known(size.map(|size| size.ws_col), COLUMNS_DEFAULT),
+        known(size.map(|size| size.ws_row), ROWS_DEFAULT),
+    )
 }
 
 /// Text that may quote what others wrote, with its line breaks kept.

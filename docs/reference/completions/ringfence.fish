@@ -507,7 +507,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l color -d 'When to use colour; it never carries meaning alone' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l project -d 'Into the project\'s `.ringfence`, for everybody who works on it; it has to be trusted anew then'
+complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l project -d 'Into the project\'s `.ringfence`, for everybody who works on it; one that was trusted stays so'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l no-policy -d 'Propose no policy'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l yes -d 'Do not ask: pin what it says, and change the policy as proposed. What a start that failed was denied is shown, and neither given nor written: nobody has looked at it'
 complete -c ringfence -n "__fish_ringfence_using_subcommand mcp; and __fish_seen_subcommand_from add" -l json -d 'Print JSON'

@@ -22,9 +22,13 @@ const CALLS: usize = 2_000;
 const SLOW_CALLS: usize = 500;
 /// Clients that call at the same time, and calls of each.
 const CLIENTS: usize = 64;
-/// The same where each has a server in a world of its own: a world watches the host by inotify, of which Linux lets one
-/// user have 128 by default.
+/// The same where each has a server in a world of its own and Linux has its own limit on `INOTIFY`: a world watches the
+/// host by that.
 const CLIENTS_WITH_WORLDS: usize = 32;
+/// How many a user may have, 128 by default.
+const INOTIFY: &str = "/proc/sys/fs/inotify/max_user_instances";
+/// As many as are enough for all clients to have a world.
+const INOTIFY_ENOUGH: usize = 512;
 const CALLS_OF_EACH: usize = 400;
 /// Sessions that are open and idle.
 const SESSIONS: usize = 200;
@@ -101,7 +105,7 @@ pub(crate) fn clients() -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for (name, clients, what) in [
         ("web", CLIENTS, "behind an address"),
-        ("echo", CLIENTS_WITH_WORLDS, "each in a world of its own"),
+        ("echo", clients_with_worlds(), "each in a world of its own"),
     ] {
         let gate = Gate::serve(&stage, &[name])?;
         let (mut ours, mut direct) = (Vec::new(), Vec::new());
@@ -124,6 +128,13 @@ pub(crate) fn clients() -> Result<Vec<Row>, String> {
         });
     }
     Ok(rows)
+}
+
+/// As many clients as may have a server in a world each.
+fn clients_with_worlds() -> usize {
+    let most = std::fs::read_to_string(INOTIFY).unwrap_or_default();
+    let is_enough = most.trim().parse().is_ok_and(|most: usize| most >= INOTIFY_ENOUGH);
+    if is_enough { CLIENTS } else { CLIENTS_WITH_WORLDS }
 }
 
 /// Memory of sessions in which nothing happens.

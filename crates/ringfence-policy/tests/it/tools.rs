@@ -284,6 +284,48 @@ fn a_tool_may_be_called_unless_no_call_of_it_can_be_permitted() {
 }
 
 #[test]
+fn a_tool_is_permitted_unasked_unless_every_call_of_it_is_denied_or_asked_about() {
+    let agent = request(call("files/read", &json!({}))).agent;
+    let by = |text: &str| {
+        let text = text.replace("AGENT", &agent.0);
+        let tool = "files/read".parse().unwrap();
+        policy(&text).permits_unasked(&agent, &tool, &facts()).map(|rule| rule.id)
+    };
+    let asks = "context.approvals.contains(\"owner\")";
+    let permits = [
+        "permit (principal, action == Action::\"files/read\", resource);",
+        "permit (principal == Agent::\"AGENT\", action in Action::\"tool.call\", resource in Server::\"files\");",
+        "permit (principal, action == Action::\"files/read\", resource) when { context.args.path like \"x\" };",
+        "permit (principal, action == Action::\"files/read\", resource) when { context.args.path like \"x\" || ASKS };",
+        "permit (principal, action == Action::\"files/read\", resource) unless { context.args.path like \"x\" };",
+        "permit (principal, action, resource);\nforbid (principal, action == Action::\"files/read\", resource) \
+         when { context.args.path like \"x\" } unless { ASKS };",
+        "permit (principal, action, resource);\nforbid (principal == Agent::\"other\", action, resource) unless { ASKS };",
+    ];
+    for text in permits {
+        let text = format!("@id(\"it\") {}", text.replace("ASKS", asks));
+        assert_eq!(by(&text).as_deref(), Some("it"), "{text}");
+    }
+    let others = [
+        "permit (principal, action == Action::\"exec\", resource);",
+        "permit (principal == Agent::\"other\", action, resource);",
+        "permit (principal, action == Action::\"files/write\", resource);",
+        "permit (principal, action in Action::\"tool.call\", resource in Server::\"shop\") when { context.opaque };",
+        "permit (principal, action == Action::\"files/read\", resource) when { ASKS };",
+        "permit (principal, action == Action::\"files/read\", resource) when { context.args.path like \"x\" && ASKS };",
+        "permit (principal, action == Action::\"files/read\", resource) when { context.approver_count >= 1 };",
+        "permit (principal, action, resource);\nforbid (principal, action == Action::\"files/read\", resource) \
+         unless { ASKS };",
+        "permit (principal, action, resource);\nforbid (principal, action in Action::\"tool.call\", resource in \
+         Server::\"files\");",
+    ];
+    for text in others {
+        let text = text.replace("ASKS", asks);
+        assert_eq!(by(&text), None, "{text}");
+    }
+}
+
+#[test]
 fn what_rules_say_about_results_is_united_over_all_that_permit() {
     use ringfence_core::{Detector, Verdict};
     let policy = policy(

@@ -22,6 +22,8 @@ pub struct Rules<'a> {
     pub handling: &'a Handling,
     /// What is taken out of all results where it is certain.
     pub always: &'a BTreeSet<Detector>,
+    /// Members of the message's body that are echoed and not read: a changed one would be another.
+    pub echoed: &'a [&'a str],
 }
 
 /// What came of it.
@@ -39,10 +41,6 @@ impl Looked {
         self.found.iter().any(|found| found.treatment == Treatment::Blocked)
     }
 }
-
-/// Members of a result or of parameters that are echoed and not read: a changed one would be another.
-const ECHOED: [&str; 6] =
-    ["nextCursor", "progressToken", "requestId", "requestState", "taskId", "resultType"];
 
 /// Shortest number that is looked at, in digits.
 const NUMBER_BYTES_MIN: usize = 12;
@@ -126,7 +124,7 @@ impl Walk<'_> {
                         }
                         self.key(raw, at..end);
                     } else if !(is_name
-                        || depth == 2 && is_body && is_one_of(key.as_deref(), &ECHOED))
+                        || depth == 2 && is_body && is_one_of(key.as_deref(), self.rules.echoed))
                     {
                         self.text(raw, (at..end, inner), key.as_deref());
                     }

@@ -71,6 +71,11 @@ impl FromStr for Revision {
     }
 }
 
+/// That a revision is not spoken, in words.
+pub fn unspoken(requested: &str) -> String {
+    format!("the revision `{requested}` is not spoken here")
+}
+
 /// An answer that says that a revision is not spoken, and which are.
 pub fn unsupported_answer(id: Option<&Id>, requested: &str) -> String {
     let supported: Vec<&str> = Revision::ALL.into_iter().rev().map(Revision::name).collect();

@@ -6,7 +6,8 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Draft, PatternOptions, ReferencingError, ValidationError, Validator};
 use ringfence_core::{Fact, FactType, Field, Fields};
 use serde_json::{Map, Value};
 
@@ -37,11 +38,17 @@ pub struct ArgumentSchema {
 /// Why a schema is none that calls can be held against.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
-    /// It is not what JSON Schema allows, or refers to something elsewhere.
-    #[error("the schema is not usable: {0}")]
+    /// It is not what JSON Schema allows.
+    #[error("its schema cannot be used: {0}")]
     Unusable(String),
+    /// It refers to something that is not in it.
+    #[error("its schema refers to `{0}`, which is not fetched")]
+    Elsewhere(String),
+    /// It refers to something in it that is not there.
+    #[error("its schema refers to `{0}`, which is not in it")]
+    Nowhere(String),
     /// It is not that of an object.
-    #[error("the schema of arguments is not that of an object")]
+    #[error("the schema of its arguments is not that of an object")]
     NoObject,
 }
 
@@ -87,11 +94,7 @@ impl ArgumentSchema {
             // What the protocol takes for granted, since 2025-11-25.
             None => options.with_draft(Draft::Draft202012),
         };
-        let validator = options.build(&schema).map_err(|error| {
-            // What stands there may be long, and is no news to whoever wrote it.
-            let what = error.masked_with("what stands there").to_string();
-            SchemaError::Unusable(cut(&format!("at `{}`, {what}", error.instance_path())))
-        })?;
+        let validator = options.build(&schema).map_err(|error| unusable(&error))?;
         let fields = Reader::new(&schema).fields(&schema, 0).unwrap_or_default();
         let names = Names::of(&schema);
         Ok(ArgumentSchema { schema, names, validator, fields })
@@ -131,6 +134,32 @@ impl ArgumentSchema {
         }
         let none = Map::new();
         facts_of(&self.fields, arguments.as_object().unwrap_or(&none))
+    }
+}
+
+/// Why a schema is none, in words of ours: those of the library are for who writes programs with it.
+fn unusable(error: &ValidationError<'_>) -> SchemaError {
+    let ValidationErrorKind::Referencing(refers) = error.kind() else {
+        let at = cut(&error.instance_path().to_string());
+        return SchemaError::Unusable(match at.as_str() {
+            "" => "JSON Schema has no such thing".to_owned(),
+            at => format!("at `{at}` stands what JSON Schema does not have there"),
+        });
+    };
+    match refers {
+        ReferencingError::Unretrievable { uri, .. }
+        | ReferencingError::CircularMetaschema { uri }
+        | ReferencingError::UnknownSpecification { specification: uri } => {
+            SchemaError::Elsewhere(cut(uri))
+        }
+        ReferencingError::PointerToNowhere { pointer: to }
+        | ReferencingError::InvalidPercentEncoding { pointer: to, .. }
+        | ReferencingError::InvalidArrayIndex { pointer: to, .. }
+        | ReferencingError::NoSuchAnchor { anchor: to }
+        | ReferencingError::InvalidAnchor { anchor: to } => SchemaError::Nowhere(cut(to)),
+        ReferencingError::InvalidUri(_) => {
+            SchemaError::Unusable("it refers to something by what is no address".to_owned())
+        }
     }
 }
 

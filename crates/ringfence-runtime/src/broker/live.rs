@@ -178,7 +178,7 @@ impl Live {
         }
         self.opened.follow(&assembled.policy.file_plan(&self.agent));
         self.gate.reload(Arc::clone(&assembled.policy) as _);
-        self.in_force.replace(Arc::clone(&assembled.policy));
+        self.in_force.replace(assembled);
         let ended = self.net.end_unpermitted().into_iter();
         lines.extend(ended.map(|what| format!("ended: the connection to {what}")));
         let mut plan = assembled.policy.file_plan(&self.agent);

@@ -62,7 +62,7 @@ pub(super) fn serve(
     };
     let clients = Clients::new(
         (verdicts, Arc::clone(in_force)),
-        (assembled.served(), assembled.settings.results.clone()),
+        assembled.settings.results.clone(),
         (of_servers((request, agent), own), assembled.project.dir.clone()),
     );
     let open = clients.open();

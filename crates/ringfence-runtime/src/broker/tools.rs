@@ -9,15 +9,18 @@ mod control;
 mod decider;
 mod ears;
 mod front;
+mod history;
 mod kept_back;
 pub mod login;
 mod look;
 mod looking;
 mod metrics;
+mod mismatch;
 mod needs;
 mod paths;
 mod questions;
 mod recordable;
+mod refusals;
 mod relayed;
 mod remote;
 mod results;
@@ -68,6 +71,7 @@ pub use started::{LastWords, SERVER_ENV};
 use control::Seat;
 use decider::Decider;
 use front::{Rooms, Serves};
+use history::History;
 use metrics::Metrics;
 use questions::{Questions, approvals, asked_here, waits};
 use remote::Remotes;
@@ -255,7 +259,7 @@ impl Session {
         };
         let begun = begin(&opened);
         let (opened, ((registered, line), approvals, remotes)) = or_closed(opened, begun)?;
-        let in_force = Arc::new(InForce::new(Arc::clone(&assembled.policy), agent.clone()));
+        let in_force = Arc::new(InForce::new(&assembled, agent.clone()));
         let who = (agent, approvals, in_force);
         Ok(Session {
             signals,
@@ -281,7 +285,8 @@ impl Session {
         let decider = Decider::new(&opened.gate, who.clone(), (servers.clone(), request));
         let all = (servers.clone(), request, remotes.as_deref());
         let metrics = Arc::new(Metrics::of(servers));
-        let results = Results::new(&self.assembled.settings.results, metrics);
+        let settings = &self.assembled.settings.results;
+        let results = Results::new(settings, metrics, &History::new(settings));
         let own = |stream| ears::own(stream).map_err(RunError::step("speak to the client"));
         let client = Client { from: own(from)?, read: Vec::new(), to: own(to)? };
         Serving::start((decider, results), all, client)

@@ -100,6 +100,25 @@ fn toml_keeps_its_comments_and_what_is_not_taken_over() {
 }
 
 #[test]
+fn an_entry_that_its_client_has_switched_off_stays_so_when_it_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[mcp_servers.off]\ncommand = \"uvx\"\nargs = [\"git\"]\nenabled = false\n\n\
+                [mcp_servers.on]\ncommand = \"uvx\"\n";
+    let read = file(dir.path(), Client::Codex, ".codex/config.toml", text).unwrap();
+    let (off, on) = ("off".parse().unwrap(), "on".parse().unwrap());
+    let (new, _) = read.with(&[(0, &off), (1, &on)], "ringfence").unwrap();
+    let again = file(dir.path(), Client::Codex, ".codex/config.toml", &new).unwrap();
+    let said: Vec<_> =
+        again.entries.iter().map(|it| (&it.said["command"], it.said.get("enabled"))).collect();
+    assert_eq!(said, [(&json!("ringfence"), Some(&json!(false))), (&json!("ringfence"), None)]);
+    let text = r#"{"mcpServers": {"off": {"command": "x", "disabled": true}}}"#;
+    let read = file(dir.path(), Client::Cursor, ".cursor/mcp.json", text).unwrap();
+    let (new, _) = read.with(&[(0, &"off".parse().unwrap())], "ringfence").unwrap();
+    let new: Value = serde_json::from_str(&new).unwrap();
+    assert_eq!(new["mcpServers"]["off"]["disabled"], json!(true), "{new}");
+}
+
+#[test]
 fn a_file_that_cannot_be_understood_is_told_and_never_guessed_at() {
     let dir = tempfile::tempdir().unwrap();
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));

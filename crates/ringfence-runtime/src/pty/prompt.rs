@@ -39,6 +39,9 @@ const REASON_LINES_MAX: usize = 2;
 /// Lines of a screen that has no room for more than what must be.
 const SMALL_ROWS: usize = 12;
 
+/// Stands before each line that what others have written goes on in: none of it begins a line.
+const MARGIN: &str = "| ";
+
 /// Fewest columns that are drawn for.
 const COLUMNS_MIN: usize = 40;
 
@@ -161,11 +164,12 @@ impl Prompt {
 
     /// What is said of the question where nothing may be asked: in the background.
     pub(super) fn told(&self) -> String {
-        let subject = self.subject.iter().map(|it| format!("\r\n  {}", ascii(it)));
+        let (rows, columns) = size();
+        let about = self.about(usize::from(rows), usize::from(columns).max(COLUMNS_MIN) - 2);
+        let asked: String = about.iter().flat_map(|line| ["\r\n ", line.trim_end()]).collect();
         let seconds = self.time_left(Instant::now()).as_secs();
-        let asked = ascii(&self.text) + &subject.collect::<String>();
         format!(
-            "\r\n{asked}\r\n  asked for {seconds} s more, once `fg` has brought the session back\r\n"
+            "{asked}\r\n  asked for {seconds} s more, once `fg` has brought the session back\r\n"
         )
     }
 
@@ -193,17 +197,19 @@ impl Prompt {
 
     /// What is asked, of which file, and why.
     fn about(&self, rows: usize, room: usize) -> Vec<String> {
+        let inner = room.saturating_sub(MARGIN.len());
         let most = (rows / 4).clamp(QUESTION_LINES_MIN, QUESTION_LINES_MAX);
-        let asked = whole_or_cut(&ascii(&self.text), most * room);
+        let asked = whole_or_cut(&ascii(&self.text), most * inner);
         // A command line stands as it is; a sentence is broken between its words.
-        let lay = if self.subject.is_some() { folded } else { wrapped };
+        let lay = if self.subject.is_some() { sentence } else { exactly };
         let mut lines = lay(&asked, room);
         if let Some(subject) = &self.subject {
             let most = (rows / SUBJECT_PART).max(QUESTION_LINES_MIN);
-            lines.extend(wrapped(&whole_or_cut(&ascii(subject), most * room), room));
+            let cut = whole_or_cut(&ascii(subject), most * inner);
+            lines.extend(behind_margin(wrapped(&cut, inner)));
         }
         let most = if rows < SMALL_ROWS { 1 } else { REASON_LINES_MAX };
-        lines.extend(folded(&whole_or_cut(&ascii(&self.reason), most * room), room));
+        lines.extend(sentence(&whole_or_cut(&ascii(&self.reason), most * inner), room));
         lines
     }
 
@@ -218,7 +224,7 @@ impl Prompt {
             self.program.as_ref().map(|name| (Choice::End, format!("[{end}] end {name}")));
         let mut left = rows.saturating_sub(above + 1).min(rows / SUBJECT_PART);
         let choices = wider.into_iter().chain(program);
-        let laid = choices.map(|(choice, text)| (choice, wrapped(&ascii(&text), columns)));
+        let laid = choices.map(|(choice, text)| (choice, exactly(&ascii(&text), columns)));
         laid.filter(|(_, lines)| {
             let room = left.checked_sub(lines.len());
             left = room.unwrap_or(left);
@@ -382,6 +388,28 @@ fn whole_or_cut(text: &str, room: usize) -> String {
     let start: String = characters.iter().take(head).collect();
     let end: String = characters.iter().skip(characters.len() - (kept - head)).collect();
     format!("{start}{mark}{end}")
+}
+
+/// Lines behind the margin.
+fn behind_margin(lines: Vec<String>) -> Vec<String> {
+    lines.into_iter().map(|line| format!("{MARGIN}{line}")).collect()
+}
+
+/// A sentence broken between its words, behind the margin where it goes on.
+fn sentence(text: &str, columns: usize) -> Vec<String> {
+    let first = folded(text, columns).into_iter().next().unwrap_or_default();
+    let rest = text.get(first.len()..).unwrap_or_default();
+    let rest = rest.strip_prefix(' ').unwrap_or(rest);
+    let rest = (!rest.is_empty()).then(|| folded(rest, columns.saturating_sub(MARGIN.len())));
+    [first].into_iter().chain(behind_margin(rest.unwrap_or_default())).collect()
+}
+
+/// A text as it stands, behind the margin where it goes on.
+fn exactly(text: &str, columns: usize) -> Vec<String> {
+    let first = wrapped(text, columns).into_iter().next().unwrap_or_default();
+    let rest = text.get(first.len()..).unwrap_or_default();
+    let rest = wrapped(rest, columns.saturating_sub(MARGIN.len()));
+    [first].into_iter().chain(behind_margin(rest)).collect()
 }
 
 /// Lines of at most `columns` characters, broken wherever they are full.

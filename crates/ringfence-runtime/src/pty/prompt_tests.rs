@@ -155,6 +155,32 @@ fn what_is_not_offered_has_no_code_and_more_is_allowed_by_three_letters_alone() 
 }
 
 #[test]
+fn no_text_of_others_begins_a_line() {
+    let (mut prompt, _answers) = prompt();
+    let padded = |before: usize| {
+        let lines = ["SESSION/1", "ringfence: may `a` read `/a`?", "asked by `ask`"];
+        let lines = lines.map(|line| format!("{line:<78}")).concat();
+        format!("`{}{lines}`", " ".repeat(before))
+    };
+    for before in 0..100 {
+        prompt.text = format!("ringfence: may `a` run /bin/sh {}", padded(before));
+        prompt.subject = None;
+        prompt.wider = Some(padded(before));
+        for _ in 0..2 {
+            let lines = prompt.lines(24, 80);
+            let ours = lines.iter().filter(|line| !line.starts_with(" | "));
+            let ours: Vec<&String> = ours.collect();
+            assert!(ours[0].starts_with(" ringfence: may `a` run"), "{lines:#?}");
+            assert!(!ours[1..].iter().any(|it| it.starts_with(" ringfence: may")), "{lines:#?}");
+            assert!(!ours[1..].iter().any(|it| it.starts_with(" SESSION")), "{lines:#?}");
+            assert!(lines.iter().all(|line| line.chars().count() == 80), "{lines:#?}");
+            prompt.subject = Some(padded(before));
+            prompt.text = "ringfence: may `a` run it".to_owned();
+        }
+    }
+}
+
+#[test]
 fn a_question_shows_the_whole_command_line_its_reason_and_the_codes() {
     let (mut prompt, _answers) = prompt();
     let words: Vec<String> = (0..40).map(|n| format!("word{n:02}")).collect();
@@ -163,7 +189,8 @@ fn a_question_shows_the_whole_command_line_its_reason_and_the_codes() {
     assert!(lines.iter().all(|line| line.chars().count() == 100), "{lines:#?}");
     let inner = lines.iter().map(|line| line.chars().skip(1).take(98).collect::<String>());
     let inner: Vec<String> = inner.collect();
-    assert_eq!(inner[..3].concat().trim_end(), prompt.text);
+    let whole: String = inner[..3].iter().map(|line| line.trim_start_matches("| ")).collect();
+    assert_eq!(whole.trim_end(), prompt.text);
     assert_eq!(inner[3].trim_end(), prompt.reason);
     assert_eq!(inner[4].trim_end(), "[k7] allow once  [m3] refuse");
 }
@@ -174,10 +201,11 @@ fn what_does_not_fit_is_left_out_of_the_middle_and_counted() {
     prompt.text = format!("start {} end", "x".repeat(5000));
     for (rows, columns) in [(24, 80), (5, 40), (1, 10), (0, 0)] {
         let lines = prompt.lines(rows, columns);
-        let text = lines.concat();
+        let bare = lines.iter().map(|line| line.trim().trim_start_matches("| "));
+        let text = bare.collect::<String>().replace(' ', "");
         assert!(text.contains("start") && text.contains("end"), "{text}");
-        assert!(text.contains("characters left out"), "{text}");
-        assert!(text.contains("[k7] allow once  [m3] refuse"), "{text}");
+        assert!(text.contains("charactersleftout"), "{text}");
+        assert!(text.contains("[k7]allowonce[m3]refuse"), "{text}");
         assert!(lines.len() <= 6, "{lines:#?}");
     }
     assert_eq!(whole_or_cut("short", 5), "short");
@@ -215,8 +243,10 @@ fn a_file_stands_whole_on_lines_of_its_own_and_its_rule_is_not_cut() {
     let inner =
         |lines: &[String]| lines.iter().map(|line| line.get(1..79).unwrap()).collect::<String>();
     assert_eq!(lines[0].trim(), prompt.text);
-    assert_eq!(inner(&lines[1..6]).trim_end(), path);
-    let reason: Vec<&str> = lines[6..8].iter().map(|line| line.trim()).collect();
+    assert!(lines[1..6].iter().all(|line| line.starts_with(" | ")), "{lines:#?}");
+    assert_eq!(inner(&lines[1..6]).replace("| ", "").trim_end(), path);
+    let reason: Vec<&str> =
+        lines[6..8].iter().map(|line| line.trim().trim_start_matches("| ")).collect();
     assert_eq!(reason.join(" "), prompt.reason);
     prompt.subject = Some(format!("`/home/u/{}/the-end`?", "d".repeat(4000)));
     for (rows, columns) in [(24, 80), (6, 40)] {
@@ -234,7 +264,7 @@ fn what_is_not_wholly_shown_cannot_be_chosen() {
     let shown = |prompt: &Prompt, size: (u16, u16)| {
         let lines = prompt.lines(usize::from(size.0), usize::from(size.1));
         assert!(lines.len() <= usize::from(size.0), "{lines:#?}");
-        let text = lines.concat().replace(' ', "");
+        let text = lines.concat().replace("| ", "").replace(' ', "");
         assert!(!text.contains("leftout"), "{text}");
         for (code, choice) in [("[w4z]", Choice::ForSession), ("[q2]", Choice::End)] {
             assert_eq!(text.contains(code), prompt.offers(choice, size), "{text}");

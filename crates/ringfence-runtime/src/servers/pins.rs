@@ -56,6 +56,8 @@ impl Difference {
                 continue;
             }
             match pinned.get(name) {
+                // A person was told that it is left out.
+                None if file.why_unusable(name, tool).is_some() => {}
                 None => differences.push(Difference::New(name.to_owned())),
                 Some(pinned) if digest(&pinned.definition) != digest(tool) => {
                     differences.push(Difference::Changed(name.to_owned()));

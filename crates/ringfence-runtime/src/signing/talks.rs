@@ -51,7 +51,7 @@ impl Talk {
     }
 
     /// Waits for the next message, for as long as nobody else needs the place, unless some of it is `here`.
-    pub(super) fn rest(&self, here: &[u8]) -> io::Result<()> {
+    pub(crate) fn rest(&self, here: &[u8]) -> io::Result<()> {
         if here.is_empty() {
             self.set(State::Rests(Instant::now()));
             let mut polled = [PollFd::new(&self.stream, PollFlags::IN)];

@@ -5,8 +5,9 @@ mod spans;
 use std::collections::{BTreeMap, HashMap};
 
 use ringfence_core::{
-    Act, Entry, Event, FileChange, FilesRead, Grounds, HttpRequest, LayerState, LayerStatus,
-    Outcome, Request, ReviewStep, Reviewed, SecretUse, TakenBack, ToolCall, Trace, Verdict,
+    Act, Answer, Entry, Event, FileChange, FilesRead, Grounds, HttpRequest, LayerState,
+    LayerStatus, Outcome, Request, ReviewStep, Reviewed, SecretUse, TakenBack, ToolCall, Trace,
+    Verdict,
 };
 
 use super::{
@@ -24,6 +25,8 @@ pub(super) fn build<I: IntoIterator<Item = (u64, Entry)>>(entries: I) -> Session
         builder.take(index, entry);
     }
     builder.settle_changes();
+    builder.view.questions.retain(|it| it.answer != Some(Answer::NotAsked));
+    builder.view.denials.sort_by_key(|it| it.entry);
     let has_no_world = builder.has_no_world;
     let view = &mut builder.view;
     let is_on_host =
@@ -100,6 +103,8 @@ struct Builder {
     failed: HashMap<u64, String>,
     /// Questions by the index of their decision.
     questions: BTreeMap<u64, usize>,
+    /// The grounds of those that were not put so far.
+    grounds: BTreeMap<u64, Grounds>,
     /// Whether nothing was enforced, for there was nothing to run.
     has_no_world: bool,
 }
@@ -145,12 +150,15 @@ impl Builder {
             Event::Lease(change) => self.lent(LeaseView { entry: index, at_ms, change }),
             Event::Finished { of, outcome } => self.finished(of, outcome, at_ms),
             Event::Asked { of, channel, .. } => {
+                self.grounds.remove(&of);
                 if let Some(question) = self.question(of) {
                     question.channel = Some(channel);
                 }
             }
             Event::Answered { of, answer, by } => {
-                if let Some(question) = self.question(of) {
+                if answer == Answer::NotAsked {
+                    self.not_asked(of);
+                } else if let Some(question) = self.question(of) {
                     question.answer = Some(answer);
                     question.by = Some(by).filter(|name| !name.is_empty());
                 }
@@ -227,6 +235,7 @@ impl Builder {
                 let Decision { index, at_ms, request, grounds, .. } = decision;
                 let span = self.acting(request.process, at_ms);
                 self.questions.insert(index, self.view.questions.len());
+                self.grounds.insert(index, grounds.clone());
                 self.view.questions.push(AskedAct {
                     entry: index,
                     at_ms,
@@ -234,7 +243,7 @@ impl Builder {
                     action: request.act.action(),
                     resource: request.act.resource(),
                     act: wording::describe(&request.act),
-                    rule: wording::rule_line(&grounds),
+                    rule: wording::asked_by(&grounds),
                     needs,
                     channel: None,
                     answer: None,
@@ -436,6 +445,17 @@ impl Builder {
             Some(span) => &mut span.network_activity,
             None => &mut self.view.unattributed.network_activity,
         }
+    }
+
+    /// What nobody was asked about, for something else of the same call is denied, is denied with it.
+    fn not_asked(&mut self, of: u64) {
+        let Some(grounds) = self.grounds.remove(&of) else { return };
+        let Some(question) = self.question(of) else { return };
+        question.answer = Some(Answer::NotAsked);
+        let AskedAct { entry, at_ms, span, action, resource, act, rule, .. } = question.clone();
+        let rule = format!("{rule}; nobody was asked: something else of the same call is denied");
+        let denied = DeniedAct { entry, at_ms, span, action, resource, act, rule, grounds };
+        self.view.denials.push(denied);
     }
 
     fn question(&mut self, of: u64) -> Option<&mut AskedAct> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ringfence_core::{Act, Fact, Grounds, Request};
+use ringfence_core::{Act, Fact, Grounds, Request, ToolCall};
 use ringfence_sandbox::notify::Deed;
 use serde_json::Value;
 
@@ -44,7 +44,11 @@ pub fn question(
     };
     let subject = match &request.act {
         // What is called is only half of it.
-        Act::CallTool(call) if !call.arguments.is_empty() => Some(arguments(&call.arguments)),
+        Act::CallTool(call) if !call.arguments.is_empty() || goes_along(call).is_some() => {
+            let more = goes_along(call).map(|it| format!("besides, unseen by rules: {it}"));
+            let given = (!call.arguments.is_empty()).then(|| arguments(&call.arguments));
+            Some(given.into_iter().chain(more).collect::<Vec<_>>().join("; "))
+        }
         Act::Read(_)
         | Act::Write(_)
         | Act::Delete(_)
@@ -59,8 +63,19 @@ pub fn question(
     Asked { text: format!("ringfence: may {who} {does}{end}"), subject, reason: asked_by(grounds) }
 }
 
+/// What a call has beside its arguments, but for `_meta`, which is free for what clients note there.
+fn goes_along(call: &ToolCall) -> Option<String> {
+    let all: Vec<String> = call
+        .beside
+        .iter()
+        .filter(|name| !name.starts_with("_meta."))
+        .map(|name| format!("`{}`", printable(name)))
+        .collect();
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
 /// Named arguments: `path: "/a", lines: 3`.
-fn arguments(named: &BTreeMap<String, Fact>) -> String {
+pub fn arguments(named: &BTreeMap<String, Fact>) -> String {
     let one = |(name, fact): (&String, &Fact)| format!("{}: {}", printable(name), value(fact));
     named.iter().map(one).collect::<Vec<_>>().join(", ")
 }
@@ -85,7 +100,7 @@ fn value(fact: &Fact) -> String {
 }
 
 /// The rule by its name, where it stands, and why it asks.
-fn asked_by(grounds: &Grounds) -> String {
+pub fn asked_by(grounds: &Grounds) -> String {
     // A permit that waits for an approval is the nearest one.
     let nearest = grounds.nearest.as_ref().map(|nearest| &nearest.rule);
     let Some(rule) = grounds.rules.first().or(nearest) else {

@@ -40,6 +40,33 @@ fn write_denied(path: &str) -> Denial {
 }
 
 #[test]
+fn a_denial_of_sql_names_the_functions_that_nobody_knows() {
+    let arguments = serde_json::json!({"query": "select leak(1)"});
+    let unknown = ["leak".to_owned(), "x.\u{1b}[2j".to_owned()].into();
+    let meaning = ringfence_core::Meaning { opaque: true, unknown, ..Default::default() };
+    let call = ToolCall::of(
+        "db/query".parse().unwrap(),
+        std::collections::BTreeMap::default(),
+        &arguments,
+    );
+    let request = request(Act::CallTool(call.meaning(meaning)));
+    let denied = Denial { request, grounds: Grounds::default(), entry: Some(entry()) };
+    let advice = Advice::Grant("tool:db/query".to_owned());
+    let said = denial(&denied, Some(&advice), Lasts::GoesOn);
+    assert_eq!(
+        said.lines().next(),
+        Some(
+            "denied: agent `builder` may not call the tool db/query with SQL that calls `leak`, \
+             `x.\\u{1b}[2j`"
+        )
+    );
+    assert!(said.contains(
+        "run `ringfence grant tool:db/query --session s7f3abcde` (with any arguments; a rule can \
+         say with which)"
+    ));
+}
+
+#[test]
 fn a_denial_says_what_and_which_rule_and_what_to_run() {
     let text = denial(
         &connect_denied(),

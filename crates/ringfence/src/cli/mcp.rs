@@ -59,7 +59,8 @@ const ADDING: &str = "  ringfence mcp add files -- mcp-server-filesystem ~/proje
       --header 'Authorization: Bearer ${secret:shop}'
 
 What it writes is `mcp/files.json` beside your policy: the command, and each tool word for word. A tool that
-is another later, or new, is not shown to agents until somebody looks at it: `mcp inspect --diff`, `mcp add`.
+is another later, or new, is not shown to agents until somebody looks at it: `mcp inspect --diff`, then
+`mcp add files` alone, which takes the rest from its file.
 Nothing is permitted by it. A change of the policy is proposed besides: tools that look like they only read are
 permitted, all others asked about. Without that, `ringfence grant tool:files/read_text_file --always`, or rules
 on Action::\"files/read_text_file\", which see the arguments.";
@@ -245,7 +246,7 @@ pub struct McpAddArgs {
     /// A variable of the server's environment; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
-    /// Into the project's `.ringfence`, for everybody who works on it; it has to be trusted anew then
+    /// Into the project's `.ringfence`, for everybody who works on it; one that was trusted stays so
     #[arg(long)]
     pub project: bool,
     /// Policy file that stands in for the user's and the project's, as for `run`; may be repeated

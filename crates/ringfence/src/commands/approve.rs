@@ -4,18 +4,19 @@ use std::collections::HashSet;
 use std::thread::sleep;
 use std::time::Duration;
 
-use ringfence_core::{EntryRef, SessionId};
+use ringfence_core::{EntryRef, Event, SessionId};
 use ringfence_runtime::control::{self, Command, ControlError, Reply};
 use ringfence_runtime::desk::{Said, Waiting};
 use ringfence_runtime::registration::Description;
 use ringfence_runtime::state::StateDirs;
-use ringfence_runtime::wording::printable;
+use ringfence_runtime::wording::{self, printable};
 use serde::{Serialize, Serializer};
 
 use super::context;
 use crate::cli::ApproveArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::prompt::{self, Consent};
+use crate::render::question::{self, Asked, Laid};
 use crate::screen::Screen;
 
 /// Version of the JSON.
@@ -91,12 +92,21 @@ fn one(
             .no());
     };
     if said != Said::Refuse && !args.yes {
-        show(&question, screen);
+        let laid = show(&question, screen);
+        if !laid.is_whole {
+            screen.hint(&format!("to see all of it, run `ringfence explain {named}`"));
+        }
         let flag = "to allow it without being asked, add `--yes`";
-        let asked = match &question.wider {
-            Some(wider) if args.for_session => format!("{named}: grant {wider} for this session?"),
-            Some(_) | None => format!("{named}: allow it once?"),
+        let what = match (args.for_session, laid.offers_wider) {
+            (true, true) => "grant that for this session?",
+            (true, false) if question.wider.is_some() => {
+                return Err(Message::new("what would be granted has no room on this screen")
+                    .hint(format!("to allow it once, run `ringfence approve {named}`"))
+                    .no());
+            }
+            (true | false, _) => "allow it once?",
         };
+        let asked = again(&question, screen) + what;
         if prompt::consent(&asked, flag)? == Consent::Refused {
             return Err(Message::new("nothing was answered: the question still waits")
                 .hint(format!("to refuse it, run `ringfence approve {named} --refuse`"))
@@ -127,18 +137,25 @@ fn watch(dirs: &StateDirs, screen: &Screen) -> Result<Done, Failure> {
 
 /// Shows a question and asks for its answer; nothing at all leaves it as it is.
 fn ask(question: &Listed, dirs: &StateDirs, screen: &Screen) -> Result<(), Failure> {
-    show(question, screen);
-    let wider = question.wider.as_ref().map(|it| format!("s = grant {it} for this session, "));
-    let (named, wider) = (&question.question, wider.unwrap_or_default());
-    let choices = format!("{named}: y = allow once, {wider}n = refuse, nothing = later: ");
-    let typed = prompt::line(&choices, "to answer without being asked, add `--yes`")?;
-    let said = match typed.to_ascii_lowercase().as_str() {
-        "y" | "yes" => Said::Allow,
-        "s" if question.wider.is_some() => Said::AllowForSession,
-        "n" | "no" => Said::Refuse,
-        _ => {
-            screen.note("not answered");
-            return Ok(());
+    let laid = show(question, screen);
+    let said = loop {
+        let wider = laid.offers_wider.then_some("s = grant that for this session");
+        let all = (!laid.is_whole).then_some("a = show all of it");
+        let choices = ["y = allow once"].into_iter().chain(wider).chain(all);
+        let choices = choices.chain(["n = refuse", "nothing = later"]);
+        prompt::forget_typed();
+        screen.note(&format!("  {}", choices.collect::<Vec<_>>().join(", ")));
+        let line = again(question, screen);
+        let typed = prompt::typed(&line, "to answer without being asked, add `--yes`")?;
+        match typed.to_ascii_lowercase().as_str() {
+            "y" | "yes" => break Said::Allow,
+            "s" if laid.offers_wider => break Said::AllowForSession,
+            "n" | "no" => break Said::Refuse,
+            "a" | "all" => show_all(question, dirs, screen)?,
+            _ => {
+                screen.note("not answered");
+                return Ok(());
+            }
         }
     };
     match answer(&question.question, said, dirs, screen) {
@@ -149,6 +166,12 @@ fn ask(question: &Listed, dirs: &StateDirs, screen: &Screen) -> Result<(), Failu
         }
         other => other.map(drop),
     }
+}
+
+/// The line on which a question is answered.
+fn again(question: &Listed, screen: &Screen) -> String {
+    let columns = screen.asked_on().map_or(usize::MAX, |(columns, _)| columns);
+    question::again(&question.question.to_string(), &question.text, columns)
 }
 
 fn answer(
@@ -227,10 +250,35 @@ fn listed(session: &SessionId, agent: &str, waiting: Waiting) -> Listed {
     }
 }
 
-fn show(question: &Listed, screen: &Screen) {
-    let Listed { question: named, text, subject, reason, seconds_left, .. } = question;
-    screen.note(&format!("{named}, for {seconds_left} s more"));
-    for line in std::iter::once(text).chain(subject).chain([reason]) {
-        screen.note(&format!("  {}", printable(line)));
-    }
+/// Shows a question, as much of it as there is room for.
+fn show(question: &Listed, screen: &Screen) -> Laid {
+    let Listed { question: named, text, subject, reason, wider, seconds_left, .. } = question;
+    let head = format!("{named}, for {seconds_left} s more");
+    let (subject, wider) = (subject.as_deref(), wider.as_deref());
+    let laid =
+        question::lay(Asked { head: &head, text, subject, reason, wider }, screen.asked_on());
+    laid.lines.iter().for_each(|line| screen.as_it_is(line));
+    laid
+}
+
+/// Shows all of a question, as it was recorded.
+fn show_all(question: &Listed, dirs: &StateDirs, screen: &Screen) -> Result<(), Failure> {
+    let mut reader = context::reader(dirs, &question.question)?;
+    let Some(Ok(logged)) = reader.next() else {
+        screen.warn("the log does not have it any more");
+        return Ok(());
+    };
+    let Event::Decided { request, grounds, .. } = logged.entry.event else { return Ok(()) };
+    let wording::Asked { text, subject, reason } =
+        wording::question(&request, &grounds, (None, None));
+    let all = Asked {
+        head: &question.question.to_string(),
+        text: &text,
+        subject: subject.as_deref(),
+        reason: &reason,
+        wider: question.wider.as_deref(),
+    };
+    let room = screen.asked_on().map(|(columns, _)| (columns, usize::MAX));
+    question::lay(all, room).lines.iter().for_each(|line| screen.as_it_is(line));
+    Ok(())
 }

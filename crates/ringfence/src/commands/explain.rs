@@ -92,6 +92,12 @@ impl Recorded {
         let verdict = then.map_or(&self.verdict, |then| &then.verdict);
         *verdict == Verdict::Permit
     }
+
+    /// Whether nobody was asked, for something else of the same call is denied.
+    pub(crate) fn was_put_off(&self) -> bool {
+        let answer = self.answered.as_ref().and_then(|answered| answered.answer);
+        answer == Some(Answer::NotAsked)
+    }
 }
 
 /// What the policy that is in force now says about the same act with the same facts.
@@ -143,8 +149,17 @@ pub(crate) fn explain(args: &ExplainArgs, screen: &Screen) -> Result<Done, Failu
         }))?;
         return Ok(Done::Yes);
     }
-    screen.data(&render::explain::render(&recorded, now.as_ref(), screen.paint(Stream::Out)))?;
-    if !recorded.is_permitted() {
+    screen.data(&render::explain::render(
+        &recorded,
+        now.as_ref(),
+        (screen.paint(Stream::Out), screen.room()),
+    ))?;
+    if recorded.was_put_off() {
+        screen.hint(&format!(
+            "to see what else of the call is denied, run `ringfence show {}`",
+            recorded.entry.session
+        ));
+    } else if !recorded.is_permitted() {
         hint(&dirs, &recorded, now.as_ref(), screen);
     }
     if let (Act::CallTool(call), Some(why)) = (&recorded.request.act, &recorded.before_rules)
@@ -275,7 +290,7 @@ fn answered(dirs: &StateDirs, question: &Recorded) -> Option<Answered> {
 fn allows(answer: Answer) -> bool {
     match answer {
         Answer::Approved | Answer::Granted => true,
-        Answer::Refused | Answer::Expired | Answer::Invalid => false,
+        Answer::Refused | Answer::Expired | Answer::Invalid | Answer::NotAsked => false,
     }
 }
 
@@ -296,6 +311,7 @@ fn what_came_of(answer: Answer, by: &str, then: Option<&Then>) -> String {
         Answer::Refused => return format!("refused by `{by}`"),
         Answer::Expired => return "not answered in time".to_owned(),
         Answer::Invalid => return "answered with none of the codes".to_owned(),
+        Answer::NotAsked => return "nobody was asked".to_owned(),
         Answer::Approved => format!("approved by `{by}`"),
         Answer::Granted => "granted while it waited".to_owned(),
     };
@@ -324,6 +340,9 @@ fn answer_in_words(answer: Answer, by: &str) -> String {
         Answer::Expired => "nobody answered in time".to_owned(),
         Answer::Invalid => "what was typed was none of the codes".to_owned(),
         Answer::Granted => "it was granted while the question waited".to_owned(),
+        Answer::NotAsked => {
+            "nobody was asked: something else that the same call needs is denied".to_owned()
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! `mcp`: servers of tools, added, looked at, and served to agents.
 
 mod add;
+mod again;
 mod found;
 mod import;
 mod lacks;
 mod login;
 mod next;
 mod pairs;
+mod permitted;
 mod places;
 mod proposed;
 mod relay;
@@ -28,7 +30,6 @@ use ringfence_runtime::broker::tools::{self, At, Listening, Ready, ToolsClosing,
 use ringfence_runtime::servers::{Difference, Remark, SERVERS_DIR};
 use ringfence_runtime::trust::Project;
 use ringfence_runtime::wording::printable;
-use serde_json::json;
 
 use super::{context, in_force, run};
 use crate::cli::{McpCommand, McpInspectArgs, McpListArgs, McpRunArgs, McpServeArgs};
@@ -37,7 +38,10 @@ use crate::prompt;
 use crate::render::text;
 use crate::screen::Screen;
 pub(super) use lacks::hint as hint_at_rules;
-use shown::{as_json, changes, covered_command, how_to_pin, not_looked_at, pointed_at, shown};
+use shown::{
+    as_json, changes, covered_command, differences_as_json, how_to_pin, not_looked_at, pointed_at,
+    shown,
+};
 
 pub(crate) fn mcp(command: McpCommand, screen: &Screen) -> Result<Done, Failure> {
     let environment = context::environment();
@@ -186,14 +190,15 @@ fn inspect(args: &McpInspectArgs, screen: &Screen) -> Result<Done, Failure> {
     if args.json {
         let mut all = as_json(server, &remarks);
         if let Some(all) = all.as_object_mut() {
-            all.insert("differences".to_owned(), json!(differences));
+            let told = differences_as_json(server, &said, &differences);
+            all.insert("differences".to_owned(), told);
         }
         screen.json(&all)?;
     } else if differences.is_empty() {
         screen.note(&format!("`{}` is as it was pinned", args.name));
     } else {
         screen.data(&(changes(server, &said, &differences) + &pointed_at(&remarks)))?;
-        screen.hint(&how_to_pin(server));
+        screen.hint(&how_to_pin(&server.name));
     }
     Ok(if differences.is_empty() { Done::Yes } else { Done::No })
 }

@@ -222,8 +222,8 @@ fn say_why(closing: &Closing, screen: &Screen) {
     let denied = &closing.denied_reads;
     if denied.is_empty() {
         screen.note(
-            "why: all that was opened to read was there, or exists nowhere; what a program only asks \
-             about (stat, readlink) is not seen",
+            "why: nothing that it opened to read was kept from it: each file was there, or is nowhere on this host either; \
+             files that a program only asks about (stat, readlink) are not counted",
         );
     }
     if !denied.is_empty() {

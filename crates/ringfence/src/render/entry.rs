@@ -298,6 +298,7 @@ fn answered(answer: Answer) -> &'static str {
         Answer::Expired => "nobody answered in time",
         Answer::Invalid => "no valid answer",
         Answer::Granted => "granted meanwhile",
+        Answer::NotAsked => "nobody was asked: something else of the same call is denied",
     }
 }
 

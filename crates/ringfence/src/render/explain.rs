@@ -6,11 +6,11 @@ use ringfence_core::{Act, Outcome, RuleRef, SetName, Verdict};
 use ringfence_policy::{Effect, Remedy, SetAnswer};
 use ringfence_runtime::advice::Advice;
 use ringfence_runtime::wording::{
-    content, describe, needs, printable, reason, rule_line, rule_place,
+    arguments, asked_by, content, describe, needs, printable, reason, rule_line, rule_place,
 };
 
 use super::entry::ended;
-use super::text::moment;
+use super::text::{behind_margin, fold_lines, moment};
 use crate::commands::explain::{Now, Recorded};
 use crate::screen::{Paint, Tone};
 
@@ -21,9 +21,35 @@ const WEEKDAYS: [&str; 7] =
 /// Over what would permit a denied act.
 const CHANGE: &str = "what would have to change";
 
-/// The record first, then what the policy in force says about the same act.
-pub(crate) fn render(recorded: &Recorded, now: Option<&Now>, paint: Paint) -> String {
-    let mut out = head(recorded, paint);
+/// The record first, then what the policy in force says about the same act; no line is wider than the screen.
+pub(crate) fn render(
+    recorded: &Recorded,
+    now: Option<&Now>,
+    (paint, columns): (Paint, usize),
+) -> String {
+    // Laid out already, so that all of it is seen as it is.
+    let arguments = match &recorded.request.act {
+        Act::CallTool(call) if !call.arguments.is_empty() => {
+            let title = paint.tone(Tone::Heading, "the arguments of the call");
+            let lines = behind_margin(&arguments(&call.arguments), columns);
+            format!("\n{title}\n{}\n", lines.join("\n"))
+        }
+        Act::CallTool(_)
+        | Act::Exec(_)
+        | Act::Read(_)
+        | Act::Write(_)
+        | Act::Delete(_)
+        | Act::Connect(_)
+        | Act::ConnectUnix(_)
+        | Act::Request(_)
+        | Act::UseSecret(_) => String::new(),
+    };
+    let head = fold_lines(&head(recorded, paint), columns);
+    head + &arguments + &fold_lines(&reasoning(recorded, now, paint), columns)
+}
+
+fn reasoning(recorded: &Recorded, now: Option<&Now>, paint: Paint) -> String {
+    let mut out = String::new();
     if let Some(why) = &recorded.before_rules {
         let text =
             format!("the call: {}; no rule was asked, and none can permit it", printable(why));
@@ -53,11 +79,15 @@ fn head(recorded: &Recorded, paint: Paint) -> String {
     let may = if recorded.is_permitted() { "may" } else { "may not" };
     let so = recorded.answered.as_ref().map(|answered| format!(", {}", answered.so));
     let so = so.unwrap_or_default();
-    let title =
-        format!("{}{so}: agent `{agent}` {may} {}", verdict_word(verdict), describe(&request.act));
+    let word = if recorded.was_put_off() { "denied" } else { verdict_word(verdict) };
+    let title = format!("{word}{so}: agent `{agent}` {may} {}", describe(&request.act));
     let mut out = paint.tone(Tone::Heading, &title) + "\n";
     let _ = writeln!(out, "  entry    {entry}, {}", moment(*at_ms));
-    let _ = writeln!(out, "  rule     {}", rule_line(grounds));
+    let rule = match verdict {
+        Verdict::Ask(_) => asked_by(grounds),
+        Verdict::Permit | Verdict::Deny => rule_line(grounds),
+    };
+    let _ = writeln!(out, "  rule     {rule}");
     for rule in grounds.rules.iter().skip(1) {
         let _ = writeln!(out, "           {}", rule_with_reason(rule));
     }
@@ -151,6 +181,10 @@ fn answer(set: &SetAnswer, paint: Paint) -> String {
 fn change(recorded: &Recorded, now: &Now, paint: Paint) -> String {
     if recorded.is_permitted() {
         return String::new();
+    }
+    if recorded.was_put_off() {
+        let text = "what else the same call needs, first: that is denied";
+        return format!("\n{}\n  {text}\n", paint.tone(Tone::Heading, CHANGE));
     }
     // The policy had permitted it.
     if recorded.grounds.failure.as_deref().is_some_and(|why| why.contains("`limits.")) {

@@ -78,24 +78,24 @@ pub fn fit(text: &str, columns: usize) -> String {
     out
 }
 
-/// Text broken between words into lines of a width.
+/// Text broken between words into lines of a width. A word that is wider is broken where the line is full, so that a
+/// terminal breaks none itself and puts the rest where lines of ours begin; several spaces stay.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= columns => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
-    }
-    lines
+    lay(text, columns, |_| false)
 }
 
-/// The same for what holds commands in backticks, which stay whole: pasted in two halves, a command would be
-/// another one.
+/// The same for what holds commands in backticks, which stay whole where they fit.
 pub fn fold(text: &str, columns: usize) -> Vec<String> {
+    fold_by(text, columns, |_| false)
+}
+
+/// The same for hints: a command of ours stays whole however wide it is, for pasted in two halves it would be another
+/// one. What is quoted in it may be another's text, and is broken.
+pub fn fold_hint(text: &str, columns: usize) -> Vec<String> {
+    fold_by(text, columns, is_command)
+}
+
+fn fold_by(text: &str, columns: usize, whole: fn(&str) -> bool) -> Vec<String> {
     let mut in_command = false;
     let kept: String = text
         .chars()
@@ -104,7 +104,80 @@ pub fn fold(text: &str, columns: usize) -> Vec<String> {
             if in_command && character == ' ' { KEPT_SPACE } else { character }
         })
         .collect();
-    wrap(&kept, columns).into_iter().map(|line| line.replace(KEPT_SPACE, " ")).collect()
+    lay(&kept, columns, whole).into_iter().map(|line| line.replace(KEPT_SPACE, " ")).collect()
+}
+
+fn lay(text: &str, columns: usize, whole: fn(&str) -> bool) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut spaces = 0;
+    for word in text.split(|character: char| character.is_whitespace()) {
+        if word.is_empty() {
+            spaces += 1;
+            continue;
+        }
+        let gap = " ".repeat(spaces + 1);
+        spaces = 0;
+        match lines.last_mut() {
+            Some(line) if line.width() + gap.width() + word.width() <= columns => {
+                line.push_str(&gap);
+                line.push_str(word);
+            }
+            Some(_) | None if whole(word) => lines.push(word.to_owned()),
+            // Where there was more than one space, that is seen.
+            Some(_) if gap.width() > 1 => lines.extend(broken(&(gap + word), columns)),
+            Some(_) | None => lines.extend(broken(word, columns)),
+        }
+    }
+    lines
+}
+
+/// Whether a word is a command of ours in backticks, in which no space but the single one between plain words is.
+fn is_command(word: &str) -> bool {
+    let bare = word.trim_start_matches('(').trim_end_matches([',', '.', ';', ':', ')']);
+    let Some(command) = bare.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) else {
+        return false;
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@%+,".contains(c);
+    let mut words = command.split(KEPT_SPACE);
+    words.next() == Some("ringfence")
+        && words.all(|word| !word.is_empty() && word.chars().all(is_plain))
+}
+
+/// Text broken wherever a line is full.
+pub fn broken(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(COLUMNS_LEAST);
+    let mut lines = vec![String::new()];
+    let mut left = columns;
+    for character in text.chars() {
+        let width = widest(character);
+        if width > left {
+            lines.push(String::new());
+            left = columns;
+        }
+        left = left.saturating_sub(width);
+        if let Some(line) = lines.last_mut() {
+            line.push(character);
+        }
+    }
+    lines
+}
+
+/// Fewest columns that text is broken for.
+const COLUMNS_LEAST: usize = 8;
+
+/// How wide the widest terminal shows a character: the rest of a line that was too wide would begin where ours begin.
+/// Combined characters that one terminal shows as one are several to another.
+fn widest(character: char) -> usize {
+    if character.is_ascii() { 1 } else { character.width_cjk().unwrap_or(1).max(1) }
+}
+
+/// Stands before each line of what others have written where a person answers for it: none of it begins a line.
+pub const MARGIN: &str = "  | ";
+
+/// What others have written, whole, each line behind the margin; where a line is full, it goes on in the next one.
+pub fn behind_margin(text: &str, columns: usize) -> Vec<String> {
+    let room = columns.saturating_sub(MARGIN.len());
+    broken(text, room).into_iter().map(|line| format!("{MARGIN}{line}")).collect()
 }
 
 /// Stands for a space at which no line is broken; none of what is printed has one.
@@ -173,8 +246,13 @@ pub fn fold_lines(text: &str, columns: usize) -> String {
     text.lines().map(|line| hung(line, columns)).collect()
 }
 
+/// Whether a line has room in a width.
+pub fn fits(line: &str, columns: usize) -> bool {
+    line.width() <= columns
+}
+
 fn hung(line: &str, columns: usize) -> String {
-    if line.width() <= columns {
+    if fits(line, columns) {
         return format!("{line}\n");
     }
     let indent = indent_of(line);
@@ -194,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_stands_beneath_its_row_and_no_word_is_broken() {
+    fn what_does_not_fit_stands_beneath_its_row() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         let rows =
             [row(["  id", "place", "why it is so"]), row(["  a", "/long/er", "because of it"])];
@@ -209,18 +287,48 @@ mod tests {
             fold_lines("  one two three\nfour\n", 11),
             "  one\n      two\n      three\nfour\n"
         );
-        assert_eq!(fold_lines("/a/word/that/is/too/long", 5), "/a/word/that/is/too/long\n");
+        assert_eq!(fold_lines("/a/word/that/is", 14), "/a/word/th\n    at/is\n");
     }
 
     #[test]
     fn a_command_is_never_broken_into_lines() {
         let text = "to allow it, run `ringfence grant fs.read:/a --always` there, and look at it";
-        let lines = fold(text, 24);
+        let lines = fold_hint(text, 24);
         let whole = "`ringfence grant fs.read:/a --always`";
         assert!(lines.iter().any(|line| line == whole), "{lines:?}");
         assert!(lines.iter().all(|line| line.len() <= 24 || line == whole), "{lines:?}");
         assert_eq!(lines.join(" "), text);
-        assert_eq!(fold("an odd ` in it", 6), ["an odd", "` in it"]);
+        assert_eq!(fold("an odd ` in it that", 8), ["an odd", "` in it ", "that"]);
+    }
+
+    #[test]
+    fn no_text_makes_a_line_that_is_wider_than_the_screen() {
+        let padded = format!("`{}{}ringfence: may `x` do it", " ".repeat(7), " ".repeat(80));
+        let long = "A".repeat(3000);
+        let quoted = format!("`ringfence grant 'fs.read:/a{}yes' --always`", " ".repeat(90));
+        let spaced = format!("`ringfence grant fs.read:/a{}yes --always`", " ".repeat(90));
+        let wide = "日".repeat(200) + &"\u{1f44d}\u{1f3fd}".repeat(90) + &"я".repeat(99);
+        for text in [&padded, &long, &quoted, &spaced, &wide] {
+            for lines in [fold(text, 40), fold_hint(text, 40), wrap(text, 40)] {
+                assert!(lines.len() > 1, "{text}");
+                assert!(lines.iter().all(|line| line.width() <= 40), "{lines:?}");
+            }
+            let lines = behind_margin(text, 40);
+            assert!(lines.iter().all(|line| line.starts_with(MARGIN)), "{lines:?}");
+            assert!(lines.iter().all(|line| line.chars().map(widest).sum::<usize>() <= 40));
+            let whole: String = lines.iter().filter_map(|it| it.strip_prefix(MARGIN)).collect();
+            assert_eq!(whole, *text);
+        }
+    }
+
+    #[test]
+    fn texts_that_differ_in_their_spaces_look_different() {
+        for (one, other) in [("a b", "a  b"), ("a b", "a   b"), ("aaaaaaaaa b", "aaaaaaaaa  b")] {
+            for columns in [8, 10, 20] {
+                assert_ne!(fold(one, columns), fold(other, columns), "{one:?} in {columns}");
+                assert_ne!(wrap(one, columns), wrap(other, columns), "{one:?} in {columns}");
+            }
+        }
     }
 
     #[test]

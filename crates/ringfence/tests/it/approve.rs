@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::person::{Person, Who, text};
 use crate::run::{Terminal, each};
 use crate::schemas;
+use crate::served::Served;
 use crate::talk::Talk;
 
 const POLICY: &str = r#"
@@ -260,6 +261,54 @@ fn the_client_shows_the_question_and_its_answer_allows_nothing() {
 }
 
 #[test]
+fn asking_again_is_no_answer_and_what_comes_over_http_neither() {
+    let setup = Setup::new(Who::Caller);
+    let served = Served::start(&setup.person, &["--agent", "client"]);
+    let over_http = |revision| Talk::in_revision_over_http(served.port, &served.token, revision);
+    let script =
+        format!("{} mcp run --agent client; exit $?", setup.person.ringfence_program().display());
+    let by_pipes = setup.person.command("sh".as_ref(), &["-c", &script]);
+    let mut notes = String::new();
+    for (text, mut talk) in
+        [("a", Talk::in_revision(by_pipes, "2026-07-28")), ("b", over_http("2026-07-28"))]
+    {
+        let mut params = json!({"name": "note", "arguments": {"text": text}});
+        let told = talk.ask("tools/call", &params);
+        assert_eq!(told["result"]["resultType"], "input_required", "{told}");
+        let question = named(&setup.waiting(1)[0]);
+        assert!(told.to_string().contains(&format!("`ringfence approve {question}`")), "{told}");
+        let (key, _) = told["result"]["inputRequests"].as_object().unwrap().iter().next().unwrap();
+        params["inputResponses"] = json!({key: {"action": "accept", "content": {}}});
+        params["requestState"] = told["result"]["requestState"].clone();
+        let number = talk.request("tools/call", &params);
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!((setup.waiting(1).len(), setup.notes()), (1, notes.clone()));
+        setup.said(&["approve", &question, "--yes"]);
+        let answer = talk.next(number);
+        assert_eq!(answer["result"]["content"][0]["text"], format!("did {text}"), "{answer}");
+        notes += &format!("{text}\n");
+        talk.end();
+    }
+    // In a session over HTTP, whose client can show no questions: allowed, and refused.
+    let mut talk = over_http("2025-03-26");
+    for (text, answer) in [("c", "--yes"), ("d", "--refuse")] {
+        let params = json!({"name": "note", "arguments": {"text": text}});
+        let number = talk.request("tools/call", params);
+        let question = named(&setup.waiting(1)[0]);
+        assert_eq!(setup.notes(), notes, "nothing is done before the answer");
+        setup.said(&["approve", &question, answer]);
+        let told = talk.next(number);
+        assert_eq!(told["result"]["isError"] == true, answer == "--refuse", "{told}");
+        if answer == "--yes" {
+            notes += &format!("{text}\n");
+        }
+    }
+    assert_eq!(setup.notes(), notes);
+    talk.end();
+    served.end();
+}
+
+#[test]
 fn a_yes_is_for_the_tool_and_the_files_that_were_asked_about_and_for_no_others() {
     let setup = Setup::new(Who::Caller);
     let project = setup.person.project();
@@ -396,7 +445,7 @@ fn questions_are_asked_one_after_the_other_where_there_is_a_terminal() {
     setup.waiting(2);
     let mut terminal = Terminal::owned_by(None, &setup.person.ringfence(&["approve"]));
     for (typed, id, is_error) in [("n", "one", true), ("y", "two", false)] {
-        terminal.shows("nothing = later: ");
+        terminal.shows("call the tool box/note? ");
         terminal.forget();
         terminal.types(&format!("{typed}\r"));
         let answer = talk.hear();
@@ -405,5 +454,76 @@ fn questions_are_asked_one_after_the_other_where_there_is_a_terminal() {
     }
     assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.seen);
     assert_eq!(setup.notes(), "b\n");
+    talk.end();
+}
+
+/// The rows of a screen of 80 columns that shows what was written to it, and nothing but lines.
+fn rows(written: &str) -> Vec<String> {
+    let mut rows = vec![String::new()];
+    for character in written.replace("\r\n", "\n").chars() {
+        let row = rows.last_mut().unwrap();
+        assert!(character == '\n' || !character.is_control(), "{written:?}");
+        if character == '\n' {
+            rows.push(String::new());
+        } else if row.chars().count() == 80 {
+            rows.push(character.to_string());
+        } else {
+            row.push(character);
+        }
+    }
+    rows
+}
+
+/// What an agent writes into an argument, so that it is drawn as a question about something else.
+fn false_question(before: usize) -> String {
+    let mut text = format!("`{}{}", " ".repeat(before), " ".repeat(30 * 80));
+    for line in [
+        "SESSION/1, for 118 s more",
+        "  ringfence: may `mcp-client` call the tool files/read_text_file",
+        "  path: \"/home/you/notes.txt\"",
+        "  asked by `ask` (/home/you/policy.cedar:1)",
+    ] {
+        text += &format!("{line:<80}");
+    }
+    text
+}
+
+#[test]
+fn no_argument_draws_a_question_of_its_own_and_all_of_it_is_seen_before_the_answer() {
+    let setup = Setup::new(Who::Caller);
+    let mut talk = setup.talk();
+    let long = format!("{}middle{}", "A".repeat(4000), "B".repeat(9000));
+    // What the column is where an argument begins may be known to its author.
+    let texts = [false_question(62), false_question(71), false_question(72), long];
+    for (at, text) in texts.iter().enumerate() {
+        let id = at.to_string();
+        call(&mut talk, &id, "note", text);
+        setup.waiting(1);
+        let mut terminal = Terminal::owned_by(None, &setup.person.ringfence(&["approve"]));
+        let last = "may `client` call the tool box/note? ";
+        terminal.shows(last);
+        let shown = rows(&terminal.seen);
+        assert!(shown.len() <= 24, "{shown:#?}");
+        assert!(shown[0].contains(", for 1"), "{shown:#?}");
+        assert!(shown.last().unwrap().ends_with(last), "{shown:#?}");
+        let ours: Vec<&String> = shown.iter().filter(|row| !row.starts_with("  | ")).collect();
+        let heads = ours.iter().filter(|row| row.contains("may `client` call the tool")).count();
+        assert_eq!(heads, 2, "{shown:#?}");
+        for of_others in ["SESSION/1", "mcp-client", "notes.txt", "policy.cedar:1)"] {
+            assert!(!ours.iter().any(|row| row.contains(of_others)), "{shown:#?}");
+        }
+        assert!(ours.iter().any(|row| row.contains("characters more stand here")), "{shown:#?}");
+        terminal.forget();
+        terminal.types("a\r");
+        terminal.shows(last);
+        let all: String =
+            rows(&terminal.seen).iter().filter_map(|row| row.strip_prefix("  | ")).collect();
+        let whole = Value::from(text.as_str()).to_string();
+        assert!(all.contains(&whole), "{all}");
+        terminal.types("n\r");
+        assert!(answer(&mut talk, &id).1);
+        assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.seen);
+    }
+    assert_eq!(setup.notes(), "");
     talk.end();
 }

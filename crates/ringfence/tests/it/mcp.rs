@@ -8,6 +8,8 @@ use ringfence_testkit::agents::Agents;
 use serde_json::{Value, json};
 
 use crate::attacks::targets::wait_until;
+use crate::mcp_broken::odd_of_client;
+use crate::mcp_unanswered::session;
 use crate::person::{Person, Who, text};
 use crate::schemas::conforms;
 use crate::talk::Talk;
@@ -189,15 +191,29 @@ fn what_is_no_message_is_answered_and_the_talk_goes_on() {
         "x".repeat(17 << 20)
     );
     let double = r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#;
-    for (line, code) in
-        [("{", -32700), (&deep, -32600), (&long, -32600), (double, -32600), ("[]", -32600)]
-    {
+    // Only 2025-03-26 has several at once, and the session is of another revision.
+    let several =
+        r#"[{"jsonrpc":"2.0","id":7,"method":"ping"},{"jsonrpc":"2.0","id":8,"method":"ping"}]"#;
+    let wrong = [
+        ("{", -32700, "not-json"),
+        (&deep, -32600, "ambiguous"),
+        (&long, -32600, "too-long"),
+        (double, -32600, "ambiguous"),
+        ("[]", -32600, "not-rpc"),
+        (several, -32600, "batch"),
+        (r#"{"jsonrpc":"2.0","id":[],"method":"ping"}"#, -32600, "not-rpc"),
+        (r#"{"id":1,"method":"ping"}"#, -32600, "not-rpc"),
+    ];
+    for (line, code, kind) in wrong {
         talk.send_line(line);
         let answer = talk.hear();
-        assert_eq!(answer["error"]["code"], code, "{answer}");
+        assert_eq!(answer["error"]["code"], code, "{kind}: {answer}");
     }
     assert!(!talk.call("read_text_file", json!({"path": "a.txt"})).1);
     talk.end();
+    // Each of them is an entry.
+    let odd = odd_of_client(&setup.person, &session(&setup.person, "client"));
+    assert_eq!(odd, wrong.map(|(_, _, kind)| kind));
 }
 
 #[test]
@@ -423,6 +439,7 @@ fn what_a_world_says_to_its_session_gives_it_no_more_than_its_agent_may() {
         (r#"{"servers": [], "agent": "client"}"#, "same version"),
         (r#"{"servers": ["nothing"]}"#, "no server `nothing`"),
         (r#"{"servers": ["../x"]}"#, "same version"),
+        (r#"{"servers": ["files", "files"]}"#, "`files` is named twice"),
     ] {
         setup.person.write("speak.py", speak);
         let said = setup
@@ -450,4 +467,58 @@ fn what_a_world_says_to_its_session_gives_it_no_more_than_its_agent_may() {
     ]);
     let said = text(&server.output().unwrap());
     assert!(said.contains("none") && !said.contains("tools"), "{said}");
+}
+
+/// Two clients in one world, before and after something happens outside; what both are told.
+const MEANWHILE: &str = r#"
+import json, os, subprocess, sys, time
+def send(client, id, method, params):
+    client.stdin.write(json.dumps({"jsonrpc": "2.0", "id": id, "method": method, "params": params}) + "\n")
+    client.stdin.flush()
+    while True:
+        line = client.stdout.readline()
+        if not line:
+            return "ended"
+        said = json.loads(line)
+        if said.get("id") == id:
+            return json.dumps(said.get("result", said.get("error")))
+def begin():
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    client = subprocess.Popen(["ringfence", "mcp", "run"], **pipes)
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+    return client, send(client, 1, "initialize", hello)
+def call(client, id):
+    return send(client, id, "tools/call", {"name": "read_text_file", "arguments": {"path": "a.txt"}})
+first, _ = begin()
+print("before:", call(first, 2), flush=True)
+open("began", "w").close()
+while not os.path.exists("go-on"):
+    time.sleep(0.05)
+print("the first after:", call(first, 3), flush=True)
+second, _ = begin()
+print("another after:", call(second, 2), flush=True)
+"#;
+
+#[test]
+fn a_server_that_was_removed_is_called_no_more_once_the_policy_is_loaded_anew() {
+    let Some(setup) = Setup::new(Who::Caller) else { return };
+    let project = setup.person.project();
+    setup.person.write("meanwhile.py", MEANWHILE);
+    let mut world = inside(&setup, "exec python3 -I meanwhile.py");
+    let world = world.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut outside = setup.talk();
+    assert!(!outside.call("read_text_file", json!({"path": "a.txt"})).1);
+    wait_until("a client in the world has called", || project.join("began").exists());
+    setup.person.succeed(&["mcp", "remove", "files", "--yes"]);
+    setup.person.succeed(&["policy", "reload"]);
+    setup.person.write("go-on", "");
+    let said = text(&world.wait_with_output().unwrap());
+    let line = |begin: &str| said.lines().find(|line| line.starts_with(begin)).unwrap_or(&said);
+    assert!(line("before:").contains("public"), "{said}");
+    assert!(line("the first after:").contains("its server was removed"), "{said}");
+    assert!(!line("the first after:").contains("public"), "{said}");
+    assert!(line("another after:").contains("message"), "{said}");
+    assert!(!line("another after:").contains("public"), "{said}");
+    let (answer, failed) = outside.call("read_text_file", json!({"path": "a.txt"}));
+    assert!(failed && answer.contains("its server was removed"), "{answer}");
 }

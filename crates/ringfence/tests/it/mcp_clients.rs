@@ -6,7 +6,9 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ringfence_testkit::agents::Agents;
 use serde_json::{Value, json};
 
 use crate::person::{Person, Who, text};
@@ -43,6 +45,8 @@ permit (principal == Agent::"client", action == Action::"net.connect", resource 
 /// Rules on tools, which have to be pinned before.
 const RULES: &str = r#"
 permit (principal == Agent::"client", action in Action::"tool.call", resource);
+@id("no-shouts") forbid (principal, action == Action::"everything/echo", resource) when { context.args.message like "*!" };
+@id("no-keys") forbid (principal, action == Action::"files/read_text_file", resource) when { context.args.path like "*keys" };
 @id("no-zones") forbid (principal, action == Action::"time/convert_time", resource);
 @id("no-loss") forbid (principal, action == Action::"memory/delete_entities", resource);
 @id("no-plots") forbid (principal, action == Action::"thinking/sequentialthinking", resource) when { context.args.thought like "*plot*" };
@@ -63,6 +67,19 @@ pub(crate) fn bring_servers(to: &Path) {
     let mut copy = Command::new("sh");
     copy.args(["-ec", slim, "sh"]).arg(installed()).arg(to);
     assert!(copy.status().unwrap().success());
+}
+
+/// The same of those that are installed with the tests' agents; none where these are not.
+fn bring_others(to: &Path) -> Option<PathBuf> {
+    let agents = Agents::for_tests()?;
+    let to = to.join("others");
+    fs::create_dir(&to).unwrap();
+    let slim =
+        "cd $1 && tar -c --exclude=@anthropic-ai --exclude=@openai node_modules | tar -x -C $2";
+    let mut copy = Command::new("sh");
+    copy.args(["-ec", slim, "sh"]).arg(agents.dir()).arg(&to);
+    assert!(copy.status().unwrap().success());
+    Some(to)
 }
 
 /// A page that is there, whoever asks for it.
@@ -88,8 +105,9 @@ fn page() -> u16 {
 
 impl Setup {
     /// A person who has added these servers.
-    fn new(names: &[&str]) -> Setup {
+    fn new(names: &[&str]) -> Option<Setup> {
         let person = Person::new(Who::Caller);
+        person.write("keys", "of the house");
         let page = page();
         person.write("client.py", CLIENT);
         let git = "git init -q . && git add client.py && git -c user.name=a -c user.email=a@b commit -q -m first";
@@ -97,6 +115,7 @@ impl Setup {
         assert!(made.status.success(), "{}", text(&made));
         let servers = person.ringfence_program().with_file_name("servers");
         bring_servers(&servers);
+        bring_others(&servers)?;
         let project = person.project().display().to_string();
         let policy = POLICY
             .replace("SERVERS", &servers.display().to_string())
@@ -123,7 +142,7 @@ impl Setup {
         });
         let rules: Vec<&str> = rules.collect();
         fs::write(own.join("policy.cedar"), policy + &rules.join("\n")).unwrap();
-        setup
+        Some(setup)
     }
 
     fn project(&self) -> String {
@@ -144,8 +163,17 @@ impl Setup {
             let command = vec!["node".to_owned(), self.servers.join(script).display().to_string()];
             (name, format!("MEMORY_FILE_PATH={}/memory", self.project()), command)
         };
+        let other = |name, package: &str, more: &[&str]| {
+            let script =
+                format!("others/node_modules/@modelcontextprotocol/{package}/dist/index.js");
+            let script = self.servers.join(script).display().to_string();
+            let words = ["node", &script].into_iter().chain(more.iter().copied());
+            (name, "A=b".to_owned(), words.map(str::to_owned).collect())
+        };
         vec![
+            other("everything", "server-everything", &[]),
             python("fetch", &["--ignore-robots-txt", "--allow-private-ips"]),
+            other("files", "server-filesystem", &["."]),
             python("git", &[]),
             npm("memory", "server-memory"),
             npm("thinking", "server-sequential-thinking"),
@@ -164,6 +192,14 @@ impl Setup {
         let seen = json!({"observations": [{"entityName": "a", "contents": ["once more"]}]});
         let (from, to) = ("source_timezone", "target_timezone");
         vec![
+            [
+                (call("everything__echo", json!({"message": "all of it"})), "all of it"),
+                (call("everything__echo", json!({"message": "all!"})), "no-shouts"),
+            ],
+            [
+                (call("files__read_text_file", json!({"path": "client.py"})), "official Python"),
+                (call("files__read_text_file", json!({"path": "keys"})), "no-keys"),
+            ],
             [
                 (call("fetch__fetch", json!({"url": page})), "a page for everybody"),
                 (call("fetch__fetch", json!({"url": "http://evil.example/"})), "may not connect"),
@@ -208,7 +244,9 @@ impl Setup {
         let program =
             "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js";
         let program = installed().join(program).display().to_string();
-        let words: Vec<&str> = [program.as_str(), "--cli"].iter().chain(words).copied().collect();
+        // Its own 15 s are few on a machine that runs all tests.
+        let patience = ["--connect-timeout", "60000"];
+        let words = [&[program.as_str(), "--cli"], words, &patience].concat();
         self.person.command(&node(), &words).output().unwrap()
     }
 
@@ -217,11 +255,11 @@ impl Setup {
     }
 }
 
-const ALL: [&str; 5] = ["fetch", "git", "memory", "thinking", "time"];
+const ALL: [&str; 7] = ["everything", "fetch", "files", "git", "memory", "thinking", "time"];
 
 #[test]
 fn the_official_python_client_calls_servers_of_others_through_the_gate() {
-    let setup = Setup::new(&ALL);
+    let Some(setup) = Setup::new(&ALL) else { return };
     // Without us, what is denied below is done.
     let direct = |[_, (denied, _)]: [(Value, &str); 2]| {
         let (server, tool) = denied["tool"].as_str().unwrap().split_once("__").unwrap();
@@ -239,7 +277,9 @@ fn the_official_python_client_calls_servers_of_others_through_the_gate() {
         let calls = if server == "memory" { vec![call, again] } else { vec![call] };
         json!({"how": "stdio", "where": words, "calls": calls})
     };
-    let talks: Vec<Value> = setup.calls().into_iter().skip(1).map(direct).collect();
+    let is_far = |[(call, _), _]: &[(Value, &str); 2]| call["tool"] == "fetch__fetch";
+    let near = setup.calls().into_iter().filter(|calls| !is_far(calls));
+    let talks: Vec<Value> = near.map(direct).collect();
     let said = setup.python(&talks);
     for (said, talk) in said.as_array().unwrap().iter().zip(&talks) {
         assert_eq!(said["results"][0]["failed"], false, "{talk}: {said}");
@@ -266,29 +306,57 @@ fn the_official_python_client_calls_servers_of_others_through_the_gate() {
     assert!(!told.contains("mcp: "), "nothing odd: {told}");
 }
 
+/// How many calls the inspector makes at once: each is a program of its own.
+const AT_ONCE: usize = 3;
+
 #[test]
-fn the_official_inspector_lists_and_calls_through_the_gate() {
-    let setup = Setup::new(&["thinking"]);
+fn the_official_inspector_lists_and_calls_servers_of_others_through_the_gate() {
+    let Some(setup) = Setup::new(&ALL) else { return };
     let served = setup.serve();
     let program = setup.person.ringfence_program().display().to_string();
     let url = served.url();
     let login = format!("Authorization: Bearer {}", served.token);
-    let over_stdio = [program.as_str(), "mcp", "run", "--agent", "client"];
-    let over_http = [url.as_str(), "--transport", "http", "--header", &login];
+    let over_stdio = vec![program.as_str(), "mcp", "run", "--agent", "client"];
+    let over_http = vec![url.as_str(), "--transport", "http", "--header", &login];
     let modern = [&over_http[..], &["--protocol-era", "modern"]].concat();
-    for way in [&over_stdio[..], &over_http[..], &modern[..]] {
-        let inspect = |words: &[&str]| setup.inspector(&[way, &["--method"], words].concat());
-        let listed = inspect(&["tools/list"]);
-        assert!(text(&listed).contains("sequentialthinking"), "{way:?}: {}", text(&listed));
-        for (thought, expected) in [("a plan", "thoughtHistoryLength"), ("a plot", "no-plots")] {
-            let arguments = json!({
-                "thought": thought, "thoughtNumber": 1, "totalThoughts": 1, "nextThoughtNeeded": false,
-            });
-            let arguments = arguments.to_string();
-            let tool = ["--tool-name", "sequentialthinking", "--tool-args-json", &arguments];
-            let called = inspect(&[&["tools/call"], &tool[..]].concat());
-            assert!(text(&called).contains(expected), "{way:?}: {}", text(&called));
+    let ways = [over_stdio, over_http, modern];
+    let mut calls = setup.calls();
+    for [permitted, _] in &mut calls {
+        // Nothing was created before.
+        if permitted.0["tool"] == "memory__add_observations" {
+            *permitted = (json!({"tool": "memory__read_graph", "arguments": {}}), "entities");
         }
     }
+    let inspect = |way: &[&str], words: &[&str]| {
+        text(&setup.inspector(&[way, &["--method"], words].concat()))
+    };
+    let next = AtomicUsize::new(0);
+    let each = &|| {
+        loop {
+            let at = next.fetch_add(1, Ordering::SeqCst);
+            let Some(of_server) = calls.get(at) else { return };
+            let way = &ways[at % ways.len()];
+            if at < ways.len() {
+                let listed = inspect(way, &["tools/list"]);
+                for [(call, _), _] in &calls {
+                    assert!(listed.contains(call["tool"].as_str().unwrap()), "{way:?}: {listed}");
+                }
+                assert!(!listed.contains("time__convert_time"), "denied whatever: {listed}");
+            }
+            // One of each server that is permitted, and one of every way that is not.
+            for (call, expected) in of_server.iter().take(1 + usize::from(at < ways.len())) {
+                let (tool, arguments) =
+                    (call["tool"].as_str().unwrap(), call["arguments"].to_string());
+                let tool = ["tools/call", "--tool-name", tool, "--tool-args-json", &arguments];
+                let called = inspect(way, &tool);
+                assert!(called.contains(expected), "{way:?}, {call}: {called}");
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(each);
+        }
+    });
     served.end();
 }

@@ -1,7 +1,9 @@
 //! Servers of other clients are taken over: each is looked at and pinned, no secret of theirs is in a file of ours, and
 //! what the client starts then is the gate.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -553,14 +555,58 @@ const FILES: [(&str, &str, &str); 6] = [
     ),
 ];
 
+/// The same where clients have their files elsewhere: below the home as on other systems, and in projects.
+const FILES_ELSEWHERE: [(&str, &str, &str); 8] = [
+    (
+        "claude",
+        ".claude.json",
+        "{\"numStartups\": 1, \"projects\": {\n  \"/far\": {},\n  \"PROJECT\": {\"mcpServers\": {\"notes\":SERVER}}}}",
+    ),
+    ("claude", "project/.mcp.json", "{\"mcpServers\":\n{\"notes\": SERVER}}"),
+    (
+        "claude-desktop",
+        "Library/Application Support/Claude/claude_desktop_config.json",
+        "{\"mcpServers\":{\"notes\":SERVER}}\n",
+    ),
+    (
+        "vscode",
+        ".config/Code/User/mcp.json",
+        "{\n\t\"servers\": {\n\t\t\"notes\": SERVER, // ours\n\t},\n\t\"inputs\": []\n}",
+    ),
+    (
+        "vscode",
+        "Library/Application Support/Code/User/mcp.json",
+        "{ \"servers\": {\"notes\": SERVER} }\r\n",
+    ),
+    ("cursor", "project/.cursor/mcp.json", "{\"mcpServers\": {\"notes\": SERVER }}"),
+    (
+        "codex",
+        "project/.codex/config.toml",
+        "[mcp_servers]\n# mine\nnotes = { command = \"/usr/bin/python3\", args = [\"server.py\", \"old\"] }\n",
+    ),
+    ("gemini", "project/.gemini/settings.json", "\n{\"mcpServers\":{\n\"notes\":SERVER}}"),
+];
+
 #[test]
 fn the_file_of_every_client_is_taken_over_and_put_back_byte_for_byte() {
+    taken_over_and_put_back(&FILES);
+}
+
+#[test]
+fn files_elsewhere_and_in_projects_are_taken_over_and_put_back_byte_for_byte() {
+    taken_over_and_put_back(&FILES_ELSEWHERE);
+}
+
+fn taken_over_and_put_back(files: &[(&'static str, &str, &str)]) {
     let setup = setup(Who::Caller);
     let person = &setup.person;
     let entry = "{\"command\": \"/usr/bin/python3\",  \"args\": [\"server.py\", \"old\"]}";
-    let texts = FILES.map(|(client, path, text)| {
-        (client, person.home().join(path), text.replace("SERVER", entry))
+    let project = person.project().display().to_string();
+    let texts = files.iter().map(|(client, path, text)| {
+        let text = text.replace("SERVER", entry).replace("PROJECT", &project);
+        (*client, person.home().join(path), text)
     });
+    let texts: Vec<(&str, PathBuf, String)> = texts.collect();
     for (_, path, text) in &texts {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -571,10 +617,17 @@ fn the_file_of_every_client_is_taken_over_and_put_back_byte_for_byte() {
         let now = fs::read_to_string(path).unwrap();
         let close: String = now.chars().filter(|it| !it.is_whitespace()).collect();
         let started = format!("[\"mcp\",\"run\",\"notes\",\"--agent\",\"{client}\"]");
-        assert!(close.contains(&started) && !close.contains("python3"), "{client}: {now}");
+        assert!(
+            close.contains(&started) && !close.contains("python3"),
+            "{}: {now}",
+            path.display()
+        );
         for kept in ["// ours", "# mine", "\"numStartups\": 1", "1.50", "a   = 1", "\\u00fc"] {
             assert_eq!(now.contains(kept), before.contains(kept), "{client}, {kept}: {now}");
         }
+    }
+    let clients: BTreeSet<&str> = texts.iter().map(|(client, _, _)| *client).collect();
+    for client in clients {
         let words = ["mcp", "run", "notes", "--agent", client];
         let mut talk = Talk::with(person.ringfence(&words));
         let said = talk.call("read_note", json!({"path": "server.py"})).0;
@@ -583,8 +636,8 @@ fn the_file_of_every_client_is_taken_over_and_put_back_byte_for_byte() {
     }
     let output = person.ringfence(&["mcp", "import", "--undo", "--all"]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
-    for (client, path, before) in &texts {
-        assert_eq!(&fs::read_to_string(path).unwrap(), before, "{client}");
+    for (_, path, before) in &texts {
+        assert_eq!(&fs::read_to_string(path).unwrap(), before, "{}", path.display());
     }
 }
 

@@ -209,6 +209,6 @@ fn nothing_is_hinted_at_that_would_not_help() {
     let file = lacks.setup.own().join("mcp/keyed.json");
     fs::write(file, json!({"version": 1, "command": command}).to_string()).unwrap();
     let (said, _) = lacks.run(&["mcp", "test", "keyed"]);
-    assert!(said.contains("`ringfence mcp add keyed -- COMMAND`"), "{said}");
+    assert!(said.contains("`ringfence mcp add keyed`"), "{said}");
     assert!(!said.contains("uB7xq2Lr9Tz5Wk1"), "{said}");
 }

@@ -265,6 +265,8 @@ fn rules_of_a_server_that_is_not_added_are_taken_back_and_those_of_one_that_goes
     let said = text(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("+@id(\"web-address\")") && said.contains("are taken back"), "{said}");
+    // In one line: what is taken back was shown when it was written.
+    assert!(!said.contains("-@id(\"web-address\")"), "{said}");
     assert_eq!(setup.rules(), with_rules, "{said}");
     // Off a terminal nothing is taken out that nobody agreed to, and nothing is said of what is no matter of it.
     let vain = "permit (principal, action == Action::\"other/none\", resource);\n";

@@ -20,15 +20,24 @@ permit (principal == Agent::"mcp-client", action in Action::"tool.call", resourc
 
 /// A server with one tool, which says a variable; how it misbehaves is its first word.
 const SERVER: &str = r#"
-import json, os, signal, sys, time
+import json, os, signal, sys, threading, time
 how, mark = sys.argv[1], sys.argv[2]
 if how == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if how == "dies":
     print("cannot open the database", file=sys.stderr)
     sys.exit(1)
+if how == "changes":
+    changed = json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}) + "\n"
+    def change():
+        while True:
+            os.write(1, changed.encode())
+    begun = False
 for line in sys.stdin:
     asked = json.loads(line)
+    if how == "changes" and asked["method"] == "tools/list" and not begun:
+        begun = True
+        threading.Thread(target=change, daemon=True).start()
     if how == "mute" or "id" not in asked:
         continue
     result = {}
@@ -134,6 +143,23 @@ fn a_mute_server_does_not_hold_up_the_others_for_ever() {
     let called = talk.ask("tools/call", json!({"name": "b__say", "arguments": {"name": "no"}}));
     assert_eq!(called["result"]["content"][0]["text"], "nothing", "{called}");
     wait_until("the mute one is ended", || setup.servers() == 1);
+    talk.close();
+}
+
+#[test]
+fn a_server_whose_tools_change_without_end_holds_up_no_other() {
+    let setup = Setup::new(Who::Caller, &[("a", "changes"), ("b", "good")]);
+    let mut talk = setup.talk();
+    talk.begin();
+    let is_change = |it: &Value| it["method"] == "notifications/tools/list_changed";
+    talk.told("notifications/tools/list_changed");
+    for name in 0..8 {
+        talk.told.clear();
+        let arguments = json!({"name": format!("no-{name}")});
+        let called = talk.ask("tools/call", json!({"name": "b__say", "arguments": arguments}));
+        assert_eq!(called["result"]["content"][0]["text"], "nothing", "{called}");
+    }
+    assert!(is_change(&talk.hear()), "it goes on");
     talk.close();
 }
 

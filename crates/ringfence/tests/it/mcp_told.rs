@@ -267,10 +267,12 @@ fn a_tool_that_is_kept_back_is_told_of_before_anybody_calls_it() {
     for part in ["changed: read_note", "new: erase_notes", "look at this", "tell the user"] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    let mut words = hinted(&said, "`ringfence mcp add it -- ");
-    words.insert(3, "--yes".to_owned());
+    // What a rule permits and hides something is pinned by a person, and by no yes unseen.
+    let words = hinted(&said, "`ringfence mcp add it");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    setup.person.succeed(&words);
+    let answers = [("pin these", "y"), ("change the policy so?", "n")];
+    let (said, code) = setup.typed(&answers, &words);
+    assert_eq!(code, Some(0), "{said}");
     let (said, code) = run(&setup, &["mcp", "test", "it"]);
     assert!(code == Some(0) && !said.contains("mcp add"), "{said}");
     let mut talk = Talk::with(setup.person.ringfence(&["mcp", "run", "it"]));
@@ -316,6 +318,23 @@ fn rules_are_suggested_for_what_rules_denied_and_for_no_tool_that_is_not_there()
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("none can permit it: its server says something else"), "{said}");
     assert!(!said.contains("the policy asks") && !said.contains("permit("), "{said}");
+}
+
+#[test]
+fn what_no_tool_can_be_called_is_denied_with_its_entry() {
+    let setup = Setup::of_notes();
+    setup.person.succeed(&ADD);
+    let mut talk = Talk::with(setup.person.ringfence(&["mcp", "run", "it"]));
+    for tool in ["read note", "a\u{1b}[2J", &"x".repeat(200), "\u{2028}"] {
+        let (said, failed) = talk.call(tool, json!({"path": "a"}));
+        assert!(failed && said.contains("is no name of a tool"), "{tool}: {said}");
+        assert!(said.contains("denied") && said.contains("entry "), "{tool}: {said}");
+        assert!(!said.contains('\u{1b}'), "{tool}: {said}");
+    }
+    talk.end();
+    let (said, code) = run(&setup, &["suggest"]);
+    assert!(code == Some(1) && said.contains("is no name of a tool"), "{said}");
+    assert!(!said.contains("permit(") && !said.contains("--apply"), "{said}");
 }
 
 #[test]

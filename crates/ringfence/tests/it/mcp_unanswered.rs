@@ -16,7 +16,8 @@ permit (principal == Agent::"client", action in Action::"tool.call", resource);
 
 /// A server that answers as it is told to.
 const SERVER: &str = r#"
-import json, sys
+import json, os, sys
+calls = 0
 def out(text):
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
@@ -32,6 +33,8 @@ for line in sys.stdin:
         fine({"tools": [{"name": "say", "inputSchema": {"type": "object", "properties": {"how": {"type": "string"}}}}]})
     elif asked["method"] == "tools/call":
         how = asked["params"]["arguments"]["how"]
+        open("asked", "a").write(how + "\n")
+        calls += 1
         head = '{"jsonrpc":"2.0","id":' + id + ',"result":{"content":[{"type":"text","text":"said"}],"x":'
         if how == "deep":
             out(head + "[" * 100000 + "]" * 100000 + "}}")
@@ -55,13 +58,30 @@ for line in sys.stdin:
         elif how == "twice":
             fine({"content": [{"type": "text", "text": "said"}]})
             fine({"content": [{"type": "text", "text": "said again"}]})
-        elif how == "well":
+        elif how == "count":
+            fine({"content": [{"type": "text", "text": "said %d" % calls}]})
+        elif how == "die":
+            os._exit(3)
+        elif how == "flood":
+            # Nobody waits for any of it.
+            head = '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"none","progress":1,"x":['
+            few, many = head + "[]," * 85000 + "0]}}\n", (head + "[]," * 16 + "0]}}\n") * 1024
+            for number in range(200):
+                if os.path.exists("stop"):
+                    break
+                sys.stdout.write(many if number % 2 else few)
+                sys.stdout.flush()
+                open("flooding", "w").write(str(number))
+            else:
+                open("flooded", "w")
+            fine({"content": [{"type": "text", "text": "said"}]})
+        elif how == "well" or how.startswith("like "):
             fine({"content": [{"type": "text", "text": "said"}]})
     else:
         out(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": {"code": -32601, "message": "no"}}))
 "#;
 
-fn setup() -> Person {
+pub(crate) fn setup() -> Person {
     let person = Person::new(Who::Caller);
     person.write("server.py", SERVER);
     let own = person.home().join(".config/ringfence");
@@ -80,8 +100,16 @@ fn setup() -> Person {
     person
 }
 
-fn talk(person: &Person, era: Era) -> Talk {
+pub(crate) fn talk(person: &Person, era: Era) -> Talk {
     Talk::of_era(person.ringfence(&["mcp", "run", "--agent", "client"]), era)
+}
+
+/// The latest session of an agent.
+pub(crate) fn session(person: &Person, agent: &str) -> String {
+    let sessions = person.succeed(&["sessions", "--json"]);
+    let all = sessions.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of_agent = all.rev().find(|session| session["agent"] == agent).unwrap();
+    of_agent["session"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -117,10 +145,7 @@ fn an_answer_that_cannot_be_read_fails_its_call_and_nothing_else() {
     }
     let verified = person.ringfence(&["log", "verify"]).output().unwrap();
     assert!(verified.status.success(), "{}", text(&verified));
-    let sessions = person.succeed(&["sessions", "--json"]);
-    let all = sessions.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let of_client = all.rev().find(|session| session["agent"] == "client").unwrap();
-    let log = person.succeed(&["log", "show", of_client["session"].as_str().unwrap()]);
+    let log = person.succeed(&["log", "show", &session(&person, "client")]);
     for kind in [
         "longer than",
         "nested deeper",

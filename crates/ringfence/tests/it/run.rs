@@ -173,10 +173,10 @@ pub(crate) fn each(policy: &str, check: impl Fn(&Person)) {
 }
 
 /// Lines of a session's output as they come; nobody waits for one for ever.
-struct Lines(std::sync::mpsc::Receiver<String>);
+pub(crate) struct Lines(std::sync::mpsc::Receiver<String>);
 
 impl Lines {
-    fn of(child: &mut Child) -> Lines {
+    pub(crate) fn of(child: &mut Child) -> Lines {
         let (sender, lines) = std::sync::mpsc::sync_channel(1000);
         let out = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
@@ -190,7 +190,7 @@ impl Lines {
         Lines(lines)
     }
 
-    fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         self.0.recv_timeout(PATIENCE).unwrap()
     }
 }

@@ -267,7 +267,7 @@ fn why_names_what_could_not_be_read_and_the_grant_that_helps() {
         assert!(ended.err.contains("why: could not write /usr/x (2 times): "), "{ended}");
         let (ended, _) = traced(person, "--why", "true");
         assert!(!ended.err.contains("could not write"), "{ended}");
-        assert!(ended.err.contains("all that was opened to read was there"), "{ended}");
+        assert!(ended.err.contains("nothing that it opened to read was kept from it"), "{ended}");
     });
 }
 

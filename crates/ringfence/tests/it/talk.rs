@@ -40,6 +40,10 @@ impl Era {
     }
 }
 
+fn era_of(revision: &str) -> Era {
+    if revision < "2026" { Era::Old } else { Era::New }
+}
+
 /// A client, whose program ends with the test.
 pub(crate) struct Talk {
     way: Way,
@@ -82,6 +86,33 @@ impl Talk {
     /// The same over HTTP, with this token.
     pub(crate) fn over_http(port: u16, token: &str, era: Era) -> Talk {
         Talk::by(Way::Web(Web::new(port, token, era)), era).begun()
+    }
+
+    /// One that speaks this revision and no other, can do all that servers may ask for in it, and has begun by pipes.
+    pub(crate) fn in_revision(command: Command, revision: &str) -> Talk {
+        Talk::by(Way::Pipes(Pipes::to(command)), era_of(revision)).begun_in(revision)
+    }
+
+    /// The same over HTTP, with this token.
+    pub(crate) fn in_revision_over_http(port: u16, token: &str, revision: &str) -> Talk {
+        let mut web = Web::new(port, token, era_of(revision));
+        revision.clone_into(&mut web.revision);
+        Talk::by(Way::Web(web), era_of(revision)).begun_in(revision)
+    }
+
+    fn begun_in(mut self, revision: &str) -> Talk {
+        match self.era {
+            Era::Old => {
+                let mut all = json!({"sampling": {}, "roots": {"listChanged": true}});
+                if revision >= "2025-06-18" {
+                    all["elicitation"] = json!({});
+                }
+                let answer = self.initialize(revision, &all);
+                assert_eq!(answer["result"]["protocolVersion"], revision, "{answer}");
+            }
+            Era::New => drop(self.ask("server/discover", json!({}))),
+        }
+        self
     }
 
     fn by(way: Way, era: Era) -> Talk {

@@ -198,6 +198,8 @@ class Web(BaseHTTPRequestHandler):
     """Streamable HTTP of either era."""
 
     protocol_version = "HTTP/1.1"
+    # What is said in pieces would wait for what was acknowledged.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         pass

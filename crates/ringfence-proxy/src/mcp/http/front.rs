@@ -8,6 +8,7 @@ pub mod desk;
 pub mod guard;
 mod messages;
 mod newcomers;
+mod refusal;
 mod reply;
 mod sessions;
 
@@ -34,12 +35,14 @@ use tokio::time::{interval, sleep};
 
 use super::super::frame::Frame;
 use super::super::headers::Repeated;
+use super::super::middle::OddKind;
 use super::carriers::Carriers;
 use super::remote::Unheard;
 use crate::net::{WAITS_MAX, awake};
 use desk::Desk;
 use guard::{Guard, Refused};
 use newcomers::{Ended, Known, Newcomers};
+use refusal::Refusal;
 use reply::{Reply, metrics, plain};
 use sessions::Sessions;
 
@@ -57,6 +60,9 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// How often it is looked for sessions that nobody uses, in seconds.
 const LOOK_SECONDS: u64 = 10;
 
+/// What a client is told that has asked too much.
+const TOO_MANY: &str = "too many requests are under way";
+
 /// Where clients are served.
 pub const PATH: &str = "/mcp";
 
@@ -73,6 +79,8 @@ pub trait Opens: Send + Sync + 'static {
     fn open(&self, desk: Arc<Desk>) -> Result<Box<dyn Hears>, String>;
     /// A client says by a header that a request stands elsewhere in a trace than the request itself says, which counts.
     fn trace_differs(&self);
+    /// Something was refused, of whom nothing is known or no session is there.
+    fn refused(&self, kind: OddKind, what: &str);
     /// The arguments of a tool that clients repeat as headers, by what they call it.
     fn repeated(&self, tool: &str) -> Vec<Repeated>;
 }
@@ -83,6 +91,8 @@ pub trait Hears: Send + Sync {
     fn hear(&self, stream: u64, frame: Frame) -> Result<(), Unheard<Frame>>;
     /// Nobody waits for what was asked on this stream any more; the error is that it has to be told again.
     fn closed(&self, stream: u64) -> Result<(), Busy>;
+    /// Something that its client has sent was refused before this could hear it.
+    fn refused(&self, kind: OddKind, what: &str);
 }
 
 /// Something is not taken just now.
@@ -266,8 +276,22 @@ async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>, known: Known) {
     }
 }
 
-/// The answer to whoever has not shown that they may ask.
-fn unauthorized(why: &'static str, challenge: &'static str) -> Response<Reply> {
+/// The answer to whoever has not shown that they may ask. Nothing of what they say is told.
+fn stranger(refused: Refused, sessions: &Sessions) -> Response<Reply> {
+    let (what, why, challenge) = match refused {
+        Refused::Elsewhere(why) => {
+            let refusal = Refusal::of(StatusCode::FORBIDDEN, OddKind::Stranger, why);
+            return refusal.told(None, sessions);
+        }
+        Refused::Unknown => ("a request without a token", "a token is needed", "Bearer"),
+        // RFC 6750, section 3.1.
+        Refused::Wrong => (
+            "a request with another token than ours",
+            "this is not the token",
+            "Bearer error=\"invalid_token\"",
+        ),
+    };
+    sessions.opens.refused(OddKind::Stranger, what);
     let mut response = plain(StatusCode::UNAUTHORIZED, why);
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
@@ -277,23 +301,22 @@ fn unauthorized(why: &'static str, challenge: &'static str) -> Response<Reply> {
 async fn answer(request: Request<Incoming>, shared: &Shared, known: &Known) -> Response<Reply> {
     match shared.guard.check(request.uri(), request.headers()) {
         Ok(()) => known.is_now(),
-        Err(Refused::Elsewhere(why)) => return plain(StatusCode::FORBIDDEN, why),
-        Err(Refused::Unknown) => return unauthorized("a token is needed", "Bearer"),
-        Err(Refused::Wrong) => {
-            // RFC 6750, section 3.1.
-            return unauthorized("this is not the token", "Bearer error=\"invalid_token\"");
-        }
+        Err(refused) => return stranger(refused, &shared.sessions),
     }
+    let no = |status, why| {
+        let refusal = Refusal::of(status, OddKind::Http, why);
+        refusal.told(None, &shared.sessions)
+    };
     match (request.uri().path(), request.method()) {
         (PATH, _) => {}
         (METRICS_PATH, &Method::GET) => return metrics(shared.sessions.metrics()),
-        (METRICS_PATH, _) => return plain(StatusCode::METHOD_NOT_ALLOWED, "GET"),
-        _ => return plain(StatusCode::NOT_FOUND, "tools are at `/mcp`"),
+        (METRICS_PATH, _) => return no(StatusCode::METHOD_NOT_ALLOWED, "counts are there to GET"),
+        _ => return no(StatusCode::NOT_FOUND, "tools are at `/mcp`"),
     }
     match *request.method() {
         Method::POST => messages::post(request, &shared.sessions).await,
         Method::GET => messages::get(&request, &shared.sessions),
         Method::DELETE => messages::delete(&request, &shared.sessions),
-        _ => plain(StatusCode::METHOD_NOT_ALLOWED, "POST, GET or DELETE"),
+        _ => no(StatusCode::METHOD_NOT_ALLOWED, "tools are there to POST, GET or DELETE"),
     }
 }

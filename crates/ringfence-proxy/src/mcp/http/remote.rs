@@ -287,11 +287,13 @@ impl Session {
                 let method = method.clone();
                 let cancels = outgoing.cancels.as_ref();
                 let cancelled = cancels.and_then(|id| tasks.by_request.remove(id));
-                if !matches!(cancelled, Some((_, Stands::Alone | Stands::Listening))) {
-                    self.deliver(&outgoing).await;
-                }
-                if let Some((task, _)) = cancelled {
+                // First: that the server ends its stream without an answer then is no failure to be told.
+                let stood = cancelled.map(|(task, stood)| {
                     task.abort();
+                    stood
+                });
+                if !matches!(stood, Some(Stands::Alone | Stands::Listening)) {
+                    self.deliver(&outgoing).await;
                 }
                 if method == "notifications/initialized" && self.state().old.is_none() {
                     tasks.running.spawn(Arc::clone(self).listen());

@@ -46,7 +46,8 @@ pub(super) enum At {
     Deciding,
     /// The client of a session has it.
     Client,
-    /// It goes out when the client asks again, or went out and is answered when it asks again.
+    /// It is permitted, and goes out with others that are decided still or when the client asks again; or it went out and
+    /// is answered when the client asks again.
     Held,
 }
 
@@ -107,7 +108,7 @@ impl Middle {
         self.questions.insert(ticket, Question { server, from, method, at: At::Deciding });
         let arguments = arguments.filter(Value::is_object);
         let arguments = arguments.unwrap_or_else(|| Value::Object(Map::new()));
-        Effect::Decide(Call { ticket, server, what, arguments, trace: None })
+        Effect::Decide(Call { ticket, server, what, arguments, trace: None, beside: Vec::new() })
     }
 
     /// A question has been decided.
@@ -187,20 +188,21 @@ impl Middle {
     /// Sends a server's request to the client of a session, under a name of ours.
     fn ask_client(&mut self, number: u64, stream: u64) -> Vec<Effect> {
         self.put(number, At::Client);
-        let Some(Question { from: From::Request { token, message, .. }, .. }) =
+        let Some(Question { from: From::Request { token, message, .. }, method, .. }) =
             self.questions.get(&number)
         else {
             return Vec::new();
         };
         let Kind::Request { id_at, .. } = message.kind() else { return Vec::new() };
         let name = Id::number(number);
-        let text = if token.is_some() {
-            let params = Members::of(message.text()).and_then(|all| all.get("params"));
-            let token = [("progressToken", Some(number.to_string()))];
-            let changes = [
-                ("id", Some(number.to_string())),
-                ("params", Some(edit::within(params, "_meta", &token))),
-            ];
+        let params = Members::of(message.text()).and_then(|all| all.get("params"));
+        let new = params.and_then(|raw| self.question_for_session(method, raw));
+        let params = new.as_deref().or(params);
+        let token = token.as_ref().map(|_| [("progressToken", Some(number.to_string()))]);
+        let text = if token.is_some() || new.is_some() {
+            let told = token.map(|token| edit::within(params, "_meta", &token));
+            let told = told.or_else(|| params.map(str::to_owned));
+            let changes = [("id", Some(number.to_string())), ("params", told)];
             edit::object(Some(message.text()), &changes)
         } else {
             message.with(vec![(id_at.clone(), name.json())])
@@ -272,8 +274,12 @@ impl Middle {
         match &question.from {
             From::Request { id: own, .. } => {
                 let text = message.with(vec![(id_at.clone(), own.json())]);
-                let told = Effect::ToServer(question.server, text);
+                let server = question.server;
+                let told = Effect::ToServer(server, text);
                 self.questions.remove(&number);
+                if let Answer::Result(at) = answer {
+                    self.asked_for_task(server, message.part(at));
+                }
                 vec![told, Effect::Ended(number, how)]
             }
             From::Round(round) => {

@@ -2,20 +2,25 @@
 //!
 //! A server is begun with as the client has begun with us, so that nothing has to be translated where it speaks both:
 //! with `initialize`, or with `server/discover`, MCP 2026-07-28 "Versioning". One that does not know the question is
-//! asked the other.
+//! asked the other; one that refuses a revision is begun with in another.
+
+mod answers;
 
 use serde_json::{Value, json};
 
 use super::super::edit;
 use super::super::frame::{
-    Answer, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Members, Message,
-    UNSUPPORTED_REVISION, quoted, result_answer,
+    Answer, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Kind, Members, Message, quoted,
+    result_answer,
 };
 use super::super::revision::Revision;
 use super::asker::{self, CAPABILITIES, Facts, INFO, VERSION};
 use super::client::Asked;
 use super::odd::{odd, sentence};
 use super::{Effect, Era, Middle, Name, OddKind, Phase, UnderWay, Why, text_param};
+use answers::{Discovery, another, discovery};
+
+pub(super) use answers::usable;
 
 /// How long a server may think about the first question until it is asked the other as well.
 const PROBE_MS_MAX: u64 = 5_000;
@@ -48,6 +53,8 @@ pub(super) struct Tried {
     initialize: bool,
     /// Why it would not begin with `initialize`.
     refused: Option<String>,
+    /// In which revisions it was asked to begin.
+    revisions: Vec<Revision>,
 }
 
 impl Begins {
@@ -153,7 +160,7 @@ impl Middle {
     pub(super) fn unpark(&mut self, name: &Name) {
         let Some(hello) = &mut self.hello else { return };
         hello.parked.retain(|(stream, message)| {
-            let super::super::frame::Kind::Request { id, .. } = message.kind() else { return true };
+            let Kind::Request { id, .. } = message.kind() else { return true };
             *stream != name.stream || *id != name.id
         });
     }
@@ -240,40 +247,53 @@ impl Middle {
                 seat.begins = Begins::Initializing { until_ms };
                 Vec::new()
             }
-            (true, Some(why)) => self.would_not(server, why),
+            (true, Some(why)) => self
+                .initialize_otherwise(server, &why)
+                .unwrap_or_else(|| self.would_not(server, why)),
         }
     }
 
-    /// Begins with a server as older revisions do.
+    /// Begins with a server that has refused to, in another revision, if it may speak one that is known here.
+    fn initialize_otherwise(&mut self, server: usize, why: &str) -> Option<Vec<Effect>> {
+        let tried = &self.servers.get(server)?.tried;
+        let revision = another(why, &tried.revisions, tried.discover)?;
+        Some(self.initialize_in(server, revision))
+    }
+
+    /// Begins with a server as older revisions do: as its client has begun, in the revision that it speaks.
     fn initialize(&mut self, server: usize) -> Vec<Effect> {
-        let now_ms = self.now_ms;
-        if let Some(seat) = self.servers.get_mut(server) {
-            let longest = if seat.tried.discover { BEGIN_MS_MAX } else { PROBE_MS_MAX };
-            seat.begins = Begins::Initializing { until_ms: now_ms.saturating_add(longest) };
-            seat.tried.initialize = true;
-        }
+        let hello = self.hello.as_ref().and_then(|hello| hello.initialize.as_ref());
+        let Some((_, message)) = hello else {
+            return self.initialize_in(server, Revision::LATEST_WITH_SESSIONS);
+        };
+        let message = message.clone();
+        let params = message_params(&message);
+        let wanted = Members::of(params).and_then(|all| super::string(all.get("protocolVersion")?));
+        self.initializes(server, wanted.and_then(|it| it.parse().ok()), params);
+        self.pass_as_it_is(server, Why::Initialize, &message).into_iter().collect()
+    }
+
+    /// The same in this revision.
+    fn initialize_in(&mut self, server: usize, revision: Revision) -> Vec<Effect> {
         let Some(hello) = &self.hello else { return Vec::new() };
-        if let Some((_, message)) = &hello.initialize {
-            let message = message.clone();
-            if let (super::super::frame::Kind::Request { params: Some(at), .. }, Some(seat)) =
-                (message.kind(), self.servers.get_mut(server))
-            {
-                seat.kept.begins_by(message.part(at));
-            }
-            return self.pass_as_it_is(server, Why::Initialize, &message).into_iter().collect();
-        }
-        let params = edit::object(
-            None,
-            &[
-                ("protocolVersion", Some(quoted(Revision::LATEST_WITH_SESSIONS.name()))),
-                ("capabilities", Some(hello.capabilities.clone())),
-                ("clientInfo", Some(hello.info.clone())),
-            ],
+        let version = ("protocolVersion", Some(quoted(revision.name())));
+        let can = ("capabilities", Some(hello.capabilities.clone()));
+        let own = [version.clone(), can, ("clientInfo", Some(hello.info.clone()))];
+        let params = hello.initialize.as_ref().map_or_else(
+            || edit::object(None, &own),
+            |(_, message)| edit::object(Some(message_params(message)), &[version]),
         );
-        if let Some(seat) = self.servers.get_mut(server) {
-            seat.kept.begins_by(&params);
-        }
+        self.initializes(server, Some(revision), &params);
         vec![self.ask(server, Why::Initialize, "initialize", &params)]
+    }
+
+    fn initializes(&mut self, server: usize, revision: Option<Revision>, params: &str) {
+        let Some(seat) = self.servers.get_mut(server) else { return };
+        let longest = if seat.tried.discover { BEGIN_MS_MAX } else { PROBE_MS_MAX };
+        seat.begins = Begins::Initializing { until_ms: self.now_ms.saturating_add(longest) };
+        seat.tried.initialize = true;
+        seat.tried.revisions.extend(revision);
+        seat.kept.begins_by(params);
     }
 
     /// A server has begun in the old way, or ended before it did.
@@ -306,11 +326,21 @@ impl Middle {
                 seat.tried.refused = Some(why);
                 Vec::new()
             }
-            Err(why) if !seat.tried.discover => {
+            Err(why) => self.begins_otherwise(server, why),
+        }
+    }
+
+    /// A server would not begin as it was asked to.
+    fn begins_otherwise(&mut self, server: usize, why: String) -> Vec<Effect> {
+        if let Some(effects) = self.initialize_otherwise(server, &why) {
+            return effects;
+        }
+        match self.servers.get_mut(server) {
+            Some(seat) if !seat.tried.discover => {
                 seat.tried.refused = Some(why);
                 self.ask_who(server)
             }
-            Err(why) => self.would_not(server, why),
+            Some(_) | None => self.would_not(server, why),
         }
     }
 
@@ -369,14 +399,14 @@ impl Middle {
         let parked = std::mem::take(&mut hello.parked);
         let mut effects = match hello.initialize.take() {
             Some((name, message)) => self.open_session(&name, &message),
-            None => self.initialized(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#),
+            None => self.initialized(),
         };
         for server in self.of_era(Era::Modern) {
             effects.extend(self.start_listing(server));
             effects.extend(self.start_listening(server));
         }
         for (stream, message) in parked {
-            if let super::super::frame::Kind::Request { id, .. } = message.kind() {
+            if let Kind::Request { id, .. } = message.kind() {
                 self.under_way.remove(&Name { stream, id: id.clone() });
             }
             effects.extend(self.on(stream, &message));
@@ -387,7 +417,7 @@ impl Middle {
     /// Answers the client's `initialize`.
     fn open_session(&mut self, name: &Name, message: &Message) -> Vec<Effect> {
         let params = |key: &str| {
-            let super::super::frame::Kind::Request { params, .. } = message.kind() else {
+            let Kind::Request { params, .. } = message.kind() else {
                 return None;
             };
             super::value_param(message, params.as_ref(), key)
@@ -417,18 +447,18 @@ impl Middle {
     }
 
     /// The client has said that its session has begun, or goes on as if it had.
-    pub(super) fn session_has_begun(&mut self, text: Option<&str>) -> Vec<Effect> {
+    pub(super) fn session_has_begun(&mut self) -> Vec<Effect> {
         let Some(session) = &mut self.session else { return Vec::new() };
         if session.is_initialized {
             return Vec::new();
         }
         session.is_initialized = true;
-        let plain = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        self.initialized(text.unwrap_or(plain))
+        self.initialized()
     }
 
     /// Tells the servers that began with `initialize` that they have begun.
-    fn initialized(&mut self, text: &str) -> Vec<Effect> {
+    fn initialized(&mut self) -> Vec<Effect> {
+        let text = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
         let mut effects = Vec::new();
         for server in self.of_era(Era::Session) {
             effects.push(Effect::ToServer(server, text.to_owned()));
@@ -438,62 +468,13 @@ impl Middle {
     }
 }
 
+fn message_params(message: &Message) -> &str {
+    match message.kind() {
+        Kind::Request { params: Some(at), .. } => message.part(at),
+        Kind::Request { .. } | Kind::Notification { .. } | Kind::Response { .. } => "{}",
+    }
+}
+
 fn raw_param<'a>(asked: &Asked<'a>, name: &str) -> Option<&'a str> {
     Members::of(asked.message.part(asked.params?))?.get(name)
-}
-
-/// What an answer to `server/discover` says.
-enum Discovery {
-    Modern(Box<Value>, String),
-    Older,
-    Unusable(String),
-}
-
-fn discovery(message: &Message, answer: &Answer) -> Discovery {
-    let modern = Revision::V2026_07_28.name();
-    let has = |list: Option<&Value>, fits: &dyn Fn(&str) -> bool| {
-        let all = list.and_then(Value::as_array).into_iter().flatten();
-        all.filter_map(Value::as_str).any(fits)
-    };
-    match answer {
-        Answer::Result(at) => {
-            let said = message.part(at);
-            let value: Value = serde_json::from_str(said).unwrap_or_default();
-            if has(value.get("supportedVersions"), &|version| version == modern) {
-                return Discovery::Modern(Box::new(value), said.to_owned());
-            }
-            Discovery::Older
-        }
-        Answer::Error(at) => {
-            let error: Value = serde_json::from_str(message.part(at)).unwrap_or_default();
-            if error.get("code").and_then(Value::as_i64) != Some(UNSUPPORTED_REVISION) {
-                return Discovery::Older;
-            }
-            // It is of a later era; whether it is of an earlier one as well, it says.
-            let has_sessions =
-                |version: &str| version.parse::<Revision>().is_ok_and(Revision::has_sessions);
-            if has(error.pointer("/data/supported"), &has_sessions) {
-                return Discovery::Older;
-            }
-            Discovery::Unusable(message.part(at).to_owned())
-        }
-    }
-}
-
-/// An answer that says which revision, and one that is spoken here; else the error that the client gets.
-pub(super) fn usable(text: &str) -> Result<(Value, String), String> {
-    let wrong = |why: &str| Err(json!({"code": INTERNAL_ERROR, "message": why}).to_string());
-    let Ok(value) = serde_json::from_str::<Value>(text) else { return wrong("no JSON") };
-    let version =
-        Members::of(text).and_then(|all| all.get("protocolVersion").and_then(super::string));
-    match version.as_deref().map(str::parse::<Revision>) {
-        Some(Ok(revision)) if revision.has_sessions() => Ok((value, text.to_owned())),
-        Some(Ok(other)) => {
-            wrong(&format!("the revision `{other}` does not begin with `initialize`"))
-        }
-        Some(Err(other)) => {
-            wrong(&format!("the server speaks the revision `{other}`, which is not known here"))
-        }
-        None => wrong("the server does not say which revision it speaks"),
-    }
 }

@@ -11,12 +11,13 @@ use super::super::frame::{
 };
 use super::super::revision::Revision;
 use super::asker::{self, Asker, Facts};
+use super::beside;
 use super::gather::List;
 use super::passing::Passed;
 use super::traced::Traced;
 use super::{
-    Call, Called, Decided, Effect, Ended, Era, Middle, Name, OddKind, PENDING_MAX, Phase, UnderWay,
-    Waiting, held, odd, text_param,
+    Call, Called, Decided, Effect, Ended, Era, IN_USE, Middle, Name, OddKind, PENDING_MAX, Phase,
+    UnderWay, Waiting, held, odd, text_param,
 };
 
 /// A request of the client, taken apart.
@@ -103,8 +104,10 @@ impl Middle {
     fn request(&mut self, mut asked: Asked<'_>) -> Vec<Effect> {
         if self.under_way.contains_key(&asked.name) {
             // Not answered by that name: the answer would be taken for the first one's.
+            let answer = error_answer(None, INVALID_REQUEST, IN_USE);
             let what = format!("a request by a name that is in use: {}", asked.name.id.json());
-            return vec![odd(None, OddKind::DuplicateId, what)];
+            let odd = odd(None, OddKind::DuplicateId, what);
+            return vec![Effect::to(asked.name.stream, answer), odd];
         }
         if self.under_way.len() >= PENDING_MAX {
             let told = format!("more than {PENDING_MAX} requests are under way");
@@ -144,7 +147,7 @@ impl Middle {
             let told = "the request says no revision, and no session has begun with `initialize`";
             return vec![self.answer_error(&asked.name, INVALID_PARAMS, told)];
         }
-        let mut effects = self.session_has_begun(None);
+        let mut effects = self.session_has_begun();
         effects.extend(if MODERN.contains(&asked.method) {
             self.unknown(asked)
         } else {
@@ -252,8 +255,12 @@ impl Middle {
             let told = format!("`{}`: its server has tasks of another revision", asked.method);
             return vec![self.answer_error(&asked.name, METHOD_NOT_FOUND, &told)];
         }
-        let params = asked.params.and_then(|at| serde_json::from_str(asked.message.part(at)).ok());
-        let params = params.filter(Value::is_object).unwrap_or_else(|| Value::Object(Map::new()));
+        let params = match asked.params.map(|at| serde_json::from_str(asked.message.part(at))) {
+            None => Value::Object(Map::new()),
+            Some(Ok(params @ Value::Object(_))) => params,
+            // What is decided is what is passed on.
+            Some(_) => return self.wrong(asked, "`params` is no object"),
+        };
         self.decide(asked, (server, method(asked)), params, Vec::new())
     }
 
@@ -271,9 +278,11 @@ impl Middle {
         self.under_way.insert(name.clone(), UnderWay::Waiting(ticket));
         let traced = Traced::of(asked.params.map(|at| message.part(at)));
         let (told, trace) = (traced.told(), traced.by.clone());
+        let beside = beside::beside(&message, (asked.method, asked.params));
         let waiting = Waiting { name, asker, server, what: what.clone(), message, parts, traced };
         self.waiting.insert(ticket, waiting);
-        let decide = self.decide_when_listed(Call { ticket, server, what, arguments, trace });
+        let decide =
+            self.decide_when_listed(Call { ticket, server, what, arguments, trace, beside });
         told.into_iter().chain(decide).collect()
     }
 
@@ -281,6 +290,7 @@ impl Middle {
     pub fn awaits(&self, ticket: u64) -> bool {
         self.waiting.contains_key(&ticket)
             || self.questions.contains_key(&ticket)
+            || self.tellings.contains_key(&ticket)
             || self.listen_awaits(ticket)
     }
 
@@ -293,6 +303,9 @@ impl Middle {
     pub(super) fn decided_now(&mut self, ticket: u64, decided: Decided) -> Vec<Effect> {
         if self.questions.contains_key(&ticket) {
             return self.question_decided(ticket, decided);
+        }
+        if let Some(effects) = self.telling_decided(ticket, &decided) {
+            return effects;
         }
         if let Some(effects) = self.decided_while_held(ticket, &decided) {
             return effects;
@@ -371,68 +384,11 @@ impl Middle {
         self.pass(server, passed, (&message, &parts))
     }
 
-    fn notified(
+    pub(super) fn cancel(
         &mut self,
-        stream: u64,
-        message: &Message,
-        (method, params): (&str, Option<&Range<usize>>),
+        name: &Name,
+        told: Option<(&Message, Range<usize>)>,
     ) -> Vec<Effect> {
-        if method == "notifications/cancelled" {
-            return self.cancelled(stream, message, params);
-        }
-        // A server may do what it is told without being asked for an answer.
-        if !method.starts_with("notifications/") {
-            let what = format!("`{method}` without an id");
-            return vec![odd(None, OddKind::OutOfPlace, what)];
-        }
-        if self.phase != Phase::Open {
-            let what = format!("`{method}` before the session began");
-            return vec![odd(None, OddKind::OutOfPlace, what)];
-        }
-        match method {
-            "notifications/initialized" => self.session_has_begun(Some(message.text())),
-            "notifications/progress" => self.client_progress(message),
-            "notifications/roots/list_changed" => {
-                let to = self.of_era(Era::Session).into_iter();
-                to.map(|server| Effect::ToServer(server, message.text().to_owned())).collect()
-            }
-            _ => {
-                let text = message.text();
-                self.present().map(|server| Effect::ToServer(server, text.to_owned())).collect()
-            }
-        }
-    }
-
-    /// Who has the request is told, by the name that it has there.
-    fn cancelled(
-        &mut self,
-        stream: u64,
-        message: &Message,
-        params: Option<&Range<usize>>,
-    ) -> Vec<Effect> {
-        let found = params.and_then(|at| {
-            let members = Members::of(message.part(at))?;
-            let id = Id::read(members.get("requestId")?)?;
-            let id_at = members.at("requestId")?;
-            Some((id, at.start.saturating_add(id_at.start)..at.start.saturating_add(id_at.end)))
-        });
-        let Some((id, id_at)) = found else {
-            let what = "`notifications/cancelled` of nothing";
-            return vec![odd(None, OddKind::OutOfPlace, what)];
-        };
-        let name = Name { stream, id };
-        if self.under_way.contains_key(&name) {
-            return self.cancel(&name, Some((message, id_at)));
-        }
-        // Over HTTP a session's messages come on streams of their own.
-        let same = self.under_way.keys().find(|found| found.id == name.id && stream != 0).cloned();
-        match same.filter(|_| self.session.is_some()) {
-            Some(name) => self.cancel(&name, Some((message, id_at))),
-            None => Vec::new(),
-        }
-    }
-
-    fn cancel(&mut self, name: &Name, told: Option<(&Message, Range<usize>)>) -> Vec<Effect> {
         let Some(found) = self.under_way.get(name).copied() else { return Vec::new() };
         if !matches!(found, UnderWay::Initialize | UnderWay::Gathering(_)) {
             self.under_way.remove(name);

@@ -10,6 +10,7 @@ use super::super::frame::{
     Answer, INVALID_PARAMS, METHOD_NOT_FOUND, Members, Message, quoted, result_answer, string,
 };
 use super::asker::Asker;
+use super::beside;
 use super::client::Asked;
 use super::{Effect, Middle, Name, OddKind, UnderWay, Why, odd};
 
@@ -57,6 +58,14 @@ impl List {
             List::Resources => "resources",
             List::Templates => "resourceTemplates",
             List::Nothing => "",
+        }
+    }
+
+    /// The parameters that its servers have of the client's request.
+    fn own(self) -> &'static [&'static str] {
+        match self {
+            List::Nothing => &["level"],
+            List::Tools | List::Prompts | List::Resources | List::Templates => &[],
         }
     }
 
@@ -132,13 +141,19 @@ impl Middle {
             return self.gathered_so_far(number, gathered).into_iter().collect();
         }
         self.gathered.insert(number, gathered);
+        let own = list.own();
+        let more = beside::beyond(asked.message, (asked.params, own));
+        let told = (!more.is_empty()).then(|| {
+            let what = format!("`{}` with more than it has: {}", asked.method, more.join(", "));
+            odd(None, OddKind::OutOfPlace, what)
+        });
         let ask = |server: &usize| {
-            let text = self.list_request(*server, &asked.asker, asked.message);
+            let text = self.list_request(*server, &asked.asker, (asked.message, own));
             let name = self.number();
             self.is_sent(name, *server, Why::Gathering(number));
             Effect::ToServer(*server, text)
         };
-        all.iter().map(ask).collect()
+        all.iter().map(ask).chain(told).collect()
     }
 
     /// A page has come, or an error in its place.

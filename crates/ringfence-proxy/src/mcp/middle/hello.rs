@@ -6,18 +6,19 @@ use super::super::edit;
 use super::super::frame::{INTERNAL_ERROR, Members, quoted};
 use super::super::revision::Revision;
 use super::asker::{self, SERVER_INFO};
-use super::{Era, Middle};
+use super::{Era, Middle, older};
 
 impl Middle {
-    /// The answer to `initialize`; the error is the one that the client gets.
+    /// The answer to `initialize`, in the revision that the client asks for, whatever its servers speak; the error is
+    /// the one that the client gets.
     pub(super) fn session_hello(&self, wanted: &str) -> Result<String, String> {
-        let wanted = wanted.parse::<Revision>().ok().filter(|it| it.has_sessions());
-        let wanted = wanted.unwrap_or(Revision::LATEST_WITH_SESSIONS);
+        let known = wanted.parse::<Revision>().ok().filter(|it| it.has_sessions());
+        let wanted = known.unwrap_or(Revision::LATEST_WITH_SESSIONS);
         let begun: Vec<_> = self.servers.iter().filter(|seat| seat.hello.is_some()).collect();
         match begun.as_slice() {
             [] if !self.is_alone() => Err(self.refusal()),
             [seat] if !self.is_merged() && seat.era() == Some(Era::Session) => {
-                Ok(seat.said.clone())
+                Ok(known.map_or_else(|| seat.said.clone(), |it| older::hello(it, &seat.said)))
             }
             [seat] if !self.is_merged() => {
                 let info = Members::of(&seat.said).and_then(|all| all.get("_meta"));
@@ -36,22 +37,14 @@ impl Middle {
             }
             _ => {
                 let mut merged = self.merged();
-                let revision = |seat: &&&super::Seat| {
-                    let hello = seat.hello.as_ref()?;
-                    hello.get("protocolVersion")?.as_str()?.parse::<Revision>().ok()
-                };
-                // What a newer one has besides, the client will not ask for.
-                let oldest = begun.iter().filter_map(|seat| revision(&seat)).chain([wanted]).min();
-                let oldest = oldest.unwrap_or(wanted).name();
                 // Nobody could say whose list it is.
                 if let Some(Value::Object(tasks)) =
                     merged.get_mut("capabilities").and_then(|all| all.get_mut("tasks"))
                 {
                     tasks.remove("list");
                 }
-                merged.insert("protocolVersion".to_owned(), Value::from(oldest));
                 merged.insert("serverInfo".to_owned(), own());
-                Ok(Value::Object(merged).to_string())
+                Ok(older::hello(wanted, &Value::Object(merged).to_string()))
             }
         }
     }

@@ -82,7 +82,14 @@ impl Middle {
                 listen.left.push((ticket, server, uri));
             }
             let what = Called::Method("resources/subscribe".to_owned());
-            effects.push(Effect::Decide(Call { ticket, server, what, arguments, trace: None }));
+            effects.push(Effect::Decide(Call {
+                ticket,
+                server,
+                what,
+                arguments,
+                trace: None,
+                beside: Vec::new(),
+            }));
         }
         effects.extend(self.acknowledge(number));
         effects

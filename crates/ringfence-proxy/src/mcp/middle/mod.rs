@@ -9,13 +9,16 @@ mod again;
 mod asker;
 mod asks;
 mod begin;
+mod beside;
 mod calls;
 mod client;
 mod gather;
 mod held;
 mod hello;
 mod listen;
+mod noticed;
 mod odd;
+mod older;
 mod own;
 mod passing;
 mod rounds;
@@ -39,7 +42,7 @@ use asker::Asker;
 use asks::Question;
 use gather::Gathered;
 use odd::odd;
-pub use odd::{Odd, OddKind};
+pub use odd::{IN_USE, ODDS_MAX, Odd, OddKind};
 pub use sent::ANSWER_MS_MAX;
 use sent::{Sent, Why};
 pub use whose::Whose;
@@ -92,6 +95,8 @@ pub struct Call {
     pub arguments: Value,
     /// Where it stands in a trace, if its client has said so.
     pub trace: Option<TraceContext>,
+    /// What else its request has, by name: no rule sees that.
+    pub beside: Vec<String>,
 }
 
 /// What is called.
@@ -116,6 +121,8 @@ pub enum Ended {
         /// The whole message, as it came.
         bytes: usize,
     },
+    /// Its server was told, which wants no answer.
+    Told,
     /// Its server was gone before it answered.
     Unanswered,
 }
@@ -202,6 +209,10 @@ pub struct Middle {
     resources: HashMap<String, usize>,
     /// Which server has a task.
     tasks: tasks::Owners,
+    /// Which server asked for a task of the client.
+    asked_tasks: tasks::Owners,
+    /// What the client tells servers, which is decided.
+    tellings: BTreeMap<u64, noticed::Telling>,
     /// Tasks that are waited for in their clients' place.
     waits: BTreeMap<u64, tasks::Wait>,
     odds: HashMap<Option<usize>, u32>,
@@ -306,6 +317,8 @@ impl Middle {
             watches: BTreeMap::new(),
             resources: HashMap::new(),
             tasks: tasks::Owners::default(),
+            asked_tasks: tasks::Owners::default(),
+            tellings: BTreeMap::new(),
             waits: BTreeMap::new(),
             odds: HashMap::new(),
         }

@@ -6,7 +6,10 @@ use super::super::frame::{Malformed, Why};
 use super::{Effect, Middle};
 
 /// Most of these that are told of one peer; one that floods is told of once more, and then not at all.
-pub(super) const ODDS_MAX: u32 = 256;
+pub const ODDS_MAX: u32 = 256;
+
+/// What whoever asks by a name that is in use is told.
+pub const IN_USE: &str = "a request is under way that is called the same";
 
 /// Something that the protocol does not allow; it was not passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +41,16 @@ pub enum OddKind {
     Batch,
     /// Headers that say something else than the body.
     HeaderMismatch,
+    /// A request over HTTP that is none of ours, or comes in another form than these have.
+    Http,
+    /// A request of somebody who has no token of ours, or was led here by another name.
+    Stranger,
     /// Something at a time or in a direction that has no place for it.
     OutOfPlace,
     /// A server that could not be begun with.
     NoBeginning,
+    /// A server that ended while its clients were there.
+    ServerEnded,
     /// More than a limit allows.
     TooMuch,
     /// A list that cannot be read, or does not come.
@@ -77,8 +86,11 @@ impl OddKind {
             OddKind::TooLong => "too-long",
             OddKind::Batch => "batch",
             OddKind::HeaderMismatch => "header-mismatch",
+            OddKind::Http => "http",
+            OddKind::Stranger => "stranger",
             OddKind::OutOfPlace => "out-of-place",
             OddKind::NoBeginning => "no-beginning",
+            OddKind::ServerEnded => "server-ended",
             OddKind::TooMuch => "too-much",
             OddKind::BadList => "bad-list",
             OddKind::ToolAppeared => "tool-appeared",

@@ -82,6 +82,17 @@ impl Middle {
         self.servers.get(server).is_some_and(|seat| seat.tools.until_ms().is_some())
     }
 
+    /// Whether a call that waits is of a tool that its server did not have when it was asked last.
+    pub fn lacks(&self, ticket: u64) -> bool {
+        let waiting = self.waiting.get(&ticket);
+        let Some((super::Called::Tool(tool), server)) = waiting.map(|it| (&it.what, it.server))
+        else {
+            return false;
+        };
+        let known = self.servers.get(server).and_then(|seat| seat.tools.known.as_ref());
+        known.is_some_and(|known| !known.contains(tool))
+    }
+
     /// Asks a server for its tools.
     pub(super) fn start_listing(&mut self, server: usize) -> Vec<Effect> {
         if !self.offers(server, "tools") {
@@ -145,6 +156,12 @@ impl Middle {
         }
         if listing.is_old {
             effects.extend(self.start_listing(server));
+            // Calls wait as long as for one: a server may say without end that they have changed.
+            if let Some(seat) = self.servers.get_mut(server)
+                && let State::Listing(anew) = &mut seat.tools.state
+            {
+                anew.until_ms = listing.until_ms;
+            }
             return effects;
         }
         let calls = std::mem::take(&mut seat.tools.calls);

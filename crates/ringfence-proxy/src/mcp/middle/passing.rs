@@ -177,24 +177,36 @@ impl Middle {
         edit::object(None, &changes)
     }
 
-    /// The parameters of a request for a list, as every server gets them.
+    /// A request for a list, or of what is told to all, as every server gets it: `own` of its parameters, and what the
+    /// protocol has in `_meta`. Nobody decides about it, so that nothing else of the client's goes along. One name of
+    /// progress at several servers would be several things.
     pub(super) fn list_request(
         &mut self,
         server: usize,
         asker: &Asker,
-        message: &Message,
+        (message, own): (&Message, &[&str]),
     ) -> String {
-        let Kind::Request { id_at, params, .. } = message.kind() else { return String::new() };
-        let number = self.next;
-        let mut meta = self.meta_changes(server, asker, None);
-        if super::asker::progress_token(message, params.as_ref()).is_some() {
-            // One name of progress at several servers would be several things.
-            meta.push(("progressToken", None));
-        }
-        if meta.is_empty() {
-            return message.with(vec![(id_at.clone(), Id::number(number).json())]);
-        }
-        rebuilt(message.text(), number, &[], &meta)
+        let Kind::Request { method, params, .. } = message.kind() else { return String::new() };
+        let said = params.as_ref().and_then(|at| Members::of(message.part(at)));
+        let meta = said.as_ref().and_then(|all| Members::of(all.get("_meta")?));
+        let kept = |all: Option<&Members<'_>>, name: &str| {
+            all.and_then(|all| all.get(name)).map(str::to_owned)
+        };
+        let of_protocol = [VERSION, CAPABILITIES, INFO, LOG_LEVEL, "traceparent", "tracestate"];
+        let of_protocol = of_protocol.map(|name| (name, kept(meta.as_ref(), name)));
+        let meta = edit::object(None, &of_protocol);
+        let meta = edit::object(Some(&meta), &self.meta_changes(server, asker, None));
+        let mut params: Vec<Change<'_>> =
+            own.iter().map(|name| (*name, kept(said.as_ref(), name))).collect();
+        params.push(("_meta", (meta != "{}").then_some(meta)));
+        let params = edit::object(None, &params);
+        let changes = [
+            ("jsonrpc", Some(r#""2.0""#.to_owned())),
+            ("id", Some(self.next.to_string())),
+            ("method", Some(quoted(method))),
+            ("params", (params != "{}").then_some(params)),
+        ];
+        edit::object(None, &changes)
     }
 
     /// A server has answered a request of the client.
@@ -248,7 +260,12 @@ impl Middle {
         let is_read = passed.what == Called::Method("resources/read".to_owned());
         match (&passed.asker, self.era(server), answer) {
             (Asker::Session, Some(Era::Modern), Answer::Result(at)) => {
-                result_answer(id, &edit::object(Some(message.part(at)), &[("resultType", None)]))
+                let plain = edit::object(Some(message.part(at)), &[("resultType", None)]);
+                result_answer(id, &self.in_words_of_session(&passed.what, &plain).unwrap_or(plain))
+            }
+            (Asker::Session, _, Answer::Result(at)) => {
+                let new = self.in_words_of_session(&passed.what, message.part(at));
+                new.map_or_else(raw, |new| result_answer(id, &new))
             }
             (Asker::Modern(_), Some(Era::Session), Answer::Result(at)) => {
                 result_answer(id, &self.modern_result(server, message.part(at), is_read))

@@ -151,7 +151,10 @@ impl Middle {
         let Some(at) = self.rounds.get_mut(&round) else { return Vec::new() };
         let Some(input) = at.input(number) else { return Vec::new() };
         match decided {
-            Decided::Permit(_) => input.state = State::Granted,
+            Decided::Permit(_) => {
+                input.state = State::Granted;
+                self.put(number, At::Held);
+            }
             Decided::Deny(_) if input.method == ELICITATION => {
                 let result = r#"{"action":"decline"}"#.to_owned();
                 input.state = State::Answered { result, by_client: false };
@@ -181,10 +184,13 @@ impl Middle {
         }
         let stream = of.passed.name.as_ref().map_or(0, |name| name.stream);
         let ask = |input: &Input| {
-            let changes = [
+            let params = Members::of(&input.raw).and_then(|all| all.get("params"));
+            let params = params.and_then(|raw| self.question_for_session(&input.method, raw));
+            let mut changes = vec![
                 ("jsonrpc", Some(quoted("2.0"))),
                 ("id", Some(Id::number(input.number).json().to_owned())),
             ];
+            changes.extend(params.map(|params| ("params", Some(params))));
             Effect::to(stream, edit::object(Some(&input.raw), &changes))
         };
         let open = of.inputs.iter().filter(|input| input.is_open());

@@ -2,7 +2,7 @@
 
 use super::super::frame::{Answer, Frame, INTERNAL_ERROR, Id, Kind, Message};
 use super::super::revision::Revision;
-use super::{Effect, Ended, Middle, OddKind, PENDING_MAX, Sent, Why, odd};
+use super::{Effect, Ended, Middle, OddKind, PENDING_MAX, Phase, Sent, Why, odd};
 
 impl Middle {
     /// What a server sent at once.
@@ -54,7 +54,17 @@ impl Middle {
         if seat.is_gone {
             return Vec::new();
         }
+        let had_begun = seat.era().is_some();
         let mut effects = self.greeted(server, None);
+        if had_begun && self.phase == Phase::Open {
+            let of_it = self.sent.values().filter(|sent| sent.server == server);
+            let what = match of_it.filter(|sent| sent.why.of_client().is_some()).count() {
+                0 => "it has ended".to_owned(),
+                1 => "it has ended without an answer to a request".to_owned(),
+                count => format!("it has ended without an answer to {count} requests"),
+            };
+            effects.push(odd(Some(server), OddKind::ServerEnded, what));
+        }
         if let Some(seat) = self.servers.get_mut(server) {
             seat.is_gone = true;
             seat.kept.no_more();

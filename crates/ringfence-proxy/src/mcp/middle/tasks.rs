@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::super::edit::{self, Change};
 use super::super::frame::{Answer, Members, Message, quoted, result_answer, string};
+use super::super::revision::Revision;
 use super::passing::{Passed, failed, is_of};
 use super::{Called, Effect, Ended, Era, Middle, OddKind, UnderWay, Why, odd};
 
@@ -42,7 +43,7 @@ impl Owners {
     }
 
     /// Whether it is this server's, now or since before.
-    fn take(&mut self, task: &str, server: usize) -> bool {
+    pub(super) fn take(&mut self, task: &str, server: usize) -> bool {
         if let Some(owner) = self.by_name.get(task) {
             return *owner == server;
         }
@@ -110,13 +111,28 @@ impl Middle {
         }
     }
 
+    /// The client of a session has answered what a server asked: if with a task, what it tells of that later is for it.
+    pub(super) fn asked_for_task(&mut self, server: usize, result: &str) {
+        let members = Members::of(result);
+        let task = members.as_ref().and_then(|all| Members::of(all.get("task")?));
+        let name = task.as_ref().and_then(|task| string(task.get("taskId")?));
+        if let Some(name) = name.filter(|name| name.len() <= NAME_BYTES_MAX) {
+            self.asked_tasks.take(&name, server);
+        }
+    }
+
     /// Whether a call of this tool has to be a task at its server, which its client does not know.
     pub(super) fn must_be_task(&self, server: usize, passed: &Passed) -> bool {
         let Called::Tool(tool) = &passed.what else { return false };
-        passed.is_modern()
+        self.knows_no_tasks(passed)
             && self.era(server) == Some(Era::Session)
             && self.servers.get(server).is_some_and(|seat| seat.tools.only_as_task(tool))
             && self.capability(server, "tasks/requests/tools/call").is_some()
+    }
+
+    /// Whether who asked for this is of a revision that has no tasks, or others than servers of sessions have.
+    fn knows_no_tasks(&self, passed: &Passed) -> bool {
+        passed.is_modern() || self.speaks().is_some_and(|it| it < Revision::V2025_11_25)
     }
 
     /// The capabilities that a request says for the client of a session, to a server that may make tasks.
@@ -138,12 +154,12 @@ impl Middle {
         result: &str,
     ) -> Result<Vec<Effect>, Box<Passed>> {
         let members = Members::of(result);
-        let name = match (passed.is_modern(), self.era(server)) {
+        let name = match self.era(server) {
             _ if passed.task.is_some() => return Err(passed),
-            (false, Some(Era::Modern)) if is_of(result, "task") => {
+            Some(Era::Modern) if !passed.is_modern() && is_of(result, "task") => {
                 members.as_ref().and_then(|all| string(all.get("taskId")?))
             }
-            (true, Some(Era::Session)) if self.must_be_task(server, &passed) => {
+            Some(Era::Session) if self.must_be_task(server, &passed) => {
                 let task = members.as_ref().and_then(|all| Members::of(all.get("task")?));
                 match task {
                     Some(task) => task.get("taskId").and_then(string),
@@ -163,7 +179,7 @@ impl Middle {
         let mut passed = *passed;
         passed.task =
             Some(Box::new(Task { server, name, until_ms, told: BTreeSet::new(), progress }));
-        if passed.is_modern() {
+        if self.era(server) == Some(Era::Session) {
             return Ok(vec![self.ask_result(number, passed)]);
         }
         self.wait(passed, Some(interval(members.as_ref())));
@@ -347,8 +363,9 @@ impl Middle {
         let is_error = Members::of(result).is_some_and(|all| all.get("isError") == Some("true"));
         let how = if is_error { Ended::Failed { bytes } } else { Ended::Answered { bytes } };
         let Some(name) = &passed.name else { return Vec::new() };
-        let text = result_answer(&name.id, &edit::object(Some(result), &[("resultType", None)]));
-        let told = self.answer(name, text);
+        let plain = edit::object(Some(result), &[("resultType", None)]);
+        let result = self.in_words_of_session(&passed.what, &plain).unwrap_or(plain);
+        let told = self.answer(name, result_answer(&name.id, &result));
         vec![told, Effect::Ended(passed.ticket, how)]
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::edit;
 use super::super::frame::{Id, Kind, Members, Message};
 use super::asker::{Asker, Level};
-use super::asks::From;
+use super::asks::{At, From};
 use super::{Effect, Era, Middle, OddKind, Phase, Why, odd};
 
 impl Middle {
@@ -38,6 +38,7 @@ impl Middle {
             }
             "notifications/resources/updated" => self.updated(server, message),
             "notifications/subscriptions/acknowledged" => self.acknowledged(server, message),
+            _ if self.is_later_than_session(method) => Vec::new(),
             _ => self.unknown_notification(server, message),
         }
     }
@@ -94,6 +95,7 @@ impl Middle {
     pub(super) fn client_progress(&mut self, message: &Message) -> Vec<Effect> {
         let found = token(message).and_then(|(id, at)| Some((id.as_number()?, at)));
         let question = found.as_ref().and_then(|(number, _)| self.questions.get(number));
+        let question = question.filter(|question| question.at == At::Client);
         match (found, question.map(|question| (question.server, &question.from))) {
             (Some((_, at)), Some((server, From::Request { token: Some(token), .. }))) => {
                 vec![Effect::ToServer(server, message.with(vec![(at, token)]))]

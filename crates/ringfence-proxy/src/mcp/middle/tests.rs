@@ -10,10 +10,14 @@ fn message(text: &str) -> Message {
     }
 }
 
+mod adversary;
 mod again;
 mod alone;
+mod beside;
 mod eras;
+mod noticed;
 mod questions;
+mod revisions;
 mod tasks;
 mod told;
 mod unanswered;
@@ -52,6 +56,16 @@ impl Between {
             }
         }
         left
+    }
+
+    /// One whose client has been answered and has not said that it has begun.
+    fn half_open() -> Between {
+        let mut between = Between::of(&["files"]);
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}});
+        let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+        let sent = to_servers(&between.first(hello));
+        between.answer(0, &sent[0].1, json!({"protocolVersion": "2025-11-25", "capabilities": {}}));
+        between
     }
 
     /// One that has begun.
@@ -187,7 +201,7 @@ fn several_servers_are_one_and_a_dead_one_does_not_stop_the_others() {
     assert!(between.answer(1, &sent[1].1, result).is_empty());
     let effects = between.0.ended(0);
     let told = &to_client(&effects)[0]["result"];
-    assert_eq!(told["protocolVersion"], "2025-03-26");
+    assert_eq!(told["protocolVersion"], "2025-11-25", "what the client asked for");
     assert_eq!(told["capabilities"], json!({"tools": {}}));
     assert_eq!(told["instructions"], "shop:\nBuy.");
     let listed = between.client(json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}));
@@ -302,10 +316,13 @@ fn an_answer_belongs_to_one_request_of_one_server() {
         only_odd(&between.server(0, json!({"jsonrpc": "2.0", "id": 999, "result": {}})))
             .contains("not asked")
     );
-    // A name that is in use is not answered: the answer would be the first one's.
+    // A name that is in use is not answered by that name: the answer would be the first one's.
     between.call(6, "files__read");
     let again = json!({"jsonrpc": "2.0", "id": 6, "method": "tools/call", "params": {"name": "files__read"}});
-    assert!(only_odd(&between.client(again)).contains("in use"));
+    let effects = between.client(again);
+    let told = &to_client(&effects)[0];
+    assert_eq!((&told["id"], &told["error"]["code"]), (&Value::Null, &json!(-32600)), "{told}");
+    assert!(only_odd(&effects[1..]).contains("in use"));
 }
 
 #[test]
@@ -406,6 +423,40 @@ fn a_call_without_an_id_or_by_a_method_without_a_slash_reaches_nobody() {
         between.client(json!({"jsonrpc": "2.0", "id": 1, "method": "write", "params": {}}));
     assert_eq!(to_client(&effects)[0]["error"]["code"], -32601);
     assert!(to_servers(&effects).is_empty());
+}
+
+#[test]
+fn calls_of_a_server_whose_tools_change_without_end_wait_no_longer_than_for_one_list() {
+    let mut between = Between::open(&["files", "shop"]);
+    let changed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+    let of_list = |effects: &[Effect]| {
+        let sent = to_servers(effects).into_iter();
+        sent.map(|(_, text)| text).find(|text| json(text)["method"] == "tools/list")
+    };
+    between.0.tick(1_000);
+    let mut list = of_list(&between.server(0, changed.clone())).unwrap();
+    let params = json!({"name": "files__read", "arguments": {}});
+    let call = json!({"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params});
+    assert!(between.client(call).is_empty(), "it waits for the list");
+    let mut told = Vec::new();
+    for second in 2..100 {
+        told.extend(to_client(&between.0.tick(second * 1_000)));
+        if told.iter().any(|it| it["id"] == 5) {
+            assert_eq!(second, 61);
+            assert!(told.iter().any(|it| it["result"]["isError"] == true), "{told:?}");
+            // Others are called meanwhile.
+            let other = between.call(6, "shop__pay");
+            assert_eq!(
+                to_servers(&between.0.decided(other.ticket, Decided::Permit(None))).len(),
+                1
+            );
+            return;
+        }
+        between.server(0, changed.clone());
+        let listed = between.answer(0, &list, json!({"tools": [{"name": "read"}]}));
+        list = of_list(&listed).unwrap();
+    }
+    panic!("it waits for ever");
 }
 
 #[test]

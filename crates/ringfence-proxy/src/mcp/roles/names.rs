@@ -68,6 +68,15 @@ impl About {
         if role != ArgumentRole::None || !may_be_place(name) {
             return role;
         }
+        self.by_look_alone(name, text)
+    }
+
+    /// The same under a name that the caller chose, for the tool takes any: whatever that is.
+    pub(super) fn by_look_alone(&self, name: &str, text: &str) -> ArgumentRole {
+        let role = self.named(name);
+        if role != ArgumentRole::None {
+            return role;
+        }
         let lower = text.trim_start().to_lowercase();
         let scheme = lower.split_once("://").map(|(scheme, _)| scheme);
         let is_scheme = |it: &str| {

@@ -103,8 +103,14 @@ impl RolePlan {
         with: &mut dyn FnMut(Text<'_>) -> Result<String, String>,
     ) -> Result<(), RoleError> {
         let mut call = Call { about: &self.about, with };
-        let here =
-            Here { node: Some(&self.tree), below: None, name: "", level: 0, place: Place::root() };
+        let here = Here {
+            node: Some(&self.tree),
+            below: None,
+            name: "",
+            is_unnamed: false,
+            level: 0,
+            place: Place::root(),
+        };
         call.value(arguments, &here)
     }
 }
@@ -140,6 +146,8 @@ struct Here<'a> {
     /// The role of everything around it that no place tells apart.
     below: Option<ArgumentRole>,
     name: &'a str,
+    /// It is an argument that the schema does not name, or in one: its name tells nothing of what it is for.
+    is_unnamed: bool,
     level: usize,
     place: Place,
 }
@@ -151,7 +159,8 @@ impl<'a> Here<'a> {
 
     fn step(&self, node: Option<&'a Node>, name: &'a str, step: Step) -> Here<'a> {
         let level = self.level.saturating_add(1);
-        Here { node, below: self.below(), name, level, place: self.place.then(step) }
+        let (below, place) = (self.below(), self.place.then(step));
+        Here { node, below, name, is_unnamed: self.is_unnamed, level, place }
     }
 }
 
@@ -191,17 +200,19 @@ impl Call<'_, '_> {
             *text = self.say(role, text, here)?;
             return Ok(());
         }
-        self.left_alone(role, (text, here.name), here)
+        self.left_alone((role, here.is_unnamed), (text, here.name), here)
     }
 
     fn object(&mut self, all: &mut Map<String, Value>, here: &Here<'_>) -> Result<(), RoleError> {
         for (name, value) in all {
-            let node = here.node.and_then(|node| node.names.get(name));
-            if node.is_none() {
+            let known = here.node.and_then(|node| node.names.get(name));
+            if known.is_none() {
                 self.key(name, here)?;
             }
-            let node = node.or_else(|| here.node.and_then(|node| node.any.as_deref()));
-            self.value(value, &here.step(node, name, Step::Name(name.clone())))?;
+            let node = known.or_else(|| here.node.and_then(|node| node.any.as_deref()));
+            let mut inner = here.step(node, name, Step::Name(name.clone()));
+            inner.is_unnamed |= known.is_none() && here.level == 0;
+            self.value(value, &inner)?;
         }
         Ok(())
     }
@@ -211,18 +222,22 @@ impl Call<'_, '_> {
         let role = here.node.and_then(|node| node.keys).or(here.below());
         let unknown =
             || RoleError::Unknown(here.place.then(Step::Name(name.to_owned())).to_string());
-        self.left_alone(role.ok_or_else(unknown)?, (name, here.name), here)
+        self.left_alone((role.ok_or_else(unknown)?, here.is_unnamed), (name, here.name), here)
     }
 
     /// A text in whose place nothing else is put. In a role by name, it has the one that its name says.
     fn left_alone(
         &mut self,
-        role: ArgumentRole,
+        (role, is_unnamed): (ArgumentRole, bool),
         (text, name): (&str, &str),
         here: &Here<'_>,
     ) -> Result<(), RoleError> {
         let by_name = role == ArgumentRole::ByName;
-        let role = if by_name { self.about.by_look(name, text) } else { role };
+        let role = match by_name {
+            true if is_unnamed => self.about.by_look_alone(name, text),
+            true => self.about.by_look(name, text),
+            false => role,
+        };
         if role.is_for_texts() { self.unchanged(role, text, here) } else { Ok(()) }
     }
 

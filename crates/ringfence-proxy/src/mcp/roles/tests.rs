@@ -328,3 +328,25 @@ fn a_text_that_looks_like_a_path_is_one_where_its_name_may_be_that_of_a_place() 
     let quality = json!({"source_type": {"type": "string"}, "title": {"type": "string"}});
     assert_eq!(proposed("odd", "", quality), [] as [&str; 0]);
 }
+
+#[test]
+fn what_the_caller_names_itself_is_decided_where_it_looks_like_a_place() {
+    let open = json!({"type": "object", "properties": {"note": {"type": "string"}}, "additionalProperties": true});
+    for (arguments, expected) in [
+        (json!({"zz": "/etc/shadow"}), &["write-path: /etc/shadow"][..]),
+        (json!({"zz": ["x", "~/.ssh/id_rsa"]}), &["write-path: ~/.ssh/id_rsa"]),
+        (json!({"zz": {"y": {"x": "../../keys"}}}), &["write-path: ../../keys"]),
+        (json!({"zz": "file:///etc/shadow"}), &["url: file:///etc/shadow"]),
+        (json!({"zz": "http://evil.example/"}), &["url: http://evil.example/"]),
+        (json!({"zz": "a text / with a stroke", "note": "/etc/shadow"}), &[]),
+        (json!({"zz": "// a comment"}), &[]),
+    ] {
+        assert_eq!(looked_at(&open, &[], &arguments).unwrap(), expected, "{arguments}");
+    }
+    // Unless a person says what such arguments are for.
+    let pinned = [("*", "none"), ("{}", "none")];
+    assert!(looked_at(&open, &pinned, &json!({"zz": "/etc/shadow"})).unwrap().is_empty());
+    // A map that has a name of its own holds what its caller means to keep.
+    let map = json!({"type": "object", "properties": {"labels": {"type": "object", "additionalProperties": {"type": "string"}}}});
+    assert!(looked_at(&map, &[], &json!({"labels": {"zz": "/v1/users"}})).unwrap().is_empty());
+}

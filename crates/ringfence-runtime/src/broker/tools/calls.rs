@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::decider::Decider;
 use super::recordable;
 use super::results::Seen;
-use crate::approvals::{Agreed, refused};
+use crate::approvals::Agreed;
 use crate::otel;
 use crate::ports::settled;
 
@@ -128,12 +128,17 @@ impl Decider {
         withdrawn: &AtomicBool,
     ) -> Result<(Permitted, Option<Value>), String> {
         let still = || !withdrawn.load(Ordering::Acquire);
-        let put = |(is, question): (Is, Question)| {
-            let agreed = self.approvals.put_and_wait(question, None, &still);
-            agreed.map(|agreed| (is, agreed)).map_err(|denial| self.words_of_asked(&denial))
-        };
-        let agreed: Vec<(Is, Agreed)> =
-            open.questions.into_iter().map(put).collect::<Result<_, String>>()?;
+        let mut agreed: Vec<(Is, Agreed)> = Vec::new();
+        let mut questions = open.questions.into_iter();
+        while let Some((is, question)) = questions.next() {
+            match self.approvals.put_and_wait(question, None, &still) {
+                Ok(yes) => agreed.push((is, yes)),
+                Err(denial) => {
+                    questions.for_each(|(_, other)| drop(self.approvals.not_asked(other)));
+                    return Err(self.words_of_asked(&denial));
+                }
+            }
+        }
         self.is_still(&open.call, &open.looked)?;
         let mut permits = Vec::new();
         for (is, agreed) in agreed {
@@ -165,12 +170,16 @@ impl Decider {
     }
 
     /// What is denied because too much is asked already.
-    pub(super) fn ask_no_more(&self, open: &Open) -> String {
+    pub(super) fn ask_no_more(&self, open: Open) -> String {
         let why = format!("more than {ASKED_MAX} calls wait for an answer");
-        match open.call() {
+        let said = match open.call() {
             Some(call) => self.deny(call.clone(), why),
             None => why,
-        }
+        };
+        open.questions
+            .into_iter()
+            .for_each(|(_, question)| drop(self.approvals.not_asked(question)));
+        said
     }
 
     /// The same of one that is decided to its end before anybody is asked: nobody answers for nothing, and all that is
@@ -181,27 +190,23 @@ impl Decider {
         questions: Vec<(Is, Question)>,
         denials: &[Denial],
     ) -> String {
-        let Some((first, others)) = denials.split_first() else { return String::new() };
-        let mut words = vec![self.not_made(permits, first)];
-        words.extend(others.iter().map(|denial| self.words(denial)));
-        let why = "nobody is asked while something else that the call needs is denied";
-        let asked = questions.into_iter().map(|(_, question)| refused(question, why));
-        words.extend(asked.map(|denial| self.words_of_asked(&denial)));
-        words.join("\n")
+        end_unmade(permits, denials.first());
+        let asked = questions.into_iter().map(|(_, question)| self.approvals.not_asked(question));
+        let asked: Vec<Denial> = asked.collect();
+        let grants: Option<Vec<_>> = denials.iter().map(|denial| self.grant_for(denial)).collect();
+        let Some(grants) = grants else {
+            // A grant for one part helps nothing while another is denied whatever is granted.
+            let all = denials.iter().chain(&asked);
+            return all.map(|denial| self.said(denial, None)).collect::<Vec<_>>().join("\n");
+        };
+        let denied =
+            denials.iter().zip(grants).map(|(denial, grant)| self.said(denial, Some(grant)));
+        denied.chain(asked.iter().map(|it| self.words_of_asked(it))).collect::<Vec<_>>().join("\n")
     }
 
     /// A call that will not be made, since something that it needs is denied; what the agent is told.
     fn not_made(&self, permits: Vec<(Is, Permit)>, denial: &Denial) -> String {
-        let what = crate::wording::describe(&denial.request.act);
-        for (is, permit) in permits {
-            if is == Is::Call
-                && let Ok(running) = permit.spend()
-            {
-                let why = format!("it needs to {what}, and that is denied");
-                // A log that fails ends the session.
-                let _ = running.finish(Outcome::NotMade { why });
-            }
-        }
+        end_unmade(permits, Some(denial));
         self.words(denial)
     }
 
@@ -220,6 +225,21 @@ impl Decider {
         named.into_iter().for_each(Running::leave_to_kernel);
         let running = call.ok_or("nothing was decided")?;
         Ok(Permitted { running, since: Instant::now(), handling })
+    }
+}
+
+/// Ends what was permitted of such a call.
+fn end_unmade(permits: Vec<(Is, Permit)>, denial: Option<&Denial>) {
+    let Some(denial) = denial else { return };
+    let what = crate::wording::describe(&denial.request.act);
+    for (is, permit) in permits {
+        if is == Is::Call
+            && let Ok(running) = permit.spend()
+        {
+            let why = format!("it needs to {what}, and that is denied");
+            // A log that fails ends the session.
+            let _ = running.finish(Outcome::NotMade { why });
+        }
     }
 }
 
@@ -261,6 +281,10 @@ impl Permitted {
             // What was put in the place of an answer is not what its server answered.
             Ended::Failed { bytes } if seen.is_blocked() => (bytes, None),
             Ended::Failed { bytes } => (bytes, Some("its server answered with an error")),
+            Ended::Told => {
+                let _ = self.running.finish(Outcome::Done);
+                return;
+            }
             Ended::Unanswered => {
                 let _ = self.running.finish(Outcome::Unknown);
                 return;
@@ -275,9 +299,8 @@ impl Permitted {
         }));
     }
 
-    /// Records that nobody wanted it any more before it was made.
-    pub(super) fn withdraw(self) {
-        let why = "the client has cancelled it".to_owned();
-        let _ = self.running.finish(Outcome::NotMade { why });
+    /// Records why it was not made after all.
+    pub(super) fn not_made(self, why: &str) {
+        let _ = self.running.finish(Outcome::NotMade { why: why.to_owned() });
     }
 }

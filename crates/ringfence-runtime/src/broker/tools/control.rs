@@ -173,29 +173,34 @@ impl Seat {
             Ok(loaded) => loaded,
             Err(error) => return Reply::Refused { why: error.to_string(), hint: error.hint() },
         };
-        let lines = match self.record(cause, &in_force, &loaded) {
+        let refused = |error: RecordError| Reply::Refused { why: error.to_string(), hint: None };
+        let mut lines = match self.record_new(cause, &in_force, &loaded) {
             Ok(lines) => lines,
-            Err(error) => return Reply::Refused { why: error.to_string(), hint: None },
+            Err(error) => return refused(error),
         };
         self.gate.reload(Arc::clone(&loaded.policy) as _);
-        self.advised.replace(Arc::clone(&loaded.policy));
+        self.advised.replace(&loaded);
         self.remotes.iter().for_each(|it| it.end_unpermitted());
-        *in_force = loaded;
+        let before = std::mem::replace(&mut *in_force, loaded);
+        let gone = self.record_gone(cause, &before, &in_force);
         drop(in_force);
         if let Some(timer) = self.timer.get() {
             timer.unpark();
         }
+        match gone {
+            Ok(gone) => lines.extend(gone),
+            Err(error) => return refused(error),
+        }
         Reply::Done(lines)
     }
 
-    /// Records what comes into force and what is revoked; a line for each.
-    fn record(
+    /// Records what comes into force, before it does; a line for each.
+    fn record_new(
         &self,
         cause: Cause,
         before: &Assembled,
         after: &Assembled,
     ) -> Result<Vec<String>, RecordError> {
-        let is_among = |grant: &Grant, all: &[Grant]| all.iter().any(|other| other.id == grant.id);
         let mut lines = Vec::new();
         if cause == Cause::Policy {
             let policy = after.digests.clone();
@@ -206,6 +211,17 @@ impl Seat {
             self.gate.note(granted(grant), Durability::Before)?;
             lines.push(format!("in force: {} ({})", grant.text, grant.id));
         }
+        Ok(lines)
+    }
+
+    /// Records what was revoked, after it was: what was permitted by it stands before that.
+    fn record_gone(
+        &self,
+        cause: Cause,
+        before: &Assembled,
+        after: &Assembled,
+    ) -> Result<Vec<String>, RecordError> {
+        let mut lines = Vec::new();
         for grant in before.grants.iter().filter(|grant| !is_among(grant, &after.grants)) {
             let by = if cause == Cause::Expiry { "expired" } else { grant.author.as_str() };
             let (id, by) = (grant.id.clone(), by.to_owned());
@@ -215,6 +231,10 @@ impl Seat {
         }
         Ok(lines)
     }
+}
+
+fn is_among(grant: &Grant, all: &[Grant]) -> bool {
+    all.iter().any(|other| other.id == grant.id)
 }
 
 impl Widen for Seat {

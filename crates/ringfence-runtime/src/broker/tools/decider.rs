@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::ToolsRequest;
 use super::kept_back::{Since, Untold};
+use super::mismatch;
 use super::needs::Whereabouts;
 use crate::advice::{Advice, Lasts};
 use crate::approvals::Approvals;
@@ -39,6 +40,8 @@ pub(super) struct Decider {
     whereabouts: Whereabouts,
     lasts: Lasts,
     in_force: Arc<InForce>,
+    /// The servers that there were when the talk began.
+    served: Arc<[Server]>,
     /// Tools, as clients call them, of which no argument is for anything.
     plain: Arc<BTreeSet<String>>,
     /// Pinned tools whose definitions do not say in one way which arguments are repeated as headers, and why.
@@ -71,6 +74,7 @@ impl Decider {
             servers: servers.into(),
             whereabouts: Whereabouts { home, cwd, search },
             lasts: request.lasts,
+            served: in_force.served(),
             in_force,
             changed: Arc::default(),
             new: Arc::default(),
@@ -89,7 +93,7 @@ impl Decider {
             if changed.insert(tool) {
                 self.untold.add((server, Since::Changed), name);
             }
-        } else {
+        } else if !self.is_known_unusable((server, name), said) {
             let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
             if new.len() < TOOLS_MAX && new.insert(tool) {
                 self.untold.add((server, Since::Unpinned), name);
@@ -101,12 +105,43 @@ impl Decider {
             && self.may_call(server, name)
     }
 
+    /// Whether a tool is one that a person was told of as left out, and is still said to be that.
+    fn is_known_unusable(&self, (server, name): (usize, &str), said: &Value) -> bool {
+        let of = self.servers.get(server);
+        of.is_some_and(|of| of.file.why_unusable(name, said).is_some())
+    }
+
     /// Whether some call of it could be permitted as things are.
     fn may_call(&self, server: usize, tool: &str) -> bool {
         let name = self.servers.get(server).map(|server| ToolName::new(&server.name, tool));
         let policy = self.in_force.policy();
-        name.and_then(Result::ok)
-            .is_some_and(|name| policy.may_call(&self.agent, &name, &self.gate.facts_now()))
+        let of = self.servers.get(server);
+        let is_as_before = of.is_some_and(|of| self.outdated(of, Some(tool)).is_none());
+        let name = name.and_then(Result::ok).filter(|_| is_as_before);
+        name.is_some_and(|name| policy.may_call(&self.agent, &name, &self.gate.facts_now()))
+    }
+
+    /// Why what was there when the talk began is not called any more: a person took it away, or made it another, and the
+    /// policy was loaded anew since.
+    fn outdated(&self, server: &Server, tool: Option<&str>) -> Option<&'static str> {
+        let now = self.in_force.served();
+        let is_same = |it: &&Server| it.name == server.name;
+        // One that is tried before it is added is none of them.
+        if Arc::ptr_eq(&now, &self.served) || !self.served.iter().any(|it| is_same(&it)) {
+            return None;
+        }
+        let Some(other) = now.iter().find(is_same) else {
+            return Some("its server was removed since this client began");
+        };
+        let (of, is) = (&server.file, &other.file);
+        if (&of.command, &of.url, &of.headers, &of.env)
+            != (&is.command, &is.url, &is.headers, &is.env)
+        {
+            return Some("its server is another since this client began: begin anew");
+        }
+        let is_as_before = tool.is_none_or(|tool| of.tools.get(tool) == is.tools.get(tool));
+        (!is_as_before)
+            .then_some("what a person has looked at is another since this client began: begin anew")
     }
 
     /// Whether a client's message may name something that has to be looked up, as files are, which may lie far away.
@@ -125,6 +160,9 @@ impl Decider {
         let new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
         if new.contains(&(number, tool.to_owned())) {
             return "nobody has looked at this tool".to_owned();
+        }
+        if let Some(known) = server.file.unusable.get(tool) {
+            return format!("it was left out when its server was added: {}", known.why);
         }
         let known = server.file.tools.keys().map(String::as_str);
         let near = nearest_word(tool, known).map(|near| format!("; did you mean `{near}`?"));
@@ -153,10 +191,15 @@ impl Decider {
     ) -> Result<(Act, Vec<Act>, Option<Value>), String> {
         let (Called::Tool(name) | Called::Method(name)) = &call.what;
         let client = self.client;
-        let tool = ToolName::new(&server.name, name).map_err(|error| error.to_string())?;
+        let tool = ToolName::new(&server.name, name)
+            .map_err(|error| self.refuse_call(call, error.to_string()))?;
         let wrong = |why: String| self.refuse(&tool, call, why);
         if let Some(why) = server.is_left_out() {
             return Err(wrong(format!("its server is left out: {why}")));
+        }
+        let called = if let Called::Tool(name) = &call.what { Some(name.as_str()) } else { None };
+        if let Some(why) = self.outdated(server, called) {
+            return Err(wrong(why.to_owned()));
         }
         let Called::Tool(name) = &call.what else {
             let uri = call.arguments.get("uri").and_then(Value::as_str);
@@ -181,12 +224,17 @@ impl Decider {
             return Err(wrong("its arguments have no schema".to_owned()));
         };
         let wrong = |why: String| wrong(format!("the arguments: {why}"));
-        let given = schema.facts(&call.arguments).map_err(|why| wrong(why.to_string()))?;
+        let given = schema
+            .facts(&call.arguments)
+            .map_err(|why| wrong(mismatch::said(&why, schema, &call.arguments)))?;
         let (needs, sent) = self.whereabouts.look(roles, &call.arguments).map_err(wrong)?;
         let act_of = |facts| {
             let made = ToolCall::of(tool.clone(), facts, &call.arguments);
             Act::CallTool(
-                made.meaning(needs.meaning.clone()).in_trace(call.trace.clone()).by(client),
+                made.meaning(needs.meaning.clone())
+                    .in_trace(call.trace.clone())
+                    .by(client)
+                    .beside(call.beside.clone()),
             )
         };
         if sent == call.arguments {
@@ -199,6 +247,9 @@ impl Decider {
         Ok((act, needs.acts, Some(sent)))
     }
 }
+
+/// Why a tool is not called that a person has looked at.
+pub(super) const GONE: &str = "its server says that it does not have this tool any more";
 
 /// Tools, as clients call them, that are called without anything being looked up.
 fn plain(servers: &[Server]) -> BTreeSet<String> {
@@ -246,18 +297,29 @@ impl Decider {
     /// What is refused before any rule is asked is recorded as a denial like any other.
     fn refuse(&self, tool: &ToolName, call: &Call, why: String) -> String {
         let refused = ToolCall::of(tool.clone(), BTreeMap::new(), &call.arguments);
-        let act = Act::CallTool(refused.in_trace(call.trace.clone()).by(self.client));
+        let act = Act::CallTool(
+            refused.in_trace(call.trace.clone()).by(self.client).beside(call.beside.clone()),
+        );
         self.deny(self.request(act), why)
+    }
+
+    /// Refuses a call of a tool that a person has looked at and that is not there any more.
+    pub(super) fn refuse_gone(&self, call: &Call) -> Option<String> {
+        let Called::Tool(tool) = &call.what else {
+            return None;
+        };
+        let is_pinned = self.servers.get(call.server)?.file.tools.contains_key(tool);
+        is_pinned.then(|| self.refuse_call(call, GONE.to_owned()))
     }
 
     /// Refuses a call for what its agent did before.
     pub(super) fn refuse_call(&self, call: &Call, why: String) -> String {
         let (Called::Tool(name) | Called::Method(name)) = &call.what;
-        let tool = self.servers.get(call.server).map(|server| ToolName::new(&server.name, name));
-        match tool {
-            Some(Ok(tool)) => self.refuse(&tool, call, why),
-            Some(Err(_)) | None => why,
-        }
+        let Some(Server { name: server, .. }) = self.servers.get(call.server) else {
+            return why;
+        };
+        let tool = ToolName::new(server, name).unwrap_or_else(|_| ToolName::quoted(server, name));
+        self.refuse(&tool, call, why)
     }
 
     /// Records a denial that no rule made; what the agent is told.
@@ -279,10 +341,15 @@ impl Decider {
 
     /// A denial, with the smallest grant that would help, where one does.
     pub(super) fn words(&self, denial: &Denial) -> String {
+        self.said(denial, self.grant_for(denial))
+    }
+
+    /// The smallest grant that would help against a denial.
+    pub(super) fn grant_for(&self, denial: &Denial) -> Option<GrantText> {
         match denial.grounds.failure {
             // No grant makes up for it.
-            Some(_) => self.said(denial, None),
-            None => self.words_of_asked(denial),
+            Some(_) => None,
+            None => self.in_force.smallest_grant(&denial.request, &self.gate.facts_now()),
         }
     }
 
@@ -292,7 +359,7 @@ impl Decider {
         self.said(denial, grant)
     }
 
-    fn said(&self, denial: &Denial, grant: Option<GrantText>) -> String {
+    pub(super) fn said(&self, denial: &Denial, grant: Option<GrantText>) -> String {
         let advice = grant.map(|grant| Advice::without_a_world(&grant, &self.whereabouts.home));
         wording::denial(denial, advice.as_ref(), self.lasts).trim_end().to_owned()
     }
@@ -307,5 +374,5 @@ fn of_method(tool: ToolName, method: &str, call: &Call) -> ToolCall {
         ((*name).to_owned(), Fact::Text(text.to_owned()))
     };
     let made = ToolCall::of(tool, names.iter().map(fact).collect(), arguments);
-    made.in_trace(call.trace.clone())
+    made.in_trace(call.trace.clone()).beside(call.beside.clone())
 }

@@ -20,14 +20,16 @@ use ringfence_proxy::mcp::http::front::desk::{Desk, GENERAL};
 use ringfence_proxy::mcp::http::front::guard::Guard;
 use ringfence_proxy::mcp::http::front::{Busy, Door, Front, Hears, Opens, PATH};
 use ringfence_proxy::mcp::http::remote::Unheard;
-use ringfence_proxy::mcp::middle::qualified;
+use ringfence_proxy::mcp::middle::{OddKind, qualified};
 
 use super::super::RunError;
 use super::super::net::allow_descriptors;
 use super::ToolsRequest;
 use super::decider::Decider;
 use super::ears::{Ears, Mouth};
+use super::history::History;
 use super::metrics::Metrics;
+use super::refusals::Refusals;
 use super::remote::{Remotes, repeated_by};
 use super::results::Results;
 use super::serving::{Heard, Inline, Serving, Stopper, ToClient};
@@ -141,7 +143,9 @@ impl Serves {
         }
         let (repeated, clients) = (repeated_of(&rooms.servers), AtomicU32::new(0));
         let trace_differs = AtomicBool::new(false);
-        let opens = Opening { rooms, clients, repeated, alive, talks, is_inline, trace_differs };
+        let refusals = Refusals::of(&rooms.gate, None);
+        let opens =
+            Opening { rooms, clients, repeated, alive, talks, is_inline, trace_differs, refusals };
         let opens = Arc::new(opens);
         let front = match remotes {
             Some(remotes) => remotes.front(door, guard, opens),
@@ -174,6 +178,8 @@ struct Opening {
     is_inline: bool,
     /// That headers differ from what requests say was told.
     trace_differs: AtomicBool,
+    /// What was refused to whom nobody knows.
+    refusals: Refusals,
 }
 
 /// The talks that go on, by the addresses of their desks.
@@ -219,6 +225,10 @@ impl Opens for Opening {
         let _ = writeln!(io::stderr().lock(), "{}", Notice::new(what.to_owned()));
     }
 
+    fn refused(&self, kind: OddKind, what: &str) {
+        self.refusals.tell(kind, what);
+    }
+
     fn repeated(&self, tool: &str) -> Vec<Repeated> {
         self.repeated.get(tool).cloned().unwrap_or_default()
     }
@@ -226,10 +236,12 @@ impl Opens for Opening {
     fn open(&self, desk: Arc<Desk>) -> Result<Box<dyn Hears>, String> {
         let Rooms { gate, who, servers, request, remotes, results, metrics } = &self.rooms;
         let mut decider = Decider::new(gate, who.clone(), (servers.clone(), request));
-        decider.client = Some(self.clients.fetch_add(1, Ordering::Relaxed).saturating_add(1));
+        let client = self.clients.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        decider.client = Some(client);
+        let refusals = Refusals::of(gate, Some(client));
         let ears = Ears::new().map_err(|error| error.to_string())?;
         let (mouth, to) = (ears.mouth(), Arc::clone(&desk));
-        let client = Box::new(move |stream, text| match stream {
+        let tells = Box::new(move |stream, text| match stream {
             GENERAL => to.give(text),
             stream => {
                 to.give_alone(stream, text);
@@ -237,8 +249,8 @@ impl Opens for Opening {
             }
         });
         let all = (servers.clone(), request, remotes.as_deref());
-        let decides = (decider, Results::new(results, Arc::clone(metrics)));
-        let serving = Serving::open(decides, all, ears, ToClient::Elsewhere(client))
+        let decides = (decider, Results::new(results, Arc::clone(metrics), &History::new(results)));
+        let serving = Serving::open(decides, all, ears, ToClient::Elsewhere(tells))
             .map_err(|error| error.to_string())?;
         let (stopper, alive) = (serving.stopper(), self.alive.clone());
         let (talks, number) = (Arc::clone(&self.talks), Arc::as_ptr(&desk).addr());
@@ -254,7 +266,7 @@ impl Opens for Opening {
             if let Some(talk) = lock(&talks).get_mut(&number) {
                 talk.inline = Some(inline);
             }
-            return Ok(Box::new(Room { mouth, stopper }));
+            return Ok(Box::new(Room { mouth, stopper, refusals }));
         }
         let talk = move || {
             serving.until_the_end(&mut |notice| {
@@ -264,7 +276,7 @@ impl Opens for Opening {
             then();
         };
         named("client", talk).map_err(|error| error.to_string())?;
-        Ok(Box::new(Room { mouth, stopper }))
+        Ok(Box::new(Room { mouth, stopper, refusals }))
     }
 }
 
@@ -272,9 +284,14 @@ impl Opens for Opening {
 struct Room {
     mouth: Mouth,
     stopper: Stopper,
+    refusals: Refusals,
 }
 
 impl Hears for Room {
+    fn refused(&self, kind: OddKind, what: &str) {
+        self.refusals.tell(kind, what);
+    }
+
     fn hear(&self, stream: u64, frame: Frame) -> Result<(), Unheard<Frame>> {
         let said = self.mouth.try_say(Heard::Request(stream, frame));
         said.map_err(|error| match error {

@@ -84,8 +84,9 @@ pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Said, LookFailed
     let mut started = match started {
         Ok(started) => started,
         Err(error) => {
-            session.map(Looking::close).transpose().map_err(|error| failed(&error))?;
-            return Err(failed(&error).into());
+            let said: Result<Said, _> = Err(failed(&error));
+            session.map(|it| it.close_after(&said)).transpose().map_err(|error| failed(&error))?;
+            return said.map_err(LookFailed::from);
         }
     };
     let until = Instant::now() + Duration::from_secs(LOOK_SECONDS_MAX);
@@ -95,7 +96,7 @@ pub fn tools(server: &Server, request: &ToolsRequest) -> Result<Said, LookFailed
     let lacks = remotes.and_then(|it| it.lacks(&server.name)).map(Box::new);
     let last = started.last_lines();
     started.end();
-    let closed = session.map(Looking::close).transpose();
+    let closed = session.map(|it| it.close_after(&said)).transpose();
     closed.map_err(|error| failed(&error))?;
     said.map_err(|why| LookFailed { why, said: last, lacks })
 }

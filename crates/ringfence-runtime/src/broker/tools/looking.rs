@@ -8,7 +8,7 @@ use ringfence_core::{Clock as _, Gate};
 use super::super::RunError;
 use super::super::opening::{self, Opened};
 use super::remote::Remotes;
-use super::{Of, Questions, ToolsRequest, closed_for, first_entry, or_closed};
+use super::{COULD_NOT, Of, Questions, ToolsRequest, closed_for, first_entry, or_closed};
 use crate::approvals::Approvals;
 use crate::assemble::{Assembled, Inputs, assemble_as};
 use crate::clock::HostClock;
@@ -63,8 +63,14 @@ impl Looking {
     }
 
     pub(super) fn close(self) -> Result<(), RunError> {
+        self.close_after(&Ok::<(), RunError>(()))
+    }
+
+    /// The same where something else came of it, or nothing: a session that did not reach its server did not end well.
+    pub(super) fn close_after<T, E>(self, came: &Result<T, E>) -> Result<(), RunError> {
         self.remotes.iter().for_each(|it| drop(it.end()));
-        super::close(self.opened, 0).map(drop)
+        let exit_code = if came.is_ok() { 0 } else { COULD_NOT };
+        super::close(self.opened, exit_code).map(drop)
     }
 
     /// Ends one that came to nothing, in order; why it did.

@@ -106,6 +106,7 @@ impl Metrics {
         let (end, bytes) = match how {
             Ended::Answered { bytes } => (0, bytes),
             Ended::Failed { bytes } => (1, bytes),
+            Ended::Told => (0, 0),
             Ended::Unanswered => (2, 0),
         };
         add(of.ends.get(end), 1);

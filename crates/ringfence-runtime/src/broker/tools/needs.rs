@@ -95,10 +95,11 @@ impl Whereabouts {
             ArgumentRole::Host => needs.act(Act::Connect(endpoint_of_host(text)?)),
             ArgumentRole::Email => needs.meaning.recipients.extend(email::domains(text)?),
             ArgumentRole::Sql => {
-                let Sql { classes, tables, opaque, unknown: _ } = Sql::read(text);
+                let Sql { classes, tables, opaque, unknown } = Sql::read(text);
                 needs.meaning.sql.extend(classes);
                 needs.meaning.tables.extend(tables);
                 needs.meaning.opaque |= opaque;
+                needs.meaning.unknown.extend(unknown);
             }
             ArgumentRole::Command => self.command(text, base, needs),
             ArgumentRole::None | ArgumentRole::ByName => {}

@@ -1,7 +1,8 @@
 //! Clients within a world: what `mcp run` says there arrives here over a socket, and is served by the session that
 //! the world belongs to, with its gate, its questions and its log.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::super::RunError;
 use super::ToolsRequest;
 use super::decider::Decider;
+use super::history::History;
 use super::metrics::Metrics;
 use super::remote::Remotes;
 use super::results::Results;
@@ -63,8 +65,8 @@ pub enum Answered {
 pub(in super::super) struct Clients {
     verdicts: Verdicts,
     in_force: Arc<InForce>,
-    servers: Vec<Server>,
     results: ResultSettings,
+    history: Arc<History>,
     request: ToolsRequest,
     project: PathBuf,
     open: Arc<Open>,
@@ -90,10 +92,11 @@ struct Talking {
 impl Clients {
     pub(in super::super) fn new(
         (verdicts, in_force): (Verdicts, Arc<InForce>),
-        (servers, results): (Vec<Server>, ResultSettings),
+        results: ResultSettings,
         (request, project): (ToolsRequest, PathBuf),
     ) -> Clients {
-        Clients { verdicts, in_force, servers, results, request, project, open: Arc::default() }
+        let (history, open) = (History::new(&results), Arc::default());
+        Clients { verdicts, in_force, results, history, request, project, open }
     }
 
     /// What ends all talks.
@@ -101,26 +104,35 @@ impl Clients {
         Arc::clone(&self.open)
     }
 
-    /// The servers that are wanted, or why not.
-    fn chosen(&self, from: &mut BufReader<UnixStream>) -> Result<Vec<Server>, String> {
+    /// The servers that are wanted, of those that there are now, or why not.
+    fn chosen(&self, from: &mut impl BufRead) -> Result<Vec<Server>, String> {
         let mut line = String::new();
         let read = from.take(WANTED_BYTES_MAX).read_line(&mut line);
         read.map_err(|error| error.to_string())?;
         let wanted: Wanted = serde_json::from_str(&line)
             .map_err(|_| "use the same version of ringfence inside as outside".to_owned())?;
+        let there = self.in_force.served();
         if wanted.servers.is_empty() {
-            return Ok(self.servers.clone());
+            return Ok(there.to_vec());
+        }
+        let mut named = BTreeSet::new();
+        if let Some(twice) = wanted.servers.iter().find(|name| !named.insert(*name)) {
+            return Err(format!("the server `{twice}` is named twice"));
         }
         let one = |name: &ServerName| {
-            let found = self.servers.iter().find(|server| server.name == *name).cloned();
+            let found = there.iter().find(|server| server.name == *name).cloned();
             found.ok_or_else(|| format!("no server `{name}`"))
         };
         wanted.servers.iter().map(one).collect()
     }
 
-    fn serve(&self, process: Process, stream: UnixStream) -> io::Result<()> {
-        let mut from = BufReader::new(stream.try_clone()?);
-        let servers = match self.chosen(&mut from) {
+    fn serve(&self, process: Process, talk: &Talk) -> io::Result<()> {
+        // Who does not say what it wants makes room for those that do.
+        talk.rest(&[])?;
+        let mut from = BufReader::new(talk);
+        let chosen = self.chosen(&mut from);
+        let (read, stream) = (from.buffer().to_vec(), talk.keep()?);
+        let servers = match chosen {
             Ok(servers) => servers,
             Err(why) => return answer(&stream, &Answered::Refused(why)),
         };
@@ -133,12 +145,12 @@ impl Clients {
         let mut decider = Decider::new(gate, who, (servers.clone(), &self.request));
         decider.process = Some(process);
         answer(&stream, &Answered::Served)?;
-        let read = from.buffer().to_vec();
-        let client = Client { from: from.into_inner().into(), read, to: stream.into() };
+        let client = Client { from: stream.try_clone()?.into(), read, to: stream.into() };
         let failed = |error: RunError| io::Error::other(error.to_string());
         let around = (gate, self.project.as_path(), approvals);
         let remotes = Remotes::of(&servers, &self.request, around).map_err(failed)?;
-        let deciding = (decider, Results::new(&self.results, Arc::new(Metrics::of(&servers))));
+        let deciding =
+            (decider, Results::new(&self.results, Arc::new(Metrics::of(&servers)), &self.history));
         let all = (servers, &self.request, remotes.as_deref());
         let serving = Serving::start(deciding, all, client);
         let serving = serving.map_err(failed)?;
@@ -162,7 +174,7 @@ fn answer(mut stream: &UnixStream, answered: &Answered) -> io::Result<()> {
 
 impl Speaks for Clients {
     fn speak(&self, process: Process, talk: &Talk) -> io::Result<()> {
-        self.serve(process, talk.keep()?)
+        self.serve(process, talk)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ringfence_core::{Detector, Found, Handling, Treatment};
-use ringfence_detect::{Behaviour, Detectors, Sign};
+use ringfence_detect::{Detectors, Sign};
 use ringfence_proxy::mcp::frame::{
     Answer, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Kind, Message, error_answer, quoted,
     result_answer,
@@ -15,6 +15,7 @@ use ringfence_proxy::mcp::outcome::{Of, Outcome};
 use ringfence_proxy::mcp::results::{self, Looked, Rules};
 
 use super::decider::Decider;
+use super::history::{History, TalkHistory};
 use super::metrics::{Decision, Going, Metrics};
 use super::tasks::Tasks;
 use crate::settings::ResultSettings;
@@ -22,9 +23,8 @@ use crate::settings::ResultSettings;
 /// What is done about results, and what the agent has called.
 pub(super) struct Results {
     always: BTreeSet<Detector>,
-    behaviour: Behaviour,
+    history: TalkHistory,
     answer_ms: u64,
-    begun: Instant,
     /// Calls that are not answered yet, by ticket.
     calls: HashMap<u64, Kept>,
     tasks: Tasks,
@@ -80,12 +80,16 @@ pub(super) enum Passed {
 }
 
 impl Results {
-    pub(super) fn new(settings: &ResultSettings, metrics: Arc<Metrics>) -> Results {
+    /// Of a talk that has its part in what was called before.
+    pub(super) fn new(
+        settings: &ResultSettings,
+        metrics: Arc<Metrics>,
+        history: &Arc<History>,
+    ) -> Results {
         Results {
             always: settings.redact.clone(),
-            behaviour: Behaviour::new(settings.loops()),
+            history: history.talk(),
             answer_ms: settings.answer_ms(),
-            begun: Instant::now(),
             calls: HashMap::new(),
             tasks: Tasks::default(),
             metrics,
@@ -98,8 +102,13 @@ impl Results {
         self.answer_ms
     }
 
-    /// Looks through a message, and takes out of it what must not be passed on.
-    pub(super) fn pass(&mut self, whose: Whose, server: usize, message: Message) -> Passed {
+    /// Looks through a message, but for what is echoed, and takes out of it what must not be passed on.
+    pub(super) fn pass(
+        &mut self,
+        (whose, echoed): (Whose, &[&str]),
+        server: usize,
+        message: Message,
+    ) -> Passed {
         let of = match whose {
             Whose::Call(ticket) => Some((ticket, Of::Call)),
             Whose::Far(ticket) => Some((ticket, Of::Task)),
@@ -116,7 +125,7 @@ impl Results {
                 self.tasks.made_of(server, &message, ticket);
             }
         }
-        let rules = Rules { handling: &handling, always: &self.always };
+        let rules = Rules { handling: &handling, always: &self.always, echoed };
         let looked = results::look(&message, Detectors::shared(), rules);
         self.metrics.found(&looked.found);
         let Some(call) = self.of(ticket, server) else {
@@ -141,9 +150,8 @@ impl Results {
     pub(super) fn may_call(&mut self, decider: &Decider, call: &Call) -> Result<(), String> {
         let arguments = call.arguments.to_string();
         if let Called::Tool(name) = &call.what {
-            let tool = format!("{}/{name}", call.server);
-            let now_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let may = self.behaviour.calls((now_ms, call.ticket), &tool, &arguments);
+            let server = decider.servers.get(call.server).map_or("", |it| it.name.as_str());
+            let may = self.history.calls(call.ticket, &format!("{server}/{name}"), &arguments);
             may.map_err(|sign| {
                 self.metrics.decided((call.server, &call.what), Decision::Denied);
                 decider.refuse_call(call, stopped(sign))
@@ -182,7 +190,7 @@ impl Results {
         }
         // Below the first line stands the entry, which is another each time.
         let first = why.lines().next().unwrap_or_default().to_owned();
-        match self.behaviour.answered(ticket, &first, true) {
+        match self.history.answered(ticket, &first, true) {
             Some(sign) => format!("{why}\n{}", warning(sign)),
             None => why,
         }
@@ -271,7 +279,7 @@ impl Results {
             None => (ticket, of),
         };
         let outcome = Outcome::of(message, of)?;
-        let sign = self.behaviour.answered(ticket, outcome.text(), outcome.failed)?;
+        let sign = self.history.answered(ticket, outcome.text(), outcome.failed)?;
         Some((sign, outcome.with_more(&warning(sign))))
     }
 }

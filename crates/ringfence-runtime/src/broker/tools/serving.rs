@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::super::RunError;
 use super::ToolsRequest;
 use super::calls::{ASKED_MAX, Begun, Open, Permitted};
-use super::decider::Decider;
+use super::decider::{Decider, GONE};
 use super::ears::{Ears, Mouth, frame};
 use super::metrics::Going;
 use super::remote::Remotes;
@@ -31,6 +31,7 @@ use crate::servers::Server;
 use client::Patience;
 pub(super) use client::{Client, ToClient};
 pub(super) use inline::Inline;
+pub(super) use noted::ODD_CHARS_MAX;
 
 /// Messages that wait until the client reads them; then servers wait.
 const TOLD_MAX: usize = 16;
@@ -346,9 +347,10 @@ impl Serving {
         let (mut passed, mut effects) = (Vec::new(), Vec::new());
         for message in messages {
             let whose = self.middle.whose(number, &message);
+            let echoed = self.middle.echoed(number, &message);
             let it = said::passed(&self.decider.servers, (number, whose), message, &mut effects);
             let Some(message) = it else { continue };
-            match self.results.pass(whose, number, message) {
+            match self.results.pass((whose, echoed), number, message) {
                 Passed::On(message) => passed.push(message),
                 Passed::Instead(instead) => effects.extend(instead),
             }
@@ -430,7 +432,9 @@ impl Serving {
     }
 
     fn decide(&mut self, call: &Call) -> Vec<Effect> {
-        if let Err(why) = self.results.may_call(&self.decider, call) {
+        let is_gone = self.middle.lacks(call.ticket);
+        let gone = || is_gone.then(|| self.decider.refuse_gone(call)).flatten();
+        if let Some(why) = self.results.may_call(&self.decider, call).err().or_else(gone) {
             return self.decided(call.ticket, Err(why));
         }
         match self.decider.begin(call) {
@@ -439,7 +443,7 @@ impl Serving {
             }
             Begun::Denied(why) => self.decided(call.ticket, Err(why)),
             Begun::Asked(open) if self.asked.len() >= ASKED_MAX => {
-                let why = self.decider.ask_no_more(&open);
+                let why = self.decider.ask_no_more(open);
                 self.decided(call.ticket, Err(why))
             }
             Begun::Asked(open) => self.ask(call.ticket, open),
@@ -472,8 +476,12 @@ impl Serving {
         let decided = match decided {
             Ok((unwanted, _)) if !self.middle.awaits(ticket) => {
                 self.results.ended(ticket, Ended::Unanswered);
-                unwanted.withdraw();
+                unwanted.not_made("the client has cancelled it");
                 return Vec::new();
+            }
+            Ok((vain, _)) if self.middle.lacks(ticket) => {
+                vain.not_made(GONE);
+                Decided::Deny(self.results.denied(ticket, GONE.to_owned()))
             }
             Ok((permitted, arguments)) => {
                 self.middle.has_span(ticket, &permitted.span());

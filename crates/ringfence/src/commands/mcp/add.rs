@@ -1,15 +1,15 @@
 //! `mcp add`: a server is started or asked, looked at, and pinned; and a policy for its tools is proposed.
 
-use std::collections::BTreeSet;
+mod looked;
+
 use std::path::{Path, PathBuf};
 
-use ringfence_core::{Event, ServerName, SessionId};
+use ringfence_core::ServerName;
+use ringfence_runtime::broker::tools::ToolsRequest;
 use ringfence_runtime::broker::tools::login::Wants;
-use ringfence_runtime::broker::tools::{self, ToolsRequest};
-use ringfence_runtime::clients::{covered, covered_address};
+use ringfence_runtime::clients::covered;
 use ringfence_runtime::servers::written::Wrote;
-use ringfence_runtime::servers::{Pinned, Remark, Server, ServerFile};
-use ringfence_runtime::state::StateDirs;
+use ringfence_runtime::servers::{Remark, Server, ServerFile};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::trust::{Project, Trust};
 use ringfence_runtime::whole_file::{self, FileText, Links};
@@ -17,13 +17,14 @@ use ringfence_runtime::wording::printable;
 use ringfence_runtime::writing::{Replaced, Writing};
 use serde_json::json;
 
-use super::login::{Browser, Logging, NotLooked};
 use super::pairs::{headers, variables};
+use super::permitted::{self, Permitted};
 use super::proposed::{self, Proposing, Tried};
 use super::secrets::{Uses, has_secrets};
-use super::shown::{as_json, in_two, not_looked_at, pointed_at, shown};
-use super::{in_force, place, request};
-use super::{lacks, next, places, unseen};
+use super::shown::{as_json, in_two, pointed_at, shown};
+use super::unseen::{self, Unseen};
+use super::{again, in_force, place, request};
+use super::{lacks, next, places};
 use crate::cli::McpAddArgs;
 use crate::commands::context;
 use crate::exit::{Done, Failure, Message};
@@ -51,20 +52,17 @@ fn adding(args: McpAddArgs, screen: &Screen) -> Result<Adding, Failure> {
                 .could_not());
         }
         Some(url) => ServerFile::at(url.clone()),
-        None if args.command.is_empty() => {
-            let name = &args.name;
-            return Err(Message::new(format!("nothing says what `{name}` is"))
-                .hint(format!(
-                    "one that is started: `ringfence mcp add {name} -- COMMAND`; one that listens somewhere: \
-                     `ringfence mcp add {name} https://HOST/PATH`"
-                ))
-                .could_not());
-        }
-        None => ServerFile::started_by(args.command.clone()),
+        None if args.command.is_empty() => again::known(&args.name, args.project, screen)?,
+        None => ServerFile::started_by(from_anywhere(&args, screen)?),
     };
-    file.env = variables(&args.env)?;
-    lacks::keep_variables((&args.name, args.project), &mut file, screen)?;
-    file.headers = headers(&args.header)?;
+    if !args.env.is_empty() {
+        file.env = variables(&args.env)?;
+    } else if !args.command.is_empty() {
+        lacks::keep_variables((&args.name, args.project), &mut file, screen)?;
+    }
+    if !args.header.is_empty() {
+        file.headers = headers(&args.header)?;
+    }
     Ok(Adding {
         name: args.name,
         file,
@@ -82,6 +80,21 @@ fn adding(args: McpAddArgs, screen: &Screen) -> Result<Adding, Failure> {
             ..Wants::default()
         },
     })
+}
+
+/// A command with what lies outside of the directory that it is typed in named from everywhere: clients start servers
+/// wherever they are themselves. What a project has is for many hosts, and stays as it was typed.
+fn from_anywhere(args: &McpAddArgs, screen: &Screen) -> Result<Vec<String>, Failure> {
+    if args.project {
+        return Ok(args.command.clone());
+    }
+    let cwd = context::current_dir()?;
+    let word = |word: &String| {
+        let whole = places::outside(word, &cwd)?;
+        screen.note(&format!("`{}` is kept as `{}`", printable(word), printable(&whole)));
+        Some(whole)
+    };
+    Ok(args.command.iter().map(|it| word(it).unwrap_or_else(|| it.clone())).collect())
 }
 
 /// A server that is being added.
@@ -120,9 +133,6 @@ pub(super) enum Proposes {
     Nothing,
 }
 
-/// How often a server is started anew with what it was denied before.
-const STARTS_MAX: usize = 3;
-
 impl Adding {
     /// Adds it. What was written for one that is not added after all is taken back.
     pub(super) fn all(self, screen: &Screen) -> Result<Done, Failure> {
@@ -137,7 +147,9 @@ impl Adding {
             .filter(|it| !before.contains(it))
             .collect();
         if !new.is_empty() {
-            screen.note(&format!("`{}` is not added: its rules are taken back", self.name));
+            let rules = text::count(new.len(), "rule", "rules");
+            screen
+                .note(&format!("`{}` is not added: its rules are taken back ({rules})", self.name));
             if proposed::take_out(&new, (None, screen))?.len() < new.len() {
                 screen.warn("some of them were changed meanwhile, and stay");
             }
@@ -171,13 +183,13 @@ impl Adding {
             Err(not) if server.file.url.is_some() => {
                 self.logged_in(&server, (&request, not), screen)?
             }
-            Err(not) => self.with_needs(&server, (&request, not.failure), proposing, screen)?,
+            Err(not) => self.with_needs(&server, (&request, not), proposing, screen)?,
             Ok(server) => server,
         };
         let place = place(&request, &self.name, self.project)?;
         let once = || self.agreed(&server, (&place, &dir), &request, screen);
         let Some(agreed) = proposed::anew(once, screen)? else { return Ok(Done::No) };
-        let Agreed { server, remarks } = agreed;
+        let Agreed { server, remarks, permitted, left } = agreed;
         *is_pinned = IsPinned::Yes;
         let change = if self.proposes() {
             proposed::tools(&server, &remarks, proposing, screen)?
@@ -186,8 +198,10 @@ impl Adding {
         };
         if self.json {
             let mut all = as_json(&server, &remarks);
-            if let (Some(all), Some(change)) = (all.as_object_mut(), &change) {
-                all.insert("policy".to_owned(), json!(change));
+            if let Some(all) = all.as_object_mut() {
+                all.insert("permitted".to_owned(), json!(permitted));
+                all.insert("not_pinned".to_owned(), left.as_json());
+                all.extend(change.as_ref().map(|it| ("policy".to_owned(), json!(it))));
             }
             if !self.quiet {
                 screen.json(&all)?;
@@ -208,20 +222,29 @@ impl Adding {
     ) -> Result<Tried<Option<Agreed>>, Failure> {
         let old = whole_file::read_text(place, self.links())?;
         let server = self.as_before(server.clone(), old.as_ref(), screen)?;
-        let others = in_force::load(&self.overrides, screen)?.servers;
-        let remarks = Remark::all(&self.name, &server.file.said(), others.values());
+        let known = in_force::load(&self.overrides, screen)?;
+        let remarks = Remark::all(&self.name, &server.file.said(), known.servers.values());
+        let before = old.as_ref().and_then(|old| Server::read(old).ok());
+        let mut permitted = Permitted::of(&server, &known)?;
         let (server, left) = match self.asks {
-            Asks::Person => (server, BTreeSet::new()),
-            Asks::Nothing => {
-                let before = old.as_ref().and_then(|old| Server::read(old).ok());
-                unseen::without(server, &remarks, before.as_ref())
-            }
+            Asks::Person => (server, Unseen::default()),
+            Asks::Nothing => unseen::without(server, (&remarks, &permitted), before.as_ref()),
         };
+        permitted.retain(&server);
         let is_new = old.as_ref().is_none_or(|old| old.text != server.file.to_text());
         self.show((&server, &remarks), old.as_ref(), screen)?;
         if self.asks == Asks::Person && is_new {
+            let new = permitted.of_others_than(&server, before.as_ref());
+            new.lines()
+                .iter()
+                .for_each(|line| screen.note(&format!("{line}, and nobody is asked")));
             let question = format!("pin these in `{}`?", place.display());
             if prompt::consent(&question, YES)? == Consent::Refused {
+                let name = &self.name;
+                screen.note(&match old {
+                    Some(_) => format!("nothing was changed: what is pinned of `{name}` stays"),
+                    None => format!("nothing was pinned: `{name}` is not added"),
+                });
                 return Ok(Tried::Done(None));
             }
         }
@@ -230,10 +253,10 @@ impl Adding {
             return Ok(Tried::Changed);
         };
         if is_new {
-            self.tell_pinned(&server, &was, screen);
+            self.tell_pinned((&server, &permitted), &was, screen);
         }
-        unseen::tell(&server, &left, screen);
-        Ok(Tried::Done(Some(Agreed { server, remarks })))
+        unseen::tell((&server, self.project), &left, screen);
+        Ok(Tried::Done(Some(Agreed { server, remarks, permitted, left })))
     }
 
     /// A project's file may have been written by others; a person's own may be a link of theirs.
@@ -328,97 +351,9 @@ impl Adding {
         Ok(())
     }
 
-    /// The server with what it says of itself, once it has what it was denied when it started; else why not.
-    fn with_needs(
-        &self,
-        server: &Server,
-        (request, mut failure): (&ToolsRequest, Failure),
-        proposing: Proposing<'_>,
-        screen: &Screen,
-    ) -> Result<Server, Failure> {
-        if !self.proposes() {
-            return Err(failure);
-        }
-        // What could not be read is no denial that a log has, unless it is asked for.
-        let mut traced = request.clone();
-        traced.run.push("--why".into());
-        for _ in 0..STARTS_MAX {
-            screen.note("it does not start: once more, to see what it is denied");
-            let began_ms = context::now_ms();
-            match self.looked_at(server, &traced, screen) {
-                Ok(server) => return Ok(server),
-                // Its session has what could not be read as well.
-                Err(seen) => failure = seen.failure,
-            }
-            let Some(session) = last_session(&request.dirs, &self.name, began_ms)? else { break };
-            match proposed::needs(server, &session, proposing, screen)? {
-                Some(Consent::Given) => {}
-                Some(Consent::Refused) => return Err(failure),
-                None => break,
-            }
-            match self.looked_at(server, request, screen) {
-                Ok(server) => return Ok(server),
-                Err(again) => failure = again.failure,
-            }
-        }
-        Err(failure)
-    }
-
     /// Where other files stand in for the policy, whoever named them writes them.
     fn proposes(&self) -> bool {
         self.proposes == Proposes::Policy && self.overrides.is_empty()
-    }
-
-    /// The server with what it says of itself once a person has logged in at it, where that is what it wants; else why
-    /// it could not be looked at.
-    fn logged_in(
-        &self,
-        server: &Server,
-        (request, not): (&ToolsRequest, NotLooked),
-        screen: &Screen,
-    ) -> Result<Server, Failure> {
-        let has_login =
-            server.file.headers.keys().any(|it| it.eq_ignore_ascii_case("authorization"));
-        let Some(lacks) = not.lacks.filter(|_| !has_login) else { return Err(not.failure) };
-        let logging =
-            Logging { wants: self.wants.clone(), asks: self.asks, browser: Browser::Open };
-        let look = |server: &Server| self.looked_at(server, request, screen);
-        let challenge = Some(lacks.challenge().clone());
-        let (_, server) = logging.taken((server, challenge), (request, screen), &look)?;
-        Ok(server)
-    }
-
-    /// The server with what it says of itself.
-    fn looked_at(
-        &self,
-        server: &Server,
-        request: &ToolsRequest,
-        screen: &Screen,
-    ) -> Result<Server, NotLooked> {
-        screen.note(&match &self.file.url {
-            Some(url) => format!("asking `{}` at {}", self.name, printable(&covered_address(url))),
-            None => format!("starting `{}` in a world of its own", self.name),
-        });
-        let since_ms = context::now_ms();
-        let said = tools::look_at(server, request).map_err(|error| {
-            let failed = not_looked_at(&error);
-            // Never by starting it as an agent of that name: it would be no server to the rules.
-            let failed = match last_session(&request.dirs, &self.name, since_ms) {
-                Ok(Some(session)) => failed.hint(format!(
-                    "to see what it did and was denied, run `ringfence show {session}`"
-                )),
-                Ok(None) | Err(_) => failed,
-            };
-            NotLooked { failure: failed.could_not(), lacks: error.lacks }
-        })?;
-        let wrong = |why: String| {
-            let failure = Message::new(format!("`{}`: {why}", self.name)).could_not();
-            NotLooked { failure, lacks: None }
-        };
-        let mut file = server.file.clone();
-        file.instructions = said.instructions;
-        file.tools = Pinned::all(said.tools).map_err(wrong)?;
-        Server::new(self.name.clone(), file).map_err(wrong)
     }
 
     /// Writes the file of the server if it is still the old one; a project that is trusted with it stays so. What the
@@ -449,9 +384,16 @@ impl Adding {
         Ok(Some(was))
     }
 
-    fn tell_pinned(&self, server: &Server, was: &Trust, screen: &Screen) {
+    fn tell_pinned(
+        &self,
+        (server, permitted): (&Server, &Permitted),
+        was: &Trust,
+        screen: &Screen,
+    ) {
         let number = text::count(server.file.tools.len(), "tool", "tools");
-        screen.note(&format!("pinned: {number} of `{}`; none is permitted by that", self.name));
+        let so = if permitted.is_empty() { "none is permitted by that" } else { permitted::SOME };
+        screen.note(&format!("pinned: {number} of `{}`; {so}", self.name));
+        permitted.lines().iter().for_each(|line| screen.note(line));
         if self.project && *was != Trust::Trusted {
             screen.hint(
                 "the project is not trusted as it is now: to trust it, run `ringfence trust`",
@@ -472,6 +414,10 @@ impl Adding {
 struct Agreed {
     server: Server,
     remarks: Vec<Remark>,
+    /// Which of its tools rules permitted before anybody agreed to a policy for them.
+    permitted: Permitted,
+    /// What was left out that nobody has looked at.
+    left: Unseen,
 }
 
 /// Whether the server has its file.
@@ -479,21 +425,6 @@ struct Agreed {
 enum IsPinned {
     No,
     Yes,
-}
-
-/// The session in which a server was started last, since then.
-fn last_session(
-    dirs: &StateDirs,
-    server: &ServerName,
-    since_ms: u64,
-) -> Result<Option<SessionId>, Failure> {
-    let began = |id: &SessionId| {
-        let first = context::opening(dirs, id)?;
-        let Event::SessionOpened { agent, .. } = &first.entry.event else { return None };
-        (agent == server.as_str() && first.entry.at_ms >= since_ms).then_some(first.entry.at_ms)
-    };
-    let all = context::session_ids(dirs)?;
-    Ok(all.into_iter().filter_map(|id| Some((began(&id)?, id))).max().map(|(_, id)| id))
 }
 
 /// What stands in for a person's yes.

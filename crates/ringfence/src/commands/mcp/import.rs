@@ -59,6 +59,10 @@ pub(super) fn import(args: &McpImportArgs, screen: &Screen) -> Result<Done, Fail
     if args.undo {
         return undo::undo(&places, args, screen);
     }
+    if (args.all || !args.json) && in_force::quietly(&[])?.is_none() {
+        // Without a policy nothing can be taken over: that is said once, and before anything is asked.
+        in_force::load(&[], screen)?;
+    }
     let mut files = Vec::new();
     for (client, path) in &places {
         // What a project has may be a link of whoever wrote it: it leads to nothing else of yours.
@@ -409,7 +413,14 @@ fn rewrite(
         }
         let backup = backups.replace(file, &text, (&of_file, &brought))?;
         screen.note(&format!("changed: {shown}; it was {}", printable(&backup.to_string_lossy())));
-        screen.hint("to have it as it was, run `ringfence mcp import --undo`; secrets that stood in it are in that copy still");
+        let had_secrets = if hidden(file.text(), all, number) == file.text() {
+            ""
+        } else {
+            "; secrets that stood in it are in that copy still"
+        };
+        screen.hint(&format!(
+            "to have it as it was, run `ringfence mcp import --undo`, which removes that copy{had_secrets}"
+        ));
     }
     Ok(())
 }

@@ -36,8 +36,7 @@ pub(crate) fn hint(of: &RunRequest) -> Option<String> {
             "{lacks}: to have the rules for that proposed again, run `ringfence mcp add {project}{name} -- {command}`"
         ),
         None => format!(
-            "{lacks}: to have the rules for that proposed again, run `ringfence mcp add {project}{name} -- COMMAND` with its \
-             own command, which stands in its file"
+            "{lacks}: to have the rules for that proposed again, run `ringfence mcp add {project}{name}`"
         ),
     })
 }

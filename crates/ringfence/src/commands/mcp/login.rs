@@ -94,6 +94,16 @@ const LOGINS_MAX: usize = 2;
 pub(super) struct NotLooked {
     pub(super) failure: Failure,
     pub(super) lacks: Option<Box<Lacks>>,
+    pub(super) came: Came,
+}
+
+/// How far a server came that could not be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    /// It did not say which tools it has.
+    ToNothing,
+    /// It did, and that cannot be pinned: it would say no other when it is started again.
+    ToItsTools,
 }
 
 /// How a login is had.
@@ -122,7 +132,8 @@ impl Logging {
         let look = |server: &Server| {
             tools::look_at(server, request).map_err(|failed| {
                 let why = format!("the server does not take the token that it was given: {failed}");
-                NotLooked { failure: Message::new(why).no(), lacks: failed.lacks }
+                let (lacks, came) = (failed.lacks, Came::ToNothing);
+                NotLooked { failure: Message::new(why).no(), lacks, came }
             })
         };
         let (logged_in, said) = self.taken((server, challenge), (request, screen), &look)?;
@@ -154,7 +165,7 @@ impl Logging {
             had = had.saturating_add(1);
             let logged_in = Server::new(server.name.clone(), file)
                 .map_err(|why| Message::new(format!("`{}`: {why}", server.name)).could_not())?;
-            let NotLooked { failure, lacks } = match look(&logged_in) {
+            let NotLooked { failure, lacks, .. } = match look(&logged_in) {
                 Ok(seen) => return Ok((logged_in, seen)),
                 Err(not) => not,
             };

@@ -342,6 +342,20 @@ fn names_from_here(command: &[String], around: Around<'_>) -> bool {
     })
 }
 
+/// The whole path of what a word of a command names outside of the directory that it is typed in; none where it names
+/// nothing there, or is no such word.
+pub(super) fn outside(word: &str, cwd: &Path) -> Option<String> {
+    if word != ".." && !word.starts_with("../") {
+        return None;
+    }
+    let cwd = fs::canonicalize(cwd).ok()?;
+    let whole = normal(&cwd.join(word))?;
+    // Behind a link, `..` is another directory than it reads like.
+    let is_same = fs::canonicalize(&whole).ok()? == fs::canonicalize(cwd.join(word)).ok()?;
+    let whole = whole.to_str()?.to_owned();
+    (is_same && !Path::new(&whole).starts_with(&cwd)).then_some(whole)
+}
+
 /// The files and directories that stand in a command and in the variables beside it, where they exist.
 fn given(file: &ServerFile, around: Around<'_>) -> Vec<(PathBuf, UseOf)> {
     let in_command = file.command.iter().skip(1).map(|word| match word.split_once('=') {

@@ -373,8 +373,8 @@ fn needs_once(
         .map(|it| it.map(Some))
 }
 
-/// Takes the rules that were written for a server out of the policies that they stand in unchanged; with `asks`, where the
-/// person agrees. Which are gone.
+/// Takes the rules that were written for a server out of the policies that they stand in unchanged; with `asks`, as a diff,
+/// and where the person agrees. Which are gone.
 pub(super) fn take_out(
     rules: &[Wrote],
     (asks, screen): (Option<Asks>, &Screen),
@@ -402,7 +402,9 @@ fn take_out_of(
     if gone.is_empty() {
         return Ok(Tried::Done(gone));
     }
-    screen.as_it_is(&coloured(&diff(&target, &text), screen));
+    if asks.is_some() {
+        screen.as_it_is(&coloured(&diff(&target, &text), screen));
+    }
     let wanted = match asks {
         Some(Asks::Person) => prompt::consent("take these rules out?", YES)?,
         Some(Asks::Nothing) | None => Consent::Given,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ringfence_core::ServerName;
 use ringfence_runtime::broker::tools::ToolsRequest;
+use ringfence_runtime::registration::Description;
 use ringfence_runtime::servers::written::Wrote;
 use ringfence_runtime::trust::{Project, Trust};
 use ringfence_runtime::writing::Writing;
@@ -28,14 +29,20 @@ pub(super) fn remove(args: &McpRemoveArgs, screen: &Screen) -> Result<Done, Fail
     }
     let before = in_force::quietly(&[])?.map(|it| in_force::vain(&it.policy)).unwrap_or_default();
     match forget((&args.name, &place), args.project.then_some(&project), &request) {
-        Ok(()) => screen.note(&format!("forgotten: {}", args.name)),
+        Ok(()) => {
+            screen.note(&format!("forgotten: {}", args.name));
+            still_served(&args.name, screen)?;
+        }
         // It was forgotten before, and its rules were left.
         Err(Forgot::None) if !rules.is_empty() => {}
         Err(Forgot::None) => {
             let none = Message::new(format!("no server in `{}`", place.display()));
             return Err(match in_force::quietly(&[])? {
                 Some(known) => none.hint(found::instead(&known, &args.name)),
-                None => none,
+                None => none.hint(
+                    "without a policy there is no server: `ringfence init` writes one, and `ringfence policy check` says what is \
+                     wrong with one that is there",
+                ),
             }
             .could_not());
         }
@@ -129,6 +136,47 @@ fn forget(
         given.map_err(|it| failed(it.into()))?;
     }
     Ok(())
+}
+
+/// Most sessions that are named as going on with a server.
+const NAMED_MAX: usize = 10;
+
+/// Says which sessions began with a server and go on with it: what they serve was read when they began.
+fn still_served(name: &ServerName, screen: &Screen) -> Result<(), Failure> {
+    let all = context::running(&context::dirs()?)?;
+    let of = |it: &&Description| is_served_by(name, it);
+    let named: Vec<String> = all.iter().filter(of).map(|it| it.session.to_string()).collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let more = match named.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let go_on = match named.len() {
+        1 => "a session that runs goes on with it until it ends",
+        _ => "sessions that run go on with it until they end",
+    };
+    let first: Vec<&str> = named.iter().take(NAMED_MAX).map(String::as_str).collect();
+    screen.warn(&format!("`{name}`: {go_on}: {}{more}", first.join(", ")));
+    screen.hint(
+        "to deny its calls there now, take out the rules that permit them, and run `ringfence policy reload`; to end one, end \
+         its client",
+    );
+    Ok(())
+}
+
+/// Whether a session began with a server, by what it was started as: one that serves all may have begun before there was
+/// this one. A server that was started is a session by itself, whoever serves it.
+fn is_served_by(name: &ServerName, session: &Description) -> bool {
+    if session.server {
+        return session.agent == name.as_str();
+    }
+    match session.command.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["ringfence", "mcp", "run" | "serve"] => true,
+        ["ringfence", "mcp", "run" | "serve", servers @ ..] => servers.contains(&name.as_str()),
+        _ => false,
+    }
 }
 
 /// Says which rules speak of a server that is not there any more.

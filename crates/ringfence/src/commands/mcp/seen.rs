@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use ringfence_core::{
     Act, Agent, Decide as _, Facts, Request, ServerName, ToolCall, ToolName, Verdict,
 };
+use ringfence_policy::LintKind;
 use ringfence_runtime::assemble::Assembled;
 use ringfence_runtime::broker::tools::ToolsRequest;
 use ringfence_runtime::servers::{Remark, Server};
-use ringfence_runtime::wording::{printable, shell_word};
+use ringfence_runtime::wording::{asked_by, printable, rule_place, shell_word};
 use serde_json::{Value, json};
 
 use super::shown::as_json;
@@ -22,6 +23,8 @@ struct Had {
     tool: String,
     /// Whether the agent is told of it.
     is_seen: bool,
+    /// Whether a person is asked about it, whatever its arguments are.
+    is_asked: bool,
     why: String,
 }
 
@@ -46,7 +49,7 @@ pub(super) fn list(
         if let Some(why) = server.is_left_out() {
             rows.push(vec![server.name.to_string(), "not seen".to_owned(), printable(why)]);
         }
-        for Had { tool, is_seen, why } in seen(known, agent, (server, &proposed::facts()?)) {
+        for Had { tool, is_seen, why, .. } in seen(known, agent, (server, &proposed::facts()?)) {
             let name = printable(&format!("{}/{tool}", server.name));
             let sees = if is_seen { "seen" } else { "not seen" };
             rows.push(vec![name, sees.to_owned(), why]);
@@ -65,7 +68,9 @@ pub(super) fn list(
 }
 
 fn with_agent(mut server: Value, (agent, all): (&Agent, &[Had])) -> Value {
-    let tools = all.iter().map(|it| json!({"name": it.tool, "seen": it.is_seen, "why": it.why}));
+    let tools = all.iter().map(
+        |it| json!({"name": it.tool, "seen": it.is_seen, "asked": it.is_asked, "why": it.why}),
+    );
     let seen = json!({"agent": agent.0, "tools": tools.collect::<Vec<_>>()});
     if let Some(members) = server.as_object_mut() {
         members.insert("seen".to_owned(), seen);
@@ -78,39 +83,46 @@ fn seen(known: &Assembled, agent: &Agent, (server, facts): (&Server, &Facts)) ->
     let one = |tool: &String| {
         let name = ToolName::new(&server.name, tool).ok();
         let is_seen = name.as_ref().is_some_and(|it| known.policy.may_call(agent, it, facts));
-        let why = name.map_or_else(
-            || "its name is none that a rule can have".to_owned(),
+        let (is_asked, why) = name.map_or_else(
+            || (false, "its name is none that a rule can have".to_owned()),
             |name| why(known, agent, (name, facts, is_seen)),
         );
-        Had { tool: tool.clone(), is_seen, why }
+        Had { tool: tool.clone(), is_seen, is_asked, why }
     };
     server.file.tools.keys().map(one).collect()
 }
 
-/// Why an agent sees a tool or does not, by a call of it without arguments.
+/// Whether a person is asked about a tool, and why an agent sees it or does not, by a call of it without arguments.
 fn why(
     known: &Assembled,
     agent: &Agent,
     (tool, facts, is_seen): (ToolName, &Facts, bool),
-) -> String {
+) -> (bool, String) {
     let call = ToolCall::of(tool, BTreeMap::new(), &Value::Null);
     let request = Request { agent: agent.clone(), act: Act::CallTool(call), process: None };
     let ruling = known.policy.decide(&request, facts);
+    if let (true, Verdict::Ask(_)) = (is_seen, &ruling.verdict) {
+        return (true, format!("a person is {}", asked_by(&ruling.grounds)));
+    }
     let rule = ruling.grounds.rules.first();
     let rule =
         rule.map(|it| format!("`{}` ({}:{})", printable(&it.id), printable(&it.file), it.line));
-    match (is_seen, &ruling.verdict, rule) {
+    let why = match (is_seen, &ruling.verdict, rule) {
         (true, Verdict::Permit, Some(rule)) => format!("permitted by {rule}"),
-        (true, Verdict::Ask(_), Some(rule)) => format!("asked about by {rule}"),
         (true, _, _) => "permitted with some arguments".to_owned(),
         (false, _, Some(rule)) => format!("forbidden by {rule}"),
         (false, _, None) => format!("no rule permits it to `{}`", printable(&agent.0)),
-    }
+    };
+    (false, why)
 }
 
 /// Says that none of the tools that are served can be called, where that is so: a client shows no reason.
 pub(super) fn warn_of_none(request: &ToolsRequest, screen: &Screen) -> Result<(), Failure> {
     let Some(known) = in_force::quietly(&request.overrides)? else { return Ok(()) };
+    // A name that no tool has is no error, and the denial of the one that was meant comes late.
+    for lint in known.policy.lints().iter().filter(|it| it.kind == LintKind::Unpinned) {
+        screen.warn(&format!("{}: {}", rule_place(&lint.rule), lint.message));
+    }
     let is_served =
         |name: &ServerName| request.servers.is_empty() || request.servers.contains(name);
     let (agent, facts) = (Agent(request.agent.clone()), proposed::facts()?);

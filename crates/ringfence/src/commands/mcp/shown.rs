@@ -3,13 +3,18 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use ringfence_core::ServerName;
 use ringfence_runtime::broker::tools::{LookError, LookFailed};
 use ringfence_runtime::clients::{covered_address, covered_words};
-use ringfence_runtime::servers::{Difference, Pinned, REMARKS_MAX, Remark, Said, Server, digest};
+use ringfence_runtime::servers::{
+    Difference, Pinned, REMARKS_MAX, Remark, Said, Server, Unusable, digest,
+};
 use ringfence_runtime::suggest::unified;
 use ringfence_runtime::wording::{printable, shell_word};
 use serde_json::{Value, json};
 
+use super::again;
+use super::unseen::unusable_lines;
 use crate::exit::Message;
 use crate::render::text;
 
@@ -24,33 +29,67 @@ const REMARK_COLUMNS: usize = 160;
 
 /// How a server differs from what is pinned, tool by tool.
 pub(super) fn changes(server: &Server, said: &Said, differences: &[Difference]) -> String {
-    let now = |name: &str| said.tools.iter().find(|it| it["name"] == name).map(pretty);
-    let before = |name: &str| server.file.tools.get(name).map(|it| pretty(&it.definition));
     let instructions = "what it says to agents".to_owned();
+    let lines = |it: Option<&Value>| match it {
+        Some(Value::String(text)) => whole_lines(text),
+        Some(value) => pretty(value),
+        None => String::new(),
+    };
     let mut out = String::new();
     for difference in differences {
-        let (what, name, old, new) = match difference {
-            Difference::New(name) => ("new", name, None, now(name)),
-            Difference::Changed(name) => ("changed", name, before(name), now(name)),
-            Difference::Gone(name) => ("gone", name, before(name), None),
-            Difference::Twice(name) => ("told of twice", name, None, None),
-            Difference::Instructions => {
-                let text = |it: &Option<String>| it.as_deref().map(whole_lines);
-                (
-                    "changed",
-                    &instructions,
-                    text(&server.file.instructions),
-                    text(&said.instructions),
-                )
-            }
+        let (what, name) = match difference {
+            Difference::New(name) => ("new", name),
+            Difference::Changed(name) => ("changed", name),
+            Difference::Gone(name) => ("gone", name),
+            Difference::Twice(name) => ("told of twice", name),
+            Difference::Instructions => ("changed", &instructions),
         };
         let _ = writeln!(out, "{what}: {}", printable(name));
-        let change = unified(name, &old.unwrap_or_default(), &new.unwrap_or_default());
+        let (old, new) = before_and_now(server, said, difference);
+        let change = unified(name, &lines(old.as_ref()), &lines(new.as_ref()));
         for line in change.lines().skip(2) {
             let _ = writeln!(out, "  {}", printable(line));
         }
     }
     out
+}
+
+/// What was pinned of something that differs, and what is said of it now.
+fn before_and_now(
+    server: &Server,
+    said: &Said,
+    difference: &Difference,
+) -> (Option<Value>, Option<Value>) {
+    let before = |name: &String| server.file.tools.get(name).map(|it| it.definition.clone());
+    let now = |name: &String| said.tools.iter().find(|it| it["name"] == **name).cloned();
+    match difference {
+        Difference::New(name) => (None, now(name)),
+        Difference::Changed(name) => (before(name), now(name)),
+        Difference::Gone(name) => (before(name), None),
+        Difference::Twice(_) => (None, None),
+        Difference::Instructions => {
+            let text = |it: &Option<String>| it.clone().map(Value::from);
+            (text(&server.file.instructions), text(&said.instructions))
+        }
+    }
+}
+
+/// The same for programs: each with what was pinned and what is said now, whole.
+pub(super) fn differences_as_json(
+    server: &Server,
+    said: &Said,
+    differences: &[Difference],
+) -> Value {
+    let one = |difference: &Difference| {
+        let (before, now) = before_and_now(server, said, difference);
+        let mut one = json!(difference);
+        if let Some(members) = one.as_object_mut() {
+            members.insert("before".to_owned(), json!(before));
+            members.insert("now".to_owned(), json!(now));
+        }
+        one
+    };
+    differences.iter().map(one).collect()
 }
 
 /// A text of lines that all end, as a diff wants it.
@@ -82,6 +121,12 @@ pub(super) fn shown(server: &Server) -> String {
             let _ = writeln!(out, "    {}: {role}", printable(&argument.to_string()));
         }
     }
+    if !server.file.unusable.is_empty() {
+        out.push_str("left out, neither shown nor called:\n");
+        for line in unusable_lines(&server.file.unusable) {
+            let _ = writeln!(out, "{line}");
+        }
+    }
     out
 }
 
@@ -92,28 +137,18 @@ pub(super) fn in_two(text: &str) -> (String, String) {
         return (text.to_owned(), String::new());
     };
     let mut said = serde_json::Map::new();
-    for name in ["instructions", "tools"] {
+    for name in ["instructions", "tools", "unusable"] {
         said.extend(starts.remove(name).map(|value| (name.to_owned(), value)));
     }
     (pretty(&Value::Object(starts)), pretty(&Value::Object(said)))
 }
 
 /// How a person agrees to what a server is now.
-pub(super) fn how_to_pin(server: &Server) -> String {
-    let dashes = if server.file.url.is_some() { "" } else { "-- " };
-    format!(
-        "to pin what it is now, run `ringfence mcp add {} {dashes}{}`",
-        server.name,
-        command(server)
-    )
+pub(super) fn how_to_pin(name: &ServerName) -> String {
+    format!("to pin what it is now, run `{}`", again::command(name))
 }
 
-/// What starts a server, or its address, to be typed.
-pub(super) fn command(server: &Server) -> String {
-    server.file.url.as_ref().map_or_else(|| words(&server.file.command), |url| printable(url))
-}
-
-/// The same to be seen: what of it looks like a secret is covered.
+/// What starts a server, or its address, to be seen: what of it looks like a secret is covered.
 pub(super) fn covered_command(server: &Server) -> String {
     let url = server.file.url.as_ref().map(|url| printable(&covered_address(url)));
     url.unwrap_or_else(|| words(&covered_words(&server.file.command)))
@@ -164,6 +199,7 @@ pub(super) fn pointed_at(remarks: &[Remark]) -> String {
 
 pub(super) fn as_json(server: &Server, remarks: &[Remark]) -> Value {
     let tool = |(name, pinned): (&String, &Pinned)| json!({"name": name, "sha256": digest(&pinned.definition), "roles": pinned.roles});
+    let unusable = |(name, it): (&String, &Unusable)| json!({"name": name, "sha256": it.sha256, "why": it.why});
     json!({
         "schema": SCHEMA,
         "name": server.name,
@@ -172,6 +208,7 @@ pub(super) fn as_json(server: &Server, remarks: &[Remark]) -> Value {
         "error": server.is_left_out(),
         "instructions": server.file.instructions,
         "tools": server.file.tools.iter().map(tool).collect::<Vec<_>>(),
+        "unusable": server.file.unusable.iter().map(unusable).collect::<Vec<_>>(),
         "remarks": remarks,
     })
 }

@@ -19,12 +19,13 @@ use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::printable;
 use serde_json::{Value, json};
 
-use super::shown::{changes, how_to_pin, pointed_at, why};
+use super::shown::{changes, differences_as_json, how_to_pin, pointed_at, why};
 use super::{found, in_force, login, request, run, unreached};
 use crate::cli::McpTestArgs;
 use crate::exit::{Done, Failure, Message};
 use crate::prompt;
-use crate::render::{entry, text};
+use crate::render::question::Asked;
+use crate::render::{entry, question, text};
 use crate::screen::Screen;
 
 /// Version of the JSON.
@@ -90,7 +91,8 @@ fn compare(
         failed |= error.is_some();
         if args.json {
             screen.json(&json!({
-                "schema": SCHEMA, "name": name, "error": error, "differences": differences, "call": null,
+                "schema": SCHEMA, "name": name, "error": error, "call": null,
+                "differences": differences_as_json(server, &said, &differences),
             }))?;
         } else if let Some(error) = error {
             let said = format!("{name}: cannot be used: {}\n", printable(&error));
@@ -102,7 +104,7 @@ fn compare(
             let changed = changes(server, &said, &differences);
             let remarks = pointed_at(&Remark::all(name, &said, all.values()));
             screen.data(&format!("{name}: not as it was pinned\n{changed}{remarks}"))?;
-            screen.hint(&how_to_pin(server));
+            screen.hint(&how_to_pin(name));
         }
     }
     match (failed, all_same) {
@@ -196,12 +198,16 @@ fn asks(screen: Screen) -> Ask {
     Box::new(move |question: &Waiting, answer: Answers<'_>| {
         let _turn = one_by_one.lock().unwrap_or_else(PoisonError::into_inner);
         let Waiting { text, subject, reason, seconds_left, .. } = question;
-        screen.note(&format!("{}  (for {seconds_left} s)", printable(text)));
-        for line in subject.iter().chain([reason]) {
-            screen.note(&format!("  {}", printable(line)));
-        }
+        let head = format!("a person is asked, for {seconds_left} s more");
+        let subject = subject.as_deref();
+        let asked = Asked { head: &head, text, subject, reason, wider: None };
+        let size = screen.asked_on();
+        question::lay(asked, size).lines.iter().for_each(|line| screen.as_it_is(line));
+        prompt::forget_typed();
+        screen.note("  y = allow once, n = refuse");
+        let line = question::again("this call", text, size.map_or(usize::MAX, |it| it.0));
         // Nothing said leaves it to be answered elsewhere.
-        let Ok(typed) = prompt::line("y = allow once, n = refuse: ", ELSEWHERE) else { return };
+        let Ok(typed) = prompt::typed(&line, ELSEWHERE) else { return };
         let said = match typed.to_ascii_lowercase().as_str() {
             "y" | "yes" => Said::Allow,
             _ => Said::Refuse,

@@ -61,14 +61,14 @@ pub(super) fn hint_at_what_stays(brought: &[Brought], screen: &Screen) {
     let mut commands = Vec::new();
     for Brought { server, secrets } in brought {
         if place(&request, server, false).is_ok_and(|it| it.exists()) {
-            commands.push(format!("`ringfence mcp remove {server}`"));
+            commands.push(format!("ringfence mcp remove {server}"));
         }
         let there = secrets.iter().filter(|name| kept.iter().any(|it| it.name == **name));
-        commands.extend(there.map(|name| format!("`ringfence secret remove {name}`")));
+        commands.extend(there.map(|name| format!("ringfence secret remove {name}")));
     }
-    if !commands.is_empty() {
-        let what = "what was added for it stays";
-        screen.hint(&format!("{what}; to forget it, run {}", commands.join(", then ")));
+    // Each can be taken from its line as it is.
+    for command in commands {
+        screen.hint(&format!("what was added for it stays; to forget that, run `{command}`"));
     }
 }
 
@@ -123,6 +123,7 @@ fn undo_one(
     backups.put_back(&undo)?;
     let Extent::Entries { back, changed, gone } = &undo.extent else {
         screen.note(&format!("as it was: {shown}"));
+        tell_of_copy(&undo.backup, "is removed", screen);
         return Ok(PutBack::All);
     };
     screen.note(&format!("as they were in {shown}: {}", names(back)));
@@ -130,11 +131,18 @@ fn undo_one(
         screen.note(&format!("not in it any more, and not put back: {}", names(gone)));
     }
     if changed.is_empty() {
+        tell_of_copy(&undo.backup, "is removed", screen);
         return Ok(PutBack::All);
     }
+    tell_of_copy(&undo.backup, "stays, to compare with", screen);
     let text = format!("changed since they were written, and left as they are: {}", names(changed));
     screen.failure(&Message::new(text).hint(compare(path, &undo.backup)).could_not());
     Ok(PutBack::Partly)
+}
+
+/// Says what became of the copy that lay beside a client's file.
+fn tell_of_copy(backup: &Path, what: &str, screen: &Screen) {
+    screen.note(&format!("the copy {what}: {}", printable(&backup.to_string_lossy())));
 }
 
 /// Names that a client's file has, to be printed.

@@ -52,6 +52,7 @@ fn answer(question: &AskedAct) -> &'static str {
         (Some(Answer::Expired), _) => "denied: not answered in time",
         (Some(Answer::Invalid), _) => "denied: no valid answer",
         (Some(Answer::Granted), _) => "granted meanwhile",
+        (Some(Answer::NotAsked), _) => "denied: something else of the same call is denied",
         (None, Some(Channel::None)) => "denied: no terminal to ask on",
         (None, Some(Channel::Terminal | Channel::Elsewhere)) => "no answer",
         (None, None) => "denied: not asked again so soon",

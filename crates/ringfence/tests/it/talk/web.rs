@@ -18,6 +18,8 @@ pub(super) struct Web {
     port: u16,
     token: String,
     era: Era,
+    /// Of its session.
+    pub(super) revision: String,
     session: Option<String>,
     /// Answers that come as streams, by the requests.
     streams: BTreeMap<u64, TcpStream>,
@@ -29,7 +31,8 @@ impl Web {
     pub(super) fn new(port: u16, token: &str, era: Era) -> Web {
         let (says, heard) = sync_channel(HEARD_MAX);
         let (streams, session) = (BTreeMap::new(), None);
-        Web { port, token: token.to_owned(), era, session, streams, says, heard }
+        let revision = "2025-11-25".to_owned();
+        Web { port, token: token.to_owned(), era, revision, session, streams, says, heard }
     }
 
     /// The next message, if one comes.
@@ -83,14 +86,17 @@ impl Web {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let mut more = String::new();
         if let Some(session) = &self.session {
-            more = format!("mcp-session-id: {session}\r\nmcp-protocol-version: 2025-11-25\r\n");
+            more = format!("mcp-session-id: {session}\r\n");
+            if *self.revision >= *"2025-06-18" {
+                more += &format!("mcp-protocol-version: {}\r\n", self.revision);
+            }
         }
         let (port, token) = (self.port, &self.token);
-        write!(
-            stream,
+        // At once: what is sent in pieces waits for what was acknowledged.
+        let request = format!(
             "{method} /mcp HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\n{head}{more}\r\n{body}"
-        )
-        .unwrap();
+        );
+        stream.write_all(request.as_bytes()).unwrap();
         let mut from = BufReader::new(stream);
         let mut all = BTreeMap::new();
         loop {

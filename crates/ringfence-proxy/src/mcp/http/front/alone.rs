@@ -17,12 +17,14 @@ use super::super::super::frame::{
     METHOD_NOT_FOUND, MISSING_CAPABILITY, Members, Message, UNSUPPORTED_REVISION, string,
 };
 use super::super::super::headers::{self, Header};
-use super::super::super::revision::{Revision, unsupported_answer};
+use super::super::super::middle::OddKind;
+use super::super::super::revision::{Revision, unspoken, unsupported_answer};
 use super::super::remote::Unheard;
-use super::Opens;
 use super::desk::Event;
-use super::reply::{Reply, empty, error, events_alone, json};
+use super::refusal::Refusal;
+use super::reply::{Reply, error, events_alone, json};
 use super::sessions::{Client, Session, Sessions};
+use super::{Opens, TOO_MANY};
 
 /// How long an answer is waited for before the client is told by a stream that it has to wait, in milliseconds.
 const AT_ONCE_MS: u64 = 1_500;
@@ -40,8 +42,8 @@ pub(super) enum Read {
     InSession(Frame),
     /// A request that stands for itself and says what it is: whose it is, and what its answer is called by.
     Asks(Client, Id, Message),
-    /// What would stand for itself and is answered so.
-    Answered(Box<Response<Reply>>),
+    /// What says what the end of a stream says as well, which counts.
+    Cancels,
 }
 
 /// Whether somebody who sends this knows no sessions: by a header, or by what the request says of itself.
@@ -54,36 +56,31 @@ fn is_alone(all: &[Header], frame: &Frame) -> bool {
 }
 
 /// Reads how something stands that came with these headers. What is large takes its time.
-pub(super) fn read(all: &[Header], frame: Frame, opens: &dyn Opens) -> Read {
+pub(super) fn read(all: &[Header], frame: Frame, opens: &dyn Opens) -> Result<Read, Refusal> {
     if !is_alone(all, &frame) {
-        return Read::InSession(frame);
+        return Ok(Read::InSession(frame));
     }
-    let answered = |response| Read::Answered(Box::new(response));
+    let wrong = |kind, why: &str| Err(Refusal::wrong((kind, INVALID_REQUEST), None, why));
     let message = match frame {
         Frame::One(message) => message,
         Frame::Batch(_) => {
-            return answered(wrong(None, "several messages at once have no place here"));
+            return wrong(OddKind::Batch, "several messages at once have no place here");
         }
     };
     let id = match message.kind() {
         Kind::Request { id, .. } => id.clone(),
-        // The end of a stream says the same, and counts.
         Kind::Notification { method, .. } if method == "notifications/cancelled" => {
-            return answered(empty(StatusCode::ACCEPTED));
+            return Ok(Read::Cancels);
         }
         Kind::Notification { .. } | Kind::Response { .. } => {
-            return answered(wrong(None, "only requests have a place here"));
+            return wrong(OddKind::OutOfPlace, ONLY_REQUESTS);
         }
     };
-    match checked(all, (&message, &id), opens) {
-        Ok(client) => Read::Asks(client, id, message),
-        Err(refused) => Read::Answered(refused),
-    }
+    Ok(Read::Asks(checked(all, (&message, &id), opens)?, id, message))
 }
 
-fn wrong(id: Option<&Id>, why: &str) -> Response<Reply> {
-    error(StatusCode::BAD_REQUEST, id, INVALID_REQUEST, why)
-}
+/// Why an answer or a notification is not taken.
+const ONLY_REQUESTS: &str = "only requests have a place here";
 
 fn meta(message: &Message) -> Option<Members<'_>> {
     let Kind::Request { params: Some(params), .. } = message.kind() else { return None };
@@ -95,15 +92,15 @@ fn checked(
     all: &[Header],
     (message, id): (&Message, &Id),
     opens: &dyn Opens,
-) -> Result<Client, Box<Response<Reply>>> {
-    let refuse =
-        |code, why: &str| Err(Box::new(error(StatusCode::BAD_REQUEST, Some(id), code, why)));
+) -> Result<Client, Refusal> {
+    let refuse = |kind, code, why: &str| Err(Refusal::wrong((kind, code), Some(id), why));
     let Kind::Request { method, params, .. } = message.kind() else {
-        return refuse(INVALID_REQUEST, "only requests have a place here");
+        return refuse(OddKind::OutOfPlace, INVALID_REQUEST, ONLY_REQUESTS);
     };
     let members = meta(message);
     let Some(version) = members.as_ref().and_then(|meta| string(meta.get(VERSION)?)) else {
-        return refuse(INVALID_PARAMS, "`_meta` does not say which revision the request is of");
+        let why = "`_meta` does not say which revision the request is of";
+        return refuse(OddKind::NotRpc, INVALID_PARAMS, why);
     };
     let name = params.as_ref().and_then(|at| string(Members::of(message.part(at))?.get("name")?));
     let repeated = match name {
@@ -111,20 +108,22 @@ fn checked(
         Some(_) | None => Vec::new(),
     };
     if let Err(mismatch) = headers::check(all, message, &repeated) {
-        return refuse(HEADER_MISMATCH, &mismatch.to_string());
+        return refuse(OddKind::HeaderMismatch, HEADER_MISMATCH, &mismatch.to_string());
     }
     if version.parse() != Ok(Revision::LATEST) {
         let text = unsupported_answer(Some(id), &version);
-        return Err(Box::new(json(StatusCode::BAD_REQUEST, text)));
+        return Err(Refusal::with((OddKind::OutOfPlace, &unspoken(&version)), text));
     }
     let raw = |key: &str| members.as_ref().and_then(|meta| meta.get(key));
     let capabilities = raw(CAPABILITIES).filter(|raw| raw.starts_with('{'));
     let Some(capabilities) = capabilities else {
-        return refuse(INVALID_PARAMS, "`_meta` does not say what the client can do");
+        let why = "`_meta` does not say what the client can do";
+        return refuse(OddKind::NotRpc, INVALID_PARAMS, why);
     };
     if method == "initialize" {
         let why = format!("requests of {} stand for themselves", Revision::LATEST);
-        return Err(Box::new(error(StatusCode::NOT_FOUND, Some(id), METHOD_NOT_FOUND, &why)));
+        let refusal = Refusal::wrong((OddKind::OutOfPlace, METHOD_NOT_FOUND), Some(id), &why);
+        return Err(refusal.status(StatusCode::NOT_FOUND));
     }
     let mut hash = Sha256::new();
     for part in [capabilities, raw(INFO).unwrap_or_default()] {
@@ -139,15 +138,16 @@ pub(super) async fn asked(
     client: Client,
     (id, message): (&Id, Message),
     sessions: &Sessions,
-) -> Response<Reply> {
-    let cannot = |why: &str| error(StatusCode::SERVICE_UNAVAILABLE, Some(id), INTERNAL_ERROR, why);
+) -> Result<Response<Reply>, Refusal> {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let cannot = |why: &str| Err(Refusal::ours(error(status, Some(id), INTERNAL_ERROR, why)));
     let room = match sessions.room(client).await {
         Ok(room) => room,
         Err(why) => return cannot(&why),
     };
     let Ok(stream) = room.desk.open_alone() else {
-        let (status, why) = (StatusCode::TOO_MANY_REQUESTS, "too many requests are under way");
-        return error(status, Some(id), INTERNAL_ERROR, why);
+        let refusal = Refusal::wrong((OddKind::TooMuch, INTERNAL_ERROR), Some(id), TOO_MANY);
+        return Err(refusal.status(StatusCode::TOO_MANY_REQUESTS));
     };
     let waits = Waits { room, stream };
     let mut frame = Frame::One(message);
@@ -162,15 +162,15 @@ pub(super) async fn asked(
     let first = timeout(Duration::from_millis(AT_ONCE_MS), waits.room.desk.next(stream, 0)).await;
     match first {
         Ok(Some(event)) if event.is_last => {
-            json(status(&event, sessions).await, event.text.to_string())
+            Ok(json(status_of(&event, sessions).await, event.text.to_string()))
         }
         Ok(None) => cannot("the servers have ended"),
-        Ok(Some(_)) | Err(_) => events_alone(Arc::clone(&waits.room.desk), stream, waits),
+        Ok(Some(_)) | Err(_) => Ok(events_alone(Arc::clone(&waits.room.desk), stream, waits)),
     }
 }
 
 /// With which status an answer goes that is there at once.
-async fn status(event: &Event, sessions: &Sessions) -> StatusCode {
+async fn status_of(event: &Event, sessions: &Sessions) -> StatusCode {
     let read = sessions.turns.read(event.text.as_bytes().to_vec()).await;
     let Some(Ok(Frame::One(message))) = read else { return StatusCode::OK };
     let Kind::Response { answer: Answer::Error(at), .. } = message.kind() else {

@@ -71,7 +71,7 @@ struct Stream {
 
 /// Why a message is not taken from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum Refused {
     /// A request is under way that is called the same.
     InUse,
     /// Too many are.
@@ -93,10 +93,10 @@ impl Desk {
     }
 
     /// Opens the stream of a request that stands for itself.
-    pub fn open_alone(&self) -> Result<u64, Refusal> {
+    pub fn open_alone(&self) -> Result<u64, Refused> {
         let mut state = self.state();
         if state.streams.values().filter(|stream| stream.left > 0).count() >= STREAMS_MAX {
-            return Err(Refusal::TooMany);
+            return Err(Refused::TooMany);
         }
         state.last_stream = state.last_stream.saturating_add(1);
         let number = state.last_stream;
@@ -139,13 +139,16 @@ impl Desk {
 
     /// Opens the stream on which the answers to these messages come, and what is told of them by these tokens; none where
     /// none of them asks for one.
-    pub fn open(&self, messages: &[Message], tokens: Vec<String>) -> Result<Option<u64>, Refusal> {
+    pub fn open(&self, messages: &[Message], tokens: Vec<String>) -> Result<Option<u64>, Refused> {
         let mut state = self.state();
         let mut asked = Vec::new();
         for message in messages {
-            let Kind::Request { id, method, .. } = message.kind() else { continue };
+            let Kind::Request { id, method, .. } = message.kind() else {
+                state.withdrawn(message);
+                continue;
+            };
             if state.by_request.contains_key(id) || asked.contains(id) {
-                return Err(Refusal::InUse);
+                return Err(Refused::InUse);
             }
             if method == "initialize" {
                 state.hello = Some(id.clone());
@@ -153,10 +156,12 @@ impl Desk {
             asked.push(id.clone());
         }
         if asked.is_empty() {
+            drop(state);
+            self.changed.notify_waiters();
             return Ok(None);
         }
         if state.by_request.len().saturating_add(asked.len()) > STREAMS_MAX {
-            return Err(Refusal::TooMany);
+            return Err(Refused::TooMany);
         }
         state.last_stream = state.last_stream.saturating_add(1);
         let number = state.last_stream;
@@ -342,6 +347,18 @@ impl State {
         self.revision = revision.and_then(|text| text.parse().ok());
     }
 
+    /// What a client withdraws is not answered any more, and its place is another's. That which begins the session is
+    /// never withdrawn, MCP 2025-11-25 "Cancellation".
+    fn withdrawn(&mut self, message: &Message) {
+        let Some(id) = withdrawal(message).filter(|id| self.hello.as_ref() != Some(id)) else {
+            return;
+        };
+        let Some(number) = self.by_request.remove(&id) else { return };
+        if let Some(stream) = self.streams.get_mut(&number) {
+            stream.left = stream.left.saturating_sub(1);
+        }
+    }
+
     /// Of streams that have brought all, the latest are kept.
     fn forget_done(&mut self) {
         let done = |(number, it): (&u64, &Stream)| {
@@ -411,6 +428,13 @@ fn token_of_request(message: &Message) -> Option<String> {
 fn token_of_progress(message: &Message) -> Option<String> {
     let Kind::Notification { params: Some(at), .. } = message.kind() else { return None };
     Members::of(message.part(at))?.get("progressToken").map(str::to_owned)
+}
+
+/// Which request a client withdraws.
+fn withdrawal(message: &Message) -> Option<Id> {
+    let Kind::Notification { method, params: Some(at), .. } = message.kind() else { return None };
+    let members = Members::of(message.part(at)).filter(|_| method == "notifications/cancelled");
+    Id::read(members?.get("requestId")?)
 }
 
 #[cfg(test)]

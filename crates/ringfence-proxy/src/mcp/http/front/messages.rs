@@ -10,16 +10,18 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::{sleep, timeout};
 
-use super::super::super::frame::{Answer, Frame, INVALID_REQUEST, Id, Kind, Message};
+use super::super::super::frame::{Answer, Frame, INVALID_REQUEST, Kind, Message};
 use super::super::super::headers::{self, Header};
 use super::super::super::lines::MESSAGE_BYTES_MAX;
-use super::super::super::revision::{Revision, unsupported_answer};
+use super::super::super::middle::{IN_USE, OddKind};
+use super::super::super::revision::{Revision, unspoken, unsupported_answer};
 use super::super::remote::{LAST_EVENT, SESSION, Unheard};
 use super::super::traced::{self, Said};
-use super::desk::{self, GENERAL, Refusal};
-use super::reply::{Reply, empty, error, events, json, named, plain};
+use super::desk::{self, GENERAL, Refused};
+use super::refusal::Refusal;
+use super::reply::{Reply, empty, events, json, named, plain};
 use super::sessions::{Session, Sessions};
-use super::{BODY_SECONDS_MAX, Opens, alone};
+use super::{BODY_SECONDS_MAX, Opens, TOO_MANY, alone};
 use crate::net::header;
 
 /// How long an answer is waited for before the client is told by a stream that it has to wait, in milliseconds.
@@ -29,40 +31,45 @@ const BEGIN_SECONDS_MAX: u64 = 150;
 /// How long is waited until a session that is busy is looked at again.
 const BUSY_LOOK: Duration = Duration::from_millis(2);
 
-/// An answer that says no.
-type No = Box<Response<Reply>>;
-
-fn no(status: StatusCode, why: &str) -> No {
-    Box::new(plain(status, why))
+/// What is not the client's doing.
+fn cannot(status: StatusCode, why: &str) -> Refusal {
+    Refusal::ours(plain(status, why))
 }
 
-fn wrong(id: Option<&Id>, why: &str) -> No {
-    Box::new(error(StatusCode::BAD_REQUEST, id, INVALID_REQUEST, why))
+fn wrong(kind: OddKind, why: &str) -> Refusal {
+    Refusal::wrong((kind, INVALID_REQUEST), None, why)
 }
 
 /// Takes messages of a client.
 pub(super) async fn post(request: Request<Incoming>, sessions: &Sessions) -> Response<Reply> {
-    taken(request, sessions).await.unwrap_or_else(|no| *no)
+    let named = header(request.headers(), SESSION).map(str::to_owned);
+    let taken = taken(request, sessions).await;
+    taken.unwrap_or_else(|refusal| refusal.told(named.as_deref(), sessions))
 }
 
-async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Response<Reply>, No> {
+async fn taken(
+    request: Request<Incoming>,
+    sessions: &Sessions,
+) -> Result<Response<Reply>, Refusal> {
     let (head, body) = request.into_parts();
     accepts(&head.headers, &["application/json", "text/event-stream"])?;
     let kind = header(&head.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
     if kind.split(';').next().is_none_or(|it| !it.trim().eq_ignore_ascii_case("application/json")) {
-        return Err(no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "messages are `application/json`"));
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(Refusal::of(status, OddKind::Http, "messages are `application/json`"));
     }
     let bytes = whole(body).await?;
     let opens = Arc::clone(&sessions.opens);
     let read = sessions.turns.over(bytes.len(), move || read(head.headers, bytes, &*opens)).await;
-    let read = read.ok_or_else(|| no(StatusCode::SERVICE_UNAVAILABLE, "nobody is served now"))?;
+    let busy = || cannot(StatusCode::SERVICE_UNAVAILABLE, "nobody is served now");
+    let read = read.ok_or_else(busy)?;
     let Posted { headers, lines, stands, tokens } = read?;
     let frame = match stands {
         alone::Read::InSession(frame) => frame,
         alone::Read::Asks(client, id, message) => {
-            return Ok(Box::pin(alone::asked(client, (&id, message), sessions)).await);
+            return Box::pin(alone::asked(client, (&id, message), sessions)).await;
         }
-        alone::Read::Answered(response) => return Ok(*response),
+        alone::Read::Cancels => return Ok(empty(StatusCode::ACCEPTED)),
     };
     let (messages, is_batch) = match &frame {
         Frame::One(message) => (std::slice::from_ref(message), false),
@@ -70,22 +77,22 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
     };
     known(&headers)?;
     repeats(&lines, messages)?;
-    let begins = matches!(
-        messages,
-        [message] if matches!(message.kind(), Kind::Request { method, .. } if method == "initialize")
-    );
-    if begins && !headers.contains_key(SESSION) {
-        let session =
-            sessions.open().await.map_err(|why| no(StatusCode::SERVICE_UNAVAILABLE, &why))?;
-        let answered = Box::pin(begin(&session, (frame, tokens), sessions)).await;
-        if !matches!(&answered, Ok(response) if response.headers().contains_key(SESSION)) {
-            sessions.end(&session.name);
+    if begins(&frame) && !headers.contains_key(SESSION) {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let place = sessions.place();
+        let place = place.map_err(|why| Refusal::of(status, OddKind::TooMuch, &why))?;
+        let newborn = sessions.open(place).await.map_err(|why| cannot(status, &why))?;
+        let response = Box::pin(begin(newborn.session(), (frame, tokens), sessions)).await?;
+        if response.headers().contains_key(SESSION) {
+            newborn.stays();
         }
-        return answered;
+        return Ok(response);
     }
     let session = session(&headers, sessions)?;
+    differs(&headers, &session);
     if is_batch && !session.desk.revision().is_some_and(Revision::has_batches) {
-        return Err(wrong(None, "several messages at once are of the revision 2025-03-26 alone"));
+        let why = "several messages at once are of the revision 2025-03-26 alone";
+        return Err(wrong(OddKind::Batch, why));
     }
     let stream = hear(&session, (frame, tokens)).await?;
     let Some(stream) = stream else { return Ok(empty(StatusCode::ACCEPTED)) };
@@ -95,9 +102,19 @@ async fn taken(request: Request<Incoming>, sessions: &Sessions) -> Result<Respon
             session.desk.forget(stream);
             Ok(json(StatusCode::OK, event.text.to_string()))
         }
-        Ok(None) => Err(no(StatusCode::NOT_FOUND, "the session has ended")),
+        Ok(None) if session.desk.is_over() => {
+            Err(cannot(StatusCode::NOT_FOUND, "the session has ended"))
+        }
+        // It was withdrawn meanwhile: no answer comes.
+        Ok(None) => streamed(&session, stream, 0).or_else(|_| Ok(empty(StatusCode::ACCEPTED))),
         Ok(Some(_)) | Err(_) => streamed(&session, stream, 0),
     }
+}
+
+/// Whether a session begins with this. It is alone: MCP 2025-03-26 has no `initialize` among several messages.
+fn begins(frame: &Frame) -> bool {
+    let Frame::One(message) = frame else { return false };
+    matches!(message.kind(), Kind::Request { method, .. } if method == "initialize")
 }
 
 /// What was posted.
@@ -110,9 +127,10 @@ struct Posted {
 }
 
 /// All that is read of what was posted before it is decided. What is large takes its time.
-fn read(headers: HeaderMap, bytes: Vec<u8>, opens: &dyn Opens) -> Result<Posted, No> {
-    let frame = Frame::parse(bytes);
-    let frame = frame.map_err(|wrong| json(StatusCode::BAD_REQUEST, wrong.answer()))?;
+fn read(headers: HeaderMap, bytes: Vec<u8>, opens: &dyn Opens) -> Result<Posted, Refusal> {
+    let frame = Frame::parse(bytes).map_err(|wrong| {
+        Refusal::with((OddKind::of(&wrong), &wrong.to_string()), wrong.answer())
+    })?;
     let frame = match traced::said(&headers, &frame) {
         Said::So(frame) => frame,
         Said::Otherwise => {
@@ -122,11 +140,11 @@ fn read(headers: HeaderMap, bytes: Vec<u8>, opens: &dyn Opens) -> Result<Posted,
         Said::Nothing => frame,
     };
     let lines = alone::lines(&headers);
-    let stands = alone::read(&lines, frame, opens);
+    let stands = alone::read(&lines, frame, opens)?;
     let tokens = match &stands {
         alone::Read::InSession(Frame::One(message)) => desk::tokens(std::slice::from_ref(message)),
         alone::Read::InSession(Frame::Batch(all)) => desk::tokens(all),
-        alone::Read::Asks(..) | alone::Read::Answered(_) => Vec::new(),
+        alone::Read::Asks(..) | alone::Read::Cancels => Vec::new(),
     };
     Ok(Posted { headers, lines, stands, tokens })
 }
@@ -136,7 +154,7 @@ async fn begin(
     session: &Arc<Session>,
     hello: (Frame, Vec<String>),
     sessions: &Sessions,
-) -> Result<Response<Reply>, No> {
+) -> Result<Response<Reply>, Refusal> {
     let stream = hear(session, hello).await?.unwrap_or(GENERAL);
     let wait = Duration::from_secs(BEGIN_SECONDS_MAX);
     let answered = async {
@@ -151,7 +169,8 @@ async fn begin(
         None
     };
     let event = timeout(wait, answered).await.ok().flatten();
-    let event = event.ok_or_else(|| no(StatusCode::BAD_GATEWAY, "the session did not begin"))?;
+    let event =
+        event.ok_or_else(|| cannot(StatusCode::BAD_GATEWAY, "the session did not begin"))?;
     session.desk.forget(stream);
     let mut response = json(StatusCode::OK, event.text.to_string());
     let is_result = match sessions.turns.read(event.text.as_bytes().to_vec()).await {
@@ -170,21 +189,21 @@ async fn begin(
 async fn hear(
     session: &Arc<Session>,
     (mut frame, tokens): (Frame, Vec<String>),
-) -> Result<Option<u64>, No> {
+) -> Result<Option<u64>, Refusal> {
     let messages = match &frame {
         Frame::One(message) => std::slice::from_ref(message),
         Frame::Batch(messages) => messages.as_slice(),
     };
-    let stream = session.desk.open(messages, tokens).map_err(|refusal| match refusal {
-        Refusal::InUse => wrong(None, "a request is under way that is called the same"),
-        Refusal::TooMany => no(StatusCode::TOO_MANY_REQUESTS, "too many requests are under way"),
+    let stream = session.desk.open(messages, tokens).map_err(|refused| match refused {
+        Refused::InUse => wrong(OddKind::DuplicateId, IN_USE),
+        Refused::TooMany => Refusal::of(StatusCode::TOO_MANY_REQUESTS, OddKind::TooMuch, TOO_MANY),
     })?;
     loop {
         match session.hears.hear(GENERAL, frame) {
             Ok(()) => return Ok(stream),
             Err(Unheard::Full(back)) if !session.desk.is_over() => frame = back,
             Err(Unheard::Full(_) | Unheard::Gone) => {
-                return Err(no(StatusCode::NOT_FOUND, "the session has ended"));
+                return Err(cannot(StatusCode::NOT_FOUND, "the session has ended"));
             }
         }
         sleep(BUSY_LOOK).await;
@@ -193,25 +212,27 @@ async fn hear(
 
 /// Listens to what belongs to no request, or takes a stream up again.
 pub(super) fn get(request: &Request<Incoming>, sessions: &Sessions) -> Response<Reply> {
+    let headers = request.headers();
     let listening = || {
-        let headers = request.headers();
         in_sessions_alone(headers)?;
         accepts(headers, &["text/event-stream"])?;
         known(headers)?;
         let session = session(headers, sessions)?;
         if !headers.contains_key(LAST_EVENT) {
             if session.desk.readers(GENERAL) > 0 {
-                return Err(no(StatusCode::CONFLICT, "somebody listens to this session already"));
+                let why = "somebody listens to this session already";
+                return Err(Refusal::of(StatusCode::CONFLICT, OddKind::OutOfPlace, why));
             }
             let after = session.desk.read_so_far(GENERAL);
             return streamed(&session, GENERAL, after);
         }
         let last = header(headers, LAST_EVENT).and_then(named);
-        let (stream, after) =
-            last.ok_or_else(|| no(StatusCode::BAD_REQUEST, "no event is called so"))?;
+        let (stream, after) = last.ok_or_else(|| {
+            Refusal::of(StatusCode::BAD_REQUEST, OddKind::Http, "no event is called so")
+        })?;
         streamed(&session, stream, after)
     };
-    listening().unwrap_or_else(|no| *no)
+    listening().unwrap_or_else(|refusal| refusal.told(header(headers, SESSION), sessions))
 }
 
 /// Ends a session.
@@ -222,37 +243,39 @@ pub(super) fn delete(request: &Request<Incoming>, sessions: &Sessions) -> Respon
             sessions.end(&session.name);
             empty(StatusCode::OK)
         }
-        Err(no) => *no,
+        Err(refusal) => refusal.told(header(headers, SESSION), sessions),
     }
 }
 
 /// Whoever knows no sessions has nothing to take up or to end.
-fn in_sessions_alone(headers: &HeaderMap) -> Result<(), No> {
+fn in_sessions_alone(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers::is_modern(&alone::lines(headers)) {
-        return Err(no(StatusCode::METHOD_NOT_ALLOWED, "this revision has POST alone"));
+        let why = "this revision has POST alone";
+        return Err(Refusal::of(StatusCode::METHOD_NOT_ALLOWED, OddKind::Http, why));
     }
     Ok(())
 }
 
-fn streamed(session: &Arc<Session>, stream: u64, after: u64) -> Result<Response<Reply>, No> {
-    let reading = session.desk.read(stream, after);
-    let reading =
-        reading.ok_or_else(|| no(StatusCode::NOT_FOUND, "what came behind that is not kept"))?;
+fn streamed(session: &Arc<Session>, stream: u64, after: u64) -> Result<Response<Reply>, Refusal> {
+    let gone = || cannot(StatusCode::NOT_FOUND, "what came behind that is not kept");
+    let reading = session.desk.read(stream, after).ok_or_else(gone)?;
     Ok(events(Arc::clone(&session.desk), (reading, stream), after))
 }
 
 /// The session that a request is for.
-fn session(headers: &HeaderMap, sessions: &Sessions) -> Result<Arc<Session>, No> {
+fn session(headers: &HeaderMap, sessions: &Sessions) -> Result<Arc<Session>, Refusal> {
     if !headers.contains_key(SESSION) {
-        return Err(wrong(None, "`Mcp-Session-Id` is missing: `initialize` comes first"));
+        let why = "`Mcp-Session-Id` is missing: `initialize` comes first";
+        return Err(wrong(OddKind::OutOfPlace, why));
     }
     let name = header(headers, SESSION);
     let found = name.and_then(|name| sessions.find(name));
-    found.ok_or_else(|| no(StatusCode::NOT_FOUND, "there is no such session"))
+    let (status, why) = (StatusCode::NOT_FOUND, "there is no such session");
+    found.ok_or_else(|| Refusal::of(status, OddKind::OutOfPlace, why))
 }
 
 /// Whether a request says that it is of a revision which sessions have. Of several, what was agreed on counts.
-fn known(headers: &HeaderMap) -> Result<(), No> {
+fn known(headers: &HeaderMap) -> Result<(), Refusal> {
     if !headers.contains_key(headers::PROTOCOL_VERSION) {
         return Ok(());
     }
@@ -260,12 +283,26 @@ fn known(headers: &HeaderMap) -> Result<(), No> {
     if said.and_then(|text| text.parse().ok()).is_some_and(Revision::has_sessions) {
         return Ok(());
     }
-    let answer = unsupported_answer(None, said.unwrap_or_default());
-    Err(Box::new(json(StatusCode::BAD_REQUEST, answer)))
+    let said = said.unwrap_or_default();
+    Err(Refusal::with((OddKind::OutOfPlace, &unspoken(said)), unsupported_answer(None, said)))
+}
+
+/// A client that says another revision than was agreed on is told of in the log. It is not refused: the official
+/// conformance suite does so itself, `server-sse-multiple-streams`.
+fn differs(headers: &HeaderMap, session: &Session) {
+    let said = header(headers, headers::PROTOCOL_VERSION);
+    let said: Option<Revision> = said.and_then(|text| text.parse().ok());
+    if let (Some(said), Some(agreed)) = (said, session.desk.revision())
+        && said != agreed
+    {
+        let what =
+            format!("`MCP-Protocol-Version` says {said} in a session of {agreed}, which counts");
+        session.hears.refused(OddKind::HeaderMismatch, &what);
+    }
 }
 
 /// Whether headers that repeat the body say the same; what they are is of 2026-07-28, and others look at them too.
-fn repeats(all: &[Header], messages: &[Message]) -> Result<(), No> {
+fn repeats(all: &[Header], messages: &[Message]) -> Result<(), Refusal> {
     for message in messages {
         let (Kind::Request { method, .. } | Kind::Notification { method, .. }) = message.kind()
         else {
@@ -273,7 +310,8 @@ fn repeats(all: &[Header], messages: &[Message]) -> Result<(), No> {
         };
         let said = all.iter().find(|(name, _)| name == headers::METHOD);
         if said.is_some_and(|(_, said)| said != method) {
-            return Err(wrong(None, "the header `Mcp-Method` says another method than the body"));
+            let why = "the header `Mcp-Method` says another method than the body";
+            return Err(wrong(OddKind::HeaderMismatch, why));
         }
     }
     Ok(())
@@ -290,7 +328,7 @@ fn names_streams_first(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a client takes what it would be answered.
-fn accepts(headers: &HeaderMap, kinds: &[&str]) -> Result<(), No> {
+fn accepts(headers: &HeaderMap, kinds: &[&str]) -> Result<(), Refusal> {
     let takes = |kind: &str| {
         let of = kind.split('/').next().unwrap_or_default();
         let said = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -305,20 +343,25 @@ fn accepts(headers: &HeaderMap, kinds: &[&str]) -> Result<(), No> {
     if kinds.iter().all(|kind| takes(kind)) {
         return Ok(());
     }
-    Err(no(StatusCode::NOT_ACCEPTABLE, &format!("`Accept` has to have {}", kinds.join(" and "))))
+    let why = format!("`Accept` has to have {}", kinds.join(" and "));
+    Err(Refusal::of(StatusCode::NOT_ACCEPTABLE, OddKind::Http, &why))
 }
 
 /// The whole body of a request.
-async fn whole(mut body: Incoming) -> Result<Vec<u8>, No> {
-    let large =
-        || no(StatusCode::PAYLOAD_TOO_LARGE, &format!("more than {MESSAGE_BYTES_MAX} bytes"));
+async fn whole(mut body: Incoming) -> Result<Vec<u8>, Refusal> {
+    let large = || {
+        let why = format!("the message is longer than {MESSAGE_BYTES_MAX} bytes");
+        Refusal::of(StatusCode::PAYLOAD_TOO_LARGE, OddKind::TooLong, &why)
+    };
+    let broken =
+        |_| Refusal::of(StatusCode::BAD_REQUEST, OddKind::Http, "the body of a request broke off");
     if body.size_hint().lower() > MESSAGE_BYTES_MAX as u64 {
         return Err(large());
     }
     let reading = async {
         let mut whole = Vec::new();
         while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-            let frame = frame.map_err(|_| no(StatusCode::BAD_REQUEST, "the body broke off"))?;
+            let frame = frame.map_err(broken)?;
             if let Ok(data) = frame.into_data() {
                 if whole.len().saturating_add(data.len()) > MESSAGE_BYTES_MAX {
                     return Err(large());
@@ -329,5 +372,6 @@ async fn whole(mut body: Incoming) -> Result<Vec<u8>, No> {
         Ok(whole)
     };
     let read = timeout(Duration::from_secs(BODY_SECONDS_MAX), reading).await;
-    read.unwrap_or_else(|_| Err(no(StatusCode::REQUEST_TIMEOUT, "the body took too long")))
+    let late = "the body of a request took too long";
+    read.unwrap_or_else(|_| Err(Refusal::of(StatusCode::REQUEST_TIMEOUT, OddKind::Http, late)))
 }

@@ -1,6 +1,7 @@
 //! The sessions of clients, by their names.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub(super) struct Sessions {
     rooms: Mutex<HashMap<Client, Arc<Session>>>,
     /// Held while a room is opened, so that a client that asks twice at once gets one.
     opening: tokio::sync::Mutex<()>,
+    /// How many sessions there are, those that are being opened among them.
+    taken: Arc<AtomicUsize>,
 }
 
 /// The session of one client.
@@ -37,12 +40,51 @@ pub(super) struct Session {
     pub(super) desk: Arc<Desk>,
     pub(super) hears: Box<dyn Hears>,
     used: Mutex<Instant>,
+    /// None of a room.
+    _place: Option<Place>,
+}
+
+/// One of the places that there are for sessions, until this is dropped.
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A session whose client has not been told its name. Dropping it ends it: whoever goes before it began would leave
+/// behind what nobody can name.
+pub(super) struct Newborn<'a> {
+    sessions: &'a Sessions,
+    session: Arc<Session>,
+    is_kept: bool,
+}
+
+impl Newborn<'_> {
+    pub(super) fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Its client is told its name.
+    pub(super) fn stays(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Newborn<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.sessions.end(&self.session.name);
+        }
+    }
 }
 
 impl Sessions {
     pub(super) fn of(opens: Arc<dyn Opens>) -> Sessions {
         let (all, rooms, turns) = (Mutex::default(), Mutex::default(), Turns::default());
-        Sessions { opens, turns, all, rooms, opening: tokio::sync::Mutex::default() }
+        let (opening, taken) = (tokio::sync::Mutex::default(), Arc::default());
+        Sessions { opens, turns, all, rooms, opening, taken }
     }
 
     /// The room of a client that has no session; the error is for it.
@@ -55,7 +97,7 @@ impl Sessions {
             return Ok(room);
         }
         self.make_room()?;
-        let room = self.opened(String::new(), Desk::without_session()).await?;
+        let room = self.opened((String::new(), None), Desk::without_session()).await?;
         self.rooms().insert(of, Arc::clone(&room));
         Ok(room)
     }
@@ -91,22 +133,34 @@ impl Sessions {
     }
 
     /// Opens one; the error is for the client.
-    pub(super) async fn open(&self) -> Result<Arc<Session>, String> {
-        if self.all().len() >= SESSIONS_MAX {
-            return Err(format!("more than {SESSIONS_MAX} sessions are open"));
-        }
+    pub(super) async fn open(&self, place: Place) -> Result<Newborn<'_>, String> {
         let name = self.opens.name().map_err(|error| error.to_string())?;
-        let session = self.opened(name, Desk::default()).await?;
+        let session = self.opened((name, Some(place)), Desk::default()).await?;
         self.all().insert(session.name.clone(), Arc::clone(&session));
-        Ok(session)
+        Ok(Newborn { sessions: self, session, is_kept: false })
     }
 
-    async fn opened(&self, name: String, desk: Desk) -> Result<Arc<Session>, String> {
+    /// A place for one more, which is taken before it is opened: many that begin at once are no more than that.
+    pub(super) fn place(&self) -> Result<Place, String> {
+        let place = Place(Arc::clone(&self.taken));
+        if self.taken.fetch_add(1, Ordering::Relaxed) >= SESSIONS_MAX {
+            return Err(format!("more than {SESSIONS_MAX} sessions are open"));
+        }
+        Ok(place)
+    }
+
+    async fn opened(
+        &self,
+        (name, place): (String, Option<Place>),
+        desk: Desk,
+    ) -> Result<Arc<Session>, String> {
         let opens = Arc::clone(&self.opens);
+        // Where whoever asked for it goes meanwhile, what was opened is dropped, which ends it.
         let opening = tokio::task::spawn_blocking(move || {
             let desk = Arc::new(desk);
             let hears = opens.open(Arc::clone(&desk))?;
-            Ok::<_, String>(Session { name, desk, hears, used: Mutex::new(Instant::now()) })
+            let used = Mutex::new(Instant::now());
+            Ok::<_, String>(Session { name, desk, hears, used, _place: place })
         });
         opening.await.map_err(|error| error.to_string())?.map(Arc::new)
     }

@@ -82,7 +82,14 @@ impl Middle {
             }
             let what = Called::Method("resources/subscribe".to_owned());
             let arguments = json!({ "uri": uri });
-            effects.push(Effect::Decide(Call { ticket, server, what, arguments, trace: None }));
+            effects.push(Effect::Decide(Call {
+                ticket,
+                server,
+                what,
+                arguments,
+                trace: None,
+                beside: Vec::new(),
+            }));
         }
         effects
     }

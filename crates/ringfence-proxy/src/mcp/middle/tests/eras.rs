@@ -159,8 +159,7 @@ fn a_modern_client_learns_of_any_server_what_it_has() {
 fn a_session_begins_with_any_server() {
     for are_modern in [&[true][..], &[false], &[true, false], &[false, false], &[true, true]] {
         let (_, told) = with_session(are_modern);
-        let expected = if are_modern == [false] { "2025-11-25" } else { "2025-06-18" };
-        assert_eq!(told["protocolVersion"], expected, "{are_modern:?} {told}");
+        assert_eq!(told["protocolVersion"], "2025-06-18", "{are_modern:?} {told}");
         assert!(told["serverInfo"]["name"].is_string() && told["supportedVersions"].is_null());
         assert_eq!(told["capabilities"]["resources"]["subscribe"], true);
         assert!(told["resultType"].is_null() && told["cacheScope"].is_null());
@@ -557,4 +556,48 @@ fn requests_on_streams_of_their_own_may_have_the_same_name() {
     assert!(matches!(&effects[0], Effect::ToStream(12, text) if json(text)["id"] == 2));
     let effects = between.0.closed(11);
     assert_eq!(json(&to_servers(&effects)[0].1)["params"]["requestId"], json(&first)["id"]);
+}
+
+#[test]
+fn what_is_echoed_is_what_the_method_has_and_nothing_else() {
+    // Whatever a server calls its result, a client in a session has no use for these.
+    for kind in ["complete", "input_required", "task", "other"] {
+        let mut between = Between::open(&["files"]);
+        let call = between.call(5, "read");
+        let sent = to_servers(&between.0.decided(call.ticket, Decided::Permit(None)));
+        let id = json(&sent[0].1)["id"].clone();
+        let result =
+            json!({"resultType": kind, "requestState": "s", "taskId": "t", "nextCursor": "c"});
+        let answer = json!({"jsonrpc": "2.0", "id": id, "result": result});
+        assert!(between.0.echoed(0, &message(&answer.to_string())).is_empty(), "{kind}");
+    }
+    let (mut between, _) = with_session(&[true]);
+    let call = between.call(5, "read");
+    let sent = to_servers(&between.0.decided(call.ticket, Decided::Permit(None)));
+    let id = json(&sent[0].1)["id"].clone();
+    for (kind, echoed) in [
+        ("complete", &[][..]),
+        ("input_required", &["requestState"]),
+        ("task", &["taskId"]),
+        ("other", &[]),
+    ] {
+        let answer = json!({"jsonrpc": "2.0", "id": id, "result": {"resultType": kind}});
+        let answer = message(&answer.to_string());
+        assert_eq!(between.0.echoed(0, &answer), echoed, "{kind}");
+        assert!(between.0.echoed(1, &answer).is_empty(), "another server's");
+    }
+    for (method, echoed) in [
+        ("notifications/progress", &["progressToken"][..]),
+        ("notifications/cancelled", &["requestId"]),
+        ("notifications/tasks/status", &["taskId"]),
+        ("notifications/message", &[]),
+        ("notifications/of_tomorrow", &[]),
+    ] {
+        let told = json!({"jsonrpc": "2.0", "method": method});
+        assert_eq!(between.0.echoed(0, &message(&told.to_string())), echoed, "{method}");
+    }
+    let listed = between.client(json!({"jsonrpc": "2.0", "id": 8, "method": "tools/list"}));
+    let (server, text) = to_servers(&listed).pop().unwrap();
+    let page = json!({"jsonrpc": "2.0", "id": json(&text)["id"], "result": {}});
+    assert_eq!(between.0.echoed(server, &message(&page.to_string())), ["nextCursor"]);
 }

@@ -122,6 +122,7 @@ const READS: &[&str] = &[
     "file",
     "fold",
     "hexdump",
+    "hostname",
     "less",
     "ls",
     "md5sum",
@@ -146,8 +147,10 @@ const READS: &[&str] = &[
     "tree",
     "unexpand",
     "uniq",
+    "users",
     "vdir",
     "wc",
+    "who",
     "xxd",
     "zcat",
 ];
@@ -162,9 +165,9 @@ const BUILTINS: &[&str] = &[
     "unset", "wait",
 ];
 const HARMLESS: &[&str] = &[
-    "arch", "basename", "cal", "clear", "dirname", "expr", "factor", "groups", "hostname", "id",
-    "locale", "logname", "nproc", "printenv", "ps", "seq", "sleep", "tty", "uname", "uptime",
-    "users", "which", "who", "whoami", "yes",
+    "arch", "basename", "cal", "clear", "dirname", "expr", "factor", "groups", "id", "locale",
+    "logname", "nproc", "printenv", "ps", "seq", "sleep", "tty", "uname", "uptime", "which",
+    "whoami", "yes",
 ];
 /// Words of shells that run what they are given, or evaluate it, or assign variables; also of others than bash.
 const EVALUATE: &[&str] = &[

@@ -35,6 +35,10 @@ fn check(cases: &[(&str, &str)]) {
 fn plain_command_lines_are_taken_apart() {
     check(&[
         ("ls -la src", "ls [r:src] []"),
+        (
+            "hostname -F /etc/shadow; who /a; users b",
+            "hostname users who [r:/a r:/etc/shadow r:b] []",
+        ),
         ("cat a.txt | grep -n x | sort -o out", "cat grep sort [r:a.txt w:out] []"),
         ("cargo test > log 2>&1", "cargo [w:log] []"),
         (

@@ -109,6 +109,32 @@ fn the_recipe_for_one_directory_holds_whatever_a_path_looks_like() {
 }
 
 #[test]
+fn the_recipe_against_system_paths_holds_whatever_a_path_looks_like() {
+    let recipe = Recipe::new(recipe!("system-tools-no-system-paths"), "\"\"");
+    std::os::unix::fs::symlink("/etc", recipe.dir.path().join("data/config")).unwrap();
+    let everywhere = [
+        "/etc/shadow",
+        "config/shadow",
+        "../../../../../../../../etc/shadow",
+        "//etc//shadow",
+        "/usr/../etc/shadow",
+        "file:///etc/shadow",
+        "/proc/self/root/etc/shadow",
+        "/boot/grub/grub.cfg",
+        "/root/.ssh/id_ed25519",
+        "/etc/shadow\0",
+    ];
+    recipe.check(("files/read", "path"), &["a.txt", "../outside", "/usr/bin/env"], &everywhere);
+    recipe.check(("files/write", "path"), &["a.txt", "new.txt"], &everywhere);
+    recipe.check(("files/write", "path"), &[], &["/usr/bin/env", "/usr/lib/x", "/var/lib/x"]);
+    recipe.check(
+        ("shell/run", "command"),
+        &["cat a.txt"],
+        &["cat config/shadow", "cat < /etc/shadow"],
+    );
+}
+
+#[test]
 fn the_recipe_for_mail_holds_whatever_an_address_looks_like() {
     let recipe = Recipe::new(recipe!("tools-internal-recipients"), "\"\"");
     recipe.check(
@@ -203,6 +229,8 @@ fn the_recipe_against_destruction_holds_whatever_a_command_looks_like() {
         ],
         &[
             "rm a.txt",
+            "gzip a.txt",
+            "sudo userdel ada",
             "r\\m a.txt",
             "env rm a.txt",
             "sudo rm a.txt",

@@ -11,7 +11,7 @@ use crate::notice::Notice;
 use crate::wording::printable;
 
 /// Most of what a peer says that an entry of the log repeats, in characters.
-const ODD_CHARS_MAX: usize = 512;
+pub(in super::super) const ODD_CHARS_MAX: usize = 512;
 
 impl Serving {
     /// Records the ends of calls whose answers the client has.

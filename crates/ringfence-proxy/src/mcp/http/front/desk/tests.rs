@@ -13,7 +13,7 @@ fn request(id: u64) -> Vec<Message> {
     ))
 }
 
-fn open(desk: &Desk, messages: &[Message]) -> Result<Option<u64>, Refusal> {
+fn open(desk: &Desk, messages: &[Message]) -> Result<Option<u64>, Refused> {
     desk.open(messages, tokens(messages))
 }
 
@@ -33,7 +33,7 @@ fn each_message_is_on_the_stream_that_it_belongs_to() {
     let desk = Arc::new(Desk::default());
     let first = open(&desk, &request(1)).unwrap().unwrap();
     let second = open(&desk, &request(2)).unwrap().unwrap();
-    assert_eq!(open(&desk, &request(2)), Err(Refusal::InUse));
+    assert_eq!(open(&desk, &request(2)), Err(Refused::InUse));
     let progress =
         r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t1"}}"#;
     desk.give(progress.to_owned()).unwrap();
@@ -83,5 +83,35 @@ fn streams_that_have_brought_all_are_forgotten_in_their_order() {
     for id in 1_000..1_000 + STREAMS_MAX as u64 {
         open(&desk, &request(id)).unwrap();
     }
-    assert_eq!(open(&desk, &request(1)), Err(Refusal::TooMany));
+    assert_eq!(open(&desk, &request(1)), Err(Refused::TooMany));
+}
+
+#[test]
+fn what_is_withdrawn_leaves_its_place_and_ends_its_stream() {
+    let desk = Arc::new(Desk::default());
+    let cancels = |id: u64| {
+        messages(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+        ))
+    };
+    let hello = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#;
+    let begins = open(&desk, &messages(hello)).unwrap().unwrap();
+    assert_eq!(open(&desk, &cancels(0)), Ok(None));
+    assert!(matches!(desk.look(begins, 0), Looked::Later), "what begins a session is waited for");
+    for id in 1..=3 * STREAMS_MAX as u64 {
+        let stream = open(&desk, &request(id)).unwrap().unwrap();
+        assert_eq!(open(&desk, &cancels(id + 9_000)), Ok(None), "of nobody");
+        assert!(matches!(desk.look(stream, 0), Looked::Later));
+        assert_eq!(open(&desk, &cancels(id)), Ok(None));
+        assert!(matches!(desk.look(stream, 0), Looked::Nothing));
+        desk.give(answer(id)).unwrap();
+        assert_eq!(next(&desk, stream, 0), None, "an answer to what was withdrawn is for nobody");
+    }
+    assert_eq!(desk.state().by_request.len(), 1);
+    let two = [request(8_001), request(8_002)].concat();
+    let stream = open(&desk, &two).unwrap().unwrap();
+    assert_eq!(open(&desk, &cancels(8_001)), Ok(None));
+    assert!(matches!(desk.look(stream, 0), Looked::Later), "the other is waited for");
+    desk.give(answer(8_002)).unwrap();
+    assert_eq!(next(&desk, stream, 0), Some((1, true)));
 }

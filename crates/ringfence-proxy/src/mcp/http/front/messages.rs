@@ -287,13 +287,14 @@ fn known(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::with((OddKind::OutOfPlace, &unspoken(said)), unsupported_answer(None, said)))
 }
 
-/// A client that says another revision than was agreed on is told of in the log. It is not refused: the official
-/// conformance suite does so itself, `server-sse-multiple-streams`.
+/// A client that says another revision than was agreed on is told of in the log, once in a session. It is not refused:
+/// the official conformance suite does so itself, `server-sse-multiple-streams`.
 fn differs(headers: &HeaderMap, session: &Session) {
     let said = header(headers, headers::PROTOCOL_VERSION);
     let said: Option<Revision> = said.and_then(|text| text.parse().ok());
     if let (Some(said), Some(agreed)) = (said, session.desk.revision())
         && said != agreed
+        && session.differs_first()
     {
         let what =
             format!("`MCP-Protocol-Version` says {said} in a session of {agreed}, which counts");

@@ -1,7 +1,7 @@
 //! The sessions of clients, by their names.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,8 @@ pub(super) struct Session {
     pub(super) desk: Arc<Desk>,
     pub(super) hears: Box<dyn Hears>,
     used: Mutex<Instant>,
+    /// Its client has said another revision than was agreed on.
+    has_differed: AtomicBool,
     /// None of a room.
     _place: Option<Place>,
 }
@@ -160,7 +162,8 @@ impl Sessions {
             let desk = Arc::new(desk);
             let hears = opens.open(Arc::clone(&desk))?;
             let used = Mutex::new(Instant::now());
-            Ok::<_, String>(Session { name, desk, hears, used, _place: place })
+            let has_differed = AtomicBool::new(false);
+            Ok::<_, String>(Session { name, desk, hears, used, has_differed, _place: place })
         });
         opening.await.map_err(|error| error.to_string())?.map(Arc::new)
     }
@@ -202,6 +205,11 @@ impl Sessions {
 impl Session {
     fn is_used_now(&self) {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Whether this is the first time that its client says another revision than was agreed on.
+    pub(super) fn differs_first(&self) -> bool {
+        !self.has_differed.swap(true, Ordering::Relaxed)
     }
 
     fn unused_for(&self) -> Duration {

@@ -116,6 +116,30 @@ impl<'a> Known<'a> {
         }
         Known { names, looks: all }
     }
+
+    /// The tool that a word is the name of, alone or behind its server's (`files/read`, `files__read`). Alone, the name of
+    /// the tool that says it is its own.
+    fn spoken_of<'b>(&self, word: &'b str, own: Option<&str>) -> Option<(&'a ServerName, &'b str)> {
+        let is_server = |word: &str, server: &ServerName| {
+            word.rsplit('/').next().is_some_and(|last| last == server.as_str())
+        };
+        let joined = ["/", "__"].into_iter().flat_map(|by| {
+            word.match_indices(by).filter_map(move |(at, _)| Some((at, at.checked_add(by.len())?)))
+        });
+        for (end, start) in joined {
+            let (Some(before), Some(after)) = (word.get(..end), word.get(start..)) else {
+                continue;
+            };
+            let name = after.split('/').next().unwrap_or(after);
+            let Some(server) = self.names.get(name) else { continue };
+            if is_server(before, server) {
+                return Some((server, name));
+            }
+        }
+        let is_name = |part: &&str| part.len() >= NAME_LETTERS_MIN && part.contains(['_', '-']);
+        let mut parts = word.split('/').filter(is_name).filter(|part| own != Some(*part));
+        parts.find_map(|part| Some((*self.names.get(part)?, part)))
+    }
 }
 
 fn on_server(name: &ServerName, others: &[&Server], remarks: &mut Vec<Remark>) {
@@ -222,12 +246,11 @@ fn on_text(
             remark(found.rule, around(text, &found));
         }
     }
-    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+    let is_word = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '/');
     for word in text.split(|letter: char| !is_word(letter)) {
-        let is_name = word.len() >= NAME_LETTERS_MIN && word.contains(['_', '-']);
-        let Some(server) = all.names.get(word).filter(|_| is_name) else { continue };
-        if tool != Some(word) && told.insert("names-other-tool") {
-            remark("names-other-tool", format!("{server}/{word}"));
+        let Some((server, name)) = all.spoken_of(word, tool) else { continue };
+        if told.insert("names-other-tool") {
+            remark("names-other-tool", format!("{server}/{name}"));
         }
     }
 }
@@ -341,6 +364,18 @@ mod tests {
         );
         let names = json!({"name": "x", "description": "Use it in place of read_text_file."});
         assert_eq!(rules(None, names)[0].0, "names-other-tool");
+        // Called the same, it speaks of itself, unless it says whose.
+        for (words, count) in [
+            ("The search of notes.", 0),
+            ("Ask files/search first.", 1),
+            ("Ask `files__search` first.", 1),
+            ("In notes/search or docs__search.", 0),
+        ] {
+            let found = rules(None, json!({"name": "search", "description": words}));
+            let spoken: Vec<_> = found.iter().filter(|it| it.0 == "names-other-tool").collect();
+            assert_eq!(spoken.len(), count, "{words}: {found:?}");
+            assert!(spoken.iter().all(|it| it.2 == "files/search"), "{found:?}");
+        }
         let others = [server("files", &[])];
         let all = Remark::all(&"fi1es".parse().unwrap(), &Said::default(), &others);
         assert_eq!(all[0].text, "the server files");

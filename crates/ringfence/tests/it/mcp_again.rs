@@ -216,3 +216,29 @@ fn a_server_beside_the_project_is_not_given_the_project_and_starts_from_anywhere
     assert!(code == Some(0) && !said.contains("is kept as"), "{said}");
     assert_eq!(file(&setup, "own")["command"], json!(["/usr/bin/python3", "own.py", "../none"]));
 }
+
+#[test]
+fn a_program_without_a_directory_is_kept_as_what_it_is_found_as() {
+    let setup = Setup::of_notes();
+    let words = |more: &[&str]| {
+        let words = [&["mcp", "add"], more, &["--", "python3", "server.py", "old"]].concat();
+        let (said, code) = run(&setup, &words);
+        assert_eq!(code, Some(0), "{said}");
+        said
+    };
+    let said = words(&["it", "--yes", "--env", "NOTE=a"]);
+    assert!(said.contains("`python3` is kept as `/usr/bin/python3`"), "{said}");
+    let whole = json!(["/usr/bin/python3", "server.py", "old"]);
+    assert_eq!(file(&setup, "it")["command"], whole);
+    // One that was kept without, or is found elsewhere by a PATH of its own, is the same server.
+    let said = words(&["it", "--yes", "--env", "PATH=/usr/bin", "--env", "NOTE=a"]);
+    assert!(!said.contains("is kept as"), "{said}");
+    assert_eq!(file(&setup, "it")["command"], json!(["python3", "server.py", "old"]));
+    let said = words(&["it", "--yes"]);
+    assert!(said.contains("its variables stay as they are"), "{said}");
+    let it = file(&setup, "it");
+    assert_eq!((&it["command"], &it["env"]["NOTE"]), (&whole, &json!("a")));
+    // A project's is for many hosts.
+    let said = words(&["ours", "--project", "--yes"]);
+    assert!(!said.contains("is kept as"), "{said}");
+}

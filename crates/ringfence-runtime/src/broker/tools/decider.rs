@@ -159,7 +159,10 @@ impl Decider {
     fn unpinned(&self, (number, server): (usize, &Server), tool: &str) -> String {
         let new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
         if new.contains(&(number, tool.to_owned())) {
-            return "nobody has looked at this tool".to_owned();
+            return format!(
+                "nobody has looked at this tool: `ringfence mcp inspect {} --diff` shows it to the person outside",
+                server.name
+            );
         }
         if let Some(known) = server.file.unusable.get(tool) {
             return format!("it was left out when its server was added: {}", known.why);

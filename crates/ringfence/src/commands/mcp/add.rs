@@ -82,19 +82,25 @@ fn adding(args: McpAddArgs, screen: &Screen) -> Result<Adding, Failure> {
     })
 }
 
-/// A command with what lies outside of the directory that it is typed in named from everywhere: clients start servers
-/// wherever they are themselves. What a project has is for many hosts, and stays as it was typed.
+/// A command with its program, and what lies outside of the directory that it is typed in, named from everywhere: clients
+/// start servers wherever they are themselves, and look for programs in other places than a shell. What a project has is
+/// for many hosts, and stays as it was typed; so does a program that is to be looked for in places of its own.
 fn from_anywhere(args: &McpAddArgs, screen: &Screen) -> Result<Vec<String>, Failure> {
     if args.project {
         return Ok(args.command.clone());
     }
     let cwd = context::current_dir()?;
-    let word = |word: &String| {
-        let whole = places::outside(word, &cwd)?;
+    let has_own_path = args.env.iter().any(|it| it.starts_with("PATH="));
+    let path = std::env::var_os("PATH").filter(|_| !has_own_path).unwrap_or_default();
+    let mut words = args.command.clone();
+    for (number, word) in words.iter_mut().enumerate() {
+        let is_program = number == 0;
+        let program = is_program.then(|| places::found_in(word, &path)).flatten();
+        let Some(whole) = program.or_else(|| places::outside(word, &cwd)) else { continue };
         screen.note(&format!("`{}` is kept as `{}`", printable(word), printable(&whole)));
-        Some(whole)
-    };
-    Ok(args.command.iter().map(|it| word(it).unwrap_or_else(|| it.clone())).collect())
+        *word = whole;
+    }
+    Ok(words)
 }
 
 /// A server that is being added.

@@ -1,5 +1,7 @@
 //! A server that is started without rules that it was added with: how these are proposed again.
 
+use std::path::Path;
+
 use ringfence_core::ServerName;
 use ringfence_runtime::broker::RunRequest;
 use ringfence_runtime::clients::covered_words;
@@ -62,7 +64,7 @@ pub(super) fn keep_variables(
     }
     let place = place(&request(Vec::new(), "add")?, name, is_of_project)?;
     let Some(old) = whole_file::read_text(&place, Links::Follow)? else { return Ok(()) };
-    let old = Server::read(&old).ok().filter(|old| old.file.command == file.command);
+    let old = Server::read(&old).ok().filter(|old| is_same(&old.file.command, &file.command));
     if let Some(old) = old.filter(|old| !old.file.env.is_empty()) {
         let names: Vec<String> =
             old.file.env.keys().map(|it| format!("`{}`", printable(it))).collect();
@@ -70,4 +72,13 @@ pub(super) fn keep_variables(
         file.env = old.file.env;
     }
     Ok(())
+}
+
+/// Whether a command is the one that was kept, whose program may stand there without its directory.
+fn is_same(kept: &[String], now: &[String]) -> bool {
+    let (Some((was, words)), Some((is, rest))) = (kept.split_first(), now.split_first()) else {
+        return kept == now;
+    };
+    let is_found_as = || !was.contains('/') && Path::new(is).file_name() == Some(was.as_ref());
+    words == rest && (was == is || is_found_as())
 }

@@ -8,6 +8,7 @@ mod started;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::{AbsolutePath, Act, Agent, Decide as _, Facts, Request, ServerName, Verdict};
@@ -276,6 +277,19 @@ impl Wanted {
 pub(super) fn search_path(file: &ServerFile) -> OsString {
     let own = file.env.get(PROGRAMS).map(OsString::from);
     own.or_else(|| std::env::var_os(PROGRAMS)).unwrap_or_default()
+}
+
+/// Where a program lies that is named without a directory; none where it is named with one, or is in none of these.
+pub(super) fn found_in(program: &str, path: &OsStr) -> Option<String> {
+    if program.contains('/') {
+        return None;
+    }
+    let is_program = |file: &PathBuf| {
+        let is_run = |it: fs::Metadata| it.is_file() && it.permissions().mode() & 0o111 != 0;
+        file.is_absolute() && fs::metadata(file).is_ok_and(is_run)
+    };
+    let file = std::env::split_paths(path).map(|dir| dir.join(program)).find(is_program)?;
+    file.to_str().map(str::to_owned)
 }
 
 /// The program of a command, where there is none of that name.

@@ -204,7 +204,7 @@ fn asks(screen: Screen) -> Ask {
         let size = screen.asked_on();
         question::lay(asked, size).lines.iter().for_each(|line| screen.as_it_is(line));
         prompt::forget_typed();
-        screen.note("  y = allow once, n = refuse");
+        screen.note("  y = allow once, n or nothing = refuse");
         let line = question::again("this call", text, size.map_or(usize::MAX, |it| it.0));
         // Nothing said leaves it to be answered elsewhere.
         let Ok(typed) = prompt::typed(&line, ELSEWHERE) else { return };

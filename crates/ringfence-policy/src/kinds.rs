@@ -7,6 +7,7 @@ use cedar_policy::pst::EntityUID;
 use ringfence_core::{RuleRef, ServerName};
 
 use crate::Policy;
+use crate::problem::nearest_word;
 use crate::rule::{Effect, Rule};
 
 impl Policy {
@@ -14,6 +15,15 @@ impl Policy {
     pub fn permit_for(&self, agent: &str) -> Option<&RuleRef> {
         let is_for = |rule: &&Rule| rule.effect == Effect::Permit && rule.agent() == Some(agent);
         self.session.rules.iter().find(is_for).map(|rule| &rule.place)
+    }
+
+    /// The agent that was probably meant by a name that no rule has; none where one has it, or none is near.
+    pub fn agent_meant(&self, agent: &str) -> Option<&str> {
+        let named = || self.session.rules.iter().filter_map(Rule::agent);
+        if named().any(|name| name == agent) {
+            return None;
+        }
+        nearest_word(agent, named())
     }
 }
 

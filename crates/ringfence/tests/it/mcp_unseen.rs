@@ -145,6 +145,11 @@ fn what_an_agent_sees_is_listed_with_the_rule_and_that_it_sees_nothing_is_said_w
     assert!(write.contains("not seen") && write.contains("forbidden by `never`"), "{rows}");
     let rows = setup.person.succeed(&["mcp", "list", "--agent", "cursor"]);
     assert!(rows.contains("no rule permits it to `cursor`") && !rows.contains(" by `it"), "{rows}");
+    let meant = "no rule names an agent `cluade`; did you mean `claude`?";
+    for (agent, told) in [("cluade", true), ("claude", false), ("cursor", false)] {
+        let (said, _) = run(&setup, &["mcp", "list", "--agent", agent]);
+        assert_eq!(said.contains(meant), told, "{said}");
+    }
     let listed = setup.person.succeed(&["mcp", "list", "--agent", "claude", "--json"]);
     let listed: Value = serde_json::from_str(&listed).unwrap();
     conforms(&listed, "mcp-server.schema.json");

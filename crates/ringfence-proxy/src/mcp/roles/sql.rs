@@ -5,6 +5,7 @@
 //! dialects understands it, the text is opaque. So it is where it calls a function that is not known to compute only:
 //! what that reads and does is not told by the statement.
 
+mod batches;
 mod functions;
 mod readings;
 
@@ -118,6 +119,13 @@ fn read_in_all_dialects(text: &str, readings: Readings) -> Option<Sql> {
         if statements.is_empty() {
             sql.class(OTHER);
         }
+    }
+    if let Some(sql) = &mut found
+        && sql.classes.iter().all(|class| class == READ || class == WRITE)
+        && batches::hides_statements(text, sql.classes.contains(WRITE))
+    {
+        sql.class(OTHER);
+        sql.opaque = true;
     }
     found
 }

@@ -60,11 +60,20 @@ pub(super) fn list(
         return Ok(Done::Yes);
     }
     screen.data(&text::table_within(&rows, screen.room()))?;
+    tell_meant(known, agent, screen);
     screen.note(
         "what a server says of its tools when it is started counts as well: one that is new or another than it was \
          pinned is not seen, which `ringfence mcp test` tells",
     );
     Ok(Done::Yes)
+}
+
+/// An agent that no rule names may be one that is written otherwise.
+fn tell_meant(known: &Assembled, agent: &Agent, screen: &Screen) {
+    if let Some(meant) = known.policy.agent_meant(&agent.0) {
+        let (agent, meant) = (printable(&agent.0), printable(meant));
+        screen.warn(&format!("no rule names an agent `{agent}`; did you mean `{meant}`?"));
+    }
 }
 
 fn with_agent(mut server: Value, (agent, all): (&Agent, &[Had])) -> Value {
@@ -133,6 +142,7 @@ pub(super) fn warn_of_none(request: &ToolsRequest, screen: &Screen) -> Result<()
     }
     let number = text::count(all.len(), "tool is", "tools are");
     screen.warn(&format!("0 of {number} permitted to `{}`", printable(&agent.0)));
+    tell_meant(&known, &agent, screen);
     if let Some(word) = shell_word(&agent.0) {
         screen.hint(&format!("to see why, run `ringfence mcp list --agent {word}`"));
     }

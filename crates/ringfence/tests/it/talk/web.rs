@@ -56,33 +56,38 @@ impl Web {
         if self.era == Era::New {
             head += &repeated(message);
         }
-        let (head, mut from) = self.request("POST", &head, &body);
-        if method == "initialize" {
-            self.session = Some(head["mcp-session-id"].clone());
-        }
-        if let Some(id) = message["id"].as_u64() {
+        let mut from = self.ask("POST", &head, &body);
+        let id = message["id"].as_u64().filter(|_| !method.is_empty());
+        if let Some(id) = id {
             self.streams.insert(id, from.get_ref().try_clone().unwrap());
         }
-        let is_stream = head.get("content-type").is_some_and(|it| it == "text/event-stream");
-        if is_stream {
-            self.listen(from, &head);
-        } else if let Some(length) = head.get("content-length").filter(|it| *it != "0") {
-            let mut body = vec![0; length.parse().unwrap()];
-            from.read_exact(&mut body).unwrap();
-            self.says.send(String::from_utf8(body).unwrap()).unwrap();
+        let says = self.says.clone();
+        match id {
+            // The gate may say nothing for a while: what it asks meanwhile is answered.
+            Some(_) if method != "initialize" => {
+                std::thread::spawn(move || {
+                    let head = head_of(&mut from);
+                    answer(from, &head, &says);
+                });
+            }
+            Some(_) | None => {
+                let head = head_of(&mut from);
+                if method == "initialize" {
+                    self.session = Some(head["mcp-session-id"].clone());
+                }
+                answer(from, &head, &says);
+            }
         }
         if method == "notifications/initialized" {
-            let (head, from) = self.request("GET", "accept: text/event-stream\r\n", "");
-            self.listen(from, &head);
+            let mut from = self.ask("GET", "accept: text/event-stream\r\n", "");
+            let head = head_of(&mut from);
+            assert_eq!(head["content-type"], "text/event-stream", "{head:?}");
+            listen(from, self.says.clone());
         }
     }
 
-    fn request(
-        &self,
-        method: &str,
-        head: &str,
-        body: &str,
-    ) -> (BTreeMap<String, String>, BufReader<TcpStream>) {
+    /// What is answered, from its head on.
+    fn ask(&self, method: &str, head: &str, body: &str) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let mut more = String::new();
         if let Some(session) = &self.session {
@@ -97,36 +102,57 @@ impl Web {
             "{method} /mcp HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\n{head}{more}\r\n{body}"
         );
         stream.write_all(request.as_bytes()).unwrap();
-        let mut from = BufReader::new(stream);
-        let mut all = BTreeMap::new();
-        loop {
-            let mut line = String::new();
-            from.read_line(&mut line).unwrap();
-            let line = line.trim_end();
-            match line.split_once(':') {
-                Some((name, value)) => {
-                    all.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-                }
-                None if line.is_empty() => return (all, from),
-                None => {
-                    all.insert("status".to_owned(), line.to_owned());
-                }
+        BufReader::new(stream)
+    }
+}
+
+fn head_of(from: &mut BufReader<TcpStream>) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        // Whoever cancels shuts it.
+        if from.read_line(&mut line).is_err() {
+            return all;
+        }
+        let line = line.trim_end();
+        match line.split_once(':') {
+            Some((name, value)) => {
+                all.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+            }
+            None if line.is_empty() => return all,
+            None => {
+                all.insert("status".to_owned(), line.to_owned());
             }
         }
     }
+}
 
-    fn listen(&self, from: BufReader<TcpStream>, head: &BTreeMap<String, String>) {
-        assert_eq!(head["content-type"], "text/event-stream", "{head:?}");
-        let says = self.says.clone();
-        std::thread::spawn(move || {
-            for line in from.lines() {
-                let Ok(line) = line else { return };
-                if let Some(data) = line.strip_prefix("data: ") {
-                    let _ = says.send(data.to_owned());
-                }
-            }
-        });
+/// Hears an answer, whether it is a stream or one message.
+fn answer(
+    mut from: BufReader<TcpStream>,
+    head: &BTreeMap<String, String>,
+    says: &SyncSender<String>,
+) {
+    let is_stream = head.get("content-type").is_some_and(|it| it == "text/event-stream");
+    if is_stream {
+        listen(from, says.clone());
+    } else if let Some(length) = head.get("content-length").filter(|it| *it != "0") {
+        let mut body = vec![0; length.parse().unwrap()];
+        from.read_exact(&mut body).unwrap();
+        // Whoever asked may be gone.
+        let _ = says.send(String::from_utf8(body).unwrap());
     }
+}
+
+fn listen(from: BufReader<TcpStream>, says: SyncSender<String>) {
+    std::thread::spawn(move || {
+        for line in from.lines() {
+            let Ok(line) = line else { return };
+            if let Some(data) = line.strip_prefix("data: ") {
+                let _ = says.send(data.to_owned());
+            }
+        }
+    });
 }
 
 /// The headers that a request of 2026-07-28 repeats from its body.

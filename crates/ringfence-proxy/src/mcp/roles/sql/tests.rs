@@ -292,3 +292,40 @@ fn names_texts_and_comments_with_rules_of_their_own_are_opaque() {
         assert!(!Sql::read(text).opaque, "{text:?}");
     }
 }
+
+#[test]
+fn what_is_a_statement_of_its_own_for_sql_server_and_an_alias_elsewhere_is_opaque() {
+    for text in [
+        "select 1 delete from t",
+        "select 1 delete from t where id = 1",
+        "select top 1 x delete from t",
+        "select * from t shutdown",
+        "select 1 shutdown",
+        "select 'a' reconfigure",
+        "select 1 commit",
+        "select * from t exec(\"drop table x\")",
+        "select * from t where a is null rollback",
+        "select a from t order by a desc checkpoint",
+        "update t set a = 1 shutdown",
+        "delete from t shutdown",
+    ] {
+        let told = told(text);
+        assert!(told.contains(OTHER) && told.ends_with(" opaque"), "{text}: {told}");
+    }
+    for text in [
+        "select open, close from prices p where p.open > p.close",
+        "select a \"delete\" from t",
+        "select a as [delete] from t",
+        "select * from t use index (a)",
+        "select 'a delete from t'",
+        "with x as (select 1) delete from t",
+        "insert into t (a) values (1) on conflict (a) do update set a = 2",
+        "insert into t (a) values (1) on duplicate key update a = 2",
+        "merge into t using s on t.a = s.a when matched then delete",
+        "explain analyze delete from t",
+        "show create table t",
+    ] {
+        let told = told(text);
+        assert!(!told.contains(OTHER) && !told.contains("opaque"), "{text}: {told}");
+    }
+}

@@ -7,7 +7,9 @@ use super::read::Word;
 impl Taking<'_> {
     /// What fetches from addresses.
     pub(super) fn client(&mut self, words: &[Word], is_curl: bool) {
+        let of = if is_curl { &CURL } else { &WGET };
         let mut rest = words.iter();
+        let (mut goes, mut is_told_where) = (false, is_curl);
         while let Some(word) = rest.next() {
             let Some(text) = word.text.as_deref() else {
                 self.shell.opaque = true;
@@ -18,10 +20,12 @@ impl Taking<'_> {
                 None => (text, None),
             };
             if !text.starts_with('-') {
+                goes = true;
                 self.address(word);
                 continue;
             }
-            match (of_client(option, is_curl), value) {
+            is_told_where |= PLACES.contains(&option);
+            match (of.kind(option), value) {
                 (OfClient::Flag, _) => {}
                 (OfClient::Name, _) => self.path(ArgumentRole::WritePath, &Word::known(".")),
                 (OfClient::Opaque, _) => self.shell.opaque = true,
@@ -32,12 +36,25 @@ impl Taking<'_> {
                 },
             }
         }
+        if goes && !is_told_where {
+            // It names the file by the address.
+            self.path(ArgumentRole::WritePath, &Word::known("."));
+        }
     }
 
     fn of_client(&mut self, (kind, option): (OfClient, &str), value: &Word) {
         match kind {
-            OfClient::Writes => self.path(ArgumentRole::WritePath, value),
-            OfClient::Reads => self.path(ArgumentRole::ReadPath, value),
+            OfClient::Writes => {
+                // What `#1` stands for is in the address.
+                self.shell.opaque |= value.text.as_deref().is_some_and(|text| text.contains('#'));
+                self.path(ArgumentRole::WritePath, value);
+            }
+            OfClient::Reads => {
+                // Several in one.
+                let is_several = |text: &str| text.contains(['{', '[']);
+                self.shell.opaque |= value.text.as_deref().is_some_and(is_several);
+                self.path(ArgumentRole::ReadPath, value);
+            }
             OfClient::Sends => self.given(option, value),
             OfClient::Goes => self.address(value),
             OfClient::Value => {}
@@ -51,13 +68,22 @@ impl Taking<'_> {
             self.shell.opaque = true;
             return;
         };
-        let is_form = matches!(option, "-F" | "--form" | "--data-urlencode");
-        let is_cookie = matches!(option, "-b" | "--cookie");
-        let file = match text.split_once(['@', '<']) {
-            Some(("", file)) => Some(file),
-            Some((name, file)) if is_form && !name.contains('@') => Some(file),
-            None if is_cookie && !text.contains('=') => Some(text),
-            Some(_) | None => None,
+        let file = match option {
+            "-F" | "--form" => {
+                let content = text.split_once('=').map_or(text, |(_, content)| content);
+                // Several files, files of headers, names in quotes.
+                let names = content.starts_with(['@', '<']) && content.contains([',', '"', '\\']);
+                self.shell.opaque |= names || text.contains("headers") || content.starts_with('=');
+                content.strip_prefix(['@', '<'])
+            }
+            "--data-urlencode" if text.contains('=') => None,
+            "--data-urlencode" => text.split_once('@').map(|(_, file)| file),
+            "-b" | "--cookie" => (!text.contains('=')).then_some(text),
+            "-w" | "--write-out" => {
+                self.shell.opaque |= text.contains("%output{");
+                text.strip_prefix('@')
+            }
+            _ => text.strip_prefix('@'),
         };
         if let Some(file) = file {
             let file = file.split(';').next().unwrap_or(file);
@@ -95,9 +121,26 @@ enum OfClient {
     Opaque,
 }
 
-/// Options with files that are written, by `curl` and by `wget`.
-const WRITTEN: [&[&str]; 2] = [
-    &[
+/// The options of a client that are known.
+struct Options {
+    writes: &'static [&'static str],
+    reads: &'static [&'static str],
+    sends: &'static [&'static str],
+    goes: &'static [&'static str],
+    values: &'static [&'static str],
+    flags: &'static [&'static str],
+    /// Those of one letter, several of which may stand in one word.
+    letters: &'static str,
+    /// Those after which a file is written that the address names.
+    names: &'static [char],
+}
+
+/// Options of `wget` after which it does not write where it is.
+const PLACES: &[&str] =
+    &["-O", "--output-document", "-P", "--directory-prefix", "--spider", "--version", "--help"];
+
+const CURL: Options = Options {
+    writes: &[
         "-o",
         "--output",
         "-c",
@@ -108,7 +151,69 @@ const WRITTEN: [&[&str]; 2] = [
         "--trace-ascii",
         "--output-dir",
     ],
-    &[
+    reads: &["-T", "--upload-file", "-E", "--cert", "--key", "--cacert", "--netrc-file"],
+    sends: &[
+        "-d",
+        "--data",
+        "--data-binary",
+        "--data-ascii",
+        "--data-urlencode",
+        "--json",
+        "-F",
+        "--form",
+        "-b",
+        "--cookie",
+        "-H",
+        "--header",
+        "-w",
+        "--write-out",
+    ],
+    goes: &["-x", "--proxy", "--url"],
+    values: &[
+        "-X",
+        "--request",
+        "-A",
+        "--user-agent",
+        "-e",
+        "--referer",
+        "-m",
+        "--max-time",
+        "--connect-timeout",
+        "-u",
+        "--user",
+        "-U",
+        "--proxy-user",
+        "--retry",
+        "--retry-delay",
+        "--retry-max-time",
+        "--data-raw",
+        "--max-redirs",
+    ],
+    flags: &[
+        "--silent",
+        "--show-error",
+        "--location",
+        "--fail",
+        "--fail-with-body",
+        "--compressed",
+        "--insecure",
+        "--include",
+        "--head",
+        "--verbose",
+        "--get",
+        "--globoff",
+        "--http1.1",
+        "--http2",
+        "--version",
+        "--help",
+        "--progress-bar",
+    ],
+    letters: "sSLfkgIivnN46#GjOJ",
+    names: &['O', 'J'],
+};
+
+const WGET: Options = Options {
+    writes: &[
         "-O",
         "--output-document",
         "-P",
@@ -116,114 +221,67 @@ const WRITTEN: [&[&str]; 2] = [
         "-o",
         "--output-file",
         "-a",
+        "--append-output",
         "--save-cookies",
     ],
-];
-/// The same with files that are read.
-const READ: [&[&str]; 2] = [
-    &["-T", "--upload-file", "-E", "--cert", "--key", "--cacert", "--netrc-file"],
-    &[
+    reads: &[
         "--post-file",
         "--body-file",
-        "-i",
-        "--input-file",
         "--certificate",
         "--private-key",
+        "--ca-certificate",
         "--load-cookies",
     ],
-];
-const SENT: &[&str] = &[
-    "-d",
-    "--data",
-    "--data-binary",
-    "--data-ascii",
-    "--data-urlencode",
-    "--json",
-    "-F",
-    "--form",
-    "-b",
-    "--cookie",
-    "-H",
-    "--header",
-];
-const VALUES: &[&str] = &[
-    "-X",
-    "--request",
-    "-A",
-    "--user-agent",
-    "-e",
-    "--referer",
-    "-m",
-    "--max-time",
-    "--connect-timeout",
-    "-u",
-    "--user",
-    "--retry",
-    "-w",
-    "--write-out",
-    "-U",
-    "--timeout",
-    "-t",
-    "--tries",
-    "--method",
-    "--body-data",
-    "--post-data",
-    "--data-raw",
-    "--max-redirs",
-    "--retry-delay",
-];
-const FLAGS: &[&str] = &[
-    "--silent",
-    "--show-error",
-    "--location",
-    "--fail",
-    "--compressed",
-    "--insecure",
-    "--include",
-    "--head",
-    "--verbose",
-    "--get",
-    "--http1.1",
-    "--http2",
-    "--quiet",
-    "--no-verbose",
-    "--spider",
-    "--server-response",
-    "--version",
-    "--help",
-    "--progress-bar",
-    "--no-check-certificate",
-    "--fail-with-body",
-    "--globoff",
-];
+    sends: &[],
+    goes: &[],
+    values: &[
+        "-U",
+        "--user-agent",
+        "-T",
+        "--timeout",
+        "--connect-timeout",
+        "-t",
+        "--tries",
+        "-w",
+        "--wait",
+        "--method",
+        "--body-data",
+        "--post-data",
+        "--header",
+        "--referer",
+        "--user",
+        "--max-redirect",
+    ],
+    flags: &[
+        "--quiet",
+        "--no-verbose",
+        "-nv",
+        "--no-clobber",
+        "-nc",
+        "--continue",
+        "--spider",
+        "--server-response",
+        "--version",
+        "--help",
+        "--no-check-certificate",
+    ],
+    letters: "qSvcNd46",
+    names: &[],
+};
 
-fn of_client(option: &str, is_curl: bool) -> OfClient {
-    let of = |all: [&[&str]; 2]| {
-        let [curl, wget] = all;
-        if is_curl { curl.contains(&option) } else { wget.contains(&option) }
-    };
-    // Several letters in one, which take nothing.
-    let letters = if is_curl { "sSLfkgIivnN46#GjOJ" } else { "qSvcNkpd46" };
-    let bundle = option.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
-    if of(WRITTEN) {
-        OfClient::Writes
-    } else if of(READ) {
-        OfClient::Reads
-    } else if SENT.contains(&option) {
-        OfClient::Sends
-    } else if ["-x", "--proxy", "--url"].contains(&option) {
-        OfClient::Goes
-    } else if VALUES.contains(&option) {
-        OfClient::Value
-    } else if FLAGS.contains(&option) {
-        OfClient::Flag
-    } else if option == "--remote-name" {
-        OfClient::Name
-    } else {
-        match bundle
-            .filter(|bundle| !bundle.is_empty() && bundle.chars().all(|it| letters.contains(it)))
-        {
-            Some(bundle) if is_curl && bundle.contains(['O', 'J']) => OfClient::Name,
+impl Options {
+    fn kind(&self, option: &str) -> OfClient {
+        let bundle = option.strip_prefix('-').filter(|it| !it.is_empty() && !it.starts_with('-'));
+        let bundle = bundle.filter(|it| it.chars().all(|letter| self.letters.contains(letter)));
+        match bundle {
+            _ if self.writes.contains(&option) => OfClient::Writes,
+            _ if self.reads.contains(&option) => OfClient::Reads,
+            _ if self.sends.contains(&option) => OfClient::Sends,
+            _ if self.goes.contains(&option) => OfClient::Goes,
+            _ if self.values.contains(&option) => OfClient::Value,
+            _ if self.flags.contains(&option) => OfClient::Flag,
+            _ if option == "--remote-name" && !self.names.is_empty() => OfClient::Name,
+            Some(bundle) if bundle.contains(self.names) => OfClient::Name,
             Some(_) => OfClient::Flag,
             // Also files of options, and ways to go elsewhere than to the host that is named.
             None => OfClient::Opaque,

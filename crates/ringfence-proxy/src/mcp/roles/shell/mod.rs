@@ -7,11 +7,13 @@
 
 mod builtins;
 mod client;
+mod git;
 mod programs;
 mod quoting;
 mod read;
 mod special;
 mod variables;
+mod wrappers;
 
 use std::collections::BTreeSet;
 
@@ -223,14 +225,14 @@ impl Taking<'_> {
         }
     }
 
-    /// An option of a program that is known: alone, several in one word, with its value behind it or in the next word, or
+    /// Whether what comes before the files stands in this option of a program that is known: alone, several in one word, with its value behind it or in the next word, or
     /// cut short (POSIX "Utility Syntax Guidelines", GNU `getopt_long`).
     fn option<'a>(
         &mut self,
         (word, option): (&Word, &str),
         of: &Operands,
         rest: &mut impl Iterator<Item = &'a Word>,
-    ) {
+    ) -> bool {
         let is_one_of = |all: &[&str], name: &str| all.contains(&name);
         let begins_one_of = |all: &[&str], name: &str| all.iter().any(|it| it.starts_with(name));
         let (name, value, is) = if option.starts_with("--") {
@@ -239,14 +241,18 @@ impl Taking<'_> {
             (name.to_owned(), value, &begins_one_of as &dyn Fn(&[&str], &str) -> bool)
         } else {
             let known = |name: &str| {
-                [of.opaque, of.writes, of.reads, of.values].into_iter().any(|it| it.contains(&name))
+                let all = [of.opaque, of.writes, of.reads, of.values, of.instead];
+                all.into_iter().any(|it| it.contains(&name))
             };
             let found = option.char_indices().skip(1).find_map(|(at, letter)| {
                 let name = format!("-{letter}");
                 let behind = option.get(at.saturating_add(letter.len_utf8())..);
                 known(&name).then_some((name, behind.filter(|it| !it.is_empty())))
             });
-            let Some((name, value)) = found else { return self.looks(word) };
+            let Some((name, value)) = found else {
+                self.looks(word);
+                return false;
+            };
             (name, value, &is_one_of as &dyn Fn(&[&str], &str) -> bool)
         };
         self.shell.opaque |= is(of.opaque, &name);
@@ -267,29 +273,42 @@ impl Taking<'_> {
             }
             (None, _) => self.looks(word),
         }
+        is(of.instead, &name)
     }
 
     /// The arguments of a program whose files stand as operands.
     fn operands(&mut self, words: &[Word], of: &Operands) {
         let mut rest = words.iter();
-        let (mut operands, mut ended) = (Vec::new(), false);
+        let (mut operands, mut ended, mut skip, mut is_here) = (Vec::new(), false, of.skip, false);
         while let Some(word) = rest.next() {
             let text = word.text.as_deref();
             match text {
                 Some("--") if !ended => ended = true,
                 Some("-") => {}
                 Some(option) if !ended && option.starts_with('-') => {
-                    self.option((word, option), of, &mut rest);
+                    if self.option((word, option), of, &mut rest) {
+                        skip = 0;
+                    }
+                    is_here |= is_among(option, of.here);
+                }
+                Some(command) if command.starts_with('+') && of.opaque.contains(&"+") => {
+                    self.shell.opaque = true;
                 }
                 _ => operands.push(word),
             }
         }
-        let skipped = of.skip.min(operands.len());
+        let skipped = skip.min(operands.len());
         for word in operands.iter().take(skipped) {
             self.looks(word);
         }
-        for word in operands.into_iter().skip(skipped) {
+        if operands.len() == skipped && (is_here || of.here.contains(&"")) {
+            self.path(ArgumentRole::ReadPath, &Word::known("."));
+        }
+        for (number, word) in operands.into_iter().skip(skipped).enumerate() {
             match of.role {
+                Some(_) if of.second_written && number > 0 => {
+                    self.path(ArgumentRole::WritePath, word);
+                }
                 Some(role) => self.path(role, word),
                 None => self.looks(word),
             }
@@ -354,7 +373,9 @@ impl Taking<'_> {
         let code = told
             .clone()
             .any(|word| word.text.as_deref().is_some_and(|text| text == "-" || is_code(text)));
-        self.shell.opaque |= code || fed || words.len() == options;
+        // Some take a word for what they are to do.
+        let is_told = words.get(options).and_then(|word| word.text.as_deref()).is_some_and(is_code);
+        self.shell.opaque |= code || is_told || fed || words.len() == options;
         for (number, word) in words.iter().enumerate() {
             if number == options && !code {
                 self.path(ArgumentRole::ReadPath, word);
@@ -405,6 +426,20 @@ impl Taking<'_> {
         }
         self.command(rest, fed || of.feeds, level.saturating_add(1));
     }
+}
+
+/// Whether a word has one of these options: whole, cut short, or among other letters.
+fn is_among(word: &str, options: &[&str]) -> bool {
+    let (long, letters) = (word.split('=').next().unwrap_or(word), word.strip_prefix('-'));
+    let is = |option: &&str| {
+        if option.starts_with("--") {
+            return long.len() > 3 && option.starts_with(long);
+        }
+        let letter = option.strip_prefix('-').filter(|it| !it.is_empty());
+        let bundle = letters.filter(|it| !it.starts_with('-'));
+        bundle.zip(letter).is_some_and(|(bundle, letter)| bundle.contains(letter))
+    };
+    options.iter().any(is)
 }
 
 /// What stands behind the letters of options in one word, where that is a place: `-o/etc/passwd`, `-I../x`.

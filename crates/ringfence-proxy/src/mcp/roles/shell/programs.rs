@@ -2,6 +2,7 @@
 
 use super::super::ArgumentRole;
 pub(super) use super::variables::is_telling;
+use super::wrappers;
 
 /// What a program is to whoever wants to know what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +56,27 @@ pub(super) struct Operands {
     pub(super) writes: &'static [&'static str],
     /// Options after which nothing is known.
     pub(super) opaque: &'static [&'static str],
+    /// Options that stand in the place of what comes before the files.
+    pub(super) instead: &'static [&'static str],
+    /// Options with which it reads where it is, where no file is named; an empty one is each.
+    pub(super) here: &'static [&'static str],
+    /// Whether what comes behind the first file is written.
+    pub(super) second_written: bool,
 }
 
 impl Operands {
     /// Of a program that nobody knows.
-    pub(super) const UNKNOWN: Operands =
-        Operands { role: None, skip: 0, values: &[], reads: &[], writes: &[], opaque: &[] };
+    pub(super) const UNKNOWN: Operands = Operands {
+        role: None,
+        skip: 0,
+        values: &[],
+        reads: &[],
+        writes: &[],
+        opaque: &[],
+        instead: &[],
+        here: &[],
+        second_written: false,
+    };
 
     const fn of(role: ArgumentRole) -> Operands {
         Operands { role: Some(role), ..Operands::UNKNOWN }
@@ -88,7 +104,7 @@ pub(super) struct Wrapper {
 }
 
 impl Wrapper {
-    const PLAIN: Wrapper = Wrapper {
+    pub(super) const PLAIN: Wrapper = Wrapper {
         flags: &[],
         values: &[],
         skip: 0,
@@ -109,7 +125,6 @@ impl Wrapper {
 const READS: &[&str] = &[
     "base32",
     "base64",
-    "bat",
     "cat",
     "cksum",
     "cmp",
@@ -119,14 +134,11 @@ const READS: &[&str] = &[
     "dir",
     "du",
     "expand",
-    "file",
     "fold",
     "hexdump",
     "hostname",
-    "less",
     "ls",
     "md5sum",
-    "more",
     "nl",
     "od",
     "paste",
@@ -139,19 +151,15 @@ const READS: &[&str] = &[
     "sha256sum",
     "sha384sum",
     "sha512sum",
-    "shuf",
     "stat",
     "strings",
     "sum",
     "tac",
-    "tree",
     "unexpand",
-    "uniq",
     "users",
     "vdir",
     "wc",
     "who",
-    "xxd",
     "zcat",
 ];
 const WRITES: &[&str] =
@@ -284,11 +292,11 @@ const SHELLS: &[&str] =
 /// Interpreters, and the flags that are followed by code or the name of a module.
 const INTERPRETERS: &[(&str, &[&str])] = &[
     ("bun", &["-e", "--eval", "-p", "--print"]),
-    ("deno", &["eval", "repl", "-"]),
+    ("deno", &["eval", "repl", "-", "--env-file"]),
     ("julia", &["-e", "-E", "-p", "-L"]),
     ("lua", &["-e", "-l", "-i"]),
-    ("node", &["-e", "--eval", "-p", "--print", "-r", "--require", "--import", "--loader", "-i"]),
-    ("nodejs", &["-e", "--eval", "-p", "--print", "-r", "--require", "--import", "-i"]),
+    ("node", NODE),
+    ("nodejs", NODE),
     ("osascript", &["-e"]),
     ("perl", &["-e", "-E", "-M", "-m", "-n", "-p", "-x"]),
     ("php", &["-r", "-B", "-R", "-F", "-E", "-d", "-a"]),
@@ -297,6 +305,22 @@ const INTERPRETERS: &[(&str, &[&str])] = &[
     ("python", &["-c", "-m", "-i"]),
     ("ruby", &["-e", "-r", "-n", "-p"]),
     ("tclsh", &[]),
+];
+
+const NODE: &[&str] = &[
+    "-e",
+    "--eval",
+    "-p",
+    "--print",
+    "-r",
+    "--require",
+    "--import",
+    "--loader",
+    "--experimental-loader",
+    "-i",
+    "--env-file",
+    "--env-file-if-exists",
+    "--run",
 ];
 
 /// What a program is by its name; `as_file` where it was written with a directory, so that it is no builtin.
@@ -316,12 +340,13 @@ pub(super) fn kind_of(name: &str, as_file: bool) -> Kind {
     match name {
         _ if is(SHELLS) => Kind::Shell,
         _ if is(OPAQUE) || is(EVALUATE) => Kind::Opaque,
-        _ if is(READS) => Kind::Known(Operands::of(ArgumentRole::ReadPath)),
+        _ if is(READS) => Kind::Known(Operands {
+            reads: &["--files0-from", "--from-file", "--to-file"],
+            ..Operands::of(ArgumentRole::ReadPath)
+        }),
         _ if is(WRITES) => Kind::Known(writes(name)),
         _ if is(DELETES) => Kind::Known(Operands::of(ArgumentRole::DeletePath)),
-        _ if is(CHANGES) => {
-            Kind::Known(Operands { skip: 1, ..Operands::of(ArgumentRole::WritePath) })
-        }
+        _ if is(CHANGES) => Kind::Known(changes(name)),
         "cp" | "install" | "ln" | "link" | "mv" | "rsync" | "scp" => Kind::Copies,
         "curl" | "wget" => Kind::Client,
         "find" => Kind::Find,
@@ -329,7 +354,7 @@ pub(super) fn kind_of(name: &str, as_file: bool) -> Kind {
         "nc" | "ncat" | "netcat" | "telnet" => Kind::Connects,
         "sed" | "gsed" => Kind::Sed,
         "ssh" => Kind::Ssh,
-        _ => wrapper(name).map_or_else(|| others(name), Kind::Wrapper),
+        _ => wrappers::wrapper(name).map_or_else(|| others(name), Kind::Wrapper),
     }
 }
 
@@ -344,6 +369,24 @@ fn writes(name: &str) -> Operands {
     Operands { values, reads: &["-r", "--reference"], ..Operands::of(ArgumentRole::WritePath) }
 }
 
+fn changes(name: &str) -> Operands {
+    // A mode may begin like an option.
+    let modes: &[&str] = match name {
+        "chmod" => &["--reference", "-r", "-w", "-x", "-X", "-s", "-t", "-u", "-g", "-o", "-a"],
+        "chattr" => &[
+            "-a", "-A", "-c", "-C", "-d", "-D", "-e", "-F", "-i", "-j", "-m", "-P", "-s", "-S",
+            "-t", "-T", "-u", "-x",
+        ],
+        _ => &["--reference"],
+    };
+    Operands {
+        skip: 1,
+        reads: &["--reference"],
+        instead: modes,
+        ..Operands::of(ArgumentRole::WritePath)
+    }
+}
+
 /// Programs that read files and have something before them, or options with values.
 fn others(name: &str) -> Kind {
     let reads = Operands::of(ArgumentRole::ReadPath);
@@ -353,13 +396,24 @@ fn others(name: &str) -> Kind {
         }
         "cut" => Kind::Known(Operands { values: &["-d", "-f", "-c", "-b"], ..reads }),
         "tr" => Kind::Harmless,
-        "jq" => Kind::Known(Operands { skip: 1, reads: &["-f", "-L"], ..reads }),
+        "jq" => Kind::Known(Operands {
+            skip: 1,
+            reads: &["-f", "--from-file", "-L"],
+            instead: &["-f", "--from-file"],
+            ..reads
+        }),
         "grep" | "egrep" | "fgrep" | "rg" => Kind::Known(Operands {
             skip: 1,
             values: &["-m", "-A", "-B", "-C", "--max-count", "-t", "-g"],
             reads: &["-f", "--file"],
             // With these nothing comes before the files, or a program does.
-            opaque: &["-e", "--regexp", "--pre"],
+            opaque: &["-e", "--regexp", "--pre", "--hostname-bin"],
+            instead: &["-f", "--file"],
+            here: if name == "rg" {
+                &[""]
+            } else {
+                &["-r", "-R", "-d", "--recursive", "--dereference-recursive", "--directories"]
+            },
             ..reads
         }),
         "sort" => Kind::Known(Operands {
@@ -376,51 +430,49 @@ fn others(name: &str) -> Kind {
         }),
         "dd" => Kind::Dd,
         "tar" | "bsdtar" | "7z" | "ar" | "cpio" => Kind::Opaque,
-        _ => Kind::Unknown,
+        _ => shows(name, reads),
     }
 }
 
-fn wrapper(name: &str) -> Option<Wrapper> {
-    let plain = Wrapper::PLAIN;
-    Some(match name {
-        "env" => {
-            Wrapper { flags: &["-i", "-0", "-v", "-"], values: &["-u"], variables: true, ..plain }
-        }
-        "sudo" => Wrapper {
-            flags: &["-n", "-E", "-H", "-k", "-K", "-S", "-b", "-A", "-P"],
-            values: &["-u", "-g", "-p", "-C", "-r", "-t", "-T", "-U", "-h"],
-            variables: true,
-            ..plain
-        },
-        "doas" => Wrapper { flags: &["-n", "-L"], values: &["-u"], ..plain },
-        "nohup" | "setsid" | "builtin" | "unbuffer" => {
-            Wrapper { flags: &["-c", "-f", "-w"], ..plain }
-        }
-        "command" => Wrapper { flags: &["-p", "-v", "-V"], ..plain },
-        "exec" => Wrapper { flags: &["-c", "-l"], values: &["-a"], ..plain },
-        "nice" => Wrapper { values: &["-n"], numbers: true, ..plain },
-        "ionice" => Wrapper { flags: &["-t"], values: &["-c", "-n"], ..plain },
-        "time" => Wrapper { flags: &["-p", "-v"], values: &["-f"], ..plain },
-        "timeout" => Wrapper { flags: &["-v"], values: &["-k", "-s"], skip: 1, ..plain },
-        "stdbuf" => Wrapper { values: &["-i", "-o", "-e"], ..plain },
-        "taskset" | "chrt" => Wrapper { flags: &["-c", "-r", "-f", "-o"], skip: 1, ..plain },
-        "busybox" | "toybox" => plain,
-        // Its arguments come from what it reads.
-        "xargs" => Wrapper {
-            flags: &["-0", "-r", "-t", "-x", "-p"],
-            values: &["-n", "-P", "-L", "-I", "-d", "-s", "-a", "-E"],
-            opaque: true,
-            ..plain
-        },
-        "flock" => Wrapper {
-            flags: &["-n", "-x", "-s", "-u"],
-            values: &["-w", "-E"],
-            skip: 1,
-            opaque: true,
-            ..plain
-        },
-        _ => return None,
-    })
+/// Programs that show files, and can write or run something besides.
+fn shows(name: &str, reads: Operands) -> Kind {
+    match name {
+        "bat" => Kind::Known(Operands { opaque: &["--pager"], ..reads }),
+        "file" => Kind::Known(Operands {
+            reads: &["-f", "-m", "--files-from", "--magic-file"],
+            opaque: &["-C", "--compile"],
+            ..reads
+        }),
+        // Behind `+` are commands of theirs.
+        "less" | "more" => Kind::Known(Operands {
+            writes: &["-o", "-O", "--log-file", "--LOG-FILE"],
+            opaque: &["+", "-k", "--lesskey-file", "--lesskey-src", "--lesskey-content"],
+            ..reads
+        }),
+        "shuf" => Kind::Known(Operands {
+            values: &["-i", "-n", "--input-range", "--head-count"],
+            reads: &["--random-source"],
+            writes: &["-o", "--output"],
+            ..reads
+        }),
+        "tree" => Kind::Known(Operands {
+            values: &["-L", "-P", "-I", "-H", "-T"],
+            writes: &["-o"],
+            here: &[""],
+            ..reads
+        }),
+        "uniq" => Kind::Known(Operands {
+            values: &["-f", "-s", "-w", "--skip-fields", "--skip-chars", "--check-chars"],
+            second_written: true,
+            ..reads
+        }),
+        "xxd" => Kind::Known(Operands {
+            values: &["-c", "-g", "-l", "-n", "-o", "-s", "-R"],
+            second_written: true,
+            ..reads
+        }),
+        _ => Kind::Unknown,
+    }
 }
 
 /// Whether it is a shell whose words mean what is known here: others evaluate more of them.
@@ -441,39 +493,4 @@ pub(super) fn is_path(text: &str) -> bool {
         || text.starts_with("./")
         || text.starts_with("../")
         || text.contains('/')
-}
-
-/// Whether a script of `sed` only prints, deletes or substitutes: `s/a/b/g`, `1,5p`, `/x/d`.
-pub(super) fn is_plain_sed(script: &str) -> bool {
-    let mut rest = script;
-    let digits = |letter: char| letter.is_ascii_digit() || letter == '$';
-    rest = rest.trim_start_matches(digits);
-    if let Some(more) = rest.strip_prefix(',') {
-        rest = more.trim_start_matches(digits);
-    } else if let Some(more) = rest.strip_prefix('/') {
-        let Some((pattern, more)) = more.split_once('/') else { return false };
-        if pattern.contains('\\') {
-            return false;
-        }
-        rest = more;
-    }
-    if matches!(rest, "p" | "d" | "q" | "=" | "") {
-        return true;
-    }
-    let Some(rest) = rest.strip_prefix('s') else { return false };
-    let Some(sign) =
-        rest.chars().next().filter(|sign| sign.is_ascii_punctuation() && *sign != '\\')
-    else {
-        return false;
-    };
-    // A sign that is escaped would end it somewhere else.
-    let parts: Vec<&str> = rest.split(sign).collect();
-    let escaped = format!("\\{sign}");
-    match parts.as_slice() {
-        ["", _, _, flags] => {
-            let plain = |letter: char| letter.is_ascii_digit() || "gpiI".contains(letter);
-            flags.chars().all(plain) && !rest.contains(&escaped) && !rest.contains('\n')
-        }
-        _ => false,
-    }
 }

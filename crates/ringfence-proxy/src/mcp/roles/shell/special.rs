@@ -2,65 +2,25 @@
 
 use super::super::ArgumentRole;
 use super::Taking;
-use super::programs;
 use super::read::Word;
-
-/// Subcommands of git that are no alias and start nothing that an argument names.
-const OF_GIT: &[&str] = &[
-    "add",
-    "apply",
-    "blame",
-    "branch",
-    "cat-file",
-    "checkout",
-    "cherry-pick",
-    "clean",
-    "clone",
-    "commit",
-    "config",
-    "describe",
-    "diff",
-    "fetch",
-    "grep",
-    "init",
-    "log",
-    "ls-files",
-    "ls-remote",
-    "ls-tree",
-    "merge",
-    "merge-base",
-    "mv",
-    "notes",
-    "pull",
-    "push",
-    "rebase",
-    "reflog",
-    "remote",
-    "reset",
-    "restore",
-    "revert",
-    "rev-list",
-    "rev-parse",
-    "rm",
-    "shortlog",
-    "show",
-    "show-ref",
-    "stash",
-    "status",
-    "switch",
-    "tag",
-    "version",
-    "worktree",
-];
 
 impl Taking<'_> {
     pub(super) fn find(&mut self, words: &[Word], level: usize) {
         let is_option = |word: &&Word| {
             word.text.as_deref().is_some_and(|text| text.starts_with(['-', '(', '!', ')']))
         };
-        let first = |word: &&Word| matches!(word.text.as_deref(), Some("-H" | "-L" | "-P"));
-        let begin = words.iter().take_while(first).count();
-        let words = words.get(begin..).unwrap_or_default();
+        let mut words = words;
+        // What stands before the directories: of these some take a word, or have it behind their letter.
+        while let Some((first, others)) = words.split_first() {
+            match first.text.as_deref() {
+                Some("-H" | "-L" | "-P") => {}
+                Some(text) if text == "--" || text.starts_with("-O") || text.starts_with("-D") => {
+                    self.shell.opaque = true;
+                }
+                Some(_) | None => break,
+            }
+            words = others;
+        }
         let roots: Vec<&Word> = words.iter().take_while(|word| !is_option(word)).collect();
         let here = Word::known(".");
         let roots = if roots.is_empty() { vec![&here] } else { roots };
@@ -71,10 +31,9 @@ impl Taking<'_> {
         while let Some(word) = rest.next() {
             match word.text.as_deref() {
                 Some("-exec" | "-execdir" | "-ok" | "-okdir") => {
-                    let ends = |word: &&Word| matches!(word.text.as_deref(), Some(";" | "+"));
                     self.shell.opaque |=
                         word.text.as_deref().is_some_and(|text| text.ends_with("dir"));
-                    let inner: Vec<&Word> = rest.by_ref().take_while(|word| !ends(word)).collect();
+                    let inner = inner_of(&mut rest);
                     for root in &roots {
                         let at = |word: &&Word| match word.text.as_deref() {
                             Some("{}") => (*root).clone(),
@@ -103,76 +62,7 @@ impl Taking<'_> {
         }
     }
 
-    pub(super) fn git(&mut self, words: &[Word]) {
-        let mut rest = words;
-        while let Some((first, others)) = rest.split_first() {
-            let value = || others.split_first();
-            match first.text.as_deref() {
-                Some("-C" | "--git-dir" | "--work-tree") => {
-                    // Where it works has settings that start programs.
-                    let Some((dir, others)) = value() else { break };
-                    self.enter(dir);
-                    rest = others;
-                }
-                Some(
-                    "--no-pager"
-                    | "-P"
-                    | "--bare"
-                    | "--version"
-                    | "--help"
-                    | "--no-optional-locks"
-                    | "-p",
-                ) => {
-                    rest = others;
-                }
-                Some(option) if option.starts_with('-') => {
-                    // Settings name programs.
-                    self.shell.opaque = true;
-                    rest = others;
-                }
-                Some(subcommand) => return self.git_subcommand(subcommand, others),
-                None => break,
-            }
-        }
-        self.shell.opaque |= rest.first().is_some_and(|word| word.text.is_none());
-    }
-
-    fn git_subcommand(&mut self, subcommand: &str, words: &[Word]) {
-        self.shell.opaque |= !OF_GIT.contains(&subcommand);
-        let runs = |text: &str| {
-            let option = text.split('=').next().unwrap_or_default();
-            let named = [
-                "--exec",
-                "--upload-pack",
-                "--receive-pack",
-                "--open-files-in-pager",
-                "--ext-diff",
-                "--textconv",
-            ];
-            let short = ["-x", "-u", "-c", "-O"].contains(&option)
-                && ["clone", "rebase", "ls-remote", "fetch", "pull", "grep"].contains(&subcommand);
-            named.contains(&option) || short || text.starts_with("ext::") || text.contains("::")
-        };
-        self.shell.opaque |= subcommand == "config" && words.len() > 1;
-        for word in words {
-            match word.text.as_deref() {
-                Some(text) if runs(text) => self.shell.opaque = true,
-                Some(text) => {
-                    let takes_address = ["clone", "fetch", "pull", "push", "ls-remote", "remote"]
-                        .contains(&subcommand);
-                    match text.split_once(':').filter(|_| takes_address && !text.contains("://")) {
-                        Some((host, _)) if !host.contains('/') && host.contains(['.', '@']) => {
-                            self.ssh_host(host, "22");
-                        }
-                        Some(_) | None => self.looks(word),
-                    }
-                }
-                None => self.shell.opaque = true,
-            }
-        }
-    }
-
-    fn ssh_host(&mut self, text: &str, port: &str) {
+    pub(super) fn ssh_host(&mut self, text: &str, port: &str) {
         let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
         self.host(&format!("{host}:{port}"));
     }
@@ -262,12 +152,19 @@ impl Taking<'_> {
     /// `cp`, `mv`, `ln`, `install`, `scp`, `rsync`: from some places to one.
     pub(super) fn copies(&mut self, name: &str, words: &[Word]) {
         let is_remote = matches!(name, "scp" | "rsync");
-        let mut operands = Vec::new();
+        let (mut operands, mut is_told_where) = (Vec::new(), false);
         let mut rest = words.iter();
         while let Some(word) = rest.next() {
             match word.text.as_deref() {
-                Some("-t" | "--target-directory") => {
-                    rest.next().into_iter().for_each(|to| self.path(ArgumentRole::WritePath, to));
+                Some(text) if !is_remote && target_of(text) != Target::None => {
+                    is_told_where = true;
+                    let to = match target_of(text) {
+                        Target::Here(place) => Some(Word::known(place)),
+                        Target::Next | Target::None => rest.next().cloned(),
+                    };
+                    if let Some(to) = to {
+                        self.path(ArgumentRole::WritePath, &to);
+                    }
                 }
                 Some("-e" | "--rsh" | "-S" | "-o" | "-J" | "-F") if is_remote => {
                     self.shell.opaque = true;
@@ -281,12 +178,17 @@ impl Taking<'_> {
                 _ => operands.push(word),
             }
         }
-        let last = operands.len().saturating_sub(1);
+        let last = operands.len().checked_sub(1).filter(|_| !is_told_where);
+        // `install -d` makes each of them.
+        let is_option = |text: &str| text.starts_with('-') && !text.starts_with("--");
+        let makes = |text: &str| text.starts_with("--d") || is_option(text) && text.contains('d');
+        let mut options = words.iter().filter_map(|word| word.text.as_deref());
+        let all_made = name == "install" && options.any(makes);
         for (number, word) in operands.into_iter().enumerate() {
             let remote = word.text.as_deref().and_then(|text| text.split_once(':'));
             if let Some((host, _)) = remote.filter(|(host, _)| is_remote && !host.contains('/')) {
                 self.ssh_host(host, "22");
-            } else if number == last {
+            } else if Some(number) == last || all_made {
                 self.path(ArgumentRole::WritePath, word);
             } else {
                 self.path(ArgumentRole::ReadPath, word);
@@ -305,6 +207,12 @@ impl Taking<'_> {
             letters.is_some_and(|letters| !letters.is_empty() && letters.chars().all(plain))
         };
         let in_place = |text: &str| text.starts_with("-i") || text.starts_with("--in-place");
+        // What is behind it can be the name of a copy elsewhere.
+        let elsewhere = |word: &Word| {
+            let text = word.text.as_deref().filter(|text| in_place(text));
+            text.is_some_and(|text| text.contains(['/', '*']))
+        };
+        self.shell.opaque |= words.iter().any(elsewhere);
         let texts: Vec<Option<&str>> = words.iter().map(|word| word.text.as_deref()).collect();
         let role = if texts.iter().flatten().any(|text| in_place(text)) {
             ArgumentRole::WritePath
@@ -315,12 +223,91 @@ impl Taking<'_> {
             |text: Option<&str>| text.is_some_and(|text| is_flag(text) || in_place(text));
         let options = texts.iter().take_while(|text| is_option(**text)).count();
         let script = texts.get(options).copied().flatten();
-        self.shell.opaque |= !script.is_some_and(programs::is_plain_sed);
+        self.shell.opaque |= !script.is_some_and(is_plain_sed);
         for word in words.iter().skip(options.saturating_add(1)) {
             match word.text.as_deref() {
                 Some(text) if text.starts_with('-') => self.shell.opaque = true,
                 _ => self.path(role, word),
             }
         }
+    }
+}
+
+/// What `-exec` starts, without what ends it: `;`, or `+` right behind `{}` (POSIX `find`).
+fn inner_of<'a>(rest: &mut impl Iterator<Item = &'a Word>) -> Vec<&'a Word> {
+    let mut inner: Vec<&Word> = Vec::new();
+    for word in rest {
+        let text = word.text.as_deref();
+        let is_behind_name = inner.last().is_some_and(|last| last.text.as_deref() == Some("{}"));
+        if text == Some(";") || (text == Some("+") && is_behind_name) {
+            break;
+        }
+        inner.push(word);
+    }
+    inner
+}
+
+/// Where an option of `cp`, `mv`, `ln` and `install` says where to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target<'a> {
+    /// In the same word.
+    Here(&'a str),
+    /// In the next one.
+    Next,
+    /// Nowhere.
+    None,
+}
+
+fn target_of(text: &str) -> Target<'_> {
+    if let Some(long) = text.strip_prefix("--") {
+        let name = long.split('=').next().unwrap_or_default();
+        if name.is_empty() || !"target-directory".starts_with(name) {
+            return Target::None;
+        }
+        return long.split_once('=').map_or(Target::Next, |(_, place)| Target::Here(place));
+    }
+    let letters = text.strip_prefix('-').unwrap_or_default();
+    match letters.split_once(['t', 'S', 'm', 'o', 'g']) {
+        Some((before, place))
+            if letters.get(before.len()..).is_some_and(|it| it.starts_with('t')) =>
+        {
+            if place.is_empty() { Target::Next } else { Target::Here(place) }
+        }
+        Some(_) | None => Target::None,
+    }
+}
+
+/// Whether a script of `sed` only prints, deletes or substitutes: `s/a/b/g`, `1,5p`, `/x/d`.
+fn is_plain_sed(script: &str) -> bool {
+    let mut rest = script;
+    let digits = |letter: char| letter.is_ascii_digit() || letter == '$';
+    rest = rest.trim_start_matches(digits);
+    if let Some(more) = rest.strip_prefix(',') {
+        rest = more.trim_start_matches(digits);
+    } else if let Some(more) = rest.strip_prefix('/') {
+        let Some((pattern, more)) = more.split_once('/') else { return false };
+        if pattern.contains('\\') {
+            return false;
+        }
+        rest = more;
+    }
+    if matches!(rest, "p" | "d" | "q" | "=" | "") {
+        return true;
+    }
+    let Some(rest) = rest.strip_prefix('s') else { return false };
+    let Some(sign) =
+        rest.chars().next().filter(|sign| sign.is_ascii_punctuation() && *sign != '\\')
+    else {
+        return false;
+    };
+    // A sign that is escaped would end it somewhere else.
+    let parts: Vec<&str> = rest.split(sign).collect();
+    let escaped = format!("\\{sign}");
+    match parts.as_slice() {
+        ["", _, _, flags] => {
+            let plain = |letter: char| letter.is_ascii_digit() || "gpiI".contains(letter);
+            flags.chars().all(plain) && !rest.contains(&escaped) && !rest.contains('\n')
+        }
+        _ => false,
     }
 }

@@ -52,7 +52,7 @@ fn plain_command_lines_are_taken_apart() {
         ("sort --outp=/etc/passwd a", "sort [r:a w:/etc/passwd] []"),
         ("sort --outp /etc/passwd a", "sort [r:a w:/etc/passwd] []"),
         ("sort --compress-prog=./x a", "sort [r:./x r:a] [] opaque"),
-        ("grep -f/etc/shadow a b", "grep [r:/etc/shadow r:b] []"),
+        ("grep -f/etc/shadow a b", "grep [r:/etc/shadow r:a r:b] []"),
         ("grep -rne x /etc", "grep [r:/etc] [] opaque"),
         ("cut -d/ -f1 a", "cut [r:a] []"),
         ("date -f/etc/shadow", "date [r:/etc/shadow] []"),
@@ -86,6 +86,8 @@ fn plain_command_lines_are_taken_apart() {
         ("", " [] []"),
     ]);
 }
+
+mod reviewed;
 
 #[test]
 fn wrappers_are_unfolded() {

@@ -2,7 +2,7 @@
 //! encoded, what is around it is decoded and looked at. One layer, and no other encoding.
 
 use base64::Engine as _;
-use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD};
 use ringfence_core::{Certainty, Finding};
@@ -11,6 +11,8 @@ use crate::rules::{Before, Rule};
 
 /// Longest text that is decoded, in bytes.
 const ENCODED_BYTES_MAX: usize = 32 * 1024;
+/// How much of it is looked for before the place, in bytes: the rest is behind it.
+const BEFORE_BYTES_MAX: usize = ENCODED_BYTES_MAX / 2;
 /// Shortest word that is looked for encoded, in bytes: shorter ones are everywhere.
 const WORD_BYTES_MIN: usize = 5;
 /// Shorter ones that are, for what they begin.
@@ -47,20 +49,28 @@ pub(crate) fn look(
     plain: &dyn Fn(&str) -> Option<Finding>,
 ) -> Option<Finding> {
     let bytes = text.as_bytes();
-    let belongs = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
-    let before = bytes.get(..at)?.iter().rev().take(ENCODED_BYTES_MAX).take_while(belongs).count();
+    let belongs = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/-_\r\n".contains(byte);
+    let before = bytes.get(..at)?.iter().rev().take(BEFORE_BYTES_MAX).take_while(belongs).count();
     let start = at.checked_sub(before)?;
     let rest = bytes.get(start..)?;
     let length = rest.iter().take(ENCODED_BYTES_MAX).take_while(belongs).count();
     let end = start.checked_add(length)?;
-    let letters = bytes.get(start..end)?;
-    let is_url = letters.iter().any(|byte| b"-_".contains(byte));
-    let engine = if is_url { &LENIENT_URL } else { &LENIENT };
-    // A last letter that stands alone has no byte.
-    let whole = if length % 4 == 1 { letters.get(..length.checked_sub(1)?)? } else { letters };
-    let decoded = engine.decode(whole).ok()?;
-    let decoded = String::from_utf8_lossy(&decoded);
-    let found = plain(&decoded)?;
+    // Lines of mail and of files, and the letters of either alphabet.
+    let letter = |byte: &u8| match byte {
+        b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        b'\r' | b'\n' => None,
+        _ => Some(*byte),
+    };
+    let letters: Vec<u8> = bytes.get(start..end)?.iter().filter_map(letter).collect();
+    // What stands before, in one word with it or on a line of its own, may not be a whole number of fours.
+    let found = (0..4).find_map(|skipped| {
+        let letters = letters.get(skipped..)?;
+        // A last letter that stands alone has no byte.
+        let whole =
+            letters.get(..letters.len().checked_sub(usize::from(letters.len() % 4 == 1))?)?;
+        plain(&String::from_utf8_lossy(&LENIENT.decode(whole).ok()?))
+    })?;
     let padding = bytes.get(end..)?.iter().take(2).take_while(|byte| **byte == b'=').count();
     Some(Finding { at: start..end.checked_add(padding)?, ..found })
 }
@@ -69,4 +79,3 @@ const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_allow_trailing_bits(true)
     .with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const LENIENT: GeneralPurpose = GeneralPurpose::new(&STANDARD, CONFIG);
-const LENIENT_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, CONFIG);

@@ -31,6 +31,8 @@ fn plainly(text: &str) -> Vec<Finding> {
         if let Some(finding) = number.what(text, before) {
             from = from.max(finding.at.end);
             found.push(finding);
+        } else if let Some(again) = number.each_part(text, &mut found) {
+            from = again;
         }
     }
     found

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::rules;
+use base64::Engine as _;
 use proptest::prelude::*;
 use ringfence_core::{Detector, Handling, Treatment, redacted};
 
@@ -295,7 +296,6 @@ fn a_credential_is_found_behind_colours_and_escapes_and_in_lines_of_base64() {
     for before in ["[32m", "x[32m", "u003c", "\\u03c", "m", "(\u{1b}32m"] {
         assert!(!is_seen(&format!("{before}{token}")), "{before}");
     }
-    use base64::Engine as _;
     let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     let long = format!("{}\ntoken={token}\n{}", "filler ".repeat(30), "more ".repeat(30));
     for width in [60, 64, 76] {

@@ -68,8 +68,8 @@ pub(super) fn list(
     Ok(Done::Yes)
 }
 
-/// An agent that no rule names may be one that is written otherwise.
-fn tell_meant(known: &Assembled, agent: &Agent, screen: &Screen) {
+/// An agent that no rule names may be one that is written otherwise, and rules for that one do not hold for it.
+pub(super) fn tell_meant(known: &Assembled, agent: &Agent, screen: &Screen) {
     if let Some(meant) = known.policy.agent_meant(&agent.0) {
         let (agent, meant) = (printable(&agent.0), printable(meant));
         screen.warn(&format!("no rule names an agent `{agent}`; did you mean `{meant}`?"));
@@ -135,6 +135,7 @@ pub(super) fn warn_of_none(request: &ToolsRequest, screen: &Screen) -> Result<()
     let is_served =
         |name: &ServerName| request.servers.is_empty() || request.servers.contains(name);
     let (agent, facts) = (Agent(request.agent.clone()), proposed::facts()?);
+    tell_meant(&known, &agent, screen);
     let served = known.servers.values().filter(|it| is_served(&it.name));
     let all: Vec<Had> = served.flat_map(|it| seen(&known, &agent, (it, &facts))).collect();
     if all.is_empty() || all.iter().any(|it| it.is_seen) {
@@ -142,7 +143,6 @@ pub(super) fn warn_of_none(request: &ToolsRequest, screen: &Screen) -> Result<()
     }
     let number = text::count(all.len(), "tool is", "tools are");
     screen.warn(&format!("0 of {number} permitted to `{}`", printable(&agent.0)));
-    tell_meant(&known, &agent, screen);
     if let Some(word) = shell_word(&agent.0) {
         screen.hint(&format!("to see why, run `ringfence mcp list --agent {word}`"));
     }

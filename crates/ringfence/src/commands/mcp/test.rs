@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 
-use ringfence_core::{Act, Event, Outcome, ServerName, SessionId, ToolUsage, Verdict};
+use ringfence_core::{Act, Agent, Event, Outcome, ServerName, SessionId, ToolUsage, Verdict};
 use ringfence_log::{LogReader, Logged};
 use ringfence_runtime::advice::Lasts;
 use ringfence_runtime::broker::tools::{
@@ -19,6 +19,7 @@ use ringfence_runtime::state::StateDirs;
 use ringfence_runtime::wording::printable;
 use serde_json::{Value, json};
 
+use super::seen::tell_meant;
 use super::shown::{changes, differences_as_json, how_to_pin, pointed_at, why};
 use super::{found, in_force, login, request, run, unreached};
 use crate::cli::McpTestArgs;
@@ -130,6 +131,11 @@ fn call(
                 .could_not()
         })?;
     let agent = args.agent.clone().unwrap_or_else(|| AGENT.to_owned());
+    if args.agent.is_some()
+        && let Some(known) = in_force::quietly(&args.policy)?
+    {
+        tell_meant(&known, &Agent(agent.clone()), screen);
+    }
     let servers = vec![server.name.clone()];
     let printed = LastWords::default();
     let kept = Some(printed.clone());

@@ -47,11 +47,15 @@ pub(super) fn calls(view: &SessionView, style: Style) -> String {
     format!("{title}\n{}{more}", table(&rows))
 }
 
-/// What was taken out of the answers.
+/// What was taken out of the answers, and for what one was not passed on.
 fn gone(list: &[&CallView]) -> String {
-    let found = list.iter().flat_map(|one| &one.found);
-    let gone = found.filter(|found| found.treatment != Treatment::Told);
-    let names: BTreeSet<&str> = gone.map(|found| found.rule.as_str()).collect();
-    let names: Vec<String> = names.into_iter().map(printable).collect();
-    if names.is_empty() { String::new() } else { format!("redacted: {}", names.join(", ")) }
+    let of = |(treatment, word): (Treatment, &str)| {
+        let found = list.iter().flat_map(|one| &one.found);
+        let of_it = found.filter(|found| found.treatment == treatment);
+        let names: BTreeSet<&str> = of_it.map(|found| found.rule.as_str()).collect();
+        let names: Vec<String> = names.into_iter().map(printable).collect();
+        (!names.is_empty()).then(|| format!("{word}: {}", names.join(", ")))
+    };
+    let all = [(Treatment::Blocked, "not passed on for"), (Treatment::Redacted, "redacted")];
+    all.into_iter().filter_map(of).collect::<Vec<_>>().join("; ")
 }

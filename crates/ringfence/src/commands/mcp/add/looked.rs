@@ -2,7 +2,7 @@
 
 use ringfence_core::{Event, Outcome, ServerName, SessionId, Verdict};
 use ringfence_log::LogReader;
-use ringfence_runtime::broker::tools::{self, LookFailed, ToolsRequest};
+use ringfence_runtime::broker::tools::{self, LookError, LookFailed, ToolsRequest};
 use ringfence_runtime::clients::covered_address;
 use ringfence_runtime::servers::{Pinned, Server, Unusable};
 use ringfence_runtime::state::StateDirs;
@@ -112,6 +112,19 @@ impl Adding {
     }
 }
 
+/// What helps where a server that was denied nothing did not say what it has.
+fn of_itself(why: &LookError, session: &SessionId) -> String {
+    let what = match why {
+        LookError::Slow => {
+            "it runs and says nothing: is it a server of MCP over its standard input and output?"
+        }
+        LookError::Start(_) | LookError::Refused(_) | LookError::Ended(_) | LookError::Odd(_) => {
+            "it ended of itself, and what it printed says why"
+        }
+    };
+    format!("nothing was denied: {what}; what it did is in `ringfence show {session}`")
+}
+
 /// Why a server could not be looked at, with what helps: the session of that, where something in it was denied.
 fn failed(
     server: &Server,
@@ -128,16 +141,18 @@ fn failed(
     }
     match (server.endpoint(), happened.refused) {
         (Some(endpoint), Some(address)) => {
-            let at = if endpoint.to_string() == address { String::new() } else { format!(" ({address})") };
+            let at = if endpoint.to_string() == address {
+                String::new()
+            } else {
+                format!(" ({address})")
+            };
             failed.text = format!("nothing listens at `{endpoint}`{at}");
             failed.hint("nothing was denied: start what is to listen there, or look at the address")
         }
         (Some(_), None) => {
             failed.hint("nothing was denied: look at the address, and at what answers there")
         }
-        (None, _) => failed.hint(format!(
-            "nothing was denied: it ended of itself, and what it printed says why; what it did is in `ringfence show {session}`"
-        )),
+        (None, _) => failed.hint(of_itself(&error.why, &session)),
     }
 }
 

@@ -69,12 +69,15 @@ impl Secrets {
 
     /// Adds what is in a text.
     pub(crate) fn look(&self, text: &str, found: &mut Vec<Finding>) {
+        let mut from = 0;
         self.words.each(text.as_bytes(), &mut |begins, at| match begins {
             Begins::Rule(number) => found.extend(self.at(number, text, at)),
             Begins::Encoded => {
-                if found.last().is_none_or(|last| !last.at.contains(&at)) {
-                    let look = |text: &str| self.plain(text);
-                    found.extend(encoded::look(text, at, &look));
+                if at >= from && found.last().is_none_or(|last| !last.at.contains(&at)) {
+                    match encoded::look(text, at, &|text| self.plain(text)) {
+                        Ok(one) => found.push(one),
+                        Err(end) => from = end,
+                    }
                 }
             }
         });

@@ -314,6 +314,10 @@ fn a_credential_is_found_behind_colours_and_escapes_and_in_lines_of_base64() {
             "{before}"
         );
     }
+    // Many beginnings of nothing are not decoded each with all that is around them.
+    let many = encode("ghp_ ").repeat(60_000);
+    assert!(!is_seen(&many));
+    assert!(is_seen(&format!("{many} {}", encode(&format!("xx token={token} yy")))));
     let far = encode(&format!("{} token={token} ", "a line of filler\n".repeat(2_500)));
     assert!(is_seen(&far));
 }

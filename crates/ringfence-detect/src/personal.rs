@@ -45,8 +45,6 @@ pub(crate) fn look(text: &str, found: &mut Vec<Finding>) {
         if let Some(finding) = number.what(text, before) {
             from = from.max(finding.at.end);
             found.push(finding);
-        } else if let Some(again) = number.each_part(text, found) {
-            from = again;
         }
     }
 }
@@ -168,63 +166,6 @@ impl Number {
             return card::at(text, self);
         }
         phone::american(text, self)
-    }
-}
-
-/// Numbers in a row, as in the columns of a table.
-impl Number {
-    /// What each of the numbers is between which there are spaces, and those that are the groups of a card; and where to
-    /// go on, where there may be more of them.
-    fn each_part(&self, text: &str, found: &mut Vec<Finding>) -> Option<usize> {
-        let bytes = text.as_bytes();
-        let mut from = 0;
-        while from < self.count {
-            let is_next = |(_, separator): &&(usize, u8)| *separator != b' ';
-            let more = self.groups().iter().skip(from.saturating_add(1)).take_while(is_next);
-            let word = self.part(from, more.count().saturating_add(1));
-            if self.count == GROUPS_MAX && from >= GROUPS_MAX / 2 {
-                return Some(word.start);
-            }
-            let before = bytes.get(..word.start).unwrap_or_default();
-            let (one, count) = match self.card_from(from, text) {
-                Some((card, count)) => (Some(card), count),
-                None if word.count == self.count => (None, word.count),
-                None => (word.what(text, before), word.count),
-            };
-            found.extend(one);
-            from = from.saturating_add(count.max(1));
-        }
-        None
-    }
-
-    /// A card in groups that begins with this one and stands among no others of four digits: those may be years, or prices.
-    fn card_from(&self, first: usize, text: &str) -> Option<(Finding, usize)> {
-        let length = |at: usize| self.groups().get(at).map(|(digits, _)| *digits);
-        if first.checked_sub(1).and_then(length) == Some(4) {
-            return None;
-        }
-        [4_usize, 3].into_iter().find_map(|count| {
-            let part = self.part(first, count);
-            let is_apart = length(first.saturating_add(count)) != Some(4);
-            let is_spaced = part.count == count && part.separator() == Some(b' ');
-            (is_apart && is_spaced).then(|| card::at(text, &part)).flatten().map(|it| (it, count))
-        })
-    }
-
-    /// As many of its groups, from one on.
-    fn part(&self, first: usize, count: usize) -> Number {
-        let before: usize =
-            self.groups().iter().take(first).map(|(digits, _)| digits.saturating_add(1)).sum();
-        let start = self.start.saturating_add(before);
-        let mut part = Number { start, end: start, groups: [(0, 0); GROUPS_MAX], count: 0 };
-        let groups = self.groups().iter().skip(first).take(count);
-        for (place, (digits, separator)) in part.groups.iter_mut().zip(groups) {
-            let is_first = part.count == 0;
-            *place = (*digits, if is_first { 0 } else { *separator });
-            part.end = part.end.saturating_add(*digits).saturating_add(usize::from(!is_first));
-            part.count = part.count.saturating_add(1);
-        }
-        part
     }
 }
 

@@ -69,15 +69,12 @@ impl Secrets {
 
     /// Adds what is in a text.
     pub(crate) fn look(&self, text: &str, found: &mut Vec<Finding>) {
-        let mut from = 0;
         self.words.each(text.as_bytes(), &mut |begins, at| match begins {
             Begins::Rule(number) => found.extend(self.at(number, text, at)),
             Begins::Encoded => {
-                if at >= from && found.last().is_none_or(|last| !last.at.contains(&at)) {
-                    match encoded::look(text, at, &|text| self.plain(text)) {
-                        Ok(one) => found.push(one),
-                        Err(end) => from = end,
-                    }
+                if found.last().is_none_or(|last| !last.at.contains(&at)) {
+                    let look = |text: &str| self.plain(text);
+                    found.extend(encoded::look(text, at, &look));
                 }
             }
         });
@@ -143,42 +140,13 @@ fn to_its_end(bytes: &[u8], place: Range<usize>, window_end: usize) -> Range<usi
     place.start..place.end.saturating_add(rest.iter().take_while(goes_on).count())
 }
 
-/// Whether what follows can begin a word: behind no letter and no digit, but for those of `\n`, `%3D`, `\u003c` and of what
-/// colours it in a terminal.
+/// Whether what follows can begin a word: behind no letter and no digit, but for those of `\n` and `%3D`.
 pub(crate) fn stands_free(before: &[u8]) -> bool {
     match before {
         [.., b'%', one, other] if one.is_ascii_hexdigit() && other.is_ascii_hexdigit() => true,
         [] | [.., b'\\', b'n' | b't' | b'r'] => true,
-        [.., last] if last.is_ascii_alphanumeric() => ends_code(before) || ends_control(before),
-        [..] => true,
+        [.., last] => !last.is_ascii_alphanumeric(),
     }
-}
-
-/// Whether it ends with a character by its number: `\u003c`, `\x3c`.
-fn ends_code(before: &[u8]) -> bool {
-    [(b'u', 4_usize), (b'x', 2)].into_iter().any(|(letter, digits)| {
-        let Some((rest, code)) = before.split_at_checked(before.len().wrapping_sub(digits)) else {
-            return false;
-        };
-        matches!(rest, [.., b'\\', last] if *last == letter)
-            && code.iter().all(u8::is_ascii_hexdigit)
-    })
-}
-
-/// Longest sequence that a terminal obeys and that is looked back over, in bytes.
-const CONTROL_BYTES_MAX: usize = 24;
-/// How its beginning is written: as it is, as it is shown, and in texts of programs.
-const ESCAPES: &[&[u8]] = &[b"\x1b", "\u{241b}".as_bytes(), b"\\u001b", b"\\x1b", b"\\033", b"\\e"];
-
-/// Whether it ends with a control sequence, as colours are (ECMA-48 "CSI").
-fn ends_control(before: &[u8]) -> bool {
-    let Some((last, rest)) = before.split_last() else { return false };
-    let is_part = |byte: &&u8| byte.is_ascii_digit() || b";:?".contains(byte);
-    let parts = rest.iter().rev().take(CONTROL_BYTES_MAX).take_while(is_part).count();
-    let begin = rest.len().checked_sub(parts).and_then(|end| rest.get(..end));
-    let begin = begin.and_then(|begin| begin.strip_suffix(b"["));
-    last.is_ascii_alphabetic()
-        && begin.is_some_and(|begin| ESCAPES.iter().any(|escape| begin.ends_with(escape)))
 }
 
 /// How a word is written.

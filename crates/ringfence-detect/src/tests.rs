@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::rules;
-use base64::Engine as _;
 use proptest::prelude::*;
 use ringfence_core::{Detector, Handling, Treatment, redacted};
 
@@ -80,34 +79,6 @@ fn cards_have_an_issuer_a_length_and_a_check_digit() {
         "0.4111111111111111",
     ] {
         assert_eq!(texts(text, FindingKind::Card), [""; 0], "{text}");
-    }
-}
-
-#[test]
-fn numbers_beside_numbers_are_looked_at_each_by_itself() {
-    for (text, kind, wanted) in [
-        ("4539148803436467 123", FindingKind::Card, "4539148803436467"),
-        ("4539148803436467 12/27", FindingKind::Card, "4539148803436467"),
-        ("12 4539148803436467", FindingKind::Card, "4539148803436467"),
-        ("2024-01-02 4539148803436467 99.00", FindingKind::Card, "4539148803436467"),
-        ("7 4539 1488 0343 6467 12", FindingKind::Card, "4539 1488 0343 6467"),
-        ("1 2 3 4 5 6 7 8 4539 1488 0343 6467", FindingKind::Card, "4539 1488 0343 6467"),
-        ("536-22-1234 42", FindingKind::Ssn, "536-22-1234"),
-        ("7 536-22-1234", FindingKind::Ssn, "536-22-1234"),
-        ("1 2 3 4 5 6 7 536-22-1234", FindingKind::Ssn, "536-22-1234"),
-        ("8.8.8.8 200", FindingKind::Ip, "8.8.8.8"),
-    ] {
-        assert_eq!(texts(text, kind), [wanted], "{text}");
-    }
-    for text in [
-        "2019 2020 2021 2022 2023 2024",
-        "4111 1111 1111 1111 1111 1111",
-        "12-536-22-1234 42",
-        "1 22 333 4444 55555 666666",
-        "2024-01-02 10 20 30",
-    ] {
-        let found = Detectors::shared().look(text);
-        assert!(found.is_empty(), "{text}: {found:?}");
     }
 }
 
@@ -271,55 +242,6 @@ fn credentials_are_taken_out_and_their_places_named() {
         seen(&format!("a {one} b {other}\u{1b}")),
         "a [redacted: github-token] b [redacted: slack-token]␛"
     );
-}
-
-#[test]
-fn a_credential_is_found_behind_colours_and_escapes_and_in_lines_of_base64() {
-    let token = "ghp_1234567890abcdefghijklmnopqrstuvwxyz";
-    let is_seen = |text: &str| {
-        Detectors::shared().look(text).iter().any(|one| one.kind == FindingKind::Secret)
-    };
-    assert!(is_seen(token));
-    for before in [
-        "\u{1b}[32m",
-        "\u{1b}[1;38;5;9m",
-        "\u{1b}[0K",
-        "\u{241b}[32m",
-        "\\u001b[32m",
-        "\\x1b[m",
-        "\\u003c",
-        "x\\u0026",
-        "\\x3c",
-    ] {
-        assert!(is_seen(&format!("{before}{token}")), "{before}");
-    }
-    for before in ["[32m", "x[32m", "u003c", "\\u03c", "m", "(\u{1b}32m"] {
-        assert!(!is_seen(&format!("{before}{token}")), "{before}");
-    }
-    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-    let long = format!("{}\ntoken={token}\n{}", "filler ".repeat(30), "more ".repeat(30));
-    for width in [60, 64, 76] {
-        let all = encode(&long);
-        let lines: Vec<&str> =
-            all.as_bytes().chunks(width).map(|line| str::from_utf8(line).unwrap()).collect();
-        for text in
-            [lines.join("\n"), lines.join("\r\n"), format!("config\n{}\n", lines.join("\n"))]
-        {
-            assert!(is_seen(&text), "{width}: {text}");
-        }
-    }
-    for before in ["data/", "key-", "a/", "abc"] {
-        assert!(
-            is_seen(&format!("{before}{}", encode(&format!("xx token={token} yy")))),
-            "{before}"
-        );
-    }
-    // Many beginnings of nothing are not decoded each with all that is around them.
-    let many = encode("ghp_ ").repeat(60_000);
-    assert!(!is_seen(&many));
-    assert!(is_seen(&format!("{many} {}", encode(&format!("xx token={token} yy")))));
-    let far = encode(&format!("{} token={token} ", "a line of filler\n".repeat(2_500)));
-    assert!(is_seen(&far));
 }
 
 #[test]

@@ -31,8 +31,6 @@ fn plainly(text: &str) -> Vec<Finding> {
         if let Some(finding) = number.what(text, before) {
             from = from.max(finding.at.end);
             found.push(finding);
-        } else if let Some(again) = number.each_part(text, &mut found) {
-            from = again;
         }
     }
     found
